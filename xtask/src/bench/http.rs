@@ -1,0 +1,115 @@
+//! A small load generator: keep-alive HTTP/1.1 clients on threads, each sending the next request when the answer is in.
+//!
+//! Plain blocking sockets, so that what it measures is the server and not a client library.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+/// Longest wait for any byte.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A keep-alive connection that sends one GET again and again.
+pub struct Connection {
+    reader: BufReader<TcpStream>,
+    request: Vec<u8>,
+    line: String,
+    body: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects; `host` is sent as the Host header.
+    pub fn open(address: SocketAddr, host: &str, path: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+        Ok(Self { reader: BufReader::new(stream), request, line: String::new(), body: Vec::new() })
+    }
+
+    /// Sends the request, reads the whole answer and returns the time between.
+    pub fn call(&mut self) -> anyhow::Result<Duration> {
+        let started = Instant::now();
+        self.reader.get_mut().write_all(&self.request)?;
+        self.next_line()?;
+        if !self.line.contains(" 200 ") {
+            bail!("the server answered {:?}", self.line.trim());
+        }
+        let (mut length, mut chunked) = (0, false);
+        loop {
+            self.next_line()?;
+            let header = self.line.trim().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            if let Some(value) = header.strip_prefix("content-length:") {
+                length = value.trim().parse().context("a length is a number")?;
+            }
+            chunked |= header.starts_with("transfer-encoding:") && header.ends_with("chunked");
+        }
+        if chunked {
+            self.read_chunks()?
+        } else {
+            self.read_body(length)?
+        }
+        Ok(started.elapsed())
+    }
+
+    fn next_line(&mut self) -> anyhow::Result<()> {
+        self.line.clear();
+        if self.reader.read_line(&mut self.line)? == 0 {
+            bail!("the server closed the connection");
+        }
+        Ok(())
+    }
+
+    fn read_chunks(&mut self) -> anyhow::Result<()> {
+        loop {
+            self.next_line()?;
+            let length = usize::from_str_radix(self.line.trim(), 16).context("a chunk begins with its length")?;
+            self.read_body(length + 2)?;
+            if length == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_body(&mut self, length: usize) -> anyhow::Result<()> {
+        self.body.resize(length, 0);
+        self.reader.read_exact(&mut self.body)?;
+        Ok(())
+    }
+}
+
+/// What a run of several clients saw.
+pub struct Load {
+    /// Answers a second, all clients together.
+    pub per_second: f64,
+    /// Time of each call in microseconds.
+    pub times_us: Vec<f64>,
+}
+
+/// Runs `clients` connections for `time` and collects every call.
+pub fn load(address: SocketAddr, host: &str, path: &str, clients: usize, time: Duration) -> anyhow::Result<Load> {
+    let started = Instant::now();
+    let threads: Vec<_> = (0..clients)
+        .map(|_| {
+            let (host, path) = (host.to_owned(), path.to_owned());
+            std::thread::spawn(move || -> anyhow::Result<Vec<f64>> {
+                let mut connection = Connection::open(address, &host, &path)?;
+                let mut times = Vec::new();
+                while started.elapsed() < time {
+                    times.push(connection.call()?.as_secs_f64() * 1e6);
+                }
+                Ok(times)
+            })
+        })
+        .collect();
+    let mut times_us = Vec::new();
+    for thread in threads {
+        times_us.extend(thread.join().map_err(|_| anyhow::anyhow!("a client thread panicked"))??);
+    }
+    Ok(Load { per_second: times_us.len() as f64 / started.elapsed().as_secs_f64(), times_us })
+}

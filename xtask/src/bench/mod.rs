@@ -1,0 +1,55 @@
+//! Whole-system figures: `cargo xtask bench NAME` prints medians and ratios against a peer measured in the same run,
+//! with the machine named. A figure is never asserted; machines differ.
+
+mod cold_start;
+mod http;
+mod machine;
+mod warm;
+
+use std::path::Path;
+
+use clap::ValueEnum;
+
+/// The figures there are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Name {
+    /// A warm web function through the gateway, beside a direct call and nginx proxying to the same server
+    Warm,
+    /// The first call of a function with no instance, beside `runc run` of the same image
+    ColdStart,
+}
+
+/// Measures one figure.
+pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
+    println!("machine: {}", machine::describe()?);
+    match name {
+        Name::Warm => warm::run(root, rounds.max(1)),
+        Name::ColdStart => cold_start::run(root, rounds.max(1)),
+    }
+}
+
+/// The value in the middle; of an even number, the lower of the two.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The value that a share of all lie at or below.
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    values.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_and_quantiles_are_values_of_the_list() {
+        let mut values = [3.0, 1.0, 2.0, 10.0];
+        assert_eq!(median(&mut values), 2.0);
+        assert_eq!(quantile(&mut values, 1.0), 10.0);
+        assert_eq!(quantile(&mut values, 0.0), 1.0);
+    }
+}

@@ -1,0 +1,59 @@
+//! Tasks of the repository that are not Sampan itself: `cargo xtask <task>`.
+//!
+//! Owns how the project is checked, tried and measured. Must not be needed to run Sampan.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod packages;
+mod process;
+mod quickstart;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of the Sampan repository")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build Sampan, bring it up in a fresh data directory, make two functions of examples/hello and call them
+    Quickstart {
+        /// Leave Sampan running until Ctrl-C
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Install what the tests need and run all of them
+    Test {
+        /// Only the tests whose name contains this text (nextest's filter)
+        filter: Option<String>,
+        /// Do not install anything; fail where something is missing
+        #[arg(long)]
+        no_install: bool,
+    },
+    /// Check the arrows between crates, where `unsafe` stands, and that every file says what it owns
+    Tidy,
+    /// Print one of the whole-system figures, as a ratio against a peer measured in the same run
+    Bench {
+        /// Which figure
+        #[arg(value_enum)]
+        name: bench::Name,
+        /// Rounds; the medians over them are printed
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let root = process::workspace_root()?;
+    match Cli::parse().task {
+        Task::Quickstart { keep } => quickstart::run(&root, keep),
+        Task::Test { filter, no_install } => test::run(&root, filter.as_deref(), no_install),
+        Task::Tidy => tidy::run(&root),
+        Task::Bench { name, rounds } => bench::run(&root, name, rounds),
+    }
+}

@@ -1,0 +1,79 @@
+//! What the tests and benches need besides the Rust toolchain, by package name, and how it is installed.
+//!
+//! Must not know hosts: apt, pip and cargo use whatever the machine has them set up for.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::process::{on_path, run};
+
+/// A program and the Debian package that has it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("skopeo", "skopeo"),
+    ("podman", "podman"),
+    ("buildah", "buildah"),
+    ("docker-registry", "docker-registry"),
+    ("htpasswd", "apache2-utils"),
+    ("runc", "runc"),
+    ("nginx", "nginx-light"),
+    ("curl", "curl"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("cc", "gcc"),
+];
+
+/// Debian packages that bring no program of their own.
+const LIBRARIES: &[(&str, &str)] = &[("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev")];
+
+/// The official clients, from PyPI.
+const PYTHON: &[&str] = &["tencentcloud-sdk-python-scf", "tccli"];
+
+/// Cargo tools and the versions that are known to work.
+const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
+
+/// Installs what is missing and returns the folder of the Python environment with the official clients.
+pub fn install(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        if no_install {
+            bail!("these Debian packages are missing: {}", missing.join(" "));
+        }
+        println!("installing Debian packages: {}", missing.join(" "));
+        run(Command::new("apt-get").args(["update", "-qq"]))?;
+        let mut apt = Command::new("apt-get");
+        apt.args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing);
+        run(apt.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    for (tool, version) in CARGO_TOOLS {
+        if !on_path(tool) {
+            if no_install {
+                bail!("{tool} is missing: cargo install --locked {tool}");
+            }
+            println!("installing {tool} {version} with cargo");
+            run(Command::new("cargo").args(["install", "--locked", "--version", version, tool]))?;
+        }
+    }
+    python(root, no_install)
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let programs = PROGRAMS.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package);
+    let libraries = LIBRARIES.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package);
+    programs.chain(libraries).collect()
+}
+
+/// A virtual environment below `target/`, made once.
+fn python(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
+    let folder = root.join("target/python");
+    if folder.join("bin/tccli").exists() {
+        return Ok(folder);
+    }
+    if no_install {
+        bail!("the official clients are missing: run `cargo xtask test` once without --no-install");
+    }
+    println!("installing from PyPI into target/python: {}", PYTHON.join(" "));
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(PYTHON))?;
+    Ok(folder)
+}

@@ -1,0 +1,147 @@
+//! From a fresh clone to an answer: builds Sampan, brings it up on free ports, makes two functions of `examples/hello`
+//! and calls them, through the same commands that a user types.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::process::{self, Stopping, build_hello, build_sampan, output};
+
+/// Longest wait until the platform says that it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Warm calls that the printed median is over.
+const WARM_CALLS: usize = 20;
+
+/// Runs it all; `keep` leaves Sampan up until it is interrupted.
+pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
+    if output(Command::new("id").arg("-u"))? != "0" {
+        bail!("instances need root: run it again as root, such as with `sudo -E cargo xtask quickstart`");
+    }
+    println!("Building Sampan (the first build takes some minutes) and examples/hello …");
+    let sampan = build_sampan(root, "release")?;
+    let hello = build_hello(root)?;
+    let work = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let data_dir = work.path().join("data");
+    let mut up = Up::start(&sampan, &data_dir)?;
+    println!("\nSampan is up: control {}, gateway {}", up.control, up.gateway);
+
+    let image = work.path().join("image");
+    std::fs::create_dir(&image)?;
+    std::fs::copy(&hello, image.join("hello")).context("cannot copy the built example")?;
+    let image = image.display().to_string();
+    step("push an image made of a folder, no container tool needed");
+    up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
+    step("deploy it as a web function and as an event function");
+    up.client(&["deploy", "hello-web", "--image", "hello:v1", "--type", "web"])?;
+    up.client(&["deploy", "hello-event", "--image", "hello:v1", "--type", "event"])?;
+    step("call the web function: a cold start, then warm calls");
+    let cold = up.timed_call()?;
+    let mut warm = (0..WARM_CALLS).map(|_| up.timed_call()).collect::<anyhow::Result<Vec<_>>>()?;
+    warm.sort_by(|a, b| a.0.total_cmp(&b.0));
+    println!("answer: {}", cold.1.trim());
+    println!(
+        "cold {:.2} ms, warm {:.2} ms (median of {WARM_CALLS}; curl's time from first to last byte)",
+        cold.0,
+        warm[WARM_CALLS / 2].0
+    );
+    step("call the event function and see its log");
+    up.client(&["invoke", "hello-event", "--data", r#"{"name":"world"}"#, "--log"])?;
+    println!("\nWhat to try next, while it is up:\n{}", up.next_steps());
+    if keep {
+        println!("\nSampan stays up until Ctrl-C.");
+        up.child.0.wait()?;
+    } else {
+        println!("\nStopped. `cargo xtask quickstart --keep` leaves it up.");
+    }
+    Ok(())
+}
+
+fn step(what: &str) {
+    println!("\n# {what}");
+}
+
+/// A running platform.
+pub struct Up {
+    child: Stopping,
+    sampan: std::path::PathBuf,
+    credentials: String,
+    /// Control address.
+    pub control: String,
+    /// Gateway address.
+    pub gateway: String,
+}
+
+impl Up {
+    /// Brings it up on free ports and waits until it is ready.
+    pub fn start(sampan: &Path, data_dir: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(sampan);
+        command.args(["up", "--output", "json", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(data_dir).stdout(Stdio::piped());
+        let mut child = Stopping(command.spawn().with_context(|| format!("cannot run {}", sampan.display()))?);
+        let line = first_line(&mut child.0)?;
+        let ready: Value = serde_json::from_str(&line).with_context(|| format!("sampan up said {line:?}"))?;
+        let text = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let up = Self {
+            child,
+            sampan: sampan.to_owned(),
+            credentials: text("credentials"),
+            control: text("control"),
+            gateway: text("gateway"),
+        };
+        let deadline = Instant::now() + READY_TIMEOUT;
+        let health = format!("{}/healthz", up.control);
+        while !Command::new("curl").args(["-fsS", "-o", "/dev/null", &health]).status()?.success() {
+            if Instant::now() > deadline {
+                bail!("{health} does not answer after {} s", READY_TIMEOUT.as_secs());
+            }
+        }
+        Ok(up)
+    }
+
+    /// Runs a client command against it, shown as a user would type it.
+    pub fn client(&self, args: &[&str]) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.sampan);
+        process::run(command.args(args).args(["--credentials", &self.credentials]))
+    }
+
+    /// The same, without a word.
+    pub fn quiet_client(&self, args: &[&str]) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.sampan);
+        output(command.args(args).args(["--credentials", &self.credentials])).map(drop)
+    }
+
+    fn timed_call(&self) -> anyhow::Result<(f64, String)> {
+        let url = format!("{}/fn/default/hello-web/", self.gateway);
+        let said = output(Command::new("curl").args(["-fsS", "-w", "\n%{time_total}", &url]))?;
+        let (body, seconds) = said.rsplit_once('\n').context("curl prints the time last")?;
+        Ok((seconds.parse::<f64>().context("curl prints seconds")? * 1000.0, body.to_owned()))
+    }
+
+    fn next_steps(&self) -> String {
+        let (sampan, gateway) = (self.sampan.display(), &self.gateway);
+        let (credentials, port) = (&self.credentials, self.gateway.rsplit(':').next().unwrap_or_default());
+        format!(
+            "  export SAMPAN_CREDENTIALS={credentials}\n  {sampan} list\n  {sampan} logs hello-web -f\n  \
+             {sampan} push my-image.tar my-image:v1      # of `docker save`, `podman save` or an OCI layout\n  \
+             curl {gateway}/fn/default/hello-web/any/path\n  \
+             curl http://hello-web.default.fn.localhost:{port}/"
+        )
+    }
+}
+
+fn first_line(child: &mut Child) -> anyhow::Result<String> {
+    let stdout = child.stdout.take().context("the output is piped")?;
+    let mut reader = BufReader::new(stdout);
+    let mut line = String::new();
+    reader.read_line(&mut line).context("cannot read what sampan up says")?;
+    if line.is_empty() {
+        bail!("sampan up ended before it was ready; its error stands above");
+    }
+    // The rest is read on, so that the platform never blocks on a full pipe.
+    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    Ok(line)
+}

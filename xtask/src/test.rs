@@ -1,0 +1,25 @@
+//! Every check of the project in one run: tidy, format, lints, licences, unit tests, and end-to-end tests on the real
+//! binary.
+
+use std::path::Path;
+
+use crate::process::{self, build_hello, build_sampan, cargo};
+use crate::{packages, tidy};
+
+/// Installs what is needed and runs everything; stops at the first check that fails.
+pub fn run(root: &Path, filter: Option<&str>, no_install: bool) -> anyhow::Result<()> {
+    let python = packages::install(root, no_install)?;
+    if filter.is_none() {
+        tidy::run(root)?;
+        process::run(cargo(root).args(["fmt", "--all", "--check"]))?;
+        process::run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        // Advisories need a database from outside; licences, sources and duplicates do not.
+        process::run(cargo(root).args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
+    }
+    let sampan = build_sampan(root, "dev")?;
+    let hello = build_hello(root)?;
+    let mut tests = cargo(root);
+    tests.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]).args(filter);
+    tests.env("SAMPAN_BIN", sampan).env("SAMPAN_HELLO", hello).env("SAMPAN_PYTHON", python.join("bin/python"));
+    process::run(&mut tests)
+}

@@ -1,0 +1,94 @@
+//! The snapshot that the request path reads: every function and what each of its versions serves now.
+//!
+//! A snapshot is immutable; a change makes a new one and swaps the pointer, so a reader never waits for a deploy. Must
+//! not know who writes it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::function::{FunctionRecord, PinnedImage, Status, VersionSpec};
+use crate::ids::{FunctionId, FunctionKey, Namespace, Qualifier, VersionName};
+
+/// The snapshot in force; cheap to clone, cheap to load.
+pub type SharedCatalog = Arc<ArcSwap<Catalog>>;
+
+/// One version at one generation: what instances are made of and kept apart by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VersionKey {
+    /// The function.
+    pub function_id: FunctionId,
+    /// The version.
+    pub version: VersionName,
+    /// The change of the version.
+    pub generation: u64,
+}
+
+/// A callable version.
+#[derive(Debug)]
+pub struct CatalogVersion {
+    /// Its identity; another generation is another key.
+    pub key: VersionKey,
+    /// The function that it belongs to.
+    pub function: Arc<FunctionRecord>,
+    /// Configuration in force.
+    pub spec: VersionSpec,
+    /// Image in force.
+    pub image: PinnedImage,
+}
+
+/// A function with what can be called of it.
+#[derive(Debug)]
+pub struct CatalogFunction {
+    /// What holds for all versions.
+    pub record: Arc<FunctionRecord>,
+    /// State of `$LATEST`, for a clear answer when it is not callable.
+    pub status: Status,
+    /// Callable versions.
+    pub versions: BTreeMap<VersionName, Arc<CatalogVersion>>,
+    /// Where each alias points; `$DEFAULT` is always there.
+    pub aliases: BTreeMap<Arc<str>, VersionName>,
+}
+
+/// Why a call finds no version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lookup {
+    /// No such function.
+    #[error("function {0} does not exist")]
+    NoFunction(FunctionKey),
+    /// The function has neither such a version nor such an alias.
+    #[error("function {0} has no version or alias {1}")]
+    NoQualifier(FunctionKey, Qualifier),
+    /// The function is there but nothing of it can be called yet (or any more).
+    #[error("function {0} is {status} and cannot be called", status = .1.as_str())]
+    NotCallable(FunctionKey, Status),
+}
+
+/// All functions.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// Counts the snapshots.
+    pub revision: u64,
+    /// Every function that is not being removed.
+    pub functions: HashMap<FunctionKey, Arc<CatalogFunction>>,
+    /// Every namespace.
+    pub namespaces: Vec<Namespace>,
+}
+
+impl Catalog {
+    /// Finds what a call of `key` with `qualifier` runs.
+    pub fn find(&self, key: &FunctionKey, qualifier: &Qualifier) -> Result<Arc<CatalogVersion>, Lookup> {
+        let function = self.functions.get(key).ok_or_else(|| Lookup::NoFunction(key.clone()))?;
+        let no_qualifier = || Lookup::NoQualifier(key.clone(), qualifier.clone());
+        let version = match qualifier {
+            Qualifier::Version(version) => *version,
+            Qualifier::Alias(name) => *function.aliases.get(name).ok_or_else(no_qualifier)?,
+        };
+        match function.versions.get(&version) {
+            Some(found) => Ok(found.clone()),
+            None if version == VersionName::Latest => Err(Lookup::NotCallable(key.clone(), function.status)),
+            None => Err(no_qualifier()),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The one table of API error codes, with what each means for a caller, and the error that carries one to a client.
+//!
+//! Must not know which action fails or why; whoever fails writes the message.
+
+use std::fmt;
+
+/// One row of the table. Codes are the cloud API's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorCode {
+    /// The code as clients see it, such as `ResourceNotFound.Function`.
+    pub name: &'static str,
+    /// The HTTP status that says the same where the API's constant 200 does not apply (gateway, console, CLI exit).
+    pub http_status: u16,
+    /// Whether the same request may succeed later without a change.
+    pub retryable: bool,
+    /// What to do about it, as a sentence; empty when the message says all.
+    pub hint: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident = $name:literal, $http:literal, $retry:literal, $hint:literal;)*) => {
+        impl ErrorCode {
+            $(#[doc = concat!("`", $name, "`")]
+            pub const $constant: ErrorCode =
+                ErrorCode { name: $name, http_status: $http, retryable: $retry, hint: $hint };)*
+
+            /// Every row, for documentation and tests.
+            pub const ALL: &'static [ErrorCode] = &[$(Self::$constant),*];
+
+            /// The row of a code's name, if the table has one.
+            pub fn by_name(name: &str) -> Option<ErrorCode> {
+                Self::ALL.iter().copied().find(|code| code.name == name)
+            }
+        }
+    };
+}
+
+codes! {
+    AUTH_INVALID_AUTHORIZATION = "AuthFailure.InvalidAuthorization", 401, false, "Sign the request with TC3-HMAC-SHA256 or a v1 signature; the official SDKs do.";
+    AUTH_SECRET_ID_NOT_FOUND = "AuthFailure.SecretIdNotFound", 401, false, "Use the key pair in credentials.toml of the data directory.";
+    AUTH_SIGNATURE_EXPIRE = "AuthFailure.SignatureExpire", 401, false, "Set the clock of the client; it may differ by five minutes at most.";
+    AUTH_SIGNATURE_FAILURE = "AuthFailure.SignatureFailure", 401, false, "Check the secret key, and that nothing between client and server rewrites the request.";
+    AUTH_TOKEN_FAILURE = "AuthFailure.TokenFailure", 401, false, "Leave the token out; this installation has no temporary credentials.";
+    FAILED_OPERATION = "FailedOperation", 409, false, "";
+    FAILED_CREATE_FUNCTION = "FailedOperation.CreateFunction", 409, false, "";
+    FAILED_COPY_FUNCTION = "FailedOperation.CopyFunction", 409, false, "";
+    FAILED_COPY_FAILED = "FailedOperation.CopyFailed", 409, false, "";
+    FAILED_COPY_ASYNC_RUN = "FailedOperation.CopyAsyncRun", 409, false, "";
+    FAILED_DELETE_FUNCTION = "FailedOperation.DeleteFunction", 409, false, "";
+    FAILED_DELETE_NAMESPACE = "FailedOperation.DeleteNamespace", 409, false, "";
+    FAILED_CREATE_NAMESPACE = "FailedOperation.CreateNamespace", 409, false, "";
+    FAILED_FUNCTION_STATUS = "FailedOperation.FunctionStatusError", 409, true, "Wait until GetFunction shows Active, or a failed state with its reason.";
+    FAILED_FUNCTION_NAME_STATUS = "FailedOperation.FunctionNameStatusError", 409, true, "Wait until GetFunction shows Active, or a failed state with its reason.";
+    FAILED_INVOKE_FUNCTION = "FailedOperation.InvokeFunction", 409, false, "";
+    FAILED_QUERY = "FailedOperation.QueryError", 500, true, "";
+    FAILED_UPDATE_FUNCTION_CODE = "FailedOperation.UpdateFunctionCode", 409, true, "Wait until the function is Active and try again.";
+    FAILED_UPDATE_FUNCTION_CONFIGURATION = "FailedOperation.UpdateFunctionConfiguration", 409, true, "Wait until the function is Active and try again.";
+    INTERNAL_ERROR = "InternalError", 500, true, "The platform log has the cause under this request id.";
+    INTERNAL_SYSTEM = "InternalError.System", 500, true, "The platform log has the cause under this request id.";
+    INVALID_ACTION = "InvalidAction", 400, false, "Name one of the actions of product scf, version 2018-04-16, in X-TC-Action.";
+    INVALID_PARAMETER = "InvalidParameter", 400, false, "";
+    INVALID_PARAMETER_FUNCTION_NAME = "InvalidParameter.FunctionName", 400, false, "";
+    INVALID_PARAMETER_FUNCTION_NAME_REQUIRED = "InvalidParameter.FunctionNameOrResourceIdRequired", 400, false, "";
+    INVALID_PARAMETER_REQUEST_TOO_LARGE = "InvalidParameter.RequestTooLarge", 413, false, "";
+    INVALID_VALUE = "InvalidParameterValue", 400, false, "";
+    INVALID_VALUE_ARGS = "InvalidParameterValue.Args", 400, false, "";
+    INVALID_VALUE_ASYNC_RUN_ENABLE = "InvalidParameterValue.AsyncRunEnable", 400, false, "";
+    INVALID_VALUE_CLIENT_CONTEXT = "InvalidParameterValue.ClientContext", 400, false, "";
+    INVALID_VALUE_CODE = "InvalidParameterValue.Code", 400, false, "";
+    INVALID_VALUE_COMMAND = "InvalidParameterValue.Command", 400, false, "";
+    INVALID_VALUE_DATE_TIME = "InvalidParameterValue.DateTime", 400, false, "";
+    INVALID_VALUE_DEAD_LETTER_CONFIG = "InvalidParameterValue.DeadLetterConfig", 400, false, "";
+    INVALID_VALUE_DEFAULT_NAMESPACE = "InvalidParameterValue.DefaultNamespace", 400, false, "";
+    INVALID_VALUE_DESCRIPTION = "InvalidParameterValue.Description", 400, false, "";
+    INVALID_VALUE_DYNAMIC_ENABLED = "InvalidParameterValue.DynamicEnabled", 400, false, "";
+    INVALID_VALUE_ENVIRONMENT = "InvalidParameterValue.Environment", 400, false, "";
+    INVALID_VALUE_ENVIRONMENT_LIMIT = "InvalidParameterValue.EnvironmentExceededLimit", 400, false, "";
+    INVALID_VALUE_ENVIRONMENT_PROTECT = "InvalidParameterValue.EnvironmentSystemProtect", 400, false, "";
+    INVALID_VALUE_FILTERS = "InvalidParameterValue.Filters", 400, false, "";
+    INVALID_VALUE_FUNCTION_NAME = "InvalidParameterValue.FunctionName", 400, false, "";
+    INVALID_VALUE_FUNCTION_REQUEST_ID = "InvalidParameterValue.FunctionRequestId", 400, false, "";
+    INVALID_VALUE_FUNCTION_TYPE = "InvalidParameterValue.FunctionType", 400, false, "";
+    INVALID_VALUE_IDLE_TIMEOUT = "InvalidParameterValue.IdleTimeOut", 400, false, "";
+    INVALID_VALUE_IMAGE_TYPE = "InvalidParameterValue.ImageType", 400, false, "";
+    INVALID_VALUE_IMAGE_URI = "InvalidParameterValue.ImageUri", 400, false, "";
+    INVALID_VALUE_CONCURRENCY_CONFIG = "InvalidParameterValue.InstanceConcurrencyConfig", 400, false, "";
+    INVALID_VALUE_LAYERS = "InvalidParameterValue.Layers", 400, false, "Put what the layers hold into the image.";
+    INVALID_VALUE_LIMIT = "InvalidParameterValue.Limit", 400, false, "";
+    INVALID_VALUE_MAX_CONCURRENCY = "InvalidParameterValue.MaxConcurrency", 400, false, "";
+    INVALID_VALUE_MEMORY = "InvalidParameterValue.Memory", 400, false, "";
+    INVALID_VALUE_MEMORY_SIZE = "InvalidParameterValue.MemorySize", 400, false, "";
+    INVALID_VALUE_NAMESPACE = "InvalidParameterValue.Namespace", 400, false, "";
+    INVALID_VALUE_NAMESPACE_INVALID = "InvalidParameterValue.NamespaceInvalid", 400, false, "";
+    INVALID_VALUE_OFFSET = "InvalidParameterValue.Offset", 400, false, "";
+    INVALID_VALUE_ORDER = "InvalidParameterValue.Order", 400, false, "";
+    INVALID_VALUE_ORDER_BY = "InvalidParameterValue.OrderBy", 400, false, "";
+    INVALID_VALUE_PARAM = "InvalidParameterValue.Param", 400, false, "";
+    INVALID_VALUE_PORT = "InvalidParameterValue.Port", 400, false, "";
+    INVALID_VALUE_PROTOCOL_TYPE = "InvalidParameterValue.ProtocolType", 400, false, "";
+    INVALID_VALUE_PUBLIC_NET_CONFIG = "InvalidParameterValue.PublicNetConfig", 400, false, "";
+    INVALID_VALUE_QUALIFIER = "InvalidParameterValue.Qualifier", 400, false, "";
+    INVALID_VALUE_REGISTRY_ID = "InvalidParameterValue.RegistryId", 400, false, "";
+    INVALID_VALUE_RET_CODE = "InvalidParameterValue.RetCode", 400, false, "";
+    INVALID_VALUE_RUNTIME = "InvalidParameterValue.Runtime", 400, false, "Leave Runtime out, or send CustomImage.";
+    INVALID_VALUE_SEARCH_KEY = "InvalidParameterValue.SearchKey", 400, false, "";
+    INVALID_VALUE_START_OR_END_TIME = "InvalidParameterValue.StartTimeOrEndTime", 400, false, "";
+    INVALID_VALUE_TRACE_ENABLE = "InvalidParameterValue.TraceEnable", 400, false, "";
+    INVALID_VALUE_TYPE = "InvalidParameterValue.Type", 400, false, "";
+    INVALID_VALUE_WEBSOCKETS_PARAMS = "InvalidParameterValue.WebSocketsParams", 400, false, "";
+    INVALID_REQUEST = "InvalidRequest", 400, false, "";
+    LIMIT_FUNCTION = "LimitExceeded.Function", 429, false, "Delete functions that are not needed or raise the limit in the configuration.";
+    LIMIT_INIT_TIMEOUT = "LimitExceeded.InitTimeout", 400, false, "";
+    LIMIT_MEMORY = "LimitExceeded.Memory", 400, false, "";
+    LIMIT_NAMESPACE = "LimitExceeded.Namespace", 429, false, "Delete namespaces that are not needed.";
+    LIMIT_OFFSET = "LimitExceeded.Offset", 400, false, "";
+    LIMIT_TIMEOUT = "LimitExceeded.Timeout", 400, false, "";
+    MISSING_PARAMETER = "MissingParameter", 400, false, "";
+    MISSING_PARAMETER_CODE = "MissingParameter.Code", 400, false, "";
+    NO_SUCH_VERSION = "NoSuchVersion", 400, false, "Send X-TC-Version: 2018-04-16.";
+    REQUEST_LIMIT_EXCEEDED = "RequestLimitExceeded", 429, true, "Send fewer requests at once.";
+    REQUEST_SIZE_LIMIT_EXCEEDED = "RequestSizeLimitExceeded", 413, false, "";
+    RESOURCE_IN_USE_FUNCTION = "ResourceInUse.Function", 409, false, "Choose another name, or delete the function first.";
+    RESOURCE_IN_USE_FUNCTION_NAME = "ResourceInUse.FunctionName", 409, false, "Choose another name, delete the function first, or copy with Override.";
+    RESOURCE_IN_USE_NAMESPACE = "ResourceInUse.Namespace", 409, false, "Choose another name; to delete, first delete the functions in it.";
+    RESOURCE_INSUFFICIENT = "ResourceInsufficient", 503, true, "";
+    RESOURCE_NOT_FOUND_FUNCTION = "ResourceNotFound.Function", 404, false, "ListFunctions shows what there is; check the namespace too.";
+    RESOURCE_NOT_FOUND_IMAGE_CONFIG = "ResourceNotFound.ImageConfig", 404, false, "";
+    RESOURCE_NOT_FOUND_NAMESPACE = "ResourceNotFound.Namespace", 404, false, "ListNamespaces shows what there is.";
+    RESOURCE_NOT_FOUND_QUALIFIER = "ResourceNotFound.Qualifier", 404, false, "";
+    RESOURCE_NOT_FOUND_VERSION = "ResourceNotFound.Version", 404, false, "";
+    SERVICE_UNAVAILABLE = "ServiceUnavailable", 503, true, "Try again in a moment.";
+    UNSUPPORTED_OPERATION = "UnsupportedOperation", 501, false, "";
+    UNSUPPORTED_ALIAS_BIND = "UnsupportedOperation.AliasBind", 409, false, "";
+    UNSUPPORTED_ASYNC_RUN_ENABLE = "UnsupportedOperation.AsyncRunEnable", 501, false, "";
+    UNSUPPORTED_COPY_FUNCTION = "UnsupportedOperation.CopyFunction", 501, false, "";
+    UNSUPPORTED_REGION = "UnsupportedOperation.Region", 501, false, "";
+    UNSUPPORTED_UPDATE_FUNCTION_CODE = "UnsupportedOperation.UpdateFunctionCode", 409, false, "";
+    UNSUPPORTED_PROTOCOL = "UnsupportedProtocol", 405, false, "Send POST with a JSON body, or GET.";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// An error as a client sees it: code and message. What only the operator may see goes to the platform log instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ApiError {
+    /// The row of the table.
+    pub code: ErrorCode,
+    /// What failed, on what.
+    pub message: String,
+}
+
+impl ApiError {
+    /// An error of this code with this message.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_once_and_has_a_plausible_status() {
+        let mut names: Vec<_> = ErrorCode::ALL.iter().map(|c| c.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert!(ErrorCode::ALL.iter().all(|c| (400..600).contains(&c.http_status)));
+    }
+}

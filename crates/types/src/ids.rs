@@ -1,0 +1,331 @@
+//! Typed identifiers and the rules their texts follow. Must not know what they identify beyond its name.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// Why a text is not a valid identifier: what kind was wanted, the text, and the rule that it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {text:?} is not valid: {rule}")]
+pub struct InvalidId {
+    /// The kind of identifier, as a user would call it: `function name`, `namespace`…
+    pub kind: &'static str,
+    /// The refused text.
+    pub text: String,
+    /// The rule, as a sentence fragment that says what a valid one looks like.
+    pub rule: &'static str,
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text of the identifier.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidId { kind: $kind, text: text.chars().take(200).collect(), rule: $rule })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.as_ref().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+fn word_bytes(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+text_id!(
+    /// Name of a function, unique within its namespace.
+    FunctionName,
+    "function name",
+    "use 2 to 60 letters, digits, '-' and '_', begin with a letter and end with a letter or digit",
+    |t| (2..=limits::FUNCTION_NAME_LEN_MAX).contains(&t.len())
+        && word_bytes(t)
+        && t.as_bytes()[0].is_ascii_alphabetic()
+        && t.as_bytes()[t.len() - 1].is_ascii_alphanumeric()
+);
+
+text_id!(
+    /// Name of a namespace.
+    Namespace,
+    "namespace",
+    "use 1 to 60 letters, digits, '-' and '_', beginning with a letter or digit",
+    |t| (1..=limits::NAMESPACE_LEN_MAX).contains(&t.len()) && word_bytes(t) && t.as_bytes()[0].is_ascii_alphanumeric()
+);
+
+text_id!(
+    /// Platform id of a function, `lam-` and eight lower-case letters or digits; never used again after a deletion.
+    FunctionId,
+    "function id",
+    "use lam- and eight lower-case letters or digits",
+    |t| t.strip_prefix("lam-").is_some_and(
+        |r| r.len() == 8 && r.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    )
+);
+
+text_id!(
+    /// A content digest as the OCI image specification writes it; only `sha256:` and 64 lower-case hex digits.
+    Digest,
+    "digest",
+    "use sha256: and 64 lower-case hexadecimal digits",
+    |t| t.strip_prefix("sha256:").is_some_and(
+        |r| r.len() == 64 && r.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    )
+);
+
+text_id!(
+    /// Id of one invocation: a UUID in its hyphenated lower-case form.
+    RequestId,
+    "request id",
+    "use a UUID",
+    |t| t.len() == 36 && t.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+);
+
+text_id!(
+    /// Id of one instance, unique over the life of a data directory: `i-` and a UUID without hyphens.
+    InstanceId,
+    "instance id",
+    "use i- and 32 hexadecimal digits",
+    |t| t.strip_prefix("i-").is_some_and(|r| r.len() == 32 && r.bytes().all(|b| b.is_ascii_hexdigit()))
+);
+
+impl Namespace {
+    /// The namespace that always exists and takes every request that names none.
+    pub fn default_namespace() -> Self {
+        Self("default".into())
+    }
+}
+
+impl FunctionId {
+    /// A fresh random id.
+    pub fn random() -> Self {
+        const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        let tail: String = (0..8).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect();
+        Self(format!("lam-{tail}").into())
+    }
+}
+
+impl Digest {
+    /// Makes a digest from the 32 bytes of a SHA-256.
+    pub fn from_sha256(hash: &[u8; 32]) -> Self {
+        use fmt::Write;
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        for byte in hash {
+            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        }
+        Self(text.into())
+    }
+
+    /// The 64 hexadecimal digits behind `sha256:`.
+    pub fn hex(&self) -> &str {
+        &self.0["sha256:".len()..]
+    }
+}
+
+impl RequestId {
+    /// A fresh random id.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().as_hyphenated().to_string().into())
+    }
+}
+
+impl InstanceId {
+    /// A fresh random id.
+    pub fn random() -> Self {
+        Self(format!("i-{}", uuid::Uuid::new_v4().as_simple()).into())
+    }
+}
+
+/// A function by the names its users give: namespace and name.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FunctionKey {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The name within it.
+    pub name: FunctionName,
+}
+
+impl fmt::Display for FunctionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Debug for FunctionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Name of one version of a function: `$LATEST`, which can change, or a published number, which cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum VersionName {
+    /// The version that deployments change.
+    Latest,
+    /// A published, immutable version; from 1.
+    Number(u32),
+}
+
+impl fmt::Display for VersionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("$LATEST"),
+            Self::Number(n) => write!(f, "{n}"),
+        }
+    }
+}
+
+impl FromStr for VersionName {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId {
+            kind: "version",
+            text: text.chars().take(200).collect(),
+            rule: "use $LATEST or a published number",
+        };
+        if text == "$LATEST" {
+            return Ok(Self::Latest);
+        }
+        if text.starts_with('0') || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(invalid());
+        }
+        text.parse().map(Self::Number).map_err(|_| invalid())
+    }
+}
+
+impl TryFrom<String> for VersionName {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<VersionName> for String {
+    fn from(version: VersionName) -> String {
+        version.to_string()
+    }
+}
+
+/// What a caller may name behind a function: a version, or an alias that points to one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Qualifier {
+    /// `$LATEST` or a number.
+    Version(VersionName),
+    /// `$DEFAULT` or a named alias.
+    Alias(Arc<str>),
+}
+
+impl Qualifier {
+    /// The version `$LATEST`.
+    pub const LATEST: Self = Self::Version(VersionName::Latest);
+    /// The name of the alias that every function has.
+    pub const DEFAULT_ALIAS: &str = "$DEFAULT";
+}
+
+impl fmt::Display for Qualifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => version.fmt(f),
+            Self::Alias(name) => f.write_str(name),
+        }
+    }
+}
+
+impl FromStr for Qualifier {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if let Ok(version) = text.parse() {
+            return Ok(Self::Version(version));
+        }
+        let alias = text == Self::DEFAULT_ALIAS
+            || (text.len() <= limits::ALIAS_LEN_MAX
+                && word_bytes(text)
+                && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic()));
+        if alias {
+            Ok(Self::Alias(text.into()))
+        } else {
+            Err(InvalidId {
+                kind: "qualifier",
+                text: text.chars().take(200).collect(),
+                rule: "use $LATEST, $DEFAULT, a published number, or an alias of 1 to 64 letters, digits, '-' and '_'",
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn function_names_follow_the_contract() {
+        for good in ["ab", "a1", "hello-world_2", &"a".repeat(60)] {
+            assert!(good.parse::<FunctionName>().is_ok(), "{good}");
+        }
+        for bad in ["", "a", "1a", "a-", "a_", "a b", "é1", &"a".repeat(61)] {
+            assert!(bad.parse::<FunctionName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn qualifiers_tell_versions_from_aliases() {
+        assert_eq!("$LATEST".parse(), Ok(Qualifier::LATEST));
+        assert_eq!("12".parse(), Ok(Qualifier::Version(VersionName::Number(12))));
+        assert_eq!("$DEFAULT".parse(), Ok(Qualifier::Alias("$DEFAULT".into())));
+        assert!("012".parse::<Qualifier>().is_err());
+        assert!("$OTHER".parse::<Qualifier>().is_err());
+    }
+
+    #[test]
+    fn random_ids_parse_back() {
+        assert!(FunctionId::random().as_str().parse::<FunctionId>().is_ok());
+        assert!(RequestId::random().as_str().parse::<RequestId>().is_ok());
+        assert!(InstanceId::random().as_str().parse::<InstanceId>().is_ok());
+        assert!(Digest::from_sha256(&[7; 32]).as_str().parse::<Digest>().is_ok());
+    }
+}

@@ -1,0 +1,26 @@
+//! The words of Sampan: ids, functions, versions, image references, limits, status codes and errors.
+//!
+//! Owns the meaning of each term and the shape it has on the wire. Must not know how anything is stored, started or
+//! served: no I/O, no async, no clock.
+#![forbid(unsafe_code)]
+
+pub mod catalog;
+pub mod error;
+pub mod function;
+pub mod ids;
+pub mod image_ref;
+pub mod limits;
+pub mod run_status;
+pub mod wire;
+
+pub use catalog::{Catalog, CatalogFunction, CatalogVersion, SharedCatalog, VersionKey};
+pub use error::{ApiError, ErrorCode};
+pub use function::{
+    ConcurrencySpec, FunctionKind, FunctionRecord, ImageSpec, ImageType, PinnedImage, Serving, Status, StatusReason,
+    VersionRecord, VersionSpec,
+};
+pub use ids::{
+    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionName,
+};
+pub use image_ref::ImageRef;
+pub use run_status::RunStatus;

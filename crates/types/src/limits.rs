@@ -1,0 +1,52 @@
+//! Limits of the function contract that every crate agrees on. Limits of one crate alone live in that crate's config.
+
+/// Characters of a function name.
+pub const FUNCTION_NAME_LEN_MAX: usize = 60;
+/// Characters of a namespace name.
+pub const NAMESPACE_LEN_MAX: usize = 60;
+/// Characters of namespace and function name together.
+pub const FULL_NAME_LEN_MAX: usize = 118;
+/// Characters of an alias name.
+pub const ALIAS_LEN_MAX: usize = 64;
+/// Characters of a description.
+pub const DESCRIPTION_LEN_MAX: usize = 1000;
+/// Bytes of the event of a synchronous invocation.
+pub const SYNC_EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Bytes of the event of an asynchronous invocation.
+pub const ASYNC_EVENT_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of the answer of an event function.
+pub const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Bytes of the log that `LogType=Tail` returns.
+pub const LOG_TAIL_BYTES: usize = 4096;
+/// Smallest memory size of a function, in MB.
+pub const MEMORY_MB_MIN: u32 = 64;
+/// Largest memory size of a function, in MB.
+pub const MEMORY_MB_MAX: u32 = 3072;
+/// Memory sizes above the smallest are multiples of this, in MB.
+pub const MEMORY_MB_STEP: u32 = 128;
+/// Memory size of a function that names none, in MB.
+pub const MEMORY_MB_DEFAULT: u32 = 128;
+/// Time limit of a function that names none, in seconds.
+pub const TIMEOUT_S_DEFAULT: u32 = 3;
+/// Longest time limit, in seconds.
+pub const TIMEOUT_S_MAX: u32 = 900;
+/// Longest time limit of a function made with `AsyncRunEnable`, in seconds.
+pub const ASYNC_RUN_TIMEOUT_S_MAX: u32 = 86_400;
+/// Start limit of an image function that names none, in seconds.
+pub const INIT_TIMEOUT_S_DEFAULT: u32 = 90;
+/// Longest start limit, in seconds.
+pub const INIT_TIMEOUT_S_MAX: u32 = 300;
+/// Bytes of all environment variables (keys and values) of a function.
+pub const ENVIRONMENT_BYTES_MAX: usize = 4096;
+/// Requests that one instance of a web function may serve at once.
+pub const MAX_CONCURRENCY_MAX: u32 = 100;
+/// Namespaces of an installation.
+pub const NAMESPACES_MAX: usize = 50;
+/// Published versions of a function.
+pub const VERSIONS_MAX: usize = 1000;
+/// Where an image's server listens when `ImagePort` names nothing else.
+pub const IMAGE_PORT: u16 = 9000;
+/// Longest that the `Invoke` interface waits for an answer, in seconds.
+pub const INVOKE_WAIT_S_MAX: u64 = 300;
+/// Bytes of `RoutingKey`.
+pub const ROUTING_KEY_BYTES_MAX: usize = 1024;

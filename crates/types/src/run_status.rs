@@ -1,0 +1,148 @@
+//! Status codes of a run (contract 4.5): how an invocation ended, as callers and logs see it.
+
+use serde::{Deserialize, Serialize};
+
+/// How an invocation ended. The number is `statusCode` in answers and `SCF_StatusCode` in logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u16", try_from = "u16")]
+#[repr(u16)]
+#[allow(missing_docs)] // The names are the contract's; `meaning` says what each is.
+pub enum RunStatus {
+    Success = 200,
+    InvalidEvent = 400,
+    InvalidResponseFormat = 403,
+    ContainerStateExited = 405,
+    RequestTooLarge = 406,
+    ResponseTooLarge = 407,
+    ResourceLimit = 429,
+    UserCodeException = 430,
+    ResourceLimitReached = 432,
+    TimeLimitReached = 433,
+    MemoryLimitReached = 434,
+    FunctionNotFound = 435,
+    InvalidParameterValue = 436,
+    FunctionStatusError = 438,
+    UserProcessExited = 439,
+    UnauthorizedOperation = 441,
+    QualifierNotFound = 442,
+    UserCodeError = 443,
+    PullImageFailed = 444,
+    ContainerInitError = 445,
+    PortBindingFailed = 446,
+    PullImageTimeOut = 447,
+    InsufficientResources = 449,
+    InitContainerTimeout = 450,
+    WebSocketIdleTimeout = 455,
+    WebSocketClientClosed = 456,
+    RequestCanceled = 499,
+    InternalError = 500,
+}
+
+impl RunStatus {
+    /// Every status.
+    pub const ALL: &'static [RunStatus] = &[
+        Self::Success,
+        Self::InvalidEvent,
+        Self::InvalidResponseFormat,
+        Self::ContainerStateExited,
+        Self::RequestTooLarge,
+        Self::ResponseTooLarge,
+        Self::ResourceLimit,
+        Self::UserCodeException,
+        Self::ResourceLimitReached,
+        Self::TimeLimitReached,
+        Self::MemoryLimitReached,
+        Self::FunctionNotFound,
+        Self::InvalidParameterValue,
+        Self::FunctionStatusError,
+        Self::UserProcessExited,
+        Self::UnauthorizedOperation,
+        Self::QualifierNotFound,
+        Self::UserCodeError,
+        Self::PullImageFailed,
+        Self::ContainerInitError,
+        Self::PortBindingFailed,
+        Self::PullImageTimeOut,
+        Self::InsufficientResources,
+        Self::InitContainerTimeout,
+        Self::WebSocketIdleTimeout,
+        Self::WebSocketClientClosed,
+        Self::RequestCanceled,
+        Self::InternalError,
+    ];
+
+    /// The number of the contract.
+    pub fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// The name of the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "Success",
+            Self::InvalidEvent => "InvalidParameterValue",
+            Self::InvalidResponseFormat => "Invalid scf response format",
+            Self::ContainerStateExited => "ContainerStateExited",
+            Self::RequestTooLarge => "RequestTooLarge",
+            Self::ResponseTooLarge => "ResponseTooLarge",
+            Self::ResourceLimit => "ResourceLimit",
+            Self::UserCodeException => "User code exception caught",
+            Self::ResourceLimitReached => "ResourceLimitReached",
+            Self::TimeLimitReached => "TimeLimitReached",
+            Self::MemoryLimitReached => "MemoryLimitReached",
+            Self::FunctionNotFound => "FunctionNotFound",
+            Self::InvalidParameterValue => "InvalidParameterValue",
+            Self::FunctionStatusError => "FunctionStatusError",
+            Self::UserProcessExited => "User process exit when running",
+            Self::UnauthorizedOperation => "UnauthorizedOperation",
+            Self::QualifierNotFound => "QualifierNotFound",
+            Self::UserCodeError => "UserCodeError",
+            Self::PullImageFailed => "PullImageFailed",
+            Self::ContainerInitError => "ContainerInitError",
+            Self::PortBindingFailed => "PortBindingFailed",
+            Self::PullImageTimeOut => "PullImageTimeOut",
+            Self::InsufficientResources => "InsufficientResources",
+            Self::InitContainerTimeout => "InitContainerTimeout",
+            Self::WebSocketIdleTimeout => "WebSocketIdleTimeout",
+            Self::WebSocketClientClosed => "WebSocketClientClosed",
+            Self::RequestCanceled => "RequestCanceled",
+            Self::InternalError => "InternalError",
+        }
+    }
+
+    /// Whether the run did what it was asked to.
+    pub fn is_success(self) -> bool {
+        self == Self::Success
+    }
+}
+
+impl From<RunStatus> for u16 {
+    fn from(status: RunStatus) -> u16 {
+        status.code()
+    }
+}
+
+/// A number that is no status code of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no status code of a run")]
+pub struct UnknownRunStatus(pub u16);
+
+impl TryFrom<u16> for RunStatus {
+    type Error = UnknownRunStatus;
+    fn try_from(code: u16) -> Result<Self, UnknownRunStatus> {
+        Self::ALL.iter().copied().find(|s| s.code() == code).ok_or(UnknownRunStatus(code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_back_and_forth() {
+        for status in RunStatus::ALL {
+            assert_eq!(RunStatus::try_from(status.code()), Ok(*status));
+        }
+        assert_eq!(RunStatus::try_from(201), Err(UnknownRunStatus(201)));
+    }
+}

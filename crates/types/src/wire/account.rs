@@ -1,0 +1,128 @@
+//! Answer of `GetAccount`: what is used and what may be used.
+
+use serde::Serialize;
+
+/// Answer of `GetAccount`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetAccountAnswer {
+    /// What is used.
+    pub account_usage: UsageInfo,
+    /// What may be used.
+    pub account_limit: LimitsInfo,
+}
+
+/// What is used.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UsageInfo {
+    /// Namespaces.
+    pub namespaces_count: usize,
+    /// Each of them.
+    pub namespace: Vec<NamespaceUsage>,
+    /// Memory that instances may take together, in MB; 0 when there is no limit.
+    pub total_concurrency_mem: u64,
+    /// Memory that is reserved for functions, in MB.
+    pub total_allocated_concurrency_mem: u64,
+    /// The same as `total_concurrency_mem`.
+    pub user_concurrency_mem_limit: u64,
+}
+
+/// What a namespace uses.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NamespaceUsage {
+    /// Its name.
+    pub namespace: String,
+    /// Names of its functions.
+    pub functions: Vec<String>,
+    /// How many they are.
+    pub functions_count: usize,
+    /// Memory that its running instances take, in MB.
+    pub total_concurrency_mem: u64,
+    /// Memory that is reserved for its functions, in MB.
+    pub total_allocated_concurrency_mem: u64,
+    /// Memory of its provisioned instances, in MB.
+    pub total_allocated_provisioned_mem: u64,
+}
+
+/// What may be used.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LimitsInfo {
+    /// Namespaces.
+    pub namespaces_count: u64,
+    /// Limits of each.
+    pub namespace: Vec<NamespaceLimit>,
+}
+
+/// Limits of a namespace.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NamespaceLimit {
+    /// Its name.
+    pub namespace: String,
+    /// Functions.
+    pub functions_count: u64,
+    /// Seconds of a run.
+    pub timeout_limit: u32,
+    /// Seconds of a start.
+    pub init_timeout_limit: u32,
+    /// Instances of a function.
+    pub concurrent_executions: u64,
+    /// Saved test events.
+    pub test_model_limit: u32,
+    /// Retries of an asynchronous event.
+    pub retry_num_limit: u32,
+    /// Shortest life of an asynchronous event, in seconds.
+    #[serde(rename = "MinMsgTTL")]
+    pub min_msg_ttl_s: u32,
+    /// Longest life of an asynchronous event, in seconds.
+    #[serde(rename = "MaxMsgTTL")]
+    pub max_msg_ttl_s: u32,
+    /// Triggers of a function, by type.
+    pub trigger: TriggerCount,
+}
+
+/// Triggers that a function may have of one type.
+pub const TRIGGERS_PER_TYPE: u32 = 10;
+
+/// Triggers of a function, by type.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs)] // Each field is the type of trigger that it is named after.
+pub struct TriggerCount {
+    pub apigw: u32,
+    pub ckafka: u32,
+    pub clb: u32,
+    pub cls: u32,
+    pub cm: u32,
+    pub cmq: u32,
+    pub cos: u32,
+    pub eb: u32,
+    pub mps: u32,
+    pub timer: u32,
+    pub vod: u32,
+    pub total: u32,
+}
+
+impl TriggerCount {
+    /// The same number for each of the eleven types.
+    pub fn each(n: u32) -> Self {
+        let types = 11;
+        Self {
+            apigw: n,
+            ckafka: n,
+            clb: n,
+            cls: n,
+            cm: n,
+            cmq: n,
+            cos: n,
+            eb: n,
+            mps: n,
+            timer: n,
+            vod: n,
+            total: types * n,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Functions as answers show them, and what requests and answers share.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AccessInfo, EipOutConfig, ImageConfig, IntranetConfigOut, PublicNetConfigOut};
+use crate::function::StatusReason;
+
+/// `Environment`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Environment {
+    /// The variables, in the order given.
+    pub variables: Vec<Variable>,
+}
+
+/// One environment variable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Variable {
+    /// Name.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// A label.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Tag {
+    /// Name.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// A condition of `ListFunctions`: the field has one of the values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Filter {
+    /// Name of the field, or `tag-` and the name of a label.
+    pub name: String,
+    /// Values, joined by OR.
+    pub values: Vec<String>,
+}
+
+/// Answer of `ListFunctions`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListFunctionsAnswer {
+    /// This page.
+    pub functions: Vec<Function>,
+    /// All matches.
+    pub total_count: u64,
+}
+
+/// One line of a list of functions.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+pub struct Function {
+    pub function_name: String,
+    pub function_id: String,
+    pub namespace: String,
+    pub runtime: &'static str,
+    pub r#type: &'static str,
+    pub status: &'static str,
+    pub status_desc: String,
+    pub status_reasons: Vec<StatusReason>,
+    pub description: String,
+    pub tags: Vec<Tag>,
+    pub async_run_enable: &'static str,
+    pub trace_enable: &'static str,
+    pub total_provisioned_concurrency_mem: u64,
+    pub reserved_concurrency_mem: Option<u64>,
+    pub add_time: String,
+    pub mod_time: String,
+}
+
+/// Answer of `GetFunction`: one version in full.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+pub struct GetFunctionAnswer {
+    pub function_name: String,
+    pub function_id: String,
+    pub namespace: String,
+    pub r#type: &'static str,
+    pub runtime: &'static str,
+    pub status: &'static str,
+    pub status_desc: String,
+    pub status_reasons: Vec<StatusReason>,
+    pub available_status: &'static str,
+    pub description: String,
+    pub memory_size: u32,
+    pub timeout: u32,
+    pub init_timeout: u32,
+    pub handler: String,
+    pub function_version: String,
+    pub qualifier: String,
+    pub environment: Environment,
+    pub image_config: ImageConfig,
+    pub triggers: Vec<Value>,
+    pub async_run_enable: &'static str,
+    pub trace_enable: &'static str,
+    pub dns_cache: String,
+    pub instance_concurrency_config: Value,
+    pub protocol_type: String,
+    pub protocol_params: Value,
+    pub dead_letter_config: Value,
+    pub public_net_config: PublicNetConfigOut,
+    pub intranet_config: IntranetConfigOut,
+    pub vpc_config: Value,
+    pub eip_config: EipOutConfig,
+    pub cfs_config: Value,
+    pub layers: Vec<Value>,
+    pub tags: Vec<Tag>,
+    pub role: String,
+    pub access_info: AccessInfo,
+    #[serde(rename = "L5Enable")]
+    pub l5_enable: String,
+    pub ons_enable: &'static str,
+    pub use_gpu: &'static str,
+    pub install_dependency: &'static str,
+    pub cls_logset_id: String,
+    pub cls_topic_id: String,
+    pub code_info: &'static str,
+    pub code_size: u64,
+    pub code_result: &'static str,
+    pub code_error: &'static str,
+    pub err_no: i32,
+    pub add_time: String,
+    pub mod_time: String,
+}

@@ -1,0 +1,213 @@
+//! Shapes of the actions that run functions and look at runs.
+
+use serde::{Deserialize, Serialize};
+
+/// `Invoke`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InvokeRequest {
+    /// Name, required.
+    pub function_name: Option<String>,
+    /// `RequestResponse` or `Event`.
+    pub invocation_type: Option<String>,
+    /// Version or alias.
+    pub qualifier: Option<String>,
+    /// The event, JSON text.
+    pub client_context: Option<String>,
+    /// `None` or `Tail`.
+    pub log_type: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Values that rules of an alias look at, a JSON object of texts.
+    pub routing_key: Option<String>,
+}
+
+/// `InvokeFunction`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InvokeFunctionRequest {
+    /// Name, required.
+    pub function_name: Option<String>,
+    /// Version or alias.
+    pub qualifier: Option<String>,
+    /// The event, JSON text.
+    pub event: Option<String>,
+    /// `None` or `Tail`.
+    pub log_type: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Values that rules of an alias look at, a JSON object of texts.
+    pub routing_key: Option<String>,
+}
+
+/// Answer of `Invoke` and `InvokeFunction`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InvokeAnswer {
+    /// How the run ended.
+    pub result: RunResult,
+}
+
+/// `Result`: how a run ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RunResult {
+    /// End of the log when `LogType` is `Tail`.
+    pub log: String,
+    /// What the function answered, or the JSON object of a failed run.
+    pub ret_msg: String,
+    /// Why it failed; empty on success.
+    pub err_msg: String,
+    /// Highest memory, in bytes.
+    pub mem_usage: u64,
+    /// Run time, in milliseconds.
+    pub duration: f64,
+    /// Billed run time, in milliseconds.
+    pub bill_duration: u64,
+    /// Id of the run.
+    pub function_request_id: String,
+    /// 0 on success, −1 on failure.
+    pub invoke_result: i32,
+}
+
+/// `GetFunctionLogs`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetFunctionLogsRequest {
+    /// Name; all functions of the namespace without one.
+    pub function_name: Option<String>,
+    /// How many to leave out at the beginning.
+    pub offset: Option<i64>,
+    /// How many to answer with at most.
+    pub limit: Option<i64>,
+    /// `asc` or `desc`.
+    pub order: Option<String>,
+    /// `function_name`, `duration`, `mem_usage` or `start_time`.
+    pub order_by: Option<String>,
+    /// Which ends to show.
+    pub filter: Option<LogFilter>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Version or alias.
+    pub qualifier: Option<String>,
+    /// This run.
+    pub function_request_id: Option<String>,
+    /// Begun at this time or later, local time.
+    pub start_time: Option<String>,
+    /// Begun at this time or earlier, local time.
+    pub end_time: Option<String>,
+}
+
+/// Which ends of runs to show.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct LogFilter {
+    /// `not0`, `is0`, `TimeLimitExceeded`, `ResourceLimitExceeded` or `UserCodeException`.
+    pub ret_code: Option<String>,
+}
+
+/// Answer of `GetFunctionLogs`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetFunctionLogsAnswer {
+    /// All matches.
+    pub total_count: usize,
+    /// This page.
+    pub data: Vec<FunctionLog>,
+    /// Retired; always empty.
+    pub search_context: LogSearchContext,
+}
+
+/// A retired way of paging; always empty.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LogSearchContext {
+    /// Where to go on.
+    pub offset: String,
+    /// How many.
+    pub limit: u32,
+    /// What was searched for.
+    pub keyword: String,
+    /// Kind of log.
+    pub r#type: String,
+}
+
+/// One run with its log.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FunctionLog {
+    /// The function.
+    pub function_name: String,
+    /// What the caller got.
+    pub ret_msg: String,
+    /// Id of the run.
+    pub request_id: String,
+    /// When it began, local time.
+    pub start_time: String,
+    /// 0 ok, 2 running, 3 interrupted, else the status of the failed run.
+    pub ret_code: i32,
+    /// 1 when the run has ended.
+    pub invoke_finished: i32,
+    /// Run time, in milliseconds.
+    pub duration: f64,
+    /// Billed run time, in milliseconds.
+    pub bill_duration: u64,
+    /// Highest memory, in bytes.
+    pub mem_usage: u64,
+    /// All its lines.
+    pub log: String,
+    /// Always empty.
+    pub level: &'static str,
+    /// Always empty.
+    pub source: &'static str,
+    /// Which retry of an asynchronous event it was.
+    pub retry_num: u32,
+}
+
+/// `GetRequestStatus`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetRequestStatusRequest {
+    /// Name, required.
+    pub function_name: Option<String>,
+    /// Id of the run, required.
+    pub function_request_id: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Begun at this time or later, local time.
+    pub start_time: Option<String>,
+    /// Begun at this time or earlier, local time.
+    pub end_time: Option<String>,
+}
+
+/// Answer of `GetRequestStatus`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetRequestStatusAnswer {
+    /// How many there are.
+    pub total_count: usize,
+    /// Each of them.
+    pub data: Vec<RequestStatus>,
+}
+
+/// State of one run.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RequestStatus {
+    /// The function.
+    pub function_name: String,
+    /// What the caller got.
+    pub ret_msg: String,
+    /// Id of the run.
+    pub request_id: String,
+    /// When it began, local time.
+    pub start_time: String,
+    /// 0 ok, 1 running, −1 failed.
+    pub ret_code: i32,
+    /// Run time, in milliseconds.
+    pub duration: f64,
+    /// Highest memory, in MB.
+    pub mem_usage: f64,
+    /// Which retry of an asynchronous event it was.
+    pub retry_num: u32,
+}

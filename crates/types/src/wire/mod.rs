@@ -1,0 +1,45 @@
+//! Shapes of the cloud API 3.0 (product `scf`, version 2018-04-16), as they stand in requests and answers.
+//!
+//! Owns names and types of fields, nothing else: every field of a request is optional here, also those that an action
+//! requires, so that whoever validates can say which one is missing. Fields that a request has beyond these are
+//! ignored. Must not know ranges, defaults or what an action does.
+
+mod account;
+mod carried;
+mod code;
+mod concurrency;
+mod function;
+mod function_requests;
+mod invocation;
+mod namespace;
+
+pub use account::{
+    GetAccountAnswer, LimitsInfo, NamespaceLimit, NamespaceUsage, TRIGGERS_PER_TYPE, TriggerCount, UsageInfo,
+};
+pub use carried::{
+    AccessInfo, CfsConfig, CfsInsInfo, DeadLetterConfig, EipConfigIn, EipConfigOut, EipOutConfig, IntranetConfigIn,
+    IntranetConfigOut, LayerVersionSimple, PublicNetConfigIn, PublicNetConfigOut, VpcConfig,
+};
+pub use code::{Code, ImageConfig};
+pub use concurrency::{InstanceConcurrencyConfig, MixNodeConfig, ProtocolParams, SessionConfig, WsParams};
+pub use function::{Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, Tag, Variable};
+pub use function_requests::{
+    CopyFunctionRequest, CreateFunctionRequest, DeleteFunctionRequest, GetFunctionRequest, ListFunctionsRequest,
+    UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
+};
+pub use invocation::{
+    FunctionLog, GetFunctionLogsAnswer, GetFunctionLogsRequest, GetRequestStatusAnswer, GetRequestStatusRequest,
+    InvokeAnswer, InvokeFunctionRequest, InvokeRequest, LogFilter, LogSearchContext, RequestStatus, RunResult,
+};
+pub use namespace::{
+    CreateNamespaceRequest, DeleteNamespaceRequest, ListNamespacesAnswer, ListNamespacesRequest, NamespaceEntry,
+    SearchKey, UpdateNamespaceRequest,
+};
+
+/// The version of the API, as `X-TC-Version` and the parameter `Version` name it.
+pub const API_VERSION: &str = "2018-04-16";
+
+/// The switch words of the API: `TRUE` or `FALSE`.
+pub fn switch(on: bool) -> &'static str {
+    if on { "TRUE" } else { "FALSE" }
+}

@@ -1,0 +1,45 @@
+//! A small static HTTP server, the image that Sampan is tried and tested with. Standard library only.
+//!
+//! `POST /event-invoke` answers an event; `/` answers a greeting; the routes in `routes.rs` do on purpose what functions
+//! do by accident: sleep, exit, print, fill memory. It listens on port 9000, or on `PORT`; with `EXIT_AT_START` it ends at
+//! once with that code.
+#![forbid(unsafe_code)]
+
+mod http;
+mod routes;
+
+use std::io::BufReader;
+use std::net::{TcpListener, TcpStream};
+
+fn main() {
+    if let Some(code) = std::env::var("EXIT_AT_START").ok().and_then(|code| code.parse().ok()) {
+        println!("ending with {code}, as EXIT_AT_START says");
+        std::process::exit(code);
+    }
+    let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(9000);
+    let listener = match TcpListener::bind(("0.0.0.0", port)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen on port {port}: {error}");
+            std::process::exit(1);
+        }
+    };
+    println!("hello listens on port {port}");
+    for connection in listener.incoming().flatten() {
+        std::thread::spawn(move || serve(connection));
+    }
+}
+
+/// Answers the requests of one keep-alive connection until it ends.
+fn serve(connection: TcpStream) {
+    // A connection that breaks is the client's business; there is nobody to tell.
+    let _ = connection.set_nodelay(true);
+    let Ok(writer) = connection.try_clone() else { return };
+    let (mut reader, mut writer) = (BufReader::new(connection), writer);
+    while let Ok(Some(mut request)) = http::Request::read(&mut reader, &mut writer) {
+        let close = request.wants_close();
+        if routes::answer(&mut request, &mut writer).is_err() || request.skip_body().is_err() || close {
+            return;
+        }
+    }
+}

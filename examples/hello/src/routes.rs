@@ -1,0 +1,157 @@
+//! What each path does. Those with a query take one value, such as `/sleep?250`.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::http::{Request, begin_chunks, chunk, end_chunks, respond};
+
+/// Bytes of the body that `/echo` passes on at once.
+const ECHO_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes between two pages; touching one byte of each makes memory real.
+const PAGE_BYTES: usize = 4096;
+
+/// Answers one request.
+pub fn answer(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
+    if request.path() != "/" {
+        println!("{} {}", request.method, request.target);
+    }
+    let query = request.query().to_owned();
+    let number = query.parse::<u64>().unwrap_or_default();
+    match request.path() {
+        "/event-invoke" => event(request, writer),
+        "/env" => text(request, writer, &std::env::var(&query).unwrap_or_default()),
+        "/args" => text(request, writer, &std::env::args().collect::<Vec<_>>().join("\n")),
+        "/headers" => headers(request, writer),
+        "/echo" => echo(request, writer),
+        "/exit" => std::process::exit(i32::try_from(number).unwrap_or(1)),
+        "/sleep" => {
+            std::thread::sleep(Duration::from_millis(number));
+            text(request, writer, "slept")
+        }
+        "/alloc" => {
+            let held = allocate(number);
+            text(request, writer, &format!("holding {} MB", held.len() >> 20))
+        }
+        "/print" => {
+            print_lines(number);
+            text(request, writer, "printed")
+        }
+        "/status" => respond(writer, request, u16::try_from(number).unwrap_or(500), "text/plain", b"as you wish"),
+        "/big" => respond(writer, request, 200, "application/octet-stream", &vec![b'x'; number as usize]),
+        "/chunks" => chunks(request, writer, number),
+        "/write" => write_file(request, writer, &query),
+        "/read" => read_file(request, writer, &query),
+        _ => greeting(request, writer),
+    }
+}
+
+fn text(request: &Request<'_>, writer: &mut TcpStream, body: &str) -> io::Result<()> {
+    respond(writer, request, 200, "text/plain; charset=utf-8", body.as_bytes())
+}
+
+fn greeting(request: &Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
+    let id = request.header("x-scf-request-id").unwrap_or("none");
+    let body = format!("hello from Sampan: {} {} (request {id})\n", request.method, request.target);
+    text(request, writer, &body)
+}
+
+/// Answers an event with itself. An event that is an object with a key `route` does what that route does, so that event
+/// functions can misbehave as web functions can.
+fn event(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
+    let mut body = String::new();
+    request.read_to_string(&mut body)?;
+    match route_of(&body) {
+        Some(("sleep", value)) => std::thread::sleep(Duration::from_millis(value)),
+        Some(("exit", value)) => std::process::exit(i32::try_from(value).unwrap_or(1)),
+        Some(("alloc", value)) => drop(allocate(value)),
+        Some(("print", value)) => print_lines(value),
+        Some(("status", value)) => {
+            let status = u16::try_from(value).unwrap_or(500);
+            return respond(writer, request, status, "application/json", b"{\"error\":\"as you wish\"}");
+        }
+        Some(("big", value)) => {
+            let body = format!("\"{}\"", "x".repeat(value as usize));
+            return respond(writer, request, 200, "application/json", body.as_bytes());
+        }
+        _ => {}
+    }
+    let body = if body.is_empty() { "null" } else { &body };
+    respond(writer, request, 200, "application/json", format!("{{\"hello\":\"world\",\"event\":{body}}}").as_bytes())
+}
+
+/// Finds `"route":"name?value"` without a JSON parser; the standard library has none.
+fn route_of(event: &str) -> Option<(&str, u64)> {
+    let rest = event.split_once("\"route\"")?.1.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    let (name, value) = rest.split('"').next()?.split_once('?')?;
+    Some((name, value.parse().ok()?))
+}
+
+fn headers(request: &Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let pairs: Vec<_> = request.headers.iter().map(|(n, v)| format!("[{},{}]", quoted(n), quoted(v))).collect();
+    respond(writer, request, 200, "application/json", format!("[{}]", pairs.join(",")).as_bytes())
+}
+
+/// Streams the body back as it comes, and says how long it was in a trailer.
+fn echo(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
+    begin_chunks(writer, "application/octet-stream", "X-Echo-Bytes")?;
+    let (mut buffer, mut total) = (vec![0; ECHO_BUFFER_BYTES], 0);
+    loop {
+        let read = request.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        total += read;
+        chunk(writer, &buffer[..read])?;
+    }
+    end_chunks(writer, &format!("X-Echo-Bytes: {total}\r\n"))
+}
+
+fn chunks(request: &Request<'_>, writer: &mut TcpStream, count: u64) -> io::Result<()> {
+    let interval = request.header("x-interval-ms").and_then(|v| v.parse().ok()).unwrap_or(0);
+    begin_chunks(writer, "text/plain", "")?;
+    for number in 0..count {
+        chunk(writer, format!("chunk {number}\n").as_bytes())?;
+        std::thread::sleep(Duration::from_millis(interval));
+    }
+    end_chunks(writer, "")
+}
+
+fn allocate(megabytes: u64) -> Vec<u8> {
+    let mut held = vec![0; (megabytes as usize) << 20];
+    for page in held.iter_mut().step_by(PAGE_BYTES) {
+        *page = 1;
+    }
+    // Reading it back keeps the optimiser from leaving the memory out.
+    assert!(held.iter().step_by(PAGE_BYTES).all(|byte| std::hint::black_box(*byte) == 1));
+    held
+}
+
+fn print_lines(count: u64) {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    for number in 0..count {
+        let _ = writeln!(out, "line {number} to stdout");
+        let _ = writeln!(err, "line {number} to stderr");
+    }
+}
+
+/// `/write?/path:megabytes` writes a file of that size and says what came of it.
+fn write_file(request: &Request<'_>, writer: &mut TcpStream, query: &str) -> io::Result<()> {
+    let (path, megabytes) = query.split_once(':').unwrap_or((query, "1"));
+    let written = std::fs::File::create(path).and_then(|mut file| {
+        let block = vec![7; 1 << 20];
+        (0..megabytes.parse().unwrap_or(1)).try_for_each(|_| file.write_all(&block))
+    });
+    match written {
+        Ok(()) => text(request, writer, "written"),
+        Err(error) => respond(writer, request, 507, "text/plain", error.to_string().as_bytes()),
+    }
+}
+
+fn read_file(request: &Request<'_>, writer: &mut TcpStream, path: &str) -> io::Result<()> {
+    match std::fs::read(path) {
+        Ok(bytes) => respond(writer, request, 200, "application/octet-stream", &bytes),
+        Err(error) => respond(writer, request, 404, "text/plain", error.to_string().as_bytes()),
+    }
+}

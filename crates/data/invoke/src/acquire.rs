@@ -1,0 +1,41 @@
+//! From a target to a leased instance, across updates: a request whose version is replaced while it waits gets the newest
+//! one instead of an error.
+
+use std::sync::Arc;
+
+use pool::{Lease, LeaseError};
+use types::{CatalogVersion, RequestId};
+
+use crate::call::Target;
+use crate::connection::Slot;
+use crate::failure::Failure;
+use crate::shared::Shared;
+
+impl Shared {
+    /// Leases an instance of `version`, or of what `target` has become meanwhile.
+    pub async fn acquire(
+        &self,
+        target: &Target,
+        mut version: Arc<CatalogVersion>,
+        request: &RequestId,
+    ) -> Result<Lease<Slot>, Failure> {
+        let mut retries_left = self.config.superseded_retries_max;
+        loop {
+            let error = match self.pool.lease(&version, request).await {
+                Ok(lease) => return Ok(lease),
+                Err(error) => error,
+            };
+            if retries_left == 0 {
+                return Err(error.into());
+            }
+            retries_left -= 1;
+            let newest = self.resolve(target);
+            version = match (&error, newest) {
+                (LeaseError::Superseded { .. }, newest) => newest?,
+                // The image of a version that was replaced may be gone; that of its successor is there.
+                (LeaseError::Launch(_), Ok(newest)) if newest.key != version.key => newest,
+                _ => return Err(error.into()),
+            };
+        }
+    }
+}

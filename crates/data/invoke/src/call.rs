@@ -1,0 +1,79 @@
+//! What callers give for an invocation and what they get.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use pool::ColdStart;
+use serde::{Deserialize, Serialize};
+use types::{FunctionKey, Qualifier, RequestId, RunStatus};
+
+/// Any error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of an answer, as it comes from the instance.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// What is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The function.
+    pub function: FunctionKey,
+    /// Its version or alias.
+    pub qualifier: Qualifier,
+}
+
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A call of the cloud API.
+    Api,
+    /// A timer.
+    Timer,
+    /// A function URL.
+    Url,
+}
+
+/// One event for an event function.
+#[derive(Debug, Clone)]
+pub struct EventCall {
+    /// Id of the invocation.
+    pub request_id: RequestId,
+    /// The event; must be JSON.
+    pub payload: Bytes,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// How the run of an event ended.
+#[derive(Debug, Clone)]
+pub struct EventResult {
+    /// Id of the invocation.
+    pub request_id: RequestId,
+    /// How it ended.
+    pub status: RunStatus,
+    /// What the function answered, or the JSON object of a failed run: `errorCode`, `errorMessage`, `requestId`,
+    /// `statusCode`.
+    pub ret_msg: String,
+    /// Why it failed; `None` on success.
+    pub error_message: Option<String>,
+    /// Time of the run, without the start of the instance.
+    pub duration: Duration,
+    /// The same in whole milliseconds, rounded up, at least 1; 0 when nothing ran.
+    pub bill_duration_ms: u64,
+    /// Highest memory of the instance so far, in bytes.
+    pub memory_bytes: u64,
+    /// Where the time of the start went, when this event's instance was started for it.
+    pub cold: Option<ColdStart>,
+}
+
+/// What functions are told about the installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// `X-Scf-Region`.
+    pub region: String,
+    /// `X-Scf-Appid`.
+    pub app_id: String,
+    /// `X-Scf-Uin`.
+    pub uin: String,
+}

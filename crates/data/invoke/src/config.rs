@@ -1,0 +1,60 @@
+//! Limits of an invocation, as the `[invoke]` table of the configuration has them. Must not know how they are read.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use types::limits;
+
+/// The `[invoke]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Bytes of an event; a longer one ends with 406.
+    pub event_bytes_max: usize,
+    /// Bytes of the answer to an event; a longer one ends with 407.
+    pub event_response_bytes_max: usize,
+    /// Bytes of the body of a web request; a longer one ends with 406. 0 is no limit.
+    pub web_request_bytes_max: u64,
+    /// Bytes of the body of a web answer; a longer one is cut off and ends with 407. 0, the default, is no limit, because
+    /// answers stream through and are held nowhere.
+    pub web_response_bytes_max: u64,
+    /// Bytes of the names and values of a web answer's headers; more end with 407.
+    pub web_response_headers_bytes_max: usize,
+    /// Longest time to connect to an instance's server, in milliseconds.
+    pub connect_ms_max: u64,
+    /// After a connection broke: longest wait to learn whether the instance has ended, in milliseconds.
+    pub exit_wait_ms_max: u64,
+    /// How often a request whose version was replaced before it got an instance is tried with the newest one.
+    pub superseded_retries_max: u32,
+    /// Bytes of an answer that are kept in the log's `Response` line and in the record of the invocation.
+    pub log_ret_msg_bytes_max: usize,
+    /// Bytes of an image's own error text that are repeated in an error message.
+    pub error_message_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            event_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
+            event_response_bytes_max: limits::RESPONSE_BYTES_MAX,
+            web_request_bytes_max: limits::SYNC_EVENT_BYTES_MAX as u64,
+            web_response_bytes_max: 0,
+            web_response_headers_bytes_max: 4096,
+            connect_ms_max: 1000,
+            exit_wait_ms_max: 500,
+            superseded_retries_max: 3,
+            log_ret_msg_bytes_max: 4096,
+            error_message_bytes_max: 4096,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn connect_max(&self) -> Duration {
+        Duration::from_millis(self.connect_ms_max)
+    }
+
+    pub(crate) fn exit_wait_max(&self) -> Duration {
+        Duration::from_millis(self.exit_wait_ms_max)
+    }
+}

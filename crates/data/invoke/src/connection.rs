@@ -1,0 +1,126 @@
+//! HTTP/1.1 connections to one instance, kept between requests.
+//!
+//! A connection is driven by whoever waits for its answer, not by a task of its own: that saves two hops between tasks on
+//! each request. A kept connection is therefore watched by nobody; whether it still stands is asked before it is used.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use types::CatalogVersion;
+
+use crate::call::Platform;
+use crate::headers;
+use crate::upload::Upload;
+
+type Driven = Pin<Box<http1::Connection<TokioIo<TcpStream>, Upload>>>;
+
+enum Driver {
+    /// By whoever waits for the answer.
+    Here(Driven),
+    /// By a task of its own.
+    Task,
+    /// No more: the connection is closed.
+    Done,
+}
+
+/// A connection to an instance's server.
+pub(crate) struct Connection {
+    sender: SendRequest<Upload>,
+    driver: Driver,
+}
+
+/// A request that got no answer.
+pub(crate) struct Unanswered {
+    pub error: hyper::Error,
+    /// The request, when nothing of it was sent.
+    pub unsent: Option<Request<Upload>>,
+}
+
+impl Connection {
+    /// A connection over an open stream.
+    pub async fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let (sender, driven) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        Ok(Self { sender, driver: Driver::Here(Box::pin(driven)) })
+    }
+
+    /// Moves what can be moved in both directions.
+    pub fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Driver::Here(driven) = &mut self.driver
+            && driven.as_mut().poll(cx).is_ready()
+        {
+            // How it ended reaches whoever waits through the answer or its body.
+            self.driver = Driver::Done;
+        }
+    }
+
+    /// Whether a request can be sent now; false also when the server has closed the connection meanwhile.
+    pub async fn is_ready(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(()))))
+        })
+        .await
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Box<Unanswered>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            self.drive(cx);
+            answer.as_mut().poll(cx)
+        })
+        .await
+        .map_err(|mut refused| {
+            let unsent = refused.take_message();
+            Box::new(Unanswered { error: refused.into_error(), unsent })
+        })
+    }
+
+    /// Goes on in a task of its own, which ends with the connection: the rest of the request's body must flow whether or
+    /// not anybody reads the answer.
+    pub fn detach(&mut self) {
+        if let Driver::Here(driven) = std::mem::replace(&mut self.driver, Driver::Task) {
+            tokio::spawn(async move {
+                // How it ended reaches whoever reads the answer's body.
+                drop(driven.await);
+            });
+        }
+    }
+}
+
+/// What is kept with an instance: idle connections, at most one for each request that it serves at once, and the headers
+/// that are the same for all its requests.
+#[derive(Default)]
+pub(crate) struct Slot {
+    idle: Mutex<Vec<Connection>>,
+    headers: OnceLock<HeaderMap>,
+}
+
+impl Slot {
+    /// The connection used last, if any is kept.
+    pub fn take(&self) -> Option<Connection> {
+        self.idle.lock().pop()
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn keep(&self, connection: Connection) {
+        if !connection.sender.is_closed() {
+            self.idle.lock().push(connection);
+        }
+    }
+
+    /// The platform's headers for the instance's version.
+    pub fn headers(&self, version: &CatalogVersion, platform: &Platform) -> &HeaderMap {
+        self.headers.get_or_init(|| headers::of_version(version, platform))
+    }
+}

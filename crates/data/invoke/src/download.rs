@@ -1,0 +1,143 @@
+//! The body of a web answer on its way to the caller. It carries the invocation: the last byte ends it, and so does the
+//! time limit, a broken connection, or a caller that drops it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep_until};
+
+use crate::call::BoxError;
+use crate::connection::Connection;
+use crate::exchange::{chain, poll_driven};
+use crate::failure::Failure;
+use crate::invocation::{Ending, Invocation};
+use crate::upload::{Progress, Watch};
+
+/// A body that streams from an instance.
+pub(crate) struct Download {
+    body: Incoming,
+    left_bytes: u64,
+    /// Until the body ends, in whichever way.
+    flowing: Option<Flowing>,
+}
+
+struct Flowing {
+    invocation: Invocation,
+    connection: Connection,
+    upload: Option<Arc<Watch>>,
+    limit: Pin<Box<Sleep>>,
+}
+
+/// Why the platform cut an answer off.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct CutOff(String);
+
+impl Download {
+    /// The body of an answer whose head has come; `None` when it has none, which ends the invocation.
+    pub fn begin(
+        mut invocation: Invocation,
+        mut connection: Connection,
+        body: Incoming,
+        upload: Option<Arc<Watch>>,
+    ) -> Option<Self> {
+        let left_bytes = match invocation.shared.config.web_response_bytes_max {
+            0 => u64::MAX,
+            bytes_max => bytes_max,
+        };
+        if upload.as_ref().is_some_and(|watch| watch.progress() == Progress::Flowing) {
+            connection.detach();
+        }
+        let limit = Box::pin(sleep_until(invocation.deadline()));
+        let flowing = Flowing { invocation, connection, upload, limit };
+        if body.is_end_stream() {
+            flowing.complete();
+            return None;
+        }
+        Some(Self { body, left_bytes, flowing: Some(flowing) })
+    }
+
+    fn cut_off(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let error = CutOff(failure.message.clone());
+        if let Some(flowing) = self.flowing.take() {
+            flowing.invocation.finish_later(Ending::Failed(failure));
+        }
+        Poll::Ready(Some(Err(Box::new(error))))
+    }
+
+    fn broken(&mut self, error: hyper::Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(flowing) = self.flowing.take() {
+            let ending = match flowing.upload.as_ref().map(|watch| watch.progress()) {
+                Some(Progress::TooLarge) => {
+                    let bytes_max = flowing.invocation.shared.config.web_request_bytes_max;
+                    Ending::Failed(Failure::request_too_large(bytes_max))
+                }
+                Some(Progress::CallerGone) => Ending::Failed(Failure::caller_gone()),
+                _ => Ending::Broken(chain(&error)),
+            };
+            flowing.invocation.finish_later(ending);
+        }
+        Poll::Ready(Some(Err(error.into())))
+    }
+
+    fn complete(&mut self) {
+        if let Some(flowing) = self.flowing.take() {
+            flowing.complete();
+        }
+    }
+}
+
+impl Flowing {
+    fn complete(mut self) {
+        if self.upload.is_none_or(|watch| watch.progress() == Progress::Complete) {
+            self.invocation.keep(self.connection);
+        }
+        self.invocation.finish_later(Ending::Success);
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Some(flowing) = &mut this.flowing else { return Poll::Ready(None) };
+        if flowing.limit.as_mut().poll(cx).is_ready() {
+            let failure = flowing.invocation.timed_out();
+            return this.cut_off(failure);
+        }
+        let frame = match ready!(poll_driven(&mut flowing.connection, &mut this.body, cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return this.broken(error),
+            None => {
+                this.complete();
+                return Poll::Ready(None);
+            }
+        };
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let Some(left_bytes) = this.left_bytes.checked_sub(bytes) else {
+            let bytes_max = flowing.invocation.shared.config.web_response_bytes_max;
+            return this.cut_off(Failure::response_too_large(bytes_max));
+        };
+        this.left_bytes = left_bytes;
+        // The reader does not ask again after the last frame: the end must be seen with it.
+        if frame.is_trailers() || this.body.is_end_stream() {
+            this.complete();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.flowing.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

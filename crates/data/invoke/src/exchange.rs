@@ -1,0 +1,184 @@
+//! One request over one connection of one instance, and what can stop it: the time limit, the instance's end, a broken
+//! connection.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use pool::{Ended, Instance};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::connection::{Connection, Slot};
+use crate::upload::Upload;
+
+/// An answer's head, and the connection that its body comes over.
+pub(crate) type Answer = (Connection, Response<Incoming>);
+
+/// Why a connection brought no answer.
+pub(crate) enum Broken {
+    /// The instance accepts no connection; nothing of the request has reached it.
+    Unreached {
+        /// Why.
+        error: io::Error,
+        /// The request.
+        request: Box<Request<Upload>>,
+    },
+    /// The connection broke after the request, or a part of it, was sent.
+    Lost(String),
+    /// The answer is longer than this many bytes.
+    TooLarge(u64),
+}
+
+/// Why an exchange stopped without a complete answer.
+pub(crate) enum Stopped {
+    TimedOut,
+    Ended(Ended),
+    Broken(Broken),
+}
+
+/// Sends a request over a kept connection, or a new one. A kept connection that turns out to be closed is passed over; one
+/// that breaks before any byte of the answer is replaced once by a new one when the request can be sent again.
+pub(crate) async fn exchange(
+    instance: &Instance<Slot>,
+    mut request: Request<Upload>,
+    connect_max: Duration,
+) -> Result<Answer, Broken> {
+    let mut delivered = None;
+    while delivered.is_none()
+        && let Some(mut kept) = instance.slot.take()
+    {
+        if !kept.is_ready().await {
+            continue;
+        }
+        let spare = again(&request);
+        let unanswered = match kept.send(request).await {
+            Ok(response) => return Ok((kept, response)),
+            Err(unanswered) => unanswered,
+        };
+        match (unanswered.unsent, spare) {
+            (Some(unsent), _) => request = unsent,
+            (None, Some(spare)) => {
+                request = spare;
+                delivered = Some(unanswered.error);
+            }
+            (None, None) => return Err(Broken::Lost(chain(&unanswered.error))),
+        }
+    }
+    let mut fresh = match connect(instance, connect_max).await {
+        Ok(fresh) => fresh,
+        Err(error) => {
+            return Err(match delivered {
+                Some(first) => Broken::Lost(chain(&first)),
+                None => Broken::Unreached { error, request: Box::new(request) },
+            });
+        }
+    };
+    match fresh.send(request).await {
+        Ok(response) => Ok((fresh, response)),
+        Err(unanswered) => Err(Broken::Lost(chain(&unanswered.error))),
+    }
+}
+
+async fn connect(instance: &Instance<Slot>, connect_max: Duration) -> io::Result<Connection> {
+    let stream = timeout(connect_max, instance.process.connect())
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {connect_max:?}")))??;
+    let mut connection = Connection::over(stream).await?;
+    // The first drive is what makes a new connection take a request.
+    connection.is_ready().await;
+    Ok(connection)
+}
+
+/// The same request for a second try, where one is allowed.
+fn again(request: &Request<Upload>) -> Option<Request<Upload>> {
+    let mut copy = Request::new(request.body().again(request.method())?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Reads an answer's body whole.
+pub(crate) async fn read_whole(
+    connection: &mut Connection,
+    mut body: Incoming,
+    bytes_max: usize,
+) -> Result<Bytes, Broken> {
+    let too_large = || Broken::TooLarge(bytes_max as u64);
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while !body.is_end_stream() {
+        let frame = poll_fn(|cx| poll_driven(connection, &mut body, cx)).await;
+        let Some(frame) = frame.transpose().map_err(|error| Broken::Lost(chain(&error)))? else { break };
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > bytes_max {
+            return Err(too_large());
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    Ok([first, rest.freeze()].concat().into())
+}
+
+/// The next frame of a body whose connection is driven here. Asking for a frame is what makes the connection read it, so
+/// both get a second turn before the task sleeps.
+pub(crate) fn poll_driven(
+    connection: &mut Connection,
+    body: &mut Incoming,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<http_body::Frame<Bytes>, hyper::Error>>> {
+    connection.drive(cx);
+    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+        return Poll::Ready(frame);
+    }
+    connection.drive(cx);
+    Pin::new(body).poll_frame(cx)
+}
+
+/// Runs `work` until it is done, `deadline` passes or the instance ends. An instance may end on purpose once it has
+/// answered, so what is on its way then gets a last chance of `exit_wait_max`.
+pub(crate) async fn guarded<T>(
+    instance: &Instance<Slot>,
+    deadline: Instant,
+    exit_wait_max: Duration,
+    work: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Stopped> {
+    let mut work = pin!(work);
+    let ended = tokio::select! {
+        biased;
+        done = &mut work => return done.map_err(Stopped::Broken),
+        () = sleep_until(deadline) => return Err(Stopped::TimedOut),
+        ended = instance.process.ended() => ended,
+    };
+    match timeout(exit_wait_max, work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(unreached @ Broken::Unreached { .. })) => Err(Stopped::Broken(unreached)),
+        Ok(Err(_)) | Err(_) => Err(Stopped::Ended(ended)),
+    }
+}
+
+/// An error with its causes, for people.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}

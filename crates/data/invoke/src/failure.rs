@@ -1,0 +1,260 @@
+//! Why a run failed: status, text, and the two forms in which a caller sees it (JSON of a failed run, HTTP answer).
+//!
+//! Pure. The texts are the contract's where it has one.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use pool::{ColdStart, Ended, LeaseError};
+use serde::Serialize;
+use types::catalog::Lookup;
+use types::{FunctionKey, RequestId, RunStatus};
+
+use crate::call::Body;
+use crate::headers;
+
+/// How a start went that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FailedStart {
+    pub cold: ColdStart,
+    pub peak_bytes: u64,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub status: RunStatus,
+    pub message: String,
+    /// HTTP status of the answer when it is not the number of `status`.
+    http_status: Option<StatusCode>,
+    /// The start that failed, for its line in the log.
+    pub start: Option<FailedStart>,
+}
+
+/// The JSON object of a failed run (contract, section 3).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    error_code: i32,
+    error_message: &'a str,
+    request_id: &'a str,
+    status_code: u16,
+}
+
+impl Failure {
+    pub fn new(status: RunStatus, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), http_status: None, start: None }
+    }
+
+    pub fn event_not_json(error: &serde_json::Error) -> Self {
+        Self::new(RunStatus::InvalidEvent, format!("the event is not JSON: {error}"))
+    }
+
+    pub fn event_too_large(bytes: usize, bytes_max: usize) -> Self {
+        Self::new(RunStatus::RequestTooLarge, format!("the event has {bytes} bytes; the limit is {bytes_max}"))
+    }
+
+    pub fn request_too_large(bytes_max: u64) -> Self {
+        let message = format!("the body of the request is longer than the limit of {bytes_max} bytes");
+        Self::new(RunStatus::RequestTooLarge, message)
+    }
+
+    pub fn response_too_large(bytes_max: u64) -> Self {
+        let message = format!("the function's response exceeds the limit of {bytes_max} bytes");
+        Self::new(RunStatus::ResponseTooLarge, message)
+    }
+
+    pub fn response_headers_too_large(bytes: usize, bytes_max: usize) -> Self {
+        let message = format!("the headers of the function's response have {bytes} bytes; the limit is {bytes_max}");
+        Self::new(RunStatus::ResponseTooLarge, message)
+    }
+
+    pub fn timed_out(timeout_s: u32) -> Self {
+        Self::new(RunStatus::TimeLimitReached, format!("Invoking task timed out after {timeout_s} seconds"))
+    }
+
+    pub fn ended(ended: &Ended, memory_mb: u32) -> Self {
+        if ended.out_of_memory {
+            let message = format!("the instance went over its memory limit of {memory_mb} MB and was ended");
+            return Self::new(RunStatus::MemoryLimitReached, message);
+        }
+        let how = match (ended.code, ended.signal) {
+            (_, Some(signal)) => format!("signal {signal}"),
+            (Some(code), None) => format!("exit code {code}"),
+            (None, None) => "an unknown cause".to_owned(),
+        };
+        Self::new(RunStatus::UserProcessExited, format!("User process exit when running: it ended with {how}"))
+    }
+
+    /// The image's server answered an event with something other than success: the code itself failed.
+    pub fn answered(status: StatusCode, text: &str) -> Self {
+        let message = if text.trim().is_empty() {
+            format!("the function's server answered the event with HTTP {}", status.as_u16())
+        } else {
+            text.to_owned()
+        };
+        Self::new(RunStatus::UserCodeException, message)
+    }
+
+    pub fn broken(detail: &str) -> Self {
+        let message =
+            format!("the function's server broke off the connection before its answer was complete: {detail}");
+        Self::new(RunStatus::UserCodeException, message)
+    }
+
+    pub fn unreachable(port: i32, detail: &str) -> Self {
+        let message = format!("the function's server no longer accepts connections on port {port}: {detail}");
+        Self::new(RunStatus::PortBindingFailed, message)
+    }
+
+    pub fn caller_gone() -> Self {
+        Self::new(RunStatus::RequestCanceled, "the caller went away before the answer was complete")
+    }
+
+    pub fn job_image(function: &FunctionKey) -> Self {
+        Self::not_served(format!(
+            "function {function} is a job image (ImagePort -1), which this installation does not run yet; give the image \
+             a server and its port"
+        ))
+    }
+
+    pub fn web_function(function: &FunctionKey) -> Self {
+        let message = format!("function {function} is a web function and takes no events; call its URL");
+        Self::new(RunStatus::InvalidParameterValue, message)
+    }
+
+    pub fn event_function(function: &FunctionKey) -> Self {
+        let message = format!("function {function} is an event function and takes no web requests; invoke it");
+        Self::new(RunStatus::InvalidParameterValue, message)
+    }
+
+    pub fn upgrade() -> Self {
+        Self::not_served("WebSocket and other protocol upgrades are not served yet; use plain HTTP requests")
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(RunStatus::InternalError, message)
+    }
+
+    fn not_served(message: impl Into<String>) -> Self {
+        Self { http_status: Some(StatusCode::NOT_IMPLEMENTED), ..Self::new(RunStatus::InvalidParameterValue, message) }
+    }
+
+    /// The JSON object that a failed run answers with.
+    pub fn to_json(&self, request: &RequestId) -> String {
+        let failed = Failed {
+            error_code: -1,
+            error_message: &self.message,
+            request_id: request.as_str(),
+            status_code: self.status.code(),
+        };
+        serde_json::to_string(&failed).expect("strings and numbers always serialize")
+    }
+
+    /// HTTP status of an answer: the number of the run's status, but 404 for what does not exist.
+    pub fn http_status(&self) -> StatusCode {
+        if let Some(status) = self.http_status {
+            return status;
+        }
+        match self.status {
+            RunStatus::FunctionNotFound | RunStatus::QualifierNotFound => StatusCode::NOT_FOUND,
+            status => StatusCode::from_u16(status.code()).expect("status codes of a run have three digits"),
+        }
+    }
+
+    /// The platform's own answer to a web request.
+    pub fn to_response(&self, request: &RequestId) -> Response<Body> {
+        let body = Full::new(Bytes::from(self.to_json(request))).map_err(|never| match never {}).boxed_unsync();
+        let mut response = Response::new(body);
+        *response.status_mut() = self.http_status();
+        let map = response.headers_mut();
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        map.insert(headers::REQUEST_ID, headers::value(request.as_str()));
+        map.insert(headers::STATUS, HeaderValue::from(self.status.code()));
+        response
+    }
+}
+
+impl From<Lookup> for Failure {
+    fn from(lookup: Lookup) -> Self {
+        let status = match &lookup {
+            Lookup::NoFunction(_) => RunStatus::FunctionNotFound,
+            Lookup::NoQualifier(..) => RunStatus::QualifierNotFound,
+            Lookup::NotCallable(..) => RunStatus::FunctionStatusError,
+        };
+        Self::new(status, lookup.to_string())
+    }
+}
+
+impl From<LeaseError> for Failure {
+    fn from(error: LeaseError) -> Self {
+        let start = match &error {
+            LeaseError::Launch(launch) => Some(FailedStart { cold: launch.cold_start, peak_bytes: launch.peak_bytes }),
+            _ => None,
+        };
+        Self { start, ..Self::new(error.status(), error.to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> FunctionKey {
+        FunctionKey { namespace: "default".parse().expect("valid"), name: "hello".parse().expect("valid") }
+    }
+
+    #[test]
+    fn a_failed_run_reads_as_the_contract_writes_it() {
+        let request: RequestId = "3c4ed1bd-9c2e-4b0e-8c0c-0f3e6f0f3a11".parse().expect("valid");
+        assert_eq!(
+            Failure::timed_out(3).to_json(&request),
+            "{\"errorCode\":-1,\"errorMessage\":\"Invoking task timed out after 3 seconds\",\
+             \"requestId\":\"3c4ed1bd-9c2e-4b0e-8c0c-0f3e6f0f3a11\",\"statusCode\":433}"
+        );
+    }
+
+    #[test]
+    fn the_end_of_an_instance_says_how_it_ended() {
+        let ended = |code, signal, out_of_memory| Failure::ended(&Ended { code, signal, out_of_memory }, 128);
+        let table = [
+            (ended(Some(3), None, false), RunStatus::UserProcessExited, "exit code 3"),
+            (ended(None, Some(11), false), RunStatus::UserProcessExited, "signal 11"),
+            (ended(None, None, false), RunStatus::UserProcessExited, "unknown cause"),
+            (ended(None, Some(9), true), RunStatus::MemoryLimitReached, "128 MB"),
+        ];
+        for (failure, status, text) in table {
+            assert_eq!(failure.status, status);
+            assert!(failure.message.contains(text), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn web_answers_carry_the_number_of_the_status_except_what_does_not_exist() {
+        let missing = Failure::from(Lookup::NoFunction(key()));
+        assert_eq!((missing.status.code(), missing.http_status().as_u16()), (435, 404));
+        assert_eq!(Failure::timed_out(1).http_status().as_u16(), 433);
+        assert_eq!(Failure::upgrade().http_status().as_u16(), 501);
+        assert_eq!(Failure::internal("x").http_status().as_u16(), 500);
+        let request = RequestId::random();
+        let response = Failure::timed_out(1).to_response(&request);
+        assert_eq!(response.headers()["x-scf-status"], "433");
+        assert_eq!(response.headers()["x-scf-request-id"], request.as_str());
+        assert_eq!(response.headers()["content-type"], "application/json");
+    }
+
+    #[test]
+    fn every_status_has_an_http_status() {
+        for status in RunStatus::ALL {
+            Failure::new(*status, "").http_status();
+        }
+    }
+
+    #[test]
+    fn an_empty_error_answer_is_named_by_its_status() {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        assert_eq!(Failure::answered(status, "boom").message, "boom");
+        assert!(Failure::answered(status, " \n").message.contains("HTTP 500"));
+    }
+}

@@ -1,0 +1,97 @@
+//! The public face: invoke functions, see what is used, shut down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use logs::Logs;
+use pool::{Launch, Pool};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::catalog::Lookup;
+use types::{CatalogVersion, RequestId, SharedCatalog};
+
+use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::shared::Shared;
+use crate::{event, metering, web};
+
+/// Invokes functions; cheap to clone.
+#[derive(Clone)]
+pub struct Invoker {
+    shared: Arc<Shared>,
+}
+
+/// What an [`Invoker`] works with.
+pub struct Parts {
+    /// What can be called.
+    pub catalog: SharedCatalog,
+    /// Ticks after each change of the catalog.
+    pub changes: watch::Receiver<u64>,
+    /// Makes instances.
+    pub launch: Arc<dyn Launch>,
+    /// Where output and records go.
+    pub logs: Logs,
+    /// What functions are told about the installation.
+    pub platform: Platform,
+}
+
+impl Invoker {
+    /// An invoker with a pool of its own. `shutdown` ends the pool's upkeep; [`Invoker::drain`] ends its instances. Must be
+    /// called within a Tokio runtime.
+    pub fn new(parts: Parts, config: Config, pool_config: pool::Config, shutdown: &CancellationToken) -> Self {
+        metering::describe();
+        let Parts { catalog, changes, launch, logs, platform } = parts;
+        let pool = Pool::new(launch, Arc::clone(&catalog), changes, pool_config, shutdown);
+        let tasks = TaskTracker::new();
+        let shared = Shared { catalog, pool, logs, config, platform, tasks, runtime: Handle::current() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What a call of `target` would run now.
+    pub fn resolve(&self, target: &Target) -> Result<Arc<CatalogVersion>, Lookup> {
+        self.shared.resolve(target)
+    }
+
+    /// Runs an event to its end, also when the caller goes away meanwhile. Failures are results too.
+    pub async fn event(&self, target: Target, call: EventCall) -> EventResult {
+        let task = self.shared.tasks.spawn(event::run(Arc::clone(&self.shared), target, call.clone()));
+        match task.await {
+            Ok(result) => result,
+            Err(error) => {
+                tracing::error!(request = %call.request_id, %error, "the run of an event was cut short");
+                event::failed(call, &Failure::internal("the run of the event was cut short"))
+            }
+        }
+    }
+
+    /// Passes a web request on to an instance and its answer back, both as streams. Failures of the platform are answers
+    /// too: JSON with the status of the run, and `X-Scf-Status`. A caller that drops the future or the body of the answer
+    /// cancels the invocation.
+    pub async fn web<B>(&self, target: Target, request_id: RequestId, request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        web::run(&self.shared, target, request_id, request).await
+    }
+
+    /// What is used now.
+    pub fn usage(&self) -> pool::Usage {
+        self.shared.pool.usage()
+    }
+
+    /// Shuts down: refuses new invocations, lets those that run end within `grace`, kills what is left, and returns when
+    /// the last record is written.
+    pub async fn drain(&self, grace: Duration) {
+        self.shared.pool.drain(grace).await;
+        self.shared.tasks.close();
+        // Without their instances all runs end by themselves; each wait of theirs is bounded.
+        self.shared.tasks.wait().await;
+    }
+}

@@ -1,0 +1,165 @@
+//! Which headers pass between a caller and an instance.
+//!
+//! Pure. Towards the instance: everything but what belongs to the caller's connection (RFC 9110, 7.6.1) and what looks
+//! like the platform's own `X-Scf-*`; then the platform's are added. From the instance: everything but its connection's.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
+use types::{CatalogVersion, RequestId};
+
+use crate::call::Platform;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-scf-request-id");
+pub(crate) const STATUS: HeaderName = HeaderName::from_static("x-scf-status");
+pub(crate) const TRIGGER_SRC: HeaderName = HeaderName::from_static("x-scf-trigger-src");
+const MEMORY: HeaderName = HeaderName::from_static("x-scf-memory");
+const TIMEOUT: HeaderName = HeaderName::from_static("x-scf-timeout");
+const VERSION: HeaderName = HeaderName::from_static("x-scf-version");
+const NAME: HeaderName = HeaderName::from_static("x-scf-name");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-scf-namespace");
+const REGION: HeaderName = HeaderName::from_static("x-scf-region");
+const APP_ID: HeaderName = HeaderName::from_static("x-scf-appid");
+const UIN: HeaderName = HeaderName::from_static("x-scf-uin");
+
+const RESERVED_PREFIX: &[u8] = b"x-scf-";
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Text as a header value; what a header cannot carry as ASCII becomes `?`.
+pub(crate) fn value(text: &str) -> HeaderValue {
+    if text.is_ascii()
+        && let Ok(value) = HeaderValue::from_str(text)
+    {
+        return value;
+    }
+    let plain: String = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    HeaderValue::from_str(&plain).expect("visible ASCII is a header value")
+}
+
+/// The platform's headers that are the same for every request to a version (contract 4.1).
+pub(crate) fn of_version(version: &CatalogVersion, platform: &Platform) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(16);
+    map.insert(MEMORY, HeaderValue::from(version.spec.memory_mb));
+    map.insert(TIMEOUT, HeaderValue::from(version.spec.timeout_s));
+    map.insert(VERSION, value(&version.key.version.to_string()));
+    map.insert(NAME, value(version.function.key.name.as_str()));
+    map.insert(NAMESPACE, value(version.function.key.namespace.as_str()));
+    map.insert(REGION, value(&platform.region));
+    map.insert(APP_ID, value(&platform.app_id));
+    map.insert(UIN, value(&platform.uin));
+    map
+}
+
+/// Adds the platform's headers to a request.
+pub(crate) fn stamp(map: &mut HeaderMap, of_version: &HeaderMap, request: &RequestId) {
+    for (name, value) in of_version {
+        map.insert(name, value.clone());
+    }
+    map.insert(REQUEST_ID, value(request.as_str()));
+}
+
+/// Takes from a caller's request what must not reach the instance and completes what HTTP/1.1 needs.
+pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority>) {
+    let wants_trailers = map.get_all(header::TE).iter().any(|value| has_token(value, "trailers"));
+    strip_connection(map);
+    // The connection to the instance sends the body without waiting to be asked for it.
+    map.remove(header::EXPECT);
+    strip_reserved(map);
+    if wants_trailers {
+        map.insert(header::TE, HeaderValue::from_static("trailers"));
+        map.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    if !map.contains_key(header::HOST) {
+        let host = authority.map_or_else(|| HeaderValue::from_static("localhost"), |a| value(host_of(a)));
+        map.insert(header::HOST, host);
+    }
+    join_cookies(map);
+}
+
+/// Takes from an instance's answer what belongs to its connection, and what only the platform says.
+pub(crate) fn from_instance(map: &mut HeaderMap) {
+    strip_connection(map);
+    map.remove(STATUS);
+}
+
+/// Whether a request asks to switch to a protocol that would not be answered as plain HTTP. Other offers (`h2c`) may be
+/// ignored, which answers the request as it stands.
+pub(crate) fn asks_for_websocket(map: &HeaderMap) -> bool {
+    map.get_all(header::UPGRADE).iter().any(|value| has_token(value, "websocket"))
+}
+
+/// Bytes of all names and values.
+pub(crate) fn bytes(map: &HeaderMap) -> usize {
+    map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+/// Drops the `X-Scf-*` of a caller, in any spelling that a server may take for it: WSGI and CGI servers read `_` as `-`.
+pub(crate) fn strip_reserved(map: &mut HeaderMap) {
+    let forged: Vec<HeaderName> = map.keys().filter(|name| is_reserved(name)).cloned().collect();
+    for name in forged {
+        map.remove(name);
+    }
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    name.len() >= RESERVED_PREFIX.len()
+        && name.iter().zip(RESERVED_PREFIX).all(|(byte, wanted)| byte == wanted || (*byte == b'_' && *wanted == b'-'))
+}
+
+fn has_token(value: &HeaderValue, token: &str) -> bool {
+    value.to_str().is_ok_and(|text| {
+        text.split(',').any(|item| item.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(token))
+    })
+}
+
+/// Removes hop-by-hop headers: the known ones, and those that `Connection` names, except the two without which a message
+/// could not be read at all.
+fn strip_connection(map: &mut HeaderMap) {
+    if map.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = map
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|text| text.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+            .collect();
+        for name in named {
+            map.remove(name);
+        }
+    }
+    for name in [
+        header::CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HTTP2_SETTINGS,
+    ] {
+        map.remove(name);
+    }
+}
+
+/// `host:port` without credentials.
+fn host_of(authority: &Authority) -> &str {
+    let text = authority.as_str();
+    text.rsplit_once('@').map_or(text, |(_, host)| host)
+}
+
+/// HTTP/2 callers may split `Cookie`; HTTP/1.1 has it once (RFC 9113, 8.2.3).
+fn join_cookies(map: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = map.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1 {
+        let joined = HeaderValue::from_bytes(&cookies.join(&b"; "[..])).expect("header values joined by a valid text");
+        map.insert(header::COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

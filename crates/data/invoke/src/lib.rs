@@ -1,0 +1,35 @@
+//! One invocation from request to result: lease, HTTP to the instance, time limit, status code, log lines, metrics.
+//!
+//! Owns what passes between a caller and an instance. Must not know images, SQL, or how instances are made.
+//!
+//! ```text
+//! event ─┐                    ┌─> lease (acquire) ─> connection kept or new (exchange) ─> answer's head ─┐
+//!        ├─> invocation ──────┘                                                                          │
+//! web ───┘       ^                                    event: body read whole ──┐                         │
+//!                └── log lines, record, metrics <──── web: body streams (download) <─────────────────────┘
+//! ```
+//! Pure, and tested as tables: `failure` (texts and status codes), `headers` (what passes and what does not),
+//! `report` (log lines).
+#![forbid(unsafe_code)]
+
+mod acquire;
+mod call;
+mod config;
+mod connection;
+mod download;
+mod event;
+mod exchange;
+mod failure;
+mod handle;
+mod headers;
+mod invocation;
+mod metering;
+mod record;
+mod report;
+mod shared;
+mod upload;
+mod web;
+
+pub use call::{Body, BoxError, EventCall, EventResult, Platform, Source, Target};
+pub use config::Config;
+pub use handle::{Invoker, Parts};

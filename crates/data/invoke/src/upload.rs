@@ -1,0 +1,153 @@
+//! The body of a request on its way to an instance: an event held whole, or a caller's body that streams through.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Method;
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::call::{Body, BoxError};
+use crate::headers;
+
+/// How far the upload of a request's body has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Progress {
+    /// There is more to come.
+    Flowing = 0,
+    /// All of it was handed to the connection.
+    Complete = 1,
+    /// It went over the limit and was cut off.
+    TooLarge = 2,
+    /// The caller broke off.
+    CallerGone = 3,
+}
+
+/// Shared view of an upload's progress.
+#[derive(Debug, Default)]
+pub(crate) struct Watch(AtomicU8);
+
+impl Watch {
+    pub fn progress(&self) -> Progress {
+        match self.0.load(Ordering::Acquire) {
+            0 => Progress::Flowing,
+            1 => Progress::Complete,
+            2 => Progress::TooLarge,
+            _ => Progress::CallerGone,
+        }
+    }
+
+    fn set(&self, progress: Progress) {
+        self.0.store(progress as u8, Ordering::Release);
+    }
+}
+
+/// A request's body.
+pub(crate) enum Upload {
+    /// An event, held whole until it is taken.
+    Event(Option<Bytes>),
+    /// A web request without a body.
+    Empty,
+    /// A caller's body, to be had once.
+    Stream(Box<Stream>),
+}
+
+/// A body that streams through, up to a limit.
+pub(crate) struct Stream {
+    caller: Body,
+    left_bytes: u64,
+    watch: Arc<Watch>,
+}
+
+/// The body of a request is longer than allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("the body of the request is longer than allowed")]
+struct TooLarge;
+
+impl Upload {
+    pub fn event(payload: Bytes) -> Self {
+        Self::Event(Some(payload))
+    }
+
+    /// A caller's body that may have `bytes_max` bytes (0: any number), and the view of its progress unless it is empty.
+    pub fn stream(caller: Body, bytes_max: u64) -> (Self, Option<Arc<Watch>>) {
+        if caller.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let watch = Arc::new(Watch::default());
+        let left_bytes = if bytes_max == 0 { u64::MAX } else { bytes_max };
+        (Self::Stream(Box::new(Stream { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
+    }
+
+    /// The same body for a second try of a request, where it is at hand and a second try is allowed: events always, as
+    /// their callers retry them anyway, web requests by their method (RFC 9110, 9.2.2).
+    pub fn again(&self, method: &Method) -> Option<Self> {
+        match self {
+            Self::Event(payload) => Some(Self::Event(payload.clone())),
+            Self::Empty => method.is_idempotent().then_some(Self::Empty),
+            Self::Stream(_) => None,
+        }
+    }
+}
+
+impl Stream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut frame = match ready!(Pin::new(&mut self.caller).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                self.watch.set(Progress::CallerGone);
+                return Poll::Ready(Some(Err(error)));
+            }
+            None => {
+                self.watch.set(Progress::Complete);
+                return Poll::Ready(None);
+            }
+        };
+        if let Some(data) = frame.data_ref() {
+            let Some(left_bytes) = self.left_bytes.checked_sub(data.len() as u64) else {
+                self.watch.set(Progress::TooLarge);
+                return Poll::Ready(Some(Err(Box::new(TooLarge))));
+            };
+            self.left_bytes = left_bytes;
+        } else if let Some(trailers) = frame.trailers_mut() {
+            headers::strip_reserved(trailers);
+            self.watch.set(Progress::Complete);
+        }
+        if self.caller.is_end_stream() {
+            self.watch.set(Progress::Complete);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Event(payload) => Poll::Ready(payload.take().map(|payload| Ok(Frame::data(payload)))),
+            Self::Empty => Poll::Ready(None),
+            Self::Stream(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Event(payload) => payload.is_none(),
+            Self::Empty => true,
+            Self::Stream(stream) => stream.caller.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Event(payload) => SizeHint::with_exact(payload.as_ref().map_or(0, |payload| payload.len() as u64)),
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream(stream) => stream.caller.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A web request: to an instance as it is, and the answer back as it comes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use types::{FunctionKind, RequestId, RunStatus};
+
+use crate::call::{Body, Target};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::download::Download;
+use crate::failure::Failure;
+use crate::headers;
+use crate::invocation::{Ending, Invocation};
+use crate::shared::Shared;
+use crate::upload::{Progress, Upload, Watch};
+
+/// Answers a web request; failures of the platform are answers too.
+pub(crate) async fn run(shared: &Arc<Shared>, target: Target, id: RequestId, request: Request<Body>) -> Response<Body> {
+    match serve(shared, &target, &id, request).await {
+        Ok(mut response) => {
+            response.headers_mut().insert(headers::REQUEST_ID, headers::value(id.as_str()));
+            response
+        }
+        Err(failure) => failure.to_response(&id),
+    }
+}
+
+async fn serve(
+    shared: &Arc<Shared>,
+    target: &Target,
+    id: &RequestId,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    let version = shared.resolve(target)?;
+    let mut invocation = Invocation::begin(shared, id.clone(), version, &target.qualifier);
+    match answer(&mut invocation, target, request).await {
+        Ok(answer) => Ok(stream(invocation, answer)),
+        Err(failure) => {
+            invocation.finish_later(Ending::Failed(failure.clone()));
+            Err(failure)
+        }
+    }
+}
+
+/// An answer that has begun.
+struct Answer {
+    connection: Connection,
+    response: Response<Incoming>,
+    upload: Option<Arc<Watch>>,
+}
+
+async fn answer(invocation: &mut Invocation, target: &Target, request: Request<Body>) -> Result<Answer, Failure> {
+    let shared = Arc::clone(&invocation.shared);
+    let version = invocation.version();
+    if version.function.kind == FunctionKind::Event {
+        return Err(Failure::event_function(&version.function.key));
+    }
+    check(&request, &shared.config)?;
+    let (request, upload) = outgoing(request, shared.config.web_request_bytes_max);
+    let progress = || upload.as_ref().map_or(Progress::Complete, |watch| watch.progress());
+    let (connection, response) = match invocation.dispatch(target, request).await {
+        Ok(answer) => answer,
+        Err(_) if progress() == Progress::TooLarge => {
+            return Err(Failure::request_too_large(shared.config.web_request_bytes_max));
+        }
+        Err(_) if progress() == Progress::CallerGone => return Err(Failure::caller_gone()),
+        Err(failure) => return Err(failure),
+    };
+    check_answer(response.status(), response.headers(), response.body().size_hint().lower(), &shared.config)?;
+    Ok(Answer { connection, response, upload })
+}
+
+fn check(request: &Request<Body>, config: &Config) -> Result<(), Failure> {
+    if request.method() == Method::CONNECT || headers::asks_for_websocket(request.headers()) {
+        return Err(Failure::upgrade());
+    }
+    let announced = announced_bytes(request);
+    if config.web_request_bytes_max != 0 && announced > config.web_request_bytes_max {
+        return Err(Failure::request_too_large(config.web_request_bytes_max));
+    }
+    Ok(())
+}
+
+fn announced_bytes(request: &Request<Body>) -> u64 {
+    let header = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    request.body().size_hint().lower().max(header.unwrap_or(0))
+}
+
+fn check_answer(status: StatusCode, map: &HeaderMap, body_bytes: u64, config: &Config) -> Result<(), Failure> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let message = "the function's server switched protocols, which it was not asked to do";
+        return Err(Failure::new(RunStatus::UserCodeException, message));
+    }
+    let bytes = headers::bytes(map);
+    if bytes > config.web_response_headers_bytes_max {
+        return Err(Failure::response_headers_too_large(bytes, config.web_response_headers_bytes_max));
+    }
+    if config.web_response_bytes_max != 0 && body_bytes > config.web_response_bytes_max {
+        return Err(Failure::response_too_large(config.web_response_bytes_max));
+    }
+    Ok(())
+}
+
+/// The caller's request as HTTP/1.1 to the instance; its platform headers follow when the instance is known.
+fn outgoing(request: Request<Body>, bytes_max: u64) -> (Request<Upload>, Option<Arc<Watch>>) {
+    let (mut head, body) = request.into_parts();
+    headers::towards_instance(&mut head.headers, head.uri.authority());
+    let (upload, watch) = Upload::stream(body, bytes_max);
+    let mut request = Request::new(upload);
+    *request.version_mut() = Version::HTTP_11;
+    *request.method_mut() = head.method;
+    *request.uri_mut() = origin_form(&head.uri);
+    *request.headers_mut() = head.headers;
+    (request, watch)
+}
+
+/// Path and query alone, as a server expects them.
+fn origin_form(uri: &Uri) -> Uri {
+    Uri::from(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")))
+}
+
+/// The answer for the caller; its body carries the invocation to its end.
+fn stream(invocation: Invocation, answer: Answer) -> Response<Body> {
+    let Answer { connection, response, upload } = answer;
+    let (mut head, body) = response.into_parts();
+    headers::from_instance(&mut head.headers);
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    match Download::begin(invocation, connection, body, upload) {
+        Some(download) => Response::from_parts(head, download.boxed_unsync()),
+        None => Response::from_parts(head, Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_go_out_in_origin_form() {
+        let table = [
+            ("http://a.b/x?y=1", "/x?y=1"),
+            ("/x//y/../z?%20", "/x//y/../z?%20"),
+            ("http://a.b", "/"),
+            ("*", "*"),
+            ("/?", "/?"),
+        ];
+        for (uri, wanted) in table {
+            assert_eq!(origin_form(&uri.parse().expect("valid")).to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn answers_over_a_limit_are_refused() {
+        let config = Config { web_response_bytes_max: 10, web_response_headers_bytes_max: 20, ..Config::default() };
+        let mut map = HeaderMap::new();
+        map.insert("x-a", headers::value("0123456789"));
+        assert!(check_answer(StatusCode::OK, &map, 10, &config).is_ok());
+        assert_eq!(check_answer(StatusCode::OK, &map, 11, &config).expect_err("long").status.code(), 407);
+        map.insert("x-b", headers::value("0123456789"));
+        assert_eq!(check_answer(StatusCode::OK, &map, 0, &config).expect_err("long").status.code(), 407);
+        let unlimited = Config { web_response_bytes_max: 0, ..config };
+        assert!(check_answer(StatusCode::OK, &HeaderMap::new(), u64::MAX, &unlimited).is_ok());
+    }
+}

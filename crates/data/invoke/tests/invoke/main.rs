@@ -1,0 +1,7 @@
+//! Invocations through the public handle, over instances that are HTTP servers in the test itself.
+
+mod event;
+mod lifecycle;
+mod server;
+mod support;
+mod web;

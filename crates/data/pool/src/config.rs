@@ -1,0 +1,69 @@
+//! Limits of the pool, as the `[pool]` table of the configuration has them. Must not know how they are read.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The `[pool]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Instances of all functions together, those that start or end included.
+    pub instances_max: u32,
+    /// Instances of one function, all its versions together.
+    pub instances_per_function_max: u32,
+    /// Memory sizes of all instances together, in MB. 0 takes the machine's memory when the caller names it with
+    /// [`Config::or_machine_memory`], and no limit otherwise.
+    pub memory_mb_max: u64,
+    /// Requests of one function that may wait for an instance.
+    pub waiting_per_function_max: u32,
+    /// Longest wait for an instance to come free when none may be started, in milliseconds. A request that waits for a
+    /// start in progress waits as long as the start takes.
+    pub wait_ms_max: u64,
+    /// Instances that may be starting at the same time; further starts queue.
+    pub starts_parallel_max: u32,
+    /// How long an instance without requests is kept, in seconds.
+    pub keep_idle_s: u64,
+    /// How often idle instances are looked over, in milliseconds.
+    pub reap_interval_ms: u64,
+    /// How long a shutdown waits for killed instances to be gone, in milliseconds.
+    pub kill_wait_ms_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            instances_max: 1000,
+            instances_per_function_max: 200,
+            memory_mb_max: 0,
+            waiting_per_function_max: 1000,
+            wait_ms_max: 10_000,
+            starts_parallel_max: 32,
+            keep_idle_s: 60,
+            reap_interval_ms: 1000,
+            kill_wait_ms_max: 5000,
+        }
+    }
+}
+
+impl Config {
+    /// The same limits, with `machine_mb` in place of a memory limit of 0.
+    #[must_use]
+    pub fn or_machine_memory(self, machine_mb: u64) -> Self {
+        let memory_mb_max = if self.memory_mb_max == 0 { machine_mb } else { self.memory_mb_max };
+        Self { memory_mb_max, ..self }
+    }
+
+    pub(crate) fn wait_max(&self) -> Duration {
+        Duration::from_millis(self.wait_ms_max)
+    }
+
+    pub(crate) fn keep_idle(&self) -> Duration {
+        Duration::from_secs(self.keep_idle_s)
+    }
+
+    pub(crate) fn reap_interval(&self) -> Duration {
+        // An interval of zero would panic; a millisecond is as good as continuous.
+        Duration::from_millis(self.reap_interval_ms.max(1))
+    }
+}

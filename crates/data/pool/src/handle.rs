@@ -1,0 +1,202 @@
+//! The public face of the pool: lease an instance, see what is used, shut down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::{CatalogVersion, RequestId, SharedCatalog};
+
+use crate::config::Config;
+use crate::error::LeaseError;
+use crate::instance::{Instance, Lease};
+use crate::launch::Launch;
+use crate::ledger::{Patience, Phase, WaiterId};
+use crate::scale::{Capacity, Usage};
+use crate::shared::{Shared, Versions};
+use crate::upkeep;
+use crate::version::{Answer, VersionPool, Waiting};
+
+/// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool keeps with each
+/// instance.
+pub struct Pool<C: Default + Send + Sync + 'static> {
+    shared: Arc<Shared<C>>,
+}
+
+impl<C: Default + Send + Sync + 'static> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// What asking a version for a lease led to.
+enum Asked<C: Default + Send + Sync + 'static> {
+    Leased(Lease<C>),
+    Waits(WaiterId, oneshot::Receiver<Answer<C>>),
+    /// The version left the pool between the look-up and the question.
+    Gone,
+}
+
+/// A request's place in the queue, left when dropped.
+struct Place<'a, C: Default + Send + Sync + 'static> {
+    shared: &'a Shared<C>,
+    pool: &'a VersionPool<C>,
+    id: WaiterId,
+}
+
+impl<C: Default + Send + Sync + 'static> Drop for Place<'_, C> {
+    fn drop(&mut self) {
+        self.pool.ledger.lock().cancel(self.id);
+        self.shared.capacity.lock().end_wait(&self.pool.version.key.function_id);
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> Pool<C> {
+    /// A pool of the catalog's versions. `changes` ticks after each change of the catalog. `shutdown` ends the upkeep;
+    /// [`Pool::drain`] ends the upkeep and the instances. Must be called within a Tokio runtime.
+    pub fn new(
+        launch: Arc<dyn Launch>,
+        catalog: SharedCatalog,
+        changes: watch::Receiver<u64>,
+        config: Config,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            launch,
+            catalog,
+            versions: RwLock::new(Versions { map: std::collections::HashMap::new(), closed: false }),
+            capacity: Mutex::new(Capacity::new(&config)),
+            starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
+            tasks: TaskTracker::new(),
+            stop: shutdown.child_token(),
+            config,
+        });
+        shared.tasks.spawn(upkeep::run(Arc::clone(&shared), changes));
+        Self { shared }
+    }
+
+    /// Leases an instance of `version` to one request: a free one, one that comes free, or a new one. Dropping the future
+    /// gives up the wait and nothing else.
+    pub async fn lease(&self, version: &Arc<CatalogVersion>, request: &RequestId) -> Result<Lease<C>, LeaseError> {
+        loop {
+            let pool = self.version(version)?;
+            match self.ask(&pool, request)? {
+                Asked::Leased(lease) => return Ok(lease),
+                Asked::Waits(id, answer) => return self.wait(&pool, id, answer).await,
+                Asked::Gone => {}
+            }
+        }
+    }
+
+    fn version(&self, version: &Arc<CatalogVersion>) -> Result<Arc<VersionPool<C>>, LeaseError> {
+        if let Some(pool) = self.shared.versions.read().map.get(&version.key) {
+            return Ok(Arc::clone(pool));
+        }
+        let pool = {
+            let mut versions = self.shared.versions.write();
+            if versions.closed {
+                return Err(LeaseError::Closed { function: version.function.key.clone() });
+            }
+            let fresh = || Arc::new(VersionPool::new(Arc::clone(version)));
+            Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh))
+        };
+        // Asked once it is in the map: a change of the catalog from here on finds it there.
+        if !self.shared.in_force(version) {
+            self.shared.drain_version(&pool, VersionPool::superseded);
+        }
+        Ok(pool)
+    }
+
+    fn ask(&self, pool: &Arc<VersionPool<C>>, request: &RequestId) -> Result<Asked<C>, LeaseError> {
+        let mut ledger = pool.ledger.lock();
+        match ledger.phase() {
+            Phase::Open => {}
+            Phase::Closed => return Ok(Asked::Gone),
+            Phase::Draining => {
+                drop(ledger);
+                let closed = self.shared.versions.read().closed;
+                return Err(if closed { pool.closed() } else { pool.superseded() });
+            }
+        }
+        if let Some((index, instance)) = ledger.acquire() {
+            drop(ledger);
+            return Ok(Asked::Leased(self.leased(pool, instance, index)));
+        }
+        let key = &pool.version.function.key;
+        self.shared
+            .capacity
+            .lock()
+            .begin_wait(&pool.version.key.function_id, key)
+            .map_err(|waiting_max| LeaseError::QueueFull { function: key.clone(), waiting_max })?;
+        let (sender, answer) = oneshot::channel();
+        let id = ledger.wait(Waiting { request: request.clone(), answer: sender });
+        Ok(Asked::Waits(id, answer))
+    }
+
+    fn leased(&self, pool: &Arc<VersionPool<C>>, instance: Arc<Instance<C>>, index: usize) -> Lease<C> {
+        Lease::new(Arc::clone(&self.shared), Arc::clone(pool), instance, index, None)
+    }
+
+    async fn wait(
+        &self,
+        pool: &Arc<VersionPool<C>>,
+        id: WaiterId,
+        mut answer: oneshot::Receiver<Answer<C>>,
+    ) -> Answer<C> {
+        let place = Place { shared: &self.shared, pool, id };
+        let function = || pool.version.function.key.clone();
+        if let Some(refusal) = self.shared.start_wanted(pool)
+            && !self.shared.worth_waiting(&pool.version)
+            && pool.ledger.lock().give_up(place.id) == Patience::Removed
+        {
+            return Err(LeaseError::OverQuota { function: function(), refusal });
+        }
+        let config = &self.shared.config;
+        loop {
+            match timeout(config.wait_max(), &mut answer).await {
+                Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
+                Err(_) if pool.ledger.lock().give_up(place.id) == Patience::Removed => {
+                    return Err(LeaseError::NoneFree { function: function(), wait_ms_max: config.wait_ms_max });
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// What is used now.
+    pub fn usage(&self) -> Usage {
+        self.shared.capacity.lock().usage()
+    }
+
+    /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others as their leases return,
+    /// and kills what is left after `grace`. Returns when all instances have ended, or a named limit later.
+    pub async fn drain(&self, grace: Duration) {
+        let shared = &self.shared;
+        shared.stop.cancel();
+        let pools: Vec<_> = {
+            let mut versions = shared.versions.write();
+            versions.closed = true;
+            versions.map.values().cloned().collect()
+        };
+        for pool in &pools {
+            shared.drain_version(pool, VersionPool::closed);
+        }
+        shared.tasks.close();
+        if timeout(grace, shared.tasks.wait()).await.is_ok() {
+            return;
+        }
+        for pool in &pools {
+            let left: Vec<_> = pool.ledger.lock().instances().cloned().collect();
+            for instance in left {
+                shared.end(&instance);
+            }
+        }
+        let kill_wait_max = Duration::from_millis(shared.config.kill_wait_ms_max);
+        if timeout(kill_wait_max, shared.tasks.wait()).await.is_err() {
+            tracing::error!(instances = self.usage().instances, "instances did not end after they were killed");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! An instance in the pool, and the right to send one request to it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use types::{CatalogVersion, InstanceId};
+
+use crate::launch::{ColdStart, Process};
+use crate::ledger::SlotIndex;
+use crate::shared::Shared;
+use crate::version::VersionPool;
+
+/// A running instance; `C` is what the pool's user keeps with it and is dropped with it.
+pub struct Instance<C> {
+    /// Its id.
+    pub id: InstanceId,
+    /// The running thing.
+    pub process: Arc<dyn Process>,
+    /// What it runs.
+    pub version: Arc<CatalogVersion>,
+    /// The user's own.
+    pub slot: C,
+    /// It was told to end, and its capacity counts as coming free.
+    told_to_end: AtomicBool,
+}
+
+impl<C> Instance<C> {
+    pub(crate) fn new(id: InstanceId, process: Arc<dyn Process>, version: Arc<CatalogVersion>, slot: C) -> Self {
+        Self { id, process, version, slot, told_to_end: AtomicBool::new(false) }
+    }
+
+    /// Marks it as told to end; true for the first who does. Called under the lock of the capacity, which counts it.
+    pub(crate) fn tell_to_end(&self) -> bool {
+        !self.told_to_end.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// The right to send one request to an instance; returns when dropped.
+pub struct Lease<C: Default + Send + Sync + 'static> {
+    shared: Arc<Shared<C>>,
+    pool: Arc<VersionPool<C>>,
+    instance: Arc<Instance<C>>,
+    index: SlotIndex,
+    cold: Option<ColdStart>,
+    announced: bool,
+}
+
+impl<C: Default + Send + Sync + 'static> Lease<C> {
+    pub(crate) fn new(
+        shared: Arc<Shared<C>>,
+        pool: Arc<VersionPool<C>>,
+        instance: Arc<Instance<C>>,
+        index: SlotIndex,
+        cold: Option<ColdStart>,
+    ) -> Self {
+        Self { shared, pool, instance, index, cold, announced: false }
+    }
+
+    /// Where the time of the start went, when this is the request that the instance was started for.
+    pub fn cold(&self) -> Option<ColdStart> {
+        self.cold
+    }
+
+    /// Says that the lease is about to return (its answer is complete, its log is not), so that a request that comes
+    /// meanwhile waits for it instead of starting another instance.
+    pub fn returning(&mut self) {
+        if !self.announced {
+            self.announced = true;
+            self.pool.ledger.lock().returning(self.index);
+        }
+    }
+
+    /// Lets the instance take no new requests; it ends when its last lease returns.
+    pub fn recycle(&self) {
+        self.shared.retire(&self.pool, self.index);
+    }
+
+    /// Ends the instance now, whatever it serves.
+    pub fn kill(&self) {
+        self.recycle();
+        self.shared.end(&self.instance);
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> Deref for Lease<C> {
+    type Target = Instance<C>;
+
+    fn deref(&self) -> &Instance<C> {
+        &self.instance
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> Drop for Lease<C> {
+    fn drop(&mut self) {
+        self.shared.release(&self.pool, self.index, self.announced);
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> fmt::Debug for Lease<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("instance", &self.instance.id).field("cold", &self.cold).finish_non_exhaustive()
+    }
+}

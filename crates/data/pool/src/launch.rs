@@ -1,0 +1,101 @@
+//! What the pool needs from whoever makes instances: the [`Launch`] and [`Process`] traits and what passes through them.
+//!
+//! Must not know who implements them.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
+
+/// A future that can be sent.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Starts instances; the local launcher implements it, and a fleet's can stand beside it.
+pub trait Launch: Send + Sync + 'static {
+    /// Starts one instance of `version` and resolves when its server accepts connections. Dropping the future stops what
+    /// was started. Output until readiness belongs to `first_request`.
+    ///
+    /// The implementation bounds the start by the version's `init_timeout_s` (and a pull by its own limit); the pool sets
+    /// no second limit. When it fails, the output of the failed start has been recorded before the future resolves.
+    fn launch(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        first_request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>>;
+}
+
+/// A started instance.
+pub struct Launched {
+    /// The running thing.
+    pub process: Arc<dyn Process>,
+    /// Where the start's time went.
+    pub cold_start: ColdStart,
+}
+
+/// Where the time of a cold start went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ColdStart {
+    /// Pulling (0 when the image was ready).
+    pub pull: Duration,
+    /// Making the sandbox.
+    pub runtime: Duration,
+    /// From exec until the server accepted.
+    pub function: Duration,
+}
+
+impl ColdStart {
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.pull + self.runtime + self.function
+    }
+}
+
+/// A running instance as the pool and its users see it.
+pub trait Process: Send + Sync + 'static {
+    /// Opens a connection to the instance's server.
+    fn connect(&self) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>>;
+    /// Resolves when the instance has ended, by itself or killed; may be called many times.
+    fn ended(&self) -> BoxFuture<'_, Ended>;
+    /// Ends it at once; returns immediately.
+    fn kill(&self);
+    /// Memory in use now and at its highest, in bytes.
+    fn memory(&self) -> MemoryUse;
+}
+
+/// Memory of an instance in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Now.
+    pub current_bytes: u64,
+    /// Highest since its start.
+    pub peak_bytes: u64,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Exit code, or `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal.
+    pub signal: Option<i32>,
+    /// The kernel killed it for going over its memory limit.
+    pub out_of_memory: bool,
+}
+
+/// Why an instance could not be started.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct LaunchError {
+    /// The status that every waiting invocation ends with.
+    pub status: RunStatus,
+    /// What failed, on what, and what to do.
+    pub message: String,
+    /// Where the time went until then.
+    pub cold_start: ColdStart,
+    /// Highest memory until then, in bytes.
+    pub peak_bytes: u64,
+}

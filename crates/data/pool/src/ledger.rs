@@ -1,0 +1,352 @@
+//! The book of one version: which instance serves whom, who waits, and how many starts that calls for.
+//!
+//! Pure: takes `now` and says what is to be done; it sends, starts and kills nothing. `I` is an instance, `W` whoever
+//! waits for one. Its invariants (kept by property tests below): an instance never has more leases than the version's
+//! concurrency; nobody waits while an instance has a free slot; every waiter leaves exactly once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Where an instance stands in the book; valid while it has leases or has not ended.
+pub(crate) type SlotIndex = usize;
+
+/// Names a waiter of one ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct WaiterId(u64);
+
+/// Whether the version takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It does.
+    Open,
+    /// It was replaced or removed: instances end when their leases return.
+    Draining,
+    /// Nothing of it is left and it was taken out of the pool.
+    Closed,
+}
+
+struct Slot<I> {
+    instance: I,
+    active: u32,
+    /// Leases about to return, whose slots count as coming free.
+    returning: u32,
+    idle_since: Instant,
+    /// Takes no new leases; to be ended when the last one returns.
+    closing: bool,
+    ended: bool,
+}
+
+struct Waiter<W> {
+    id: WaiterId,
+    /// A start in progress was begun for it.
+    triggered: bool,
+    who: W,
+}
+
+/// What the return of a lease leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Released<I, W> {
+    /// The instance stays, with or without other requests.
+    Kept,
+    /// The lease goes to this waiter.
+    Granted(W, I),
+    /// The instance is to be ended.
+    End(I),
+    /// The instance had ended already and is forgotten.
+    Gone,
+}
+
+/// What a finished start leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Started<W> {
+    /// Where the instance stands.
+    pub slot: SlotIndex,
+    /// Who gets its first leases; the request that the start was begun for comes first.
+    pub granted: Vec<W>,
+    /// The version drains and nobody needs the instance: end it.
+    pub end: bool,
+}
+
+/// What a waiter that ran out of patience is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A start or a returning lease is on its way for it.
+    Covered,
+    /// It was taken off the queue.
+    Removed,
+    /// Its answer is under way already.
+    Answered,
+}
+
+/// The book; see the module.
+pub(crate) struct Ledger<I, W> {
+    concurrency: u32,
+    phase: Phase,
+    slots: Vec<Option<Slot<I>>>,
+    vacant: Vec<SlotIndex>,
+    /// Open instances with a free slot; the one used last is on top, so that the others can become idle.
+    free: Vec<SlotIndex>,
+    waiters: VecDeque<Waiter<W>>,
+    waiters_seen: u64,
+    starts: u32,
+    returning: u32,
+}
+
+impl<I: Clone, W> Ledger<I, W> {
+    pub fn new(concurrency: u32) -> Self {
+        Self {
+            concurrency: concurrency.max(1),
+            phase: Phase::Open,
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            free: Vec::new(),
+            waiters: VecDeque::new(),
+            waiters_seen: 0,
+            starts: 0,
+            returning: 0,
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Takes a slot of the instance used last, if any has one free.
+    pub fn acquire(&mut self) -> Option<(SlotIndex, I)> {
+        let index = *self.free.last()?;
+        let full_at = self.concurrency;
+        let slot = self.slot(index);
+        slot.active += 1;
+        let taken = slot.instance.clone();
+        if slot.active == full_at {
+            self.free.pop();
+        }
+        Some((index, taken))
+    }
+
+    /// Queues someone behind those that wait already.
+    pub fn wait(&mut self, who: W) -> WaiterId {
+        self.waiters_seen += 1;
+        let id = WaiterId(self.waiters_seen);
+        self.waiters.push_back(Waiter { id, triggered: false, who });
+        id
+    }
+
+    /// Takes a waiter off the queue; false when it has been answered.
+    pub fn cancel(&mut self, id: WaiterId) -> bool {
+        self.take_waiter(id).is_some()
+    }
+
+    /// Takes a waiter off the queue unless something is on its way for it.
+    pub fn give_up(&mut self, id: WaiterId) -> Patience {
+        match self.waiters.iter().position(|waiter| waiter.id == id) {
+            None => Patience::Answered,
+            Some(position) if (position as u64) < self.covered() => Patience::Covered,
+            Some(position) => {
+                self.waiters.remove(position);
+                Patience::Removed
+            }
+        }
+    }
+
+    /// How many more starts the waiters need, beside those in progress and the leases about to return.
+    pub fn starts_wanted(&self) -> u32 {
+        if self.phase != Phase::Open {
+            return 0;
+        }
+        let uncovered = (self.waiters.len() as u64).saturating_sub(self.covered());
+        u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
+    }
+
+    /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of their own.
+    pub fn begin_start(&mut self) -> Option<(WaiterId, &W)> {
+        let waiter = self.waiters.iter_mut().find(|waiter| !waiter.triggered)?;
+        waiter.triggered = true;
+        self.starts += 1;
+        Some((waiter.id, &waiter.who))
+    }
+
+    /// A start that was begun for `trigger` has an instance.
+    pub fn started(&mut self, instance: I, trigger: WaiterId, now: Instant) -> Started<W> {
+        self.starts -= 1;
+        let mut granted: Vec<W> = self.take_waiter(trigger).into_iter().collect();
+        while (granted.len() as u64) < u64::from(self.concurrency) {
+            let Some(waiter) = self.waiters.pop_front() else { break };
+            granted.push(waiter.who);
+        }
+        let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
+        let open = self.phase == Phase::Open;
+        let slot = Slot { instance, active, returning: 0, idle_since: now, closing: !open, ended: false };
+        let index = self.place(slot);
+        if open && active < self.concurrency {
+            self.free.push(index);
+        }
+        Started { slot: index, granted, end: !open && active == 0 }
+    }
+
+    /// A start failed; says which waiters fail with it: the one it was begun for, and those it would have served.
+    /// When nothing is left that could serve the others, all fail.
+    pub fn start_failed(&mut self, trigger: WaiterId) -> Vec<W> {
+        self.starts -= 1;
+        let mut failed: Vec<W> = self.take_waiter(trigger).into_iter().collect();
+        let alone = self.starts == 0 && self.slots.iter().flatten().all(|slot| slot.ended);
+        let served = if alone { u64::MAX } else { u64::from(self.concurrency) };
+        while (failed.len() as u64) < served && self.waiters.len() as u64 > self.covered() {
+            let Some(waiter) = self.waiters.pop_front() else { break };
+            failed.push(waiter.who);
+        }
+        failed
+    }
+
+    /// A lease is about to return: its slot counts as coming free, so that no start is begun for who waits for it.
+    pub fn returning(&mut self, index: SlotIndex) {
+        let slot = self.slot(index);
+        if !slot.closing {
+            slot.returning += 1;
+            self.returning += 1;
+        }
+    }
+
+    /// A lease returns; `announced` when [`Ledger::returning`] was called for it.
+    pub fn release(&mut self, index: SlotIndex, announced: bool, now: Instant) -> Released<I, W> {
+        let full_at = self.concurrency;
+        let slot = self.slots[index].as_mut().expect("a slot stays while it has leases");
+        if announced && slot.returning > 0 {
+            slot.returning -= 1;
+            self.returning -= 1;
+        }
+        if !slot.closing
+            && let Some(waiter) = self.waiters.pop_front()
+        {
+            return Released::Granted(waiter.who, slot.instance.clone());
+        }
+        slot.active -= 1;
+        let (active, closing, ended) = (slot.active, slot.closing, slot.ended);
+        if active == 0 {
+            slot.idle_since = now;
+        }
+        match (active, closing) {
+            (0, true) if ended => {
+                self.vacate(index);
+                Released::Gone
+            }
+            (0, true) => Released::End(slot.instance.clone()),
+            (_, true) => Released::Kept,
+            (_, false) => {
+                if active + 1 == full_at {
+                    self.free.push(index);
+                }
+                Released::Kept
+            }
+        }
+    }
+
+    /// Gives the instance no new leases; says it is to be ended now when it has none.
+    pub fn retire(&mut self, index: SlotIndex) -> Option<I> {
+        let slot = self.slots[index].as_mut()?;
+        if !slot.closing {
+            slot.closing = true;
+            self.returning -= std::mem::take(&mut slot.returning);
+            let idle = (slot.active == 0).then(|| slot.instance.clone());
+            self.free.retain(|free| *free != index);
+            return idle;
+        }
+        None
+    }
+
+    /// The instance has ended, whoever ended it.
+    pub fn ended(&mut self, index: SlotIndex) {
+        self.retire(index);
+        let slot = self.slot(index);
+        slot.ended = true;
+        if slot.active == 0 {
+            self.vacate(index);
+        }
+    }
+
+    /// Retires the instances that have been idle for `keep`; they are to be ended.
+    pub fn expire(&mut self, now: Instant, keep: Duration) -> Vec<I> {
+        let old: Vec<SlotIndex> = self
+            .idle()
+            .filter(|(_, since)| now.saturating_duration_since(*since) >= keep)
+            .map(|(index, _)| index)
+            .collect();
+        old.into_iter().filter_map(|index| self.retire(index)).collect()
+    }
+
+    /// The instances without requests, and since when.
+    pub fn idle(&self) -> impl Iterator<Item = (SlotIndex, Instant)> {
+        self.free.iter().filter_map(|index| {
+            let slot = self.slots[*index].as_ref()?;
+            (slot.active == 0).then_some((*index, slot.idle_since))
+        })
+    }
+
+    /// Retires an instance if it still has no requests; it is to be ended.
+    pub fn evict(&mut self, index: SlotIndex) -> Option<I> {
+        let idle = self.slots.get(index)?.as_ref().is_some_and(|slot| slot.active == 0);
+        if idle { self.retire(index) } else { None }
+    }
+
+    /// Takes no more requests: says which idle instances are to be ended, and who waited in vain.
+    pub fn drain(&mut self) -> (Vec<I>, Vec<W>) {
+        self.phase = Phase::Draining;
+        let idle = (0..self.slots.len()).filter_map(|index| self.retire(index)).collect();
+        (idle, self.waiters.drain(..).map(|waiter| waiter.who).collect())
+    }
+
+    /// Whether nothing is in the book: no instance, start or waiter.
+    pub fn is_empty(&self) -> bool {
+        self.starts == 0 && self.waiters.is_empty() && self.slots.len() == self.vacant.len()
+    }
+
+    /// Closes the book if nothing is in it.
+    pub fn close_if_empty(&mut self) -> bool {
+        if self.is_empty() {
+            self.phase = Phase::Closed;
+        }
+        self.is_empty()
+    }
+
+    /// Every instance that has not ended.
+    pub fn instances(&self) -> impl Iterator<Item = &I> {
+        self.slots.iter().flatten().filter(|slot| !slot.ended).map(|slot| &slot.instance)
+    }
+
+    fn covered(&self) -> u64 {
+        u64::from(self.starts) * u64::from(self.concurrency) + u64::from(self.returning)
+    }
+
+    fn slot(&mut self, index: SlotIndex) -> &mut Slot<I> {
+        self.slots[index].as_mut().expect("a slot stays while it has leases or its instance has not ended")
+    }
+
+    fn place(&mut self, slot: Slot<I>) -> SlotIndex {
+        match self.vacant.pop() {
+            Some(index) => {
+                self.slots[index] = Some(slot);
+                index
+            }
+            None => {
+                self.slots.push(Some(slot));
+                self.slots.len() - 1
+            }
+        }
+    }
+
+    fn vacate(&mut self, index: SlotIndex) {
+        self.slots[index] = None;
+        self.vacant.push(index);
+    }
+
+    fn take_waiter(&mut self, id: WaiterId) -> Option<W> {
+        let position = self.waiters.iter().position(|waiter| waiter.id == id)?;
+        self.waiters.remove(position).map(|waiter| waiter.who)
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

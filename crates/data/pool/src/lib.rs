@@ -1,0 +1,34 @@
+//! Which instance serves a request: leases, cold starts, reuse, and when idle instances stop.
+//!
+//! Owns every running instance through the [`Launch`] trait. Must not know containers, images or HTTP.
+//!
+//! ```text
+//! lease ──> ledger (per version): a free slot? ── yes ──> Lease ── drop ──> the next waiter, or idle
+//!                │ no                                                            │ keep_idle_s
+//!                └─> wait ──> capacity: room? ── yes ──> start ──> instance <────┘ stop
+//!                                  │ no
+//!                                  └─> stop idle instances of others, wait for one to come free, or refuse
+//! ```
+//! The decisions are pure: `ledger` says which slot serves whom, `scale` whether an instance may be started, `idle`
+//! which idle instances go. The other files act on them.
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod handle;
+mod idle;
+mod instance;
+mod launch;
+mod ledger;
+mod scale;
+mod shared;
+mod start;
+mod upkeep;
+mod version;
+
+pub use config::Config;
+pub use error::LeaseError;
+pub use handle::Pool;
+pub use instance::{Instance, Lease};
+pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, Process};
+pub use scale::{FunctionUsage, Refusal, Usage};

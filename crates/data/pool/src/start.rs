@@ -1,0 +1,112 @@
+//! The task of one instance: starts it, hands it to those who wait, and sees it end.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use types::{InstanceId, RequestId, RunStatus};
+
+use crate::error::LeaseError;
+use crate::instance::{Instance, Lease};
+use crate::launch::{ColdStart, LaunchError, Launched};
+use crate::ledger::{SlotIndex, WaiterId};
+use crate::shared::Shared;
+use crate::version::VersionPool;
+
+/// A start in progress. Dropping it unfinished (the task panicked or was aborted) fails those who wait for it.
+pub(crate) struct Start<C: Default + Send + Sync + 'static> {
+    shared: Arc<Shared<C>>,
+    pool: Arc<VersionPool<C>>,
+    trigger: WaiterId,
+    finished: bool,
+}
+
+impl<C: Default + Send + Sync + 'static> Start<C> {
+    /// Begins a start that the ledger and the capacity have counted.
+    pub fn begin(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>, trigger: WaiterId, request: RequestId) {
+        let start = Self { shared: Arc::clone(shared), pool: Arc::clone(pool), trigger, finished: false };
+        shared.tasks.spawn(start.run(request));
+    }
+
+    async fn run(self, request: RequestId) {
+        let id = InstanceId::random();
+        let drained = self.pool.drained.clone();
+        let outcome = tokio::select! {
+            biased;
+            () = drained.cancelled() => Err(self.pool.superseded()),
+            outcome = self.launch(id.clone(), request) => outcome.map_err(LeaseError::from),
+        };
+        match outcome {
+            Ok(launched) => self.serve(id, launched).await,
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    async fn launch(&self, id: InstanceId, request: RequestId) -> Result<Launched, LaunchError> {
+        let _permit = self.shared.starting.acquire().await.expect("the semaphore of starts is never closed");
+        self.shared.launch.launch(id, Arc::clone(&self.pool.version), request).await
+    }
+
+    async fn serve(mut self, id: InstanceId, launched: Launched) {
+        self.finished = true;
+        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
+        let process = Arc::clone(&launched.process);
+        let instance = Arc::new(Instance::new(id, Arc::clone(&process), Arc::clone(&pool.version), C::default()));
+        let slot = self.hand_out(&instance, launched.cold_start);
+        drop(self);
+        process.ended().await;
+        pool.ledger.lock().ended(slot);
+        {
+            let mut capacity = shared.capacity.lock();
+            // Marking it here keeps whoever kills it from now on from counting it as ending for ever.
+            let told = !instance.tell_to_end();
+            capacity.release(&pool.version.key.function_id, pool.version.spec.memory_mb, told);
+        }
+        drop(instance);
+        shared.start_wanted(&pool);
+        shared.feed();
+    }
+
+    fn hand_out(&self, instance: &Arc<Instance<C>>, cold: ColdStart) -> SlotIndex {
+        let started = self.pool.ledger.lock().started(Arc::clone(instance), self.trigger, Instant::now());
+        if started.end {
+            self.shared.end(instance);
+        }
+        let mut cold = Some(cold);
+        for waiter in started.granted {
+            let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
+            let lease = Lease::new(shared, pool, Arc::clone(instance), started.slot, cold.take());
+            // A caller that went away meanwhile does not take it; dropping what comes back returns the lease.
+            drop(waiter.answer.send(Ok(lease)));
+        }
+        started.slot
+    }
+
+    fn fail(mut self, error: &LeaseError) {
+        self.finished = true;
+        self.give_back(error);
+    }
+
+    fn give_back(&self, error: &LeaseError) {
+        let failed = self.pool.ledger.lock().start_failed(self.trigger);
+        let version = &self.pool.version;
+        self.shared.capacity.lock().release(&version.key.function_id, version.spec.memory_mb, false);
+        for waiter in failed {
+            drop(waiter.answer.send(Err(error.clone())));
+        }
+        self.shared.start_wanted(&self.pool);
+        self.shared.feed();
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> Drop for Start<C> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.give_back(&LeaseError::Launch(LaunchError {
+                status: RunStatus::InternalError,
+                message: format!("the start of an instance of {} was cut short", self.pool.version.function.key),
+                cold_start: ColdStart::default(),
+                peak_bytes: 0,
+            }));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A pool over instances that exist only in the test, and a catalog to change.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use pool::{BoxFuture, ColdStart, Config, Ended, Launch, LaunchError, Launched, MemoryUse, Pool, Process};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use types::{
+    Catalog, CatalogFunction, CatalogVersion, ConcurrencySpec, Digest, FunctionId, FunctionKey, FunctionKind,
+    FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, RequestId, RunStatus, SharedCatalog,
+    Status, VersionKey, VersionName, VersionSpec,
+};
+
+/// How starts go from now on.
+#[derive(Debug, Clone, Copy)]
+pub enum Plan {
+    /// They take this long and succeed.
+    Succeed(Duration),
+    /// They take this long and fail.
+    Fail(Duration),
+    /// The launcher panics.
+    Panic,
+}
+
+/// A launcher of fake instances.
+pub struct FakeLaunch {
+    plan: Mutex<Plan>,
+    pub begun: AtomicUsize,
+    pub running_starts: AtomicUsize,
+    pub parallel_starts_seen: AtomicUsize,
+    pub given_up: AtomicUsize,
+    pub processes: Mutex<Vec<Arc<FakeProcess>>>,
+}
+
+/// A fake instance: it runs until it is told that it ended.
+pub struct FakeProcess {
+    pub over: CancellationToken,
+}
+
+impl Process for FakeProcess {
+    fn connect(&self) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>> {
+        Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Ended> {
+        Box::pin(async {
+            self.over.cancelled().await;
+            Ended { code: None, signal: Some(9), out_of_memory: false }
+        })
+    }
+
+    fn kill(&self) {
+        self.over.cancel();
+    }
+
+    fn memory(&self) -> MemoryUse {
+        MemoryUse::default()
+    }
+}
+
+/// Counts a start as given up unless it came to its end.
+struct Running<'a>(&'a FakeLaunch, bool);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running_starts.fetch_sub(1, Ordering::SeqCst);
+        if !self.1 {
+            self.0.given_up.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl FakeLaunch {
+    pub fn plan(&self, plan: Plan) {
+        *self.plan.lock() = plan;
+    }
+
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    pub fn alive(&self) -> usize {
+        self.processes.lock().iter().filter(|process| !process.over.is_cancelled()).count()
+    }
+}
+
+impl Launch for FakeLaunch {
+    fn launch(
+        &self,
+        _id: InstanceId,
+        _version: Arc<CatalogVersion>,
+        _first_request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        Box::pin(async move {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            let running = self.running_starts.fetch_add(1, Ordering::SeqCst) + 1;
+            self.parallel_starts_seen.fetch_max(running, Ordering::SeqCst);
+            let mut guard = Running(self, false);
+            let plan = *self.plan.lock();
+            let (took, fails) = match plan {
+                Plan::Succeed(took) => (took, false),
+                Plan::Fail(took) => (took, true),
+                Plan::Panic => panic!("the launcher has a bug"),
+            };
+            tokio::time::sleep(took).await;
+            guard.1 = true;
+            let cold_start = ColdStart { function: took, ..ColdStart::default() };
+            if fails {
+                return Err(LaunchError {
+                    status: RunStatus::PortBindingFailed,
+                    message: "port 9000 not open within 90 s".to_owned(),
+                    cold_start,
+                    peak_bytes: 0,
+                });
+            }
+            let process = Arc::new(FakeProcess { over: CancellationToken::new() });
+            self.processes.lock().push(Arc::clone(&process));
+            Ok(Launched { process, cold_start })
+        })
+    }
+}
+
+/// A function of the test.
+#[derive(Clone, Copy)]
+pub struct Function {
+    pub name: &'static str,
+    pub concurrency: u32,
+    pub memory_mb: u32,
+}
+
+pub const EVENT: Function = Function { name: "event", concurrency: 1, memory_mb: 128 };
+pub const WEB: Function = Function { name: "web", concurrency: 10, memory_mb: 128 };
+pub const OTHER: Function = Function { name: "other", concurrency: 1, memory_mb: 128 };
+
+/// A version of a function at a generation.
+pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
+    let key = FunctionKey {
+        namespace: Namespace::default_namespace(),
+        name: function.name.parse().expect("a valid function name"),
+    };
+    let id: FunctionId = format!("lam-{:0>8}", function.name).parse().expect("a valid function id");
+    let kind = if function.concurrency > 1 { FunctionKind::Http } else { FunctionKind::Event };
+    let record = FunctionRecord {
+        id: id.clone(),
+        key,
+        kind,
+        protocol: None,
+        async_run: false,
+        trace: false,
+        tags: vec![],
+        added_ms: 0,
+        modified_ms: 0,
+    };
+    let image = ImageSpec {
+        image_type: ImageType::Personal,
+        uri: "localhost/hello:1".to_owned(),
+        registry_id: None,
+        command: None,
+        args: None,
+        accelerate: false,
+        port: 9000,
+    };
+    let spec = VersionSpec {
+        image,
+        memory_mb: function.memory_mb,
+        timeout_s: 3,
+        init_timeout_s: 90,
+        description: String::new(),
+        environment: vec![],
+        concurrency: Some(ConcurrencySpec { max_concurrency: function.concurrency, as_given: serde_json::Value::Null }),
+        carried: serde_json::Map::new(),
+    };
+    Arc::new(CatalogVersion {
+        key: VersionKey { function_id: id, version: VersionName::Latest, generation },
+        function: Arc::new(record),
+        spec,
+        image: PinnedImage { digest: Digest::from_sha256(&[0; 32]), size_bytes: 0 },
+    })
+}
+
+/// A pool with what surrounds it.
+pub struct Bench {
+    pub pool: Pool<()>,
+    pub launch: Arc<FakeLaunch>,
+    catalog: SharedCatalog,
+    changes: watch::Sender<u64>,
+}
+
+impl Bench {
+    pub fn new(config: Config) -> Self {
+        let launch = Arc::new(FakeLaunch {
+            plan: Mutex::new(Plan::Succeed(Duration::from_millis(100))),
+            begun: AtomicUsize::new(0),
+            running_starts: AtomicUsize::new(0),
+            parallel_starts_seen: AtomicUsize::new(0),
+            given_up: AtomicUsize::new(0),
+            processes: Mutex::new(Vec::new()),
+        });
+        let catalog: SharedCatalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
+        let (changes, changed) = watch::channel(0);
+        let shutdown = CancellationToken::new();
+        let launcher: Arc<dyn Launch> = launch.clone();
+        let pool = Pool::new(launcher, Arc::clone(&catalog), changed, config, &shutdown);
+        Self { pool, launch, catalog, changes }
+    }
+
+    /// Makes the catalog serve these versions and no others.
+    pub fn serve(&self, versions: &[Arc<CatalogVersion>]) {
+        let mut functions = HashMap::new();
+        for version in versions {
+            let function = CatalogFunction {
+                record: Arc::clone(&version.function),
+                status: Status::Active,
+                versions: [(version.key.version, Arc::clone(version))].into(),
+                aliases: [].into(),
+            };
+            functions.insert(version.function.key.clone(), Arc::new(function));
+        }
+        let revision = self.catalog.load().revision + 1;
+        self.catalog.store(Arc::new(Catalog { revision, functions, namespaces: vec![] }));
+        self.changes.send_replace(revision);
+    }
+}
+
+/// Lets other tasks go on until `condition` holds; time stands still meanwhile.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if condition() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("never came true: {what}");
+}

@@ -1,0 +1,144 @@
+//! The answers that the gateway gives itself: why a request reaches no function, in the JSON of a failed run.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::uri::InvalidUri;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+use types::{RequestId, RunStatus};
+
+use crate::find::NotFound;
+use crate::host::BadHost;
+use crate::integration::InvalidFormat;
+use crate::route::NoAddress;
+use crate::upload::UploadError;
+
+/// Every answer's request id.
+pub const X_SCF_REQUEST_ID: HeaderName = HeaderName::from_static("x-scf-request-id");
+/// Marks an answer of the platform itself with how the run ended.
+pub const X_SCF_STATUS: HeaderName = HeaderName::from_static("x-scf-status");
+/// Methods that functions can be called with, for a client that used another.
+const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+
+/// Why the gateway answers in place of a function.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A method that asks something of the proxy and not of a function.
+    #[error("method {0} is not for functions; use GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH or one of your own")]
+    Method(Method),
+    /// The host cannot be used.
+    #[error("{0}; send one host")]
+    Host(BadHost),
+    /// The path cannot be passed on.
+    #[error("the rest of the path is not a valid request target")]
+    Path(#[source] InvalidUri),
+    /// The address names no function.
+    #[error("{0}; call a function as /fn/<namespace>/<function>/…{hosts}", hosts = hosts(.1))]
+    Address(NoAddress, Option<String>),
+    /// The named function is not there.
+    #[error("{0}; `sampan list` shows what there is")]
+    Function(NotFound),
+    /// The body cannot become an event.
+    #[error("the request body is longer than the {bytes_max} bytes that the event of an event function may have")]
+    BodyTooLong {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The body did not come.
+    #[error("the request body did not arrive")]
+    Body(#[source] UploadError),
+    /// The function's return value makes no answer.
+    #[error("{0}")]
+    Format(InvalidFormat),
+}
+
+impl Refusal {
+    /// The HTTP status, and the status of the run that did not take place.
+    fn status(&self) -> (StatusCode, RunStatus) {
+        match self {
+            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
+            Self::Host(_) | Self::Path(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
+            Self::Address(..) | Self::Function(NotFound::Function { .. } | NotFound::Ambiguous { .. }) => {
+                as_http(RunStatus::FunctionNotFound)
+            }
+            Self::Function(NotFound::Qualifier { .. }) => as_http(RunStatus::QualifierNotFound),
+            Self::BodyTooLong { .. } => as_http(RunStatus::RequestTooLarge),
+            Self::Body(_) => as_http(RunStatus::RequestCanceled),
+            Self::Format(_) => as_http(RunStatus::InvalidResponseFormat),
+        }
+    }
+
+    /// The answer, in the shape that failed runs have.
+    pub fn into_response(self, request_id: &RequestId) -> Response<invoke::Body> {
+        let (http_status, run_status) = self.status();
+        let body = json!({
+            "errorCode": -1,
+            "errorMessage": self.to_string(),
+            "requestId": request_id.as_str(),
+            "statusCode": run_status.code(),
+        });
+        let mut response = failed_run(http_status, run_status, body.to_string());
+        if matches!(self, Self::Method(_)) {
+            response.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+        }
+        response.headers_mut().insert(X_SCF_REQUEST_ID, request_id_value(request_id));
+        response.map(full)
+    }
+}
+
+/// The way by host, which is there when the configuration names a domain.
+fn hosts(domain: &Option<String>) -> String {
+    domain.as_ref().map(|domain| format!(" or by the host <function>.<namespace>.{domain}")).unwrap_or_default()
+}
+
+/// A run's status with its HTTP status: its own number, for the contract's numbers are three digits for that, but 404 for
+/// what does not exist.
+fn as_http(status: RunStatus) -> (StatusCode, RunStatus) {
+    let http_status = match status {
+        RunStatus::FunctionNotFound | RunStatus::QualifierNotFound => StatusCode::NOT_FOUND,
+        status => StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    (http_status, status)
+}
+
+/// The answer of a failed run whose JSON is `body`; without request id.
+fn failed_run(http_status: StatusCode, run_status: RunStatus, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = http_status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(X_SCF_STATUS, HeaderValue::from(run_status.code()));
+    response
+}
+
+/// The answer of a failed run of an event function, whose JSON the invoker wrote.
+pub fn of_failed_event(status: RunStatus, json: String) -> Response<Bytes> {
+    let (http_status, status) = as_http(status);
+    failed_run(http_status, status, json)
+}
+
+/// A body that is there as a whole.
+pub fn full(bytes: Bytes) -> invoke::Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// The header value of a request id.
+pub fn request_id_value(request_id: &RequestId) -> HeaderValue {
+    HeaderValue::from_str(request_id.as_str()).expect("an id is hexadecimal digits and hyphens")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_status_is_its_own_http_status_unless_something_does_not_exist() {
+        for status in RunStatus::ALL {
+            let expected = match status.code() {
+                435 | 442 => 404,
+                code => code,
+            };
+            assert_eq!(as_http(*status).0.as_u16(), expected);
+        }
+    }
+}

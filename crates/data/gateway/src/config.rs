@@ -1,0 +1,55 @@
+//! The gateway's limits: table `[gateway]`. Must not know where they are read from.
+
+use serde::{Deserialize, Serialize};
+use types::limits;
+
+/// Limits of the gateway, each against one way in which clients can use it up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Domains whose hosts name functions: `<function>.<namespace>.<domain>`.
+    pub domains: Vec<String>,
+    /// Whether clients' `X-Forwarded-*` headers are believed and added to. Only right when every client is a proxy of
+    /// yours; otherwise they are replaced.
+    pub trust_forwarded: bool,
+    /// Connections at once; those above wait in the kernel's queue until one ends.
+    pub connections_max: usize,
+    /// Pause after the system refused a connection (no file descriptor left), in milliseconds.
+    pub accept_retry_ms: u64,
+    /// From a request's first byte (or the connection's opening) to the end of its headers, in seconds. All times of a
+    /// connection are looked at in intervals, so that it may take half as long again.
+    pub header_read_timeout_s: u64,
+    /// Longest that a connection stays open without a request, in seconds.
+    pub idle_timeout_s: u64,
+    /// Longest that a client may neither send nor take a byte of a body while it is its turn, in seconds.
+    pub stall_timeout_s: u64,
+    /// Header lines of a request over HTTP/1; more are answered with 431.
+    pub request_headers_max: usize,
+    /// Bytes of a request's line and headers, at least 8 KiB; more are answered with 431.
+    pub request_head_bytes_max: u32,
+    /// Requests at once on one HTTP/2 connection.
+    pub h2_streams_max: u32,
+    /// Bytes of a request body that becomes the event of an event function; more are answered with 406.
+    pub event_body_bytes_max: usize,
+    /// Longest that requests under way may take after the gateway was told to stop, in seconds.
+    pub drain_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            domains: vec!["fn.localhost".to_owned()],
+            trust_forwarded: false,
+            connections_max: 10_000,
+            accept_retry_ms: 50,
+            header_read_timeout_s: 10,
+            idle_timeout_s: 75,
+            stall_timeout_s: 60,
+            request_headers_max: 100,
+            request_head_bytes_max: 64 * 1024,
+            h2_streams_max: 256,
+            event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
+            drain_s: 20,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One client's connection: HTTP/1.1 or HTTP/2 by its first bytes, watched until it ends.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval_at};
+
+use crate::activity::{Activity, Verdict};
+use crate::client_io::ClientIo;
+use crate::config::Config;
+use crate::forward::Peer;
+use crate::service::{Client, Shared};
+
+/// The smallest buffer that the HTTP/1 parser works with, in bytes.
+const HEAD_BYTES_MIN: u32 = 8 * 1024;
+
+/// Whether connections may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// They may.
+    Open,
+    /// Requests under way may end; no new ones.
+    Draining,
+    /// Nothing may.
+    Cut,
+}
+
+/// How connections speak HTTP.
+pub fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
+    let head_bytes_max = config.request_head_bytes_max.max(HEAD_BYTES_MIN);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        // The time for headers is watched by `activity`, which also covers the bytes before the version is known.
+        .header_read_timeout(None)
+        .max_headers(config.request_headers_max)
+        .max_buf_size(head_bytes_max as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .adaptive_window(true)
+        .max_concurrent_streams(config.h2_streams_max)
+        .max_header_list_size(head_bytes_max);
+    builder
+}
+
+/// Serves a connection until its client, its inactivity or the gateway's end closes it.
+pub async fn run(
+    socket: TcpStream,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    protocol: Arc<auto::Builder<TokioExecutor>>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    // A socket that is gone already shows at the first read.
+    let _ = socket.set_nodelay(true);
+    let activity = Activity::new();
+    let peer = Peer::new(address.ip(), shared.trust_forwarded);
+    let client = Arc::new(Client::new(shared.clone(), peer, activity.clone()));
+    let service = service_fn(move |request| client.clone().answer(request));
+    let mut serving = pin!(protocol.serve_connection(TokioIo::new(ClientIo::new(socket, activity.clone())), service));
+    let look = shared.patience.interval();
+    let mut looks = interval_at(Instant::now() + look, look);
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            biased;
+            changed = phase.changed() => {
+                if changed.is_err() || *phase.borrow_and_update() == Phase::Cut {
+                    return;
+                }
+                serving.as_mut().graceful_shutdown();
+            }
+            served = serving.as_mut() => return log_end(address, served),
+            _ = looks.tick() => match activity.verdict(shared.patience) {
+                Verdict::Keep => {}
+                // Over HTTP/2 the client answers a goodbye; one that has not by now never will.
+                Verdict::CloseGently if leaving => return,
+                Verdict::CloseGently => {
+                    leaving = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+                Verdict::CloseNow(reason) => {
+                    shared.meters.connections_dropped.increment(1);
+                    tracing::debug!(%address, reason, "connection dropped");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+/// Broken connections are the clients' everyday life, not an error of ours.
+fn log_end(address: SocketAddr, served: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = served {
+        tracing::debug!(%address, %error, "connection ended");
+    }
+}

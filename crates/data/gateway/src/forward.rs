@@ -1,0 +1,190 @@
+//! What a proxy changes in a request's head before a web function sees it: the address is cut from the path, and the
+//! client is named. Pure. What belongs to one hop and `X-Scf-*` is the invoker's to drop.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{FORWARDED, HOST};
+use http::request::Parts;
+use http::uri::{InvalidUri, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Who is at the other end of a connection; made once for all its requests.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    ip: IpAddr,
+    value: HeaderValue,
+    trusted: bool,
+}
+
+impl Peer {
+    /// The peer at `ip`; `trusted` when its own `X-Forwarded-*` are to be believed.
+    pub fn new(ip: IpAddr, trusted: bool) -> Self {
+        let ip = ip.to_canonical();
+        let value = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
+        Self { ip, value, trusted }
+    }
+
+    /// The client's address: the peer's, or what a trusted peer saw on its other side.
+    pub fn remote_address(&self, headers: &HeaderMap) -> IpAddr {
+        let seen = || {
+            let last = headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+            last.rsplit(',').next()?.trim().parse().ok()
+        };
+        self.trusted.then(seen).flatten().unwrap_or(self.ip)
+    }
+}
+
+/// What is left of the target when the first `prefix_len` bytes are cut: everything as it was sent, and at least `/`.
+pub fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, InvalidUri> {
+    let rest = &target.as_str()[prefix_len..];
+    if rest.starts_with('/') {
+        PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(rest.as_bytes()))
+    } else {
+        PathAndQuery::from_maybe_shared(Bytes::from(format!("/{rest}")))
+    }
+}
+
+/// Rewrites a head for the function: origin form without the address, a `Host`, and `X-Forwarded-*`.
+pub fn prepare(parts: &mut Parts, prefix_len: usize, peer: &Peer) -> Result<(), InvalidUri> {
+    if let Some(authority) = parts.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        parts.headers.insert(HOST, host);
+    }
+    name_client(&mut parts.headers, peer);
+    if prefix_len > 0 {
+        name_prefix(parts, prefix_len, peer.trusted);
+    }
+    if prefix_len > 0 || parts.uri.authority().is_some() {
+        let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let target = if prefix_len > 0 { cut_prefix(&target, prefix_len)? } else { target };
+        parts.uri = Uri::from(target);
+    }
+    Ok(())
+}
+
+fn name_client(headers: &mut HeaderMap, peer: &Peer) {
+    if peer.trusted {
+        headers.append(X_FORWARDED_FOR, peer.value.clone());
+        if headers.contains_key(X_FORWARDED_PROTO) && headers.contains_key(X_FORWARDED_HOST) {
+            return;
+        }
+    } else {
+        headers.remove(FORWARDED);
+        headers.remove(X_FORWARDED_PREFIX);
+        headers.insert(X_FORWARDED_FOR, peer.value.clone());
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    match headers.get(HOST).cloned() {
+        Some(host) => headers.insert(X_FORWARDED_HOST, host),
+        None => headers.remove(X_FORWARDED_HOST),
+    };
+}
+
+/// Tells the function below which path it is mounted, so that it can write links to itself.
+fn name_prefix(parts: &mut Parts, prefix_len: usize, trusted: bool) {
+    let Some(prefix) = parts.uri.path().get(..prefix_len) else { return };
+    let outer = parts.headers.get(X_FORWARDED_PREFIX).filter(|_| trusted).map_or(&b""[..], HeaderValue::as_bytes);
+    if let Ok(value) = HeaderValue::from_bytes(&[outer, prefix.as_bytes()].concat()) {
+        parts.headers.insert(X_FORWARDED_PREFIX, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Version};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn prepared(uri: &str, prefix_len: usize, headers: &[(&str, &str)], trusted: bool) -> Parts {
+        let mut builder = Request::builder().uri(uri).version(Version::HTTP_11);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        let mut parts = builder.body(()).expect("a valid request").into_parts().0;
+        prepare(&mut parts, prefix_len, &Peer::new([192, 0, 2, 7].into(), trusted)).expect("a valid path");
+        parts
+    }
+
+    fn header(parts: &Parts, name: &str) -> String {
+        let values: Vec<_> = parts.headers.get_all(name).iter().map(|v| v.to_str().expect("text")).collect();
+        values.join(", ")
+    }
+
+    #[test]
+    fn the_address_is_cut_and_the_rest_stays_as_sent() {
+        for (uri, prefix_len, expected) in [
+            ("/a/b?q", 0, "/a/b?q"),
+            ("/fn/n/ff", 8, "/"),
+            ("/fn/n/ff?q=%2F", 8, "/?q=%2F"),
+            ("/fn/n/ff//x/%41?y", 8, "//x/%41?y"),
+            ("http://h/fn/n/ff/x", 8, "/x"),
+            ("http://h", 0, "/"),
+            ("*", 0, "*"),
+        ] {
+            assert_eq!(prepared(uri, prefix_len, &[], false).uri.to_string(), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_host_in_the_target_becomes_the_host_header() {
+        let parts = prepared("http://real:81/x", 0, &[("host", "other")], false);
+        assert_eq!((header(&parts, "host"), header(&parts, "x-forwarded-host")), ("real:81".into(), "real:81".into()));
+    }
+
+    #[test]
+    fn what_an_unknown_client_claims_about_itself_is_replaced() {
+        let claims = [
+            ("host", "h"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.2"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/evil"),
+            ("forwarded", "for=10.0.0.1"),
+        ];
+        let parts = prepared("/fn/n/ff/x", 8, &claims, false);
+        assert_eq!(header(&parts, "x-forwarded-for"), "192.0.2.7");
+        assert_eq!(header(&parts, "x-forwarded-host"), "h");
+        assert_eq!(header(&parts, "x-forwarded-proto"), "http");
+        assert_eq!(header(&parts, "x-forwarded-prefix"), "/fn/n/ff");
+        assert_eq!(header(&parts, "forwarded"), "");
+        assert_eq!(Peer::new([1, 2, 3, 4].into(), false).remote_address(&parts.headers), IpAddr::from([1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_added_to() {
+        let claims = [
+            ("host", "h"),
+            ("x-forwarded-for", "10.0.0.1, 10.0.0.2"),
+            ("x-forwarded-host", "public"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/outer"),
+        ];
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.1, 10.0.0.2"));
+        assert_eq!(Peer::new([1, 2, 3, 4].into(), true).remote_address(&headers), IpAddr::from([10, 0, 0, 2]));
+        let parts = prepared("/fn/n/ff/x", 8, &claims, true);
+        assert_eq!(header(&parts, "x-forwarded-for"), "10.0.0.1, 10.0.0.2, 192.0.2.7");
+        assert_eq!(header(&parts, "x-forwarded-host"), "public");
+        assert_eq!(header(&parts, "x-forwarded-proto"), "https");
+        assert_eq!(header(&parts, "x-forwarded-prefix"), "/outer/fn/n/ff");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_behind_the_address_comes_through_unchanged(rest in "(/[!-~&&[^?#\"<>`{}|\\\\^]]{0,40})([?][!-~&&[^#\"<>]]{0,40})?") {
+            let target = format!("/fn/n/ff{rest}").parse::<PathAndQuery>();
+            prop_assume!(target.is_ok());
+            let cut = cut_prefix(&target.expect("checked"), 8).expect("valid");
+            prop_assert_eq!(cut.as_str(), rest);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The body that a client receives. Over HTTP/2 a client can stop taking one stream while the others go on; such a body
+//! is pumped by a task of its own that gives up after a while, so that it cannot hold an instance for ever.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use invoke::BoxError;
+use tokio::sync::mpsc;
+
+use crate::activity::Turn;
+
+/// Frames that wait between the function and one HTTP/2 stream.
+const PUMPED_FRAMES_MAX: usize = 1;
+
+/// A response body; the request lasts until it is dropped.
+pub struct ResponseBody {
+    source: Source,
+    _turn: Turn,
+}
+
+enum Source {
+    Direct(invoke::Body),
+    Pumped(mpsc::Receiver<Result<Frame<Bytes>, BoxError>>),
+}
+
+/// The client took nothing of a stream.
+#[derive(Debug, thiserror::Error)]
+#[error("the client took nothing of the response for {0:?}")]
+struct Stalled(Duration);
+
+impl ResponseBody {
+    /// For a connection that carries one request at a time: its socket shows whether the client reads.
+    pub fn direct(body: invoke::Body, turn: Turn) -> Self {
+        Self { source: Source::Direct(body), _turn: turn }
+    }
+
+    /// For one stream of many: `body` is dropped when the stream takes nothing for `stall`.
+    pub fn pumped(body: invoke::Body, turn: Turn, stall: Duration) -> Self {
+        if body.is_end_stream() {
+            return Self::direct(body, turn);
+        }
+        let (sender, receiver) = mpsc::channel(PUMPED_FRAMES_MAX);
+        // Ends with the body, with the receiver (a stream that is reset), or by the time limit.
+        tokio::spawn(pump(body, sender, stall));
+        Self { source: Source::Pumped(receiver), _turn: turn }
+    }
+}
+
+async fn pump(mut body: invoke::Body, sender: mpsc::Sender<Result<Frame<Bytes>, BoxError>>, stall: Duration) {
+    loop {
+        // A reader that goes away ends the wait for the function's next bytes too.
+        let frame = tokio::select! {
+            biased;
+            () = sender.closed() => return,
+            frame = body.frame() => match frame {
+                Some(frame) => frame,
+                None => return,
+            },
+        };
+        let failed = frame.is_err();
+        match tokio::time::timeout(stall, sender.reserve()).await {
+            Ok(Ok(slot)) => slot.send(frame),
+            Ok(Err(_)) => return,
+            Err(_) => {
+                drop(body);
+                // The stream is still there: it gets the error as soon as its client reads on.
+                let _ = sender.send(Err(Stalled(stall).into())).await;
+                return;
+            }
+        }
+        if failed {
+            return;
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.source {
+            Source::Direct(body) => Pin::new(body).poll_frame(context),
+            Source::Pumped(receiver) => receiver.poll_recv(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Direct(body) => body.is_end_stream(),
+            Source::Pumped(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Direct(body) => body.size_hint(),
+            Source::Pumped(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use http_body_util::channel::Channel;
+
+    use super::*;
+    use crate::activity::Activity;
+
+    const STALL: Duration = Duration::from_secs(5);
+
+    fn turn() -> Turn {
+        Activity::new().begin(true)
+    }
+
+    #[tokio::test]
+    async fn a_pumped_body_arrives_whole() {
+        let body = Full::new(Bytes::from_static(b"all of it")).map_err(|never| match never {}).boxed_unsync();
+        let read = ResponseBody::pumped(body, turn(), STALL).collect().await.expect("readable");
+        assert_eq!(read.to_bytes(), "all of it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_takes_nothing_lets_go_of_its_source() {
+        let (mut source, body) = Channel::<Bytes, BoxError>::new(1);
+        let mut response = ResponseBody::pumped(body.boxed_unsync(), turn(), STALL);
+        while source.send_data(Bytes::from_static(b"x")).await.is_ok() {}
+        assert!(response.frame().await.expect("what was on its way").is_ok());
+        assert!(response.frame().await.expect("an error").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_reset_lets_go_of_a_source_that_says_nothing() {
+        let (mut source, body) = Channel::<Bytes, BoxError>::new(1);
+        drop(ResponseBody::pumped(body.boxed_unsync(), turn(), STALL));
+        while source.send_data(Bytes::from_static(b"x")).await.is_ok() {}
+    }
+}

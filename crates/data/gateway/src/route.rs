@@ -1,0 +1,221 @@
+//! How an address names a function: by host or by path. Pure: reads texts, knows no catalog and no connection.
+//!
+//! `Host: [<qualifier>--]<function>.<namespace>.<domain>` comes first, so that a function reached by its own host owns
+//! all paths; then `/fn/<namespace>/<function>[:qualifier]/…`.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::host;
+
+/// Where functions are found by path.
+const PATH_PREFIX: &str = "/fn/";
+
+/// The domains below which hosts name functions, ready to compare.
+#[derive(Debug)]
+pub struct Domains(Vec<Box<str>>);
+
+impl Domains {
+    /// Takes domains as written in a configuration: `fn.example.com`, also with `*.` or a dot in front.
+    pub fn new(domains: &[String]) -> Self {
+        let bare = |domain: &String| domain.trim_start_matches(['*', '.']).trim_end_matches('.').to_owned();
+        Self(domains.iter().map(bare).filter(|d| !d.is_empty()).map(|d| format!(".{d}").into()).collect())
+    }
+
+    /// One of them, to tell somebody who addressed nothing.
+    pub fn example(&self) -> Option<&str> {
+        self.0.first().map(|suffix| &suffix[1..])
+    }
+
+    /// The part of `name` below one of the domains.
+    fn below<'a>(&self, name: &'a str) -> Option<&'a str> {
+        self.0.iter().find_map(|suffix| {
+            let cut = name.len().checked_sub(suffix.len())?;
+            let matches = name.get(cut..)?.eq_ignore_ascii_case(suffix);
+            (matches && cut > 0).then(|| &name[..cut])
+        })
+    }
+}
+
+/// A function as an address names it; whether it exists is not yet known.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Address<'a> {
+    /// By host. Letter case carries no meaning here.
+    Host {
+        /// `<function>` or `<qualifier>--<function>`; which one, only the catalog can tell, for names may hold `--`.
+        label: &'a str,
+        /// The namespace.
+        namespace: &'a str,
+    },
+    /// By path.
+    Path {
+        /// The namespace.
+        namespace: Cow<'a, str>,
+        /// The function.
+        function: Cow<'a, str>,
+        /// What stood behind the colon.
+        qualifier: Option<Cow<'a, str>>,
+        /// Bytes of the path that are the address and that the function does not see.
+        prefix_len: usize,
+    },
+}
+
+/// Why an address names no function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAddress {
+    /// The host is below a function domain but has not two labels.
+    #[error("the host does not name a function")]
+    Host,
+    /// Neither the host nor the path is one of functions.
+    #[error("neither the host nor the path names a function")]
+    Path,
+}
+
+/// Reads the address out of a request's host and its path with query, both as they were sent.
+pub fn route<'a>(host: Option<&'a str>, path_and_query: &'a str, domains: &Domains) -> Result<Address<'a>, NoAddress> {
+    match host.and_then(|text| domains.below(host::name(text))) {
+        Some(labels) => by_host(labels).ok_or(NoAddress::Host),
+        None => by_path(path_and_query).ok_or(NoAddress::Path),
+    }
+}
+
+fn by_host(labels: &str) -> Option<Address<'_>> {
+    let (label, namespace) = labels.split_once('.')?;
+    let two_labels = !label.is_empty() && !namespace.is_empty() && !namespace.contains('.');
+    two_labels.then_some(Address::Host { label, namespace })
+}
+
+fn by_path(path_and_query: &str) -> Option<Address<'_>> {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    let (namespace, rest) = path.strip_prefix(PATH_PREFIX)?.split_once('/')?;
+    let name = rest.split('/').next().unwrap_or_default();
+    let prefix_len = PATH_PREFIX.len() + namespace.len() + 1 + name.len();
+    let namespace = decoded(namespace)?;
+    // Decoded before it is split: some clients write the colon and the dollar sign as %3A and %24.
+    let (function, qualifier) = match decoded(name)? {
+        Cow::Borrowed(text) => match text.split_once(':') {
+            Some((function, qualifier)) => (Cow::Borrowed(function), Some(Cow::Borrowed(qualifier))),
+            None => (Cow::Borrowed(text), None),
+        },
+        Cow::Owned(text) => match text.split_once(':') {
+            Some((function, qualifier)) => (Cow::Owned(function.to_owned()), Some(Cow::Owned(qualifier.to_owned()))),
+            None => (Cow::Owned(text), None),
+        },
+    };
+    let named = !namespace.is_empty() && !function.is_empty();
+    named.then_some(Address::Path { namespace, function, qualifier, prefix_len })
+}
+
+fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(segment).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn domains() -> Domains {
+        Domains::new(&["fn.localhost".to_owned(), "*.f.example.com".to_owned(), String::new()])
+    }
+
+    /// `label@namespace` of a host, `namespace/function[:qualifier]+rest` of a path, or the error.
+    fn routed(host: &str, path: &str) -> String {
+        let host = Some(host).filter(|h| !h.is_empty());
+        match route(host, path, &domains()) {
+            Ok(Address::Host { label, namespace }) => format!("{label}@{namespace}"),
+            Ok(Address::Path { namespace, function, qualifier, prefix_len }) => {
+                let qualifier = qualifier.map(|q| format!(":{q}")).unwrap_or_default();
+                format!("{namespace}/{function}{qualifier}+{}", &path[prefix_len..])
+            }
+            Err(error) => format!("! {error:?}"),
+        }
+    }
+
+    #[test]
+    fn hosts_below_a_function_domain_name_a_function() {
+        for (host, expected) in [
+            ("hello.default.fn.localhost", "hello@default"),
+            ("hello.default.fn.localhost:7080", "hello@default"),
+            ("Hello.Default.FN.LocalHost.", "Hello@Default"),
+            ("v2--hello.default.fn.localhost", "v2--hello@default"),
+            ("hello.default.f.example.com", "hello@default"),
+            ("hello.fn.localhost", "! Host"),
+            ("a.b.c.fn.localhost", "! Host"),
+            (".default.fn.localhost", "! Host"),
+            ("fn.localhost", "! Path"),
+            (".fn.localhost", "! Path"),
+            ("hello.default.xfn.localhost", "! Path"),
+            ("hello.default.fn.localhost.evil.com", "! Path"),
+        ] {
+            assert_eq!(routed(host, "/"), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_outranks_a_path() {
+        assert_eq!(routed("hello.default.fn.localhost", "/fn/other/thing/"), "hello@default");
+    }
+
+    #[test]
+    fn paths_name_a_function_and_leave_the_rest_as_it_was_sent() {
+        for (path, expected) in [
+            ("/fn/default/hello/", "default/hello+/"),
+            ("/fn/default/hello", "default/hello+"),
+            ("/fn/default/hello?a=/b", "default/hello+?a=/b"),
+            ("/fn/default/hello//x/%2F..?q=%20", "default/hello+//x/%2F..?q=%20"),
+            ("/fn/default/hello:$LATEST/x", "default/hello:$LATEST+/x"),
+            ("/fn/default/hello%3A%24LATEST/x", "default/hello:$LATEST+/x"),
+            ("/fn/default/hello:/x", "default/hello:+/x"),
+            ("/fn/default/", "! Path"),
+            ("/fn/default", "! Path"),
+            ("/fn//hello/", "! Path"),
+            ("/fn?/default/hello/", "! Path"),
+            ("/FN/default/hello/", "! Path"),
+            ("/fn/default/%ff/", "! Path"),
+            ("*", "! Path"),
+            ("/", "! Path"),
+            ("", "! Path"),
+        ] {
+            assert_eq!(routed("127.0.0.1:7080", path), expected, "{path}");
+            assert_eq!(routed("", path), expected, "{path} without a host");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(host in "\\PC{0,60}", path in "\\PC{0,80}") {
+            let _ = route(Some(&host), &path, &domains());
+        }
+
+        #[test]
+        fn what_a_path_names_comes_back_and_the_rest_is_untouched(
+            namespace in "[a-z0-9][A-Za-z0-9_-]{0,20}",
+            function in "[A-Za-z][A-Za-z0-9_-]{0,20}",
+            qualifier in proptest::option::of("[A-Za-z$][A-Za-z0-9_-]{0,20}"),
+            rest in "(/[ -~&&[^?#]]{0,30})?([?][ -~]{0,30})?",
+        ) {
+            let qualifier_text = qualifier.clone().map(|q| format!(":{q}")).unwrap_or_default();
+            let path = format!("/fn/{namespace}/{function}{qualifier_text}{rest}");
+            let Ok(Address::Path { namespace: n, function: f, qualifier: q, prefix_len }) =
+                route(None, &path, &domains())
+            else {
+                return Err(TestCaseError::fail("no path address"));
+            };
+            prop_assert_eq!((n.as_ref(), f.as_ref()), (namespace.as_str(), function.as_str()));
+            prop_assert_eq!(q.as_deref(), qualifier.as_deref());
+            prop_assert_eq!(&path[prefix_len..], rest);
+        }
+
+        #[test]
+        fn what_a_host_names_comes_back(label in "[A-Za-z][A-Za-z0-9_-]{0,30}", namespace in "[a-z0-9][a-z0-9-]{0,20}") {
+            let host = format!("{label}.{namespace}.fn.localhost:80");
+            prop_assert_eq!(
+                route(Some(&host), "/fn/a/b/", &domains()),
+                Ok(Address::Host { label: &label, namespace: &namespace })
+            );
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One request, from its head to a call of the invoker.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use invoke::Invoker;
+use types::{FunctionKind, RequestId, SharedCatalog};
+
+use crate::activity::{Activity, Patience};
+use crate::answer::Refusal;
+use crate::config::Config;
+use crate::find::{self, Found};
+use crate::forward::{self, Peer};
+use crate::meters::Meters;
+use crate::response_body::ResponseBody;
+use crate::route::{self, Address, Domains};
+use crate::upload::Upload;
+use crate::{event, host};
+
+/// What all connections share.
+pub struct Shared {
+    invoker: Invoker,
+    catalog: SharedCatalog,
+    domains: Domains,
+    stall: Duration,
+    event_body_bytes_max: usize,
+    /// How long connections may be in each state.
+    pub patience: Patience,
+    /// Whether peers' `X-Forwarded-*` are believed.
+    pub trust_forwarded: bool,
+    /// The gateway's own metrics.
+    pub meters: Meters,
+}
+
+impl Shared {
+    /// Prepares what every request needs.
+    pub fn new(invoker: Invoker, catalog: SharedCatalog, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            invoker,
+            catalog,
+            domains: Domains::new(&config.domains),
+            stall: Duration::from_secs(config.stall_timeout_s.max(1)),
+            event_body_bytes_max: config.event_body_bytes_max,
+            patience: Patience::new(config),
+            trust_forwarded: config.trust_forwarded,
+            meters: Meters::new(),
+        })
+    }
+}
+
+/// One client's connection, as its requests see it.
+pub struct Client {
+    shared: Arc<Shared>,
+    peer: Peer,
+    activity: Arc<Activity>,
+}
+
+impl Client {
+    /// A client at `peer` whose connection marks its state on `activity`.
+    pub fn new(shared: Arc<Shared>, peer: Peer, activity: Arc<Activity>) -> Self {
+        Self { shared, peer, activity }
+    }
+
+    /// Answers one request; every failure is an answer too.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+        let multiplexed = request.version() == Version::HTTP_2;
+        let turn = self.activity.begin(multiplexed);
+        let meters = &self.shared.meters;
+        if multiplexed { &meters.requests_http2 } else { &meters.requests_http1 }.increment(1);
+        let is_head = request.method() == Method::HEAD;
+        let request_id = RequestId::random();
+        let mut response = self.call(request, &request_id).await.unwrap_or_else(|refusal| {
+            meters.refusals.increment(1);
+            tracing::debug!(request_id = request_id.as_str(), reason = %refusal, "refused");
+            refusal.into_response(&request_id)
+        });
+        if is_head && !response.body().is_end_stream() {
+            response = without_body(response);
+        }
+        Ok(response.map(|body| match multiplexed {
+            true => ResponseBody::pumped(body, turn, self.shared.stall),
+            false => ResponseBody::direct(body, turn),
+        }))
+    }
+
+    async fn call(&self, request: Request<Incoming>, id: &RequestId) -> Result<Response<invoke::Body>, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let (Found { target, kind }, prefix_len) = self.locate(&parts)?;
+        let body = Upload::new(body, self.shared.stall);
+        let invoker = &self.shared.invoker;
+        match kind {
+            FunctionKind::Http => {
+                forward::prepare(&mut parts, prefix_len, &self.peer).map_err(Refusal::Path)?;
+                Ok(invoker.web(target, id.clone(), Request::from_parts(parts, body)).await)
+            }
+            FunctionKind::Event => {
+                let bytes_max = self.shared.event_body_bytes_max;
+                event::call(invoker, target, id, (parts, body), prefix_len, &self.peer, bytes_max).await
+            }
+        }
+    }
+
+    /// Finds the function that a head addresses, and how many bytes of the path are its address.
+    fn locate(&self, parts: &Parts) -> Result<(Found, usize), Refusal> {
+        if matches!(parts.method, Method::TRACE | Method::CONNECT) {
+            return Err(Refusal::Method(parts.method.clone()));
+        }
+        let host = host::of_request(parts).map_err(Refusal::Host)?;
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let address = route::route(host, target, &self.shared.domains)
+            .map_err(|none| Refusal::Address(none, self.shared.domains.example().map(str::to_owned)))?;
+        let found = find::find(&self.shared.catalog.load(), &address).map_err(Refusal::Function)?;
+        let prefix_len = match address {
+            Address::Host { .. } => 0,
+            Address::Path { prefix_len, .. } => prefix_len,
+        };
+        Ok((found, prefix_len))
+    }
+}
+
+/// An answer to HEAD: the length that the body would have, and no body.
+fn without_body(response: Response<invoke::Body>) -> Response<invoke::Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    Response::from_parts(parts, invoke::Body::default())
+}

@@ -1,0 +1,297 @@
+//! Requests and answers through the gateway: addresses, what passes unchanged, what the gateway adds and refuses.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
+use tokio::net::TcpStream;
+
+use crate::support::{Fixture, raw};
+
+#[tokio::test]
+async fn host_and_path_reach_the_function_with_the_rest_as_it_was_sent() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    for (host, target, expected) in [
+        ("web.default.fn.localhost", "/a//b/%2F..?x=%20&y", "/a//b/%2F..?x=%20&y"),
+        ("WEB.default.FN.localhost:80", "/fn/default/event/", "/fn/default/event/"),
+        ("latest--web.default.fn.localhost", "/", "/"),
+        ("127.0.0.1", "/fn/default/web/a//b/%2F..?x=%20&y", "/a//b/%2F..?x=%20&y"),
+        ("127.0.0.1", "/fn/default/web", "/"),
+        ("127.0.0.1", "/fn/default/web?q", "/?q"),
+        ("127.0.0.1", "/fn/default/web:$LATEST/z", "/z"),
+    ] {
+        let answer = client.get(host, target).await;
+        assert_eq!((answer.status, &answer.json()["target"]), (200, &json!(expected)), "{host} {target}: {answer:?}");
+        assert_eq!(answer.seen("host"), [host]);
+        assert_eq!(answer.header("x-scf-request-id").len(), 36);
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn an_absolute_target_outranks_the_host_header() {
+    let fixture = Fixture::start().await;
+    let request = "GET http://web.default.fn.localhost/x HTTP/1.1\r\nHost: other\r\n\r\n";
+    let answer = fixture.raw().await.call(request).await;
+    assert_eq!(answer.json()["target"], "/x");
+    assert_eq!(answer.seen("host"), ["web.default.fn.localhost"]);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn the_client_is_named_and_cannot_name_itself() {
+    let fixture = Fixture::start().await;
+    let request = "GET /fn/default/web/ HTTP/1.1\r\nHost: me:80\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\n\
+                   X-Scf-Memory: 9\r\nx_scf_memory: 9\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-Kept: 1\r\n\r\n";
+    let answer = fixture.raw().await.call(request).await;
+    for (name, expected) in [
+        ("x-forwarded-for", vec!["127.0.0.1"]),
+        ("x-forwarded-proto", vec!["http"]),
+        ("x-forwarded-host", vec!["me:80"]),
+        ("x-forwarded-prefix", vec!["/fn/default/web"]),
+        ("x-scf-memory", vec!["128"]),
+        ("x_scf_memory", vec![]),
+        ("x-hop", vec![]),
+        ("connection", vec![]),
+        ("x-kept", vec!["1"]),
+    ] {
+        assert_eq!(answer.seen(name), expected, "{name}");
+    }
+    assert!(!answer.header("date").is_empty());
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_names_no_function_is_told_how_to() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    for (host, target, status, code, hint) in [
+        ("localhost", "/", 404, 435, "/fn/<namespace>/<function>/"),
+        ("web.fn.localhost", "/", 404, 435, "<function>.<namespace>.fn.localhost"),
+        ("none.default.fn.localhost", "/", 404, 435, "default/none does not exist"),
+        ("localhost", "/fn/default/Web/", 404, 435, "default/Web does not exist"),
+        ("localhost", "/fn/default/web:nobody/", 404, 442, "nobody"),
+        ("localhost", "/fn/default/web:7/", 404, 442, "7"),
+        ("localhost", "/fn/default/web:no%20body/", 404, 442, "no body"),
+    ] {
+        let answer = client.get(host, target).await;
+        let json = answer.json();
+        assert_eq!((answer.status, &json["statusCode"]), (status, &json!(code)), "{host}{target}: {answer:?}");
+        assert!(json["errorMessage"].as_str().is_some_and(|message| message.contains(hint)), "{json}");
+        assert_eq!(json["requestId"], answer.header("x-scf-request-id"));
+        assert_eq!(answer.header("x-scf-status"), code.to_string());
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_two_parties_could_read_differently_is_refused() {
+    let fixture = Fixture::start().await;
+    for (request, status) in [
+        ("GET /fn/default/web/ HTTP/1.1\r\n\r\n", 400),
+        ("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        ("GET /fn/default/web/ HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+        ("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400),
+        ("GET /fn/default/web/ HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        ("TRACE /fn/default/web/ HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        ("CONNECT web.default.fn.localhost:80 HTTP/1.1\r\nHost: web.default.fn.localhost:80\r\n\r\n", 405),
+    ] {
+        let answer = fixture.raw().await.call(request).await;
+        assert_eq!(answer.status, status, "{request}: {answer:?}");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_length_beside_chunks_does_not_smuggle_a_request() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    let request = "POST /fn/default/web/first HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   5\r\nhello\r\n0\r\n\r\nGET /fn/default/web/second HTTP/1.1\r\nHost: a\r\n\r\n";
+    let first = client.call(request).await;
+    assert_eq!((&first.json()["target"], &first.json()["body"]), (&json!("/first"), &json!("hello")), "{first:?}");
+    assert!(first.seen("content-length").is_empty(), "the function sees one framing: {first:?}");
+    assert_eq!(client.closed().await, "", "what follows such a request is not read as another one");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_is_answered_in_it() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    client.send("POST /fn/default/web/echo HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello").await;
+    let answer = client.closed().await;
+    assert!(answer.starts_with("HTTP/1.0 200") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_their_order() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    let requests: String =
+        (0..20).map(|n| format!("GET /fn/default/web/{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect::<Vec<_>>().concat();
+    client.send(requests).await;
+    for n in 0..20 {
+        assert_eq!(client.answer().await.json()["target"], format!("/{n}"));
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_or_too_long_headers_are_refused() {
+    let fixture = Fixture::start().await;
+    let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect::<Vec<_>>().concat();
+    let long = format!("x-long: {}\r\n", "y".repeat(100 * 1024));
+    for headers in [many, long] {
+        let answer =
+            fixture.raw().await.call(format!("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\n{headers}\r\n")).await;
+        assert_eq!(answer.status, 431);
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways_and_end_in_trailers() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    client
+        .send("POST /fn/default/web/echo HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    client.send("3\r\none\r\n").await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 200"), "the answer begins before the request ends: {head}");
+    client.send("3\r\ntwo\r\n0\r\n\r\n").await;
+    client.send("GET /fn/default/web/last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let rest = client.closed().await;
+    assert!(rest.contains("one") && rest.contains("two") && rest.contains("x-echo-bytes: 6"), "{rest}");
+    assert!(rest.contains("/last"), "the connection serves on: {rest}");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_keeps_its_own_status_and_head_has_no_body() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    for status in [201, 404, 500, 503] {
+        let answer = client.get("a", &format!("/fn/default/web/status?{status}")).await;
+        assert_eq!((answer.status, answer.header("x-scf-status")), (status, ""));
+    }
+    for target in ["/fn/default/web/", "/fn/default/event/", "/fn/default/none/"] {
+        client.send(format!("HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        assert!(client.head().await.to_ascii_lowercase().contains("content-length: "), "{target}");
+    }
+    assert_eq!(client.get("a", "/fn/default/web/next").await.json()["target"], "/next");
+    fixture.stop().await;
+}
+
+async fn h2(fixture: &Fixture) -> http2::SendRequest<Full<Bytes>> {
+    let socket = TcpStream::connect(fixture.address).await.expect("the gateway accepts");
+    let (sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    sender
+}
+
+fn h2_request(method: &str, uri: &str, body: &'static str) -> Request<Full<Bytes>> {
+    let body = Full::new(Bytes::from_static(body.as_bytes()));
+    Request::builder().method(method).uri(uri).body(body).expect("a valid request")
+}
+
+#[tokio::test]
+async fn http2_without_tls_works_with_many_requests_at_once() {
+    let fixture = Fixture::start().await;
+    let sender = h2(&fixture).await;
+    let calls = (0..32).map(|n| {
+        let mut sender = sender.clone();
+        tokio::spawn(async move {
+            let uri = format!("http://web.default.fn.localhost/{n}");
+            let answer = sender.send_request(h2_request("POST", &uri, "body")).await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            let body = answer.into_body().collect().await.expect("readable").to_bytes();
+            let seen: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!((&seen["target"], &seen["body"]), (&json!(format!("/{n}")), &json!("body")));
+            assert!(
+                seen["headers"].as_array().is_some_and(|h| h.contains(&json!(["host", "web.default.fn.localhost"])))
+            );
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.expect("the call went well");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn http2_carries_trailers_and_no_body_for_head() {
+    let fixture = Fixture::start().await;
+    let mut sender = h2(&fixture).await;
+    let mut echo = h2_request("POST", "http://a/fn/default/web/echo", "12345");
+    echo.headers_mut().insert("te", HeaderValue::from_static("trailers"));
+    let answer = sender.send_request(echo).await.expect("an answer").into_body().collect().await.expect("readable");
+    assert_eq!(
+        answer.trailers().and_then(|trailers| trailers.get("x-echo-bytes")).map(|v| v.as_bytes()),
+        Some(&b"5"[..])
+    );
+    assert_eq!(answer.to_bytes(), "12345");
+    for (target, status) in [("web", 200), ("event", 200), ("none", 404)] {
+        let head = h2_request("HEAD", &format!("http://a/fn/default/{target}/"), "");
+        let answer = sender.send_request(head).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{target}");
+        assert!(answer.into_body().collect().await.expect("no stream error").to_bytes().is_empty());
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_becomes_an_event_and_a_return_value_an_answer() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    let answer = client
+        .call("POST /fn/default/event/p?q=1 HTTP/1.1\r\nHost: a\r\nX-Mine: 1\r\nX-Scf-Forged: 1\r\nContent-Length: 4\r\n\r\nbody")
+        .await;
+    let event = answer.json();
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_eq!(event["httpMethod"], "POST");
+    assert_eq!(
+        (&event["path"], &event["queryString"], &event["body"]),
+        (&json!("/p"), &json!({"q": "1"}), &json!("body"))
+    );
+    let headers = &event["headers"];
+    assert_eq!((&headers["x-mine"], &headers["x-scf-remote-addr"]), (&json!("1"), &json!("127.0.0.1")));
+    assert!(headers["x-scf-forged"].is_null());
+    for (returned, status, body) in [
+        (r#"{"statusCode":201,"headers":{"x-a":"b"},"body":"made"}"#, 201, "made"),
+        (r#"{"statusCode":200,"isBase64Encoded":true,"body":"aGk="}"#, 200, "hi"),
+        (r#"[1,2]"#, 200, "[1,2]"),
+    ] {
+        let answer = returning(&mut client, returned).await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{answer:?}");
+    }
+    let invalid = returning(&mut client, r#"{"statusCode":"x"}"#).await;
+    assert_eq!((invalid.status, invalid.header("x-scf-status")), (403, "403"));
+    assert!(invalid.body.contains("Invalid scf response format"), "{invalid:?}");
+    let failed = client.get("a", "/fn/default/event/fail").await;
+    assert_eq!((failed.status, &failed.json()["statusCode"]), (430, &json!(430)), "{failed:?}");
+    fixture.stop().await;
+}
+
+async fn returning(client: &mut raw::Raw, value: &str) -> raw::Answer {
+    let length = value.len();
+    client
+        .call(format!("POST /fn/default/event/return HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{value}"))
+        .await
+}
+
+#[tokio::test]
+async fn a_body_too_long_for_an_event_is_refused_before_it_is_sent() {
+    let fixture = Fixture::start().await;
+    let announced = "POST /fn/default/event/ HTTP/1.1\r\nHost: a\r\nContent-Length: 7000000\r\n\r\n";
+    let answer = fixture.raw().await.call(announced).await;
+    assert_eq!((answer.status, answer.header("x-scf-status")), (406, "406"), "{answer:?}");
+    fixture.stop().await;
+}

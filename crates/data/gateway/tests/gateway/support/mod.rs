@@ -1,0 +1,179 @@
+//! A gateway with everything real behind it but the instances: a fake `Launch` whose instances are one HTTP server in this
+//! process.
+
+pub mod function;
+pub mod raw;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gateway::{Config, Gateway};
+use invoke::Invoker;
+use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, Process};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use types::{
+    Catalog, CatalogFunction, CatalogVersion, Digest, FunctionId, FunctionKey, FunctionKind, FunctionRecord, ImageSpec,
+    ImageType, InstanceId, PinnedImage, RequestId, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
+};
+
+use self::function::FunctionServer;
+use self::raw::Raw;
+
+/// A gateway on a free port with the functions `web` and `event` in namespace `default`.
+pub struct Fixture {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The server that is every instance.
+    pub server: FunctionServer,
+    /// Ends it.
+    pub shutdown: CancellationToken,
+    gateway: Gateway,
+    invoker: Invoker,
+    logs: logs::Logs,
+    _dir: TempDir,
+}
+
+impl Fixture {
+    /// Starts one with the defaults.
+    pub async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    /// Starts one.
+    pub async fn start_with(config: Config) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let logs = logs::Logs::open(dir.path(), logs::Config::default()).await.expect("logs open");
+        let server = FunctionServer::start().await;
+        let (_changed, changes) = watch::channel(0);
+        let catalog = catalog();
+        let shutdown = CancellationToken::new();
+        let parts = invoke::Parts {
+            catalog: catalog.clone(),
+            changes,
+            launch: Arc::new(Here(server.address)),
+            logs: logs.clone(),
+            platform: invoke::Platform { region: "local".into(), app_id: "1".into(), uin: "2".into() },
+        };
+        let invoker = Invoker::new(parts, invoke::Config::default(), pool::Config::default(), &shutdown);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let gateway = Gateway::serve(listener, invoker.clone(), catalog, config, shutdown.clone());
+        Self { address, server, shutdown, gateway, invoker, logs, _dir: dir }
+    }
+
+    /// A connection to speak over byte by byte.
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(self.address).await
+    }
+
+    /// Ends everything; the gateway's own end is what is waited for first.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.gateway.join().await;
+        self.invoker.drain(std::time::Duration::ZERO).await;
+        self.logs.shutdown().await;
+    }
+}
+
+fn catalog() -> SharedCatalog {
+    let functions: HashMap<_, _> =
+        [("web", FunctionKind::Http), ("event", FunctionKind::Event)].map(|(name, kind)| function(name, kind)).into();
+    Arc::new(ArcSwap::from_pointee(Catalog { revision: 1, functions, namespaces: Vec::new() }))
+}
+
+fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction>) {
+    let key = FunctionKey { namespace: "default".parse().expect("valid"), name: name.parse().expect("valid") };
+    let record = Arc::new(FunctionRecord {
+        id: FunctionId::random(),
+        key: key.clone(),
+        kind,
+        protocol: None,
+        async_run: false,
+        trace: false,
+        tags: Vec::new(),
+        added_ms: 0,
+        modified_ms: 0,
+    });
+    let version = CatalogVersion {
+        key: VersionKey { function_id: record.id.clone(), version: VersionName::Latest, generation: 1 },
+        function: record.clone(),
+        spec: spec(),
+        image: PinnedImage { digest: Digest::from_sha256(&[7; 32]), size_bytes: 1 },
+    };
+    let function = CatalogFunction {
+        record,
+        status: Status::Active,
+        versions: BTreeMap::from([(VersionName::Latest, Arc::new(version))]),
+        aliases: BTreeMap::from([("$DEFAULT".into(), VersionName::Latest)]),
+    };
+    (key, Arc::new(function))
+}
+
+fn spec() -> VersionSpec {
+    let image = ImageSpec {
+        image_type: ImageType::Personal,
+        uri: "registry.test/function:v1".into(),
+        registry_id: None,
+        command: None,
+        args: None,
+        accelerate: false,
+        port: 9000,
+    };
+    VersionSpec {
+        image,
+        memory_mb: 128,
+        timeout_s: 30,
+        init_timeout_s: 30,
+        description: String::new(),
+        environment: Vec::new(),
+        concurrency: None,
+        carried: serde_json::Map::new(),
+    }
+}
+
+/// Starts nothing: every instance is the server at this address.
+struct Here(SocketAddr);
+
+impl Launch for Here {
+    fn launch(
+        &self,
+        _id: InstanceId,
+        _version: Arc<CatalogVersion>,
+        _first_request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        let process = Arc::new(Instance { server: self.0, killed: CancellationToken::new() });
+        Box::pin(async { Ok(Launched { process, cold_start: ColdStart::default() }) })
+    }
+}
+
+struct Instance {
+    server: SocketAddr,
+    killed: CancellationToken,
+}
+
+impl Process for Instance {
+    fn connect(&self) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(TcpStream::connect(self.server))
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Ended> {
+        Box::pin(async {
+            self.killed.cancelled().await;
+            Ended { code: None, signal: Some(9), out_of_memory: false }
+        })
+    }
+
+    fn kill(&self) {
+        self.killed.cancel();
+    }
+
+    fn memory(&self) -> MemoryUse {
+        MemoryUse::default()
+    }
+}

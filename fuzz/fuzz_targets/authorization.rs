@@ -1,0 +1,11 @@
+//! The Authorization header of TC3 signatures: any bytes are refused or read, and never panic.
+#![no_main]
+
+use api::signature::authorization::Authorization;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(read) = Authorization::parse(text) {
+        let _ = read.scope();
+    }
+});

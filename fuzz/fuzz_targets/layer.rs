@@ -1,0 +1,6 @@
+//! Layers: plain, gzip or zstd, with any entries.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| image::fuzzing::layer(bytes));

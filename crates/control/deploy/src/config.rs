@@ -1,0 +1,35 @@
+//! Limits of deploying, as the `[deploy]` table of the configuration has them. How long one preparation may take is a
+//! limit of `[image]`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The `[deploy]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Versions that are prepared at the same time; further ones wait.
+    pub parallel_max: usize,
+    /// Between two passes when nothing changes, in seconds.
+    pub poll_interval_s: u64,
+    /// Pause before the next pass after one that failed, in milliseconds.
+    pub retry_pause_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { parallel_max: 4, poll_interval_s: 60, retry_pause_ms: 2_000 }
+    }
+}
+
+impl Config {
+    pub(crate) fn poll_interval(&self) -> Duration {
+        // A zero would make the task spin.
+        Duration::from_secs(self.poll_interval_s.max(1))
+    }
+
+    pub(crate) fn retry_pause(&self) -> Duration {
+        Duration::from_millis(self.retry_pause_ms.max(1))
+    }
+}

@@ -1,0 +1,30 @@
+//! Brings what the store says and what the image store keeps together: a version goes from `Creating` or `Updating` to
+//! `Active` by having its image prepared, or to a failed state with the reason; what nothing serves any more is released.
+//!
+//! Owns the order of these steps. Must not know requests or instances (a root file system in use holds its own content),
+//! nor how an image is fetched: it sees [`Prepare`].
+//!
+//! One task owns everything. A signal of the store or a timer begins a pass; a pass reads what there is, decides in `plan`
+//! (pure), and acts. Every step can be done again, so a start after a crash needs nothing but its first pass.
+//!
+//! # Owners
+//! What a preparation pins belongs to `function/<function id>/<version>/<generation>`. A pass unpins all of these that are
+//! neither served, nor pending, nor being prepared; so does the pass after a crash between any two steps.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
+
+mod check;
+mod config;
+mod error;
+mod handle;
+mod images;
+mod owner;
+mod plan;
+mod preparation;
+mod prepare;
+mod progress;
+mod task;
+
+pub use config::Config;
+pub use handle::Deploy;
+pub use prepare::Prepare;

@@ -1,0 +1,107 @@
+//! What a pass does, decided from what there is. Pure: no I/O, no clock.
+
+use std::collections::HashSet;
+
+use types::{FunctionId, VersionKey};
+
+use crate::owner;
+
+/// What there is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// Versions that wait for a preparation, the one that waits longest first.
+    pub(crate) pending: Vec<VersionKey>,
+    /// Functions that are being deleted.
+    pub(crate) deleting: Vec<FunctionId>,
+    /// Versions that are served.
+    pub(crate) serving: Vec<VersionKey>,
+    /// Preparations that run, or whose end the store has not taken yet.
+    pub(crate) busy: Vec<VersionKey>,
+    /// Owners of versions that keep an image.
+    pub(crate) pinned: Vec<String>,
+    /// Preparations that may be busy at once.
+    pub(crate) parallel_max: usize,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Preparations that nobody awaits any more.
+    pub(crate) cancel: Vec<VersionKey>,
+    /// Preparations to begin.
+    pub(crate) start: Vec<VersionKey>,
+    /// Owners that need their image no more.
+    pub(crate) unpin: Vec<String>,
+    /// Deleted functions of which nothing is left once `unpin` is done.
+    pub(crate) finish: Vec<FunctionId>,
+}
+
+/// Decides. A version is prepared by one preparation at a time: a newer change waits until the one before has ended.
+pub(crate) fn plan(view: &View) -> Plan {
+    let pending: HashSet<&VersionKey> = view.pending.iter().collect();
+    let busy_versions: HashSet<_> = view.busy.iter().map(|key| (&key.function_id, key.version)).collect();
+    let busy_functions: HashSet<_> = view.busy.iter().map(|key| &key.function_id).collect();
+    let free = view.parallel_max.saturating_sub(view.busy.len());
+    let startable = view.pending.iter().filter(|key| !busy_versions.contains(&(&key.function_id, key.version)));
+    let needed: HashSet<String> = view.serving.iter().chain(&view.pending).chain(&view.busy).map(owner::of).collect();
+    Plan {
+        cancel: view.busy.iter().filter(|key| !pending.contains(key)).cloned().collect(),
+        start: startable.take(free).cloned().collect(),
+        unpin: view.pinned.iter().filter(|owner| !needed.contains(*owner)).cloned().collect(),
+        finish: view.deleting.iter().filter(|id| !busy_functions.contains(id)).cloned().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::VersionName;
+
+    use super::*;
+
+    fn id(name: char) -> FunctionId {
+        format!("lam-{}", String::from(name).repeat(8)).parse().unwrap()
+    }
+
+    fn key(name: char, generation: u64) -> VersionKey {
+        VersionKey { function_id: id(name), version: VersionName::Latest, generation }
+    }
+
+    fn view(pending: &[VersionKey], busy: &[VersionKey], serving: &[VersionKey]) -> View {
+        let (pending, busy, serving) = (pending.to_vec(), busy.to_vec(), serving.to_vec());
+        View { pending, busy, serving, parallel_max: 2, ..View::default() }
+    }
+
+    #[test]
+    fn the_longest_waiting_are_started_as_far_as_there_is_room() {
+        let pending = [key('a', 1), key('b', 1), key('c', 1), key('d', 1)];
+        assert_eq!(plan(&view(&pending, &[], &[])).start, pending[..2]);
+        assert_eq!(plan(&view(&pending, &pending[..1], &[])).start, pending[1..2]);
+        assert_eq!(plan(&view(&pending, &pending[..2], &[])), Plan::default());
+    }
+
+    #[test]
+    fn a_newer_change_cancels_and_waits_for_the_end() {
+        let newer = [key('a', 2)];
+        let waiting = plan(&view(&newer, &[key('a', 1)], &[]));
+        assert_eq!((waiting.cancel.as_slice(), waiting.start.len()), (&[key('a', 1)][..], 0));
+        assert_eq!(plan(&view(&newer, &[], &[])).start, newer);
+    }
+
+    #[test]
+    fn only_what_is_served_pending_or_busy_stays_pinned() {
+        let stays = [key('a', 2), key('a', 3), key('b', 1), key('c', 4)];
+        let goes = [key('a', 1), key('c', 3), key('d', 1)];
+        let pinned = stays.iter().chain(&goes).map(owner::of).collect();
+        let view = View { pinned, ..view(&[key('a', 3)], &[key('b', 1)], &[key('a', 2), key('c', 4)]) };
+        assert_eq!(plan(&view).unpin, goes.iter().map(owner::of).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_deletion_ends_after_its_preparation() {
+        let deleting = vec![id('a'), id('b')];
+        let busy = View { deleting: deleting.clone(), ..view(&[], &[key('a', 1)], &[]) };
+        let planned = plan(&busy);
+        assert_eq!((planned.cancel, planned.finish), (vec![key('a', 1)], vec![id('b')]));
+        assert_eq!(plan(&View { deleting: deleting.clone(), ..view(&[], &[], &[]) }).finish, deleting);
+    }
+}

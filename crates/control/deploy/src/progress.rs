@@ -1,0 +1,42 @@
+//! How a preparation's progress is put in words, as pure functions.
+
+use image::{Progress, Step};
+
+/// One line for whoever watches.
+pub(crate) fn text(progress: &Progress) -> String {
+    let Progress { layers_done, layers_total, bytes_done, bytes_total, .. } = *progress;
+    match progress.step {
+        Step::Resolving => "Looking the image up in its registry".to_owned(),
+        Step::Pulling => format!(
+            "Pulling the image: {} of {} MB, {layers_done} of {layers_total} layers unpacked",
+            megabytes(bytes_done),
+            megabytes(bytes_total)
+        ),
+        Step::Unpacking => format!("Unpacking the image: {layers_done} of {layers_total} layers"),
+        Step::Verifying => "Verifying the image".to_owned(),
+        Step::Ready => "The image is ready".to_owned(),
+    }
+}
+
+/// Millions of bytes with one decimal.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pulling_says_how_much_is_here() {
+        let progress = Progress {
+            step: Step::Pulling,
+            layers_done: 1,
+            layers_total: 7,
+            bytes_done: 12_345_678,
+            bytes_total: 60_000_000,
+        };
+        assert_eq!(text(&progress), "Pulling the image: 12.4 of 60.0 MB, 1 of 7 layers unpacked");
+    }
+}

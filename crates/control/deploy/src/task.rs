@@ -1,0 +1,153 @@
+//! The one task that deploys: passes, running preparations, and their ends. Decisions are in `plan`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::Store;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use types::{StatusReason, VersionKey};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::owner;
+use crate::plan::{View, plan};
+use crate::preparation::{self, End};
+use crate::prepare::Prepare;
+
+/// The state of the task.
+pub(crate) struct Reconciler<P> {
+    store: Store,
+    images: Arc<P>,
+    config: Config,
+    tasks: JoinSet<End>,
+    running: HashMap<Id, Running>,
+    /// Ends that the store has not taken yet.
+    ended: Vec<(VersionKey, End)>,
+}
+
+struct Running {
+    key: VersionKey,
+    cancel: CancellationToken,
+}
+
+impl<P: Prepare> Reconciler<P> {
+    pub(crate) fn new(store: Store, images: Arc<P>, config: Config) -> Self {
+        Self { store, images, config, tasks: JoinSet::new(), running: HashMap::new(), ended: Vec::new() }
+    }
+
+    /// Passes until the shutdown, then ends what runs.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut changes = self.store.changes();
+        loop {
+            let pause = self.pass_or_pause().await;
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(joined) = self.tasks.join_next_with_id() => self.note_end(joined),
+                // The store lives in `self`, so the sender does too.
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        for running in self.running.values() {
+            running.cancel.cancel();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// One pass; how long to wait for the next one if nothing happens.
+    async fn pass_or_pause(&mut self) -> Duration {
+        match self.pass().await {
+            Ok(()) => self.config.poll_interval(),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "deploying is held up and will be tried again"
+                );
+                self.config.retry_pause()
+            }
+        }
+    }
+
+    async fn pass(&mut self) -> Result<(), Error> {
+        self.settle().await?;
+        let plan = plan(&self.view().await?);
+        for running in self.running.values().filter(|running| plan.cancel.contains(&running.key)) {
+            running.cancel.cancel();
+        }
+        for key in plan.start {
+            self.start(key).await?;
+        }
+        for owner in plan.unpin {
+            self.images.unpin(&owner).await.map_err(|reason| Error::Unpin { owner, reason })?;
+        }
+        for id in plan.finish {
+            self.store.finish_delete(&id).await?;
+            tracing::info!(function = %id, "function deleted");
+        }
+        Ok(())
+    }
+
+    async fn view(&self) -> Result<View, Error> {
+        let pending = self.store.pending().await?;
+        let deleting = self.store.deleting().await?;
+        let catalog = self.store.catalog().load_full();
+        let versions = catalog.functions.values().flat_map(|function| function.versions.values());
+        let running = self.running.values().map(|running| running.key.clone());
+        Ok(View {
+            pending,
+            deleting,
+            serving: versions.map(|version| version.key.clone()).collect(),
+            busy: running.chain(self.ended.iter().map(|(key, _)| key.clone())).collect(),
+            pinned: self.images.owners(owner::PREFIX),
+            parallel_max: self.config.parallel_max.max(1),
+        })
+    }
+
+    async fn start(&mut self, key: VersionKey) -> Result<(), Error> {
+        // A change that came since the plan was made is in the next one.
+        let Some(pending) = self.store.pending_version(&key).await? else { return Ok(()) };
+        let cancel = CancellationToken::new();
+        let work = preparation::run(self.store.clone(), self.images.clone(), key.clone(), pending, cancel.clone());
+        let id = self.tasks.spawn(work).id();
+        self.running.insert(id, Running { key, cancel });
+        Ok(())
+    }
+
+    fn note_end(&mut self, joined: Result<(Id, End), JoinError>) {
+        let (id, end) = match joined {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a preparation panicked");
+                (error.id(), End::panicked())
+            }
+        };
+        if let Some(running) = self.running.remove(&id) {
+            self.ended.push((running.key, end));
+        }
+    }
+
+    /// Gives the ends to the store. One that it does not take stays here, so that nothing is prepared again for it.
+    async fn settle(&mut self) -> Result<(), Error> {
+        while let Some((key, end)) = self.ended.last() {
+            match end {
+                End::Prepared(image) => {
+                    if self.store.mark_active(key, image.clone()).await? {
+                        tracing::info!(version = %owner::of(key), image = %image.digest, "version active");
+                    }
+                }
+                End::Failed(reason) => {
+                    if self.store.mark_failed(key, reason.clone()).await? {
+                        let StatusReason { error_code, error_message } = reason;
+                        tracing::info!(version = %owner::of(key), error_code, error_message, "version failed");
+                    }
+                }
+                End::Cancelled => {}
+            }
+            self.ended.pop();
+        }
+        Ok(())
+    }
+}

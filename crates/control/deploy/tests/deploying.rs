@@ -1,0 +1,214 @@
+//! Deploying through the public handle, with a real store and a fake image store.
+#![allow(clippy::unwrap_used)] // A test may fail where it stands.
+
+mod support;
+
+use std::sync::Arc;
+
+use support::{Platform, digest_of, key, until};
+use types::{Status, VersionName};
+
+#[tokio::test]
+async fn a_new_function_becomes_active_with_its_digest_pinned() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    let version = platform.until_status("hello", Status::Active).await;
+    let serving = version.serving.clone().unwrap();
+    assert_eq!((serving.image.digest, serving.image.size_bytes), (digest_of("v1"), 7));
+    platform.until_pinned(&[(&version, 1)]).await;
+    assert_eq!(platform.images.requests(), ["localhost/hello:v1"]);
+}
+
+#[tokio::test]
+async fn a_failed_preparation_gives_its_reason() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/absent:v1").await;
+    let version = platform.until_status("hello", Status::CreateFailed).await;
+    assert_eq!(version.reasons[0].error_code, "ImageNotFound");
+    assert_eq!(version.reasons[0].error_message, "no such tag");
+    // Another image makes it good.
+    platform.update("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+}
+
+#[tokio::test]
+async fn a_failed_update_leaves_what_is_served_pinned() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.update("hello", "localhost/empty:v22").await;
+    let version = platform.until_status("hello", Status::UpdateFailed).await;
+    assert_eq!(version.serving.as_ref().unwrap().generation, 1);
+    assert_eq!(version.reasons[0].error_code, "ImageInvalid");
+    assert!(version.reasons[0].error_message.contains("set Command in ImageConfig"), "{:?}", version.reasons);
+    platform.until_pinned(&[(&version, 1)]).await;
+}
+
+#[tokio::test]
+async fn an_update_releases_the_image_before() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.update("hello", "localhost/hello:v22").await;
+    let version = platform.until_status("hello", Status::Active).await;
+    assert_eq!(version.serving.as_ref().unwrap().image.digest, digest_of("v22"));
+    platform.until_pinned(&[(&version, 2)]).await;
+}
+
+#[tokio::test]
+async fn a_configuration_change_does_not_resolve_the_tag_again() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.resize("hello").await;
+    let version = platform.until_status("hello", Status::Active).await;
+    let serving = version.serving.as_ref().unwrap();
+    assert_eq!((serving.generation, serving.spec.memory_mb, &serving.image.digest), (2, 256, &digest_of("v1")));
+    let pinned = format!("localhost/hello:v1@{}", digest_of("v1"));
+    assert_eq!(platform.images.requests(), ["localhost/hello:v1", &pinned]);
+    platform.until_pinned(&[(&version, 2)]).await;
+}
+
+#[tokio::test]
+async fn a_deletion_cancels_the_preparation_and_releases_everything() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.images.close();
+    platform.update("hello", "localhost/hello:v2").await;
+    until("the preparation runs", async || platform.images.running() == 1).await;
+    platform.store.begin_delete(&key("hello")).await.unwrap();
+    until("the function is gone", async || platform.store.function(&key("hello")).await.is_err()).await;
+    assert_eq!((platform.images.running(), platform.images.pinned().len()), (0, 0));
+    // Its name is free for another one.
+    platform.images.open();
+    platform.create("hello", "localhost/hello:v3").await;
+    let version = platform.until_status("hello", Status::Active).await;
+    platform.until_pinned(&[(&version, 1)]).await;
+}
+
+#[tokio::test]
+async fn a_replaced_function_that_is_being_prepared_makes_way() {
+    let platform = Platform::started().await;
+    platform.images.close();
+    platform.create("hello", "localhost/old:v1").await;
+    until("the preparation runs", async || platform.images.running() == 1).await;
+    let old = platform.store.function(&key("hello")).await.unwrap();
+    let new = store::NewFunction {
+        key: key("hello"),
+        kind: old.record.kind,
+        protocol: None,
+        async_run: false,
+        trace: false,
+        tags: Vec::new(),
+        spec: old.latest().desired.clone(),
+    };
+    platform.store.replace_function(new).await.unwrap();
+    until("the old one is gone", async || platform.store.deleting().await.unwrap().is_empty()).await;
+    platform.images.open();
+    let version = platform.until_status("hello", Status::Active).await;
+    assert_ne!(version.function_id, old.record.id);
+    platform.until_pinned(&[(&version, 1)]).await;
+}
+
+#[tokio::test]
+async fn no_more_are_prepared_at_once_than_the_limit_says() {
+    let platform = Platform::started().await;
+    platform.images.close();
+    for n in 0..6 {
+        platform.create(&format!("hello{n}"), "localhost/hello:v1").await;
+    }
+    until("two preparations run", async || platform.images.running() == 2).await;
+    platform.images.open();
+    for n in 0..6 {
+        platform.until_status(&format!("hello{n}"), Status::Active).await;
+    }
+    assert_eq!((platform.images.running_max(), platform.images.requests().len()), (2, 6));
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_preparations_and_the_next_start_resumes_them() {
+    let mut platform = Platform::started().await;
+    platform.images.close();
+    platform.create("hello", "localhost/hello:v1").await;
+    until("the preparation runs", async || platform.images.running() == 1).await;
+    platform.stop().await;
+    assert_eq!(platform.images.running(), 0);
+    assert_eq!(platform.latest("hello").await.status, Status::Creating);
+    platform.images.open();
+    platform.start();
+    platform.until_status("hello", Status::Active).await;
+    assert_eq!(platform.images.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_start_does_what_a_crash_left_to_do() {
+    let mut platform = Platform::new().await;
+    platform.create("creating", "localhost/hello:v1").await;
+    platform.create("deleting", "localhost/hello:v1").await;
+    let deleting = platform.latest("deleting").await;
+    platform.store.begin_delete(&key("deleting")).await.unwrap();
+    // Prepared, but the end was not written; a generation that is not served any more; and what is not ours.
+    let creating = platform.latest("creating").await;
+    let owner = |id: &types::FunctionId, generation| format!("function/{id}/{}/{generation}", VersionName::Latest);
+    platform.images.pin(&owner(&creating.function_id, 1));
+    platform.images.pin(&owner(&deleting.function_id, 1));
+    platform.images.pin(&owner(&types::FunctionId::random(), 3));
+    platform.images.pin("registry/hello:v1");
+    platform.start();
+    platform.until_status("creating", Status::Active).await;
+    until("the deletion is done", async || platform.store.deleting().await.unwrap().is_empty()).await;
+    assert_eq!(platform.images.pinned(), [owner(&creating.function_id, 1), "registry/hello:v1".to_owned()]);
+}
+
+#[tokio::test]
+async fn a_deletion_is_not_done_before_everything_is_released() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.images.refuse_unpins(3);
+    platform.store.begin_delete(&key("hello")).await.unwrap();
+    until("the function is gone", async || platform.store.function(&key("hello")).await.is_err()).await;
+    assert!(platform.images.pinned().is_empty());
+}
+
+#[tokio::test]
+async fn a_panic_fails_the_version_and_nothing_else() {
+    let platform = Platform::started().await;
+    platform.create("bad", "localhost/panics:v1").await;
+    platform.create("good", "localhost/hello:v1").await;
+    let version = platform.until_status("bad", Status::CreateFailed).await;
+    assert_eq!(version.reasons[0].error_code, "InternalError");
+    platform.until_status("good", Status::Active).await;
+}
+
+#[tokio::test]
+async fn progress_can_be_read_while_it_is_prepared() {
+    let platform = Platform::started().await;
+    platform.images.close();
+    platform.create("hello", "localhost/hello:v1").await;
+    let id = platform.latest("hello").await.function_id;
+    let progress = || platform.store.progress(&id, VersionName::Latest);
+    until("progress is there", async || progress().is_some()).await;
+    assert_eq!(progress().as_deref(), Some("Unpacking the image: 1 of 2 layers"));
+    platform.images.open();
+    platform.until_status("hello", Status::Active).await;
+    assert_eq!(progress(), None);
+}
+
+#[tokio::test]
+async fn the_image_store_of_this_machine_gives_its_own_reason() {
+    // A port that nobody listens on: it was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dir = tempfile::tempdir().unwrap();
+    let config = image::Config { retries_max: 0, ..image::Config::default() };
+    let images = image::Images::open(dir.path(), config, Arc::new(image::Anonymous)).await.unwrap();
+    let mut platform = Platform::new().await;
+    platform.start_with(images.clone());
+    platform.create("hello", &format!("127.0.0.1:{port}/hello:v1")).await;
+    let version = platform.until_status("hello", Status::CreateFailed).await;
+    assert_eq!(version.reasons[0].error_code, "RegistryUnreachable");
+    assert!(version.reasons[0].error_message.contains(&port.to_string()), "{:?}", version.reasons);
+    platform.stop().await;
+    images.shutdown().await;
+}

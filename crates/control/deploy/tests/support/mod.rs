@@ -1,0 +1,259 @@
+//! What the tests share: a fake image store that does as the repository's name says, and a platform of store and deploy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deploy::{Config, Deploy, Prepare};
+use image::{PrepareRequest, Prepared, Progress, RunConfig, Step};
+use parking_lot::Mutex;
+use store::{Change, NewFunction, Store};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use types::{
+    Digest, FunctionKey, FunctionKind, ImageRef, ImageSpec, ImageType, Namespace, Status, StatusReason, VersionRecord,
+    VersionSpec,
+};
+
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Prepares by the name of the repository: `absent` fails, `empty` has nothing to run, `panics` panics, all others
+/// succeed. While it is closed, preparations wait.
+#[derive(Clone)]
+pub struct FakeImages {
+    state: Arc<Mutex<State>>,
+    open: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    pins: BTreeMap<String, Digest>,
+    requests: Vec<ImageRef>,
+    running: usize,
+    running_max: usize,
+    unpins_refused: usize,
+}
+
+/// Counts a preparation until it ends or is dropped.
+struct Running(Arc<Mutex<State>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.lock().running -= 1;
+    }
+}
+
+impl FakeImages {
+    pub fn new() -> Self {
+        Self { state: Arc::default(), open: watch::Sender::new(true) }
+    }
+
+    /// From now on preparations wait.
+    pub fn close(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Lets those go on that wait.
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// The next `times` attempts to unpin fail.
+    pub fn refuse_unpins(&self, times: usize) {
+        self.state.lock().unpins_refused = times;
+    }
+
+    pub fn pin(&self, owner: &str) {
+        self.state.lock().pins.insert(owner.to_owned(), digest_of("left"));
+    }
+
+    pub fn pinned(&self) -> Vec<String> {
+        self.state.lock().pins.keys().cloned().collect()
+    }
+
+    pub fn requests(&self) -> Vec<String> {
+        self.state.lock().requests.iter().map(ToString::to_string).collect()
+    }
+
+    pub fn running(&self) -> usize {
+        self.state.lock().running
+    }
+
+    pub fn running_max(&self) -> usize {
+        self.state.lock().running_max
+    }
+}
+
+impl Prepare for FakeImages {
+    async fn prepare(&self, request: PrepareRequest) -> Result<Prepared, StatusReason> {
+        {
+            let mut state = self.state.lock();
+            state.requests.push(request.image.clone());
+            state.running += 1;
+            state.running_max = state.running_max.max(state.running);
+        }
+        let _running = Running(self.state.clone());
+        let progress =
+            Progress { step: Step::Unpacking, layers_done: 1, layers_total: 2, bytes_done: 5, bytes_total: 5 };
+        (request.progress)(progress);
+        self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
+        let run = match request.image.repository.as_str() {
+            "absent" => {
+                return Err(StatusReason { error_code: "ImageNotFound".into(), error_message: "no such tag".into() });
+            }
+            "panics" => panic!("as asked"),
+            "empty" => RunConfig::default(),
+            _ => RunConfig { cmd: vec!["/server".into()], ..RunConfig::default() },
+        };
+        let digest = request.image.digest.clone().unwrap_or_else(|| digest_of(request.image.reference()));
+        self.state.lock().pins.insert(request.owner, digest.clone());
+        Ok(Prepared { digest, size_bytes: 7, run: Arc::new(run), layers: 2 })
+    }
+
+    async fn unpin(&self, owner: &str) -> Result<(), StatusReason> {
+        let mut state = self.state.lock();
+        if state.unpins_refused > 0 {
+            state.unpins_refused -= 1;
+            return Err(StatusReason { error_code: "DiskFull".into(), error_message: "no room".into() });
+        }
+        state.pins.remove(owner);
+        Ok(())
+    }
+
+    fn owners(&self, prefix: &str) -> Vec<String> {
+        self.pinned().into_iter().filter(|owner| owner.starts_with(prefix)).collect()
+    }
+}
+
+/// What a tag resolves to.
+pub fn digest_of(tag: &str) -> Digest {
+    Digest::from_sha256(&[u8::try_from(tag.len()).unwrap(); 32])
+}
+
+/// Store and deploy in a directory of their own.
+pub struct Platform {
+    pub store: Store,
+    pub images: FakeImages,
+    shutdown: CancellationToken,
+    deploy: Option<Deploy>,
+    _dir: TempDir,
+}
+
+impl Platform {
+    /// A store, and nothing that deploys yet.
+    pub async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("sampan.db"), store::Config::default()).await.unwrap();
+        let shutdown = CancellationToken::new();
+        Self { store, images: FakeImages::new(), shutdown, deploy: None, _dir: dir }
+    }
+
+    pub async fn started() -> Self {
+        let mut platform = Self::new().await;
+        platform.start();
+        platform
+    }
+
+    pub fn start(&mut self) {
+        self.start_with(self.images.clone());
+    }
+
+    /// Deploys with another image store.
+    pub fn start_with(&mut self, images: impl Prepare) {
+        let config = Config { parallel_max: 2, retry_pause_ms: 10, ..Config::default() };
+        self.shutdown = CancellationToken::new();
+        self.deploy = Some(Deploy::start(self.store.clone(), images, config, self.shutdown.clone()));
+    }
+
+    /// Ends deploying and waits for it.
+    pub async fn stop(&mut self) {
+        self.shutdown.cancel();
+        let deploy = self.deploy.take().expect("started before");
+        tokio::time::timeout(PATIENCE, deploy.join()).await.expect("an end in time");
+    }
+
+    pub async fn create(&self, name: &str, uri: &str) {
+        let new = NewFunction {
+            key: key(name),
+            kind: FunctionKind::Event,
+            protocol: None,
+            async_run: false,
+            trace: false,
+            tags: Vec::new(),
+            spec: spec(uri),
+        };
+        self.store.create_function(new).await.unwrap();
+    }
+
+    /// Names another image.
+    pub async fn update(&self, name: &str, uri: &str) {
+        let change = Change { spec: spec(uri), resolve: true };
+        self.store.change_latest(&key(name), |_, _| Ok::<_, ()>(change)).await.unwrap().unwrap();
+    }
+
+    /// Changes the configuration only.
+    pub async fn resize(&self, name: &str) {
+        let edit = |_: &types::FunctionRecord, old: &VersionRecord| {
+            Ok::<_, ()>(Change { spec: VersionSpec { memory_mb: 256, ..old.desired.clone() }, resolve: false })
+        };
+        self.store.change_latest(&key(name), edit).await.unwrap().unwrap();
+    }
+
+    pub async fn latest(&self, name: &str) -> VersionRecord {
+        self.store.function(&key(name)).await.unwrap().latest().clone()
+    }
+
+    /// Waits until the version is in this state.
+    pub async fn until_status(&self, name: &str, status: Status) -> VersionRecord {
+        let wanted = async || self.latest(name).await.status == status;
+        until(&format!("{name} is {}", status.as_str()), wanted).await;
+        self.latest(name).await
+    }
+
+    /// Waits until exactly these owners keep something; they are named by function and generation.
+    pub async fn until_pinned(&self, owners: &[(&VersionRecord, u64)]) {
+        let owner = |(version, generation): &(&VersionRecord, u64)| {
+            format!("function/{}/{}/{generation}", version.function_id, version.version)
+        };
+        let mut wanted: Vec<_> = owners.iter().map(owner).collect();
+        wanted.sort();
+        until(&format!("{wanted:?} are pinned"), async || self.images.pinned() == wanted).await;
+    }
+}
+
+/// Waits for a condition; what it depends on tells nobody, so it is looked at again and again.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "it did not come true that {what}");
+}
+
+pub fn key(name: &str) -> FunctionKey {
+    FunctionKey { namespace: Namespace::default_namespace(), name: name.parse().unwrap() }
+}
+
+fn spec(uri: &str) -> VersionSpec {
+    VersionSpec {
+        image: ImageSpec {
+            image_type: ImageType::Personal,
+            uri: uri.to_owned(),
+            registry_id: None,
+            command: None,
+            args: None,
+            accelerate: false,
+            port: 9000,
+        },
+        memory_mb: 128,
+        timeout_s: 3,
+        init_timeout_s: 90,
+        description: String::new(),
+        environment: Vec::new(),
+        concurrency: None,
+        carried: serde_json::Map::new(),
+    }
+}

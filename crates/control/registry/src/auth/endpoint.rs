@@ -1,0 +1,113 @@
+//! The token endpoint, `/v2/token`: GET with basic authentication (token specification of docker's registry) and POST
+//! with a password (its OAuth2 form, as docker and containerd send it). Must not know what the tokens are used for.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use super::scope::{Actions, Kind, Scope};
+use super::tokens::{Minted, SERVICE};
+use super::{Auth, Grant, Refusal, not_logged_in};
+use crate::Shared;
+use crate::body::Incoming;
+use crate::config::Config;
+use crate::problem::{Code, Problem};
+
+/// Answers a request for a token.
+pub(crate) async fn token(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    match parts.method {
+        Method::GET => by_query(&shared.auth, &shared.config, &parts),
+        Method::POST => {
+            let body = Incoming::new(body, &shared.config);
+            let bytes_max = shared.config.token_request_bytes_max;
+            let form = body.collect("token request", bytes_max, "token_request_bytes_max").await?;
+            by_form(&shared.auth, &shared.config, &form)
+        }
+        method => Err(Problem::method_not_allowed(&method, "GET, POST")),
+    }
+}
+
+/// GET: the scopes stand in the query, the key pair in `Authorization`. `service`, `account`, `client_id` and
+/// `offline_token` change nothing here: there is one service, and the pair itself is what a client keeps.
+fn by_query(auth: &Auth, config: &Config, parts: &Parts) -> Result<Response, Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    let asked = scopes(query.as_bytes(), config)?;
+    let challenge = || format!("Basic realm=\"{SERVICE}\"");
+    let granted = match auth.grant(parts) {
+        Ok(Some(Grant::All)) => within(&Grant::All, asked),
+        // A token that could get tokens would never end.
+        Ok(Some(_)) => return Err(not_logged_in(challenge())),
+        Ok(None) if auth.anonymous_pull => within(&Grant::AnonymousPull, asked),
+        Ok(None) => return Err(not_logged_in(challenge())),
+        Err(refusal) => return Err(refusal.into_problem(challenge())),
+    };
+    Ok(answer(auth.tokens.mint(&auth.credentials.secret_id, granted, jiff::Timestamp::now()), None))
+}
+
+/// POST: everything stands in the form.
+fn by_form(auth: &Auth, config: &Config, form: &[u8]) -> Result<Response, Problem> {
+    let field = |name| form_urlencoded::parse(form).find_map(|(key, value)| (key == name).then_some(value));
+    let kind = field("grant_type").unwrap_or_default();
+    if kind != "password" {
+        // No refresh token is ever given out, so none can come back; docker and containerd go on with the password.
+        return Err(Problem::new(Code::Unsupported, format!("grant_type {kind:?} is not supported; use password"))
+            .with_status(StatusCode::BAD_REQUEST));
+    }
+    let (user, password) = (field("username").unwrap_or_default(), field("password").unwrap_or_default());
+    if !auth.credentials.matches(&user, &password) {
+        return Err(Refusal::WrongPair.into_problem(format!("Basic realm=\"{SERVICE}\"")));
+    }
+    let granted = within(&Grant::All, scopes(form, config)?);
+    let names = granted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    Ok(answer(auth.tokens.mint(&user, granted, jiff::Timestamp::now()), Some(names)))
+}
+
+/// All scopes of a query or form: the key may stand several times, with several scopes each.
+fn scopes(pairs: &[u8], config: &Config) -> Result<Vec<Scope>, Problem> {
+    let mut found = Vec::new();
+    for (_, text) in form_urlencoded::parse(pairs).filter(|(key, _)| key == "scope") {
+        found.extend(Scope::parse_all(&text));
+        if found.len() > config.token_scopes_max {
+            return Err(Problem::new(
+                Code::Denied,
+                format!(
+                    "more than {} scopes are asked for at once (registry.token_scopes_max)",
+                    config.token_scopes_max
+                ),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// The part of what was asked for that the sender may have.
+fn within(grant: &Grant, asked: Vec<Scope>) -> Vec<Scope> {
+    let narrowed = |scope: Scope| match grant {
+        Grant::AnonymousPull if scope.kind == Kind::Repository && scope.actions.pull => {
+            Some(Scope { actions: Actions::PULL, ..scope })
+        }
+        _ => grant.allows(&scope).then_some(scope),
+    };
+    asked.into_iter().filter_map(narrowed).collect()
+}
+
+fn answer(minted: Minted, scope: Option<String>) -> Response {
+    let mut body = serde_json::json!({
+        "token": minted.token,
+        "access_token": minted.token,
+        "expires_in": minted.ttl_s,
+        "issued_at": minted.issued_at.to_string(),
+    });
+    if let Some(scope) = scope {
+        body["token_type"] = "Bearer".into();
+        body["scope"] = scope.into();
+    }
+    let mut response = axum::Json(body).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,139 @@
+//! Blobs: read whole or in part, asked for, deleted. Must not know what is in them.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE,
+    RANGE,
+};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+use types::Digest;
+
+use crate::Shared;
+use crate::error::Error;
+use crate::names::Repository;
+use crate::problem::{Code, Problem};
+use crate::range::{self, Part};
+use crate::repository::BlobRemoval;
+
+/// The digest of what an answer holds or made.
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// Bytes read from a file at once: large enough that handing work to the blocking pool does not show.
+const READ_BYTES: usize = 256 * 1024;
+
+/// `GET` and `HEAD /v2/NAME/blobs/DIGEST`.
+pub(crate) async fn read(
+    shared: &Shared,
+    parts: &Parts,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<Response, Problem> {
+    let head = parts.method == Method::HEAD;
+    // A client that asks with HEAD may be about to push a manifest that names the blob, so asking keeps it.
+    let unknown = || Problem::blob_unknown(repository, digest);
+    if !shared.repositories.has_blob(repository, digest, head).await? {
+        return Err(unknown());
+    }
+    let content = |source| Error::Content { operation: "open", digest: digest.clone(), source };
+    if head {
+        let length = shared.content.size(digest).await.map_err(content)?.ok_or_else(unknown)?;
+        return Ok(blob_response(StatusCode::OK, digest, length, Body::empty()));
+    }
+    if is_known(&parts.headers, digest) {
+        return Ok(not_modified(digest));
+    }
+    let (mut file, length) = shared.content.open(digest).await.map_err(content)?.ok_or_else(unknown)?;
+    match wanted(&parts.headers, digest, length) {
+        Part::Whole => {
+            let body = Body::from_stream(ReaderStream::with_capacity(file.take(length), READ_BYTES));
+            Ok(blob_response(StatusCode::OK, digest, length, body))
+        }
+        Part::Bytes { first, last } => {
+            let seek = file.seek(std::io::SeekFrom::Start(first)).await;
+            seek.map_err(|source| Error::ReadContent { digest: digest.clone(), source })?;
+            let count = last - first + 1;
+            let body = Body::from_stream(ReaderStream::with_capacity(file.take(count), READ_BYTES));
+            let mut response = blob_response(StatusCode::PARTIAL_CONTENT, digest, count, body);
+            response.headers_mut().insert(CONTENT_RANGE, ascii(format!("bytes {first}-{last}/{length}")));
+            Ok(response)
+        }
+        Part::OutOfBounds => Err(Problem::new(
+            Code::RangeInvalid,
+            format!("blob {digest} has {length} bytes; the range begins behind them"),
+        )
+        .with_header(CONTENT_RANGE, format!("bytes */{length}"))),
+    }
+}
+
+/// `DELETE /v2/NAME/blobs/DIGEST`: the blob is no longer visible in this repository.
+pub(crate) async fn delete(shared: &Shared, repository: &Repository, digest: &Digest) -> Result<Response, Problem> {
+    match shared.repositories.remove_blob(repository, digest).await? {
+        BlobRemoval::Removed => Ok(accepted()),
+        BlobRemoval::Absent => Err(Problem::blob_unknown(repository, digest)),
+        BlobRemoval::Named(manifest) => Err(Problem::new(
+            Code::Denied,
+            format!("blob {digest} is part of manifest {manifest} of repository {repository}; delete that first"),
+        )
+        .with_status(StatusCode::CONFLICT)),
+    }
+}
+
+/// The part that `Range` asks for; all of it when `If-Range` says that the client holds something else.
+fn wanted(headers: &HeaderMap, digest: &Digest, length: u64) -> Part {
+    let same = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag(digest).as_bytes());
+    match headers.get(RANGE).and_then(|range| range.to_str().ok()) {
+        Some(header) if same => range::requested(header, length),
+        _ => Part::Whole,
+    }
+}
+
+fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// Whether `If-None-Match` names this content.
+pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
+    let ours = etag(digest);
+    let same = |tag: &str| tag.trim().trim_start_matches("W/") == ours || tag.trim() == "*";
+    headers.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).any(|v| v.split(',').any(same))
+}
+
+/// 304: the client has it already.
+pub(crate) fn not_modified(digest: &Digest) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    mark(response.headers_mut(), digest);
+    response
+}
+
+/// 202 without a body.
+pub(crate) fn accepted() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
+/// Sets the headers that name content.
+pub(crate) fn mark(headers: &mut HeaderMap, digest: &Digest) {
+    headers.insert(CONTENT_DIGEST, ascii(digest.to_string()));
+    headers.insert(ETAG, ascii(etag(digest)));
+}
+
+/// A header value of digests, numbers and repository names.
+pub(crate) fn ascii(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("digests, numbers and repository names are plain ASCII")
+}
+
+fn blob_response(status: StatusCode, digest: &Digest, length: u64, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    mark(headers, digest);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response
+}

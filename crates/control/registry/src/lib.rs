@@ -1,0 +1,125 @@
+//! The registry: the OCI distribution specification 1.1 (and Docker's manifests, which it grew from) over the content
+//! store of `image`.
+//!
+//! Owns which blob, manifest and tag is in which repository, who may touch it, and uploads on their way. Must not know
+//! functions, and neither how content is kept nor when it is collected: it pins what its repositories hold.
+//!
+//! On disk, below the directory it is given:
+//!
+//! ```text
+//! token.key                                  32 random bytes (0600), the root of the key that signs tokens
+//! tmp/                                       files on their way; emptied at the start
+//! repositories/NAME/_blobs/HEX               empty: the blob sha256:HEX is visible in repository NAME; its modification
+//!                                            time is when it was last pushed or asked for
+//! repositories/NAME/_manifests/HEX           JSON: media type, size, what it names (see `repository::record`)
+//! repositories/NAME/_tags/TAG                the digest that the tag points to
+//! repositories/NAME/_referrers/HEX/HEX       empty: the second manifest has the first as its subject
+//! ```
+//!
+//! `NAME` holds slashes and becomes nested directories; a component never begins with `_`, so the four words stand apart.
+//! Every file is written beside, synced, renamed and its directory synced, so each is there whole or not at all. Content
+//! is pinned (owners `registry/NAME@DIGEST` for manifests, `registry-blob/NAME@DIGEST` for blobs) before its file is
+//! written and unpinned after its file is gone; a pin without a file, left by a crash, is dropped at the next start.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use image::ContentStore;
+use tokio_util::sync::CancellationToken;
+
+mod auth;
+mod blobs;
+mod body;
+mod config;
+mod error;
+mod manifests;
+mod names;
+mod paging;
+mod problem;
+mod range;
+mod referrers;
+mod repository;
+mod routes;
+mod tags;
+mod uploads;
+
+pub use auth::{Actions, Credentials, Kind, Scope};
+pub use config::Config;
+pub use error::Error;
+
+use auth::Auth;
+use repository::Repositories;
+use uploads::Sessions;
+
+/// What every request handler sees.
+pub(crate) struct Shared {
+    config: Config,
+    auth: Auth,
+    content: ContentStore,
+    repositories: Repositories,
+    uploads: Sessions,
+}
+
+/// The registry; cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+impl Registry {
+    /// Opens the registry whose metadata is below `dir` (made when missing) and whose content is in `content`; what a
+    /// crash left half-made is cleaned. `credentials` is the key pair that logs in.
+    ///
+    /// # Errors
+    /// The directory cannot be read or written, or the content store cannot pin.
+    pub async fn open(
+        content: ContentStore,
+        dir: &Path,
+        credentials: Credentials,
+        config: Config,
+    ) -> Result<Self, Error> {
+        let repositories = Repositories::open(dir, content.clone()).await?;
+        let auth = Auth::open(dir, credentials, &config)?;
+        let uploads = Sessions::new(config.uploads_max, config.upload_idle());
+        Ok(Self { shared: Arc::new(Shared { config, auth, content, repositories, uploads }) })
+    }
+
+    /// The routes, all below `/v2/` (with the token endpoint at `/v2/token`); to be merged into the control address's.
+    pub fn router(&self) -> axum::Router {
+        routes::router(self.shared.clone())
+    }
+
+    /// A short-lived token that allows pulling from one repository: for the platform's own pulls.
+    pub fn mint_pull_token(&self, repository: &str) -> String {
+        self.mint_token(vec![Scope::repository(repository, Actions::PULL)])
+    }
+
+    /// A short-lived token that allows `scopes`.
+    pub fn mint_token(&self, scopes: Vec<Scope>) -> String {
+        self.shared.auth.mint(scopes)
+    }
+
+    /// Drops idle uploads and unreferenced blobs every `sweep_period_s` until `stop`. To be run in one task.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.shared.config.sweep_period());
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => self.sweep().await,
+            }
+        }
+    }
+
+    /// One round of what [`Registry::run`] does. A repository that cannot be swept is logged and left for the next round.
+    pub async fn sweep(&self) {
+        self.shared.uploads.expire();
+        let keep = self.shared.config.unreferenced_blob_keep();
+        // Before the epoch when `keep` is absurdly long: then nothing is old enough.
+        let Some(before) = SystemTime::now().checked_sub(keep) else { return };
+        self.shared.repositories.sweep(before).await;
+    }
+}

@@ -1,0 +1,97 @@
+//! A manifest on its way into a repository: everything that it names must be there first. Must not know how a manifest
+//! is written.
+
+use bytes::Bytes;
+use types::Digest;
+
+use super::layout::manifest_owner;
+use super::record::Record;
+use super::{Repositories, change};
+use crate::error::Error;
+use crate::names::Repository;
+
+/// A manifest to be added.
+#[derive(Debug, Clone)]
+pub(crate) struct NewManifest {
+    pub(crate) digest: Digest,
+    pub(crate) content: Bytes,
+    pub(crate) record: Record,
+    /// The length that it states for each of `record.blobs`, in the same order.
+    pub(crate) blob_sizes: Vec<u64>,
+    /// Manifests that it names: the children of an index.
+    pub(crate) manifests: Vec<Digest>,
+    /// The tag that shall point to it.
+    pub(crate) tag: Option<String>,
+}
+
+/// How an addition ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Addition {
+    Added,
+    /// The repository has no such blob.
+    MissingBlob(Digest),
+    /// The repository has no such manifest.
+    MissingManifest(Digest),
+    /// A blob has another length than the manifest says.
+    WrongSize {
+        digest: Digest,
+        actual: u64,
+        stated: u64,
+    },
+}
+
+impl Repositories {
+    /// Adds a manifest, durably, or says what it lacks.
+    pub(crate) async fn add_manifest(&self, repository: &Repository, manifest: NewManifest) -> Result<Addition, Error> {
+        let (repository, this) = (repository.clone(), self.clone());
+        let shared = self.changes.clone().read_owned().await;
+        change("add a manifest", async move {
+            let _held = (shared, this.content.lease());
+            if let Some(lack) = this.lack(&repository, &manifest).await? {
+                return Ok(lack);
+            }
+            let NewManifest { digest, content, record, tag, .. } = manifest;
+            let put = this.content.put(&digest, content).await;
+            put.map_err(|source| Error::Content { operation: "keep manifest", digest: digest.clone(), source })?;
+            this.pin(manifest_owner(&repository, &digest), &digest).await?;
+            this.on_disk("add a manifest", move |metadata| {
+                metadata.add_manifest(&repository, &digest, &record, tag.as_deref())
+            })
+            .await?;
+            Ok(Addition::Added)
+        })
+        .await
+    }
+
+    /// The first thing that a manifest names and its repository does not have as it says.
+    async fn lack(&self, repository: &Repository, manifest: &NewManifest) -> Result<Option<Addition>, Error> {
+        let (repository, blobs, children) =
+            (repository.clone(), manifest.record.blobs.clone(), manifest.manifests.clone());
+        let missing = self.on_disk("check a manifest", move |metadata| {
+            for digest in blobs {
+                if !metadata.has_blob(&repository, &digest)? {
+                    return Ok(Some(Addition::MissingBlob(digest)));
+                }
+            }
+            for digest in children {
+                if metadata.record(&repository, &digest)?.is_none() {
+                    return Ok(Some(Addition::MissingManifest(digest)));
+                }
+            }
+            Ok(None)
+        });
+        if let Some(missing) = missing.await? {
+            return Ok(Some(missing));
+        }
+        for (digest, stated) in manifest.record.blobs.iter().zip(&manifest.blob_sizes) {
+            match self.size(digest).await? {
+                None => return Ok(Some(Addition::MissingBlob(digest.clone()))),
+                Some(actual) if actual != *stated => {
+                    return Ok(Some(Addition::WrongSize { digest: digest.clone(), actual, stated: *stated }));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,13 @@
+//! The registry over real HTTP: every endpoint, every refusal. Must not know the registry's insides, except for the
+//! files that its documentation draws.
+#![forbid(unsafe_code)]
+
+mod auth;
+mod blobs;
+mod flow;
+mod lists;
+mod manifests;
+mod referrers;
+mod restart;
+mod server;
+mod uploads;

@@ -1,0 +1,44 @@
+//! The limits of this crate, with their defaults. Must not know where they are read from.
+
+use serde::{Deserialize, Serialize};
+
+/// What an instance may use, and how a start is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Memory size that comes with one whole core, in MB; smaller and larger sizes get their share of one.
+    pub core_memory_mb: u32,
+    /// CPU time that the smallest function gets all the same, in microseconds of each 100 ms. Below about this much a
+    /// start is spent waiting for the next period.
+    pub cpu_quota_us_min: u32,
+    /// Processes and threads of an instance.
+    pub pids_max: u64,
+    /// Open files of each of its processes.
+    pub files_max: u64,
+    /// Size of its `/tmp`, in bytes.
+    pub tmp_bytes_max: u64,
+    /// Size of what it writes elsewhere in its root, in bytes.
+    pub writable_bytes_max: u64,
+    /// Lines of its last output that the error of a failed start shows.
+    pub last_output_lines_max: usize,
+    /// The same in bytes.
+    pub last_output_bytes_max: usize,
+    /// How long a failed start waits for its killed instance to be gone, in milliseconds.
+    pub kill_wait_ms_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            core_memory_mb: 1_792,
+            cpu_quota_us_min: 10_000,
+            pids_max: 1_024,
+            files_max: 1_024,
+            tmp_bytes_max: 512 << 20,
+            writable_bytes_max: 512 << 20,
+            last_output_lines_max: 5,
+            last_output_bytes_max: 1_024,
+            kill_wait_ms_max: 2_000,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Why an instance did not start, in the contract's codes (4.5) and in words that say what to do. Pure.
+
+use std::fmt::Write;
+
+use pool::Ended;
+use types::RunStatus;
+
+/// A failed start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) status: RunStatus,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: RunStatus, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    /// Nothing can be run as the version says.
+    pub(crate) fn init(message: impl Into<String>) -> Self {
+        Self::new(RunStatus::ContainerInitError, message)
+    }
+
+    /// The machine has no room for another instance.
+    pub(crate) fn resources(message: impl Into<String>) -> Self {
+        Self::new(RunStatus::InsufficientResources, message)
+    }
+
+    /// The time for the start was over before the image's program ran.
+    pub(crate) fn slow_start(init_timeout_s: u32) -> Self {
+        Self::new(
+            RunStatus::InitContainerTimeout,
+            format!(
+                "the container was not started within {init_timeout_s} s (InitTimeout); the machine may be overloaded: \
+                 try again, or raise InitTimeout"
+            ),
+        )
+    }
+
+    /// The program ended before its server accepted connections.
+    pub(crate) fn ended(ended: &Ended, port: u16, memory_mb: u32, last_output: &str) -> Self {
+        if ended.out_of_memory {
+            let message = format!(
+                "the container went over its {memory_mb} MB of memory while it started and was killed; raise MemorySize\
+                 {}",
+                quoted(last_output)
+            );
+            return Self::new(RunStatus::MemoryLimitReached, message);
+        }
+        let how = match (ended.code, ended.signal) {
+            (Some(code), _) => format!("exited with code {code}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => "ended".to_owned(),
+        };
+        let message = format!("the container {how} before its server listened on port {port}{}", quoted(last_output));
+        Self::new(RunStatus::ContainerStateExited, message)
+    }
+
+    /// The program runs but its server did not accept connections in time. `open` are ports that it listens on.
+    pub(crate) fn not_listening(port: u16, init_timeout_s: u32, open: &[u16], last_output: &str) -> Self {
+        let mut message = format!("port {port} was not open within {init_timeout_s} s (InitTimeout); ");
+        match open {
+            [] => message.push_str("the process listens on no port"),
+            ports if ports.contains(&port) => message.push_str("it is bound to an address that cannot be reached"),
+            ports => {
+                let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+                write!(message, "the process listens on {}", ports.join(", ")).expect("a String takes any text");
+            }
+        }
+        write!(message, "; the server must listen on 0.0.0.0:{port}{}", quoted(last_output))
+            .expect("a String takes any text");
+        Self::new(RunStatus::PortBindingFailed, message)
+    }
+}
+
+fn quoted(last_output: &str) -> String {
+    if last_output.is_empty() { String::new() } else { format!(". Its last output:\n{last_output}") }
+}
+
+/// The last lines of a failed start's log, without the platform's own.
+pub(crate) fn last_output(log: &str, lines_max: usize) -> String {
+    let own = |line: &&str| !(line.starts_with("START RequestId:") || line.starts_with("[PLATFORM]"));
+    let mut lines: Vec<_> = log.lines().filter(own).collect();
+    lines.drain(..lines.len().saturating_sub(lines_max));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLEAN: Ended = Ended { code: Some(3), signal: None, out_of_memory: false };
+
+    #[test]
+    fn an_early_end_is_told_with_code_and_last_output() {
+        let failure = Failure::ended(&CLEAN, 9000, 128, "no module named app");
+        assert_eq!(failure.status, RunStatus::ContainerStateExited);
+        assert_eq!(
+            failure.message,
+            "the container exited with code 3 before its server listened on port 9000. Its last output:\nno module named \
+             app"
+        );
+        let killed = Ended { code: None, signal: Some(11), out_of_memory: false };
+        assert!(Failure::ended(&killed, 9000, 128, "").message.contains("was ended by signal 11 before"));
+    }
+
+    #[test]
+    fn running_out_of_memory_is_told_apart() {
+        let failure = Failure::ended(&Ended { out_of_memory: true, ..CLEAN }, 9000, 128, "");
+        assert_eq!(failure.status, RunStatus::MemoryLimitReached);
+        assert!(failure.message.contains("128 MB") && failure.message.ends_with("raise MemorySize"));
+    }
+
+    #[test]
+    fn a_closed_port_says_what_is_open_instead() {
+        for (open, expected) in [
+            (&[][..], "the process listens on no port;"),
+            (&[8080], "the process listens on 8080;"),
+            (&[80, 8080], "the process listens on 80, 8080;"),
+            (&[9000], "it is bound to an address that cannot be reached;"),
+        ] {
+            let failure = Failure::not_listening(9000, 90, open, "");
+            assert_eq!(failure.status, RunStatus::PortBindingFailed);
+            assert!(failure.message.starts_with("port 9000 was not open within 90 s"));
+            assert!(failure.message.contains(expected), "{}", failure.message);
+            assert!(failure.message.ends_with("0.0.0.0:9000"));
+        }
+    }
+
+    #[test]
+    fn last_output_leaves_the_platforms_lines_out() {
+        let log = "START RequestId:x\none\ntwo\n[PLATFORM] 3 lines were dropped\nthree\n";
+        assert_eq!(last_output(log, 2), "two\nthree");
+        assert_eq!(last_output(log, 9), "one\ntwo\nthree");
+        assert_eq!(last_output("", 9), "");
+    }
+}

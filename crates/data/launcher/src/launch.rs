@@ -1,0 +1,174 @@
+//! One start, from version to open port, and what is told when it fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use logs::Logs;
+use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched};
+use sandbox::LaunchSpec;
+use tokio::time::{Instant, timeout, timeout_at};
+use types::{CatalogVersion, InstanceId, RequestId};
+
+use crate::argv::argv;
+use crate::environment::environment;
+use crate::failure::{Failure, last_output};
+use crate::limits::{cpu_quota_us, memory_bytes};
+use crate::machine::{Machine, NotListening, Root, Running};
+use crate::process::{LocalProcess, Output};
+use crate::{Config, Platform};
+
+/// Starts instances on this machine; cheap to clone.
+#[derive(Clone)]
+pub struct Launcher(Arc<Inner>);
+
+struct Inner {
+    machine: Box<dyn Machine>,
+    logs: Logs,
+    platform: Platform,
+    config: Config,
+}
+
+impl Launcher {
+    /// A launcher on any machine.
+    pub(crate) fn on(machine: impl Machine, logs: Logs, platform: Platform, config: Config) -> Self {
+        Self(Arc::new(Inner { machine: Box::new(machine), logs, platform, config }))
+    }
+}
+
+impl Launch for Launcher {
+    fn launch(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        first_request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        Box::pin(async move {
+            let mut start = Start {
+                launcher: &self.0,
+                id,
+                version: &version,
+                first_request,
+                cold_start: ColdStart::default(),
+                peak_bytes: 0,
+            };
+            match start.run().await {
+                Ok(process) => Ok(Launched { process: Arc::new(process), cold_start: start.cold_start }),
+                Err(Failure { status, message }) => {
+                    let Start { cold_start, peak_bytes, .. } = start;
+                    Err(LaunchError { status, message, cold_start, peak_bytes })
+                }
+            }
+        })
+    }
+}
+
+/// A start under way. What it has made is let go of when its future is dropped: the root, the reader, the sandbox.
+struct Start<'a> {
+    launcher: &'a Inner,
+    id: InstanceId,
+    version: &'a CatalogVersion,
+    first_request: RequestId,
+    cold_start: ColdStart,
+    peak_bytes: u64,
+}
+
+impl Start<'_> {
+    async fn run(&mut self) -> Result<LocalProcess, Failure> {
+        let port = self.port()?;
+        let begun = Instant::now();
+        let root = self.launcher.machine.root(&self.version.image.digest).await?;
+        self.cold_start.pull = begun.elapsed();
+
+        let begun = Instant::now();
+        let init_timeout_s = self.version.spec.init_timeout_s;
+        let deadline = begun + Duration::from_secs(u64::from(init_timeout_s));
+        let argv = argv(&self.version.spec.image, &root.run).map_err(|error| Failure::init(error.to_string()))?;
+        let (output, stdio) = self.attach()?;
+        let spec = self.spec(&root, argv, stdio);
+        let started = timeout_at(deadline, self.launcher.machine.start(spec)).await;
+        self.cold_start.runtime = begun.elapsed();
+        let running = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
+        let process = LocalProcess::new(running, port, root, output);
+
+        let begun = Instant::now();
+        let listening = process.running().wait_listening(port, deadline.saturating_duration_since(begun)).await;
+        self.cold_start.function = begun.elapsed();
+        match listening {
+            Ok(()) => Ok(process),
+            Err(why) => Err(self.not_listening(&process, port, why).await),
+        }
+    }
+
+    fn port(&self) -> Result<u16, Failure> {
+        let port = self.version.spec.image.port;
+        u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(|| {
+            Failure::init(format!(
+                "ImagePort {port} is no port of a server; set it to 9000 or to where the image listens"
+            ))
+        })
+    }
+
+    /// Makes the instance's pipes; what it writes until it serves belongs to the first request.
+    fn attach(&self) -> Result<(Output, logs::Stdio), Failure> {
+        let logs = &self.launcher.logs;
+        let stdio = logs.attach(&self.id, &self.version.function, self.version.key.version).map_err(|error| {
+            tracing::error!(instance = %self.id, error = &error as &dyn std::error::Error, "cannot attach output");
+            Failure::resources(error.to_string())
+        })?;
+        logs.assign(&self.id, Some(&self.first_request));
+        Ok((Output::new(logs.clone(), self.id.clone()), stdio))
+    }
+
+    fn spec(&self, root: &Root, argv: Vec<String>, stdio: logs::Stdio) -> LaunchSpec {
+        let (config, spec) = (&self.launcher.config, &self.version.spec);
+        LaunchSpec {
+            id: self.id.clone(),
+            lower_dirs: root.lower_dirs.clone(),
+            argv,
+            env: environment(&root.run.env, &root.run.user, self.version, &self.launcher.platform),
+            working_dir: root.run.working_dir.clone(),
+            user: root.run.user.clone(),
+            hostname: self.id.to_string(),
+            memory_bytes: memory_bytes(spec.memory_mb),
+            cpu_quota_us: cpu_quota_us(spec.memory_mb, config),
+            pids_max: config.pids_max,
+            files_max: config.files_max,
+            tmp_bytes: config.tmp_bytes_max,
+            writable_bytes: config.writable_bytes_max,
+            stdout: stdio.stdout,
+            stderr: stdio.stderr,
+        }
+    }
+
+    async fn not_listening(&mut self, process: &LocalProcess, port: u16, why: NotListening) -> Failure {
+        let running = process.running();
+        let spec = &self.version.spec;
+        match why {
+            NotListening::Ended(ended) => {
+                let last = self.last_output(running).await;
+                Failure::ended(&ended, port, spec.memory_mb, &last)
+            }
+            NotListening::TimedOut(open) => {
+                running.kill();
+                let wait = Duration::from_millis(self.launcher.config.kill_wait_ms_max);
+                // It may have run out of memory just then; that is the better explanation.
+                let ended = timeout(wait, running.ended()).await;
+                let last = self.last_output(running).await;
+                match ended {
+                    Ok(ended @ Ended { out_of_memory: true, .. }) => {
+                        Failure::ended(&ended, port, spec.memory_mb, &last)
+                    }
+                    _ => Failure::not_listening(port, spec.init_timeout_s, &open, &last),
+                }
+            }
+        }
+    }
+
+    /// The last lines of an ended instance, all of its output recorded before.
+    async fn last_output(&mut self, running: &dyn Running) -> String {
+        self.peak_bytes = running.memory().peak_bytes;
+        let Inner { logs, config, .. } = self.launcher;
+        logs.settle(&self.id).await;
+        last_output(&logs.tail(&self.first_request, config.last_output_bytes_max), config.last_output_lines_max)
+    }
+}

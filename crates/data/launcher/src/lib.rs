@@ -1,0 +1,42 @@
+//! A version becomes a running instance on this machine: implements [`pool::Launch`] with images, sandboxes and logs.
+//!
+//! Owns the order of a start and what each failure of it means to the caller. Must not know who asks for an instance,
+//! requests, or HTTP.
+//!
+//! ```text
+//! rootfs of the pinned digest -> argv, environment, limits -> output attached -> sandbox -> port open -> Launched
+//!        444, 447                       445                      449             445 449     405 434 446
+//! ```
+#![forbid(unsafe_code)]
+// A test stops at the first thing that is not as it should be.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod argv;
+mod config;
+mod environment;
+mod failure;
+mod launch;
+#[cfg(test)]
+mod launch_tests;
+mod limits;
+mod local;
+#[cfg(test)]
+mod local_tests;
+mod machine;
+mod process;
+#[cfg(test)]
+mod testing;
+
+pub use config::Config;
+pub use launch::Launcher;
+
+/// What functions are told about the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// `TENCENTCLOUD_REGION`.
+    pub region: String,
+    /// `TENCENTCLOUD_APPID`.
+    pub app_id: String,
+    /// `TENCENTCLOUD_UIN`.
+    pub uin: String,
+}

@@ -1,0 +1,142 @@
+//! The real machine: images and sandboxes of this host behind the face that a start needs. Must not decide anything but
+//! what an error of theirs means to the caller.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use image::Images;
+use logs::Logs;
+use pool::{BoxFuture, Ended, MemoryUse};
+use sandbox::{Exit, LaunchSpec, Sandbox, Sandboxes};
+use tokio::net::TcpStream;
+use types::{Digest, RunStatus};
+
+use crate::failure::Failure;
+use crate::machine::{Machine, NotListening, Root, Running};
+use crate::{Config, Launcher, Platform};
+
+impl Launcher {
+    /// A launcher on this machine.
+    pub fn new(images: Images, sandboxes: Sandboxes, logs: Logs, platform: Platform, config: Config) -> Launcher {
+        Self::on(LocalMachine { images, sandboxes }, logs, platform, config)
+    }
+}
+
+struct LocalMachine {
+    images: Images,
+    sandboxes: Sandboxes,
+}
+
+impl Machine for LocalMachine {
+    fn root<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>> {
+        Box::pin(async move {
+            let rootfs = self.images.rootfs(digest).await.map_err(|error| image_failure(&error))?;
+            Ok(Root { lower_dirs: rootfs.lower_dirs.clone(), run: rootfs.run.clone(), _held: Box::new(rootfs) })
+        })
+    }
+
+    fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {
+        Box::pin(start(&self.sandboxes, spec))
+    }
+}
+
+/// Starts a sandbox as a machine does.
+pub(crate) async fn start(sandboxes: &Sandboxes, spec: LaunchSpec) -> Result<Arc<dyn Running>, Failure> {
+    let sandbox = sandboxes.launch(spec).await.map_err(|error| sandbox_failure(&error))?;
+    Ok(Arc::new(sandbox))
+}
+
+impl Running for Sandbox {
+    fn connect(&self, port: u16) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(self.connect(port))
+    }
+
+    fn wait_listening(&self, port: u16, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>> {
+        Box::pin(async move {
+            self.wait_listening(port, timeout).await.map_err(|why| match why {
+                sandbox::NotListening::Ended(exit) => NotListening::Ended(ended(exit)),
+                sandbox::NotListening::TimedOut(listeners) => {
+                    let mut open: Vec<_> = listeners.iter().map(|listener| listener.port).collect();
+                    open.sort_unstable();
+                    open.dedup();
+                    NotListening::TimedOut(open)
+                }
+            })
+        })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Ended> {
+        Box::pin(async { ended(self.exited().await) })
+    }
+
+    fn kill(&self) {
+        self.kill();
+    }
+
+    fn memory(&self) -> MemoryUse {
+        let sandbox::Memory { current_bytes, peak_bytes } = self.memory();
+        MemoryUse { current_bytes, peak_bytes }
+    }
+}
+
+fn ended(exit: Exit) -> Ended {
+    Ended { code: exit.code, signal: exit.signal, out_of_memory: exit.out_of_memory }
+}
+
+/// A missing or damaged image has its own codes; the image crate knows them.
+fn image_failure(error: &image::Error) -> Failure {
+    Failure::new(error.run_status(), error.report())
+}
+
+/// What the image or its configuration got wrong is told as it is; a machine that is full is told as such; of anything
+/// else the caller learns what failed, and the operator all of it.
+fn sandbox_failure(error: &sandbox::Error) -> Failure {
+    if error.is_images_fault() {
+        return Failure::init(format!("{}; check Command, Args and the image", report(error)));
+    }
+    if error.is_exhaustion() || matches!(error, sandbox::Error::Stopping) {
+        return Failure::resources(format!("no instance can be started now: {}", report(error)));
+    }
+    tracing::error!(error = report(error), "cannot start an instance");
+    Failure::new(RunStatus::InternalError, format!("cannot start an instance: {error}; see the platform's log"))
+}
+
+/// An error with its sources.
+fn report(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_error_has_its_code_and_says_what_failed() {
+        let missing = sandbox::Error::Execute { program: "/server".into(), reason: "no such file".into() };
+        let failure = sandbox_failure(&missing);
+        assert_eq!(failure.status, RunStatus::ContainerInitError);
+        assert!(failure.message.contains("\"/server\": no such file; check Command"), "{}", failure.message);
+
+        let denied = io::Error::from_raw_os_error(13);
+        let working_dir = sandbox::Error::WorkingDir { path: "/app".into(), source: denied };
+        let failure = sandbox_failure(&working_dir);
+        assert!(failure.message.contains("\"/app\": Permission denied"), "{}", failure.message);
+
+        let failure = sandbox_failure(&sandbox::Error::InstancesExhausted { instances_max: 7 });
+        assert_eq!(failure.status, RunStatus::InsufficientResources);
+        assert_eq!(sandbox_failure(&sandbox::Error::Stopping).status, RunStatus::InsufficientResources);
+
+        let broken = sandbox::Error::Namespace { kind: "network", source: io::Error::from_raw_os_error(1) };
+        let failure = sandbox_failure(&broken);
+        assert_eq!(failure.status, RunStatus::InternalError);
+        assert!(!failure.message.contains("Operation not permitted"), "the cause is for the operator");
+    }
+}

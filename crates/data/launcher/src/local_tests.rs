@@ -1,0 +1,211 @@
+//! Starts in real sandboxes, of a static program compiled here: what the kernel does in each case, in the contract's
+//! codes. Need root and a C compiler.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use image::RunConfig;
+use logs::{Begin, Logs};
+use pool::{BoxFuture, Launch, LaunchError, Launched};
+use sandbox::{LaunchSpec, Sandboxes};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use types::{CatalogVersion, Digest, InstanceId, RequestId, RunStatus};
+
+use crate::failure::Failure;
+use crate::local;
+use crate::machine::{Machine, Root, Running};
+use crate::testing::{platform, version};
+use crate::{Config, Launcher};
+
+/// `serve PORT` greets each connection with the function's name; `exit CODE` complains and ends; `hog` takes memory.
+const PROGRAM: &str = r#"
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+    if (!strcmp(argv[1], "exit")) {
+        fprintf(stderr, "no module named app\n");
+        return atoi(argv[2]);
+    }
+    if (!strcmp(argv[1], "hog"))
+        for (;;) {
+            char *block = malloc(1 << 20);
+            memset(block, 1, 1 << 20);
+        }
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(server, (struct sockaddr *)&address, sizeof address) || listen(server, 16))
+        return 1;
+    printf("listening\n");
+    fflush(stdout);
+    for (;;) {
+        int client = accept(server, 0, 0);
+        const char *name = getenv("SCF_FUNCTIONNAME");
+        write(client, name, strlen(name));
+        close(client);
+    }
+}
+"#;
+
+/// A real machine whose images are one directory.
+struct OneImage {
+    root: PathBuf,
+    run: RunConfig,
+    sandboxes: Sandboxes,
+}
+
+impl Machine for OneImage {
+    fn root<'a>(&'a self, _digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>> {
+        let (lower_dirs, run) = (vec![self.root.clone()], Arc::new(self.run.clone()));
+        Box::pin(async { Ok(Root { lower_dirs, run, _held: Box::new(()) }) })
+    }
+
+    fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {
+        Box::pin(local::start(&self.sandboxes, spec))
+    }
+}
+
+struct Bed {
+    sandboxes: Sandboxes,
+    logs: Logs,
+    request: RequestId,
+    dir: TempDir,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        compile(dir.path());
+        let sandbox_dir = dir.path().join("sandbox");
+        let (sandboxes, _) = Sandboxes::open(&sandbox_dir, sandbox::Config::default()).await.unwrap();
+        let logs = Logs::open(&dir.path().join("logs"), logs::Config::default()).await.unwrap();
+        Self { sandboxes, logs, request: RequestId::random(), dir }
+    }
+
+    /// Starts `args` of the program, as `change` wants it.
+    async fn launch(
+        &self,
+        args: &str,
+        change: impl FnOnce(&mut RunConfig, &mut CatalogVersion),
+    ) -> Result<Launched, LaunchError> {
+        let words = format!("/program {args}");
+        let entrypoint = words.split_whitespace().map(str::to_owned).collect();
+        let (mut run, mut version) = (RunConfig { entrypoint, ..RunConfig::default() }, version());
+        version.spec.init_timeout_s = 20;
+        change(&mut run, &mut version);
+        let machine = OneImage { root: self.dir.path().join("root"), run, sandboxes: self.sandboxes.clone() };
+        let launcher = Launcher::on(machine, self.logs.clone(), platform(), Config::default());
+        self.logs.begin(Begin {
+            request_id: self.request.clone(),
+            function: version.function.clone(),
+            version: version.key.version,
+            qualifier: "$LATEST".into(),
+            start_ms: 1,
+        });
+        launcher.launch(InstanceId::random(), Arc::new(version), self.request.clone()).await
+    }
+
+    async fn end(self) {
+        while self.sandboxes.count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        self.logs.shutdown().await;
+        self.sandboxes.shutdown().await;
+    }
+}
+
+fn compile(dir: &Path) {
+    let (source, root) = (dir.join("program.c"), dir.join("root"));
+    std::fs::create_dir_all(root.join("etc")).unwrap();
+    std::fs::write(&source, PROGRAM).unwrap();
+    std::fs::write(root.join("broken"), "neither a script nor a binary").unwrap();
+    let compiled =
+        Command::new("cc").args(["-static", "-w", "-O1", "-o"]).arg(root.join("program")).arg(&source).status();
+    assert!(compiled.expect("a C compiler is needed: install gcc").success());
+}
+
+async fn failure(args: &str, change: impl FnOnce(&mut RunConfig, &mut CatalogVersion)) -> LaunchError {
+    let bed = Bed::new().await;
+    let error = bed.launch(args, change).await.err();
+    bed.end().await;
+    error.expect("the start fails")
+}
+
+#[tokio::test]
+async fn privileged_a_server_is_reached_until_it_is_killed() {
+    let bed = Bed::new().await;
+    let launched = bed.launch("serve 9000", |_, _| {}).await;
+    // Everything is ended before anything is asserted: a failed test leaves nothing on the machine.
+    let seen = match &launched {
+        Ok(launched) => {
+            let mut greeting = String::new();
+            let connection = launched.process.connect().await;
+            if let Ok(mut connection) = connection {
+                connection.read_to_string(&mut greeting).await.unwrap_or_default();
+            }
+            let peak_bytes = launched.process.memory().peak_bytes;
+            launched.process.kill();
+            Ok((greeting, peak_bytes, launched.process.ended().await.signal, launched.cold_start))
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let output = bed.logs.tail(&bed.request, 100);
+    bed.end().await;
+    let (greeting, peak_bytes, signal, cold_start) = seen.expect("the start succeeds");
+    assert_eq!((greeting.as_str(), output.as_str(), signal), ("hello", "listening\n", Some(9)));
+    assert!(peak_bytes > 0);
+    assert!(!cold_start.runtime.is_zero() && !cold_start.function.is_zero());
+}
+
+#[tokio::test]
+async fn privileged_an_instance_that_nobody_holds_is_gone() {
+    let bed = Bed::new().await;
+    let started = bed.launch("serve 9000", |_, _| {}).await.is_ok();
+    bed.end().await;
+    assert!(started);
+}
+
+#[tokio::test]
+async fn privileged_an_early_exit_is_405_with_code_and_last_output() {
+    let error = failure("exit 3", |_, _| {}).await;
+    assert_eq!(error.status, RunStatus::ContainerStateExited, "{error}");
+    assert!(error.message.contains("exited with code 3"), "{error}");
+    assert!(error.message.ends_with("no module named app"), "{error}");
+}
+
+#[tokio::test]
+async fn privileged_too_much_memory_at_start_is_434() {
+    let error = failure("hog", |_, version| version.spec.memory_mb = 64).await;
+    assert_eq!(error.status, RunStatus::MemoryLimitReached, "{error}");
+    assert!(error.peak_bytes > 32 << 20, "{}", error.peak_bytes);
+}
+
+#[tokio::test]
+async fn privileged_a_server_on_another_port_is_446_and_named() {
+    let error = failure("serve 8080", |_, version| version.spec.init_timeout_s = 1).await;
+    assert_eq!(error.status, RunStatus::PortBindingFailed, "{error}");
+    assert!(error.message.contains("the process listens on 8080; the server must listen on 0.0.0.0:9000"), "{error}");
+}
+
+#[tokio::test]
+async fn privileged_what_cannot_be_executed_is_445_and_named() {
+    for (command, named) in [("/missing", "/missing"), ("/broken", "/broken"), ("/etc", "/etc"), ("nowhere", "nowhere")]
+    {
+        let error = failure("", |_, version| version.spec.image.command = Some(command.into())).await;
+        assert_eq!(error.status, RunStatus::ContainerInitError, "{error}");
+        assert!(error.message.contains(named), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn privileged_an_unknown_user_is_445_and_named() {
+    let error = failure("serve 9000", |run, _| run.user = "nobody-knows".into()).await;
+    assert_eq!(error.status, RunStatus::ContainerInitError, "{error}");
+    assert!(error.message.contains("nobody-knows"), "{error}");
+}

@@ -1,0 +1,192 @@
+//! What tests of this crate share: a version, and a machine without a kernel behind it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use image::RunConfig;
+use pool::{BoxFuture, Ended, MemoryUse};
+use sandbox::LaunchSpec;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use types::{
+    CatalogVersion, Digest, FunctionId, FunctionKey, FunctionKind, FunctionRecord, ImageSpec, ImageType, Namespace,
+    PinnedImage, VersionKey, VersionName, VersionSpec,
+};
+
+use crate::Platform;
+use crate::failure::Failure;
+use crate::machine::{Machine, NotListening, Root, Running};
+
+pub(crate) fn platform() -> Platform {
+    Platform { region: "ap-guangzhou".into(), app_id: "1250000000".into(), uin: "100000000001".into() }
+}
+
+/// `hello`, 128 MB, 90 s to start.
+pub(crate) fn version() -> CatalogVersion {
+    let function = FunctionRecord {
+        id: FunctionId::random(),
+        key: FunctionKey { namespace: Namespace::default_namespace(), name: "hello".parse().unwrap() },
+        kind: FunctionKind::Event,
+        protocol: None,
+        async_run: false,
+        trace: false,
+        tags: Vec::new(),
+        added_ms: 0,
+        modified_ms: 0,
+    };
+    let image = ImageSpec {
+        image_type: ImageType::Personal,
+        uri: "localhost/hello".into(),
+        registry_id: None,
+        command: None,
+        args: None,
+        accelerate: false,
+        port: 9000,
+    };
+    let spec = VersionSpec {
+        image,
+        memory_mb: 128,
+        timeout_s: 3,
+        init_timeout_s: 90,
+        description: String::new(),
+        environment: Vec::new(),
+        concurrency: None,
+        carried: Default::default(),
+    };
+    CatalogVersion {
+        key: VersionKey { function_id: function.id.clone(), version: VersionName::Latest, generation: 1 },
+        function: Arc::new(function),
+        spec,
+        image: PinnedImage { digest: Digest::from_sha256(&[7; 32]), size_bytes: 1 },
+    }
+}
+
+/// What the program of the fake sandbox does.
+#[derive(Debug, Clone)]
+pub(crate) enum Program {
+    Listens,
+    /// Listens on another port only.
+    ListensOn(u16),
+    /// Writes and ends.
+    Ends {
+        last_words: &'static str,
+        ended: Ended,
+    },
+    /// Is never started.
+    NeverRuns,
+    CannotRun(Failure),
+}
+
+/// A machine that pretends.
+#[derive(Clone)]
+pub(crate) struct FakeMachine {
+    pub(crate) program: Program,
+    pub(crate) image: Result<RunConfig, Failure>,
+    /// Sandboxes that run, and roots that are held.
+    pub(crate) running: Arc<AtomicUsize>,
+    pub(crate) roots: Arc<AtomicUsize>,
+}
+
+impl FakeMachine {
+    pub(crate) fn new(program: Program) -> Self {
+        let image = RunConfig { entrypoint: vec!["/server".into()], ..RunConfig::default() };
+        Self { program, image: Ok(image), running: Arc::default(), roots: Arc::default() }
+    }
+
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.running.load(Ordering::SeqCst), self.roots.load(Ordering::SeqCst))
+    }
+}
+
+/// Counts one up while it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Machine for FakeMachine {
+    fn root<'a>(&'a self, _digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>> {
+        let run = self.image.clone().map(Arc::new);
+        let held = Box::new(Counted::new(&self.roots));
+        Box::pin(async move { Ok(Root { lower_dirs: vec!["/layers/1".into()], run: run?, _held: held }) })
+    }
+
+    fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {
+        Box::pin(async move {
+            let (ended, _) = watch::channel(None);
+            match &self.program {
+                Program::NeverRuns => std::future::pending().await,
+                Program::CannotRun(failure) => return Err(failure.clone()),
+                Program::Ends { last_words, ended: how } => {
+                    File::from(spec.stdout).write_all(last_words.as_bytes()).unwrap();
+                    ended.send_replace(Some(how.clone()));
+                }
+                Program::Listens | Program::ListensOn(_) => {
+                    writeln!(File::from(spec.stdout), "argv {:?}", spec.argv).unwrap();
+                }
+            }
+            let runs = !matches!(self.program, Program::Ends { .. });
+            let counted = Mutex::new(runs.then(|| Counted::new(&self.running)));
+            Ok(Arc::new(FakeRunning { program: self.program.clone(), ended, counted }) as Arc<dyn Running>)
+        })
+    }
+}
+
+struct FakeRunning {
+    program: Program,
+    ended: watch::Sender<Option<Ended>>,
+    counted: Mutex<Option<Counted>>,
+}
+
+impl Running for FakeRunning {
+    fn connect(&self, _port: u16) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>> {
+        Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+    }
+
+    fn wait_listening(&self, port: u16, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>> {
+        Box::pin(async move {
+            match &self.program {
+                Program::Ends { ended, .. } => Err(NotListening::Ended(ended.clone())),
+                Program::ListensOn(other) if *other != port => {
+                    sleep(timeout).await;
+                    Err(NotListening::TimedOut(vec![*other]))
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Ended> {
+        Box::pin(async {
+            let mut ended = self.ended.subscribe();
+            let ended = ended.wait_for(Option::is_some).await.expect("the sender is in self");
+            ended.clone().expect("waited for")
+        })
+    }
+
+    fn kill(&self) {
+        self.counted.lock().unwrap().take();
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert(Ended { code: None, signal: Some(9), out_of_memory: false });
+            first
+        });
+    }
+
+    fn memory(&self) -> MemoryUse {
+        MemoryUse { current_bytes: 1_000, peak_bytes: 2_000 }
+    }
+}

@@ -1,0 +1,98 @@
+//! Every limit of this crate, with its unit in the name. Must not know what is done when a limit is reached.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Table `[image]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Compressed bytes of one image: all its layers and its config.
+    pub image_bytes_max: u64,
+    /// Bytes of the files of one image once unpacked; also of the uncompressed stream of each of its layers.
+    pub unpacked_bytes_max: u64,
+    /// Files, directories, links and whiteouts of one image, over all layers.
+    pub entries_max: u64,
+    /// Layers of one image; overlayfs itself ends at 500.
+    pub layers_max: usize,
+    /// Bytes of a manifest or an index.
+    pub manifest_bytes_max: u64,
+    /// Bytes of an image's config.
+    pub config_bytes_max: u64,
+    /// Bytes of the path of an entry in a layer, and of the target of a link.
+    pub path_len_max: usize,
+    /// Bytes of the extension headers (PAX, GNU long names) of one entry; extended attributes are among them.
+    pub entry_header_bytes_max: u64,
+    /// Blobs that are downloaded at once, over all images.
+    pub downloads_at_once_max: usize,
+    /// Layers that are unpacked at once, over all images; each takes a thread and about a core.
+    pub unpacks_at_once_max: usize,
+    /// Longest wait for a connection to a registry, in seconds.
+    pub connect_timeout_s: u64,
+    /// Longest silence of a registry within an answer, in seconds.
+    pub read_idle_timeout_s: u64,
+    /// Longest preparation of one image, in seconds.
+    pub prepare_timeout_s: u64,
+    /// Retries of one request, or of a blob without a byte of progress between them.
+    pub retries_max: u32,
+    /// First pause before a retry, in milliseconds; doubles with each.
+    pub retry_pause_ms: u64,
+    /// Longest pause before a retry, in milliseconds, also when a registry's Retry-After asks for more.
+    pub retry_pause_ms_max: u64,
+    /// Redirects that one request follows.
+    pub redirects_max: usize,
+    /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always are.
+    pub insecure_registries: Vec<String>,
+    /// Bytes of an answer that is read for its words: errors and tokens.
+    pub answer_bytes_max: u64,
+    /// Between two reports of progress, in milliseconds.
+    pub progress_interval_ms: u64,
+    /// Content that nothing pins stays this long after it was last touched, in seconds.
+    pub grace_s: u64,
+    /// Between two garbage collections, in seconds.
+    pub collect_interval_s: u64,
+    /// Prepared images whose facts stay in memory.
+    pub cached_images_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            image_bytes_max: 10 << 30,
+            unpacked_bytes_max: 32 << 30,
+            entries_max: 2_000_000,
+            layers_max: 128,
+            manifest_bytes_max: 4 << 20,
+            config_bytes_max: 4 << 20,
+            path_len_max: 4095,
+            entry_header_bytes_max: 1 << 20,
+            downloads_at_once_max: 4,
+            unpacks_at_once_max: 2,
+            connect_timeout_s: 10,
+            read_idle_timeout_s: 60,
+            prepare_timeout_s: 1800,
+            retries_max: 5,
+            retry_pause_ms: 200,
+            retry_pause_ms_max: 30_000,
+            redirects_max: 10,
+            insecure_registries: Vec::new(),
+            answer_bytes_max: 64 << 10,
+            progress_interval_ms: 100,
+            grace_s: 3600,
+            collect_interval_s: 3600,
+            cached_images_max: 256,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_s)
+    }
+
+    pub(crate) fn collect_interval(&self) -> Duration {
+        // A zero would make the task spin.
+        Duration::from_secs(self.collect_interval_s.max(1))
+    }
+}

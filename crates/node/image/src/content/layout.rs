@@ -1,0 +1,87 @@
+//! Where things are on disk. Must not know what they mean.
+//!
+//! ```text
+//! <dir>/                         0700: layers hold set-uid files of strangers
+//!   blobs/<64 hex digits>        one file per SHA-256 digest, complete and verified
+//!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; the name is the SHA-256 of the owner's text
+//!   layers/<name>/               one unpacked layer, see `layers`
+//!   layers/empty/fs/             what an image without layers is mounted from
+//!   drafts/<uuid>                all that is half-made or half-removed; emptied at start
+//! ```
+//! Nothing is ever changed in place: things are made in `drafts`, synced, and renamed.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use types::Digest;
+
+use crate::Error;
+
+/// The paths of one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    dir: PathBuf,
+}
+
+impl Layout {
+    /// Makes what is missing and removes what a crash left half-made.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
+        // Mount options and workers need paths that hold wherever they are used.
+        let dir = std::path::absolute(dir).map_err(|e| Error::io("find", dir, e))?;
+        let layout = Self { dir };
+        layout.make(&layout.dir)?;
+        fs::set_permissions(&layout.dir, fs::Permissions::from_mode(0o700))
+            .map_err(|e| Error::io("set the mode of", &layout.dir, e))?;
+        let drafts = layout.drafts();
+        if drafts.exists() {
+            fs::remove_dir_all(&drafts).map_err(|e| Error::io("remove", &drafts, e))?;
+        }
+        for path in [drafts, layout.blobs(), layout.pins(), layout.empty_layer()] {
+            layout.make(&path)?;
+        }
+        fs::set_permissions(layout.empty_layer(), fs::Permissions::from_mode(0o755))
+            .map_err(|e| Error::io("set the mode of", &layout.empty_layer(), e))?;
+        Ok(layout)
+    }
+
+    fn make(&self, path: &Path) -> Result<(), Error> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(path).map_err(|e| Error::io("make directory", path, e))
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.dir.join("blobs")
+    }
+
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.dir.join("pins")
+    }
+
+    /// Owners may be longer than a file name and hold any character, so the name is a hash of the text.
+    pub(crate) fn pin(&self, owner: &str) -> PathBuf {
+        self.pins().join(format!("{}.json", hex::encode(Sha256::digest(owner))))
+    }
+
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.dir.join("layers")
+    }
+
+    pub(crate) fn empty_layer(&self) -> PathBuf {
+        self.layers().join("empty").join("fs")
+    }
+
+    pub(crate) fn drafts(&self) -> PathBuf {
+        self.dir.join("drafts")
+    }
+
+    /// A path that nothing else uses, on the same file system as everything else.
+    pub(crate) fn draft(&self) -> PathBuf {
+        self.drafts().join(uuid::Uuid::new_v4().as_simple().to_string())
+    }
+}

@@ -1,0 +1,260 @@
+//! Who needs which content: pins, holds, leases, and when things were last touched. In memory, under one lock that is
+//! never held over slow work. Must not know files; what is pinned is written to disk by `pins`.
+//!
+//! Garbage collection runs beside everything else. It is right because every user does things in the same order:
+//! first say that a thing is needed (touch it, hold or pin its root), then look whether it is there. The collector
+//! asks again under this lock in the moment it removes a thing, so the user either was first and the thing stays, or
+//! finds it gone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use types::Digest;
+
+use crate::layers::LayerName;
+
+/// What can be collected.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Item {
+    Blob(Digest),
+    Layer(LayerName),
+}
+
+/// A root of the reference graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pin {
+    pub digest: Digest,
+    /// Whether the unpacked layers of the image stay too.
+    pub keeps_rootfs: bool,
+}
+
+#[derive(Default)]
+struct State {
+    pins: BTreeMap<String, Pin>,
+    holds: HashMap<Digest, usize>,
+    leases: BTreeMap<u64, Instant>,
+    lease_next: u64,
+    touched: HashMap<Item, Instant>,
+}
+
+/// The ledger; clones are the same one.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<State>>);
+
+/// Keeps an image like a pin, while it lives; nothing of it is on disk.
+pub(crate) struct Hold {
+    ledger: Ledger,
+    digest: Digest,
+}
+
+/// While it lives, content that was touched since it was taken is not collected, pinned or not. A push takes one, so
+/// that its blobs outlive the time until its manifest names them.
+pub struct Lease {
+    ledger: Ledger,
+    id: u64,
+}
+
+/// A touch, for taking it back.
+pub(crate) struct Touch {
+    now: Instant,
+    before: Option<Instant>,
+}
+
+/// What the collector knows when it begins.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    pub pins: Vec<Pin>,
+    pub since: Instant,
+}
+
+/// Whether a thing that no root needs can go: pure.
+///
+/// `touched` is its last touch in this process; `age` the time since it was made, by the file system's clock; `since`
+/// when the collector read its roots; `lease` the oldest lease.
+fn is_spent(
+    touched: Option<Instant>,
+    age: Duration,
+    since: Instant,
+    lease: Option<Instant>,
+    now: Instant,
+    grace: Duration,
+) -> bool {
+    let untouched = touched
+        .is_none_or(|t| t < since && lease.is_none_or(|lease| t < lease) && now.saturating_duration_since(t) >= grace);
+    untouched && age >= grace
+}
+
+impl Ledger {
+    /// Says that a thing is about to be used.
+    pub(crate) fn touch(&self, item: Item) -> Touch {
+        let now = Instant::now();
+        let before = self.0.lock().touched.insert(item, now);
+        Touch { now, before }
+    }
+
+    /// Takes a touch back when the thing turned out not to be there: what does not exist must not fill the ledger. A
+    /// touch of someone who is about to make it stays.
+    pub(crate) fn untouch(&self, item: &Item, touch: &Touch) {
+        let mut state = self.0.lock();
+        if state.touched.get(item) == Some(&touch.now) {
+            match touch.before {
+                Some(before) => state.touched.insert(item.clone(), before),
+                None => state.touched.remove(item),
+            };
+        }
+    }
+
+    pub(crate) fn set_pin(&self, owner: &str, pin: Pin) {
+        self.0.lock().pins.insert(owner.to_owned(), pin);
+    }
+
+    pub(crate) fn remove_pin(&self, owner: &str) {
+        self.0.lock().pins.remove(owner);
+    }
+
+    pub(crate) fn pin(&self, owner: &str) -> Option<Pin> {
+        self.0.lock().pins.get(owner).cloned()
+    }
+
+    /// Owners that begin with `prefix`, sorted, with what they pin.
+    pub(crate) fn pins(&self, prefix: &str) -> Vec<(String, Digest)> {
+        let state = self.0.lock();
+        let from = state.pins.range(prefix.to_owned()..);
+        from.take_while(|(owner, _)| owner.starts_with(prefix))
+            .map(|(owner, pin)| (owner.clone(), pin.digest.clone()))
+            .collect()
+    }
+
+    pub(crate) fn hold(&self, digest: &Digest) -> Hold {
+        *self.0.lock().holds.entry(digest.clone()).or_default() += 1;
+        Hold { ledger: self.clone(), digest: digest.clone() }
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        let mut state = self.0.lock();
+        let id = state.lease_next;
+        state.lease_next += 1;
+        state.leases.insert(id, Instant::now());
+        Lease { ledger: self.clone(), id }
+    }
+
+    /// The roots of this moment.
+    pub(crate) fn roots(&self) -> Roots {
+        let state = self.0.lock();
+        let holds = state.holds.keys().map(|digest| Pin { digest: digest.clone(), keeps_rootfs: true });
+        Roots { pins: state.pins.values().cloned().chain(holds).collect(), since: Instant::now() }
+    }
+
+    /// Removes a thing that no root needed at `since`, unless someone has come to need it. `remove` must be quick.
+    pub(crate) fn remove_if_spent<E>(
+        &self,
+        item: &Item,
+        age: Duration,
+        since: Instant,
+        grace: Duration,
+        remove: impl FnOnce() -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let mut state = self.0.lock();
+        let lease = state.leases.values().min().copied();
+        if !is_spent(state.touched.get(item).copied(), age, since, lease, Instant::now(), grace) {
+            return Ok(false);
+        }
+        remove()?;
+        state.touched.remove(item);
+        Ok(true)
+    }
+
+    /// Forgets touches that no longer decide anything, so that the ledger does not grow with all that ever was.
+    pub(crate) fn forget_old_touches(&self, grace: Duration) {
+        let mut state = self.0.lock();
+        let now = Instant::now();
+        let lease = state.leases.values().min().copied();
+        state.touched.retain(|_, touched| {
+            now.saturating_duration_since(*touched) < grace || lease.is_some_and(|lease| *touched >= lease)
+        });
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.ledger.0.lock();
+        if let Some(count) = state.holds.get_mut(&self.digest) {
+            *count -= 1;
+            if *count == 0 {
+                state.holds.remove(&self.digest);
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.ledger.0.lock().leases.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_was_touched_since_the_roots_the_lease_or_the_grace_stays(
+            touched in 0u64..1000, since in 0u64..1000, lease in proptest::option::of(0u64..1000),
+            age in 0u64..1000, grace in 0u64..1000,
+        ) {
+            let start = Instant::now();
+            let at = |s: u64| start + Duration::from_secs(s);
+            let now = at(1000);
+            let spent = is_spent(
+                Some(at(touched)), Duration::from_secs(age), at(since), lease.map(at), now, Duration::from_secs(grace),
+            );
+            let needed = touched >= since || lease.is_some_and(|l| touched >= l)
+                || 1000 - touched < grace || age < grace;
+            prop_assert_eq!(spent, !needed);
+        }
+    }
+
+    #[test]
+    fn a_hold_is_a_root_until_its_last_guard_goes() {
+        let ledger = Ledger::default();
+        let digest = Digest::from_sha256(&[1; 32]);
+        let first = ledger.hold(&digest);
+        let second = ledger.hold(&digest);
+        drop(first);
+        assert_eq!(ledger.roots().pins.len(), 1);
+        drop(second);
+        assert!(ledger.roots().pins.is_empty());
+    }
+
+    #[test]
+    fn a_touch_that_is_taken_back_leaves_the_one_before() {
+        let ledger = Ledger::default();
+        let (maker, item) = (ledger.lease(), Item::Blob(Digest::from_sha256(&[1; 32])));
+        let remove = |ledger: &Ledger| {
+            let since = Instant::now();
+            ledger.remove_if_spent(&item, Duration::ZERO, since, Duration::ZERO, || Ok::<_, ()>(())).expect("removed")
+        };
+        ledger.touch(item.clone());
+        let look = ledger.touch(item.clone());
+        ledger.untouch(&item, &look);
+        assert!(!remove(&ledger), "its maker has a lease");
+        drop(maker);
+        assert!(remove(&ledger));
+    }
+
+    #[test]
+    fn pins_are_listed_by_prefix() {
+        let ledger = Ledger::default();
+        let pin = Pin { digest: Digest::from_sha256(&[1; 32]), keeps_rootfs: false };
+        for owner in ["b/1", "a/2", "a/1", "ab"] {
+            ledger.set_pin(owner, pin.clone());
+        }
+        let owners: Vec<_> = ledger.pins("a/").into_iter().map(|(owner, _)| owner).collect();
+        assert_eq!(owners, ["a/1", "a/2"]);
+    }
+}

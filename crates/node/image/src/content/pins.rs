@@ -1,0 +1,51 @@
+//! Pins on disk: one small file per owner, so that one crash can lose one unacknowledged change at most. Must not know
+//! what owners are; their texts are opaque.
+
+use std::fs;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use types::Digest;
+
+use super::durable;
+use super::layout::Layout;
+use super::ledger::{Ledger, Pin};
+use crate::Error;
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    owner: String,
+    digest: Digest,
+    keeps_rootfs: bool,
+}
+
+/// Reads all pins into the ledger.
+pub(super) fn load(layout: &Layout, ledger: &Ledger) -> Result<(), Error> {
+    let dir = layout.pins();
+    for entry in fs::read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
+        let path = entry.map_err(|e| Error::io("list", &dir, e))?.path();
+        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        // A pin that cannot be read must stop the start: without it the collector would remove what it keeps.
+        let record: Record =
+            serde_json::from_slice(&bytes).map_err(|e| Error::io("read the pin in", &path, io::Error::other(e)))?;
+        ledger.set_pin(&record.owner, Pin { digest: record.digest, keeps_rootfs: record.keeps_rootfs });
+    }
+    Ok(())
+}
+
+/// Writes a pin; on return it survives a crash.
+pub(super) fn write(layout: &Layout, owner: &str, pin: &Pin) -> Result<(), Error> {
+    let record = Record { owner: owner.to_owned(), digest: pin.digest.clone(), keeps_rootfs: pin.keeps_rootfs };
+    let bytes = serde_json::to_vec(&record).expect("texts and a bool are always JSON");
+    durable::write(&layout.pin(owner), &layout.draft(), &bytes)
+}
+
+/// Removes a pin; on return it stays away after a crash.
+pub(super) fn remove(layout: &Layout, owner: &str) -> Result<(), Error> {
+    let path = layout.pin(owner);
+    match fs::remove_file(&path) {
+        Ok(()) => durable::sync_parent(&path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("remove", &path, error)),
+    }
+}

@@ -1,0 +1,358 @@
+//! What can fail here, as one type: each variant names what failed on what; `hint` says what to do. Must not know which
+//! function or request suffers from it.
+
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use types::{Digest, RunStatus};
+
+use crate::credentials::CredentialError;
+use crate::manifest::ManifestError;
+use crate::unpack::LayerError;
+
+/// Why content could not be had, kept or unpacked. Cheap to clone, since callers that wait for the same download or
+/// layer get the same error.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No connection, or it broke more often than is retried.
+    #[error("registry {registry} cannot be reached for image {image}")]
+    Unreachable {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What the HTTP client says.
+        source: Arc<reqwest::Error>,
+    },
+    /// Asked in TLS, answered in something else.
+    #[error("registry {registry} does not speak TLS (image {image})")]
+    PlainHttp {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+    },
+    /// Asked in plain HTTP, but it wants TLS.
+    #[error("registry {registry} does not speak plain HTTP (image {image})")]
+    NeedsTls {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+    },
+    /// The certificate, or the TLS handshake, failed.
+    #[error("the TLS connection to registry {registry} cannot be trusted (image {image})")]
+    Untrusted {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What the TLS library says.
+        source: Arc<reqwest::Error>,
+    },
+    /// 401 or 403 in the end.
+    #[error(
+        "registry {registry} denies access to image {image}: HTTP {status}, {}{detail}",
+        if *.with_credentials { "with the credentials that are configured for it" } else { "without credentials" }
+    )]
+    AccessDenied {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// HTTP status.
+        status: u16,
+        /// Whether credentials were sent.
+        with_credentials: bool,
+        /// The registry's own words, with a separator in front; may be empty.
+        detail: String,
+    },
+    /// 404.
+    #[error("registry {registry} has no {what} for image {image}{detail}")]
+    NotFound {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What was asked for, such as `manifest v1`.
+        what: String,
+        /// The registry's own words, with a separator in front; may be empty.
+        detail: String,
+    },
+    /// Any other status, after retries where they may help.
+    #[error("registry {registry} answers HTTP {status} for image {image}{detail}")]
+    Refused {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// HTTP status.
+        status: u16,
+        /// The registry's own words, with a separator in front; may be empty.
+        detail: String,
+    },
+    /// The registry breaks the distribution protocol.
+    #[error("registry {registry} answers wrongly for image {image}: {what}")]
+    Protocol {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The preparation took longer than it may.
+    #[error("image {image} was not ready within {limit_s} s")]
+    TimedOut {
+        /// The image as it was asked for.
+        image: String,
+        /// The limit.
+        limit_s: u64,
+    },
+    /// Credentials are configured but cannot be had.
+    #[error("no credentials for registry {registry}")]
+    Credentials {
+        /// Host and port.
+        registry: String,
+        /// Why.
+        source: CredentialError,
+    },
+    /// Manifest, index or config are wrong, or describe what cannot run here.
+    #[error("image {image} cannot be used")]
+    Manifest {
+        /// The image as it was asked for.
+        image: String,
+        /// Why.
+        source: ManifestError,
+    },
+    /// A layer is corrupt or does what no layer may.
+    #[error("layer {digest} of image {image} cannot be unpacked")]
+    Layer {
+        /// The image as it was asked for.
+        image: String,
+        /// Compressed digest of the layer.
+        digest: Digest,
+        /// Why.
+        source: Arc<LayerError>,
+    },
+    /// More than a limit allows.
+    #[error("image {image} has {actual} {what}; the limit is {limit} ([image] {key})")]
+    TooLarge {
+        /// The image as it was asked for.
+        image: String,
+        /// What is counted.
+        what: &'static str,
+        /// How much there is.
+        actual: u64,
+        /// How much there may be.
+        limit: u64,
+        /// The key of the configuration.
+        key: &'static str,
+    },
+    /// A registry sends another number of bytes than the manifest says.
+    #[error("blob {digest} of image {image} has {actual} bytes or more, its manifest says {expected}")]
+    SizeMismatch {
+        /// The image as it was asked for.
+        image: String,
+        /// The blob.
+        digest: Digest,
+        /// Bytes by the manifest.
+        expected: u64,
+        /// Bytes that came.
+        actual: u64,
+    },
+    /// A registry sends other content than it was asked for.
+    #[error("registry {registry} sends content with digest {actual} for {expected} of image {image}")]
+    WrongContent {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What was asked for.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// Content is not what its digest says.
+    #[error("content has digest {actual}, not {expected}")]
+    DigestMismatch {
+        /// What it should be.
+        expected: Digest,
+        /// What it is.
+        actual: Digest,
+    },
+    /// The store has nothing of that digest.
+    #[error("the content store has no {digest}")]
+    UnknownContent {
+        /// The digest.
+        digest: Digest,
+    },
+    /// Too large for being read into memory.
+    #[error("content {digest} has {size} bytes; {limit} can be read at once")]
+    ContentTooLarge {
+        /// The digest.
+        digest: Digest,
+        /// Its bytes.
+        size: u64,
+        /// What was allowed.
+        limit: u64,
+    },
+    /// What is on disk is no longer what was written.
+    #[error("content {digest} at {} is damaged on disk", path.display())]
+    Damaged {
+        /// The digest.
+        digest: Digest,
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The image's layers are not on disk.
+    #[error("image {digest} is not prepared on this machine")]
+    NotPrepared {
+        /// Digest that `prepare` returned.
+        digest: Digest,
+    },
+    /// No room, or a quota is used up.
+    #[error("no space is left for {}", path.display())]
+    DiskFull {
+        /// What was being written.
+        path: PathBuf,
+        /// What the kernel says.
+        source: Arc<io::Error>,
+    },
+    /// Any other failure of the disk.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried, as a verb phrase.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the kernel says.
+        source: Arc<io::Error>,
+    },
+    /// Work ended without a result: a bug here, or the platform is stopping.
+    #[error("{operation} ended without a result")]
+    Interrupted {
+        /// What was being done.
+        operation: &'static str,
+    },
+}
+
+impl Error {
+    /// An error of the disk; a full one is told apart.
+    pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        let source = Arc::new(source);
+        if is_disk_full(&source) { Self::DiskFull { path, source } } else { Self::Io { operation, path, source } }
+    }
+
+    /// A word to match on, the `ErrorCode` of a version's status reason.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::Protocol { .. } => "RegistryUnreachable",
+            Self::PlainHttp { .. } | Self::NeedsTls { .. } | Self::Untrusted { .. } => "RegistryTlsFailed",
+            Self::AccessDenied { .. } | Self::Credentials { .. } => "ImageAccessDenied",
+            Self::NotFound { .. } => "ImageNotFound",
+            Self::TimedOut { .. } => "PullImageTimeOut",
+            Self::Manifest { source: ManifestError::Platform { .. }, .. } => "ImagePlatformMismatch",
+            Self::Layer { source, .. } if matches!(**source, LayerError::TooLarge { .. }) => "ImageTooLarge",
+            Self::Layer { source, .. } if matches!(**source, LayerError::Write { .. } | LayerError::Cancelled) => {
+                "PullImageFailed"
+            }
+            Self::Manifest { .. }
+            | Self::Layer { .. }
+            | Self::SizeMismatch { .. }
+            | Self::WrongContent { .. }
+            | Self::DigestMismatch { .. } => "ImageInvalid",
+            Self::TooLarge { .. } | Self::ContentTooLarge { .. } => "ImageTooLarge",
+            Self::DiskFull { .. } => "DiskFull",
+            Self::UnknownContent { .. }
+            | Self::Damaged { .. }
+            | Self::NotPrepared { .. }
+            | Self::Io { .. }
+            | Self::Interrupted { .. } => "PullImageFailed",
+        }
+    }
+
+    /// The status of a run that fails for this (contract 4.5).
+    pub fn run_status(&self) -> RunStatus {
+        match self {
+            Self::TimedOut { .. } => RunStatus::PullImageTimeOut,
+            _ if self.code() == "DiskFull" => RunStatus::InsufficientResources,
+            Self::Io { .. } | Self::Interrupted { .. } => RunStatus::InternalError,
+            _ => RunStatus::PullImageFailed,
+        }
+    }
+
+    /// Whether the same request may succeed later without a change of the image or the configuration.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::TimedOut { .. } | Self::Interrupted { .. }
+        ) || self.code() == "DiskFull"
+    }
+
+    /// What a user can do about it, as sentences.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "Check the registry's name and port, and that this machine reaches it (DNS, firewall, HTTPS_PROXY)."
+            }
+            Self::PlainHttp { .. } => {
+                "Add the registry to insecure_registries of [image] if it is meant to be unencrypted."
+            }
+            Self::NeedsTls { .. } => {
+                "Remove the registry from insecure_registries of [image]; one on a loopback address must speak plain HTTP."
+            }
+            Self::Untrusted { .. } => {
+                "Add its certificate authority to the system's trust store, and check the host name and the clock."
+            }
+            Self::AccessDenied { with_credentials: false, .. } => {
+                "Log in to the registry with `docker login`, check the name, and that the repository exists."
+            }
+            Self::AccessDenied { .. } => "Check user and password, and that they may pull from this repository.",
+            Self::NotFound { .. } => "Check repository and tag, and that the image has been pushed.",
+            Self::Refused { .. } => "Try again later; if it stays, ask the operator of the registry.",
+            Self::Protocol { .. } => {
+                "Check that the address is that of a container registry and that no proxy answers for it."
+            }
+            Self::TimedOut { .. } => "Use a smaller image or a nearer registry, or raise prepare_timeout_s of [image].",
+            Self::Credentials { .. } => "Log in to the registry again.",
+            Self::Manifest { source, .. } => source.hint(),
+            Self::Layer { source, .. } => source.hint(),
+            Self::TooLarge { .. } => "Use a smaller image, or raise the limit.",
+            Self::SizeMismatch { .. } | Self::WrongContent { .. } => {
+                "Push the image again; what the registry or a proxy on the way sends is damaged."
+            }
+            Self::UnknownContent { .. } | Self::NotPrepared { .. } => "Deploy the function's image again.",
+            Self::DigestMismatch { .. } => "Send the content again.",
+            Self::ContentTooLarge { .. } => "",
+            Self::Damaged { .. } => "Check the disk, remove the file, and push or deploy the image again.",
+            Self::DiskFull { .. } => "Free space on that file system: delete functions or images that are not needed.",
+            Self::Io { .. } => "Check the data directory, its permissions and its file system.",
+            Self::Interrupted { .. } => "Try again; the platform log has the cause.",
+        }
+    }
+
+    /// All that a user should read, in one line: what failed, on what, why, and what to do.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        if !self.hint().is_empty() {
+            text.push_str(". ");
+            text.push_str(self.hint());
+        }
+        text
+    }
+}
+
+/// Whether the kernel refused a write for want of room.
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,62 @@
+//! The task that collects from time to time. Must not know how.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Collected;
+use crate::Error;
+
+/// The running task; it ends when this is dropped.
+pub(crate) struct CollectTask {
+    stop: CancellationToken,
+    task: parking_lot::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl CollectTask {
+    /// Collects every `interval`, until stopped or until `collect` gives `None`, as it does when nothing is left to
+    /// collect for.
+    pub(crate) fn start<F>(interval: Duration, collect: impl Fn() -> Option<F> + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Collected, Error>> + Send,
+    {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stopped.cancelled() => return,
+                    () = tokio::time::sleep(interval) => {}
+                }
+                let Some(collection) = collect() else { return };
+                match collection.await {
+                    Ok(collected) if collected != Collected::default() => {
+                        tracing::info!(?collected, "removed content that nothing needs");
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(error = error.report(), "garbage collection failed"),
+                }
+            }
+        });
+        Self { stop, task: parking_lot::Mutex::new(Some(task)) }
+    }
+
+    /// Stops the task and waits for its end; a collection that runs is finished.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            // A panic in it was already reported by the runtime's panic hook.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for CollectTask {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

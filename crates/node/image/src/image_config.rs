@@ -1,0 +1,115 @@
+//! An image's config: how to run it, and which uncompressed layers it has. Pure: no I/O, no network. Must not know
+//! where the bytes came from; whoever has them checked their digest. OCI image specification 1.1, config.md.
+
+use serde::Deserialize;
+use types::Digest;
+
+use crate::manifest::{ManifestError, Platform};
+
+/// From the image's config: what to run and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunConfig {
+    /// `user[:group]`, names or numbers; empty for root.
+    pub user: String,
+    /// Working directory; `/` when empty.
+    pub working_dir: String,
+    /// `KEY=value`.
+    pub env: Vec<String>,
+    /// ENTRYPOINT.
+    pub entrypoint: Vec<String>,
+    /// CMD.
+    pub cmd: Vec<String>,
+}
+
+/// An image's config, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageConfig {
+    pub run: RunConfig,
+    /// Digests of the uncompressed layers, lowest first.
+    pub diff_ids: Vec<Digest>,
+}
+
+#[derive(Deserialize)]
+struct ConfigFields {
+    #[serde(flatten)]
+    platform: Platform,
+    #[serde(default)]
+    config: Option<RunFields>,
+    rootfs: RootfsFields,
+}
+
+#[derive(Deserialize)]
+struct RootfsFields {
+    // Docker writes `null` for an image without layers.
+    diff_ids: Option<Vec<Digest>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RunFields {
+    user: Option<String>,
+    working_dir: Option<String>,
+    env: Option<Vec<String>>,
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+}
+
+/// Reads an image's config, whose manifest names `layers` layers.
+pub(crate) fn parse(bytes: &[u8], layers: usize) -> Result<ImageConfig, ManifestError> {
+    let fields: ConfigFields = serde_json::from_slice(bytes).map_err(|e| ManifestError::config(e.to_string()))?;
+    if !fields.platform.fits() {
+        return Err(ManifestError::Platform { has: vec![fields.platform.name()] });
+    }
+    let diff_ids = fields.rootfs.diff_ids.unwrap_or_default();
+    if diff_ids.len() != layers {
+        let reason = format!("it lists {} layers, the manifest {layers}", diff_ids.len());
+        return Err(ManifestError::config(reason));
+    }
+    let run = fields.config.unwrap_or_default();
+    let run = RunConfig {
+        user: run.user.unwrap_or_default(),
+        working_dir: run.working_dir.unwrap_or_default(),
+        env: run.env.unwrap_or_default(),
+        entrypoint: run.entrypoint.unwrap_or_default(),
+        cmd: run.cmd.unwrap_or_default(),
+    };
+    let texts = [&run.user, &run.working_dir].into_iter().chain(&run.env).chain(&run.entrypoint).chain(&run.cmd);
+    if texts.into_iter().any(|text| text.contains('\0')) {
+        return Err(ManifestError::config("a text for the process has a NUL byte"));
+    }
+    Ok(ImageConfig { run, diff_ids })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn digest(fill: char) -> String {
+        format!("sha256:{}", fill.to_string().repeat(64))
+    }
+
+    #[test]
+    fn a_config_gives_what_to_run_and_must_fit_the_manifest() {
+        let bytes = json!({"os": "linux", "architecture": "amd64",
+            "config": {"User": "1000", "Env": ["A=b"], "Entrypoint": null, "Cmd": ["/hello"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest('d')]}})
+        .to_string();
+        let config = parse(bytes.as_bytes(), 1).expect("valid");
+        assert_eq!((config.run.user.as_str(), config.run.cmd.as_slice()), ("1000", &["/hello".to_owned()][..]));
+        assert!(matches!(parse(bytes.as_bytes(), 2), Err(ManifestError::Invalid { .. })));
+        let arm = bytes.replace("amd64", "arm64");
+        assert_eq!(parse(arm.as_bytes(), 1), Err(ManifestError::Platform { has: vec!["linux/arm64".into()] }));
+        let nul = bytes.replace("/hello", "/he\\u0000llo");
+        assert!(matches!(parse(nul.as_bytes(), 1), Err(ManifestError::Invalid { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&bytes, 1);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! HTTP to registries: one client for the world, one for this machine. Must not know what is asked.
+//!
+//! reqwest itself is used rather than `oci-client`, whose calls would hide what must be decided here: it drops the
+//! status and `Retry-After` of a failed request, hides why a token was refused, keeps the first credential of a
+//! registry for all its repositories, reads manifests of any size into memory, and cannot keep proxies away from
+//! loopback registries.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use reqwest::Client;
+use reqwest::redirect::{Attempt, Policy};
+
+use super::endpoint::Endpoint;
+use crate::Config;
+
+/// Makes clients when they are first needed, since that reads the system's certificates.
+pub(crate) struct Clients {
+    config: Config,
+    world: Mutex<Option<Client>>,
+    loopback: Mutex<Option<Client>>,
+}
+
+impl Clients {
+    pub(crate) fn new(config: Config) -> Self {
+        // Fails only when a provider was installed before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { config, world: Mutex::default(), loopback: Mutex::default() }
+    }
+
+    /// The client for an endpoint.
+    pub(super) fn client(&self, endpoint: &Endpoint) -> reqwest::Result<Client> {
+        let slot = if endpoint.loopback { &self.loopback } else { &self.world };
+        let mut slot = slot.lock();
+        if let Some(client) = &*slot {
+            return Ok(client.clone());
+        }
+        let client = self.build(endpoint)?;
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+
+    fn build(&self, endpoint: &Endpoint) -> reqwest::Result<Client> {
+        let redirects_max = self.config.redirects_max;
+        let builder = || {
+            let builder = Client::builder()
+                .user_agent(concat!("sampan/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(Duration::from_secs(self.config.connect_timeout_s))
+                .read_timeout(Duration::from_secs(self.config.read_idle_timeout_s))
+                .redirect(Policy::custom(move |attempt| follow(attempt, redirects_max)))
+                .referer(false);
+            // The proxy variables name no exception for loopback, and a proxy's loopback is another machine's.
+            if endpoint.loopback { builder.no_proxy() } else { builder }
+        };
+        match builder().build() {
+            // A machine without certificates can still talk to itself.
+            Err(_) if endpoint.plain => builder().tls_certs_only([]).build(),
+            built => built,
+        }
+    }
+}
+
+/// Follows redirects, as to a blob store, but never from TLS to plain HTTP. reqwest drops the authorization when the
+/// host changes.
+fn follow(attempt: Attempt<'_>, redirects_max: usize) -> reqwest::redirect::Action {
+    let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+    if attempt.previous().len() > redirects_max {
+        attempt.error("too many redirects")
+    } else if from_tls && attempt.url().scheme() != "https" {
+        attempt.error("a redirect from https to http")
+    } else {
+        attempt.follow()
+    }
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The other side does not speak TLS.
+    PlainHttp,
+    /// The other side does not speak plain HTTP.
+    NotHttp,
+    /// TLS failed.
+    Untrusted,
+    /// There was no connection.
+    Connect,
+    /// It broke, or it was silent for too long.
+    Broken,
+    /// The request itself is wrong, or a redirect was not followed.
+    Request,
+}
+
+/// Tells causes apart.
+pub(super) fn cause(error: &reqwest::Error) -> Cause {
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return match tls {
+            rustls::Error::InvalidMessage(_) => Cause::PlainHttp,
+            _ => Cause::Untrusted,
+        };
+    }
+    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+        return Cause::NotHttp;
+    }
+    if error.is_redirect() || error.is_builder() {
+        Cause::Request
+    } else if error.is_connect() {
+        Cause::Connect
+    } else {
+        Cause::Broken
+    }
+}
+
+/// The error of type `E` in a chain, also inside an `io::Error`, which does not show what it wraps as its source.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a request to a server that answers every connection with `answer` ends in.
+    async fn cause_of(scheme: &str, answer: &'static [u8]) -> Cause {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("{scheme}://{}", listener.local_addr().expect("bound"));
+        let server = async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut request = [0; 4096];
+                // The client may be gone already; its error is what counts.
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(answer).await;
+            }
+        };
+        let endpoint = Endpoint { base, plain: true, loopback: true };
+        let client = Clients::new(Config::default()).client(&endpoint).expect("a client");
+        tokio::select! {
+            result = client.get(&endpoint.base).send() => cause(&result.expect_err("no valid answer")),
+            () = server => unreachable!("serves for ever"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_speak_the_wanted_protocol_is_told_apart() {
+        let bad_request = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(cause_of("https", bad_request).await, Cause::PlainHttp);
+        // A TLS alert: fatal, handshake failure.
+        assert_eq!(cause_of("http", &[21, 3, 3, 0, 2, 2, 40]).await, Cause::NotHttp);
+        assert_eq!(cause_of("https", &[21, 3, 3, 0, 2, 2, 40]).await, Cause::Untrusted);
+        assert_eq!(cause_of("http", b"").await, Cause::Broken);
+        let downgrade = b"HTTP/1.1 302 Found\r\nlocation: ftp://there/\r\ncontent-length: 0\r\n\r\n";
+        assert!(matches!(cause_of("http", downgrade).await, Cause::Request | Cause::Broken));
+    }
+}

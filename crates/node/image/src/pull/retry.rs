@@ -1,0 +1,97 @@
+//! When to try again: pure. Must not know requests.
+
+use std::time::Duration;
+
+use crate::Config;
+
+/// Retries of connections that are refused or cannot be resolved: enough for a restart, little for a wrong name.
+const CONNECT_RETRIES_MAX: u32 = 2;
+
+/// How often and how long apart.
+#[derive(Debug, Clone)]
+pub(super) struct RetryPolicy {
+    retries_max: u32,
+    pause: Duration,
+    pause_max: Duration,
+}
+
+/// Why a request did not succeed, as far as it matters for trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// There was no connection.
+    Connect,
+    /// There was one, and it broke, or the answer says "not now".
+    Transient { retry_after: Option<Duration> },
+    /// Trying again changes nothing.
+    Final,
+}
+
+impl RetryPolicy {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            retries_max: config.retries_max,
+            pause: Duration::from_millis(config.retry_pause_ms),
+            pause_max: Duration::from_millis(config.retry_pause_ms_max),
+        }
+    }
+
+    /// The pause before the next try after `tried` retries; `None` when it was the last.
+    pub(super) fn pause(&self, failure: Failure, tried: u32) -> Option<Duration> {
+        let (retries_max, asked) = match failure {
+            Failure::Connect => (self.retries_max.min(CONNECT_RETRIES_MAX), None),
+            Failure::Transient { retry_after } => (self.retries_max, retry_after),
+            Failure::Final => return None,
+        };
+        let doubled = self.pause.saturating_mul(2u32.saturating_pow(tried));
+        (tried < retries_max).then(|| asked.map_or(doubled, |asked| asked.max(doubled)).min(self.pause_max))
+    }
+}
+
+/// Which answers may be others later (RFC 9110, and what registries and their proxies send under load).
+pub(super) fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// `Retry-After`: seconds, or a date.
+pub(super) fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = header.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(header.trim()).ok()?;
+    Some(Duration::try_from(date.timestamp().duration_since(now)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy { retries_max: 4, pause: Duration::from_millis(100), pause_max: Duration::from_millis(500) }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_end() {
+        let transient = Failure::Transient { retry_after: None };
+        let pauses: Vec<_> = (0..5).map(|tried| policy().pause(transient, tried).map(|p| p.as_millis())).collect();
+        assert_eq!(pauses, [Some(100), Some(200), Some(400), Some(500), None]);
+        assert_eq!(policy().pause(Failure::Final, 0), None);
+        assert_eq!(policy().pause(Failure::Connect, 2), None);
+    }
+
+    #[test]
+    fn a_registry_may_ask_for_a_longer_pause_within_bounds() {
+        let asked = |ms| Failure::Transient { retry_after: Some(Duration::from_millis(ms)) };
+        assert_eq!(policy().pause(asked(300), 0), Some(Duration::from_millis(300)));
+        assert_eq!(policy().pause(asked(3_600_000), 0), Some(Duration::from_millis(500)));
+        assert_eq!(policy().pause(asked(0), 1), Some(Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: jiff::Timestamp = "2015-10-21T07:27:00Z".parse().expect("valid");
+        assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(60)));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:20:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", now), None);
+    }
+}

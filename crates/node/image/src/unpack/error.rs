@@ -1,0 +1,118 @@
+//! Why a layer cannot be unpacked. Must not know which image it belongs to.
+
+use std::io;
+use std::sync::Arc;
+
+use types::Digest;
+
+use crate::error::is_disk_full;
+
+/// What is wrong with a layer, or with the place it is unpacked to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LayerError {
+    /// The compressed stream cannot be read.
+    #[error("its data cannot be read")]
+    Read {
+        /// What the decoder or the disk says.
+        source: Arc<io::Error>,
+    },
+    /// It is no tar archive.
+    #[error("its tar archive is damaged at byte {offset}: {reason}")]
+    Archive {
+        /// Byte of the uncompressed stream.
+        offset: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// An entry does what none may.
+    #[error("entry {entry:?} {reason}")]
+    Entry {
+        /// Its path; bytes that are no text are replaced.
+        entry: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A hard link to nothing.
+    #[error("entry {entry:?} is a hard link to {target:?}, which is neither in this layer nor below it")]
+    LinkTarget {
+        /// The link.
+        entry: String,
+        /// What it should be linked to.
+        target: String,
+    },
+    /// The uncompressed content is not what the config says.
+    #[error("its content has digest {actual}, the config says {expected}")]
+    DiffId {
+        /// By the config.
+        expected: Digest,
+        /// As it is.
+        actual: Digest,
+    },
+    /// More than a limit allows.
+    #[error("it has more {what} than {limit} ([image] {key})")]
+    TooLarge {
+        /// What is counted.
+        what: &'static str,
+        /// How much there may be.
+        limit: u64,
+        /// The key of the configuration.
+        key: &'static str,
+    },
+    /// The file system refuses.
+    #[error("cannot {operation} {entry:?}")]
+    Write {
+        /// What was tried, as a verb phrase.
+        operation: &'static str,
+        /// The path of the entry.
+        entry: String,
+        /// What the kernel says.
+        source: Arc<io::Error>,
+    },
+    /// Nobody waits for it any more.
+    #[error("it is no longer wanted")]
+    Cancelled,
+}
+
+impl LayerError {
+    pub(crate) fn entry(path: &[u8], reason: &'static str) -> Self {
+        Self::Entry { entry: shown(path), reason }
+    }
+
+    pub(crate) fn write(operation: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
+        Self::Write { operation, entry: shown(path), source: Arc::new(source.into()) }
+    }
+
+    /// The kernel's error, when it is that there is no room left.
+    pub(crate) fn disk_full(&self) -> Option<&Arc<io::Error>> {
+        match self {
+            Self::Write { source, .. } if is_disk_full(source) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// What a user can do about it, as a sentence.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Read { .. } | Self::Archive { .. } | Self::DiffId { .. } => "Build and push the image again.",
+            Self::Entry { .. } | Self::LinkTarget { .. } => "Build the image again without this entry.",
+            Self::TooLarge { .. } => "Use a smaller image, or raise the limit.",
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "Run Sampan as root; owners, devices and trusted attributes need it."
+            }
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::Unsupported => {
+                "Put the data directory on a file system with extended attributes, such as ext4, xfs or btrfs."
+            }
+            Self::Write { .. } => "Check the data directory and its file system.",
+            Self::Cancelled => "",
+        }
+    }
+}
+
+/// A path as an error shows it: bounded, and readable whatever its bytes are.
+pub(crate) fn shown(path: &[u8]) -> String {
+    const SHOWN_BYTES_MAX: usize = 200;
+    if path.len() <= SHOWN_BYTES_MAX {
+        return String::from_utf8_lossy(path).into_owned();
+    }
+    format!("{}…", String::from_utf8_lossy(&path[..SHOWN_BYTES_MAX]))
+}

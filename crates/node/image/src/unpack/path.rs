@@ -1,0 +1,192 @@
+//! Which place an entry's name means: pure rules, apart from the file system. Must not know what is on disk; symbolic
+//! links are the kernel's to judge, when the path is opened (see `tree`).
+//!
+//! Whiteouts: OCI image specification, layer.md.
+
+const NAME_BYTES_MAX: usize = 255;
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Notes that aufs kept for itself; they mean nothing in an image.
+const AUFS: &[u8] = b".wh..wh.";
+
+/// A clean path below the layer's root: no empty, `.` or `..` component; empty for the root itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(crate) struct EntryPath(Vec<u8>);
+
+/// What an entry's name asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The entry itself goes there.
+    Entry(EntryPath),
+    /// Whatever lower layers have there is hidden.
+    Whiteout(EntryPath),
+    /// Whatever lower layers have in this directory is hidden.
+    Opaque(EntryPath),
+    /// Nothing.
+    Ignored,
+}
+
+impl EntryPath {
+    /// Reads a name, as an archive has it.
+    pub(crate) fn parse(name: &[u8], len_max: usize) -> Result<Self, &'static str> {
+        if name.len() > len_max {
+            return Err("has a longer path than path_len_max of [image]");
+        }
+        if name.is_empty() {
+            return Err("has no name");
+        }
+        if name.starts_with(b"/") {
+            return Err("has an absolute path");
+        }
+        if name.contains(&0) {
+            return Err("has a NUL byte in its path");
+        }
+        let mut path = Vec::with_capacity(name.len());
+        for part in name.split(|b| *b == b'/') {
+            match part {
+                b"" | b"." => continue,
+                b".." => return Err("has .. in its path"),
+                part if part.len() > NAME_BYTES_MAX => return Err("has a name of more than 255 bytes in its path"),
+                part => {
+                    if !path.is_empty() {
+                        path.push(b'/');
+                    }
+                    path.extend_from_slice(part);
+                }
+            }
+        }
+        Ok(Self(path))
+    }
+
+    /// The bytes, parts joined by `/`.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The directory it is in, and its name there; `None` for the root.
+    pub(crate) fn split(&self) -> Option<(EntryPath, &[u8])> {
+        if self.is_root() {
+            return None;
+        }
+        match self.0.iter().rposition(|b| *b == b'/') {
+            Some(at) => Some((EntryPath(self.0[..at].to_vec()), &self.0[at + 1..])),
+            None => Some((EntryPath::default(), &self.0)),
+        }
+    }
+
+    /// Its components.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|b| *b == b'/').filter(|part| !part.is_empty())
+    }
+
+    /// The directories on the way to it and itself, outermost first; the root is not among them.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = EntryPath> {
+        let ends = self.0.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        let last = (!self.is_root()).then_some(self.0.len());
+        ends.chain(last).map(|end| EntryPath(self.0[..end].to_vec()))
+    }
+
+    fn join(&self, name: &[u8]) -> EntryPath {
+        let mut path = self.0.clone();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        EntryPath(path)
+    }
+}
+
+/// Tells whiteouts from entries.
+pub(crate) fn place(path: EntryPath) -> Result<Place, &'static str> {
+    let Some((dir, name)) = path.split() else { return Ok(Place::Entry(path)) };
+    if dir.parts().any(|part| part.starts_with(WHITEOUT)) {
+        // aufs kept its hard links in such directories.
+        return if dir.parts().any(|part| part.starts_with(AUFS)) {
+            Ok(Place::Ignored)
+        } else {
+            Err("lies in a whiteout")
+        };
+    }
+    if name == OPAQUE {
+        return Ok(Place::Opaque(dir));
+    }
+    if name.starts_with(AUFS) {
+        return Ok(Place::Ignored);
+    }
+    match name.strip_prefix(WHITEOUT) {
+        None => Ok(Place::Entry(path)),
+        Some(b"" | b"." | b"..") => Err("is a whiteout of nothing"),
+        Some(hidden) => Ok(Place::Whiteout(dir.join(hidden))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(name: &str) -> Result<String, &'static str> {
+        EntryPath::parse(name.as_bytes(), 4095).map(|p| String::from_utf8(p.0).expect("text stays text"))
+    }
+
+    #[test]
+    fn names_are_cleaned() {
+        assert_eq!(parsed("./a//b/./c/"), Ok("a/b/c".into()));
+        assert_eq!(parsed("./"), Ok(String::new()));
+        assert_eq!(parsed("a/..b/c.."), Ok("a/..b/c..".into()));
+    }
+
+    #[test]
+    fn names_that_lead_out_are_refused() {
+        for bad in
+            ["", "/", "/etc/passwd", "..", "a/../b", "../x", "a/..", "a\0b", &"x".repeat(256), &"x/".repeat(3000)]
+        {
+            assert!(parsed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn whiteouts_are_told_from_entries() {
+        let at = |name: &str| place(EntryPath::parse(name.as_bytes(), 4095).expect("clean"));
+        let path = |name: &str| EntryPath(name.as_bytes().to_vec());
+        assert_eq!(at("a/.wh.b"), Ok(Place::Whiteout(path("a/b"))));
+        assert_eq!(at(".wh.b"), Ok(Place::Whiteout(path("b"))));
+        assert_eq!(at("a/.wh..wh..opq"), Ok(Place::Opaque(path("a"))));
+        assert_eq!(at(".wh..wh..opq"), Ok(Place::Opaque(path(""))));
+        assert_eq!(at(".wh..wh.plnk/1.2"), Ok(Place::Ignored));
+        assert_eq!(at(".wh..wh.aufs"), Ok(Place::Ignored));
+        assert_eq!(at("a/b.wh.c"), Ok(Place::Entry(path("a/b.wh.c"))));
+        for bad in ["a/.wh.", "a/.wh...", ".wh.a/b"] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn prefixes_go_from_the_outside_in() {
+        let path = EntryPath(b"a/b/c".to_vec());
+        let prefixes: Vec<_> = path.prefixes().map(|p| String::from_utf8(p.0).expect("text")).collect();
+        assert_eq!(prefixes, ["a", "a/b", "a/b/c"]);
+        assert_eq!(EntryPath::default().prefixes().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_stays_below_the_root(name in proptest::collection::vec(
+            prop_oneof![Just(b'/'), Just(b'.'), Just(b'a'), any::<u8>()], 0..60)) {
+            if let Ok(path) = EntryPath::parse(&name, 4095) {
+                prop_assert!(!path.as_bytes().starts_with(b"/"));
+                prop_assert!(path.parts().all(|p| p != b"." && p != b".." && !p.contains(&0)));
+                prop_assert_eq!(path.parts().collect::<Vec<_>>().join(&b'/'), path.as_bytes());
+                if !path.is_root() {
+                    prop_assert_eq!(EntryPath::parse(path.as_bytes(), 4095), Ok(path.clone()));
+                }
+                let _ = place(path);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The limits of this crate, with their defaults. Must not know where they are read from.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of log collection, storage and queries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Closed segments whose newest line is older than this are removed, in days.
+    pub retention_days: u32,
+    /// All segment files together, in bytes; the oldest go first.
+    pub disk_bytes_max: u64,
+    /// The active segment is closed when it is at least this large, in bytes before compression.
+    pub segment_bytes_max: u64,
+    /// The active segment is closed when its first line is older than this, in seconds.
+    pub segment_age_s_max: u64,
+    /// How long a record may wait for others before the batch is handed to the kernel, in milliseconds.
+    pub flush_ms: u64,
+    /// Records waiting for the writer, in bytes. Lines over it are dropped and counted; beginnings and ends of
+    /// invocations may take twice as much.
+    pub queue_bytes_max: usize,
+    /// Longest line, in bytes; a longer one is split.
+    pub line_bytes_max: usize,
+    /// Lines a second that one instance may write for long.
+    pub instance_lines_per_s: u32,
+    /// Lines that one instance may write at once.
+    pub instance_lines_burst: u32,
+    /// Bytes a second that one instance may write for long.
+    pub instance_bytes_per_s: u32,
+    /// Bytes that one instance may write at once.
+    pub instance_bytes_burst: u32,
+    /// Output kept of one invocation, in bytes; platform lines do not count.
+    pub request_log_bytes_max: usize,
+    /// What an invocation returned is recorded up to this many bytes.
+    pub ret_msg_bytes_max: usize,
+    /// The end of each running invocation's log that is kept in memory for tails, in bytes.
+    pub tail_bytes_max: usize,
+    /// Invocations whose tail stays in memory after their end.
+    pub finished_tails_max: usize,
+    /// Invocations that are found without reading segments.
+    pub index_invocations_max: usize,
+    /// How much of the newest segments is read at start to fill the index, in bytes before compression.
+    pub index_rebuild_bytes_max: u64,
+    /// How much of older segments one query may read, in bytes before compression.
+    pub scan_bytes_max: u64,
+    /// Invocations or lines that one query returns at most.
+    pub page_len_max: usize,
+    /// Logs of all invocations in one page, in bytes; what is over is left out and said so.
+    pub page_log_bytes_max: usize,
+    /// Lines that wait for a slow follower; older ones are skipped and counted.
+    pub follow_lines_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            retention_days: 7,
+            disk_bytes_max: 2 << 30,
+            segment_bytes_max: 16 << 20,
+            segment_age_s_max: 6 * 60 * 60,
+            flush_ms: 20,
+            queue_bytes_max: 8 << 20,
+            line_bytes_max: 16 << 10,
+            instance_lines_per_s: 5_000,
+            instance_lines_burst: 50_000,
+            instance_bytes_per_s: 1 << 20,
+            instance_bytes_burst: 8 << 20,
+            request_log_bytes_max: 1 << 20,
+            ret_msg_bytes_max: 4 << 10,
+            tail_bytes_max: 8 << 10,
+            finished_tails_max: 1_000,
+            index_invocations_max: 50_000,
+            index_rebuild_bytes_max: 64 << 20,
+            scan_bytes_max: 1 << 30,
+            page_len_max: 10_000,
+            page_log_bytes_max: 16 << 20,
+            follow_lines_max: 4_096,
+        }
+    }
+}

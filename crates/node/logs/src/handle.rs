@@ -1,0 +1,197 @@
+//! The public face: what instances, invocations and readers of logs call. Calls on the way of a request neither wait
+//! nor touch the disk.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream as Items, StreamExt};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use tokio_util::task::TaskTracker;
+use types::{FunctionRecord, InstanceId, RequestId, VersionName};
+
+use crate::index::Index;
+use crate::lines::{self, Cursor, Filter, Followed, Line, LinePage};
+use crate::query::Query;
+use crate::queue::queue;
+use crate::reader::Reader;
+use crate::segments::Segments;
+use crate::sink::{Origin, Sink};
+use crate::writer::{Command, Store, Writer};
+use crate::{Begin, Config, End, Error, Page, Stdio, invocations};
+
+/// Commands waiting for the writer; those who ask wait for its answer anyway.
+const COMMANDS_MAX: usize = 64;
+
+/// The logs of this machine; cheap to clone. All clones are one.
+#[derive(Clone)]
+pub struct Logs(Arc<Inner>);
+
+struct Inner {
+    config: Arc<Config>,
+    sink: Sink,
+    readers: Arc<RwLock<HashMap<InstanceId, Arc<Reader>>>>,
+    segments: Arc<Segments>,
+    index: Arc<Mutex<Index>>,
+    commands: mpsc::Sender<Command>,
+    /// The writer holds the sender, so that followers end with it.
+    follow: broadcast::WeakSender<Arc<Line>>,
+    tasks: TaskTracker,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Logs {
+    /// Opens the logs in `dir` (made if missing), repairs what a crash left, and starts the writer.
+    pub async fn open(dir: &Path, config: Config) -> Result<Logs, Error> {
+        let config = Arc::new(config);
+        let (follow, _) = broadcast::channel(config.follow_lines_max.max(1));
+        let (path, limits, weak_follow) = (dir.join("segments"), config.clone(), follow.downgrade());
+        let opened =
+            spawn_blocking(move || Store::open(&path, &limits, follow).map_err(|source| Error::Open { path, source }));
+        let store = opened.await.map_err(|_| Error::Stopped)??;
+        let (sender, receiver) = queue(config.queue_bytes_max);
+        let (commands, commanded) = mpsc::channel(COMMANDS_MAX);
+        let inner = Inner {
+            sink: Sink::new(sender, config.clone()),
+            readers: Arc::default(),
+            segments: store.segments.clone(),
+            index: store.index.clone(),
+            commands,
+            follow: weak_follow,
+            tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
+            config,
+        };
+        let flush = Duration::from_millis(inner.config.flush_ms);
+        inner.tasks.spawn(Writer::new(receiver, commanded, store, flush).run());
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Makes the pipes of a new instance and starts to read them; the reader ends when the write ends are all closed, or
+    /// with [`Logs::detach`]. Output belongs to no request until [`Logs::assign`].
+    pub fn attach(
+        &self,
+        instance: &InstanceId,
+        function: &Arc<FunctionRecord>,
+        version: VersionName,
+    ) -> Result<Stdio, Error> {
+        let origin = Origin { instance: instance.clone(), function: function.clone(), version };
+        let _runtime = self.0.runtime.enter();
+        let (reader, stdio) = Reader::new(origin, self.0.sink.clone())
+            .map_err(|source| Error::Attach { instance: instance.clone(), source })?;
+        let reader = Arc::new(reader);
+        self.0.readers.write().insert(instance.clone(), reader.clone());
+        let (readers, instance) = (self.0.readers.clone(), instance.clone());
+        self.0.tasks.spawn(async move {
+            reader.run().await;
+            readers.write().remove(&instance);
+        });
+        Ok(stdio)
+    }
+
+    /// Reads what an ended instance has written and lets go of its pipes, whoever may still hold the other ends.
+    pub fn detach(&self, instance: &InstanceId) {
+        if let Some(reader) = self.reader(instance) {
+            reader.detach();
+        }
+    }
+
+    /// From now on the instance's output belongs to this request (`None`: to no request in particular). What was
+    /// written before belongs to the request before, if the instance was settled first.
+    pub fn assign(&self, instance: &InstanceId, request: Option<&RequestId>) {
+        if let Some(reader) = self.reader(instance) {
+            reader.assign(request);
+        }
+    }
+
+    /// What the instance has written before this call has been read when it returns; a line that has begun is ended. It
+    /// reads at most what the pipes held when it was called, so it cannot be kept by an instance that goes on writing.
+    pub async fn settle(&self, instance: &InstanceId) {
+        if let Some(reader) = self.reader(instance) {
+            reader.settle();
+        }
+    }
+
+    fn reader(&self, instance: &InstanceId) -> Option<Arc<Reader>> {
+        self.0.readers.read().get(instance).cloned()
+    }
+
+    /// Records the beginning of an invocation, so that it is visible as running.
+    pub fn begin(&self, begin: Begin) {
+        self.0.sink.begin(begin);
+    }
+
+    /// Appends a platform line to the log of a request that runs or ended lately.
+    pub fn platform(&self, request: &RequestId, line: &str) {
+        self.0.sink.platform(request, line);
+    }
+
+    /// Records the end of an invocation; only the first end of a request counts.
+    pub fn finish(&self, request: &RequestId, end: End) {
+        self.0.sink.finish(request, end);
+    }
+
+    /// The last `bytes` bytes (at most `tail_bytes_max`) of the log of a request that runs or ended lately, cut at a
+    /// line's beginning; empty for others.
+    pub fn tail(&self, request: &RequestId, bytes: usize) -> String {
+        self.0.sink.live.get(request).map_or_else(String::new, |request| request.tail(bytes))
+    }
+
+    /// A page of invocations with their logs; sees everything recorded before the call. Fails when old segments that the
+    /// index does not cover are too many to read or cannot be read.
+    pub async fn invocations(&self, query: Query) -> Result<Page, Error> {
+        self.flush().await?;
+        let inner = self.0.clone();
+        let answer = spawn_blocking(move || {
+            let runs = |id: &RequestId| inner.sink.live.runs(id);
+            invocations::answer(&inner.segments, &inner.index, &query, &inner.config, runs)
+        });
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Up to `limit` lines in the order written: those behind `after`, or from `filter.start_ms` on without a cursor.
+    /// Sees everything recorded before the call.
+    pub async fn lines(&self, filter: Filter, after: Option<Cursor>, limit: usize) -> Result<LinePage, Error> {
+        self.flush().await?;
+        let inner = self.0.clone();
+        let read = spawn_blocking(move || lines::read(&inner.segments, &filter, after, limit, &inner.config));
+        read.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// New lines as they are written, from now on, until the logs are shut down or the stream is dropped.
+    pub fn follow(&self, filter: Filter) -> impl Items<Item = Followed> + Send + use<> {
+        let ended = || broadcast::channel(1).1;
+        let lines = self.0.follow.upgrade().map_or_else(ended, |sender| sender.subscribe());
+        BroadcastStream::new(lines).filter_map(move |next| {
+            let followed = match next {
+                Ok(line) => filter.matches(&line).then(|| Followed::Line(line.as_ref().clone())),
+                Err(BroadcastStreamRecvError::Lagged(lines)) => Some(Followed::Skipped(lines)),
+            };
+            std::future::ready(followed)
+        })
+    }
+
+    async fn flush(&self) -> Result<(), Error> {
+        let (done, flushed) = oneshot::channel();
+        self.0.commands.send(Command::Flush(done)).await.map_err(|_| Error::Stopped)?;
+        flushed.await.map_err(|_| Error::Stopped)
+    }
+
+    /// Reads what instances have written, writes everything, syncs it, and stops. What comes later is lost.
+    pub async fn shutdown(&self) {
+        let readers: Vec<_> = self.0.readers.read().values().cloned().collect();
+        readers.iter().for_each(|reader| reader.detach());
+        let (done, stopped) = oneshot::channel();
+        if self.0.commands.send(Command::Stop(done)).await.is_ok() {
+            // An error means that the writer had stopped by itself.
+            let _ = stopped.await;
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}

@@ -1,0 +1,63 @@
+//! Function logs: output collected from outside the instance, platform lines, and one record for each invocation.
+//!
+//! Owns the readers of instances' pipes, the segment files and the index of recent invocations. Must not know who
+//! produces output, what a platform line means, or who asks for it.
+//!
+//! # How a line travels
+//! ```text
+//! instance --pipe--> reader (one task per instance: split, limit, assign to a request) --+
+//! invoke   --begin / platform / finish------------------------------------------------- queue --> writer --> segment
+//!                                                                                                   |--> index
+//!                                                                                                   +--> followers
+//! ```
+//! Nothing on the way waits for the disk: the queue is bounded in bytes, and what does not fit is dropped, counted, and
+//! said in the log. Readers always read, so a flood of output never blocks the function that writes it.
+//!
+//! # On disk
+//! ```text
+//! <dir>/segments/0000000007.jsonl.zst    closed: zstd frames with a seek table behind them; `zstdcat` reads it
+//! <dir>/segments/0000000008.jsonl        active: one JSON object a line, appended
+//! <dir>/segments/0000000007.tmp          being compressed; removed by the next start
+//! ```
+//! Field names are the contract's (`SCF_RequestId`, `SCF_Message`, …; see `row.rs`), so that log shippers can follow the
+//! files. Closed segments go when they are older than `retention_days`, or oldest first when all together are larger
+//! than `disk_bytes_max`.
+//!
+//! # What a crash loses
+//! The writer hands its batches to the kernel each `flush_ms`, so a killed Sampan loses at most that much of the log;
+//! what was written stays. Files are synced when a segment closes and on shutdown only: a power cut may lose what the
+//! kernel had not written back (typically the last 30 seconds). A torn last line is trimmed at the next start, and
+//! invocations without an end are recorded as interrupted.
+#![forbid(unsafe_code)]
+// A test stops at the first thing that is not as it should be.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod clock;
+mod config;
+mod error;
+mod extents;
+mod handle;
+mod index;
+mod invocations;
+mod limit;
+mod lines;
+mod live;
+mod query;
+mod queue;
+mod reader;
+mod record;
+mod row;
+mod segments;
+mod sink;
+mod split;
+mod tail;
+mod writer;
+
+pub use config::Config;
+pub use error::Error;
+pub use handle::Logs;
+pub use invocations::{Invocation, Page};
+pub use lines::{Cursor, Filter, Followed, Line, LinePage, Stream};
+pub use query::{OrderBy, Query, Ret};
+pub use reader::Stdio;
+pub use record::{Begin, End};

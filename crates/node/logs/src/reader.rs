@@ -1,0 +1,242 @@
+//! The output of one instance: its two pipes, read from outside, split into lines, limited, and given to the request
+//! that the instance serves. Must not know why it serves it.
+//!
+//! The pipes are read under one lock, by the instance's task when there is something to read, and by whoever settles
+//! the instance: what was written before the call is then read at once, without a hop to the task.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rustix::pipe::PipeFlags;
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::sync::CancellationToken;
+use types::RequestId;
+
+use crate::limit::Limiter;
+use crate::lines::Stream;
+use crate::sink::{Origin, Sink};
+use crate::split::Splitter;
+
+/// The write ends for an instance's stdout and stderr. The reader ends when all copies of both are closed.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
+}
+
+/// Bytes taken from a pipe by one system call: the whole of a pipe of the kernel's default size in four.
+const READ_BYTES: usize = 16 << 10;
+
+/// The reader of one instance.
+pub(crate) struct Reader {
+    origin: Origin,
+    sink: Sink,
+    stdout: Receiver,
+    stderr: Receiver,
+    state: Mutex<State>,
+    detached: CancellationToken,
+}
+
+struct State {
+    owner: Option<RequestId>,
+    stdout: Splitter,
+    stderr: Splitter,
+    limiter: Limiter,
+    /// What was dropped and not yet said, by [`Why`].
+    dropped: [Dropped; 3],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Dropped {
+    lines: u64,
+    bytes: u64,
+}
+
+/// Why output is dropped; the index of its counter.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    Rate,
+    RequestFull,
+    QueueFull,
+}
+
+/// What a turn of reading found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Empty,
+    More,
+    Ended,
+}
+
+impl Reader {
+    /// Makes the pipes. Must be called within a tokio runtime.
+    pub(crate) fn new(origin: Origin, sink: Sink) -> io::Result<(Self, Stdio)> {
+        let (stdout, stdout_write) = pipe()?;
+        let (stderr, stderr_write) = pipe()?;
+        let state = State {
+            owner: None,
+            stdout: Splitter::new(sink.config.line_bytes_max),
+            stderr: Splitter::new(sink.config.line_bytes_max),
+            limiter: Limiter::new(&sink.config, Instant::now()),
+            dropped: [Dropped::default(); 3],
+        };
+        let reader =
+            Self { origin, sink, stdout, stderr, state: Mutex::new(state), detached: CancellationToken::new() };
+        Ok((reader, Stdio { stdout: stdout_write, stderr: stderr_write }))
+    }
+
+    /// Reads until both pipes have no writer left or the reader is detached.
+    pub(crate) async fn run(&self) {
+        tokio::join!(self.follow(Stream::Stdout), self.follow(Stream::Stderr));
+        self.close_lines(&mut self.state.lock());
+    }
+
+    async fn follow(&self, stream: Stream) {
+        loop {
+            let ready = tokio::select! {
+                biased;
+                () = self.detached.cancelled() => return,
+                ready = self.pipe(stream).readable() => ready,
+            };
+            let pipe = self.pipe(stream);
+            if ready.is_err() || self.read_turn(stream, READ_BYTES * 4, |buffer| pipe.try_read(buffer)) == Turn::Ended {
+                return;
+            }
+        }
+    }
+
+    /// Reads what was in the pipes when it was called; ends lines that have begun.
+    pub(crate) fn settle(&self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            // Not until the pipe is empty: an instance that keeps writing would never settle.
+            let pipe = self.pipe(stream);
+            let waiting = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
+            // Straight from the kernel: the runtime may not have noticed yet that there is something to read.
+            let read = |buffer: &mut [u8]| rustix::io::read(pipe, buffer).map_err(io::Error::from);
+            self.read_turn(stream, usize::try_from(waiting).unwrap_or(usize::MAX), read);
+        }
+        self.close_lines(&mut self.state.lock());
+    }
+
+    /// From now on output belongs to `owner`; a line that has begun ends for the old one.
+    pub(crate) fn assign(&self, owner: Option<&RequestId>) {
+        let mut state = self.state.lock();
+        if state.owner.as_ref() != owner {
+            self.close_lines(&mut state);
+            state.owner = owner.cloned();
+        }
+    }
+
+    /// Reads what is there and lets go of the pipes, whoever may still hold their other ends.
+    pub(crate) fn detach(&self) {
+        self.settle();
+        self.detached.cancel();
+    }
+
+    fn pipe(&self, stream: Stream) -> &Receiver {
+        if stream == Stream::Stderr { &self.stderr } else { &self.stdout }
+    }
+
+    /// Reads at most `bytes_max` with `read`.
+    fn read_turn(&self, stream: Stream, bytes_max: usize, read: impl Fn(&mut [u8]) -> io::Result<usize>) -> Turn {
+        let mut buffer = [0; READ_BYTES];
+        let mut state = self.state.lock();
+        let mut left = bytes_max;
+        while left > 0 {
+            let want = left.min(READ_BYTES);
+            match read(&mut buffer[..want]) {
+                Ok(0) => return Turn::Ended,
+                Ok(len) => {
+                    self.take(&mut state, stream, &buffer[..len]);
+                    left -= len;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Empty,
+                Err(error) => {
+                    tracing::error!(instance = %self.origin.instance, %error, "cannot read the output of an instance");
+                    return Turn::Ended;
+                }
+            }
+        }
+        Turn::More
+    }
+
+    fn take(&self, state: &mut State, stream: Stream, bytes: &[u8]) {
+        let State { owner, stdout, stderr, limiter, dropped } = state;
+        let splitter = if stream == Stream::Stderr { stderr } else { stdout };
+        splitter.push(bytes, |line| self.emit(owner.as_ref(), limiter, dropped, stream, line));
+    }
+
+    /// Ends lines that have begun, and says what was dropped.
+    fn close_lines(&self, state: &mut State) {
+        let State { owner, stdout, stderr, limiter, dropped } = state;
+        stdout.flush(|line| self.emit(owner.as_ref(), limiter, dropped, Stream::Stdout, line));
+        stderr.flush(|line| self.emit(owner.as_ref(), limiter, dropped, Stream::Stderr, line));
+        self.say_dropped(owner.as_ref(), dropped);
+    }
+
+    fn emit(
+        &self,
+        owner: Option<&RequestId>,
+        limiter: &mut Limiter,
+        dropped: &mut [Dropped; 3],
+        stream: Stream,
+        line: &[u8],
+    ) {
+        let drop_line = |dropped: &mut [Dropped; 3], why: Why| {
+            dropped[why as usize].lines += 1;
+            dropped[why as usize].bytes += line.len() as u64;
+        };
+        if !limiter.allow(line.len(), Instant::now()) {
+            return drop_line(dropped, Why::Rate);
+        }
+        let request = owner.and_then(|id| self.sink.live.get(id));
+        let bytes_max = self.sink.config.request_log_bytes_max;
+        if request.as_ref().is_some_and(|r| !r.take_output(line.len(), bytes_max)) {
+            return drop_line(dropped, Why::RequestFull);
+        }
+        self.say_dropped(owner, dropped);
+        let text = String::from_utf8_lossy(line);
+        if self.sink.output(&self.origin, owner, request, stream, &text).is_err() {
+            drop_line(dropped, Why::QueueFull);
+        }
+    }
+
+    /// Says what was dropped since the last time, one line for each reason; what cannot be said now is said later.
+    fn say_dropped(&self, owner: Option<&RequestId>, dropped: &mut [Dropped; 3]) {
+        for why in [Why::Rate, Why::RequestFull, Why::QueueFull] {
+            let Dropped { lines, bytes } = dropped[why as usize];
+            if lines == 0 {
+                continue;
+            }
+            let reason = self.reason(why);
+            let text = format!("[PLATFORM] {lines} lines ({bytes} bytes) of output were dropped: {reason}");
+            let request = owner.and_then(|id| self.sink.live.get(id));
+            if self.sink.output(&self.origin, owner, request, Stream::Platform, &text).is_ok() {
+                dropped[why as usize] = Dropped::default();
+            }
+        }
+    }
+
+    fn reason(&self, why: Why) -> String {
+        let config = &self.sink.config;
+        match why {
+            Why::Rate => format!(
+                "the instance wrote more than {} lines or {} bytes a second",
+                config.instance_lines_per_s, config.instance_bytes_per_s
+            ),
+            Why::RequestFull => format!("a request's log keeps {} bytes of output", config.request_log_bytes_max),
+            Why::QueueFull => "the platform could not store logs as fast as they came".to_owned(),
+        }
+    }
+}
+
+/// A pipe whose read end does not block and whose write end does.
+fn pipe() -> io::Result<(Receiver, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((Receiver::from_owned_fd(read)?, write))
+}

@@ -1,0 +1,75 @@
+//! What travels through the queue to the writer: beginnings and ends of invocations, and lines. Must not know how a
+//! record is written.
+
+use std::sync::Arc;
+
+use types::{FunctionRecord, InstanceId, RequestId, RunStatus, VersionName};
+
+use crate::lines::Stream;
+use crate::live::Request;
+
+/// An invocation that begins.
+#[derive(Debug, Clone)]
+pub struct Begin {
+    /// Id of the invocation.
+    pub request_id: RequestId,
+    /// The function called.
+    pub function: Arc<FunctionRecord>,
+    /// The version that the qualifier led to.
+    pub version: VersionName,
+    /// What the caller named: a version or an alias.
+    pub qualifier: String,
+    /// When it began, Unix milliseconds.
+    pub start_ms: i64,
+}
+
+/// How an invocation ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Status of the run.
+    pub status: RunStatus,
+    /// What the caller got; the record keeps the first `ret_msg_bytes_max` bytes.
+    pub ret_msg: String,
+    /// Run time in microseconds.
+    pub duration_us: u64,
+    /// Billed run time in milliseconds.
+    pub bill_duration_ms: u64,
+    /// Highest memory of the instance in bytes.
+    pub memory_bytes: u64,
+}
+
+/// One line on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct LineRecord {
+    pub(crate) time_ms: i64,
+    pub(crate) function: Arc<FunctionRecord>,
+    pub(crate) version: VersionName,
+    pub(crate) request_id: Option<RequestId>,
+    /// The invocation, when it is known here; gives the line its qualifier and start time.
+    pub(crate) request: Option<Arc<Request>>,
+    /// `None` for platform lines of an invocation, which come from no instance.
+    pub(crate) instance: Option<InstanceId>,
+    pub(crate) stream: Stream,
+    pub(crate) text: Box<str>,
+}
+
+/// Anything on its way to the disk.
+#[derive(Debug)]
+pub(crate) enum Record {
+    Begin(Arc<Request>),
+    Line(LineRecord),
+    End(Arc<Request>, End),
+}
+
+impl Record {
+    /// Roughly what the record takes in memory, in bytes.
+    pub(crate) fn cost(&self) -> usize {
+        const FIXED_BYTES: usize = 160;
+        FIXED_BYTES
+            + match self {
+                Self::Begin(_) => 0,
+                Self::Line(line) => line.text.len(),
+                Self::End(_, end) => end.ret_msg.len(),
+            }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the tests of the public handle share: a log in its own directory, invocations in one call, and an instance's
+//! end of the pipes.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use logs::{Begin, Config, End, Invocation, Logs, Page, Query};
+use types::{
+    FunctionId, FunctionKey, FunctionKind, FunctionRecord, InstanceId, Namespace, RequestId, RunStatus, VersionName,
+};
+
+/// A namespace's function.
+pub fn function(name: &str) -> Arc<FunctionRecord> {
+    Arc::new(FunctionRecord {
+        id: FunctionId::random(),
+        key: FunctionKey { namespace: Namespace::default_namespace(), name: name.parse().unwrap() },
+        kind: FunctionKind::Event,
+        protocol: None,
+        async_run: false,
+        trace: false,
+        tags: Vec::new(),
+        added_ms: 0,
+        modified_ms: 0,
+    })
+}
+
+pub async fn open(dir: &Path, config: Config) -> Logs {
+    Logs::open(dir, config).await.unwrap()
+}
+
+/// Begins an invocation of `function` at `start_ms`.
+pub fn begin(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
+    let request_id = RequestId::random();
+    logs.begin(Begin {
+        request_id: request_id.clone(),
+        function: function.clone(),
+        version: VersionName::Latest,
+        qualifier: "$DEFAULT".into(),
+        start_ms,
+    });
+    request_id
+}
+
+pub fn end(logs: &Logs, request: &RequestId, status: RunStatus) {
+    logs.finish(
+        request,
+        End {
+            status,
+            ret_msg: format!("ret of {request}"),
+            duration_us: 1_500,
+            bill_duration_ms: 2,
+            memory_bytes: 1 << 20,
+        },
+    );
+}
+
+/// A whole invocation with the platform's lines.
+pub fn invoke(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
+    let id = begin(logs, function, start_ms);
+    logs.platform(&id, &format!("START RequestId:{id}"));
+    logs.platform(&id, &format!("END RequestId:{id}"));
+    logs.platform(&id, &format!("Report RequestId:{id} Duration:1ms Memory:128MB MemUsage:1.0MB"));
+    end(logs, &id, RunStatus::Success);
+    id
+}
+
+pub fn everything() -> Query {
+    Query { limit: 10_000, ..Query::latest(Namespace::default_namespace()) }
+}
+
+pub async fn all(logs: &Logs) -> Page {
+    logs.invocations(everything()).await.unwrap()
+}
+
+pub async fn one(logs: &Logs, request: &RequestId) -> Invocation {
+    let query = Query { request_id: Some(request.clone()), ..everything() };
+    let page = logs.invocations(query).await.unwrap();
+    assert_eq!(page.total, 1, "invocations of {request}");
+    page.invocations.into_iter().next().unwrap()
+}
+
+/// An instance as the logs see it.
+pub struct Instance {
+    pub id: InstanceId,
+    pub stdout: File,
+    pub stderr: File,
+}
+
+impl Instance {
+    pub fn attach(logs: &Logs, function: &Arc<FunctionRecord>) -> Self {
+        let id = InstanceId::random();
+        let stdio = logs.attach(&id, function, VersionName::Latest).unwrap();
+        let file = |fd: OwnedFd| File::from(fd);
+        Self { id, stdout: file(stdio.stdout), stderr: file(stdio.stderr) }
+    }
+
+    pub fn print(&mut self, text: &str) {
+        self.stdout.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+/// Files of the segments, sorted.
+pub fn segment_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(dir.join("segments")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files
+}

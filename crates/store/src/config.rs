@@ -1,0 +1,52 @@
+//! Limits of the store, as the `[store]` table of the configuration has them. Must not know how they are read.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The `[store]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Namespaces, `default` included.
+    pub namespaces_max: u32,
+    /// Functions of one namespace. The hosted service stops at 50 to share its machines; here nobody else does.
+    pub functions_per_namespace_max: u32,
+    /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for the API.
+    pub spec_bytes_max: usize,
+    /// Writes that may run or wait at the same time; further ones are refused.
+    pub writes_waiting_max: usize,
+    /// Connections that read at the same time.
+    pub readers_max: u32,
+    /// Longest wait for one of them, in milliseconds.
+    pub read_wait_ms_max: u64,
+    /// Longest wait for a lock that another process holds on the database file (a backup, a shell), in milliseconds.
+    pub busy_timeout_ms: u64,
+    /// Bytes of a preparation's progress text; a longer one is cut.
+    pub progress_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespaces_max: types::limits::NAMESPACES_MAX as u32,
+            functions_per_namespace_max: 10_000,
+            spec_bytes_max: 256 * 1024,
+            writes_waiting_max: 1024,
+            readers_max: 4,
+            read_wait_ms_max: 10_000,
+            busy_timeout_ms: 5_000,
+            progress_bytes_max: 500,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        Duration::from_millis(self.busy_timeout_ms)
+    }
+
+    pub(crate) fn read_wait_max(&self) -> Duration {
+        Duration::from_millis(self.read_wait_ms_max)
+    }
+}

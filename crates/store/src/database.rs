@@ -1,0 +1,132 @@
+//! Opens the database: folder, file, connections, schema. Must not know what the tables are for.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use crate::config::Config;
+use crate::error::{During, Error, code, result_code};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The connections: several that read, one that writes.
+#[derive(Debug)]
+pub(crate) struct Database {
+    reads: SqlitePool,
+    writes: SqlitePool,
+    /// Held from the beginning of a write until its snapshot is in force, so that snapshots follow commits in order.
+    turn: Arc<Mutex<()>>,
+    waiting: Arc<Semaphore>,
+    waiting_max: usize,
+}
+
+/// The right to write, and the transaction that does. Dropped without a commit it leaves everything as it was.
+pub(crate) struct Turn {
+    pub(crate) transaction: Transaction<'static, Sqlite>,
+    _turn: OwnedMutexGuard<()>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Commits, and keeps the turn.
+    pub(crate) async fn commit(self) -> sqlx::Result<(OwnedMutexGuard<()>, OwnedSemaphorePermit)> {
+        self.transaction.commit().await?;
+        Ok((self._turn, self._permit))
+    }
+}
+
+impl Database {
+    /// Opens the database at `path`, making its folder and file when they are missing, and brings the schema up to date.
+    pub(crate) async fn open(path: &Path, config: &Config) -> Result<Self, Error> {
+        let file = path.to_owned();
+        tokio::task::spawn_blocking(move || make_file(&file)).await.map_err(|_| Error::Stopping)??;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(config.busy_timeout());
+        // Writers wait for the turn, never for the connection; it is kept, for a new one would read the schema again.
+        let writes = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None::<Duration>)
+            .max_lifetime(None::<Duration>)
+            .connect_with(options.clone())
+            .await
+            .map_err(|source| open_error(path, source))?;
+        MIGRATIONS.run(&writes).await.map_err(|source| migrate_error(path, source))?;
+        let reads = SqlitePoolOptions::new()
+            .max_connections(config.readers_max.max(1))
+            .acquire_timeout(config.read_wait_max())
+            .connect_lazy_with(options.read_only(true));
+        Ok(Self {
+            reads,
+            writes,
+            turn: Arc::new(Mutex::new(())),
+            waiting: Arc::new(Semaphore::new(config.writes_waiting_max.min(Semaphore::MAX_PERMITS))),
+            waiting_max: config.writes_waiting_max,
+        })
+    }
+
+    /// A transaction that sees one state of the database and is only for reading.
+    pub(crate) async fn read(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        self.reads.begin().await.during("begin", "a read")
+    }
+
+    /// Waits for the turn to write.
+    pub(crate) async fn write(&self) -> Result<Turn, Error> {
+        let busy = |_| Error::Busy { waiting_max: self.waiting_max };
+        let permit = self.waiting.clone().try_acquire_owned().map_err(busy)?;
+        let turn = self.turn.clone().lock_owned().await;
+        // Taking the lock at once (SQLite would take it at the first change) waits for another process's lock here,
+        // where nothing has been read yet, instead of failing in the middle.
+        let transaction = self.writes.begin_with("BEGIN IMMEDIATE").await.during("begin", "a write")?;
+        Ok(Turn { transaction, _turn: turn, _permit: permit })
+    }
+}
+
+/// Makes folder and file with modes that keep their content from other users.
+fn make_file(path: &Path) -> Result<(), Error> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|source| Error::CreateFolder { path: folder.to_owned(), source })?;
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|source| Error::CreateFile { path: path.to_owned(), source })
+}
+
+/// What a failure before anything could be read means.
+pub(crate) fn open_error(path: &Path, source: sqlx::Error) -> Error {
+    let path = PathBuf::from(path);
+    let undecodable = matches!(source, sqlx::Error::ColumnDecode { .. });
+    match result_code(&source) {
+        Some(code::CORRUPT | code::NOT_A_DATABASE) => Error::Damaged { path, source },
+        _ if undecodable => Error::Damaged { path, source },
+        _ => Error::Open { path, source },
+    }
+}
+
+fn migrate_error(path: &Path, source: MigrateError) -> Error {
+    match source {
+        MigrateError::VersionMissing(migration) => Error::Newer { path: path.to_owned(), migration },
+        MigrateError::Execute(source) => open_error(path, source),
+        source => Error::Migrate { path: path.to_owned(), source },
+    }
+}

@@ -1,0 +1,213 @@
+//! What can fail in the store. Must not know what a client is told; variants carry what that takes.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use types::{FunctionKey, Namespace, Status};
+
+/// A failed operation of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such namespace.
+    #[error("namespace {namespace} does not exist")]
+    NamespaceNotFound {
+        /// Its name.
+        namespace: Namespace,
+    },
+    /// A namespace of that name is there.
+    #[error("namespace {namespace} exists already")]
+    NamespaceExists {
+        /// Its name.
+        namespace: Namespace,
+    },
+    /// Only an empty namespace can be deleted.
+    #[error("namespace {namespace} is not empty; first delete the functions in it ({functions})")]
+    NamespaceNotEmpty {
+        /// Its name.
+        namespace: Namespace,
+        /// Functions in it, those that are being deleted included.
+        functions: u64,
+    },
+    /// The namespace `default` takes every request that names none.
+    #[error("namespace {namespace} is always there and cannot be deleted")]
+    DefaultNamespace {
+        /// Its name.
+        namespace: Namespace,
+    },
+    /// As many namespaces as may be.
+    #[error(
+        "there are {namespaces_max} namespaces already; delete one that is not needed or raise [store] namespaces_max"
+    )]
+    TooManyNamespaces {
+        /// The limit.
+        namespaces_max: u32,
+    },
+    /// No such function.
+    #[error("function {key} does not exist")]
+    FunctionNotFound {
+        /// Its namespace and name.
+        key: FunctionKey,
+    },
+    /// The name is taken, maybe by a function that is being deleted.
+    #[error("function {key} {}", taken(*.status))]
+    FunctionExists {
+        /// Its namespace and name.
+        key: FunctionKey,
+        /// State of the function that has the name.
+        status: Status,
+    },
+    /// As many functions in the namespace as may be.
+    #[error(
+        "namespace {namespace} has {functions_max} functions already; delete one that is not needed or raise [store] functions_per_namespace_max"
+    )]
+    TooManyFunctions {
+        /// The namespace.
+        namespace: Namespace,
+        /// The limit.
+        functions_max: u32,
+    },
+    /// The function cannot be changed in the state it is in.
+    #[error("function {key} is {} and cannot be changed now; wait until it is Active or has failed", status.as_str())]
+    WrongStatus {
+        /// Its namespace and name.
+        key: FunctionKey,
+        /// State of its `$LATEST`.
+        status: Status,
+    },
+    /// The configuration of a version is larger than may be.
+    #[error("the configuration of function {key} has {bytes} bytes of JSON; at most {bytes_max} are kept")]
+    SpecTooLarge {
+        /// Its namespace and name.
+        key: FunctionKey,
+        /// What it has.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// As many writes as may wait do so already.
+    #[error("{waiting_max} changes are waiting for the database already; try again, with fewer at once")]
+    Busy {
+        /// The limit.
+        waiting_max: usize,
+    },
+    /// The platform is being shut down.
+    #[error("the platform is shutting down; try again later")]
+    Stopping,
+    /// The folder of the database cannot be made.
+    #[error(
+        "cannot make the folder {} for the database; make it writable or choose another data directory", path.display()
+    )]
+    CreateFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file of the database cannot be made.
+    #[error(
+        "cannot open the database file {} for writing; make it writable or choose another data directory",
+        path.display()
+    )]
+    CreateFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database does not open.
+    #[error("cannot open the database {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The schema cannot be brought up to date.
+    #[error("cannot bring the schema of the database {} up to date", path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The schema is newer than this program.
+    #[error(
+        "the database {} was written by a newer version of Sampan (migration {migration}); start that version or restore a backup",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The first migration that this program does not know.
+        migration: i64,
+    },
+    /// The file is no database, or a damaged one.
+    #[error(
+        "the database {} is damaged or is no database; restore a backup, or move it away to begin with an empty one",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        source: sqlx::Error,
+    },
+    /// No space for a write.
+    #[error("cannot {operation} {subject}: the disk of the data directory is full; free some space and try again")]
+    DiskFull {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        subject: String,
+        /// What the database says.
+        source: sqlx::Error,
+    },
+    /// A statement failed.
+    #[error("cannot {operation} {subject} in the database")]
+    Query {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        subject: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+}
+
+fn taken(status: Status) -> &'static str {
+    match status {
+        Status::Deleting => "is still being deleted; try again when it can no longer be found",
+        _ => "exists already",
+    }
+}
+
+/// SQLite's result codes that mean something to a user (<https://www.sqlite.org/rescode.html>).
+pub(crate) mod code {
+    pub(crate) const CORRUPT: i32 = 11;
+    pub(crate) const FULL: i32 = 13;
+    pub(crate) const NOT_A_DATABASE: i32 = 26;
+}
+
+/// The primary result code of a database error.
+pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
+    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}
+
+/// Says what a statement was for.
+pub(crate) trait During<T> {
+    /// Names the operation (a verb and its object) and the subject of a failure.
+    fn during(self, operation: &'static str, subject: impl Display) -> Result<T, Error>;
+}
+
+impl<T> During<T> for sqlx::Result<T> {
+    fn during(self, operation: &'static str, subject: impl Display) -> Result<T, Error> {
+        self.map_err(|source| {
+            let subject = subject.to_string();
+            match result_code(&source) {
+                Some(code::FULL) => Error::DiskFull { operation, subject, source },
+                _ => Error::Query { operation, subject, source },
+            }
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! The handle: opening the store, the catalog, the notices, and progress. What reads and writes records is in
+//! `namespaces`, `functions` and `deploying`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use types::{Catalog, FunctionId, Namespace, SharedCatalog, VersionKey, VersionName};
+
+use crate::config::Config;
+use crate::database::{self, Database};
+use crate::error::{During, Error};
+use crate::progress::{Note, Progress};
+use crate::record::NamespaceRecord;
+use crate::snapshot::{self, Edit};
+use crate::{sql, state};
+
+/// The store; cheap to clone, every clone is the same store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    database: Database,
+    catalog: SharedCatalog,
+    changes: watch::Sender<u64>,
+    progress: Progress,
+}
+
+impl Store {
+    /// Opens the database at `path` and loads the catalog. What is missing is made: folders (0700), the file (0600), the
+    /// schema, the namespace `default`.
+    ///
+    /// # Errors
+    /// What keeps the file from being used, each its own variant: [`Error::CreateFolder`], [`Error::CreateFile`],
+    /// [`Error::Open`], [`Error::Damaged`], [`Error::Newer`], [`Error::Migrate`].
+    pub async fn open(path: &Path, config: Config) -> Result<Self, Error> {
+        let database = Database::open(path, &config).await?;
+        make_default_namespace(&database).await?;
+        let mut read = database.read().await?;
+        let load_error = |source| database::open_error(path, source);
+        let namespaces = sql::namespaces::all(&mut read).await.map_err(load_error)?;
+        let functions = sql::lists::all(&mut read).await.map_err(load_error)?;
+        let progress = Progress::default();
+        for key in sql::versions::in_states(&mut read, &state::PENDING).await.map_err(load_error)? {
+            progress.note(&Note::Pending(key));
+        }
+        drop(read);
+        let catalog = snapshot::first(functions, namespaces.into_iter().map(|namespace| namespace.name).collect());
+        let changes = watch::Sender::new(catalog.revision);
+        let catalog = Arc::new(ArcSwap::from_pointee(catalog));
+        Ok(Self { inner: Arc::new(Inner { config, database, catalog, changes, progress }) })
+    }
+
+    /// The snapshot of everything that can be called. A call that changes something returns after it was swapped.
+    pub fn catalog(&self) -> SharedCatalog {
+        self.inner.catalog.clone()
+    }
+
+    /// Tells the catalog's revision after each change of functions or namespaces.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// The limits in force.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Says how far a preparation has come. Nothing is kept for a preparation that is not awaited (any more).
+    pub fn set_progress(&self, key: &VersionKey, text: &str) {
+        self.inner.progress.set(key, text, self.inner.config.progress_bytes_max);
+    }
+
+    /// How far the preparation of a `Creating` or `Updating` version has come, in words, when it has said so.
+    pub fn progress(&self, id: &FunctionId, version: VersionName) -> Option<Arc<str>> {
+        self.inner.progress.get(id, version)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    /// Takes over what a committed write changes; with edits, swaps the catalog and tells so. Only whoever has the turn
+    /// to write calls this.
+    pub(crate) fn publish(&self, notes: &[Note], edits: Vec<Edit>) {
+        for note in notes {
+            self.inner.progress.note(note);
+        }
+        if edits.is_empty() {
+            return;
+        }
+        let next: Catalog = snapshot::next(&self.inner.catalog.load(), edits);
+        let revision = next.revision;
+        self.inner.catalog.store(Arc::new(next));
+        self.inner.changes.send_replace(revision);
+    }
+}
+
+/// The current time, Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+async fn make_default_namespace(database: &Database) -> Result<(), Error> {
+    let name = Namespace::default_namespace();
+    let mut turn = database.write().await?;
+    if !sql::namespaces::exists(&mut turn.transaction, &name).await.during("read namespace", &name)? {
+        let now_ms = now_ms();
+        let record =
+            NamespaceRecord { name: name.clone(), description: String::new(), added_ms: now_ms, modified_ms: now_ms };
+        sql::namespaces::insert(&mut turn.transaction, &record).await.during("make namespace", &name)?;
+        let _turn = turn.commit().await.during("make namespace", &name)?;
+    }
+    Ok(())
+}

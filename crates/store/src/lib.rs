@@ -1,0 +1,46 @@
+//! What Sampan remembers: namespaces, functions, their versions and aliases, in SQL; and the [`types::Catalog`] snapshot
+//! made from them.
+//!
+//! Owns the database and every statement sent to it, the states a version goes through, and the change notices. Must not
+//! know who reads it, nor how a version is prepared or served.
+//!
+//! # On disk
+//! ```text
+//! <path>        SQLite in WAL mode, 0600 in a 0700 folder: environment variables of functions are secrets
+//! <path>-wal    commits that are not in the main file yet
+//! <path>-shm    index of the WAL
+//! ```
+//! The schema is in `migrations/`; statements keep to what PostgreSQL understands as well.
+//!
+//! # Durability
+//! A commit is on the disk before the call that made it returns (`synchronous = FULL`): an acknowledged change survives
+//! `kill -9` and the loss of power. `NORMAL` would be enough for the former only; one `fsync` per change of a function is
+//! nothing beside the preparation of its image, so the stronger promise is had for free.
+//!
+//! # Writing
+//! One write at a time, each in a task of its own: a caller that goes away does not end a write half way, so a commit is
+//! always followed by its snapshot. The snapshot is swapped before the call returns (read your writes).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
+
+mod config;
+mod database;
+mod deploying;
+mod error;
+mod functions;
+mod handle;
+mod namespaces;
+mod progress;
+mod record;
+mod snapshot;
+mod sql;
+mod state;
+mod write;
+
+pub use config::Config;
+pub use error::Error;
+pub use handle::Store;
+pub use record::{
+    Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewFunction, OrderBy,
+    Pending,
+};

@@ -1,0 +1,87 @@
+//! How far each preparation has come, for those who ask while it runs. In memory only: a restart begins it anew.
+//! Must not know what the texts say.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use types::{FunctionId, VersionKey, VersionName};
+
+/// Texts of the versions that are pending; bounded by their number.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    texts: Mutex<HashMap<(FunctionId, VersionName), Step>>,
+}
+
+#[derive(Debug)]
+struct Step {
+    generation: u64,
+    text: Option<Arc<str>>,
+}
+
+/// What a write means for the texts, once it is committed.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// This version is pending at this generation.
+    Pending(VersionKey),
+    /// This version is not pending any more.
+    Settled(FunctionId, VersionName),
+    /// Nothing of this function is pending any more.
+    Deleting(FunctionId),
+}
+
+impl Progress {
+    /// Takes what a committed write means.
+    pub(crate) fn note(&self, note: &Note) {
+        match note {
+            Note::Pending(key) => self.expect(key),
+            Note::Settled(id, version) => drop(self.texts.lock().remove(&(id.clone(), *version))),
+            Note::Deleting(id) => self.texts.lock().retain(|(function, _), _| function != id),
+        }
+    }
+
+    /// From now on texts for this version are kept, and only those of this generation.
+    pub(crate) fn expect(&self, key: &VersionKey) {
+        let step = Step { generation: key.generation, text: None };
+        self.texts.lock().insert((key.function_id.clone(), key.version), step);
+    }
+
+    /// Keeps at most `bytes_max` bytes of a text; a text that comes late is dropped.
+    pub(crate) fn set(&self, key: &VersionKey, text: &str, bytes_max: usize) {
+        let text = &text[..text.floor_char_boundary(bytes_max)];
+        if let Some(step) = self.texts.lock().get_mut(&(key.function_id.clone(), key.version))
+            && step.generation == key.generation
+        {
+            step.text = Some(text.into());
+        }
+    }
+
+    pub(crate) fn get(&self, id: &FunctionId, version: VersionName) -> Option<Arc<str>> {
+        self.texts.lock().get(&(id.clone(), version)).and_then(|step| step.text.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(generation: u64) -> VersionKey {
+        VersionKey { function_id: "lam-aaaaaaaa".parse().unwrap(), version: VersionName::Latest, generation }
+    }
+
+    #[test]
+    fn only_texts_of_the_awaited_preparation_are_kept() {
+        let progress = Progress::default();
+        let get = || progress.get(&key(1).function_id, VersionName::Latest);
+        progress.set(&key(1), "early", 100);
+        assert_eq!(get(), None);
+        progress.expect(&key(2));
+        progress.set(&key(1), "old", 100);
+        assert_eq!(get(), None);
+        progress.set(&key(2), "grün", 3);
+        assert_eq!(get().as_deref(), Some("gr"));
+        progress.note(&Note::Settled(key(2).function_id, VersionName::Latest));
+        progress.set(&key(2), "late", 100);
+        assert_eq!(get(), None);
+    }
+}

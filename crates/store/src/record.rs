@@ -1,0 +1,155 @@
+//! What goes in and out of the store beside the records of `types`. Must not know how it is kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use types::{FunctionKey, FunctionKind, FunctionRecord, Namespace, Status, VersionName, VersionRecord, VersionSpec};
+
+/// A namespace with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceRecord {
+    /// Its name.
+    pub name: Namespace,
+    /// Free text.
+    pub description: String,
+    /// When it was made, Unix milliseconds.
+    pub added_ms: i64,
+    /// When its description was last changed, Unix milliseconds.
+    pub modified_ms: i64,
+}
+
+/// A function to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFunction {
+    /// Namespace, which must exist, and name, which must be free.
+    pub key: FunctionKey,
+    /// Event or web.
+    pub kind: FunctionKind,
+    /// `Some("WS")` for WebSocket connections.
+    pub protocol: Option<String>,
+    /// Every call answers with its id at once.
+    pub async_run: bool,
+    /// Event states are kept for a while.
+    pub trace: bool,
+    /// Labels, key and value.
+    pub tags: Vec<(String, String)>,
+    /// Configuration of `$LATEST`.
+    pub spec: VersionSpec,
+}
+
+/// What becomes of `$LATEST`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The configuration that it shall have.
+    pub spec: VersionSpec,
+    /// The image is named anew: resolve its tag again. False keeps the digest that is pinned.
+    pub resolve: bool,
+}
+
+/// A function with all its versions and aliases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionWithVersions {
+    /// What holds for all versions.
+    pub record: FunctionRecord,
+    /// `$LATEST` first, then the published ones by number.
+    pub versions: Vec<VersionRecord>,
+    /// Where each alias points; `$DEFAULT` is always there.
+    pub aliases: BTreeMap<Arc<str>, VersionName>,
+}
+
+impl FunctionWithVersions {
+    /// `$LATEST`.
+    pub fn latest(&self) -> &VersionRecord {
+        self.versions.first().expect("a function is read only together with its $LATEST")
+    }
+
+    /// The version of that name, if the function has it.
+    pub fn version(&self, name: VersionName) -> Option<&VersionRecord> {
+        self.versions.iter().find(|version| version.version == name)
+    }
+}
+
+/// A line of a list of functions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedFunction {
+    /// What holds for all versions.
+    pub record: FunctionRecord,
+    /// `$LATEST`.
+    pub latest: VersionRecord,
+}
+
+/// What a list of functions is ordered by; functions of one time are ordered by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OrderBy {
+    /// When they were made.
+    Added,
+    /// When they were last changed.
+    #[default]
+    Modified,
+    /// Their names.
+    Name,
+}
+
+/// Which functions to list. Conditions hold together; one that is empty or `None` lets everything pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionQuery {
+    /// Of this namespace.
+    pub namespace: Namespace,
+    /// The name contains this, in any case of letters.
+    pub name_contains: Option<String>,
+    /// The description of `$LATEST` contains this, in any case of letters.
+    pub description_contains: Option<String>,
+    /// `$LATEST` is in one of these states.
+    pub statuses: Vec<Status>,
+    /// The function is of one of these kinds.
+    pub kinds: Vec<FunctionKind>,
+    /// The function was made with this `async_run`.
+    pub async_run: Option<bool>,
+    /// The function was made with this `trace`.
+    pub trace: Option<bool>,
+    /// Order of the list.
+    pub order_by: OrderBy,
+    /// Largest first.
+    pub descending: bool,
+    /// Matches to leave out at the beginning.
+    pub offset: u32,
+    /// Matches to return at most.
+    pub limit: u32,
+}
+
+impl FunctionQuery {
+    /// All functions of a namespace, the one changed last first.
+    pub fn all(namespace: Namespace) -> Self {
+        Self {
+            namespace,
+            name_contains: None,
+            description_contains: None,
+            statuses: Vec::new(),
+            kinds: Vec::new(),
+            async_run: None,
+            trace: None,
+            order_by: OrderBy::default(),
+            descending: true,
+            offset: 0,
+            limit: u32::MAX,
+        }
+    }
+}
+
+/// A part of a list of functions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionPage {
+    /// All matches, those outside this page included.
+    pub total: u64,
+    /// The matches of this page.
+    pub functions: Vec<ListedFunction>,
+}
+
+/// A version that waits for its image to be prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The function.
+    pub record: FunctionRecord,
+    /// The version, `Creating` or `Updating`.
+    pub version: VersionRecord,
+}

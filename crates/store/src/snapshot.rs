@@ -1,0 +1,52 @@
+//! Makes the catalog from records, as pure functions: what can be called of a function, and the next snapshot after a
+//! write. Must not know SQL, nor who reads the catalog.
+
+use std::sync::Arc;
+
+use types::{Catalog, CatalogFunction, CatalogVersion, FunctionKey, Namespace, VersionKey};
+
+use crate::record::FunctionWithVersions;
+
+/// One thing that a write changes in the catalog.
+pub(crate) enum Edit {
+    /// The function has this entry now, or none any more.
+    Function(FunctionKey, Option<Arc<CatalogFunction>>),
+    /// These are all namespaces.
+    Namespaces(Vec<Namespace>),
+}
+
+/// What can be called of a function.
+pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
+    let status = function.latest().status;
+    let record = Arc::new(function.record);
+    let versions = function.versions.into_iter().filter_map(|version| {
+        let serving = version.serving?;
+        let key =
+            VersionKey { function_id: version.function_id, version: version.version, generation: serving.generation };
+        let callable = CatalogVersion { key, function: record.clone(), spec: serving.spec, image: serving.image };
+        Some((version.version, Arc::new(callable)))
+    });
+    let versions = versions.collect();
+    CatalogFunction { record, status, versions, aliases: function.aliases }
+}
+
+/// The first snapshot.
+pub(crate) fn first(functions: Vec<FunctionWithVersions>, namespaces: Vec<Namespace>) -> Catalog {
+    let functions =
+        functions.into_iter().map(|function| (function.record.key.clone(), Arc::new(entry(function)))).collect();
+    Catalog { revision: 1, functions, namespaces }
+}
+
+/// The next snapshot; entries that no edit names are shared with the old one.
+pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
+    let mut functions = old.functions.clone();
+    let mut namespaces = None;
+    for edit in edits {
+        match edit {
+            Edit::Function(key, Some(entry)) => drop(functions.insert(key, entry)),
+            Edit::Function(key, None) => drop(functions.remove(&key)),
+            Edit::Namespaces(all) => namespaces = Some(all),
+        }
+    }
+    Catalog { revision: old.revision + 1, functions, namespaces: namespaces.unwrap_or_else(|| old.namespaces.clone()) }
+}

@@ -1,0 +1,8 @@
+//! Every statement that is sent to the database, by table. Must not know when which one is right; no decisions here.
+
+pub(crate) mod aliases;
+pub(crate) mod columns;
+pub(crate) mod functions;
+pub(crate) mod lists;
+pub(crate) mod namespaces;
+pub(crate) mod versions;

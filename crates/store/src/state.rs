@@ -1,0 +1,170 @@
+//! The states of a version as pure functions: what a change, a preparation's end and a deletion make of a record.
+//! Must not know SQL or clocks; `now_ms` comes from outside.
+//!
+//! ```text
+//! made -> Creating -> Active -> Updating -> Active
+//!             |          ^  \        |
+//!             v          |   \       v
+//!        CreateFailed ---+    +-- UpdateFailed
+//!  (a change: Creating again)   (a change: Updating again)
+//! any -> Deleting
+//! ```
+
+use types::{FunctionId, PinnedImage, Serving, Status, StatusReason, VersionName, VersionRecord, VersionSpec};
+
+use crate::record::Change;
+
+/// `$LATEST` of a function that was just made.
+pub(crate) fn made(function_id: FunctionId, spec: VersionSpec, now_ms: i64) -> VersionRecord {
+    VersionRecord {
+        function_id,
+        version: VersionName::Latest,
+        status: Status::Creating,
+        reasons: Vec::new(),
+        generation: 1,
+        desired: spec,
+        resolve: true,
+        serving: None,
+        added_ms: now_ms,
+        modified_ms: now_ms,
+    }
+}
+
+/// Whether a change is taken in this state.
+pub(crate) fn takes_changes(status: Status) -> bool {
+    matches!(status, Status::Active | Status::UpdateFailed | Status::CreateFailed)
+}
+
+/// Whether a preparation is wanted in this state.
+pub(crate) fn is_pending(status: Status) -> bool {
+    PENDING.contains(&status)
+}
+
+/// The states in which a preparation is wanted.
+pub(crate) const PENDING: [Status; 2] = [Status::Creating, Status::Updating];
+
+/// The record after a change, or the state that forbids it.
+pub(crate) fn changed(old: VersionRecord, change: Change, now_ms: i64) -> Result<VersionRecord, Status> {
+    if !takes_changes(old.status) {
+        return Err(old.status);
+    }
+    Ok(VersionRecord {
+        status: if old.serving.is_some() { Status::Updating } else { Status::Creating },
+        reasons: Vec::new(),
+        generation: old.generation + 1,
+        // An image that was named before but never became active still has to be resolved.
+        resolve: change.resolve || old.resolve,
+        desired: change.spec,
+        modified_ms: now_ms,
+        ..old
+    })
+}
+
+/// The record after its preparation succeeded; `None` when that preparation is not the one that is awaited.
+pub(crate) fn activated(old: VersionRecord, generation: u64, image: PinnedImage, now_ms: i64) -> Option<VersionRecord> {
+    awaits(&old, generation).then(|| VersionRecord {
+        status: Status::Active,
+        reasons: Vec::new(),
+        resolve: false,
+        serving: Some(Serving { generation, spec: old.desired.clone(), image }),
+        modified_ms: now_ms,
+        ..old
+    })
+}
+
+/// The record after its preparation failed; `None` when that preparation is not the one that is awaited.
+pub(crate) fn failed(old: VersionRecord, generation: u64, reason: StatusReason, now_ms: i64) -> Option<VersionRecord> {
+    awaits(&old, generation).then(|| VersionRecord {
+        status: if old.serving.is_some() { Status::UpdateFailed } else { Status::CreateFailed },
+        reasons: vec![reason],
+        modified_ms: now_ms,
+        ..old
+    })
+}
+
+fn awaits(version: &VersionRecord, generation: u64) -> bool {
+    is_pending(version.status) && version.generation == generation
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use types::{Digest, ImageSpec, ImageType};
+
+    use super::*;
+
+    fn spec() -> VersionSpec {
+        VersionSpec {
+            image: ImageSpec {
+                image_type: ImageType::Personal,
+                uri: "localhost/hello".into(),
+                registry_id: None,
+                command: None,
+                args: None,
+                accelerate: false,
+                port: 9000,
+            },
+            memory_mb: 128,
+            timeout_s: 3,
+            init_timeout_s: 90,
+            description: String::new(),
+            environment: Vec::new(),
+            concurrency: None,
+            carried: serde_json::Map::new(),
+        }
+    }
+
+    /// Something that happens to a version; ends carry how many generations ago they began.
+    #[derive(Debug, Clone)]
+    enum Event {
+        Change { resolve: bool },
+        Activate { ago: u64 },
+        Fail { ago: u64 },
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            any::<bool>().prop_map(|resolve| Event::Change { resolve }),
+            (0..3u64).prop_map(|ago| Event::Activate { ago }),
+            (0..3u64).prop_map(|ago| Event::Fail { ago }),
+        ]
+    }
+
+    fn after(old: &VersionRecord, event: &Event) -> Option<VersionRecord> {
+        let image = PinnedImage { digest: Digest::from_sha256(&[1; 32]), size_bytes: 1 };
+        let reason = StatusReason { error_code: "X".into(), error_message: "x".into() };
+        match *event {
+            Event::Change { resolve } => changed(old.clone(), Change { spec: spec(), resolve }, 1).ok(),
+            Event::Activate { ago } => activated(old.clone(), old.generation.wrapping_sub(ago), image, 1),
+            Event::Fail { ago } => failed(old.clone(), old.generation.wrapping_sub(ago), reason, 1),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_version_is_always_in_order(events in prop::collection::vec(event(), 0..40)) {
+            let mut version = made("lam-aaaaaaaa".parse().unwrap(), spec(), 0);
+            for event in &events {
+                let Some(next) = after(&version, event) else { continue };
+                // What is served is only ever replaced by the end of the newest preparation.
+                if next.serving != version.serving {
+                    let serving = next.serving.as_ref().map(|serving| serving.generation);
+                    prop_assert_eq!(serving, Some(next.generation));
+                    prop_assert_eq!(next.status, Status::Active);
+                }
+                prop_assert!(version.serving.is_none() || next.serving.is_some());
+                prop_assert!(next.generation >= version.generation);
+                let served = next.serving.is_some();
+                let fits = match next.status {
+                    Status::Creating | Status::CreateFailed => !served,
+                    Status::Active | Status::Updating | Status::UpdateFailed => served,
+                    _ => false,
+                };
+                prop_assert!(fits, "{:?} with {:?}", next.status, next.serving);
+                prop_assert_eq!(next.reasons.is_empty(), !matches!(next.status, Status::CreateFailed | Status::UpdateFailed));
+                prop_assert!(served || next.resolve, "nothing is pinned, so the tag has to be resolved");
+                version = next;
+            }
+        }
+    }
+}

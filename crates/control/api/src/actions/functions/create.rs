@@ -1,0 +1,15 @@
+//! `CreateFunction`: writes the function down; its image is prepared after the answer.
+
+use types::wire::CreateFunctionRequest;
+
+use crate::actions::Outcome;
+use crate::context::Context;
+use crate::envelope::Answer;
+use crate::params::Params;
+use crate::validate::creation;
+
+pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
+    let new = creation::new_function(params.read::<CreateFunctionRequest>()?)?;
+    cx.store.create_function(new).await?;
+    Ok(Answer::empty())
+}

@@ -1,0 +1,41 @@
+//! `GetFunction`: one version in full.
+
+use store::FunctionWithVersions;
+use types::wire::GetFunctionRequest;
+use types::{ApiError, ErrorCode, Qualifier, VersionName, VersionRecord};
+
+use crate::actions::Outcome;
+use crate::context::Context;
+use crate::envelope::Answer;
+use crate::params::Params;
+use crate::render::function::Shown;
+use crate::validate::{filled, names};
+
+pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
+    let request: GetFunctionRequest = params.read()?;
+    let name = filled(request.function_name.as_deref()).ok_or_else(|| {
+        ApiError::new(ErrorCode::INVALID_PARAMETER_FUNCTION_NAME_REQUIRED, "FunctionName: it is required")
+    })?;
+    let key = names::function(Some(name), request.namespace.as_deref())?;
+    let qualifier = names::qualifier(request.qualifier.as_deref(), Qualifier::LATEST)?;
+    let function = cx.store.function(&key).await?;
+    let version = version(&function, &qualifier)?;
+    let progress = cx.store.progress(&function.record.id, version.version);
+    let shown =
+        Shown { function: &function.record, version, progress: progress.as_deref(), offset: cx.config.utc_offset };
+    Ok(Answer::of(&shown.details(qualifier.to_string())))
+}
+
+/// The version that a qualifier names.
+fn version<'f>(function: &'f FunctionWithVersions, qualifier: &Qualifier) -> Result<&'f VersionRecord, ApiError> {
+    let missing = |code| {
+        ApiError::new(code, format!("Qualifier: function {} has no version or alias {qualifier}", function.record.key))
+    };
+    let name: VersionName = match qualifier {
+        Qualifier::Version(version) => *version,
+        Qualifier::Alias(alias) => {
+            *function.aliases.get(alias).ok_or_else(|| missing(ErrorCode::RESOURCE_NOT_FOUND_QUALIFIER))?
+        }
+    };
+    function.version(name).ok_or_else(|| missing(ErrorCode::RESOURCE_NOT_FOUND_VERSION))
+}

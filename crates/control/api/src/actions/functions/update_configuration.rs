@@ -1,0 +1,34 @@
+//! `UpdateFunctionConfiguration`: other settings for the image that is there; settings left out stay as they are.
+
+use store::Change;
+use types::ErrorCode;
+use types::wire::UpdateFunctionConfigurationRequest;
+
+use crate::actions::Outcome;
+use crate::context::Context;
+use crate::envelope::Answer;
+use crate::failure::StoreCodes;
+use crate::params::Params;
+use crate::validate::given::Given;
+use crate::validate::{code, configuration, names, scalars};
+
+pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
+    let request: UpdateFunctionConfigurationRequest = params.read()?;
+    let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
+    scalars::refuse_publish(request.publish.as_deref())?;
+    code::refuse_code_settings(
+        request.runtime.as_deref(),
+        request.layers.as_deref(),
+        request.install_dependency.as_deref(),
+    )?;
+    let given = Given::from(request);
+    // Within the store's turn, so that of two changes at once neither undoes the other.
+    let change = cx.store.change_latest(&key, move |function, latest| {
+        let protocol = function.protocol.as_deref();
+        let spec = configuration::apply(&given, function.kind, protocol, latest.desired.clone())?;
+        Ok::<_, types::ApiError>(Change { spec, resolve: false })
+    });
+    let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CONFIGURATION, ..StoreCodes::default() };
+    change.await.map_err(|error| codes.failure(error))??;
+    Ok(Answer::empty())
+}

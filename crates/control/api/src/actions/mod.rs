@@ -1,0 +1,156 @@
+//! Every action of the API and what answers it: a handler, or the words that say why there is none.
+//!
+//! Handlers are thin: `validate` reads what is asked for, the store, the invoker or the logs do it, `render` says what
+//! came of it.
+
+mod account;
+mod functions;
+mod namespaces;
+mod runs;
+mod unsupported;
+
+use futures_util::future::BoxFuture;
+use types::{ApiError, ErrorCode, RequestId};
+
+use crate::context::Context;
+use crate::envelope::Answer;
+use crate::failure::Failure;
+use crate::params::Params;
+
+/// What handlers return.
+pub(crate) type Outcome = Result<Answer, Failure>;
+/// A handler with its future boxed, so that all fit in one table.
+type Run = for<'a> fn(&'a Context, Params, RequestId) -> BoxFuture<'a, Outcome>;
+
+/// One action.
+#[derive(Clone, Copy)]
+pub(crate) struct Action {
+    /// Its name.
+    pub name: &'static str,
+    /// What answers it. The id is that of the call, and of the run where it is one.
+    pub run: Run,
+}
+
+/// The actions that are answered.
+const HANDLED: [Action; 16] = [
+    Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
+    Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
+    Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
+    Action { name: "DeleteFunction", run: |cx, params, _| Box::pin(functions::delete::run(cx, params)) },
+    Action { name: "CopyFunction", run: |cx, params, _| Box::pin(functions::copy::run(cx, params)) },
+    Action { name: "UpdateFunctionCode", run: |cx, params, _| Box::pin(functions::update_code::run(cx, params)) },
+    Action {
+        name: "UpdateFunctionConfiguration",
+        run: |cx, params, _| Box::pin(functions::update_configuration::run(cx, params)),
+    },
+    Action { name: "CreateNamespace", run: |cx, params, _| Box::pin(namespaces::create(cx, params)) },
+    Action { name: "ListNamespaces", run: |cx, params, _| Box::pin(namespaces::list(cx, params)) },
+    Action { name: "UpdateNamespace", run: |cx, params, _| Box::pin(namespaces::update(cx, params)) },
+    Action { name: "DeleteNamespace", run: |cx, params, _| Box::pin(namespaces::delete(cx, params)) },
+    Action { name: "Invoke", run: |cx, params, id| Box::pin(runs::invoke::invoke(cx, params, id)) },
+    Action { name: "InvokeFunction", run: |cx, params, id| Box::pin(runs::invoke::invoke_function(cx, params, id)) },
+    Action { name: "GetFunctionLogs", run: |cx, params, _| Box::pin(runs::function_logs::run(cx, params)) },
+    Action { name: "GetRequestStatus", run: |cx, params, _| Box::pin(runs::request_status::run(cx, params)) },
+    Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
+];
+
+/// Finds an action.
+///
+/// # Errors
+/// `UnsupportedOperation` for one that is not answered here, with what to use in its place; `InvalidAction` for what is
+/// no action of the API.
+pub(crate) fn find(name: &str) -> Result<Action, ApiError> {
+    if let Some(action) = HANDLED.iter().find(|action| action.name == name) {
+        return Ok(*action);
+    }
+    if let Some(instead) = unsupported::instead_of(name) {
+        let message = format!("{name} is not supported: {instead}");
+        return Err(ApiError::new(ErrorCode::UNSUPPORTED_OPERATION, message));
+    }
+    let name: String = name.chars().take(100).collect();
+    let message = format!("{name:?} is no action of product scf, version {}", types::wire::API_VERSION);
+    Err(ApiError::new(ErrorCode::INVALID_ACTION, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The actions of the official definitions (product scf, version 2018-04-16).
+    const OFFICIAL: [&str; 52] = [
+        "CopyFunction",
+        "CreateAlias",
+        "CreateCustomDomain",
+        "CreateFunction",
+        "CreateNamespace",
+        "CreateTrigger",
+        "DeleteAlias",
+        "DeleteCustomDomain",
+        "DeleteFunction",
+        "DeleteFunctionVersion",
+        "DeleteLayerVersion",
+        "DeleteNamespace",
+        "DeleteProvisionedConcurrencyConfig",
+        "DeleteReservedConcurrencyConfig",
+        "DeleteTrigger",
+        "GetAccount",
+        "GetAlias",
+        "GetAsyncEventStatus",
+        "GetCustomDomain",
+        "GetFunction",
+        "GetFunctionAddress",
+        "GetFunctionEventInvokeConfig",
+        "GetFunctionLogs",
+        "GetLayerVersion",
+        "GetProvisionedConcurrencyConfig",
+        "GetRequestStatus",
+        "GetReservedConcurrencyConfig",
+        "Invoke",
+        "InvokeFunction",
+        "ListAliases",
+        "ListAsyncEvents",
+        "ListCustomDomains",
+        "ListFunctions",
+        "ListLayerVersions",
+        "ListLayers",
+        "ListNamespaces",
+        "ListTriggers",
+        "ListVersionByFunction",
+        "PublishLayerVersion",
+        "PublishVersion",
+        "PutProvisionedConcurrencyConfig",
+        "PutReservedConcurrencyConfig",
+        "PutTotalConcurrencyConfig",
+        "TerminateAsyncEvent",
+        "UpdateAlias",
+        "UpdateCustomDomain",
+        "UpdateFunctionCode",
+        "UpdateFunctionConfiguration",
+        "UpdateFunctionEventInvokeConfig",
+        "UpdateNamespace",
+        "UpdateTrigger",
+        "UpdateTriggerStatus",
+    ];
+
+    #[test]
+    fn the_table_has_the_official_actions_and_no_other() {
+        let handled = HANDLED.iter().map(|action| action.name);
+        let mut all: Vec<&str> = handled.chain(unsupported::names()).collect();
+        all.sort_unstable();
+        assert_eq!(all, OFFICIAL);
+    }
+
+    #[test]
+    fn an_action_without_a_handler_says_what_to_use_instead() {
+        let error = find("PublishVersion").err().expect("not answered");
+        assert_eq!(error.code.name, "UnsupportedOperation");
+        assert!(error.message.starts_with("PublishVersion is not supported: "), "{}", error.message);
+    }
+
+    #[test]
+    fn what_is_no_action_is_said_to_be_none() {
+        for name in ["", "invoke", "DescribeInstances", "é".repeat(500).as_str()] {
+            assert_eq!(find(name).err().expect("no action").code.name, "InvalidAction");
+        }
+    }
+}

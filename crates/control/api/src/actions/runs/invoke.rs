@@ -1,0 +1,92 @@
+//! `Invoke` and `InvokeFunction`: one event to an event function, and its result.
+//!
+//! A run that fails is a result, not an error of the call: the answer tells it in `RetMsg`, `ErrMsg` and `InvokeResult`.
+
+use bytes::Bytes;
+use invoke::{EventCall, Source, Target};
+use tokio::time::timeout;
+use types::limits::LOG_TAIL_BYTES;
+use types::wire::{InvokeAnswer, InvokeFunctionRequest, InvokeRequest};
+use types::{ApiError, ErrorCode, FunctionKind, Qualifier, RequestId};
+
+use crate::actions::Outcome;
+use crate::context::Context;
+use crate::envelope::Answer;
+use crate::failure::Failure;
+use crate::params::Params;
+use crate::render;
+use crate::validate::{event, invalid, names};
+
+/// What both actions ask for.
+struct Wanted {
+    target: Target,
+    payload: Bytes,
+    tail: bool,
+}
+
+pub(in crate::actions) async fn invoke(cx: &Context, params: Params, id: RequestId) -> Outcome {
+    let request: InvokeRequest = params.read()?;
+    drop(params);
+    event::refuse_asynchronous(request.invocation_type.as_deref())?;
+    event::check_routing_key(request.routing_key.as_deref())?;
+    let wanted = Wanted {
+        target: target(&request.function_name, &request.namespace, &request.qualifier, Qualifier::LATEST)?,
+        payload: event::payload("ClientContext", request.client_context)?,
+        tail: event::wants_tail(request.log_type.as_deref())?,
+    };
+    run(cx, wanted, id).await
+}
+
+pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, id: RequestId) -> Outcome {
+    let request: InvokeFunctionRequest = params.read()?;
+    drop(params);
+    event::check_routing_key(request.routing_key.as_deref())?;
+    let wanted = Wanted {
+        target: target(&request.function_name, &request.namespace, &request.qualifier, names::default_alias())?,
+        payload: event::payload("Event", request.event)?,
+        tail: event::wants_tail(request.log_type.as_deref())?,
+    };
+    run(cx, wanted, id).await
+}
+
+fn target(
+    name: &Option<String>,
+    namespace: &Option<String>,
+    qualifier: &Option<String>,
+    default: Qualifier,
+) -> Result<Target, ApiError> {
+    let namespace = names::namespace("Namespace", namespace.as_deref())?;
+    let code = ErrorCode::INVALID_PARAMETER_FUNCTION_NAME;
+    Ok(Target {
+        function: names::named("FunctionName", name.as_deref(), namespace, code)?,
+        qualifier: names::qualifier(qualifier.as_deref(), default)?,
+    })
+}
+
+async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
+    let Wanted { target, payload, tail } = wanted;
+    check_callable(cx, &target)?;
+    let call = EventCall { request_id: id.clone(), payload, source: Source::Api };
+    let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.event(target, call)).await;
+    let result = waited.map_err(|_| {
+        let seconds = cx.config.invoke_wait_s_max;
+        let message = format!("the run did not end within the {seconds} s that a call waits; it goes on as {id}");
+        ApiError::new(ErrorCode::FAILED_INVOKE_FUNCTION, message)
+    })?;
+    let log = if tail { cx.logs.tail(&id, LOG_TAIL_BYTES) } else { String::new() };
+    Ok(Answer::of(&InvokeAnswer { result: render::run::result(result, log) }))
+}
+
+/// What cannot be called is an error of the call, before anything runs.
+fn check_callable(cx: &Context, target: &Target) -> Result<(), Failure> {
+    cx.require_namespace(&target.function.namespace)?;
+    let version = cx.invoker.resolve(target)?;
+    if version.function.kind == FunctionKind::Http {
+        let problem = format!(
+            "function {key} is of type HTTP; send HTTP requests to the gateway address under /fn/{key}/",
+            key = target.function
+        );
+        return Err(invalid(ErrorCode::INVALID_VALUE_FUNCTION_TYPE, "FunctionName", problem).into());
+    }
+    Ok(())
+}

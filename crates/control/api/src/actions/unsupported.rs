@@ -1,0 +1,65 @@
+//! The actions of the API that are not answered, each with what serves its purpose here. Pure.
+
+const VERSIONS: &str = "published versions are not there yet; $LATEST is the only version, and an image named by its \
+                        digest in UpdateFunctionCode does not change";
+const ALIASES: &str = "aliases are not there yet; every function has the alias $DEFAULT, which is $LATEST";
+const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
+                        gateway address at /fn/<namespace>/<function>/";
+const PROVISIONED: &str = "provisioned instances are not there yet; idle instances are kept for [pool] keep_idle_s \
+                           seconds of the configuration";
+const RESERVED: &str = "reserved quotas are not there yet; [pool] instances_per_function_max of the configuration \
+                        bounds every function";
+const EVENTS: &str = "asynchronous events are not there yet; call with Invoke and InvocationType RequestResponse";
+const DOMAINS: &str = "custom domains are not there; web functions answer at <function>.<namespace>.<domain> for each \
+                       of [gateway] domains of the configuration";
+const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
+
+const ACTIONS: [(&str, &str); 36] = [
+    ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
+    ("PublishVersion", VERSIONS),
+    ("ListVersionByFunction", VERSIONS),
+    ("DeleteFunctionVersion", VERSIONS),
+    ("CreateAlias", ALIASES),
+    ("UpdateAlias", ALIASES),
+    ("GetAlias", ALIASES),
+    ("ListAliases", ALIASES),
+    ("DeleteAlias", ALIASES),
+    ("CreateTrigger", TRIGGERS),
+    ("UpdateTrigger", TRIGGERS),
+    ("UpdateTriggerStatus", TRIGGERS),
+    ("DeleteTrigger", TRIGGERS),
+    ("ListTriggers", TRIGGERS),
+    ("PutProvisionedConcurrencyConfig", PROVISIONED),
+    ("GetProvisionedConcurrencyConfig", PROVISIONED),
+    ("DeleteProvisionedConcurrencyConfig", PROVISIONED),
+    ("PutReservedConcurrencyConfig", RESERVED),
+    ("GetReservedConcurrencyConfig", RESERVED),
+    ("DeleteReservedConcurrencyConfig", RESERVED),
+    ("PutTotalConcurrencyConfig", "set [pool] memory_mb_max in the configuration, the memory of all instances"),
+    ("GetFunctionEventInvokeConfig", EVENTS),
+    ("UpdateFunctionEventInvokeConfig", EVENTS),
+    ("ListAsyncEvents", EVENTS),
+    ("GetAsyncEventStatus", EVENTS),
+    ("TerminateAsyncEvent", EVENTS),
+    ("CreateCustomDomain", DOMAINS),
+    ("UpdateCustomDomain", DOMAINS),
+    ("GetCustomDomain", DOMAINS),
+    ("ListCustomDomains", DOMAINS),
+    ("DeleteCustomDomain", DOMAINS),
+    ("PublishLayerVersion", LAYERS),
+    ("GetLayerVersion", LAYERS),
+    ("DeleteLayerVersion", LAYERS),
+    ("ListLayers", LAYERS),
+    ("ListLayerVersions", LAYERS),
+];
+
+/// What to use in place of an action; `None` for what is no such action.
+pub(super) fn instead_of(name: &str) -> Option<&'static str> {
+    ACTIONS.iter().find(|(action, _)| *action == name).map(|(_, instead)| *instead)
+}
+
+/// The names of these actions.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(|(action, _)| *action)
+}

@@ -1,0 +1,188 @@
+//! A call: which action with which parameters, out of a request whose signature was checked.
+//!
+//! Owns the two ways in which a call is written, headers and a body (TC3) or parameters alone (older signatures). Pure.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use types::wire::API_VERSION;
+use types::{ApiError, ErrorCode};
+
+use crate::config::Config;
+use crate::context::Secrets;
+use crate::params::{Params, Tree, parse_form};
+use crate::signature::{Clock, Rejection, tc3, v1};
+
+/// Parameters that older signatures carry beside the action's own.
+const COMMON: [&str; 11] = [
+    "Action",
+    "Version",
+    "Region",
+    "Timestamp",
+    "Nonce",
+    "SecretId",
+    "Signature",
+    "SignatureMethod",
+    "Token",
+    "Language",
+    "RequestClient",
+];
+
+/// One authentic call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub action: String,
+    pub params: Params,
+}
+
+impl Call {
+    /// Checks who sent the request and reads what it calls.
+    ///
+    /// # Errors
+    /// `AuthFailure.…` first, so that strangers learn nothing else; then what the common parameters lack.
+    pub(crate) fn read(
+        parts: &Parts,
+        body: Bytes,
+        secrets: &Secrets,
+        clock: Clock,
+        config: &Config,
+    ) -> Result<Self, ApiError> {
+        let host = host(parts)?;
+        let received = Received { parts, host: &host, body };
+        if parts.headers.contains_key(AUTHORIZATION) {
+            received.by_headers(secrets, clock)
+        } else {
+            received.by_parameters(secrets, clock, config)
+        }
+    }
+}
+
+struct Received<'a> {
+    parts: &'a Parts,
+    host: &'a str,
+    body: Bytes,
+}
+
+impl Received<'_> {
+    fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    fn by_headers(self, secrets: &Secrets, clock: Clock) -> Result<Call, ApiError> {
+        let headers = &self.parts.headers;
+        let received = tc3::Received {
+            method: self.parts.method.as_str(),
+            host: self.host,
+            query: self.query(),
+            headers,
+            body: &self.body,
+        };
+        tc3::verify(&received, secrets, clock).map_err(refused)?;
+        refuse_token(header(headers, "x-tc-token")?)?;
+        check_version("X-TC-Version", header(headers, "x-tc-version")?)?;
+        let action = required("X-TC-Action", header(headers, "x-tc-action")?)?;
+        let params = if self.parts.method == Method::GET {
+            flat(parse_form(self.query().as_bytes())?)?
+        } else {
+            match media_type(headers) {
+                "application/json" => Params::Json(self.body),
+                "application/x-www-form-urlencoded" => flat(parse_form(&self.body)?)?,
+                other => return Err(not_a_body_type(other)),
+            }
+        };
+        Ok(Call { action, params })
+    }
+
+    fn by_parameters(self, secrets: &Secrets, clock: Clock, config: &Config) -> Result<Call, ApiError> {
+        let form = media_type(&self.parts.headers) == "application/x-www-form-urlencoded";
+        let pairs = match self.parts.method {
+            Method::GET => parse_form(self.query().as_bytes())?,
+            _ if form && self.body.len() > config.v1_body_bytes_max => return Err(form_too_large(config)),
+            _ if form => parse_form(&self.body)?,
+            _ => Vec::new(),
+        };
+        if !pairs.iter().any(|(name, _)| name == "Signature") {
+            let message = "the request is not signed: it has neither a header Authorization nor a parameter Signature";
+            return Err(refused(Rejection::Malformed(message.to_owned())));
+        }
+        let received = v1::Received { method: self.parts.method.as_str(), host: self.host, parameters: &pairs };
+        v1::verify(&received, secrets, clock).map_err(refused)?;
+        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        refuse_token(value("Token"))?;
+        check_version("Version", value("Version"))?;
+        let action = required("Action", value("Action"))?;
+        let own = pairs.into_iter().filter(|(name, _)| !COMMON.contains(&name.as_str())).collect();
+        Ok(Call { action, params: flat(own)? })
+    }
+}
+
+fn flat(pairs: Vec<(String, String)>) -> Result<Params, ApiError> {
+    Ok(Params::Flat(Tree::of_pairs(&pairs)?))
+}
+
+/// The host that a client called: the header as it is, which may hold a scheme, or the authority of HTTP/2.
+fn host(parts: &Parts) -> Result<String, ApiError> {
+    match parts.headers.get(HOST) {
+        Some(host) => host.to_str().map(str::to_owned).map_err(|_| unreadable("Host")),
+        None => Ok(parts.uri.authority().map(ToString::to_string).unwrap_or_default()),
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    headers.get(name).map(|value| value.to_str().map_err(|_| unreadable(name))).transpose()
+}
+
+fn unreadable(name: &str) -> ApiError {
+    ApiError::new(ErrorCode::INVALID_PARAMETER, format!("header {name} has bytes outside printable ASCII"))
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+fn refused(rejection: Rejection) -> ApiError {
+    ApiError::new(rejection.code(), rejection.to_string())
+}
+
+fn refuse_token(token: Option<&str>) -> Result<(), ApiError> {
+    if token.is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    let message = "the request carries a token of temporary credentials, which this installation does not issue; \
+                   sign with the key pair alone";
+    Err(ApiError::new(ErrorCode::AUTH_TOKEN_FAILURE, message))
+}
+
+fn required(name: &str, value: Option<&str>) -> Result<String, ApiError> {
+    value
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
+        .ok_or_else(|| ApiError::new(ErrorCode::MISSING_PARAMETER, format!("the request does not say {name}")))
+}
+
+fn check_version(name: &str, value: Option<&str>) -> Result<(), ApiError> {
+    let version = required(name, value)?;
+    if version == API_VERSION {
+        return Ok(());
+    }
+    let version: String = version.chars().take(40).collect();
+    let message = format!("{name} {version:?} does not exist; the only version is {API_VERSION}");
+    Err(ApiError::new(ErrorCode::NO_SUCH_VERSION, message))
+}
+
+fn not_a_body_type(media_type: &str) -> ApiError {
+    let media_type: String = media_type.chars().take(80).collect();
+    let message = format!("a body of type {media_type:?} is not read; send application/json");
+    ApiError::new(ErrorCode::INVALID_REQUEST, message)
+}
+
+fn form_too_large(config: &Config) -> ApiError {
+    let message = format!(
+        "the body is longer than the limit of {} bytes for requests signed with HmacSHA1 or HmacSHA256; sign with \
+         TC3-HMAC-SHA256",
+        config.v1_body_bytes_max
+    );
+    ApiError::new(ErrorCode::REQUEST_SIZE_LIMIT_EXCEEDED, message)
+}

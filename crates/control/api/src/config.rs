@@ -1,0 +1,62 @@
+//! Limits of the API, as the `[api]` table of the configuration has them. Must not know how they are read.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use types::limits;
+
+use crate::local_time::UtcOffset;
+
+/// The `[api]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Offset from UTC of the times in requests and answers, such as `+08:00`.
+    pub utc_offset: UtcOffset,
+    /// How far the time of a signature may be from the server's, in seconds.
+    pub clock_window_s: u64,
+    /// Bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Bytes of the body of a request with an older signature (HmacSHA1, HmacSHA256).
+    pub v1_body_bytes_max: usize,
+    /// Bytes of the query of a GET.
+    pub query_bytes_max: usize,
+    /// Longest time in which a body must have arrived, in milliseconds.
+    pub body_wait_ms_max: u64,
+    /// Bytes of a body over its limit that are read and thrown away, so that the client is there to read the answer.
+    pub discarded_bytes_max: usize,
+    /// Bytes of the bodies of all calls under way together; further calls are refused. A call counts for 64 KiB at
+    /// least, so this bounds their number too.
+    pub held_bytes_max: usize,
+    /// Longest that `Invoke` and `InvokeFunction` wait for an answer, in seconds; the run goes on.
+    pub invoke_wait_s_max: u64,
+    /// Entries of a list in one answer.
+    pub page_len_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            utc_offset: UtcOffset::CHINA,
+            clock_window_s: 300,
+            body_bytes_max: 10 << 20,
+            v1_body_bytes_max: 1 << 20,
+            query_bytes_max: 32 << 10,
+            body_wait_ms_max: 60_000,
+            discarded_bytes_max: 64 << 20,
+            held_bytes_max: 256 << 20,
+            invoke_wait_s_max: limits::INVOKE_WAIT_S_MAX,
+            page_len_max: 1000,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn body_wait_max(&self) -> Duration {
+        Duration::from_millis(self.body_wait_ms_max)
+    }
+
+    pub(crate) fn invoke_wait_max(&self) -> Duration {
+        Duration::from_secs(self.invoke_wait_s_max)
+    }
+}

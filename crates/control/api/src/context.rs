@@ -1,0 +1,72 @@
+//! What handlers work with. Must not know requests.
+
+use std::fmt;
+
+use types::{FunctionKey, Namespace};
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// The root key pair of the installation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets {
+    /// Its public half.
+    pub secret_id: String,
+    /// Its secret half.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").field("secret_id", &self.secret_id).finish_non_exhaustive()
+    }
+}
+
+/// What the installation is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Name of its region.
+    pub region: String,
+    /// Number of its account, part of the names of cloud resources.
+    pub app_id: String,
+    /// Number of its user.
+    pub uin: String,
+}
+
+/// Everything below the API.
+pub(crate) struct Context {
+    pub store: store::Store,
+    pub logs: logs::Logs,
+    pub invoker: invoke::Invoker,
+    pub account: Account,
+    pub config: Config,
+}
+
+impl Context {
+    /// A Unix time in milliseconds as answers write it.
+    pub fn local_time(&self, unix_ms: i64) -> String {
+        self.config.utc_offset.format(unix_ms)
+    }
+
+    /// Refuses a namespace that is not there, by the catalog: reading what runs must not wait for the database.
+    pub fn require_namespace(&self, namespace: &Namespace) -> Result<(), Failure> {
+        if self.store.catalog().load().namespaces.contains(namespace) {
+            return Ok(());
+        }
+        Err(store::Error::NamespaceNotFound { namespace: namespace.clone() }.into())
+    }
+
+    /// Refuses a function that is not there, by the catalog.
+    pub fn require_function(&self, key: &FunctionKey) -> Result<(), Failure> {
+        self.require_namespace(&key.namespace)?;
+        if self.store.catalog().load().functions.contains_key(key) {
+            return Ok(());
+        }
+        Err(store::Error::FunctionNotFound { key: key.clone() }.into())
+    }
+}
+
+/// The server's time, Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,145 @@
+//! Why a call failed: what its client may know, and what goes to the platform log alone.
+//!
+//! Owns which code an error of the parts below becomes. Must not know which action failed; actions with codes of their
+//! own name them in [`StoreCodes`].
+
+use types::{ApiError, ErrorCode};
+
+/// A failed call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Something that the client, or whoever runs the installation, can mend.
+    #[error(transparent)]
+    Told(#[from] ApiError),
+    /// Something that only the platform log tells.
+    #[error("an operation below the API failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The codes of one action for what the store refuses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreCodes {
+    /// The function's state forbids it.
+    pub wrong_status: ErrorCode,
+    /// The function's name is taken.
+    pub function_exists: ErrorCode,
+}
+
+impl Default for StoreCodes {
+    fn default() -> Self {
+        Self { wrong_status: ErrorCode::FAILED_FUNCTION_STATUS, function_exists: ErrorCode::RESOURCE_IN_USE_FUNCTION }
+    }
+}
+
+impl StoreCodes {
+    /// What a client is told of an error of the store.
+    pub(crate) fn failure(self, error: store::Error) -> Failure {
+        use store::Error;
+        let code = match &error {
+            Error::NamespaceNotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND_NAMESPACE,
+            Error::NamespaceExists { .. } | Error::NamespaceNotEmpty { .. } => ErrorCode::RESOURCE_IN_USE_NAMESPACE,
+            Error::DefaultNamespace { .. } => ErrorCode::FAILED_DELETE_NAMESPACE,
+            Error::TooManyNamespaces { .. } => ErrorCode::LIMIT_NAMESPACE,
+            Error::FunctionNotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND_FUNCTION,
+            Error::FunctionExists { .. } => self.function_exists,
+            Error::TooManyFunctions { .. } => ErrorCode::LIMIT_FUNCTION,
+            Error::WrongStatus { .. } => self.wrong_status,
+            Error::SpecTooLarge { .. } => ErrorCode::INVALID_VALUE,
+            Error::Busy { .. } => ErrorCode::REQUEST_LIMIT_EXCEEDED,
+            Error::Stopping => ErrorCode::SERVICE_UNAVAILABLE,
+            Error::DiskFull { .. } => ErrorCode::RESOURCE_INSUFFICIENT,
+            _ => return Failure::Internal(Box::new(error)),
+        };
+        ApiError::new(code, error.to_string()).into()
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        StoreCodes::default().failure(error)
+    }
+}
+
+impl From<logs::Error> for Failure {
+    fn from(error: logs::Error) -> Self {
+        let code = match &error {
+            logs::Error::ScanTooLarge { .. } | logs::Error::TooManyMatches { .. } => ErrorCode::FAILED_QUERY,
+            logs::Error::Stopped => ErrorCode::SERVICE_UNAVAILABLE,
+            _ => return Self::Internal(Box::new(error)),
+        };
+        ApiError::new(code, error.to_string()).into()
+    }
+}
+
+impl From<types::catalog::Lookup> for Failure {
+    fn from(lookup: types::catalog::Lookup) -> Self {
+        use types::catalog::Lookup;
+        let code = match &lookup {
+            Lookup::NoFunction(_) => ErrorCode::RESOURCE_NOT_FOUND_FUNCTION,
+            Lookup::NoQualifier(..) => ErrorCode::RESOURCE_NOT_FOUND_QUALIFIER,
+            Lookup::NotCallable(..) => ErrorCode::FAILED_FUNCTION_STATUS,
+        };
+        ApiError::new(code, lookup.to_string()).into()
+    }
+}
+
+impl Failure {
+    /// What the client is told; the rest is logged here, once, under the id of the call.
+    pub(crate) fn tell(self, action: &str, request_id: &types::RequestId) -> ApiError {
+        match self {
+            Self::Told(error) => error,
+            Self::Internal(source) => {
+                let causes = causes(source.as_ref());
+                tracing::error!(action, %request_id, error = causes, "a call of the API failed");
+                let message = format!("{action} failed inside the platform; its log has the cause under {request_id}");
+                ApiError::new(ErrorCode::INTERNAL_ERROR, message)
+            }
+        }
+    }
+}
+
+/// An error with all its sources, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(failure: Failure) -> &'static str {
+        failure.tell("GetFunction", &types::RequestId::random()).code.name
+    }
+
+    #[test]
+    fn what_a_client_can_mend_has_its_own_code() {
+        let namespace: types::Namespace = "ns".parse().expect("valid");
+        let key = types::FunctionKey { namespace: namespace.clone(), name: "hello".parse().expect("valid") };
+        let status = types::Status::Creating;
+        let codes = StoreCodes {
+            wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CODE,
+            function_exists: ErrorCode::RESOURCE_IN_USE_FUNCTION_NAME,
+        };
+        let table = [
+            (store::Error::NamespaceNotFound { namespace: namespace.clone() }, "ResourceNotFound.Namespace"),
+            (store::Error::NamespaceNotEmpty { namespace, functions: 1 }, "ResourceInUse.Namespace"),
+            (store::Error::FunctionNotFound { key: key.clone() }, "ResourceNotFound.Function"),
+            (store::Error::FunctionExists { key: key.clone(), status }, "ResourceInUse.FunctionName"),
+            (store::Error::WrongStatus { key, status }, "FailedOperation.UpdateFunctionCode"),
+            (store::Error::Stopping, "ServiceUnavailable"),
+        ];
+        for (error, code) in table {
+            assert_eq!(told(codes.failure(error)), code);
+        }
+    }
+
+    #[test]
+    fn an_internal_error_tells_the_client_the_id_alone() {
+        let source = std::io::Error::other("secret/path");
+        let id = types::RequestId::random();
+        let error = Failure::Internal(Box::new(source)).tell("ListFunctions", &id);
+        assert_eq!(error.code, ErrorCode::INTERNAL_ERROR);
+        assert!(error.message.contains(id.as_str()) && !error.message.contains("secret/path"));
+    }
+}

@@ -1,0 +1,43 @@
+//! The public face: the API as a router.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::any;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::context::{Account, Context, Secrets};
+use crate::server;
+
+/// The cloud API over the parts below; cheap to clone.
+#[derive(Clone)]
+pub struct Api(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub context: Context,
+    pub secrets: Secrets,
+    /// Room for the bodies of calls under way, in units of [`server::HELD_UNIT_BYTES`].
+    pub held: Arc<Semaphore>,
+}
+
+impl Api {
+    /// An API.
+    pub fn new(
+        store: store::Store,
+        logs: logs::Logs,
+        invoker: invoke::Invoker,
+        secrets: Secrets,
+        account: Account,
+        config: Config,
+    ) -> Self {
+        let held = Arc::new(Semaphore::new((config.held_bytes_max / server::HELD_UNIT_BYTES).max(1)));
+        let context = Context { store, logs, invoker, account, config };
+        Self(Arc::new(Inner { context, secrets, held }))
+    }
+
+    /// Serves `/`, every method. Other paths are free for others.
+    pub fn router(&self) -> Router {
+        Router::new().route("/", any(server::serve)).with_state(self.clone())
+    }
+}

@@ -1,0 +1,32 @@
+//! The cloud API 3.0 (product `scf`, version 2018-04-16): what the official SDKs and command-line client speak.
+//!
+//! Owns the way from an HTTP request to an answer: signature, parameters, one handler for each action, and the text of
+//! every error that a client sees. Must not know images or processes: it writes down what is wanted, and whoever
+//! prepares images sees it in the store.
+//!
+//! ```text
+//! HTTP ─> server ─> signature ─> params ─> actions ─> store | invoke | logs
+//!            ^                               │ validate: what a request asks for, or what is wrong with it
+//!            └────────── envelope <──────────┘ render:   what the answer says
+//! ```
+//! Pure, and tested as tables: [`signature`], `params`, `validate`, `render`.
+#![forbid(unsafe_code)]
+
+mod actions;
+mod call;
+mod config;
+mod context;
+mod envelope;
+mod failure;
+mod handle;
+mod local_time;
+mod params;
+mod render;
+mod server;
+pub mod signature;
+mod validate;
+
+pub use config::Config;
+pub use context::{Account, Secrets};
+pub use handle::Api;
+pub use local_time::{InvalidUtcOffset, UtcOffset};

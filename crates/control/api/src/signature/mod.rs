@@ -1,0 +1,85 @@
+//! Signatures of the cloud API: who sent a request, and that it arrived as it was sent.
+//!
+//! Owns the two schemes, TC3-HMAC-SHA256 ([`tc3`], also used to sign by the client) and the older HmacSHA1 and
+//! HmacSHA256 over parameters ([`v1`]). Pure: the time comes from outside. Must not know actions or what is done with a
+//! request. Replaying a request within the clock window is possible in both schemes and is not prevented: clients retry.
+
+pub mod authorization;
+mod clock;
+mod host;
+pub mod tc3;
+pub mod v1;
+
+use types::ErrorCode;
+
+use crate::Secrets;
+
+pub use clock::Clock;
+
+/// Why a request is not taken for its sender's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The signature cannot be read, or lacks a part.
+    #[error("{0}")]
+    Malformed(String),
+    /// There is no such key pair.
+    #[error("SecretId {secret_id:?} does not exist on this installation")]
+    UnknownSecretId {
+        /// The id of the request.
+        secret_id: String,
+    },
+    /// The request was signed at another time.
+    #[error(
+        "the request was signed at Unix time {timestamp_s} but the server's clock says {now_s}; they may differ by \
+         {window_s} s at most"
+    )]
+    Expired {
+        /// When it was signed.
+        timestamp_s: i64,
+        /// The server's time.
+        now_s: i64,
+        /// The largest difference.
+        window_s: u64,
+    },
+    /// The signature is another than the server makes of the request.
+    #[error(
+        "the signature does not match: the server signed {method} for host {host:?} with the key of SecretId \
+         {secret_id:?} and got another one; the secret key is wrong, or the request was changed on its way"
+    )]
+    Mismatch {
+        /// Method of the request.
+        method: String,
+        /// Host of the request.
+        host: String,
+        /// The id of the request.
+        secret_id: String,
+    },
+}
+
+impl Rejection {
+    /// The code that clients see.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Malformed(_) => ErrorCode::AUTH_INVALID_AUTHORIZATION,
+            Self::UnknownSecretId { .. } => ErrorCode::AUTH_SECRET_ID_NOT_FOUND,
+            Self::Expired { .. } => ErrorCode::AUTH_SIGNATURE_EXPIRE,
+            Self::Mismatch { .. } => ErrorCode::AUTH_SIGNATURE_FAILURE,
+        }
+    }
+}
+
+/// Longest piece of a client's text that is repeated in a message, in characters.
+const QUOTED_CHARS_MAX: usize = 100;
+
+fn quoted(text: &str) -> String {
+    text.chars().take(QUOTED_CHARS_MAX).collect()
+}
+
+/// The key of a secret id.
+fn key_of<'a>(secrets: &'a Secrets, secret_id: &str) -> Result<&'a str, Rejection> {
+    if secrets.secret_id == secret_id {
+        Ok(&secrets.secret_key)
+    } else {
+        Err(Rejection::UnknownSecretId { secret_id: quoted(secret_id) })
+    }
+}

@@ -1,0 +1,195 @@
+//! TC3-HMAC-SHA256 (contract 1.2): makes and checks signatures over a request's method, query, headers and body.
+
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use types::wire::API_VERSION;
+
+use super::authorization::{ALGORITHM, Authorization, TERMINATOR};
+use super::{Clock, Rejection, clock, host, key_of, quoted};
+use crate::Secrets;
+
+/// Header that says that the body is not signed.
+const CONTENT_HASH: &str = "x-tc-content-sha256";
+/// The value of [`CONTENT_HASH`] that says so, and what is hashed in place of the body.
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// Header of the time of the signature.
+const TIMESTAMP: &str = "x-tc-timestamp";
+/// What [`sign`] sends and signs.
+const JSON: &str = "application/json";
+/// Service that [`sign`] names in its scope.
+const SERVICE: &str = "scf";
+
+/// A call to be signed, sent as `POST /` with a JSON body.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Whose key signs.
+    pub secret_id: &'a str,
+    /// The key.
+    pub secret_key: &'a str,
+    /// The `Host` header as it will be sent, with its port.
+    pub host: &'a str,
+    /// Name of the action.
+    pub action: &'a str,
+    /// Region of the call.
+    pub region: &'a str,
+    /// Unix time of the call, in seconds; also decides the date of the scope.
+    pub timestamp_s: i64,
+    /// The body, JSON.
+    pub body: &'a [u8],
+}
+
+/// Signs a call: the headers to send with it beside `Host`, names in lower case.
+pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
+    // No clock of a machine shows a time outside the calendar; such a request is refused by every server.
+    let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
+    let scope = format!("{date}/{SERVICE}/{TERMINATOR}");
+    let timestamp = request.timestamp_s.to_string();
+    let signed = "content-type;host";
+    let canonical = Canonical {
+        method: "POST",
+        query: "",
+        headers: &format!("content-type:{JSON}\nhost:{}\n", request.host),
+        signed_headers: signed,
+        body_hash: &hex::encode(Sha256::digest(request.body)),
+    };
+    let key = signing_key(request.secret_key, &date, SERVICE);
+    let signature = hex::encode(signature(&key, &timestamp, &scope, &canonical).finalize().into_bytes());
+    let authorization =
+        format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", request.secret_id);
+    vec![
+        ("content-type", JSON.to_owned()),
+        ("x-tc-action", request.action.to_owned()),
+        ("x-tc-version", API_VERSION.to_owned()),
+        ("x-tc-region", request.region.to_owned()),
+        ("x-tc-timestamp", timestamp),
+        ("authorization", authorization),
+    ]
+}
+
+/// A request as it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its host: the `Host` header, or the authority of HTTP/2.
+    pub host: &'a str,
+    /// Its raw query, without the question mark.
+    pub query: &'a str,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+/// Checks the signature in a request's `Authorization` header.
+///
+/// # Errors
+/// A [`Rejection`] for each way in which it can be wrong.
+pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
+    let authorization = Authorization::parse(text(received.headers, AUTHORIZATION.as_str())?)?;
+    let timestamp = text(received.headers, TIMESTAMP)?;
+    let timestamp_s = clock::parse_timestamp("X-TC-Timestamp", timestamp)?;
+    let secret_key = key_of(secrets, authorization.secret_id)?;
+    clock.check(timestamp_s)?;
+    if clock::utc_date(timestamp_s).as_deref() != Some(authorization.date) {
+        return Err(Rejection::Malformed(format!(
+            "the date {:?} of Credential is not the UTC date of X-TC-Timestamp {timestamp}",
+            quoted(authorization.date)
+        )));
+    }
+    let key = signing_key(secret_key, authorization.date, authorization.service);
+    let body_hash = hex::encode(body_hash(received));
+    for headers in canonical_headers(received, &authorization)? {
+        let canonical = Canonical {
+            method: received.method,
+            // A POST signs an empty query, whatever it was sent with; its parameters come from the body alone.
+            query: if received.method == "GET" { received.query } else { "" },
+            headers: &headers,
+            signed_headers: authorization.signed_headers,
+            body_hash: &body_hash,
+        };
+        let expected = signature(&key, timestamp, &authorization.scope(), &canonical).finalize().into_bytes();
+        if bool::from(expected.as_slice().ct_eq(&authorization.signature)) {
+            return Ok(());
+        }
+    }
+    Err(Rejection::Mismatch {
+        method: received.method.to_owned(),
+        host: quoted(received.host),
+        secret_id: quoted(authorization.secret_id),
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Rejection> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => {
+            value.to_str().map_err(|_| Rejection::Malformed(format!("header {name} has bytes outside printable ASCII")))
+        }
+        (None, _) => Err(Rejection::Malformed(format!("the request lacks the header {name}"))),
+        (Some(_), Some(_)) => Err(Rejection::Malformed(format!("the request has the header {name} more than once"))),
+    }
+}
+
+fn body_hash(received: &Received<'_>) -> [u8; 32] {
+    let unsigned = received.headers.get(CONTENT_HASH).is_some_and(|value| value == UNSIGNED_PAYLOAD);
+    let hashed = if unsigned { UNSIGNED_PAYLOAD.as_bytes() } else { received.body };
+    Sha256::digest(hashed).into()
+}
+
+/// The forms in which a client may have written the signed headers: each form of the host, with values as they are
+/// (SDKs) and in lower case (the scheme's text, which hand-written clients follow).
+fn canonical_headers(received: &Received<'_>, authorization: &Authorization<'_>) -> Result<Vec<String>, Rejection> {
+    let mut forms: Vec<String> = Vec::new();
+    for host in host::variants(received.host) {
+        let mut form = String::new();
+        for name in authorization.signed_headers.split(';') {
+            let value = if name == HOST.as_str() { host } else { text(received.headers, name)? };
+            form.extend([name, ":", value.trim(), "\n"]);
+        }
+        for form in [form.to_ascii_lowercase(), form] {
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+    }
+    Ok(forms)
+}
+
+struct Canonical<'a> {
+    method: &'a str,
+    query: &'a str,
+    headers: &'a str,
+    signed_headers: &'a str,
+    body_hash: &'a str,
+}
+
+impl Canonical<'_> {
+    fn hash(&self) -> String {
+        let Self { method, query, headers, signed_headers, body_hash } = self;
+        hex::encode(Sha256::digest(format!("{method}\n/\n{query}\n{headers}\n{signed_headers}\n{body_hash}")))
+    }
+}
+
+fn hmac(key: &[u8], text: &str) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(text.as_bytes());
+    mac
+}
+
+fn signing_key(secret_key: &str, date: &str, service: &str) -> Vec<u8> {
+    let first = hmac(format!("TC3{secret_key}").as_bytes(), date).finalize().into_bytes();
+    let second = hmac(&first, service).finalize().into_bytes();
+    hmac(&second, TERMINATOR).finalize().into_bytes().to_vec()
+}
+
+fn signature(key: &[u8], timestamp: &str, scope: &str, canonical: &Canonical<'_>) -> Hmac<Sha256> {
+    hmac(key, &format!("{ALGORITHM}\n{timestamp}\n{scope}\n{}", canonical.hash()))
+}
+
+#[cfg(test)]
+#[path = "tc3_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! Environment variables of a function (contract 4.1).
+
+use std::collections::HashSet;
+
+use types::limits::ENVIRONMENT_BYTES_MAX;
+use types::wire::Environment;
+use types::{ApiError, ErrorCode};
+
+use super::{invalid, quoted};
+
+/// Beginnings of names that the platform keeps for itself; the third is how the official document spells it.
+const PROTECTED: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
+
+/// The variables in the order given.
+pub(crate) fn variables(environment: &Environment) -> Result<Vec<(String, String)>, ApiError> {
+    let mut seen = HashSet::new();
+    for (index, variable) in environment.variables.iter().enumerate() {
+        let field = format!("Environment.Variables.{index}");
+        check_key(&field, &variable.key)?;
+        if !seen.insert(variable.key.as_str()) {
+            let problem = format!("{} is given more than once", quoted(&variable.key));
+            return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT, &format!("{field}.Key"), problem));
+        }
+        if variable.value.contains('\0') {
+            let problem = format!("the value of {} contains a NUL character", variable.key);
+            return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT, &format!("{field}.Value"), problem));
+        }
+    }
+    let bytes: usize = environment.variables.iter().map(|variable| variable.key.len() + variable.value.len()).sum();
+    if bytes > ENVIRONMENT_BYTES_MAX {
+        let problem =
+            format!("names and values have {bytes} bytes; at most {ENVIRONMENT_BYTES_MAX} are allowed together");
+        return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT_LIMIT, "Environment.Variables", problem));
+    }
+    Ok(environment.variables.iter().map(|variable| (variable.key.clone(), variable.value.clone())).collect())
+}
+
+fn check_key(field: &str, key: &str) -> Result<(), ApiError> {
+    let field = format!("{field}.Key");
+    let letter_first = key.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+    if !letter_first || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        let problem = format!("{} is not allowed; begin with a letter and use letters, digits and '_'", quoted(key));
+        return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT, &field, problem));
+    }
+    match PROTECTED.iter().find(|prefix| key.starts_with(**prefix)) {
+        None => Ok(()),
+        Some(prefix) => {
+            let problem = format!("{} is not allowed; names that begin with {prefix} are the platform's", quoted(key));
+            Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT_PROTECT, &field, problem))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::wire::Variable;
+
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        let variable = |(key, value): &(&str, &str)| Variable { key: (*key).to_owned(), value: (*value).to_owned() };
+        Environment { variables: pairs.iter().map(variable).collect() }
+    }
+
+    fn code(pairs: &[(&str, &str)]) -> &'static str {
+        variables(&environment(pairs)).map_or_else(|error| error.code.name, |_| "")
+    }
+
+    #[test]
+    fn variables_keep_their_order() {
+        let read = variables(&environment(&[("B", "2"), ("A_1", ""), ("MODE", "SCF_")])).expect("valid");
+        let keys: Vec<_> = read.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["B", "A_1", "MODE"]);
+        assert_eq!(variables(&environment(&[])), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn wrong_variables_have_their_codes() {
+        for bad in ["", "1A", "_A", "A-B", "A B", "A=B", "é", "A\0"] {
+            assert_eq!(code(&[(bad, "x")]), "InvalidParameterValue.Environment", "{bad:?}");
+        }
+        assert_eq!(code(&[("A", "1"), ("A", "2")]), "InvalidParameterValue.Environment");
+        assert_eq!(code(&[("A", "x\0y")]), "InvalidParameterValue.Environment");
+        for protected in ["SCF_X", "QCLOUD_X", "TENCENTCLOUD_X", "TECENTCLOUD_X"] {
+            assert_eq!(code(&[(protected, "x")]), "InvalidParameterValue.EnvironmentSystemProtect", "{protected}");
+        }
+    }
+
+    #[test]
+    fn all_together_are_bounded() {
+        let fits = "x".repeat(ENVIRONMENT_BYTES_MAX - 2);
+        assert_eq!(code(&[("AB", &fits)]), "");
+        assert_eq!(code(&[("ABC", &fits)]), "InvalidParameterValue.EnvironmentExceededLimit");
+    }
+}

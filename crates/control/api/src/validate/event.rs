@@ -1,0 +1,116 @@
+//! The event of a call, and what is asked of its answer.
+
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+use types::limits::{ROUTING_KEY_BYTES_MAX, SYNC_EVENT_BYTES_MAX};
+use types::{ApiError, ErrorCode};
+
+use super::{filled, invalid, quoted};
+
+/// The event when a call names none.
+const EMPTY_EVENT: &str = "{}";
+
+/// The event that a field holds.
+pub(crate) fn payload(field: &str, given: Option<String>) -> Result<Bytes, ApiError> {
+    let Some(text) = given.filter(|text| !text.is_empty()) else {
+        return Ok(Bytes::from_static(EMPTY_EVENT.as_bytes()));
+    };
+    if text.len() > SYNC_EVENT_BYTES_MAX {
+        let problem = format!("the event has {} bytes; at most {SYNC_EVENT_BYTES_MAX} are allowed", text.len());
+        return Err(invalid(ErrorCode::INVALID_PARAMETER_REQUEST_TOO_LARGE, field, problem));
+    }
+    let checked: Result<IgnoredAny, _> = serde_json::from_str(&text);
+    checked
+        .map_err(|error| invalid(ErrorCode::INVALID_VALUE_PARAM, field, format!("the event is not JSON: {error}")))?;
+    Ok(Bytes::from(text))
+}
+
+/// `LogType`: whether the end of the log is wanted.
+pub(crate) fn wants_tail(given: Option<&str>) -> Result<bool, ApiError> {
+    match filled(given) {
+        None | Some("None") => Ok(false),
+        Some("Tail") => Ok(true),
+        Some(other) => {
+            let problem = format!("{} is neither None nor Tail", quoted(other));
+            Err(invalid(ErrorCode::INVALID_VALUE, "LogType", problem))
+        }
+    }
+}
+
+/// `InvocationType`; only calls that wait for their answer are taken.
+pub(crate) fn refuse_asynchronous(given: Option<&str>) -> Result<(), ApiError> {
+    match filled(given) {
+        None | Some("RequestResponse") => Ok(()),
+        Some("Event") => {
+            let problem = "asynchronous calls are not supported yet; use RequestResponse";
+            Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, "InvocationType", problem))
+        }
+        Some(other) => {
+            let problem = format!("{} is neither RequestResponse nor Event", quoted(other));
+            Err(invalid(ErrorCode::INVALID_VALUE, "InvocationType", problem))
+        }
+    }
+}
+
+/// `RoutingKey`, which rules of an alias look at: a JSON object of texts.
+pub(crate) fn check_routing_key(given: Option<&str>) -> Result<(), ApiError> {
+    let Some(text) = filled(given) else { return Ok(()) };
+    let wrong = |problem: String| Err(invalid(ErrorCode::INVALID_VALUE_PARAM, "RoutingKey", problem));
+    if text.len() > ROUTING_KEY_BYTES_MAX {
+        return wrong(format!("it has {} bytes; at most {ROUTING_KEY_BYTES_MAX} are allowed", text.len()));
+    }
+    match serde_json::from_str::<std::collections::BTreeMap<String, String>>(text) {
+        Ok(_) => Ok(()),
+        Err(error) => wrong(format!("it is not a JSON object whose values are texts: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code<T>(result: Result<T, ApiError>) -> &'static str {
+        result.map_or_else(|error| error.code.name, |_| "")
+    }
+
+    #[test]
+    fn an_event_is_any_json() {
+        for good in ["{}", "[1]", "null", "\"text\"", " 1 "] {
+            assert_eq!(payload("Event", Some(good.to_owned())).expect(good), good);
+        }
+        assert_eq!(payload("Event", None).expect("default"), "{}");
+        assert_eq!(payload("Event", Some(String::new())).expect("default"), "{}");
+        for bad in ["{", "hello", "{} {}", "'a'"] {
+            assert_eq!(code(payload("Event", Some(bad.to_owned()))), "InvalidParameterValue.Param", "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_event_has_six_megabytes_at_most() {
+        let event = |bytes: usize| Some(format!("\"{}\"", "x".repeat(bytes - 2)));
+        assert_eq!(code(payload("Event", event(SYNC_EVENT_BYTES_MAX))), "");
+        assert_eq!(code(payload("Event", event(SYNC_EVENT_BYTES_MAX + 1))), "InvalidParameter.RequestTooLarge");
+    }
+
+    #[test]
+    fn words_of_a_call_are_checked() {
+        assert_eq!(
+            (wants_tail(None), wants_tail(Some("None")), wants_tail(Some("Tail"))),
+            (Ok(false), Ok(false), Ok(true))
+        );
+        assert_eq!(code(wants_tail(Some("tail"))), "InvalidParameterValue");
+        assert_eq!(code(refuse_asynchronous(Some("RequestResponse"))), "");
+        assert_eq!(code(refuse_asynchronous(Some("Event"))), "UnsupportedOperation");
+        assert_eq!(code(refuse_asynchronous(Some("Sync"))), "InvalidParameterValue");
+    }
+
+    #[test]
+    fn a_routing_key_is_a_small_object_of_texts() {
+        assert_eq!(code(check_routing_key(Some(r#"{"user":"1"}"#))), "");
+        for bad in ["[]", "{\"user\":1}", "user"] {
+            assert_eq!(code(check_routing_key(Some(bad))), "InvalidParameterValue.Param", "{bad}");
+        }
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(ROUTING_KEY_BYTES_MAX));
+        assert_eq!(code(check_routing_key(Some(&long))), "InvalidParameterValue.Param");
+    }
+}

@@ -1,0 +1,175 @@
+//! `Filters` of `ListFunctions`: which the store answers, and which are looked at here.
+
+use serde_json::Value;
+use store::{FunctionQuery, ListedFunction};
+use types::wire::Filter;
+use types::{ApiError, ErrorCode, FunctionKind, Status};
+
+use super::code::RUNTIME;
+use super::{invalid, quoted};
+
+/// Filters of one request at most.
+const FILTERS_MAX: usize = 10;
+/// Values of one filter at most.
+const VALUES_MAX: usize = 20;
+/// Filters on labels are named by the label behind this.
+const TAG: &str = "tag-";
+
+/// Where the API objects that are kept with a version hold the fields that filters name.
+const CARRIED: [(&str, &str); 6] = [
+    ("VpcId", "/VpcConfig/VpcId"),
+    ("SubnetId", "/VpcConfig/SubnetId"),
+    ("ClsTopicId", "/ClsTopicId"),
+    ("ClsLogsetId", "/ClsLogsetId"),
+    ("Role", "/Role"),
+    ("PublicNetStatus", "/PublicNetConfig/PublicNetStatus"),
+];
+/// What a field holds that nobody has set, where that is not the empty text.
+const PUBLIC_NET_DEFAULT: &str = "ENABLE";
+
+/// A condition that the store does not know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Nothing matches.
+    Never,
+    /// The label has one of the values.
+    Tag { key: String, values: Vec<String> },
+    /// The field of the API objects kept with the version has one of the values.
+    Carried { pointer: &'static str, values: Vec<String> },
+    /// A mount of a file system has one of the values in this field.
+    Mount { field: &'static str, values: Vec<String> },
+}
+
+impl Condition {
+    /// Whether a function meets the condition.
+    pub(crate) fn matches(&self, function: &ListedFunction) -> bool {
+        let carried = &function.latest.desired.carried;
+        match self {
+            Self::Never => false,
+            Self::Tag { key, values } => {
+                function.record.tags.iter().any(|(name, value)| name == key && values.contains(value))
+            }
+            Self::Carried { pointer, values } => {
+                let found = at(carried, pointer).and_then(Value::as_str);
+                let unset = if *pointer == "/PublicNetConfig/PublicNetStatus" { PUBLIC_NET_DEFAULT } else { "" };
+                values.iter().any(|value| value == found.unwrap_or(unset))
+            }
+            Self::Mount { field, values } => {
+                let mounts = at(carried, "/CfsConfig/CfsInsList").and_then(Value::as_array);
+                let named = |mount: &Value| mount.get(field).and_then(Value::as_str).map(str::to_owned);
+                mounts.is_some_and(|mounts| mounts.iter().filter_map(named).any(|value| values.contains(&value)))
+            }
+        }
+    }
+}
+
+/// `Value::pointer` over the map that is kept with a version.
+fn at<'a>(carried: &'a serde_json::Map<String, Value>, pointer: &str) -> Option<&'a Value> {
+    let mut steps = pointer.trim_start_matches('/').split('/');
+    let first = carried.get(steps.next()?)?;
+    steps.try_fold(first, |value, step| value.get(step))
+}
+
+/// Puts the filters into the store's query; the conditions that it does not know come back.
+pub(crate) fn plan(filters: &[Filter], query: &mut FunctionQuery) -> Result<Vec<Condition>, ApiError> {
+    if filters.len() > FILTERS_MAX {
+        let problem = format!("there are {}; at most {FILTERS_MAX} are allowed", filters.len());
+        return Err(wrong("Filters", problem));
+    }
+    let mut conditions = Vec::new();
+    for (index, filter) in filters.iter().enumerate() {
+        let field = format!("Filters.{index}");
+        if filters[..index].iter().any(|earlier| earlier.name == filter.name) {
+            return Err(wrong(&format!("{field}.Name"), format!("{} is given more than once", quoted(&filter.name))));
+        }
+        conditions.extend(condition(&field, filter, query)?);
+    }
+    Ok(conditions)
+}
+
+fn condition(field: &str, filter: &Filter, query: &mut FunctionQuery) -> Result<Option<Condition>, ApiError> {
+    let several = ["Status", "Runtime", "FunctionType", "PublicNetStatus", "AsyncRunEnable", "TraceEnable"];
+    let tag = filter.name.strip_prefix(TAG).filter(|key| !key.is_empty());
+    let values_max = if several.contains(&filter.name.as_str()) || tag.is_some() { VALUES_MAX } else { 1 };
+    if filter.values.is_empty() || filter.values.len() > values_max {
+        let problem = format!("there are {} values; use 1 to {values_max}", filter.values.len());
+        return Err(wrong(&format!("{field}.Values"), problem));
+    }
+    let values = filter.values.clone();
+    let found = match filter.name.as_str() {
+        "Status" => {
+            query.statuses = each(field, &values, "a state of a function", parse_status)?;
+            None
+        }
+        "FunctionType" => {
+            query.kinds = each(field, &values, "Event or HTTP", parse_kind)?;
+            None
+        }
+        "AsyncRunEnable" => {
+            query.async_run = only(each(field, &values, "TRUE or FALSE", parse_switch)?);
+            None
+        }
+        "TraceEnable" => {
+            query.trace = only(each(field, &values, "TRUE or FALSE", parse_switch)?);
+            None
+        }
+        "Runtime" => (!values.iter().any(|value| value == RUNTIME)).then_some(Condition::Never),
+        // Functions have no addresses of their own here.
+        "Eip" => Some(Condition::Never),
+        "CfsId" => Some(Condition::Mount { field: "CfsId", values }),
+        "CfsMountInsId" => Some(Condition::Mount { field: "MountInsId", values }),
+        name => match (tag, CARRIED.iter().find(|(known, _)| *known == name)) {
+            (Some(key), _) => Some(Condition::Tag { key: key.to_owned(), values }),
+            (None, Some((_, pointer))) => Some(Condition::Carried { pointer, values }),
+            (None, None) => return Err(unknown(field, name)),
+        },
+    };
+    Ok(found)
+}
+
+fn each<T>(field: &str, values: &[String], wanted: &str, parse: fn(&str) -> Option<T>) -> Result<Vec<T>, ApiError> {
+    let one = |(index, value): (usize, &String)| {
+        let field = format!("{field}.Values.{index}");
+        parse(value).ok_or_else(|| wrong(&field, format!("{} is not {wanted}", quoted(value))))
+    };
+    values.iter().enumerate().map(one).collect()
+}
+
+/// Asking for both is asking for any.
+fn only(wanted: Vec<bool>) -> Option<bool> {
+    let first = wanted[0];
+    wanted.iter().all(|value| *value == first).then_some(first)
+}
+
+fn parse_status(text: &str) -> Option<Status> {
+    serde_json::from_value(Value::String(text.to_owned())).ok()
+}
+
+fn parse_kind(text: &str) -> Option<FunctionKind> {
+    [FunctionKind::Event, FunctionKind::Http].into_iter().find(|kind| kind.as_str() == text)
+}
+
+fn parse_switch(text: &str) -> Option<bool> {
+    match text {
+        "TRUE" => Some(true),
+        "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+fn unknown(field: &str, name: &str) -> ApiError {
+    let problem = format!(
+        "{} is not a filter; use Status, Runtime, FunctionType, PublicNetStatus, AsyncRunEnable, TraceEnable, VpcId, \
+         SubnetId, ClsTopicId, ClsLogsetId, Role, CfsId, CfsMountInsId, Eip, or tag- and the key of a label",
+        quoted(name)
+    );
+    wrong(&format!("{field}.Name"), problem)
+}
+
+fn wrong(field: &str, problem: String) -> ApiError {
+    invalid(ErrorCode::INVALID_VALUE_FILTERS, field, problem)
+}
+
+#[cfg(test)]
+#[path = "filters_tests.rs"]
+mod tests;

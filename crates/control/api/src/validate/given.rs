@@ -1,0 +1,122 @@
+//! What creation and change of a function have in common: the settings that a request gives.
+
+use serde::Serialize;
+use serde_json::Value;
+use types::wire::{
+    CreateFunctionRequest, Environment, InstanceConcurrencyConfig, IntranetConfigIn, ProtocolParams, PublicNetConfigIn,
+    UpdateFunctionConfigurationRequest,
+};
+use types::{ApiError, ErrorCode};
+
+use super::{filled, scalars};
+
+/// Settings of a version; what is `None` was not given.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    pub description: Option<String>,
+    pub memory_size: Option<i64>,
+    pub timeout: Option<i64>,
+    pub init_timeout: Option<i64>,
+    pub environment: Option<Environment>,
+    pub concurrency: Option<InstanceConcurrencyConfig>,
+    pub protocol_params: Option<ProtocolParams>,
+    pub public_net: Option<PublicNetConfigIn>,
+    pub intranet: Option<IntranetConfigIn>,
+    pub dns_cache: Option<String>,
+    /// Values that are kept as they are, by their API names.
+    pub kept: Vec<(&'static str, Option<Value>)>,
+}
+
+impl Given {
+    /// Checks the objects that the platform keeps without acting on them, and lists them by API name.
+    pub(crate) fn carried(&self) -> Result<Vec<(&'static str, Value)>, ApiError> {
+        const SWITCH: [&str; 2] = ["ENABLE", "DISABLE"];
+        let mut carried: Vec<_> = self.kept.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect();
+        if let Some(net) = &self.public_net {
+            let code = ErrorCode::INVALID_VALUE_PUBLIC_NET_CONFIG;
+            let eip = net.eip_config.as_ref().and_then(|eip| eip.eip_status.as_deref());
+            for (field, given) in [
+                ("PublicNetConfig.PublicNetStatus", net.public_net_status.as_deref()),
+                ("PublicNetConfig.EipConfig.EipStatus", eip),
+            ] {
+                filled(given).map_or(Ok(()), |given| scalars::one_of(field, given, &SWITCH, code))?;
+            }
+            carried.push(("PublicNetConfig", to_value(net)));
+        }
+        if let Some(intranet) = &self.intranet {
+            let (field, code) = ("IntranetConfig.IpFixed", ErrorCode::INVALID_VALUE);
+            filled(intranet.ip_fixed.as_deref())
+                .map_or(Ok(()), |given| scalars::one_of(field, given, &SWITCH, code))?;
+            carried.push(("IntranetConfig", to_value(intranet)));
+        }
+        if let Some(given) = &self.dns_cache {
+            let on = scalars::switch("DnsCache", Some(given), ErrorCode::INVALID_VALUE)?;
+            carried.push(("DnsCache", types::wire::switch(on).into()));
+        }
+        if let Some(params) = &self.protocol_params {
+            carried.push(("ProtocolParams", to_value(params)));
+        }
+        Ok(carried)
+    }
+}
+
+fn to_value(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).expect("texts, numbers and lists always serialize")
+}
+
+fn object<T: Serialize>(object: Option<T>) -> Option<Value> {
+    object.as_ref().map(to_value)
+}
+
+impl From<CreateFunctionRequest> for Given {
+    fn from(request: CreateFunctionRequest) -> Self {
+        Self {
+            description: request.description,
+            memory_size: request.memory_size,
+            timeout: request.timeout,
+            init_timeout: request.init_timeout,
+            environment: request.environment,
+            concurrency: request.instance_concurrency_config,
+            protocol_params: request.protocol_params,
+            public_net: request.public_net_config,
+            intranet: request.intranet_config,
+            dns_cache: request.dns_cache,
+            kept: vec![
+                ("Handler", object(request.handler)),
+                ("Role", object(request.role)),
+                ("ClsLogsetId", object(request.cls_logset_id)),
+                ("ClsTopicId", object(request.cls_topic_id)),
+                ("VpcConfig", object(request.vpc_config)),
+                ("CfsConfig", object(request.cfs_config)),
+                ("DeadLetterConfig", object(request.dead_letter_config)),
+            ],
+        }
+    }
+}
+
+impl From<UpdateFunctionConfigurationRequest> for Given {
+    fn from(request: UpdateFunctionConfigurationRequest) -> Self {
+        Self {
+            description: request.description,
+            memory_size: request.memory_size,
+            timeout: request.timeout,
+            init_timeout: request.init_timeout,
+            environment: request.environment,
+            concurrency: request.instance_concurrency_config,
+            protocol_params: request.protocol_params,
+            public_net: request.public_net_config,
+            intranet: request.intranet_config,
+            dns_cache: request.dns_cache,
+            kept: vec![
+                ("Role", object(request.role)),
+                ("ClsLogsetId", object(request.cls_logset_id)),
+                ("ClsTopicId", object(request.cls_topic_id)),
+                ("VpcConfig", object(request.vpc_config)),
+                ("CfsConfig", object(request.cfs_config)),
+                ("DeadLetterConfig", object(request.dead_letter_config)),
+                ("L5Enable", object(request.l5_enable)),
+                ("IgnoreSysLog", object(request.ignore_sys_log)),
+            ],
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a request asks for, or which of its fields is wrong and what would be right.
+//!
+//! Owns the ranges, defaults and error codes of the contract (section 2). Pure: no store, no clock. Messages begin with
+//! the path of the field, say what it holds, and what it may hold.
+
+pub(crate) mod code;
+pub(crate) mod concurrency;
+pub(crate) mod configuration;
+pub(crate) mod creation;
+pub(crate) mod environment;
+pub(crate) mod event;
+pub(crate) mod filters;
+pub(crate) mod given;
+pub(crate) mod names;
+pub(crate) mod paging;
+pub(crate) mod scalars;
+pub(crate) mod times;
+
+use types::{ApiError, ErrorCode};
+
+/// Longest piece of a client's text that a message repeats, in characters.
+const QUOTED_CHARS_MAX: usize = 100;
+
+/// An error about one field.
+pub(crate) fn invalid(code: ErrorCode, field: &str, problem: impl std::fmt::Display) -> ApiError {
+    ApiError::new(code, format!("{field}: {problem}"))
+}
+
+/// A client's text as messages repeat it: quoted, and cut when it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(QUOTED_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}
+
+/// A required field.
+pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T, ApiError> {
+    value.ok_or_else(|| ApiError::new(ErrorCode::MISSING_PARAMETER, format!("{field}: it is required")))
+}
+
+/// A text that says something; an empty one is as good as none.
+pub(crate) fn filled(value: Option<&str>) -> Option<&str> {
+    value.filter(|text| !text.is_empty())
+}

@@ -1,0 +1,130 @@
+//! Single numbers and words of a function's configuration.
+
+use types::limits::{
+    DESCRIPTION_LEN_MAX, INIT_TIMEOUT_S_MAX, MEMORY_MB_MAX, MEMORY_MB_MIN, MEMORY_MB_STEP, TIMEOUT_S_MAX,
+};
+use types::{ApiError, ErrorCode};
+
+use super::{filled, invalid, quoted};
+
+/// `MemorySize` in MB.
+pub(crate) fn memory_mb(given: i64) -> Result<u32, ApiError> {
+    let (smallest, step, largest) = (i64::from(MEMORY_MB_MIN), i64::from(MEMORY_MB_STEP), i64::from(MEMORY_MB_MAX));
+    let allowed = format!("{given} MB is not allowed; use {smallest}, or {step} to {largest} in steps of {step}");
+    if given > largest {
+        return Err(invalid(ErrorCode::LIMIT_MEMORY, "MemorySize", allowed));
+    }
+    if given == smallest || (given >= step && given % step == 0) {
+        return Ok(u32::try_from(given).expect("it is within the limits"));
+    }
+    Err(invalid(ErrorCode::INVALID_VALUE_MEMORY_SIZE, "MemorySize", allowed))
+}
+
+/// `Timeout` in seconds.
+pub(crate) fn timeout_s(given: i64) -> Result<u32, ApiError> {
+    seconds("Timeout", given, TIMEOUT_S_MAX, ErrorCode::LIMIT_TIMEOUT)
+}
+
+/// `InitTimeout` in seconds.
+pub(crate) fn init_timeout_s(given: i64) -> Result<u32, ApiError> {
+    seconds("InitTimeout", given, INIT_TIMEOUT_S_MAX, ErrorCode::LIMIT_INIT_TIMEOUT)
+}
+
+fn seconds(field: &str, given: i64, max: u32, code: ErrorCode) -> Result<u32, ApiError> {
+    let value = u32::try_from(given).ok().filter(|value| (1..=max).contains(value));
+    value.ok_or_else(|| invalid(code, field, format!("{given} s is not allowed; use 1 to {max}")))
+}
+
+/// `Description`.
+pub(crate) fn description(given: &str) -> Result<String, ApiError> {
+    let len = given.chars().count();
+    if len > DESCRIPTION_LEN_MAX {
+        let problem = format!("it has {len} characters; at most {DESCRIPTION_LEN_MAX} are allowed");
+        return Err(invalid(ErrorCode::INVALID_VALUE_DESCRIPTION, "Description", problem));
+    }
+    Ok(given.to_owned())
+}
+
+/// A switch of the words `TRUE` and `FALSE`; without one it is off.
+pub(crate) fn switch(field: &str, given: Option<&str>, code: ErrorCode) -> Result<bool, ApiError> {
+    match filled(given) {
+        None => Ok(false),
+        Some(text) if text.eq_ignore_ascii_case("TRUE") => Ok(true),
+        Some(text) if text.eq_ignore_ascii_case("FALSE") => Ok(false),
+        Some(text) => Err(invalid(code, field, format!("{} is neither TRUE nor FALSE", quoted(text)))),
+    }
+}
+
+/// A field that must hold one of these words.
+pub(crate) fn one_of(field: &str, given: &str, words: &[&str], code: ErrorCode) -> Result<(), ApiError> {
+    if words.contains(&given) {
+        return Ok(());
+    }
+    Err(invalid(code, field, format!("{} is not allowed; use {}", quoted(given), words.join(" or "))))
+}
+
+/// `Publish`, which asks for a version of what the update leads to.
+pub(crate) fn refuse_publish(given: Option<&str>) -> Result<(), ApiError> {
+    if switch("Publish", given, ErrorCode::INVALID_VALUE)? {
+        let problem = "published versions are not supported yet; leave it out and update $LATEST alone";
+        return Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, "Publish", problem));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code<T>(result: Result<T, ApiError>) -> &'static str {
+        result.map_or_else(|error| error.code.name, |_| "")
+    }
+
+    #[test]
+    fn memory_is_64_or_a_multiple_of_128() {
+        for good in [64, 128, 256, 1536, 3072] {
+            assert_eq!(memory_mb(good).map(i64::from), Ok(good));
+        }
+        for bad in [i64::MIN, -128, 0, 1, 63, 65, 127, 129, 3000] {
+            assert_eq!(code(memory_mb(bad)), "InvalidParameterValue.MemorySize", "{bad}");
+        }
+        for over in [3073, 3200, i64::MAX] {
+            assert_eq!(code(memory_mb(over)), "LimitExceeded.Memory", "{over}");
+        }
+        assert_eq!(
+            memory_mb(100).expect_err("no multiple").message,
+            "MemorySize: 100 MB is not allowed; use 64, or 128 to 3072 in steps of 128"
+        );
+    }
+
+    #[test]
+    fn times_have_both_ends() {
+        assert_eq!((timeout_s(1), timeout_s(900)), (Ok(1), Ok(900)));
+        assert_eq!((init_timeout_s(1), init_timeout_s(300)), (Ok(1), Ok(300)));
+        for bad in [i64::MIN, -1, 0, 901, i64::MAX] {
+            assert_eq!(code(timeout_s(bad)), "LimitExceeded.Timeout", "{bad}");
+        }
+        assert_eq!(code(init_timeout_s(301)), "LimitExceeded.InitTimeout");
+    }
+
+    #[test]
+    fn descriptions_are_counted_in_characters() {
+        assert_eq!(code(description(&"你".repeat(1000))), "");
+        assert_eq!(code(description(&"a".repeat(1001))), "InvalidParameterValue.Description");
+    }
+
+    #[test]
+    fn switches_are_words() {
+        let switch = |given| switch("TraceEnable", given, ErrorCode::INVALID_VALUE_TRACE_ENABLE);
+        assert_eq!((switch(None), switch(Some("")), switch(Some("FALSE"))), (Ok(false), Ok(false), Ok(false)));
+        assert_eq!((switch(Some("TRUE")), switch(Some("true"))), (Ok(true), Ok(true)));
+        assert_eq!(code(switch(Some("yes"))), "InvalidParameterValue.TraceEnable");
+    }
+
+    #[test]
+    fn publishing_is_said_to_be_missing() {
+        assert_eq!(refuse_publish(Some("FALSE")), Ok(()));
+        assert_eq!(code(refuse_publish(Some("TRUE"))), "UnsupportedOperation");
+        assert_eq!(code(refuse_publish(Some("x"))), "InvalidParameterValue");
+    }
+}

@@ -37,7 +37,8 @@ pub(crate) async fn read(
     if !shared.repositories.has_blob(repository, digest, head).await? {
         return Err(unknown());
     }
-    let content = |source| Error::Content { operation: "open", digest: digest.clone(), source };
+    let content =
+        |source: image::Error| Error::Content { operation: "open", digest: digest.clone(), source: source.into() };
     if head {
         let length = shared.content.size(digest).await.map_err(content)?.ok_or_else(unknown)?;
         return Ok(blob_response(StatusCode::OK, digest, length, Body::empty()));

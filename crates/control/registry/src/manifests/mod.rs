@@ -42,7 +42,11 @@ pub(crate) async fn read(
         // It was within the limit of its day; the limit may have been lowered since.
         let bytes_max = record.size_bytes.max(shared.config.manifest_bytes_max);
         let content = shared.content.read_small(&digest, bytes_max).await;
-        let content = content.map_err(|source| Error::Content { operation: "read", digest: digest.clone(), source })?;
+        let content = content.map_err(|source| Error::Content {
+            operation: "read",
+            digest: digest.clone(),
+            source: source.into(),
+        })?;
         Body::from(content.ok_or_else(unknown)?)
     };
     let mut response = Response::new(body);

@@ -52,7 +52,11 @@ impl Repositories {
             }
             let NewManifest { digest, content, record, tag, .. } = manifest;
             let put = this.content.put(&digest, content).await;
-            put.map_err(|source| Error::Content { operation: "keep manifest", digest: digest.clone(), source })?;
+            put.map_err(|source| Error::Content {
+                operation: "keep manifest",
+                digest: digest.clone(),
+                source: source.into(),
+            })?;
             this.pin(manifest_owner(&repository, &digest), &digest).await?;
             this.on_disk("add a manifest", move |metadata| {
                 metadata.add_manifest(&repository, &digest, &record, tag.as_deref())

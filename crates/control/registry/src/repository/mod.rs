@@ -212,16 +212,16 @@ impl Repositories {
 
     async fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         let size = self.content.size(digest).await;
-        size.map_err(|source| Error::Content { operation: "look at", digest: digest.clone(), source })
+        size.map_err(|source| Error::Content { operation: "look at", digest: digest.clone(), source: source.into() })
     }
 
     async fn pin(&self, owner: String, digest: &Digest) -> Result<(), Error> {
         let pinned = self.content.pin(&owner, digest).await;
-        pinned.map_err(|source| Error::Content { operation: "pin", digest: digest.clone(), source })
+        pinned.map_err(|source| Error::Content { operation: "pin", digest: digest.clone(), source: source.into() })
     }
 
     async fn unpin(&self, owner: String) -> Result<(), Error> {
-        self.content.unpin(&owner).await.map_err(|source| Error::Unpin { owner, source })
+        self.content.unpin(&owner).await.map_err(|source| Error::Unpin { owner, source: source.into() })
     }
 }
 

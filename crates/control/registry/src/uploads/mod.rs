@@ -214,7 +214,7 @@ async fn commit(
 }
 
 fn failed(operation: &'static str, repository: &Repository, source: image::Error) -> Problem {
-    Error::Upload { operation, repository: repository.to_string(), source }.into()
+    Error::Upload { operation, repository: repository.to_string(), source: source.into() }.into()
 }
 
 fn denied_problem(denied: Denied, repository: &Repository, id: &str, uploads_max: usize) -> Problem {

@@ -150,7 +150,7 @@ async fn a_second_request_to_the_same_upload_is_told_to_wait_its_turn() {
     assert_eq!(finish(&server, &path, b"abc").await.status(), 201);
 }
 
-fn tokio_stream<T>(receiver: tokio::sync::mpsc::Receiver<T>) -> impl futures_util::Stream<Item = T> {
+fn stream_of<T>(receiver: tokio::sync::mpsc::Receiver<T>) -> impl futures_util::Stream<Item = T> {
     stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|item| (item, receiver)) })
 }
 

@@ -1,0 +1,213 @@
+//! A platform to call, and how answers are compared.
+
+mod instance;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::signature::tc3;
+use api::{Account, Api, Config, Secrets};
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use types::{Digest, PinnedImage, StatusReason};
+
+pub const SECRET_ID: &str = "AKIDtest";
+pub const SECRET_KEY: &str = "test-secret-key";
+
+/// A running API with everything below it.
+pub struct Platform {
+    /// `host:port` where it answers.
+    pub host: String,
+    pub store: store::Store,
+    invoker: invoke::Invoker,
+    logs: logs::Logs,
+    client: Client<HttpConnector, Full<Bytes>>,
+    shutdown: CancellationToken,
+    served: JoinHandle<()>,
+    _dir: TempDir,
+}
+
+/// An HTTP answer as it came.
+pub struct Raw {
+    pub status: u16,
+    pub content_type: String,
+    pub body: Value,
+}
+
+impl Platform {
+    pub async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    pub async fn start_with(config: Config) -> Self {
+        let dir = TempDir::new().unwrap();
+        let shutdown = CancellationToken::new();
+        let store = store::Store::open(&dir.path().join("sampan.db"), store::Config::default()).await.unwrap();
+        let logs = logs::Logs::open(&dir.path().join("logs"), logs::Config::default()).await.unwrap();
+        let parts = invoke::Parts {
+            catalog: store.catalog(),
+            changes: store.changes(),
+            launch: Arc::new(instance::FakeLaunch::new(logs.clone())),
+            logs: logs.clone(),
+            platform: invoke::Platform { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() },
+        };
+        let pool = pool::Config { memory_mb_max: 12_800, ..pool::Config::default() };
+        let invoker = invoke::Invoker::new(parts, invoke::Config::default(), pool, &shutdown);
+        let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
+        let account = Account { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
+        let api = Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let stop = shutdown.clone().cancelled_owned();
+        let served = tokio::spawn(async move {
+            axum::serve(listener, api.router()).with_graceful_shutdown(stop).await.unwrap();
+        });
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { host, store, invoker, logs, client, shutdown, served, _dir: dir }
+    }
+
+    /// Ends everything; nothing is left behind.
+    pub async fn stop(self) {
+        drop(self.client);
+        self.shutdown.cancel();
+        self.served.await.unwrap();
+        self.invoker.drain(Duration::ZERO).await;
+        self.logs.shutdown().await;
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, request: Request<Bytes>) -> Raw {
+        let answer = self.client.request(request.map(Full::new)).await.unwrap();
+        let content_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        Raw { status, content_type, body: serde_json::from_slice(&body).unwrap() }
+    }
+
+    /// A request signed as the official clients sign it.
+    pub fn signed(&self, action: &str, body: &[u8], now_s: i64) -> Request<Bytes> {
+        let request = tc3::Request {
+            secret_id: SECRET_ID,
+            secret_key: SECRET_KEY,
+            host: &self.host,
+            action,
+            region: "local",
+            timestamp_s: now_s,
+            body,
+        };
+        let mut built = Request::post(format!("http://{}/", self.host));
+        for (name, value) in tc3::sign(&request) {
+            built = built.header(name, value);
+        }
+        built.body(Bytes::copy_from_slice(body)).unwrap()
+    }
+
+    /// Calls an action; what `Response` holds.
+    pub async fn call(&self, action: &str, body: Value) -> Value {
+        let answer = self.send(self.signed(action, body.to_string().as_bytes(), now_s())).await;
+        assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"));
+        answer.body["Response"].clone()
+    }
+
+    /// Calls an action that works.
+    pub async fn ok(&self, action: &str, body: Value) -> Value {
+        let response = self.call(action, body).await;
+        assert!(response.get("Error").is_none(), "{action}: {response}");
+        response
+    }
+
+    /// Calls an action that fails: `Code: Message`.
+    pub async fn refused(&self, action: &str, body: Value) -> String {
+        let response = self.call(action, body).await;
+        let error = &response["Error"];
+        format!("{}: {}", error["Code"].as_str().expect("an error"), error["Message"].as_str().unwrap())
+    }
+
+    /// The code of the error of an action that fails.
+    pub async fn code(&self, action: &str, body: Value) -> String {
+        self.refused(action, body).await.split(": ").next().unwrap().to_owned()
+    }
+
+    /// Makes a function and ends its preparation.
+    pub async fn deploy(&self, mut request: Value) {
+        let fields = request.as_object_mut().unwrap();
+        fields.entry("Code").or_insert_with(|| code("localhost:5000/ns/app:v1"));
+        self.ok("CreateFunction", request).await;
+        self.finish_preparations().await;
+    }
+
+    /// Ends all preparations under way well, as deploying would.
+    pub async fn finish_preparations(&self) {
+        for key in self.store.pending().await.unwrap() {
+            let image = PinnedImage { digest: Digest::from_sha256(&[7; 32]), size_bytes: 4_711 };
+            assert!(self.store.mark_active(&key, image).await.unwrap());
+        }
+    }
+
+    /// Ends all preparations under way badly.
+    pub async fn fail_preparations(&self) {
+        for key in self.store.pending().await.unwrap() {
+            let error_code = "PullImageFailed".to_owned();
+            let reason = StatusReason { error_code, error_message: "no such tag: v1".to_owned() };
+            assert!(self.store.mark_failed(&key, reason).await.unwrap());
+        }
+    }
+
+    /// Removes what is being deleted, as deploying would.
+    pub async fn finish_deletions(&self) {
+        for id in self.store.deleting().await.unwrap() {
+            self.store.finish_delete(&id).await.unwrap();
+        }
+    }
+}
+
+/// `Code` with an image.
+pub fn code(uri: &str) -> Value {
+    json!({"ImageConfig": {"ImageType": "personal", "ImageUri": uri}})
+}
+
+pub fn now_s() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// An answer with what differs from run to run replaced: ids and times.
+pub fn redacted(mut answer: Value) -> Value {
+    redact(&mut answer);
+    answer
+}
+
+fn redact(value: &mut Value) {
+    const CHANGING: [(&str, &str); 10] = [
+        ("RequestId", "[uuid]"),
+        ("FunctionRequestId", "[uuid]"),
+        ("FunctionId", "[function id]"),
+        ("AddTime", "[time]"),
+        ("ModTime", "[time]"),
+        ("StartTime", "[time]"),
+        ("Duration", "[ms]"),
+        ("BillDuration", "[ms]"),
+        ("Log", "[log]"),
+        ("MemUsage", "[memory]"),
+    ];
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match CHANGING.iter().find(|(changing, _)| changing == name) {
+                    Some((_, instead)) if *value != json!("") => *value = json!(instead),
+                    _ => redact(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(redact),
+        _ => {}
+    }
+}

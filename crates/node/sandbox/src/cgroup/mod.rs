@@ -1,0 +1,141 @@
+//! Control groups of instances: one directory each in the hierarchies that have what we need.
+//!
+//! Owns everything below `<hierarchy>/<name>`; touches nothing else. Version 1 and 2 are decided by what is mounted
+//! (`layout.rs`), controller by controller, so that hybrid machines work too.
+
+mod files;
+mod instance;
+mod layout;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use instance::{InstanceCgroup, Limits};
+pub use layout::{CONTROLLERS, Layout, Mode};
+
+use crate::error::Error;
+
+/// Time between two attempts to remove a directory that is still busy.
+const REMOVE_INTERVAL: Duration = Duration::from_micros(500);
+
+/// The cgroups of one data directory.
+#[derive(Debug)]
+pub struct Cgroups {
+    layout: Layout,
+    name: String,
+    remove_max: Duration,
+}
+
+impl Cgroups {
+    /// Makes the directory `name` in every hierarchy of the layout and hands controllers down (version 2).
+    pub fn open(layout: Layout, name: String, remove_max: Duration) -> Result<Self, Error> {
+        let cgroups = Self { layout, name, remove_max };
+        for root in cgroups.layout.roots() {
+            let folder = root.join(&cgroups.name);
+            make_dir(&folder).map_err(Error::path("make the cgroup", &folder))?;
+        }
+        if let Some(root) = &cgroups.layout.v2 {
+            let handed_down = cgroups.layout.v2_controllers();
+            for folder in [root.clone(), root.join(&cgroups.name)] {
+                for controller in &handed_down {
+                    let file = folder.join("cgroup.subtree_control");
+                    fs::write(&file, format!("+{controller}"))
+                        .map_err(Error::path("hand a controller down in", &file))?;
+                }
+            }
+        }
+        Ok(cgroups)
+    }
+
+    /// Name of our directory in every hierarchy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes the directories of one instance with its limits.
+    pub fn create(&self, instance: &str, limits: &Limits) -> Result<InstanceCgroup, Error> {
+        InstanceCgroup::create(&self.layout, &self.name, instance, limits, self.remove_max)
+    }
+
+    /// Kills everything below our directories and removes them, ours included; returns how many processes there were
+    /// and how many instance directories.
+    pub fn clear(layout: &Layout, name: &str, remove_max: Duration) -> Result<(usize, usize), Error> {
+        let (mut killed, mut removed) = (0, 0);
+        let deadline = Instant::now() + remove_max;
+        for root in layout.roots() {
+            let top = root.join(name);
+            for folder in children(&top) {
+                killed += kill_all(&folder, deadline);
+                remove_dir(&folder, remove_max).map_err(Error::path("remove the cgroup", &folder))?;
+                removed += 1;
+            }
+            remove_dir(&top, remove_max).map_err(Error::path("remove the cgroup", &top))?;
+        }
+        Ok((killed, removed))
+    }
+
+    /// Removes our own directories, after every instance's.
+    pub fn remove(&self) -> Result<(), Error> {
+        Self::clear(&self.layout, &self.name, self.remove_max).map(drop)
+    }
+}
+
+fn make_dir(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+fn children(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+}
+
+/// Processes in a directory of either version.
+fn processes(folder: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
+}
+
+/// Kills until the directory is empty; returns how many processes were seen at first.
+fn kill_all(folder: &Path, deadline: Instant) -> usize {
+    let found = processes(folder).len();
+    // Version 2 since Linux 5.14: all at once, so that none can start another meanwhile.
+    let kill = folder.join("cgroup.kill");
+    if found > 0 && kill.exists() {
+        fs::write(kill, "1").ok();
+    }
+    loop {
+        let left = processes(folder);
+        if left.is_empty() || Instant::now() > deadline {
+            return found;
+        }
+        for pid in left {
+            // The number could have been used again since the file was read: the descriptor is of whoever has it now, and
+            // is killed only if that process is still in our directory.
+            if let Ok(process) = sys::process::open(pid)
+                && processes(folder).contains(&pid)
+            {
+                sys::process::send_signal(&process, libc::SIGKILL).ok();
+            }
+        }
+        std::thread::sleep(REMOVE_INTERVAL);
+    }
+}
+
+/// Removes a directory; one whose last process is just ending is busy for a moment.
+fn remove_dir(folder: &Path, remove_max: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + remove_max;
+    loop {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < deadline => {
+                std::thread::sleep(REMOVE_INTERVAL);
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Limits of the sandbox and of its pools.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// `[sandbox]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Threads that start instances; each holds one start at a time.
+    pub launcher_threads: usize,
+    /// Starts that wait for a thread; more are refused.
+    pub launch_queue_len_max: usize,
+    /// Instances at once, which bounds the ranges of host ids too.
+    pub instances_max: u32,
+    /// Network and user namespaces kept ready for the next starts.
+    pub slots_ready: usize,
+    /// First host id that instances use; ids from here to `id_base + instances_max * ids_per_instance` are theirs.
+    pub id_base: u32,
+    /// Host ids of one instance: ids 0 to this less one exist inside.
+    pub ids_per_instance: u32,
+    /// Longest interval between two attempts to connect while an instance starts, in milliseconds.
+    pub poll_interval_ms_max: u64,
+    /// Size of `/dev/shm`, in bytes.
+    pub shm_bytes_max: u64,
+    /// Files and directories in the writable layer, and as many again in `/tmp`.
+    pub writable_files_max: u64,
+    /// Longest wait for an emptied cgroup to be removable, in milliseconds.
+    pub cgroup_remove_ms_max: u64,
+    /// Added to the out-of-memory score of instances: the kernel ends them before it ends the platform.
+    pub oom_score_adj: i32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            launcher_threads: 2,
+            launch_queue_len_max: 1024,
+            instances_max: 10_000,
+            slots_ready: 8,
+            id_base: 1_000_000,
+            ids_per_instance: 65_536,
+            poll_interval_ms_max: 10,
+            shm_bytes_max: 64 << 20,
+            writable_files_max: 262_144,
+            cgroup_remove_ms_max: 2000,
+            oom_score_adj: 500,
+        }
+    }
+}
+
+impl Config {
+    /// Whether every instance has a range of ids, none of them the highest, which the kernel keeps for itself.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let last = u64::from(self.id_base) + u64::from(self.instances_max) * u64::from(self.ids_per_instance);
+        if self.ids_per_instance == 0 || last >= u64::from(u32::MAX) {
+            return Err(Error::IdRange { last });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_ids_must_fit() {
+        Config::default().check().expect("the defaults fit");
+        for config in [
+            Config { instances_max: 100_000, ..Config::default() },
+            Config { ids_per_instance: 0, ..Config::default() },
+        ] {
+            assert!(config.check().expect_err("too many").to_string().contains("instances_max"));
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What this machine can do for instances, and what is used in place of what it cannot.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::cgroup::{CONTROLLERS, Layout, Mode};
+
+/// Oldest kernel that has everything: overlays over idmapped layers came with it.
+const KERNEL_MIN: (u32, u32) = (5, 19);
+/// Capabilities without which no instance can be made, by number and name.
+const NEEDED_CAPABILITIES: &[(u32, &str)] =
+    &[(0, "CHOWN"), (5, "KILL"), (6, "SETGID"), (7, "SETUID"), (12, "NET_ADMIN"), (21, "SYS_ADMIN"), (27, "MKNOD")];
+
+/// Open files that some hundred instances and their connections need.
+const OPEN_FILES_MIN: u64 = 4096;
+/// Memory for the platform and a few instances.
+const MEMORY_MB_MIN: u64 = 512;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    /// There.
+    Ok,
+    /// Not there; something else is used.
+    Degraded,
+    /// Not there, and nothing stands in for it.
+    Missing,
+}
+
+impl fmt::Display for CheckStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Missing => "missing",
+        })
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// How it came out.
+    pub status: CheckStatus,
+    /// What was found.
+    pub found: String,
+    /// What is used instead, or what to do; empty when all is well.
+    pub remedy: String,
+}
+
+impl Check {
+    /// Whether instances cannot run for lack of it.
+    pub fn is_missing(&self) -> bool {
+        self.status == CheckStatus::Missing
+    }
+
+    fn new(name: &'static str, ok: bool, otherwise: CheckStatus, found: impl Into<String>, remedy: &str) -> Self {
+        let (status, remedy) = if ok { (CheckStatus::Ok, String::new()) } else { (otherwise, remedy.to_owned()) };
+        Self { name, status, found: found.into(), remedy }
+    }
+}
+
+/// Looks at everything that instances need. Changes nothing.
+pub fn doctor() -> Vec<Check> {
+    let mut checks = vec![kernel(), root(), capabilities()];
+    checks.extend(namespaces());
+    checks.push(file_systems());
+    checks.extend(cgroups());
+    checks.extend([seccomp(), starting(), swap(), open_files(), memory()]);
+    checks
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+}
+
+fn kernel() -> Check {
+    let release = read("/proc/sys/kernel/osrelease");
+    let remedy = "Sampan needs Linux 5.19 or newer on x86_64.";
+    let fits = version(&release) >= KERNEL_MIN && cfg!(target_arch = "x86_64");
+    Check::new("kernel", fits, CheckStatus::Missing, release, remedy)
+}
+
+/// Major and minor of a release such as `6.1.0-18-amd64`.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+}
+
+fn root() -> Check {
+    let uid = rustix::process::geteuid();
+    Check::new("root", uid.is_root(), CheckStatus::Missing, format!("user id {}", uid.as_raw()), "Run it as root.")
+}
+
+fn capabilities() -> Check {
+    let status = read("/proc/self/status");
+    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    let bits = u64::from_str_radix(bits.trim(), 16).unwrap_or_default();
+    let lacking: Vec<&str> =
+        NEEDED_CAPABILITIES.iter().filter(|(n, _)| bits & (1 << n) == 0).map(|(_, name)| *name).collect();
+    let found =
+        if lacking.is_empty() { "all that are needed".to_owned() } else { format!("lacks {}", lacking.join(", ")) };
+    let remedy = "Run outside a container, or in a privileged one.";
+    Check::new("capabilities", lacking.is_empty(), CheckStatus::Missing, found, remedy)
+}
+
+fn namespaces() -> Vec<Check> {
+    let lacking: Vec<&str> = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
+        .into_iter()
+        .filter(|kind| !Path::new("/proc/self/ns").join(kind).exists())
+        .collect();
+    let all = lacking.is_empty();
+    let found = if all { "all kinds".to_owned() } else { format!("lacks {}", lacking.join(", ")) };
+    let kinds =
+        Check::new("namespaces", all, CheckStatus::Missing, found, "Use a kernel built with all kinds of namespaces.");
+    let most = read("/proc/sys/user/max_user_namespaces");
+    let allowed = most != "0";
+    let remedy = "Allow them: sysctl -w user.max_user_namespaces=10000.";
+    vec![kinds, Check::new("user namespaces", allowed, CheckStatus::Missing, format!("at most {most}"), remedy)]
+}
+
+fn file_systems() -> Check {
+    let known = read("/proc/filesystems");
+    let has = |name: &str| known.lines().any(|line| line.split_whitespace().last() == Some(name));
+    // A module that is not loaded yet is not in the list; the first mount loads it.
+    let loadable = || Path::new(&format!("/lib/modules/{}", read("/proc/sys/kernel/osrelease"))).exists();
+    let (ok, found) = match (has("overlay"), has("tmpfs")) {
+        (true, true) => (true, "overlay and tmpfs"),
+        (false, true) if loadable() => (true, "tmpfs; overlay as a module"),
+        _ => (false, "no overlay or no tmpfs"),
+    };
+    Check::new("file systems", ok, CheckStatus::Missing, found, "Load the module: modprobe overlay.")
+}
+
+fn cgroups() -> Vec<Check> {
+    let layout = match Layout::detect() {
+        Ok(layout) => layout,
+        Err(error) => {
+            let remedy = "Mount cgroup2 at /sys/fs/cgroup with the controllers memory, cpu and pids.";
+            return vec![Check::new("cgroups", false, CheckStatus::Missing, error.to_string(), remedy)];
+        }
+    };
+    let found = match layout.mode() {
+        Mode::V2 => format!("version 2 with {}", CONTROLLERS.join(", ")),
+        Mode::V1 => format!("version 1 with {}", CONTROLLERS.join(", ")),
+        Mode::Hybrid => "controllers of version 1, starting in version 2".to_owned(),
+    };
+    let whole = layout.mode() != Mode::V1;
+    let remedy = "Processes join after they are made and are killed one by one; mount cgroup2 to start inside it.";
+    vec![Check::new("cgroups", whole, CheckStatus::Degraded, found, remedy)]
+}
+
+fn seccomp() -> Check {
+    let actions = read("/proc/sys/kernel/seccomp/actions_avail");
+    let ok = actions.contains("errno");
+    let found = if actions.is_empty() { "no filters".to_owned() } else { actions };
+    Check::new("seccomp", ok, CheckStatus::Missing, found, "Use a kernel built with CONFIG_SECCOMP_FILTER.")
+}
+
+/// Filters of an outer container may hide calls that the kernel has.
+fn starting() -> Check {
+    let pidfd = sys::process::open(rustix::process::getpid().as_raw_nonzero().get()).is_ok();
+    let lacking: Vec<&str> =
+        [("clone3", sys::clone3_available()), ("pidfd_open", pidfd)].iter().filter(|c| !c.1).map(|c| c.0).collect();
+    let found = if lacking.is_empty() { "clone3, pidfd_open".to_owned() } else { format!("no {}", lacking.join(", ")) };
+    let remedy = "Allow these system calls: run outside a container, or in a privileged one.";
+    Check::new("system calls", lacking.is_empty(), CheckStatus::Missing, found, remedy)
+}
+
+/// Version 1 limits swap only where the kernel was told to count it.
+fn swap() -> Check {
+    let used = read("/proc/swaps").lines().count() > 1;
+    let limited = Layout::detect().is_ok_and(|layout| match layout.v1.get("memory") {
+        Some(root) => root.join("memory.memsw.limit_in_bytes").exists(),
+        None => true,
+    });
+    let (ok, found) = match (used, limited) {
+        (false, _) => (true, "none in use"),
+        (true, true) => (true, "in use, not by instances"),
+        (true, false) => (false, "in use, and not counted"),
+    };
+    let remedy = "Memory limits hold without swap only: boot with swapaccount=1, or switch it off (swapoff -a).";
+    Check::new("swap", ok, CheckStatus::Degraded, found, remedy)
+}
+
+fn open_files() -> Check {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let enough = most.is_none_or(|most| most >= OPEN_FILES_MIN);
+    let found = most.map_or("no limit".to_owned(), |most| format!("at most {most}"));
+    let remedy = "Every instance takes about ten: raise LimitNOFILE of the service, or ulimit -n.";
+    Check::new("open files", enough, CheckStatus::Degraded, found, remedy)
+}
+
+fn memory() -> Check {
+    let text = read("/proc/meminfo");
+    let kib =
+        text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let available_mb = kib.unwrap_or(0_u64) / 1024;
+    let remedy = "Small functions take 128 MB each at their limit: free some memory.";
+    let found = format!("{available_mb} MB available");
+    Check::new("memory", available_mb >= MEMORY_MB_MIN, CheckStatus::Degraded, found, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_releases_are_compared_by_number() {
+        assert!(version("6.1.0-18-amd64") >= KERNEL_MIN);
+        assert!(version("5.19.0") >= KERNEL_MIN);
+        assert!(version("5.4.0-150-generic") < KERNEL_MIN);
+        assert!(version("nonsense") < KERNEL_MIN);
+    }
+
+    #[test]
+    fn every_check_that_is_not_well_says_what_to_do() {
+        for check in doctor() {
+            assert_eq!(check.remedy.is_empty(), check.status == CheckStatus::Ok, "{check:?}");
+        }
+    }
+}

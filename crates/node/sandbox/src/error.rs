@@ -1,0 +1,136 @@
+//! Why a sandbox could not be made.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or directory of the sandbox's own could not be used.
+    #[error("cannot {operation} {path}", path = path.display())]
+    Path {
+        /// What was being done.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The machine has no cgroup hierarchy with a controller that instances need.
+    #[error("no cgroup hierarchy has the controller {controller:?}; enable it, or mount cgroup2 at /sys/fs/cgroup")]
+    NoController {
+        /// The controller.
+        controller: &'static str,
+    },
+    /// A namespace could not be made.
+    #[error("cannot make a {kind} namespace")]
+    Namespace {
+        /// Which kind.
+        kind: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// All ranges of host ids, hence all instances, are in use.
+    #[error("all {instances_max} instances are in use; raise [sandbox] instances_max")]
+    InstancesExhausted {
+        /// The limit.
+        instances_max: u32,
+    },
+    /// The ranges of host ids do not fit below the kernel's highest.
+    #[error(
+        "instances would use host ids up to {last}; lower [sandbox] instances_max, ids_per_instance or id_base, none 0"
+    )]
+    IdRange {
+        /// The id after the last range.
+        last: u64,
+    },
+    /// Too many starts wait already.
+    #[error(
+        "{launch_queue_len_max} starts are waiting already; raise [sandbox] launch_queue_len_max or launcher_threads"
+    )]
+    QueueFull {
+        /// The limit.
+        launch_queue_len_max: usize,
+    },
+    /// The image's user is not in its /etc/passwd, or a group not in its /etc/group.
+    #[error(
+        "{kind} {name:?} does not exist in the image; name one that /etc/passwd and /etc/group have, or use numbers"
+    )]
+    UnknownIdentity {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// An argument, variable or path has a NUL byte, or is otherwise impossible.
+    #[error("{what} {value:?} cannot be used: {reason}")]
+    BadSpec {
+        /// What it is.
+        what: &'static str,
+        /// The value.
+        value: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The program could not be executed.
+    #[error("cannot execute {program:?}: {reason}")]
+    Execute {
+        /// The program as it was named.
+        program: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The working directory could not be entered.
+    #[error("cannot enter the working directory {path:?}")]
+    WorkingDir {
+        /// The directory.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another step of the start failed.
+    #[error("starting an instance failed while {step}")]
+    Start {
+        /// What was being done.
+        step: sys::Step,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The sandbox is shutting down.
+    #[error("the platform is stopping")]
+    Stopping,
+}
+
+impl Error {
+    /// Whether the machine has run out of something, so that the same start may succeed later.
+    pub fn is_exhaustion(&self) -> bool {
+        let errno = |source: &io::Error| {
+            matches!(
+                source.raw_os_error(),
+                Some(libc::ENOSPC | libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::EUSERS)
+            )
+        };
+        match self {
+            Self::InstancesExhausted { .. } | Self::QueueFull { .. } => true,
+            Self::Path { source, .. } | Self::Namespace { source, .. } | Self::Start { source, .. } => errno(source),
+            _ => false,
+        }
+    }
+
+    /// Whether the image or its configuration is at fault, not the machine.
+    pub fn is_images_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownIdentity { .. } | Self::BadSpec { .. } | Self::Execute { .. } | Self::WorkingDir { .. }
+        )
+    }
+
+    pub(crate) fn path(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Path { operation, path, source }
+    }
+}

@@ -1,0 +1,48 @@
+//! Sandboxes: directories, a command and limits become an isolated running process.
+//!
+//! Owns instances' processes, namespaces, cgroups and writable layers, from their start to the last trace. Must not know
+//! functions, images or requests.
+//!
+//! # What an instance is
+//! The given command is pid 1 in namespaces of its own (pid, mount, network, ipc, uts, cgroup, user), as a range of host
+//! ids that no other running instance has. Its root is an overlay of the given directories, idmapped so that files show
+//! the owners the image gave them, under a bounded tmpfs. It has no new privileges, a short list of capabilities, a
+//! system call filter, limits, and a loopback as its only network.
+//!
+//! # Its writable layer
+//! A tmpfs of a bounded size, mounted by the instance's first process after it has joined its cgroup: what is written
+//! there, and to `/tmp`, counts as memory of the instance, so that an instance that writes more than its memory is ended
+//! for that, and files never outlive it. A project quota would not count, but only some file systems have one, and a loop
+//! device takes longer to make and to remove than everything else of a start.
+//!
+//! # On disk
+//! ```text
+//! <dir>/stage    empty; each instance builds its root over it, in its own mount namespace
+//! ```
+//! Nothing else: the writable layer goes with its mount namespace, and an instance's namespaces go with its processes; no
+//! mount is ever made in the host's namespace. What a killed platform leaves are processes and cgroup directories
+//! `sampan-<hash of dir>/<instance>`, at the root of each cgroup hierarchy.
+#![forbid(unsafe_code)]
+
+mod capabilities;
+mod cgroup;
+mod config;
+mod doctor;
+mod error;
+mod handle;
+mod identity;
+mod instance;
+mod listening;
+mod plan;
+mod seccomp;
+mod slots;
+mod spec;
+mod workers;
+
+pub use config::Config;
+pub use doctor::{Check, CheckStatus, doctor};
+pub use error::Error;
+pub use handle::{Recovered, Sandboxes};
+pub use instance::{Exit, Memory, Sandbox};
+pub use listening::{Listener, NotListening};
+pub use spec::LaunchSpec;

@@ -1,0 +1,192 @@
+//! Compiles verdicts by number into classic BPF (linux/filter.h, seccomp(2)): check the architecture, then search the
+//! number's range by halves.
+
+use super::rules::Verdict;
+
+// Operations: load a word of the data; jump if >=, ==, any bit; jump; return.
+const LOAD: u16 = 0x20;
+const JUMP_GE: u16 = 0x35;
+const JUMP_EQ: u16 = 0x15;
+const JUMP_SET: u16 = 0x45;
+const JUMP: u16 = 0x05;
+const RETURN: u16 = 0x06;
+// Return values of seccomp(2).
+const RET_ALLOW: u32 = 0x7fff_0000;
+const RET_ERRNO: u32 = 0x0005_0000;
+const RET_KILL: u32 = 0x8000_0000;
+// `struct seccomp_data`: number at 0, architecture at 4, arguments of 64 bits from 16.
+const AT_NUMBER: u32 = 0;
+const AT_ARCHITECTURE: u32 = 4;
+const AT_ARGUMENTS: u32 = 16;
+/// `AUDIT_ARCH_X86_64` (linux/audit.h).
+const ARCHITECTURE: u32 = 0xc000_003e;
+
+fn op(code: u16, on_true: u8, on_false: u8, value: u32) -> u64 {
+    u64::from(code) | u64::from(on_true) << 16 | u64::from(on_false) << 24 | u64::from(value) << 32
+}
+
+fn fail(errno: u16) -> u64 {
+    op(RETURN, 0, 0, RET_ERRNO | u32::from(errno))
+}
+
+fn allow() -> u64 {
+    op(RETURN, 0, 0, RET_ALLOW)
+}
+
+/// Neighbouring numbers with one verdict, by the first of them.
+struct Range {
+    first: u32,
+    verdict: Verdict,
+}
+
+/// Compiles; the last verdict holds for all higher numbers too (those of the x32 interface among them).
+pub fn compile(verdicts: &[Verdict]) -> Vec<u64> {
+    let mut ranges: Vec<Range> = Vec::new();
+    for (number, verdict) in (0_u32..).zip(verdicts) {
+        if ranges.last().is_none_or(|range| range.verdict != *verdict) {
+            ranges.push(Range { first: number, verdict: *verdict });
+        }
+    }
+    let mut program = vec![
+        op(LOAD, 0, 0, AT_ARCHITECTURE),
+        op(JUMP_EQ, 1, 0, ARCHITECTURE),
+        op(RETURN, 0, 0, RET_KILL),
+        op(LOAD, 0, 0, AT_NUMBER),
+    ];
+    search(&ranges, &mut program);
+    program
+}
+
+fn search(ranges: &[Range], program: &mut Vec<u64>) {
+    let (lower, upper) = match ranges {
+        [] => return,
+        [one] => return leaf(one.verdict, program),
+        _ => ranges.split_at(ranges.len() / 2),
+    };
+    let (mut low, mut high) = (Vec::new(), Vec::new());
+    search(lower, &mut low);
+    search(upper, &mut high);
+    match u8::try_from(low.len()) {
+        Ok(skip) => program.push(op(JUMP_GE, skip, 0, upper[0].first)),
+        Err(_) => {
+            program.push(op(JUMP_GE, 0, 1, upper[0].first));
+            program.push(op(JUMP, 0, 0, u32::try_from(low.len()).unwrap_or(u32::MAX)));
+        }
+    }
+    program.append(&mut low);
+    program.append(&mut high);
+}
+
+fn leaf(verdict: Verdict, program: &mut Vec<u64>) {
+    let argument = |index: u8| op(LOAD, 0, 0, AT_ARGUMENTS + 8 * u32::from(index));
+    let mut among = |index: u8, values: &[u32], hit: u64, miss: u64| {
+        program.push(argument(index));
+        for (place, value) in values.iter().enumerate() {
+            // A hit jumps over the comparisons that are left and over the miss.
+            let over = u8::try_from(values.len() - place).unwrap_or(u8::MAX);
+            program.push(op(JUMP_EQ, over, 0, *value));
+        }
+        program.extend([miss, hit]);
+    };
+    match verdict {
+        Verdict::Allow => program.push(allow()),
+        Verdict::Fail(errno) => program.push(fail(errno)),
+        Verdict::FailOnBits { index, mask, errno } => {
+            program.extend([argument(index), op(JUMP_SET, 0, 1, mask), fail(errno), allow()]);
+        }
+        Verdict::Only { index, values, errno } => among(index, values, allow(), fail(errno)),
+        Verdict::Except { index, values, errno } => among(index, values, fail(errno), allow()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::rules::{KNOWN_MAX, verdicts};
+    use super::*;
+
+    /// Runs a program as the kernel would.
+    fn run(program: &[u64], architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
+        let (mut at, mut loaded) = (0, 0);
+        loop {
+            let word = program[at];
+            let (code, value) = (word as u16, (word >> 32) as u32);
+            let (on_true, on_false) = ((word >> 16) as u8, (word >> 24) as u8);
+            let hit = match code {
+                RETURN => return value,
+                LOAD => {
+                    loaded = match value {
+                        AT_NUMBER => number,
+                        AT_ARCHITECTURE => architecture,
+                        other => arguments[(other - AT_ARGUMENTS) as usize / 8] as u32,
+                    };
+                    at += 1;
+                    continue;
+                }
+                JUMP => {
+                    at += 1 + value as usize;
+                    continue;
+                }
+                JUMP_GE => loaded >= value,
+                JUMP_EQ => loaded == value,
+                JUMP_SET => loaded & value != 0,
+                other => panic!("unknown operation {other}"),
+            };
+            at += 1 + usize::from(if hit { on_true } else { on_false });
+        }
+    }
+
+    fn expected(verdict: Verdict, arguments: [u64; 6]) -> u32 {
+        let low = |index: u8| arguments[usize::from(index)] as u32;
+        let failing = |errno: u16| RET_ERRNO | u32::from(errno);
+        let bad = match verdict {
+            Verdict::Allow => None,
+            Verdict::Fail(errno) => Some(errno),
+            Verdict::FailOnBits { index, mask, errno } => (low(index) & mask != 0).then_some(errno),
+            Verdict::Only { index, values, errno } => (!values.contains(&low(index))).then_some(errno),
+            Verdict::Except { index, values, errno } => values.contains(&low(index)).then_some(errno),
+        };
+        bad.map_or(RET_ALLOW, failing)
+    }
+
+    #[test]
+    fn every_number_gets_its_verdict() {
+        let (all, program) = (verdicts(), compile(&verdicts()));
+        assert!(program.len() < 400, "{} instructions", program.len());
+        for number in (0..KNOWN_MAX + 50).chain([0x4000_0000, u32::MAX]) {
+            let verdict = all[(number as usize).min(all.len() - 1)];
+            for first in [0, 1, 2, 16, 40, 0x1000_0000, 0x5412, u64::from(u32::MAX)] {
+                let arguments = [first, first, 0, 0, 0, 0];
+                assert_eq!(
+                    run(&program, ARCHITECTURE, number, arguments),
+                    expected(verdict, arguments),
+                    "{number} {first}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn another_architecture_is_killed() {
+        assert_eq!(run(&compile(&verdicts()), 0x4000_0003, 0, [0; 6]), RET_KILL);
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_compiles_to_what_it_says(picks in prop::collection::vec(0_u8..5, 1..600), arguments in any::<[u64; 6]>()) {
+            const VALUES: &[u32] = &[1, 5, 9];
+            let all: Vec<_> = picks.iter().map(|pick| match pick {
+                0 => Verdict::Allow,
+                1 => Verdict::Fail(1),
+                2 => Verdict::FailOnBits { index: 0, mask: 0xf0, errno: 2 },
+                3 => Verdict::Only { index: 1, values: VALUES, errno: 3 },
+                _ => Verdict::Except { index: 2, values: VALUES, errno: 4 },
+            }).collect();
+            let program = compile(&all);
+            for (number, verdict) in (0_u32..).zip(&all) {
+                prop_assert_eq!(run(&program, ARCHITECTURE, number, arguments), expected(*verdict, arguments));
+            }
+        }
+    }
+}

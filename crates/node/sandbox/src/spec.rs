@@ -1,0 +1,40 @@
+//! What the caller wants started.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use types::InstanceId;
+
+/// One instance to be started.
+pub struct LaunchSpec {
+    /// Its id; names its cgroup.
+    pub id: InstanceId,
+    /// Read-only directories that make up the root, topmost first.
+    pub lower_dirs: Vec<PathBuf>,
+    /// Command, the program first; looked up on `PATH` of `env` when it has no slash.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// Absolute directory to start in; `/` when empty.
+    pub working_dir: String,
+    /// `user[:group]`, names of the image or numbers; root when empty.
+    pub user: String,
+    /// Host name inside.
+    pub hostname: String,
+    /// Memory of all processes together, the writable layer's files included, in bytes.
+    pub memory_bytes: u64,
+    /// Processor time in each 100 ms, in microseconds: 100,000 is one core.
+    pub cpu_quota_us: u64,
+    /// Processes and threads at once.
+    pub pids_max: u64,
+    /// Open files of a process.
+    pub files_max: u64,
+    /// Size of `/tmp`.
+    pub tmp_bytes: u64,
+    /// Size of the writable layer over the root.
+    pub writable_bytes: u64,
+    /// Where standard output goes.
+    pub stdout: OwnedFd,
+    /// Where standard error goes.
+    pub stderr: OwnedFd,
+}

@@ -1,0 +1,230 @@
+//! The threads that start instances: dedicated and long-lived, because a start changes namespaces and suspends its thread,
+//! neither of which a tokio worker may do.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use sys::{Spawned, Stack, Step};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use types::InstanceId;
+
+use crate::cgroup::{Cgroups, InstanceCgroup, Limits};
+use crate::config::Config;
+use crate::error::Error;
+use crate::instance::{Killer, Sandbox, Started};
+use crate::plan;
+use crate::slots::{Slot, Slots};
+use crate::spec::LaunchSpec;
+
+struct Job {
+    spec: LaunchSpec,
+    reply: oneshot::Sender<Result<Sandbox, Error>>,
+}
+
+/// What the handle and every worker use.
+pub struct Shared {
+    /// Limits.
+    pub config: Config,
+    /// Where instances build their roots.
+    pub stage: PathBuf,
+    /// Where their cgroups are made.
+    pub cgroups: Cgroups,
+    /// Namespaces ready to be taken.
+    pub slots: Arc<Slots>,
+    /// The platform's own network namespace.
+    pub home: Arc<OwnedFd>,
+    /// Where the ends of instances are waited for.
+    pub runtime: Handle,
+    /// Instances that run or are being cleaned up after.
+    pub running: Mutex<HashMap<InstanceId, Killer>>,
+    /// The tasks that wait for their ends.
+    pub ends: TaskTracker,
+    /// Set when no start is to begin any more.
+    pub stopping: AtomicBool,
+}
+
+/// The threads and the queue before them.
+pub struct Workers {
+    queue: Mutex<Option<SyncSender<Job>>>,
+    queue_len_max: usize,
+    slots: Arc<Slots>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Workers {
+    /// Starts the threads, and the one that makes namespaces ahead.
+    pub fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
+        let (sender, receiver) = sync_channel(shared.config.launch_queue_len_max);
+        let receiver = Arc::new(Mutex::new(receiver));
+        // Made first: when a thread cannot be started, dropping this ends those that were.
+        let workers = Self {
+            queue: Mutex::new(Some(sender)),
+            queue_len_max: shared.config.launch_queue_len_max,
+            slots: shared.slots.clone(),
+            threads: Mutex::default(),
+        };
+        for _ in 0..shared.config.launcher_threads.max(1) {
+            let (shared, receiver) = (shared.clone(), receiver.clone());
+            let stack = Stack::new().map_err(Error::path("map the stack of", "a launcher thread"))?;
+            workers.thread("launcher", move || work(&shared, &receiver, stack))?;
+        }
+        let slots = shared.slots.clone();
+        workers.thread("namespaces", move || slots.refill())?;
+        Ok(workers)
+    }
+
+    fn thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        self.threads.lock().push(thread.map_err(Error::path("start the thread", name))?);
+        Ok(())
+    }
+
+    /// Hands a start to the next free thread. Dropping the receiver ends what was started.
+    pub fn submit(&self, spec: LaunchSpec) -> Result<oneshot::Receiver<Result<Sandbox, Error>>, Error> {
+        let (reply, receiver) = oneshot::channel();
+        let queue = self.queue.lock().clone().ok_or(Error::Stopping)?;
+        match queue.try_send(Job { spec, reply }) {
+            Ok(()) => Ok(receiver),
+            Err(TrySendError::Full(_)) => Err(Error::QueueFull { launch_queue_len_max: self.queue_len_max }),
+            Err(TrySendError::Disconnected(_)) => Err(Error::Stopping),
+        }
+    }
+
+    /// Takes no more starts and waits for the threads; blocks as long as the starts under way take.
+    pub fn stop(&self) {
+        self.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a launcher thread panicked");
+            }
+        }
+    }
+
+    fn close(&self) {
+        drop(self.queue.lock().take());
+        self.slots.stop();
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // Not waiting for the threads: this may be a tokio worker.
+        self.close();
+    }
+}
+
+fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut stack: Stack) {
+    loop {
+        // Only the wait is under the lock; the start runs beside those of the other threads.
+        let next = jobs.lock().recv();
+        let Ok(Job { spec, reply }) = next else { return };
+        if reply.is_closed() || shared.stopping.load(Ordering::Relaxed) {
+            continue;
+        }
+        // Nobody may be waiting any more: the sandbox is dropped then, which ends it.
+        reply.send(start(shared, spec, &mut stack)).ok();
+    }
+}
+
+fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sandbox, Error> {
+    let id = spec.id.clone();
+    let slot = shared.slots.take(stack)?;
+    let limits = Limits { memory_bytes: spec.memory_bytes, cpu_quota_us: spec.cpu_quota_us, pids_max: spec.pids_max };
+    let cgroup = shared.cgroups.create(id.as_str(), &limits)?;
+    match run(shared, spec, &slot, &cgroup, stack) {
+        Ok((spawned, end)) => {
+            prefer_for_oom(spawned.pid, shared.config.oom_score_adj);
+            Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot }))
+        }
+        Err(error) => {
+            cgroup.remove();
+            Err(error)
+        }
+    }
+}
+
+fn run(
+    shared: &Shared,
+    spec: LaunchSpec,
+    slot: &Slot,
+    cgroup: &InstanceCgroup,
+    stack: &mut Stack,
+) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
+    let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
+    let plan = plan::make(spec, &shared.stage, slot, cgroup, &shared.config)?;
+    let spawned = sys::spawn::spawn(&plan, stack).map_err(|failure| explain(failure, program, working_dir))?;
+    let _on_runtime = shared.runtime.enter();
+    match spawned.pidfd.try_clone().and_then(sys::event::readable) {
+        Ok(end) => Ok((spawned, end)),
+        Err(source) => {
+            sys::process::send_signal(&spawned.pidfd, libc::SIGKILL).ok();
+            sys::process::wait(&spawned.pidfd).ok();
+            Err(Error::path("watch", "a new process")(source))
+        }
+    }
+    // The plan, our pipe ends and layers among it, closes here.
+}
+
+/// Makes the kernel end instances before anything else when the whole machine is short of memory.
+fn prefer_for_oom(pid: i32, score: i32) {
+    let file = format!("/proc/{pid}/oom_score_adj");
+    if let Err(error) = std::fs::write(&file, score.to_string()) {
+        tracing::debug!(%error, file, "the out-of-memory score could not be raised");
+    }
+}
+
+/// Says what a failed step means to the owner of the image.
+fn explain(failure: sys::Failure, program: String, working_dir: String) -> Error {
+    let sys::Failure { step, source } = failure;
+    let reason = match (step, source.raw_os_error()) {
+        (Step::WorkingDir, _) => return Error::WorkingDir { path: working_dir, source },
+        (Step::Execute, Some(libc::ENOENT | libc::ENOTDIR)) => {
+            "there is no such file in the image, or the interpreter or dynamic loader that it names is missing"
+        }
+        (Step::Execute, Some(libc::EACCES)) => "the file is not executable for the image's user",
+        (Step::Execute, Some(libc::ENOEXEC)) => {
+            "the file is neither a program for linux/amd64 nor a script that begins with #!"
+        }
+        (Step::Execute, Some(libc::E2BIG)) => "arguments and environment are too long together",
+        (Step::Execute, _) => return Error::Execute { program, reason: source.to_string() },
+        _ => return Error::Start { step, source },
+    };
+    Error::Execute { program, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn failures_of_the_image_name_what_it_asked_for() {
+        let failed = |step, errno| {
+            let failure = sys::Failure { step, source: io::Error::from_raw_os_error(errno) };
+            explain(failure, "/app".into(), "/srv".into())
+        };
+        for (step, errno, want) in [
+            (Step::Execute, libc::ENOENT, "\"/app\": there is no such file"),
+            (Step::Execute, libc::EACCES, "\"/app\": the file is not executable"),
+            (Step::Execute, libc::ENOEXEC, "\"/app\": the file is neither a program"),
+            (Step::Execute, libc::EIO, "\"/app\": Input/output error"),
+            (Step::WorkingDir, libc::ENOTDIR, "\"/srv\""),
+        ] {
+            let error = failed(step, errno);
+            assert!(error.to_string().contains(want) && error.is_images_fault(), "{error}");
+        }
+        let machine = failed(Step::Overlay, libc::ENOMEM);
+        assert!(machine.is_exhaustion() && !machine.is_images_fault(), "{machine}");
+    }
+}

@@ -1,0 +1,184 @@
+//! What a process in a sandbox sees and can do, asserted from its own output and from the kernel's files.
+
+use crate::support::Bench;
+
+#[tokio::test]
+async fn the_process_is_pid_1_of_its_own_namespaces_with_the_images_identity() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (exit, text) = bench.run(&["ids", "cwd", "env=COLOUR", "env=HOME", "cat=/proc/sys/kernel/hostname"]).await?;
+    assert_eq!(text, "0:0 pid 1\n/\nred\n/root\ninstance\n");
+    assert_eq!((exit.code, exit.out_of_memory), (Some(0), false));
+    let (_, text) = bench
+        .run_changed(&["ids", "cwd", "env=HOME"], |spec| {
+            spec.user = "app".to_owned();
+            spec.working_dir = "/srv/made/here".to_owned();
+        })
+        .await?;
+    assert_eq!(text, "1000:1000 pid 1\n/srv/made/here\n/home/app\n");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn files_show_the_owners_that_the_image_gave_them() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    std::fs::write(bench.root.join("owned"), b"x")?;
+    std::os::unix::fs::chown(bench.root.join("owned"), Some(1000), Some(7))?;
+    let (_, text) = bench.run(&["owner=/owned", "owner=/probe", "owner=/", "owner=/tmp", "owner=/dev/shm"]).await?;
+    assert_eq!(text, "1000:7\n0:0\n0:0\n0:0\n0:0\n");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn the_kernel_says_that_the_process_is_confined() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (_, status) = bench.run(&["cat=/proc/self/status", "cat=/proc/self/uid_map", "cat=/proc/net/dev"]).await?;
+    let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    assert_eq!((field("NoNewPrivs:"), field("Seccomp:")), ("1".to_owned(), "2".to_owned()));
+    for set in ["CapBnd:", "CapEff:", "CapPrm:"] {
+        assert_eq!(field(set), "00000000000005fb", "{set}");
+    }
+    assert_eq!(field("CapInh:"), "0000000000000000");
+    assert_eq!(field("CapAmb:"), "0000000000000000");
+    let map = status.lines().find(|l| l.trim_end().ends_with("65536")).unwrap_or_default();
+    let outside: u32 = map.split_whitespace().nth(1).unwrap_or("0").parse()?;
+    assert!(outside >= 1_000_000, "ids inside are high ones outside: {map}");
+    assert_eq!(status.lines().filter(|l| l.contains("eth") || l.contains("veth")).count(), 0);
+    let (_, text) = bench.run_changed(&["cat=/proc/self/status"], |spec| spec.user = "app".to_owned()).await?;
+    assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn neither_signals_nor_descriptors_nor_processes_of_the_platform_are_inside() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let held_open = std::fs::File::open("/")?;
+    let (_, text) = bench.run(&["cat=/proc/self/status", "processes"]).await?;
+    for field in ["SigIgn:", "SigBlk:"] {
+        assert!(text.contains(&format!("{field}\t0000000000000000")), "{text}");
+    }
+    assert_eq!(text.lines().filter(|l| l.starts_with("process ")).collect::<Vec<_>>(), ["process 1"]);
+    // While the child is made it has our descriptors; a path through them must not become its directory or program.
+    for fd in 3..=std::os::fd::AsRawFd::as_raw_fd(&held_open) + 40 {
+        let dir = format!("/proc/self/fd/{fd}");
+        let outcome = bench.run_changed(&["cwd"], |spec| spec.working_dir = dir.clone()).await;
+        assert!(outcome.is_err(), "{dir} was entered: {outcome:?}");
+        let program = format!("{dir}/bin/true");
+        let outcome = bench.run_changed(&[], |spec| spec.argv = vec![program.clone()]).await;
+        assert!(outcome.is_err(), "{program} was executed: {outcome:?}");
+    }
+    drop(held_open);
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn the_platforms_own_process_is_as_before() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let score = || std::fs::read_to_string("/proc/self/oom_score_adj");
+    let before = score()?;
+    let (spec, _output) = bench.spec(&["sleep=60"])?;
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    assert_eq!(rustix::process::dumpable_behavior()?, rustix::process::DumpableBehavior::Dumpable);
+    assert_eq!(score()?, before);
+    assert_eq!(std::fs::read_to_string(format!("/proc/{}/oom_score_adj", sandbox.pid()))?.trim(), "500");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn the_images_user_writes_to_its_output_by_name_and_reads_the_platforms_files() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    // Such as a daemon started by a careful administrator has.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    std::fs::set_permissions(&bench.root, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let all = ["say=/dev/stdout:out\n", "say=/dev/stderr:err\n", "say=/dev/null:x", "cat=/etc/hostname"];
+    let (_, text) = bench.run_changed(&all, |spec| spec.user = "app".to_owned()).await?;
+    assert_eq!(text, "out\nerr\ninstance\n");
+    let (_, text) = bench.run(&["cat=/etc/hosts", "cat=/etc/resolv.conf"]).await?;
+    assert!(text.contains("127.0.0.1\tlocalhost instance\n") && text.contains("options timeout"), "{text}");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_the_platforms_files_stays() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    std::fs::write(bench.root.join("secret"), "kept")?;
+    std::os::unix::fs::symlink("/secret", bench.root.join("etc/hosts"))?;
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        bench.root.join("etc/hostname"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )?;
+    let (exit, text) = bench.run(&["cat=/secret"]).await?;
+    assert_eq!((exit.code, text.as_str()), (Some(0), "kept"));
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn ways_out_are_refused() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (_, text) = bench.run(&["unshare", "mount", "packet", "mknod", "tiocsti"]).await?;
+    let refused = "Operation not permitted";
+    let want = format!(
+        "unshare {refused}\nmount {refused}\npacket Address family not supported by protocol\nmknod {refused}\ntiocsti {refused}\n"
+    );
+    assert_eq!(text, want);
+    let paths = ["write=/proc/sys/kernel/core_pattern", "write=/proc/sysrq-trigger", "write=/sys/kernel/uevent_helper"];
+    let (_, text) = bench.run(&paths).await?;
+    assert_eq!(text.lines().filter(|l| l.ends_with("opened")).count(), 0, "{text}");
+    let (_, text) = bench.run(&["cat=/proc/kcore", "cat=/proc/keys", "cat=/proc/timer_list"]).await?;
+    let shown: Vec<&str> = text.lines().filter(|l| !l.ends_with("No such file or directory")).collect();
+    assert!(shown.is_empty(), "masked files are empty, where the kernel has them: {shown:?}");
+    let (_, text) = bench.run(&["cat=/proc/self/mountinfo"]).await?;
+    let host = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let device = host.lines().find(|l| l.contains(" / / ")).and_then(|l| l.split(' ').nth(2)).unwrap_or("none");
+    assert!(!text.contains(&format!(" {device} / ")), "the host's root is mounted: {text}");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn the_kernel_has_the_limits_that_were_asked_for() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (mut spec, _output) = bench.spec(&["sleep=60"])?;
+    (spec.memory_bytes, spec.cpu_quota_us, spec.pids_max, spec.files_max) = (96 << 20, 50_000, 77, 99);
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", sandbox.pid()))?;
+    let limit = |name: &str| limits.lines().find(|l| l.starts_with(name)).map(|l| l[26..].trim_end().to_owned());
+    assert_eq!(limit("Max open files").as_deref(), Some("99                   99                   files"));
+    assert_eq!(limit("Max core file size").as_deref(), Some("0                    0                    bytes"));
+    let read = |file: &str| {
+        let places = bench.cgroups().into_iter().map(|dir| dir.join(sandbox.id().as_str()).join(file));
+        places.filter_map(|path| std::fs::read_to_string(path).ok()).next().map(|text| text.trim().to_owned())
+    };
+    // Version 2 or version 1, whichever this machine has.
+    let either = |v2: &str, v1: &str| read(v2).or_else(|| read(v1));
+    assert_eq!(either("memory.max", "memory.limit_in_bytes").as_deref(), Some("100663296"));
+    assert!(matches!(either("cpu.max", "cpu.cfs_quota_us").as_deref(), Some("50000 100000" | "50000")));
+    assert_eq!(read("pids.max").as_deref(), Some("77"));
+    assert_eq!(either("cgroup.procs", "tasks"), Some(sandbox.pid().to_string()));
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn bombs_stay_inside() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (exit, text) = bench.run(&["forks", "files"]).await?;
+    assert_eq!((text.as_str(), exit.code), ("forks bounded\nfiles bounded\n", Some(0)));
+    let (exit, _) = bench.run(&["alloc=200", "sleep=5"]).await?;
+    assert!(exit.out_of_memory && exit.signal == Some(9), "{exit:?}");
+    let (exit, _) = bench.run(&["exit=3"]).await?;
+    assert_eq!((exit.code, exit.out_of_memory), (Some(3), false));
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn the_writable_layer_and_tmp_are_bounded_and_go_with_the_instance() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let fills = ["fill=/in-root:4", "fill=/tmp/file:4", "fill=/in-root:20", "fill=/tmp/file:20"];
+    let (_, text) = bench.run(&fills).await?;
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].ends_with("whole") && lines[1].ends_with("whole"), "{text}");
+    assert!(!lines[2].ends_with("whole") && !lines[3].ends_with("whole"), "{text}");
+    assert!(!bench.root.join("in-root").exists(), "the image's own directory is never written");
+    bench.finish().await
+}

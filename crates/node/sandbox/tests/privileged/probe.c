@@ -1,0 +1,95 @@
+/* A static program for the sandbox's tests: each argument is one thing to do, in order. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void cat(const char *path) {
+    char buffer[65536];
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) { printf("%s: %s\n", path, strerror(errno)); return; }
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0) fwrite(buffer, 1, n, stdout);
+    close(fd);
+}
+
+static void fill(const char *path, long megabytes) {
+    static char block[1 << 20];
+    memset(block, 7, sizeof block);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    long written = 0;
+    while (fd >= 0 && written < megabytes && write(fd, block, sizeof block) == sizeof block) written++;
+    printf("%s %ld MB %s\n", path, written, written == megabytes ? "whole" : strerror(errno));
+    close(fd);
+    unlink(path);
+}
+
+static void serve_v6(int port) {
+    int s = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    if (bind(s, (void *)&address, sizeof address) || listen(s, 16)) { perror("listen"); exit(9); }
+    for (;;) { int c = accept(s, 0, 0); if (c >= 0) { if (write(c, "v6\n", 3) < 0) {} close(c); } }
+}
+
+static void processes(void) {
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    while ((entry = readdir(proc))) if (isdigit(entry->d_name[0])) printf("process %s\n", entry->d_name);
+    closedir(proc);
+}
+
+static void serve(int port) {
+    int one = 1, s = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(s, (void *)&address, sizeof address) || listen(s, 16)) { perror("listen"); exit(9); }
+    printf("listening\n"); fflush(stdout);
+    for (;;) { int c = accept(s, 0, 0); if (c >= 0) { if (write(c, "hi\n", 3) < 0) {} close(c); } }
+}
+
+int main(int argc, char **argv) {
+    setvbuf(stdout, 0, _IOLBF, 0);
+    for (int i = 1; i < argc; i++) {
+        char *what = argv[i], *value = strchr(what, '=');
+        if (value) *value++ = 0; else value = "";
+        if (!strcmp(what, "cat")) cat(value);
+        else if (!strcmp(what, "cwd")) { char b[4096]; printf("%s\n", getcwd(b, sizeof b)); }
+        else if (!strcmp(what, "ids")) printf("%d:%d pid %d\n", getuid(), getgid(), getpid());
+        else if (!strcmp(what, "env")) printf("%s\n", getenv(value) ? getenv(value) : "(none)");
+        else if (!strcmp(what, "owner")) { struct stat s; printf("%s\n", stat(value, &s) ? strerror(errno) : (sprintf(argv[0], "%d:%d", s.st_uid, s.st_gid), argv[0])); }
+        else if (!strcmp(what, "fill")) { char *mb = strchr(value, ':'); *mb++ = 0; fill(value, atol(mb)); }
+        else if (!strcmp(what, "alloc")) { long n = atol(value) << 20; char *p = malloc(n); memset(p, 1, n); printf("allocated\n"); }
+        else if (!strcmp(what, "unshare")) printf("unshare %s\n", unshare(CLONE_NEWUSER) ? strerror(errno) : "worked");
+        else if (!strcmp(what, "mount")) printf("mount %s\n", mount("none", "/tmp", "tmpfs", 0, 0) ? strerror(errno) : "worked");
+        else if (!strcmp(what, "packet")) printf("packet %s\n", socket(AF_PACKET, SOCK_RAW, 0) < 0 ? strerror(errno) : "worked");
+        else if (!strcmp(what, "tiocsti")) printf("tiocsti %s\n", ioctl(0, 0x5412, "x") ? strerror(errno) : "worked");
+        else if (!strcmp(what, "mknod")) printf("mknod %s\n", mknod("/tmp/sda", S_IFBLK | 0600, 8 << 8) ? strerror(errno) : "worked");
+        else if (!strcmp(what, "files")) { int n = 0; while (open("/dev/null", O_RDONLY) >= 0) n++; printf("files %s\n", n < 1100 ? "bounded" : "unbounded"); for (int f = 3; f < 3 + n; f++) close(f); }
+        else if (!strcmp(what, "forks")) {
+            int n = 0; pid_t p;
+            while (n < 5000 && (p = fork()) >= 0) { if (!p) { pause(); _exit(0); } n++; }
+            printf("forks %s\n", n < 5000 ? "bounded" : "unbounded");
+        }
+        else if (!strcmp(what, "write")) { int fd = open(value, O_WRONLY); printf("%s %s\n", value, fd < 0 ? strerror(errno) : "opened"); }
+        else if (!strcmp(what, "serve")) serve(atoi(value));
+        else if (!strcmp(what, "serve6")) serve_v6(atoi(value));
+        else if (!strcmp(what, "processes")) processes();
+        else if (!strcmp(what, "say")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_APPEND); if (fd < 0 || write(fd, text, strlen(text)) < 0) printf("%s %s\n", value, strerror(errno)); close(fd); }
+        else if (!strcmp(what, "sleep")) sleep(atoi(value));
+        else if (!strcmp(what, "exit")) exit(atoi(value));
+    }
+    return 0;
+}

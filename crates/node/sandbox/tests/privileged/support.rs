@@ -1,0 +1,129 @@
+//! What the sandbox's tests share: a static program as an image, and running it.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::Context;
+use sandbox::{Config, Exit, LaunchSpec, Recovered, Sandbox, Sandboxes};
+use tempfile::TempDir;
+use types::InstanceId;
+
+/// The compiled probe, once for each test binary.
+fn probe() -> &'static PathBuf {
+    static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, program) = BUILT.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let program = dir.path().join("probe");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/privileged/probe.c");
+        let status = Command::new("cc").args(["-static", "-O1", "-w", "-o"]).arg(&program).arg(source).status();
+        assert!(status.is_ok_and(|s| s.success()), "cc -static needs the packages gcc and libc6-dev");
+        (dir, program)
+    });
+    program
+}
+
+/// Sandboxes in a folder of their own, and a root with the probe.
+pub struct Bench {
+    pub sandboxes: Sandboxes,
+    pub recovered: Recovered,
+    pub root: PathBuf,
+    _folder: Option<TempDir>,
+}
+
+impl Bench {
+    pub async fn new() -> anyhow::Result<Self> {
+        Self::with(Config::default()).await
+    }
+
+    pub async fn with(config: Config) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let bench = Self::inside(folder.path(), config).await?;
+        Ok(Self { _folder: Some(folder), ..bench })
+    }
+
+    /// In a folder that stays.
+    pub async fn inside(folder: &Path, config: Config) -> anyhow::Result<Self> {
+        let (sandboxes, recovered) = Sandboxes::open(&folder.join("sandbox"), config).await?;
+        let root = folder.join("root");
+        fs::create_dir_all(root.join("etc"))?;
+        fs::copy(probe(), root.join("probe"))?;
+        fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")?;
+        Ok(Self { sandboxes, recovered, root, _folder: None })
+    }
+
+    /// A spec that runs the probe with these arguments, and the end of its output.
+    pub fn spec(&self, args: &[&str]) -> anyhow::Result<(LaunchSpec, Output)> {
+        let (reader, writer) = std::io::pipe()?;
+        let argv = std::iter::once("/probe").chain(args.iter().copied()).map(str::to_owned).collect();
+        let spec = LaunchSpec {
+            id: InstanceId::random(),
+            lower_dirs: vec![self.root.clone()],
+            argv,
+            env: vec![("COLOUR".to_owned(), "red".to_owned())],
+            working_dir: String::new(),
+            user: String::new(),
+            hostname: "instance".to_owned(),
+            memory_bytes: 64 << 20,
+            cpu_quota_us: 100_000,
+            pids_max: 100,
+            files_max: 1024,
+            tmp_bytes: 8 << 20,
+            writable_bytes: 8 << 20,
+            stdout: writer.try_clone()?.into(),
+            stderr: writer.into(),
+        };
+        Ok((spec, Output(reader)))
+    }
+
+    /// Runs the probe to its end.
+    pub async fn run(&self, args: &[&str]) -> anyhow::Result<(Exit, String)> {
+        self.run_changed(args, |_| ()).await
+    }
+
+    pub async fn run_changed(
+        &self,
+        args: &[&str],
+        change: impl FnOnce(&mut LaunchSpec),
+    ) -> anyhow::Result<(Exit, String)> {
+        let (mut spec, output) = self.spec(args)?;
+        change(&mut spec);
+        let sandbox: Sandbox = self.sandboxes.launch(spec).await.context("launch")?;
+        let text = tokio::task::spawn_blocking(move || output.text()).await??;
+        Ok((sandbox.exited().await, text))
+    }
+
+    /// Ends everything and checks that the kernel has nothing of it any more.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        self.sandboxes.shutdown().await;
+        for left in self.cgroups() {
+            anyhow::ensure!(!left.exists(), "{} was left", left.display());
+        }
+        Ok(())
+    }
+
+    /// Where our cgroups are, in whatever hierarchies this machine has.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        let place = |hierarchy| Path::new("/sys/fs/cgroup").join(hierarchy).join(self.sandboxes.cgroup_name());
+        ["memory", "cpu", "pids", "unified", ""].map(place).to_vec()
+    }
+
+    /// Cgroup directories of instances.
+    pub fn instance_cgroups(&self) -> usize {
+        let entries = self.cgroups().into_iter().flat_map(fs::read_dir).flatten().flatten();
+        entries.filter(|entry| entry.path().is_dir()).count()
+    }
+}
+
+/// The reading end of an instance's output.
+pub struct Output(std::io::PipeReader);
+
+impl Output {
+    pub fn text(self) -> std::io::Result<String> {
+        let mut text = String::new();
+        File::from(std::os::fd::OwnedFd::from(self.0)).read_to_string(&mut text)?;
+        Ok(text)
+    }
+}

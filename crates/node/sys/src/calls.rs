@@ -1,0 +1,143 @@
+//! Single system calls for the child: raw, without allocation, errors as numbers. Must not know in which order they come.
+
+use std::ffi::{CStr, c_char};
+use std::os::fd::RawFd;
+
+use crate::mount::Attributes;
+
+/// `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS` (linux/openat2.h).
+const RESOLVE_INSIDE: u64 = 0x10 | 0x02;
+/// `MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH` (linux/mount.h).
+const MOVE_FD_TO_FD: u32 = 0x04 | 0x40;
+/// `OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC` (linux/mount.h).
+const CLONE_TREE: u32 = 1 | libc::O_CLOEXEC as u32;
+
+/// The error is an error number.
+pub(crate) type Done = Result<(), i32>;
+
+pub(crate) fn errno() -> i32 {
+    // SAFETY: errno's place is valid for the calling thread.
+    unsafe { *libc::__errno_location() }
+}
+
+pub(crate) fn check(result: i64) -> Done {
+    if result < 0 { Err(errno()) } else { Ok(()) }
+}
+
+pub(crate) fn check_fd(result: i64) -> Result<RawFd, i32> {
+    if result < 0 { Err(errno()) } else { RawFd::try_from(result).map_err(|_| libc::EBADF) }
+}
+
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: the descriptor is of this process's own table and not used after.
+    unsafe { libc::close(fd) };
+}
+
+pub(crate) fn mount(
+    source: &CStr,
+    target: &CStr,
+    kind: Option<&CStr>,
+    flags: libc::c_ulong,
+    options: Option<&CStr>,
+) -> Done {
+    let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
+    // SAFETY: every pointer is null or a terminated string.
+    check(
+        unsafe { libc::mount(source.as_ptr(), target.as_ptr(), pointer(kind), flags, pointer(options).cast()) }.into(),
+    )
+}
+
+pub(crate) fn open(at: RawFd, path: &CStr, flags: i32, mode: u32) -> Result<RawFd, i32> {
+    // SAFETY: the path is a terminated string.
+    check_fd(unsafe { libc::syscall(libc::SYS_openat, at, path.as_ptr(), flags, mode) })
+}
+
+/// Opens a path as a process rooted at `root` would: no link of the image leads outside.
+pub(crate) fn open_inside(root: RawFd, path: &CStr, flags: i32, mode: u64) -> Result<RawFd, i32> {
+    let how: [u64; 3] = [u64::try_from(flags).unwrap_or_default(), mode, RESOLVE_INSIDE];
+    // SAFETY: `open_how` is three 64-bit words, of the size given; the path is terminated.
+    check_fd(unsafe { libc::syscall(libc::SYS_openat2, root, path.as_ptr(), how.as_ptr(), size_of_val(&how)) })
+}
+
+/// Makes a directory that belongs to the instance's root.
+pub(crate) fn make_dir(at: RawFd, path: &CStr, owner: u32) -> Done {
+    // SAFETY: the path is terminated.
+    check(unsafe { libc::mkdirat(at, path.as_ptr(), 0o755) }.into())?;
+    give(at, path, owner)
+}
+
+/// Makes the instance's root the owner.
+pub(crate) fn give(at: RawFd, path: &CStr, owner: u32) -> Done {
+    // SAFETY: the path is terminated.
+    check(unsafe { libc::fchownat(at, path.as_ptr(), owner, owner, libc::AT_SYMLINK_NOFOLLOW) }.into())
+}
+
+/// Mounts a new file system inside the root; the mount point is made where the image lacks it.
+pub(crate) fn mount_new(
+    root: RawFd,
+    owner: u32,
+    target: &CStr,
+    kind: &CStr,
+    options: Option<&CStr>,
+    attributes: u64,
+) -> Result<RawFd, i32> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let point = match open_inside(root, target, flags, 0) {
+        Err(libc::ENOENT) => {
+            make_dir(root, target, owner)?;
+            open_inside(root, target, flags, 0)?
+        }
+        other => other?,
+    };
+    let made = new_mount(kind, options, attributes)?;
+    move_mount(made, point)?;
+    close(point);
+    Ok(made)
+}
+
+/// A detached mount of a new file system. Options are split at commas in place, on the stack.
+pub(crate) fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
+    const FSCONFIG_SET_STRING: u32 = 1;
+    const FSCONFIG_CMD_CREATE: u32 = 6;
+    const CLOEXEC: u32 = 1;
+    // SAFETY: the kind is terminated.
+    let context = check_fd(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), CLOEXEC) })?;
+    let set = |key: *const c_char, value: *const c_char, command: u32| {
+        // SAFETY: key and value are null or terminated strings that outlive the call.
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, context, command, key, value, 0) })
+    };
+    for option in options.map_or(&[][..], CStr::to_bytes).split(|b| *b == b',').filter(|o| !o.is_empty()) {
+        let mut text = [0_u8; 128];
+        if option.len() >= text.len() {
+            return Err(libc::E2BIG);
+        }
+        text[..option.len()].copy_from_slice(option);
+        let Some(equals) = text.iter().position(|b| *b == b'=') else { return Err(libc::EINVAL) };
+        text[equals] = 0;
+        set(text.as_ptr().cast(), text[equals + 1..].as_ptr().cast(), FSCONFIG_SET_STRING)?;
+    }
+    set(std::ptr::null(), std::ptr::null(), FSCONFIG_CMD_CREATE)?;
+    // SAFETY: the call takes descriptors and numbers.
+    let made = check_fd(unsafe { libc::syscall(libc::SYS_fsmount, context, CLOEXEC, attributes) })?;
+    close(context);
+    Ok(made)
+}
+
+pub(crate) fn move_mount(from: RawFd, to: RawFd) -> Done {
+    let empty = c"".as_ptr();
+    // SAFETY: both paths are empty, so both descriptors name themselves.
+    check(unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, MOVE_FD_TO_FD) })
+}
+
+pub(crate) fn open_tree(path: &CStr) -> Result<RawFd, i32> {
+    // SAFETY: the path is terminated.
+    check_fd(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), CLONE_TREE) })
+}
+
+pub(crate) fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {
+    let (empty, size) = (c"".as_ptr(), size_of::<Attributes>());
+    // SAFETY: the structure is of the size given; the empty path names the descriptor.
+    check(unsafe {
+        libc::syscall(libc::SYS_mount_setattr, tree, empty, libc::AT_EMPTY_PATH, std::ptr::from_ref(attributes), size)
+    })
+}

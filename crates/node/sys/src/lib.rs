@@ -1,0 +1,20 @@
+//! Safe wrappers over the kernel calls that no library offers: starting an isolated process, namespaces as file
+//! descriptors, idmapped mounts, waiting on a pidfd.
+//!
+//! The only crate of the workspace with `unsafe`. Must not know what its wrappers are for: no paths, limits or lists of its
+//! own. What the kernel requires of an argument is checked here or is a type.
+
+mod calls;
+mod child;
+mod clone;
+pub mod event;
+pub mod mount;
+pub mod namespace;
+pub mod process;
+mod signals;
+pub mod spawn;
+mod stack;
+
+pub use clone::clone3_available;
+pub use spawn::{Failure, Plan, Spawned, Step};
+pub use stack::Stack;

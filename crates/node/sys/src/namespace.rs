@@ -1,0 +1,137 @@
+//! Namespaces as file descriptors: made ahead of time, entered for the length of one call, handed to a child.
+
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::clone::{Args, CLEAR_SIGHAND, clone3};
+use crate::process;
+use crate::signals::BlockedSignals;
+use crate::stack::Stack;
+
+/// The network namespace of the calling thread.
+pub fn current_network() -> io::Result<OwnedFd> {
+    File::open("/proc/thread-self/ns/net").map(OwnedFd::from)
+}
+
+/// Makes a network namespace with its loopback up, runs `prepare` inside it, and returns to `home`.
+pub fn new_network(home: BorrowedFd<'_>, prepare: impl FnOnce() -> io::Result<()>) -> io::Result<OwnedFd> {
+    // SAFETY: unshare(CLONE_NEWNET) changes this thread's network namespace only.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let _back = Back { home };
+    let made = current_network()?;
+    loopback_up()?;
+    prepare()?;
+    Ok(made)
+}
+
+/// Runs `work` with the calling thread inside `network`, then returns to `home`. The work must not wait on other tasks of
+/// the thread: they would run in the wrong namespace.
+pub fn in_network<T>(
+    network: BorrowedFd<'_>,
+    home: BorrowedFd<'_>,
+    work: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    enter_network(network)?;
+    let _back = Back { home };
+    work()
+}
+
+/// Returns to the home namespace however the work ends.
+struct Back<'a> {
+    home: BorrowedFd<'a>,
+}
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        if enter_network(self.home).is_err() {
+            // A thread stuck in an instance's network would serve the host's requests from inside it.
+            std::process::abort();
+        }
+    }
+}
+
+fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?)
+}
+
+fn loopback_up() -> io::Result<()> {
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: all bytes zero is a valid ifreq: an empty name and no flags.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes_with_nul()) {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq with a terminated name, which outlives the call.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Makes a user namespace in which ids `0..count` are `outside..outside + count` of this one.
+///
+/// The kernel lets only another process with privileges outside write the maps, so a child holds the namespace open until
+/// they are written.
+pub fn new_user(outside: u32, count: u32, stack: &mut Stack) -> io::Result<OwnedFd> {
+    let (base, size) = stack.range();
+    let mut pidfd: libc::c_int = -1;
+    let args = Args {
+        // Not CLONE_VM: the child waits while we write its maps, and must not share the memory it waits in.
+        flags: (libc::CLONE_NEWUSER | libc::CLONE_PIDFD) as u64 | CLEAR_SIGHAND,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: base,
+        stack_size: size,
+        ..Args::default()
+    };
+    let mut us = i32::try_from(std::process::id()).unwrap_or_default();
+    let blocked = BlockedSignals::all();
+    // SAFETY: the stack is ours alone (`&mut`); without CLONE_VM the child runs on a copy of it and of `us`. `hold` makes
+    // system calls only and never returns.
+    let pid = unsafe { clone3(&args, hold, (&raw mut us).cast::<c_void>()) };
+    drop(blocked);
+    let pid = pid?;
+    // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
+    let child = Holder(unsafe { OwnedFd::from_raw_fd(pidfd) });
+    let map = format!("0 {outside} {count}");
+    std::fs::write(format!("/proc/{pid}/uid_map"), &map)?;
+    std::fs::write(format!("/proc/{pid}/gid_map"), &map)?;
+    let made = File::open(format!("/proc/{pid}/ns/user"))?;
+    drop(child);
+    Ok(made.into())
+}
+
+/// A child that only holds a namespace open; it ends with this.
+struct Holder(OwnedFd);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It is our child and waits in pause: both calls can only fail if it is already gone.
+        process::send_signal(&self.0, libc::SIGKILL).ok();
+        process::wait(&self.0).ok();
+    }
+}
+
+extern "C" fn hold(parent: *mut c_void) -> ! {
+    // SAFETY: the argument points to the parent's pid, of which we have a copy; the calls take numbers only.
+    unsafe {
+        // Should the parent be killed meanwhile, nobody else would end us. The signal only comes for a later death, so
+        // an earlier one is asked for.
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+        if libc::getppid() != *parent.cast::<i32>() {
+            libc::_exit(0);
+        }
+        loop {
+            libc::syscall(libc::SYS_pause);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Processes by pidfd: signals and waiting without the races of process numbers. Must not know why anything is ended.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with a code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+/// Sends a signal (`pidfd_send_signal(2)`); fails with `InvalidInput` for a number that is no named signal.
+pub fn send_signal(process: &impl AsFd, signal: i32) -> io::Result<()> {
+    let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::pidfd_send_signal(process, signal)?)
+}
+
+/// Opens a process of this number (`pidfd_open(2)`); whether it still is the one meant, the caller must check after.
+pub fn open(pid: i32) -> io::Result<OwnedFd> {
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Waits for the end of a child and reaps it (`waitid(2)` with `P_PIDFD`).
+pub fn wait(child: &impl AsFd) -> io::Result<Ended> {
+    let id = WaitId::PidFd(child.as_fd());
+    let status = rustix::io::retry_on_intr(|| rustix::process::waitid(id.clone(), WaitIdOptions::EXITED))?;
+    let status = status.ok_or(io::ErrorKind::NotFound)?;
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ok(Ended::Code(code)),
+        (None, Some(signal)) => Ok(Ended::Signal(signal)),
+        (None, None) => Err(io::ErrorKind::InvalidData.into()),
+    }
+}

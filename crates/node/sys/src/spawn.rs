@@ -1,0 +1,241 @@
+//! Starts one isolated process: what it gets ([`Plan`]) and how that can fail ([`Failure`]).
+//!
+//! The child runs in our memory until `execve` (`CLONE_VM | CLONE_VFORK`), which costs microseconds whatever our size; it
+//! makes system calls only, and tells what failed through a field of the plan.
+
+use std::ffi::{CString, c_char, c_void};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::child;
+use crate::clone::{Args, CLEAR_SIGHAND, INTO_CGROUP, clone3};
+use crate::signals::BlockedSignals;
+use crate::stack::Stack;
+
+/// A tmpfs to be mounted in the instance.
+pub struct Tmpfs {
+    /// Where, relative to the root.
+    pub target: CString,
+    /// Mount options, such as `mode=1777,size=536870912`.
+    pub options: CString,
+}
+
+/// A file that the platform puts into the instance.
+pub struct InjectedFile {
+    /// Where, relative to the root.
+    pub path: CString,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+/// One step on the way to a directory inside the instance.
+pub struct PathStep {
+    /// The whole path up to here, relative to the root.
+    pub path: CString,
+    /// Its last part.
+    pub name: CString,
+}
+
+/// Everything the child needs, made ready by the parent: the child allocates nothing.
+pub struct Plan {
+    /// Empty directory of the host over which the child builds the root, in its own mount namespace.
+    pub stage: CString,
+    /// Options of the tmpfs there, which holds the writable layer: its size is the layer's bound.
+    pub stage_options: CString,
+    /// Detached trees of the lower layers, topmost first.
+    pub lowers: Vec<OwnedFd>,
+    /// Names `l0`, `l1`… of the places where they are attached, as many as there are lowers.
+    pub lower_names: Vec<CString>,
+    /// Options of the overlay: `lowerdir=l0:l1,upperdir=u,workdir=w,…`.
+    pub overlay_options: CString,
+    /// Host id of the instance's root: owner of what the child makes in the writable layer.
+    pub owner: u32,
+    /// `tasks` files of cgroup v1 directories, for the child to write itself into.
+    pub cgroup_v1_tasks: Vec<OwnedFd>,
+    /// Directory of cgroup v2 to start in.
+    pub cgroup_v2: Option<OwnedFd>,
+    /// Network namespace.
+    pub network: Arc<OwnedFd>,
+    /// User namespace.
+    pub user: Arc<OwnedFd>,
+    /// Options of the tmpfs at `/dev`.
+    pub dev_options: CString,
+    /// Options of the devpts at `/dev/pts`.
+    pub devpts_options: CString,
+    /// Further tmpfs mounts, `/tmp` and `/dev/shm` among them.
+    pub tmpfs: Vec<Tmpfs>,
+    /// Directories made where the image lacks them, relative to the root.
+    pub dirs: Vec<CString>,
+    /// Files put in place, such as `/etc/hosts`.
+    pub files: Vec<InjectedFile>,
+    /// Paths below `/proc` and `/sys` over which `/dev/null` (files) or an empty directory is put.
+    pub masked: Vec<CString>,
+    /// Paths below `/proc` and `/sys` that become read-only.
+    pub read_only: Vec<CString>,
+    /// Host name inside.
+    pub hostname: CString,
+    /// Resource limits: resource, soft, hard.
+    pub rlimits: Vec<(u32, u64, u64)>,
+    /// Directory to start in, as the way to it from the root: made where missing. Empty for the root itself.
+    pub working_dir: Vec<PathStep>,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Supplementary group ids inside.
+    pub groups: Vec<u32>,
+    /// Bits of the capabilities that root keeps.
+    pub capabilities: u64,
+    /// Seccomp program, as `struct sock_filter` in 64 bits each.
+    pub seccomp: &'static [u64],
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
+    /// Files to try to execute, in order, as `execvp` does.
+    pub programs: Vec<CString>,
+    /// Arguments, the program's name first.
+    pub argv: Vec<CString>,
+    /// Environment, `KEY=value`.
+    pub env: Vec<CString>,
+}
+
+/// What the child was doing when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The Display texts say what each is.
+pub enum Step {
+    Clone,
+    JoinCgroup,
+    CgroupNamespace,
+    JoinNetwork,
+    PrivateMounts,
+    Stage,
+    Lower,
+    Overlay,
+    Proc,
+    Dev,
+    Sys,
+    Tmpfs,
+    File,
+    Pivot,
+    Mask,
+    Hostname,
+    Limits,
+    WorkingDir,
+    Stdio,
+    JoinUser,
+    Identity,
+    Capabilities,
+    NoNewPrivileges,
+    Seccomp,
+    Execute,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clone => "starting a process",
+            Self::JoinCgroup => "joining the cgroup",
+            Self::CgroupNamespace => "making a cgroup namespace",
+            Self::JoinNetwork => "joining the network namespace",
+            Self::PrivateMounts => "making mounts private",
+            Self::Stage => "mounting the writable layer",
+            Self::Lower => "attaching an image layer",
+            Self::Overlay => "mounting the overlay",
+            Self::Proc => "mounting /proc",
+            Self::Dev => "making /dev",
+            Self::Sys => "mounting /sys",
+            Self::Tmpfs => "mounting a tmpfs",
+            Self::File => "putting a file in place",
+            Self::Pivot => "changing the root",
+            Self::Mask => "masking a kernel path",
+            Self::Hostname => "setting the host name",
+            Self::Limits => "setting a resource limit",
+            Self::WorkingDir => "entering the working directory",
+            Self::Stdio => "connecting standard output",
+            Self::JoinUser => "joining the user namespace",
+            Self::Identity => "changing user and group",
+            Self::Capabilities => "dropping capabilities",
+            Self::NoNewPrivileges => "renouncing new privileges",
+            Self::Seccomp => "installing the system call filter",
+            Self::Execute => "executing the program",
+        })
+    }
+}
+
+/// Why no process was started.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}")]
+pub struct Failure {
+    /// What was being done.
+    pub step: Step,
+    /// What the kernel said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A started process.
+pub struct Spawned {
+    /// Its number in our pid namespace.
+    pub pid: i32,
+    /// Its descriptor; readable when it has ended.
+    pub pidfd: OwnedFd,
+}
+
+/// What the child reads and writes; plain data and pointers into the plan.
+pub(crate) struct Shared<'a> {
+    pub plan: &'a Plan,
+    pub argv: Vec<*const c_char>,
+    pub env: Vec<*const c_char>,
+    pub step: Step,
+    pub errno: i32,
+}
+
+impl Shared<'_> {
+    /// Notes what is being done, for the parent to read should it fail.
+    pub(crate) fn at(&mut self, step: Step) {
+        self.step = step;
+    }
+}
+
+/// Starts a process as `plan` says and returns when it executes its program, or could not.
+pub fn spawn(plan: &Plan, stack: &mut Stack) -> Result<Spawned, Failure> {
+    let pointers =
+        |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
+    let mut shared = Shared { argv: pointers(&plan.argv), env: pointers(&plan.env), plan, step: Step::Clone, errno: 0 };
+    let (base, size) = stack.range();
+    let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let ours = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
+    let mut pidfd: libc::c_int = -1;
+    let mut args = Args {
+        flags: (namespaces | ours) as u64 | CLEAR_SIGHAND,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: base,
+        stack_size: size,
+        ..Args::default()
+    };
+    if let Some(cgroup) = &plan.cgroup_v2 {
+        args.flags |= INTO_CGROUP;
+        args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();
+    }
+    let blocked = BlockedSignals::all();
+    // SAFETY: the stack is ours alone (`&mut`), `shared` and the plan outlive the call, which returns only after the child
+    // has executed or ended (CLONE_VFORK); `child::run` makes system calls only.
+    let started = unsafe { clone3(&args, child::run, (&raw mut shared).cast::<c_void>()) };
+    drop(blocked);
+    // Changing credentials in a child that shares our memory clears our dumpable flag, which hides our own /proc files.
+    // SAFETY: prctl(PR_SET_DUMPABLE) takes a number and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    let pid = started.map_err(|source| Failure { step: Step::Clone, source })?;
+    // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    if shared.errno != 0 {
+        // It has ended with the error; reaping it leaves no zombie.
+        crate::process::wait(&pidfd).ok();
+        return Err(Failure { step: shared.step, source: io::Error::from_raw_os_error(shared.errno) });
+    }
+    Ok(Spawned { pid, pidfd })
+}

@@ -1,0 +1,51 @@
+//! A stack for a child that shares our memory: mapped apart, with a guard page below.
+
+use std::io;
+use std::ptr::NonNull;
+
+/// Bytes that the child can use; its frames are small and it calls nothing of its own choosing.
+const SIZE_BYTES: usize = 128 * 1024;
+/// One page that faults when the stack overflows.
+const GUARD_BYTES: usize = 4096;
+
+/// A mapped stack, used again by one launcher thread for child after child.
+pub struct Stack {
+    base: NonNull<libc::c_void>,
+}
+
+// SAFETY: the mapping belongs to this value alone and is only handed to the kernel through `&mut self`, so it may move
+// between threads.
+unsafe impl Send for Stack {}
+
+impl Stack {
+    /// Maps a stack.
+    pub fn new() -> io::Result<Self> {
+        let length = SIZE_BYTES + GUARD_BYTES;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
+        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory that exists.
+        let base =
+            unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Self { base: NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)? };
+        // SAFETY: the first page lies in the mapping just made, which nothing uses yet.
+        if unsafe { libc::mprotect(base, GUARD_BYTES, libc::PROT_NONE) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(stack)
+    }
+
+    /// Lowest usable address and size, as `clone3` wants them.
+    pub(crate) fn range(&mut self) -> (u64, u64) {
+        (self.base.as_ptr() as u64 + GUARD_BYTES as u64, SIZE_BYTES as u64)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, of this length, and no child runs on it: `spawn` returns only after the child
+        // has left our memory (CLONE_VFORK).
+        unsafe { libc::munmap(self.base.as_ptr(), SIZE_BYTES + GUARD_BYTES) };
+    }
+}

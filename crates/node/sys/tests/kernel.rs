@@ -1,0 +1,104 @@
+//! The wrappers on the real kernel. Needs root.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sys::event::{Timer, readable};
+use sys::process::Ended;
+use sys::{Stack, namespace, process};
+
+fn network() -> String {
+    fs::read_link("/proc/thread-self/ns/net").expect("a link").display().to_string()
+}
+
+fn interfaces() -> Vec<String> {
+    let table = fs::read_to_string("/proc/thread-self/net/dev").expect("a table");
+    table.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
+}
+
+#[test]
+fn a_thread_is_home_again_after_it_was_in_another_network() {
+    let (home, before) = (namespace::current_network().expect("home"), network());
+    let made = namespace::new_network(home.as_fd(), || {
+        assert_ne!(network(), before);
+        Ok(())
+    });
+    let made = made.expect("a network");
+    assert_eq!(network(), before);
+    let inside = namespace::in_network(made.as_fd(), home.as_fd(), || {
+        // Its loopback is up: a connection to nobody is refused, not unreachable.
+        let refused = std::net::TcpStream::connect("127.0.0.1:9").expect_err("nobody listens").kind();
+        Ok((interfaces(), refused))
+    });
+    let (interfaces, refused) = inside.expect("inside");
+    assert!(interfaces.contains(&"lo".to_owned()) && !interfaces.contains(&"eth0".to_owned()), "{interfaces:?}");
+    assert_eq!(refused, io::ErrorKind::ConnectionRefused);
+    namespace::in_network(made.as_fd(), home.as_fd(), || Err::<(), _>(io::ErrorKind::Other.into()))
+        .expect_err("failed");
+    assert_eq!(network(), before, "home again after a failure too");
+}
+
+#[test]
+fn a_failed_preparation_makes_no_network() {
+    let (home, before) = (namespace::current_network().expect("home"), network());
+    namespace::new_network(home.as_fd(), || Err(io::ErrorKind::Other.into())).expect_err("not prepared");
+    assert_eq!(network(), before);
+}
+
+#[test]
+fn a_user_namespace_is_made_without_a_process_that_stays() {
+    let mut stack = Stack::new().expect("a stack");
+    let children = || fs::read_to_string("/proc/thread-self/children").expect("a list");
+    let before = children();
+    for number in 0..3 {
+        namespace::new_user(2_000_000 + number * 1000, 1000, &mut stack).expect("a namespace");
+    }
+    assert_eq!(children(), before);
+    // Ids beyond the highest cannot be mapped.
+    namespace::new_user(u32::MAX - 5, 1000, &mut stack).expect_err("no such ids");
+    assert_eq!(children(), before);
+}
+
+#[tokio::test]
+#[allow(clippy::zombie_processes)] // It is waited for by its pidfd, which is what is tested.
+async fn the_end_of_a_process_is_seen_and_told() {
+    for (script, signal, want) in
+        [("exit 7", None, Ended::Code(7)), ("sleep 60", Some(libc::SIGKILL), Ended::Signal(libc::SIGKILL))]
+    {
+        let child = Command::new("sh").args(["-c", script]).spawn().expect("a shell");
+        let pidfd = process::open(i32::try_from(child.id()).expect("a pid")).expect("our child");
+        if let Some(signal) = signal {
+            process::send_signal(&pidfd, signal).expect("sent");
+        }
+        let end = readable(pidfd).expect("registered");
+        end.readable().await.expect("its end").retain_ready();
+        assert_eq!(process::wait(end.get_ref()).expect("reaped"), want, "{script}");
+        process::wait(end.get_ref()).expect_err("reaped once only");
+    }
+    assert!(process::open(i32::MAX).is_err());
+}
+
+#[tokio::test]
+async fn a_timer_waits_as_long_as_it_is_told_and_can_be_given_up() {
+    let mut timer = Timer::new().expect("a timer");
+    // A wait that is given up leaves nothing for the next one to mistake for its own end.
+    tokio::select! {
+        biased;
+        slept = timer.sleep(Duration::from_secs(60)) => panic!("{slept:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    for wait in [Duration::ZERO, Duration::from_micros(200), Duration::from_millis(3)] {
+        let begun = Instant::now();
+        timer.sleep(wait).await.expect("it fires");
+        assert!(begun.elapsed() >= wait);
+    }
+}
+
+#[test]
+fn this_kernel_has_clone3() {
+    assert!(sys::clone3_available());
+}

@@ -1,0 +1,259 @@
+//! The command line, as clap reads it. Must not act.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
+4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials.";
+
+/// Container images as functions, on one machine.
+#[derive(Parser)]
+#[command(name = "sampan", version, about, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub connection: Connection,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// One JSON document (or one a line, where results follow each other)
+    Json,
+}
+
+/// Where Sampan is and who asks.
+#[derive(Args, Clone, Default)]
+pub struct Connection {
+    /// Control address of Sampan, such as http://127.0.0.1:7070
+    #[arg(long, global = true, env = "SAMPAN_ENDPOINT", value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// Secret id of the key pair
+    #[arg(long, global = true, env = "TENCENTCLOUD_SECRET_ID", hide_env_values = true, value_name = "ID")]
+    pub secret_id: Option<String>,
+    /// Secret key of the key pair
+    #[arg(long, global = true, env = "TENCENTCLOUD_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
+    pub secret_key: Option<String>,
+    /// Region to name in requests; with `up`, the region that functions see [default: local]
+    #[arg(long, global = true, env = "TENCENTCLOUD_REGION", value_name = "NAME")]
+    pub region: Option<String>,
+    /// File with endpoint and key pair, as `sampan up` writes it [default: credentials.toml of the data directory]
+    #[arg(long, global = true, env = "SAMPAN_CREDENTIALS", value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Bring the platform up on this machine and stay until SIGINT or SIGTERM (needs root)
+    Up(Box<UpArgs>),
+    /// Push an image into Sampan's registry, or any other, without a container tool
+    Push(PushArgs),
+    /// Make a function of an image, or update it, and wait until it can be called
+    Deploy(Box<DeployArgs>),
+    /// Call a function and print its answer
+    Invoke(InvokeArgs),
+    /// Show what a function printed
+    Logs(LogsArgs),
+    /// List functions
+    List(ListArgs),
+    /// Show everything about a function
+    Get(NameArgs),
+    /// Delete a function
+    Delete(NameArgs),
+    /// Say what this machine's kernel has and what is used in place of what it lacks
+    Doctor(UpArgs),
+    /// Print the settings in force and where each comes from
+    Config(UpArgs),
+}
+
+/// Settings of the platform that are common enough for a flag; all of them are keys of the configuration file.
+#[derive(Args, Clone, Default)]
+pub struct UpArgs {
+    /// Where everything is kept [default: /var/lib/sampan]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of API, registry and metrics [default: 127.0.0.1:7070]; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub control_addr: Option<SocketAddr>,
+    /// Address where functions are called [default: 127.0.0.1:7080]; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub gateway_addr: Option<SocketAddr>,
+    /// Name of the region that functions see: the global --region
+    #[arg(skip)]
+    pub region: Option<String>,
+}
+
+#[derive(Args)]
+pub struct PushArgs {
+    /// OCI layout (folder or archive) or docker archive (`docker save`); with --from-dir the first name is the image's
+    #[arg(value_name = "SOURCE or IMAGE", num_args = 1..=2, required = true)]
+    pub names: Vec<String>,
+    /// Make an image with one layer of this folder's content
+    #[arg(long, value_name = "DIR", requires = "entrypoint")]
+    pub from_dir: Option<PathBuf>,
+    /// Entry point of an image made with --from-dir, a word per use
+    #[arg(long, value_name = "WORD", requires = "from_dir")]
+    pub entrypoint: Vec<String>,
+    /// Environment of an image made with --from-dir
+    #[arg(long, value_name = "KEY=VALUE", requires = "from_dir")]
+    pub env: Vec<String>,
+    /// Working directory of an image made with --from-dir
+    #[arg(long, value_name = "DIR", requires = "from_dir")]
+    pub workdir: Option<String>,
+    /// User of an image made with --from-dir
+    #[arg(long, value_name = "USER", requires = "from_dir")]
+    pub user: Option<String>,
+    /// Which image of the source, when it holds several: its tag or reference
+    #[arg(long, value_name = "TAG")]
+    pub select: Option<String>,
+    /// User of a registry other than Sampan's own
+    #[arg(long, value_name = "USER")]
+    pub registry_user: Option<String>,
+    /// File with the password of --registry-user
+    #[arg(long, value_name = "FILE", requires = "registry_user")]
+    pub registry_password_file: Option<PathBuf>,
+}
+
+/// The two types of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Called with events: POST /event-invoke
+    Event,
+    /// Called with HTTP requests, passed through as they are
+    Web,
+}
+
+#[derive(Args)]
+pub struct DeployArgs {
+    /// Name of the function
+    pub name: String,
+    /// Image; a name without a registry's host is one in Sampan's own registry
+    #[arg(long)]
+    pub image: Option<String>,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Type of a new function [default: web]; it cannot change later
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub kind: Option<Kind>,
+    /// Memory in MB: 64, or 128 to 3072 in steps of 128
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<u32>,
+    /// Longest run of one call, in seconds
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<u32>,
+    /// Longest start of an instance, in seconds
+    #[arg(long, value_name = "S")]
+    pub init_timeout: Option<u32>,
+    /// Environment variable; given once or more, they replace all that were there
+    #[arg(long, short, value_name = "KEY=VALUE")]
+    pub env: Vec<String>,
+    /// Replaces the image's entry point
+    #[arg(long)]
+    pub command: Option<String>,
+    /// Replaces the image's CMD
+    #[arg(long)]
+    pub args: Option<String>,
+    /// Requests that one instance of a web function serves at once
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+    /// Free text
+    #[arg(long)]
+    pub description: Option<String>,
+    /// Registry id (tcr-…) of an enterprise registry
+    #[arg(long, value_name = "ID")]
+    pub registry_id: Option<String>,
+    /// Do not wait until the function is active
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Longest wait, in seconds
+    #[arg(long, value_name = "S", default_value_t = 1800)]
+    pub wait_timeout: u64,
+}
+
+#[derive(Args)]
+pub struct InvokeArgs {
+    /// Name of the function, with an optional `:qualifier`
+    pub name: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Event (JSON) or body; `@FILE` reads a file, `-` standard input
+    #[arg(long, short, value_name = "TEXT")]
+    pub data: Option<String>,
+    /// Print the last 4 KB of the run's log too (event functions)
+    #[arg(long)]
+    pub log: bool,
+    /// Path and query of the request (web functions)
+    #[arg(long, default_value = "/")]
+    pub path: String,
+    /// Method of the request (web functions) [default: GET, or POST with --data]
+    #[arg(long, short = 'X')]
+    pub method: Option<String>,
+    /// Header of the request (web functions)
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct LogsArgs {
+    /// Name of the function
+    pub name: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Stay and print what comes
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only this invocation
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+    /// Only failed invocations
+    #[arg(long)]
+    pub failed: bool,
+    /// How many invocations, the newest ones
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Only names that contain this text
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+}
+
+#[derive(Args)]
+pub struct NameArgs {
+    /// Name of the function
+    pub name: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,154 @@
+//! A client of the control address: signed calls of the cloud API, and where functions are called.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::Value;
+use types::ErrorCode;
+
+use crate::args::Connection;
+use crate::credentials;
+use crate::failure::{Exit, Failure};
+
+/// Control address when nothing names another.
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7070";
+/// Folder whose credentials are read when nothing names another.
+const DEFAULT_DATA_DIR: &str = "/var/lib/sampan";
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for an answer: the API itself gives up on a call after 300 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(330);
+
+/// A client.
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: String,
+    secret_id: String,
+    secret_key: String,
+    region: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    response: Value,
+}
+
+/// What `/healthz` says.
+#[derive(Deserialize)]
+pub struct Health {
+    /// Address where functions are called, such as `http://127.0.0.1:7080`.
+    pub gateway: String,
+}
+
+impl Client {
+    /// Takes endpoint and key pair from flags and environment, else from the file of credentials.
+    pub fn new(connection: &Connection) -> anyhow::Result<Self> {
+        let file = connection.credentials.clone().unwrap_or_else(|| credentials::path(DEFAULT_DATA_DIR.as_ref()));
+        let complete = connection.secret_id.is_some() && connection.secret_key.is_some();
+        let kept = match credentials::read(&file) {
+            Ok(kept) => Some(kept),
+            Err(_) if complete => None,
+            Err(error) => {
+                return Err(Failure::new(
+                    Exit::Connection,
+                    format!("no key pair: {error:#}"),
+                    "Set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or name the file that `sampan up` printed \
+                     with --credentials.",
+                )
+                .into());
+            }
+        };
+        let kept_pair = kept.as_ref().map(|k| (k.secret_id.clone(), k.secret_key.clone()));
+        let (kept_id, kept_key) = kept_pair.unwrap_or_default();
+        let endpoint = connection.endpoint.clone().or(kept.map(|k| k.endpoint));
+        let endpoint = endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()).trim_end_matches('/').to_owned();
+        let endpoint = if endpoint.contains("://") { endpoint } else { format!("http://{endpoint}") };
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).no_proxy();
+        Ok(Self {
+            http: http.build()?,
+            endpoint,
+            secret_id: connection.secret_id.clone().unwrap_or(kept_id),
+            secret_key: connection.secret_key.clone().unwrap_or(kept_key),
+            region: connection.region.clone().unwrap_or_else(|| "local".to_owned()),
+        })
+    }
+
+    /// `host:port` of the control address, which is the own registry's name too.
+    pub fn registry(&self) -> &str {
+        self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host)
+    }
+
+    /// The key pair, which is user and password of the own registry.
+    pub fn key_pair(&self) -> (&str, &str) {
+        (&self.secret_id, &self.secret_key)
+    }
+
+    /// Calls an action; an error answer becomes a [`Failure`] with the API's code and its hint.
+    pub async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
+        let body = serde_json::to_vec(body)?;
+        let signed = api::signature::tc3::sign(&api::signature::tc3::Request {
+            secret_id: &self.secret_id,
+            secret_key: &self.secret_key,
+            host: self.registry(),
+            action,
+            region: &self.region,
+            timestamp_s: jiff::Timestamp::now().as_second(),
+            body: &body,
+        });
+        let mut request = self.http.post(format!("{}/", self.endpoint)).body(body);
+        for (name, value) in signed {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let answer: Answer =
+            answer.json().await.with_context(|| format!("{} does not speak the SCF API", self.endpoint))?;
+        match answer.response.get("Error") {
+            None => Ok(answer.response),
+            Some(error) => Err(refused(error)),
+        }
+    }
+
+    /// Asks where functions are called.
+    pub async fn health(&self) -> anyhow::Result<Health> {
+        let answer = self.http.get(format!("{}/healthz", self.endpoint)).send().await;
+        let answer = answer.map_err(|error| self.unreachable(&error))?;
+        answer.json().await.with_context(|| format!("{} is not a Sampan control address", self.endpoint))
+    }
+
+    /// The plain HTTP client, for calls of functions.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        Failure::new(
+            Exit::Connection,
+            format!("Sampan cannot be reached at {}: {}", self.endpoint, root_cause(error)),
+            "Start it with `sampan up`, or name its control address with --endpoint or SAMPAN_ENDPOINT.",
+        )
+        .into()
+    }
+}
+
+fn refused(error: &Value) -> anyhow::Error {
+    let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (code, message) = (text("Code"), text("Message"));
+    let exit = match code.split('.').next() {
+        Some("ResourceNotFound") => Exit::NotFound,
+        Some("AuthFailure") => Exit::Connection,
+        Some("InvalidParameter" | "InvalidParameterValue" | "MissingParameter") => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    let hint = ErrorCode::by_name(&code).map_or("", |row| row.hint);
+    Failure::new(exit, format!("{code}: {message}"), hint).with_api_code(code).into()
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

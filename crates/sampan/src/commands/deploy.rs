@@ -1,0 +1,190 @@
+//! `sampan deploy`: makes or updates a function and waits until it can be called.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+use crate::args::{Connection, DeployArgs, Kind, Output};
+use crate::client::Client;
+use crate::commands::push::resolve;
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+/// Time between two looks at a function that is being prepared.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Deploys the function.
+pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> anyhow::Result<()> {
+    let client = Client::new(connection)?;
+    let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
+    let existing = match client.call("GetFunction", &name).await {
+        Ok(function) => Some(function),
+        Err(error) if is_unknown_function(&error) => None,
+        Err(error) => return Err(error),
+    };
+    let started = Instant::now();
+    match &existing {
+        None => create(&client, &args).await?,
+        Some(function) => update(&client, &args, function, format).await?,
+    }
+    if args.no_wait {
+        return report(&client, &args, &client.call("GetFunction", &name).await?, started, format).await;
+    }
+    let function = wait_active(&client, &args, format).await?;
+    report(&client, &args, &function, started, format).await
+}
+
+fn is_unknown_function(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
+    code.is_some_and(|code| code.starts_with("ResourceNotFound.Function"))
+}
+
+async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
+    if args.image.is_none() {
+        let message = format!("function {} does not exist yet, and no --image is given to make it of", args.name);
+        return Err(Failure::new(Exit::Usage, message, "Add --image, such as --image hello:v1.").into());
+    }
+    let mut request = configuration(args)?;
+    let kind = if args.kind == Some(Kind::Event) { "Event" } else { "HTTP" };
+    request.insert("Type".to_owned(), kind.into());
+    request.insert("Code".to_owned(), code(client, args, None)?);
+    client.call("CreateFunction", &Value::Object(request)).await?;
+    Ok(())
+}
+
+async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Output) -> anyhow::Result<()> {
+    let kind = function.get("Type").and_then(Value::as_str).unwrap_or_default();
+    let wanted = args.kind.map(|kind| if kind == Kind::Event { "Event" } else { "HTTP" });
+    if wanted.is_some_and(|wanted| wanted != kind) {
+        let message = format!("function {} is of type {kind}, and a function's type cannot change", args.name);
+        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
+    }
+    let request = configuration(args)?;
+    // Beyond the two names there is something to change only when a flag was given.
+    if request.len() > 2 {
+        client.call("UpdateFunctionConfiguration", &Value::Object(request)).await?;
+        wait_active(client, args, format).await?;
+    }
+    if args.image.is_some() || args.command.is_some() || args.args.is_some() {
+        let code = code(client, args, function.pointer("/ImageConfig"))?;
+        let request = json!({"FunctionName": args.name, "Namespace": args.namespace, "Code": code});
+        client.call("UpdateFunctionCode", &request).await?;
+    }
+    Ok(())
+}
+
+fn configuration(args: &DeployArgs) -> anyhow::Result<Map<String, Value>> {
+    let mut request = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            request.insert(name.to_owned(), value);
+        }
+    };
+    set("FunctionName", Some(args.name.as_str().into()));
+    set("Namespace", Some(args.namespace.as_str().into()));
+    set("MemorySize", args.memory.map(Value::from));
+    set("Timeout", args.timeout.map(Value::from));
+    set("InitTimeout", args.init_timeout.map(Value::from));
+    set("Description", args.description.as_deref().map(Value::from));
+    set("InstanceConcurrencyConfig", args.concurrency.map(|n| json!({"DynamicEnabled": "FALSE", "MaxConcurrency": n})));
+    if !args.env.is_empty() {
+        let variables = args.env.iter().map(|pair| variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
+        set("Environment", Some(json!({"Variables": variables})));
+    }
+    Ok(request)
+}
+
+fn variable(pair: &str) -> anyhow::Result<Value> {
+    let (key, value) = pair
+        .split_once('=')
+        .ok_or_else(|| Failure::new(Exit::Usage, format!("--env {pair:?} is not KEY=VALUE"), ""))?;
+    Ok(json!({"Key": key, "Value": value}))
+}
+
+/// The `Code` object; what no flag names keeps the value that the function has.
+fn code(client: &Client, args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Value> {
+    let kept_text = |name: &str| kept.and_then(|k| k.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let uri = match &args.image {
+        Some(name) => resolve(name, Some(client.registry()))?.to_string(),
+        None => kept_text("ImageUri"),
+    };
+    let registry_id = args.registry_id.clone().unwrap_or_else(|| kept_text("RegistryId"));
+    let image_type = if registry_id.is_empty() { "personal" } else { "enterprise" };
+    let mut image = Map::new();
+    image.insert("ImageType".to_owned(), image_type.into());
+    image.insert("ImageUri".to_owned(), uri.into());
+    for (name, flag) in
+        [("RegistryId", Some(registry_id)), ("Command", args.command.clone()), ("Args", args.args.clone())]
+    {
+        let value = flag.unwrap_or_else(|| kept_text(name));
+        if !value.is_empty() {
+            image.insert(name.to_owned(), value.into());
+        }
+    }
+    Ok(json!({ "ImageConfig": image }))
+}
+
+async fn wait_active(client: &Client, args: &DeployArgs, format: Output) -> anyhow::Result<Value> {
+    let spinner = output::spinner(format, format!("preparing {}", args.name));
+    let deadline = Instant::now() + Duration::from_secs(args.wait_timeout);
+    let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
+    loop {
+        let function = client.call("GetFunction", &name).await?;
+        let text = |name: &str| function.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let status = text("Status");
+        match status.as_str() {
+            "Active" => {
+                spinner.finish_and_clear();
+                return Ok(function);
+            }
+            "Creating" | "Updating" | "Publishing" if Instant::now() < deadline => {
+                let detail = text("StatusDesc");
+                spinner.set_message(format!("{}: {}", args.name, if detail.is_empty() { &status } else { &detail }));
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+            "Creating" | "Updating" | "Publishing" => {
+                let message = format!("function {} is still {status} after {} s", args.name, args.wait_timeout);
+                return Err(Failure::new(Exit::Failed, message, "It goes on; look with `sampan get`.").into());
+            }
+            _ => return Err(failed(args, &status, &function)),
+        }
+    }
+}
+
+fn failed(args: &DeployArgs, status: &str, function: &Value) -> anyhow::Error {
+    let reason = function.pointer("/StatusReasons/0");
+    let field = |name: &str| reason.and_then(|r| r.get(name)).and_then(Value::as_str).unwrap_or_default();
+    let message = format!("function {} is {status}: {}: {}", args.name, field("ErrorCode"), field("ErrorMessage"));
+    let hint = if status == "UpdateFailed" {
+        "Calls still get the previous version; mend the cause and deploy again."
+    } else {
+        "Mend the cause and deploy again."
+    };
+    Failure::new(Exit::Failed, message, hint).into()
+}
+
+async fn report(
+    client: &Client,
+    args: &DeployArgs,
+    function: &Value,
+    started: Instant,
+    format: Output,
+) -> anyhow::Result<()> {
+    let gateway = client.health().await.context("the function is deployed")?.gateway;
+    let url = format!("{gateway}/fn/{}/{}/", args.namespace, args.name);
+    let text = |pointer: &str| function.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let elapsed = started.elapsed();
+    match format {
+        Output::Json => output::json(&json!({
+            "function": args.name, "namespace": args.namespace, "status": text("/Status"),
+            "image": text("/ImageConfig/ImageUri"), "url": url, "elapsed_ms": elapsed.as_millis() as u64,
+        })),
+        Output::Text => {
+            println!("{} is {} ({:.1} s)", args.name, text("/Status"), elapsed.as_secs_f64());
+            println!("image {}", text("/ImageConfig/ImageUri"));
+            println!("call  {url}");
+            Ok(())
+        }
+    }
+}

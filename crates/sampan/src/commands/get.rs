@@ -1,0 +1,62 @@
+//! `sampan get`: everything about a function.
+
+use serde_json::{Value, json};
+
+use crate::args::{Connection, NameArgs, Output};
+use crate::client::Client;
+use crate::output;
+
+/// Fields shown to people, with the words for them; JSON output has all fields.
+const SHOWN: &[(&str, &str)] = &[
+    ("function", "/FunctionName"),
+    ("namespace", "/Namespace"),
+    ("id", "/FunctionId"),
+    ("type", "/Type"),
+    ("status", "/Status"),
+    ("detail", "/StatusDesc"),
+    ("image", "/ImageConfig/ImageUri"),
+    ("command", "/ImageConfig/Command"),
+    ("args", "/ImageConfig/Args"),
+    ("port", "/ImageConfig/ImagePort"),
+    ("memory MB", "/MemorySize"),
+    ("timeout s", "/Timeout"),
+    ("init timeout s", "/InitTimeout"),
+    ("concurrency", "/InstanceConcurrencyConfig/MaxConcurrency"),
+    ("description", "/Description"),
+    ("version", "/FunctionVersion"),
+    ("added", "/AddTime"),
+    ("modified", "/ModTime"),
+];
+
+/// Prints the function.
+pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> anyhow::Result<()> {
+    let client = Client::new(connection)?;
+    let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
+    let function = client.call("GetFunction", &name).await?;
+    if format == Output::Json {
+        return output::json(&function);
+    }
+    for (word, pointer) in SHOWN {
+        match function.pointer(pointer) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) if text.is_empty() => {}
+            Some(Value::String(text)) => println!("{word:15} {text}"),
+            Some(value) => println!("{word:15} {value}"),
+        }
+    }
+    for variable in entries(&function, "/Environment/Variables") {
+        println!("{:15} {}={}", "env", field(variable, "Key"), field(variable, "Value"));
+    }
+    for reason in entries(&function, "/StatusReasons") {
+        println!("{:15} {}: {}", "reason", field(reason, "ErrorCode"), field(reason, "ErrorMessage"));
+    }
+    Ok(())
+}
+
+fn entries<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}

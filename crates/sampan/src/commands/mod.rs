@@ -1,0 +1,11 @@
+//! The client commands: each is thin around the API, the registry or the gateway.
+
+pub mod config;
+pub mod delete;
+pub mod deploy;
+pub mod doctor;
+pub mod get;
+pub mod invoke;
+pub mod list;
+pub mod logs;
+pub mod push;

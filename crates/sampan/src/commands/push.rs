@@ -1,0 +1,130 @@
+//! `sampan push`: reads an image and sends it to Sampan's registry or another one.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::json;
+use types::ImageRef;
+
+use crate::args::{Connection, Output, PushArgs};
+use crate::client::Client;
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::push::content::Content;
+use crate::push::from_dir::{self, Recipe};
+use crate::push::source;
+use crate::push::upload::{self, Login};
+
+/// Pushes the image.
+pub async fn run(connection: &Connection, args: PushArgs, format: Output) -> anyhow::Result<()> {
+    let own = Client::new(connection);
+    let own_registry = own.as_ref().ok().map(Client::registry);
+    let (content, name) = read(&args, format).await?;
+    let image = resolve(&name, own_registry)?;
+    let login = login(&args, own.as_ref().ok(), &image)?;
+    let total = content.blobs.iter().map(|b| b.size).sum();
+    let bar = output::bytes_bar(format, total, format!("pushing {} blobs", content.blobs.len()));
+    let pushed = upload::push(&image, &content, login, &bar).await?;
+    bar.finish_and_clear();
+    match format {
+        Output::Json => output::json(&json!({
+            "image": image.to_string(), "digest": pushed.digest.as_str(),
+            "sent_bytes": pushed.sent_bytes, "present_bytes": pushed.present_bytes,
+        })),
+        Output::Text => {
+            println!("pushed {image}");
+            println!(
+                "digest {} ({} bytes sent, {} were there)",
+                pushed.digest, pushed.sent_bytes, pushed.present_bytes
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Reads a name of an image as the command line means it: one without a registry's host is in Sampan's own registry.
+pub fn resolve(name: &str, own_registry: Option<&str>) -> anyhow::Result<ImageRef> {
+    let named_host = name.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
+    let full = match own_registry {
+        _ if named_host => name.to_owned(),
+        Some(own) => format!("{own}/{name}"),
+        None => {
+            let message = format!("{name:?} names no registry, and there are no credentials of a Sampan to push to");
+            return Err(Failure::new(Exit::Connection, message, "Name the credentials with --credentials.").into());
+        }
+    };
+    full.parse().map_err(|error: types::image_ref::InvalidImageRef| {
+        Failure::new(Exit::Usage, error.to_string(), "Write host/repository:tag, such as 127.0.0.1:7070/hello:v1.")
+            .into()
+    })
+}
+
+async fn read(args: &PushArgs, format: Output) -> anyhow::Result<(Content, String)> {
+    let (source, name) = match (&args.from_dir, args.names.as_slice()) {
+        (Some(folder), [name]) => (folder.clone(), name.clone()),
+        (None, [source, name]) => (source.into(), name.clone()),
+        _ => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "push takes a source and the image's name, or --from-dir and the image's name",
+                "For example: sampan push hello.tar hello:v1",
+            )
+            .into());
+        }
+    };
+    let recipe = args.from_dir.is_some().then(|| Recipe {
+        entrypoint: args.entrypoint.clone(),
+        env: args.env.clone(),
+        workdir: args.workdir.clone(),
+        user: args.user.clone(),
+    });
+    let select = args.select.clone();
+    let spinner = output::spinner(format, format!("reading {}", source.display()));
+    let work = move || match recipe {
+        Some(recipe) => from_dir::make(&source, &recipe),
+        None => source::read(&source, select.as_deref()),
+    };
+    let content = tokio::task::spawn_blocking(work).await.context("reading the source ended early")??;
+    spinner.finish_and_clear();
+    Ok((content, name))
+}
+
+fn login(args: &PushArgs, own: Option<&Client>, image: &ImageRef) -> anyhow::Result<Option<Login>> {
+    if let (Some(user), Some(file)) = (&args.registry_user, &args.registry_password_file) {
+        return Ok(Some(Login { user: user.clone(), password: read_password(file)? }));
+    }
+    let own = own.filter(|client| same_place(client.registry(), &image.registry));
+    Ok(own.map(Client::key_pair).map(|(id, key)| Login { user: id.to_owned(), password: key.to_owned() }))
+}
+
+/// Whether two registry hosts are the same control address: `localhost` is any loopback address.
+fn same_place(own: &str, other: &str) -> bool {
+    let port = |host: &str| host.rsplit_once(':').map(|(_, port)| port.to_owned());
+    own == other || (upload::is_loopback(own) && upload::is_loopback(other) && port(own) == port(other))
+}
+
+fn read_password(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_host_is_in_the_own_registry() {
+        let full = |name| resolve(name, Some("127.0.0.1:7070")).expect("valid").to_string();
+        assert_eq!(full("hello"), "127.0.0.1:7070/hello:latest");
+        assert_eq!(full("team/hello:v1"), "127.0.0.1:7070/team/hello:v1");
+        assert_eq!(full("localhost:5000/hello:v1"), "localhost:5000/hello:v1");
+        assert!(resolve("hello", None).is_err());
+    }
+
+    #[test]
+    fn localhost_is_the_same_place_as_a_loopback_address() {
+        assert!(same_place("127.0.0.1:7070", "localhost:7070"));
+        assert!(!same_place("127.0.0.1:7070", "localhost:5000"));
+        assert!(!same_place("127.0.0.1:7070", "registry.example.com"));
+    }
+}

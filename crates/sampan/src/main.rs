@@ -1,0 +1,51 @@
+//! The `sampan` binary: `sampan up` brings the platform up, every other command is a client of it.
+//!
+//! Owns wiring, configuration and what a person sees in a terminal. Decides nothing about functions or instances.
+#![forbid(unsafe_code)]
+
+mod args;
+mod client;
+mod commands;
+mod credentials;
+mod failure;
+mod output;
+mod push;
+mod settings;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command, UpArgs};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Failure::of(&error).report(),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    // The process has one TLS provider; choosing it a second time cannot happen here.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let output = cli.output;
+    let region = cli.connection.region.clone();
+    runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => up::run(UpArgs { region, ..*args }, output).await,
+            Command::Config(args) => commands::config::run(&UpArgs { region, ..args }, output),
+            Command::Doctor(args) => commands::doctor::run(&args, output),
+            Command::Push(args) => commands::push::run(&cli.connection, args, output).await,
+            Command::Deploy(args) => commands::deploy::run(&cli.connection, *args, output).await,
+            Command::Invoke(args) => commands::invoke::run(&cli.connection, args, output).await,
+            Command::Logs(args) => commands::logs::run(&cli.connection, args, output).await,
+            Command::List(args) => commands::list::run(&cli.connection, args, output).await,
+            Command::Get(args) => commands::get::run(&cli.connection, args, output).await,
+            Command::Delete(args) => commands::delete::run(&cli.connection, args, output).await,
+        }
+    })
+}

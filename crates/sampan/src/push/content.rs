@@ -1,0 +1,79 @@
+//! An image ready to be sent: blobs first, then manifests, children before parents.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use sha2::{Digest as _, Sha256};
+use types::Digest;
+
+/// Bytes read at once when a file is hashed.
+const HASH_BUFFER_BYTES: usize = 256 * 1024;
+
+/// An image.
+pub struct Content {
+    /// Layers and configs, each once.
+    pub blobs: Vec<Blob>,
+    /// Manifests and indexes; the last one is what the tag will name.
+    pub manifests: Vec<Manifest>,
+    /// Holds the folder that the blobs' files lie in, when it was made for this push.
+    pub unpacked: Option<tempfile::TempDir>,
+}
+
+/// A manifest or index as the exact bytes that its digest is of.
+pub struct Manifest {
+    /// Media type to send it as.
+    pub media_type: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+/// One blob.
+#[derive(Clone)]
+pub struct Blob {
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// How many there are.
+    pub size: u64,
+    /// Where they are.
+    pub data: BlobData,
+}
+
+/// Where a blob's bytes are.
+#[derive(Clone)]
+pub enum BlobData {
+    /// In a file of exactly these bytes.
+    File(PathBuf),
+    /// In memory (configs).
+    Bytes(bytes::Bytes),
+}
+
+impl Blob {
+    /// A blob in memory.
+    pub fn of_bytes(bytes: Vec<u8>) -> Self {
+        let digest = digest_of(&bytes);
+        Self { digest, size: bytes.len() as u64, data: BlobData::Bytes(bytes.into()) }
+    }
+
+    /// A blob in a file; reads it once to know its digest.
+    pub fn of_file(file: &Path) -> anyhow::Result<Self> {
+        let mut from = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+        let (mut hasher, mut size) = (Sha256::new(), 0);
+        let mut buffer = vec![0; HASH_BUFFER_BYTES];
+        loop {
+            let read = from.read(&mut buffer).with_context(|| format!("cannot read {}", file.display()))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            size += read as u64;
+        }
+        let digest = Digest::from_sha256(&hasher.finalize().into());
+        Ok(Self { digest, size, data: BlobData::File(file.to_owned()) })
+    }
+}
+
+/// Digest of bytes in memory.
+pub fn digest_of(bytes: &[u8]) -> Digest {
+    Digest::from_sha256(&Sha256::digest(bytes).into())
+}

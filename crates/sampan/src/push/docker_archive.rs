@@ -1,0 +1,128 @@
+//! Reads a docker archive (`docker save`, `podman save`) into an OCI image: its config stays byte for byte, its layers
+//! are plain tars and are sent as such.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::content::{Blob, Content, Manifest};
+use crate::failure::{Exit, Failure};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// Reads the image of an unpacked docker archive; `select` is one of its tags when there are several images.
+pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
+    let text = std::fs::read(folder.join("manifest.json")).context("cannot read the archive's manifest.json")?;
+    let images: Vec<Image> = serde_json::from_slice(&text).context("the archive's manifest.json cannot be read")?;
+    let image = choose(images, select)?;
+    let config = std::fs::read(inside(folder, &image.config)?)
+        .with_context(|| format!("the archive lacks its config {}", image.config))?;
+    let mut blobs = vec![Blob::of_bytes(config)];
+    for layer in &image.layers {
+        blobs.push(Blob::of_file(&inside(folder, layer)?)?);
+    }
+    let layer_json: Vec<_> = blobs[1..]
+        .iter()
+        .map(|b| json!({"mediaType": layer_media_type(b), "digest": b.digest.as_str(), "size": b.size}))
+        .collect();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": blobs[0].digest.as_str(),
+            "size": blobs[0].size,
+        },
+        "layers": layer_json,
+    });
+    let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
+    let mut seen = std::collections::HashSet::new();
+    blobs.retain(|blob| seen.insert(blob.digest.clone()));
+    Ok(Content {
+        blobs,
+        manifests: vec![Manifest { media_type, bytes: serde_json::to_vec(&manifest)? }],
+        unpacked: None,
+    })
+}
+
+/// Archives hold plain tars, but some writers compress them; the first bytes tell.
+fn layer_media_type(blob: &Blob) -> &'static str {
+    use std::io::Read;
+    let super::content::BlobData::File(file) = &blob.data else { return "application/vnd.oci.image.layer.v1.tar" };
+    let mut magic = [0; 2];
+    let read = std::fs::File::open(file).and_then(|mut f| f.read(&mut magic)).unwrap_or(0);
+    if read == 2 && magic == [0x1f, 0x8b] {
+        "application/vnd.oci.image.layer.v1.tar+gzip"
+    } else {
+        "application/vnd.oci.image.layer.v1.tar"
+    }
+}
+
+fn choose(mut images: Vec<Image>, select: Option<&str>) -> anyhow::Result<Image> {
+    let tags = |image: &Image| image.repo_tags.clone().unwrap_or_default();
+    let all: Vec<String> = images.iter().flat_map(tags).collect();
+    if let Some(wanted) = select {
+        images.retain(|i| tags(i).iter().any(|t| t == wanted || t.ends_with(&format!(":{wanted}"))));
+    }
+    match (images.len(), select) {
+        (1, _) => Ok(images.remove(0)),
+        (0, _) => Err(Failure::new(
+            Exit::NotFound,
+            format!("the archive holds no image {}", select.unwrap_or_default()),
+            format!("It holds: {}.", all.join(", ")),
+        )
+        .into()),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            "the archive holds several images",
+            format!("Choose one with --select; it holds: {}.", all.join(", ")),
+        )
+        .into()),
+    }
+}
+
+/// A path that the archive names, kept inside the folder that it was unpacked to.
+fn inside(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let file = folder.join(name);
+    let real = file.canonicalize().with_context(|| format!("the archive lacks {name}"))?;
+    if !plain || !real.starts_with(folder.canonicalize()?) {
+        return Err(Failure::new(Exit::Usage, format!("the archive names {name}, which lies outside it"), "").into());
+    }
+    Ok(real)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_image_becomes_an_oci_image_with_the_same_config() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("c.json"), b"{\"architecture\":\"amd64\"}").expect("written");
+        std::fs::write(dir.path().join("l.tar"), b"tar").expect("written");
+        let manifest = r#"[{"Config":"c.json","RepoTags":["a:v1"],"Layers":["l.tar"]}]"#;
+        std::fs::write(dir.path().join("manifest.json"), manifest).expect("written");
+        let content = read(dir.path(), Some("v1")).expect("read");
+        assert_eq!(content.blobs.len(), 2);
+        let text = String::from_utf8(content.manifests[0].bytes.clone()).expect("JSON");
+        assert!(text.contains("layer.v1.tar\""), "{text}");
+    }
+
+    #[test]
+    fn an_archive_that_names_a_file_outside_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let manifest = r#"[{"Config":"../../etc/hostname","RepoTags":null,"Layers":[]}]"#;
+        std::fs::write(dir.path().join("manifest.json"), manifest).expect("written");
+        assert!(read(dir.path(), None).is_err());
+    }
+}

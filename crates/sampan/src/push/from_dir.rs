@@ -1,0 +1,173 @@
+//! Makes an image of a folder: one gzip layer with its content, owned by root, in a stable order.
+//!
+//! The same folder gives the same digest, so pushing it again sends nothing.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use flate2::{Compression, GzBuilder};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use types::Digest;
+
+use super::content::{Blob, Content, Manifest};
+use crate::failure::{Exit, Failure};
+
+/// What the image runs.
+pub struct Recipe {
+    /// ENTRYPOINT.
+    pub entrypoint: Vec<String>,
+    /// ENV, as `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// WORKDIR; `/` when `None`.
+    pub workdir: Option<String>,
+    /// USER; root when `None`.
+    pub user: Option<String>,
+}
+
+/// Makes the image of `folder`.
+pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
+    if !folder.is_dir() {
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("{} is not a folder", folder.display()),
+            "Name the folder whose content becomes the image's root.",
+        )
+        .into());
+    }
+    if let Some(wrong) = recipe.env.iter().find(|pair| pair.split_once('=').is_none_or(|(k, _)| k.is_empty())) {
+        return Err(Failure::new(Exit::Usage, format!("--env {wrong:?} is not KEY=VALUE"), "").into());
+    }
+    let work = tempfile::tempdir().context("cannot make a temporary folder for the layer")?;
+    let file = work.path().join("layer.tar.gz");
+    let diff_id = write_layer(folder, &file)?;
+    let layer = Blob::of_file(&file)?;
+    let config = Blob::of_bytes(serde_json::to_vec(&json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {
+            "Entrypoint": recipe.entrypoint,
+            "Env": recipe.env,
+            "WorkingDir": recipe.workdir.as_deref().unwrap_or("/"),
+            "User": recipe.user.as_deref().unwrap_or_default(),
+        },
+        "rootfs": {"type": "layers", "diff_ids": [diff_id.as_str()]},
+    }))?);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": config.digest.as_str(),
+            "size": config.size,
+        },
+        "layers": [{
+            "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+            "digest": layer.digest.as_str(),
+            "size": layer.size,
+        }],
+    });
+    let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
+    let manifests = vec![Manifest { media_type, bytes: serde_json::to_vec(&manifest)? }];
+    Ok(Content { blobs: vec![layer, config], manifests, unpacked: Some(work) })
+}
+
+/// Writes bytes through and hashes them: the digest of the uncompressed tar is the layer's diff id.
+struct Hashing<W> {
+    to: W,
+    hasher: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn write_layer(folder: &Path, to: &Path) -> anyhow::Result<Digest> {
+    let file = BufWriter::new(File::create(to).with_context(|| format!("cannot write {}", to.display()))?);
+    let gzip = GzBuilder::new().mtime(0).write(file, Compression::fast());
+    let mut tar = tar::Builder::new(Hashing { to: gzip, hasher: Sha256::new() });
+    tar.follow_symlinks(false);
+    for path in sorted_entries(folder)? {
+        let name = path.strip_prefix(folder).context("entries lie in the folder")?;
+        append(&mut tar, &path, name).with_context(|| format!("cannot add {} to the layer", path.display()))?;
+    }
+    let Hashing { to: gzip, hasher } = tar.into_inner()?;
+    gzip.finish()?.flush()?;
+    Ok(Digest::from_sha256(&hasher.finalize().into()))
+}
+
+fn append<W: Write>(tar: &mut tar::Builder<W>, path: &Path, name: &Path) -> anyhow::Result<()> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(metadata.mode() & 0o7777);
+    // A folder's owner on the developer's machine means nothing in the image.
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
+    if metadata.is_dir() {
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        tar.append_data(&mut header, name, std::io::empty())?;
+    } else if metadata.is_symlink() {
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, name, std::fs::read_link(path)?)?;
+    } else if metadata.is_file() {
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(metadata.len());
+        tar.append_data(&mut header, name, File::open(path)?)?;
+    }
+    // Sockets, fifos and devices of a developer's folder have no place in an image.
+    Ok(())
+}
+
+fn sorted_entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).with_context(|| format!("cannot list {}", next.display()))? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_folder_gives_the_same_image() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(dir.path().join("bin")).expect("made");
+        std::fs::write(dir.path().join("bin/app"), b"program").expect("written");
+        std::os::unix::fs::symlink("app", dir.path().join("bin/link")).expect("linked");
+        let recipe =
+            Recipe { entrypoint: vec!["/bin/app".to_owned()], env: vec!["A=1".to_owned()], workdir: None, user: None };
+        let (one, two) = (make(dir.path(), &recipe).expect("made"), make(dir.path(), &recipe).expect("made"));
+        assert_eq!(one.manifests[0].bytes, two.manifests[0].bytes);
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let recipe = Recipe { entrypoint: vec![], env: vec!["NOPE".to_owned()], workdir: None, user: None };
+        assert!(make(dir.path(), &recipe).err().expect("refused").to_string().contains("NOPE"));
+    }
+}

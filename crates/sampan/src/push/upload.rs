@@ -1,0 +1,263 @@
+//! Sends an image to a registry by the OCI distribution specification: blobs that it lacks, then the manifests.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use base64::Engine as _;
+use futures_util::StreamExt;
+use indicatif::ProgressBar;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
+use serde::Deserialize;
+use tokio_util::io::ReaderStream;
+use types::ImageRef;
+
+use super::content::{Blob, BlobData, Content, Manifest, digest_of};
+use crate::failure::{Exit, Failure};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence of the registry while something is sent or received.
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
+/// Bytes read from a file at once.
+const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes of a registry's error text that are shown.
+const ERROR_TEXT_LEN_MAX: usize = 500;
+
+/// User and password of a registry.
+pub struct Login {
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: String,
+}
+
+/// What a push did.
+pub struct Pushed {
+    /// Digest of what the tag names now.
+    pub digest: types::Digest,
+    /// Bytes that were sent.
+    pub sent_bytes: u64,
+    /// Bytes that the registry had.
+    pub present_bytes: u64,
+}
+
+/// Sends `content` as `image`.
+pub async fn push(
+    image: &ImageRef,
+    content: &Content,
+    login: Option<Login>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Pushed> {
+    let session = Session::open(image, login).await?;
+    let mut pushed = Pushed { digest: digest_of(b""), sent_bytes: 0, present_bytes: 0 };
+    for blob in &content.blobs {
+        if session.has_blob(blob).await? {
+            pushed.present_bytes += blob.size;
+            bar.inc(blob.size);
+        } else {
+            session.send_blob(blob, bar).await?;
+            pushed.sent_bytes += blob.size;
+        }
+    }
+    let last = content.manifests.len().saturating_sub(1);
+    for (number, manifest) in content.manifests.iter().enumerate() {
+        pushed.digest = digest_of(&manifest.bytes);
+        let name = if number == last { image.reference().to_owned() } else { pushed.digest.to_string() };
+        session.send_manifest(manifest, &name).await?;
+    }
+    Ok(pushed)
+}
+
+/// One repository of a registry with what it takes to be let in.
+struct Session {
+    client: Client,
+    base: String,
+    registry: String,
+    authorization: Option<String>,
+}
+
+/// Servers answer `token`, `access_token` (its OAuth2 name), or both alike.
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Session {
+    async fn open(image: &ImageRef, login: Option<Login>) -> anyhow::Result<Self> {
+        let loopback = is_loopback(&image.registry);
+        let mut builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        if loopback {
+            // A proxy for the outside world must not see calls to this machine.
+            builder = builder.no_proxy();
+        }
+        let scheme = if loopback { "http" } else { "https" };
+        let host = if image.registry == "docker.io" { "registry-1.docker.io" } else { &image.registry };
+        let mut session = Self {
+            client: builder.build()?,
+            base: format!("{scheme}://{host}/v2/{}", image.repository),
+            registry: image.registry.clone(),
+            authorization: None,
+        };
+        let ping =
+            session.client.get(format!("{scheme}://{host}/v2/")).send().await.map_err(|e| session.unreachable(&e))?;
+        if ping.status() == StatusCode::UNAUTHORIZED {
+            session.authorization = Some(session.authorize(&ping, image, login).await?);
+        }
+        Ok(session)
+    }
+
+    /// Answers the registry's challenge (RFC 7235): basic, or a bearer token from where it says.
+    async fn authorize(&self, ping: &Response, image: &ImageRef, login: Option<Login>) -> anyhow::Result<String> {
+        let challenge = ping.headers().get(header::WWW_AUTHENTICATE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let basic = login.as_ref().map(|l| {
+            let pair = format!("{}:{}", l.user, l.password);
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+        });
+        let Some(fields) = challenge.strip_prefix("Bearer ") else {
+            return basic.ok_or_else(|| self.refused("it asks for user and password"));
+        };
+        let field = |name: &str| challenge_field(fields, name);
+        let realm = field("realm").context("the registry's challenge names no realm")?;
+        let scope = format!("repository:{}:pull,push", image.repository);
+        let mut query = vec![("scope", scope)];
+        query.extend(field("service").map(|service| ("service", service)));
+        let mut url = reqwest::Url::parse(&realm).with_context(|| format!("the registry's realm {realm} is no URL"))?;
+        url.query_pairs_mut().extend_pairs(query);
+        let mut request = self.client.get(url);
+        if let Some(basic) = basic {
+            request = request.header(header::AUTHORIZATION, basic);
+        }
+        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        if !answer.status().is_success() {
+            return Err(self.refused("user or password is wrong"));
+        }
+        let token: Token = answer.json().await.context("the registry's token cannot be read")?;
+        let token = token.token.or(token.access_token).context("the registry's answer holds no token")?;
+        Ok(format!("Bearer {token}"))
+    }
+
+    fn request(&self, method: Method, url: String) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.authorization {
+            Some(value) => request.header(header::AUTHORIZATION, value),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder, what: &str) -> anyhow::Result<Response> {
+        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = answer.status();
+        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+            return Err(self.refused(&format!("it answered {status} to {what}")));
+        }
+        if status.is_success() || status == StatusCode::NOT_FOUND && what.starts_with("asking") {
+            return Ok(answer);
+        }
+        let text: String = answer.text().await.unwrap_or_default().chars().take(ERROR_TEXT_LEN_MAX).collect();
+        let message = format!("registry {} answered {status} to {what}: {text}", self.registry);
+        Err(Failure::new(Exit::Failed, message, "").into())
+    }
+
+    async fn has_blob(&self, blob: &Blob) -> anyhow::Result<bool> {
+        let url = format!("{}/blobs/{}", self.base, blob.digest);
+        let what = format!("asking for blob {}", blob.digest);
+        Ok(self.send(self.request(Method::HEAD, url), &what).await?.status().is_success())
+    }
+
+    async fn send_blob(&self, blob: &Blob, bar: &ProgressBar) -> anyhow::Result<()> {
+        let what = format!("sending blob {}", blob.digest);
+        let started = self.send(self.request(Method::POST, format!("{}/blobs/uploads/", self.base)), &what).await?;
+        let location = started.headers().get(header::LOCATION).and_then(|v| v.to_str().ok());
+        let mut url = started.url().join(location.context("the registry names no place for the upload")?)?;
+        url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
+        let body = match &blob.data {
+            BlobData::Bytes(bytes) => {
+                bar.inc(blob.size);
+                reqwest::Body::from(bytes.clone())
+            }
+            BlobData::File(file) => {
+                let opened = tokio::fs::File::open(file).await;
+                let opened = opened.with_context(|| format!("cannot open {}", file.display()))?;
+                let bar = bar.clone();
+                let bytes = ReaderStream::with_capacity(opened, READ_BUFFER_BYTES)
+                    .inspect(move |read| bar.inc(read.as_ref().map_or(0, |b| b.len() as u64)));
+                reqwest::Body::wrap_stream(bytes)
+            }
+        };
+        let request = self.request(Method::PUT, url.to_string());
+        let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
+        self.send(request.header(header::CONTENT_LENGTH, blob.size).body(body), &what).await?;
+        Ok(())
+    }
+
+    async fn send_manifest(&self, manifest: &Manifest, name: &str) -> anyhow::Result<()> {
+        let request = self.request(Method::PUT, format!("{}/manifests/{name}", self.base));
+        let request = request.header(header::CONTENT_TYPE, &manifest.media_type).body(manifest.bytes.clone());
+        self.send(request, &format!("sending manifest {name}")).await?;
+        Ok(())
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Failure::new(
+            Exit::Connection,
+            format!("registry {} cannot be reached: {cause}", self.registry),
+            "Check the host and port of the image's name, and that `sampan up` runs when it is Sampan's own registry.",
+        )
+        .into()
+    }
+
+    fn refused(&self, why: &str) -> anyhow::Error {
+        Failure::new(
+            Exit::Connection,
+            format!("registry {} refuses the push: {why}", self.registry),
+            "Sampan's own registry takes the key pair in credentials.toml; for another one give --registry-user and \
+             --registry-password-file.",
+        )
+        .into()
+    }
+}
+
+/// Whether a registry is on this machine, hence spoken to over plain http (as docker does).
+pub fn is_loopback(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// One field of a challenge, quoted or not.
+fn challenge_field(fields: &str, name: &str) -> Option<String> {
+    let start = fields.find(&format!("{name}="))? + name.len() + 1;
+    let rest = &fields[start..];
+    match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next().map(str::to_owned),
+        None => rest.split(',').next().map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenge_fields_are_read_quoted_or_not() {
+        let fields = r#"realm="http://h/token",service=reg,scope="repository:a:pull,push""#;
+        assert_eq!(challenge_field(fields, "realm").as_deref(), Some("http://h/token"));
+        assert_eq!(challenge_field(fields, "service").as_deref(), Some("reg"));
+        assert_eq!(challenge_field(fields, "scope").as_deref(), Some("repository:a:pull,push"));
+        assert_eq!(challenge_field(fields, "error"), None);
+    }
+
+    #[test]
+    fn only_this_machine_is_spoken_to_in_plain_http() {
+        assert!(is_loopback("127.0.0.1:5000") && is_loopback("localhost") && is_loopback("[::1]:5000"));
+        assert!(!is_loopback("registry.example.com") && !is_loopback("10.0.0.1:5000"));
+    }
+}

@@ -1,0 +1,234 @@
+//! Settings of the platform: flags over environment over the TOML file over defaults, each with its origin.
+//!
+//! Every table is the `Config` of the crate that it is named after; this file adds only what belongs to no crate.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::{Deserialize, Serialize};
+
+use crate::args::UpArgs;
+use crate::failure::{Exit, Failure};
+
+/// Prefix of settings in the environment: `[pool] keep_idle_s` is `SAMPAN_POOL__KEEP_IDLE_S`.
+const ENV_PREFIX: &str = "SAMPAN_";
+/// Variables with the prefix that are no settings.
+const ENV_NOT_SETTINGS: &[&str] =
+    &["secret_id", "secret_key", "endpoint", "credentials", "bin", "hello", "python", "log", "config"];
+/// The file that is read when it exists and none is named.
+const DEFAULT_FILE: &str = "/etc/sampan/sampan.toml";
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Address of API, registry and metrics: the trusted side.
+    pub control_addr: SocketAddr,
+    /// Address where functions are called.
+    pub gateway_addr: SocketAddr,
+    /// Region that functions and answers name.
+    pub region: String,
+    /// Account number that functions see.
+    pub app_id: String,
+    /// User number that functions see.
+    pub uin: String,
+    /// Longest drain when the platform stops, in seconds.
+    pub shutdown_grace_s: u64,
+    /// `[store]`
+    pub store: store::Config,
+    /// `[image]`
+    pub image: image::Config,
+    /// `[sandbox]`
+    pub sandbox: sandbox::Config,
+    /// `[logs]`
+    pub logs: logs::Config,
+    /// `[pool]`
+    pub pool: pool::Config,
+    /// `[launcher]`
+    pub launcher: launcher::Config,
+    /// `[invoke]`
+    pub invoke: invoke::Config,
+    /// `[gateway]`
+    pub gateway: gateway::Config,
+    /// `[registry]`
+    pub registry: registry::Config,
+    /// `[deploy]`
+    pub deploy: deploy::Config,
+    /// `[api]`
+    pub api: api::Config,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("/var/lib/sampan"),
+            control_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
+            gateway_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),
+            region: "local".to_owned(),
+            app_id: "1250000000".to_owned(),
+            uin: "100000000001".to_owned(),
+            shutdown_grace_s: 30,
+            store: store::Config::default(),
+            image: image::Config::default(),
+            sandbox: sandbox::Config::default(),
+            logs: logs::Config::default(),
+            pool: pool::Config::default(),
+            launcher: launcher::Config::default(),
+            invoke: invoke::Config::default(),
+            gateway: gateway::Config::default(),
+            registry: registry::Config::default(),
+            deploy: deploy::Config::default(),
+            api: api::Config::default(),
+        }
+    }
+}
+
+/// The flags that were given, as a source of settings of their own.
+struct Flags<'a>(&'a UpArgs);
+
+impl Provider for Flags<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("command line")
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut dict = Dict::new();
+        let mut set = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                dict.insert(key.to_owned(), Value::from(value));
+            }
+        };
+        set("data_dir", self.0.data_dir.as_ref().map(|d| d.display().to_string()));
+        set("control_addr", self.0.control_addr.map(|a| a.to_string()));
+        set("gateway_addr", self.0.gateway_addr.map(|a| a.to_string()));
+        set("region", self.0.region.clone());
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+/// Reads all sources.
+pub fn load(args: &UpArgs) -> anyhow::Result<Settings> {
+    read(&sources(args)?)
+}
+
+/// One setting in force: its key, its value as TOML or JSON would write it, and where it comes from.
+#[derive(Debug, Serialize)]
+pub struct Effective {
+    /// Dotted key, such as `pool.keep_idle_s`.
+    pub key: String,
+    /// The value.
+    pub value: serde_json::Value,
+    /// `default`, the file's path, the environment or the command line.
+    pub origin: String,
+}
+
+/// Every setting in force with its origin, sorted by key.
+pub fn effective(args: &UpArgs) -> anyhow::Result<Vec<Effective>> {
+    let figment = sources(args)?;
+    let settings = serde_json::to_value(read(&figment)?)?;
+    let mut found = Vec::new();
+    flatten(&figment, String::new(), settings, &mut found);
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
+
+fn flatten(figment: &Figment, key: String, value: serde_json::Value, found: &mut Vec<Effective>) {
+    match value {
+        serde_json::Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                let key = if key.is_empty() { name } else { format!("{key}.{name}") };
+                flatten(figment, key, value, found);
+            }
+        }
+        value => found.push(Effective { origin: origin(figment, &key), key, value }),
+    }
+}
+
+fn origin(figment: &Figment, key: &str) -> String {
+    let Some(metadata) = figment.find_metadata(key) else { return "default".to_owned() };
+    match &metadata.source {
+        Some(figment::Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.contains("Settings") => "default".to_owned(),
+        _ if metadata.name.contains("environment") => {
+            format!("environment {ENV_PREFIX}{}", key.replace('.', "__").to_uppercase())
+        }
+        _ => metadata.name.to_string(),
+    }
+}
+
+fn sources(args: &UpArgs) -> anyhow::Result<Figment> {
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(file) = file(args)? {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let environment = Env::prefixed(ENV_PREFIX).ignore(ENV_NOT_SETTINGS).split("__");
+    Ok(figment.merge(environment).merge(Flags(args)))
+}
+
+fn file(args: &UpArgs) -> anyhow::Result<Option<PathBuf>> {
+    let named = args.config.clone().or_else(|| std::env::var_os("SAMPAN_CONFIG").map(PathBuf::from));
+    match named {
+        Some(file) if file.is_file() => Ok(Some(file)),
+        Some(file) => Err(Failure::new(
+            Exit::Usage,
+            format!("there is no configuration file {}", file.display()),
+            "Name an existing file with --config, or leave it out.",
+        )
+        .into()),
+        None => Ok(Path::new(DEFAULT_FILE).is_file().then(|| PathBuf::from(DEFAULT_FILE))),
+    }
+}
+
+fn read(figment: &Figment) -> anyhow::Result<Settings> {
+    figment.extract().map_err(|error| {
+        let what: Vec<String> = error.into_iter().map(|e| e.to_string()).collect();
+        Failure::new(
+            Exit::Usage,
+            format!("the configuration is wrong: {}", what.join("; ")),
+            "`sampan config` prints every key with its value and origin.",
+        )
+        .into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_outranks_the_environment_which_outranks_the_file() {
+        figment::Jail::expect_with(|jail| {
+            jail.create_file("s.toml", "region = 'file'\nuin = '7'\n[pool]\nkeep_idle_s = 5\n")?;
+            jail.set_env("SAMPAN_REGION", "environment");
+            jail.set_env("SAMPAN_POOL__KEEP_IDLE_S", "6");
+            jail.set_env("SAMPAN_SECRET_ID", "is no setting");
+            let args = UpArgs { config: Some("s.toml".into()), region: Some("flag".to_owned()), ..UpArgs::default() };
+            let all = effective(&args).map_err(|e| e.to_string())?;
+            let of = |key: &str| {
+                let one = all.iter().find(|e| e.key == key).expect("every setting is listed");
+                (one.value.to_string(), one.origin.clone())
+            };
+            assert_eq!(of("region"), ("\"flag\"".to_owned(), "command line".to_owned()));
+            assert_eq!(of("pool.keep_idle_s"), ("6".to_owned(), "environment SAMPAN_POOL__KEEP_IDLE_S".to_owned()));
+            assert!(of("uin").1.ends_with("s.toml"), "{}", of("uin").1);
+            assert_eq!(of("app_id").1, "default");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        figment::Jail::expect_with(|jail| {
+            jail.create_file("s.toml", "[pool]\nkeep_idle = 5\n")?;
+            let args = UpArgs { config: Some("s.toml".into()), ..UpArgs::default() };
+            let error = load(&args).expect_err("the key does not exist").to_string();
+            assert!(error.contains("keep_idle"), "{error}");
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,33 @@
+//! The control address: API, registry, health and metrics under one router.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Serves the control address until `shutdown`, then lets requests under way end.
+pub async fn serve(
+    listener: TcpListener,
+    api: Router,
+    registry: Router,
+    gateway_url: String,
+    metrics: PrometheusHandle,
+    shutdown: CancellationToken,
+) {
+    let health = json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "gateway": gateway_url});
+    let router = Router::new()
+        .route("/healthz", get(move || async move { Json(health) }))
+        .route(
+            "/metrics",
+            get(move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) }),
+        )
+        .merge(registry)
+        .merge(api);
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the control address ended");
+    }
+}

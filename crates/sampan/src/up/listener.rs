@@ -1,0 +1,22 @@
+//! Binding an address, with an error that says what to do when it is taken.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use crate::failure::{Exit, Failure};
+
+/// Binds the address named `what` in the settings.
+pub async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::AddrInUse => {
+                format!("Another program has it; choose one with --{what}-addr (port 0 takes a free one).")
+            }
+            ErrorKind::AddrNotAvailable => format!("This machine has no such address; choose one with --{what}-addr."),
+            _ => String::new(),
+        };
+        Failure::new(Exit::Failed, format!("cannot listen on the {what} address {address}: {error}"), hint).into()
+    })
+}

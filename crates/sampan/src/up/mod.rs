@@ -1,0 +1,91 @@
+//! `sampan up`: the platform, from its settings to a clean end.
+//!
+//! Owns the order of start and stop. Everything that is started here is stopped here, in the opposite order.
+
+mod control;
+mod listener;
+mod lock;
+mod registries;
+mod wiring;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Output, UpArgs};
+use crate::failure::{Exit, Failure};
+use crate::{credentials, output, settings};
+
+/// Brings the platform up, says where it is, and stays until SIGINT or SIGTERM.
+pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
+    let settings = settings::load(&args)?;
+    start_tracing();
+    check_machine()?;
+    make_data_dir(&settings.data_dir)?;
+    let _lock = lock::take(&settings.data_dir)?;
+    let control = listener::bind("control", settings.control_addr).await?;
+    let gateway = listener::bind("gateway", settings.gateway_addr).await?;
+    let (control_url, gateway_url) =
+        (format!("http://{}", control.local_addr()?), format!("http://{}", gateway.local_addr()?));
+    let pair = credentials::prepare(&settings.data_dir, &control_url)?;
+    let grace = Duration::from_secs(settings.shutdown_grace_s);
+    let file = credentials::path(&settings.data_dir);
+    // Listening for signals before anything runs, so that none can fall between.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let platform = wiring::Platform::start(settings, pair, control, gateway).await?;
+    match format {
+        Output::Json => output::json(&json!({
+            "control": control_url, "gateway": gateway_url, "credentials": file.display().to_string(),
+        }))?,
+        Output::Text => {
+            println!("control: {control_url}");
+            println!("gateway: {gateway_url}");
+            println!("credentials: {}", file.display());
+        }
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!(grace_s = grace.as_secs(), "stopping");
+    platform.stop(grace).await;
+    Ok(())
+}
+
+/// The platform's own log: to standard error, filtered by `SAMPAN_LOG` (default `info`).
+fn start_tracing() {
+    let filter = EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn check_machine() -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "sampan up needs root, to make namespaces and cgroups for instances",
+            "Run it with sudo; the client commands need no root.",
+        )
+        .into());
+    }
+    let missing: Vec<sandbox::Check> = sandbox::doctor().into_iter().filter(sandbox::Check::is_missing).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|c| c.name).collect();
+    let remedies: Vec<&str> = missing.iter().map(|c| c.remedy.as_str()).collect();
+    let message = format!("this machine's kernel lacks: {}", names.join(", "));
+    Err(Failure::new(Exit::Failed, message, remedies.join(" ")).into())
+}
+
+fn make_data_dir(dir: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    // Images' files lie below with the owners that images give them: nobody else on the machine may walk in.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make the data directory {}", dir.display()))
+}

@@ -1,0 +1,124 @@
+//! Which part gets which: the only place that sees every crate.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::control;
+use super::registries::InstallationCredentials;
+use crate::credentials::Credentials;
+use crate::settings::Settings;
+
+/// Longest time that a `docker-credential-*` helper may take.
+const CREDENTIAL_HELPER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time that requests of the control address get to end even when functions used up the grace.
+const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
+
+/// Everything that runs.
+pub struct Platform {
+    /// Ends the listeners: no new work comes in.
+    listening: CancellationToken,
+    /// Ends the tasks behind them.
+    running: CancellationToken,
+    invoker: invoke::Invoker,
+    sandboxes: sandbox::Sandboxes,
+    logs: logs::Logs,
+    images: image::Images,
+    deploy: deploy::Deploy,
+    gateway: gateway::Gateway,
+    control: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
+}
+
+impl Platform {
+    /// Starts every part, lowest floor first; cleans up what a crash left behind.
+    pub async fn start(
+        settings: Settings,
+        pair: Credentials,
+        control: TcpListener,
+        gateway: TcpListener,
+    ) -> anyhow::Result<Self> {
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+            .install_recorder()
+            .context("cannot install the metrics recorder")?;
+        let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
+        let (listening, running) = (CancellationToken::new(), CancellationToken::new());
+        let dir = &settings.data_dir;
+        let (control_addr, gateway_url) = (control.local_addr()?, format!("http://{}", gateway.local_addr()?));
+
+        let (sandboxes, recovered) = sandbox::Sandboxes::open(&dir.join("sandbox"), settings.sandbox)
+            .await
+            .context("cannot prepare the sandbox")?;
+        if recovered != sandbox::Recovered::default() {
+            tracing::warn!(?recovered, "cleaned up after an earlier end");
+        }
+        let store =
+            store::Store::open(&dir.join("sampan.db"), settings.store).await.context("cannot open the store")?;
+        let logs = logs::Logs::open(&dir.join("logs"), settings.logs).await.context("cannot open the logs")?;
+        let docker = image::DockerConfig::from_environment(CREDENTIAL_HELPER_TIMEOUT);
+        let credentials = Arc::new(InstallationCredentials::new(control_addr, docker));
+        let images = image::Images::open(&dir.join("images"), settings.image, credentials.clone())
+            .await
+            .context("cannot open the image store")?;
+        let keys = registry::Credentials { secret_id: pair.secret_id.clone(), secret_key: pair.secret_key.clone() };
+        let registry =
+            registry::Registry::open(images.content().clone(), &dir.join("registry"), keys, settings.registry)
+                .await
+                .context("cannot open the registry")?;
+        credentials.set_own(registry.clone());
+
+        let platform = launcher::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
+        let launch =
+            launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), platform, settings.launcher);
+        let platform = invoke::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
+        let parts = invoke::Parts {
+            catalog: store.catalog(),
+            changes: store.changes(),
+            launch: Arc::new(launch),
+            logs: logs.clone(),
+            platform,
+        };
+        let pool = settings.pool.or_machine_memory(machine_memory_mb());
+        let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running);
+        let deploy = deploy::Deploy::start(store.clone(), images.clone(), settings.deploy, running.clone());
+        let gateway =
+            gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), settings.gateway, listening.clone());
+        let secrets = api::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
+        let account = api::Account { region, app_id, uin };
+        let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, settings.api);
+        let served = control::serve(control, api.router(), registry.router(), gateway_url, metrics, listening.clone());
+        let control = tokio::spawn(served);
+        let sweeping = tokio::spawn(registry.run(running.clone()));
+        Ok(Self { listening, running, invoker, sandboxes, logs, images, deploy, gateway, control, sweeping })
+    }
+
+    /// Stops taking work, lets what runs end within `grace`, then ends everything and leaves nothing behind.
+    pub async fn stop(self, grace: Duration) {
+        self.listening.cancel();
+        let deadline = Instant::now() + grace;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if tokio::time::timeout(left(), self.gateway.join()).await.is_err() {
+            tracing::warn!(grace_s = grace.as_secs(), "some requests had not ended and are cut off");
+        }
+        self.invoker.drain(left()).await;
+        // A client that keeps a connection of the control address open must not keep the platform up.
+        tokio::time::timeout(left().max(CONTROL_GRACE_MIN), self.control).await.ok();
+        self.running.cancel();
+        self.deploy.join().await;
+        self.sweeping.await.ok();
+        self.images.shutdown().await;
+        self.sandboxes.shutdown().await;
+        self.logs.shutdown().await;
+    }
+}
+
+/// Memory of the machine, which bounds the instances together when no setting does.
+fn machine_memory_mb() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit)) / (1024 * 1024)
+}

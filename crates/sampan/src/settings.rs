@@ -197,6 +197,7 @@ fn read(figment: &Figment) -> anyhow::Result<Settings> {
 }
 
 #[cfg(test)]
+#[allow(clippy::result_large_err)] // The error of figment's own test jail is what it is.
 mod tests {
     use super::*;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
 
 /// Why a body ended early.
@@ -19,20 +20,32 @@ pub enum UploadError {
     Read(#[source] hyper::Error),
 }
 
-/// A request body.
+/// Bytes that are still read of a body that nobody wants any more.
+const DRAIN_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Longest time that such a body is read on.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// A request body. One that is dropped before its end, such as one that is too large, is read on for a while: a client
+/// that is still sending sees its answer only then, and a reset connection otherwise.
 #[derive(Debug)]
-pub struct Upload<B> {
-    body: B,
+pub struct Upload<B: Drain> {
+    /// `None` once it is being drained.
+    body: Option<B>,
     stall: Duration,
     /// Made at the first wait: most bodies come with their headers.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
 }
 
-impl<B> Upload<B> {
+/// A body that can be read on by a task of its own.
+pub trait Drain: Body<Data = Bytes, Error = hyper::Error> + Unpin + Send + 'static {}
+
+impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin + Send + 'static> Drain for B {}
+
+impl<B: Drain> Upload<B> {
     /// `body`, of which the next frame may keep its reader waiting for `stall`.
     pub fn new(body: B, stall: Duration) -> Self {
-        Self { body, stall, timer: None, waiting: false }
+        Self { body: Some(body), stall, timer: None, waiting: false }
     }
 
     /// Resolves the wait: an error once it has lasted for `stall`.
@@ -47,13 +60,36 @@ impl<B> Upload<B> {
     }
 }
 
-impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for Upload<B> {
+impl<B: Drain> Drop for Upload<B> {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        // Outside a runtime there is no connection to read from.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(DRAIN_MAX, drain(body)));
+        }
+    }
+}
+
+async fn drain(mut body: impl Drain) {
+    let mut left = DRAIN_BYTES_MAX;
+    // An error is the end of the connection: nobody waits for an answer there.
+    while let Some(Ok(frame)) = body.frame().await {
+        let read = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match left.checked_sub(read) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+impl<B: Drain> Body for Upload<B> {
     type Data = Bytes;
     type Error = UploadError;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.body).poll_frame(context) {
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        match Pin::new(body).poll_frame(context) {
             Poll::Ready(frame) => {
                 this.waiting = false;
                 Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Read)))
@@ -63,18 +99,18 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for Upload<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, B::size_hint)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::channel::Channel;
-    use http_body_util::{BodyExt, LengthLimitError, Limited};
+    use http_body_util::{LengthLimitError, Limited};
 
     use super::*;
 
@@ -92,6 +128,15 @@ mod tests {
         }
         let error = upload.frame().await.expect("an error").expect_err("nothing came");
         assert!(matches!(error, UploadError::Stalled(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_wants_is_read_on() {
+        let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(1);
+        drop(Upload::new(body, Duration::from_secs(5)));
+        for _ in 0..10 {
+            sender.send_data(Bytes::from_static(b"x")).await.expect("somebody reads");
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use crate::Config;
 
+/// Share of both bursts that a request may write whatever was written before it.
+const REQUEST_SHARE: f64 = 0.01;
+
 /// A token bucket for lines and one for bytes. After a refusal it stays closed until a tenth of both bursts is there
 /// again: a flood is then cut in stretches of about a second, each said once, instead of line by line.
 #[derive(Debug)]
@@ -41,6 +44,15 @@ impl Limiter {
         }
     }
 
+    /// A new request begins: it may write a little even when the one before it used up everything, so that a flood never
+    /// hides what comes after it.
+    pub(crate) fn begin_request(&mut self) {
+        self.closed = false;
+        for bucket in [&mut self.lines, &mut self.bytes] {
+            bucket.tokens = bucket.tokens.max(bucket.burst * REQUEST_SHARE);
+        }
+    }
+
     /// Whether a line of `bytes` bytes may pass; takes its tokens if so.
     pub(crate) fn allow(&mut self, bytes: usize, now: Instant) -> bool {
         let seconds = now.saturating_duration_since(self.filled_at).as_secs_f64();
@@ -75,6 +87,16 @@ mod tests {
             ..Config::default()
         };
         Limiter::new(&config, now)
+    }
+
+    #[test]
+    fn a_request_may_write_a_little_after_a_flood() {
+        let now = Instant::now();
+        let mut limiter = limiter(now);
+        while limiter.allow(1, now) {}
+        limiter.begin_request();
+        assert!(limiter.allow(1, now));
+        assert!(!limiter.allow(1, now), "a hundredth of a burst of 100 lines is one line");
     }
 
     #[test]

@@ -128,6 +128,9 @@ impl Reader {
         if state.owner.as_ref() != owner {
             self.close_lines(&mut state);
             state.owner = owner.cloned();
+            if owner.is_some() {
+                state.limiter.begin_request();
+            }
         }
     }
 

@@ -19,7 +19,7 @@ struct Index {
     manifests: Vec<Descriptor>,
 }
 
-#[derive(Deserialize, Clone)]
+#[derive(Debug, Deserialize, Clone)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
     media_type: String,

@@ -8,6 +8,7 @@ mod lock;
 mod registries;
 mod wiring;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -39,6 +40,7 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     match format {
         Output::Json => output::json(&json!({
             "control": control_url, "gateway": gateway_url, "credentials": file.display().to_string(),
+            "cgroup": platform.cgroup_name(),
         }))?,
         Output::Text => {
             println!("control: {control_url}");
@@ -58,7 +60,8 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
 /// The platform's own log: to standard error, filtered by `SAMPAN_LOG` (default `info`).
 fn start_tracing() {
     let filter = EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }
 
 fn check_machine() -> anyhow::Result<()> {

@@ -97,6 +97,11 @@ impl Platform {
         Ok(Self { listening, running, invoker, sandboxes, logs, images, deploy, gateway, control, sweeping })
     }
 
+    /// Name of the directory below every cgroup hierarchy that holds the instances.
+    pub fn cgroup_name(&self) -> &str {
+        self.sandboxes.cgroup_name()
+    }
+
     /// Stops taking work, lets what runs end within `grace`, then ends everything and leaves nothing behind.
     pub async fn stop(self, grace: Duration) {
         self.listening.cancel();

@@ -44,7 +44,7 @@ async fn a_web_function_with_every_setting_comes_back_as_it_was_given() {
         "DeployMode": "image", "DiskSize": 512, "NodeType": "CPU", "Stamp": "MINI_APP"
     });
     platform.ok("CreateFunction", request).await;
-    assert_json_snapshot!("every setting", redacted(get(&platform, "shop").await));
+    assert_json_snapshot!("every_setting", redacted(get(&platform, "shop").await));
     platform.stop().await;
 }
 

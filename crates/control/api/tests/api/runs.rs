@@ -106,7 +106,7 @@ async fn runs_are_listed_with_their_logs() {
     let failed = platform.ok("GetFunctionLogs", json!({"FunctionName": "hello", "Filter": {"RetCode": "not0"}})).await;
     assert_eq!((&failed["TotalCount"], &failed["Data"][0]["RetCode"]), (&json!(1), &json!(430)));
     let one = json!({"FunctionName": "hello", "FunctionRequestId": good["FunctionRequestId"]});
-    assert_json_snapshot!("logs of a run", redacted(platform.ok("GetFunctionLogs", one).await));
+    assert_json_snapshot!("logs_of_a_run", redacted(platform.ok("GetFunctionLogs", one).await));
     let status = |id: &Value| json!({"FunctionName": "hello", "FunctionRequestId": id});
     let answer = platform.ok("GetRequestStatus", status(&bad["FunctionRequestId"])).await;
     assert_eq!((&answer["TotalCount"], &answer["Data"][0]["RetCode"]), (&json!(1), &json!(-1)));

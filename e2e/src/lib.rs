@@ -1,0 +1,20 @@
+//! The harness of the end-to-end tests: the real binary on a data directory of its own, real images, real clients.
+//!
+//! Owns how a platform is started, watched and ended, and what tests look at from outside. Must not know the platform's
+//! inside: what it sees is what a user sees, and what the kernel says.
+//!
+//! Tests need root. `cargo xtask test` builds what they use and says where it is: `SAMPAN_BIN` (the binary),
+//! `SAMPAN_HELLO` (the built `examples/hello`), `SAMPAN_PYTHON` (a Python with the official clients).
+#![forbid(unsafe_code)]
+
+pub mod api_client;
+pub mod flask;
+pub mod images;
+pub mod leftovers;
+pub mod platform;
+pub mod tools;
+pub mod wait;
+
+pub use api_client::ApiClient;
+pub use images::Folder;
+pub use platform::Platform;

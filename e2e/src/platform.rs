@@ -1,0 +1,264 @@
+//! A running `sampan up` with a data directory of its own, and its end, clean or not.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::api_client::ApiClient;
+use crate::{images, leftovers, tools, wait};
+
+/// Longest time from the start to the line with the addresses, and from SIGTERM to the end.
+const CHANGE_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for any answer.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+/// Lines of the platform's log that a failed test shows.
+const SHOWN_LINES: usize = 60;
+
+/// What `sampan up --output json` prints once it is up.
+#[derive(Debug, Deserialize)]
+struct Ready {
+    control: String,
+    gateway: String,
+    credentials: PathBuf,
+    cgroup: String,
+}
+
+/// A platform. One that is dropped is ended without being looked at; tests end with [`Platform::stop`].
+pub struct Platform {
+    /// The API with the platform's key pair.
+    pub api: ApiClient,
+    /// A plain HTTP client.
+    pub http: reqwest::Client,
+    /// Control address, as `http://127.0.0.1:port`.
+    pub control: String,
+    /// Gateway address, as `http://127.0.0.1:port`.
+    pub gateway: String,
+    credentials: PathBuf,
+    cgroup: String,
+    env: Vec<(String, String)>,
+    process: Process,
+    // Last, so that the folder outlives the process in it.
+    work: TempDir,
+}
+
+impl Platform {
+    /// Starts one with the defaults.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more environment, such as `SAMPAN_POOL__KEEP_IDLE_S`.
+    pub async fn start_with(env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "end-to-end tests make namespaces and cgroups: run them as root");
+        let work = tempfile::Builder::new().prefix("sampan-e2e-").tempdir().context("cannot make a folder")?;
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start_in(work, env, "127.0.0.1:0", "127.0.0.1:0").await
+    }
+
+    async fn start_in(work: TempDir, env: Vec<(String, String)>, control: &str, gateway: &str) -> anyhow::Result<Self> {
+        let mut process = Process::spawn(work.path(), &env, control, gateway)?;
+        let ready = process.ready().await?;
+        // Chosen once for the whole process; another test of this process may have been first.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
+        let api = ApiClient::new(http.clone(), ready.control.clone(), &ready.credentials)?;
+        let Ready { control, gateway, credentials, cgroup } = ready;
+        let platform = Self { api, http, control, gateway, credentials, cgroup, env, process, work };
+        wait::until("/healthz answers", || async {
+            let answer = platform.http.get(format!("{}/healthz", platform.control)).send().await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        })
+        .await?;
+        Ok(platform)
+    }
+
+    /// `host:port` of the own registry.
+    pub fn registry(&self) -> &str {
+        self.control.trim_start_matches("http://")
+    }
+
+    /// A folder for this test's files; goes with the platform.
+    pub fn work_dir(&self) -> &Path {
+        self.work.path()
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        data_dir(self.work.path())
+    }
+
+    /// What the platform wrote to its own log so far.
+    pub fn platform_log(&self) -> String {
+        std::fs::read_to_string(log_file(self.work.path())).unwrap_or_default()
+    }
+
+    /// Name of the cgroup below which the platform's instances live, in every hierarchy.
+    pub fn cgroup_name(&self) -> String {
+        self.cgroup.clone()
+    }
+
+    /// A client command with the platform's credentials.
+    pub fn cli(&self, args: &[&str]) -> Command {
+        let mut command = tools::command(&tools::sampan().display().to_string());
+        command.args(args).arg("--credentials").arg(&self.credentials);
+        command
+    }
+
+    /// Runs a client command with `--output json` and returns what it printed.
+    pub async fn cli_json(&self, args: &[&str]) -> anyhow::Result<Value> {
+        let said = tools::run_ok(self.cli(args).args(["--output", "json"])).await?;
+        serde_json::from_str(&said).with_context(|| format!("{args:?} printed {said}"))
+    }
+
+    /// Pushes a folder as an image into the own registry.
+    pub async fn push_folder(&self, folder: &Path, entrypoint: &[&str], image: &str) -> anyhow::Result<()> {
+        let folder = folder.display().to_string();
+        let mut args = vec!["push", "--from-dir", &folder];
+        for word in entrypoint {
+            args.extend(["--entrypoint", word]);
+        }
+        args.push(image);
+        tools::run_ok(&mut self.cli(&args)).await.map(drop)
+    }
+
+    /// Pushes the static server as `hello:v1`.
+    pub async fn push_hello(&self) -> anyhow::Result<()> {
+        self.push_folder(images::hello_folder()?.path(), &["/hello"], "hello:v1").await
+    }
+
+    /// Deploys a function (a web function unless `flags` say otherwise) and waits until it is active.
+    pub async fn deploy(&self, function: &str, image: &str, flags: &[&str]) -> anyhow::Result<Value> {
+        let mut args = vec!["deploy", function, "--image", image];
+        args.extend(flags);
+        self.cli_json(&args).await
+    }
+
+    /// Where a function is called; `path` begins with `/` or is empty.
+    pub fn url(&self, function: &str, path: &str) -> String {
+        format!("{}/fn/default/{function}{path}", self.gateway)
+    }
+
+    /// Calls a web function.
+    pub async fn get(&self, function: &str, path: &str) -> anyhow::Result<reqwest::Response> {
+        let url = self.url(function, path);
+        self.http.get(&url).send().await.with_context(|| format!("GET {url}"))
+    }
+
+    /// Kills it as a crash would.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.signal(Signal::KILL)?;
+        self.process.ended().await.map(drop)
+    }
+
+    /// Starts it again after [`Platform::kill`], on the same data directory and addresses.
+    pub async fn restart(self) -> anyhow::Result<Self> {
+        let Self { work, env, control, gateway, process, .. } = self;
+        drop(process);
+        let address = |url: &str| url.trim_start_matches("http://").to_owned();
+        Self::start_in(work, env, &address(&control), &address(&gateway)).await
+    }
+
+    /// Ends it with SIGTERM, as a user does. Fails unless it ends well and leaves no process, mount or cgroup.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let cgroup = self.cgroup_name();
+        let instances = leftovers::processes(&cgroup);
+        self.process.signal(Signal::TERM)?;
+        let status = self.process.ended().await?;
+        ensure!(status.success(), "the platform ended with {status}:\n{}", log_tail(self.work.path()));
+        let mut left = leftovers::of(&self.data_dir(), Some(&cgroup));
+        let alive = instances.into_iter().filter(|id| Path::new(&format!("/proc/{id}")).exists());
+        left.extend(alive.map(|id| format!("process {id}")));
+        ensure!(left.is_empty(), "the platform left behind:\n{}", left.join("\n"));
+        Ok(())
+    }
+}
+
+/// The process of the platform; ends with this guard.
+struct Process {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    work: PathBuf,
+}
+
+impl Process {
+    fn spawn(work: &Path, env: &[(String, String)], control: &str, gateway: &str) -> anyhow::Result<Self> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log_file(work))?;
+        let program = tools::sampan();
+        let mut command = tools::command(&program.display().to_string());
+        command
+            .args(["up", "--output", "json", "--control-addr", control, "--gateway-addr", gateway])
+            .arg("--data-dir")
+            .arg(data_dir(work))
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // The guard asks it to end first, so that its instances end too.
+            .kill_on_drop(false);
+        let mut child = command.spawn().with_context(|| {
+            format!("cannot run {}; `cargo xtask test` or `cargo build -p sampan` builds it", program.display())
+        })?;
+        let stdout = BufReader::new(child.stdout.take().context("the output is piped")?);
+        Ok(Self { child, stdout, work: work.to_owned() })
+    }
+
+    /// Reads the line that says where the platform listens.
+    async fn ready(&mut self) -> anyhow::Result<Ready> {
+        let mut line = String::new();
+        let read = tokio::time::timeout(CHANGE_MAX, self.stdout.read_line(&mut line)).await;
+        read.with_context(|| format!("sampan up says nothing:\n{}", log_tail(&self.work)))??;
+        serde_json::from_str(&line).with_context(|| format!("sampan up said {line:?}:\n{}", log_tail(&self.work)))
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        kill_process(id.context("the platform has ended")?, signal).context("cannot signal the platform")
+    }
+
+    async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        let ended = tokio::time::timeout(CHANGE_MAX, self.child.wait()).await;
+        let ended = ended.with_context(|| format!("the platform does not end:\n{}", log_tail(&self.work)))?;
+        ended.context("cannot wait for the platform")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Still running means that the test failed: nothing is checked any more, but nothing may stay either.
+        let running = matches!(self.child.try_wait(), Ok(None));
+        if running || std::thread::panicking() {
+            eprintln!("{}", log_tail(&self.work));
+        }
+        if !running || self.signal(Signal::TERM).is_err() {
+            return;
+        }
+        let deadline = std::time::Instant::now() + CHANGE_MAX;
+        while matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // It has ended already when this fails.
+        let _ = self.child.start_kill();
+    }
+}
+
+fn data_dir(work: &Path) -> PathBuf {
+    work.join("data")
+}
+
+fn log_file(work: &Path) -> PathBuf {
+    work.join("sampan.log")
+}
+
+/// The end of the platform's log, for a test that fails.
+fn log_tail(work: &Path) -> String {
+    let text = std::fs::read_to_string(log_file(work)).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    format!("--- end of the platform's log ---\n{}", lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"))
+}

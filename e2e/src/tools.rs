@@ -1,0 +1,101 @@
+//! Programs that tests run, the platform's own among them, with errors that say what to install.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::process::Command;
+
+/// Longest run of a program.
+const RUN_MAX: Duration = Duration::from_secs(240);
+
+/// Programs and the Debian packages that have them, where the names differ from each other.
+const PACKAGES: &[(&str, &str)] = &[("htpasswd", "apache2-utils"), ("setpriv", "util-linux"), ("sh", "dash")];
+
+/// Variables that would send even calls of this machine to a proxy.
+const PROXIES: &[&str] = &["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
+/// How a program ended and what it said.
+#[derive(Debug)]
+pub struct Said {
+    /// Whether its exit code was 0.
+    pub ok: bool,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// A command that ends with the test and talks to this machine directly.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in PROXIES {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end, whatever it says.
+pub async fn run(command: &mut Command) -> anyhow::Result<Said> {
+    let shown = shown(command);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().with_context(|| cannot_run(command.as_std().get_program()))?;
+    let output = tokio::time::timeout(RUN_MAX, child.wait_with_output()).await;
+    let output = output.with_context(|| format!("`{shown}` does not end"))??;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Said { ok: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+}
+
+/// Runs a command that must succeed, and returns its standard output.
+pub async fn run_ok(command: &mut Command) -> anyhow::Result<String> {
+    let said = run(command).await?;
+    if !said.ok {
+        bail!("`{}` failed:\n{}{}", shown(command), said.stdout, said.stderr);
+    }
+    Ok(said.stdout)
+}
+
+fn shown(command: &Command) -> String {
+    let command = command.as_std();
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+fn cannot_run(program: &OsStr) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
+    let package = PACKAGES.iter().find(|(program, _)| *program == name).map_or(name.as_str(), |(_, package)| package);
+    format!("cannot run {name}: `cargo xtask test` installs it, or `apt-get install {package}`")
+}
+
+/// The workspace's root.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// The `sampan` binary: `SAMPAN_BIN`, else the one of the debug build.
+pub fn sampan() -> PathBuf {
+    named("SAMPAN_BIN", "target/debug/sampan")
+}
+
+/// The static server of `examples/hello`: `SAMPAN_HELLO`, else where `cargo xtask` builds it.
+pub fn hello() -> PathBuf {
+    named("SAMPAN_HELLO", "target/hello/x86_64-unknown-linux-gnu/release/hello")
+}
+
+/// A Python with the official clients: `SAMPAN_PYTHON`, else where `cargo xtask test` installs them.
+pub fn python() -> PathBuf {
+    named("SAMPAN_PYTHON", "target/python/bin/python")
+}
+
+fn named(variable: &str, below_workspace: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| workspace().join(below_workspace), PathBuf::from)
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no free port")?;
+    Ok(listener.local_addr()?.port())
+}

@@ -63,6 +63,15 @@ impl Failure {
     }
 }
 
+/// The innermost cause of an error, which for a failed connection says what the kernel said.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

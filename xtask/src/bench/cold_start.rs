@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::http::Connection;
+use super::http::{Connection, free_port};
 use super::{median, quantile};
 use crate::process::{Stopping, build_hello, build_sampan, on_path, run as run_loud};
 use crate::quickstart::Up;
@@ -101,10 +101,6 @@ fn answered(port: u16, started: Instant) -> anyhow::Result<f64> {
         }
         std::thread::sleep(CONNECT_INTERVAL);
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn make_bundle(work: &Path, hello: &Path) -> anyhow::Result<PathBuf> {

@@ -11,6 +11,11 @@ use anyhow::{Context, bail};
 /// Longest wait for any byte.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A port of the loopback that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
 /// A keep-alive connection that sends one GET again and again.
 pub struct Connection {
     reader: BufReader<TcpStream>,

@@ -1,13 +1,13 @@
 //! `bench warm`: what the gateway adds to a call of a warm web function, beside nginx proxying to the same server.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::http::{Load, load};
+use super::http::{Load, free_port, load};
 use super::{median, quantile};
 use crate::process::{Stopping, build_hello, build_sampan, on_path};
 use crate::quickstart::Up;
@@ -102,10 +102,6 @@ fn wait_for(target: &Target) -> anyhow::Result<()> {
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn start_nginx(work: &Path, port: u16, upstream: u16) -> anyhow::Result<Stopping> {

@@ -9,7 +9,7 @@ use types::ErrorCode;
 
 use crate::args::Connection;
 use crate::credentials;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, root_cause};
 
 /// Control address when nothing names another.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7070";
@@ -143,12 +143,4 @@ fn refused(error: &Value) -> anyhow::Error {
     };
     let hint = ErrorCode::by_name(&code).map_or("", |row| row.hint);
     Failure::new(exit, format!("{code}: {message}"), hint).with_api_code(code).into()
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

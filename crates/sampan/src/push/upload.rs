@@ -12,7 +12,7 @@ use tokio_util::io::ReaderStream;
 use types::ImageRef;
 
 use super::content::{Blob, BlobData, Content, Manifest, digest_of};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, root_cause};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -199,13 +199,9 @@ impl Session {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
         Failure::new(
             Exit::Connection,
-            format!("registry {} cannot be reached: {cause}", self.registry),
+            format!("registry {} cannot be reached: {}", self.registry, root_cause(error)),
             "Check the host and port of the image's name, and that `sampan up` runs when it is Sampan's own registry.",
         )
         .into()

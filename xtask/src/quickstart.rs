@@ -80,7 +80,8 @@ impl Up {
     pub fn start(sampan: &Path, data_dir: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(sampan);
         command.args(["up", "--output", "json", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"]);
-        command.arg("--data-dir").arg(data_dir).stdout(Stdio::piped());
+        // What the platform says of itself would only stand between what is shown here.
+        command.arg("--data-dir").arg(data_dir).env("SAMPAN_LOG", "warn").stdout(Stdio::piped());
         let mut child = Stopping(command.spawn().with_context(|| format!("cannot run {}", sampan.display()))?);
         let line = first_line(&mut child.0)?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("sampan up said {line:?}"))?;

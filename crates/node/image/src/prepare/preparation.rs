@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -188,6 +188,11 @@ impl Preparation {
             let (name, blob) = (self.name.clone(), blob.clone());
             let work = async move {
                 let _turn = workshop.downloads.acquire().await.map_err(|_| stopping("downloading"))?;
+                // An earlier flight may have landed between our look at the store and our boarding.
+                if workshop.content.size(&blob.digest).await?.is_some() {
+                    counter.store(blob.size, Ordering::Relaxed);
+                    return Ok(());
+                }
                 pull::blob::fetch(&session, &workshop.content, &name, &blob.digest, blob.size, &counter).await
             };
             (received, work.boxed())

@@ -11,18 +11,19 @@ use sandbox::{Config, Exit, LaunchSpec, Recovered, Sandbox, Sandboxes};
 use tempfile::TempDir;
 use types::InstanceId;
 
-/// The compiled probe, once for each test binary.
+/// The compiled probe, below cargo's own folder for tests: every test is a process of its own and compiles it again.
 fn probe() -> &'static PathBuf {
-    static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, program) = BUILT.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a folder");
-        let program = dir.path().join("probe");
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let (beside, program) = (folder.join(format!("probe-{}", std::process::id())), folder.join("probe"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/privileged/probe.c");
-        let status = Command::new("cc").args(["-static", "-O1", "-w", "-o"]).arg(&program).arg(source).status();
+        let status = Command::new("cc").args(["-static", "-O1", "-w", "-o"]).arg(&beside).arg(source).status();
         assert!(status.is_ok_and(|s| s.success()), "cc -static needs the packages gcc and libc6-dev");
-        (dir, program)
-    });
-    program
+        // Renamed when whole, so that a test beside this one never copies half of it.
+        fs::rename(&beside, &program).expect("both are in one folder");
+        program
+    })
 }
 
 /// Sandboxes in a folder of their own, and a root with the probe.

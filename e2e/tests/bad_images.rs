@@ -36,7 +36,7 @@ async fn an_image_that_cannot_be_had_fails_with_its_cause() -> anyhow::Result<()
     assert!(message.contains(&nobody), "{message}");
     // A function whose creation failed can be deleted, and calls of it say why it cannot be called.
     let (code, _) = platform.api.refused("Invoke", json!({"FunctionName": "no-tag"})).await?;
-    assert!(code.starts_with("FailedOperation") || code.starts_with("InvalidParameterValue"), "{code}");
+    assert_eq!(code, "FailedOperation.FunctionStatusError");
     tools::run_ok(&mut platform.cli(&["delete", "no-tag"])).await?;
     let deploy = tools::run(&mut platform.cli(&["deploy", "cli", "--image", "hello:v9"])).await?;
     assert!(!deploy.ok && deploy.stderr.contains("error: ") && deploy.stderr.contains("v9"), "{}", deploy.stderr);

@@ -7,12 +7,11 @@ use serde_json::json;
 #[tokio::test]
 async fn a_function_is_pushed_deployed_called_listed_shown_and_deleted() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
-    platform.push_hello().await?;
-    let again = {
-        let folder = e2e::images::hello_folder()?;
-        let dir = folder.path().display().to_string();
-        platform.cli_json(&["push", "--from-dir", &dir, "--entrypoint", "/hello", "hello:v1"]).await?
-    };
+    let folder = e2e::images::hello_folder()?;
+    let dir = folder.path().display().to_string();
+    let push = ["push", "--from-dir", &dir, "--entrypoint", "/hello", "hello:v1"];
+    platform.cli_json(&push).await?;
+    let again = platform.cli_json(&push).await?;
     assert_eq!(again["sent_bytes"], 0, "the same folder pushed again sends nothing: {again}");
     let deployed = platform.deploy("web", "hello:v1", &["--env", "COLOUR=red", "--memory", "256"]).await?;
     assert_eq!(deployed["status"], "Active", "{deployed}");

@@ -1,7 +1,7 @@
 //! The public face: what instances, invocations and readers of logs call. Calls on the way of a request neither wait
 //! nor touch the disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,12 +145,23 @@ impl Logs {
     /// A page of invocations with their logs; sees everything recorded before the call. Fails when old segments that the
     /// index does not cover are too many to read or cannot be read.
     pub async fn invocations(&self, query: Query) -> Result<Page, Error> {
+        let inner = self.0.clone();
+        let page = self.answer(query.clone(), move |id| inner.sink.live.runs(id)).await?;
+        let over: HashSet<RequestId> = page.interrupted().map(|run| run.request_id.clone()).collect();
+        if over.is_empty() {
+            return Ok(page);
+        }
+        // One that neither runs nor has an end may have ended while the answer was made: its end is in the queue then,
+        // and the next look finds it. Only what has no end even so was interrupted.
+        self.answer(query, move |id| !over.contains(id)).await
+    }
+
+    /// Answers from what was recorded before the call; `runs` tells whether an invocation without an end still runs.
+    async fn answer(&self, query: Query, runs: impl Fn(&RequestId) -> bool + Send + 'static) -> Result<Page, Error> {
         self.flush().await?;
         let inner = self.0.clone();
-        let answer = spawn_blocking(move || {
-            let runs = |id: &RequestId| inner.sink.live.runs(id);
-            invocations::answer(&inner.segments, &inner.index, &query, &inner.config, runs)
-        });
+        let answer =
+            spawn_blocking(move || invocations::answer(&inner.segments, &inner.index, &query, &inner.config, runs));
         answer.await.map_err(|_| Error::Stopped)?
     }
 

@@ -54,6 +54,13 @@ pub struct Page {
     pub invocations: Vec<Invocation>,
 }
 
+impl Page {
+    /// Those that are over though nothing says how they ended.
+    pub(crate) fn interrupted(&self) -> impl Iterator<Item = &Invocation> {
+        self.invocations.iter().filter(|run| run.finished && run.status.is_none())
+    }
+}
+
 /// Said at the end of a log that did not fit in the page.
 const LEFT_OUT: &str = "[PLATFORM] The rest of this log is left out here: ask for this request alone.\n";
 

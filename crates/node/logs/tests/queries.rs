@@ -176,3 +176,26 @@ async fn a_slow_follower_is_told_how_much_it_missed() {
     assert_eq!(items[0], Followed::Skipped(6));
     assert_eq!(items.len(), 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invocation_that_ends_while_it_is_asked_for_is_never_called_interrupted() {
+    const INVOCATIONS: i64 = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(dir.path(), Config::default()).await;
+    let (hello, others) = (function("hello"), logs.clone());
+    let invoking = tokio::spawn(async move {
+        for start_ms in 0..INVOCATIONS {
+            let id = begin(&others, &hello, start_ms);
+            tokio::task::yield_now().await;
+            end(&others, &id, RunStatus::Success);
+            tokio::task::yield_now().await;
+        }
+    });
+    while !invoking.is_finished() {
+        let page = all(&logs).await;
+        let interrupted: Vec<_> = page.invocations.iter().filter(|run| run.finished && run.status.is_none()).collect();
+        assert!(interrupted.is_empty(), "{interrupted:?}");
+    }
+    invoking.await.unwrap();
+    logs.shutdown().await;
+}

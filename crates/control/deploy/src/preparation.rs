@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use image::PrepareRequest;
+use image::{PrepareRequest, Step};
+use parking_lot::Mutex;
 use store::{Pending, Store};
 use tokio_util::sync::CancellationToken;
 use types::{PinnedImage, StatusReason, VersionKey};
@@ -57,13 +58,23 @@ async fn prepare(
 ) -> Result<PinnedImage, StatusReason> {
     let spec = &pending.version.desired.image;
     let (listener, listened) = (store.clone(), key.clone());
+    let reached: Arc<Mutex<Option<Step>>> = Arc::default();
+    let reaching = reached.clone();
     let request = PrepareRequest {
         image: check::image_of(pending)?,
         registry_id: spec.registry_id.clone(),
         owner: owner::of(key),
-        progress: Arc::new(move |report| listener.set_progress(&listened, &progress::text(&report))),
+        progress: Arc::new(move |report| {
+            *reaching.lock() = Some(report.step);
+            listener.set_progress(&listened, &progress::text(&report));
+        }),
     };
-    let prepared = images.prepare(request).await?;
+    let prepared = images.prepare(request).await.map_err(|mut reason| {
+        if let Some(step) = *reached.lock() {
+            reason.error_message = format!("{}: {}", progress::failed(step), reason.error_message);
+        }
+        reason
+    })?;
     check::runnable(spec, &prepared.run)?;
     Ok(PinnedImage { digest: prepared.digest, size_bytes: prepared.size_bytes })
 }

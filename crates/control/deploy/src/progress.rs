@@ -8,13 +8,23 @@ pub(crate) fn text(progress: &Progress) -> String {
     match progress.step {
         Step::Resolving => "Looking the image up in its registry".to_owned(),
         Step::Pulling => format!(
-            "Pulling the image: {} of {} MB, {layers_done} of {layers_total} layers unpacked",
+            "Pulling the image: {} of {} MB, {layers_done} of {layers_total} layers ready",
             megabytes(bytes_done),
             megabytes(bytes_total)
         ),
-        Step::Unpacking => format!("Unpacking the image: {layers_done} of {layers_total} layers"),
-        Step::Verifying => "Verifying the image".to_owned(),
+        Step::Indexing => format!("Indexing the image: {layers_done} of {layers_total} layers"),
+        Step::Merging => "Making the image's root file system".to_owned(),
         Step::Ready => "The image is ready".to_owned(),
+    }
+}
+
+/// The step that failed, in front of why.
+pub(crate) fn failed(step: Step) -> &'static str {
+    match step {
+        Step::Resolving => "Resolving the image failed",
+        Step::Pulling => "Pulling the image failed",
+        Step::Indexing => "Indexing the image failed",
+        Step::Merging | Step::Ready => "Making the root file system failed",
     }
 }
 
@@ -37,6 +47,6 @@ mod tests {
             bytes_done: 12_345_678,
             bytes_total: 60_000_000,
         };
-        assert_eq!(text(&progress), "Pulling the image: 12.4 of 60.0 MB, 1 of 7 layers unpacked");
+        assert_eq!(text(&progress), "Pulling the image: 12.4 of 60.0 MB, 1 of 7 layers ready");
     }
 }

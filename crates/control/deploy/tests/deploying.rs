@@ -25,7 +25,7 @@ async fn a_failed_preparation_gives_its_reason() {
     platform.create("hello", "localhost/absent:v1").await;
     let version = platform.until_status("hello", Status::CreateFailed).await;
     assert_eq!(version.reasons[0].error_code, "ImageNotFound");
-    assert_eq!(version.reasons[0].error_message, "no such tag");
+    assert_eq!(version.reasons[0].error_message, "Indexing the image failed: no such tag");
     // Another image makes it good.
     platform.update("hello", "localhost/hello:v1").await;
     platform.until_status("hello", Status::Active).await;
@@ -190,7 +190,7 @@ async fn progress_can_be_read_while_it_is_prepared() {
     let id = platform.latest("hello").await.function_id;
     let progress = || platform.store.progress(&id, VersionName::Latest);
     until("progress is there", async || progress().is_some()).await;
-    assert_eq!(progress().as_deref(), Some("Unpacking the image: 1 of 2 layers"));
+    assert_eq!(progress().as_deref(), Some("Indexing the image: 1 of 2 layers"));
     platform.images.open();
     platform.until_status("hello", Status::Active).await;
     assert_eq!(progress(), None);

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rootfs::RootfsMode;
+
 /// Table `[image]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Compressed bytes of one image: all its layers and its config.
     pub image_bytes_max: u64,
-    /// Bytes of the files of one image once unpacked; also of the uncompressed stream of each of its layers.
+    /// Bytes of all files of one image; also of the uncompressed stream of each of its layers.
     pub unpacked_bytes_max: u64,
     /// Files, directories, links and whiteouts of one image, over all layers.
     pub entries_max: u64,
-    /// Layers of one image; overlayfs itself ends at 500.
+    /// Layers of one image.
     pub layers_max: usize,
     /// Bytes of a manifest or an index.
     pub manifest_bytes_max: u64,
@@ -24,10 +26,12 @@ pub struct Config {
     pub path_len_max: usize,
     /// Bytes of the extension headers (PAX, GNU long names) of one entry; extended attributes are among them.
     pub entry_header_bytes_max: u64,
-    /// Blobs that are downloaded at once, over all images.
-    pub downloads_at_once_max: usize,
-    /// Layers that are unpacked at once, over all images; each takes a thread and about a core.
-    pub unpacks_at_once_max: usize,
+    /// Bytes of the names and values of all extended attributes of one image.
+    pub xattr_bytes_max: u64,
+    /// How root file systems are made: `auto`, `erofs`, `erofs-loop` or `files`.
+    pub rootfs: RootfsMode,
+    /// Layers that are transferred and indexed at once, over all images; each takes two threads and some 10 MiB.
+    pub layers_at_once_max: usize,
     /// Longest wait for a connection to a registry, in seconds.
     pub connect_timeout_s: u64,
     /// Longest silence of a registry within an answer, in seconds.
@@ -50,6 +54,9 @@ pub struct Config {
     pub progress_interval_ms: u64,
     /// Content that nothing pins stays this long after it was last touched, in seconds.
     pub grace_s: u64,
+    /// Bytes of content that nothing pins which may stay beyond that, for whoever wants it again; the most lately used
+    /// stays.
+    pub unpinned_bytes_max: u64,
     /// Between two garbage collections, in seconds.
     pub collect_interval_s: u64,
     /// Prepared images whose facts stay in memory.
@@ -61,14 +68,15 @@ impl Default for Config {
         Self {
             image_bytes_max: 10 << 30,
             unpacked_bytes_max: 32 << 30,
-            entries_max: 2_000_000,
+            entries_max: 1_000_000,
             layers_max: 128,
             manifest_bytes_max: 4 << 20,
             config_bytes_max: 4 << 20,
             path_len_max: 4095,
             entry_header_bytes_max: 1 << 20,
-            downloads_at_once_max: 4,
-            unpacks_at_once_max: 2,
+            xattr_bytes_max: 64 << 20,
+            rootfs: RootfsMode::Auto,
+            layers_at_once_max: 4,
             connect_timeout_s: 10,
             read_idle_timeout_s: 60,
             prepare_timeout_s: 1800,
@@ -80,6 +88,7 @@ impl Default for Config {
             answer_bytes_max: 64 << 10,
             progress_interval_ms: 100,
             grace_s: 3600,
+            unpinned_bytes_max: 10 << 30,
             collect_interval_s: 3600,
             cached_images_max: 256,
         }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use types::{Digest, RunStatus};
 
 use crate::credentials::CredentialError;
+use crate::index::LayerError;
 use crate::manifest::ManifestError;
-use crate::unpack::LayerError;
 
-/// Why content could not be had, kept or unpacked. Cheap to clone, since callers that wait for the same download or
+/// Why content could not be had, kept or used. Cheap to clone, since callers that wait for the same download or
 /// layer get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -128,7 +128,7 @@ pub enum Error {
         source: ManifestError,
     },
     /// A layer is corrupt or does what no layer may.
-    #[error("layer {digest} of image {image} cannot be unpacked")]
+    #[error("layer {digest} of image {image} cannot be used")]
     Layer {
         /// The image as it was asked for.
         image: String,
@@ -256,7 +256,7 @@ impl Error {
             Self::NotFound { .. } => "ImageNotFound",
             Self::TimedOut { .. } => "PullImageTimeOut",
             Self::Manifest { source: ManifestError::Platform { .. }, .. } => "ImagePlatformMismatch",
-            Self::Layer { source, .. } if matches!(**source, LayerError::TooLarge { .. }) => "ImageTooLarge",
+            Self::Layer { source, .. } if source.is_too_large() => "ImageTooLarge",
             Self::Layer { source, .. } if matches!(**source, LayerError::Write { .. } | LayerError::Cancelled) => {
                 "PullImageFailed"
             }

@@ -2,7 +2,7 @@
 //! fetched or unpacked.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -13,19 +13,19 @@ use crate::content::layout::Layout;
 use crate::content::ledger::{Hold, Pin};
 use crate::content::{ContentStore, INDEX_DEPTH_MAX};
 use crate::credentials::Credentials;
-use crate::gc::{self, CollectTask, Collected};
+use crate::gc::{self, BackgroundTasks, Collected};
 use crate::image_config::{self, ImageConfig, RunConfig};
-use crate::layers::{LayerName, Layers};
+use crate::layers::{LayerFacts, LayerName, Layers, RootfsFacts};
 use crate::manifest::{self, Document, Manifest, ManifestError};
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
-use crate::rootfs::Rootfs;
+use crate::rootfs::{self, Method, Mounted, Mounts, Rootfs};
 use crate::{Config, Error, blocking};
 
 /// All images of a machine; clones are the same.
 #[derive(Clone)]
 pub struct Images {
     core: Arc<Core>,
-    task: Arc<CollectTask>,
+    task: Arc<BackgroundTasks>,
 }
 
 struct Core {
@@ -35,14 +35,14 @@ struct Core {
     collecting: tokio::sync::Mutex<()>,
 }
 
-/// An image as it was found on disk. Nothing in here keeps it there.
+/// An image as it was found on disk.
 #[derive(Clone)]
 struct Ready {
     /// Index, manifest and config.
     blobs: Arc<[Digest]>,
-    /// Lowest first.
-    layers: Arc<[LayerName]>,
-    lower_dirs: Arc<[PathBuf]>,
+    rootfs: LayerName,
+    /// Keeps an EROFS mounted, which in turn keeps its files readable even if they are collected.
+    mounted: Arc<Mounted>,
     run: Arc<RunConfig>,
 }
 
@@ -51,23 +51,29 @@ impl Images {
     /// collect garbage from time to time. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// `Io`, `DiskFull`: the directory cannot be used, or a pin in it cannot be read.
+    /// `Io`, `DiskFull`: the directory cannot be used, a pin in it cannot be read, or root file systems cannot be made
+    /// in the way that the configuration wants.
     pub async fn open(dir: &Path, config: Config, credentials: Arc<dyn Credentials>) -> Result<Self, Error> {
         let dir = dir.to_owned();
-        let manifest_bytes_max = config.manifest_bytes_max;
-        let (content, layers) = blocking::run("opening the image store", move || {
+        let (manifest_bytes_max, mode) = (config.manifest_bytes_max, config.rootfs);
+        let (content, layers, mounts) = blocking::run("opening the image store", move || {
             let layout = Layout::open(&dir)?;
+            rootfs::unmount_left(&layout.mounts())?;
+            let method = Method::choose(mode, &layout.drafts(), &layout.mounts());
+            let method = method.map_err(|e| Error::io("mount a file system below", &dir, e))?;
+            let mounts = Mounts::new(method, layout.mounts());
             let content = ContentStore::load(layout.clone(), manifest_bytes_max)?;
             let layers = Layers::new(layout, content.ledger().clone());
-            Ok((content, layers))
+            Ok((content, layers, mounts))
         })
         .await?;
+        tracing::info!(method = %mounts.method(), "root file systems of images");
         let interval = config.collect_interval();
-        let workshop = Arc::new(Workshop::new(content, layers, config, credentials));
+        let workshop = Arc::new(Workshop::new(content, layers, mounts, config, credentials));
         let core = Arc::new(Core { workshop, ready: Mutex::default(), collecting: tokio::sync::Mutex::default() });
         let weak: Weak<Core> = Arc::downgrade(&core);
         let collect = move || weak.upgrade().map(|core| async move { core.collect().await });
-        let task = Arc::new(CollectTask::start(interval, collect));
+        let task = Arc::new(BackgroundTasks::start(interval, collect));
         Ok(Self { core, task })
     }
 
@@ -76,16 +82,38 @@ impl Images {
         &self.core.workshop.content
     }
 
-    /// Makes an image ready to run: resolves its tag, transfers what is missing, verifies and unpacks it, and pins it
-    /// for the request's owner. What is already here is neither transferred nor unpacked again; an image that is
-    /// named by its digest needs no registry then. Preparations at the same time share downloads and layers. After a
-    /// failure the complete blobs stay for `grace_s`, so that another try does not transfer them again; nothing
-    /// half-made stays.
+    /// Makes an image ready to run: resolves its tag, transfers what is missing, verifies and indexes it, makes a root
+    /// file system of it, and pins it for the request's owner. What is already here is neither transferred nor indexed
+    /// again; an image that is named by its digest needs no registry then. Preparations at the same time share layers.
+    /// After a failure the complete layers stay for a while, so that another try does not transfer them again; nothing
+    /// half-made stays. When the disk is full, what nobody needs is removed first.
     ///
     /// # Errors
     /// Every kind; see [`Error::code`] and [`Error::report`].
     pub async fn prepare(&self, request: PrepareRequest) -> Result<Prepared, Error> {
-        prepare::prepare(&self.core.workshop, request).await
+        let prepared = match prepare::prepare(&self.core.workshop, request.clone()).await {
+            Err(full @ Error::DiskFull { .. }) => {
+                if !self.core.clone().make_room().await? {
+                    return Err(full);
+                }
+                prepare::prepare(&self.core.workshop, request).await?
+            }
+            prepared => prepared?,
+        };
+        // What cannot be mounted is told now, not to the first request.
+        self.rootfs(&prepared.digest).await?;
+        Ok(prepared)
+    }
+
+    /// Indexes a layer of the content store in the background, so that an image that has it is ready sooner. Nothing
+    /// happens when the content is no layer.
+    pub fn index_ahead(&self, blob: &Digest) {
+        let (workshop, blob) = (self.core.workshop.clone(), blob.clone());
+        self.task.spawn(async move {
+            if let Err(error) = prepare::index_ahead(&workshop, &blob).await {
+                tracing::warn!(%blob, error = error.report(), "a pushed layer could not be indexed ahead");
+            }
+        });
     }
 
     /// The root file system of an image that was prepared, now or before a restart, by the digest that `prepare` gave.
@@ -94,10 +122,13 @@ impl Images {
     /// # Errors
     /// `NotPrepared` when a part of it is not on disk; `Damaged`, `Io`.
     pub async fn rootfs(&self, digest: &Digest) -> Result<Rootfs, Error> {
+        if let Some(mounted) = self.core.mounted(digest) {
+            return Ok(mounted);
+        }
         let (core, digest) = (self.core.clone(), digest.clone());
         blocking::run("finding a root file system", move || {
             let (hold, ready) = core.hold(&digest)?;
-            Ok(Rootfs { lower_dirs: ready.lower_dirs.to_vec(), run: ready.run, hold: Arc::new(hold) })
+            Ok(ready.rootfs(hold))
         })
         .await
     }
@@ -137,13 +168,36 @@ impl Images {
 
 impl Core {
     async fn collect(self: Arc<Self>) -> Result<Collected, Error> {
+        let unpinned_bytes_max = self.workshop.config.unpinned_bytes_max;
+        self.collect_beyond(unpinned_bytes_max).await
+    }
+
+    /// Removes all that nobody needs; whether that was anything.
+    async fn make_room(self: Arc<Self>) -> Result<bool, Error> {
+        Ok(self.collect_beyond(0).await?.bytes > 0)
+    }
+
+    async fn collect_beyond(self: Arc<Self>, unpinned_bytes_max: u64) -> Result<Collected, Error> {
         let core = self.clone();
         let _turn = self.collecting.lock().await;
         blocking::run("collecting garbage", move || {
-            let Workshop { content, layers, config, .. } = &*core.workshop;
-            gc::collect(content, layers, config)
+            let Workshop { content, layers, mounts, config, .. } = &*core.workshop;
+            let collected =
+                gc::collect(content, layers, mounts.method(), &Config { unpinned_bytes_max, ..config.clone() })?;
+            // What is gone is unmounted, which frees its space, when no instance uses it any more.
+            core.ready.lock().retain(|_, ready| layers.exists(&ready.rootfs));
+            Ok(collected)
         })
         .await
+    }
+
+    /// An image that is mounted, without a look at the disk: a cold start waits for this.
+    fn mounted(&self, digest: &Digest) -> Option<Rootfs> {
+        if !self.workshop.mounts.method().is_erofs() {
+            return None;
+        }
+        let hold = self.workshop.content.ledger().hold(digest);
+        self.ready.lock().get(digest).cloned().map(|ready| ready.rootfs(hold))
     }
 
     /// Holds an image that is wholly on disk; blocks. First the hold, then the look, see `content::ledger`.
@@ -171,16 +225,24 @@ impl Core {
                 return Ok(false);
             }
         }
-        Ok(ready.layers.iter().all(|name| self.workshop.layers.has(name)))
+        self.workshop.layers.facts::<RootfsFacts>(&ready.rootfs).map(|facts| facts.is_some())
     }
 
     fn find(&self, root: &Digest) -> Result<Ready, Error> {
+        let Workshop { layers, mounts, .. } = &*self.workshop;
         let mut blobs = Vec::new();
         let config = self.read_image(root, &mut blobs)?;
-        let layers = self.workshop.layers.stack(&config.diff_ids);
-        let layers = layers.ok_or_else(|| Error::NotPrepared { digest: root.clone() })?;
-        let lower_dirs = self.workshop.layers.mount_order(&layers).into();
-        Ok(Ready { blobs: blobs.into(), layers: layers.into(), lower_dirs, run: Arc::new(config.run) })
+        let rootfs = rootfs::name(mounts.method(), &config.diff_ids);
+        let facts: Option<RootfsFacts> = layers.facts(&rootfs)?;
+        let facts = facts.ok_or_else(|| Error::NotPrepared { digest: root.clone() })?;
+        if mounts.method().is_erofs() {
+            // Touched, so that they are not collected while the mount is made.
+            for diff_id in &config.diff_ids {
+                layers.facts::<LayerFacts>(&LayerName::tar(diff_id))?;
+            }
+        }
+        let mounted = mounts.mount(layers, &rootfs, &facts)?;
+        Ok(Ready { blobs: blobs.into(), rootfs, mounted, run: Arc::new(config.run) })
     }
 
     fn read_image(&self, root: &Digest, blobs: &mut Vec<Digest>) -> Result<ImageConfig, Error> {
@@ -208,6 +270,13 @@ impl Core {
         let bytes = self.workshop.content.read_small_now(digest, bytes_max)?;
         blobs.push(digest.clone());
         bytes.ok_or_else(|| Error::NotPrepared { digest: root.clone() })
+    }
+}
+
+impl Ready {
+    fn rootfs(self, hold: Hold) -> Rootfs {
+        let lower_dirs = vec![self.mounted.path().to_owned()];
+        Rootfs { lower_dirs, run: self.run, hold: Arc::new(hold), mounted: self.mounted }
     }
 }
 

@@ -1,10 +1,17 @@
-//! Unpacked layers on disk, by name. Must not know images or how a layer is unpacked.
+//! Layers and root file systems on disk, by name. Must not know how they are made or mounted.
 //!
 //! ```text
-//! layers/d-<64 hex digits>/     a layer by its diff id, shared by all images that have it
-//! layers/c-<64 hex digits>/     a layer whose content depends on those below it, by its chain id
-//!   fs/                         the directory that overlayfs mounts
-//!   layer.json                  {"bytes", "entries", "implied"}
+//! layers/t-<64 hex digits>/     a layer by its diff id, shared by all images that have it
+//!   layer.tar                   its uncompressed tar, as it is
+//!   sparse                      its files with holes, one after another; missing when there are none
+//!   index                       its entries, and where in the two files their bytes are
+//!   facts.json                  see `LayerFacts`
+//! layers/e-<64 hex digits>/     a root file system by the chain id of its topmost layer
+//!   metadata.erofs              an EROFS image whose devices are the files of the layers
+//!   facts.json                  see `RootfsFacts`
+//! layers/f-<64 hex digits>/     the same as plain files, where the kernel has no EROFS
+//!   fs/                         the root
+//!   facts.json
 //! ```
 
 use std::fs;
@@ -12,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::Digest;
 
@@ -21,66 +29,99 @@ use crate::content::durable;
 use crate::content::layout::Layout;
 use crate::content::ledger::{Item, Ledger};
 
-/// Name of a layer's directory.
+/// Name of a directory below `layers`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LayerName(Arc<str>);
 
 impl LayerName {
-    /// A layer by itself.
-    pub(crate) fn shared(diff_id: &Digest) -> Self {
-        Self(format!("d-{}", diff_id.hex()).into())
+    /// A layer.
+    pub(crate) fn tar(diff_id: &Digest) -> Self {
+        Self(format!("t-{}", diff_id.hex()).into())
     }
 
-    /// A layer on the layers below it.
-    pub(crate) fn chained(chain_id: &Digest) -> Self {
-        Self(format!("c-{}", chain_id.hex()).into())
+    /// A stack of layers as EROFS.
+    pub(crate) fn erofs(stack: &[Digest]) -> Self {
+        Self(format!("e-{}", stack_id(stack).hex()).into())
+    }
+
+    /// A stack of layers as files.
+    pub(crate) fn files(stack: &[Digest]) -> Self {
+        Self(format!("f-{}", stack_id(stack).hex()).into())
     }
 
     fn of_dir(name: &str) -> Option<Self> {
-        let hex = name.strip_prefix("d-").or(name.strip_prefix("c-"))?;
+        let hex = ["t-", "e-", "f-"].iter().find_map(|prefix| name.strip_prefix(prefix))?;
         (hex.len() == 64).then(|| Self(name.into()))
     }
 }
 
-/// Chain ids of a stack, lowest first (OCI image specification, config.md, "Layer ChainID").
-pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
-    let mut chain: Vec<Digest> = Vec::with_capacity(diff_ids.len());
-    for diff_id in diff_ids {
-        chain.push(match chain.last() {
-            None => diff_id.clone(),
-            Some(below) => digest_of(format!("{below} {diff_id}").as_bytes()),
-        });
-    }
-    chain
+/// The chain id of the topmost layer, which stands for the stack (OCI image specification, config.md, "Layer
+/// ChainID"); that of no layers is the digest of nothing.
+fn stack_id(diff_ids: &[Digest]) -> Digest {
+    let chain = |below: Option<Digest>, diff_id: &Digest| match below {
+        None => diff_id.clone(),
+        Some(below) => digest_of(format!("{below} {diff_id}").as_bytes()),
+    };
+    diff_ids.iter().fold(None, |below, diff_id| Some(chain(below, diff_id))).unwrap_or_else(|| digest_of(b""))
 }
 
-/// What is known about an unpacked layer.
+/// What is known about a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LayerFacts {
     /// Bytes of its files.
     pub bytes: u64,
     /// Its entries.
     pub entries: u64,
-    /// Directories that no entry describes, in hexadecimal since names may hold any byte.
-    pub implied: Vec<String>,
+    /// Length of its tar.
+    pub tar_bytes: u64,
+    /// Length of its file of sparse files; 0 when there is none.
+    pub sparse_bytes: u64,
 }
 
-/// All unpacked layers.
+/// What is known about a root file system.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootfsFacts {
+    /// Files that hold its data, in the order of its device table, as paths below `layers`; none for plain files.
+    pub devices: Vec<String>,
+}
+
+/// A layer as it was found.
+pub(crate) struct Layer {
+    pub facts: LayerFacts,
+    pub index: Vec<erofs::Entry>,
+}
+
+/// All of them.
 #[derive(Clone)]
 pub(crate) struct Layers {
     layout: Layout,
     ledger: Ledger,
 }
 
-/// A layer that is being made. Dropping it removes it.
+/// Something that is being made. Dropping it removes it.
 pub(crate) struct Draft {
     dir: PathBuf,
 }
 
 impl Draft {
-    /// Where to unpack to.
+    /// Where the uncompressed tar goes.
+    pub(crate) fn tar(&self) -> PathBuf {
+        self.dir.join(TAR)
+    }
+
+    /// Where sparse files go.
+    pub(crate) fn sparse(&self) -> PathBuf {
+        self.dir.join(SPARSE)
+    }
+
+    /// Where the EROFS image goes.
+    pub(crate) fn metadata(&self) -> PathBuf {
+        self.dir.join(METADATA)
+    }
+
+    /// Where plain files go.
     pub(crate) fn root(&self) -> PathBuf {
-        self.dir.join("fs")
+        self.dir.join(ROOT)
     }
 }
 
@@ -91,12 +132,19 @@ impl Drop for Draft {
     }
 }
 
+const TAR: &str = "layer.tar";
+const SPARSE: &str = "sparse";
+const INDEX: &str = "index";
+const METADATA: &str = "metadata.erofs";
+const ROOT: &str = "fs";
+const FACTS: &str = "facts.json";
+
 impl Layers {
     pub(crate) fn new(layout: Layout, ledger: Ledger) -> Self {
         Self { layout, ledger }
     }
 
-    /// Where all layers are, for errors.
+    /// Where all of them are, for errors.
     pub(crate) fn place(&self) -> PathBuf {
         self.layout.layers()
     }
@@ -105,26 +153,31 @@ impl Layers {
         self.layout.layers().join(&*name.0)
     }
 
-    /// The directory to mount.
+    /// The EROFS image of a root file system.
+    pub(crate) fn metadata(&self, name: &LayerName) -> PathBuf {
+        self.dir(name).join(METADATA)
+    }
+
+    /// The directory of a root file system of plain files.
     pub(crate) fn root(&self, name: &LayerName) -> PathBuf {
-        self.dir(name).join("fs")
+        self.dir(name).join(ROOT)
     }
 
-    /// What to mount for an image without layers.
-    pub(crate) fn empty_root(&self) -> PathBuf {
-        self.layout.empty_layer()
+    /// A device that [`RootfsFacts`] names.
+    pub(crate) fn device(&self, name: &str) -> PathBuf {
+        self.layout.layers().join(name)
     }
 
-    /// Whether the layer is there; it is touched first (see `content::ledger`).
-    pub(crate) fn has(&self, name: &LayerName) -> bool {
+    /// The name that [`RootfsFacts`] has for a layer's tar, or for its sparse files.
+    pub(crate) fn device_name(name: &LayerName, sparse: bool) -> String {
+        format!("{}/{}", name.0, if sparse { SPARSE } else { TAR })
+    }
+
+    /// Facts of a layer or a root file system, `None` when it is not there; it is touched first (see
+    /// `content::ledger`).
+    pub(crate) fn facts<F: DeserializeOwned>(&self, name: &LayerName) -> Result<Option<F>, Error> {
         self.ledger.touch(Item::Layer(name.clone()));
-        self.dir(name).exists()
-    }
-
-    /// Facts of a layer, `None` when it is not there.
-    pub(crate) fn facts(&self, name: &LayerName) -> Result<Option<LayerFacts>, Error> {
-        self.ledger.touch(Item::Layer(name.clone()));
-        let path = self.dir(name).join("layer.json");
+        let path = self.dir(name).join(FACTS);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -134,27 +187,58 @@ impl Layers {
         facts.map(Some).map_err(|e| Error::io("read the facts in", &path, io::Error::other(e)))
     }
 
-    /// Begins a layer.
+    /// Whether it is there, for those who do not need it.
+    pub(crate) fn exists(&self, name: &LayerName) -> bool {
+        self.dir(name).exists()
+    }
+
+    /// A layer with its entries, `None` when it is not there.
+    pub(crate) fn read(&self, name: &LayerName) -> Result<Option<Layer>, Error> {
+        let Some(facts) = self.facts(name)? else { return Ok(None) };
+        let path = self.dir(name).join(INDEX);
+        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let index = postcard::from_bytes(&bytes);
+        let index = index.map_err(|e| Error::io("read the index in", &path, io::Error::other(e)))?;
+        Ok(Some(Layer { facts, index }))
+    }
+
+    /// Begins something.
     pub(crate) fn begin(&self) -> Result<Draft, Error> {
         let draft = Draft { dir: self.layout.draft() };
-        let root = draft.root();
-        crate::unpack::make_root(&root).map_err(|e| Error::io("make directory", &root, e))?;
+        fs::create_dir(&draft.dir).map_err(|e| Error::io("make directory", &draft.dir, e))?;
         Ok(draft)
     }
 
-    /// Makes a layer visible; its files are already durable. One that is there already is the same.
-    pub(crate) fn publish(&self, draft: &Draft, name: &LayerName, facts: &LayerFacts) -> Result<(), Error> {
-        if self.has(name) {
+    /// Makes a layer visible, whose tar and sparse files are already durable.
+    pub(crate) fn publish_layer(
+        &self,
+        draft: &Draft,
+        name: &LayerName,
+        index: &[erofs::Entry],
+        facts: &LayerFacts,
+    ) -> Result<(), Error> {
+        let path = draft.dir.join(INDEX);
+        let bytes = postcard::to_stdvec(index).map_err(|e| Error::io("write", &path, io::Error::other(e)))?;
+        durable::write(&path, &draft.dir.join("index.draft"), &bytes)?;
+        self.publish(draft, name, facts)
+    }
+
+    /// Makes a draft visible, whose files are already durable. One that is there already is the same.
+    pub(crate) fn publish(&self, draft: &Draft, name: &LayerName, facts: &impl Serialize) -> Result<(), Error> {
+        self.ledger.touch(Item::Layer(name.clone()));
+        if self.dir(name).exists() {
             return Ok(());
         }
         let bytes = serde_json::to_vec(facts).expect("numbers and texts are always JSON");
-        let path = draft.dir.join("layer.json");
-        durable::write(&path, &draft.dir.join("layer.json.draft"), &bytes)?;
-        durable::sync_parent(&draft.dir)?;
-        durable::place(&draft.dir, &self.dir(name))
+        durable::write(&draft.dir.join(FACTS), &draft.dir.join("facts.draft"), &bytes)?;
+        match durable::place(&draft.dir, &self.dir(name)) {
+            // Somebody else was faster, with the same.
+            Err(_) if self.dir(name).exists() => Ok(()),
+            placed => placed,
+        }
     }
 
-    /// Every layer on disk, with its directory.
+    /// Every one on disk, with its directory.
     pub(crate) fn list(&self) -> Result<Vec<(LayerName, PathBuf)>, Error> {
         let dir = self.layout.layers();
         let failed = |e| Error::io("list", &dir, e);
@@ -168,35 +252,7 @@ impl Layers {
         Ok(layers)
     }
 
-    /// The layers of a stack, lowest first; `None` when one is missing. A layer that was unpacked for this very stack
-    /// comes before the one that is shared.
-    pub(crate) fn stack(&self, diff_ids: &[Digest]) -> Option<Vec<LayerName>> {
-        let mut names = Vec::with_capacity(diff_ids.len());
-        for (diff_id, chain_id) in diff_ids.iter().zip(chain_ids(diff_ids)) {
-            let candidates = [LayerName::chained(&chain_id), LayerName::shared(diff_id)];
-            names.push(candidates.into_iter().find(|name| self.has(name))?);
-        }
-        Some(names)
-    }
-
-    /// What to mount for layers that are named lowest first.
-    pub(crate) fn mount_order(&self, names: &[LayerName]) -> Vec<PathBuf> {
-        let mut dirs: Vec<PathBuf> = Vec::with_capacity(names.len());
-        for name in names.iter().rev() {
-            let root = self.root(name);
-            // overlayfs refuses a directory that is there twice. The lower one may go: all that it says, the upper one
-            // says again, and above whatever lies between them.
-            if !dirs.contains(&root) {
-                dirs.push(root);
-            }
-        }
-        if dirs.is_empty() {
-            dirs.push(self.empty_root());
-        }
-        dirs
-    }
-
-    /// Moves a layer out of sight, to be removed at leisure.
+    /// Moves one out of sight, to be removed at leisure.
     pub(crate) fn retire(&self, dir: &Path) -> Result<PathBuf, Error> {
         let draft = self.layout.draft();
         fs::rename(dir, &draft).map_err(|e| Error::io("move away", dir, e))?;
@@ -209,21 +265,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chain_ids_follow_the_specification() {
+    fn a_stack_is_named_by_its_chain_id() {
         let (a, b) = (Digest::from_sha256(&[1; 32]), Digest::from_sha256(&[2; 32]));
-        let chain = chain_ids(&[a.clone(), b.clone()]);
-        assert_eq!(chain[0], a);
-        assert_eq!(chain[1], digest_of(format!("{a} {b}").as_bytes()));
-        assert!(chain_ids(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_layer_that_is_there_twice_is_mounted_once_at_its_upper_place() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let layers = Layers::new(Layout::open(dir.path()).expect("a layout"), Ledger::default());
-        let name = |fill| LayerName::shared(&Digest::from_sha256(&[fill; 32]));
-        let dirs = layers.mount_order(&[name(1), name(2), name(1)]);
-        assert_eq!(dirs, [layers.root(&name(1)), layers.root(&name(2))]);
-        assert_eq!(layers.mount_order(&[]), [layers.empty_root()]);
+        assert_eq!(stack_id(std::slice::from_ref(&a)), a);
+        assert_eq!(stack_id(&[a.clone(), b.clone()]), digest_of(format!("{a} {b}").as_bytes()));
+        assert_eq!(stack_id(&[]), digest_of(b""));
+        assert_ne!(LayerName::erofs(&[a.clone()]), LayerName::files(&[a.clone()]));
+        assert_ne!(LayerName::erofs(&[a.clone()]), LayerName::tar(&a));
     }
 }

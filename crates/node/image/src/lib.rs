@@ -1,12 +1,12 @@
 //! Images: pulled, verified, kept by digest, and made into root file systems.
 //!
-//! Owns the content store (`content`, whose `layout` draws what is on disk), the registry client (`pull`), the
-//! unpacked layers (`layers`, `unpack`) and their garbage collection (`gc`); `prepare` puts them in order, [`Images`]
-//! is the handle. Must not know functions: it sees image references, digests, and owners, which are opaque texts that
-//! pin content.
+//! Owns the content store (`content`, whose `layout` draws what is on disk), the registry client (`pull`), the layers as
+//! plain tars with an index (`layers`, `index`), the root file systems that are made of them (`rootfs`), and garbage
+//! collection (`gc`); `prepare` puts them in order, [`Images`] is the handle. Must not know functions: it sees image
+//! references, digests, and owners, which are opaque texts that pin content.
 //!
-//! Unpacking needs root (owners, devices, `trusted` attributes), Linux 5.6 (`openat2`), and a file system with extended
-//! attributes.
+//! No file of an image is unpacked where the kernel has EROFS: a layer is indexed while it streams in, and an image is
+//! one small file system of metadata whose data lie in its layers' tars. Mounting needs root.
 #![forbid(unsafe_code)]
 
 mod blocking;
@@ -20,13 +20,13 @@ pub mod fuzzing;
 mod gc;
 mod image_config;
 mod images;
+mod index;
 mod layers;
 mod manifest;
 mod prepare;
 mod progress;
 mod pull;
 mod rootfs;
-mod unpack;
 
 pub use config::Config;
 pub use content::{ContentStore, Lease, Upload};
@@ -35,8 +35,8 @@ pub use error::Error;
 pub use gc::Collected;
 pub use image_config::RunConfig;
 pub use images::Images;
+pub use index::LayerError;
 pub use manifest::ManifestError;
 pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};
-pub use rootfs::Rootfs;
-pub use unpack::LayerError;
+pub use rootfs::{Check, Rootfs, RootfsMode, doctor};

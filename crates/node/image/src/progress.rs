@@ -10,12 +10,12 @@ use parking_lot::Mutex;
 pub enum Step {
     /// Finding out which content the reference means.
     Resolving,
-    /// Transferring blobs; layers that are there are unpacked meanwhile.
+    /// Transferring layers, which are indexed as they come.
     Pulling,
-    /// All blobs are here, layers are still being unpacked.
-    Unpacking,
-    /// Checking that the layers make a whole.
-    Verifying,
+    /// All bytes are here, layers are still being indexed.
+    Indexing,
+    /// Making one root file system of the layers.
+    Merging,
     /// Done.
     Ready,
 }
@@ -25,7 +25,7 @@ pub enum Step {
 pub struct Progress {
     /// What is being done.
     pub step: Step,
-    /// Layers that are unpacked.
+    /// Layers that are ready.
     pub layers_done: usize,
     /// Layers of the image.
     pub layers_total: usize,
@@ -89,7 +89,7 @@ impl Meter {
         let all_here = self.bytes_done() >= self.bytes_total.load(Ordering::Relaxed);
         let mut step = self.step.lock();
         if all_here && *step == Step::Pulling {
-            *step = Step::Unpacking;
+            *step = Step::Indexing;
         }
         drop(step);
         self.report();

@@ -1,4 +1,4 @@
-//! Garbage collection: what someone needs stays, all else goes. Needs root, as unpacking does.
+//! Garbage collection: what someone needs stays, all else goes. Needs root, as mounting does.
 
 mod support;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use image::Error;
 use proptest::prelude::*;
 use support::registry::Registry;
-use support::{Store, TestImage, config, digest, image, index, layer, store, store_with};
+use support::{Store, TestImage, config, digest, image, index, layer, noise, store, store_with};
 
 fn small(content: &str) -> TestImage {
     image(&[layer(&[("a", content)])])
@@ -97,28 +97,45 @@ async fn a_root_file_system_in_use_stays_after_its_pin_is_gone() {
     assert!(clone.lower_dirs[0].join("a").exists());
     drop(clone);
     let collected = store.images.collect_garbage().await.expect("collected");
-    assert_eq!((collected.blobs, collected.layers), (3, 1));
-    assert_eq!((store.list("layers"), store.list("blobs")), (vec!["empty".to_owned()], vec![]));
+    // Manifest and config; the layer and the root file system of it.
+    assert_eq!((collected.blobs, collected.layers), (2, 2));
+    assert_eq!((store.list("layers"), store.list("blobs")), (Vec::<String>::new(), Vec::<String>::new()));
     assert!(matches!(store.images.rootfs(&prepared.digest).await, Err(Error::NotPrepared { .. })));
     store.prepare(&registry.reference("v1")).await.expect("prepared anew");
 }
 
 #[tokio::test]
-async fn a_tag_alone_keeps_blobs_but_no_unpacked_layers() {
+async fn a_tag_alone_keeps_blobs_but_no_root_file_system() {
     let (store, registry) = (store().await, Registry::start().await);
     let image = small("tagged");
+    store.push(&image).await;
     let prepared = store.prepare(&registry.serve("v1", &image)).await.expect("a good image");
     store.images.content().pin("registry/app:v1", &prepared.digest).await.expect("there");
     assert_eq!(store.images.collect_garbage().await.expect("collected").layers, 0);
     store.images.unpin("test/owner").await.expect("unpinned");
     let collected = store.images.collect_garbage().await.expect("collected");
-    assert_eq!((collected.blobs, collected.layers), (0, 1));
+    assert_eq!((collected.blobs, collected.layers), (0, 2));
     registry.requests();
     let error = store.images.pin("again", &prepared.digest).await.expect_err("its layers are gone");
     assert!(matches!(error, Error::NotPrepared { .. }), "{error}");
     let reference = format!("{}@{}", registry.reference("v1"), prepared.digest);
     store.prepare(&reference).await.expect("from the blobs");
     assert_eq!(registry.requests(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_nobody_needs_stays_as_far_as_there_is_room_for_it() {
+    let (store, registry) =
+        (store_with(image::Config { unpinned_bytes_max: 1 << 20, ..config() }).await, Registry::start().await);
+    let (old, new) = (image(&[layer(&[("old", &noise(700_000, 1))])]), image(&[layer(&[("new", &noise(700_000, 2))])]));
+    let old = store.prepare(&registry.serve("old", &old)).await.expect("a good image");
+    let new = store.prepare(&registry.serve("new", &new)).await.expect("a good image");
+    store.images.unpin("test/owner").await.expect("unpinned");
+    let collected = store.images.collect_garbage().await.expect("collected");
+    assert!(collected.bytes >= 700_000, "{collected:?}");
+    assert!(matches!(store.images.rootfs(&old.digest).await, Err(Error::NotPrepared { .. })));
+    store.images.rootfs(&new.digest).await.expect("the one used last stays");
+    assert_eq!(store.images.collect_garbage().await.expect("collected"), image::Collected::default());
 }
 
 #[tokio::test]

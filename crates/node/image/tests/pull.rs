@@ -31,9 +31,8 @@ async fn a_pulled_image_is_on_disk_and_pinned_to_what_its_tag_meant() {
     assert_eq!((prepared.run.cmd.as_slice(), prepared.run.user.as_str()), (&["/hello".to_owned()][..], "7"));
     assert_eq!(store.images.content().pinned("test/owner"), Some(image.digest()));
     let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
-    assert_eq!(rootfs.lower_dirs.len(), 2);
-    assert!(rootfs.lower_dirs[0].join("hello").exists(), "topmost first");
-    assert!(rootfs.lower_dirs[1].join("etc/name").exists());
+    assert_eq!(rootfs.lower_dirs.len(), 1, "all layers are one");
+    assert!(rootfs.lower_dirs[0].join("hello").exists() && rootfs.lower_dirs[0].join("etc/name").exists());
     store.assert_clean().await;
     // The tag moves on; what was prepared stays as it is.
     let other = support::image(&[layer(&[("hello", "other")])]);
@@ -75,7 +74,7 @@ async fn an_index_gives_the_image_for_this_platform_under_the_digest_of_the_inde
     let reference = registry.manifest("both", INDEX, bytes.clone());
     let prepared = store.prepare(&reference).await.expect("a good image");
     assert_eq!(prepared.digest, digest(&bytes));
-    assert_eq!(store.images.rootfs(&prepared.digest).await.expect("prepared").lower_dirs.len(), 2);
+    assert!(store.images.rootfs(&prepared.digest).await.expect("prepared").lower_dirs[0].join("hello").exists());
     let reference = registry.manifest("arm", INDEX, index(&[("linux", "arm64", &wrong)]));
     let error = store.prepare(&reference).await.expect_err("another platform");
     assert_eq!(error.code(), "ImagePlatformMismatch");
@@ -191,12 +190,12 @@ async fn a_layer_that_is_not_what_the_config_says_is_never_visible() {
     let error = store.prepare(&registry.serve("v1", &image(&[wrong.clone()]))).await.expect_err("another content");
     assert_eq!(error.code(), "ImageInvalid");
     assert!(error.report().contains(digest(&wrong.blob).as_str()), "{}", error.report());
-    assert_eq!(store.list("layers"), ["empty"]);
+    assert_eq!(store.list("layers"), Vec::<String>::new());
     store.assert_clean().await;
     let corrupt = support::Layer { blob: Bytes::from_static(b"\x1f\x8bnot gzip at all"), diff_id: digest(b"") };
     let error = store.prepare(&registry.serve("v2", &image(&[corrupt]))).await.expect_err("no layer");
     assert_eq!(error.code(), "ImageInvalid");
-    assert_eq!(store.list("layers"), ["empty"]);
+    assert_eq!(store.list("layers"), Vec::<String>::new());
     store.assert_clean().await;
 }
 
@@ -329,7 +328,7 @@ async fn images_beyond_a_limit_are_refused_before_anything_is_transferred() {
     let bomb = support::image(&[layer(&[("zeros", &"0".repeat(4 << 20))])]);
     let error = store.prepare(&registry.serve("bomb", &bomb)).await.expect_err("a bomb");
     assert_eq!(error.code(), "ImageTooLarge");
-    assert_eq!(store.list("layers"), ["empty"]);
+    assert_eq!(store.list("layers"), Vec::<String>::new());
     store.assert_clean().await;
     // Each layer fits, both together do not.
     let parts = [layer(&[("a", &noise(200_000, 1))]), layer(&[("b", &noise(200_000, 2))])];

@@ -1,13 +1,14 @@
-//! Prepared layers under a real overlayfs. Needs root with CAP_SYS_ADMIN, and an overlayfs in the kernel.
+//! Prepared images under a real overlayfs, in every way that root file systems are made. Needs root with CAP_SYS_ADMIN,
+//! and overlayfs, EROFS and loop devices in the kernel.
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use image::Rootfs;
+use image::{Config, Rootfs, RootfsMode};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use support::registry::Registry;
-use support::{Layer, config, image, layer, store};
+use support::{Layer, config, digest, image, layer, store, store_with};
 
 /// A mounted root file system, unmounted when it goes.
 struct Mounted {
@@ -66,40 +67,70 @@ fn stack() -> Vec<Layer> {
     vec![again.clone(), low, middle, top, again]
 }
 
+const MODES: [RootfsMode; 3] = [RootfsMode::Erofs, RootfsMode::ErofsLoop, RootfsMode::Files];
+
+fn with(rootfs: RootfsMode) -> Config {
+    Config { rootfs, ..config() }
+}
+
 #[tokio::test]
 async fn a_mounted_image_looks_as_its_layers_say() {
-    let (store, registry) = (store().await, Registry::start().await);
-    let prepared = store.prepare(&registry.serve("v1", &image(&stack()))).await.expect("a good image");
-    let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
-    let mounted = Mounted::new(&rootfs);
-    assert_eq!(mounted.list(""), ["bin", "etc", "var", "x"]);
-    assert_eq!(mounted.list("var"), ["c"]);
-    assert_eq!(mounted.list("etc"), ["kept", "old"]);
-    assert_eq!((mounted.read("etc/old"), mounted.read("bin/alias")), ("new".into(), "tool".into()));
-    std::fs::write(mounted.path("etc/kept"), "changed").expect("the upper layer takes it");
-    let again = Mounted::new(&store.images.rootfs(&prepared.digest).await.expect("prepared"));
-    assert_eq!(again.read("etc/kept"), "kept", "instances do not see each other");
+    let registry = Registry::start().await;
+    for mode in MODES {
+        let store = store_with(with(mode)).await;
+        let prepared = store.prepare(&registry.serve("v1", &image(&stack()))).await.expect("a good image");
+        let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
+        let mounted = Mounted::new(&rootfs);
+        assert_eq!(mounted.list(""), ["bin", "etc", "var", "x"], "{mode:?}");
+        assert_eq!(mounted.list("var"), ["c"]);
+        assert_eq!(mounted.list("etc"), ["kept", "old"]);
+        assert_eq!((mounted.read("etc/old"), mounted.read("bin/alias")), ("new".into(), "tool".into()));
+        std::fs::write(mounted.path("etc/kept"), "changed").expect("the upper layer takes it");
+        let again = Mounted::new(&store.images.rootfs(&prepared.digest).await.expect("prepared"));
+        assert_eq!(again.read("etc/kept"), "kept", "instances do not see each other");
+    }
 }
 
 #[tokio::test]
 async fn a_prepared_image_needs_no_registry_after_a_restart() {
-    let (store, registry) = (store().await, Registry::start().await);
+    for mode in MODES {
+        let (store, registry) = (store_with(with(mode)).await, Registry::start().await);
+        let prepared = store.prepare(&registry.serve("v1", &image(&stack()))).await.expect("a good image");
+        drop(registry);
+        let store = store.restart(with(mode)).await;
+        let rootfs = store.images.rootfs(&prepared.digest).await.expect("on disk");
+        assert_eq!(rootfs.run, prepared.run);
+        assert_eq!(Mounted::new(&rootfs).read("bin/alias"), "tool");
+        if mode != RootfsMode::Files {
+            assert_eq!(store.images.collect_garbage().await.expect("collected"), image::Collected::default());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_mounted_is_unmounted_by_the_next_start() {
+    let (store, registry) = (store_with(with(RootfsMode::ErofsLoop)).await, Registry::start().await);
     let prepared = store.prepare(&registry.serve("v1", &image(&stack()))).await.expect("a good image");
-    let before = store.images.rootfs(&prepared.digest).await.expect("prepared").lower_dirs.clone();
-    drop(registry);
-    let store = store.restart(config()).await;
-    let rootfs = store.images.rootfs(&prepared.digest).await.expect("on disk");
-    assert_eq!((&rootfs.lower_dirs, &rootfs.run), (&before, &prepared.run));
-    assert_eq!(Mounted::new(&rootfs).read("bin/alias"), "tool");
-    assert_eq!(store.images.collect_garbage().await.expect("collected"), image::Collected::default());
+    let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
+    assert_eq!(store.list("mounts").len(), 1);
+    // A process that is killed drops nothing.
+    std::mem::forget(rootfs);
+    let store = store.restart(with(RootfsMode::ErofsLoop)).await;
+    assert_eq!(store.list("mounts"), Vec::<String>::new());
+    let below = store.dir.path().display().to_string();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("there");
+    assert!(!mounts.contains(&below), "{mounts}");
 }
 
 #[tokio::test]
 async fn an_image_without_layers_has_an_empty_root() {
-    let (store, registry) = (store().await, Registry::start().await);
-    let prepared = store.prepare(&registry.serve("v1", &image(&[]))).await.expect("a good image");
-    let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
-    assert_eq!(Mounted::new(&rootfs).list(""), Vec::<String>::new());
+    let registry = Registry::start().await;
+    for mode in MODES {
+        let store = store_with(with(mode)).await;
+        let prepared = store.prepare(&registry.serve("v1", &image(&[]))).await.expect("a good image");
+        let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
+        assert_eq!(Mounted::new(&rootfs).list(""), Vec::<String>::new());
+    }
 }
 
 #[tokio::test]
@@ -108,9 +139,30 @@ async fn images_share_the_layers_that_they_have_in_common() {
     let base = layer(&[("etc/", ""), ("etc/name", "base")]);
     let one = store.prepare(&registry.serve("a", &image(&[base.clone(), layer(&[("a", "")])]))).await.expect("good");
     let two = store.prepare(&registry.serve("b", &image(&[base, layer(&[("b", "")])]))).await.expect("good");
-    let lowest = |rootfs: Rootfs| rootfs.lower_dirs.last().cloned();
-    let (one, two) = (store.images.rootfs(&one.digest).await, store.images.rootfs(&two.digest).await);
-    assert_eq!(lowest(one.expect("prepared")), lowest(two.expect("prepared")));
-    assert_eq!(store.list("layers").len(), 4, "three layers and the empty one");
-    assert!(Path::new(store.dir.path()).is_absolute());
+    for prepared in [one, two] {
+        let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
+        assert_eq!(Mounted::new(&rootfs).read("etc/name"), "base");
+    }
+    assert_eq!(store.list("layers").len(), 5, "three layers and two root file systems");
+}
+
+#[tokio::test]
+async fn a_layer_that_was_indexed_ahead_is_not_indexed_again() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let image = image(&stack());
+    store.push(&image).await;
+    for blob in image.blobs() {
+        store.images.index_ahead(&digest(&blob));
+    }
+    // Four layers differ; the config is no layer.
+    let indexed = async {
+        while store.list("layers").len() < 4 {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), indexed).await.expect("they are indexed");
+    let prepared = store.prepare(&registry.serve("v1", &image)).await.expect("a good image");
+    assert_eq!(store.list("layers").len(), 5, "the root file system came");
+    assert_eq!(Mounted::new(&store.images.rootfs(&prepared.digest).await.expect("prepared")).read("bin/alias"), "tool");
+    store.assert_clean().await;
 }

@@ -1,5 +1,5 @@
 //! Safe wrappers over the kernel calls that no library offers: starting an isolated process, namespaces as file
-//! descriptors, idmapped mounts, waiting on a pidfd.
+//! descriptors, idmapped mounts, loop devices, early write-back, waiting on a pidfd.
 //!
 //! The only crate of the workspace with `unsafe`. Must not know what its wrappers are for: no paths, limits or lists of its
 //! own. What the kernel requires of an argument is checked here or is a type.
@@ -8,6 +8,8 @@ mod calls;
 mod child;
 mod clone;
 pub mod event;
+pub mod file;
+pub mod loop_device;
 pub mod mount;
 pub mod namespace;
 pub mod process;

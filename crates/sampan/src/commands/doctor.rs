@@ -1,12 +1,15 @@
 //! `sampan doctor`: which kernel features are there, and what is used in place of those that are not.
 
+use std::path::Path;
+
 use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
-use crate::output;
+use crate::{output, settings};
 
 /// Prints the checks; fails when something is missing that nothing can stand in for.
-pub fn run(_args: &UpArgs, format: Output) -> anyhow::Result<()> {
-    let checks = sandbox::doctor();
+pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
+    let mut checks = sandbox::doctor();
+    checks.push(images(&settings::load(args)?.data_dir));
     let missing: Vec<&str> = checks.iter().filter(|c| c.is_missing()).map(|c| c.name).collect();
     match format {
         Output::Json => output::json(&checks)?,
@@ -22,4 +25,18 @@ pub fn run(_args: &UpArgs, format: Output) -> anyhow::Result<()> {
     }
     let message = format!("this machine cannot run Sampan: missing {}", missing.join(", "));
     Err(Failure::new(Exit::Failed, message, "The last column says what to do about each.").into())
+}
+
+/// How root file systems of images would be made in the data directory, tried in it or in what is there above it.
+fn images(data_dir: &Path) -> sandbox::Check {
+    let there = data_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+    let (status, found, remedy) = match image::doctor(there) {
+        Ok(check) if check.remedy.is_empty() => (sandbox::CheckStatus::Ok, check.found, check.remedy),
+        Ok(check) => (sandbox::CheckStatus::Degraded, check.found, check.remedy),
+        Err(error) => {
+            let found = format!("not tried: {} cannot be written ({error})", there.display());
+            (sandbox::CheckStatus::Degraded, found, "Run the doctor as root.".to_owned())
+        }
+    };
+    sandbox::Check { name: "images", status, found, remedy }
 }

@@ -96,7 +96,7 @@ impl Prepare for FakeImages {
         }
         let _running = Running(self.state.clone());
         let progress =
-            Progress { step: Step::Unpacking, layers_done: 1, layers_total: 2, bytes_done: 5, bytes_total: 5 };
+            Progress { step: Step::Indexing, layers_done: 1, layers_total: 2, bytes_done: 5, bytes_total: 5 };
         (request.progress)(progress);
         self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
         let run = match request.image.repository.as_str() {

@@ -1,11 +1,11 @@
 //! Where things are on disk. Must not know what they mean.
 //!
 //! ```text
-//! <dir>/                         0700: layers hold set-uid files of strangers
+//! <dir>/                         0700: root file systems hold set-uid files of strangers
 //!   blobs/<64 hex digits>        one file per SHA-256 digest, complete and verified
 //!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; the name is the SHA-256 of the owner's text
-//!   layers/<name>/               one unpacked layer, see `layers`
-//!   layers/empty/fs/             what an image without layers is mounted from
+//!   layers/<name>/               one layer or root file system, see `layers`
+//!   mounts/<uuid>                where root file systems are mounted, if they cannot be mounted out of sight
 //!   drafts/<uuid>                all that is half-made or half-removed; emptied at start
 //! ```
 //! Nothing is ever changed in place: things are made in `drafts`, synced, and renamed.
@@ -38,11 +38,9 @@ impl Layout {
         if drafts.exists() {
             fs::remove_dir_all(&drafts).map_err(|e| Error::io("remove", &drafts, e))?;
         }
-        for path in [drafts, layout.blobs(), layout.pins(), layout.empty_layer()] {
+        for path in [drafts, layout.blobs(), layout.pins(), layout.layers(), layout.mounts()] {
             layout.make(&path)?;
         }
-        fs::set_permissions(layout.empty_layer(), fs::Permissions::from_mode(0o755))
-            .map_err(|e| Error::io("set the mode of", &layout.empty_layer(), e))?;
         Ok(layout)
     }
 
@@ -72,8 +70,8 @@ impl Layout {
         self.dir.join("layers")
     }
 
-    pub(crate) fn empty_layer(&self) -> PathBuf {
-        self.layers().join("empty").join("fs")
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.dir.join("mounts")
     }
 
     pub(crate) fn drafts(&self) -> PathBuf {

@@ -26,7 +26,7 @@ pub(crate) enum Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pin {
     pub digest: Digest,
-    /// Whether the unpacked layers of the image stay too.
+    /// Whether the root file system of the image stays too.
     pub keeps_rootfs: bool,
 }
 
@@ -166,13 +166,19 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Forgets touches that no longer decide anything, so that the ledger does not grow with all that ever was.
-    pub(crate) fn forget_old_touches(&self, grace: Duration) {
+    /// Time since a thing was last touched in this process; `None` when it was not.
+    pub(crate) fn idle(&self, item: &Item) -> Option<Duration> {
+        self.0.lock().touched.get(item).map(Instant::elapsed)
+    }
+
+    /// Forgets old touches of what is not there, so that the ledger does not grow with all that ever was.
+    pub(crate) fn forget_old_touches(&self, grace: Duration, is_there: impl Fn(&Item) -> bool) {
         let mut state = self.0.lock();
         let now = Instant::now();
         let lease = state.leases.values().min().copied();
-        state.touched.retain(|_, touched| {
-            now.saturating_duration_since(*touched) < grace || lease.is_some_and(|lease| *touched >= lease)
+        state.touched.retain(|item, touched| {
+            let recent = now.saturating_duration_since(*touched) < grace;
+            recent || lease.is_some_and(|lease| *touched >= lease) || is_there(item)
         });
     }
 }

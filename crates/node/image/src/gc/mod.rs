@@ -5,6 +5,7 @@ mod task;
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -12,54 +13,111 @@ use types::Digest;
 
 use crate::content::ContentStore;
 use crate::content::ledger::{Item, Roots};
-use crate::layers::{LayerName, Layers, chain_ids};
+use crate::layers::{LayerName, Layers};
+use crate::rootfs::{self, Method};
 use crate::{Config, Error, image_config};
 
-pub(crate) use self::task::CollectTask;
+pub(crate) use self::task::BackgroundTasks;
 
 /// What a collection removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Blobs.
     pub blobs: u64,
-    /// Bytes of those blobs.
+    /// Bytes of all that was removed.
     pub bytes: u64,
-    /// Unpacked layers.
+    /// Layers and root file systems.
     pub layers: u64,
 }
 
-/// Collects once; blocks.
-pub(crate) fn collect(content: &ContentStore, layers: &Layers, config: &Config) -> Result<Collected, Error> {
+/// Collects once; blocks. Of what no root needs, the most lately used `unpinned_bytes_max` stay.
+pub(crate) fn collect(
+    content: &ContentStore,
+    layers: &Layers,
+    method: Method,
+    config: &Config,
+) -> Result<Collected, Error> {
     // Listed before the roots are read: what comes later is not even a candidate.
-    let blobs = list_blobs(content)?;
-    let unpacked = layers.list()?;
+    let mut candidates = list_blobs(content)?;
+    candidates.extend(layers.list()?.into_iter().map(|(name, path)| (Item::Layer(name), path)));
+    let there: HashSet<Item> = candidates.iter().map(|(item, _)| item.clone()).collect();
     let roots = content.ledger().roots();
-    let live = mark(content, config, &roots)?;
+    let live = mark(content, method, config, &roots)?;
+    candidates.retain(|(item, _)| !live.contains(item));
+    let unneeded = candidates.into_iter().filter_map(|(item, path)| Unneeded::look(content, item, path)).collect();
     let mut sweep = Sweep { content, layers, config, roots: &roots, collected: Collected::default() };
-    let dead = |item: &Item| !live.contains(item);
-    let dead_blobs = blobs.into_iter().map(|(digest, path)| (Item::Blob(digest), path));
-    let dead_layers = unpacked.into_iter().map(|(name, path)| (Item::Layer(name), path));
-    for (item, path) in dead_blobs.chain(dead_layers).filter(|(item, _)| dead(item)) {
-        sweep.remove(&item, &path)?;
+    for spent in beyond(unneeded, config.unpinned_bytes_max) {
+        sweep.remove(&spent)?;
     }
-    content.ledger().forget_old_touches(config.grace());
+    content.ledger().forget_old_touches(config.grace(), |item| there.contains(item));
     Ok(sweep.collected)
 }
 
-fn list_blobs(content: &ContentStore) -> Result<Vec<(Digest, PathBuf)>, Error> {
+/// A thing that no root needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unneeded {
+    item: Item,
+    path: PathBuf,
+    bytes: u64,
+    /// Time since it was made, by the file system's clock.
+    age: Duration,
+    /// Time since it was last used, as far as this process knows.
+    idle: Duration,
+}
+
+impl Unneeded {
+    fn look(content: &ContentStore, item: Item, path: PathBuf) -> Option<Self> {
+        let meta = fs::symlink_metadata(&path).ok()?;
+        let age = age(&meta);
+        let bytes = if meta.is_dir() { tree_bytes(&path) } else { meta.len() };
+        let idle = content.ledger().idle(&item).unwrap_or(age);
+        Some(Self { item, path, bytes, age, idle })
+    }
+}
+
+/// What goes so that at most `bytes_max` stay: the longest unused, first. Pure.
+fn beyond(mut unneeded: Vec<Unneeded>, bytes_max: u64) -> Vec<Unneeded> {
+    unneeded.sort_by_key(|thing| thing.idle);
+    let mut kept = 0u64;
+    let goes = unneeded.iter().position(|thing| {
+        kept = kept.saturating_add(thing.bytes);
+        kept > bytes_max
+    });
+    let mut gone = goes.map_or_else(Vec::new, |first| unneeded.split_off(first));
+    gone.reverse();
+    gone
+}
+
+/// Bytes of all files below a directory; what vanishes meanwhile counts nothing.
+fn tree_bytes(dir: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(meta) if meta.is_dir() => dirs.push(entry.path()),
+                Ok(meta) => bytes += meta.blocks() * 512,
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+fn list_blobs(content: &ContentStore) -> Result<Vec<(Item, PathBuf)>, Error> {
     let dir = content.layout().blobs();
     let failed = |e| Error::io("list", &dir, e);
     let mut blobs = Vec::new();
     for entry in fs::read_dir(&dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let digest = entry.file_name().to_str().and_then(|name| format!("sha256:{name}").parse().ok());
-        blobs.extend(digest.map(|digest| (digest, entry.path())));
+        blobs.extend(digest.map(|digest| (Item::Blob(digest), entry.path())));
     }
     Ok(blobs)
 }
 
 /// All that the roots reach. An error ends the collection: what cannot be read may name what must stay.
-fn mark(content: &ContentStore, config: &Config, roots: &Roots) -> Result<HashSet<Item>, Error> {
+fn mark(content: &ContentStore, method: Method, config: &Config, roots: &Roots) -> Result<HashSet<Item>, Error> {
     let mut live = HashSet::new();
     for pin in &roots.pins {
         let mut configs: Vec<(Digest, usize)> = Vec::new();
@@ -71,15 +129,17 @@ fn mark(content: &ContentStore, config: &Config, roots: &Roots) -> Result<HashSe
         live.extend(items);
         if pin.keeps_rootfs {
             for (digest, layers) in configs {
-                live.extend(unpacked_layers(content, config, &digest, layers)?.into_iter().map(Item::Layer));
+                live.extend(parts(content, method, config, &digest, layers)?.into_iter().map(Item::Layer));
             }
         }
     }
     Ok(live)
 }
 
-fn unpacked_layers(
+/// What the root file system of a config needs.
+fn parts(
     content: &ContentStore,
+    method: Method,
     config: &Config,
     digest: &Digest,
     layers: usize,
@@ -87,9 +147,12 @@ fn unpacked_layers(
     let Some(bytes) = content.read_small_now(digest, config.config_bytes_max)? else { return Ok(Vec::new()) };
     // The config of another platform of the same index has no layers here.
     let Ok(parsed) = image_config::parse(&bytes, layers) else { return Ok(Vec::new()) };
-    let shared = parsed.diff_ids.iter().map(LayerName::shared);
-    let chained = chain_ids(&parsed.diff_ids).iter().map(LayerName::chained).collect::<Vec<_>>();
-    Ok(shared.chain(chained).collect())
+    let mut parts = vec![rootfs::name(method, &parsed.diff_ids)];
+    if method.is_erofs() {
+        // Plain files need no tars any more.
+        parts.extend(parsed.diff_ids.iter().map(LayerName::tar));
+    }
+    Ok(parts)
 }
 
 struct Sweep<'a> {
@@ -101,29 +164,28 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn remove(&mut self, item: &Item, path: &Path) -> Result<(), Error> {
-        let Ok(meta) = fs::symlink_metadata(path) else { return Ok(()) };
+    fn remove(&mut self, spent: &Unneeded) -> Result<(), Error> {
         let mut retired = None;
         let gone = self.content.ledger().remove_if_spent(
-            item,
-            age(&meta),
+            &spent.item,
+            spent.age,
             self.roots.since,
             self.config.grace(),
             // Moved only, since the ledger is locked here.
-            || self.layers.retire(path).map(|draft| retired = Some(draft)),
+            || self.layers.retire(&spent.path).map(|draft| retired = Some(draft)),
         )?;
         if let (true, Some(draft)) = (gone, retired) {
-            match item {
+            match spent.item {
                 Item::Blob(_) => {
                     fs::remove_file(&draft).map_err(|e| Error::io("remove", &draft, e))?;
                     self.collected.blobs += 1;
-                    self.collected.bytes += meta.len();
                 }
                 Item::Layer(_) => {
                     fs::remove_dir_all(&draft).map_err(|e| Error::io("remove", &draft, e))?;
                     self.collected.layers += 1;
                 }
             }
+            self.collected.bytes += spent.bytes;
         }
         Ok(())
     }
@@ -132,4 +194,27 @@ impl Sweep<'_> {
 /// Time since a thing was made; a clock that was set back makes it new.
 fn age(meta: &fs::Metadata) -> Duration {
     meta.modified().ok().and_then(|made| SystemTime::now().duration_since(made).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_unused_go_until_the_rest_fits() {
+        let thing = |fill: u8, bytes, idle_s| Unneeded {
+            item: Item::Blob(Digest::from_sha256(&[fill; 32])),
+            path: PathBuf::new(),
+            bytes,
+            age: Duration::ZERO,
+            idle: Duration::from_secs(idle_s),
+        };
+        let things = vec![thing(1, 10, 50), thing(2, 10, 5), thing(3, 10, 500)];
+        let gone = |bytes_max| beyond(things.clone(), bytes_max).iter().map(|t| t.idle.as_secs()).collect::<Vec<_>>();
+        assert_eq!(gone(30), Vec::<u64>::new());
+        assert_eq!(gone(29), [500]);
+        assert_eq!(gone(19), [500, 50]);
+        assert_eq!(gone(0), [500, 50, 5]);
+        assert!(beyond(Vec::new(), 0).is_empty());
+    }
 }

@@ -1,21 +1,24 @@
-//! The task that collects from time to time. Must not know how.
+//! What runs beside the handle's calls: collecting from time to time, and work that nobody waits for. Must not know how
+//! it is done.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::Collected;
 use crate::Error;
 
-/// The running task; it ends when this is dropped.
-pub(crate) struct CollectTask {
+/// The running tasks; they end when this is dropped.
+pub(crate) struct BackgroundTasks {
     stop: CancellationToken,
     task: parking_lot::Mutex<Option<JoinHandle<()>>>,
+    others: TaskTracker,
 }
 
-impl CollectTask {
+impl BackgroundTasks {
     /// Collects every `interval`, until stopped or until `collect` gives `None`, as it does when nothing is left to
     /// collect for.
     pub(crate) fn start<F>(interval: Duration, collect: impl Fn() -> Option<F> + Send + 'static) -> Self
@@ -41,7 +44,19 @@ impl CollectTask {
                 }
             }
         });
-        Self { stop, task: parking_lot::Mutex::new(Some(task)) }
+        Self { stop, task: parking_lot::Mutex::new(Some(task)), others: TaskTracker::new() }
+    }
+
+    /// Runs `work` until it ends or is stopped.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.stop.clone();
+        self.others.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped.cancelled() => {}
+                () = work => {}
+            }
+        });
     }
 
     /// Stops the task and waits for its end; a collection that runs is finished.
@@ -52,10 +67,12 @@ impl CollectTask {
             // A panic in it was already reported by the runtime's panic hook.
             let _ = task.await;
         }
+        self.others.close();
+        self.others.wait().await;
     }
 }
 
-impl Drop for CollectTask {
+impl Drop for BackgroundTasks {
     fn drop(&mut self) {
         self.stop.cancel();
     }

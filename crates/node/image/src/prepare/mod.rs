@@ -1,26 +1,28 @@
 //! From a reference to layers on disk. Owns what all preparations share: the store, the turns, and who waits for
 //! what. Must not know HTTP or tar.
 
+mod indexing;
 mod preparation;
-mod unpacking;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{OnceCell, Semaphore};
 use types::{Digest, ImageRef};
 
+use self::indexing::Order;
 use self::preparation::Preparation;
-use self::unpacking::Outcome;
 use crate::content::ContentStore;
 use crate::credentials::Credentials;
 use crate::flight::{Failed, Flights};
 use crate::image_config::RunConfig;
-use crate::layers::{LayerName, Layers};
+use crate::index::Budget;
+use crate::layers::{LayerFacts, LayerName, Layers};
 use crate::progress::{Meter, ProgressListener};
 use crate::pull::Clients;
-use crate::unpack::Budget;
+use crate::rootfs::Mounts;
 use crate::{Config, Error};
 
 /// What to prepare.
@@ -56,28 +58,34 @@ pub(crate) struct Workshop {
     pub config: Config,
     pub credentials: Arc<dyn Credentials>,
     pub clients: Clients,
-    downloads: Arc<Semaphore>,
-    unpacks: Arc<Semaphore>,
+    pub mounts: Mounts,
+    turns: Semaphore,
+    /// Configs on their way, by digest.
     blob_flights: Flights<Digest, AtomicU64, Result<(), Failed>>,
-    layer_flights: Flights<LayerName, AtomicBool, Result<Outcome, Failed>>,
+    /// Layers on their way, by the digest of their blob; the result is their diff id.
+    layer_flights: Flights<Digest, AtomicU64, Result<(Digest, LayerFacts), Failed>>,
+    /// Root file systems that are being made.
+    rootfs_flights: Flights<LayerName, (), Result<(), Failed>>,
 }
 
 impl Workshop {
     pub(crate) fn new(
         content: ContentStore,
         layers: Layers,
+        mounts: Mounts,
         config: Config,
         credentials: Arc<dyn Credentials>,
     ) -> Self {
         Self {
             content,
             layers,
+            mounts,
             credentials,
             clients: Clients::new(config.clone()),
-            downloads: Arc::new(Semaphore::new(config.downloads_at_once_max.max(1))),
-            unpacks: Arc::new(Semaphore::new(config.unpacks_at_once_max.max(1))),
+            turns: Semaphore::new(config.layers_at_once_max.max(1)),
             blob_flights: Flights::new(),
             layer_flights: Flights::new(),
+            rootfs_flights: Flights::new(),
             config,
         }
     }
@@ -111,6 +119,26 @@ pub(crate) async fn prepare(workshop: &Arc<Workshop>, request: PrepareRequest) -
             }
             _ = ticks.tick() => meter.report(),
         }
+    }
+}
+
+/// Indexes a layer that is in the store before anybody asks for it. Nothing happens when the blob is no layer.
+pub(crate) async fn index_ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Result<(), Error> {
+    let _lease = workshop.content.lease();
+    let by: Arc<str> = "the own registry".into();
+    let begin = || {
+        let (order, received) = (Order::ahead(workshop, blob), Arc::new(AtomicU64::new(0)));
+        let work = async move {
+            let workshop = order.workshop.clone();
+            let _turn = workshop.turns.acquire().await.map_err(|_| stopping("indexing"))?;
+            order.from_store().await
+        };
+        (received, work.boxed())
+    };
+    match workshop.layer_flights.run(blob, &by, begin, |_| ()).await {
+        // A config, or a layer that nothing can be made of: whoever deploys it will be told.
+        Ok(_) | Err(Error::Layer { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

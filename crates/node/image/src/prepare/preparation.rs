@@ -1,8 +1,7 @@
-//! One preparation: what the tag means, which blobs are missing, what is still to be unpacked. Must not know HTTP or
-//! tar; it decides what is done and in which order.
+//! One preparation: what the tag means, which layers are missing, what is made of them. Must not know HTTP or tar; it
+//! decides what is done and in which order.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,16 +11,17 @@ use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 use types::Digest;
 
-use super::unpacking::{Outcome, Unpacking, layer_error};
+use super::indexing::{LayerSink, Order, layer_error};
 use super::{PrepareRequest, Prepared, Workshop, stopping};
 use crate::content::INDEX_DEPTH_MAX;
 use crate::content::ledger::Pin;
 use crate::image_config::{self, ImageConfig};
-use crate::layers::{LayerFacts, LayerName, chain_ids};
+use crate::index::{Budget, LayerError};
+use crate::layers::{LayerFacts, LayerName};
 use crate::manifest::{self, Descriptor, Document, Manifest, ManifestError};
 use crate::progress::{Meter, Step};
 use crate::pull::{self, Session};
-use crate::unpack::{self, Budget, LayerError};
+use crate::rootfs::{self, MakeError};
 use crate::{Error, blocking};
 
 /// One preparation.
@@ -52,12 +52,10 @@ impl Preparation {
         let total = distinct.values().fold(manifest.config.size, |sum, layer| sum.saturating_add(layer.size));
         self.meter.begin(distinct.len(), total);
         self.meter.have(manifest.config.size);
-        let unpacking =
-            distinct.iter().map(|(diff_id, layer)| self.clone().unpack_alone(diff_id.clone(), layer.clone()));
-        let outcomes = try_join_all(unpacking).await?;
-        self.meter.enter(Step::Verifying);
-        let outcomes: HashMap<_, _> = distinct.keys().cloned().zip(outcomes).collect();
-        self.stack(&manifest, &config, &outcomes).await?;
+        let layers = distinct.iter().map(|(diff_id, layer)| self.clone().layer(diff_id.clone(), layer.clone()));
+        try_join_all(layers).await?;
+        self.meter.enter(Step::Merging);
+        self.rootfs(&config.diff_ids, &distinct).await?;
         let pin = Pin { digest: digest.clone(), keeps_rootfs: true };
         content.pin_as(&self.request.owner, pin).await?;
         self.meter.enter(Step::Ready);
@@ -148,7 +146,7 @@ impl Preparation {
     }
 
     async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, Error> {
-        self.ensure_blob(&manifest.config, false).await?;
+        self.ensure_blob(&manifest.config).await?;
         let (digest, bytes_max) = (&manifest.config.digest, self.workshop.config.config_bytes_max);
         let bytes = self.workshop.content.read_small(digest, bytes_max).await?;
         let bytes = bytes.ok_or_else(|| Error::UnknownContent { digest: digest.clone() })?;
@@ -156,38 +154,30 @@ impl Preparation {
     }
 
     /// Sees to it that a blob is in the store, with the size that its manifest says.
-    async fn ensure_blob(&self, blob: &Descriptor, metered: bool) -> Result<(), Error> {
+    async fn ensure_blob(&self, blob: &Descriptor) -> Result<(), Error> {
         let content = &self.workshop.content;
-        let size = match content.size(&blob.digest).await? {
-            Some(size) => {
-                if metered {
-                    self.meter.have(size);
-                }
-                size
-            }
-            None => {
-                self.fetch_blob(blob, metered).await?;
-                content
-                    .size(&blob.digest)
-                    .await?
-                    .ok_or_else(|| Error::UnknownContent { digest: blob.digest.clone() })?
-            }
-        };
-        if size != blob.size {
-            let (image, digest) = (self.name.as_ref().to_owned(), blob.digest.clone());
-            return Err(Error::SizeMismatch { image, digest, expected: blob.size, actual: size });
+        if content.size(&blob.digest).await?.is_none() {
+            self.fetch_blob(blob).await?;
         }
-        Ok(())
+        let size = content.size(&blob.digest).await?;
+        self.same_size(blob, size.ok_or_else(|| Error::UnknownContent { digest: blob.digest.clone() })?)
     }
 
-    async fn fetch_blob(&self, blob: &Descriptor, metered: bool) -> Result<(), Error> {
+    fn same_size(&self, blob: &Descriptor, actual: u64) -> Result<(), Error> {
+        if actual == blob.size {
+            return Ok(());
+        }
+        let (image, digest) = (self.name.as_ref().to_owned(), blob.digest.clone());
+        Err(Error::SizeMismatch { image, digest, expected: blob.size, actual })
+    }
+
+    async fn fetch_blob(&self, blob: &Descriptor) -> Result<(), Error> {
         let session = self.session().await?;
         let begin = || {
             let received = Arc::new(AtomicU64::new(0));
             let (workshop, session, counter) = (self.workshop.clone(), session.clone(), received.clone());
             let (name, blob) = (self.name.clone(), blob.clone());
             let work = async move {
-                let _turn = workshop.downloads.acquire().await.map_err(|_| stopping("downloading"))?;
                 // An earlier flight may have landed between our look at the store and our boarding.
                 if workshop.content.size(&blob.digest).await?.is_some() {
                     counter.store(blob.size, Ordering::Relaxed);
@@ -197,30 +187,87 @@ impl Preparation {
             };
             (received, work.boxed())
         };
-        let joined = |received| {
-            if metered {
-                self.meter.watch(received);
-            }
-        };
-        self.workshop.blob_flights.run(&blob.digest, &self.source, begin, joined).await.map(|_| ())
+        self.workshop.blob_flights.run(&blob.digest, &self.source, begin, |_| ()).await.map(|_| ())
     }
 
-    /// Unpacks a layer without the ones below it, unless it is there.
-    async fn unpack_alone(self: Arc<Self>, diff_id: Digest, layer: Descriptor) -> Result<Outcome, Error> {
-        let name = LayerName::shared(&diff_id);
-        let outcome = match self.facts(&name).await? {
+    /// Sees to it that a layer is here and indexed, together with all others that want it now.
+    async fn layer(self: Arc<Self>, diff_id: Digest, layer: Descriptor) -> Result<(), Error> {
+        match self.facts(&LayerName::tar(&diff_id)).await? {
             Some(facts) => {
                 self.meter.have(layer.size);
                 self.charge(&layer, &facts)?;
-                Outcome::Unpacked(facts)
             }
             None => {
-                self.ensure_blob(&layer, true).await?;
-                self.unpack(name, diff_id, &layer, None).await?
+                let begin = || {
+                    let received = Arc::new(AtomicU64::new(0));
+                    let work = self.clone().index(diff_id.clone(), layer.clone(), received.clone());
+                    (received, work.boxed())
+                };
+                let joined = |received| self.meter.watch(received);
+                let flights = &self.workshop.layer_flights;
+                let ((actual, facts), led) = flights.run(&layer.digest, &self.source, begin, joined).await?;
+                if actual != diff_id {
+                    let error = LayerError::DiffId { expected: diff_id, actual };
+                    return Err(self.layer_error(&layer.digest, error));
+                }
+                if !led {
+                    self.charge(&layer, &facts)?;
+                }
             }
-        };
+        }
         self.meter.layer_done();
-        Ok(outcome)
+        Ok(())
+    }
+
+    /// Indexes a layer, from the store or while it comes.
+    async fn index(
+        self: Arc<Self>,
+        diff_id: Digest,
+        layer: Descriptor,
+        received: Arc<AtomicU64>,
+    ) -> Result<(Digest, LayerFacts), Error> {
+        let _turn = self.workshop.turns.acquire().await.map_err(|_| stopping("indexing"))?;
+        // An earlier flight may have landed between our look at the layers and our boarding.
+        if let Some(facts) = self.facts(&LayerName::tar(&diff_id)).await? {
+            received.store(layer.size, Ordering::Relaxed);
+            self.charge(&layer, &facts)?;
+            return Ok((diff_id, facts));
+        }
+        let order = Order {
+            workshop: self.workshop.clone(),
+            image: self.name.clone(),
+            digest: layer.digest.clone(),
+            diff_id: Some(diff_id),
+            budget: self.budget.clone(),
+        };
+        match self.workshop.content.size(&layer.digest).await? {
+            Some(size) => {
+                self.same_size(&layer, size)?;
+                received.store(size, Ordering::Relaxed);
+                order.from_store().await
+            }
+            None => self.fetch_layer(order, &layer, &received).await,
+        }
+    }
+
+    async fn fetch_layer(
+        &self,
+        order: Order,
+        layer: &Descriptor,
+        received: &AtomicU64,
+    ) -> Result<(Digest, LayerFacts), Error> {
+        let session = self.session().await?;
+        let mut sink = LayerSink::new(order);
+        let fetched = pull::blob::transfer(session, &mut sink, &self.name, &layer.digest, layer.size, received).await;
+        if let Err(error) = fetched {
+            sink.abort().await;
+            return Err(error);
+        }
+        match sink.finish().await {
+            // Whatever seems to be wrong with the layer: it is not the one that was asked for.
+            (Some(actual), _) if actual != layer.digest => Err(session.wrong_content(layer.digest.clone(), actual)),
+            (_, indexed) => indexed,
+        }
     }
 
     async fn facts(&self, name: &LayerName) -> Result<Option<LayerFacts>, Error> {
@@ -232,82 +279,26 @@ impl Preparation {
         self.budget.take(facts.bytes, facts.entries).map_err(|e| self.layer_error(&layer.digest, e))
     }
 
-    /// Unpacks a layer as `name`, together with all others that want it now.
-    async fn unpack(
-        &self,
-        name: LayerName,
-        diff_id: Digest,
-        layer: &Descriptor,
-        lowers: Option<Vec<PathBuf>>,
-    ) -> Result<Outcome, Error> {
+    /// Makes the root file system of a stack whose layers are here, together with all others that want it now.
+    async fn rootfs(&self, stack: &[Digest], layers: &HashMap<Digest, Descriptor>) -> Result<(), Error> {
         let begin = || {
-            let unpacking = Unpacking {
-                workshop: self.workshop.clone(),
-                image: self.name.clone(),
-                name: name.clone(),
-                diff_id: diff_id.clone(),
-                digest: layer.digest.clone(),
-                lowers: lowers.clone(),
-                budget: self.budget.clone(),
-            };
-            unpacking.begin()
+            let (workshop, stack, image) = (self.workshop.clone(), stack.to_vec(), self.name.clone());
+            let blobs: HashMap<_, _> =
+                layers.iter().map(|(diff_id, layer)| (diff_id.clone(), layer.digest.clone())).collect();
+            let work = blocking::run("putting layers together", move || {
+                let Workshop { layers, mounts, config, .. } = &*workshop;
+                rootfs::make(layers, mounts.method(), &stack, config).map_err(|error| match error {
+                    MakeError::Other(error) => error,
+                    MakeError::Missing(digest) => Error::UnknownContent { digest },
+                    MakeError::Layer(diff_id, source) => {
+                        layer_error(&workshop, &image, blobs.get(&diff_id).unwrap_or(&diff_id), source)
+                    }
+                })
+            });
+            (Arc::new(()), work.boxed())
         };
-        let (outcome, led) = self.workshop.layer_flights.run(&name, &self.name, begin, |_| ()).await?;
-        if let (false, Outcome::Unpacked(facts)) = (led, &outcome) {
-            self.charge(layer, facts)?;
-        }
-        Ok(outcome)
-    }
-
-    /// Sees to it that each layer is there in the form that this stack needs, lowest first.
-    async fn stack(
-        &self,
-        manifest: &Manifest,
-        config: &ImageConfig,
-        outcomes: &HashMap<Digest, Outcome>,
-    ) -> Result<(), Error> {
-        let mut below: Vec<LayerName> = Vec::new();
-        let chain = chain_ids(&config.diff_ids);
-        for ((layer, diff_id), chain_id) in manifest.layers.iter().zip(&config.diff_ids).zip(&chain) {
-            let lowers = if below.is_empty() { Vec::new() } else { self.workshop.layers.mount_order(&below) };
-            let chained = LayerName::chained(chain_id);
-            let alone = match outcomes.get(diff_id) {
-                Some(Outcome::Unpacked(facts)) => Some(facts),
-                Some(Outcome::NeedsLower(error)) if below.is_empty() => return Err(error.clone()),
-                _ => None,
-            };
-            let name = if self.facts(&chained).await?.is_some() {
-                chained
-            } else if let Some(facts) = alone
-                && !self.depends_on(layer, facts, &lowers).await?
-            {
-                LayerName::shared(diff_id)
-            } else {
-                if let Some(facts) = alone {
-                    self.budget.give_back(facts.bytes, facts.entries);
-                }
-                self.ensure_blob(layer, false).await?;
-                match self.unpack(chained.clone(), diff_id.clone(), layer, Some(lowers)).await? {
-                    Outcome::Unpacked(_) => chained,
-                    Outcome::NeedsLower(error) => return Err(error),
-                }
-            };
-            below.push(name);
-        }
-        Ok(())
-    }
-
-    async fn depends_on(&self, layer: &Descriptor, facts: &LayerFacts, lowers: &[PathBuf]) -> Result<bool, Error> {
-        if lowers.is_empty() {
-            return Ok(false);
-        }
-        let (implied, lowers) = (facts.implied.clone(), lowers.to_vec());
-        blocking::run("looking at lower layers", move || {
-            let implied: Vec<_> = implied.iter().filter_map(|path| hex::decode(path).ok()).collect();
-            Ok(unpack::depends_on(&implied, &lowers))
-        })
-        .await?
-        .map_err(|e| self.layer_error(&layer.digest, e))
+        let name = rootfs::name(self.workshop.mounts.method(), stack);
+        self.workshop.rootfs_flights.run(&name, &self.name, begin, |_| ()).await.map(|_| ())
     }
 }
 

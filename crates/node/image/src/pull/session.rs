@@ -221,7 +221,7 @@ impl Session {
     }
 
     /// Content that came for `expected` and is something else.
-    pub(super) fn wrong_content(&self, expected: Digest, actual: Digest) -> Error {
+    pub(crate) fn wrong_content(&self, expected: Digest, actual: Digest) -> Error {
         let (registry, image) = (self.image.registry.clone(), self.image.to_string());
         Error::WrongContent { registry, image, expected, actual }
     }

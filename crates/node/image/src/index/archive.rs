@@ -8,14 +8,14 @@ use types::Digest;
 
 use super::error::LayerError;
 use super::pax::{Extensions, number};
-use super::source::Source;
 use super::sparse::{Segment, SparseMap};
+use super::stream::Stream;
 
 const BLOCK: usize = 512;
 
 /// The archive.
 pub(super) struct Archive {
-    source: Source,
+    source: Stream,
     /// Data bytes of the current entry that were not read yet, and the padding after them.
     left: u64,
     padding: u64,
@@ -46,7 +46,7 @@ pub(super) enum Kind {
 }
 
 impl Archive {
-    pub(super) fn new(source: Source, extension_bytes_max: u64) -> Self {
+    pub(super) fn new(source: Stream, extension_bytes_max: u64) -> Self {
         Self { source, left: 0, padding: 0, extension_bytes_max }
     }
 
@@ -90,8 +90,13 @@ impl Archive {
         Ok(read)
     }
 
-    /// Reads to the end of the stream and gives its digest.
-    pub(super) fn finish(self) -> Result<Digest, LayerError> {
+    /// Where in the archive the data of the current entry begins, before any of it is read.
+    pub(super) fn data_offset(&self) -> u64 {
+        self.source.offset()
+    }
+
+    /// Reads to the end of the stream and gives its digest and length.
+    pub(super) fn finish(self) -> Result<(Digest, u64), LayerError> {
         self.source.finish()
     }
 
@@ -105,14 +110,12 @@ impl Archive {
     }
 
     fn skip_entry(&mut self) -> Result<(), LayerError> {
-        let mut buffer = [0; 16 << 10];
-        loop {
-            while self.read_data(&mut buffer)? > 0 {}
-            if self.padding == 0 {
-                return Ok(());
-            }
-            self.left = std::mem::take(&mut self.padding);
+        let wanted = self.left.saturating_add(std::mem::take(&mut self.padding));
+        self.left = 0;
+        if self.source.skip(wanted)? < wanted {
+            return Err(self.bad("it ends within an entry"));
         }
+        Ok(())
     }
 
     /// A whole block, or `None` at the end of the stream.

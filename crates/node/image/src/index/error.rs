@@ -1,4 +1,4 @@
-//! Why a layer cannot be unpacked. Must not know which image it belongs to.
+//! Why a layer cannot be used. Must not know which image it belongs to.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use types::Digest;
 
 use crate::error::is_disk_full;
 
-/// What is wrong with a layer, or with the place it is unpacked to.
+/// What is wrong with a layer, or with the place where it is kept.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LayerError {
     /// The compressed stream cannot be read.
@@ -32,13 +32,19 @@ pub enum LayerError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A hard link to nothing.
-    #[error("entry {entry:?} is a hard link to {target:?}, which is neither in this layer nor below it")]
-    LinkTarget {
+    /// A hard link to a path that no entry may have.
+    #[error("entry {entry:?} is a hard link to a path that {reason}")]
+    LinkName {
         /// The link.
         entry: String,
-        /// What it should be linked to.
-        target: String,
+        /// What is wrong with the path.
+        reason: &'static str,
+    },
+    /// The layers do not make a root file system.
+    #[error("it does not fit the layers below it")]
+    Stack {
+        /// Why.
+        source: erofs::Error,
     },
     /// The uncompressed content is not what the config says.
     #[error("its content has digest {actual}, the config says {expected}")]
@@ -90,15 +96,22 @@ impl LayerError {
         }
     }
 
+    /// Whether a limit that the configuration sets is what it is over.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Stack { source: erofs::Error::TooLarge { .. } })
+    }
+
     /// What a user can do about it, as a sentence.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Read { .. } | Self::Archive { .. } | Self::DiffId { .. } => "Build and push the image again.",
-            Self::Entry { .. } | Self::LinkTarget { .. } => "Build the image again without this entry.",
-            Self::TooLarge { .. } => "Use a smaller image, or raise the limit.",
-            Self::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                "Run Sampan as root; owners, devices and trusted attributes need it."
+            Self::TooLarge { .. } | Self::Stack { source: erofs::Error::TooLarge { .. } } => {
+                "Use a smaller image, or raise the limit."
             }
+            Self::Read { .. } | Self::Archive { .. } | Self::DiffId { .. } => "Build and push the image again.",
+            Self::Entry { .. } | Self::LinkName { .. } | Self::Stack { .. } => {
+                "Build the image again without this entry."
+            }
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => "Run Sampan as root.",
             Self::Write { source, .. } if source.kind() == io::ErrorKind::Unsupported => {
                 "Put the data directory on a file system with extended attributes, such as ext4, xfs or btrfs."
             }

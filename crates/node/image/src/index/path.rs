@@ -1,5 +1,5 @@
-//! Which place an entry's name means: pure rules, apart from the file system. Must not know what is on disk; symbolic
-//! links are the kernel's to judge, when the path is opened (see `tree`).
+//! Which place an entry's name means: pure rules. Must not know what else is in a layer; symbolic links on the way are
+//! judged when layers are put together (see the crate `erofs`).
 //!
 //! Whiteouts: OCI image specification, layer.md.
 
@@ -63,6 +63,11 @@ impl EntryPath {
         &self.0
     }
 
+    /// The bytes, without a copy.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     pub(crate) fn is_root(&self) -> bool {
         self.0.is_empty()
     }
@@ -81,13 +86,6 @@ impl EntryPath {
     /// Its components.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|b| *b == b'/').filter(|part| !part.is_empty())
-    }
-
-    /// The directories on the way to it and itself, outermost first; the root is not among them.
-    pub(crate) fn prefixes(&self) -> impl Iterator<Item = EntryPath> {
-        let ends = self.0.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        let last = (!self.is_root()).then_some(self.0.len());
-        ends.chain(last).map(|end| EntryPath(self.0[..end].to_vec()))
     }
 
     fn join(&self, name: &[u8]) -> EntryPath {
@@ -164,14 +162,6 @@ mod tests {
         for bad in ["a/.wh.", "a/.wh...", ".wh.a/b"] {
             assert!(at(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn prefixes_go_from_the_outside_in() {
-        let path = EntryPath(b"a/b/c".to_vec());
-        let prefixes: Vec<_> = path.prefixes().map(|p| String::from_utf8(p.0).expect("text")).collect();
-        assert_eq!(prefixes, ["a", "a/b", "a/b/c"]);
-        assert_eq!(EntryPath::default().prefixes().count(), 0);
     }
 
     proptest! {

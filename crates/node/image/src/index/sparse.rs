@@ -36,6 +36,12 @@ impl SparseMap {
         }
         Ok(Self { segments, real_size })
     }
+
+    /// Whether there is no hole.
+    pub(super) fn is_whole(&self) -> bool {
+        // Segments do not overlap, so they fill the file when they are as long as it is.
+        self.segments.iter().map(|segment| segment.len).sum::<u64>() == self.real_size
+    }
 }
 
 #[cfg(test)]

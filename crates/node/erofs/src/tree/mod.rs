@@ -1,0 +1,190 @@
+//! The root file system that layers make. Owns the rules by which one layer lies on another. Must not know how it is
+//! stored.
+
+mod inodes;
+mod resolve;
+mod walk;
+
+use std::collections::HashSet;
+
+use crate::accept;
+use crate::entry::{Entry, Kind, Meta};
+use crate::error::{Error, shown};
+use crate::path;
+
+use self::inodes::Inodes;
+use self::resolve::{Resolver, Way};
+
+pub(crate) use self::inodes::{InodeId, ROOT};
+pub use self::resolve::{LINK_HOPS_MAX, LINK_STEPS_MAX};
+pub use self::walk::Visit;
+
+/// Bounds of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Names below the root, hard links and directories that no layer mentions among them; at most 4294967280. Each
+    /// inode has a name, so that this bounds the inodes too.
+    pub entries_max: u64,
+    /// Bytes of all names and values of extended attributes.
+    pub xattr_bytes_max: u64,
+}
+
+/// The root file system that layers make.
+#[derive(Debug)]
+pub struct Tree {
+    pub(crate) inodes: Inodes,
+    resolver: Resolver,
+    /// Where the last entry went: its directory's path, which the next entry is likely to share.
+    last: Option<(Vec<u8>, InodeId)>,
+}
+
+impl Tree {
+    /// An empty root directory: 0755, root's, of 1970.
+    pub fn new(limits: Limits) -> Self {
+        Self { inodes: Inodes::new(limits), resolver: Resolver::default(), last: None }
+    }
+
+    /// Puts a layer on top. `devices[n]` is the place in the image's device table, from 0, of the layer's device n.
+    ///
+    /// The outcome is what unpacking the layers one after the other into a directory gives:
+    ///
+    /// - Whiteouts and opaque marks hit what lower layers have, never what this layer has, wherever they stand in it.
+    /// - A directory over a directory changes its metadata and keeps what is in it. Everything else replaces what is at
+    ///   its path, with all that is below. Of entries with one path the last stays.
+    /// - Directories on the way to an entry are made, 0755 and root's and of 1970, where they are missing. Symbolic links
+    ///   on the way are followed, at most [`LINK_HOPS_MAX`] and never out of the root. For a whiteout or opaque mark a
+    ///   link on the way is not followed where this layer has a directory in its place: the mark is about what is in that
+    ///   directory, not about what the link led to.
+    /// - A hard link shares the inode of what is at its target's path then, whose metadata stay as they are.
+    /// - A character device of numbers 0 and 0 counts as nothing at its path: [`walk`](Self::walk) and
+    ///   [`write`](crate::write) leave it and hard links to it out. overlayfs, which every instance's file system is,
+    ///   would take it for a whiteout and show the same; and images copied from an overlay's upper directory have many.
+    /// - Extended attributes are left out that overlayfs keeps for itself (`trusted.overlay.*`, `user.overlay.*`), whose
+    ///   name space EROFS cannot write, or that Linux gives to no inode of that kind.
+    ///
+    /// # Errors
+    /// What is wrong with which entry; the tree cannot be used then.
+    pub fn apply(&mut self, entries: Vec<Entry>, devices: &[u16]) -> Result<(), Error> {
+        self.hide(&entries)?;
+        for entry in entries {
+            path::check(&entry.path).map_err(|reason| Error::entry(&entry.path, reason))?;
+            if !matches!(entry.kind, Kind::Whiteout | Kind::Opaque) {
+                self.put(entry, devices)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the whiteouts and opaque marks among `entries` say to the layers that are already there.
+    fn hide(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        let marks = || entries.iter().filter(|entry| matches!(entry.kind, Kind::Whiteout | Kind::Opaque));
+        if marks().next().is_none() {
+            return Ok(());
+        }
+        self.last = None;
+        let directories = entries.iter().filter(|entry| matches!(entry.kind, Kind::Directory));
+        let directories: HashSet<&[u8]> = directories.map(|entry| &entry.path[..]).collect();
+        for mark in marks() {
+            path::check(&mark.path).map_err(|reason| Error::entry(&mark.path, reason))?;
+            let (dir, hidden) = match (&mark.kind, path::split(&mark.path)) {
+                (Kind::Opaque, _) => (&mark.path[..], None),
+                (_, Some((dir, name))) => (dir, Some(name)),
+                (_, None) => return Err(Error::entry(&mark.path, "is a whiteout of the root")),
+            };
+            let way = self.resolver.resolve(&self.inodes, dir, &directories);
+            let Way::There(dir) = way.map_err(|circle| circle.error(&mark.path))? else { continue };
+            match hidden {
+                Some(name) => self.inodes.remove(dir, name),
+                None => self.inodes.clear(dir),
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, entry: Entry, devices: &[u16]) -> Result<(), Error> {
+        let Entry { path, kind, meta } = entry;
+        let Some((parent, name)) = path::split(&path) else { return self.put_root(&kind, meta) };
+        let parent = self.parent(&path, parent)?;
+        if let Kind::HardLink { target } = &kind {
+            let target = self.target(&path, target)?;
+            return self.attach(&path, parent, name, target);
+        }
+        let kind = accept::kind(&path, kind, devices)?;
+        let meta = accept::meta(&path, &kind, meta)?;
+        let old = self.inodes.lookup(parent, name);
+        match old.filter(|old| kind == Kind::Directory && self.inodes.is_directory(*old)) {
+            Some(old) => self.inodes.set_meta(&path, old, meta),
+            None => {
+                let made = self.inodes.add(&path, parent, kind, meta)?;
+                self.attach(&path, parent, name, made)
+            }
+        }
+    }
+
+    fn put_root(&mut self, kind: &Kind, meta: Meta) -> Result<(), Error> {
+        if *kind != Kind::Directory {
+            return Err(Error::entry(b"", "is the root, but no directory"));
+        }
+        self.inodes.set_meta(b"", ROOT, accept::meta(b"", kind, meta)?)
+    }
+
+    fn attach(&mut self, path: &[u8], parent: InodeId, name: &[u8], inode: InodeId) -> Result<(), Error> {
+        if self.inodes.attach(path, parent, name, inode)? {
+            // What was replaced may have been on the way to the directory that is remembered.
+            self.last = None;
+        }
+        Ok(())
+    }
+
+    /// The directory at `parent`, the directory part of an entry's path; made if it is not there.
+    fn parent(&mut self, path: &[u8], parent: &[u8]) -> Result<InodeId, Error> {
+        if let Some((last, found)) = &self.last
+            && last == parent
+        {
+            return Ok(*found);
+        }
+        let way = self.resolver.resolve(&self.inodes, parent, &HashSet::new());
+        let found = match way.map_err(|circle| circle.error(path))? {
+            Way::There(found) => found,
+            Way::Missing { from, names } => self.make(path, from, &names)?,
+            Way::Blocked { by } => {
+                return Err(Error::ParentNotDirectory { path: shown(path), parent: shown(&parent[..by]) });
+            }
+        };
+        let (last, _) = self.last.insert((Vec::new(), found));
+        last.extend_from_slice(parent);
+        Ok(found)
+    }
+
+    fn make(&mut self, path: &[u8], from: InodeId, names: &[Box<[u8]>]) -> Result<InodeId, Error> {
+        let mut parent = from;
+        for name in names {
+            path::check_length(name).map_err(|reason| Error::entry(path, reason))?;
+            let meta = Meta { mode: 0o755, ..Meta::default() };
+            let made = self.inodes.add(path, parent, Kind::Directory, meta)?;
+            self.attach(path, parent, name, made)?;
+            parent = made;
+        }
+        Ok(parent)
+    }
+
+    /// What a hard link at `path` is to share.
+    fn target(&mut self, path: &[u8], target: &[u8]) -> Result<InodeId, Error> {
+        path::check(target).map_err(|reason| Error::entry(target, reason))?;
+        let Some((dir, name)) = path::split(target) else {
+            return Err(Error::HardLinkToDirectory { path: shown(path), target: "/".to_owned() });
+        };
+        let way = self.resolver.resolve(&self.inodes, dir, &HashSet::new());
+        let found = match way.map_err(|circle| circle.error(target))? {
+            Way::There(dir) => self.inodes.lookup(dir, name),
+            Way::Missing { .. } | Way::Blocked { .. } => None,
+        };
+        match found {
+            None => Err(Error::HardLinkToNothing { path: shown(path), target: shown(target) }),
+            Some(found) if self.inodes.is_directory(found) => {
+                Err(Error::HardLinkToDirectory { path: shown(path), target: shown(target) })
+            }
+            Some(found) => Ok(found),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Showing a tree, name by name. Must not know what for.
+
+use super::Tree;
+use super::inodes::{InodeId, ROOT};
+use crate::entry::{Kind, Meta};
+
+/// One name of the tree, as [`Tree::walk`] shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// Path below the root, formed as [`Entry::path`](crate::Entry::path); empty for the root.
+    pub path: &'a [u8],
+    /// The inode's number; names with the same number are links to each other.
+    pub inode: u64,
+    /// Names that the inode has (2 + subdirectories for a directory).
+    pub links: u32,
+    /// What it is: never a hard link, whiteout or opaque mark, nor a character device of numbers 0 and 0;
+    /// `Extent::device` is the number in the image's device table, from 0.
+    pub kind: &'a Kind,
+    /// Its metadata; attributes are sorted by name, each there once.
+    pub meta: &'a Meta,
+}
+
+impl Tree {
+    /// Shows every name, directories before what is in them, names of a directory in bytewise order.
+    ///
+    /// # Errors
+    /// The first of `visit`.
+    pub fn walk<E>(&self, mut visit: impl FnMut(Visit<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.walk_inodes(|_, shown| visit(shown))
+    }
+
+    /// As [`Tree::walk`], with the number that this crate knows an inode by.
+    pub(crate) fn walk_inodes<E>(&self, mut visit: impl FnMut(InodeId, Visit<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut path = Vec::new();
+        visit(ROOT, self.visit(ROOT, &path))?;
+        let mut open = Vec::from_iter(self.inodes.names(ROOT).map(|names| (0, names)));
+        while let Some((path_len, names)) = open.last_mut() {
+            path.truncate(*path_len);
+            let Some((name, id)) = names.next() else {
+                open.pop();
+                continue;
+            };
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            visit(id, self.visit(id, &path))?;
+            if let Some(names) = self.inodes.names(id) {
+                open.push((path.len(), names));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit<'a>(&'a self, id: InodeId, path: &'a [u8]) -> Visit<'a> {
+        let inode = self.inodes.get(id);
+        Visit { path, inode: id.number(), links: inode.links, kind: inode.kind(), meta: &inode.meta }
+    }
+}

@@ -1,0 +1,170 @@
+//! Entries of an archive become entries of a file system whose data stay in the archive. Owns what may be in an image
+//! and where its bytes are found. Must not know how layers are put together.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use erofs::{BLOCK_BYTES, Extent, Meta};
+
+use super::archive::{Archive, Entry, Kind};
+use super::budget::Budget;
+use super::error::LayerError;
+use super::path::{EntryPath, Place, place};
+use super::sparse::SparseMap;
+
+const COPY_BYTES: usize = 256 << 10;
+/// Pages of a file begin where pages of its device do, which spares the kernel from reading two for one.
+const SPARSE_ALIGN_BYTES: u64 = 4096;
+
+/// Number of the layer's tar among its devices.
+const TAR_DEVICE: u16 = 0;
+/// Number of its file of sparse files.
+const SPARSE_DEVICE: u16 = 1;
+
+/// Collects the entries of one layer.
+pub(super) struct Indexer {
+    budget: Arc<Budget>,
+    path_len_max: usize,
+    sparse: SparseFiles,
+    pub entries: Vec<erofs::Entry>,
+    /// Bytes of the files, and entries, as they were taken from the budget.
+    pub bytes: u64,
+    pub taken: u64,
+}
+
+/// Files with holes, written out: their pieces lie close together in an archive, which a file system cannot map.
+struct SparseFiles {
+    path: PathBuf,
+    file: Option<File>,
+    bytes: u64,
+}
+
+impl Indexer {
+    /// Sparse files go to a new file at `sparse`, if there are any.
+    pub(super) fn new(sparse: PathBuf, budget: Arc<Budget>, path_len_max: usize) -> Self {
+        let sparse = SparseFiles { path: sparse, file: None, bytes: 0 };
+        Self { budget, path_len_max, sparse, entries: Vec::new(), bytes: 0, taken: 0 }
+    }
+
+    /// Takes one entry; its data is still in `archive`.
+    pub(super) fn add(&mut self, entry: Entry, archive: &mut Archive) -> Result<(), LayerError> {
+        let path = self.path(&entry.path)?;
+        self.take(0, 1)?;
+        match place(path).map_err(|reason| LayerError::entry(&entry.path, reason))? {
+            Place::Ignored => {}
+            Place::Opaque(dir) => self.mark(dir, erofs::Kind::Opaque),
+            Place::Whiteout(path) => self.mark(path, erofs::Kind::Whiteout),
+            Place::Entry(path) => self.entry(path, entry, archive)?,
+        }
+        Ok(())
+    }
+
+    /// Makes the sparse files durable; gives the length of the file that they are in, 0 when there is none.
+    pub(super) fn finish(&mut self) -> Result<u64, LayerError> {
+        if let Some(file) = &self.sparse.file {
+            file.sync_data().map_err(|e| LayerError::write("sync", b"the layer's sparse files", e))?;
+        }
+        Ok(self.sparse.bytes)
+    }
+
+    fn mark(&mut self, path: EntryPath, kind: erofs::Kind) {
+        self.entries.push(erofs::Entry { path: path.into_bytes(), kind, meta: Meta::default() });
+    }
+
+    fn entry(&mut self, path: EntryPath, entry: Entry, archive: &mut Archive) -> Result<(), LayerError> {
+        let Entry { path: name, kind, mode, uid, gid, mtime: (mtime_s, mtime_ns), xattrs } = entry;
+        if path.is_root() && !matches!(kind, Kind::Directory) {
+            return Err(LayerError::entry(&name, "is not a directory, but the root is one"));
+        }
+        let kind = match kind {
+            Kind::Directory => erofs::Kind::Directory,
+            Kind::File { size, sparse } => self.file(&path, size, sparse, archive)?,
+            Kind::Symlink { target } if target.contains(&0) => {
+                return Err(LayerError::entry(&name, "has a NUL byte in its target"));
+            }
+            Kind::Symlink { target } if target.len() > self.path_len_max => {
+                return Err(LayerError::entry(&name, "has a longer target than path_len_max of [image]"));
+            }
+            Kind::Symlink { target } => erofs::Kind::Symlink { target },
+            Kind::HardLink { target } => {
+                let target = EntryPath::parse(&target, self.path_len_max)
+                    .map_err(|reason| LayerError::LinkName { entry: super::error::shown(&name), reason })?;
+                erofs::Kind::HardLink { target: target.into_bytes() }
+            }
+            Kind::Device { block: true, major, minor } => erofs::Kind::BlockDevice { major, minor },
+            Kind::Device { block: false, major, minor } => erofs::Kind::CharDevice { major, minor },
+            Kind::Fifo => erofs::Kind::Fifo,
+        };
+        let mode = u16::try_from(mode & 0o7777).expect("twelve bits fit");
+        let xattrs = xattrs.into_iter().filter(|(name, _)| is_kept(name)).collect();
+        let meta = Meta { mode, uid, gid, mtime_s, mtime_ns, xattrs };
+        self.entries.push(erofs::Entry { path: path.into_bytes(), kind, meta });
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        path: &EntryPath,
+        size: u64,
+        sparse: Option<SparseMap>,
+        archive: &mut Archive,
+    ) -> Result<erofs::Kind, LayerError> {
+        self.take(size, 0)?;
+        let data = match sparse {
+            _ if size == 0 => None,
+            Some(map) if !map.is_whole() => Some(self.sparse.add(&map, path, archive)?),
+            _ => Some(Extent { device: TAR_DEVICE, offset: archive.data_offset() }),
+        };
+        Ok(erofs::Kind::File { size, data })
+    }
+
+    fn path(&self, name: &[u8]) -> Result<EntryPath, LayerError> {
+        EntryPath::parse(name, self.path_len_max).map_err(|reason| LayerError::entry(name, reason))
+    }
+
+    fn take(&mut self, bytes: u64, entries: u64) -> Result<(), LayerError> {
+        self.budget.take(bytes, entries)?;
+        self.bytes += bytes;
+        self.taken += entries;
+        Ok(())
+    }
+}
+
+impl SparseFiles {
+    fn add(&mut self, map: &SparseMap, path: &EntryPath, archive: &mut Archive) -> Result<Extent, LayerError> {
+        let begin = self.bytes.next_multiple_of(SPARSE_ALIGN_BYTES);
+        let failed = |e: io::Error| LayerError::write("write", path.as_bytes(), e);
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => File::create_new(&self.path).map_err(failed)?,
+        };
+        let mut buffer = vec![0; COPY_BYTES];
+        for segment in &map.segments {
+            file.seek(SeekFrom::Start(begin + segment.offset)).map_err(failed)?;
+            let mut left = segment.len;
+            while left > 0 {
+                let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                let read = archive.read_data(&mut buffer[..wanted])?;
+                if read == 0 {
+                    return Err(LayerError::entry(path.as_bytes(), "has less data than its size says"));
+                }
+                file.write_all(&buffer[..read]).map_err(failed)?;
+                left -= read as u64;
+            }
+        }
+        self.bytes = (begin + map.real_size).next_multiple_of(BLOCK_BYTES);
+        file.set_len(self.bytes).map_err(failed)?;
+        self.file = Some(file);
+        Ok(Extent { device: SPARSE_DEVICE, offset: begin })
+    }
+}
+
+/// Attributes that belong to an image. Overlayfs' own would let a layer redirect lookups; labels of a security module
+/// are for the machine they were made on.
+fn is_kept(name: &[u8]) -> bool {
+    const KEPT: [&[u8]; 3] = [b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"];
+    let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+    !overlay && (name.starts_with(b"user.") || name.starts_with(b"trusted.") || KEPT.contains(&name))
+}

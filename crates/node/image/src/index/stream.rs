@@ -1,0 +1,238 @@
+//! A layer's uncompressed bytes: decoded on a thread of their own, and on their way to the reader hashed, counted, cut
+//! off at a limit, and copied to the layer's tar file. Must not know what is in them.
+//!
+//! Two threads share the work of one layer, since inflating costs about as much as hashing and writing what comes out.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
+use types::Digest;
+
+use super::error::LayerError;
+
+/// Of one buffer between the two threads.
+const BUFFER_BYTES: usize = 1 << 20;
+/// Buffers between the two threads; the memory of a stream.
+const BUFFERS: usize = 4;
+const INPUT_BYTES: usize = 256 << 10;
+/// Bytes after which the kernel is asked to begin writing them to the disk, so that the sync at the end finds little.
+const WRITE_BACK_BYTES: u64 = 16 << 20;
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// The reading end.
+pub(super) struct Stream {
+    full: Receiver<Vec<u8>>,
+    empty: SyncSender<Vec<u8>>,
+    current: Vec<u8>,
+    /// Bytes of `current` that were read.
+    at: usize,
+    copy: Option<Copy>,
+    hash: Sha256,
+    /// Bytes that were read, and that came.
+    offset: u64,
+    received: u64,
+    bytes_max: u64,
+    cancel: Arc<AtomicBool>,
+}
+
+/// The decoding end.
+pub(super) struct Decoder {
+    full: SyncSender<Vec<u8>>,
+    empty: Receiver<Vec<u8>>,
+    cancel: Arc<AtomicBool>,
+}
+
+/// The tar file.
+struct Copy {
+    file: File,
+    written: u64,
+    pushed: u64,
+}
+
+/// Both ends of a stream of at most `bytes_max` bytes that is copied to `copy` on its way.
+pub(super) fn stream(copy: Option<File>, bytes_max: u64, cancel: Arc<AtomicBool>) -> (Decoder, Stream) {
+    let (full, received) = sync_channel(BUFFERS);
+    let (empty, spare) = sync_channel(BUFFERS);
+    let stream = Stream {
+        full: received,
+        empty,
+        current: Vec::new(),
+        at: 0,
+        copy: copy.map(|file| Copy { file, written: 0, pushed: 0 }),
+        hash: Sha256::new(),
+        offset: 0,
+        received: 0,
+        bytes_max,
+        cancel: cancel.clone(),
+    };
+    (Decoder { full, empty: spare, cancel }, stream)
+}
+
+impl Decoder {
+    /// Decodes all of `compressed`, to its end even when what is in it is damaged or wanted no more, so that the digest
+    /// of the whole can be told; only a cancelled stream ends early. The first bytes decide how it is decoded, not the
+    /// media type: registries and tools are known to label plain and zstd layers as gzip, and every other reader looks
+    /// at the bytes too.
+    pub(super) fn run(self, mut compressed: impl Read) -> Result<(), LayerError> {
+        let decoded = self.decode(&mut compressed);
+        // The reader learns that nothing more comes.
+        let Self { full, cancel, .. } = self;
+        drop(full);
+        let mut rest = vec![0; INPUT_BYTES];
+        while !cancel.load(Ordering::Relaxed) {
+            match compressed.read(&mut rest) {
+                Ok(0) => break,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
+                _ => {}
+            }
+        }
+        decoded
+    }
+
+    fn decode(&self, compressed: &mut impl Read) -> Result<(), LayerError> {
+        let failed = |e| LayerError::Read { source: Arc::new(e) };
+        let mut compressed = BufReader::with_capacity(INPUT_BYTES, compressed);
+        let start = compressed.fill_buf().map_err(failed)?;
+        if start.starts_with(GZIP_MAGIC) {
+            self.forward(MultiGzDecoder::new(compressed))
+        } else if start.starts_with(ZSTD_MAGIC) {
+            // Reads concatenated frames; a frame that asks for a window above 128 MiB is refused by the library.
+            self.forward(zstd::stream::read::Decoder::with_buffer(compressed).map_err(failed)?)
+        } else {
+            self.forward(compressed)
+        }
+    }
+
+    fn forward(&self, mut decoded: impl Read) -> Result<(), LayerError> {
+        loop {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Err(LayerError::Cancelled);
+            }
+            let mut buffer = self.empty.try_recv().unwrap_or_default();
+            buffer.resize(BUFFER_BYTES, 0);
+            let filled = fill(&mut decoded, &mut buffer);
+            let end = !matches!(filled, Ok(BUFFER_BYTES));
+            // What came before a failure is worth reading: it may be what is wrong.
+            let (len, result) = filled.map_or_else(|(len, error)| (len, Err(error)), |len| (len, Ok(())));
+            buffer.truncate(len);
+            // A reader that has gone away has its own error to tell.
+            let wanted = len == 0 || self.full.send(buffer).is_ok();
+            result.map_err(|e| LayerError::Read { source: Arc::new(e) })?;
+            if end || !wanted {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Fills a buffer as far as the stream goes; on an error also tells how far that was.
+fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> Result<usize, (usize, io::Error)> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((filled, error)),
+        }
+    }
+    Ok(filled)
+}
+
+impl Stream {
+    /// Bytes read so far.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Reads some bytes; zero at the end.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
+        let here = self.here()?;
+        let len = here.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&here[..len]);
+        self.advance(len);
+        Ok(len)
+    }
+
+    /// Passes over `bytes`, or as many as there are; tells how many.
+    pub(super) fn skip(&mut self, bytes: u64) -> Result<u64, LayerError> {
+        let mut left = bytes;
+        while left > 0 {
+            let len = usize::try_from(left).unwrap_or(usize::MAX).min(self.here()?.len());
+            if len == 0 {
+                break;
+            }
+            self.advance(len);
+            left -= len as u64;
+        }
+        Ok(bytes - left)
+    }
+
+    /// Reads what is left and gives the digest of all, and how much it was.
+    pub(super) fn finish(mut self) -> Result<(Digest, u64), LayerError> {
+        self.skip(u64::MAX)?;
+        if let Some(copy) = &mut self.copy {
+            copy.file.sync_data().map_err(tar_error)?;
+        }
+        Ok((Digest::from_sha256(&self.hash.finalize().into()), self.received))
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.offset += bytes as u64;
+    }
+
+    /// Bytes that can be read now; none at the end.
+    fn here(&mut self) -> Result<&[u8], LayerError> {
+        if self.at == self.current.len() {
+            self.next_buffer()?;
+        }
+        Ok(&self.current[self.at..])
+    }
+
+    fn next_buffer(&mut self) -> Result<(), LayerError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(LayerError::Cancelled);
+        }
+        self.at = 0;
+        let spent = std::mem::take(&mut self.current);
+        // A decoder that has ended needs no buffer.
+        let _ = self.empty.try_send(spent);
+        let Ok(buffer) = self.full.recv() else { return Ok(()) };
+        self.received += buffer.len() as u64;
+        if self.received > self.bytes_max {
+            let key = "unpacked_bytes_max";
+            return Err(LayerError::TooLarge { what: "uncompressed bytes", limit: self.bytes_max, key });
+        }
+        self.hash.update(&buffer);
+        if let Some(copy) = &mut self.copy {
+            copy.append(&buffer)?;
+        }
+        self.current = buffer;
+        Ok(())
+    }
+}
+
+impl Copy {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
+        self.file.write_all(bytes).map_err(tar_error)?;
+        self.written += bytes.len() as u64;
+        if self.written - self.pushed >= WRITE_BACK_BYTES {
+            // Only a hint; the sync at the end is what counts.
+            let _ = sys::file::start_write_back(self.file.as_fd(), self.pushed, self.written - self.pushed);
+            self.pushed = self.written;
+        }
+        Ok(())
+    }
+}
+
+fn tar_error(error: io::Error) -> LayerError {
+    LayerError::write("write", b"the layer's tar", error)
+}

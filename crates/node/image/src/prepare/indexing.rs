@@ -1,0 +1,217 @@
+//! One layer on its way from its blob to its tar and index, on threads of its own. Must not know where blobs come from
+//! or what the layer is for.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::{Buf, Bytes};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use types::Digest;
+
+use super::Workshop;
+use crate::index::{self, Budget, Indexed, Job, LayerError, Limits};
+use crate::layers::{LayerFacts, LayerName};
+use crate::pull::blob::Sink;
+use crate::{Config, Error, blocking};
+
+/// Chunks of a download that wait for the decoder. A chunk is what the HTTP client reads at once: 8 to some 400 KiB.
+const WAITING_CHUNKS_MAX: usize = 32;
+
+/// What is indexed, and for whom.
+#[derive(Clone)]
+pub(super) struct Order {
+    pub workshop: Arc<Workshop>,
+    /// The image as text, for errors.
+    pub image: Arc<str>,
+    /// The blob.
+    pub digest: Digest,
+    /// What its uncompressed content must be; `None` when nobody knows yet.
+    pub diff_id: Option<Digest>,
+    pub budget: Arc<Budget>,
+}
+
+/// Ends a thread's work when nobody waits for it any more.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Order {
+    /// That of a blob that nobody has asked for.
+    pub(super) fn ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Self {
+        let Config { unpacked_bytes_max, entries_max, .. } = workshop.config;
+        Self {
+            workshop: workshop.clone(),
+            image: blob.to_string().into(),
+            digest: blob.clone(),
+            diff_id: None,
+            budget: Arc::new(Budget::new(unpacked_bytes_max, entries_max)),
+        }
+    }
+
+    /// Indexes a blob that is in the store.
+    pub(super) async fn from_store(self) -> Result<(Digest, LayerFacts), Error> {
+        let opened = self.workshop.content.open_blob(&self.digest).await?;
+        let (blob, _) = opened.ok_or_else(|| Error::UnknownContent { digest: self.digest.clone() })?;
+        let cancel = Arc::new(AtomicBool::new(false));
+        let _guard = CancelOnDrop(cancel.clone());
+        blocking::run("indexing a layer", move || self.index(blob, cancel)).await
+    }
+
+    /// Begins to index a blob whose bytes come.
+    fn begin(self) -> Run {
+        let (chunks, waiting) = mpsc::channel(WAITING_CHUNKS_MAX);
+        let (told, digest) = oneshot::channel();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let blob = Incoming { waiting, chunk: Bytes::new(), hash: Some((Sha256::new(), told)) };
+        let flag = cancel.clone();
+        let job = tokio::task::spawn_blocking(move || self.index(blob, flag));
+        Run { chunks: Some(chunks), digest, job: Some(job), cancel: CancelOnDrop(cancel) }
+    }
+
+    fn index(self, compressed: impl Read + Send, cancel: Arc<AtomicBool>) -> Result<(Digest, LayerFacts), Error> {
+        let Workshop { layers, config, .. } = &*self.workshop;
+        let draft = layers.begin()?;
+        let limits = Limits {
+            stream_bytes_max: config.unpacked_bytes_max,
+            extension_bytes_max: config.entry_header_bytes_max,
+            path_len_max: config.path_len_max,
+        };
+        let job = Job { compressed, limits, budget: self.budget.clone(), cancel };
+        let indexed = index::index(job, &draft.tar(), &draft.sparse()).map_err(|e| self.failed(e))?;
+        let Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, index } = indexed;
+        if let Some(expected) = self.diff_id.clone().filter(|expected| *expected != diff_id) {
+            self.budget.give_back(bytes, entries);
+            return Err(self.failed(LayerError::DiffId { expected, actual: diff_id }));
+        }
+        let facts = LayerFacts { bytes, entries, tar_bytes, sparse_bytes };
+        layers.publish_layer(&draft, &LayerName::tar(&diff_id), &index, &facts)?;
+        Ok((diff_id, facts))
+    }
+
+    fn failed(&self, error: LayerError) -> Error {
+        layer_error(&self.workshop, &self.image, &self.digest, error)
+    }
+}
+
+/// A layer's error as an image's; a full disk is told as such, whatever was being written.
+pub(super) fn layer_error(workshop: &Workshop, image: &str, digest: &Digest, error: LayerError) -> Error {
+    if let Some(source) = error.disk_full() {
+        return Error::DiskFull { path: workshop.layers.place(), source: source.clone() };
+    }
+    Error::Layer { image: image.to_owned(), digest: digest.clone(), source: Arc::new(error) }
+}
+
+/// The bytes of a blob as they come, hashed as they are taken.
+struct Incoming {
+    waiting: mpsc::Receiver<Bytes>,
+    chunk: Bytes,
+    /// Until the end was read: the hash, and who wants to know it.
+    hash: Option<(Sha256, oneshot::Sender<Digest>)>,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            let Some(chunk) = self.waiting.blocking_recv() else {
+                if let Some((hash, told)) = self.hash.take() {
+                    // A transfer that broke off does not ask.
+                    let _ = told.send(Digest::from_sha256(&hash.finalize().into()));
+                }
+                return Ok(0);
+            };
+            if let Some((hash, _)) = &mut self.hash {
+                hash.update(&chunk);
+            }
+            self.chunk = chunk;
+        }
+        let len = self.chunk.len().min(buffer.len());
+        self.chunk.copy_to_slice(&mut buffer[..len]);
+        Ok(len)
+    }
+}
+
+/// A layer that is being indexed while it comes. Dropping it ends the work.
+struct Run {
+    /// `None` once all came.
+    chunks: Option<mpsc::Sender<Bytes>>,
+    digest: oneshot::Receiver<Digest>,
+    /// `None` once its result was taken.
+    job: Option<JoinHandle<Result<(Digest, LayerFacts), Error>>>,
+    cancel: CancelOnDrop,
+}
+
+/// Where the bytes of a layer go that comes from a registry.
+pub(super) struct LayerSink {
+    order: Order,
+    run: Run,
+    offset: u64,
+}
+
+impl LayerSink {
+    pub(super) fn new(order: Order) -> Self {
+        let run = order.clone().begin();
+        Self { order, run, offset: 0 }
+    }
+
+    /// Ends the work, and waits until nothing of it is left.
+    pub(super) async fn abort(mut self) {
+        self.run.stop().await;
+    }
+
+    /// Waits for the index of what has come; gives the blob's digest as it is, where it was read to its end.
+    pub(super) async fn finish(mut self) -> (Option<Digest>, Result<(Digest, LayerFacts), Error>) {
+        self.run.chunks = None;
+        let indexed = self.run.outcome().await;
+        (self.run.digest.await.ok(), indexed)
+    }
+}
+
+impl Run {
+    async fn outcome(&mut self) -> Result<(Digest, LayerFacts), Error> {
+        let interrupted = Error::Interrupted { operation: "indexing a layer" };
+        let Some(job) = self.job.take() else { return Err(interrupted) };
+        match job.await {
+            Ok(indexed) => indexed,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(interrupted),
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.cancel.0.store(true, Ordering::Relaxed);
+        self.chunks = None;
+        // Its budget is given back when it has ended; how it ended does not matter.
+        let _ = self.outcome().await;
+    }
+}
+
+impl Sink for LayerSink {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        let len = bytes.len() as u64;
+        let chunks = self.run.chunks.as_ref().expect("chunks are sent until the end only");
+        if chunks.send(bytes).await.is_err() {
+            // It ended early, so it failed.
+            let ended = self.run.outcome().await;
+            return Err(ended.err().unwrap_or(Error::Interrupted { operation: "indexing a layer" }));
+        }
+        self.offset += len;
+        Ok(())
+    }
+
+    async fn restart(&mut self) -> Result<(), Error> {
+        self.run.stop().await;
+        (self.run, self.offset) = (self.order.clone().begin(), 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Layers become a root file system: merged, and written as an EROFS image or as plain files. Blocks. Must not know
+//! images or mounts.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+
+use erofs::{Device, Limits, Tree};
+use types::Digest;
+
+use super::files;
+use super::method::Method;
+use crate::index::LayerError;
+use crate::layers::{Draft, LayerName, Layers, RootfsFacts};
+use crate::{Config, Error};
+
+/// Why a root file system cannot be made.
+pub(crate) enum MakeError {
+    /// A layer went away.
+    Missing(Digest),
+    /// A layer does not fit those below it.
+    Layer(Digest, LayerError),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for MakeError {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Makes the root file system of a stack of layers, lowest first, unless it is there.
+pub(crate) fn make(layers: &Layers, method: Method, stack: &[Digest], config: &Config) -> Result<(), MakeError> {
+    let name = name(method, stack);
+    if layers.facts::<RootfsFacts>(&name)?.is_some() {
+        return Ok(());
+    }
+    let merged = Merged::of(layers, stack, config)?;
+    let draft = layers.begin()?;
+    let devices = merged.devices.iter().map(|device| device.name.clone()).collect();
+    let facts = if method.is_erofs() {
+        merged.write_erofs(&draft, stack)?;
+        RootfsFacts { devices }
+    } else {
+        let paths = merged.devices.iter().map(|device| layers.device(&device.name));
+        let written = files::write(&merged.tree, &paths.collect::<Vec<_>>(), &draft.root());
+        written.map_err(|e| top(stack, e))?;
+        RootfsFacts::default()
+    };
+    Ok(layers.publish(&draft, &name, &facts)?)
+}
+
+/// The name of a stack's root file system.
+pub(crate) fn name(method: Method, stack: &[Digest]) -> LayerName {
+    if method.is_erofs() { LayerName::erofs(stack) } else { LayerName::files(stack) }
+}
+
+/// An error of the whole is told as one of its topmost layer.
+fn top(stack: &[Digest], error: LayerError) -> MakeError {
+    match stack.last() {
+        Some(digest) => MakeError::Layer(digest.clone(), error),
+        None => MakeError::Other(Error::Interrupted { operation: "writing an empty root file system" }),
+    }
+}
+
+/// A stack of layers as one tree.
+struct Merged {
+    tree: Tree,
+    devices: Vec<DataFile>,
+}
+
+/// A file that holds data of the tree.
+struct DataFile {
+    /// Its name below `layers`.
+    name: String,
+    bytes: u64,
+}
+
+impl Merged {
+    fn of(layers: &Layers, stack: &[Digest], config: &Config) -> Result<Self, MakeError> {
+        let limits = Limits { entries_max: config.entries_max, xattr_bytes_max: config.xattr_bytes_max };
+        let mut merged = Self { tree: Tree::new(limits), devices: Vec::new() };
+        // A layer may be in a stack several times; its files are devices once.
+        let mut known: HashMap<&Digest, Vec<u16>> = HashMap::new();
+        for diff_id in stack {
+            let layer_name = LayerName::tar(diff_id);
+            let layer = layers.read(&layer_name)?.ok_or_else(|| MakeError::Missing(diff_id.clone()))?;
+            let numbers = known.entry(diff_id).or_insert_with(|| {
+                let mut numbers = vec![merged.add(&layer_name, false, layer.facts.tar_bytes)];
+                if layer.facts.sparse_bytes > 0 {
+                    numbers.push(merged.add(&layer_name, true, layer.facts.sparse_bytes));
+                }
+                numbers
+            });
+            let applied = merged.tree.apply(layer.index, numbers);
+            applied.map_err(|source| MakeError::Layer(diff_id.clone(), LayerError::Stack { source }))?;
+        }
+        Ok(merged)
+    }
+
+    fn add(&mut self, layer: &LayerName, sparse: bool, bytes: u64) -> u16 {
+        let number = u16::try_from(self.devices.len()).unwrap_or(u16::MAX);
+        self.devices.push(DataFile { name: Layers::device_name(layer, sparse), bytes });
+        number
+    }
+
+    fn write_erofs(&self, draft: &Draft, stack: &[Digest]) -> Result<(), MakeError> {
+        // The table needs names; the mount goes by their order.
+        let device = |(number, file): (usize, &DataFile)| Device { tag: number.to_string(), bytes: file.bytes };
+        let devices: Vec<_> = self.devices.iter().enumerate().map(device).collect();
+        let image = erofs::write(&self.tree, &devices).map_err(|source| top(stack, LayerError::Stack { source }))?;
+        let path = draft.metadata();
+        let written = File::create_new(&path).and_then(|mut file| {
+            file.write_all(&image)?;
+            file.sync_data()
+        });
+        Ok(written.map_err(|e| Error::io("write", &path, e))?)
+    }
+}

@@ -1,0 +1,128 @@
+//! Which way of making a root file system this kernel has, found out by trying. Must not know layers.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use erofs::{Device, Entry, Extent, Kind, Limits, Meta, Tree};
+use serde::{Deserialize, Serialize};
+
+use super::mount::{self, Mounted};
+
+/// What the configuration asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootfsMode {
+    /// The best that the kernel has, in the order of the others.
+    #[default]
+    Auto,
+    /// EROFS on files (Linux 6.12).
+    Erofs,
+    /// EROFS on loop devices (Linux 5.19).
+    ErofsLoop,
+    /// Plain files, written out for each image.
+    Files,
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// EROFS straight from the files; mounted out of sight if the kernel can take copies of such a mount (Linux 6.15).
+    Erofs { detached: bool },
+    /// EROFS, each file behind a loop device.
+    ErofsLoop,
+    /// Plain files.
+    Files,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Erofs { detached: true } => "EROFS on files, mounted out of sight",
+            Self::Erofs { detached: false } => "EROFS on files",
+            Self::ErofsLoop => "EROFS on loop devices",
+            Self::Files => "plain files",
+        })
+    }
+}
+
+impl Method {
+    /// Finds the best one that works for files in `drafts`, with mounts below `mounts`. What is tried is taken away.
+    ///
+    /// # Errors
+    /// The kernel's, for the last thing that was tried, when a certain one is wanted and does not work.
+    pub(crate) fn choose(mode: RootfsMode, drafts: &Path, mounts: &Path) -> io::Result<Self> {
+        let works = |method: Self| trial(method, drafts, mounts).map(|()| method);
+        let on_files = || works(Self::Erofs { detached: true }).or_else(|_| works(Self::Erofs { detached: false }));
+        match mode {
+            RootfsMode::Erofs => on_files(),
+            RootfsMode::ErofsLoop => works(Self::ErofsLoop),
+            RootfsMode::Files => Ok(Self::Files),
+            RootfsMode::Auto => on_files().or_else(|_| works(Self::ErofsLoop)).or(Ok(Self::Files)),
+        }
+    }
+
+    /// Whether root file systems are EROFS images.
+    pub(crate) fn is_erofs(self) -> bool {
+        self != Self::Files
+    }
+}
+
+/// What a root file system is made with on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What will be used.
+    pub found: String,
+    /// What to do for the best one; empty when it is there.
+    pub remedy: String,
+}
+
+/// Finds out what would be used for root file systems in `dir`, a directory that exists and can be written. What is
+/// tried is taken away.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn doctor(dir: &Path) -> io::Result<Check> {
+    let trials = dir.join(format!("doctor-{}", uuid::Uuid::new_v4().as_simple()));
+    fs::create_dir(&trials)?;
+    let method = Method::choose(RootfsMode::Auto, &trials, &trials);
+    fs::remove_dir_all(&trials)?;
+    let remedy = match method.as_ref().unwrap_or(&Method::Files) {
+        Method::Erofs { .. } => "",
+        Method::ErofsLoop => {
+            "EROFS on loop devices is used; Linux 6.12 and a data directory on ext4, xfs or btrfs need none"
+        }
+        Method::Files => "each image is written out as plain files; a kernel with EROFS (Linux 5.19) prepares faster",
+    };
+    Ok(Check { found: method.unwrap_or(Method::Files).to_string(), remedy: remedy.to_owned() })
+}
+
+/// Mounts a file system of one file and reads it.
+fn trial(method: Method, drafts: &Path, mounts: &Path) -> io::Result<()> {
+    const CONTENT: &[u8] = b"a file system of one file";
+    let dir = drafts.join(format!("trial-{}", uuid::Uuid::new_v4().as_simple()));
+    fs::create_dir(&dir)?;
+    let tried = (|| {
+        let kind = Kind::File { size: CONTENT.len() as u64, data: Some(Extent { device: 0, offset: 0 }) };
+        let mut tree = Tree::new(Limits { entries_max: 16, xattr_bytes_max: 0 });
+        let entry = Entry { path: b"file".to_vec(), kind, meta: Meta { mode: 0o644, ..Meta::default() } };
+        tree.apply(vec![entry], &[0]).map_err(io::Error::other)?;
+        let device = Device { tag: "trial".to_owned(), bytes: erofs::BLOCK_BYTES };
+        let image = erofs::write(&tree, std::slice::from_ref(&device)).map_err(io::Error::other)?;
+        let (metadata, data) = (dir.join("metadata"), dir.join("data"));
+        let block = usize::try_from(erofs::BLOCK_BYTES).expect("a small number");
+        let mut content = CONTENT.to_vec();
+        content.resize(block, 0);
+        fs::write(&metadata, image)?;
+        fs::write(&data, content)?;
+        let mounted = Mounted::erofs(method, &metadata, &[data], mounts)?;
+        if method == (Method::Erofs { detached: true }) {
+            mount::copy(mounted.path())?;
+        }
+        let read = fs::read(mounted.path().join("file"))?;
+        if read == CONTENT { Ok(()) } else { Err(io::Error::other("EROFS shows other bytes than were written")) }
+    })();
+    fs::remove_dir_all(&dir)?;
+    tried
+}

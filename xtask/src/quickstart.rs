@@ -78,10 +78,16 @@ pub struct Up {
 impl Up {
     /// Brings it up on free ports and waits until it is ready.
     pub fn start(sampan: &Path, data_dir: &Path) -> anyhow::Result<Self> {
+        Self::start_with(sampan, data_dir, &[])
+    }
+
+    /// The same, with settings as they stand in the environment.
+    pub fn start_with(sampan: &Path, data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut command = Command::new(sampan);
         command.args(["up", "--output", "json", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"]);
         // What the platform says of itself would only stand between what is shown here.
         command.arg("--data-dir").arg(data_dir).env("SAMPAN_LOG", "warn").stdout(Stdio::piped());
+        command.envs(settings.iter().copied());
         let mut child = Stopping(command.spawn().with_context(|| format!("cannot run {}", sampan.display()))?);
         let line = first_line(&mut child.0)?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("sampan up said {line:?}"))?;
@@ -111,8 +117,26 @@ impl Up {
 
     /// The same, without a word.
     pub fn quiet_client(&self, args: &[&str]) -> anyhow::Result<()> {
+        self.client_output(args).map(drop)
+    }
+
+    /// The same; returns what it printed.
+    pub fn client_output(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.sampan);
-        output(command.args(args).args(["--credentials", &self.credentials])).map(drop)
+        output(command.args(args).args(["--credentials", &self.credentials]))
+    }
+
+    /// The platform's process.
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Memory of the platform's process that is resident now, in KiB.
+    pub fn resident_kib(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.0.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("the kernel names VmRSS")?;
+        let kib = line.split_whitespace().nth(1).context("VmRSS has a value")?;
+        kib.parse().context("VmRSS is a number")
     }
 
     fn timed_call(&self) -> anyhow::Result<(f64, String)> {

@@ -1,7 +1,7 @@
 //! The layers of an image as one EROFS image that holds metadata only; the data of its files stay where they are, in
 //! the layers' tar files, which are its extra devices.
 //!
-//! Owns the merging of layers ([`Tree`]) and the on-disk format ([`write`]). Must not know archives, files or mounts.
+//! Owns the merging of layers ([`Tree`]) and the on-disk format ([`write()`]). Must not know archives, files or mounts.
 //!
 //! # On disk
 //!

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn malformed_paths_are_told() {
-        for good in ["", "a", "a/..b/.c", &"x".repeat(255), &"x/y/".repeat(30_000).trim_end_matches('/')] {
+        for good in ["", "a", "a/..b/.c", &"x".repeat(255), "x/y/".repeat(30_000).trim_end_matches('/')] {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
         for bad in ["/", "/a", "a/", "a//b", ".", "a/./b", "..", "a/..", "a\0", &"x".repeat(256)] {

@@ -1,4 +1,5 @@
 //! The bytes of images, read back by a reader that shares nothing with the writer.
+#![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
 #[path = "support/compare.rs"]
 mod compare;

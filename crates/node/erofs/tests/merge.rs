@@ -1,4 +1,5 @@
 //! How layers lie on each other: rule by rule, and against a model on random layers.
+#![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
 #[path = "support/entries.rs"]
 mod entries;
@@ -301,9 +302,9 @@ fn attributes_up_to_the_limit_count_what_is_kept() {
 }
 
 #[test]
-fn a_million_replacements_take_no_more_room_than_one() {
+fn many_replacements_take_no_more_room_than_one() {
     let mut tree = limited(4, 0);
-    let layer = (0..1_000_000).map(|n| if n % 2 == 0 { empty("a") } else { symlink("a", "b") }).collect();
+    let layer = (0..100_000).map(|n| if n % 2 == 0 { empty("a") } else { symlink("a", "b") }).collect();
     tree.apply(layer, &[]).unwrap();
     let mut numbers = Vec::new();
     let walked: Result<(), ()> = tree.walk(|visit| {

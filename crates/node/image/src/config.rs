@@ -28,6 +28,8 @@ pub struct Config {
     pub entry_header_bytes_max: u64,
     /// Bytes of the names and values of all extended attributes of one image.
     pub xattr_bytes_max: u64,
+    /// Bytes of all names, link targets and extended attributes of one layer, which are in memory together.
+    pub layer_text_bytes_max: u64,
     /// How root file systems are made: `auto`, `erofs`, `erofs-loop` or `files`.
     pub rootfs: RootfsMode,
     /// Layers that are transferred and indexed at once, over all images; each takes two threads and some 10 MiB.
@@ -75,6 +77,7 @@ impl Default for Config {
             path_len_max: 4095,
             entry_header_bytes_max: 1 << 20,
             xattr_bytes_max: 64 << 20,
+            layer_text_bytes_max: 256 << 20,
             rootfs: RootfsMode::Auto,
             layers_at_once_max: 4,
             connect_timeout_s: 10,

@@ -57,7 +57,7 @@ impl Tree {
     ///   directory, not about what the link led to.
     /// - A hard link shares the inode of what is at its target's path then, whose metadata stay as they are.
     /// - A character device of numbers 0 and 0 counts as nothing at its path: [`walk`](Self::walk) and
-    ///   [`write`](crate::write) leave it and hard links to it out. overlayfs, which every instance's file system is,
+    ///   [`write`](crate::write()) leave it and hard links to it out. overlayfs, which every instance's file system is,
     ///   would take it for a whiteout and show the same; and images copied from an overlay's upper directory have many.
     /// - Extended attributes are left out that overlayfs keeps for itself (`trusted.overlay.*`, `user.overlay.*`), whose
     ///   name space EROFS cannot write, or that Linux gives to no inode of that kind.

@@ -12,7 +12,7 @@ pub const LINK_HOPS_MAX: u32 = 40;
 
 /// Directories that all paths of an image together may lead over because a symbolic link says so. A real image has a
 /// few for each entry; a hostile one could have a hundred thousand and keep a thread busy for hours.
-pub const LINK_STEPS_MAX: u64 = 64 << 20;
+pub const LINK_STEPS_MAX: u64 = 16 << 20;
 
 /// Follows paths, and remembers how much work that was.
 #[derive(Debug, Default)]

@@ -79,7 +79,7 @@ impl Bytes<'_> {
     fn file(&mut self) -> Kind {
         let size = u64::from(self.next()) * 70;
         let device = u16::from(self.next()) * (DEVICES_PER_LAYER + 1) / 300;
-        let offset = u64::from(self.next() % 32) * BLOCK_BYTES;
+        let offset = u64::from(self.next()) % (DEVICE_BLOCKS / 2) * BLOCK_BYTES;
         Kind::File { size, data: Some(Extent { device, offset }) }
     }
 }

@@ -108,9 +108,8 @@ impl LayerError {
                 "Use a smaller image, or raise the limit."
             }
             Self::Read { .. } | Self::Archive { .. } | Self::DiffId { .. } => "Build and push the image again.",
-            Self::Entry { .. } | Self::LinkName { .. } | Self::Stack { .. } => {
-                "Build the image again without this entry."
-            }
+            Self::Stack { source } => source.hint(),
+            Self::Entry { .. } | Self::LinkName { .. } => "Build the image again without this entry.",
             Self::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => "Run Sampan as root.",
             Self::Write { source, .. } if source.kind() == io::ErrorKind::Unsupported => {
                 "Put the data directory on a file system with extended attributes, such as ext4, xfs or btrfs."

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use erofs::{BLOCK_BYTES, Extent, Meta};
 
+use super::Limits;
 use super::archive::{Archive, Entry, Kind};
 use super::budget::Budget;
 use super::error::LayerError;
@@ -26,8 +27,10 @@ const SPARSE_DEVICE: u16 = 1;
 /// Collects the entries of one layer.
 pub(super) struct Indexer {
     budget: Arc<Budget>,
-    path_len_max: usize,
+    limits: Limits,
     sparse: SparseFiles,
+    /// Bytes of names, targets and attributes so far.
+    text_bytes: u64,
     pub entries: Vec<erofs::Entry>,
     /// Bytes of the files, and entries, as they were taken from the budget.
     pub bytes: u64,
@@ -43,9 +46,9 @@ struct SparseFiles {
 
 impl Indexer {
     /// Sparse files go to a new file at `sparse`, if there are any.
-    pub(super) fn new(sparse: PathBuf, budget: Arc<Budget>, path_len_max: usize) -> Self {
+    pub(super) fn new(sparse: PathBuf, budget: Arc<Budget>, limits: Limits) -> Self {
         let sparse = SparseFiles { path: sparse, file: None, bytes: 0 };
-        Self { budget, path_len_max, sparse, entries: Vec::new(), bytes: 0, taken: 0 }
+        Self { budget, limits, sparse, text_bytes: 0, entries: Vec::new(), bytes: 0, taken: 0 }
     }
 
     /// Takes one entry; its data is still in `archive`.
@@ -54,8 +57,8 @@ impl Indexer {
         self.take(0, 1)?;
         match place(path).map_err(|reason| LayerError::entry(&entry.path, reason))? {
             Place::Ignored => {}
-            Place::Opaque(dir) => self.mark(dir, erofs::Kind::Opaque),
-            Place::Whiteout(path) => self.mark(path, erofs::Kind::Whiteout),
+            Place::Opaque(dir) => self.push(dir, erofs::Kind::Opaque, Meta::default())?,
+            Place::Whiteout(path) => self.push(path, erofs::Kind::Whiteout, Meta::default())?,
             Place::Entry(path) => self.entry(path, entry, archive)?,
         }
         Ok(())
@@ -69,8 +72,21 @@ impl Indexer {
         Ok(self.sparse.bytes)
     }
 
-    fn mark(&mut self, path: EntryPath, kind: erofs::Kind) {
-        self.entries.push(erofs::Entry { path: path.into_bytes(), kind, meta: Meta::default() });
+    fn push(&mut self, path: EntryPath, kind: erofs::Kind, meta: Meta) -> Result<(), LayerError> {
+        let path = path.into_bytes();
+        let target = match &kind {
+            erofs::Kind::Symlink { target } | erofs::Kind::HardLink { target } => target.len(),
+            _ => 0,
+        };
+        let xattrs: usize = meta.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.text_bytes += (path.len() + target + xattrs) as u64;
+        let limit = self.limits.text_bytes_max;
+        if self.text_bytes > limit {
+            let (what, key) = ("bytes in names, link targets and attributes of a layer", "layer_text_bytes_max");
+            return Err(LayerError::TooLarge { what, limit, key });
+        }
+        self.entries.push(erofs::Entry { path, kind, meta });
+        Ok(())
     }
 
     fn entry(&mut self, path: EntryPath, entry: Entry, archive: &mut Archive) -> Result<(), LayerError> {
@@ -84,12 +100,12 @@ impl Indexer {
             Kind::Symlink { target } if target.contains(&0) => {
                 return Err(LayerError::entry(&name, "has a NUL byte in its target"));
             }
-            Kind::Symlink { target } if target.len() > self.path_len_max => {
+            Kind::Symlink { target } if target.len() > self.limits.path_len_max => {
                 return Err(LayerError::entry(&name, "has a longer target than path_len_max of [image]"));
             }
             Kind::Symlink { target } => erofs::Kind::Symlink { target },
             Kind::HardLink { target } => {
-                let target = EntryPath::parse(&target, self.path_len_max)
+                let target = EntryPath::parse(&target, self.limits.path_len_max)
                     .map_err(|reason| LayerError::LinkName { entry: super::error::shown(&name), reason })?;
                 erofs::Kind::HardLink { target: target.into_bytes() }
             }
@@ -100,8 +116,7 @@ impl Indexer {
         let mode = u16::try_from(mode & 0o7777).expect("twelve bits fit");
         let xattrs = xattrs.into_iter().filter(|(name, _)| is_kept(name)).collect();
         let meta = Meta { mode, uid, gid, mtime_s, mtime_ns, xattrs };
-        self.entries.push(erofs::Entry { path: path.into_bytes(), kind, meta });
-        Ok(())
+        self.push(path, kind, meta)
     }
 
     fn file(
@@ -121,7 +136,7 @@ impl Indexer {
     }
 
     fn path(&self, name: &[u8]) -> Result<EntryPath, LayerError> {
-        EntryPath::parse(name, self.path_len_max).map_err(|reason| LayerError::entry(name, reason))
+        EntryPath::parse(name, self.limits.path_len_max).map_err(|reason| LayerError::entry(name, reason))
     }
 
     fn take(&mut self, bytes: u64, entries: u64) -> Result<(), LayerError> {

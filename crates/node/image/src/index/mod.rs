@@ -44,6 +44,8 @@ pub(crate) struct Limits {
     pub stream_bytes_max: u64,
     pub extension_bytes_max: u64,
     pub path_len_max: usize,
+    /// Bytes of all names, link targets and extended attributes, which are in memory together.
+    pub text_bytes_max: u64,
 }
 
 /// What came out.
@@ -68,7 +70,7 @@ pub(crate) struct Indexed {
 pub(crate) fn index<R: Read + Send>(job: Job<R>, tar: &Path, sparse: &Path) -> Result<Indexed, LayerError> {
     let file = File::create_new(tar).map_err(|e| LayerError::write("make", b"the layer's tar", e))?;
     let (decoder, stream) = stream::stream(Some(file), job.limits.stream_bytes_max, job.cancel.clone());
-    let mut indexer = Indexer::new(sparse.to_owned(), job.budget.clone(), job.limits.path_len_max);
+    let mut indexer = Indexer::new(sparse.to_owned(), job.budget.clone(), job.limits.clone());
     let archive = Archive::new(stream, job.limits.extension_bytes_max);
     let (decoded, read) = thread::scope(|scope| {
         let decoding = thread::Builder::new().name("layer-decode".into());

@@ -108,7 +108,12 @@ impl Place {
     fn job(&self, compressed: Vec<u8>) -> Job<std::io::Cursor<Vec<u8>>> {
         Job {
             compressed: std::io::Cursor::new(compressed),
-            limits: Limits { stream_bytes_max: 64 << 20, extension_bytes_max: 1 << 20, path_len_max: 4095 },
+            limits: Limits {
+                stream_bytes_max: 64 << 20,
+                extension_bytes_max: 1 << 20,
+                path_len_max: 4095,
+                text_bytes_max: 1 << 20,
+            },
             budget: Arc::new(Budget::new(64 << 20, 1000)),
             cancel: Arc::default(),
         }
@@ -464,6 +469,7 @@ fn bombs_end_at_the_limits() {
         let mut job = place.job(compressed);
         job.limits.stream_bytes_max = 1 << 20;
         job.limits.extension_bytes_max = 4096;
+        job.limits.text_bytes_max = 300;
         job.budget = Arc::new(Budget::new(1 << 19, 5));
         let budget = job.budget.clone();
         let error = place.run(layer, job).expect_err(layer);
@@ -481,6 +487,8 @@ fn bombs_end_at_the_limits() {
     assert_eq!(limit("entries", entries.end()), "entries_max");
     let long = Tar::default().entry(EntryType::GNULongName, "l", "", 0, &[b'x'; 5000]).file("x", "");
     assert_eq!(limit("long", long.end()), "entry_header_bytes_max");
+    let names = (0..4).fold(Tar::default(), |tar, i| tar.file(&format!("{i}{}", "n".repeat(80)), ""));
+    assert_eq!(limit("names", names.end()), "layer_text_bytes_max");
     let size = (1u64 << 60).to_string();
     let sparse = Tar::default().pax(&[("GNU.sparse.map", b"0,0"), ("GNU.sparse.size", size.as_bytes())]).file("s", "");
     assert_eq!(limit("sparse", sparse.end()), "unpacked_bytes_max");

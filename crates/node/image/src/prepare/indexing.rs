@@ -56,7 +56,7 @@ impl Order {
     }
 
     /// Indexes a blob that is in the store.
-    pub(super) async fn from_store(self) -> Result<(Digest, LayerFacts), Error> {
+    pub(super) async fn stored(self) -> Result<(Digest, LayerFacts), Error> {
         let opened = self.workshop.content.open_blob(&self.digest).await?;
         let (blob, _) = opened.ok_or_else(|| Error::UnknownContent { digest: self.digest.clone() })?;
         let cancel = Arc::new(AtomicBool::new(false));
@@ -82,6 +82,7 @@ impl Order {
             stream_bytes_max: config.unpacked_bytes_max,
             extension_bytes_max: config.entry_header_bytes_max,
             path_len_max: config.path_len_max,
+            text_bytes_max: config.layer_text_bytes_max,
         };
         let job = Job { compressed, limits, budget: self.budget.clone(), cancel };
         let indexed = index::index(job, &draft.tar(), &draft.sparse()).map_err(|e| self.failed(e))?;

@@ -131,7 +131,7 @@ pub(crate) async fn index_ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Resu
         let work = async move {
             let workshop = order.workshop.clone();
             let _turn = workshop.turns.acquire().await.map_err(|_| stopping("indexing"))?;
-            order.from_store().await
+            order.stored().await
         };
         (received, work.boxed())
     };

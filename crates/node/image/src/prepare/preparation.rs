@@ -244,7 +244,7 @@ impl Preparation {
             Some(size) => {
                 self.same_size(&layer, size)?;
                 received.store(size, Ordering::Relaxed);
-                order.from_store().await
+                order.stored().await
             }
             None => self.fetch_layer(order, &layer, &received).await,
         }

@@ -1,0 +1,89 @@
+//! `bench footprint`: what the platform itself holds in memory, idle and with many idle instances, and whether a warm call
+//! gets slower as they become more.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::http::Connection;
+use super::{median, quantile};
+use crate::process::{build_hello, build_sampan};
+use crate::quickstart::Up;
+
+/// Numbers of instances at which it is measured.
+const STEPS: [usize; 6] = [10, 100, 250, 500, 750, 1000];
+/// How long a call holds its instance, so that those beside it need others; one round of starts must fit.
+const HOLD_MS: usize = 8000;
+/// Warm calls at each step.
+const CALLS: usize = 300;
+/// Time for what is done beside requests to come to rest.
+const REST: Duration = Duration::from_secs(2);
+
+/// Measures once; more rounds would start the same instances again.
+pub fn run(root: &Path) -> anyhow::Result<()> {
+    let (sampan, hello) = (build_sampan(root, "release")?, build_hello(root)?);
+    let work = tempfile::tempdir()?;
+    let image = work.path().join("image");
+    std::fs::create_dir(&image)?;
+    std::fs::copy(&hello, image.join("hello"))?;
+    let most = STEPS[STEPS.len() - 1];
+    let (instances, memory) = ((most + 10).to_string(), (most * 128 * 2).to_string());
+    let settings = [
+        ("SAMPAN_POOL__KEEP_IDLE_S", "3600"),
+        ("SAMPAN_POOL__INSTANCES_MAX", &instances),
+        ("SAMPAN_POOL__INSTANCES_PER_FUNCTION_MAX", &instances),
+        ("SAMPAN_POOL__WAITING_PER_FUNCTION_MAX", &instances),
+        ("SAMPAN_POOL__MEMORY_MB_MAX", &memory),
+    ];
+    let up = Up::start_with(&sampan, &work.path().join("data"), &settings)?;
+    let image = image.display().to_string();
+    up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
+    up.quiet_client(&["deploy", "many", "--image", "hello:v1", "--memory", "64", "--timeout", "60"])?;
+    up.quiet_client(&["deploy", "one", "--image", "hello:v1", "--memory", "64"])?;
+    let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
+    std::thread::sleep(REST);
+    let idle_kib = up.resident_kib()?;
+    println!("idle platform: {:.1} MiB resident (goal <= 60)", idle_kib / 1024.0);
+    println!(
+        "{:>10} {:>14} {:>22} {:>12} {:>12}",
+        "instances", "resident MiB", "KiB for each instance", "p50 us", "p99 us"
+    );
+    for step in STEPS {
+        start(gateway, step)?;
+        std::thread::sleep(REST);
+        let kib = up.resident_kib()?;
+        let mut times = warm(gateway)?;
+        println!(
+            "{step:>10} {:>14.1} {:>22.1} {:>12.0} {:>12.0}",
+            kib / 1024.0,
+            (kib - idle_kib) / step as f64,
+            median(&mut times),
+            quantile(&mut times, 0.99)
+        );
+    }
+    println!("goal: <= 300 KiB for each idle instance, and times that do not grow with them");
+    Ok(())
+}
+
+/// Holds as many calls at once as there shall be instances: each call needs one of its own.
+fn start(gateway: SocketAddr, instances: usize) -> anyhow::Result<()> {
+    let calls: Vec<_> = (0..instances)
+        .map(|_| {
+            let call = move || Connection::open(gateway, "bench", &format!("/fn/default/many/sleep?{HOLD_MS}"))?.call();
+            // A thread for each caller needs little of a stack.
+            std::thread::Builder::new().stack_size(64 << 10).spawn(call)
+        })
+        .collect::<Result<_, _>>()?;
+    for call in calls {
+        call.join().map_err(|_| anyhow::anyhow!("a caller panicked"))??;
+    }
+    Ok(())
+}
+
+fn warm(gateway: SocketAddr) -> anyhow::Result<Vec<f64>> {
+    let mut connection = Connection::open(gateway, "bench", "/fn/default/one/")?;
+    connection.call()?;
+    (0..CALLS).map(|_| Ok(connection.call()?.as_secs_f64() * 1e6)).collect()
+}

@@ -1,0 +1,93 @@
+//! The peer of benches that start instances: `runc run` of a bundle with the static server. The containers share the
+//! host's network, which spares runc the network setup.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use super::http::{Connection, free_port};
+use crate::process::{on_path, run as run_loud};
+
+/// Longest wait for a first answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two attempts to connect.
+const CONNECT_INTERVAL: Duration = Duration::from_micros(100);
+
+/// A root file system with the server, and runc's configuration of it.
+pub struct Bundle {
+    dir: PathBuf,
+}
+
+impl Bundle {
+    /// Makes one below `work`.
+    pub fn make(work: &Path, hello: &Path) -> anyhow::Result<Self> {
+        if !on_path("runc") {
+            bail!("runc is the peer of this bench: apt-get install runc");
+        }
+        let dir = work.join("bundle");
+        std::fs::create_dir_all(dir.join("rootfs"))?;
+        std::fs::copy(hello, dir.join("rootfs/hello"))?;
+        run_loud(Command::new("runc").args(["spec", "--bundle"]).arg(&dir))?;
+        Ok(Self { dir })
+    }
+
+    /// The root file system.
+    pub fn root(&self) -> PathBuf {
+        self.dir.join("rootfs")
+    }
+
+    /// Starts a container, calls it once, and ends it; the milliseconds from `runc run` to the answer. Several may run at
+    /// the same time under different names.
+    pub fn start(&self, name: &str) -> anyhow::Result<f64> {
+        let name = format!("sampan-bench-{}-{name}", std::process::id());
+        let port = free_port()?;
+        let bundle = self.with_port(&name, port)?;
+        let started = Instant::now();
+        let mut child = Command::new("runc")
+            .args(["run", "--bundle"])
+            .arg(&bundle)
+            .arg(&name)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let time = answered(port, started);
+        Command::new("runc").args(["kill", &name, "KILL"]).stderr(Stdio::null()).status()?;
+        child.wait()?;
+        Command::new("runc").args(["delete", "-f", &name]).stderr(Stdio::null()).status()?;
+        std::fs::remove_dir_all(&bundle)?;
+        time
+    }
+
+    /// A bundle of its own for one container, with the same root.
+    fn with_port(&self, name: &str, port: u16) -> anyhow::Result<PathBuf> {
+        let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(self.dir.join("config.json"))?)?;
+        config["root"] = serde_json::json!({"path": self.root(), "readonly": true});
+        config["process"]["terminal"] = false.into();
+        config["process"]["args"] = serde_json::json!(["/hello"]);
+        config["process"]["env"] = serde_json::json!([format!("PORT={port}")]);
+        if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+            namespaces.retain(|n| n["type"] != "network");
+        }
+        let bundle = self.dir.join(name);
+        std::fs::create_dir(&bundle)?;
+        std::fs::write(bundle.join("config.json"), serde_json::to_vec(&config)?)?;
+        Ok(bundle)
+    }
+}
+
+/// Milliseconds from `started` to the first answer on `port`.
+pub fn answered(port: u16, started: Instant) -> anyhow::Result<f64> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    loop {
+        if Connection::open(address, "bench", "/").and_then(|mut c| c.call()).is_ok() {
+            return Ok(started.elapsed().as_secs_f64() * 1e3);
+        }
+        if started.elapsed() > ANSWER_TIMEOUT {
+            bail!("no answer on port {port} within {} s", ANSWER_TIMEOUT.as_secs());
+        }
+        std::thread::sleep(CONNECT_INTERVAL);
+    }
+}

@@ -1,8 +1,8 @@
 //! The Authorization header of TC3 signatures: any bytes are refused or read, and never panic.
 #![no_main]
 
-use api::signature::authorization::Authorization;
 use libfuzzer_sys::fuzz_target;
+use signature::authorization::Authorization;
 
 fuzz_target!(|text: &str| {
     if let Ok(read) = Authorization::parse(text) {

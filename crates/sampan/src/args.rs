@@ -1,5 +1,7 @@
 //! The command line, as clap reads it. Must not act.
 
+pub mod registry;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -68,6 +70,8 @@ pub enum Command {
     Get(NameArgs),
     /// Delete a function
     Delete(NameArgs),
+    /// Registries that images are pulled from: logins, mirrors, authorities
+    Registry(registry::RegistryArgs),
     /// Say what this machine's kernel has and what is used in place of what it lacks
     Doctor(UpArgs),
     /// Print the settings in force and where each comes from

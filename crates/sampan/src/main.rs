@@ -45,6 +45,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Logs(args) => commands::logs::run(&cli.connection, args, output).await,
             Command::List(args) => commands::list::run(&cli.connection, args, output).await,
             Command::Get(args) => commands::get::run(&cli.connection, args, output).await,
+            Command::Registry(args) => commands::registry::run(&cli.connection, args, output).await,
             Command::Delete(args) => commands::delete::run(&cli.connection, args, output).await,
         }
     })

@@ -2,6 +2,7 @@
 //!
 //! Every table is the `Config` of the crate that it is named after; this file adds only what belongs to no crate.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,18 @@ use crate::failure::{Exit, Failure};
 /// Prefix of settings in the environment: `[pool] keep_idle_s` is `SAMPAN_POOL__KEEP_IDLE_S`.
 const ENV_PREFIX: &str = "SAMPAN_";
 /// Variables with the prefix that are no settings.
-const ENV_NOT_SETTINGS: &[&str] =
-    &["secret_id", "secret_key", "endpoint", "credentials", "bin", "hello", "python", "log", "config"];
+const ENV_NOT_SETTINGS: &[&str] = &[
+    "secret_id",
+    "secret_key",
+    "secrets_key_file",
+    "endpoint",
+    "credentials",
+    "bin",
+    "hello",
+    "python",
+    "log",
+    "config",
+];
 /// The file that is read when it exists and none is named.
 const DEFAULT_FILE: &str = "/etc/sampan/sampan.toml";
 
@@ -45,6 +56,8 @@ pub struct Settings {
     pub image: image::Config,
     /// `[sandbox]`
     pub sandbox: sandbox::Config,
+    /// `[network]`
+    pub network: sandbox::NetworkConfig,
     /// `[logs]`
     pub logs: logs::Config,
     /// `[pool]`
@@ -61,6 +74,10 @@ pub struct Settings {
     pub deploy: deploy::Config,
     /// `[api]`
     pub api: api::Config,
+    /// `[credentials]`
+    pub credentials: credentials::Config,
+    /// `[registries."HOST"]`
+    pub registries: BTreeMap<String, credentials::RegistrySettings>,
 }
 
 impl Default for Settings {
@@ -76,6 +93,7 @@ impl Default for Settings {
             store: store::Config::default(),
             image: image::Config::default(),
             sandbox: sandbox::Config::default(),
+            network: sandbox::NetworkConfig::default(),
             logs: logs::Config::default(),
             pool: pool::Config::default(),
             launcher: launcher::Config::default(),
@@ -84,6 +102,8 @@ impl Default for Settings {
             registry: registry::Config::default(),
             deploy: deploy::Config::default(),
             api: api::Config::default(),
+            credentials: credentials::Config::default(),
+            registries: BTreeMap::new(),
         }
     }
 }
@@ -150,7 +170,9 @@ fn flatten(figment: &Figment, key: String, value: serde_json::Value, found: &mut
 }
 
 fn origin(figment: &Figment, key: &str) -> String {
-    let Some(metadata) = figment.find_metadata(key) else { return "default".to_owned() };
+    // The name of a registry has dots, so that its keys are not found by their paths.
+    let table = || key.starts_with("registries.").then(|| figment.find_metadata("registries")).flatten();
+    let Some(metadata) = figment.find_metadata(key).or_else(table) else { return "default".to_owned() };
     match &metadata.source {
         Some(figment::Source::File(path)) => path.display().to_string(),
         _ if metadata.name.contains("Settings") => "default".to_owned(),
@@ -218,6 +240,23 @@ mod tests {
             assert_eq!(of("pool.keep_idle_s"), ("6".to_owned(), "environment SAMPAN_POOL__KEEP_IDLE_S".to_owned()));
             assert!(of("uin").1.ends_with("s.toml"), "{}", of("uin").1);
             assert_eq!(of("app_id").1, "default");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_registry_of_the_file_is_shown_with_its_origin() {
+        figment::Jail::expect_with(|jail| {
+            jail.create_file("s.toml", "[registries.\"r.example.com:5000\"]\nmirrors = ['https://m.example.com']\n")?;
+            jail.set_env("SAMPAN_CREDENTIALS", "/a/file/for/clients");
+            jail.set_env("SAMPAN_CREDENTIALS__TCR_REGION", "ap-hongkong");
+            let args = UpArgs { config: Some("s.toml".into()), ..UpArgs::default() };
+            let settings = load(&args).map_err(|e| e.to_string())?;
+            assert_eq!(settings.registries["r.example.com:5000"].mirrors, ["https://m.example.com"]);
+            assert_eq!(settings.credentials.tcr_region, "ap-hongkong");
+            let all = effective(&args).map_err(|e| e.to_string())?;
+            let mirrors = all.iter().find(|e| e.key.ends_with("5000.mirrors")).expect("it is listed");
+            assert!(mirrors.origin.ends_with("s.toml"), "{}", mirrors.origin);
             Ok(())
         });
     }

@@ -6,13 +6,12 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use signature::{Clock, Rejection, Secrets, tc3, v1};
 use types::wire::API_VERSION;
 use types::{ApiError, ErrorCode};
 
 use crate::config::Config;
-use crate::context::Secrets;
 use crate::params::{Params, Tree, parse_form};
-use crate::signature::{Clock, Rejection, tc3, v1};
 
 /// Parameters that older signatures carry beside the action's own.
 const COMMON: [&str; 11] = [

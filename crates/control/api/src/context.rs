@@ -1,26 +1,9 @@
 //! What handlers work with. Must not know requests.
 
-use std::fmt;
-
 use types::{FunctionKey, Namespace};
 
 use crate::config::Config;
 use crate::failure::Failure;
-
-/// The root key pair of the installation.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secrets {
-    /// Its public half.
-    pub secret_id: String,
-    /// Its secret half.
-    pub secret_key: String,
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secrets").field("secret_id", &self.secret_id).finish_non_exhaustive()
-    }
-}
 
 /// What the installation is called.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::any;
+use signature::Secrets;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
-use crate::context::{Account, Context, Secrets};
+use crate::context::{Account, Context};
 use crate::server;
 
 /// The cloud API over the parts below; cheap to clone.

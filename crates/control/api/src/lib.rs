@@ -9,7 +9,7 @@
 //!            ^                               │ validate: what a request asks for, or what is wrong with it
 //!            └────────── envelope <──────────┘ render:   what the answer says
 //! ```
-//! Pure, and tested as tables: [`signature`], `params`, `validate`, `render`.
+//! Pure, and tested as tables: `params`, `validate`, `render`, and the crate `signature`.
 #![forbid(unsafe_code)]
 
 mod actions;
@@ -23,10 +23,9 @@ mod local_time;
 mod params;
 mod render;
 mod server;
-pub mod signature;
 mod validate;
 
 pub use config::Config;
-pub use context::{Account, Secrets};
+pub use context::Account;
 pub use handle::Api;
 pub use local_time::{InvalidUtcOffset, UtcOffset};

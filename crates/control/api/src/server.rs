@@ -14,6 +14,7 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use signature::Clock;
 use tokio::sync::OwnedSemaphorePermit;
 use types::{ApiError, ErrorCode, RequestId};
 
@@ -22,7 +23,6 @@ use crate::call::Call;
 use crate::config::Config;
 use crate::envelope::{Answer, respond};
 use crate::handle::{Api, Inner};
-use crate::signature::Clock;
 
 /// The unit in which room for bodies is counted, and what a call counts for at least.
 pub(crate) const HELD_UNIT_BYTES: usize = 64 << 10;

@@ -55,7 +55,7 @@ pub enum Error {
     /// 401 or 403 in the end.
     #[error(
         "registry {registry} denies access to image {image}: HTTP {status}, {}{detail}",
-        if *.with_credentials { "with the credentials that are configured for it" } else { "without credentials" }
+        match .provider { Some(provider) => format!("with credentials from {provider}"), None => "without credentials".to_owned() }
     )]
     AccessDenied {
         /// Host and port.
@@ -64,8 +64,8 @@ pub enum Error {
         image: String,
         /// HTTP status.
         status: u16,
-        /// Whether credentials were sent.
-        with_credentials: bool,
+        /// Who gave the credentials that were sent; `None` when none were.
+        provider: Option<String>,
         /// The registry's own words, with a separator in front; may be empty.
         detail: String,
     },
@@ -112,10 +112,12 @@ pub enum Error {
         limit_s: u64,
     },
     /// Credentials are configured but cannot be had.
-    #[error("no credentials for registry {registry}")]
+    #[error("no credentials for registry {registry} (image {image})")]
     Credentials {
         /// Host and port.
         registry: String,
+        /// The image as it was asked for.
+        image: String,
         /// Why.
         source: CredentialError,
     },
@@ -300,25 +302,29 @@ impl Error {
                 "Check the registry's name and port, and that this machine reaches it (DNS, firewall, HTTPS_PROXY)."
             }
             Self::PlainHttp { .. } => {
-                "Add the registry to insecure_registries of [image] if it is meant to be unencrypted."
+                "If it is meant to be unencrypted, say so with `sampan registry add HOST --plain-http` or plain_http = true under [registries.\"HOST\"]."
             }
             Self::NeedsTls { .. } => {
-                "Remove the registry from insecure_registries of [image]; one on a loopback address must speak plain HTTP."
+                "Remove plain_http from [registries.\"HOST\"] and the registry from insecure_registries of [image]; for one on a loopback address name its authority with `sampan registry add HOST --ca FILE`."
             }
             Self::Untrusted { .. } => {
-                "Add its certificate authority to the system's trust store, and check the host name and the clock."
+                "Name its certificate authority with `sampan registry add HOST --ca FILE`, and check the host name and the clock."
             }
-            Self::AccessDenied { with_credentials: false, .. } => {
-                "Log in to the registry with `docker login`, check the name, and that the repository exists."
+            Self::AccessDenied { provider: None, .. } => {
+                "Log in with `sampan registry add HOST --username USER --password-stdin` or `docker login`, check the name, and that the repository exists."
             }
-            Self::AccessDenied { .. } => "Check user and password, and that they may pull from this repository.",
+            Self::AccessDenied { .. } => {
+                "Check user and password, and that they may pull from this repository; `sampan registry test IMAGE` asks again."
+            }
             Self::NotFound { .. } => "Check repository and tag, and that the image has been pushed.",
             Self::Refused { .. } => "Try again later; if it stays, ask the operator of the registry.",
             Self::Protocol { .. } => {
                 "Check that the address is that of a container registry and that no proxy answers for it."
             }
             Self::TimedOut { .. } => "Use a smaller image or a nearer registry, or raise prepare_timeout_s of [image].",
-            Self::Credentials { .. } => "Log in to the registry again.",
+            Self::Credentials { .. } => {
+                "Mend what the provider of the credentials says, or log in again with `sampan registry add HOST`."
+            }
             Self::Manifest { source, .. } => source.hint(),
             Self::Layer { source, .. } => source.hint(),
             Self::TooLarge { .. } => "Use a smaller image, or raise the limit.",

@@ -30,7 +30,10 @@ mod rootfs;
 
 pub use config::Config;
 pub use content::{ContentStore, Lease, Upload};
-pub use credentials::{Anonymous, Credential, CredentialError, Credentials, DockerConfig};
+pub use credentials::{
+    Anonymous, Credential, CredentialError, CredentialRequest, Credentials, DockerConfig, Grant, InvalidMirror, Mirror,
+    Reach,
+};
 pub use error::Error;
 pub use gc::Collected;
 pub use image_config::RunConfig;
@@ -39,4 +42,5 @@ pub use index::LayerError;
 pub use manifest::ManifestError;
 pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};
+pub use pull::{Asked, ProbedPlace, probe};
 pub use rootfs::{Check, Rootfs, RootfsMode, doctor};

@@ -1,5 +1,7 @@
 //! A client of the control address: signed calls of the cloud API, and where functions are called.
 
+mod admin;
+
 use std::time::Duration;
 
 use anyhow::Context;
@@ -88,26 +90,31 @@ impl Client {
     /// Calls an action; an error answer becomes a [`Failure`] with the API's code and its hint.
     pub async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         let body = serde_json::to_vec(body)?;
-        let signed = api::signature::tc3::sign(&api::signature::tc3::Request {
-            secret_id: &self.secret_id,
-            secret_key: &self.secret_key,
-            host: self.registry(),
-            action,
-            region: &self.region,
-            timestamp_s: jiff::Timestamp::now().as_second(),
-            body: &body,
-        });
-        let mut request = self.http.post(format!("{}/", self.endpoint)).body(body);
-        for (name, value) in signed {
+        let mut request = self.http.post(format!("{}/", self.endpoint));
+        for (name, value) in self.signed(action, &body) {
             request = request.header(name, value);
         }
-        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
         let answer: Answer =
             answer.json().await.with_context(|| format!("{} does not speak the SCF API", self.endpoint))?;
         match answer.response.get("Error") {
             None => Ok(answer.response),
             Some(error) => Err(refused(error)),
         }
+    }
+
+    /// The headers of a signed request.
+    fn signed(&self, action: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+        signature::tc3::sign(&signature::tc3::Request {
+            secret_id: &self.secret_id,
+            secret_key: &self.secret_key,
+            product: signature::tc3::SCF,
+            host: self.registry(),
+            action,
+            region: &self.region,
+            timestamp_s: jiff::Timestamp::now().as_second(),
+            body,
+        })
     }
 
     /// Asks where functions are called.

@@ -9,3 +9,4 @@ pub mod invoke;
 pub mod list;
 pub mod logs;
 pub mod push;
+pub mod registry;

@@ -1,16 +1,19 @@
 //! The control address: API, registry, health and metrics under one router.
 
+use std::net::SocketAddr;
+
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use axum::serve::Listener;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// Serves the control address until `shutdown`, then lets requests under way end.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Listener<Io = TcpStream, Addr = SocketAddr>,
     api: Router,
     registry: Router,
     gateway_url: String,

@@ -13,9 +13,6 @@ use super::registries::InstallationCredentials;
 use crate::credentials::Credentials;
 use crate::settings::Settings;
 
-/// Longest time that a `docker-credential-*` helper may take.
-const CREDENTIAL_HELPER_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Time that requests of the control address get to end even when functions used up the grace.
 const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
 
@@ -51,7 +48,7 @@ impl Platform {
         let dir = &settings.data_dir;
         let (control_addr, gateway_url) = (control.local_addr()?, format!("http://{}", gateway.local_addr()?));
 
-        let (sandboxes, recovered) = sandbox::Sandboxes::open(&dir.join("sandbox"), settings.sandbox)
+        let (sandboxes, recovered) = sandbox::Sandboxes::open(&dir.join("sandbox"), settings.sandbox, settings.network)
             .await
             .context("cannot prepare the sandbox")?;
         if recovered != sandbox::Recovered::default() {
@@ -60,16 +57,26 @@ impl Platform {
         let store =
             store::Store::open(&dir.join("sampan.db"), settings.store).await.context("cannot open the store")?;
         let logs = logs::Logs::open(&dir.join("logs"), settings.logs).await.context("cannot open the logs")?;
-        let docker = image::DockerConfig::from_environment(CREDENTIAL_HELPER_TIMEOUT);
-        let credentials = Arc::new(InstallationCredentials::new(control_addr, docker));
-        let images = image::Images::open(&dir.join("images"), settings.image, credentials.clone())
+        let credentials = InstallationCredentials::open(dir, control_addr, &settings.registries, settings.credentials)?;
+        let credentials = Arc::new(credentials);
+        let images = image::Images::open(&dir.join("images"), settings.image.clone(), credentials.clone())
             .await
             .context("cannot open the image store")?;
         let keys = registry::Credentials { secret_id: pair.secret_id.clone(), secret_key: pair.secret_key.clone() };
-        let registry =
-            registry::Registry::open(images.content().clone(), &dir.join("registry"), keys, settings.registry)
-                .await
-                .context("cannot open the registry")?;
+        let indexing = images.clone();
+        let arrivals: registry::ArrivalListener = Arc::new(move |arrival| match arrival {
+            registry::Arrival::Blob { digest } => indexing.index_ahead(digest),
+            registry::Arrival::Manifest { .. } => {}
+        });
+        let registry = registry::Registry::open(
+            images.content().clone(),
+            &dir.join("registry"),
+            keys,
+            settings.registry,
+            arrivals,
+        )
+        .await
+        .context("cannot open the registry")?;
         credentials.set_own(registry.clone());
 
         let platform = launcher::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
@@ -88,10 +95,19 @@ impl Platform {
         let deploy = deploy::Deploy::start(store.clone(), images.clone(), settings.deploy, running.clone());
         let gateway =
             gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), settings.gateway, listening.clone());
-        let secrets = api::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
+        let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
+        let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
         let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, settings.api);
-        let served = control::serve(control, api.router(), registry.router(), gateway_url, metrics, listening.clone());
+        let control = registry.listener(control);
+        let served = control::serve(
+            control,
+            api.router().merge(administration),
+            registry.router(),
+            gateway_url,
+            metrics,
+            listening.clone(),
+        );
         let control = tokio::spawn(served);
         let sweeping = tokio::spawn(registry.run(running.clone()));
         Ok(Self { listening, running, invoker, sandboxes, logs, images, deploy, gateway, control, sweeping })

@@ -1,10 +1,10 @@
 //! Every way in which official clients sign a request, and what happens to one that is not theirs.
 
-use api::signature::v1::{self, Algorithm};
 use bytes::Bytes;
 use http::{Request, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use signature::v1::{self, Algorithm};
 
 use crate::support::{Platform, Raw, SECRET_ID, SECRET_KEY, now_s};
 

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Credential, CredentialError, Credentials};
+use super::{Credential, CredentialError, CredentialRequest, Credentials, Grant};
 
 /// Docker Hub's name in files that docker writes.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -52,7 +52,7 @@ struct Answer {
 }
 
 fn error(message: impl Into<String>) -> CredentialError {
-    CredentialError { message: message.into() }
+    CredentialError::new(message)
 }
 
 impl DockerConfig {
@@ -68,30 +68,29 @@ impl DockerConfig {
         Self::new(dir.unwrap_or_else(|| home().join(".docker")).join("config.json"), helper_timeout)
     }
 
-    async fn find(self, registry: String, repository: String) -> Result<Option<Credential>, CredentialError> {
-        let Some(file) = read(&self.path).await? else { return Ok(None) };
+    async fn find(self, request: CredentialRequest) -> Result<Grant, CredentialError> {
+        let CredentialRequest { registry, repository, .. } = request;
+        let Some(file) = read(&self.path).await? else { return Ok(Grant::anonymous()) };
         // docker's order: a helper for this registry, the helper for all, the file itself.
         let server = if registry == "docker.io" { HUB_KEY } else { &registry };
         for helper in [file.cred_helpers.get(server).or(file.cred_helpers.get(&registry)), file.creds_store.as_ref()] {
             let Some(helper) = helper else { continue };
             if let Some(credential) = ask(helper, server, self.helper_timeout).await? {
-                return Ok(Some(credential));
+                return Ok(Grant::lasting(format!("docker-credential-{helper}"), credential));
             }
         }
-        let Some(auth) = choose(&file.auths, &registry, &repository) else { return Ok(None) };
-        auth.credential()
-            .map_err(|reason| error(format!("{} has a malformed entry for {registry}: {reason}", self.path.display())))
+        let Some(auth) = choose(&file.auths, &registry, &repository) else { return Ok(Grant::anonymous()) };
+        let malformed =
+            |reason| error(format!("{} has a malformed entry for {registry}: {reason}", self.path.display()));
+        let credential = auth.credential().map_err(malformed)?;
+        let lasting = |credential| Grant::lasting(self.path.display().to_string(), credential);
+        Ok(credential.map_or_else(Grant::anonymous, lasting))
     }
 }
 
 impl Credentials for DockerConfig {
-    fn for_registry(
-        &self,
-        registry: &str,
-        repository: &str,
-        _registry_id: Option<&str>,
-    ) -> BoxFuture<'static, Result<Option<Credential>, CredentialError>> {
-        Box::pin(self.clone().find(registry.to_owned(), repository.to_owned()))
+    fn for_registry(&self, request: CredentialRequest) -> BoxFuture<'static, Result<Grant, CredentialError>> {
+        Box::pin(self.clone().find(request))
     }
 }
 
@@ -234,14 +233,18 @@ mod tests {
         assert!(!format!("{credential:?}").contains("hidden"));
     }
 
+    fn request() -> CredentialRequest {
+        CredentialRequest { registry: "r.io".into(), repository: "x".into(), registry_id: None, renew: false }
+    }
+
     #[tokio::test]
     async fn a_missing_file_means_anonymous_and_a_broken_one_is_named() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("config.json");
         let config = DockerConfig::new(&path, Duration::from_secs(1));
-        assert_eq!(config.for_registry("r.io", "x", None).await, Ok(None));
+        assert_eq!(config.for_registry(request()).await, Ok(Grant::anonymous()));
         std::fs::write(&path, "{").expect("written");
-        let error = config.for_registry("r.io", "x", None).await.expect_err("broken");
+        let error = config.for_registry(request()).await.expect_err("broken");
         assert!(error.message.contains("config.json"), "{error}");
     }
 
@@ -250,7 +253,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("config.json");
         std::fs::write(&path, r#"{"credsStore": "there-is-no-such-helper"}"#).expect("written");
-        let error = DockerConfig::new(&path, Duration::from_secs(5)).for_registry("r.io", "x", None).await;
+        let error = DockerConfig::new(&path, Duration::from_secs(5)).for_registry(request()).await;
         let message = error.expect_err("missing").message;
         assert!(message.contains("docker-credential-there-is-no-such-helper"), "{message}");
     }

@@ -186,7 +186,10 @@ impl Archive {
             let id = extended.or(plain.ok()).ok_or(LayerError::entry(&path, "has a malformed owner"))?;
             u32::try_from(id).map_err(|_| LayerError::entry(&path, "has an owner above 32 bits"))
         };
-        let (uid, gid) = (id(extensions.uid, header.uid())?, id(extensions.gid, header.gid())?);
+        let (uid, gid) = (
+            id(extensions.uid, owner(&header.as_old().uid, header.uid()))?,
+            id(extensions.gid, owner(&header.as_old().gid, header.gid()))?,
+        );
         let mode = header.mode().map_err(|_| LayerError::entry(&path, "has a malformed mode"))? & 0o7777;
         let mtime = match extensions.mtime {
             Some(mtime) => mtime,
@@ -321,4 +324,9 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+/// A number of a header; some writers leave fields empty that mean 0.
+fn owner(field: &[u8], number: std::io::Result<u64>) -> std::io::Result<u64> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(0) } else { number }
 }

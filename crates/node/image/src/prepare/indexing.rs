@@ -93,6 +93,7 @@ impl Order {
         }
         let facts = LayerFacts { bytes, entries, tar_bytes, sparse_bytes };
         layers.publish_layer(&draft, &LayerName::tar(&diff_id), &index, &facts)?;
+        self.workshop.remember(&self.digest, &diff_id);
         Ok((diff_id, facts))
     }
 

@@ -4,11 +4,13 @@
 mod indexing;
 mod preparation;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
 use types::{Digest, ImageRef};
 
@@ -23,7 +25,7 @@ use crate::layers::{LayerFacts, LayerName, Layers};
 use crate::progress::{Meter, ProgressListener};
 use crate::pull::Clients;
 use crate::rootfs::Mounts;
-use crate::{Config, Error};
+use crate::{Config, Error, blocking};
 
 /// What to prepare.
 #[derive(Clone)]
@@ -64,6 +66,8 @@ pub(crate) struct Workshop {
     blob_flights: Flights<Digest, AtomicU64, Result<(), Failed>>,
     /// Layers on their way, by the digest of their blob; the result is their diff id.
     layer_flights: Flights<Digest, AtomicU64, Result<(Digest, LayerFacts), Failed>>,
+    /// Diff ids of blobs that were indexed, so that a blob that is pushed again is not indexed again.
+    indexed: Mutex<HashMap<Digest, Digest>>,
     /// Root file systems that are being made.
     rootfs_flights: Flights<LayerName, (), Result<(), Failed>>,
 }
@@ -85,6 +89,7 @@ impl Workshop {
             turns: Semaphore::new(config.layers_at_once_max.max(1)),
             blob_flights: Flights::new(),
             layer_flights: Flights::new(),
+            indexed: Mutex::default(),
             rootfs_flights: Flights::new(),
             config,
         }
@@ -122,9 +127,34 @@ pub(crate) async fn prepare(workshop: &Arc<Workshop>, request: PrepareRequest) -
     }
 }
 
+/// Blobs whose diff ids are remembered.
+const INDEXED_MAX: usize = 10_000;
+
+impl Workshop {
+    /// Remembers what a blob holds.
+    fn remember(&self, blob: &Digest, diff_id: &Digest) {
+        let mut indexed = self.indexed.lock();
+        if indexed.len() >= INDEXED_MAX {
+            indexed.clear();
+        }
+        indexed.insert(blob.clone(), diff_id.clone());
+    }
+
+    /// Whether the layer in a blob is here; it is touched.
+    async fn has_indexed(self: &Arc<Self>, blob: &Digest) -> Result<bool, Error> {
+        let Some(diff_id) = self.indexed.lock().get(blob).cloned() else { return Ok(false) };
+        let layers = self.layers.clone();
+        let facts = move || layers.facts::<LayerFacts>(&LayerName::tar(&diff_id));
+        Ok(blocking::run("looking for a layer", facts).await?.is_some())
+    }
+}
+
 /// Indexes a layer that is in the store before anybody asks for it. Nothing happens when the blob is no layer.
 pub(crate) async fn index_ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Result<(), Error> {
     let _lease = workshop.content.lease();
+    if workshop.has_indexed(blob).await? {
+        return Ok(());
+    }
     let by: Arc<str> = "the own registry".into();
     let begin = || {
         let (order, received) = (Order::ahead(workshop, blob), Arc::new(AtomicU64::new(0)));

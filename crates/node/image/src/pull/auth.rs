@@ -14,17 +14,15 @@ pub(super) enum Challenge {
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
-/// A token server's answer.
-#[derive(Deserialize)]
-pub(super) struct TokenAnswer {
-    token: Option<String>,
-    access_token: Option<String>,
-}
-
-impl TokenAnswer {
-    pub(super) fn token(self) -> Option<String> {
-        self.token.or(self.access_token).filter(|token| !token.is_empty())
+/// The token in a token server's answer.
+pub(super) fn token(answer: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        token: Option<String>,
+        access_token: Option<String>,
     }
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    answer.token.or(answer.access_token).filter(|token| !token.is_empty())
 }
 
 /// The challenge that can be answered; bearer is preferred, as a password then goes to the token server only.

@@ -1,5 +1,5 @@
 //! One blob from a registry to where it is wanted: resumed where it broke off, its length checked, and its digest for
-//! those that go to the content store. Must not know what is in it.
+//! those that go to the content store or come from a mirror. Must not know what is in it.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +8,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
+use sha2::{Digest as _, Sha256};
 use types::Digest;
 
+use super::ask::{Ask, Target};
 use super::retry::Failure;
-use super::session::{Ask, Session, Target, failure_of};
+use super::session::{Answer, Session};
+use super::wire::failure_of;
 use crate::Error;
 use crate::content::{ContentStore, Upload};
 
@@ -56,6 +59,36 @@ impl Sink for ToStore<'_> {
     }
 }
 
+/// What came for a blob, hashed where a mirror may have sent it: such a blob counts only when its digest is right, and
+/// else comes from the registry itself.
+struct Checked<'a, S> {
+    sink: &'a mut S,
+    hash: Option<Sha256>,
+    /// Whether a mirror sent any of it.
+    mirrored: bool,
+}
+
+impl<S: Sink> Checked<'_, S> {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if let Some(hash) = &mut self.hash {
+            hash.update(&bytes);
+        }
+        self.sink.write(bytes).await
+    }
+
+    async fn restart(&mut self) -> Result<(), Error> {
+        self.mirrored = false;
+        self.hash = self.hash.as_ref().map(|_| Sha256::new());
+        self.sink.restart().await
+    }
+
+    /// Whether what a mirror sent is something else than `digest`.
+    fn is_wrong(&mut self, digest: &Digest) -> bool {
+        let Some(hash) = self.hash.as_mut().filter(|_| self.mirrored) else { return false };
+        Digest::from_sha256(&hash.finalize_reset().into()) != *digest
+    }
+}
+
 /// Fetches a blob of `size` bytes into the content store. `received` shows the bytes that are here.
 pub(crate) async fn fetch(
     session: &Session,
@@ -83,55 +116,94 @@ pub(crate) async fn transfer(
     size: u64,
     received: &AtomicU64,
 ) -> Result<(), Error> {
+    let hash = session.has_mirrors().then(Sha256::new);
+    let mut sink = Checked { sink, hash, mirrored: false };
+    let outcome = attempt(session, &mut sink, image, digest, size, received).await;
+    let lied = match &outcome {
+        Ok(()) => sink.is_wrong(digest),
+        // What cannot be a layer may be none: the registry itself has the last word.
+        Err(Error::Layer { .. } | Error::SizeMismatch { .. }) => sink.mirrored,
+        Err(_) => false,
+    };
+    if !lied {
+        return outcome;
+    }
+    session.give_up_mirrors("it sent other content than was asked for");
+    sink.restart().await?;
+    received.store(0, Ordering::Relaxed);
+    attempt(session, &mut sink, image, digest, size, received).await
+}
+
+async fn attempt<S: Sink>(
+    session: &Session,
+    sink: &mut Checked<'_, S>,
+    image: &str,
+    digest: &Digest,
+    size: u64,
+    received: &AtomicU64,
+) -> Result<(), Error> {
     let mut tried = 0;
-    while sink.offset() < size {
-        let before = sink.offset();
+    // How far it ever came: what comes again after a restart is no progress.
+    let mut furthest = 0;
+    while sink.sink.offset() < size {
+        let before = sink.sink.offset();
         let ask = Ask { offset: before, ..Ask::get(Target::Blob(digest.clone())) };
-        let response = match session.send(&ask).await {
+        let Answer { response, route } = match session.send(&ask).await {
             // The registry has less of it than it sent before: from the start then.
             Err(Error::Refused { status: 416, .. }) if before > 0 => {
                 sink.restart().await?;
                 continue_or_fail(session, image, &mut tried, None).await?;
                 continue;
             }
-            response => response?,
+            answer => answer?,
         };
         if before > 0 && !continues_at(&response, before) {
             sink.restart().await?;
         }
+        sink.mirrored |= route.is_mirror();
+        if let Some(actual) = total_bytes(&response).filter(|total| *total != size) {
+            let (image, digest) = (image.to_owned(), digest.clone());
+            return Err(Error::SizeMismatch { image, digest, expected: size, actual });
+        }
         match receive(response, sink, size, received).await? {
             Ended::Whole => {}
-            Ended::Early(..) if sink.offset() > size => {}
+            Ended::Early(..) if sink.sink.offset() > size => {}
+            Ended::Early(..) if route.is_mirror() => route.give_up("its answer broke off"),
             Ended::Early(failure, error) => {
-                if sink.offset() > before {
-                    tried = 0;
+                if sink.sink.offset() > furthest {
+                    (furthest, tried) = (sink.sink.offset(), 0);
                 }
-                tracing::debug!(%digest, ?failure, at = sink.offset(), "a blob broke off");
+                tracing::debug!(%digest, ?failure, at = sink.sink.offset(), "a blob broke off");
                 continue_or_fail(session, image, &mut tried, error).await?;
             }
         }
-        if sink.offset() > size {
-            let (image, digest, actual) = (image.to_owned(), digest.clone(), sink.offset());
+        if sink.sink.offset() > size {
+            let (image, digest, actual) = (image.to_owned(), digest.clone(), sink.sink.offset());
             return Err(Error::SizeMismatch { image, digest, expected: size, actual });
         }
     }
     Ok(())
 }
 
-async fn receive(response: Response, sink: &mut impl Sink, size: u64, received: &AtomicU64) -> Result<Ended, Error> {
+async fn receive<S: Sink>(
+    response: Response,
+    sink: &mut Checked<'_, S>,
+    size: u64,
+    received: &AtomicU64,
+) -> Result<Ended, Error> {
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
         match chunk {
             Ok(bytes) => sink.write(bytes).await?,
             Err(error) => return Ok(Ended::Early(failure_of(&error), Some(error))),
         }
-        received.store(sink.offset(), Ordering::Relaxed);
-        if sink.offset() > size {
+        received.store(sink.sink.offset(), Ordering::Relaxed);
+        if sink.sink.offset() > size {
             break;
         }
     }
     let missing = Failure::Transient { retry_after: None };
-    Ok(if sink.offset() >= size { Ended::Whole } else { Ended::Early(missing, None) })
+    Ok(if sink.sink.offset() >= size { Ended::Whole } else { Ended::Early(missing, None) })
 }
 
 /// Waits before the next try, or fails with what went wrong.
@@ -144,13 +216,24 @@ async fn continue_or_fail(
     let failure = error.as_ref().map_or(Failure::Transient { retry_after: None }, failure_of);
     let Some(pause) = session.policy().pause(failure, *tried) else {
         return Err(match error {
-            Some(error) => session.no_answer(error),
-            None => session.protocol(format!("a blob of {image} ends before its size")),
+            Some(error) => session.subject().no_answer(error),
+            None => session.subject().protocol(format!("a blob of {image} ends before its size")),
         });
     };
     *tried += 1;
     tokio::time::sleep(pause).await;
     Ok(())
+}
+
+/// How long the whole blob is, as an answer with all or a part of it says; `None` when it does not.
+fn total_bytes(response: &Response) -> Option<u64> {
+    match response.status() {
+        StatusCode::OK => response.content_length(),
+        StatusCode::PARTIAL_CONTENT => {
+            response.headers().get(CONTENT_RANGE)?.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
+        }
+        _ => None,
+    }
 }
 
 /// Whether an answer goes on where it was asked to; a registry may also send all from the start.

@@ -1,62 +1,80 @@
-//! HTTP to registries: one client for the world, one for this machine. Must not know what is asked.
+//! HTTP to registries: one client for the world, one for this machine, and one more of each for every authority that a
+//! registry has of its own. Must not know what is asked.
 //!
 //! reqwest itself is used rather than `oci-client`, whose calls would hide what must be decided here: it drops the
 //! status and `Retry-After` of a failed request, hides why a token was refused, keeps the first credential of a
 //! registry for all its repositories, reads manifests of any size into memory, and cannot keep proxies away from
 //! loopback registries.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::Client;
 use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Certificate, Client};
 
 use super::endpoint::Endpoint;
 use crate::Config;
 
+/// Clients that are kept; authorities change rarely, so reaching this means that they did, and all are made anew.
+const CLIENTS_MAX: usize = 64;
+
 /// Makes clients when they are first needed, since that reads the system's certificates.
 pub(crate) struct Clients {
     config: Config,
-    world: Mutex<Option<Client>>,
-    loopback: Mutex<Option<Client>>,
+    made: Mutex<HashMap<Kind, Client>>,
+}
+
+/// What clients differ in.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    loopback: bool,
+    ca_pem: Option<Arc<str>>,
 }
 
 impl Clients {
     pub(crate) fn new(config: Config) -> Self {
         // Fails only when a provider was installed before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { config, world: Mutex::default(), loopback: Mutex::default() }
+        Self { config, made: Mutex::default() }
     }
 
     /// The client for an endpoint.
     pub(super) fn client(&self, endpoint: &Endpoint) -> reqwest::Result<Client> {
-        let slot = if endpoint.loopback { &self.loopback } else { &self.world };
-        let mut slot = slot.lock();
-        if let Some(client) = &*slot {
+        let kind = Kind { loopback: endpoint.loopback, ca_pem: endpoint.ca_pem.clone() };
+        let mut made = self.made.lock();
+        if let Some(client) = made.get(&kind) {
             return Ok(client.clone());
         }
         let client = self.build(endpoint)?;
-        *slot = Some(client.clone());
+        if made.len() >= CLIENTS_MAX {
+            made.clear();
+        }
+        made.insert(kind, client.clone());
         Ok(client)
     }
 
     fn build(&self, endpoint: &Endpoint) -> reqwest::Result<Client> {
         let redirects_max = self.config.redirects_max;
+        let authorities = endpoint.ca_pem.as_ref().map(|pem| Certificate::from_pem_bundle(pem.as_bytes()));
+        let authorities = authorities.transpose()?.unwrap_or_default();
         let builder = || {
             let builder = Client::builder()
                 .user_agent(concat!("sampan/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(Duration::from_secs(self.config.connect_timeout_s))
                 .read_timeout(Duration::from_secs(self.config.read_idle_timeout_s))
                 .redirect(Policy::custom(move |attempt| follow(attempt, redirects_max)))
-                .referer(false);
+                .referer(false)
+                .tls_certs_merge(authorities.clone());
             // The proxy variables name no exception for loopback, and a proxy's loopback is another machine's.
             if endpoint.loopback { builder.no_proxy() } else { builder }
         };
         match builder().build() {
             // A machine without certificates can still talk to itself.
-            Err(_) if endpoint.plain => builder().tls_certs_only([]).build(),
+            Err(_) if endpoint.plain => builder().tls_certs_only(authorities.clone()).build(),
             built => built,
         }
     }
@@ -148,7 +166,7 @@ mod tests {
                 let _ = stream.write_all(answer).await;
             }
         };
-        let endpoint = Endpoint { base, plain: true, loopback: true };
+        let endpoint = Endpoint { base, plain: true, loopback: true, ca_pem: None };
         let client = Clients::new(Config::default()).client(&endpoint).expect("a client");
         tokio::select! {
             result = client.get(&endpoint.base).send() => cause(&result.expect_err("no valid answer")),

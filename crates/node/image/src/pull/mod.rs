@@ -1,22 +1,34 @@
-//! Registries: manifests and blobs by reference and digest. Owns HTTP, credentials' use and retries. Must not know
-//! layers beyond their digest and size.
+//! Registries: manifests and blobs by reference and digest. Owns HTTP, credentials' use, mirrors and retries. Must not
+//! know layers beyond their digest and size.
+//!
+//! ```text
+//! blob, manifest, probe ─> session: mirrors, then the registry ─> route: one place, its credentials ─> wire: retries
+//! ```
 
+mod ask;
 mod auth;
 pub(crate) mod blob;
 mod client;
 mod endpoint;
+mod probe;
+mod refusal;
 mod retry;
+mod route;
 mod session;
+mod token;
+mod wire;
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use types::Digest;
 
-use self::session::{Ask, Target};
+use self::ask::{Ask, Target};
+use self::session::Answer;
 use crate::content::digest_of;
 use crate::{Error, manifest};
 
 pub(crate) use self::client::Clients;
+pub use self::probe::{Asked, ProbedPlace, probe};
 pub(crate) use self::session::Session;
 
 /// Asks what a tag means, without the manifest itself; `None` when the registry does not say, for whatever reason: the
@@ -28,7 +40,7 @@ pub(crate) async fn resolve(session: &Session, tag: &str) -> Option<Digest> {
         retry: false,
         ..Ask::get(Target::Manifest(tag.to_owned()))
     };
-    session.send(&ask).await.ok().and_then(|response| digest_header(response.headers()))
+    session.send(&ask).await.ok().and_then(|answer| digest_header(answer.response.headers()))
 }
 
 /// Fetches a manifest or an index of at most `bytes_max` by tag or digest. Its digest is checked against what was asked
@@ -40,19 +52,33 @@ pub(crate) async fn manifest(
     bytes_max: u64,
 ) -> Result<(Digest, Vec<u8>), Error> {
     let ask = Ask { accept: Some(manifest::ACCEPT), ..Ask::get(Target::Manifest(reference.to_owned())) };
-    let response = session.send(&ask).await?;
-    let said = digest_header(response.headers());
-    let length = response.content_length();
-    let body = session.read_body(response, bytes_max).await?;
-    let Some(body) = body else {
-        let (image, key, what) = (image.to_owned(), "manifest_bytes_max", "bytes in its manifest");
-        return Err(Error::TooLarge { image, what, actual: length.unwrap_or(bytes_max + 1), limit: bytes_max, key });
-    };
-    let actual = digest_of(&body);
-    let expected = reference.parse().ok().or(said).filter(|expected| *expected != actual);
-    match expected {
-        Some(expected) => Err(session.wrong_content(expected, actual)),
-        None => Ok((actual, body)),
+    loop {
+        let Answer { response, route } = session.send(&ask).await?;
+        let said = digest_header(response.headers());
+        let length = response.content_length();
+        let body = match route.wire().read_body(response, bytes_max).await {
+            Err(error) if route.is_mirror() => {
+                route.give_up(&error.report());
+                continue;
+            }
+            body => body?,
+        };
+        let Some(body) = body else {
+            let (image, key, what) = (image.to_owned(), "manifest_bytes_max", "bytes in its manifest");
+            return Err(Error::TooLarge {
+                image,
+                what,
+                actual: length.unwrap_or(bytes_max + 1),
+                limit: bytes_max,
+                key,
+            });
+        };
+        let actual = digest_of(&body);
+        match reference.parse().ok().or(said).filter(|expected| *expected != actual) {
+            None => return Ok((actual, body)),
+            Some(_) if route.is_mirror() => route.give_up("it sent another manifest than was asked for"),
+            Some(expected) => return Err(session.wrong_content(expected, actual)),
+        }
     }
 }
 

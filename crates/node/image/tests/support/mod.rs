@@ -137,8 +137,9 @@ pub fn config() -> Config {
 }
 
 pub struct Store {
-    pub dir: tempfile::TempDir,
+    /// Dropped before the directory, in which it may have mounts.
     pub images: Images,
+    pub dir: tempfile::TempDir,
 }
 
 pub async fn store() -> Store {

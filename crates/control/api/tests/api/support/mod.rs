@@ -5,8 +5,7 @@ mod instance;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::signature::tc3;
-use api::{Account, Api, Config, Secrets};
+use api::{Account, Api, Config};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
@@ -14,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use signature::{Secrets, tc3};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -98,6 +98,7 @@ impl Platform {
         let request = tc3::Request {
             secret_id: SECRET_ID,
             secret_key: SECRET_KEY,
+            product: tc3::SCF,
             host: &self.host,
             action,
             region: "local",

@@ -7,8 +7,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::{Clock, Rejection, clock, host, key_of, quoted};
-use crate::Secrets;
+use crate::{Clock, Rejection, Secrets, clock, host, key_of, quoted};
 
 /// Parameter that holds the signature, the only one that is not signed.
 const SIGNATURE: &str = "Signature";

@@ -1,8 +1,10 @@
 //! Signatures of the cloud API: who sent a request, and that it arrived as it was sent.
 //!
-//! Owns the two schemes, TC3-HMAC-SHA256 ([`tc3`], also used to sign by the client) and the older HmacSHA1 and
-//! HmacSHA256 over parameters ([`v1`]). Pure: the time comes from outside. Must not know actions or what is done with a
-//! request. Replaying a request within the clock window is possible in both schemes and is not prevented: clients retry.
+//! Owns the two schemes, TC3-HMAC-SHA256 ([`tc3`], which also signs what we ask of ourselves and of other products of the
+//! cloud) and the older HmacSHA1 and HmacSHA256 over parameters ([`v1`]). Pure: the time comes from outside. Must not
+//! know actions or what is done with a request. Replaying a request within the clock window is possible in both schemes
+//! and is not prevented: clients retry.
+#![forbid(unsafe_code)]
 
 pub mod authorization;
 mod clock;
@@ -10,11 +12,26 @@ mod host;
 pub mod tc3;
 pub mod v1;
 
+use std::fmt;
+
 use types::ErrorCode;
 
-use crate::Secrets;
-
 pub use clock::Clock;
+
+/// A key pair of the cloud API, such as the root key pair of the installation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets {
+    /// Its public half.
+    pub secret_id: String,
+    /// Its secret half.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").field("secret_id", &self.secret_id).finish_non_exhaustive()
+    }
+}
 
 /// Why a request is not taken for its sender's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

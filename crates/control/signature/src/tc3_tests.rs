@@ -144,6 +144,7 @@ fn sent(body: &[u8], host: &str, timestamp_s: i64) -> HeaderMap {
     let request = Request {
         secret_id: &secrets.secret_id,
         secret_key: &secrets.secret_key,
+        product: SCF,
         host,
         action: "Invoke",
         region: "local",

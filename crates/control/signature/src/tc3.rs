@@ -7,9 +7,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use types::wire::API_VERSION;
 
-use super::authorization::{ALGORITHM, Authorization, TERMINATOR};
-use super::{Clock, Rejection, clock, host, key_of, quoted};
-use crate::Secrets;
+use crate::authorization::{ALGORITHM, Authorization, TERMINATOR};
+use crate::{Clock, Rejection, Secrets, clock, host, key_of, quoted};
 
 /// Header that says that the body is not signed.
 const CONTENT_HASH: &str = "x-tc-content-sha256";
@@ -19,8 +18,19 @@ const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 const TIMESTAMP: &str = "x-tc-timestamp";
 /// What [`sign`] sends and signs.
 const JSON: &str = "application/json";
-/// Service that [`sign`] names in its scope.
-const SERVICE: &str = "scf";
+/// A product of the cloud, as a signature names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product {
+    /// Its service in the scope of a signature, such as `scf`.
+    pub service: &'static str,
+    /// The version of its API, a date.
+    pub version: &'static str,
+}
+
+/// Functions: what this installation speaks itself.
+pub const SCF: Product = Product { service: "scf", version: API_VERSION };
+/// Enterprise container registries.
+pub const TCR: Product = Product { service: "tcr", version: "2019-09-24" };
 
 /// A call to be signed, sent as `POST /` with a JSON body.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +39,8 @@ pub struct Request<'a> {
     pub secret_id: &'a str,
     /// The key.
     pub secret_key: &'a str,
+    /// Whose action is called.
+    pub product: Product,
     /// The `Host` header as it will be sent, with its port.
     pub host: &'a str,
     /// Name of the action.
@@ -45,7 +57,8 @@ pub struct Request<'a> {
 pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
     // No clock of a machine shows a time outside the calendar; such a request is refused by every server.
     let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
-    let scope = format!("{date}/{SERVICE}/{TERMINATOR}");
+    let Product { service, version } = request.product;
+    let scope = format!("{date}/{service}/{TERMINATOR}");
     let timestamp = request.timestamp_s.to_string();
     let signed = "content-type;host";
     let canonical = Canonical {
@@ -55,14 +68,14 @@ pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
         signed_headers: signed,
         body_hash: &hex::encode(Sha256::digest(request.body)),
     };
-    let key = signing_key(request.secret_key, &date, SERVICE);
+    let key = signing_key(request.secret_key, &date, service);
     let signature = hex::encode(signature(&key, &timestamp, &scope, &canonical).finalize().into_bytes());
     let authorization =
         format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", request.secret_id);
     vec![
         ("content-type", JSON.to_owned()),
         ("x-tc-action", request.action.to_owned()),
-        ("x-tc-version", API_VERSION.to_owned()),
+        ("x-tc-version", version.to_owned()),
         ("x-tc-region", request.region.to_owned()),
         ("x-tc-timestamp", timestamp),
         ("authorization", authorization),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Rejection;
+use crate::Rejection;
 
 /// The server's time and how far a client's may be from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Clock {
 
 impl Clock {
     /// Refuses a signature of another time.
-    pub(super) fn check(&self, timestamp_s: i64) -> Result<(), Rejection> {
+    pub(crate) fn check(&self, timestamp_s: i64) -> Result<(), Rejection> {
         if self.now_s.abs_diff(timestamp_s) <= self.window_s {
             return Ok(());
         }
@@ -24,16 +24,16 @@ impl Clock {
 }
 
 /// The UTC date of a Unix time, such as `2019-02-25`; `None` for times outside the calendar.
-pub(super) fn utc_date(timestamp_s: i64) -> Option<String> {
+pub(crate) fn utc_date(timestamp_s: i64) -> Option<String> {
     Some(Timestamp::from_second(timestamp_s).ok()?.strftime("%Y-%m-%d").to_string())
 }
 
 /// Reads a Unix time in seconds, digits only.
-pub(super) fn parse_timestamp(name: &str, text: &str) -> Result<i64, Rejection> {
+pub(crate) fn parse_timestamp(name: &str, text: &str) -> Result<i64, Rejection> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();
     number
-        .ok_or_else(|| Rejection::Malformed(format!("{name} {:?} is not a Unix time in seconds", super::quoted(text))))
+        .ok_or_else(|| Rejection::Malformed(format!("{name} {:?} is not a Unix time in seconds", crate::quoted(text))))
 }
 
 #[cfg(test)]

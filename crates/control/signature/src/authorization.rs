@@ -1,6 +1,6 @@
 //! Reads the `Authorization` header of TC3-HMAC-SHA256. Pure; no input panics.
 
-use super::{Rejection, quoted};
+use crate::{Rejection, quoted};
 
 /// Name of the scheme, the first word of the header.
 pub const ALGORITHM: &str = "TC3-HMAC-SHA256";

@@ -2,7 +2,7 @@
 
 /// The texts that a client may have signed for a raw `Host`, without repeats: as it is (Python, Go, tccli), without a
 /// scheme, and without a port (Node).
-pub(super) fn variants(raw: &str) -> Vec<&str> {
+pub(crate) fn variants(raw: &str) -> Vec<&str> {
     let bare = raw.strip_prefix("http://").or_else(|| raw.strip_prefix("https://")).unwrap_or(raw);
     let mut variants = vec![raw];
     for variant in [bare, without_port(bare)] {

@@ -1,0 +1,194 @@
+//! The file of registries: read whole, replaced whole, its secrets sealed. Must not know what is in an entry.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Entry, Open};
+use super::key::KeyFile;
+use super::seal::Sealer;
+use crate::Error;
+
+/// Name of the file in the data directory.
+const FILE_NAME: &str = "registries.json";
+/// The only form of the file so far.
+const FORMAT: u32 = 1;
+/// Bytes of a file that is read.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Entries by host, in memory and on disk.
+pub(crate) struct Kept {
+    path: PathBuf,
+    sealer: Sealer,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    format: u32,
+    registries: BTreeMap<String, Record>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    registry: Open,
+    /// The secret of its login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
+}
+
+impl Kept {
+    /// Reads what is kept in a data directory, and makes the key on the first start.
+    pub(crate) fn open(data_dir: &Path, key: &KeyFile) -> Result<(Self, BTreeMap<String, Entry>), Error> {
+        let path = data_dir.join(FILE_NAME);
+        let document = read(&path)?;
+        let has_secrets = document.registries.values().any(|record| record.sealed.is_some());
+        let sealer = Sealer::new(&*key.load(data_dir, !has_secrets, &path)?);
+        let kept = Self { path, sealer };
+        let entries = document.registries.into_iter().map(|(host, record)| {
+            let entry = kept.entry(&host, record).ok_or_else(|| Error::Sealed {
+                host: host.clone(),
+                file: kept.path.clone(),
+                key: key.path(data_dir),
+            })?;
+            Ok((host, entry))
+        });
+        let entries = entries.collect::<Result<_, Error>>()?;
+        Ok((kept, entries))
+    }
+
+    fn entry(&self, host: &str, record: Record) -> Option<Entry> {
+        let secret = match &record.sealed {
+            Some(sealed) => Some(self.sealer.open(sealed, &record.registry.bound_to(host))?),
+            None => None,
+        };
+        record.registry.join(secret)
+    }
+
+    /// Replaces the file; once this returns, a crash changes nothing.
+    pub(crate) fn write(&self, entries: &BTreeMap<String, Entry>) -> Result<(), Error> {
+        let record = |host: &str, entry: &Entry| {
+            let (registry, secret) = entry.split();
+            let sealed = secret.map(|secret| self.sealer.seal(secret, &registry.bound_to(host)));
+            Record { registry, sealed }
+        };
+        let registries = entries.iter().map(|(host, entry)| (host.clone(), record(host, entry))).collect();
+        let document = Document { format: FORMAT, registries };
+        let text = serde_json::to_vec_pretty(&document).expect("texts and lists of texts are JSON");
+        replace(&self.path, &text).map_err(|source| Error::Io { operation: "write", path: self.path.clone(), source })
+    }
+}
+
+fn read(path: &Path) -> Result<Document, Error> {
+    let bad = |reason: String| Error::BadFile { path: path.to_owned(), reason };
+    let io = |source| Error::Io { operation: "read", path: path.to_owned(), source };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => return Err(bad("it is too long".to_owned())),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Ok(Document { format: FORMAT, registries: BTreeMap::new() });
+        }
+        Err(error) => return Err(io(error)),
+    }
+    let text = fs::read(path).map_err(io)?;
+    // Of the parser's error only the place is told.
+    let place = |error: serde_json::Error| bad(format!("line {}, column {}", error.line(), error.column()));
+    let document: Document = serde_json::from_slice(&text).map_err(place)?;
+    if document.format == FORMAT {
+        return Ok(document);
+    }
+    Err(bad(format!("its format is {}, this version knows {FORMAT}", document.format)))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("json.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    let parent = path.parent().expect("the file is in the data directory");
+    File::open(parent)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::entry::{Login, TcrLogin};
+    use super::*;
+    use crate::Secret;
+
+    fn entries() -> BTreeMap<String, Entry> {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let password = Login::Password { username: "reader".into(), password: secret("pass-in-clear") };
+        let tcr = Login::Tcr(TcrLogin {
+            registry_id: "tcr-1".into(),
+            secret_id: "AKID1".into(),
+            secret_key: secret("key-in-clear"),
+            region: Some("ap-hongkong".into()),
+            endpoint: None,
+        });
+        BTreeMap::from([
+            ("r.io".to_owned(), Entry { login: Some(password), plain_http: Some(false), ..Entry::default() }),
+            ("t.io".to_owned(), Entry { login: Some(tcr), ..Entry::default() }),
+            ("m.io".to_owned(), Entry { mirrors: Some(vec!["https://n.io".into()]), ..Entry::default() }),
+        ])
+    }
+
+    fn written() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (kept, none) = Kept::open(dir.path(), &KeyFile::Made).expect("a first start");
+        assert!(none.is_empty());
+        kept.write(&entries()).expect("written");
+        let path = dir.path().join(FILE_NAME);
+        (dir, path)
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again_and_shows_no_secret() {
+        let (dir, path) = written();
+        assert_eq!(Kept::open(dir.path(), &KeyFile::Made).expect("read").1, entries());
+        let text = fs::read_to_string(&path).expect("text");
+        assert!(text.contains("reader") && !text.contains("in-clear"), "{text}");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_secret_that_was_moved_or_loosened_does_not_open() {
+        for (from, to) in
+            [("\"r.io\"", "\"evil.io\""), ("\"plain_http\": false", "\"plain_http\": true"), ("reader", "writer")]
+        {
+            let (dir, path) = written();
+            let text = fs::read_to_string(&path).expect("text");
+            fs::write(&path, text.replace(from, to)).expect("changed");
+            let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("changed").to_string();
+            assert!(error.contains(FILE_NAME) && error.contains("restore"), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_key_is_told_with_both_files() {
+        let (dir, _) = written();
+        fs::write(dir.path().join("secrets.key"), "00".repeat(32)).expect("another key");
+        let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("another key").to_string();
+        assert!(error.contains(FILE_NAME) && error.contains("secrets.key"), "{error}");
+        fs::remove_file(dir.path().join("secrets.key")).expect("removed");
+        let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("no key");
+        assert!(matches!(error, Error::MissingKey { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_broken_file_is_named_without_its_content() {
+        let (dir, path) = written();
+        for broken in ["{", "[]", r#"{"format": 2, "registries": {}}"#, r#"{"format": 1, "password": "shown"}"#] {
+            fs::write(&path, broken).expect("written");
+            let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("broken").to_string();
+            assert!(error.contains(FILE_NAME) && !error.contains("shown"), "{error}");
+        }
+    }
+}

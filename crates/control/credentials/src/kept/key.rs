@@ -1,0 +1,120 @@
+//! The key that seals secrets: a file of its own, made once. Must not know what it seals.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rand::RngCore;
+use zeroize::Zeroizing;
+
+use super::seal::KEY_BYTES;
+use crate::Error;
+
+/// Name of the made file in the data directory.
+const FILE_NAME: &str = "secrets.key";
+/// Bytes of a file that can be a key, blanks around it included.
+const FILE_BYTES_MAX: u64 = 1024;
+
+/// Where the key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyFile {
+    /// In the data directory; made when there is none and nothing is sealed yet.
+    Made,
+    /// In a file that somebody else cares for.
+    Named(PathBuf),
+}
+
+impl KeyFile {
+    pub(super) fn path(&self, data_dir: &Path) -> PathBuf {
+        match self {
+            Self::Made => data_dir.join(FILE_NAME),
+            Self::Named(path) => path.clone(),
+        }
+    }
+
+    /// Reads the key; makes one where that is asked for and `may_make` says that nothing needs the old one.
+    pub(super) fn load(
+        &self,
+        data_dir: &Path,
+        may_make: bool,
+        sealed: &Path,
+    ) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
+        let path = self.path(data_dir);
+        match read(&path) {
+            Ok(key) => key.ok_or(Error::BadKey { path }),
+            Err(error) if error.kind() == ErrorKind::NotFound => match self {
+                Self::Named(_) => Err(Error::NamedKeyMissing { path }),
+                Self::Made if may_make => make(&path).map_err(|source| io_error("write", &path, source)),
+                Self::Made => Err(Error::MissingKey { key: path, file: sealed.to_owned() }),
+            },
+            Err(source) => Err(io_error("read", &path, source)),
+        }
+    }
+}
+
+fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { operation, path: path.to_owned(), source }
+}
+
+/// The key in a file; `None` when what is in it is none.
+fn read(path: &Path) -> io::Result<Option<Zeroizing<[u8; KEY_BYTES]>>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.len() > FILE_BYTES_MAX {
+        return Ok(None);
+    }
+    if metadata.mode() & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), "the key of the registries' secrets can be read by others than its owner");
+    }
+    let text = Zeroizing::new(fs::read(path)?);
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    Ok(hex::decode_to_slice(text.trim_ascii(), key.as_mut_slice()).ok().map(|()| key))
+}
+
+/// Makes a key, for its owner only; it is on disk for good before anything is sealed with it.
+fn make(path: &Path) -> io::Result<Zeroizing<[u8; KEY_BYTES]>> {
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    rand::rng().fill_bytes(key.as_mut_slice());
+    let text = Zeroizing::new(format!("{}\n", hex::encode(key.as_slice())));
+    // Beside and renamed, so that a crash leaves no half of one.
+    let beside = path.with_extension("key.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    if let Some(parent) = path.parent() {
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let sealed = dir.path().join("sealed");
+        let first = KeyFile::Made.load(dir.path(), true, &sealed).expect("made");
+        let path = dir.path().join(FILE_NAME);
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(KeyFile::Made.load(dir.path(), false, &sealed).expect("read"), first);
+        fs::write(&path, "not a key").expect("written");
+        let error = KeyFile::Made.load(dir.path(), true, &sealed).expect_err("no key").to_string();
+        assert!(error.contains(FILE_NAME) && error.contains("openssl rand"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_something_is_sealed_with_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let error = KeyFile::Made.load(dir.path(), false, &dir.path().join("sealed.json")).expect_err("missing");
+        assert!(matches!(error, Error::MissingKey { .. }) && error.to_string().contains("sealed.json"), "{error}");
+        let named = KeyFile::Named(dir.path().join("elsewhere"));
+        let error = named.load(dir.path(), true, dir.path()).expect_err("not made");
+        assert!(error.to_string().contains("elsewhere"), "{error}");
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+}

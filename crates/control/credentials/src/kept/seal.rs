@@ -1,0 +1,69 @@
+//! Sealing of texts: XChaCha20-Poly1305 with a random nonce in front, in Base64. Must not know what is sealed.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use rand::RngCore;
+use zeroize::Zeroizing;
+
+use crate::Secret;
+
+/// Bytes of a key.
+pub(super) const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 24;
+
+/// A key that seals and opens. `Debug` is not there for it.
+pub(super) struct Sealer(XChaCha20Poly1305);
+
+impl Sealer {
+    pub(super) fn new(key: &[u8; KEY_BYTES]) -> Self {
+        Self(XChaCha20Poly1305::new(&Key::from(*key)))
+    }
+
+    /// Seals a text together with what it is bound to.
+    pub(super) fn seal(&self, secret: &Secret, bound_to: &[u8]) -> String {
+        let mut nonce = [0; NONCE_BYTES];
+        rand::rng().fill_bytes(&mut nonce);
+        let payload = Payload { msg: secret.reveal().as_bytes(), aad: bound_to };
+        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).expect("a short text is within the cipher's limits");
+        STANDARD.encode([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens what was sealed; `None` when anything of it, of what it is bound to, or the key is another.
+    pub(super) fn open(&self, sealed: &str, bound_to: &[u8]) -> Option<Secret> {
+        let bytes = STANDARD.decode(sealed).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let text = self.0.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: bound_to }).ok()?;
+        let text = Zeroizing::new(text);
+        std::str::from_utf8(&text).ok().map(|text| Secret::new(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_and_nothing_else_does(text in "\\PC{0,60}", name in "\\PC{0,20}", at in 0usize..200) {
+            let (sealer, secret) = (Sealer::new(&[7; KEY_BYTES]), Secret::new(text));
+            let sealed = sealer.seal(&secret, name.as_bytes());
+            prop_assert_eq!(sealer.open(&sealed, name.as_bytes()), Some(secret.clone()));
+            prop_assert_eq!(sealer.open(&sealed, format!("{name}.").as_bytes()), None);
+            prop_assert_eq!(Sealer::new(&[8; KEY_BYTES]).open(&sealed, name.as_bytes()), None);
+            prop_assert_ne!(sealer.seal(&secret, name.as_bytes()), sealed.clone(), "a nonce is used once");
+            let mut bytes = STANDARD.decode(&sealed).expect("Base64");
+            let at = at % bytes.len();
+            bytes[at] ^= 1;
+            prop_assert_eq!(sealer.open(&STANDARD.encode(&bytes), name.as_bytes()), None);
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,80}") {
+            prop_assert_eq!(Sealer::new(&[7; KEY_BYTES]).open(&text, b""), None);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How a registry is reached: its mirrors, whom it is trusted by, and whether without TLS. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use types::image_ref::is_repository;
+
+/// How a registry is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Where content is looked for before the registry itself, in this order.
+    pub mirrors: Vec<Mirror>,
+    /// Certificate authorities (PEM) that are trusted for it, beside the system's.
+    pub ca_pem: Option<Arc<str>>,
+    /// Whether it is spoken to in plain HTTP; `None` for what is usual: on a loopback address, unless it has an authority
+    /// of its own.
+    pub plain_http: Option<bool>,
+}
+
+/// A place that has the same content as a registry: `https://host[:port][/prefix]`, whose prefix stands before the
+/// repository, as in `https://harbor.example.com/dockerhub`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// Whether it is spoken to in plain HTTP.
+    pub plain_http: bool,
+    /// `host[:port]`.
+    pub host: String,
+    /// Without slashes at its ends; may be empty.
+    pub prefix: String,
+}
+
+/// Why a text is no mirror.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("mirror {text:?} is not http://HOST[:PORT][/PREFIX] or https://HOST[:PORT][/PREFIX]")]
+pub struct InvalidMirror {
+    /// The refused text.
+    pub text: String,
+}
+
+impl Mirror {
+    /// The repository on the mirror that is `repository` of the registry.
+    pub fn repository(&self, repository: &str) -> String {
+        if self.prefix.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.prefix) }
+    }
+}
+
+impl FromStr for Mirror {
+    type Err = InvalidMirror;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMirror> {
+        let invalid = || InvalidMirror { text: text.to_owned() };
+        let (plain_http, rest) = match text.split_once("://") {
+            Some(("https", rest)) => (false, rest),
+            Some(("http", rest)) => (true, rest),
+            _ => return Err(invalid()),
+        };
+        let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_end_matches('/');
+        // A user and a password in it would be shown wherever the mirror is named.
+        let host_ok = !host.is_empty() && !host.contains(['@', '?', '#', ' ', '\\']);
+        if !host_ok || !(prefix.is_empty() || is_repository(prefix)) {
+            return Err(invalid());
+        }
+        Ok(Self { plain_http, host: host.to_owned(), prefix: prefix.to_owned() })
+    }
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.plain_http { "http" } else { "https" };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.prefix.is_empty() { Ok(()) } else { write!(f, "/{}", self.prefix) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_is_a_url_with_an_optional_prefix() {
+        for (text, repository) in [
+            ("https://mirror.io", "library/debian"),
+            ("http://10.0.0.1:5000", "library/debian"),
+            ("https://harbor.io/hub", "hub/library/debian"),
+            ("https://harbor.io/hub/proxy", "hub/proxy/library/debian"),
+        ] {
+            let mirror: Mirror = text.parse().expect("valid");
+            assert_eq!(mirror.to_string(), text);
+            assert_eq!(mirror.repository("library/debian"), repository);
+        }
+        assert_eq!("https://m.io/".parse::<Mirror>().expect("valid").to_string(), "https://m.io");
+        for bad in ["mirror.io", "ftp://m.io", "https://", "https://u:p@m.io", "https://m.io/UPPER", "https://m.io?x=1"]
+        {
+            assert!(bad.parse::<Mirror>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Asks a registry as a pull would, without pulling: which place answers, with whose credentials, and what it says. Must
+//! not know who asks.
+
+use std::sync::Arc;
+
+use types::{Digest, ImageRef};
+
+use super::ask::{Ask, Target};
+use super::client::Clients;
+use super::digest_header;
+use super::route::Route;
+use super::session::Session;
+use crate::content::digest_of;
+use crate::credentials::Credentials;
+use crate::{Config, Error, manifest};
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// Whether an image is there.
+    Image(ImageRef),
+    /// Whether a registry (`host[:port]`) is there and lets in.
+    Registry(String),
+}
+
+/// One place that was asked: a mirror, or the registry itself.
+#[derive(Debug, Clone)]
+pub struct ProbedPlace {
+    /// Scheme and host.
+    pub endpoint: String,
+    /// Whether it is a mirror.
+    pub is_mirror: bool,
+    /// Who gave the credentials that were shown; `None` when there were none.
+    pub provider: Option<String>,
+    /// The digest of the image's manifest; `None` where no image was asked for.
+    pub outcome: Result<Option<Digest>, Error>,
+}
+
+/// Asks every place that a pull would ask, in its order.
+///
+/// # Errors
+/// Those that keep a pull from beginning at all.
+pub async fn probe(
+    config: &Config,
+    credentials: &Arc<dyn Credentials>,
+    asked: &Asked,
+    registry_id: Option<&str>,
+) -> Result<Vec<ProbedPlace>, Error> {
+    let image = match asked {
+        Asked::Image(image) => image.clone(),
+        Asked::Registry(registry) => {
+            ImageRef { registry: registry.clone(), repository: String::new(), tag: None, digest: None }
+        }
+    };
+    let session = Session::begin(&Clients::new(config.clone()), config, credentials, &image, registry_id).await?;
+    let mut places = Vec::new();
+    for route in session.places() {
+        let outcome = match asked {
+            Asked::Image(image) => find(route, image.reference(), config.manifest_bytes_max).await.map(Some),
+            Asked::Registry(_) => route.send(&Ask::get(Target::Base)).await.map(|_| None),
+        };
+        let (endpoint, is_mirror) = (route.base().to_owned(), route.is_mirror());
+        places.push(ProbedPlace { endpoint, is_mirror, provider: route.provider().await, outcome });
+    }
+    Ok(places)
+}
+
+/// The digest of a manifest, which is read as a pull reads it.
+async fn find(route: &Route, reference: &str, bytes_max: u64) -> Result<Digest, Error> {
+    let ask = Ask { accept: Some(manifest::ACCEPT), ..Ask::get(Target::Manifest(reference.to_owned())) };
+    let response = route.send(&ask).await?;
+    let said = digest_header(response.headers());
+    let wire = route.wire();
+    let body = wire.read_body(response, bytes_max).await?;
+    let body =
+        body.ok_or_else(|| wire.subject.protocol("its manifest is longer than manifest_bytes_max of [image]"))?;
+    let actual = digest_of(&body);
+    match reference.parse().ok().or(said).filter(|expected: &Digest| *expected != actual) {
+        None => Ok(actual),
+        Some(expected) => {
+            let (registry, image) = (wire.subject.registry.clone(), wire.subject.image.clone());
+            Err(Error::WrongContent { registry, image, expected, actual })
+        }
+    }
+}

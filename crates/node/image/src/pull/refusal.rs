@@ -1,0 +1,103 @@
+//! What an answer that is no success means for whoever wanted the image. Must not know what was asked for beyond its
+//! name.
+
+use std::sync::Arc;
+
+use types::ImageRef;
+
+use super::client::{Cause, cause};
+use crate::Error;
+
+/// Whom errors name.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    /// The registry, or the mirror that was asked in its place.
+    pub registry: String,
+    /// The image as it was asked for.
+    pub image: String,
+    /// Whether it was asked in plain HTTP.
+    pub plain: bool,
+}
+
+impl Subject {
+    pub(super) fn new(registry: impl Into<String>, image: &ImageRef, plain: bool) -> Self {
+        Self { registry: registry.into(), image: image.to_string(), plain }
+    }
+
+    fn names(&self) -> (String, String) {
+        (self.registry.clone(), self.image.clone())
+    }
+
+    pub(super) fn protocol(&self, what: impl Into<String>) -> Error {
+        let (registry, image) = self.names();
+        Error::Protocol { registry, image, what: what.into() }
+    }
+
+    pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
+        let (registry, image) = self.names();
+        // Its address may hold a token.
+        Error::Unreachable { registry, image, source: Arc::new(error.without_url()) }
+    }
+
+    /// What it means that there is no answer.
+    pub(super) fn no_answer(&self, error: reqwest::Error) -> Error {
+        let (registry, image) = self.names();
+        match cause(&error) {
+            Cause::PlainHttp => Error::PlainHttp { registry, image },
+            Cause::NotHttp if self.plain => Error::NeedsTls { registry, image },
+            Cause::Untrusted => Error::Untrusted { registry, image, source: Arc::new(error.without_url()) },
+            _ => self.unreachable(error),
+        }
+    }
+
+    /// What it means that an answer is no success; `provider` gave the credentials that were shown.
+    pub(super) fn refusal(&self, status: u16, body: &[u8], what: String, provider: Option<String>) -> Error {
+        let text = String::from_utf8_lossy(body);
+        let (registry, image) = self.names();
+        // What Go's and nginx' servers say.
+        let wants_tls =
+            text.contains("HTTP request to an HTTPS server") || text.contains("HTTP request was sent to HTTPS");
+        let detail = words(body);
+        match status {
+            400 if self.plain && wants_tls => Error::NeedsTls { registry, image },
+            401 | 403 => Error::AccessDenied { registry, image, status, provider, detail },
+            404 => Error::NotFound { registry, image, what, detail },
+            _ => Error::Refused { registry, image, status, detail },
+        }
+    }
+}
+
+/// The registry's own words (distribution specification, "Error Codes"), bounded and made printable.
+fn words(body: &[u8]) -> String {
+    const WORDS_LEN_MAX: usize = 200;
+    #[derive(serde::Deserialize)]
+    struct Envelope {
+        errors: Vec<Item>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Item {
+        code: Option<String>,
+        message: Option<String>,
+    }
+    let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else { return String::new() };
+    let said: Vec<_> = envelope.errors.into_iter().flat_map(|item| [item.code, item.message]).flatten().collect();
+    if said.is_empty() {
+        return String::new();
+    }
+    let said: String = said.join(": ").chars().filter(|c| !c.is_control()).take(WORDS_LEN_MAX).collect();
+    format!(" ({said})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_words_are_bounded_and_printable() {
+        let body = br#"{"errors": [{"code": "DENIED", "message": "no\u001b[31m way"}]}"#;
+        assert_eq!(words(body), " (DENIED: no[31m way)");
+        assert_eq!(words(b"<html>"), "");
+        let long = format!(r#"{{"errors": [{{"message": "{}"}}]}}"#, "x".repeat(5000));
+        assert_eq!(words(long.as_bytes()).len(), 203);
+    }
+}

@@ -1,0 +1,218 @@
+//! One place that has a repository, the registry itself or a mirror of it, and what it takes to be let in there:
+//! credentials that are asked for when they are first needed, and again when they are over or refused. Must not know
+//! that there are other places, or what manifests mean.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use tokio::sync::Mutex;
+
+use super::ask::Ask;
+use super::auth::{self, Challenge};
+use super::refusal::Subject;
+use super::token;
+use super::wire::Wire;
+use crate::Error;
+use crate::credentials::{Credential, CredentialRequest, Credentials, Grant};
+
+/// Requests for one thing: without a token, with one, with one for a renewed credential, and one more because others of
+/// the same image change the token meanwhile.
+const REQUESTS_MAX: u32 = 4;
+
+/// A place.
+pub(super) struct Route {
+    /// Scheme and host.
+    base: String,
+    wire: Wire,
+    request: CredentialRequest,
+    credentials: Arc<dyn Credentials>,
+    /// Whether there is a place to ask after this one.
+    is_mirror: bool,
+    held: Mutex<Held>,
+    given_up: AtomicBool,
+}
+
+/// What is shown to the registry.
+#[derive(Default)]
+struct Held {
+    /// `None` until it was asked for.
+    grant: Option<Grant>,
+    authorization: Option<HeaderValue>,
+    /// Counts changes of the authorization, so that of many that were refused one alone gets a new one.
+    turn: u64,
+}
+
+/// How far one request has come with being let in.
+#[derive(Default)]
+struct Tried {
+    answered: bool,
+    renewed: bool,
+}
+
+impl Route {
+    /// A place below `base`, which `request` names to those who have credentials.
+    pub(super) fn new(
+        base: String,
+        wire: Wire,
+        request: CredentialRequest,
+        credentials: Arc<dyn Credentials>,
+        is_mirror: bool,
+    ) -> Self {
+        let (held, given_up) = (Mutex::default(), AtomicBool::new(false));
+        Self { base, wire, request, credentials, is_mirror, held, given_up }
+    }
+
+    pub(super) fn is_mirror(&self) -> bool {
+        self.is_mirror
+    }
+
+    /// Where it is, such as `https://registry-1.docker.io`.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// Is not asked again, because of `why`.
+    pub(super) fn give_up(&self, why: &str) {
+        if !self.given_up.swap(true, Ordering::Relaxed) {
+            tracing::warn!(mirror = self.base, image = self.wire.subject.image, why, "a mirror is passed over");
+        }
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Who gave the credentials that are shown here; `None` when there are none.
+    pub(super) async fn provider(&self) -> Option<String> {
+        self.held.lock().await.grant.as_ref().and_then(Grant::shown_provider)
+    }
+
+    /// Sends a request; an answer is a success. A mirror is not asked twice: the registry itself is the second try.
+    pub(super) async fn send(&self, ask: &Ask) -> Result<Response, Error> {
+        let mut tried = Tried::default();
+        let mut requests = 0;
+        loop {
+            let (authorization, turn) = self.ready().await?;
+            let build = || self.request(ask, authorization.as_ref());
+            let response = self.wire.send(ask.retry && !self.is_mirror, build).await?;
+            requests += 1;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let challenge = match response.status() {
+                StatusCode::UNAUTHORIZED if requests < REQUESTS_MAX => auth::challenge(response.headers()),
+                _ => None,
+            };
+            let again = match challenge {
+                Some(challenge) => self.answer(&challenge, turn, &mut tried).await?,
+                None => false,
+            };
+            if !again {
+                return Err(self.wire.refusal(response, ask.target.name(), self.provider().await).await);
+            }
+        }
+    }
+
+    fn request(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> RequestBuilder {
+        let url = format!("{}/v2/{}", self.base, ask.target.path(&self.request.repository));
+        let mut headers = HeaderMap::new();
+        headers.extend(ask.accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
+        headers.extend(authorization.cloned().map(|value| (AUTHORIZATION, value)));
+        if ask.offset > 0 {
+            let range = format!("bytes={}-", ask.offset);
+            headers.insert(RANGE, range.parse().expect("digits are valid in a header"));
+        }
+        self.wire.client.request(ask.method.clone(), url).headers(headers)
+    }
+
+    /// What to show now; a credential whose time is over is replaced first.
+    pub(super) async fn ready(&self) -> Result<(Option<HeaderValue>, u64), Error> {
+        let mut held = self.held.lock().await;
+        match &held.grant {
+            None => {
+                let grant = self.ask_provider(false).await?;
+                held.take(grant);
+            }
+            Some(grant) if grant.is_over(Timestamp::now()) => {
+                let mut grant = self.ask_provider(true).await?;
+                if grant.is_over(Timestamp::now()) {
+                    // The clocks differ; whether it counts is for the registry to say.
+                    grant.expires_at = None;
+                }
+                held.take(grant);
+            }
+            Some(_) => {}
+        }
+        Ok((held.authorization.clone(), held.turn))
+    }
+
+    async fn ask_provider(&self, renew: bool) -> Result<Grant, Error> {
+        let request = CredentialRequest { renew, ..self.request.clone() };
+        let grant = self.credentials.for_registry(request).await;
+        let Subject { registry, image, .. } = self.wire.subject.clone();
+        grant.map_err(|source| Error::Credentials { registry, image, source })
+    }
+
+    /// Gets what a challenge asks for, with the credential at hand and, where that was in vain, with a new one. Gives
+    /// whether it is worth asking again.
+    async fn answer(&self, challenge: &Challenge, turn: u64, tried: &mut Tried) -> Result<bool, Error> {
+        let mut held = self.held.lock().await;
+        if held.turn != turn {
+            // Another request of this image was refused for the same reason, and has got something new.
+            return Ok(true);
+        }
+        let grant = held.grant.clone().unwrap_or_else(Grant::anonymous);
+        let mut outcome = match tried.answered {
+            false => self.authorization(challenge, &grant).await,
+            true => Ok(None),
+        };
+        tried.answered = true;
+        let in_vain = match &outcome {
+            Ok(authorization) => authorization.is_none() || *authorization == held.authorization,
+            Err(Error::AccessDenied { .. }) => true,
+            Err(_) => false,
+        };
+        if in_vain && !tried.renewed {
+            tried.renewed = true;
+            let renewed = self.ask_provider(true).await?;
+            if renewed.credential != grant.credential {
+                outcome = self.authorization(challenge, &renewed).await;
+                held.take(renewed);
+            } else if outcome.is_ok() {
+                return Ok(false);
+            }
+        }
+        let authorization = outcome?;
+        let again = authorization.is_some();
+        held.show(authorization);
+        Ok(again)
+    }
+
+    async fn authorization(&self, challenge: &Challenge, grant: &Grant) -> Result<Option<HeaderValue>, Error> {
+        token::authorization(&self.wire, challenge, grant, &self.request.repository).await
+    }
+}
+
+impl Held {
+    fn take(&mut self, grant: Grant) {
+        // A credential that is sent as it is needs no challenge.
+        let authorization = match &grant.credential {
+            Some(Credential::Bearer(token)) => auth::bearer(token),
+            _ => None,
+        };
+        self.grant = Some(grant);
+        self.show(authorization);
+    }
+
+    fn show(&mut self, authorization: Option<HeaderValue>) {
+        self.authorization = authorization;
+        self.turn += 1;
+    }
+}

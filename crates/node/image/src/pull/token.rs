@@ -1,0 +1,69 @@
+//! From a challenge and a credential to the header that answers it, by way of the registry's token server where it has
+//! one. Must not know where credentials come from.
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+
+use super::auth::{self, Challenge};
+use super::wire::Wire;
+use crate::Error;
+use crate::credentials::{Credential, Grant};
+
+/// The header that a challenge asks for; `None` when the credential has no such form. A token is for pulls of
+/// `repository`, unless the challenge names something else.
+pub(super) async fn authorization(
+    wire: &Wire,
+    challenge: &Challenge,
+    grant: &Grant,
+    repository: &str,
+) -> Result<Option<HeaderValue>, Error> {
+    match (challenge, &grant.credential) {
+        (Challenge::Basic, credential) => Ok(credential.as_ref().and_then(auth::basic)),
+        // A token that is sent as it is cannot be exchanged.
+        (Challenge::Bearer { .. }, Some(Credential::Bearer(token))) => Ok(auth::bearer(token)),
+        (Challenge::Bearer { realm, service, scope }, _) => {
+            let usual = || (!repository.is_empty()).then(|| format!("repository:{repository}:pull"));
+            let scope = scope.clone().or_else(usual);
+            let fields = [("scope", scope), ("service", service.clone())];
+            let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            fetch(wire, realm, fields, grant).await.map(Some)
+        }
+    }
+}
+
+async fn fetch(wire: &Wire, realm: &str, mut fields: Vec<(&str, String)>, grant: &Grant) -> Result<HeaderValue, Error> {
+    let Wire { client, subject, .. } = wire;
+    let url: reqwest::Url = realm.parse().map_err(|_| subject.protocol("its token server has no valid address"))?;
+    if !auth::may_tell(&url, subject.plain) {
+        return Err(subject.protocol("its token server is not encrypted, so no credentials were sent to it"));
+    }
+    let response = match &grant.credential {
+        Some(Credential::Identity(token)) => {
+            fields.push(("grant_type", "refresh_token".into()));
+            fields.push(("client_id", "sampan".into()));
+            fields.push(("refresh_token", token.clone()));
+            let form = encoded(&url, &fields).query().unwrap_or_default().to_owned();
+            let kind = "application/x-www-form-urlencoded";
+            let build = || client.post(url.clone()).header(CONTENT_TYPE, kind).body(form.clone());
+            wire.send(true, build).await?
+        }
+        credential => {
+            let (basic, url) = (credential.as_ref().and_then(auth::basic), encoded(&url, &fields));
+            let build = || {
+                let request = client.get(url.clone());
+                basic.iter().fold(request, |request, value| request.header(AUTHORIZATION, value))
+            };
+            wire.send(true, build).await?
+        }
+    };
+    if !response.status().is_success() {
+        return Err(wire.refusal(response, "token server".into(), grant.shown_provider()).await);
+    }
+    let header = auth::token(&wire.read_answer(response).await?).and_then(|token| auth::bearer(&token));
+    header.ok_or_else(|| subject.protocol("its token server sent no token"))
+}
+
+fn encoded(url: &reqwest::Url, fields: &[(&str, String)]) -> reqwest::Url {
+    let mut url = url.clone();
+    url.query_pairs_mut().extend_pairs(fields);
+    url
+}

@@ -1,0 +1,86 @@
+//! Requests to one host: tried again where that helps, answers read within bounds, failures told in the words of whoever
+//! wants the image. Must not know credentials.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response};
+
+use super::client::{Cause, cause};
+use super::refusal::Subject;
+use super::retry::{Failure, RetryPolicy, is_transient, retry_after};
+use crate::Error;
+
+/// The way to a host.
+pub(super) struct Wire {
+    pub client: Client,
+    /// Whom errors name.
+    pub subject: Subject,
+    pub policy: RetryPolicy,
+    /// Bytes of an answer that is read for its words.
+    pub answer_bytes_max: u64,
+}
+
+impl Wire {
+    /// Sends until there is an answer that trying again would not change.
+    pub(super) async fn send(&self, retry: bool, build: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
+        let mut tried = 0;
+        loop {
+            let outcome = build().send().await;
+            let failure = match &outcome {
+                Ok(response) if is_transient(response.status().as_u16()) => {
+                    Failure::Transient { retry_after: asked_pause(response.headers()) }
+                }
+                Ok(_) => Failure::Final,
+                Err(error) => failure_of(error),
+            };
+            let pause = self.policy.pause(failure, tried).filter(|_| retry);
+            let Some(pause) = pause else { return outcome.map_err(|error| self.subject.no_answer(error)) };
+            tracing::debug!(image = self.subject.image, tried, ?pause, ?failure, "asking the registry again");
+            tokio::time::sleep(pause).await;
+            tried += 1;
+        }
+    }
+
+    /// Reads a whole answer of at most `bytes_max`; `None` when it is longer.
+    pub(super) async fn read_body(&self, response: Response, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
+        let mut body = Vec::new();
+        let mut stream = response.bytes_stream();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| self.subject.no_answer(error))?;
+            if (body.len() + chunk.len()) as u64 > bytes_max {
+                return Ok(None);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Some(body))
+    }
+
+    /// Reads an answer for its words.
+    pub(super) async fn read_answer(&self, response: Response) -> Result<Vec<u8>, Error> {
+        let body = self.read_body(response, self.answer_bytes_max).await?;
+        body.ok_or_else(|| self.subject.protocol("an answer is longer than answer_bytes_max of [image]"))
+    }
+
+    /// What it means that an answer is no success; `provider` gave the credentials that were shown.
+    pub(super) async fn refusal(&self, response: Response, what: String, provider: Option<String>) -> Error {
+        let status = response.status().as_u16();
+        let body = self.read_answer(response).await.unwrap_or_default();
+        self.subject.refusal(status, &body, what, provider)
+    }
+}
+
+/// Whether it may help to try again.
+pub(super) fn failure_of(error: &reqwest::Error) -> Failure {
+    match cause(error) {
+        Cause::Connect => Failure::Connect,
+        Cause::Broken => Failure::Transient { retry_after: None },
+        Cause::PlainHttp | Cause::NotHttp | Cause::Untrusted | Cause::Request => Failure::Final,
+    }
+}
+
+fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| retry_after(v, Timestamp::now()))
+}

@@ -1,0 +1,53 @@
+//! Administrative requests to the control address, signed like calls of the API. Must not know what they mean.
+
+use anyhow::Context;
+use credentials::admin::{Answer, Command, PATH, Refused, Reply};
+
+use super::Client;
+use crate::failure::{Exit, Failure};
+use crate::push::upload::is_loopback;
+
+impl Client {
+    /// Sends a command; a refusal becomes a [`Failure`].
+    pub async fn administer(&self, command: &Command) -> anyhow::Result<Reply> {
+        let body = serde_json::to_vec(command)?;
+        let mut request = self.http.post(format!("{}{PATH}", self.endpoint));
+        for (name, value) in self.signed("AdministerRegistries", &body) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
+        let answer: Answer =
+            answer.json().await.with_context(|| format!("{} has no administration of registries", self.endpoint))?;
+        match answer {
+            Answer::Done(reply) => Ok(reply),
+            Answer::Refused(refused) => Err(failure(refused).into()),
+        }
+    }
+
+    /// Refuses to send a secret over a network in clear.
+    pub fn may_carry_secrets(&self) -> anyhow::Result<()> {
+        if self.endpoint.starts_with("https://") || is_loopback(self.registry()) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::Usage,
+            format!("the password would cross the network in clear on its way to {}", self.endpoint),
+            "Run the command on the machine of `sampan up`, or through an SSH tunnel to its control address.",
+        )
+        .into())
+    }
+}
+
+fn failure(refused: Refused) -> Failure {
+    let Refused { status, message } = refused;
+    let (exit, hint) = match status {
+        400 => (Exit::Usage, ""),
+        401 => (
+            Exit::Connection,
+            "Use the key pair of this Sampan: the file that `sampan up` printed, with --credentials.",
+        ),
+        404 => (Exit::NotFound, ""),
+        _ => (Exit::Failed, ""),
+    };
+    Failure::new(exit, message, hint)
+}

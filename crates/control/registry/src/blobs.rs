@@ -1,18 +1,20 @@
 //! Blobs: read whole or in part, asked for, deleted. Must not know what is in them.
 
+use std::fs::File;
+
 use axum::body::Body;
 use axum::response::Response;
+use futures_util::TryStreamExt as _;
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE,
     RANGE,
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 use types::Digest;
 
 use crate::Shared;
+use crate::download;
 use crate::error::Error;
 use crate::names::Repository;
 use crate::problem::{Code, Problem};
@@ -21,8 +23,6 @@ use crate::repository::BlobRemoval;
 
 /// The digest of what an answer holds or made.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-/// Bytes read from a file at once: large enough that handing work to the blocking pool does not show.
-const READ_BYTES: usize = 256 * 1024;
 
 /// `GET` and `HEAD /v2/NAME/blobs/DIGEST`.
 pub(crate) async fn read(
@@ -46,17 +46,16 @@ pub(crate) async fn read(
     if is_known(&parts.headers, digest) {
         return Ok(not_modified(digest));
     }
-    let (mut file, length) = shared.content.open(digest).await.map_err(content)?.ok_or_else(unknown)?;
+    let (file, length) = shared.content.open(digest).await.map_err(content)?.ok_or_else(unknown)?;
+    let file = file.into_std().await;
     match wanted(&parts.headers, digest, length) {
         Part::Whole => {
-            let body = Body::from_stream(ReaderStream::with_capacity(file.take(length), READ_BYTES));
+            let body = part_of(file, digest, 0, length);
             Ok(blob_response(StatusCode::OK, digest, length, body))
         }
         Part::Bytes { first, last } => {
-            let seek = file.seek(std::io::SeekFrom::Start(first)).await;
-            seek.map_err(|source| Error::ReadContent { digest: digest.clone(), source })?;
             let count = last - first + 1;
-            let body = Body::from_stream(ReaderStream::with_capacity(file.take(count), READ_BYTES));
+            let body = part_of(file, digest, first, count);
             let mut response = blob_response(StatusCode::PARTIAL_CONTENT, digest, count, body);
             response.headers_mut().insert(CONTENT_RANGE, ascii(format!("bytes {first}-{last}/{length}")));
             Ok(response)
@@ -67,6 +66,16 @@ pub(crate) async fn read(
         )
         .with_header(CONTENT_RANGE, format!("bytes */{length}"))),
     }
+}
+
+fn part_of(file: File, digest: &Digest, first: u64, count: u64) -> Body {
+    let digest = digest.clone();
+    Body::from_stream(download::pieces(file, first, count).map_err(move |source| {
+        let error = Error::ReadContent { digest: digest.clone(), source };
+        // The status is sent already: a connection that ends early is all that the client will see.
+        tracing::error!(error = error.chain(), "a download broke off");
+        error
+    }))
 }
 
 /// `DELETE /v2/NAME/blobs/DIGEST`: the blob is no longer visible in this repository.

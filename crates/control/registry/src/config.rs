@@ -26,6 +26,9 @@ pub struct Config {
     pub upload_idle_s: u64,
     /// How long a request body may stand still before the request is given up, in seconds.
     pub body_idle_s: u64,
+    /// How long a client may take nothing of an answer that waits to be sent before its connection is closed, in
+    /// seconds. Holds for everything that is served beside the registry.
+    pub download_idle_s: u64,
     /// Names in one answer of a list (tags, repositories, referrers); the rest is behind its `Link`.
     pub page_len_max: usize,
     /// How long a blob that no manifest of its repository names stays there after it was last pushed or asked for, in
@@ -47,6 +50,7 @@ impl Default for Config {
             uploads_max: 256,
             upload_idle_s: 900,
             body_idle_s: 60,
+            download_idle_s: 60,
             page_len_max: 1000,
             unreferenced_blob_keep_s: 24 * 3600,
             sweep_period_s: 60,
@@ -61,6 +65,10 @@ impl Config {
 
     pub(crate) fn body_idle(&self) -> Duration {
         Duration::from_secs(self.body_idle_s)
+    }
+
+    pub(crate) fn download_idle(&self) -> Duration {
+        Duration::from_secs(self.download_idle_s)
     }
 
     pub(crate) fn unreferenced_blob_keep(&self) -> Duration {

@@ -23,18 +23,23 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use image::ContentStore;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+mod arrival;
 mod auth;
 mod blobs;
 mod body;
 mod config;
+mod download;
 mod error;
+mod listener;
 mod manifests;
 mod names;
 mod paging;
@@ -46,6 +51,7 @@ mod routes;
 mod tags;
 mod uploads;
 
+pub use arrival::{Arrival, ArrivalListener};
 pub use auth::{Actions, Credentials, Kind, Scope};
 pub use config::Config;
 pub use error::Error;
@@ -71,7 +77,7 @@ pub struct Registry {
 
 impl Registry {
     /// Opens the registry whose metadata is below `dir` (made when missing) and whose content is in `content`; what a
-    /// crash left half-made is cleaned. `credentials` is the key pair that logs in.
+    /// crash left half-made is cleaned. `credentials` is the key pair that logs in; `arrivals` is told what pushes bring.
     ///
     /// # Errors
     /// The directory cannot be read or written, or the content store cannot pin.
@@ -80,8 +86,9 @@ impl Registry {
         dir: &Path,
         credentials: Credentials,
         config: Config,
+        arrivals: ArrivalListener,
     ) -> Result<Self, Error> {
-        let repositories = Repositories::open(dir, content.clone()).await?;
+        let repositories = Repositories::open(dir, content.clone(), arrivals).await?;
         let auth = Auth::open(dir, credentials, &config)?;
         let uploads = Sessions::new(config.uploads_max, config.upload_idle());
         Ok(Self { shared: Arc::new(Shared { config, auth, content, repositories, uploads }) })
@@ -90,6 +97,11 @@ impl Registry {
     /// The routes, all below `/v2/` (with the token endpoint at `/v2/token`); to be merged into the control address's.
     pub fn router(&self) -> axum::Router {
         routes::router(self.shared.clone())
+    }
+
+    /// The connections that the routes are to be served on: a client that stops reading loses its own.
+    pub fn listener(&self, tcp: TcpListener) -> impl axum::serve::Listener<Io = TcpStream, Addr = SocketAddr> + use<> {
+        listener::with_write_limit(tcp, self.shared.config.download_idle())
     }
 
     /// A short-lived token that allows pulling from one repository: for the platform's own pulls.

@@ -7,6 +7,7 @@ use types::Digest;
 use super::layout::manifest_owner;
 use super::record::Record;
 use super::{Repositories, change};
+use crate::arrival::Arrival;
 use crate::error::Error;
 use crate::names::Repository;
 
@@ -58,10 +59,12 @@ impl Repositories {
                 source: source.into(),
             })?;
             this.pin(manifest_owner(&repository, &digest), &digest).await?;
+            let (added, media_type) = (digest.clone(), record.media_type.clone());
             this.on_disk("add a manifest", move |metadata| {
-                metadata.add_manifest(&repository, &digest, &record, tag.as_deref())
+                metadata.add_manifest(&repository, &added, &record, tag.as_deref())
             })
             .await?;
+            (this.arrivals)(Arrival::Manifest { digest: &digest, media_type: &media_type });
             Ok(Addition::Added)
         })
         .await

@@ -19,6 +19,7 @@ use image::{ContentStore, Lease};
 use tokio::sync::RwLock;
 use types::Digest;
 
+use crate::arrival::{Arrival, ArrivalListener};
 use crate::error::Error;
 use crate::names::{Reference, Repository};
 pub(crate) use addition::{Addition, NewManifest};
@@ -43,14 +44,15 @@ pub(crate) struct Repositories {
     metadata: Metadata,
     /// Additions hold it shared, removals alone.
     changes: Arc<RwLock<()>>,
+    arrivals: ArrivalListener,
 }
 
 impl Repositories {
     /// Opens the metadata below `dir` and makes pins and files agree.
-    pub(crate) async fn open(dir: &Path, content: ContentStore) -> Result<Self, Error> {
+    pub(crate) async fn open(dir: &Path, content: ContentStore, arrivals: ArrivalListener) -> Result<Self, Error> {
         let dir = dir.to_owned();
         let metadata = blocking("open the metadata", move || Metadata::open(&dir)).await?;
-        let repositories = Self { content, metadata, changes: Arc::default() };
+        let repositories = Self { content, metadata, changes: Arc::default(), arrivals };
         repositories.reconcile().await?;
         Ok(repositories)
     }
@@ -71,7 +73,10 @@ impl Repositories {
         change("add a blob", async move {
             let _held = (shared, lease);
             this.pin(blob_owner(&repository, &digest), &digest).await?;
-            this.on_disk("add a blob", move |metadata| metadata.add_blob(&repository, &digest)).await
+            let added = digest.clone();
+            this.on_disk("add a blob", move |metadata| metadata.add_blob(&repository, &added)).await?;
+            (this.arrivals)(Arrival::Blob { digest: &digest });
+            Ok(())
         })
         .await
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
+mod arrivals;
 mod auth;
 mod blobs;
 mod flow;
@@ -11,4 +12,5 @@ mod manifests;
 mod referrers;
 mod restart;
 mod server;
+mod stalled;
 mod uploads;

@@ -1,11 +1,11 @@
 //! A registry on a free port with its own directory, and the steps that most tests begin with.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image::Images;
-use registry::{Config, Credentials, Registry};
+use registry::{Arrival, ArrivalListener, Config, Credentials, Registry};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -18,10 +18,14 @@ pub const KEY: &str = "the:key";
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// What pushes brought: digests, each with its media type when it is a manifest's.
+pub type Arrivals = Arc<Mutex<Vec<(Digest, Option<String>)>>>;
+
 pub struct Server {
     pub registry: Registry,
     pub images: Images,
     pub host: String,
+    pub arrivals: Arrivals,
     client: Client,
     dir: Arc<TempDir>,
     task: JoinHandle<()>,
@@ -47,16 +51,18 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let images = dir.path().join("images");
         // Nothing is kept but what is needed, so that a test sees what the collector may take.
-        let keep_nothing = image::Config { grace_s: 0, ..Default::default() };
+        let keep_nothing = image::Config { grace_s: 0, unpinned_bytes_max: 0, ..Default::default() };
         let images = Images::open(&images, keep_nothing, Arc::new(image::Anonymous)).await.unwrap();
         let credentials = Credentials { secret_id: ID.into(), secret_key: KEY.into() };
         let content = images.content().clone();
-        let registry = Registry::open(content, &dir.path().join("registry"), credentials, config).await.unwrap();
+        let arrivals = Arrivals::default();
+        let (metadata, told) = (dir.path().join("registry"), recorder(arrivals.clone()));
+        let registry = Registry::open(content, &metadata, credentials, config, told).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let router = registry.router();
+        let (listener, router) = (registry.listener(listener), registry.router());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { registry, images, host, client: Client::new(), dir, task }
+        Self { registry, images, host, arrivals, client: Client::new(), dir, task }
     }
 
     /// Another one on the same directory, as after a restart.
@@ -68,6 +74,11 @@ impl Server {
 
     pub fn metadata(&self) -> PathBuf {
         self.dir.path().join("registry")
+    }
+
+    /// Where the store keeps content.
+    pub fn blobs(&self) -> PathBuf {
+        self.dir.path().join("images/blobs")
     }
 
     /// A request without credentials.
@@ -138,6 +149,15 @@ impl Server {
             }],
         })
     }
+}
+
+fn recorder(arrivals: Arrivals) -> ArrivalListener {
+    Arc::new(move |arrival| {
+        arrivals.lock().unwrap().push(match arrival {
+            Arrival::Blob { digest } => (digest.clone(), None),
+            Arrival::Manifest { digest, media_type } => (digest.clone(), Some(media_type.to_owned())),
+        });
+    })
 }
 
 /// Asks again and again until there is an answer; gives up after half a minute.

@@ -12,7 +12,7 @@ use types::catalog::Lookup;
 use types::{FunctionKey, RequestId, RunStatus};
 
 use crate::call::Body;
-use crate::headers;
+use crate::{headers, report};
 
 /// How a start went that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +74,14 @@ impl Failure {
         Self::new(RunStatus::TimeLimitReached, format!("Invoking task timed out after {timeout_s} seconds"))
     }
 
-    pub fn ended(ended: &Ended, memory_mb: u32) -> Self {
+    /// `peak_bytes` is the most memory that the instance had.
+    pub fn ended(ended: &Ended, memory_mb: u32, peak_bytes: u64) -> Self {
         if ended.out_of_memory {
-            let message = format!("the instance went over its memory limit of {memory_mb} MB and was ended");
+            let message = format!(
+                "the instance went over its memory limit of {memory_mb} MB (it had {:.2} MB in use) and was ended; raise \
+                 MemorySize",
+                report::megabytes(peak_bytes)
+            );
             return Self::new(RunStatus::MemoryLimitReached, message);
         }
         let how = match (ended.code, ended.signal) {
@@ -217,12 +222,12 @@ mod tests {
 
     #[test]
     fn the_end_of_an_instance_says_how_it_ended() {
-        let ended = |code, signal, out_of_memory| Failure::ended(&Ended { code, signal, out_of_memory }, 128);
+        let ended = |code, signal, out_of_memory| Failure::ended(&Ended { code, signal, out_of_memory }, 128, 3 << 19);
         let table = [
             (ended(Some(3), None, false), RunStatus::UserProcessExited, "exit code 3"),
             (ended(None, Some(11), false), RunStatus::UserProcessExited, "signal 11"),
             (ended(None, None, false), RunStatus::UserProcessExited, "unknown cause"),
-            (ended(None, Some(9), true), RunStatus::MemoryLimitReached, "128 MB"),
+            (ended(None, Some(9), true), RunStatus::MemoryLimitReached, "128 MB (it had 1.50 MB"),
         ];
         for (failure, status, text) in table {
             assert_eq!(failure.status, status);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use pool::{ColdStart, Lease};
+use pool::{ColdStart, Ended, Lease};
 use tokio::time::{Instant, timeout};
 use types::{CatalogVersion, Qualifier, RequestId, RunStatus};
 
@@ -156,7 +156,7 @@ impl Invocation {
         let run = self.run();
         match stopped {
             Stopped::TimedOut => self.timed_out(),
-            Stopped::Ended(ended) => Failure::ended(&ended, run.lease.version.spec.memory_mb),
+            Stopped::Ended(ended) => run.ended(&ended),
             Stopped::Broken(Broken::TooLarge(bytes_max)) => Failure::response_too_large(bytes_max),
             Stopped::Broken(Broken::Lost(detail)) => run.why_broken(&detail, exit_wait_max).await,
             Stopped::Broken(Broken::Unreached { error, .. }) => {
@@ -273,9 +273,18 @@ impl Run {
         self.ended_or(exit_wait_max, || Failure::broken(detail)).await
     }
 
+    fn ended(&self, ended: &Ended) -> Failure {
+        Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory().peak_bytes)
+    }
+
     async fn ended_or(&self, exit_wait_max: Duration, otherwise: impl FnOnce() -> Failure) -> Failure {
+        if self.lease.process.out_of_memory() {
+            // The kernel may have ended only the process that went over, on whose work the others wait for ever: the
+            // instance is one thing, and every request in it fails with this.
+            self.lease.kill();
+        }
         match timeout(exit_wait_max, self.lease.process.ended()).await {
-            Ok(ended) => Failure::ended(&ended, self.lease.version.spec.memory_mb),
+            Ok(ended) => self.ended(&ended),
             Err(_) => otherwise(),
         }
     }

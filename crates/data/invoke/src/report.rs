@@ -58,7 +58,7 @@ fn round_ms(duration: Duration) -> u128 {
 }
 
 #[allow(clippy::cast_precision_loss)] // Memory sizes are far below 2^53 bytes.
-fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / BYTES_PER_MB
 }
 

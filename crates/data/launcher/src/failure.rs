@@ -38,12 +38,13 @@ impl Failure {
         )
     }
 
-    /// The program ended before its server accepted connections.
-    pub(crate) fn ended(ended: &Ended, port: u16, memory_mb: u32, last_output: &str) -> Self {
+    /// The program ended before its server accepted connections. `memory_mb` is its limit, `peak_bytes` what it had.
+    pub(crate) fn ended(ended: &Ended, port: u16, memory_mb: u32, peak_bytes: u64, last_output: &str) -> Self {
         if ended.out_of_memory {
             let message = format!(
-                "the container went over its {memory_mb} MB of memory while it started and was killed; raise MemorySize\
-                 {}",
+                "the container went over its {memory_mb} MB of memory while it started (it had {} MB in use) and was \
+                 killed; raise MemorySize{}",
+                peak_bytes >> 20,
                 quoted(last_output)
             );
             return Self::new(RunStatus::MemoryLimitReached, message);
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_early_end_is_told_with_code_and_last_output() {
-        let failure = Failure::ended(&CLEAN, 9000, 128, "no module named app");
+        let failure = Failure::ended(&CLEAN, 9000, 128, 0, "no module named app");
         assert_eq!(failure.status, RunStatus::ContainerStateExited);
         assert_eq!(
             failure.message,
@@ -102,14 +103,18 @@ mod tests {
              app"
         );
         let killed = Ended { code: None, signal: Some(11), out_of_memory: false };
-        assert!(Failure::ended(&killed, 9000, 128, "").message.contains("was ended by signal 11 before"));
+        assert!(Failure::ended(&killed, 9000, 128, 0, "").message.contains("was ended by signal 11 before"));
     }
 
     #[test]
     fn running_out_of_memory_is_told_apart() {
-        let failure = Failure::ended(&Ended { out_of_memory: true, ..CLEAN }, 9000, 128, "");
+        let failure = Failure::ended(&Ended { out_of_memory: true, ..CLEAN }, 9000, 128, 127 << 20, "");
         assert_eq!(failure.status, RunStatus::MemoryLimitReached);
-        assert!(failure.message.contains("128 MB") && failure.message.ends_with("raise MemorySize"));
+        assert!(
+            failure.message.contains("128 MB")
+                && failure.message.contains("(it had 127 MB in use)")
+                && failure.message.ends_with("raise MemorySize")
+        );
     }
 
     #[test]

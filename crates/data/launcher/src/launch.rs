@@ -14,6 +14,7 @@ use crate::environment::environment;
 use crate::failure::{Failure, last_output};
 use crate::limits::{cpu_quota_us, memory_bytes};
 use crate::machine::{Machine, NotListening, Root, Running};
+use crate::network::has_public_network;
 use crate::process::{LocalProcess, Output};
 use crate::{Config, Platform};
 
@@ -135,6 +136,7 @@ impl Start<'_> {
             files_max: config.files_max,
             tmp_bytes: config.tmp_bytes_max,
             writable_bytes: config.writable_bytes_max,
+            public_network: has_public_network(spec),
             stdout: stdio.stdout,
             stderr: stdio.stderr,
         }
@@ -146,7 +148,7 @@ impl Start<'_> {
         match why {
             NotListening::Ended(ended) => {
                 let last = self.last_output(running).await;
-                Failure::ended(&ended, port, spec.memory_mb, &last)
+                Failure::ended(&ended, port, spec.memory_mb, self.peak_bytes, &last)
             }
             NotListening::TimedOut(open) => {
                 running.kill();
@@ -156,7 +158,7 @@ impl Start<'_> {
                 let last = self.last_output(running).await;
                 match ended {
                     Ok(ended @ Ended { out_of_memory: true, .. }) => {
-                        Failure::ended(&ended, port, spec.memory_mb, &last)
+                        Failure::ended(&ended, port, spec.memory_mb, self.peak_bytes, &last)
                     }
                     _ => Failure::not_listening(port, spec.init_timeout_s, &open, &last),
                 }

@@ -23,6 +23,7 @@ mod local;
 #[cfg(test)]
 mod local_tests;
 mod machine;
+mod network;
 mod process;
 #[cfg(test)]
 mod testing;

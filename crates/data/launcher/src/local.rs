@@ -75,6 +75,18 @@ impl Running for Sandbox {
         self.kill();
     }
 
+    fn freeze(&self) -> io::Result<()> {
+        self.freeze()
+    }
+
+    fn thaw(&self) -> io::Result<()> {
+        self.thaw()
+    }
+
+    fn out_of_memory(&self) -> bool {
+        self.out_of_memory()
+    }
+
     fn memory(&self) -> MemoryUse {
         let sandbox::Memory { current_bytes, peak_bytes } = self.memory();
         MemoryUse { current_bytes, peak_bytes }

@@ -83,7 +83,8 @@ impl Bed {
         let dir = tempfile::tempdir().unwrap();
         compile(dir.path());
         let sandbox_dir = dir.path().join("sandbox");
-        let (sandboxes, _) = Sandboxes::open(&sandbox_dir, sandbox::Config::default()).await.unwrap();
+        let network = sandbox::NetworkConfig { enabled: false, ..Default::default() };
+        let (sandboxes, _) = Sandboxes::open(&sandbox_dir, sandbox::Config::default(), network).await.unwrap();
         let logs = Logs::open(&dir.path().join("logs"), logs::Config::default()).await.unwrap();
         Self { sandboxes, logs, request: RequestId::random(), dir }
     }

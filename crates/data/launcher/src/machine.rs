@@ -40,6 +40,10 @@ pub(crate) trait Running: Send + Sync + 'static {
     /// Resolves when it has ended; may be called many times.
     fn ended(&self) -> BoxFuture<'_, Ended>;
     fn kill(&self);
+    fn freeze(&self) -> io::Result<()>;
+    fn thaw(&self) -> io::Result<()>;
+    /// Whether the kernel has killed one of its processes for memory.
+    fn out_of_memory(&self) -> bool;
     fn memory(&self) -> MemoryUse;
 }
 

@@ -70,6 +70,18 @@ impl Process for LocalProcess {
         self.running.kill();
     }
 
+    fn freeze(&self) -> io::Result<()> {
+        self.running.freeze()
+    }
+
+    fn thaw(&self) -> io::Result<()> {
+        self.running.thaw()
+    }
+
+    fn out_of_memory(&self) -> bool {
+        self.running.out_of_memory()
+    }
+
     fn memory(&self) -> MemoryUse {
         self.running.memory()
     }

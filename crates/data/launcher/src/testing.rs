@@ -186,6 +186,18 @@ impl Running for FakeRunning {
         });
     }
 
+    fn freeze(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn thaw(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn out_of_memory(&self) -> bool {
+        false
+    }
+
     fn memory(&self) -> MemoryUse {
         MemoryUse { current_bytes: 1_000, peak_bytes: 2_000 }
     }

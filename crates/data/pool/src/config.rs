@@ -22,6 +22,10 @@ pub struct Config {
     pub wait_ms_max: u64,
     /// Instances that may be starting at the same time; further starts queue.
     pub starts_parallel_max: u32,
+    /// How long an instance has no requests before it is frozen, in milliseconds: it uses no processor until the next
+    /// request, which thaws it. 0 freezes none; a function with the tag `sampan:freeze` of the value `off` is never frozen,
+    /// so that timers and background work of its image go on.
+    pub freeze_after_ms: u64,
     /// How long an instance without requests is kept, in seconds.
     pub keep_idle_s: u64,
     /// How often idle instances are looked over, in milliseconds.
@@ -39,6 +43,7 @@ impl Default for Config {
             waiting_per_function_max: 1000,
             wait_ms_max: 10_000,
             starts_parallel_max: 32,
+            freeze_after_ms: 1000,
             keep_idle_s: 60,
             reap_interval_ms: 1000,
             kill_wait_ms_max: 5000,
@@ -56,6 +61,11 @@ impl Config {
 
     pub(crate) fn wait_max(&self) -> Duration {
         Duration::from_millis(self.wait_ms_max)
+    }
+
+    /// `None` when instances are not frozen.
+    pub(crate) fn freeze_after(&self) -> Option<Duration> {
+        (self.freeze_after_ms > 0).then(|| Duration::from_millis(self.freeze_after_ms))
     }
 
     pub(crate) fn keep_idle(&self) -> Duration {

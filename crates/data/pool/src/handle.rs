@@ -123,6 +123,8 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         }
         if let Some((index, instance)) = ledger.acquire() {
             drop(ledger);
+            // Here and not in a thread of its own: it takes less time than to wake one.
+            instance.thaw();
             return Ok(Asked::Leased(self.leased(pool, instance, index)));
         }
         let key = &pool.version.function.key;

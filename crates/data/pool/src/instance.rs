@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use types::{CatalogVersion, InstanceId};
 
 use crate::launch::{ColdStart, Process};
@@ -22,13 +23,40 @@ pub struct Instance<C> {
     pub version: Arc<CatalogVersion>,
     /// The user's own.
     pub slot: C,
+    /// Held while it is frozen or thawed, so that the two never cross.
+    frozen: Mutex<bool>,
     /// It was told to end, and its capacity counts as coming free.
     told_to_end: AtomicBool,
 }
 
 impl<C> Instance<C> {
     pub(crate) fn new(id: InstanceId, process: Arc<dyn Process>, version: Arc<CatalogVersion>, slot: C) -> Self {
-        Self { id, process, version, slot, told_to_end: AtomicBool::new(false) }
+        Self { id, process, version, slot, frozen: Mutex::new(false), told_to_end: AtomicBool::new(false) }
+    }
+
+    /// Freezes it if it still rests: a lease that came first has it go on, one that comes now waits and thaws it.
+    pub(crate) fn freeze(&self, still_rests: impl FnOnce() -> bool) {
+        let mut frozen = self.frozen.lock();
+        if *frozen || !still_rests() {
+            return;
+        }
+        match self.process.freeze() {
+            Ok(()) => *frozen = true,
+            // It runs on, which costs no more than it did before.
+            Err(error) => tracing::debug!(instance = %self.id, %error, "an idle instance was not frozen"),
+        }
+    }
+
+    /// Lets it go on, before a request is sent to it.
+    pub(crate) fn thaw(&self) {
+        let mut frozen = self.frozen.lock();
+        if !std::mem::take(&mut *frozen) {
+            return;
+        }
+        if let Err(error) = self.process.thaw() {
+            // It has ended, as the request will find; if it has not, the request will time out and have it killed.
+            tracing::debug!(instance = %self.id, %error, "a frozen instance was not thawed");
+        }
     }
 
     /// Marks it as told to end; true for the first who does. Called under the lock of the capacity, which counts it.

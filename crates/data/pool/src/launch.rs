@@ -62,6 +62,19 @@ pub trait Process: Send + Sync + 'static {
     fn ended(&self) -> BoxFuture<'_, Ended>;
     /// Ends it at once; returns immediately.
     fn kill(&self);
+    /// Stops all that it does where it is, until [`Process::thaw`]; returns at once. It can be killed meanwhile, and
+    /// connections to it wait. Not everyone who makes instances can.
+    fn freeze(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Lets it go on; returns when it does, or a fraction of a millisecond before. Called for a frozen instance only.
+    fn thaw(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Whether a part of it was ended for going over its memory limit; what is left of it may still run.
+    fn out_of_memory(&self) -> bool {
+        false
+    }
     /// Memory in use now and at its highest, in bytes.
     fn memory(&self) -> MemoryUse;
 }

@@ -2,7 +2,8 @@
 //!
 //! Pure: takes `now` and says what is to be done; it sends, starts and kills nothing. `I` is an instance, `W` whoever
 //! waits for one. Its invariants (kept by property tests below): an instance never has more leases than the version's
-//! concurrency; nobody waits while an instance has a free slot; every waiter leaves exactly once.
+//! concurrency; nobody waits while an instance has a free slot; every waiter leaves exactly once; an instance with leases
+//! never rests.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -33,6 +34,8 @@ struct Slot<I> {
     /// Leases about to return, whose slots count as coming free.
     returning: u32,
     idle_since: Instant,
+    /// Idle for so long that it is frozen, or about to be.
+    rests: bool,
     /// Takes no new leases; to be ended when the last one returns.
     closing: bool,
     ended: bool,
@@ -119,6 +122,7 @@ impl<I: Clone, W> Ledger<I, W> {
         let full_at = self.concurrency;
         let slot = self.slot(index);
         slot.active += 1;
+        slot.rests = false;
         let taken = slot.instance.clone();
         if slot.active == full_at {
             self.free.pop();
@@ -178,7 +182,7 @@ impl<I: Clone, W> Ledger<I, W> {
         }
         let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
         let open = self.phase == Phase::Open;
-        let slot = Slot { instance, active, returning: 0, idle_since: now, closing: !open, ended: false };
+        let slot = Slot { instance, active, returning: 0, idle_since: now, rests: false, closing: !open, ended: false };
         let index = self.place(slot);
         if open && active < self.concurrency {
             self.free.push(index);
@@ -274,6 +278,26 @@ impl<I: Clone, W> Ledger<I, W> {
             .map(|(index, _)| index)
             .collect();
         old.into_iter().filter_map(|index| self.retire(index)).collect()
+    }
+
+    /// Sends to rest the instances that have been idle for `after`: they are to be frozen, unless [`Ledger::rests`] says by
+    /// then that a request came first.
+    pub fn rest(&mut self, now: Instant, after: Duration) -> Vec<(SlotIndex, I)> {
+        let idle: Vec<SlotIndex> = self
+            .idle()
+            .filter(|(_, since)| now.saturating_duration_since(*since) >= after)
+            .map(|(index, _)| index)
+            .collect();
+        let fresh = |index: SlotIndex| {
+            let slot = self.slot(index);
+            (!std::mem::replace(&mut slot.rests, true)).then(|| (index, slot.instance.clone()))
+        };
+        idle.into_iter().filter_map(fresh).collect()
+    }
+
+    /// Whether an instance rests.
+    pub fn rests(&self, index: SlotIndex) -> bool {
+        self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| slot.rests)
     }
 
     /// The instances without requests, and since when.

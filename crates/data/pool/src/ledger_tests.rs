@@ -132,6 +132,23 @@ fn the_instance_used_last_is_used_first_and_the_others_expire() {
 }
 
 #[test]
+fn an_idle_instance_is_sent_to_rest_once_and_a_request_ends_its_rest() {
+    let (mut book, slot) = with_idle(2);
+    let after = Duration::from_secs(5);
+    assert_eq!(book.rest(at(4), after), vec![]);
+    assert_eq!(book.rest(at(5), after), vec![(slot, 100)]);
+    assert!(book.rests(slot));
+    assert_eq!(book.rest(at(6), after), vec![], "it rests already");
+    assert_eq!(book.acquire(), Some((slot, 100)));
+    assert!(!book.rests(slot));
+    assert_eq!(book.rest(at(60), after), vec![], "it has a request");
+    assert_eq!(book.release(slot, false, at(60)), Released::Kept);
+    assert_eq!(book.rest(at(64), after), vec![]);
+    assert_eq!(book.rest(at(65), after), vec![(slot, 100)]);
+    assert_eq!(book.expire(at(80), Duration::from_secs(20)), vec![100], "it ends in its sleep");
+}
+
+#[test]
 fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
     let mut book = Book::new(1);
     let (first, second) = (book.wait(1), book.wait(2));
@@ -185,6 +202,7 @@ enum Event {
     Recycle(usize),
     End(usize),
     Expire,
+    Rest,
     Drain,
 }
 
@@ -201,6 +219,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => pick.clone().prop_map(Event::Recycle),
         1 => pick.prop_map(Event::End),
         1 => Just(Event::Expire),
+        2 => Just(Event::Rest),
     ];
     (proptest::collection::vec(event, 0..120), any::<bool>()).prop_map(|(mut events, drain)| {
         if drain {
@@ -305,6 +324,11 @@ impl Play {
             Event::Expire => {
                 self.book.expire(now, Duration::from_secs(20));
             }
+            Event::Rest => {
+                for (slot, _) in self.book.rest(now, Duration::from_secs(3)) {
+                    assert!(self.leases.iter().all(|(leased, _)| *leased != slot), "a leased instance is to be frozen");
+                }
+            }
             Event::Drain => {
                 for who in self.book.drain().1 {
                     self.answer(who);
@@ -340,6 +364,7 @@ impl Play {
             let leases = self.leases.iter().filter(|(leased, _)| leased == slot).count();
             assert!(leases <= self.concurrency as usize, "{leases} leases on one instance");
         }
+        assert!(self.leases.iter().all(|(slot, _)| !self.book.rests(*slot)), "a leased instance rests");
         assert!(self.starts.len() + self.live.len() <= self.starts_max);
         assert_eq!(self.book.waiters.len(), self.waiting.len());
         assert!(self.waiting.is_empty() || self.book.free.is_empty(), "someone waits beside a free instance");

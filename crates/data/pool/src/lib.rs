@@ -4,12 +4,13 @@
 //!
 //! ```text
 //! lease ──> ledger (per version): a free slot? ── yes ──> Lease ── drop ──> the next waiter, or idle
-//!                │ no                                                            │ keep_idle_s
+//!                │ no                                                            │ freeze_after_ms: frozen
+//!                │                                                               │ keep_idle_s
 //!                └─> wait ──> capacity: room? ── yes ──> start ──> instance <────┘ stop
 //!                                  │ no
 //!                                  └─> stop idle instances of others, wait for one to come free, or refuse
 //! ```
-//! The decisions are pure: `ledger` says which slot serves whom, `scale` whether an instance may be started, `idle`
+//! The decisions are pure: `ledger` says which slot serves whom and which instance rests, `scale` whether an instance may be started, `idle`
 //! which idle instances go. The other files act on them.
 #![forbid(unsafe_code)]
 

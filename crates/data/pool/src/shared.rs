@@ -207,6 +207,25 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         }
     }
 
+    /// Freezes what has been idle for long enough, on a thread that may block.
+    pub fn rest(&self, now: Instant) {
+        let Some(after) = self.config.freeze_after() else { return };
+        let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
+        let mut resting = Vec::new();
+        for pool in pools.into_iter().filter(|pool| pool.may_rest()) {
+            let idle = pool.ledger.lock().rest(now, after);
+            resting.extend(idle.into_iter().map(|(index, instance)| (Arc::clone(&pool), index, instance)));
+        }
+        if resting.is_empty() {
+            return;
+        }
+        self.tasks.spawn_blocking(move || {
+            for (pool, index, instance) in resting {
+                instance.freeze(|| pool.ledger.lock().rests(index));
+            }
+        });
+    }
+
     /// Ends what has been idle for long enough and forgets versions of which nothing is left.
     pub fn reap(&self, now: Instant) {
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();

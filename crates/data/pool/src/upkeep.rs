@@ -1,4 +1,5 @@
-//! The task that keeps the pool in step with the catalog and stops instances that have been idle for long enough.
+//! The task that keeps the pool in step with the catalog, and freezes and stops instances that have been idle for long
+//! enough.
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(crate) async fn run<C: Default + Send + Sync + 'static>(shared: Arc<Shared<C
             _ = tick.tick() => {
                 shared.reconcile();
                 shared.reap(Instant::now());
+                shared.rest(Instant::now());
             }
         }
     }

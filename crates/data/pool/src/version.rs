@@ -11,6 +11,10 @@ use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::ledger::Ledger;
 
+/// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set when it is made; the
+/// API has no field of its own for this.
+const FREEZE_OFF: (&str, &str) = ("sampan:freeze", "off");
+
 /// What a waiting request gets.
 pub(crate) type Answer<C> = Result<Lease<C>, LeaseError>;
 
@@ -35,6 +39,11 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
     pub fn new(version: Arc<CatalogVersion>) -> Self {
         let concurrency = version.spec.max_concurrency(version.function.kind);
         Self { version, ledger: Mutex::new(Ledger::new(concurrency)), drained: CancellationToken::new() }
+    }
+
+    /// Whether idle instances may be frozen.
+    pub fn may_rest(&self) -> bool {
+        !self.version.function.tags.iter().any(|(key, value)| (key.as_str(), value.as_str()) == FREEZE_OFF)
     }
 
     pub fn superseded(&self) -> LeaseError {

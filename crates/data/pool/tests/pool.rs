@@ -143,6 +143,38 @@ async fn idle_instances_stop_after_their_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_instance_is_frozen_and_thawed_before_its_next_request_and_ends_frozen() {
+    let config = Config { freeze_after_ms: 1000, keep_idle_s: 60, ..Config::default() };
+    let (bench, versions) = serving(config, &[WEB]);
+    let first = lease(&bench, &versions[0]).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(bench.launch.frozen(), 0, "it has a request");
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(bench.launch.frozen(), 0, "not yet");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(bench.launch.frozen(), 1);
+    let (one, two) = (lease(&bench, &versions[0]).await, lease(&bench, &versions[0]).await);
+    assert_eq!((bench.launch.frozen(), bench.launch.begun()), (0, 1));
+    drop((one, two));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!((bench.launch.frozen(), bench.launch.alive()), (1, 1));
+    tokio::time::sleep(Duration::from_secs(32)).await;
+    assert_eq!(bench.launch.alive(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_are_not_frozen_where_the_configuration_or_the_function_says_so() {
+    let awake = Function { tag: Some(("sampan:freeze", "off")), ..EVENT };
+    for (function, freeze_after_ms, frozen) in [(EVENT, 0, 0), (awake, 1000, 0), (EVENT, 1000, 1)] {
+        let (bench, versions) = serving(Config { freeze_after_ms, ..Config::default() }, &[function]);
+        drop(lease(&bench, &versions[0]).await);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!((bench.launch.frozen(), bench.launch.alive()), (frozen, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_instance_that_ended_while_idle_is_not_handed_out() {
     let (bench, versions) = serving(Config::default(), &[EVENT]);
     drop(lease(&bench, &versions[0]).await);

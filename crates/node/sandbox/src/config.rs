@@ -14,14 +14,25 @@ pub struct Config {
     pub launch_queue_len_max: usize,
     /// Instances at once, which bounds the ranges of host ids too.
     pub instances_max: u32,
-    /// Network and user namespaces kept ready for the next starts.
+    /// Network and user namespaces, and as many cgroup directories, kept ready for the next starts when there were few of
+    /// late.
     pub slots_ready: usize,
+    /// The same at most: as many are kept as the busiest of the last ten seconds took.
+    pub slots_ready_max: usize,
     /// First host id that instances use; ids from here to `id_base + instances_max * ids_per_instance` are theirs.
     pub id_base: u32,
     /// Host ids of one instance: ids 0 to this less one exist inside.
     pub ids_per_instance: u32,
-    /// Longest interval between two attempts to connect while an instance starts, in milliseconds.
+    /// Have a program in the kernel (eBPF) tell of servers that begin to listen. Without it, or where the kernel does not
+    /// take it, they are looked for again and again.
+    pub listen_events: bool,
+    /// How often servers are looked for all the same, in milliseconds: the kernel drops what it has to tell when an instance
+    /// listens thousands of times at once.
+    pub listen_look_interval_ms: u64,
+    /// Longest interval between two looks where the kernel does not tell, in milliseconds.
     pub poll_interval_ms_max: u64,
+    /// Give back, when an instance is frozen, the memory of files that it read once and not again (cgroup version 2).
+    pub reclaim_frozen: bool,
     /// Size of `/dev/shm`, in bytes.
     pub shm_bytes_max: u64,
     /// Files and directories in the writable layer, and as many again in `/tmp`.
@@ -39,9 +50,13 @@ impl Default for Config {
             launch_queue_len_max: 1024,
             instances_max: 10_000,
             slots_ready: 8,
+            slots_ready_max: 64,
             id_base: 1_000_000,
             ids_per_instance: 65_536,
+            listen_events: true,
+            listen_look_interval_ms: 250,
             poll_interval_ms_max: 10,
+            reclaim_frozen: true,
             shm_bytes_max: 64 << 20,
             writable_files_max: 262_144,
             cgroup_remove_ms_max: 2000,

@@ -100,6 +100,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The instance's way out could not be made.
+    #[error("cannot connect an instance with the outside")]
+    Network {
+        /// Why not.
+        #[source]
+        source: network::Error,
+    },
     /// The sandbox is shutting down.
     #[error("the platform is stopping")]
     Stopping,
@@ -117,6 +124,7 @@ impl Error {
         match self {
             Self::InstancesExhausted { .. } | Self::QueueFull { .. } => true,
             Self::Path { source, .. } | Self::Namespace { source, .. } | Self::Start { source, .. } => errno(source),
+            Self::Network { source } => source.is_exhaustion(),
             _ => false,
         }
     }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use network::Network;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use crate::cgroup::{Cgroups, Layout};
+use crate::cgroup::{Cgroups, Layout, ReadyCgroups};
 use crate::config::Config;
 use crate::error::Error;
 use crate::instance::Sandbox;
+use crate::listening::Watch;
 use crate::slots::Slots;
 use crate::spec::LaunchSpec;
 use crate::workers::{Shared, Workers};
@@ -41,27 +43,38 @@ struct Inner {
 
 impl Sandboxes {
     /// Ends and removes what an earlier platform left, then makes ready for starts.
-    pub async fn open(dir: &Path, config: Config) -> Result<(Self, Recovered), Error> {
+    /// Where this machine has no way out for instances, they start without one; the platform's log and [`crate::doctor`] say
+    /// what is missing.
+    pub async fn open(dir: &Path, config: Config, network: network::Config) -> Result<(Self, Recovered), Error> {
         let (dir, runtime) = (dir.to_owned(), Handle::current());
-        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&dir, config, runtime)).await;
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&dir, config, network, runtime)).await;
         opened.map_err(|_| Error::Stopping)?
     }
 
-    fn open_blocking(dir: &Path, config: Config, runtime: Handle) -> Result<(Self, Recovered), Error> {
+    fn open_blocking(
+        dir: &Path,
+        config: Config,
+        network: network::Config,
+        runtime: Handle,
+    ) -> Result<(Self, Recovered), Error> {
         config.check()?;
         let stage = dir.join("stage");
         fs::create_dir_all(&stage).map_err(Error::path("make", &stage))?;
         let layout = Layout::detect()?;
-        let name = cgroup_name(&dir.canonicalize().map_err(Error::path("find", dir))?);
+        let number = number(&dir.canonicalize().map_err(Error::path("find", dir))?);
+        let name = format!("sampan-{number:016x}");
         let remove_max = Duration::from_millis(config.cgroup_remove_ms_max);
         let (killed, removed) = Cgroups::clear(&layout, &name, remove_max)?;
         let cgroups = Cgroups::open(layout, name, remove_max)?;
         let home = || sys::namespace::current_network().map_err(Error::path("open", "/proc/thread-self/ns/net"));
+        let watch =
+            cgroups.v2_directory().filter(|_| config.listen_events).and_then(|directory| watch(&directory, &runtime));
         let shared = Arc::new(Shared {
-            slots: Slots::new(config.clone(), home()?),
+            slots: Slots::new(config.clone(), network_of(number, network, &runtime)?, home()?),
+            cgroups: Arc::new(ReadyCgroups::new(cgroups, config.slots_ready, config.slots_ready_max)),
+            watch,
             config,
             stage,
-            cgroups,
             home: Arc::new(home()?),
             runtime,
             running: Mutex::default(),
@@ -84,7 +97,7 @@ impl Sandboxes {
 
     /// Name of the directory below every cgroup hierarchy in which the instances' own are.
     pub fn cgroup_name(&self) -> &str {
-        self.inner.shared.cgroups.name()
+        self.inner.shared.cgroups.cgroups().name()
     }
 
     /// Ends every instance, waits until all are gone, and removes what is ours on the machine. Starts that wait are
@@ -103,23 +116,52 @@ impl Sandboxes {
         shared.ends.close();
         shared.ends.wait().await;
         let last = shared.clone();
-        match tokio::task::spawn_blocking(move || last.cgroups.remove()).await {
+        match tokio::task::spawn_blocking(move || last.cgroups.cgroups().remove()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "cgroups were left behind"),
             Err(error) => tracing::error!(%error, "removing cgroups failed"),
         }
+        if let Some(network) = shared.slots.network()
+            && let Err(error) = network.close().await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "links or packet rules were left behind; the next start removes them");
+        }
     }
 }
 
-/// The name of a data directory's cgroups, by its path: a platform that is killed is found again by the next one there,
-/// and a copied data directory does not clean up after its original.
-fn cgroup_name(dir: &Path) -> String {
+/// Has the kernel tell of listening sockets below a directory; without that, servers are looked for.
+fn watch(directory: &Path, runtime: &Handle) -> Option<Watch> {
+    match Watch::start(directory, runtime) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!(%error, "the kernel does not tell of listening servers; they are looked for instead");
+            None
+        }
+    }
+}
+
+/// The instances' way out. A machine that cannot have one runs instances all the same; settings that cannot be are refused.
+fn network_of(number: u64, config: network::Config, runtime: &Handle) -> Result<Option<Network>, Error> {
+    match Network::open(number, config, runtime) {
+        Ok(network) => Ok(network),
+        Err(source @ network::Error::BadConfig { .. }) => Err(Error::Network { source }),
+        Err(error) => {
+            let (remedy, error) = (error.remedy(), &error as &dyn std::error::Error);
+            tracing::warn!(error, remedy, "functions start without their public network");
+            Ok(None)
+        }
+    }
+}
+
+/// The number of a data directory, which names its cgroups and its network, by its path: a platform that is killed is found
+/// again by the next one there, and a copied data directory does not clean up after its original.
+fn number(dir: &Path) -> u64 {
     // FNV-1a: the same on every machine and in every version, which the standard library's hash does not promise.
-    let hash =
-        dir.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    format!("sampan-{hash:016x}")
+    dir.as_os_str()
+        .as_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -127,9 +169,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cgroup_name_is_of_the_directory() {
+    fn the_number_is_of_the_directory() {
         // The published test value of FNV-1a for "a".
-        assert_eq!(cgroup_name(Path::new("a")), "sampan-af63dc4c8601ec8c");
-        assert_ne!(cgroup_name(Path::new("/var/lib/sampan")), cgroup_name(Path::new("/var/lib/sampan2")));
+        assert_eq!(number(Path::new("a")), 0xaf63_dc4c_8601_ec8c);
+        assert_ne!(number(Path::new("/var/lib/sampan")), number(Path::new("/var/lib/sampan2")));
     }
 }

@@ -1,33 +1,26 @@
-//! A running instance: reaching its port, its memory, its end.
-//!
-//! One task owns the end of each instance: it waits for the process, reads what the cgroup says of it, tells everyone who
-//! waits, and then removes what is left.
+//! A running instance: reaching its port, freezing it, its memory. What ends it and comes after is `end.rs`'s.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use network::{Bytes as NetworkBytes, Link};
 use parking_lot::Mutex;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sys::Spawned;
 use sys::event::Timer;
-use sys::process::Ended;
 use tokio::io::unix::AsyncFd;
-use tokio::net::TcpSocket;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use types::InstanceId;
 
 use crate::cgroup::InstanceCgroup;
-use crate::listening::{self, Listener, NotListening};
-use crate::slots::{Ids, Slot};
+use crate::end::{CgroupState, Killer, own_end};
+use crate::listening::{self, Heard, Listener, NotListening};
+use crate::reach::{Found, Reach};
+use crate::slots::Slot;
 use crate::workers::Shared;
-
-/// How long one attempt waits for an answer that did not come within the call: over the loopback it usually does, on a busy
-/// machine a moment later, or not at all when the queue of a server that listens is full.
-const ANSWER_WAIT: Duration = Duration::from_millis(20);
 
 /// Memory of an instance, in bytes: of its processes and of the files that it wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,38 +52,17 @@ struct Inner {
     id: InstanceId,
     pid: i32,
     killer: Killer,
-    network: Arc<OwnedFd>,
-    home: Arc<OwnedFd>,
+    reach: Reach,
+    /// The way out, if it has one.
+    link: Option<Arc<Link>>,
+    /// Where the kernel tells of listening sockets.
+    heard: Option<Heard>,
     cgroup: Arc<Mutex<CgroupState>>,
     exit: watch::Receiver<Option<Exit>>,
     poll_interval_max: Duration,
-}
-
-/// Taken by the end's owner when it removes the cgroup; the last reading stays.
-enum CgroupState {
-    There(InstanceCgroup),
-    Gone(Memory),
-}
-
-impl CgroupState {
-    fn memory(&self) -> Memory {
-        match self {
-            Self::There(cgroup) => cgroup.memory(),
-            Self::Gone(memory) => *memory,
-        }
-    }
-}
-
-/// Ends an instance from outside its handle, such as on shutdown.
-#[derive(Clone)]
-pub struct Killer(Arc<OwnedFd>);
-
-impl Killer {
-    /// Kills pid 1 of the instance, with which the kernel ends all its processes.
-    pub fn kill(&self) {
-        // The only error is that it has ended already.
-        sys::process::send_signal(&*self.0, libc::SIGKILL).ok();
-    }
+    listen_look_interval: Duration,
+    reclaim_frozen: bool,
+    runtime: Handle,
 }
 
 /// A started process and all that must go when it goes.
@@ -105,28 +77,36 @@ pub struct Started {
     pub cgroup: InstanceCgroup,
     /// Its network, and ids that nobody else may have while it is there.
     pub slot: Slot,
+    /// The way into its network.
+    pub reach: Reach,
+    /// Where the kernel tells of its listening sockets, if it does.
+    pub heard: Option<Heard>,
 }
 
 impl Sandbox {
     /// Takes over a started process, and waits for its end on the runtime of `shared`.
     pub(crate) fn new(shared: &Arc<Shared>, started: Started) -> Self {
-        let Started { id, spawned, end, cgroup, slot } = started;
-        let Slot { network, ids } = slot;
-        let killer = Killer(Arc::new(spawned.pidfd));
-        let cgroup = Arc::new(Mutex::new(CgroupState::There(cgroup)));
+        let Started { id, spawned, end, cgroup, slot, reach, heard } = started;
+        let Slot { network: _, link, ids } = slot;
+        let killer = Killer::new(spawned.pidfd, &cgroup);
+        let cgroup = Arc::new(Mutex::new(CgroupState::There(Box::new(cgroup))));
         let (told, exit) = watch::channel(None);
         shared.running.lock().insert(id.clone(), killer.clone());
-        let owner = own_end(shared.clone(), id.clone(), end, cgroup.clone(), ids, told);
+        let owner = own_end(shared.clone(), id.clone(), end, cgroup.clone(), (ids, link.clone()), told);
         shared.ends.spawn_on(owner, &shared.runtime);
         let inner = Inner {
             id,
             pid: spawned.pid,
             killer,
-            network,
-            home: shared.home.clone(),
+            reach,
+            link,
+            heard,
             cgroup,
             exit,
             poll_interval_max: Duration::from_millis(shared.config.poll_interval_ms_max.max(1)),
+            listen_look_interval: Duration::from_millis(shared.config.listen_look_interval_ms.max(1)),
+            reclaim_frozen: shared.config.reclaim_frozen,
+            runtime: shared.runtime.clone(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -141,15 +121,10 @@ impl Sandbox {
         self.inner.pid
     }
 
-    /// Connects to a port inside the instance, by IPv4 and then IPv6 loopback. Connections keep the instance's network in
-    /// memory: drop them when it has ended.
+    /// Connects to a port inside the instance, by IPv4 and then IPv6 loopback; right after [`Self::wait_listening`], gives
+    /// the connection that it made. Connections keep the instance's network in memory: drop them when it has ended.
     pub async fn connect(&self, port: u16) -> io::Result<tokio::net::TcpStream> {
-        let [v4, v6] = listening::candidates(port);
-        match self.inner.connect(v4).await {
-            // A server may be bound to one of them only; the first error says more when neither has one.
-            Err(error) => self.inner.connect(v6).await.map_err(|_| error),
-            connected => connected,
-        }
+        self.inner.reach.connect(port).await
     }
 
     /// Waits until a server accepts connections on `port`, at most `longest`.
@@ -157,8 +132,8 @@ impl Sandbox {
         tokio::select! {
             biased;
             exit = self.exited() => Err(NotListening::Ended(exit)),
-            polled = timeout(longest, self.inner.poll_listening(port)) => {
-                polled.map_err(|_| NotListening::TimedOut(self.listeners()))
+            found = timeout(longest, self.inner.find_server(port)) => {
+                found.map_err(|_| NotListening::TimedOut(self.listeners()))
             }
         }
     }
@@ -188,7 +163,43 @@ impl Sandbox {
 
     /// Sends a signal to its first process, which the kernel ignores unless that process handles it.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        sys::process::send_signal(&*self.inner.killer.0, signal)
+        self.inner.killer.signal(signal)
+    }
+
+    /// Stops all its processes where they are, and gives back memory that they are unlikely to need ([`Self::thaw`] undoes
+    /// it). Fails when the machine cannot, or the instance has ended.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.inner.with_cgroup(|cgroup| {
+            cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.freeze()?;
+            if let Some(reclaim) = cgroup.reclaim().filter(|_| self.inner.reclaim_frozen) {
+                self.inner.runtime.spawn_blocking(move || {
+                    if let Err(error) = reclaim.run() {
+                        tracing::debug!(%error, "memory of a frozen instance was not taken back");
+                    }
+                });
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets its processes go on; they do when this returns, or within a fraction of a millisecond.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.inner.with_cgroup(|cgroup| cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.thaw())
+    }
+
+    /// Whether the kernel has killed one of its processes for memory. Version 1 of cgroups leaves the others to it, so that
+    /// it may still run.
+    pub fn out_of_memory(&self) -> bool {
+        match &*self.inner.cgroup.lock() {
+            CgroupState::There(cgroup) => cgroup.out_of_memory_kills() > 0,
+            CgroupState::Gone(_) => self.exit().is_some_and(|exit| exit.out_of_memory),
+        }
+    }
+
+    /// What went out of it and came in from outside, requests not among it; all 0 without a link. Stays readable when it has
+    /// ended.
+    pub fn network_bytes(&self) -> io::Result<NetworkBytes> {
+        self.inner.link.as_ref().map_or(Ok(NetworkBytes::default()), |link| link.bytes())
     }
 
     /// Memory of all its processes and of the files it wrote.
@@ -198,32 +209,37 @@ impl Sandbox {
 }
 
 impl Inner {
-    async fn connect(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
-        // The socket belongs to the instance's network for ever; only making it needs this thread to be there.
-        let socket = self.socket(address)?;
-        let stream = TcpSocket::from_std_stream(TcpStream::from(socket)).connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    fn with_cgroup(&self, act: impl FnOnce(&InstanceCgroup) -> io::Result<()>) -> io::Result<()> {
+        match &*self.cgroup.lock() {
+            CgroupState::There(cgroup) => act(cgroup),
+            CgroupState::Gone(_) => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
-    fn socket(&self, address: SocketAddr) -> io::Result<OwnedFd> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        sys::namespace::in_network(self.network.as_fd(), self.home.as_fd(), || {
-            Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
-        })
+    /// Resolves when a server on `port` has taken a connection.
+    async fn find_server(&self, port: u16) {
+        if let Some(heard) = &self.heard {
+            while timeout(self.listen_look_interval, heard.listens(port)).await.is_err() {
+                if self.look(port, true).await {
+                    return;
+                }
+            }
+        }
+        self.poll(port).await;
     }
 
     /// Tries again and again, with a timer finer than tokio's: a millisecond is longer than many servers take to start.
-    async fn poll_listening(&self, port: u16) {
+    async fn poll(&self, port: u16) {
         let started = Instant::now();
-        let mut timer = Timer::new().ok();
-        let [v4, v6] = listening::candidates(port);
+        // What the kernel told of is there, at one address or the other.
+        let told = self.heard.is_some();
+        let mut timer: Option<Timer> = None;
         for attempt in 0_u32.. {
-            if self.accepts(v4).await || (listening::tries_v6(attempt) && self.accepts(v6).await) {
+            if self.look(port, told || listening::tries_v6(attempt)).await {
                 return;
             }
             let pause = listening::interval(started.elapsed(), self.poll_interval_max);
+            timer = timer.or_else(|| Timer::new().ok());
             let paused = match &mut timer {
                 Some(timer) => timer.sleep(pause).await.is_ok(),
                 None => false,
@@ -235,11 +251,16 @@ impl Inner {
         }
     }
 
-    async fn accepts(&self, address: SocketAddr) -> bool {
-        match timeout(ANSWER_WAIT, self.connect(address)).await {
-            Ok(connected) => connected.is_ok(),
-            Err(_) => self.listeners().iter().any(|listener| listener.port == address.port()),
+    async fn look(&self, port: u16, v6_too: bool) -> bool {
+        let addresses = listening::candidates(port);
+        for address in addresses.into_iter().take(if v6_too { 2 } else { 1 }) {
+            match self.reach.find(address).await {
+                Found::Server => return true,
+                Found::NoAnswer if self.listeners().iter().any(|listener| listener.port == port) => return true,
+                Found::Nobody | Found::NoAnswer => {}
+            }
         }
+        false
     }
 
     fn listeners(&self) -> Vec<Listener> {
@@ -253,61 +274,5 @@ impl Drop for Inner {
         if self.exit.borrow().is_none() {
             self.killer.kill();
         }
-    }
-}
-
-/// The task that owns the end of an instance.
-async fn own_end(
-    shared: Arc<Shared>,
-    id: InstanceId,
-    end: AsyncFd<OwnedFd>,
-    cgroup: Arc<Mutex<CgroupState>>,
-    ids: Ids,
-    told: watch::Sender<Option<Exit>>,
-) {
-    if let Err(error) = end.readable().await {
-        tracing::error!(instance = %id, %error, "waiting for an instance failed; it is killed");
-        sys::process::send_signal(end.get_ref(), libc::SIGKILL).ok();
-    }
-    let cleaning = tokio::task::spawn_blocking(move || {
-        // At once, but after a failed wait above; and nothing that the kernel may take its time for on a tokio worker.
-        let exit = exit(sys::process::wait(end.get_ref()), &cgroup.lock());
-        told.send_replace(Some(exit));
-        remove(&cgroup);
-        // Its ids may be another instance's from here on.
-        drop(ids);
-    });
-    if let Err(error) = cleaning.await {
-        tracing::error!(instance = %id, %error, "cleaning up after an instance failed");
-    }
-    shared.running.lock().remove(&id);
-}
-
-fn exit(ended: io::Result<Ended>, cgroup: &CgroupState) -> Exit {
-    let killed_for_memory = match cgroup {
-        CgroupState::There(cgroup) => cgroup.out_of_memory_kills() > 0,
-        CgroupState::Gone(_) => false,
-    };
-    let (code, signal) = match ended {
-        Ok(Ended::Code(code)) => (Some(code), None),
-        Ok(Ended::Signal(signal)) => (None, Some(signal)),
-        Err(error) => {
-            tracing::error!(%error, "an instance could not be reaped");
-            (None, None)
-        }
-    };
-    // A program that lost a child to it, coped and ended well did not run out of memory.
-    Exit { code, signal, out_of_memory: killed_for_memory && code != Some(0) }
-}
-
-/// Removes the cgroup; its last reading stays.
-fn remove(cgroup: &Mutex<CgroupState>) {
-    let removed = {
-        let mut state = cgroup.lock();
-        let memory = Memory { current_bytes: 0, ..state.memory() };
-        std::mem::replace(&mut *state, CgroupState::Gone(memory))
-    };
-    if let CgroupState::There(cgroup) = removed {
-        cgroup.remove();
     }
 }

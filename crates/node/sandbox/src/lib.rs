@@ -7,7 +7,7 @@
 //! The given command is pid 1 in namespaces of its own (pid, mount, network, ipc, uts, cgroup, user), as a range of host
 //! ids that no other running instance has. Its root is an overlay of the given directories, idmapped so that files show
 //! the owners the image gave them, under a bounded tmpfs. It has no new privileges, a short list of capabilities, a
-//! system call filter, limits, and a loopback as its only network.
+//! system call filter, limits, and a network of its own: a loopback and, if it is to reach the outside, one link (`network`).
 //!
 //! # Its writable layer
 //! A tmpfs of a bounded size, mounted by the instance's first process after it has joined its cgroup: what is written
@@ -21,19 +21,22 @@
 //! ```
 //! Nothing else: the writable layer goes with its mount namespace, and an instance's namespaces go with its processes; no
 //! mount is ever made in the host's namespace. What a killed platform leaves are processes and cgroup directories
-//! `sampan-<hash of dir>/<instance>`, at the root of each cgroup hierarchy.
+//! `sampan-<hash of dir>/<number>`, at the root of each cgroup hierarchy.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod capabilities;
 mod cgroup;
 mod config;
 mod doctor;
+mod end;
 mod error;
 mod handle;
 mod identity;
 mod instance;
 mod listening;
 mod plan;
+mod reach;
 mod seccomp;
 mod slots;
 mod spec;
@@ -45,4 +48,6 @@ pub use error::Error;
 pub use handle::{Recovered, Sandboxes};
 pub use instance::{Exit, Memory, Sandbox};
 pub use listening::{Listener, NotListening};
+/// `[network]`, and what went through an instance's link.
+pub use network::{Bytes as NetworkBytes, Config as NetworkConfig};
 pub use spec::LaunchSpec;

@@ -49,15 +49,14 @@ const MASKED: &[&str] = &[
 ];
 const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// What the files put into an instance say; there is no name server, because there is no network beyond the loopback.
-const RESOLV_CONF: &str = "# This instance has no network beyond its loopback.\noptions timeout:1 attempts:1\n";
-
-/// Makes the plan of an instance in `slot` and `cgroup`, both of which stay the caller's.
+/// Makes the plan of an instance in `slot` and `cgroup`, both of which stay the caller's. `resolv_conf` is what is said there
+/// of name servers.
 pub fn make(
     spec: LaunchSpec,
     stage: &Path,
     slot: &Slot,
     cgroup: &InstanceCgroup,
+    resolv_conf: String,
     config: &Config,
 ) -> Result<Plan, Error> {
     check(&spec)?;
@@ -98,7 +97,7 @@ pub fn make(
         )?,
         tmpfs: vec![tmpfs("dev/shm", config.shm_bytes_max)?, tmpfs("tmp", spec.tmp_bytes)?],
         dirs: vec![text("directory", "etc")?],
-        files: files(&spec.hostname)?,
+        files: files(&spec.hostname, resolv_conf)?,
         masked: MASKED.iter().map(|p| text("path", p)).collect::<Result<_, _>>()?,
         read_only: READ_ONLY.iter().map(|p| text("path", p)).collect::<Result<_, _>>()?,
         hostname: text("host name", &spec.hostname)?,
@@ -148,10 +147,10 @@ fn give_output(spec: &LaunchSpec, owner: u32, identity: &Identity) -> Result<(),
     Ok(())
 }
 
-/// Files that tell an instance its names.
-fn files(hostname: &str) -> Result<Vec<InjectedFile>, Error> {
+/// Files that tell an instance its names, and whom to ask for others.
+fn files(hostname: &str, resolv_conf: String) -> Result<Vec<InjectedFile>, Error> {
     let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    [("etc/hosts", hosts), ("etc/hostname", format!("{hostname}\n")), ("etc/resolv.conf", RESOLV_CONF.to_owned())]
+    [("etc/hosts", hosts), ("etc/hostname", format!("{hostname}\n")), ("etc/resolv.conf", resolv_conf)]
         .into_iter()
         .map(|(path, content)| Ok(InjectedFile { path: text("file", path)?, content: content.into_bytes() }))
         .collect()

@@ -1,21 +1,31 @@
-//! Slots: a network namespace and a user namespace with a range of host ids, made ahead of the start that takes them.
+//! Slots: a network namespace, with or without a link to the outside, and a user namespace with a range of host ids, made
+//! ahead of the start that takes them.
 //!
-//! A network namespace serves one instance and goes with it; ids and their namespace serve the next one when it is gone.
+//! A network namespace serves one instance and goes with it, its link too; ids and their namespace serve the next one when
+//! it is gone. Slots with a link and without are kept ready apart, each as many as starts took of late.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use network::{Link, Network};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use sys::Stack;
 
+use crate::ahead::{Ahead, Next};
 use crate::config::Config;
 use crate::error::Error;
+
+/// What an instance without a link is told of name servers: there are none to be reached.
+const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\noptions timeout:1 attempts:1\n";
 
 /// What an instance gets of its own.
 pub struct Slot {
     /// Network namespace, its loopback up.
     pub network: Arc<OwnedFd>,
+    /// The way out of it. Its address is another's when this goes, so after the namespace.
+    pub link: Option<Arc<Link>>,
     /// Ids, until the instance is gone.
     pub ids: Ids,
 }
@@ -61,13 +71,39 @@ struct State {
     free: VecDeque<Range>,
     /// Ranges from here on were never used.
     next: u32,
-    ready: VecDeque<Slot>,
+    /// Without a link.
+    plain: Kept,
+    /// With one; none where there is no way out.
+    linked: Kept,
     stopping: bool,
+}
+
+/// Slots of one kind that are ready.
+struct Kept {
+    ready: VecDeque<Slot>,
+    ahead: Ahead,
+}
+
+impl Kept {
+    fn new(ready_min: usize, ready_max: usize) -> Self {
+        Self { ready: VecDeque::new(), ahead: Ahead::new(ready_min, ready_max, Instant::now()) }
+    }
+
+    fn next(&mut self) -> Next {
+        self.ahead.next(Instant::now(), self.ready.len())
+    }
+}
+
+impl State {
+    fn kept(&mut self, linked: bool) -> &mut Kept {
+        if linked { &mut self.linked } else { &mut self.plain }
+    }
 }
 
 /// All slots.
 pub struct Slots {
     config: Config,
+    network: Option<Network>,
     home: OwnedFd,
     state: Mutex<State>,
     wanted: Condvar,
@@ -75,18 +111,44 @@ pub struct Slots {
 
 impl Slots {
     /// An empty pool; `refill` fills it.
-    pub fn new(config: Config, home: OwnedFd) -> Arc<Self> {
-        let state = State { free: VecDeque::new(), next: 0, ready: VecDeque::new(), stopping: false };
-        Arc::new(Self { config, home, state: Mutex::new(state), wanted: Condvar::new() })
+    pub fn new(config: Config, network: Option<Network>, home: OwnedFd) -> Arc<Self> {
+        let (links, links_max) = network.as_ref().map_or((0, 0), Network::links_ready);
+        let state = State {
+            free: VecDeque::new(),
+            next: 0,
+            plain: Kept::new(config.slots_ready, config.slots_ready_max),
+            linked: Kept::new(links, links_max),
+            stopping: false,
+        };
+        Arc::new(Self { config, network, home, state: Mutex::new(state), wanted: Condvar::new() })
     }
 
-    /// Takes a ready slot, or makes one when demand outran the refilling.
-    pub fn take(self: &Arc<Self>, stack: &mut Stack) -> Result<Slot, Error> {
-        let ready = self.state.lock().ready.pop_front();
+    /// The instances' way out, where there is one.
+    pub fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
+    /// What an instance in the slot is told of name servers.
+    pub fn resolv_conf(&self, slot: &Slot) -> String {
+        match (&self.network, &slot.link) {
+            (Some(network), Some(_)) => network.resolv_conf(),
+            _ => NO_NETWORK.to_owned(),
+        }
+    }
+
+    /// Takes a ready slot, or makes one when demand outran the refilling; with a link if it is wanted and can be had.
+    pub fn take(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Slot, Error> {
+        let linked = linked && self.network.is_some();
+        let ready = {
+            let mut state = self.state.lock();
+            let kept = state.kept(linked);
+            kept.ahead.took(Instant::now());
+            kept.ready.pop_front()
+        };
         self.wanted.notify_one();
         match ready {
             Some(slot) => Ok(slot),
-            None => self.make(stack),
+            None => self.make(linked, stack),
         }
     }
 
@@ -96,18 +158,9 @@ impl Slots {
             Ok(stack) => stack,
             Err(error) => return tracing::error!(%error, "namespaces are not made ahead: no stack"),
         };
-        loop {
-            {
-                let mut state = self.state.lock();
-                while !state.stopping && state.ready.len() >= self.config.slots_ready {
-                    self.wanted.wait(&mut state);
-                }
-                if state.stopping {
-                    return;
-                }
-            }
-            match self.make(&mut stack) {
-                Ok(slot) => self.state.lock().ready.push_back(slot),
+        while let Some(linked) = self.wait_for_demand() {
+            match self.make(linked, &mut stack) {
+                Ok(slot) => self.state.lock().kept(linked).ready.push_back(slot),
                 Err(error) => {
                     // A start that finds nothing ready reports the same error to its caller; here it is only put off.
                     tracing::debug!(%error, "no namespace could be made ahead");
@@ -121,27 +174,57 @@ impl Slots {
         }
     }
 
+    /// Waits until another slot is to be made, and lets go of those that nobody will need. Returns whether it is to have a
+    /// link; nothing when it is to stop.
+    fn wait_for_demand(&self) -> Option<bool> {
+        let mut state = self.state.lock();
+        while !state.stopping {
+            match (state.linked.next(), state.plain.next()) {
+                (Next::Make, _) => return Some(true),
+                (_, Next::Make) => return Some(false),
+                (Next::LetGo, _) => Self::let_go(&mut state, true),
+                (_, Next::LetGo) => Self::let_go(&mut state, false),
+                (Next::Wait(one), Next::Wait(other)) => {
+                    self.wanted.wait_for(&mut state, one.min(other));
+                }
+            }
+        }
+        None
+    }
+
+    fn let_go(state: &mut MutexGuard<'_, State>, linked: bool) {
+        let spare = state.kept(linked).ready.pop_back();
+        // Its range returns to the state.
+        MutexGuard::unlocked(state, || drop(spare));
+    }
+
     /// Ends the refilling and lets go of what is ready.
     pub fn stop(&self) {
         let ready = {
             let mut state = self.state.lock();
             state.stopping = true;
-            std::mem::take(&mut state.ready)
+            (std::mem::take(&mut state.linked.ready), std::mem::take(&mut state.plain.ready))
         };
         // Ranges return to the state as slots are dropped, so not under its lock.
         drop(ready);
         self.wanted.notify_all();
     }
 
-    fn make(self: &Arc<Self>, stack: &mut Stack) -> Result<Slot, Error> {
+    fn make(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Slot, Error> {
         let ids = self.ids(stack)?;
-        let network = sys::namespace::new_network(self.home.as_fd(), || {
+        let mut link = None;
+        let namespace = sys::namespace::new_network(self.home.as_fd(), || {
             // The namespace belongs to the host's user namespace, so that root inside cannot change it; ports below 1024
             // are open to everyone in it instead.
-            std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
-        })
-        .map_err(|source| Error::Namespace { kind: "network", source })?;
-        Ok(Slot { network: Arc::new(network), ids })
+            std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
+            if let Some(network) = self.network.as_ref().filter(|_| linked) {
+                link = Some(network.link(sys::namespace::current_network()?.as_fd()));
+            }
+            Ok(())
+        });
+        let network = Arc::new(namespace.map_err(|source| Error::Namespace { kind: "network", source })?);
+        let link = link.transpose().map_err(|source| Error::Network { source })?.map(Arc::new);
+        Ok(Slot { network, link, ids })
     }
 
     fn ids(self: &Arc<Self>, stack: &mut Stack) -> Result<Ids, Error> {

@@ -33,6 +33,8 @@ pub struct LaunchSpec {
     pub tmp_bytes: u64,
     /// Size of the writable layer over the root.
     pub writable_bytes: u64,
+    /// Whether it reaches the world outside, where this machine can do that.
+    pub public_network: bool,
     /// Where standard output goes.
     pub stdout: OwnedFd,
     /// Where standard error goes.

@@ -17,11 +17,14 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use types::InstanceId;
 
-use crate::cgroup::{Cgroups, InstanceCgroup, Limits};
+use crate::cgroup::{InstanceCgroup, Limits, ReadyCgroups};
 use crate::config::Config;
+use crate::end::Killer;
 use crate::error::Error;
-use crate::instance::{Killer, Sandbox, Started};
+use crate::instance::{Sandbox, Started};
+use crate::listening::{Heard, Watch};
 use crate::plan;
+use crate::reach::Reach;
 use crate::slots::{Slot, Slots};
 use crate::spec::LaunchSpec;
 
@@ -36,8 +39,10 @@ pub struct Shared {
     pub config: Config,
     /// Where instances build their roots.
     pub stage: PathBuf,
-    /// Where their cgroups are made.
-    pub cgroups: Cgroups,
+    /// Their cgroups, ready to be taken.
+    pub cgroups: Arc<ReadyCgroups>,
+    /// Tells of their listening sockets, where the kernel does.
+    pub watch: Option<Watch>,
     /// Namespaces ready to be taken.
     pub slots: Arc<Slots>,
     /// The platform's own network namespace.
@@ -57,11 +62,12 @@ pub struct Workers {
     queue: Mutex<Option<SyncSender<Job>>>,
     queue_len_max: usize,
     slots: Arc<Slots>,
+    cgroups: Arc<ReadyCgroups>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Workers {
-    /// Starts the threads, and the one that makes namespaces ahead.
+    /// Starts the threads, and those that make namespaces and cgroups ahead.
     pub fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
         let (sender, receiver) = sync_channel(shared.config.launch_queue_len_max);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -70,6 +76,7 @@ impl Workers {
             queue: Mutex::new(Some(sender)),
             queue_len_max: shared.config.launch_queue_len_max,
             slots: shared.slots.clone(),
+            cgroups: shared.cgroups.clone(),
             threads: Mutex::default(),
         };
         for _ in 0..shared.config.launcher_threads.max(1) {
@@ -79,6 +86,8 @@ impl Workers {
         }
         let slots = shared.slots.clone();
         workers.thread("namespaces", move || slots.refill())?;
+        let cgroups = shared.cgroups.clone();
+        workers.thread("cgroups", move || cgroups.run())?;
         Ok(workers)
     }
 
@@ -113,6 +122,7 @@ impl Workers {
     fn close(&self) {
         drop(self.queue.lock().take());
         self.slots.stop();
+        self.cgroups.stop();
     }
 }
 
@@ -138,17 +148,31 @@ fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut stack: Stack) {
 
 fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sandbox, Error> {
     let id = spec.id.clone();
-    let slot = shared.slots.take(stack)?;
+    let slot = shared.slots.take(spec.public_network, stack)?;
     let limits = Limits { memory_bytes: spec.memory_bytes, cpu_quota_us: spec.cpu_quota_us, pids_max: spec.pids_max };
-    let cgroup = shared.cgroups.create(id.as_str(), &limits)?;
+    let reach = Reach::new(slot.network.clone(), shared.home.clone());
+    let heard = hear(shared.watch.as_ref(), &reach);
+    let cgroup = shared.cgroups.take(limits)?;
     match run(shared, spec, &slot, &cgroup, stack) {
         Ok((spawned, end)) => {
             prefer_for_oom(spawned.pid, shared.config.oom_score_adj);
-            Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot }))
+            Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard }))
         }
         Err(error) => {
-            cgroup.remove();
+            shared.cgroups.give_back(cgroup);
             Err(error)
+        }
+    }
+}
+
+/// Has the kernel's events of an instance kept for it, from before its program runs.
+fn hear(watch: Option<&Watch>, reach: &Reach) -> Option<Heard> {
+    let watch = watch?;
+    match reach.cookie() {
+        Ok(cookie) => Some(watch.register(cookie)),
+        Err(error) => {
+            tracing::warn!(%error, "a network has no number: its server is looked for");
+            None
         }
     }
 }
@@ -161,7 +185,8 @@ fn run(
     stack: &mut Stack,
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
-    let plan = plan::make(spec, &shared.stage, slot, cgroup, &shared.config)?;
+    let resolv_conf = shared.slots.resolv_conf(slot);
+    let plan = plan::make(spec, &shared.stage, slot, cgroup, resolv_conf, &shared.config)?;
     let spawned = sys::spawn::spawn(&plan, stack).map_err(|failure| explain(failure, program, working_dir))?;
     let _on_runtime = shared.runtime.enter();
     match spawned.pidfd.try_clone().and_then(sys::event::readable) {

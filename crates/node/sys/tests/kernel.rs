@@ -1,15 +1,17 @@
 //! The wrappers on the real kernel. Needs root.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sys::event::{Timer, readable};
 use sys::process::Ended;
-use sys::{Stack, namespace, process};
+use sys::{Stack, bpf, namespace, process};
 
 fn network() -> String {
     fs::read_link("/proc/thread-self/ns/net").expect("a link").display().to_string()
@@ -67,7 +69,7 @@ fn a_user_namespace_is_made_without_a_process_that_stays() {
 #[allow(clippy::zombie_processes)] // It is waited for by its pidfd, which is what is tested.
 async fn the_end_of_a_process_is_seen_and_told() {
     for (script, signal, want) in
-        [("exit 7", None, Ended::Code(7)), ("sleep 60", Some(libc::SIGKILL), Ended::Signal(libc::SIGKILL))]
+        [("exit 7", None, Ended::Code(7)), ("exec sleep 60", Some(libc::SIGKILL), Ended::Signal(libc::SIGKILL))]
     {
         let child = Command::new("sh").args(["-c", script]).spawn().expect("a shell");
         let pidfd = process::open(i32::try_from(child.id()).expect("a pid")).expect("our child");
@@ -101,4 +103,64 @@ async fn a_timer_waits_as_long_as_it_is_told_and_can_be_given_up() {
 #[test]
 fn this_kernel_has_clone3() {
     assert!(sys::clone3_available());
+}
+
+/// Ends the test's cgroup directory also when the test fails.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.0).ok();
+    }
+}
+
+/// Names the cgroup directory of the process that [`a_process_that_listens`] is.
+const LISTENER: &str = "SAMPAN_TEST_LISTENER";
+/// More than the ring has room for at once.
+const LISTENS: usize = 4000;
+
+/// Not a test of its own: the next one runs it in another process, which joins a cgroup and listens there.
+#[test]
+fn a_process_that_listens() {
+    let Some(directory) = std::env::var_os(LISTENER) else { return };
+    fs::write(PathBuf::from(directory).join("cgroup.procs"), "0").expect("joined");
+    for _ in 0..LISTENS {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        println!("\nport {}", listener.local_addr().expect("an address").port());
+        io::stdin().read_line(&mut String::new()).expect("a line");
+    }
+}
+
+#[test]
+fn sockets_that_begin_to_listen_are_told_of_with_their_network_and_port() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("a table");
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).expect("cgroup2 is mounted");
+    let root = mount.split(' ').nth(4).expect("a mount point");
+    let directory = Directory(format!("{root}/sampan-test-{}", std::process::id()).into());
+    fs::create_dir(&directory.0).expect("made");
+    let mut listens = bpf::Listens::attach(&File::open(&directory.0).expect("open")).expect("attached");
+    let mut seen = Vec::new();
+    listens.read(|listen| seen.push(listen));
+    assert!(seen.is_empty(), "nobody is in the directory: {seen:?}");
+
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "a_process_that_listens", "--nocapture"])
+        .env(LISTENER, &directory.0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program runs");
+    let (mut input, output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let mut told = 0;
+    let here = bpf::network_cookie(&UdpSocket::bind("127.0.0.1:0").expect("a socket")).expect("a cookie");
+    let lines = BufReader::new(output).lines().map_while(Result::ok);
+    for port in lines.filter_map(|line| line.strip_prefix("port ")?.parse::<u16>().ok()) {
+        let mut seen = Vec::new();
+        listens.read(|listen| seen.push((listen.network, listen.port())));
+        assert_eq!(seen, [(here, port)]);
+        input.write_all(b"\n").expect("it reads");
+        told += 1;
+    }
+    assert_eq!(told, LISTENS);
+    assert!(child.wait().expect("it ends").success());
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +41,7 @@ pub struct FakeLaunch {
 /// A fake instance: it runs until it is told that it ended.
 pub struct FakeProcess {
     pub over: CancellationToken,
+    pub frozen: AtomicBool,
 }
 
 impl Process for FakeProcess {
@@ -57,6 +58,20 @@ impl Process for FakeProcess {
 
     fn kill(&self) {
         self.over.cancel();
+    }
+
+    fn freeze(&self) -> io::Result<()> {
+        assert!(!self.frozen.swap(true, Ordering::SeqCst), "frozen twice");
+        Ok(())
+    }
+
+    fn thaw(&self) -> io::Result<()> {
+        assert!(self.frozen.swap(false, Ordering::SeqCst), "thawed twice");
+        Ok(())
+    }
+
+    fn out_of_memory(&self) -> bool {
+        false
     }
 
     fn memory(&self) -> MemoryUse {
@@ -83,6 +98,10 @@ impl FakeLaunch {
 
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
+    }
+
+    pub fn frozen(&self) -> usize {
+        self.processes.lock().iter().filter(|process| process.frozen.load(Ordering::SeqCst)).count()
     }
 
     pub fn alive(&self) -> usize {
@@ -119,7 +138,7 @@ impl Launch for FakeLaunch {
                     peak_bytes: 0,
                 });
             }
-            let process = Arc::new(FakeProcess { over: CancellationToken::new() });
+            let process = Arc::new(FakeProcess { over: CancellationToken::new(), frozen: AtomicBool::new(false) });
             self.processes.lock().push(Arc::clone(&process));
             Ok(Launched { process, cold_start })
         })
@@ -132,11 +151,12 @@ pub struct Function {
     pub name: &'static str,
     pub concurrency: u32,
     pub memory_mb: u32,
+    pub tag: Option<(&'static str, &'static str)>,
 }
 
-pub const EVENT: Function = Function { name: "event", concurrency: 1, memory_mb: 128 };
-pub const WEB: Function = Function { name: "web", concurrency: 10, memory_mb: 128 };
-pub const OTHER: Function = Function { name: "other", concurrency: 1, memory_mb: 128 };
+pub const EVENT: Function = Function { name: "event", concurrency: 1, memory_mb: 128, tag: None };
+pub const WEB: Function = Function { name: "web", concurrency: 10, memory_mb: 128, tag: None };
+pub const OTHER: Function = Function { name: "other", concurrency: 1, memory_mb: 128, tag: None };
 
 /// A version of a function at a generation.
 pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
@@ -153,7 +173,7 @@ pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
         protocol: None,
         async_run: false,
         trace: false,
-        tags: vec![],
+        tags: function.tag.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         added_ms: 0,
         modified_ms: 0,
     };

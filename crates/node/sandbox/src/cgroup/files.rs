@@ -1,6 +1,10 @@
-//! Which file of which version says what: limits to write, counters to read.
+//! Which file of which version says what: limits to write, counters to read, what freezes.
 
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Length of the period that the processor quota is of, in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
@@ -30,6 +34,8 @@ fn optional(file: &'static str, value: impl ToString) -> Setting {
 pub fn v1_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
     match controller {
         "memory" => vec![
+            // The limit with swap may never be below the one without: out of its way before that changes.
+            optional("memory.memsw.limit_in_bytes", -1),
             required("memory.limit_in_bytes", limits.memory_bytes),
             optional("memory.memsw.limit_in_bytes", limits.memory_bytes),
             optional("memory.swappiness", 0),
@@ -61,34 +67,132 @@ pub fn v2_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
     }
 }
 
+/// A file that is read again and again, on the way of a request: it is opened once.
+#[derive(Debug)]
+pub struct Counter {
+    path: PathBuf,
+    file: OnceLock<File>,
+}
+
+impl Counter {
+    fn new(path: PathBuf) -> Self {
+        Self { path, file: OnceLock::new() }
+    }
+
+    /// The number in the file now; `None` where the kernel has no such file, or the group is gone.
+    pub fn read(&self) -> Option<u64> {
+        /// Digits of the highest number, and the end of the line.
+        const TEXT_BYTES: usize = 24;
+        let file = match self.file.get() {
+            Some(file) => file,
+            None => {
+                let opened = File::open(&self.path).ok()?;
+                self.file.get_or_init(|| opened)
+            }
+        };
+        let mut text = [0; TEXT_BYTES];
+        let length = file.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
+    }
+}
+
 /// Where memory is read.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct MemoryFiles {
     /// Bytes now.
-    pub current: PathBuf,
+    pub current: Counter,
     /// Most bytes so far (version 2: Linux 5.19).
-    pub peak: PathBuf,
+    pub peak: Counter,
     /// Has a line `oom_kill <count>`.
     pub events: PathBuf,
+    /// Where the kernel takes memory back on demand (version 2 of Linux 5.19).
+    pub reclaim: Option<Reclaim>,
+}
+
+/// What takes memory back from one group (version 2).
+#[derive(Debug, Clone)]
+pub struct Reclaim {
+    stat: PathBuf,
+    reclaim: PathBuf,
+}
+
+impl Reclaim {
+    /// Takes back the memory of files that were read once and not again. What the processes hold themselves could only go
+    /// to swap, which instances do not have, and what they use again and again would have to be read anew for the next
+    /// request. Takes as long as the kernel likes.
+    pub fn run(&self) -> io::Result<()> {
+        let text = fs::read_to_string(&self.stat)?;
+        let cold = text.lines().find_map(|line| line.strip_prefix("inactive_file ")).unwrap_or("0");
+        match fs::write(&self.reclaim, cold) {
+            // Less than that could be had.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            other => other,
+        }
+    }
 }
 
 impl MemoryFiles {
     /// Of a version 1 directory.
     pub fn v1(folder: &Path) -> Self {
         Self {
-            current: folder.join("memory.usage_in_bytes"),
-            peak: folder.join("memory.max_usage_in_bytes"),
+            current: Counter::new(folder.join("memory.usage_in_bytes")),
+            peak: Counter::new(folder.join("memory.max_usage_in_bytes")),
             events: folder.join("memory.oom_control"),
+            // Version 1 has only `memory.force_empty`, which takes all that it can.
+            reclaim: None,
         }
     }
 
     /// Of a version 2 directory.
     pub fn v2(folder: &Path) -> Self {
         Self {
-            current: folder.join("memory.current"),
-            peak: folder.join("memory.peak"),
-            events: folder.join("memory.events"),
+            current: Counter::new(folder.join("memory.current")),
+            peak: Counter::new(folder.join("memory.peak")),
+            // Not `memory.events`, which counts what happens to groups that the instance makes below its own too.
+            events: folder.join("memory.events.local"),
+            reclaim: Some(Reclaim { stat: folder.join("memory.stat"), reclaim: folder.join("memory.reclaim") }),
         }
+    }
+}
+
+/// What freezes and thaws a directory's processes.
+#[derive(Debug)]
+pub struct Freezer {
+    file: PathBuf,
+    frozen: &'static str,
+    thawed: &'static str,
+    holds_kills: bool,
+}
+
+impl Freezer {
+    /// Of a version 1 directory.
+    pub fn v1(folder: &Path) -> Self {
+        Self { file: folder.join("freezer.state"), frozen: "FROZEN", thawed: "THAWED", holds_kills: true }
+    }
+
+    /// Of a version 2 directory, whichever controllers it has.
+    pub fn v2(folder: &Path) -> Self {
+        Self { file: folder.join("cgroup.freeze"), frozen: "1", thawed: "0", holds_kills: false }
+    }
+
+    /// Tells the kernel to stop its processes; it has when they next leave it, which takes up to a millisecond or two.
+    pub fn freeze(&self) -> io::Result<()> {
+        fs::write(&self.file, self.frozen)
+    }
+
+    /// Lets its processes go on.
+    pub fn thaw(&self) -> io::Result<()> {
+        fs::write(&self.file, self.thawed)
+    }
+
+    /// Whether the kernel has it.
+    pub fn exists(&self) -> bool {
+        self.file.exists()
+    }
+
+    /// Whether a killed process lives on until it is thawed.
+    pub fn holds_kills(&self) -> bool {
+        self.holds_kills
     }
 }
 

@@ -4,16 +4,17 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::files::{MemoryFiles, Setting, v1_settings, v2_settings};
+use super::files::{Freezer, MemoryFiles, Reclaim, Setting, v1_settings, v2_settings};
 use super::layout::Layout;
 use super::{kill_all, make_dir, remove_dir};
 use crate::error::Error;
 use crate::instance::Memory;
 
 /// What an instance may use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Memory in bytes; no swap.
     pub memory_bytes: u64,
@@ -23,52 +24,80 @@ pub struct Limits {
     pub pids_max: u64,
 }
 
+/// A controller of version 1 or 2, and the directory where it is.
+#[derive(Debug)]
+struct Controlled {
+    controller: &'static str,
+    settings: fn(&str, &Limits) -> Vec<Setting>,
+    folder: PathBuf,
+}
+
 /// The directories; removed with [`InstanceCgroup::remove`], or by the next start's cleaning.
 #[derive(Debug)]
 pub struct InstanceCgroup {
     v1: Vec<PathBuf>,
     v2: Option<PathBuf>,
+    controlled: Vec<Controlled>,
     memory: MemoryFiles,
+    freezer: Option<Arc<Freezer>>,
+    limits: Option<Limits>,
     remove_max: Duration,
 }
 
 impl InstanceCgroup {
-    pub(super) fn create(
-        layout: &Layout,
-        name: &str,
-        instance: &str,
-        limits: &Limits,
-        remove_max: Duration,
-    ) -> Result<Self, Error> {
+    /// Makes the directories, without limits.
+    pub(super) fn create(layout: &Layout, name: &str, instance: &str, remove_max: Duration) -> Result<Self, Error> {
         let place = |root: &PathBuf| root.join(name).join(instance);
         let v2 = layout.v2.as_ref().map(place);
-        let mut v1: Vec<PathBuf> = layout.v1.values().map(place).collect();
+        let mut v1: Vec<PathBuf> = layout.v1.values().chain(&layout.freezer).map(place).collect();
+        v1.sort();
+        // Controllers of version 1 may share a hierarchy.
         v1.dedup();
         let memory = match (layout.v1.get("memory").map(place), &v2) {
             (Some(folder), _) => MemoryFiles::v1(&folder),
             (None, Some(folder)) => MemoryFiles::v2(folder),
             (None, None) => return Err(Error::NoController { controller: "memory" }),
         };
-        let made = Self { v1, v2, memory, remove_max };
-        if let Err(error) = made.fill(layout, place, limits) {
-            made.remove();
-            return Err(error);
+        let freezer = match (&v2, layout.freezer.as_ref().map(place)) {
+            (Some(folder), _) => Some(Arc::new(Freezer::v2(folder))),
+            (None, freezer) => freezer.map(|folder| Arc::new(Freezer::v1(&folder))),
+        };
+        let of_v1 =
+            layout.v1.iter().map(|(controller, root)| (*controller, v1_settings as fn(&_, &_) -> _, place(root)));
+        let of_v2 = v2.iter().flat_map(|folder| {
+            layout
+                .v2_controllers()
+                .into_iter()
+                .map(|controller| (controller, v2_settings as fn(&_, &_) -> _, folder.clone()))
+        });
+        let controlled = of_v1
+            .chain(of_v2)
+            .map(|(controller, settings, folder)| Controlled { controller, settings, folder })
+            .collect();
+        let made = Self { v1, v2, controlled, memory, freezer, limits: None, remove_max };
+        for folder in made.folders() {
+            if let Err(error) = make_dir(folder).map_err(Error::path("make the cgroup", folder)) {
+                made.remove();
+                return Err(error);
+            }
         }
         Ok(made)
     }
 
-    fn fill(&self, layout: &Layout, place: impl Fn(&PathBuf) -> PathBuf, limits: &Limits) -> Result<(), Error> {
-        for folder in self.v1.iter().chain(&self.v2) {
-            make_dir(folder).map_err(Error::path("make the cgroup", folder))?;
+    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        self.v1.iter().chain(&self.v2)
+    }
+
+    /// Sets the limits, unless they are what they are to be.
+    pub(super) fn limit(&mut self, limits: Limits) -> Result<(), Error> {
+        if self.limits == Some(limits) {
+            return Ok(());
         }
-        for (controller, root) in &layout.v1 {
-            apply(&place(root), v1_settings(controller, limits))?;
+        self.limits = None;
+        for Controlled { controller, settings, folder } in &self.controlled {
+            apply(folder, settings(controller, &limits))?;
         }
-        if let Some(folder) = &self.v2 {
-            for controller in layout.v2_controllers() {
-                apply(folder, v2_settings(controller, limits))?;
-            }
-        }
+        self.limits = Some(limits);
         Ok(())
     }
 
@@ -91,9 +120,8 @@ impl InstanceCgroup {
 
     /// Memory now and at its most.
     pub fn memory(&self) -> Memory {
-        let read = |file: &Path| fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<u64>().ok());
-        let current_bytes = read(&self.memory.current).unwrap_or_default();
-        Memory { current_bytes, peak_bytes: read(&self.memory.peak).unwrap_or_default().max(current_bytes) }
+        let current_bytes = self.memory.current.read().unwrap_or_default();
+        Memory { current_bytes, peak_bytes: self.memory.peak.read().unwrap_or_default().max(current_bytes) }
     }
 
     /// Processes that the kernel killed for memory.
@@ -102,10 +130,20 @@ impl InstanceCgroup {
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or_default()
     }
 
+    /// What freezes its processes; `None` on a machine with version 1 and no freezer.
+    pub fn freezer(&self) -> Option<&Arc<Freezer>> {
+        self.freezer.as_ref()
+    }
+
+    /// What takes memory back from it; `None` with version 1.
+    pub fn reclaim(&self) -> Option<Reclaim> {
+        self.memory.reclaim.clone()
+    }
+
     /// Kills whatever is still in it and removes it; what cannot be removed is left to the next start, and said.
     pub fn remove(&self) {
-        let deadline = std::time::Instant::now() + self.remove_max;
-        for folder in self.v1.iter().chain(&self.v2) {
+        let deadline = Instant::now() + self.remove_max;
+        for folder in self.folders() {
             kill_all(folder, deadline);
             if let Err(error) = remove_dir(folder, self.remove_max) {
                 tracing::warn!(%error, folder = %folder.display(), "a cgroup could not be removed");
@@ -137,16 +175,18 @@ mod tests {
     use super::*;
     use crate::cgroup::Cgroups;
 
+    const SMALL: Limits = Limits { memory_bytes: 128 << 20, cpu_quota_us: 7_142, pids_max: 64 };
+
     /// A tree of plain files that looks like version 2; what is written can be read back.
     #[test]
     fn version_2_directories_get_their_limits_and_are_read_back() {
         let tree = tempfile::tempdir().expect("a folder");
-        let layout = Layout { v1: Default::default(), v2: Some(tree.path().to_owned()) };
+        let layout = Layout { v1: Default::default(), freezer: None, v2: Some(tree.path().to_owned()) };
         let cgroups = Cgroups::open(layout, "ours".to_owned(), Duration::ZERO).expect("made");
         let handed = fs::read_to_string(tree.path().join("ours/cgroup.subtree_control")).expect("written");
         assert_eq!(handed, "+pids", "the last controller that was handed down");
-        let limits = Limits { memory_bytes: 128 << 20, cpu_quota_us: 7_142, pids_max: 64 };
-        let instance = cgroups.create("i-1", &limits).expect("made");
+        let mut instance = cgroups.create("i-1").expect("made");
+        instance.limit(SMALL).expect("limited");
         let folder = tree.path().join("ours/i-1");
         let read = |name: &str| fs::read_to_string(folder.join(name)).expect("written");
         assert_eq!(read("memory.max"), (128 << 20).to_string());
@@ -155,10 +195,53 @@ mod tests {
         assert_eq!(read("pids.max"), "64");
         fs::write(folder.join("memory.current"), "5\n").expect("written");
         fs::write(folder.join("memory.peak"), "9\n").expect("written");
-        fs::write(folder.join("memory.events"), "low 0\noom 1\noom_kill 2\n").expect("written");
+        fs::write(folder.join("memory.events.local"), "low 0\noom 1\noom_kill 2\n").expect("written");
         assert_eq!(instance.memory(), Memory { current_bytes: 5, peak_bytes: 9 });
         assert_eq!(instance.out_of_memory_kills(), 2);
         assert!(instance.v1_tasks().expect("none").is_empty());
         assert!(instance.v2_directory().expect("there").is_some());
+        let freezer = instance.freezer().expect("there").clone();
+        freezer.freeze().expect("written");
+        assert_eq!(read("cgroup.freeze"), "1");
+        freezer.thaw().expect("written");
+        assert!(read("cgroup.freeze") == "0" && !freezer.holds_kills());
+        fs::write(folder.join("memory.stat"), "anon 7\ninactive_file 4096\nactive_file 3\n").expect("written");
+        instance.reclaim().expect("there").run().expect("written");
+        assert_eq!(read("memory.reclaim"), "4096");
+    }
+
+    #[test]
+    fn limits_are_written_again_only_when_they_change() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let layout = Layout { v1: Default::default(), freezer: None, v2: Some(tree.path().to_owned()) };
+        let cgroups = Cgroups::open(layout, "ours".to_owned(), Duration::ZERO).expect("made");
+        let mut instance = cgroups.create("i-1").expect("made");
+        let file = tree.path().join("ours/i-1/memory.max");
+        instance.limit(SMALL).expect("limited");
+        fs::remove_file(&file).expect("there");
+        instance.limit(SMALL).expect("limited");
+        assert!(!file.exists());
+        instance.limit(Limits { memory_bytes: 1 << 30, ..SMALL }).expect("limited");
+        assert_eq!(fs::read_to_string(&file).expect("written"), (1 << 30).to_string());
+    }
+
+    #[test]
+    fn version_1_alone_freezes_by_its_freezer() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let root = |name: &str| {
+            let root = tree.path().join(name);
+            fs::create_dir(&root).expect("made");
+            root
+        };
+        let v1 = ["memory", "cpu", "pids"].map(|name| (name, root(name))).into();
+        let layout = Layout { v1, freezer: Some(root("freezer")), v2: None };
+        let cgroups = Cgroups::open(layout, "ours".to_owned(), Duration::ZERO).expect("made");
+        let instance = cgroups.create("i-1").expect("made");
+        let freezer = instance.freezer().expect("there");
+        freezer.freeze().expect("written");
+        let file = tree.path().join("freezer/ours/i-1/freezer.state");
+        assert_eq!(fs::read_to_string(&file).expect("written"), "FROZEN");
+        assert!(freezer.holds_kills(), "a frozen process of version 1 dies only when it is thawed");
+        assert!(instance.reclaim().is_none());
     }
 }

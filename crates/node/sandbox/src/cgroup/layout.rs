@@ -17,6 +17,8 @@ pub const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 pub struct Layout {
     /// Mount points of version 1, by the controllers that are used there.
     pub v1: BTreeMap<&'static str, PathBuf>,
+    /// Mount point of version 1's freezer, where there is no version 2, which freezes without a controller.
+    pub freezer: Option<PathBuf>,
     /// Mount point of version 2, with those of [`CONTROLLERS`] that are not in `v1`, or with none.
     pub v2: Option<PathBuf>,
 }
@@ -45,19 +47,22 @@ impl Layout {
         let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
         let v2 = mounts.iter().find(|mount| mount.kind == "cgroup2").map(|mount| PathBuf::from(mount.point));
         let in_v2 = v2.as_deref().map(controllers).unwrap_or_default();
+        let in_v1 = |controller: &str| {
+            let has = |mount: &&Mount<'_>| mount.kind == "cgroup" && mount.options.split(',').any(|o| o == controller);
+            mounts.iter().find(has).map(|mount| PathBuf::from(mount.point))
+        };
         let mut v1 = BTreeMap::new();
         for controller in CONTROLLERS.into_iter().filter(|c| !in_v2.split_whitespace().any(|have| have == *c)) {
-            let has = |mount: &&Mount<'_>| mount.kind == "cgroup" && mount.options.split(',').any(|o| o == controller);
-            let mount = mounts.iter().find(has).ok_or(Error::NoController { controller })?;
-            v1.insert(controller, PathBuf::from(mount.point));
+            v1.insert(controller, in_v1(controller).ok_or(Error::NoController { controller })?);
         }
-        Ok(Self { v1, v2 })
+        let freezer = if v2.is_none() { in_v1("freezer") } else { None };
+        Ok(Self { v1, freezer, v2 })
     }
 
     /// Every mount point in use, each once.
     pub fn roots(&self) -> Vec<PathBuf> {
         let mut roots: Vec<PathBuf> = self.v2.iter().cloned().collect();
-        for root in self.v1.values() {
+        for root in self.v1.values().chain(&self.freezer) {
             // Controllers of version 1 may share a hierarchy, as cpu and cpuacct do.
             if !roots.contains(root) {
                 roots.push(root.clone());
@@ -129,7 +134,11 @@ mod tests {
         let mixed = Layout::find(&hybrid, |_| "pids".into()).expect("a layout");
         assert_eq!((mixed.v2_controllers(), mixed.v1.len()), (vec!["pids"], 2));
         let alone = Layout::find(V1, |_| String::new()).expect("a layout");
-        assert_eq!((alone.mode(), alone.v2_controllers()), (Mode::V1, vec![]));
+        assert_eq!((alone.mode(), alone.v2_controllers(), alone.freezer), (Mode::V1, vec![], None));
+        let frozen = "35 30 0:31 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n";
+        let freezer = |mounts: &str| Layout::find(mounts, |_| String::new()).expect("a layout").freezer;
+        assert_eq!(freezer(&format!("{V1}{frozen}")), Some("/sys/fs/cgroup/freezer".into()));
+        assert_eq!(freezer(&format!("{V1}{UNIFIED}{frozen}")), None, "version 2 freezes");
     }
 
     #[test]
@@ -142,7 +151,7 @@ mod tests {
 
     #[test]
     fn controllers_of_one_hierarchy_share_a_directory() {
-        let layout = Layout { v1: [("memory", "/m".into()), ("pids", "/m".into())].into(), v2: None };
+        let layout = Layout { v1: [("memory", "/m".into()), ("pids", "/m".into())].into(), freezer: None, v2: None };
         assert_eq!(layout.roots(), [PathBuf::from("/m")]);
     }
 }

@@ -6,14 +6,17 @@
 mod files;
 mod instance;
 mod layout;
+mod ready;
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use files::Freezer;
 pub use instance::{InstanceCgroup, Limits};
 pub use layout::{CONTROLLERS, Layout, Mode};
+pub use ready::ReadyCgroups;
 
 use crate::error::Error;
 
@@ -54,9 +57,14 @@ impl Cgroups {
         &self.name
     }
 
-    /// Makes the directories of one instance with its limits.
-    pub fn create(&self, instance: &str, limits: &Limits) -> Result<InstanceCgroup, Error> {
-        InstanceCgroup::create(&self.layout, &self.name, instance, limits, self.remove_max)
+    /// Our directory of version 2, in which all instances are.
+    pub fn v2_directory(&self) -> Option<PathBuf> {
+        self.layout.v2.as_ref().map(|root| root.join(&self.name))
+    }
+
+    /// Makes the directories of one instance, without limits.
+    fn create(&self, instance: &str) -> Result<InstanceCgroup, Error> {
+        InstanceCgroup::create(&self.layout, &self.name, instance, self.remove_max)
     }
 
     /// Kills everything below our directories and removes them, ours included; returns how many processes there were
@@ -103,6 +111,11 @@ fn processes(folder: &Path) -> Vec<i32> {
 /// Kills until the directory is empty; returns how many processes were seen at first.
 fn kill_all(folder: &Path, deadline: Instant) -> usize {
     let found = processes(folder).len();
+    // What version 1 has frozen dies only when it is thawed.
+    let freezer = files::Freezer::v1(folder);
+    if found > 0 && freezer.exists() {
+        freezer.thaw().ok();
+    }
     // Version 2 since Linux 5.14: all at once, so that none can start another meanwhile.
     let kill = folder.join("cgroup.kill");
     if found > 0 && kill.exists() {

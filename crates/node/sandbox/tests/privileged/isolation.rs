@@ -147,7 +147,7 @@ async fn the_kernel_has_the_limits_that_were_asked_for() -> anyhow::Result<()> {
     assert_eq!(limit("Max open files").as_deref(), Some("99                   99                   files"));
     assert_eq!(limit("Max core file size").as_deref(), Some("0                    0                    bytes"));
     let read = |file: &str| {
-        let places = bench.cgroups().into_iter().map(|dir| dir.join(sandbox.id().as_str()).join(file));
+        let places = bench.cgroups_of(&sandbox).into_iter().map(|dir| dir.join(file));
         places.filter_map(|path| std::fs::read_to_string(path).ok()).next().map(|text| text.trim().to_owned())
     };
     // Version 2 or version 1, whichever this machine has.

@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,10 @@ static void serve_v6(int port) {
     for (;;) { int c = accept(s, 0, 0); if (c >= 0) { if (write(c, "v6\n", 3) < 0) {} close(c); } }
 }
 
+static void tick(void) {
+    for (;;) { if (write(1, ".", 1) < 0) exit(0); usleep(1000); }
+}
+
 static void processes(void) {
     DIR *proc = opendir("/proc");
     struct dirent *entry;
@@ -58,6 +63,20 @@ static void serve(int port) {
     if (bind(s, (void *)&address, sizeof address) || listen(s, 16)) { perror("listen"); exit(9); }
     printf("listening\n"); fflush(stdout);
     for (;;) { int c = accept(s, 0, 0); if (c >= 0) { if (write(c, "hi\n", 3) < 0) {} close(c); } }
+}
+
+/* Says what a server says, or why it cannot be asked. */
+static void ask(const char *host, int port) {
+    char answer[256];
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct timeval longest = {.tv_sec = 5};
+    setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest);
+    inet_pton(AF_INET, host, &address.sin_addr);
+    ssize_t n = connect(s, (void *)&address, sizeof address) ? -1 : read(s, answer, sizeof answer);
+    if (n < 0) printf("%s %s\n", host, strerror(errno)); else printf("%s %.*s\n", host, (int)n, answer);
+    close(s);
 }
 
 int main(int argc, char **argv) {
@@ -85,7 +104,10 @@ int main(int argc, char **argv) {
         }
         else if (!strcmp(what, "write")) { int fd = open(value, O_WRONLY); printf("%s %s\n", value, fd < 0 ? strerror(errno) : "opened"); }
         else if (!strcmp(what, "serve")) serve(atoi(value));
+        else if (!strcmp(what, "ask")) { char *port = strchr(value, ':'); *port++ = 0; ask(value, atoi(port)); }
         else if (!strcmp(what, "serve6")) serve_v6(atoi(value));
+        else if (!strcmp(what, "tick")) tick();
+        else if (!strcmp(what, "child-alloc")) { if (!fork()) { long n = atol(value) << 20; volatile char *p = malloc(n); for (long at = 0; at < n; at += 4096) p[at] = 1; _exit(0); } printf("waited %d\n", wait(0) > 0); }
         else if (!strcmp(what, "processes")) processes();
         else if (!strcmp(what, "say")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_APPEND); if (fd < 0 || write(fd, text, strlen(text)) < 0) printf("%s %s\n", value, strerror(errno)); close(fd); }
         else if (!strcmp(what, "sleep")) sleep(atoi(value));

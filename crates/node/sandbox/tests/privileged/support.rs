@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use sandbox::{Config, Exit, LaunchSpec, Recovered, Sandbox, Sandboxes};
+use sandbox::{Config, Exit, LaunchSpec, NetworkConfig, Recovered, Sandbox, Sandboxes};
 use tempfile::TempDir;
 use types::InstanceId;
 
@@ -31,7 +32,36 @@ pub struct Bench {
     pub sandboxes: Sandboxes,
     pub recovered: Recovered,
     pub root: PathBuf,
+    /// Goes after the sandboxes, whose threads stop with them.
+    cgroups: Cgroups,
     _folder: Option<TempDir>,
+}
+
+/// Our directories in every hierarchy. A test that fails ends nothing, and nobody opens its folder again: what it left is
+/// removed here.
+struct Cgroups(Vec<PathBuf>);
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            let left: Vec<PathBuf> = self.0.iter().flat_map(|place| instances(place)).chain(self.0.clone()).collect();
+            for folder in left.iter().filter(|folder| folder.exists()) {
+                // The instances were killed with their sandboxes; a directory is busy until its last process is gone.
+                fs::remove_dir(folder).ok();
+            }
+            if left.iter().all(|folder| !folder.exists()) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// The directories below one of ours.
+fn instances(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 impl Bench {
@@ -47,12 +77,20 @@ impl Bench {
 
     /// In a folder that stays.
     pub async fn inside(folder: &Path, config: Config) -> anyhow::Result<Self> {
-        let (sandboxes, recovered) = Sandboxes::open(&folder.join("sandbox"), config).await?;
+        // Changes nothing of the machine that the tests run on.
+        Self::connected(folder, config, NetworkConfig { enabled: false, ..NetworkConfig::default() }).await
+    }
+
+    /// The same, with a way out for instances that want one.
+    pub async fn connected(folder: &Path, config: Config, network: NetworkConfig) -> anyhow::Result<Self> {
+        let (sandboxes, recovered) = Sandboxes::open(&folder.join("sandbox"), config, network).await?;
         let root = folder.join("root");
         fs::create_dir_all(root.join("etc"))?;
         fs::copy(probe(), root.join("probe"))?;
         fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")?;
-        Ok(Self { sandboxes, recovered, root, _folder: None })
+        let place = |hierarchy| Path::new("/sys/fs/cgroup").join(hierarchy).join(sandboxes.cgroup_name());
+        let cgroups = Cgroups(["memory", "cpu", "pids", "unified", ""].map(place).to_vec());
+        Ok(Self { sandboxes, recovered, root, cgroups, _folder: None })
     }
 
     /// A spec that runs the probe with these arguments, and the end of its output.
@@ -73,6 +111,7 @@ impl Bench {
             files_max: 1024,
             tmp_bytes: 8 << 20,
             writable_bytes: 8 << 20,
+            public_network: false,
             stdout: writer.try_clone()?.into(),
             stderr: writer.into(),
         };
@@ -106,15 +145,23 @@ impl Bench {
     }
 
     /// Where our cgroups are, in whatever hierarchies this machine has.
-    pub fn cgroups(&self) -> Vec<PathBuf> {
-        let place = |hierarchy| Path::new("/sys/fs/cgroup").join(hierarchy).join(self.sandboxes.cgroup_name());
-        ["memory", "cpu", "pids", "unified", ""].map(place).to_vec()
+    pub fn cgroups(&self) -> &[PathBuf] {
+        &self.cgroups.0
     }
 
-    /// Cgroup directories of instances.
-    pub fn instance_cgroups(&self) -> usize {
-        let entries = self.cgroups().into_iter().flat_map(fs::read_dir).flatten().flatten();
-        entries.filter(|entry| entry.path().is_dir()).count()
+    /// The cgroup directories that an instance is in.
+    pub fn cgroups_of(&self, sandbox: &Sandbox) -> Vec<PathBuf> {
+        let pid = sandbox.pid().to_string();
+        let is_in = |folder: &PathBuf| {
+            let processes = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            processes.lines().any(|line| line == pid)
+        };
+        self.instance_cgroups().into_iter().filter(is_in).collect()
+    }
+
+    /// Cgroup directories of instances, those that are kept ready included.
+    pub fn instance_cgroups(&self) -> Vec<PathBuf> {
+        self.cgroups().iter().flat_map(|place| instances(place)).collect()
     }
 }
 
@@ -122,6 +169,14 @@ impl Bench {
 pub struct Output(std::io::PipeReader);
 
 impl Output {
+    /// What is there now, without waiting for more.
+    pub fn now(&mut self) -> std::io::Result<usize> {
+        rustix::io::ioctl_fionread(&self.0).map_err(std::io::Error::from).and_then(|waiting| {
+            let mut bytes = vec![0; usize::try_from(waiting).unwrap_or_default()];
+            self.0.read_exact(&mut bytes).map(|()| bytes.len())
+        })
+    }
+
     pub fn text(self) -> std::io::Result<String> {
         let mut text = String::new();
         File::from(std::os::fd::OwnedFd::from(self.0)).read_to_string(&mut text)?;

@@ -1,7 +1,11 @@
 //! Learning that an instance's server listens, and where it listens when that is the wrong place.
 
+mod watch;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+pub use watch::{Heard, Watch};
 
 use crate::instance::Exit;
 

@@ -1,0 +1,115 @@
+//! Limits and choices of the instances' way out.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::subnet::Subnet;
+
+/// Shortest and longest prefix of a platform's block: over a million links, and five.
+const BLOCK_PREFIX_BITS: std::ops::RangeInclusive<u8> = 12..=29;
+/// Blocks that are looked at before the range is taken to be in use.
+const BLOCKS_MAX: u32 = 1 << 16;
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Whether functions with public network access reach the outside at all; `false` changes nothing on this machine.
+    pub enabled: bool,
+    /// Addresses for instances. Each platform takes a block of them that no route of this machine has.
+    pub range: Subnet,
+    /// Length of the block's prefix, in bits: 20 is enough for 4,093 instances with a link at once.
+    pub block_prefix_bits: u8,
+    /// Ranges that instances may not reach, beyond those they never may: this machine's addresses, `range`, loopback,
+    /// multicast and reserved addresses. The default is where clouds have their metadata.
+    pub denied: Vec<Subnet>,
+    /// Name servers that instances' questions are passed to; those of `/etc/resolv.conf` when empty.
+    pub dns: Vec<IpAddr>,
+    /// Connections of one instance that this machine tracks at once; more are refused.
+    pub connections_max: u32,
+    /// Questions to name servers under way at once, over all instances.
+    pub dns_queries_max: usize,
+    /// The same of one instance.
+    pub dns_queries_per_instance_max: usize,
+    /// How long one name server may take to answer, in milliseconds.
+    pub dns_answer_ms_max: u64,
+    /// How long a connection for questions may last, in milliseconds.
+    pub dns_connection_ms_max: u64,
+    /// Links kept ready for the next starts while there is little demand.
+    pub links_ready: usize,
+    /// Links kept ready at most, however many starts there were lately.
+    pub links_ready_max: usize,
+    /// How often it is checked that rules, forwarding and name servers are as they should be, in milliseconds.
+    pub check_interval_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let range = |a, b, c, d, bits| Subnet::of([a, b, c, d].into(), bits);
+        Self {
+            enabled: true,
+            range: range(10, 222, 0, 0, 16),
+            block_prefix_bits: 20,
+            // Nearly every cloud's; Alibaba's; Azure's.
+            denied: vec![range(169, 254, 0, 0, 16), range(100, 100, 100, 200, 32), range(168, 63, 129, 16, 32)],
+            dns: Vec::new(),
+            connections_max: 8192,
+            dns_queries_max: 1024,
+            dns_queries_per_instance_max: 64,
+            dns_answer_ms_max: 2500,
+            dns_connection_ms_max: 10_000,
+            links_ready: 8,
+            links_ready_max: 64,
+            check_interval_ms: 5000,
+        }
+    }
+}
+
+impl Config {
+    /// Whether the range can be cut into blocks, and every limit lets something through.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let bad = |key, value: String, reason| Err(Error::BadConfig { key, value, reason });
+        let bits = self.block_prefix_bits;
+        if !BLOCK_PREFIX_BITS.contains(&bits) || bits < self.range.prefix_bits() {
+            return bad("block_prefix_bits", bits.to_string(), "it must be 12 to 29 and not shorter than range's");
+        }
+        if self.range.span() >> (32 - u32::from(bits)) >= BLOCKS_MAX {
+            return bad("range", self.range.to_string(), "it has over 65,536 blocks of block_prefix_bits");
+        }
+        for (key, value) in [
+            ("connections_max", u64::from(self.connections_max)),
+            ("dns_queries_max", self.dns_queries_max as u64),
+            ("dns_queries_per_instance_max", self.dns_queries_per_instance_max as u64),
+            ("dns_answer_ms_max", self.dns_answer_ms_max),
+            ("dns_connection_ms_max", self.dns_connection_ms_max),
+            ("check_interval_ms", self.check_interval_ms),
+        ] {
+            if value == 0 {
+                return bad(key, value.to_string(), "it must be at least 1; enabled = false switches all off");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        Config::default().check().expect("the defaults work");
+        let range = |text: &str| text.parse().expect("a range");
+        for (config, key) in [
+            (Config { block_prefix_bits: 30, ..Config::default() }, "block_prefix_bits"),
+            (Config { range: range("10.222.0.0/24"), ..Config::default() }, "block_prefix_bits"),
+            (Config { range: range("10.0.0.0/8"), block_prefix_bits: 29, ..Config::default() }, "range"),
+            (Config { dns_queries_max: 0, ..Config::default() }, "dns_queries_max"),
+        ] {
+            let error = config.check().expect_err("refused").to_string();
+            assert!(error.contains(&format!("[network] {key} ")), "{error}");
+        }
+    }
+}

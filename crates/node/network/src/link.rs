@@ -1,0 +1,159 @@
+//! The link of one namespace: making it, counting what went through it, and giving its address back.
+
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::names::INNER_LINK;
+use crate::netlink::Socket;
+use crate::network::Inner;
+use crate::{nft, route};
+
+/// Bytes of the kernel's table of a namespace's links: a heading and a line each for loopback and link, with room.
+const COUNTERS_BYTES: usize = 2048;
+/// Names of links in use that are passed by. A name is free again when its namespace is, a million links later.
+const NAMES_PASSED_MAX: u32 = 16;
+/// How long a link may take until it carries packets, and how often it is looked at.
+const RUNNING_WAIT: Duration = Duration::from_secs(5);
+const RUNNING_PAUSE: Duration = Duration::from_micros(200);
+
+/// What went through a link, in bytes with the headers of Ethernet; what was refused outside counts too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// By the instance.
+    pub sent: u64,
+    /// To it.
+    pub received: u64,
+}
+
+/// A link; its address is another's when dropped, which must be after its namespace's last process has ended.
+pub struct Link {
+    // Before the address: it keeps the namespace, and with it the link.
+    counters: File,
+    held: Held,
+}
+
+/// An address in use.
+struct Held {
+    address: Ipv4Addr,
+    network: Arc<Inner>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.network.addresses.lock().give_back(self.address);
+    }
+}
+
+impl Link {
+    /// Makes a link from the namespace in which the calling thread is. When it fails, the namespace is to be dropped.
+    pub(crate) fn make(network: &Arc<Inner>, namespace: BorrowedFd<'_>) -> Result<Self, Error> {
+        let given = {
+            let mut addresses = network.addresses.lock();
+            addresses.take().ok_or(Error::AddressesExhausted { links_max: addresses.links_max() })?
+        };
+        let held = Held { address: given.address, network: network.clone() };
+        if given.used {
+            // Answers to the one before must not find the next.
+            let mut netfilter = network.netfilter.lock();
+            let forgotten = netfilter.send(vec![nft::forget_connections(given.address)]);
+            // There being none is well.
+            forgotten
+                .or_else(crate::forwarding::not_found)
+                .map_err(Error::kernel("forget the connections of", given.address))?;
+        }
+        let (index, name) = outside(network, namespace, given.address)?;
+        inside(given.address).map_err(Error::kernel("set up the inner end of link", &name))?;
+        wait_running(network, index).map_err(Error::kernel("wait for the link", name))?;
+        let file = "/proc/thread-self/net/dev";
+        let counters =
+            File::open(file).map_err(|source| Error::Setting { operation: "open", path: file.into(), source })?;
+        Ok(Self { counters, held })
+    }
+
+    /// The address inside, which outside is the machine's.
+    pub fn address(&self) -> Ipv4Addr {
+        self.held.address
+    }
+
+    /// What went through it so far. Reads a file of the kernel's, which takes no lock that a start holds.
+    pub fn bytes(&self) -> io::Result<Bytes> {
+        let mut table = [0; COUNTERS_BYTES];
+        let length = self.counters.read_at(&mut table, 0)?;
+        Ok(counted(&String::from_utf8_lossy(&table[..length])).unwrap_or_default())
+    }
+}
+
+/// Reads the line of the link (proc_net(5)): eight numbers of what was received, of which the first is bytes, then eight of
+/// what was sent.
+fn counted(table: &str) -> Option<Bytes> {
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(INNER_LINK)?.strip_prefix(':'))?;
+    let mut numbers = line.split_whitespace().map(str::parse);
+    let (received, sent) = (numbers.next()?.ok()?, numbers.nth(7)?.ok()?);
+    Some(Bytes { sent, received })
+}
+
+/// Makes both ends, and the outer one ready. Returns its index and its name.
+fn outside(network: &Inner, namespace: BorrowedFd<'_>, address: Ipv4Addr) -> Result<(u32, String), Error> {
+    let mut route = network.route.lock();
+    let mut passed = 0;
+    let name = loop {
+        let name = network.names.link(network.next_link());
+        let made = route.send(vec![route::make_pair(&name, INNER_LINK, network.names.group, namespace.as_raw_fd())]);
+        match made {
+            Ok(()) => break name,
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) && passed < NAMES_PASSED_MAX => passed += 1,
+            Err(error) => return Err(Error::kernel("make the link", name)(error)),
+        }
+    };
+    let index = rustix::net::netdevice::name_to_index(&*route, &name).map_err(io::Error::from);
+    let ready = index.and_then(|index| {
+        route.send(vec![route::configure(index), route::bring_up(index), route::send_to_link(address, index)])?;
+        Ok(index)
+    });
+    Ok((ready.map_err(Error::kernel("set up the link", &name))?, name))
+}
+
+/// Gives the inner end its address, and makes it the way to everywhere.
+fn inside(address: Ipv4Addr) -> io::Result<()> {
+    let mut route = Socket::route()?;
+    let index = rustix::net::netdevice::name_to_index(&route, INNER_LINK)?;
+    let address = route::add_address(index, address, None);
+    route.send(vec![route::configure(index), route::bring_up(index), address, route::send_all_to_link(index)])
+}
+
+/// Waits until the outer end carries packets: the kernel notices a moment after the inner one is up, and drops until then
+/// what is sent. Asking makes newer kernels look at once.
+fn wait_running(network: &Inner, index: u32) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let answer = network.route.lock().ask(route::find_link(index))?;
+        if route::read_link(&answer).is_some_and(|link| link.is_running) {
+            return Ok(());
+        }
+        if begun.elapsed() > RUNNING_WAIT {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(RUNNING_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_from_the_links_line() {
+        let table = "Inter-|   Receive                   |  Transmit\n face |bytes packets errs drop fifo frame compressed \
+                     multicast|bytes packets\n    lo:  10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n  eth0: 1234    5    0    0    \
+                     0     0          0         0  999999999999 6 0 0 0 0 0 0\n";
+        assert_eq!(counted(table), Some(Bytes { sent: 999_999_999_999, received: 1234 }));
+        assert_eq!(counted("lo: 1 2"), None);
+        assert_eq!(counted("eth0: 1 2"), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! The names under which a platform's things are found again in the kernel. Pure.
+
+/// How the names of all platforms' links begin.
+pub const LINKS_OF_ALL: &str = "smp";
+/// Name of a link inside its instance.
+pub const INNER_LINK: &str = "eth0";
+/// The machine's own loopback.
+pub const LOOPBACK: &str = "lo";
+
+/// Hexadecimal digits of a link's name for its platform and for its number: with the beginning 15 characters, the most
+/// that the kernel takes.
+const PLATFORM_DIGITS: usize = 7;
+const NUMBER_DIGITS: usize = 5;
+
+/// The names of one platform, all from the number that tells it from others on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Table of packet rules.
+    pub table: String,
+    /// How its links' names begin.
+    pub links: String,
+    /// Label of its address on the loopback.
+    pub label: String,
+    /// Group of its links.
+    pub group: u32,
+}
+
+impl Names {
+    /// Of a platform.
+    pub fn of(platform: u64) -> Self {
+        let short = platform & ((1 << (4 * PLATFORM_DIGITS)) - 1);
+        let links = format!("{LINKS_OF_ALL}{short:0PLATFORM_DIGITS$x}");
+        Self {
+            table: format!("sampan-{platform:016x}"),
+            label: format!("{LOOPBACK}:{links}"),
+            links,
+            // Never 0, which is every other link's group.
+            group: (platform >> 32 ^ platform) as u32 | 1,
+        }
+    }
+
+    /// Name of a link by its number, of which the lower 20 bits count.
+    pub fn link(&self, number: u32) -> String {
+        format!("{}{:0NUMBER_DIGITS$x}", self.links, number & ((1 << (4 * NUMBER_DIGITS)) - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_long_as_the_kernel_takes() {
+        let names = Names::of(0xaf63_dc4c_8601_ec8c);
+        assert_eq!(names.table, "sampan-af63dc4c8601ec8c");
+        assert_eq!(names.links, "smp601ec8c");
+        assert_eq!((names.link(0x1a).as_str(), names.link(u32::MAX).as_str()), ("smp601ec8c0001a", "smp601ec8cfffff"));
+        assert_eq!((names.link(0).len(), names.label.as_str()), (15, "lo:smp601ec8c"));
+        assert_eq!(names.group, 0x2962_30c1);
+    }
+}

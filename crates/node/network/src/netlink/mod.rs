@@ -1,0 +1,7 @@
+//! Netlink: how a message is laid out, and a socket that sends some and reads the answers. Must not know what messages mean.
+
+mod message;
+mod socket;
+
+pub use message::{Attributes, Message, attributes, u32_at};
+pub use socket::Socket;

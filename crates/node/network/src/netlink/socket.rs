@@ -1,0 +1,131 @@
+//! A socket to one part of the kernel, in the network namespace of the thread that opens it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
+};
+
+use super::message::{Answer, Message, answers, u32_at};
+
+/// Largest datagram that the kernel makes of a list's entries.
+const DATAGRAM_BYTES: usize = 64 * 1024;
+/// How long the kernel may take to answer. It answers within the call but for what is queued by others.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// A socket; one exchange at a time.
+pub struct Socket {
+    fd: OwnedFd,
+    sequence: u32,
+    datagram: Vec<u8>,
+}
+
+impl Socket {
+    /// For links, addresses and routes.
+    pub fn route() -> io::Result<Self> {
+        // The family's number is 0, which is how no protocol is written.
+        Self::open(None)
+    }
+
+    /// For packet filters and tracked connections.
+    pub fn netfilter() -> io::Result<Self> {
+        Self::open(Some(netlink::NETFILTER))
+    }
+
+    fn open(protocol: Option<Protocol>) -> io::Result<Self> {
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+        set_socket_timeout(&fd, Timeout::Recv, Some(ANSWER_WAIT))?;
+        Ok(Self { fd, sequence: 0, datagram: Vec::new() })
+    }
+
+    /// Sends messages that go together and waits until those that are to be acknowledged are. The first failure is
+    /// returned, after all were answered.
+    pub fn send(&mut self, messages: Vec<Message>) -> io::Result<()> {
+        let first = self.sequence.wrapping_add(1);
+        let mut waiting: Vec<u32> = Vec::new();
+        let mut bytes = Vec::new();
+        for message in messages {
+            self.sequence = self.sequence.wrapping_add(1);
+            if message.is_acknowledged() {
+                waiting.push(self.sequence);
+            }
+            bytes.extend(message.numbered(self.sequence));
+        }
+        let ours = self.sequence.wrapping_sub(first);
+        send(&self.fd, &bytes, SendFlags::empty())?;
+        let mut outcome = Ok(());
+        while !waiting.is_empty() {
+            for answer in answers(receive(&self.fd, &mut self.datagram)?) {
+                if i32::from(answer.kind) != libc::NLMSG_ERROR || answer.sequence.wrapping_sub(first) > ours {
+                    continue;
+                }
+                let before = waiting.len();
+                waiting.retain(|sequence| *sequence != answer.sequence);
+                let told = status(&answer);
+                if before == waiting.len() && told.is_err() {
+                    // Of a message that nobody waits for, such as the one that opens a transaction: no other is answered.
+                    return told;
+                }
+                outcome = outcome.and(told);
+            }
+        }
+        outcome
+    }
+
+    /// Sends a question for one thing, and returns the body of the answer.
+    pub fn ask(&mut self, question: Message) -> io::Result<Vec<u8>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        send(&self.fd, &question.numbered(self.sequence), SendFlags::empty())?;
+        loop {
+            for answer in answers(receive(&self.fd, &mut self.datagram)?) {
+                match (answer.sequence == self.sequence, i32::from(answer.kind)) {
+                    (false, _) => {}
+                    (true, libc::NLMSG_ERROR) => return status(&answer).map(|()| Vec::new()),
+                    (true, _) => return Ok(answer.body.to_vec()),
+                }
+            }
+        }
+    }
+
+    /// Sends a question for a list, and returns the body of each entry of the answer.
+    pub fn list(&mut self, question: Message) -> io::Result<Vec<Vec<u8>>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        send(&self.fd, &question.numbered(self.sequence), SendFlags::empty())?;
+        let mut found = Vec::new();
+        loop {
+            for answer in answers(receive(&self.fd, &mut self.datagram)?) {
+                if answer.sequence != self.sequence {
+                    continue;
+                }
+                match i32::from(answer.kind) {
+                    libc::NLMSG_DONE => return Ok(found),
+                    libc::NLMSG_ERROR => return status(&answer).map(|()| found),
+                    _ => found.push(answer.body.to_vec()),
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn receive<'a>(fd: &OwnedFd, datagram: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+    datagram.resize(DATAGRAM_BYTES, 0);
+    let (length, _) = recv(fd, datagram.as_mut_slice(), RecvFlags::empty())?;
+    Ok(&datagram[..length])
+}
+
+/// What an acknowledgement says: 0, or an error as a negative number.
+fn status(answer: &Answer<'_>) -> io::Result<()> {
+    match u32_at(answer.body, 0).map_or(-libc::EBADMSG, u32::cast_signed) {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(-error)),
+    }
+}

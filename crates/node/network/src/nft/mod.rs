@@ -1,0 +1,7 @@
+//! Packet rules (nf_tables): how tables, chains, sets and rules are put to the kernel. Must not know which rules there are.
+
+mod expression;
+mod transaction;
+
+pub use expression::Rule;
+pub use transaction::{Chain, Hook, Kind, Set, Transaction, find_table, forget_connections, list_chains, read_chain};

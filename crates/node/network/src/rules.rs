@@ -1,0 +1,158 @@
+//! What instances may reach and who may reach them, as packet rules. Pure.
+//!
+//! One table per platform, the same however many instances there are: a link is known by how its name begins, and who may
+//! send from it by the machine's own route to its address.
+//!
+//! ```text
+//! from     before routing   IPv4 · own address · name server · not this machine · not denied · not too many · tcp udp ping
+//! to       after routing    answers and errors only
+//! nat      after routing    leaves as the machine
+//! ```
+
+use std::net::Ipv4Addr;
+
+use crate::config::Config;
+use crate::names::{LINKS_OF_ALL, Names};
+use crate::netlink::Message;
+use crate::nft::{Chain, Hook, Kind, Rule, Set, Transaction};
+use crate::subnet::{Subnet, joined};
+
+/// Port of name servers.
+pub const DNS_PORT: u16 = 53;
+/// The table that all platforms of a machine share, see [`guard`].
+pub const GUARD_TABLE: &str = "sampan-forwarding";
+
+/// Behind the tracking of connections (-200) and before destinations are changed (-100): what another program publishes
+/// on an address of this machine is refused by that address.
+const BEFORE_DESTINATION_CHANGES: i32 = -150;
+/// Where filters usually are.
+const FILTER: i32 = 0;
+/// Where sources are usually changed.
+const SOURCE_CHANGES: i32 = 100;
+/// ICMP: a question for a sign of life, and "your packet did not get there".
+const ECHO_REQUEST: u8 = 8;
+const UNREACHABLE: u8 = 3;
+
+const DENIED: &str = "denied";
+const CONNECTIONS: &str = "connections";
+const REFUSE: &str = "refuse";
+const GUARDED: &str = "guarded";
+
+/// Puts the platform's table in the place of one that is there.
+pub fn install(names: &Names, block: Subnet, name_server: Ipv4Addr, config: &Config) -> Vec<Message> {
+    let ranges = joined(&denied(config));
+    let hook = |kind, place, priority| Some(Hook { kind, place, priority });
+    Transaction::on(&names.table)
+        .table()
+        .remove_table()
+        .table()
+        .set(&Set::Ranges { name: DENIED, ranges: &ranges })
+        .set(&Set::Counts { name: CONNECTIONS })
+        // Told at once: software development kits ask clouds' metadata addresses first, and would wait there.
+        .chain(Chain {
+            name: REFUSE,
+            hook: None,
+            rules: vec![Rule::new().protocol(libc::IPPROTO_TCP).reset(), Rule::new().prohibit()],
+        })
+        .chain(Chain {
+            name: "from",
+            hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_DESTINATION_CHANGES),
+            rules: from(&names.links, name_server, config.connections_max),
+        })
+        .chain(Chain {
+            name: "to",
+            hook: hook(Kind::Filter, libc::NF_INET_POST_ROUTING, FILTER),
+            rules: to(&names.links),
+        })
+        .chain(Chain {
+            name: "nat",
+            hook: hook(Kind::Nat, libc::NF_INET_POST_ROUTING, SOURCE_CHANGES),
+            rules: vec![Rule::new().v4().source_in(block).leaves_not_by(&names.links).masquerade()],
+        })
+        .messages()
+}
+
+/// Removes the platform's table; fails when there is none.
+pub fn uninstall(names: &Names) -> Vec<Message> {
+    Transaction::on(&names.table).remove_table().messages()
+}
+
+/// What is never reached, and what the settings add: all platforms' instances among it.
+fn denied(config: &Config) -> Vec<Subnet> {
+    let range = |a, bits| Subnet::of(Ipv4Addr::new(a, 0, 0, 0), bits);
+    // "This network", loopback, multicast, reserved with the broadcast address.
+    let never = [range(0, 8), range(127, 8), range(224, 4), range(240, 4), config.range];
+    never.iter().chain(&config.denied).copied().collect()
+}
+
+/// What comes from instances.
+fn from(links: &str, name_server: Ipv4Addr, connections_max: u32) -> Vec<Rule> {
+    let ask = |protocol| Rule::new().destination(name_server).port(protocol, DNS_PORT).accept();
+    vec![
+        // The name server is for instances alone; those of other platforms are refused below, by their own rules.
+        Rule::new().v4().enters_not_by(LINKS_OF_ALL).destination(name_server).drop(),
+        Rule::new().enters_not_by(links).accept(),
+        Rule::new().not_v4().drop(),
+        Rule::new().forged_source().drop(),
+        ask(libc::IPPROTO_UDP),
+        ask(libc::IPPROTO_TCP),
+        Rule::new().destination_here_or_many().go_to(REFUSE),
+        Rule::new().destination_in(DENIED).go_to(REFUSE),
+        Rule::new().new_connection().over_connections(CONNECTIONS, connections_max).drop(),
+        Rule::new().protocol(libc::IPPROTO_TCP).accept(),
+        Rule::new().protocol(libc::IPPROTO_UDP).accept(),
+        Rule::new().icmp(ECHO_REQUEST).accept(),
+        Rule::new().drop(),
+    ]
+}
+
+/// What goes to instances, from outside and from this machine.
+fn to(links: &str) -> Vec<Rule> {
+    vec![
+        Rule::new().leaves_not_by(links).accept(),
+        Rule::new().of_known_connection().accept(),
+        // Refusals of what was never let through belong to no connection.
+        Rule::new().icmp(UNREACHABLE).accept(),
+        Rule::new().drop(),
+    ]
+}
+
+/// Keeps a machine that passed nothing on as closed as it was, where packets that come in by the given links must now be
+/// passed on for the sake of instances: what others send by them to anywhere else is dropped, as it was before, but for
+/// what another program asked for (answers, and destinations that it changed).
+///
+/// The table lives as long as the settings that it makes up for, until the machine starts anew: either may be in use by
+/// another platform. Links are only ever added.
+pub fn guard(links: &[String]) -> Vec<Message> {
+    let stray = Rule::new().enters_by_one_of(GUARDED).leaves_not_by(LINKS_OF_ALL).of_no_known_connection();
+    let hook = Hook { kind: Kind::Filter, place: libc::NF_INET_FORWARD, priority: FILTER };
+    Transaction::on(GUARD_TABLE)
+        .table()
+        .set(&Set::Links { name: GUARDED, links })
+        .chain(Chain { name: "forward", hook: Some(hook), rules: Vec::new() })
+        .empty_chain("forward")
+        .chain(Chain { name: "forward", hook: Some(hook), rules: vec![stray.destination_unchanged().drop()] })
+        .messages()
+}
+
+/// Removes the guard; fails when there is none.
+pub fn unguard() -> Vec<Message> {
+    Transaction::on(GUARD_TABLE).remove_table().messages()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_reached_does_not_depend_on_the_settings() {
+        let config = Config { denied: Vec::new(), ..Config::default() };
+        let pairs = joined(&denied(&config));
+        for never in ["0.0.0.0", "127.0.0.53", "10.222.16.9", "224.0.0.251", "255.255.255.255"] {
+            let never: Ipv4Addr = never.parse().expect("an address");
+            assert!(pairs.iter().any(|(first, last)| (*first..=*last).contains(&never)), "{never}");
+        }
+        let metadata = Ipv4Addr::new(169, 254, 169, 254);
+        assert!(denied(&Config::default()).iter().any(|range| range.contains(metadata)));
+    }
+}

@@ -1,0 +1,8 @@
+//! The way out on the real kernel, by behaviour: every test is a machine of its own, a network namespace with a world
+//! outside. Needs root, and `ip` (iproute2) to build that world.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+mod names;
+mod reach;
+mod traces;
+mod world;

@@ -1,0 +1,152 @@
+//! Cgroup directories made ahead of the starts that take them, and removed behind the instances that left them, by one
+//! thread that does neither while instances start.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{Cgroups, InstanceCgroup, Limits};
+use crate::ahead::{Ahead, Next};
+use crate::error::Error;
+
+/// Directories of ended instances that may wait for a quiet moment to be removed in.
+const LEFT_MAX: usize = 64;
+
+/// Directories ready to be taken.
+pub struct ReadyCgroups {
+    cgroups: Cgroups,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    ready: VecDeque<InstanceCgroup>,
+    /// Of instances that have ended.
+    left: Vec<InstanceCgroup>,
+    ahead: Ahead,
+    /// What the last start asked for, hence the likeliest for the next one.
+    usual: Option<Limits>,
+    /// The name of the next one.
+    number: u64,
+    stopping: bool,
+}
+
+/// What the thread does next.
+enum Work {
+    Make(u64, Option<Limits>),
+    Remove(Vec<InstanceCgroup>),
+    Stop,
+}
+
+impl ReadyCgroups {
+    /// None ready; [`Self::run`] makes them.
+    pub fn new(cgroups: Cgroups, ready_min: usize, ready_max: usize) -> Self {
+        let ahead = Ahead::new(ready_min, ready_max, Instant::now());
+        let state = State { ready: VecDeque::new(), left: Vec::new(), ahead, usual: None, number: 0, stopping: false };
+        Self { cgroups, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// All directories, ready or not.
+    pub fn cgroups(&self) -> &Cgroups {
+        &self.cgroups
+    }
+
+    /// Takes a ready one, or makes one when demand outran the making, and sets its limits.
+    pub fn take(&self, limits: Limits) -> Result<InstanceCgroup, Error> {
+        let (ready, number) = {
+            let mut state = self.state.lock();
+            state.ahead.took(Instant::now());
+            state.usual = Some(limits);
+            match state.ready.pop_front() {
+                Some(ready) => (Some(ready), 0),
+                None => (None, state.next_number()),
+            }
+        };
+        self.changed.notify_one();
+        let mut cgroup = match ready {
+            Some(ready) => ready,
+            None => self.cgroups.create(&number.to_string())?,
+        };
+        match cgroup.limit(limits) {
+            Ok(()) => Ok(cgroup),
+            Err(error) => {
+                self.give_back(cgroup);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes back what an instance left; it is removed soon.
+    pub fn give_back(&self, cgroup: InstanceCgroup) {
+        self.state.lock().left.push(cgroup);
+        self.changed.notify_one();
+    }
+
+    /// Makes and removes until [`Self::stop`]; runs on a thread of its own.
+    pub fn run(&self) {
+        loop {
+            match self.next() {
+                Work::Stop => return,
+                Work::Remove(left) => left.iter().for_each(InstanceCgroup::remove),
+                Work::Make(number, usual) => {
+                    let made = self.cgroups.create(&number.to_string()).and_then(|mut made| match usual {
+                        Some(limits) => made.limit(limits).map(|()| made),
+                        None => Ok(made),
+                    });
+                    if let Ok(made) = &made {
+                        // Opens what the first request would have to open.
+                        made.memory();
+                    }
+                    let mut state = self.state.lock();
+                    match made {
+                        Ok(made) => state.ready.push_back(made),
+                        Err(error) => {
+                            // A start that finds none ready reports the same error to its caller; here it is put off
+                            // until one asks or another ends.
+                            tracing::debug!(%error, "no cgroup could be made ahead");
+                            if !state.stopping {
+                                self.changed.wait(&mut state);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn next(&self) -> Work {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopping {
+                return Work::Stop;
+            }
+            let now = Instant::now();
+            let rest = state.ahead.rest(now);
+            if !state.left.is_empty() && (rest.is_zero() || state.left.len() > LEFT_MAX) {
+                return Work::Remove(std::mem::take(&mut state.left));
+            }
+            let ready = state.ready.len();
+            let wait = match state.ahead.next(now, ready) {
+                Next::Make => return Work::Make(state.next_number(), state.usual),
+                Next::LetGo => return Work::Remove(state.ready.pop_back().into_iter().collect()),
+                Next::Wait(_) if !state.left.is_empty() => rest,
+                Next::Wait(time) => time,
+            };
+            self.changed.wait_for(&mut state, wait);
+        }
+    }
+
+    /// Ends the making and removing; what is there is removed with the parent directories.
+    pub fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number - 1
+    }
+}

@@ -1,0 +1,99 @@
+//! Being told by the kernel that an instance's server listens, at once and without asking: one program over the parent
+//! directory of all instances, one task that reads what it writes.
+//!
+//! An instance is registered before its program starts, so that no event can come before somebody waits for it. An event
+//! can be lost all the same, when an instance listens so often that the ring is full: whoever waits looks for itself from
+//! time to time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sys::bpf::{Listen, Listens};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Ports of one instance that are remembered; a server that listens on its port after so many others is found by looking.
+const PORTS_MAX: usize = 64;
+
+type Ports = watch::Sender<BTreeSet<u16>>;
+
+/// Instances that are told of, by the cookies of their networks.
+#[derive(Default)]
+struct Registered(Mutex<HashMap<u64, Ports>>);
+
+impl Registered {
+    fn tell(&self, listen: Listen) {
+        if let Some(ports) = self.0.lock().get(&listen.network) {
+            ports.send_if_modified(|ports| ports.len() < PORTS_MAX && ports.insert(listen.port()));
+        }
+    }
+}
+
+/// The attached program and the task that reads from it; both end with this.
+pub struct Watch {
+    registered: Arc<Registered>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Watch {
+    /// Attaches the program to the parent directory of all instances, a cgroup2 one.
+    pub fn start(directory: &Path, runtime: &Handle) -> io::Result<Self> {
+        let listens = Listens::attach(&File::open(directory)?)?;
+        let _on_runtime = runtime.enter();
+        let ready = sys::event::readable(listens.readiness()?)?;
+        let registered = Arc::<Registered>::default();
+        let task = AbortOnDropHandle::new(runtime.spawn(read(listens, ready, registered.clone())));
+        Ok(Self { registered, _task: task })
+    }
+
+    /// Remembers from now on what begins to listen in the network of this cookie.
+    pub fn register(&self, network: u64) -> Heard {
+        let (sender, ports) = watch::channel(BTreeSet::new());
+        self.registered.0.lock().insert(network, sender);
+        Heard { network, ports, registered: self.registered.clone() }
+    }
+}
+
+async fn read(mut listens: Listens, ready: AsyncFd<OwnedFd>, registered: Arc<Registered>) {
+    loop {
+        match ready.readable().await {
+            // Cleared before the ring is read: what comes meanwhile is seen now or wakes us again.
+            Ok(mut guard) => guard.clear_ready(),
+            Err(error) => {
+                return tracing::error!(%error, "listening sockets are no longer told of; they are looked for");
+            }
+        }
+        listens.read(|listen| registered.tell(listen));
+    }
+}
+
+/// What was heard of one instance; it is forgotten with this.
+pub struct Heard {
+    network: u64,
+    ports: watch::Receiver<BTreeSet<u16>>,
+    registered: Arc<Registered>,
+}
+
+impl Heard {
+    /// Resolves when a socket listens on `port`, at once if one did before.
+    pub async fn listens(&self, port: u16) {
+        let mut ports = self.ports.clone();
+        if ports.wait_for(|ports| ports.contains(&port)).await.is_err() {
+            // Nobody tells any more: whoever waits looks for itself.
+            std::future::pending().await
+        }
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.registered.0.lock().remove(&self.network);
+    }
+}

@@ -1,0 +1,309 @@
+//! A kernel program that tells of sockets that begin to listen (`bpf(2)`, raw: no toolchain, no library), and the ring
+//! buffer that it writes to. Must not know whose sockets they are or what is done about them.
+//!
+//! The program is of type `sock_ops` and attached to a cgroup2 directory. The kernel runs it for the sockets of every
+//! process in the directory and below, and names what happened; for `BPF_SOCK_OPS_TCP_LISTEN_CB`, which comes when the
+//! socket takes connections, it writes one record: the cookie of the socket's network namespace, and its port. It ends
+//! with the last descriptor, so that nothing of it outlives this process.
+
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Bytes of the ring: a power of two, whole pages. 2,730 sockets that begin to listen before anybody reads of them.
+const RING_BYTES: usize = 64 * 1024;
+const PAGE_BYTES: usize = 4096;
+/// Bytes before each record: its length with two flags, and an offset that is the kernel's own.
+const HEADER_BYTES: u64 = 8;
+/// `BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT` (linux/bpf.h).
+const BUSY: u32 = 1 << 31;
+const DISCARDED: u32 = 1 << 30;
+
+/// Commands of `bpf(2)`, kinds and helpers (linux/bpf.h).
+const MAP_CREATE: u32 = 0;
+const PROG_LOAD: u32 = 5;
+const LINK_CREATE: u32 = 28;
+const MAP_TYPE_RINGBUF: u32 = 27;
+const PROG_TYPE_SOCK_OPS: u32 = 13;
+const CGROUP_SOCK_OPS: u32 = 3;
+const TCP_LISTEN_CB: i32 = 11;
+const GET_NETNS_COOKIE: i32 = 122;
+const RINGBUF_OUTPUT: i32 = 130;
+/// `SO_NETNS_COOKIE` (asm-generic/socket.h; Linux 5.14).
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
+/// A socket that listens since just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Listen {
+    /// Cookie of its network namespace; see [`network_cookie`].
+    pub network: u64,
+    port: u64,
+}
+
+impl Listen {
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        // The program writes the kernel's 16-bit number into 64 bits.
+        u16::try_from(self.port).unwrap_or_default()
+    }
+}
+
+/// The attached program and what it has written.
+pub struct Listens {
+    ring: Ring,
+    /// The program is attached while this is open, and there while it is attached.
+    _link: OwnedFd,
+}
+
+impl Listens {
+    /// Attaches the program to a cgroup2 directory, beside any that are there (Linux 5.15).
+    pub fn attach(directory: &impl AsFd) -> io::Result<Self> {
+        let ring = Ring::new()?;
+        let program = load(&ring.map)?;
+        let link =
+            LinkCreate { program: number(&program), target: number(directory), attach_type: CGROUP_SOCK_OPS, flags: 0 };
+        Ok(Self { _link: call(LINK_CREATE, &link)?, ring })
+    }
+
+    /// A descriptor that is readable when something was written since the last [`Self::read`].
+    pub fn readiness(&self) -> io::Result<OwnedFd> {
+        self.ring.map.try_clone()
+    }
+
+    /// Takes what was written, in order.
+    pub fn read(&mut self, mut each: impl FnMut(Listen)) {
+        while let Some(record) = self.ring.next() {
+            if let Some(listen) = record {
+                each(listen);
+            }
+        }
+    }
+}
+
+/// Whether the kernel takes the program; attaches nothing.
+pub fn available() -> io::Result<()> {
+    load(&Ring::new()?.map).map(drop)
+}
+
+/// The number that names the network namespace of a socket in the kernel's records.
+pub fn network_cookie(socket: &impl AsFd) -> io::Result<u64> {
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    let descriptor = socket.as_fd().as_raw_fd();
+    // SAFETY: the option is 8 bytes, which is what `cookie` has and `length` says; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(descriptor, libc::SOL_SOCKET, SO_NETNS_COOKIE, (&raw mut cookie).cast(), &raw mut length)
+    };
+    if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Arguments of the commands, the fields of `union bpf_attr` that we set.
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+}
+
+#[repr(C)]
+struct ProgLoad {
+    program_type: u32,
+    instructions_len: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; 16],
+    interface: u32,
+    expected_attach_type: u32,
+}
+
+#[repr(C)]
+struct LinkCreate {
+    program: u32,
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// Structures whose every bit the kernel may read: no padding, plain numbers.
+trait Attributes {}
+impl Attributes for MapCreate {}
+impl Attributes for ProgLoad {}
+impl Attributes for LinkCreate {}
+
+/// A command that makes a descriptor, as all of ours do.
+fn call(command: u32, attributes: &impl Attributes) -> io::Result<OwnedFd> {
+    let (pointer, size) = (std::ptr::from_ref(attributes), size_of_val(attributes));
+    // SAFETY: the kernel reads `size` bytes, those of a structure without padding, and the memory that it points to
+    // (instructions and licence, of the lengths given), which outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let descriptor = RawFd::try_from(result).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: these commands return a new descriptor, which nothing else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn number(descriptor: &impl AsFd) -> u32 {
+    u32::try_from(descriptor.as_fd().as_raw_fd()).expect("an open descriptor is not negative")
+}
+
+fn load(ring: &OwnedFd) -> io::Result<OwnedFd> {
+    let program = program(ring.as_raw_fd());
+    let mut name = [0; 16];
+    name[..14].copy_from_slice(b"sampan_listens");
+    call(
+        PROG_LOAD,
+        &ProgLoad {
+            program_type: PROG_TYPE_SOCK_OPS,
+            instructions_len: u32::try_from(program.len()).expect("a few instructions"),
+            instructions: program.as_ptr() as u64,
+            // The helpers it calls are open to programs of any licence.
+            license: c"Apache-2.0".as_ptr() as u64,
+            log_level: 0,
+            log_size: 0,
+            log: 0,
+            kernel_version: 0,
+            flags: 0,
+            name,
+            interface: 0,
+            expected_attach_type: CGROUP_SOCK_OPS,
+        },
+    )
+}
+
+/// One instruction (kernel documentation, "BPF instruction set").
+const fn instruction(code: u8, to: u8, from: u8, offset: i16, value: i32) -> u64 {
+    let [low, high] = offset.to_le_bytes();
+    let [a, b, c, d] = value.to_le_bytes();
+    u64::from_le_bytes([code, to | from << 4, low, high, a, b, c, d])
+}
+
+/// The program. Register 1 has the context (`struct bpf_sock_ops`) at first, 1 to 5 are the arguments of a helper, 0 its
+/// result, 6 and 7 stay over calls, 10 is the end of the stack.
+fn program(ring: RawFd) -> [u64; 17] {
+    const MOVE: u8 = 0xbf;
+    const SET: u8 = 0xb7;
+    const ADD: u8 = 0x07;
+    const LOAD_32: u8 = 0x61;
+    const STORE_64: u8 = 0x7b;
+    const UNLESS_EQUAL: u8 = 0x55;
+    const CALL: u8 = 0x85;
+    const EXIT: u8 = 0x95;
+    /// An immediate of 64 bits in two instructions; from "register" 1, it names a map by descriptor.
+    const SET_64: u8 = 0x18;
+    /// Places in the context.
+    const OP: i16 = 0;
+    const LOCAL_PORT: i16 = 68;
+    [
+        instruction(MOVE, 6, 1, 0, 0),
+        instruction(LOAD_32, 2, 1, OP, 0),
+        // Over the next twelve, to the end.
+        instruction(UNLESS_EQUAL, 2, 0, 12, TCP_LISTEN_CB),
+        instruction(LOAD_32, 7, 6, LOCAL_PORT, 0),
+        instruction(MOVE, 1, 6, 0, 0),
+        instruction(CALL, 0, 0, 0, GET_NETNS_COOKIE),
+        instruction(STORE_64, 10, 0, -16, 0),
+        instruction(STORE_64, 10, 7, -8, 0),
+        instruction(SET_64, 1, 1, 0, ring),
+        instruction(0, 0, 0, 0, 0),
+        instruction(MOVE, 2, 10, 0, 0),
+        instruction(ADD, 2, 0, 0, -16),
+        instruction(SET, 3, 0, 0, size_of::<Listen>() as i32),
+        instruction(SET, 4, 0, 0, 0),
+        instruction(CALL, 0, 0, 0, RINGBUF_OUTPUT),
+        instruction(SET, 0, 0, 0, 1),
+        instruction(EXIT, 0, 0, 0, 0),
+    ]
+}
+
+/// A ring buffer (kernel documentation, "BPF ring buffer"): the kernel writes records, we read them, and each says how far
+/// it is in a page of its own. The data is mapped twice in a row, so that no record is ever in two pieces.
+struct Ring {
+    map: OwnedFd,
+    read: Mapping,
+    written: Mapping,
+}
+
+impl Ring {
+    fn new() -> io::Result<Self> {
+        let max_entries = u32::try_from(RING_BYTES).expect("a constant of few bits");
+        let map = call(MAP_CREATE, &MapCreate { map_type: MAP_TYPE_RINGBUF, key_size: 0, value_size: 0, max_entries })?;
+        let read = Mapping::new(&map, 0, PAGE_BYTES, libc::PROT_READ | libc::PROT_WRITE)?;
+        let written = Mapping::new(&map, PAGE_BYTES, PAGE_BYTES + 2 * RING_BYTES, libc::PROT_READ)?;
+        Ok(Self { map, read, written })
+    }
+
+    /// The next record: `None` when there is none, `Some(None)` for one that is not ours to see.
+    fn next(&mut self) -> Option<Option<Listen>> {
+        // SAFETY: each mapping begins with a page whose first 8 bytes are the position, aligned; the kernel changes them
+        // as an atomic, and so do we.
+        let (read, written) =
+            unsafe { (self.read.base.cast::<AtomicU64>().as_ref(), self.written.base.cast::<AtomicU64>().as_ref()) };
+        let position = read.load(Ordering::Relaxed);
+        if position >= written.load(Ordering::Acquire) {
+            return None;
+        }
+        let offset = usize::try_from(position).ok()? % RING_BYTES;
+        // SAFETY: the offset lies in the first copy of the data, records begin at multiples of 8, and the kernel changes
+        // a record's length as an atomic.
+        let header = unsafe { self.written.base.byte_add(PAGE_BYTES + offset).cast::<AtomicU32>().as_ref() };
+        let length = header.load(Ordering::Acquire);
+        if length & BUSY != 0 {
+            // It is being written; the kernel wakes us for it.
+            return None;
+        }
+        let bytes = u64::from(length & !DISCARDED);
+        let ours = length & DISCARDED == 0 && bytes == size_of::<Listen>() as u64;
+        // SAFETY: behind the header is a whole record of the length just seen, within the two copies of the data; it
+        // stays as it is until the position is moved over it below.
+        let record = ours.then(|| unsafe {
+            self.written.base.byte_add(PAGE_BYTES + offset + HEADER_BYTES as usize).cast::<Listen>().read()
+        });
+        // In one order with the look at `written` that follows: the kernel wakes us only for a record that comes when
+        // it sees that all before were read.
+        read.store(position + (HEADER_BYTES + bytes).next_multiple_of(8), Ordering::SeqCst);
+        Some(record)
+    }
+}
+
+/// Memory shared with the kernel.
+struct Mapping {
+    base: NonNull<c_void>,
+    length: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone; what the kernel changes in it is read as atomics, or not while it can
+// change.
+unsafe impl Send for Mapping {}
+// SAFETY: through a shared reference nothing is read or written.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(map: &OwnedFd, offset: usize, length: usize, protection: libc::c_int) -> io::Result<Self> {
+        let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: a mapping at an address of the kernel's choice touches no memory that exists.
+        let base =
+            unsafe { libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, map.as_raw_fd(), offset) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { base: NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)?, length })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and of this length, and references into it live only within `Ring::next`.
+        unsafe { libc::munmap(self.base.as_ptr(), self.length) };
+    }
+}

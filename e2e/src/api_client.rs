@@ -32,9 +32,10 @@ impl ApiClient {
     /// Calls an action and returns what stands under `Response`, an error too.
     pub async fn response(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         let body = serde_json::to_vec(body)?;
-        let signed = api::signature::tc3::sign(&api::signature::tc3::Request {
+        let signed = signature::tc3::sign(&signature::tc3::Request {
             secret_id: &self.secret_id,
             secret_key: &self.secret_key,
+            product: signature::tc3::SCF,
             host: self.endpoint.trim_start_matches("http://"),
             action,
             region: "local",

@@ -8,13 +8,30 @@
 #![forbid(unsafe_code)]
 
 pub mod api_client;
+pub mod blob;
+pub mod credential_plugin;
+pub mod debian;
+pub mod debian_registry;
+pub mod deploys;
+pub mod disk;
+pub mod fake_tcr;
 pub mod flask;
+pub mod gate;
 pub mod images;
+pub mod kept;
+pub mod layer_tar;
 pub mod leftovers;
+pub mod oci;
 pub mod platform;
+pub mod registry;
+pub mod scene;
+pub mod secrecy;
 pub mod tools;
 pub mod wait;
+pub mod walk;
 
 pub use api_client::ApiClient;
 pub use images::Folder;
 pub use platform::Platform;
+pub use registry::TestRegistry;
+pub use scene::Scene;

@@ -20,6 +20,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("mmdebstrap", "mmdebstrap"),
+    ("umoci", "umoci"),
+    ("openssl", "openssl"),
+    ("ip", "iproute2"),
     ("cc", "gcc"),
 ];
 
@@ -64,7 +67,7 @@ fn missing_packages() -> Vec<&'static str> {
 }
 
 /// A virtual environment below `target/`, made once.
-fn python(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
+pub fn python(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     let folder = root.join("target/python");
     if folder.join("bin/tccli").exists() {
         return Ok(folder);

@@ -1,17 +1,25 @@
-//! A small static HTTP server, the image that Sampan is tried and tested with. Standard library only.
+//! A small static HTTP server, the image that Sampan is tried and tested with.
 //!
 //! `POST /event-invoke` answers an event; `/` answers a greeting; the routes in `routes.rs` do on purpose what functions
 //! do by accident: sleep, exit, print, fill memory. It listens on port 9000, or on `PORT`; with `EXIT_AT_START` it ends at
-//! once with that code.
+//! once with that code. `hello walk DIR` lists a directory as the route `/walk` does, without a server.
 #![forbid(unsafe_code)]
 
 mod http;
 mod routes;
+mod walk;
 
-use std::io::BufReader;
+use std::io::{self, BufReader, BufWriter, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 
 fn main() {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let [command, folder] = arguments.as_slice()
+        && command == "walk"
+    {
+        return list(Path::new(folder));
+    }
     if let Some(code) = std::env::var("EXIT_AT_START").ok().and_then(|code| code.parse().ok()) {
         println!("ending with {code}, as EXIT_AT_START says");
         std::process::exit(code);
@@ -27,6 +35,15 @@ fn main() {
     println!("hello listens on port {port}");
     for connection in listener.incoming().flatten() {
         std::thread::spawn(move || serve(connection));
+    }
+}
+
+/// Lists a directory on the standard output.
+fn list(folder: &Path) {
+    let mut out = BufWriter::new(io::stdout().lock());
+    if let Err(error) = walk::walk(folder, &mut out).and_then(|()| out.flush()) {
+        eprintln!("cannot list {}: {error}", folder.display());
+        std::process::exit(1);
     }
 }
 

@@ -1,13 +1,15 @@
 //! What each path does. Those with a query take one value, such as `/sleep?250`.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::http::{Request, begin_chunks, chunk, end_chunks, respond};
+use crate::walk;
 
-/// Bytes of the body that `/echo` passes on at once.
-const ECHO_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of the body that `/echo` and `/walk` send at once.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes between two pages; touching one byte of each makes memory real.
 const PAGE_BYTES: usize = 4096;
 
@@ -29,6 +31,13 @@ pub fn answer(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<(
             std::thread::sleep(Duration::from_millis(number));
             text(request, writer, "slept")
         }
+        "/spin" => {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(number) {
+                std::hint::spin_loop();
+            }
+            text(request, writer, "spun")
+        }
         "/alloc" => {
             let held = allocate(number);
             text(request, writer, &format!("holding {} MB", held.len() >> 20))
@@ -42,6 +51,7 @@ pub fn answer(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<(
         "/chunks" => chunks(request, writer, number),
         "/write" => write_file(request, writer, &query),
         "/read" => read_file(request, writer, &query),
+        "/walk" => walk_files(writer, &query),
         _ => greeting(request, writer),
     }
 }
@@ -96,7 +106,7 @@ fn headers(request: &Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
 /// Streams the body back as it comes, and says how long it was in a trailer.
 fn echo(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     begin_chunks(writer, "application/octet-stream", "X-Echo-Bytes")?;
-    let (mut buffer, mut total) = (vec![0; ECHO_BUFFER_BYTES], 0);
+    let (mut buffer, mut total) = (vec![0; CHUNK_BYTES], 0);
     loop {
         let read = request.read(&mut buffer)?;
         if read == 0 {
@@ -153,5 +163,28 @@ fn read_file(request: &Request<'_>, writer: &mut TcpStream, path: &str) -> io::R
     match std::fs::read(path) {
         Ok(bytes) => respond(writer, request, 200, "application/octet-stream", &bytes),
         Err(error) => respond(writer, request, 404, "text/plain", error.to_string().as_bytes()),
+    }
+}
+
+/// `/walk?/path` lists a directory (see `walk.rs`); an answer without a last chunk is one that broke off.
+fn walk_files(writer: &mut TcpStream, path: &str) -> io::Result<()> {
+    begin_chunks(writer, "application/jsonl", "")?;
+    let mut lines = BufWriter::with_capacity(CHUNK_BYTES, Chunks(writer));
+    walk::walk(Path::new(path), &mut lines)?;
+    lines.flush()?;
+    drop(lines);
+    end_chunks(writer, "")
+}
+
+/// Writes each piece as a chunk of an answer.
+struct Chunks<'a>(&'a mut TcpStream);
+
+impl Write for Chunks<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        chunk(self.0, bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }

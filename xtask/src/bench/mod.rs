@@ -2,8 +2,13 @@
 //! with the machine named. A figure is never asserted; machines differ.
 
 mod cold_start;
+mod footprint;
 mod http;
 mod machine;
+mod neighbour;
+mod parallel_start;
+mod prepare;
+mod runc;
 mod warm;
 
 use std::path::Path;
@@ -17,6 +22,15 @@ pub enum Name {
     Warm,
     /// The first call of a function with no instance, beside `runc run` of the same image
     ColdStart,
+    /// Instances started, called once and destroyed in a second, beside `runc run`
+    ParallelStart,
+    /// Memory of the platform itself, idle and with up to 1,000 idle instances, and warm calls beside them
+    Footprint,
+    /// Calls of a function beside another one that spins
+    Neighbour,
+    /// An image of 2 GB from a registry to an active function, beside `podman pull` and `tar xzf`; the own registry beside
+    /// docker-registry
+    Prepare,
 }
 
 /// Measures one figure.
@@ -25,6 +39,10 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
     match name {
         Name::Warm => warm::run(root, rounds.max(1)),
         Name::ColdStart => cold_start::run(root, rounds.max(1)),
+        Name::ParallelStart => parallel_start::run(root, rounds.max(1)),
+        Name::Footprint => footprint::run(root),
+        Name::Neighbour => neighbour::run(root, rounds.max(1)),
+        Name::Prepare => prepare::run(root, rounds.max(1)),
     }
 }
 

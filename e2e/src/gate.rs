@@ -1,0 +1,175 @@
+//! A gate before a registry: one user with one password is let in at a time, and that only until it is revoked, also in
+//! the middle of an answer. Must not know who gives passwords out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, WWW_AUTHENTICATE};
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+
+/// The running gate; it ends with this.
+pub struct Gate {
+    /// `host:port`, by which images are pulled through it.
+    pub address: String,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+/// Who may pass, for whoever gives passwords out.
+#[derive(Clone)]
+pub struct Passes(Arc<Shared>);
+
+struct Shared {
+    upstream: String,
+    http: reqwest::Client,
+    state: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    allowed: Option<(String, Instant)>,
+    /// After so many bytes of the next blob its answer breaks off, and nobody is let in any more.
+    break_after: Option<usize>,
+    passed: usize,
+    refused: usize,
+    breaks: usize,
+}
+
+impl Passes {
+    /// Lets in this user alone from now on, for so long.
+    pub fn allow(&self, user: &str, password: &str, life: Duration) {
+        self.0.state.lock().allowed = Some((reqwest_basic(user, password), Instant::now() + life));
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Gate {
+    /// Starts one before a registry (`host:port`), closed.
+    pub async fn start(upstream: &str) -> anyhow::Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
+        let address = listener.local_addr()?.to_string();
+        // Chosen once for the whole process; another test of this process may have been first.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let shared = Arc::new(Shared { upstream: upstream.to_owned(), http, state: Mutex::default() });
+        let app = Router::new().fallback(pass).with_state(shared.clone());
+        let server = tokio::spawn(async move {
+            // It ends with the test, which aborts it.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self { address, shared, server })
+    }
+
+    /// Who may pass.
+    pub fn passes(&self) -> Passes {
+        Passes(self.shared.clone())
+    }
+
+    /// The name of an image of the registry when it is pulled through the gate.
+    pub fn image(&self, reference: &str) -> String {
+        reference.replace(&self.shared.upstream, &self.address)
+    }
+
+    /// Lets nobody in any more.
+    pub fn revoke(&self) {
+        self.shared.state.lock().allowed = None;
+    }
+
+    /// Breaks the next blob off after so many bytes, and lets nobody in any more from then on.
+    pub fn revoke_midway(&self, bytes: usize) {
+        self.shared.state.lock().break_after = Some(bytes);
+    }
+
+    /// How many requests passed, and how many were refused, so far.
+    pub fn counts(&self) -> (usize, usize) {
+        let book = self.shared.state.lock();
+        (book.passed, book.refused)
+    }
+
+    /// How many answers were broken off so far.
+    pub fn breaks(&self) -> usize {
+        self.shared.state.lock().breaks
+    }
+}
+
+fn reqwest_basic(user: &str, password: &str) -> String {
+    let request = reqwest::Client::new().get("http://127.0.0.1/").basic_auth(user, Some(password)).build();
+    let header = request.ok().and_then(|request| request.headers().get(AUTHORIZATION).cloned());
+    header.and_then(|header| header.to_str().ok().map(str::to_owned)).unwrap_or_default()
+}
+
+async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    if !shared.lets_in(shown.as_deref()) {
+        let refusal = Response::builder().status(401).header(WWW_AUTHENTICATE, "Basic realm=\"gate\"");
+        return refusal.body(Body::empty()).expect("the header is valid");
+    }
+    let is_blob = request.uri().path().contains("/blobs/");
+    let (parts, _) = request.into_parts();
+    let url = format!("http://{}{}", shared.upstream, parts.uri);
+    let mut headers = parts.headers;
+    headers.remove(HOST);
+    headers.remove(AUTHORIZATION);
+    let Ok(answer) = shared.http.request(parts.method, url).headers(headers).send().await else {
+        return Response::builder().status(502).body(Body::empty()).expect("the status is valid");
+    };
+    let mut response = Response::builder().status(answer.status());
+    for (name, value) in answer.headers() {
+        response = response.header(name, value);
+    }
+    let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let break_after = shared.break_after(is_blob, length.unwrap_or(0));
+    let body = match break_after {
+        None => Body::from_stream(answer.bytes_stream()),
+        Some(bytes) => broken(shared, answer, bytes).await,
+    };
+    response.body(body).expect("the headers were valid")
+}
+
+impl Shared {
+    fn lets_in(&self, shown: Option<&str>) -> bool {
+        let mut book = self.state.lock();
+        let allowed = book.allowed.as_ref().filter(|(_, until)| Instant::now() < *until);
+        let lets_in = shown.is_some() && allowed.map(|(header, _)| header.as_str()) == shown;
+        if lets_in {
+            book.passed += 1;
+        } else {
+            book.refused += 1;
+        }
+        lets_in
+    }
+
+    /// Configs are too short to be broken off.
+    fn break_after(&self, is_blob: bool, length: usize) -> Option<usize> {
+        let mut book = self.state.lock();
+        let bytes = book.break_after.filter(|bytes| is_blob && length > 2 * *bytes)?;
+        book.break_after = None;
+        Some(bytes)
+    }
+}
+
+/// The beginning of an answer, and then a connection that breaks.
+async fn broken(shared: Arc<Shared>, answer: reqwest::Response, bytes: usize) -> Body {
+    let whole = answer.bytes().await.unwrap_or_default();
+    let begin: std::io::Result<Bytes> = Ok(whole.slice(..bytes.min(whole.len())));
+    let end = stream::once(async move {
+        // The server sends what it was given before it looks for more.
+        tokio::task::yield_now().await;
+        let mut book = shared.state.lock();
+        (book.allowed, book.breaks) = (None, book.breaks + 1);
+        Err(std::io::Error::other("the connection breaks, as the test wants"))
+    });
+    Body::from_stream(stream::iter([begin]).chain(end))
+}

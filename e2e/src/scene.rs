@@ -1,0 +1,66 @@
+//! A platform beside a registry that a test scripts: good and bad deploys one after another, with a look at the disk
+//! after each. Must not know what is wrong with an image.
+
+use serde_json::Value;
+
+use crate::disk::{self, Files};
+use crate::oci::{self, Compression, Format, Image, Layer};
+use crate::{Platform, TestRegistry, deploys, layer_tar};
+
+/// The two, and what the platform had on disk after the last good deploy.
+pub struct Scene {
+    /// The platform.
+    pub platform: Platform,
+    /// The registry.
+    pub registry: TestRegistry,
+    before: parking_lot::Mutex<Files>,
+}
+
+/// The static server as an image of one layer.
+pub fn hello_image() -> anyhow::Result<Image> {
+    let layer = Layer::new(&layer_tar::hello()?, Compression::Gzip)?;
+    Ok(Image::new(Format::Oci, oci::config(&["/hello"]), &[layer]))
+}
+
+impl Scene {
+    /// Starts both and deploys a good image.
+    pub async fn start(env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let platform = Platform::start_with(env).await?;
+        let registry = TestRegistry::start().await?;
+        let scene = Self { platform, registry, before: parking_lot::Mutex::default() };
+        scene.deploys("good", &hello_image()?).await?;
+        Ok(scene)
+    }
+
+    /// Deploys an image that must become active, and calls it.
+    pub async fn deploys(&self, name: &str, image: &Image) -> anyhow::Result<Value> {
+        let found = deploys::good(&self.platform, name, &self.registry.add(name, image)).await?;
+        let answer = self.platform.get(name, "/").await?;
+        anyhow::ensure!(answer.status().is_success(), "{name} answers {}: {}", answer.status(), answer.text().await?);
+        *self.before.lock() = disk::files(&self.platform.data_dir());
+        Ok(found)
+    }
+
+    /// Deploys an image that must fail within bounds, with a reason that has this code, names the image with its
+    /// registry, and has these words; nothing of it may stay on disk.
+    pub async fn refuses(&self, name: &str, image: &Image, code: &str, words: &[&str]) -> anyhow::Result<()> {
+        let reference = self.registry.add(name, image);
+        let reason = deploys::bad(&self.platform, name, &reference).await?;
+        reason.says(code, words)?;
+        reason.says(code, &[&reference])?;
+        let before = self.before.lock().clone();
+        disk::as_before(&self.platform, &before).await
+    }
+
+    /// A further good deploy works, and the platform ends well.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.registry.recover();
+        let mut tar = layer_tar::LayerTar::new();
+        tar.file("after", 0o644, b"the next image")?;
+        let layers = Layer::stack(&[layer_tar::hello()?, tar.finish()?], &[Compression::Gzip])?;
+        self.deploys("next", &Image::new(Format::Oci, oci::config(&["/hello"]), &layers)).await?;
+        disk::no_drafts(&self.platform).await?;
+        disk::blobs_are_whole(&self.platform.data_dir())?;
+        self.platform.stop().await
+    }
+}

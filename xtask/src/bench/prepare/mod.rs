@@ -1,0 +1,136 @@
+//! `bench prepare`: how long an image of about 2 GB takes from a registry on the loopback until a function can be called,
+//! beside `podman pull` and `tar xzf` of the same layers; what a second image with the same base transfers; and how fast
+//! the own registry takes and gives, beside docker-registry.
+//!
+//! Each round starts every party afresh, and waits for the disk before each measurement, so that nobody pays for what
+//! another left to be written. Everything but the image is removed at the end.
+
+mod peers;
+mod proxy;
+mod report;
+mod sample;
+mod transfer;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+use self::peers::DockerRegistry;
+use self::proxy::CountingProxy;
+use self::report::Figures;
+use self::sample::Sample;
+use self::transfer::{Blob, Target};
+use crate::process::{build_hello, build_sampan, on_path, run as run_loud};
+use crate::quickstart::Up;
+
+/// What the bench runs, and the Debian package of each.
+const NEEDED: &[(&str, &str)] = &[
+    ("podman", "podman"),
+    ("skopeo", "skopeo"),
+    ("docker-registry", "docker-registry"),
+    ("curl", "curl"),
+    ("mmdebstrap", "mmdebstrap"),
+];
+
+/// Measures every party in turn, round by round, and prints medians and ratios.
+pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
+    if !missing.is_empty() {
+        bail!("this bench needs programs that are missing: apt-get install {}", missing.join(" "));
+    }
+    let (sampan, hello) = (build_sampan(root, "release")?, build_hello(root)?);
+    let sample = Sample::open_or_make(root, &hello)?;
+    println!("image: {}", sample.describe());
+    // Beside the image, on its disk: a temporary folder may be in memory.
+    let work = tempfile::Builder::new().prefix("prepare-").tempdir_in(&sample.folder)?;
+    let blob = Blob::make(work.path())?;
+    let registry = DockerRegistry::start(&work.path().join("registry"))?;
+    for name in sample::NAMES {
+        run_loud(&mut transfer::push(&sample.layout(name), &registry.image(name), None))?;
+    }
+    let mut figures = Figures::default();
+    for round in 1..=rounds {
+        let folder = work.path().join(format!("round-{round}"));
+        std::fs::create_dir(&folder)?;
+        prepare(&sampan, &sample, &registry, &folder, &mut figures)?;
+        transfer(&sampan, &sample, &blob, &folder, &mut figures)?;
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        eprintln!("round {round} of {rounds} done");
+    }
+    figures.print(&sample, blob.bytes);
+    Ok(())
+}
+
+/// One round of getting an image ready.
+fn prepare(
+    sampan: &Path,
+    sample: &Sample,
+    registry: &DockerRegistry,
+    folder: &Path,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let [first, second] = sample::NAMES;
+    figures.podman_s.push(peers::podman_pull(&registry.image(first), &folder.join("podman"))?);
+    figures.tar_s.push(peers::unpack(&sample.layers(first)?, &folder.join("unpacked"))?);
+
+    let up = Up::start(sampan, &folder.join("sampan"))?;
+    settle_disk()?;
+    figures.sampan_s.push(timed(|| up.quiet_client(&["deploy", first, "--image", &registry.image(first)]))?);
+    figures.peak_mb.push(peak_mb(up.pid())?);
+    up.quiet_client(&["invoke", first])?;
+    figures.cold_start = init_report(&up.client_output(&["logs", first])?);
+
+    let proxy = CountingProxy::start(registry.port)?;
+    let image = format!("127.0.0.1:{}/bench/{second}:v1", proxy.port);
+    settle_disk()?;
+    figures.second_s.push(timed(|| up.quiet_client(&["deploy", second, "--image", &image]))?);
+    figures.second_bytes.push(proxy.received() as f64);
+    Ok(())
+}
+
+/// One round of pushing and pulling, to and from registries that are empty at its start.
+fn transfer(sampan: &Path, sample: &Sample, blob: &Blob, folder: &Path, figures: &mut Figures) -> anyhow::Result<()> {
+    let data_dir = folder.join("own-registry");
+    let up = Up::start(sampan, &data_dir)?;
+    let peer = DockerRegistry::start(&folder.join("docker-registry"))?;
+    let targets = [Target::own(&up, &data_dir)?, Target::peer(&peer)];
+    for (target, of) in targets.iter().zip([&mut figures.own, &mut figures.peer]) {
+        of.blob_push_s.push(target.put(blob)?);
+        of.blob_pull_s.push(target.get(blob)?);
+        of.image_push_s.push(target.push_image(&sample.layout(sample::NAMES[0]))?);
+        of.image_pull_s.push(target.pull_image(&folder.join("pulled"))?);
+    }
+    Ok(())
+}
+
+/// Seconds that the work takes.
+fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    work()?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Waits until what was written before is on the disk.
+fn settle_disk() -> anyhow::Result<()> {
+    let status = Command::new("sync").status().context("cannot run sync")?;
+    if !status.success() {
+        bail!("sync ended with {status}");
+    }
+    Ok(())
+}
+
+/// The most memory that a process had resident, in MB.
+fn peak_mb(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells the peak")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("the peak is a number")?;
+    Ok(kib * 1024.0 / 1e6)
+}
+
+/// The platform's line about the start of an instance, among the lines of its first call.
+fn init_report(lines: &str) -> Option<String> {
+    lines.lines().find(|line| line.contains("Init Report")).map(|line| line.trim().to_owned())
+}

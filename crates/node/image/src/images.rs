@@ -160,9 +160,16 @@ impl Images {
         self.core.clone().collect().await
     }
 
-    /// Ends the collecting of garbage, after what runs of it is done.
+    /// Ends the collecting of garbage, after what runs of it is done, and unmounts what is mounted; what instances still
+    /// have of it stays theirs.
     pub async fn shutdown(&self) {
         self.task.stop().await;
+        self.core.ready.lock().clear();
+        let mounts = self.content().layout().mounts();
+        let unmounted = blocking::run("unmounting root file systems", move || rootfs::unmount_left(&mounts));
+        if let Err(error) = unmounted.await {
+            tracing::warn!(error = error.report(), "root file systems stay mounted until the next start");
+        }
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn copy(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Unmounts what a crash left below `mounts`, and removes where it was.
+/// Unmounts what is below `mounts`, such as a crash leaves, and removes where it was.
 pub(crate) fn unmount_left(mounts: &Path) -> Result<(), Error> {
     let failed = |operation, path: &Path, error: io::Error| Error::io(operation, path, error);
     for entry in fs::read_dir(mounts).map_err(|e| failed("list", mounts, e))? {

@@ -152,9 +152,9 @@ async fn run_fails(platform: &Platform, function: &str, path: &str, status: u16)
 
 #[tokio::test]
 async fn each_way_to_fail_has_the_contracts_status_and_the_next_call_works() -> anyhow::Result<()> {
-    let platform = with_web(&["--timeout", "2", "--memory", "128"]).await?;
+    let platform = with_web(&["--timeout", "6", "--memory", "128"]).await?;
     let body = run_fails(&platform, "web", "/sleep?10000", 433).await?;
-    assert!(body["errorMessage"].as_str().is_some_and(|m| m.contains("2 seconds")), "{body}");
+    assert!(body["errorMessage"].as_str().is_some_and(|m| m.contains("6 seconds")), "{body}");
     assert!(platform.get("web", "/").await?.status().is_success());
     run_fails(&platform, "web", "/exit?7", 439).await?;
     assert!(platform.get("web", "/").await?.status().is_success());

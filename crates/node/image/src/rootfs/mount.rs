@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustix::fs::CWD;
@@ -147,8 +148,10 @@ impl Mounts {
         mounted.retain(|_, mount| mount.strong_count() > 0);
         let devices: Vec<_> = facts.devices.iter().map(|device| layers.device(device)).collect();
         let metadata = layers.metadata(name);
+        let begun = Instant::now();
         let new = Mounted::erofs(self.method, &metadata, &devices, &self.dir);
         let new = Arc::new(new.map_err(|e| Error::io("mount", &metadata, e))?);
+        tracing::debug!(devices = devices.len(), took = ?begun.elapsed(), "a root file system is mounted");
         mounted.insert(name.clone(), Arc::downgrade(&new));
         Ok(new)
     }

@@ -131,8 +131,8 @@ pub struct VersionSpec {
     pub environment: Vec<(String, String)>,
     /// Several requests per instance; `None` is one at a time.
     pub concurrency: Option<ConcurrencySpec>,
-    /// API objects that this installation stores and answers with but does not act on, by their API name
-    /// (`VpcConfig`, `Role`, `DeadLetterConfig`…).
+    /// API objects that are stored and answered as they came, by their API name (`VpcConfig`, `Role`,
+    /// `DeadLetterConfig`…); of these only `PublicNetConfig` is acted on, by whoever starts instances.
     pub carried: serde_json::Map<String, serde_json::Value>,
 }
 

@@ -1,5 +1,5 @@
 //! The handle of this crate: prepared images by digest. Owns the order of start and stop. Must not know how images are
-//! fetched or unpacked.
+//! fetched, indexed or mounted.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,9 +1,10 @@
 //! Makes the catalog from records, as pure functions: what can be called of a function, and the next snapshot after a
 //! write. Must not know SQL, nor who reads the catalog.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{Catalog, CatalogFunction, CatalogVersion, FunctionKey, Namespace, VersionKey};
+use types::{Catalog, CatalogFunction, CatalogVersion, FunctionKey, Namespace, Route, VersionKey};
 
 use crate::record::FunctionWithVersions;
 
@@ -27,14 +28,15 @@ pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
         Some((version.version, Arc::new(callable)))
     });
     let versions = versions.collect();
-    CatalogFunction { record, status, versions, aliases: function.aliases }
+    let aliases = function.aliases.into_iter().map(|(name, version)| (name, Route::to(version))).collect();
+    CatalogFunction { record, status, versions, aliases, reserved_mb: None, provisioned: BTreeMap::new() }
 }
 
 /// The first snapshot.
 pub(crate) fn first(functions: Vec<FunctionWithVersions>, namespaces: Vec<Namespace>) -> Catalog {
     let functions =
         functions.into_iter().map(|function| (function.record.key.clone(), Arc::new(entry(function)))).collect();
-    Catalog { revision: 1, functions, namespaces }
+    Catalog { revision: 1, functions, namespaces, ..Catalog::default() }
 }
 
 /// The next snapshot; entries that no edit names are shared with the old one.
@@ -48,5 +50,11 @@ pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
             Edit::Namespaces(all) => namespaces = Some(all),
         }
     }
-    Catalog { revision: old.revision + 1, functions, namespaces: namespaces.unwrap_or_else(|| old.namespaces.clone()) }
+    Catalog {
+        revision: old.revision + 1,
+        functions,
+        namespaces: namespaces.unwrap_or_else(|| old.namespaces.clone()),
+        quota_mb: old.quota_mb,
+        domains: Arc::clone(&old.domains),
+    }
 }

@@ -7,7 +7,7 @@ mod support;
 use store::{Change, Error};
 use support::{Home, active, entry, image, key, latest, new_function, reason, resize, served, update, version_key};
 use types::catalog::Lookup;
-use types::{Qualifier, Status, VersionName};
+use types::{Qualifier, RouteBy, Status, VersionName};
 
 #[tokio::test]
 async fn a_new_function_is_creating_until_its_image_is_prepared() {
@@ -20,7 +20,7 @@ async fn a_new_function_is_creating_until_its_image_is_prepared() {
     assert_eq!((version.status, version.generation, version.resolve), (Status::Creating, 1, true));
     assert_eq!(version.desired, new_function("hello").spec);
     assert_eq!(found.aliases, std::collections::BTreeMap::from([("$DEFAULT".into(), VersionName::Latest)]));
-    let lookup = store.catalog().load().find(&key("hello"), &Qualifier::LATEST).unwrap_err();
+    let lookup = store.catalog().load().find(&key("hello"), &Qualifier::LATEST, RouteBy::MAIN).unwrap_err();
     assert_eq!(lookup, Lookup::NotCallable(key("hello"), Status::Creating));
 
     assert!(store.mark_active(&version_key(version), image(1)).await.unwrap());
@@ -29,7 +29,7 @@ async fn a_new_function_is_creating_until_its_image_is_prepared() {
     assert_eq!(version.serving.unwrap().image, image(1));
     assert_eq!(served(&store, "hello"), Some((1, image(1))));
     let by_alias = Qualifier::Alias("$DEFAULT".into());
-    assert!(store.catalog().load().find(&key("hello"), &by_alias).is_ok());
+    assert!(store.catalog().load().find(&key("hello"), &by_alias, RouteBy::MAIN).is_ok());
 }
 
 #[tokio::test]

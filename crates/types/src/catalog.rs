@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::alias::{Route, RouteBy};
+use crate::concurrency::ProvisionedSpec;
+use crate::domain::CustomDomain;
 use crate::function::{FunctionRecord, PinnedImage, Status, VersionSpec};
 use crate::ids::{FunctionId, FunctionKey, Namespace, Qualifier, VersionName};
 
@@ -47,8 +50,13 @@ pub struct CatalogFunction {
     pub status: Status,
     /// Callable versions.
     pub versions: BTreeMap<VersionName, Arc<CatalogVersion>>,
-    /// Where each alias points; `$DEFAULT` is always there.
-    pub aliases: BTreeMap<Arc<str>, VersionName>,
+    /// Where each alias leads; `$DEFAULT` is always there.
+    pub aliases: BTreeMap<Arc<str>, Route>,
+    /// Quota that belongs to this function alone, and is all it gets, in MB; 0 stops it, `None` is a share of what nobody
+    /// has reserved.
+    pub reserved_mb: Option<u64>,
+    /// Instances kept ready, by published version.
+    pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
 }
 
 /// Why a call finds no version.
@@ -74,16 +82,25 @@ pub struct Catalog {
     pub functions: HashMap<FunctionKey, Arc<CatalogFunction>>,
     /// Every namespace.
     pub namespaces: Vec<Namespace>,
+    /// Quota of the whole installation in MB, when its owner has set one.
+    pub quota_mb: Option<u64>,
+    /// Custom domains, by host name.
+    pub domains: Arc<BTreeMap<String, Arc<CustomDomain>>>,
 }
 
 impl Catalog {
-    /// Finds what a call of `key` with `qualifier` runs.
-    pub fn find(&self, key: &FunctionKey, qualifier: &Qualifier) -> Result<Arc<CatalogVersion>, Lookup> {
+    /// Finds what a call of `key` with `qualifier` runs; `by` is for aliases that lead to two versions.
+    pub fn find(
+        &self,
+        key: &FunctionKey,
+        qualifier: &Qualifier,
+        by: RouteBy<'_>,
+    ) -> Result<Arc<CatalogVersion>, Lookup> {
         let function = self.functions.get(key).ok_or_else(|| Lookup::NoFunction(key.clone()))?;
         let no_qualifier = || Lookup::NoQualifier(key.clone(), qualifier.clone());
         let version = match qualifier {
             Qualifier::Version(version) => *version,
-            Qualifier::Alias(name) => *function.aliases.get(name).ok_or_else(no_qualifier)?,
+            Qualifier::Alias(name) => function.aliases.get(name).ok_or_else(no_qualifier)?.choose(by),
         };
         match function.versions.get(&version) {
             Some(found) => Ok(found.clone()),

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::concurrency::SessionSpec;
 use crate::ids::{Digest, FunctionId, FunctionKey, VersionName};
 use crate::limits;
 
@@ -110,6 +111,9 @@ pub struct ImageSpec {
 pub struct ConcurrencySpec {
     /// Requests at once per instance, 1 to [`limits::MAX_CONCURRENCY_MAX`].
     pub max_concurrency: u32,
+    /// Requests of one session go to one instance; `None` when any instance will do.
+    #[serde(default)]
+    pub session: Option<SessionSpec>,
     /// The API object as it was given, for answers.
     pub as_given: serde_json::Value,
 }

@@ -252,7 +252,8 @@ impl From<VersionName> for String {
 }
 
 /// What a caller may name behind a function: a version, or an alias that points to one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Qualifier {
     /// `$LATEST` or a number.
     Version(VersionName),
@@ -273,6 +274,19 @@ impl fmt::Display for Qualifier {
             Self::Version(version) => version.fmt(f),
             Self::Alias(name) => f.write_str(name),
         }
+    }
+}
+
+impl TryFrom<String> for Qualifier {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<Qualifier> for String {
+    fn from(qualifier: Qualifier) -> String {
+        qualifier.to_string()
     }
 }
 

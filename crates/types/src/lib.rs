@@ -4,7 +4,10 @@
 //! served: no I/O, no async, no clock.
 #![forbid(unsafe_code)]
 
+pub mod alias;
 pub mod catalog;
+pub mod concurrency;
+pub mod domain;
 pub mod error;
 pub mod function;
 pub mod ids;
@@ -13,7 +16,10 @@ pub mod limits;
 pub mod run_status;
 pub mod wire;
 
+pub use alias::{AliasRecord, Route, RouteBy};
 pub use catalog::{Catalog, CatalogFunction, CatalogVersion, SharedCatalog, VersionKey};
+pub use concurrency::{ProvisionedSpec, SessionSpec};
+pub use domain::CustomDomain;
 pub use error::{ApiError, ErrorCode};
 pub use function::{
     ConcurrencySpec, FunctionKind, FunctionRecord, ImageSpec, ImageType, PinnedImage, Serving, Status, StatusReason,

@@ -141,7 +141,7 @@ fn qualifier_of(entry: &CatalogFunction, text: &str) -> Option<Qualifier> {
 mod tests {
     use std::collections::{BTreeMap, HashMap};
 
-    use types::{FunctionId, FunctionRecord, Status};
+    use types::{FunctionId, FunctionRecord, Route, Status};
 
     use super::*;
 
@@ -160,17 +160,19 @@ mod tests {
                 added_ms: 0,
                 modified_ms: 0,
             };
-            let aliases = aliases.iter().map(|a| (Arc::from(*a), VersionName::Latest)).collect();
+            let aliases = aliases.iter().map(|a| (Arc::from(*a), Route::to(VersionName::Latest))).collect();
             let function = CatalogFunction {
                 record: Arc::new(record),
                 status: Status::Active,
                 versions: BTreeMap::new(),
                 aliases,
+                reserved_mb: None,
+                provisioned: BTreeMap::new(),
             };
             (key, Arc::new(function))
         };
         let functions: HashMap<_, _> = functions.iter().map(entry).collect();
-        Catalog { revision: 1, functions, namespaces: Vec::new() }
+        Catalog { revision: 1, functions, ..Catalog::default() }
     }
 
     fn sample() -> Catalog {

@@ -7,7 +7,7 @@ use pool::Pool;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
-use types::{CatalogVersion, SharedCatalog};
+use types::{CatalogVersion, RouteBy, SharedCatalog};
 
 use crate::call::{Platform, Target};
 use crate::config::Config;
@@ -27,6 +27,6 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn resolve(&self, target: &Target) -> Result<Arc<CatalogVersion>, Lookup> {
-        self.catalog.load().find(&target.function, &target.qualifier)
+        self.catalog.load().find(&target.function, &target.qualifier, RouteBy::MAIN)
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn instance_concurrency(
     })?;
     let as_given = InstanceConcurrencyConfig { dynamic_enabled: Some("FALSE".to_owned()), ..config.clone() };
     let as_given = serde_json::to_value(as_given).expect("texts and numbers always serialize");
-    Ok(Some(ConcurrencySpec { max_concurrency, as_given }))
+    Ok(Some(ConcurrencySpec { max_concurrency, session: None, as_given }))
 }
 
 /// `ProtocolType`, fixed at creation.

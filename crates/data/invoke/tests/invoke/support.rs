@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
     Catalog, CatalogFunction, CatalogVersion, ConcurrencySpec, Digest, FunctionId, FunctionKey, FunctionKind,
-    FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, Qualifier, RequestId, RunStatus,
+    FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, Qualifier, RequestId, Route, RunStatus,
     SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
 };
 
@@ -135,7 +135,7 @@ fn version(function: Function) -> Arc<CatalogVersion> {
         init_timeout_s: 90,
         description: String::new(),
         environment: vec![],
-        concurrency: Some(ConcurrencySpec { max_concurrency, as_given: serde_json::Value::Null }),
+        concurrency: Some(ConcurrencySpec { max_concurrency, session: None, as_given: serde_json::Value::Null }),
         carried: serde_json::Map::new(),
     };
     Arc::new(CatalogVersion {
@@ -195,12 +195,14 @@ impl Bench {
                 record: Arc::clone(&version.function),
                 status: Status::Active,
                 versions: [(version.key.version, Arc::clone(&version))].into(),
-                aliases: [(Arc::from(Qualifier::DEFAULT_ALIAS), VersionName::Latest)].into(),
+                aliases: [(Arc::from(Qualifier::DEFAULT_ALIAS), Route::to(VersionName::Latest))].into(),
+                reserved_mb: None,
+                provisioned: [].into(),
             };
             served.insert(version.function.key.clone(), Arc::new(entry));
         }
         let revision = self.catalog.load().revision + 1;
-        self.catalog.store(Arc::new(Catalog { revision, functions: served, namespaces: vec![] }));
+        self.catalog.store(Arc::new(Catalog { revision, functions: served, ..Catalog::default() }));
         self.changes.send_replace(revision);
     }
 

@@ -193,7 +193,11 @@ pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
         init_timeout_s: 90,
         description: String::new(),
         environment: vec![],
-        concurrency: Some(ConcurrencySpec { max_concurrency: function.concurrency, as_given: serde_json::Value::Null }),
+        concurrency: Some(ConcurrencySpec {
+            max_concurrency: function.concurrency,
+            session: None,
+            as_given: serde_json::Value::Null,
+        }),
         carried: serde_json::Map::new(),
     };
     Arc::new(CatalogVersion {
@@ -239,11 +243,13 @@ impl Bench {
                 status: Status::Active,
                 versions: [(version.key.version, Arc::clone(version))].into(),
                 aliases: [].into(),
+                reserved_mb: None,
+                provisioned: [].into(),
             };
             functions.insert(version.function.key.clone(), Arc::new(function));
         }
         let revision = self.catalog.load().revision + 1;
-        self.catalog.store(Arc::new(Catalog { revision, functions, namespaces: vec![] }));
+        self.catalog.store(Arc::new(Catalog { revision, functions, ..Catalog::default() }));
         self.changes.send_replace(revision);
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
     Catalog, CatalogFunction, CatalogVersion, Digest, FunctionId, FunctionKey, FunctionKind, FunctionRecord, ImageSpec,
-    ImageType, InstanceId, PinnedImage, RequestId, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
+    ImageType, InstanceId, PinnedImage, RequestId, Route, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
 };
 
 use self::function::FunctionServer;
@@ -84,7 +84,7 @@ impl Fixture {
 fn catalog() -> SharedCatalog {
     let functions: HashMap<_, _> =
         [("web", FunctionKind::Http), ("event", FunctionKind::Event)].map(|(name, kind)| function(name, kind)).into();
-    Arc::new(ArcSwap::from_pointee(Catalog { revision: 1, functions, namespaces: Vec::new() }))
+    Arc::new(ArcSwap::from_pointee(Catalog { revision: 1, functions, ..Catalog::default() }))
 }
 
 fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction>) {
@@ -110,7 +110,9 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
         record,
         status: Status::Active,
         versions: BTreeMap::from([(VersionName::Latest, Arc::new(version))]),
-        aliases: BTreeMap::from([("$DEFAULT".into(), VersionName::Latest)]),
+        aliases: BTreeMap::from([("$DEFAULT".into(), Route::to(VersionName::Latest))]),
+        reserved_mb: None,
+        provisioned: BTreeMap::new(),
     };
     (key, Arc::new(function))
 }

@@ -20,6 +20,10 @@ use clap::Parser;
 use crate::args::{Cli, Command, UpArgs};
 use crate::failure::Failure;
 
+/// The C library's allocator took a tenth of the processor time of a warm call more than this one does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {

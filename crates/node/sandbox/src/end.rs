@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use network::Link;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use sys::process::Ended;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ pub async fn own_end(
     shared: Arc<Shared>,
     id: InstanceId,
     end: AsyncFd<OwnedFd>,
-    cgroup: Arc<Mutex<CgroupState>>,
+    cgroup: Arc<RwLock<CgroupState>>,
     held: (Ids, Option<Arc<Link>>),
     told: watch::Sender<Option<Exit>>,
 ) {
@@ -80,7 +80,7 @@ pub async fn own_end(
     let cgroups = shared.cgroups.clone();
     let cleaning = tokio::task::spawn_blocking(move || {
         // At once, but after a failed wait above; and nothing that the kernel may take its time for on a tokio worker.
-        let exit = exit(sys::process::wait(end.get_ref()), &cgroup.lock());
+        let exit = exit(sys::process::wait(end.get_ref()), &cgroup.read());
         told.send_replace(Some(exit));
         leave(&cgroup, &cgroups);
         // With the first process of their namespace all others have ended: its ids may be another instance's now,
@@ -111,9 +111,9 @@ fn exit(ended: io::Result<Ended>, cgroup: &CgroupState) -> Exit {
 }
 
 /// Gives the cgroup back; its last reading stays.
-fn leave(cgroup: &Mutex<CgroupState>, cgroups: &ReadyCgroups) {
+fn leave(cgroup: &RwLock<CgroupState>, cgroups: &ReadyCgroups) {
     let left = {
-        let mut state = cgroup.lock();
+        let mut state = cgroup.write();
         let memory = Memory { current_bytes: 0, ..state.memory() };
         std::mem::replace(&mut *state, CgroupState::Gone(memory))
     };

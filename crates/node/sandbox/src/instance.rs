@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use network::{Bytes as NetworkBytes, Link};
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use sys::Spawned;
 use sys::event::Timer;
 use tokio::io::unix::AsyncFd;
@@ -57,7 +57,8 @@ struct Inner {
     link: Option<Arc<Link>>,
     /// Where the kernel tells of listening sockets.
     heard: Option<Heard>,
-    cgroup: Arc<Mutex<CgroupState>>,
+    /// Read by every request that ends here, many at once; written when the instance has ended.
+    cgroup: Arc<RwLock<CgroupState>>,
     exit: watch::Receiver<Option<Exit>>,
     poll_interval_max: Duration,
     listen_look_interval: Duration,
@@ -89,7 +90,7 @@ impl Sandbox {
         let Started { id, spawned, end, cgroup, slot, reach, heard } = started;
         let Slot { network: _, link, ids } = slot;
         let killer = Killer::new(spawned.pidfd, &cgroup);
-        let cgroup = Arc::new(Mutex::new(CgroupState::There(Box::new(cgroup))));
+        let cgroup = Arc::new(RwLock::new(CgroupState::There(Box::new(cgroup))));
         let (told, exit) = watch::channel(None);
         shared.running.lock().insert(id.clone(), killer.clone());
         let owner = own_end(shared.clone(), id.clone(), end, cgroup.clone(), (ids, link.clone()), told);
@@ -190,7 +191,7 @@ impl Sandbox {
     /// Whether the kernel has killed one of its processes for memory. Version 1 of cgroups leaves the others to it, so that
     /// it may still run.
     pub fn out_of_memory(&self) -> bool {
-        match &*self.inner.cgroup.lock() {
+        match &*self.inner.cgroup.read() {
             CgroupState::There(cgroup) => cgroup.out_of_memory_kills() > 0,
             CgroupState::Gone(_) => self.exit().is_some_and(|exit| exit.out_of_memory),
         }
@@ -204,13 +205,13 @@ impl Sandbox {
 
     /// Memory of all its processes and of the files it wrote.
     pub fn memory(&self) -> Memory {
-        self.inner.cgroup.lock().memory()
+        self.inner.cgroup.read().memory()
     }
 }
 
 impl Inner {
     fn with_cgroup(&self, act: impl FnOnce(&InstanceCgroup) -> io::Result<()>) -> io::Result<()> {
-        match &*self.cgroup.lock() {
+        match &*self.cgroup.read() {
             CgroupState::There(cgroup) => act(cgroup),
             CgroupState::Gone(_) => Err(io::ErrorKind::NotFound.into()),
         }

@@ -39,9 +39,7 @@ impl Connection {
         let started = Instant::now();
         self.reader.get_mut().write_all(&self.request)?;
         self.next_line()?;
-        if !self.line.contains(" 200 ") {
-            bail!("the server answered {:?}", self.line.trim());
-        }
+        let status = self.line.trim().to_owned();
         let (mut length, mut chunked) = (0, false);
         loop {
             self.next_line()?;
@@ -58,6 +56,9 @@ impl Connection {
             self.read_chunks()?
         } else {
             self.read_body(length)?
+        }
+        if !status.contains(" 200 ") {
+            bail!("the server answered {status:?}: {}", String::from_utf8_lossy(&self.body).trim());
         }
         Ok(started.elapsed())
     }

@@ -9,8 +9,11 @@ pub struct Config {
     /// Memory size that comes with one whole core, in MB; smaller and larger sizes get their share of one.
     pub core_memory_mb: u32,
     /// CPU time that the smallest function gets all the same, in microseconds of each 100 ms. Below about this much a
-    /// start is spent waiting for the next period.
+    /// request is spent waiting for the next period.
     pub cpu_quota_us_min: u32,
+    /// CPU time that any function gets until its server listens, in microseconds of each 100 ms: starting is mostly work,
+    /// and a caller waits for it. 0 leaves starts with the function's own share.
+    pub cpu_start_quota_us_min: u32,
     /// Processes and threads of an instance.
     pub pids_max: u64,
     /// Open files of each of its processes.
@@ -32,6 +35,7 @@ impl Default for Config {
         Self {
             core_memory_mb: 1_792,
             cpu_quota_us_min: 10_000,
+            cpu_start_quota_us_min: 100_000,
             pids_max: 1_024,
             files_max: 1_024,
             tmp_bytes_max: 512 << 20,

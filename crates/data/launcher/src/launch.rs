@@ -12,7 +12,7 @@ use types::{CatalogVersion, InstanceId, RequestId};
 use crate::argv::argv;
 use crate::environment::environment;
 use crate::failure::{Failure, last_output};
-use crate::limits::{cpu_quota_us, memory_bytes};
+use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
 use crate::machine::{Machine, NotListening, Root, Running};
 use crate::network::has_public_network;
 use crate::process::{LocalProcess, Output};
@@ -132,6 +132,7 @@ impl Start<'_> {
             hostname: self.id.to_string(),
             memory_bytes: memory_bytes(spec.memory_mb),
             cpu_quota_us: cpu_quota_us(spec.memory_mb, config),
+            cpu_start_quota_us: cpu_start_quota_us(spec.memory_mb, config),
             pids_max: config.pids_max,
             files_max: config.files_max,
             tmp_bytes: config.tmp_bytes_max,

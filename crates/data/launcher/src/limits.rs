@@ -16,6 +16,11 @@ pub(crate) fn cpu_quota_us(memory_mb: u32, config: &Config) -> u64 {
     share.max(u64::from(config.cpu_quota_us_min))
 }
 
+/// The same until its server listens.
+pub(crate) fn cpu_start_quota_us(memory_mb: u32, config: &Config) -> u64 {
+    cpu_quota_us(memory_mb, config).max(u64::from(config.cpu_start_quota_us_min))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +33,8 @@ mod tests {
         {
             assert_eq!(cpu_quota_us(memory_mb, &config), quota_us, "{memory_mb} MB");
         }
+        assert_eq!(cpu_start_quota_us(128, &config), 100_000, "a start has a whole core");
+        assert_eq!(cpu_start_quota_us(3_072, &config), 171_428);
         assert_eq!(memory_bytes(128), 134_217_728);
     }
 }

@@ -232,10 +232,10 @@ fn swap() -> Check {
 }
 
 fn open_files() -> Check {
-    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let enough = most.is_none_or(|most| most >= OPEN_FILES_MIN);
     let found = most.map_or("no limit".to_owned(), |most| format!("at most {most}"));
-    let remedy = "Every instance takes about ten: raise LimitNOFILE of the service, or ulimit -n.";
+    let remedy = "Every instance takes about ten, and sampan up takes what it may: raise LimitNOFILE of the service, or ulimit -Hn.";
     Check::new("open files", enough, CheckStatus::Degraded, found, remedy)
 }
 

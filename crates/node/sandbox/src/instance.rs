@@ -134,9 +134,23 @@ impl Sandbox {
             biased;
             exit = self.exited() => Err(NotListening::Ended(exit)),
             found = timeout(longest, self.inner.find_server(port)) => {
-                found.map_err(|_| NotListening::TimedOut(self.listeners()))
+                found.map_err(|_| NotListening::TimedOut(self.listeners()))?;
+                self.settle();
+                Ok(())
             }
         }
+    }
+
+    /// Gives it the processor quota of one that has started, beside the request that waits for it.
+    fn settle(&self) {
+        let (id, cgroup) = (self.inner.id.clone(), self.inner.cgroup.clone());
+        self.inner.runtime.spawn_blocking(move || {
+            if let CgroupState::There(cgroup) = &*cgroup.read()
+                && let Err(error) = cgroup.settle()
+            {
+                tracing::error!(instance = %id, %error, "an instance keeps the processor quota of its start");
+            }
+        });
     }
 
     /// Where the instance's processes listen.

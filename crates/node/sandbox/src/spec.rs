@@ -25,6 +25,8 @@ pub struct LaunchSpec {
     pub memory_bytes: u64,
     /// Processor time in each 100 ms, in microseconds: 100,000 is one core.
     pub cpu_quota_us: u64,
+    /// The same until [`crate::Sandbox::wait_listening`] has found its server.
+    pub cpu_start_quota_us: u64,
     /// Processes and threads at once.
     pub pids_max: u64,
     /// Open files of a process.

@@ -149,7 +149,12 @@ fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut stack: Stack) {
 fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sandbox, Error> {
     let id = spec.id.clone();
     let slot = shared.slots.take(spec.public_network, stack)?;
-    let limits = Limits { memory_bytes: spec.memory_bytes, cpu_quota_us: spec.cpu_quota_us, pids_max: spec.pids_max };
+    let limits = Limits {
+        memory_bytes: spec.memory_bytes,
+        cpu_quota_us: spec.cpu_quota_us,
+        cpu_start_quota_us: spec.cpu_start_quota_us,
+        pids_max: spec.pids_max,
+    };
     let reach = Reach::new(slot.network.clone(), shared.home.clone());
     let heard = hear(shared.watch.as_ref(), &reach);
     let cgroup = shared.cgroups.take(limits)?;

@@ -96,7 +96,7 @@ pub(crate) fn mount_new(
 }
 
 /// A detached mount of a new file system. Options are split at commas in place, on the stack.
-pub(crate) fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
+fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
     const FSCONFIG_SET_STRING: u32 = 1;
     const FSCONFIG_CMD_CREATE: u32 = 6;
     const CLOEXEC: u32 = 1;
@@ -129,9 +129,11 @@ pub(crate) fn move_mount(from: RawFd, to: RawFd) -> Done {
     check(unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, MOVE_FD_TO_FD) })
 }
 
-pub(crate) fn open_tree(path: &CStr) -> Result<RawFd, i32> {
-    // SAFETY: the path is terminated.
-    check_fd(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), CLONE_TREE) })
+/// A detached copy of the mount that an open path is in, from that path on.
+pub(crate) fn clone_tree(path: RawFd) -> Result<RawFd, i32> {
+    const FLAGS: u32 = CLONE_TREE | libc::AT_EMPTY_PATH as u32;
+    // SAFETY: the path is empty, so the descriptor names itself.
+    check_fd(unsafe { libc::syscall(libc::SYS_open_tree, path, c"".as_ptr(), FLAGS) })
 }
 
 pub(crate) fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {

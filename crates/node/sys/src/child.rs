@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_void};
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::calls::{
-    Done, check, close, errno, give, make_dir, mount, mount_new, move_mount, new_mount, open, open_inside, open_tree,
+    Done, check, clone_tree, close, errno, give, make_dir, mount, mount_new, move_mount, open, open_inside,
     set_attributes,
 };
 use crate::mount::Attributes;
@@ -24,6 +24,8 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 const CAPABILITIES: u32 = 64;
 /// The last real-time signal (`_NSIG`, asm-generic/signal.h).
 const SIGNAL_MAX: i32 = 64;
+/// The directory of the stage that covers masked ones.
+const EMPTY: &CStr = c"m";
 /// Exit code of a child that could not execute; nobody sees it but the parent that reaps it.
 const EXIT_FAILED: i32 = 127;
 
@@ -99,25 +101,19 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     for file in &plan.files {
         put_file(root, plan, file)?;
     }
+    shared.at(Step::Mask);
+    mask(root, plan)?;
     shared.at(Step::Pivot);
     pivot(root)?;
-    shared.at(Step::Mask);
-    mask(plan)?;
     Ok(())
 }
 
-/// What needs the host's privileges but is seen by the program: name, limits, directory, output.
+/// What needs the host's privileges but is seen by the program: name, directory, output.
 fn settle(shared: &mut Shared<'_>) -> Done {
     let plan = shared.plan;
     shared.at(Step::Hostname);
     // SAFETY: pointer and length are of a string that outlives the call.
     check(unsafe { libc::sethostname(plan.hostname.as_ptr(), plan.hostname.count_bytes()) }.into())?;
-    shared.at(Step::Limits);
-    for (resource, soft, hard) in &plan.rlimits {
-        let limit = libc::rlimit { rlim_cur: *soft, rlim_max: *hard };
-        // SAFETY: the structure is a local; 0 is this process.
-        check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, *resource, &limit, std::ptr::null::<libc::rlimit>()) })?;
-    }
     shared.at(Step::WorkingDir);
     working_dir(plan)?;
     shared.at(Step::Stdio);
@@ -140,10 +136,17 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::NoNewPrivileges);
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
-    shared.at(Step::Seccomp);
     // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to one of them.
     // SAFETY: close_range closes descriptors of this process only (it has a copy of the table).
     check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) })?;
+    // Only now: our copy of the platform's descriptors may hold more than the program is allowed, and none could be opened.
+    shared.at(Step::Limits);
+    for (resource, soft, hard) in &plan.rlimits {
+        let limit = libc::rlimit { rlim_cur: *soft, rlim_max: *hard };
+        // SAFETY: the structure is a local; 0 is this process.
+        check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, *resource, &limit, std::ptr::null::<libc::rlimit>()) })?;
+    }
+    shared.at(Step::Seccomp);
     seccomp(plan)
 }
 
@@ -176,7 +179,8 @@ fn execute(shared: &mut Shared<'_>) -> i32 {
     worst
 }
 
-/// A tmpfs over the stage, with the places of the layers, the writable layer and the root.
+/// A tmpfs over the stage, with the places of the layers, the writable layer and the root, and what covers masked
+/// directories.
 fn stage(plan: &Plan) -> Done {
     mount(c"tmpfs", &plan.stage, Some(c"tmpfs"), libc::MS_NOSUID | libc::MS_NODEV, Some(&plan.stage_options))?;
     // SAFETY: chdir takes a terminated string; this process has a copy of the file system attributes (no CLONE_FS).
@@ -184,7 +188,9 @@ fn stage(plan: &Plan) -> Done {
     for name in [c"u", c"w", c"r"] {
         make_dir(libc::AT_FDCWD, name, plan.owner)?;
     }
-    Ok(())
+    // It stays the host's root's, whom no id of the instance stands for.
+    // SAFETY: the path is a constant.
+    check(unsafe { libc::mkdirat(libc::AT_FDCWD, EMPTY.as_ptr(), 0) }.into())
 }
 
 fn lowers(plan: &Plan) -> Done {
@@ -264,31 +270,39 @@ fn pivot(root: RawFd) -> Done {
     }
 }
 
-fn mask(plan: &Plan) -> Done {
+/// Covers kernel paths, from the stage: file systems of their own for the covers would take the start as long as those that
+/// it needs.
+fn mask(root: RawFd, plan: &Plan) -> Done {
+    const WHERE: i32 = libc::O_PATH | libc::O_CLOEXEC;
     for path in &plan.read_only {
-        let Ok(tree) = open_tree(path) else { continue };
-        let attributes = Attributes { set: ATTR_READ_ONLY | ATTR_DATA_ONLY, ..Attributes::default() };
-        set_attributes(tree, &attributes)?;
-        let target = open(libc::AT_FDCWD, path, libc::O_PATH | libc::O_CLOEXEC, 0)?;
-        move_mount(tree, target)?;
-        close(target);
-        close(tree);
+        let Ok(target) = open_inside(root, path, WHERE, 0) else { continue };
+        cover(clone_tree(target)?, ATTR_READ_ONLY | ATTR_DATA_ONLY, target)?;
     }
     for path in &plan.masked {
-        let Ok(target) = open(libc::AT_FDCWD, path, libc::O_PATH | libc::O_CLOEXEC, 0) else { continue };
+        let Ok(target) = open_inside(root, path, WHERE, 0) else { continue };
         // SAFETY: all bytes zero is a valid stat for the kernel to fill; the descriptor is open.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
         // SAFETY: as above.
         check(unsafe { libc::fstat(target, &mut stat) }.into())?;
-        let cover = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-            new_mount(c"tmpfs", Some(c"mode=0,size=4k,nr_inodes=2"), ATTR_READ_ONLY | ATTR_DATA_ONLY)?
+        let (source, attributes) = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+            (open(libc::AT_FDCWD, EMPTY, WHERE, 0)?, ATTR_READ_ONLY | ATTR_DATA_ONLY)
         } else {
-            open_tree(c"/dev/null")?
+            (open_inside(root, c"/dev/null", WHERE, 0)?, 0)
         };
-        move_mount(cover, target)?;
-        close(cover);
-        close(target);
+        cover(clone_tree(source)?, attributes, target)?;
+        close(source);
     }
+    Ok(())
+}
+
+/// Puts a detached mount over a path, with these attributes if there are any; both descriptors are closed.
+fn cover(tree: RawFd, attributes: u64, target: RawFd) -> Done {
+    if attributes != 0 {
+        set_attributes(tree, &Attributes { set: attributes, ..Attributes::default() })?;
+    }
+    move_mount(tree, target)?;
+    close(tree);
+    close(target);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -20,10 +21,14 @@ use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
 use crate::{credentials, output, settings};
 
+/// Open files that the platform asks for: what kernels allow one process unless they are told otherwise (`fs.nr_open`).
+const OPEN_FILES: u64 = 1 << 20;
+
 /// Brings the platform up, says where it is, and stays until SIGINT or SIGTERM.
 pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let settings = settings::load(&args)?;
     start_tracing();
+    allow_open_files();
     check_machine()?;
     make_data_dir(&settings.data_dir)?;
     let _lock = lock::take(&settings.data_dir)?;
@@ -62,6 +67,20 @@ fn start_tracing() {
     let filter = EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+}
+
+/// Lets the platform have as many open files as the machine gives it: every instance takes about ten, and shells and
+/// service managers start programs with 1,024.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let Some(hard) = limit.maximum else { return };
+    let most = Rlimit { current: Some(hard.max(OPEN_FILES)), maximum: Some(hard.max(OPEN_FILES)) };
+    // Beyond fs.nr_open, or without the right to go over the hard limit, there is still the hard limit.
+    let raised = setrlimit(Resource::Nofile, most)
+        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: Some(hard) }));
+    if let Err(error) = raised {
+        tracing::warn!(%error, ?limit, "the limit of open files could not be raised");
+    }
 }
 
 fn check_machine() -> anyhow::Result<()> {

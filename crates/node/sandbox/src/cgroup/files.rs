@@ -10,6 +10,9 @@ use std::sync::OnceLock;
 const CPU_PERIOD_US: u64 = 100_000;
 /// Weight of one core's worth of quota, in version 1's unit (1024 is the default of a group).
 const SHARES_PER_CORE: u64 = 1024;
+/// Where the processor quota is set.
+const V1_QUOTA: &str = "cpu.cfs_quota_us";
+const V2_QUOTA: &str = "cpu.max";
 
 /// A value to be written, and whether a kernel without the file will do too.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +23,13 @@ pub struct Setting {
     pub value: String,
     /// Swap accounting can be compiled out or off; without it there is no file.
     pub optional: bool,
+}
+
+impl Setting {
+    /// Whether it sets the processor quota.
+    pub fn is_quota(&self) -> bool {
+        [V1_QUOTA, V2_QUOTA].contains(&self.file)
+    }
 }
 
 fn required(file: &'static str, value: impl ToString) -> Setting {
@@ -42,7 +52,7 @@ pub fn v1_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
         ],
         "cpu" => vec![
             required("cpu.cfs_period_us", CPU_PERIOD_US),
-            required("cpu.cfs_quota_us", limits.cpu_quota_us),
+            required(V1_QUOTA, limits.cpu_start_quota_us),
             required("cpu.shares", (limits.cpu_quota_us * SHARES_PER_CORE / CPU_PERIOD_US).max(2)),
         ],
         _ => vec![required("pids.max", limits.pids_max)],
@@ -59,7 +69,7 @@ pub fn v2_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
             optional("memory.oom.group", 1),
         ],
         "cpu" => vec![
-            required("cpu.max", format!("{} {CPU_PERIOD_US}", limits.cpu_quota_us)),
+            required(V2_QUOTA, format!("{} {CPU_PERIOD_US}", limits.cpu_start_quota_us)),
             // Version 2's default weight is 100 where version 1's is 1024.
             required("cpu.weight", (limits.cpu_quota_us * 100 / CPU_PERIOD_US).clamp(1, 10_000)),
         ],
@@ -203,7 +213,7 @@ mod tests {
 
     #[test]
     fn one_core_is_the_whole_period_and_the_default_weight() {
-        let limits = Limits { memory_bytes: 1 << 30, cpu_quota_us: 100_000, pids_max: 9 };
+        let limits = Limits { memory_bytes: 1 << 30, cpu_quota_us: 100_000, cpu_start_quota_us: 100_000, pids_max: 9 };
         let v1 = v1_settings("cpu", &limits);
         assert_eq!((v1[1].value.as_str(), v1[2].value.as_str()), ("100000", "1024"));
         let v2 = v2_settings("cpu", &limits);
@@ -212,7 +222,7 @@ mod tests {
 
     #[test]
     fn no_controller_allows_swap() {
-        let limits = Limits { memory_bytes: 5, cpu_quota_us: 1, pids_max: 1 };
+        let limits = Limits { memory_bytes: 5, cpu_quota_us: 1, cpu_start_quota_us: 1, pids_max: 1 };
         assert!(v1_settings("memory", &limits).contains(&optional("memory.memsw.limit_in_bytes", 5)));
         assert!(v2_settings("memory", &limits).contains(&optional("memory.swap.max", 0)));
     }

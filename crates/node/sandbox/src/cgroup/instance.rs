@@ -20,6 +20,8 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Processor time in each 100 ms, in microseconds.
     pub cpu_quota_us: u64,
+    /// The same until [`InstanceCgroup::settle`].
+    pub cpu_start_quota_us: u64,
     /// Processes and threads.
     pub pids_max: u64,
 }
@@ -101,6 +103,19 @@ impl InstanceCgroup {
         Ok(())
     }
 
+    /// Ends the start: from now on the quota is the one of a settled instance.
+    pub fn settle(&self) -> Result<(), Error> {
+        let Some(limits) = self.limits.filter(|limits| limits.cpu_start_quota_us != limits.cpu_quota_us) else {
+            return Ok(());
+        };
+        let settled = Limits { cpu_start_quota_us: limits.cpu_quota_us, ..limits };
+        for Controlled { controller, settings, folder } in self.controlled.iter().filter(|c| c.controller == "cpu") {
+            let quota = settings(controller, &settled).into_iter().filter(|setting| setting.is_quota());
+            apply(folder, quota.collect())?;
+        }
+        Ok(())
+    }
+
     /// The files that a process writes itself into, to join (version 1). Writing `0` to `tasks` moves the writer alone and
     /// takes 0.1 ms; the first write to `cgroup.procs` on an idle machine takes 5 to 15 ms.
     pub fn v1_tasks(&self) -> Result<Vec<OwnedFd>, Error> {
@@ -175,7 +190,8 @@ mod tests {
     use super::*;
     use crate::cgroup::Cgroups;
 
-    const SMALL: Limits = Limits { memory_bytes: 128 << 20, cpu_quota_us: 7_142, pids_max: 64 };
+    const SMALL: Limits =
+        Limits { memory_bytes: 128 << 20, cpu_quota_us: 7_142, cpu_start_quota_us: 100_000, pids_max: 64 };
 
     /// A tree of plain files that looks like version 2; what is written can be read back.
     #[test]
@@ -191,6 +207,9 @@ mod tests {
         let read = |name: &str| fs::read_to_string(folder.join(name)).expect("written");
         assert_eq!(read("memory.max"), (128 << 20).to_string());
         assert_eq!(read("memory.swap.max"), "0");
+        assert_eq!(read("cpu.max"), "100000 100000", "a start takes its processor time ahead");
+        assert_eq!(read("cpu.weight"), "7");
+        instance.settle().expect("settled");
         assert_eq!(read("cpu.max"), "7142 100000");
         assert_eq!(read("pids.max"), "64");
         fs::write(folder.join("memory.current"), "5\n").expect("written");

@@ -1,5 +1,8 @@
 //! What a process in a sandbox sees and can do, asserted from its own output and from the kernel's files.
 
+use std::time::{Duration, Instant};
+
+use crate::lifecycle::WAIT;
 use crate::support::Bench;
 
 #[tokio::test]
@@ -139,8 +142,9 @@ async fn ways_out_are_refused() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_kernel_has_the_limits_that_were_asked_for() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    let (mut spec, _output) = bench.spec(&["sleep=60"])?;
+    let (mut spec, _output) = bench.spec(&["serve=9000"])?;
     (spec.memory_bytes, spec.cpu_quota_us, spec.pids_max, spec.files_max) = (96 << 20, 50_000, 77, 99);
+    spec.cpu_start_quota_us = 150_000;
     let sandbox = bench.sandboxes.launch(spec).await?;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", sandbox.pid()))?;
     let limit = |name: &str| limits.lines().find(|l| l.starts_with(name)).map(|l| l[26..].trim_end().to_owned());
@@ -153,9 +157,27 @@ async fn the_kernel_has_the_limits_that_were_asked_for() -> anyhow::Result<()> {
     // Version 2 or version 1, whichever this machine has.
     let either = |v2: &str, v1: &str| read(v2).or_else(|| read(v1));
     assert_eq!(either("memory.max", "memory.limit_in_bytes").as_deref(), Some("100663296"));
-    assert!(matches!(either("cpu.max", "cpu.cfs_quota_us").as_deref(), Some("50000 100000" | "50000")));
+    let quota = || either("cpu.max", "cpu.cfs_quota_us").unwrap_or_default();
+    assert!(matches!(quota().as_str(), "150000 100000" | "150000"), "until it listens: {}", quota());
     assert_eq!(read("pids.max").as_deref(), Some("77"));
     assert_eq!(either("cgroup.procs", "tasks"), Some(sandbox.pid().to_string()));
+    sandbox.wait_listening(9000, WAIT).await.expect("it listens");
+    let deadline = Instant::now() + WAIT;
+    while !matches!(quota().as_str(), "50000 100000" | "50000") {
+        assert!(Instant::now() < deadline, "its quota is still {}", quota());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn an_instance_starts_however_many_files_the_platform_has_open() -> anyhow::Result<()> {
+    const FILES_MAX: u64 = 99;
+    let bench = Bench::new().await?;
+    let open = (0..2 * FILES_MAX).map(|_| std::fs::File::open("/dev/null")).collect::<Result<Vec<_>, _>>()?;
+    let (exit, text) = bench.run_changed(&["ids"], |spec| spec.files_max = FILES_MAX).await?;
+    assert_eq!((text.as_str(), exit.code), ("0:0 pid 1\n", Some(0)));
+    drop(open);
     bench.finish().await
 }
 

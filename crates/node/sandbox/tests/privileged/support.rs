@@ -107,6 +107,7 @@ impl Bench {
             hostname: "instance".to_owned(),
             memory_bytes: 64 << 20,
             cpu_quota_us: 100_000,
+            cpu_start_quota_us: 100_000,
             pids_max: 100,
             files_max: 1024,
             tmp_bytes: 8 << 20,

@@ -4,7 +4,7 @@
 //! inside: what it sees is what a user sees, and what the kernel says.
 //!
 //! Tests need root. `cargo xtask test` builds what they use and says where it is: `SAMPAN_BIN` (the binary),
-//! `SAMPAN_HELLO` (the built `examples/hello`), `SAMPAN_PYTHON` (a Python with the official clients).
+//! `SAMPAN_HELLO` and `SAMPAN_HOSTILE` (the built `examples`), `SAMPAN_PYTHON` (a Python with the official clients).
 #![forbid(unsafe_code)]
 
 pub mod api_client;
@@ -17,8 +17,10 @@ pub mod disk;
 pub mod fake_tcr;
 pub mod flask;
 pub mod gate;
+pub mod hostile;
 pub mod images;
 pub mod kept;
+pub mod kernel;
 pub mod layer_tar;
 pub mod leftovers;
 pub mod oci;

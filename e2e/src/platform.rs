@@ -57,10 +57,17 @@ impl Platform {
 
     /// Starts one with more environment, such as `SAMPAN_POOL__KEEP_IDLE_S`.
     pub async fn start_with(env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        ensure!(rustix::process::geteuid().is_root(), "end-to-end tests make namespaces and cgroups: run them as root");
-        let work = tempfile::Builder::new().prefix("sampan-e2e-").tempdir().context("cannot make a folder")?;
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::start_in(work, env, "127.0.0.1:0", "127.0.0.1:0").await
+        Self::start_at(env, "127.0.0.1:0", "127.0.0.1:0").await
+    }
+
+    /// Starts one that listens on these addresses, such as `0.0.0.0:0`.
+    pub async fn start_at(env: &[(&str, &str)], control: &str, gateway: &str) -> anyhow::Result<Self> {
+        Self::start_in(work_folder(&std::env::temp_dir())?, owned(env), control, gateway).await
+    }
+
+    /// Starts one that has its folder, and all that it keeps, below another, such as a small file system.
+    pub async fn start_below(folder: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_in(work_folder(folder)?, owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
     async fn start_in(work: TempDir, env: Vec<(String, String)>, control: &str, gateway: &str) -> anyhow::Result<Self> {
@@ -98,6 +105,11 @@ impl Platform {
     /// What the platform wrote to its own log so far.
     pub fn platform_log(&self) -> String {
         std::fs::read_to_string(log_file(self.work.path())).unwrap_or_default()
+    }
+
+    /// The platform's process.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.process.child.id().context("the platform has ended")
     }
 
     /// Name of the cgroup below which the platform's instances live, in every hierarchy.
@@ -179,6 +191,15 @@ impl Platform {
         ensure!(left.is_empty(), "the platform left behind:\n{}", left.join("\n"));
         Ok(())
     }
+}
+
+fn work_folder(below: &Path) -> anyhow::Result<TempDir> {
+    ensure!(rustix::process::geteuid().is_root(), "end-to-end tests make namespaces and cgroups: run them as root");
+    tempfile::Builder::new().prefix("sampan-e2e-").tempdir_in(below).context("cannot make a folder")
+}
+
+fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
+    env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// The process of the platform; ends with this guard.

@@ -85,6 +85,11 @@ pub fn hello() -> PathBuf {
     named("SAMPAN_HELLO", "target/hello/x86_64-unknown-linux-gnu/release/hello")
 }
 
+/// The program of `examples/hostile`: `SAMPAN_HOSTILE`, else where `cargo xtask` builds it.
+pub fn hostile() -> PathBuf {
+    named("SAMPAN_HOSTILE", "target/hostile/x86_64-unknown-linux-gnu/release/hostile")
+}
+
 /// A Python with the official clients: `SAMPAN_PYTHON`, else where `cargo xtask test` installs them.
 pub fn python() -> PathBuf {
     named("SAMPAN_PYTHON", "target/python/bin/python")

@@ -73,15 +73,15 @@ pub fn build_sampan(root: &Path, profile: &str) -> anyhow::Result<PathBuf> {
     Ok(target_dir(root).join(folder).join("sampan"))
 }
 
-/// Builds the static server of `examples/hello` and returns its path.
-pub fn build_hello(root: &Path) -> anyhow::Result<PathBuf> {
-    let folder = root.join("examples/hello");
-    let target = target_dir(root).join("hello");
+/// Builds the static program of `examples/NAME`, such as `hello`, and returns its path.
+pub fn build_example(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = root.join("examples").join(name);
+    let target = target_dir(root).join(name);
     let mut command = cargo(&folder);
     // The example has a workspace and flags of its own; those of this build must not leak into it.
     command.args(["build", "--locked", "--release"]).env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS");
     run(&mut command)?;
-    Ok(target.join("x86_64-unknown-linux-gnu/release/hello"))
+    Ok(target.join("x86_64-unknown-linux-gnu/release").join(name))
 }
 
 fn target_dir(root: &Path) -> PathBuf {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::process::{self, Stopping, build_hello, build_sampan, output};
+use crate::process::{self, Stopping, build_example, build_sampan, output};
 
 /// Longest wait until the platform says that it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
     }
     println!("Building Sampan (the first build takes some minutes) and examples/hello …");
     let sampan = build_sampan(root, "release")?;
-    let hello = build_hello(root)?;
+    let hello = build_example(root, "hello")?;
     let work = tempfile::tempdir().context("cannot make a temporary folder")?;
     let data_dir = work.path().join("data");
     let mut up = Up::start(&sampan, &data_dir)?;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::process::{self, build_hello, build_sampan, cargo};
+use crate::process::{self, build_example, build_sampan, cargo};
 use crate::{packages, tidy};
 
 /// Installs what is needed and runs everything; stops at the first check that fails.
@@ -17,9 +17,10 @@ pub fn run(root: &Path, filter: Option<&str>, no_install: bool) -> anyhow::Resul
         process::run(cargo(root).args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
     }
     let sampan = build_sampan(root, "dev")?;
-    let hello = build_hello(root)?;
+    let (hello, hostile) = (build_example(root, "hello")?, build_example(root, "hostile")?);
     let mut tests = cargo(root);
     tests.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]).args(filter);
-    tests.env("SAMPAN_BIN", sampan).env("SAMPAN_HELLO", hello).env("SAMPAN_PYTHON", python.join("bin/python"));
+    tests.env("SAMPAN_BIN", sampan).env("SAMPAN_HELLO", hello).env("SAMPAN_HOSTILE", hostile);
+    tests.env("SAMPAN_PYTHON", python.join("bin/python"));
     process::run(&mut tests)
 }

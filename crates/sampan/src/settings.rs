@@ -25,6 +25,7 @@ const ENV_NOT_SETTINGS: &[&str] = &[
     "credentials",
     "bin",
     "hello",
+    "hostile",
     "python",
     "log",
     "config",

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::http::Connection;
 use super::{median, quantile};
-use crate::process::{build_hello, build_sampan};
+use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
 /// Numbers of instances at which it is measured.
@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_secs(2);
 
 /// Measures once; more rounds would start the same instances again.
 pub fn run(root: &Path) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, "release")?, build_hello(root)?);
+    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

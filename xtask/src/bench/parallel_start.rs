@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::http::Connection;
 use super::median;
 use super::runc::Bundle;
-use crate::process::{build_hello, build_sampan};
+use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
 /// Callers at the same time, each with a function of its own.
@@ -20,7 +20,7 @@ const ROUND: Duration = Duration::from_secs(5);
 
 /// Measures both in turn, round by round, and prints medians and the ratio.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, "release")?, build_hello(root)?);
+    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
     // An instance that is idle stops at once, so that each call starts one.

@@ -6,7 +6,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, Request, Response};
@@ -14,11 +14,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use pool::Process;
 use tokio::net::TcpStream;
-use types::CatalogVersion;
+use types::{CatalogVersion, FunctionKey};
 
 use crate::call::Platform;
 use crate::headers;
+use crate::metering::OutFlow;
 use crate::upload::Upload;
 
 type Driven = Pin<Box<http1::Connection<TokioIo<TcpStream>, Upload>>>;
@@ -98,12 +100,13 @@ impl Connection {
     }
 }
 
-/// What is kept with an instance: idle connections, at most one for each request that it serves at once, and the headers
-/// that are the same for all its requests.
+/// What is kept with an instance: idle connections, at most one for each request that it serves at once, the headers
+/// that are the same for all its requests, and what is counted over all of them.
 #[derive(Default)]
 pub(crate) struct Slot {
     idle: Mutex<Vec<Connection>>,
     headers: OnceLock<HeaderMap>,
+    out_flow: OnceLock<OutFlow>,
 }
 
 impl Slot {
@@ -117,6 +120,11 @@ impl Slot {
         if !connection.sender.is_closed() {
             self.idle.lock().push(connection);
         }
+    }
+
+    /// Counts what the instance of this slot sent to the world outside since the last time.
+    pub fn count_out_flow(&self, process: &Arc<dyn Process>, function: &FunctionKey) {
+        self.out_flow.get_or_init(|| OutFlow::new(Arc::clone(process), function.clone())).count();
     }
 
     /// The platform's headers for the instance's version.

@@ -159,10 +159,12 @@ pub(crate) async fn guarded<T>(
     work: impl Future<Output = Result<T, Broken>>,
 ) -> Result<T, Stopped> {
     let mut work = pin!(work);
+    // A server that sends without a pause uses up what a task may do at once, and a timer would then not even look.
+    let over = tokio::task::unconstrained(sleep_until(deadline));
     let ended = tokio::select! {
         biased;
         done = &mut work => return done.map_err(Stopped::Broken),
-        () = sleep_until(deadline) => return Err(Stopped::TimedOut),
+        () = over => return Err(Stopped::TimedOut),
         ended = instance.process.ended() => ended,
     };
     match timeout(exit_wait_max, work).await {

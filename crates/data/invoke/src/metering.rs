@@ -1,32 +1,63 @@
-//! What is counted of each invocation, for Prometheus.
+//! What is counted of each invocation, and of the instances that serve them, for Prometheus. Must not know how an
+//! invocation runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
-use pool::ColdStart;
-use types::{FunctionKey, RunStatus};
+use pool::{ColdStart, Process};
+use types::{CatalogVersion, FunctionKey, RunStatus};
 
 const INVOCATIONS: &str = "sampan_invocations_total";
+const HTTP_ERRORS: &str = "sampan_http_errors_total";
 const DURATION: &str = "sampan_invocation_duration_seconds";
 const COLD_STARTS: &str = "sampan_cold_starts_total";
 const COLD_START_DURATION: &str = "sampan_cold_start_duration_seconds";
+const OUT_FLOW: &str = "sampan_out_flow_bytes_total";
 
 /// Says what each metric is.
 pub(crate) fn describe() {
-    describe_counter!(INVOCATIONS, "Invocations that ended, by function, namespace and status code of the run");
+    describe_counter!(
+        INVOCATIONS,
+        "Invocations that ended, by function, namespace, version and status code of the run"
+    );
+    describe_counter!(HTTP_ERRORS, "Answers of web functions with an HTTP status of 400 or more, by version and class");
     describe_histogram!(DURATION, Unit::Seconds, "Time of a run, without the start of its instance");
     describe_counter!(COLD_STARTS, "Invocations that waited for the start of the instance that served them");
     describe_histogram!(COLD_START_DURATION, Unit::Seconds, "Time of such a start");
+    let out_flow = "Bytes that instances sent to the world outside, answers to their callers not among them";
+    describe_counter!(OUT_FLOW, Unit::Bytes, out_flow);
 }
 
-/// Counts an invocation that ended; `duration` when something ran.
-pub(crate) fn invocation(function: &FunctionKey, status: RunStatus, duration: Option<Duration>) {
+/// Counts an invocation of a version that ended; `duration` when something ran.
+pub(crate) fn invocation(version: &CatalogVersion, status: RunStatus, duration: Option<Duration>) {
+    let function = &version.function.key;
     let (name, namespace) = (function.name.as_str().to_owned(), function.namespace.as_str().to_owned());
     if let Some(duration) = duration {
         histogram!(DURATION, "function" => name.clone(), "namespace" => namespace.clone()).record(duration);
     }
     let status = status.code().to_string();
-    counter!(INVOCATIONS, "function" => name, "namespace" => namespace, "status" => status).increment(1);
+    let version = version.key.version.to_string();
+    counter!(
+        INVOCATIONS, "function" => name, "namespace" => namespace, "version" => version, "status" => status
+    )
+    .increment(1);
+}
+
+/// Counts the answer of a web function when its HTTP status tells of an error; the run itself is none.
+pub(crate) fn answered(version: &CatalogVersion, status: StatusCode) {
+    let class = match status.as_u16() {
+        0..400 => return,
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    let function = &version.function.key;
+    let (name, namespace) = (function.name.as_str().to_owned(), function.namespace.as_str().to_owned());
+    let version = version.key.version.to_string();
+    counter!(HTTP_ERRORS, "function" => name, "namespace" => namespace, "version" => version, "class" => class)
+        .increment(1);
 }
 
 /// Counts a cold start that an invocation waited for.
@@ -34,4 +65,58 @@ pub(crate) fn cold_start(function: &FunctionKey, cold: &ColdStart) {
     let (name, namespace) = (function.name.as_str().to_owned(), function.namespace.as_str().to_owned());
     counter!(COLD_STARTS, "function" => name.clone(), "namespace" => namespace.clone()).increment(1);
     histogram!(COLD_START_DURATION, "function" => name, "namespace" => namespace).record(cold.total());
+}
+
+/// Counts what an instance sends to the world outside (`OutFlow`, contract 4.7), each byte once however many requests it
+/// serves. What it sends after its last request is counted when this is dropped.
+pub(crate) struct OutFlow {
+    process: Arc<dyn Process>,
+    function: FunctionKey,
+    counted: Counted,
+}
+
+impl OutFlow {
+    /// Of a started instance of a function.
+    pub fn new(process: Arc<dyn Process>, function: FunctionKey) -> Self {
+        Self { process, function, counted: Counted::default() }
+    }
+
+    /// Counts what was sent since the last time.
+    pub fn count(&self) {
+        let new = self.counted.up_to(self.process.network_bytes().sent);
+        if new > 0 {
+            let name = self.function.name.as_str().to_owned();
+            let namespace = self.function.namespace.as_str().to_owned();
+            counter!(OUT_FLOW, "function" => name, "namespace" => namespace).increment(new);
+        }
+    }
+}
+
+impl Drop for OutFlow {
+    fn drop(&mut self) {
+        self.count();
+    }
+}
+
+/// How much of a growing number has been counted.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl Counted {
+    /// What is new in `total`. Requests that end together read it in any order, so that it may be less than before.
+    fn up_to(&self, total: u64) -> u64 {
+        total.saturating_sub(self.0.fetch_max(total, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_is_counted_once_in_whatever_order_totals_come() {
+        let counted = Counted::default();
+        let new: Vec<_> = [0, 100, 100, 350, 200, 0, 351].map(|total| counted.up_to(total)).into();
+        assert_eq!(new, [0, 100, 0, 250, 0, 0, 1]);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use image::Images;
 use logs::Logs;
-use pool::{BoxFuture, Ended, MemoryUse};
+use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes};
 use sandbox::{Exit, LaunchSpec, Sandbox, Sandboxes};
 use tokio::net::TcpStream;
 use types::{Digest, RunStatus};
@@ -90,6 +90,12 @@ impl Running for Sandbox {
     fn memory(&self) -> MemoryUse {
         let sandbox::Memory { current_bytes, peak_bytes } = self.memory();
         MemoryUse { current_bytes, peak_bytes }
+    }
+
+    fn network_bytes(&self) -> NetworkBytes {
+        // Counters that cannot be read count nothing now; the next reading has it all.
+        let sandbox::NetworkBytes { sent, received } = self.network_bytes().unwrap_or_default();
+        NetworkBytes { sent, received }
     }
 }
 

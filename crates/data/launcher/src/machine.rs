@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image::RunConfig;
-use pool::{BoxFuture, Ended, MemoryUse};
+use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes};
 use sandbox::LaunchSpec;
 use types::Digest;
 
@@ -45,6 +45,7 @@ pub(crate) trait Running: Send + Sync + 'static {
     /// Whether the kernel has killed one of its processes for memory.
     fn out_of_memory(&self) -> bool;
     fn memory(&self) -> MemoryUse;
+    fn network_bytes(&self) -> NetworkBytes;
 }
 
 /// Why a port does not accept connections.

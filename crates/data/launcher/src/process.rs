@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use logs::Logs;
-use pool::{BoxFuture, Ended, MemoryUse, Process};
+use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes, Process};
 use types::InstanceId;
 
 use crate::machine::{Root, Running};
@@ -84,5 +84,9 @@ impl Process for LocalProcess {
 
     fn memory(&self) -> MemoryUse {
         self.running.memory()
+    }
+
+    fn network_bytes(&self) -> NetworkBytes {
+        self.running.network_bytes()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image::RunConfig;
-use pool::{BoxFuture, Ended, MemoryUse};
+use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes};
 use sandbox::LaunchSpec;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -200,5 +200,9 @@ impl Running for FakeRunning {
 
     fn memory(&self) -> MemoryUse {
         MemoryUse { current_bytes: 1_000, peak_bytes: 2_000 }
+    }
+
+    fn network_bytes(&self) -> NetworkBytes {
+        NetworkBytes { sent: 300, received: 400 }
     }
 }

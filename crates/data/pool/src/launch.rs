@@ -77,6 +77,20 @@ pub trait Process: Send + Sync + 'static {
     }
     /// Memory in use now and at its highest, in bytes.
     fn memory(&self) -> MemoryUse;
+    /// What went out of it to the world outside and came from there, requests and their answers not among it; also when it
+    /// has ended. All 0 where nobody counts.
+    fn network_bytes(&self) -> NetworkBytes {
+        NetworkBytes::default()
+    }
+}
+
+/// Traffic of an instance with the world outside, in bytes since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NetworkBytes {
+    /// Out of it.
+    pub sent: u64,
+    /// Into it.
+    pub received: u64,
 }
 
 /// Memory of an instance in bytes.

@@ -31,5 +31,5 @@ pub use config::Config;
 pub use error::LeaseError;
 pub use handle::Pool;
 pub use instance::{Instance, Lease};
-pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, Process};
+pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, NetworkBytes, Process};
 pub use scale::{FunctionUsage, Refusal, Usage};

@@ -24,6 +24,8 @@ use crate::{capabilities, seccomp};
 const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
+/// Files and directories in `/dev`: the few devices, and the sockets that programs put beside them.
+const DEV_FILES_MAX: u32 = 1024;
 /// The group of terminals, by custom.
 const TTY_GROUP: u32 = 5;
 /// Where programs are looked for when the environment has no PATH.
@@ -38,6 +40,8 @@ const MASKED: &[&str] = &[
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
+    // Anyone may have it watched, which costs the kernel a thread, and it tells of the whole machine.
+    "/proc/pressure",
     "/proc/sched_debug",
     "/proc/scsi",
     "/proc/timer_list",
@@ -90,7 +94,10 @@ pub fn make(
         cgroup_v2: cgroup.v2_directory()?,
         network: slot.network.clone(),
         user: user.clone(),
-        dev_options: text("mount options", &format!("mode=755,size=64k,uid={owner},gid={owner}"))?,
+        dev_options: text(
+            "mount options",
+            &format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}"),
+        )?,
         devpts_options: text(
             "mount options",
             &format!("ptmxmode=0666,mode=0620,gid={}", owner + TTY_GROUP.min(config.ids_per_instance - 1)),

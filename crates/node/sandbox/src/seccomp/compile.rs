@@ -95,6 +95,16 @@ fn leaf(verdict: Verdict, program: &mut Vec<u64>) {
             program.extend([argument(index), op(JUMP_SET, 0, 1, mask), fail(errno), allow()]);
         }
         Verdict::Only { index, values, errno } => among(index, values, allow(), fail(errno)),
+        Verdict::OnlyOrBoth { index, values, value, second, errno } => {
+            program.push(argument(index));
+            for (place, value) in values.iter().enumerate() {
+                // Over the comparisons that are left, the two for both arguments with their load, and the failure.
+                let over = u8::try_from(values.len() - place + 3).unwrap_or(u8::MAX);
+                program.push(op(JUMP_EQ, over, 0, *value));
+            }
+            program.push(op(JUMP_EQ, 0, 2, value));
+            program.extend([argument(second.0), op(JUMP_EQ, 1, 0, second.1), fail(errno), allow()]);
+        }
         Verdict::Except { index, values, errno } => among(index, values, fail(errno), allow()),
     }
 }
@@ -145,6 +155,10 @@ mod tests {
             Verdict::Fail(errno) => Some(errno),
             Verdict::FailOnBits { index, mask, errno } => (low(index) & mask != 0).then_some(errno),
             Verdict::Only { index, values, errno } => (!values.contains(&low(index))).then_some(errno),
+            Verdict::OnlyOrBoth { index, values, value, second, errno } => {
+                let both = low(index) == value && low(second.0) == second.1;
+                (!values.contains(&low(index)) && !both).then_some(errno)
+            }
             Verdict::Except { index, values, errno } => values.contains(&low(index)).then_some(errno),
         };
         bad.map_or(RET_ALLOW, failing)
@@ -157,12 +171,14 @@ mod tests {
         for number in (0..KNOWN_MAX + 50).chain([0x4000_0000, u32::MAX]) {
             let verdict = all[(number as usize).min(all.len() - 1)];
             for first in [0, 1, 2, 16, 40, 0x1000_0000, 0x5412, u64::from(u32::MAX)] {
-                let arguments = [first, first, 0, 0, 0, 0];
-                assert_eq!(
-                    run(&program, ARCHITECTURE, number, arguments),
-                    expected(verdict, arguments),
-                    "{number} {first}"
-                );
+                for third in [0, 9, 12] {
+                    let arguments = [first, first, third, 0, 0, 0];
+                    assert_eq!(
+                        run(&program, ARCHITECTURE, number, arguments),
+                        expected(verdict, arguments),
+                        "{number} {first} {third}"
+                    );
+                }
             }
         }
     }
@@ -174,13 +190,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_list_compiles_to_what_it_says(picks in prop::collection::vec(0_u8..5, 1..600), arguments in any::<[u64; 6]>()) {
+        fn any_list_compiles_to_what_it_says(picks in prop::collection::vec(0_u8..6, 1..600), arguments in prop::array::uniform6(prop_oneof![0_u64..12, any::<u64>()])) {
             const VALUES: &[u32] = &[1, 5, 9];
             let all: Vec<_> = picks.iter().map(|pick| match pick {
                 0 => Verdict::Allow,
                 1 => Verdict::Fail(1),
                 2 => Verdict::FailOnBits { index: 0, mask: 0xf0, errno: 2 },
                 3 => Verdict::Only { index: 1, values: VALUES, errno: 3 },
+                4 => Verdict::OnlyOrBoth { index: 3, values: VALUES, value: 7, second: (4, 2), errno: 5 },
                 _ => Verdict::Except { index: 2, values: VALUES, errno: 4 },
             }).collect();
             let program = compile(&all);

@@ -20,6 +20,8 @@ pub enum Verdict {
     FailOnBits { index: u8, mask: u32, errno: u16 },
     /// It goes ahead when the low half of argument `index` is one of the values, else fails with `errno`.
     Only { index: u8, values: &'static [u32], errno: u16 },
+    /// The same, and it also goes ahead when that is `value` and the low half of the argument `second.0` is `second.1`.
+    OnlyOrBoth { index: u8, values: &'static [u32], value: u32, second: (u8, u32), errno: u16 },
     /// It fails with `errno` when the low half of argument `index` is one of the values.
     Except { index: u8, values: &'static [u32], errno: u16 },
 }
@@ -31,8 +33,17 @@ pub const KNOWN_MAX: u32 = 452;
 const NAMESPACE_FLAGS: u32 =
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET) as u32;
 
-/// Socket families: local, both internets, and netlink, which `getifaddrs` asks for interfaces.
-const FAMILIES: &[u32] = &[AF_UNIX as u32, AF_INET as u32, AF_INET6 as u32, AF_NETLINK as u32];
+/// Socket families: local and both internets. Of netlink's protocols only the one that `getifaddrs` asks for interfaces:
+/// the others reach packet filters, tunnels, ciphers and auditing, and libraries do without them on this error.
+const SOCKETS: Verdict = Verdict::OnlyOrBoth {
+    index: 0,
+    values: &[AF_UNIX as u32, AF_INET as u32, AF_INET6 as u32],
+    value: AF_NETLINK as u32,
+    second: (2, NETLINK_ROUTE as u32),
+    errno: EAFNOSUPPORT as u16,
+};
+/// The one family that has pairs.
+const PAIRS: Verdict = Verdict::Only { index: 0, values: &[AF_UNIX as u32], errno: EAFNOSUPPORT as u16 };
 
 /// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) reaches whoever reads it next.
 const TERMINAL_INJECTION: &[u32] = &[0x5412, 0x541c];
@@ -97,8 +108,8 @@ const ALLOWED: &[c_long] = &[
 const BY_ARGUMENT: &[(c_long, Verdict)] = &[
     (SYS_clone, Verdict::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
     (SYS_clone3, Verdict::Fail(ENOSYS as u16)),
-    (SYS_socket, Verdict::Only { index: 0, values: FAMILIES, errno: EAFNOSUPPORT as u16 }),
-    (SYS_socketpair, Verdict::Only { index: 0, values: FAMILIES, errno: EAFNOSUPPORT as u16 }),
+    (SYS_socket, SOCKETS),
+    (SYS_socketpair, PAIRS),
     (SYS_ioctl, Verdict::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
     (SYS_personality, Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
     // io_uring reaches most of the kernel past this filter; libraries fall back when it is not there.

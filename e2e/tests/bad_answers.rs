@@ -1,0 +1,136 @@
+//! Servers that answer too slowly, too much, without an end, or no HTTP at all: the caller learns it within the time
+//! limit, the platform keeps its memory, and no answer reaches another caller.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use anyhow::Context;
+use e2e::{Platform, hostile, kernel};
+
+/// Memory that the platform may need beyond what it had, in MB, for any number of bad answers.
+const GROWTH_MB_MAX: u64 = 64;
+
+struct Bad {
+    platform: Platform,
+    memory_mb: u64,
+}
+
+/// What a caller got.
+struct Got {
+    status: u16,
+    /// `None` when it broke off.
+    body: Option<String>,
+    request_id: String,
+}
+
+impl Bad {
+    async fn start() -> anyhow::Result<Self> {
+        let platform = Platform::start().await?;
+        hostile::push(&platform).await?;
+        platform.deploy("bad", "hostile:v1", &["--memory", "512", "--timeout", "2"]).await?;
+        platform.deploy("other", "hostile:v1", &[]).await?;
+        for function in ["bad", "other"] {
+            hostile::attack(&platform, function, "/").await?;
+        }
+        let memory_mb = kernel::resident_mb(platform.pid()?)?;
+        Ok(Self { platform, memory_mb })
+    }
+
+    async fn get(&self, answer: &str) -> anyhow::Result<Got> {
+        let mut response = self.platform.get("bad", &format!("/answer?{answer}")).await?;
+        let request_id = response.headers().get("x-scf-request-id").context("there is a request id")?;
+        let (status, request_id) = (response.status().as_u16(), request_id.to_str()?.to_owned());
+        let mut body = Some(String::new());
+        loop {
+            match response.chunk().await {
+                Ok(None) => break,
+                // The beginning is enough to see what it is.
+                Ok(Some(bytes)) => {
+                    let text = body.iter_mut().filter(|text| text.len() < 1000);
+                    text.for_each(|text| text.push_str(&String::from_utf8_lossy(&bytes)));
+                }
+                Err(_) => {
+                    body = None;
+                    break;
+                }
+            }
+        }
+        Ok(Got { status, body, request_id })
+    }
+
+    /// The status that the log has of a request that failed.
+    async fn logged(&self, request_id: &str) -> anyhow::Result<String> {
+        let log = self.platform.api.log_of("bad", request_id).await?;
+        Ok(log["Log"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The next caller gets its own answer, everybody else theirs, and the platform's memory is as before.
+    async fn all_is_well(&self, after: &str) -> anyhow::Result<()> {
+        for function in ["bad", "other"] {
+            let said = hostile::attack(&self.platform, function, "/").await.context(after.to_owned())?;
+            assert_eq!(said, "hostile\n", "after {after}");
+        }
+        let grown_mb = kernel::resident_mb(self.platform.pid()?)?.saturating_sub(self.memory_mb);
+        assert!(grown_mb <= GROWTH_MB_MAX, "{after}: the platform grew by {grown_mb} MB");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn answers_that_take_too_long_end_with_the_time_limit() -> anyhow::Result<()> {
+    let bad = Bad::start().await?;
+    for answer in ["dripping-head", "endless-information"] {
+        let got = bad.get(answer).await?;
+        assert_eq!(got.status, 433, "{answer}: {:?}", got.body);
+        bad.all_is_well(answer).await?;
+    }
+    for answer in ["dripping-body", "endless-body"] {
+        let got = bad.get(answer).await?;
+        assert_eq!((got.status, got.body), (200, None), "{answer} has begun well and is cut off");
+        let log = bad.logged(&got.request_id).await?;
+        assert!(log.contains("\"statusCode\":433"), "{answer}: {log}");
+        bad.all_is_well(answer).await?;
+    }
+    bad.platform.stop().await
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_or_no_http_are_failures_of_the_function() -> anyhow::Result<()> {
+    let bad = Bad::start().await?;
+    for (answer, status) in [
+        ("large-header", 407),
+        ("endless-header", 430),
+        ("endless-headers", 430),
+        ("no-http", 430),
+        ("two-lengths", 430),
+        ("switching", 430),
+    ] {
+        let got = bad.get(answer).await?;
+        assert_eq!(got.status, status, "{answer}: {:?}", got.body);
+        assert!(got.body.is_some_and(|body| body.contains("errorMessage")), "{answer} says why");
+        bad.all_is_well(answer).await?;
+    }
+    bad.platform.stop().await
+}
+
+#[tokio::test]
+async fn bodies_that_break_their_own_rules_are_cut_off() -> anyhow::Result<()> {
+    let bad = Bad::start().await?;
+    for answer in ["half", "endless-trailers", "endless-chunk-size"] {
+        // One that breaks at once does so before its head has been sent on.
+        if let Ok(got) = bad.get(answer).await {
+            assert_eq!((got.status, got.body), (200, None), "{answer}");
+        }
+        bad.all_is_well(answer).await?;
+    }
+    bad.platform.stop().await
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_reaches_nobody() -> anyhow::Result<()> {
+    let bad = Bad::start().await?;
+    for round in 0..20 {
+        let got = bad.get("another-answer").await?;
+        assert_eq!((got.status, got.body.as_deref()), (200, Some("x")), "round {round}");
+        bad.all_is_well("another-answer").await?;
+    }
+    bad.platform.stop().await
+}

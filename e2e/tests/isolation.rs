@@ -1,0 +1,292 @@
+//! A hostile image against the walls of its instance: what it says came of each attack, and what the kernel says of it.
+//! `docs/SECURITY.md` names these tests; its lists and the ones here are the same.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+use e2e::{Platform, hostile, kernel, leftovers, wait};
+
+/// Error numbers (errno(3)).
+const NOT_PERMITTED: &str = "1";
+const NO_SUCH_PROCESS: &str = "3";
+const READ_ONLY: &str = "30";
+const UNREACHABLE: &str = "101";
+const REFUSED: &str = "111";
+/// CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE.
+const CAPABILITIES: &str = "00000000000005fb";
+const NO_CAPABILITIES: &str = "0000000000000000";
+
+/// Calls that do not end with "not permitted": those that work, and those that fail so that libraries use something older.
+const OTHER_OUTCOMES: &[(&str, &[&str])] = &[
+    (
+        "0",
+        &[
+            "socket-unix",
+            "socket-internet",
+            "socket-internet-6",
+            "socket-netlink-route",
+            "personality-asking",
+            "mknod-fifo",
+            "memfd_create",
+            "getpid",
+        ],
+    ),
+    // Access denied.
+    ("13", &["nice"]),
+    // An id that does not exist inside.
+    ("22", &["setuid-beyond"]),
+    // No such call.
+    ("38", &["clone3", "io_uring_setup", "x32-getpid", "unknown"]),
+    // No such socket family.
+    (
+        "97",
+        &[
+            "socket-netlink-netfilter",
+            "socket-netlink-xfrm",
+            "socket-netlink-generic",
+            "socket-netlink-audit",
+            "socket-netlink-crypto",
+            "socket-netlink-uevent",
+            "socket-packet",
+            "socket-key",
+            "socket-vsock",
+            "socket-cipher",
+            "socket-bluetooth",
+            "socket-can",
+            "socket-tipc",
+            "socket-rds",
+            "socket-xdp",
+            "socketpair-packet",
+        ],
+    ),
+];
+
+/// A platform with an instance of the hostile image that runs, and its process.
+async fn attacker(env: &[(&str, &str)]) -> anyhow::Result<(Platform, u32)> {
+    // It is looked at from outside while it rests.
+    let platform = Platform::start_with(&[env, &[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]].concat()).await?;
+    hostile::push(&platform).await?;
+    platform.deploy("attacker", "hostile:v1", &["--memory", "512", "--timeout", "60"]).await?;
+    let pid = start(&platform, "attacker").await?;
+    Ok((platform, pid))
+}
+
+/// Starts an instance of a function that has none, and returns its first process.
+async fn start(platform: &Platform, function: &str) -> anyhow::Result<u32> {
+    let cgroup = platform.cgroup_name();
+    let before = leftovers::processes(&cgroup);
+    hostile::attack(platform, function, "/").await?;
+    let mut now = leftovers::processes(&cgroup).into_iter().filter(|pid| !before.contains(pid));
+    now.next().with_context(|| format!("no instance of {function} was started"))
+}
+
+#[tokio::test]
+async fn system_calls_that_lead_out_are_refused() -> anyhow::Result<()> {
+    let (platform, _) = attacker(&[]).await?;
+    let calls = hostile::calls(&platform, "attacker").await?;
+    let named =
+        |call: &str| OTHER_OUTCOMES.iter().find(|(_, calls)| calls.contains(&call)).map(|(outcome, _)| *outcome);
+    let wrong: Vec<_> =
+        calls.iter().filter(|(call, outcome)| *outcome != named(call).unwrap_or(NOT_PERMITTED)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let unknown: Vec<_> =
+        OTHER_OUTCOMES.iter().flat_map(|(_, calls)| *calls).filter(|c| !calls.contains_key(**c)).collect();
+    assert!(unknown.is_empty() && calls.len() > 90, "not attempted: {unknown:?} of {}", calls.len());
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn the_kernel_says_that_the_instance_is_confined() -> anyhow::Result<()> {
+    let (platform, pid) = attacker(&[]).await?;
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_eq!(kernel::status(pid, set)?, CAPABILITIES, "{set}");
+    }
+    for set in ["CapInh", "CapAmb"] {
+        assert_eq!(kernel::status(pid, set)?, NO_CAPABILITIES, "{set}");
+    }
+    // One filter in mode 2, and no program that gives rights can take effect.
+    for (field, value) in [("Seccomp", "2"), ("Seccomp_filters", "1"), ("NoNewPrivs", "1"), ("Groups", "")] {
+        assert_eq!(kernel::status(pid, field)?, value, "{field}");
+    }
+    for namespace in ["pid", "mnt", "net", "ipc", "uts", "user", "cgroup"] {
+        let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{namespace}"));
+        assert_ne!(of(&pid.to_string())?, of("self")?, "the {namespace} namespace is the machine's");
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let limit = |name: &str| limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().nth(1));
+    assert_eq!((limit("Max open files"), limit("Max core file size")), (Some("1024"), Some("0")), "{limits}");
+    let files =
+        [("memory.max", ("memory", "memory.limit_in_bytes"), "536870912"), ("pids.max", ("pids", "pids.max"), "1024")];
+    for (v2, v1, value) in files {
+        assert_eq!(kernel::cgroup_file(pid, v2, v1)?, value, "{v2}");
+    }
+    // 512 of 1,792 MB of a core, of each 100 ms; while it started it had a whole core.
+    let settled = async || {
+        let quota = kernel::cgroup_file(pid, "cpu.max", ("cpu", "cpu.cfs_quota_us"))?;
+        Ok((quota.split(' ').next() == Some("28571")).then_some(()))
+    };
+    wait::until("the processor quota is the function's", settled).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn ids_of_instances_are_nobodys_and_no_two_share_any() -> anyhow::Result<()> {
+    let (platform, attacker) = attacker(&[]).await?;
+    platform.deploy("other", "hostile:v1", &[]).await?;
+    let other = start(&platform, "other").await?;
+    for file in ["uid_map", "gid_map"] {
+        let (first, count) = kernel::ids(attacker, file)?;
+        let (others_first, others_count) = kernel::ids(other, file)?;
+        assert!(first >= 65_536 && others_first >= 65_536, "{file}: ids of the machine's own users");
+        assert_eq!((count, others_count), (65_536, 65_536));
+        assert!(first + count <= others_first || others_first + others_count <= first, "{file}: shared ids");
+        assert_eq!(kernel::status(attacker, "Uid")?.split('\t').next(), Some(first.to_string().as_str()));
+    }
+    let user = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/user"));
+    assert_ne!(user(attacker)?, user(other)?);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn the_kernels_files_are_masked_or_read_only() -> anyhow::Result<()> {
+    let (platform, _) = attacker(&[]).await?;
+    let attack = async |path: &str| hostile::attack(&platform, "attacker", path).await;
+    // Masked ones are the null device, which takes anything and keeps nothing.
+    let masked: BTreeSet<&str> =
+        ["keys", "kallsyms", "kcore", "interrupts", "timer_list", "timer_stats", "sched_debug", "latency_stats"].into();
+    let writable = attack("/writable?/proc").await?;
+    let writable: Vec<_> = writable.lines().filter_map(|path| path.strip_prefix("/proc/")).collect();
+    assert!(writable.iter().all(|name| masked.contains(name)), "{writable:?}");
+    for name in &masked {
+        let content = attack(&format!("/read?/proc/{name}")).await?;
+        assert!(content.is_empty() || content == "error 2", "/proc/{name}: {content}");
+    }
+    assert_eq!(attack("/writable?/sys").await?, "");
+    for path in [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/vm/drop_caches",
+        "/proc/sysrq-trigger",
+        "/proc/irq/default_smp_affinity",
+        "/sys/kernel/uevent_seqnum",
+        "/proc/sys/kernel/hostname",
+    ] {
+        let error = attack(&format!("/open?{path}")).await?;
+        // Read-only, denied, or not there.
+        assert!([READ_ONLY, "13", "2"].contains(&error.as_str()), "{path}: {error}");
+    }
+    for dir in
+        ["/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/fs/cgroup", "/proc/acpi", "/proc/pressure"]
+    {
+        assert_eq!(attack(&format!("/list?{dir}")).await?, "", "{dir}");
+    }
+    for path in ["/proc/kmsg", "/proc/kpageflags", "/proc/1/mem", "/proc/vmallocinfo", "/proc/slabinfo"] {
+        let content = attack(&format!("/read?{path}")).await?;
+        assert!(content.starts_with("error "), "{path}: {content}");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> {
+    let (platform, pid) = attacker(&[]).await?;
+    let inside = hostile::attack(&platform, "attacker", "/read?/proc/self/mountinfo").await?;
+    let outside = std::fs::read_to_string(format!("/proc/{pid}/mountinfo"))?;
+    for table in [&inside, &outside] {
+        assert!(!table.contains(&platform.work_dir().display().to_string()), "{table}");
+        for line in table.lines() {
+            // Fields of proc_pid_mountinfo(5); the optional ones, which tell of shared mounts, are absent.
+            let fields: Vec<_> = line.split(' ').collect();
+            let (target, options, kind) = (fields[4], fields[5], fields[7]);
+            assert_eq!(fields[6], "-", "a mount that is shared with others: {line}");
+            assert!(["overlay", "proc", "tmpfs", "devpts", "sysfs"].contains(&kind), "{line}");
+            // Devices are in /dev only, and the masks are one of them.
+            let devices = target.starts_with("/dev") || fields[3] == "/null";
+            assert!(options.contains("nodev") || devices, "{line}");
+            assert!(options.contains("nosuid") || target == "/", "{line}");
+        }
+        let sys = table.lines().find(|line| line.contains(" /sys ")).context("there is a /sys")?;
+        assert!(sys.contains(" ro,"), "{sys}");
+    }
+    let devices = hostile::attack(&platform, "attacker", "/list?/dev").await?;
+    let devices: BTreeSet<&str> = devices.lines().collect();
+    let wanted =
+        ["null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm"];
+    assert_eq!(devices, wanted.into());
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let seen = hostile::attack(&platform, "attacker", "/read?/etc/machine-id").await?;
+    assert!(seen.starts_with("error ") || seen != machine, "{seen}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn other_processes_can_neither_be_seen_nor_signalled() -> anyhow::Result<()> {
+    let (platform, _) = attacker(&[]).await?;
+    platform.deploy("other", "hostile:v1", &[]).await?;
+    let other = start(&platform, "other").await?;
+    assert_eq!(hostile::attack(&platform, "attacker", "/processes").await?, "1\n");
+    for pid in [std::process::id(), platform.pid()?, other] {
+        assert_eq!(hostile::attack(&platform, "attacker", &format!("/signal?{pid}")).await?, NO_SUCH_PROCESS, "{pid}");
+    }
+    let parent = hostile::attack(&platform, "attacker", "/read?/proc/self/status").await?;
+    assert_eq!(kernel::field_of(&parent, "PPid").as_deref(), Some("0"), "it sees its parent");
+    // What ends by a signal leaves no dump behind on the machine.
+    assert_eq!(hostile::attack(&platform, "attacker", "/abort").await?, "signal 6 core false");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn without_a_way_out_nothing_is_reached_but_the_instance_itself() -> anyhow::Result<()> {
+    // The gateway listens on every address of the machine.
+    let platform = Platform::start_at(&[], "127.0.0.1:0", "0.0.0.0:0").await?;
+    hostile::push(&platform).await?;
+    platform.deploy("attacker", "hostile:v1", &[]).await?;
+    let port = |url: &str| url.rsplit(':').next().unwrap_or_default().to_owned();
+    let (control, gateway) = (port(&platform.control), port(&platform.gateway));
+    let connect = async |to: String| hostile::attack(&platform, "attacker", &format!("/connect?{to}")).await;
+    for port in [&control, &gateway] {
+        // The instance's own loopback, where nobody listens on it.
+        assert_eq!(connect(format!("127.0.0.1:{port}")).await?, REFUSED, "port {port}");
+    }
+    let mut addresses = machine_addresses()?;
+    addresses.extend(["169.254.169.254", "1.1.1.1"].map(str::to_owned));
+    for address in addresses {
+        for port in [&control, &gateway] {
+            assert_eq!(connect(format!("{address}:{port}")).await?, UNREACHABLE, "{address}:{port}");
+        }
+    }
+    // It reaches itself, so that the refusals above are not those of a broken attack.
+    assert_eq!(connect("127.0.0.1:9000".to_owned()).await?, "0");
+    let links = hostile::attack(&platform, "attacker", "/read?/proc/net/dev").await?;
+    assert_eq!(links.lines().filter(|line| line.contains(':')).count(), 1, "more than a loopback: {links}");
+    platform.stop().await
+}
+
+/// IPv4 addresses of the machine other than its loopback's, by the kernel's routing table (proc_net(5)).
+fn machine_addresses() -> anyhow::Result<Vec<String>> {
+    let table = std::fs::read_to_string("/proc/net/fib_trie")?;
+    let lines: Vec<_> = table.lines().collect();
+    let local = lines.windows(2).filter(|pair| pair[1].contains("/32 host LOCAL"));
+    let addresses: BTreeSet<_> =
+        local.filter_map(|pair| Some(pair[0].trim().strip_prefix("|-- ")?.to_owned())).collect();
+    Ok(addresses.into_iter().filter(|address| !address.starts_with("127.")).collect())
+}
+
+#[tokio::test]
+async fn a_user_of_the_image_has_no_capability_and_no_way_to_one() -> anyhow::Result<()> {
+    let platform = Platform::start_with(&[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]).await?;
+    hostile::push_as(&platform, "1000:1000").await?;
+    platform.deploy("user", "hostile:v1", &[]).await?;
+    let pid = start(&platform, "user").await?;
+    for set in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+        assert_eq!(kernel::status(pid, set)?, NO_CAPABILITIES, "{set}");
+    }
+    let (first, _) = kernel::ids(pid, "uid_map")?;
+    assert_eq!(kernel::status(pid, "Uid")?.split('\t').next(), Some((first + 1000).to_string().as_str()));
+    assert_eq!(hostile::attack(&platform, "user", "/open?/etc/image").await?, "13", "files of its root are read-only");
+    let calls = hostile::calls(&platform, "user").await?;
+    for call in ["unshare-user", "clone-user", "mknod-disk", "socket-internet-raw", "chroot"] {
+        assert_eq!(calls[call], NOT_PERMITTED, "{call}");
+    }
+    platform.stop().await
+}

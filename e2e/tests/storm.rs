@@ -1,0 +1,207 @@
+//! Many starts at once, a kill in the middle of them, and what runs out: each is an answer with the contract's code
+//! (4.5), nothing is left behind, and all is well again as soon as there is room.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use e2e::{Platform, images, leftovers, tools, wait};
+use futures_util::future::join_all;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use tempfile::TempDir;
+
+/// Instances of a storm.
+const STORM: usize = 300;
+/// Functions that share them.
+const FUNCTIONS: usize = 4;
+/// Room in the pool for all of them, also by their memory sizes, which they do not use.
+const ROOM: &[(&str, &str)] = &[
+    ("SAMPAN_POOL__INSTANCES_MAX", "1000"),
+    ("SAMPAN_POOL__INSTANCES_PER_FUNCTION_MAX", "500"),
+    ("SAMPAN_POOL__MEMORY_MB_MAX", "100000"),
+];
+
+type Statuses = BTreeMap<u16, usize>;
+
+async fn start(env: &[(&str, &str)], functions: usize) -> anyhow::Result<Platform> {
+    let platform = Platform::start_with(env).await?;
+    platform.push_hello().await?;
+    for number in 0..functions {
+        platform.deploy(&name(number), "hello:v1", &["--memory", "64", "--timeout", "100"]).await?;
+    }
+    Ok(platform)
+}
+
+fn name(number: usize) -> String {
+    format!("f{number}")
+}
+
+/// Calls functions in turn, all at once; how many answers there were of each status, 0 being none.
+async fn storm(platform: &Platform, functions: usize, calls: usize, path: &str) -> Statuses {
+    let call = |number: usize| {
+        let request = platform.http.get(platform.url(&name(number % functions), path));
+        async move {
+            let Ok(answer) = request.send().await else { return 0 };
+            let status = answer.status().as_u16();
+            // An answer that breaks off is none.
+            if answer.bytes().await.is_ok() { status } else { 0 }
+        }
+    };
+    let mut statuses = Statuses::new();
+    for status in join_all((0..calls).map(call)).await {
+        *statuses.entry(status).or_default() += 1;
+    }
+    statuses
+}
+
+async fn all_answer(platform: &Platform, functions: usize) -> anyhow::Result<()> {
+    for number in 0..functions {
+        let function = name(number);
+        wait::until(&format!("{function} answers"), || async {
+            Ok(platform.get(&function, "/").await?.status().is_success().then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_starts_is_answered_to_the_last() -> anyhow::Result<()> {
+    let platform = start(ROOM, FUNCTIONS).await?;
+    // Long enough that no instance serves two of them.
+    assert_eq!(storm(&platform, FUNCTIONS, STORM, "/sleep?10000").await, Statuses::from([(200, STORM)]));
+    all_answer(&platform, FUNCTIONS).await?;
+    platform.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_middle_of_a_storm_leaves_nothing_to_the_next_start() -> anyhow::Result<()> {
+    let mut platform = start(ROOM, FUNCTIONS).await?;
+    for round in 0..2 {
+        let cgroup = platform.cgroup_name();
+        let (http, urls): (_, Vec<_>) = (
+            platform.http.clone(),
+            (0..STORM).map(|number| platform.url(&name(number % FUNCTIONS), "/sleep?90000")).collect(),
+        );
+        let calls = urls.into_iter().map(|url| tokio::spawn(http.get(url).send()));
+        let calls: Vec<_> = calls.collect();
+        // In the middle: a good part runs, and others are about to.
+        wait::until("the storm is under way", || async {
+            Ok((leftovers::processes(&cgroup).len() >= STORM / 3).then_some(()))
+        })
+        .await?;
+        platform.kill().await?;
+        for call in join_all(calls).await {
+            assert!(call?.is_err(), "a call ended well though the platform was killed");
+        }
+        let before = leftovers::processes(&cgroup);
+        platform = platform.restart().await?;
+        assert_eq!(leftovers::processes(&cgroup), Vec::<u32>::new(), "round {round}: instances of before");
+        let alive: Vec<_> = before.into_iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
+        assert!(alive.is_empty(), "round {round}: {alive:?} run outside of any cgroup");
+        all_answer(&platform, FUNCTIONS).await?;
+    }
+    platform.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_without_room_for_an_instance_says_449_until_it_has_some() -> anyhow::Result<()> {
+    let env = [("SAMPAN_SANDBOX__INSTANCES_MAX", "3"), ("SAMPAN_POOL__KEEP_IDLE_S", "1")];
+    let platform = start(&env, 2).await?;
+    let statuses = storm(&platform, 1, 8, "/sleep?3000").await;
+    assert_eq!(statuses, Statuses::from([(200, 3), (449, 5)]));
+    // Idle instances of the other function are in the way for a second at most.
+    all_answer(&platform, 2).await?;
+    platform.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_whose_instances_are_all_in_use_says_432_until_one_is_free() -> anyhow::Result<()> {
+    let env = [("SAMPAN_POOL__INSTANCES_MAX", "3"), ("SAMPAN_POOL__WAIT_MS_MAX", "500")];
+    let platform = start(&env, 2).await?;
+    let statuses = storm(&platform, 1, 8, "/sleep?3000").await;
+    assert_eq!(statuses, Statuses::from([(200, 3), (432, 5)]));
+    all_answer(&platform, 2).await?;
+    platform.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_without_file_descriptors_refuses_starts_and_recovers() -> anyhow::Result<()> {
+    // Nothing is made ahead that could serve a start without more of them.
+    let env = [ROOM, &[("SAMPAN_SANDBOX__SLOTS_READY", "0"), ("SAMPAN_POOL__KEEP_IDLE_S", "1")]].concat();
+    let platform = start(&env, 2).await?;
+    all_answer(&platform, 1).await?;
+    let pid = i32::try_from(platform.pid()?).ok().and_then(Pid::from_raw);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", platform.pid()?))?.count() as u64;
+    // Connections of callers still find some, instances do not.
+    let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(open + 40), maximum: None })?;
+    let statuses = storm(&platform, 2, 30, "/sleep?3000").await;
+    let answered = statuses.get(&200).copied().unwrap_or_default();
+    assert!(answered < 30, "there were enough: {statuses:?}");
+    // An error of the machine's is the function's in no case.
+    assert!(statuses.keys().all(|status| [0, 200, 449, 500].contains(status)), "{statuses:?}");
+    assert!(statuses.contains_key(&449), "{statuses:?}");
+    prlimit(pid, Resource::Nofile, before)?;
+    all_answer(&platform, 2).await?;
+    assert_eq!(storm(&platform, 2, 30, "/sleep?1000").await, Statuses::from([(200, 30)]));
+    platform.stop().await
+}
+
+/// A small file system; unmounted when it goes.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn make() -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("sampan-small-").tempdir()?;
+        mount("tmpfs", dir.path(), "tmpfs", MountFlags::empty(), Some(c"size=48m"))?;
+        Ok(Self(dir))
+    }
+
+    /// Writes until nothing more fits.
+    fn fill(&self) -> anyhow::Result<()> {
+        let mut file = std::fs::File::create(self.0.path().join("filling"))?;
+        let block = vec![1; 64 << 10];
+        while std::io::Write::write_all(&mut file, &block).is_ok() {}
+        Ok(())
+    }
+
+    fn make_room(&self) -> anyhow::Result<()> {
+        Ok(std::fs::remove_file(self.0.path().join("filling"))?)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Whatever a failed test still has open must not keep it.
+        let _ = unmount(self.0.path(), UnmountFlags::DETACH);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_deploys_and_not_the_functions_that_are_there() -> anyhow::Result<()> {
+    let disk = SmallDisk::make()?;
+    let platform = Platform::start_below(disk.0.path(), &[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
+    platform.push_hello().await?;
+    platform.deploy("f0", "hello:v1", &["--timeout", "30"]).await?;
+    all_answer(&platform, 1).await?;
+    disk.fill()?;
+    // Both by the instance that runs and by new ones, whose writable layer is in memory.
+    for status in storm(&platform, 1, 6, "/sleep?300").await.keys() {
+        assert!([200, 449].contains(status), "{status}");
+    }
+    let folder = images::hello_folder()?;
+    folder.write("more", &vec![7; 1 << 20])?;
+    let push = platform.push_folder(folder.path(), &["/hello"], "more:v1");
+    let refused = tokio::time::timeout(Duration::from_secs(60), push).await?;
+    let words = refused.expect_err("there is no room").to_string().to_lowercase();
+    assert!(words.contains("space") || words.contains("disk") || words.contains("full"), "{words}");
+    disk.make_room()?;
+    platform.push_folder(folder.path(), &["/hello"], "more:v1").await?;
+    platform.deploy("f1", "more:v1", &[]).await?;
+    all_answer(&platform, 2).await?;
+    let list = tools::run_ok(&mut platform.cli(&["list"])).await?;
+    assert!(list.contains("f0") && list.contains("f1"), "{list}");
+    platform.stop().await
+}

@@ -1,0 +1,186 @@
+//! A machine that is a network namespace of its own, and what is outside it: a server on every port that tests ask, a
+//! name server, and the clouds' metadata address. Nothing of the real machine's network is touched. Must not know Sampan.
+
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rustix::net::netlink::NETFILTER;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, send, socket};
+
+/// The machine, and somebody outside, who is the way to everywhere.
+pub const MACHINE: &str = "198.51.100.1";
+pub const OUTSIDE: &str = "198.51.100.2";
+/// Outside too, and denied by the defaults.
+pub const METADATA: &str = "169.254.169.254";
+/// Where servers tell who connects, and where they read all that comes.
+pub const WHO_PORT: u16 = 7000;
+pub const SINK_PORT: u16 = 7001;
+/// What the name server answers to every name.
+pub const NAMED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+
+/// What is outside.
+pub struct Outside {
+    /// Bytes that came to the sink.
+    pub received: Arc<AtomicU64>,
+    // The namespace is there as long as this.
+    _network: OwnedFd,
+}
+
+/// Runs a test on the machine.
+pub fn on_machine<F>(test: impl FnOnce(Outside) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let real = sys::namespace::current_network()?;
+    let machine = sys::namespace::new_network(real.as_fd(), || Ok(()))?;
+    let mut outcome = Ok(());
+    sys::namespace::in_network(machine.as_fd(), real.as_fd(), || {
+        // Threads and processes that are started in here stay in the machine's namespace.
+        outcome = build(&machine).and_then(|outside| {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(test(outside))
+        });
+        Ok(())
+    })?;
+    outcome
+}
+
+fn build(machine: &OwnedFd) -> anyhow::Result<Outside> {
+    let network = sys::namespace::new_network(machine.as_fd(), || Ok(()))?;
+    let there = format!("/proc/{}/fd/{}", std::process::id(), network.as_raw_fd());
+    ip(&format!("link add up0 type veth peer name out0 netns {there}"))?;
+    ip(&format!("address add {MACHINE}/24 dev up0"))?;
+    ip("link set up0 up")?;
+    let received = Arc::new(AtomicU64::new(0));
+    let mut built = Ok(String::new());
+    sys::namespace::in_network(network.as_fd(), machine.as_fd(), || {
+        built = ip(&format!("address add {OUTSIDE}/24 dev out0"))
+            .and_then(|_| ip(&format!("address add {METADATA}/32 dev lo")))
+            .and_then(|_| ip(&format!("address add {NAMED}/32 dev lo")))
+            .and_then(|_| ip("link set out0 up"));
+        tell_who(WHO_PORT)?;
+        sink(SINK_PORT, received.clone())?;
+        name_server()
+    })?;
+    built?;
+    ip(&format!("route add default via {OUTSIDE}"))?;
+    // The machine's own server, which instances must not reach.
+    tell_who(WHO_PORT)?;
+    Ok(Outside { received, _network: network })
+}
+
+/// Tells everyone who connects the address they come from.
+fn tell_who(port: u16) -> io::Result<()> {
+    serve(port, |mut stream| {
+        let peer = stream.peer_addr()?;
+        stream.write_all(peer.ip().to_string().as_bytes())
+    })
+}
+
+/// Reads all that comes.
+fn sink(port: u16, received: Arc<AtomicU64>) -> io::Result<()> {
+    serve(port, move |mut stream| {
+        let bytes = io::copy(&mut stream, &mut io::sink())?;
+        received.fetch_add(bytes, Ordering::SeqCst);
+        Ok(())
+    })
+}
+
+fn serve(port: u16, answer: impl Fn(TcpStream) -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            // A client that goes away is its own business.
+            answer(stream).ok();
+        }
+    });
+    Ok(())
+}
+
+/// Answers every question with one address (RFC 1035).
+fn name_server() -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 53))?;
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let mut answer = buffer[..length].to_vec();
+            // A response with recursion, one question, one answer, and nothing more.
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+            // The name of the question, type A, class IN, a minute, four bytes.
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            answer.extend(NAMED.octets());
+            socket.send_to(&answer, from).ok();
+        }
+    });
+    Ok(())
+}
+
+/// Runs `ip` in the namespace of the calling thread, and returns what it says.
+pub fn ip(arguments: &str) -> anyhow::Result<String> {
+    let output = Command::new("ip").args(arguments.split(' ')).output().context("ip (iproute2) is needed")?;
+    ensure!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Links, addresses and routes of the machine, and its tables of packet rules.
+pub fn traces() -> anyhow::Result<([String; 3], Vec<String>)> {
+    Ok(([ip("-o link")?, ip("-o -4 address")?, ip("-4 route show table all")?], rule_tables()?))
+}
+
+/// The names of nftables' tables, asked of the kernel (linux/netfilter/nf_tables.h); whoever runs tests need not have `nft`.
+fn rule_tables() -> io::Result<Vec<String>> {
+    /// `NFNL_SUBSYS_NFTABLES`, `NFT_MSG_GETTABLE`; `NLM_F_REQUEST | NLM_F_DUMP`.
+    const GET_TABLES: u16 = 10 << 8 | 1;
+    const DUMP: u16 = 0x301;
+    const MESSAGE_DONE: u16 = 3;
+    /// Message head and family; then come attributes, of which the first is the name.
+    const NAME_AT: usize = 20;
+    let socket = socket(AddressFamily::NETLINK, SocketType::RAW, Some(NETFILTER))?;
+    let [length_low, length_high] = (NAME_AT as u16).to_le_bytes();
+    let mut request = vec![length_low, length_high, 0, 0];
+    request.extend(GET_TABLES.to_le_bytes());
+    request.extend(DUMP.to_le_bytes());
+    request.extend([0; 12]);
+    send(&socket, &request, SendFlags::empty())?;
+    let mut names = Vec::new();
+    loop {
+        let mut buffer = [0_u8; 32 << 10];
+        let (length, _) = recv(&socket, &mut buffer[..], RecvFlags::empty())?;
+        let mut left = &buffer[..length];
+        while left.len() >= NAME_AT {
+            let number = |at: usize| u16::from_le_bytes([left[at], left[at + 1]]);
+            if number(4) == MESSAGE_DONE {
+                return Ok(names);
+            }
+            let name = &left[NAME_AT + 4..NAME_AT + usize::from(number(NAME_AT))];
+            names.push(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned());
+            // Messages begin at multiples of four.
+            left = &left[left.len().min(usize::from(number(0)).next_multiple_of(4))..];
+        }
+    }
+}
+
+/// Waits until the link to the outside has come up, which takes the kernel a moment.
+pub async fn settled() -> anyhow::Result<()> {
+    e2e::wait::until("the link to the outside is up", || async {
+        Ok((!ip("-o link")?.contains("NO-CARRIER") && can_reach_outside()).then_some(()))
+    })
+    .await
+}
+
+fn can_reach_outside() -> bool {
+    let asked = || {
+        let address = format!("{OUTSIDE}:{WHO_PORT}").parse().map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok::<_, io::Error>(text)
+    };
+    asked().is_ok_and(|text| text == MACHINE)
+}

@@ -1,0 +1,55 @@
+//! Answers that no server should give: too slow, too large, without an end, or no HTTP at all.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Time between two bytes of an answer that drips.
+const DRIP: Duration = Duration::from_millis(50);
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+/// Bytes that are written at once where much is.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Sends the answer of that name.
+pub fn send(name: &str, to: &mut TcpStream) -> io::Result<()> {
+    let mut put = |text: &str| to.write_all(text.as_bytes());
+    match name {
+        "dripping-head" => drip(to, OK, "X-Drip: "),
+        "dripping-body" => drip(to, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", ""),
+        "endless-body" => endless(to, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nbytes\r\n"),
+        "endless-header" => endless(to, "HTTP/1.1 200 OK\r\nX-Endless: ", "x"),
+        "endless-headers" => endless(to, OK, "X-Endless: x\r\n"),
+        "endless-information" => endless(to, "", "HTTP/1.1 100 Continue\r\n\r\n"),
+        "endless-trailers" => {
+            endless(to, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-Endless: x\r\n")
+        }
+        "endless-chunk-size" => endless(to, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0"),
+        "large-header" => put(&format!("{OK}X-Large: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(5_000))),
+        "no-http" => put("220 this is no HTTP\r\n\r\n"),
+        "two-lengths" => put("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
+        "switching" => put("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        "another-answer" => put("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"),
+        "half" => put("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf"),
+        _ => Ok(()),
+    }
+}
+
+/// A byte at a time, for ever.
+fn drip(to: &mut TcpStream, first: &str, then: &str) -> io::Result<()> {
+    to.set_nodelay(true)?;
+    to.write_all(first.as_bytes())?;
+    to.write_all(then.as_bytes())?;
+    loop {
+        to.write_all(b"x")?;
+        std::thread::sleep(DRIP);
+    }
+}
+
+/// The same again and again, as fast as it goes.
+fn endless(to: &mut TcpStream, first: &str, again: &str) -> io::Result<()> {
+    to.write_all(first.as_bytes())?;
+    let block = again.repeat(BLOCK_BYTES / again.len());
+    loop {
+        to.write_all(block.as_bytes())?;
+    }
+}

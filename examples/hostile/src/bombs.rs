@@ -1,0 +1,166 @@
+//! Using up what there is: processes, threads, memory, descriptors, room, files, output. Each but the endless ones says how far it
+//! came and with which error number it ended.
+
+use std::fs::{self, File};
+use std::io::{Error, Write};
+use std::path::Path;
+use std::sync::mpsc;
+
+use crate::files::number;
+
+/// More than any limit; an instance that gets so far has none.
+const TRIES_MAX: usize = 2_000_000;
+/// As many processes or threads as would show that there is no limit, and do no lasting harm.
+const PROCESSES_MAX: usize = 5_000;
+const MB: usize = 1 << 20;
+const PAGE_BYTES: usize = 4096;
+
+fn outcome(count: usize, error: Option<Error>) -> String {
+    format!("{count} {}", error.map_or(0, |error| number(&error)))
+}
+
+/// Children that wait, until no more can be made; they are ended again.
+pub fn forks() -> String {
+    let mut children = Vec::new();
+    let mut error = None;
+    while children.len() < PROCESSES_MAX {
+        // SAFETY: the child calls nothing that is unsafe after a fork.
+        match unsafe { libc::fork() } {
+            -1 => {
+                error = Some(Error::last_os_error());
+                break;
+            }
+            0 => loop {
+                // SAFETY: takes nothing.
+                unsafe { libc::pause() };
+            },
+            child => children.push(child),
+        }
+    }
+    for child in &children {
+        // SAFETY: our own children, not waited for yet.
+        unsafe {
+            libc::kill(*child, libc::SIGKILL);
+            libc::waitpid(*child, std::ptr::null_mut(), 0);
+        }
+    }
+    outcome(children.len(), error)
+}
+
+/// The bomb itself: every child does the same, for ever.
+pub fn fork_for_ever() -> String {
+    loop {
+        // SAFETY: parent and child call nothing but this.
+        unsafe { libc::fork() };
+    }
+}
+
+/// Threads that wait, until no more can be made; they are ended again.
+pub fn threads() -> String {
+    let (mut senders, mut error) = (Vec::new(), None);
+    while senders.len() < PROCESSES_MAX {
+        let (sender, receiver) = mpsc::channel::<()>();
+        // Until the sender is dropped, which is an error.
+        let waits = move || receiver.recv().is_err();
+        match std::thread::Builder::new().stack_size(4 * PAGE_BYTES).spawn(waits) {
+            Ok(_) => senders.push(sender),
+            Err(refused) => {
+                error = Some(refused);
+                break;
+            }
+        }
+    }
+    outcome(senders.len(), error)
+}
+
+/// Takes memory until the kernel ends it.
+pub fn memory() -> String {
+    let mut held = Vec::new();
+    loop {
+        let mut block = vec![0_u8; MB];
+        block.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
+        held.push(std::hint::black_box(block));
+    }
+}
+
+/// Opens files until no more can be; they are closed again.
+pub fn files() -> String {
+    let mut open = Vec::new();
+    let error = loop {
+        match File::open("/dev/null") {
+            Ok(file) if open.len() < TRIES_MAX => open.push(file),
+            Ok(_) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    outcome(open.len(), error)
+}
+
+/// Fills a directory with one file, in MB, and removes it again.
+pub fn fill(dir: &str) -> String {
+    let path = Path::new(dir).join("filling");
+    let block = vec![7; MB];
+    let mut written = 0;
+    let filled = File::create(&path).and_then(|mut file| {
+        while written < TRIES_MAX {
+            file.write_all(&block)?;
+            written += 1;
+        }
+        Ok(())
+    });
+    // Nothing to remove when it could not be made.
+    let _ = fs::remove_file(path);
+    outcome(written, filled.err())
+}
+
+/// Fills a directory with empty files, and removes them again.
+pub fn inodes(dir: &str) -> String {
+    let dir = Path::new(dir).join("inodes");
+    let made = |number: usize| dir.join(number.to_string());
+    let mut count = 0;
+    let mut filled = fs::create_dir(&dir);
+    while filled.is_ok() && count < TRIES_MAX {
+        filled = File::create(made(count)).map(drop);
+        count += usize::from(filled.is_ok());
+    }
+    // As above.
+    let _ = fs::remove_dir_all(&dir);
+    outcome(count, filled.err())
+}
+
+/// Segments of System V shared memory until no more can be made or written, in MB; they are removed again.
+pub fn shared_memory() -> String {
+    let (mut segments, mut error) = (Vec::new(), None);
+    while segments.len() < PROCESSES_MAX && error.is_none() {
+        // SAFETY: a new segment is attached where the kernel chooses, and written within its size.
+        unsafe {
+            let segment = libc::shmget(libc::IPC_PRIVATE, MB, libc::IPC_CREAT | 0o600);
+            if segment < 0 {
+                error = Some(Error::last_os_error());
+                break;
+            }
+            segments.push(segment);
+            let at = libc::shmat(segment, std::ptr::null(), 0);
+            if at as isize == -1 {
+                error = Some(Error::last_os_error());
+            } else {
+                std::ptr::write_bytes(at.cast::<u8>(), 1, MB);
+                libc::shmdt(at);
+            }
+        }
+    }
+    for segment in &segments {
+        // SAFETY: our own segment.
+        unsafe { libc::shmctl(*segment, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+    outcome(segments.len(), error)
+}
+
+/// Prints so many MB, in lines of 100 bytes.
+pub fn print(mb: &str) -> String {
+    let mut out = std::io::stdout().lock();
+    let line = format!("{}\n", "x".repeat(99));
+    let lines = mb.parse::<usize>().unwrap_or(1) * MB / line.len();
+    let printed = (0..lines).try_for_each(|_| out.write_all(line.as_bytes()));
+    outcome(lines, printed.err())
+}

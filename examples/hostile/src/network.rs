@@ -1,0 +1,74 @@
+//! Ways out by the network.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use crate::files::number;
+
+/// Longest wait for anybody.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Connects to `address:port`; the error number, `-1` when nobody answers in time.
+pub fn connect(to: &str) -> String {
+    let connected = parse(to).and_then(|to| TcpStream::connect_timeout(&to, WAIT));
+    connected.map_or_else(|error| number(&error).to_string(), |_| "0".to_owned())
+}
+
+/// What a server says to whoever connects.
+pub fn ask(to: &str) -> String {
+    let answer = || {
+        let mut stream = TcpStream::connect_timeout(&parse(to)?, WAIT)?;
+        stream.set_read_timeout(Some(WAIT))?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok::<_, io::Error>(text)
+    };
+    answer().unwrap_or_else(|error| format!("error {}", number(&error)))
+}
+
+/// Sends `address:port:bytes` so many bytes, and says how many went.
+pub fn send(what: &str) -> String {
+    let Some((to, bytes)) = what.rsplit_once(':') else { return "error -1".to_owned() };
+    let sent = || {
+        let mut stream = TcpStream::connect_timeout(&parse(to)?, WAIT)?;
+        let bytes = vec![b'x'; bytes.parse().unwrap_or(0)];
+        stream.write_all(&bytes)?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        // The other side has read all of it when it closes.
+        stream.read_to_end(&mut Vec::new())?;
+        Ok::<_, io::Error>(bytes.len())
+    };
+    sent().map_or_else(|error| format!("error {}", number(&error)), |bytes| bytes.to_string())
+}
+
+/// The first IPv4 address of a name, asked of the first server in `/etc/resolv.conf` as RFC 1035 has it.
+pub fn resolve(name: &str) -> String {
+    let answer = || {
+        let text = fs::read_to_string("/etc/resolv.conf")?;
+        let server = text.lines().find_map(|line| line.strip_prefix("nameserver ")?.trim().parse::<IpAddr>().ok());
+        let server = server.ok_or(io::ErrorKind::NotFound)?;
+        let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+        socket.set_read_timeout(Some(WAIT))?;
+        // An id, recursion desired, one question.
+        let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            question.push(u8::try_from(label.len()).map_err(|_| io::ErrorKind::InvalidInput)?);
+            question.extend_from_slice(label.as_bytes());
+        }
+        // The root, type A, class IN.
+        question.extend([0, 0, 1, 0, 1]);
+        socket.send_to(&question, (server, 53))?;
+        let mut answer = [0; 512];
+        let length = socket.recv(&mut answer)?;
+        // An answer's address is its last four bytes when it has one record.
+        let [.., a, b, c, d] = answer[..length] else { return Err(io::ErrorKind::InvalidData.into()) };
+        Ok(format!("{a}.{b}.{c}.{d}"))
+    };
+    answer().unwrap_or_else(|error: io::Error| format!("error {}", number(&error)))
+}
+
+fn parse(address: &str) -> io::Result<SocketAddr> {
+    address.parse().map_err(|_| io::ErrorKind::InvalidInput.into())
+}

@@ -104,7 +104,7 @@ call("CreateNamespace", {"Namespace": "other", "Description": "of the test"})
 assert {n.Name for n in call("ListNamespaces", {}).Namespaces} == {"default", "other"}
 call("DeleteNamespace", {"Namespace": "other"})
 assert call("GetAccount", {}).AccountUsage.NamespacesCount == 1
-refused("PublishVersion", {"FunctionName": "sdk-event"}, "UnsupportedOperation")
+refused("PublishVersion", {"FunctionName": "sdk-nobody"}, "ResourceNotFound.Function")
 
 for name in ("sdk-copy", "sdk-event"):
     call("DeleteFunction", {"FunctionName": name})

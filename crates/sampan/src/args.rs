@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Must not act.
 
 pub mod registry;
+pub mod release;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
-4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials.";
+4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials, 6 a rollout was \
+rolled back.";
 
 /// Container images as functions, on one machine.
 #[derive(Parser)]
@@ -70,6 +72,12 @@ pub enum Command {
     Get(NameArgs),
     /// Delete a function
     Delete(NameArgs),
+    /// Make a version, which does not change any more, of what a function serves
+    Publish(release::PublishArgs),
+    /// Names of versions, and where their calls go
+    Alias(release::AliasArgs),
+    /// Lead an alias to a new version step by step, and back by itself when calls go wrong
+    Rollout(Box<release::RolloutArgs>),
     /// Registries that images are pulled from: logins, mirrors, authorities
     Registry(registry::RegistryArgs),
     /// Say what this machine's kernel has and what is used in place of what it lacks

@@ -16,6 +16,8 @@ pub enum Exit {
     RunFailed = 4,
     /// Sampan or a registry cannot be reached, or refuses the credentials.
     Connection = 5,
+    /// A rollout was given up, and its alias leads where it led before.
+    RolledBack = 6,
 }
 
 /// An error with a remedy and an exit code.

@@ -51,6 +51,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Get(args) => commands::get::run(&cli.connection, args, output).await,
             Command::Registry(args) => commands::registry::run(&cli.connection, args, output).await,
             Command::Delete(args) => commands::delete::run(&cli.connection, args, output).await,
+            Command::Publish(args) => commands::publish::run(&cli.connection, args, output).await,
+            Command::Alias(args) => commands::alias::run(&cli.connection, args, output).await,
+            Command::Rollout(args) => commands::rollout::run(&cli.connection, *args, output).await,
         }
     })
 }

@@ -12,6 +12,10 @@ pub struct Config {
     pub namespaces_max: u32,
     /// Functions of one namespace. The hosted service stops at 50 to share its machines; here nobody else does.
     pub functions_per_namespace_max: u32,
+    /// Published versions that a function may have at once.
+    pub versions_per_function_max: u32,
+    /// Aliases of one function, `$DEFAULT` included.
+    pub aliases_per_function_max: u32,
     /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for the API.
     pub spec_bytes_max: usize,
     /// Writes that may run or wait at the same time; further ones are refused.
@@ -31,6 +35,8 @@ impl Default for Config {
         Self {
             namespaces_max: types::limits::NAMESPACES_MAX as u32,
             functions_per_namespace_max: 10_000,
+            versions_per_function_max: types::limits::VERSIONS_MAX as u32,
+            aliases_per_function_max: 1_000,
             spec_bytes_max: 256 * 1024,
             writes_waiting_max: 1024,
             readers_max: 4,

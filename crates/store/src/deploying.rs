@@ -1,14 +1,14 @@
 //! What is left to do for versions and deleted functions, and how it ended: the side of the store that whoever prepares
 //! versions uses.
 
-use types::{FunctionId, PinnedImage, StatusReason, VersionKey, VersionRecord};
+use types::{FunctionId, PinnedImage, Status, StatusReason, VersionKey, VersionName, VersionRecord};
 
 use crate::error::{During, Error};
 use crate::handle::{Store, now_ms};
 use crate::progress::Note;
 use crate::record::Pending;
 use crate::write::{Write, detached};
-use crate::{sql, state};
+use crate::{sql, state, versions};
 
 impl Store {
     /// The versions that wait for a preparation, each with the generation that is awaited; the one that waits longest
@@ -43,8 +43,8 @@ impl Store {
         sql::functions::deleting(&mut read).await.during("read", "functions to delete")
     }
 
-    /// The version is `Active` and serves what was asked for, from this image. False, and nothing happens, when this
-    /// generation is not awaited any more.
+    /// The version is `Active` and serves what was asked for, from this image; it is published too when its change asked
+    /// for that. False, and nothing happens, when this generation is not awaited any more.
     ///
     /// # Errors
     /// Those of the database.
@@ -53,8 +53,9 @@ impl Store {
         self.end_preparation(key, move |version, now_ms| state::activated(version, generation, image, now_ms)).await
     }
 
-    /// The version is `CreateFailed`, or `UpdateFailed` when it serves something, which it goes on to do. False, and
-    /// nothing happens, when this generation is not awaited any more.
+    /// The version is `CreateFailed`, or `UpdateFailed` when it serves something, which it goes on to do; one that was
+    /// being published is `PublishFailed` and serves nothing. False, and nothing happens, when this generation is not
+    /// awaited any more.
     ///
     /// # Errors
     /// Those of the database.
@@ -92,6 +93,12 @@ impl Store {
             let found = sql::versions::one(write.db(), id, key.version).await.during("read version of", id)?;
             let Some(version) = found.and_then(|(_, version)| next(version, now_ms())) else { return Ok(false) };
             sql::versions::update(write.db(), &version).await.during("change version of", id)?;
+            if version.version == VersionName::Latest
+                && version.status == Status::Active
+                && sql::versions::take_publish(write.db(), id).await.during("publish function", id)?
+            {
+                versions::publish(&mut write, &version, None).await?;
+            }
             write.refresh(id).await?;
             write.note(Note::Settled(id.clone(), key.version));
             write.commit("change version of", id.as_str()).await?;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use types::{FunctionKey, Namespace, Status};
+use types::{FunctionKey, Namespace, Status, VersionName};
 
 /// A failed operation of the store.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,85 @@ pub enum Error {
         key: FunctionKey,
         /// State of its `$LATEST`.
         status: Status,
+    },
+    /// Only what is active can be published.
+    #[error("$LATEST of function {key} is {} and cannot be published; {}", status.as_str(), before_publishing(*status))]
+    NotPublishable {
+        /// Its namespace and name.
+        key: FunctionKey,
+        /// State of its `$LATEST`.
+        status: Status,
+    },
+    /// No such version.
+    #[error("function {key} has no version {version}")]
+    VersionNotFound {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// The version.
+        version: VersionName,
+    },
+    /// As many published versions as may be.
+    #[error(
+        "function {key} has {versions_max} published versions already; delete one that is not needed or raise [store] versions_per_function_max"
+    )]
+    TooManyVersions {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// The limit.
+        versions_max: u32,
+    },
+    /// Aliases lead to the version.
+    #[error(
+        "version {version} of function {key} is used by the alias {}; first lead it to another version or delete it",
+        aliases.join(" and the alias ")
+    )]
+    VersionInUse {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// The version.
+        version: VersionName,
+        /// Names of the aliases.
+        aliases: Vec<String>,
+    },
+    /// Instances are kept ready for the version.
+    #[error("version {version} of function {key} has provisioned instances; first delete its provisioned concurrency")]
+    VersionProvisioned {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// The version.
+        version: VersionName,
+    },
+    /// No such alias.
+    #[error("function {key} has no alias {name}")]
+    AliasNotFound {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// Name of the alias.
+        name: String,
+    },
+    /// An alias of that name is there.
+    #[error("function {key} has an alias {name} already")]
+    AliasExists {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// Name of the alias.
+        name: String,
+    },
+    /// The alias `$DEFAULT` takes every call that names no other.
+    #[error("the alias $DEFAULT of function {key} is always there and cannot be deleted; it can be led to any version")]
+    DefaultAlias {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+    },
+    /// As many aliases as may be.
+    #[error(
+        "function {key} has {aliases_max} aliases already; delete one that is not needed or raise [store] aliases_per_function_max"
+    )]
+    TooManyAliases {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// The limit.
+        aliases_max: u32,
     },
     /// The configuration of a version is larger than may be.
     #[error("the configuration of function {key} has {bytes} bytes of JSON; at most {bytes_max} are kept")]
@@ -178,6 +257,14 @@ fn taken(status: Status) -> &'static str {
     match status {
         Status::Deleting => "is still being deleted; try again when it can no longer be found",
         _ => "exists already",
+    }
+}
+
+fn before_publishing(status: Status) -> &'static str {
+    match status {
+        Status::Creating | Status::Updating | Status::Publishing => "wait until it is Active",
+        Status::Deleting | Status::DeleteFailed => "make the function anew",
+        _ => "mend what failed with UpdateFunctionCode or UpdateFunctionConfiguration, and wait until it is Active",
     }
 }
 

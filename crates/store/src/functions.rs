@@ -2,7 +2,8 @@
 
 use sqlx::SqliteConnection;
 use types::{
-    FunctionId, FunctionKey, FunctionRecord, Namespace, Qualifier, Status, VersionKey, VersionName, VersionRecord,
+    AliasRecord, FunctionId, FunctionKey, FunctionRecord, Namespace, Qualifier, Route, Status, VersionKey, VersionName,
+    VersionRecord,
 };
 
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::progress::Note;
 use crate::record::{Change, FunctionPage, FunctionQuery, FunctionWithVersions, NewFunction};
 use crate::sql::columns::to_json;
 use crate::sql::functions::Holder;
+use crate::versions::require_room;
 use crate::write::{Write, detached};
 use crate::{sql, state};
 
@@ -89,8 +91,8 @@ impl Store {
     /// what it refuses comes back as the inner error. It runs while all other writes wait, so it must be quick.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::SpecTooLarge`], and [`Error::WrongStatus`]
-    /// unless the version is `Active`, `UpdateFailed` or `CreateFailed`.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::SpecTooLarge`], [`Error::TooManyVersions`] when
+    /// it is to be published, and [`Error::WrongStatus`] unless the version is `Active`, `UpdateFailed` or `CreateFailed`.
     pub async fn change_latest<E: Send + 'static>(
         &self,
         key: &FunctionKey,
@@ -108,10 +110,15 @@ impl Store {
                 Err(refusal) => return Ok(Err(refusal)),
             };
             check_size(store.config(), &key, &change.spec)?;
+            let publish = change.publish;
+            if publish {
+                require_room(&mut write, &function.id, &key, store.config().versions_per_function_max).await?;
+            }
             let now_ms = now_ms();
             let changed = state::changed(old, change, now_ms)
                 .map_err(|status| Error::WrongStatus { key: key.clone(), status })?;
             sql::versions::update(write.db(), &changed).await.during("change function", &key)?;
+            sql::versions::set_publish(write.db(), &function.id, publish).await.during("change function", &key)?;
             sql::functions::touch(write.db(), &function.id, now_ms).await.during("change function", &key)?;
             write.refresh(&function.id).await?;
             write.note(Note::Pending(version_key(&changed)));
@@ -171,7 +178,22 @@ async fn find_holder(db: &mut SqliteConnection, key: &FunctionKey) -> Result<Opt
     Ok(holder)
 }
 
-async fn read_latest(db: &mut SqliteConnection, key: &FunctionKey) -> Result<(FunctionRecord, VersionRecord), Error> {
+/// A function with its versions and aliases, for a change; one that is being deleted takes none.
+pub(crate) async fn find_function(write: &mut Write, key: &FunctionKey) -> Result<FunctionWithVersions, Error> {
+    let not_found = || Error::FunctionNotFound { key: key.clone() };
+    let holder = find_holder(write.db(), key).await?.ok_or_else(not_found)?;
+    if holder.deleting {
+        return Err(Error::WrongStatus { key: key.clone(), status: Status::Deleting });
+    }
+    let found = sql::lists::function(write.db(), &holder.id).await.during("read function", key)?;
+    found.ok_or_else(not_found)
+}
+
+/// A function and its `$LATEST`.
+pub(crate) async fn read_latest(
+    db: &mut SqliteConnection,
+    key: &FunctionKey,
+) -> Result<(FunctionRecord, VersionRecord), Error> {
     let not_found = || Error::FunctionNotFound { key: key.clone() };
     let holder = find_holder(db, key).await?.ok_or_else(not_found)?;
     let found = sql::versions::one(db, &holder.id, VersionName::Latest).await.during("read function", key)?;
@@ -216,7 +238,15 @@ async fn make(store: &Store, mut write: Write, new: NewFunction) -> Result<Funct
 async fn insert(db: &mut SqliteConnection, record: &FunctionRecord, latest: &VersionRecord) -> sqlx::Result<()> {
     sql::functions::insert(db, record).await?;
     sql::versions::insert(db, latest).await?;
-    sql::aliases::insert(db, &record.id, Qualifier::DEFAULT_ALIAS, VersionName::Latest, record.added_ms).await
+    let default = AliasRecord {
+        function_id: record.id.clone(),
+        name: Qualifier::DEFAULT_ALIAS.to_owned(),
+        route: Route::to(VersionName::Latest),
+        description: String::new(),
+        added_ms: record.added_ms,
+        modified_ms: record.added_ms,
+    };
+    sql::aliases::insert(db, &default).await
 }
 
 /// Marks function and versions; the commit is the caller's.

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 
+mod aliases;
 mod config;
 mod database;
 mod deploying;
@@ -35,12 +36,13 @@ mod record;
 mod snapshot;
 mod sql;
 mod state;
+mod versions;
 mod write;
 
 pub use config::Config;
 pub use error::Error;
 pub use handle::Store;
 pub use record::{
-    Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewFunction, OrderBy,
-    Pending,
+    AliasChange, Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewAlias,
+    NewFunction, OrderBy, Pending,
 };

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{FunctionKey, FunctionKind, FunctionRecord, Namespace, Status, VersionName, VersionRecord, VersionSpec};
+use types::{
+    AliasRecord, FunctionKey, FunctionKind, FunctionRecord, Namespace, Route, Status, VersionName, VersionRecord,
+    VersionSpec,
+};
 
 /// A namespace with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,30 @@ pub struct Change {
     pub spec: VersionSpec,
     /// The image is named anew: resolve its tag again. False keeps the digest that is pinned.
     pub resolve: bool,
+    /// Publish it as a version as soon as it is active.
+    pub publish: bool,
+}
+
+/// An alias to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAlias {
+    /// The function.
+    pub key: FunctionKey,
+    /// Its name, which must be free.
+    pub name: String,
+    /// Where it leads; the versions must exist.
+    pub route: Route,
+    /// Free text.
+    pub description: String,
+}
+
+/// What becomes of an alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AliasChange {
+    /// Where it shall lead; the versions must exist.
+    pub route: Route,
+    /// Free text; `None` leaves it as it is.
+    pub description: Option<String>,
 }
 
 /// A function with all its versions and aliases.
@@ -53,8 +80,8 @@ pub struct FunctionWithVersions {
     pub record: FunctionRecord,
     /// `$LATEST` first, then the published ones by number.
     pub versions: Vec<VersionRecord>,
-    /// Where each alias points; `$DEFAULT` is always there.
-    pub aliases: BTreeMap<Arc<str>, VersionName>,
+    /// The aliases by name; `$DEFAULT` is always there.
+    pub aliases: BTreeMap<Arc<str>, AliasRecord>,
 }
 
 impl FunctionWithVersions {

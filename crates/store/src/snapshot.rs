@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{Catalog, CatalogFunction, CatalogVersion, FunctionKey, Namespace, Route, VersionKey};
+use types::{Catalog, CatalogFunction, CatalogVersion, FunctionKey, Namespace, VersionKey};
 
 use crate::record::FunctionWithVersions;
 
@@ -28,7 +28,7 @@ pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
         Some((version.version, Arc::new(callable)))
     });
     let versions = versions.collect();
-    let aliases = function.aliases.into_iter().map(|(name, version)| (name, Route::to(version))).collect();
+    let aliases = function.aliases.into_iter().map(|(name, alias)| (name, alias.route)).collect();
     CatalogFunction { record, status, versions, aliases, reserved_mb: None, provisioned: BTreeMap::new() }
 }
 

@@ -7,6 +7,7 @@
 //!             v          |   \       v
 //!        CreateFailed ---+    +-- UpdateFailed
 //!  (a change: Creating again)   (a change: Updating again)
+//! published -> Publishing -> Active | PublishFailed
 //! any -> Deleting
 //! ```
 
@@ -41,7 +42,7 @@ pub(crate) fn is_pending(status: Status) -> bool {
 }
 
 /// The states in which a preparation is wanted.
-pub(crate) const PENDING: [Status; 2] = [Status::Creating, Status::Updating];
+pub(crate) const PENDING: [Status; 3] = [Status::Creating, Status::Updating, Status::Publishing];
 
 /// The record after a change, or the state that forbids it.
 pub(crate) fn changed(old: VersionRecord, change: Change, now_ms: i64) -> Result<VersionRecord, Status> {
@@ -74,12 +75,45 @@ pub(crate) fn activated(old: VersionRecord, generation: u64, image: PinnedImage,
 
 /// The record after its preparation failed; `None` when that preparation is not the one that is awaited.
 pub(crate) fn failed(old: VersionRecord, generation: u64, reason: StatusReason, now_ms: i64) -> Option<VersionRecord> {
-    awaits(&old, generation).then(|| VersionRecord {
-        status: if old.serving.is_some() { Status::UpdateFailed } else { Status::CreateFailed },
-        reasons: vec![reason],
+    if !awaits(&old, generation) {
+        return None;
+    }
+    let (status, serving) = match (old.status, old.serving) {
+        // Nothing keeps its image once nobody prepares it any more.
+        (Status::Publishing, _) => (Status::PublishFailed, None),
+        (_, None) => (Status::CreateFailed, None),
+        (_, serving) => (Status::UpdateFailed, serving),
+    };
+    Some(VersionRecord { status, serving, reasons: vec![reason], modified_ms: now_ms, ..old })
+}
+
+/// What `$LATEST` serves, when that can be published.
+pub(crate) fn publishable(latest: &VersionRecord) -> Option<&Serving> {
+    latest.serving.as_ref().filter(|_| latest.status == Status::Active)
+}
+
+/// What a function serves, as a version of its own.
+pub(crate) fn published(
+    function_id: FunctionId,
+    number: u32,
+    served: &Serving,
+    description: Option<String>,
+    now_ms: i64,
+) -> VersionRecord {
+    let description = description.unwrap_or_else(|| served.spec.description.clone());
+    let spec = VersionSpec { description, ..served.spec.clone() };
+    VersionRecord {
+        function_id,
+        version: VersionName::Number(number),
+        status: Status::Publishing,
+        reasons: Vec::new(),
+        generation: 1,
+        desired: spec.clone(),
+        resolve: false,
+        serving: Some(Serving { generation: 1, spec, image: served.image.clone() }),
+        added_ms: now_ms,
         modified_ms: now_ms,
-        ..old
-    })
+    }
 }
 
 fn awaits(version: &VersionRecord, generation: u64) -> bool {
@@ -134,7 +168,7 @@ mod tests {
         let image = PinnedImage { digest: Digest::from_sha256(&[1; 32]), size_bytes: 1 };
         let reason = StatusReason { error_code: "X".into(), error_message: "x".into() };
         match *event {
-            Event::Change { resolve } => changed(old.clone(), Change { spec: spec(), resolve }, 1).ok(),
+            Event::Change { resolve } => changed(old.clone(), Change { spec: spec(), resolve, publish: false }, 1).ok(),
             Event::Activate { ago } => activated(old.clone(), old.generation.wrapping_sub(ago), image, 1),
             Event::Fail { ago } => failed(old.clone(), old.generation.wrapping_sub(ago), reason, 1),
         }
@@ -166,5 +200,36 @@ mod tests {
                 version = next;
             }
         }
+    }
+
+    fn served() -> VersionRecord {
+        let latest = made("lam-aaaaaaaa".parse().unwrap(), spec(), 0);
+        activated(latest, 1, PinnedImage { digest: Digest::from_sha256(&[1; 32]), size_bytes: 1 }, 1).unwrap()
+    }
+
+    #[test]
+    fn what_is_served_is_published_not_what_is_wanted() {
+        let latest = served();
+        let served = publishable(&latest).unwrap();
+        let version = published(latest.function_id.clone(), 7, served, Some("seven".into()), 5);
+        assert_eq!((version.version, version.status), (VersionName::Number(7), Status::Publishing));
+        assert_eq!((version.desired.description.as_str(), version.added_ms), ("seven", 5));
+        let serving = version.serving.clone().unwrap();
+        assert_eq!((serving.generation, &serving.spec), (1, &version.desired));
+        assert_eq!(serving.image, served.image);
+        let change = Change { spec: spec(), resolve: true, publish: false };
+        assert_eq!(publishable(&changed(latest, change, 1).unwrap()), None);
+    }
+
+    #[test]
+    fn a_publication_ends_active_or_serving_nothing() {
+        let latest = served();
+        let version = published(latest.function_id.clone(), 1, publishable(&latest).unwrap(), None, 5);
+        let image = version.serving.clone().unwrap().image;
+        let active = activated(version.clone(), 1, image, 6).unwrap();
+        assert_eq!((active.status, &active.serving), (Status::Active, &version.serving));
+        let reason = StatusReason { error_code: "X".into(), error_message: "x".into() };
+        let failed = failed(version, 1, reason, 6).unwrap();
+        assert_eq!((failed.status, failed.serving, failed.reasons.len()), (Status::PublishFailed, None, 1));
     }
 }

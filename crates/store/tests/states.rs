@@ -7,7 +7,7 @@ mod support;
 use store::{Change, Error};
 use support::{Home, active, entry, image, key, latest, new_function, reason, resize, served, update, version_key};
 use types::catalog::Lookup;
-use types::{Qualifier, RouteBy, Status, VersionName};
+use types::{Qualifier, Route, RouteBy, Status, VersionName};
 
 #[tokio::test]
 async fn a_new_function_is_creating_until_its_image_is_prepared() {
@@ -19,7 +19,8 @@ async fn a_new_function_is_creating_until_its_image_is_prepared() {
     let version = found.latest();
     assert_eq!((version.status, version.generation, version.resolve), (Status::Creating, 1, true));
     assert_eq!(version.desired, new_function("hello").spec);
-    assert_eq!(found.aliases, std::collections::BTreeMap::from([("$DEFAULT".into(), VersionName::Latest)]));
+    let aliases: Vec<_> = found.aliases.values().map(|alias| (alias.name.as_str(), alias.route.clone())).collect();
+    assert_eq!(aliases, [("$DEFAULT", Route::to(VersionName::Latest))]);
     let lookup = store.catalog().load().find(&key("hello"), &Qualifier::LATEST, RouteBy::MAIN).unwrap_err();
     assert_eq!(lookup, Lookup::NotCallable(key("hello"), Status::Creating));
 
@@ -125,7 +126,7 @@ async fn of_changes_at_once_each_sees_the_one_before() {
                 let changed = store.change_latest(&key, move |_, old| {
                     let mut spec = old.desired.clone();
                     spec.description.push_str(&format!("{n},"));
-                    Ok::<_, ()>(Change { spec, resolve: false })
+                    Ok::<_, ()>(Change { spec, resolve: false, publish: false })
                 });
                 match changed.await {
                     Ok(changed) => break store.mark_failed(&version_key(&changed.unwrap()), reason()).await.unwrap(),

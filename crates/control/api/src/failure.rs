@@ -23,11 +23,17 @@ pub(crate) struct StoreCodes {
     pub wrong_status: ErrorCode,
     /// The function's name is taken.
     pub function_exists: ErrorCode,
+    /// The function has no such version.
+    pub version_not_found: ErrorCode,
 }
 
 impl Default for StoreCodes {
     fn default() -> Self {
-        Self { wrong_status: ErrorCode::FAILED_FUNCTION_STATUS, function_exists: ErrorCode::RESOURCE_IN_USE_FUNCTION }
+        Self {
+            wrong_status: ErrorCode::FAILED_FUNCTION_STATUS,
+            function_exists: ErrorCode::RESOURCE_IN_USE_FUNCTION,
+            version_not_found: ErrorCode::RESOURCE_NOT_FOUND_FUNCTION_VERSION,
+        }
     }
 }
 
@@ -43,7 +49,15 @@ impl StoreCodes {
             Error::FunctionNotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND_FUNCTION,
             Error::FunctionExists { .. } => self.function_exists,
             Error::TooManyFunctions { .. } => ErrorCode::LIMIT_FUNCTION,
-            Error::WrongStatus { .. } => self.wrong_status,
+            Error::WrongStatus { .. } | Error::NotPublishable { .. } => self.wrong_status,
+            Error::VersionNotFound { .. } => self.version_not_found,
+            Error::TooManyVersions { .. } => ErrorCode::LIMIT_FUNCTION_VERSIONS,
+            Error::VersionInUse { .. } => ErrorCode::UNSUPPORTED_ALIAS_BIND,
+            Error::VersionProvisioned { .. } => ErrorCode::FAILED_PROVISIONED_IN_PROGRESS,
+            Error::AliasNotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND_ALIAS,
+            Error::AliasExists { .. } => ErrorCode::RESOURCE_IN_USE_ALIAS,
+            Error::DefaultAlias { .. } => ErrorCode::INVALID_VALUE_ALIAS,
+            Error::TooManyAliases { .. } => ErrorCode::LIMIT_ALIAS,
             Error::SpecTooLarge { .. } => ErrorCode::INVALID_VALUE,
             Error::Busy { .. } => ErrorCode::REQUEST_LIMIT_EXCEEDED,
             Error::Stopping => ErrorCode::SERVICE_UNAVAILABLE,
@@ -120,6 +134,7 @@ mod tests {
         let codes = StoreCodes {
             wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CODE,
             function_exists: ErrorCode::RESOURCE_IN_USE_FUNCTION_NAME,
+            ..StoreCodes::default()
         };
         let table = [
             (store::Error::NamespaceNotFound { namespace: namespace.clone() }, "ResourceNotFound.Namespace"),

@@ -1,5 +1,6 @@
-//! Brings what the store says and what the image store keeps together: a version goes from `Creating` or `Updating` to
-//! `Active` by having its image prepared, or to a failed state with the reason; what nothing serves any more is released.
+//! Brings what the store says and what the image store keeps together: a version goes from `Creating`, `Updating` or
+//! `Publishing` to `Active` by having its image prepared, or to a failed state with the reason; what nothing serves any
+//! more is released.
 //!
 //! Owns the order of these steps. Must not know requests or instances (a root file system in use holds its own content),
 //! nor how an image is fetched: it sees [`Prepare`].

@@ -1,9 +1,14 @@
 //! The names under which images are kept for versions.
 
-use types::VersionKey;
+use types::{FunctionId, VersionKey};
 
 /// What all of them begin with; nobody else's do.
 pub(crate) const PREFIX: &str = "function/";
+
+/// What the owners of all versions of a function begin with.
+pub(crate) fn of_function(id: &FunctionId) -> String {
+    format!("{PREFIX}{id}/")
+}
 
 /// Who keeps the image of a version at a generation.
 pub(crate) fn of(key: &VersionKey) -> String {

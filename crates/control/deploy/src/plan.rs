@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use types::{FunctionId, VersionKey};
+use types::{FunctionId, VersionKey, VersionName};
 
 use crate::owner;
 
@@ -36,7 +36,9 @@ pub(crate) struct Plan {
     pub(crate) finish: Vec<FunctionId>,
 }
 
-/// Decides. A version is prepared by one preparation at a time: a newer change waits until the one before has ended.
+/// Decides. A version is prepared by one preparation at a time: a newer change waits until the one before has ended. While
+/// a version is being published, nothing of its function is released: until it keeps its image itself, only what `$LATEST`
+/// was when it was published does, and `$LATEST` may have moved on.
 pub(crate) fn plan(view: &View) -> Plan {
     let pending: HashSet<&VersionKey> = view.pending.iter().collect();
     let busy_versions: HashSet<_> = view.busy.iter().map(|key| (&key.function_id, key.version)).collect();
@@ -44,18 +46,19 @@ pub(crate) fn plan(view: &View) -> Plan {
     let free = view.parallel_max.saturating_sub(view.busy.len());
     let startable = view.pending.iter().filter(|key| !busy_versions.contains(&(&key.function_id, key.version)));
     let needed: HashSet<String> = view.serving.iter().chain(&view.pending).chain(&view.busy).map(owner::of).collect();
+    let published = view.pending.iter().filter(|key| key.version != VersionName::Latest);
+    let publishing: HashSet<String> = published.map(|key| owner::of_function(&key.function_id)).collect();
+    let held = |owner: &String| publishing.iter().any(|function| owner.starts_with(function));
     Plan {
         cancel: view.busy.iter().filter(|key| !pending.contains(key)).cloned().collect(),
         start: startable.take(free).cloned().collect(),
-        unpin: view.pinned.iter().filter(|owner| !needed.contains(*owner)).cloned().collect(),
+        unpin: view.pinned.iter().filter(|owner| !needed.contains(*owner) && !held(owner)).cloned().collect(),
         finish: view.deleting.iter().filter(|id| !busy_functions.contains(id)).cloned().collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use types::VersionName;
-
     use super::*;
 
     fn id(name: char) -> FunctionId {
@@ -94,6 +97,16 @@ mod tests {
         let pinned = stays.iter().chain(&goes).map(owner::of).collect();
         let view = View { pinned, ..view(&[key('a', 3)], &[key('b', 1)], &[key('a', 2), key('c', 4)]) };
         assert_eq!(plan(&view).unpin, goes.iter().map(owner::of).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_of_a_function_is_released_while_a_version_is_being_published() {
+        let one = VersionKey { version: VersionName::Number(1), ..key('a', 1) };
+        let pinned = vec![owner::of(&key('a', 1)), owner::of(&key('b', 1))];
+        let serving = [key('a', 2), one.clone(), key('b', 2)];
+        let before = View { pinned: pinned.clone(), ..view(std::slice::from_ref(&one), &[], &serving) };
+        assert_eq!(plan(&before).unpin, [owner::of(&key('b', 1))]);
+        assert_eq!(plan(&View { pinned: pinned.clone(), ..view(&[], &[], &serving) }).unpin, pinned);
     }
 
     #[test]

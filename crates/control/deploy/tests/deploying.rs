@@ -212,3 +212,56 @@ async fn the_image_store_of_this_machine_gives_its_own_reason() {
     platform.stop().await;
     images.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_published_version_keeps_its_image_while_latest_moves_on() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.store.publish_version(&key("hello"), None).await.unwrap();
+    let one = platform.until_published("hello", 1, Status::Active).await;
+    platform.update("hello", "localhost/hello:v22").await;
+    let latest = platform.until_status("hello", Status::Active).await;
+    assert_eq!(one.serving.as_ref().unwrap().image.digest, digest_of("v1"));
+    platform.until_pinned(&[(&latest, 2), (&one, 1)]).await;
+    // Its image was there: it is named by its digest, and no tag is resolved again.
+    assert_eq!(platform.images.requests()[1], format!("localhost/hello:v1@{}", digest_of("v1")));
+
+    platform.store.delete_version(&key("hello"), 1).await.unwrap();
+    platform.until_pinned(&[(&latest, 2)]).await;
+}
+
+#[tokio::test]
+async fn a_publication_that_a_crash_cut_short_is_finished_with_its_image() {
+    let mut platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.images.close();
+    platform.store.publish_version(&key("hello"), None).await.unwrap();
+    platform.update("hello", "localhost/hello:v22").await;
+    until("both preparations run", async || platform.images.running() == 2).await;
+    platform.stop().await;
+    // $LATEST is done first, so that nothing serves the image any more but the version.
+    let latest = platform.latest("hello").await;
+    let done = types::PinnedImage { digest: digest_of("v22"), size_bytes: 7 };
+    assert!(platform.store.mark_active(&support::version_key(&latest), done).await.unwrap());
+    platform.start();
+    until("the publication runs", async || platform.images.running() == 1).await;
+    let owner = |version: VersionName, generation| format!("function/{}/{version}/{generation}", latest.function_id);
+    assert_eq!(platform.images.pinned(), [owner(VersionName::Latest, 1)], "the image that is published stays");
+    platform.images.open();
+    let one = platform.until_published("hello", 1, Status::Active).await;
+    platform.until_pinned(&[(&one, 1)]).await;
+}
+
+#[tokio::test]
+async fn a_publication_whose_image_cannot_be_kept_fails_and_serves_nothing() {
+    let platform = Platform::started().await;
+    platform.create("hello", "localhost/hello:v1").await;
+    platform.until_status("hello", Status::Active).await;
+    platform.images.refuse_preparations(1);
+    platform.store.publish_version(&key("hello"), None).await.unwrap();
+    let one = platform.until_published("hello", 1, Status::PublishFailed).await;
+    assert_eq!((one.serving, one.reasons[0].error_code.as_str()), (None, "DiskFull"));
+    assert_eq!(platform.latest("hello").await.status, Status::Active);
+}

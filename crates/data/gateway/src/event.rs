@@ -6,7 +6,7 @@ use http::request::Parts;
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use invoke::{EventCall, Invoker, Source, Target};
+use invoke::{EventCall, Invoker, RoutingKey, Source, Target};
 use types::RequestId;
 
 use crate::answer::{self, Refusal};
@@ -27,7 +27,7 @@ pub async fn call(
     let body = collect(body, body_bytes_max).await?;
     let payload = payload(&parts, &body, prefix_len, peer)?;
     let call = EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url };
-    let result = invoker.event(target, call).await;
+    let result = invoker.routed_event(target, call, RoutingKey::from(&parts.headers)).await;
     let mut response = if result.status.is_success() {
         integration::response(&result.ret_msg).map_err(Refusal::Format)?
     } else {

@@ -29,7 +29,7 @@ impl Shared {
                 return Err(error.into());
             }
             retries_left -= 1;
-            let newest = self.resolve(target);
+            let newest = self.resolve_again(target, &version, request);
             version = match (&error, newest) {
                 (LeaseError::Superseded { .. }, newest) => newest?,
                 // The image of a version that was replaced may be gone; that of its successor is there.

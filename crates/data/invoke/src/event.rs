@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request, Uri};
 use serde::de::IgnoredAny;
-use types::{FunctionKind, RequestId, RunStatus};
+use types::{FunctionKind, RequestId, RouteBy, RunStatus};
 
 use crate::call::{EventCall, EventResult, Source, Target};
 use crate::exchange::read_whole;
@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::headers::TRIGGER_SRC;
 use crate::invocation::{Invocation, Summary};
 use crate::report;
+use crate::route::{self, RoutingKey};
 use crate::shared::Shared;
 use crate::upload::Upload;
 
@@ -24,9 +25,10 @@ const PATH: &str = "/event-invoke";
 const JOB_PORT: i32 = -1;
 
 /// Runs an event to its end.
-pub(crate) async fn run(shared: Arc<Shared>, target: Target, call: EventCall) -> EventResult {
+pub(crate) async fn run(shared: Arc<Shared>, target: Target, call: EventCall, key: RoutingKey) -> EventResult {
     let request_id = call.request_id.clone();
-    let version = match shared.resolve(&target) {
+    let by = RouteBy { draw: route::draw(&request_id), header: &|name| key.get(name) };
+    let version = match shared.resolve(&target, by) {
         Ok(version) => version,
         Err(lookup) => return failed(call, &Failure::from(lookup)),
     };

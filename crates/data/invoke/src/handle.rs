@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
-use types::{CatalogVersion, RequestId, SharedCatalog};
+use types::{CatalogVersion, RequestId, RouteBy, SharedCatalog};
 
 use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::route::{self, RoutingKey};
 use crate::shared::Shared;
 use crate::{event, metering, web};
 
@@ -52,14 +53,26 @@ impl Invoker {
         Self { shared: Arc::new(shared) }
     }
 
-    /// What a call of `target` would run now.
-    pub fn resolve(&self, target: &Target) -> Result<Arc<CatalogVersion>, Lookup> {
-        self.shared.resolve(target)
+    /// What the call `request` of `target` would run now; `key` is for rules of aliases.
+    pub fn resolve(
+        &self,
+        target: &Target,
+        request: &RequestId,
+        key: &RoutingKey,
+    ) -> Result<Arc<CatalogVersion>, Lookup> {
+        let by = RouteBy { draw: route::draw(request), header: &|name| key.get(name) };
+        self.shared.resolve(target, by)
     }
 
-    /// Runs an event to its end, also when the caller goes away meanwhile. Failures are results too.
+    /// Runs an event to its end, also when the caller goes away meanwhile. Failures are results too. Rules of an alias see
+    /// no header.
     pub async fn event(&self, target: Target, call: EventCall) -> EventResult {
-        let task = self.shared.tasks.spawn(event::run(Arc::clone(&self.shared), target, call.clone()));
+        self.routed_event(target, call, RoutingKey::default()).await
+    }
+
+    /// [`Invoker::event`] with what rules of an alias look at.
+    pub async fn routed_event(&self, target: Target, call: EventCall, key: RoutingKey) -> EventResult {
+        let task = self.shared.tasks.spawn(event::run(Arc::clone(&self.shared), target, call.clone(), key));
         match task.await {
             Ok(result) => result,
             Err(error) => {

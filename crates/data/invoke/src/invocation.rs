@@ -229,6 +229,7 @@ impl Open {
             closing.duration = Some(at.saturating_duration_since(run.started));
             closing.memory_mb = run.lease.version.spec.memory_mb;
             closing.peak_bytes = run.lease.process.memory().peak_bytes;
+            run.lease.slot.count_out_flow(&run.lease.process, &run.lease.version.function.key);
         }
         let summary = Summary {
             duration: closing.duration.unwrap_or_default(),
@@ -236,7 +237,7 @@ impl Open {
             memory_bytes: closing.peak_bytes,
             cold: self.run.as_ref().and_then(|run| run.lease.cold()),
         };
-        metering::invocation(&self.version.function.key, closing.status(), closing.duration);
+        metering::invocation(&self.version, closing.status(), closing.duration);
         self.record.finish(&closing);
         if let Some(run) = self.run
             && run.alone
@@ -278,13 +279,16 @@ impl Run {
     }
 
     async fn ended_or(&self, exit_wait_max: Duration, otherwise: impl FnOnce() -> Failure) -> Failure {
-        if self.lease.process.out_of_memory() {
+        let out_of_memory = self.lease.process.out_of_memory();
+        if out_of_memory {
             // The kernel may have ended only the process that went over, on whose work the others wait for ever: the
             // instance is one thing, and every request in it fails with this.
             self.lease.kill();
         }
         match timeout(exit_wait_max, self.lease.process.ended()).await {
             Ok(ended) => self.ended(&ended),
+            // An instance full of files takes the kernel seconds to end; why it does is known already.
+            Err(_) if out_of_memory => self.ended(&Ended { code: None, signal: None, out_of_memory }),
             Err(_) => otherwise(),
         }
     }

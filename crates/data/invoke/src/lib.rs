@@ -9,7 +9,7 @@
 //!                └── log lines, record, metrics <──── web: body streams (download) <─────────────────────┘
 //! ```
 //! Pure, and tested as tables: `failure` (texts and status codes), `headers` (what passes and what does not),
-//! `report` (log lines).
+//! `report` (log lines), `route` (which of an alias's versions a call gets).
 #![forbid(unsafe_code)]
 
 mod acquire;
@@ -26,6 +26,7 @@ mod invocation;
 mod metering;
 mod record;
 mod report;
+mod route;
 mod shared;
 mod upload;
 mod web;
@@ -33,3 +34,4 @@ mod web;
 pub use call::{Body, BoxError, EventCall, EventResult, Platform, Source, Target};
 pub use config::Config;
 pub use handle::{Invoker, Parts};
+pub use route::RoutingKey;

@@ -7,11 +7,12 @@ use pool::Pool;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
-use types::{CatalogVersion, RouteBy, SharedCatalog};
+use types::{CatalogVersion, Qualifier, RequestId, RouteBy, SharedCatalog};
 
 use crate::call::{Platform, Target};
 use crate::config::Config;
 use crate::connection::Slot;
+use crate::route;
 
 pub(crate) struct Shared {
     pub catalog: SharedCatalog,
@@ -26,7 +27,23 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub fn resolve(&self, target: &Target) -> Result<Arc<CatalogVersion>, Lookup> {
-        self.catalog.load().find(&target.function, &target.qualifier, RouteBy::MAIN)
+    /// What a call of `target` runs.
+    pub fn resolve(&self, target: &Target, by: RouteBy<'_>) -> Result<Arc<CatalogVersion>, Lookup> {
+        self.catalog.load().find(&target.function, &target.qualifier, by)
+    }
+
+    /// What a call of `target` runs that was to run `before`: the newest of that version, for a call is not routed twice.
+    /// A version that was deleted meanwhile has left the route of every alias, and the call goes where that leads now.
+    pub fn resolve_again(
+        &self,
+        target: &Target,
+        before: &CatalogVersion,
+        request: &RequestId,
+    ) -> Result<Arc<CatalogVersion>, Lookup> {
+        let catalog = self.catalog.load();
+        let same = catalog.find(&target.function, &Qualifier::Version(before.key.version), RouteBy::MAIN);
+        // A rule that led to the version is gone with it, so no header matters any more.
+        let by = RouteBy { draw: route::draw(request), ..RouteBy::MAIN };
+        same.or_else(|_| catalog.find(&target.function, &target.qualifier, by))
     }
 }

@@ -9,7 +9,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use types::{FunctionKind, RequestId, RunStatus};
+use types::catalog::Lookup;
+use types::{CatalogVersion, FunctionKind, RequestId, RouteBy, RunStatus};
 
 use crate::call::{Body, Target};
 use crate::config::Config;
@@ -18,6 +19,8 @@ use crate::download::Download;
 use crate::failure::Failure;
 use crate::headers;
 use crate::invocation::{Ending, Invocation};
+use crate::metering;
+use crate::route;
 use crate::shared::Shared;
 use crate::upload::{Progress, Upload, Watch};
 
@@ -38,15 +41,23 @@ async fn serve(
     id: &RequestId,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
-    let version = shared.resolve(target)?;
+    let version = resolve(shared, target, id, request.headers())?;
     let mut invocation = Invocation::begin(shared, id.clone(), version, &target.qualifier);
     match answer(&mut invocation, target, request).await {
-        Ok(answer) => Ok(stream(invocation, answer)),
+        Ok(answer) => {
+            metering::answered(&invocation.version(), answer.response.status());
+            Ok(stream(invocation, answer))
+        }
         Err(failure) => {
             invocation.finish_later(Ending::Failed(failure.clone()));
             Err(failure)
         }
     }
+}
+
+/// What the request runs; rules of an alias look at its own headers.
+fn resolve(shared: &Shared, target: &Target, id: &RequestId, map: &HeaderMap) -> Result<Arc<CatalogVersion>, Lookup> {
+    shared.resolve(target, RouteBy { draw: route::draw(id), header: &|name| route::header(map, name) })
 }
 
 /// An answer that has begun.

@@ -124,6 +124,14 @@ impl Client {
         answer.json().await.with_context(|| format!("{} is not a Sampan control address", self.endpoint))
     }
 
+    /// What the platform counts, in the text form of Prometheus.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let answer = self.http.get(format!("{}/metrics", self.endpoint)).send().await;
+        let answer = answer.map_err(|error| self.unreachable(&error))?.error_for_status();
+        let answer = answer.with_context(|| format!("{} has no metrics", self.endpoint))?;
+        answer.text().await.context("the metrics were cut short")
+    }
+
     /// The plain HTTP client, for calls of functions.
     pub fn http(&self) -> &reqwest::Client {
         &self.http

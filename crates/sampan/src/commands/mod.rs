@@ -1,5 +1,6 @@
 //! The client commands: each is thin around the API, the registry or the gateway.
 
+pub mod alias;
 pub mod config;
 pub mod delete;
 pub mod deploy;
@@ -8,5 +9,7 @@ pub mod get;
 pub mod invoke;
 pub mod list;
 pub mod logs;
+pub mod publish;
 pub mod push;
 pub mod registry;
+pub mod rollout;

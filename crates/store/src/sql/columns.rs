@@ -41,7 +41,8 @@ where
     row.try_get::<&str, _>(column)?.parse().map_err(|error| undecodable(column, error))
 }
 
-fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
+/// A JSON column.
+pub(crate) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
     serde_json::from_str(row.try_get(column)?).map_err(|error| undecodable(column, error))
 }
 
@@ -65,11 +66,24 @@ pub(crate) fn from_version(version: VersionName) -> i64 {
 
 /// The column `version`.
 pub(crate) fn version_name(row: &SqliteRow) -> sqlx::Result<VersionName> {
-    let number: i64 = row.try_get("version")?;
+    to_version("version", row.try_get("version")?)
+}
+
+/// A column with the name of a version, or NULL.
+pub(crate) fn optional_version(row: &SqliteRow, column: &str) -> sqlx::Result<Option<VersionName>> {
+    row.try_get::<Option<i64>, _>(column)?.map(|number| to_version(column, number)).transpose()
+}
+
+/// The number of a published version.
+pub(crate) fn published_number(row: &SqliteRow, column: &str) -> sqlx::Result<u32> {
+    u32::try_from(row.try_get::<i64, _>(column)?).map_err(|error| undecodable(column, error))
+}
+
+fn to_version(column: &str, number: i64) -> sqlx::Result<VersionName> {
     match u32::try_from(number) {
         Ok(0) => Ok(VersionName::Latest),
         Ok(number) => Ok(VersionName::Number(number)),
-        Err(error) => Err(undecodable("version", error)),
+        Err(error) => Err(undecodable(column, error)),
     }
 }
 

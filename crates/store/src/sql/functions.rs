@@ -41,6 +41,15 @@ pub(crate) async fn insert(db: &mut SqliteConnection, function: &FunctionRecord)
     Ok(())
 }
 
+/// The number of the next published version, which is taken by this.
+pub(crate) async fn next_version(db: &mut SqliteConnection, id: &FunctionId) -> sqlx::Result<u32> {
+    let row = sqlx::query("UPDATE functions SET last_version = last_version + 1 WHERE id = $1 RETURNING last_version")
+        .bind(id.as_str())
+        .fetch_one(db)
+        .await?;
+    columns::published_number(&row, "last_version")
+}
+
 pub(crate) async fn touch(db: &mut SqliteConnection, id: &FunctionId, now_ms: i64) -> sqlx::Result<()> {
     sqlx::query("UPDATE functions SET modified_ms = $2 WHERE id = $1")
         .bind(id.as_str())

@@ -33,10 +33,11 @@ pub(crate) async fn in_states(db: &mut SqliteConnection, states: &[Status]) -> s
 }
 
 pub(crate) async fn insert(db: &mut SqliteConnection, version: &VersionRecord) -> sqlx::Result<()> {
+    let serving = version.serving.as_ref();
     sqlx::query(
         "INSERT INTO versions (function_id, version, status, reasons, generation, desired, description, resolve,
-            added_ms, modified_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            serving_generation, serving_spec, serving_digest, serving_size_bytes, added_ms, modified_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(version.function_id.as_str())
     .bind(columns::from_version(version.version))
@@ -46,6 +47,10 @@ pub(crate) async fn insert(db: &mut SqliteConnection, version: &VersionRecord) -
     .bind(columns::to_json(&version.desired))
     .bind(&version.desired.description)
     .bind(version.resolve)
+    .bind(serving.map(|serving| columns::from_generation(serving.generation)))
+    .bind(serving.map(|serving| columns::to_json(&serving.spec)))
+    .bind(serving.map(|serving| serving.image.digest.as_str()))
+    .bind(serving.map(|serving| serving.image.size_bytes.cast_signed()))
     .bind(version.added_ms)
     .bind(version.modified_ms)
     .execute(db)
@@ -78,6 +83,46 @@ pub(crate) async fn update(db: &mut SqliteConnection, version: &VersionRecord) -
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Deletes one version.
+pub(crate) async fn delete(db: &mut SqliteConnection, id: &FunctionId, version: VersionName) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM versions WHERE function_id = $1 AND version = $2")
+        .bind(id.as_str())
+        .bind(columns::from_version(version))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Published versions of a function.
+pub(crate) async fn count_published(db: &mut SqliteConnection, id: &FunctionId) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT COUNT(*) FROM versions WHERE function_id = $1 AND version <> $2")
+        .bind(id.as_str())
+        .bind(columns::from_version(VersionName::Latest))
+        .fetch_one(db)
+        .await
+}
+
+/// Whether `$LATEST` is published when its preparation succeeds.
+pub(crate) async fn set_publish(db: &mut SqliteConnection, id: &FunctionId, publish: bool) -> sqlx::Result<()> {
+    sqlx::query("UPDATE versions SET publish = $3 WHERE function_id = $1 AND version = $2")
+        .bind(id.as_str())
+        .bind(columns::from_version(VersionName::Latest))
+        .bind(publish)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Whether `$LATEST` was to be published; it is not any more.
+pub(crate) async fn take_publish(db: &mut SqliteConnection, id: &FunctionId) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE versions SET publish = FALSE WHERE function_id = $1 AND version = $2 AND publish")
+        .bind(id.as_str())
+        .bind(columns::from_version(VersionName::Latest))
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Puts all versions of a function in one state.

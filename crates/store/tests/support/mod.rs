@@ -105,7 +105,7 @@ pub async fn update(store: &Store, name: &str, uri: &'static str) -> Result<Vers
         .change_latest(&key(name), move |_, old| {
             let mut spec = old.desired.clone();
             spec.image.uri = uri.to_owned();
-            Ok::<_, ()>(Change { spec, resolve: true })
+            Ok::<_, ()>(Change { spec, resolve: true, publish: false })
         })
         .await?;
     Ok(changed.unwrap())
@@ -115,7 +115,8 @@ pub async fn update(store: &Store, name: &str, uri: &'static str) -> Result<Vers
 pub async fn resize(store: &Store, name: &str, memory_mb: u32) -> Result<VersionRecord, Error> {
     let changed = store
         .change_latest(&key(name), move |_, old| {
-            Ok::<_, ()>(Change { spec: VersionSpec { memory_mb, ..old.desired.clone() }, resolve: false })
+            let spec = VersionSpec { memory_mb, ..old.desired.clone() };
+            Ok::<_, ()>(Change { spec, resolve: false, publish: false })
         })
         .await?;
     Ok(changed.unwrap())

@@ -4,10 +4,12 @@
 //! came of it.
 
 mod account;
+mod aliases;
 mod functions;
 mod namespaces;
 mod runs;
 mod unsupported;
+mod versions;
 
 use futures_util::future::BoxFuture;
 use types::{ApiError, ErrorCode, RequestId};
@@ -32,7 +34,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 16] = [
+const HANDLED: [Action; 24] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -43,6 +45,14 @@ const HANDLED: [Action; 16] = [
         name: "UpdateFunctionConfiguration",
         run: |cx, params, _| Box::pin(functions::update_configuration::run(cx, params)),
     },
+    Action { name: "PublishVersion", run: |cx, params, _| Box::pin(versions::publish::run(cx, params)) },
+    Action { name: "ListVersionByFunction", run: |cx, params, _| Box::pin(versions::list::run(cx, params)) },
+    Action { name: "DeleteFunctionVersion", run: |cx, params, _| Box::pin(versions::delete::run(cx, params)) },
+    Action { name: "CreateAlias", run: |cx, params, _| Box::pin(aliases::create(cx, params)) },
+    Action { name: "UpdateAlias", run: |cx, params, _| Box::pin(aliases::update(cx, params)) },
+    Action { name: "GetAlias", run: |cx, params, _| Box::pin(aliases::get(cx, params)) },
+    Action { name: "ListAliases", run: |cx, params, _| Box::pin(aliases::list(cx, params)) },
+    Action { name: "DeleteAlias", run: |cx, params, _| Box::pin(aliases::delete(cx, params)) },
     Action { name: "CreateNamespace", run: |cx, params, _| Box::pin(namespaces::create(cx, params)) },
     Action { name: "ListNamespaces", run: |cx, params, _| Box::pin(namespaces::list(cx, params)) },
     Action { name: "UpdateNamespace", run: |cx, params, _| Box::pin(namespaces::update(cx, params)) },
@@ -142,9 +152,9 @@ mod tests {
 
     #[test]
     fn an_action_without_a_handler_says_what_to_use_instead() {
-        let error = find("PublishVersion").err().expect("not answered");
+        let error = find("CreateTrigger").err().expect("not answered");
         assert_eq!(error.code.name, "UnsupportedOperation");
-        assert!(error.message.starts_with("PublishVersion is not supported: "), "{}", error.message);
+        assert!(error.message.starts_with("CreateTrigger is not supported: "), "{}", error.message);
     }
 
     #[test]

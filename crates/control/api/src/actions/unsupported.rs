@@ -1,8 +1,5 @@
 //! The actions of the API that are not answered, each with what serves its purpose here. Pure.
 
-const VERSIONS: &str = "published versions are not there yet; $LATEST is the only version, and an image named by its \
-                        digest in UpdateFunctionCode does not change";
-const ALIASES: &str = "aliases are not there yet; every function has the alias $DEFAULT, which is $LATEST";
 const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
                         gateway address at /fn/<namespace>/<function>/";
 const PROVISIONED: &str = "provisioned instances are not there yet; idle instances are kept for [pool] keep_idle_s \
@@ -14,16 +11,8 @@ const DOMAINS: &str = "custom domains are not there; web functions answer at <fu
                        of [gateway] domains of the configuration";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 36] = [
+const ACTIONS: [(&str, &str); 28] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
-    ("PublishVersion", VERSIONS),
-    ("ListVersionByFunction", VERSIONS),
-    ("DeleteFunctionVersion", VERSIONS),
-    ("CreateAlias", ALIASES),
-    ("UpdateAlias", ALIASES),
-    ("GetAlias", ALIASES),
-    ("ListAliases", ALIASES),
-    ("DeleteAlias", ALIASES),
     ("CreateTrigger", TRIGGERS),
     ("UpdateTrigger", TRIGGERS),
     ("UpdateTriggerStatus", TRIGGERS),

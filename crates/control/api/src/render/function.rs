@@ -123,7 +123,8 @@ impl Shown<'_> {
     fn image_config(&self) -> ImageConfig {
         let image = &self.version.desired.image;
         // What is prepared may resolve to something else; only what is served has a digest.
-        let served = self.version.serving.as_ref().filter(|_| self.version.status == Status::Active);
+        let settled = matches!(self.version.status, Status::Active | Status::Publishing);
+        let served = self.version.serving.as_ref().filter(|_| settled);
         let image_type = match image.image_type {
             ImageType::Personal => "personal",
             ImageType::Enterprise => "enterprise",

@@ -1,4 +1,5 @@
-//! What answers say of the records below: functions, and runs. Pure.
+//! What answers say of the records below: functions, aliases, and runs. Pure.
 
+pub(crate) mod alias;
 pub(crate) mod function;
 pub(crate) mod run;

@@ -1,10 +1,14 @@
 //! The event of a call, and what is asked of its answer.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use invoke::RoutingKey;
 use serde::de::IgnoredAny;
 use types::limits::{ROUTING_KEY_BYTES_MAX, SYNC_EVENT_BYTES_MAX};
 use types::{ApiError, ErrorCode};
 
+use super::aliases::KEY_PREFIX;
 use super::{filled, invalid, quoted};
 
 /// The event when a call names none.
@@ -52,17 +56,20 @@ pub(crate) fn refuse_asynchronous(given: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
-/// `RoutingKey`, which rules of an alias look at: a JSON object of texts.
-pub(crate) fn check_routing_key(given: Option<&str>) -> Result<(), ApiError> {
-    let Some(text) = filled(given) else { return Ok(()) };
-    let wrong = |problem: String| Err(invalid(ErrorCode::INVALID_VALUE_PARAM, "RoutingKey", problem));
+/// `RoutingKey`, which rules of an alias look at: a JSON object of texts, whose names may begin as the keys of rules do.
+pub(crate) fn routing_key(given: Option<&str>) -> Result<RoutingKey, ApiError> {
+    let Some(text) = filled(given) else { return Ok(RoutingKey::default()) };
+    let wrong = |problem: String| invalid(ErrorCode::INVALID_VALUE_PARAM, "RoutingKey", problem);
     if text.len() > ROUTING_KEY_BYTES_MAX {
-        return wrong(format!("it has {} bytes; at most {ROUTING_KEY_BYTES_MAX} are allowed", text.len()));
+        return Err(wrong(format!("it has {} bytes; at most {ROUTING_KEY_BYTES_MAX} are allowed", text.len())));
     }
-    match serde_json::from_str::<std::collections::BTreeMap<String, String>>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => wrong(format!("it is not a JSON object whose values are texts: {error}")),
-    }
+    let entries: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
+        wrong(format!(
+            "it is not a JSON object whose values are texts, such as {{\"{KEY_PREFIX}user\":\"1\"}}: {error}"
+        ))
+    })?;
+    let header = |(name, value): (String, String)| (name.strip_prefix(KEY_PREFIX).unwrap_or(&name).to_owned(), value);
+    Ok(RoutingKey::new(entries.into_iter().map(header)))
 }
 
 #[cfg(test)]
@@ -106,11 +113,13 @@ mod tests {
 
     #[test]
     fn a_routing_key_is_a_small_object_of_texts() {
-        assert_eq!(code(check_routing_key(Some(r#"{"user":"1"}"#))), "");
+        let key = routing_key(Some(r#"{"invoke.headers.X-User":"1","plan":"pro"}"#)).expect("valid");
+        assert_eq!((key.get("x-user").as_deref(), key.get("plan").as_deref()), (Some("1"), Some("pro")));
+        assert_eq!(routing_key(None), Ok(RoutingKey::default()));
         for bad in ["[]", "{\"user\":1}", "user"] {
-            assert_eq!(code(check_routing_key(Some(bad))), "InvalidParameterValue.Param", "{bad}");
+            assert_eq!(code(routing_key(Some(bad))), "InvalidParameterValue.Param", "{bad}");
         }
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(ROUTING_KEY_BYTES_MAX));
-        assert_eq!(code(check_routing_key(Some(&long))), "InvalidParameterValue.Param");
+        assert_eq!(code(routing_key(Some(&long))), "InvalidParameterValue.Param");
     }
 }

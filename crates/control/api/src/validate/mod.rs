@@ -3,6 +3,7 @@
 //! Owns the ranges, defaults and error codes of the contract (section 2). Pure: no store, no clock. Messages begin with
 //! the path of the field, say what it holds, and what it may hold.
 
+pub(crate) mod aliases;
 pub(crate) mod code;
 pub(crate) mod concurrency;
 pub(crate) mod configuration;

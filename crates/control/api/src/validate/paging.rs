@@ -37,6 +37,15 @@ pub(crate) fn page(offset: Option<i64>, limit: Option<i64>, limit_max: u32) -> R
     Ok(Page { offset, limit })
 }
 
+/// A number that comes as a text.
+pub(crate) fn number(field: &str, given: Option<&str>) -> Result<Option<i64>, ApiError> {
+    let Some(text) = given else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let code = if field == "Offset" { ErrorCode::INVALID_VALUE_OFFSET } else { ErrorCode::INVALID_VALUE_LIMIT };
+        invalid(code, field, format!("{} is not a number", quoted(text)))
+    })
+}
+
 /// `Order`: whether the largest or latest comes first; without one, it does.
 pub(crate) fn descending(given: Option<&str>) -> Result<bool, ApiError> {
     match filled(given) {
@@ -76,6 +85,13 @@ mod tests {
         }
         assert_eq!(Page { offset: 1, limit: 2 }.cut(0..9), [1, 2]);
         assert_eq!(Page { offset: 10, limit: 2 }.cut(0..9), [0; 0]);
+    }
+
+    #[test]
+    fn numbers_may_come_as_texts() {
+        assert_eq!((number("Limit", None), number("Limit", Some("20"))), (Ok(None), Ok(Some(20))));
+        assert_eq!(number("Offset", Some("x")).expect_err("no number").code.name, "InvalidParameterValue.Offset");
+        assert_eq!(number("Limit", Some("1.5")).expect_err("no number").code.name, "InvalidParameterValue.Limit");
     }
 
     #[test]

@@ -63,13 +63,9 @@ pub(crate) fn one_of(field: &str, given: &str, words: &[&str], code: ErrorCode) 
     Err(invalid(code, field, format!("{} is not allowed; use {}", quoted(given), words.join(" or "))))
 }
 
-/// `Publish`, which asks for a version of what the update leads to.
-pub(crate) fn refuse_publish(given: Option<&str>) -> Result<(), ApiError> {
-    if switch("Publish", given, ErrorCode::INVALID_VALUE)? {
-        let problem = "published versions are not supported yet; leave it out and update $LATEST alone";
-        return Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, "Publish", problem));
-    }
-    Ok(())
+/// `Publish`: whether what the update leads to becomes a version as soon as it is active.
+pub(crate) fn publish(given: Option<&str>) -> Result<bool, ApiError> {
+    switch("Publish", given, ErrorCode::INVALID_VALUE)
 }
 
 #[cfg(test)]
@@ -122,9 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn publishing_is_said_to_be_missing() {
-        assert_eq!(refuse_publish(Some("FALSE")), Ok(()));
-        assert_eq!(code(refuse_publish(Some("TRUE"))), "UnsupportedOperation");
-        assert_eq!(code(refuse_publish(Some("x"))), "InvalidParameterValue");
+    fn publishing_is_asked_for_by_a_switch() {
+        assert_eq!((publish(None), publish(Some("TRUE"))), (Ok(false), Ok(true)));
+        assert_eq!(code(publish(Some("x"))), "InvalidParameterValue");
     }
 }

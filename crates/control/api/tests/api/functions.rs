@@ -156,3 +156,29 @@ async fn what_cannot_be_copied_has_its_code() {
     assert_eq!(platform.code("CopyFunction", away).await, "UnsupportedOperation.Region");
     platform.stop().await;
 }
+
+#[tokio::test]
+async fn a_copy_carries_every_setting_but_no_versions_and_no_aliases() {
+    let platform = Platform::start().await;
+    let request = json!({
+        "FunctionName": "shop", "Type": "HTTP", "Description": "the shop", "MemorySize": 512, "Timeout": 30,
+        "InitTimeout": 60, "ProtocolType": "WS", "ProtocolParams": {"WSParams": {"IdleTimeOut": 20}},
+        "InstanceConcurrencyConfig": {"DynamicEnabled": "FALSE", "MaxConcurrency": 20}, "Role": "SCF_QcsRole",
+        "Environment": {"Variables": [{"Key": "MODE", "Value": "fast"}]}, "TraceEnable": "TRUE",
+        "PublicNetConfig": {"PublicNetStatus": "DISABLE"}, "Tags": [{"Key": "team", "Value": "a"}],
+    });
+    platform.deploy(request).await;
+    platform.ok("PublishVersion", json!({"FunctionName": "shop"})).await;
+    platform.ok("CreateAlias", json!({"FunctionName": "shop", "Name": "prod", "FunctionVersion": "1"})).await;
+    platform.ok("CopyFunction", json!({"FunctionName": "shop", "NewFunctionName": "twin"})).await;
+    platform.finish_preparations().await;
+    let (mut shop, mut twin) = (redacted(get(&platform, "shop").await), redacted(get(&platform, "twin").await));
+    for function in [&mut shop, &mut twin] {
+        function["FunctionName"] = Value::Null;
+    }
+    assert_eq!(twin, shop);
+    let versions = platform.ok("ListVersionByFunction", json!({"FunctionName": "twin"})).await;
+    assert_eq!(versions["FunctionVersion"], json!(["$LATEST"]));
+    assert_eq!(platform.ok("ListAliases", json!({"FunctionName": "twin"})).await["TotalCount"], 1);
+    platform.stop().await;
+}

@@ -9,3 +9,4 @@ mod namespaces;
 mod runs;
 mod signatures;
 mod support;
+mod versions;

@@ -123,7 +123,7 @@ async fn tokens_versions_and_actions_are_checked_in_this_order() {
     nameless.headers_mut().remove("x-tc-action");
     assert_eq!(error(&platform.send(nameless).await), "MissingParameter");
     assert_eq!(error(&platform.send(request(&[("x-tc-action", "ListFunctions"), ("x-tc-token", "")])).await), "");
-    let refused = platform.call("PublishVersion", Value::Object(serde_json::Map::new())).await;
+    let refused = platform.call("CreateTrigger", Value::Object(serde_json::Map::new())).await;
     assert_eq!(refused["Error"]["Code"], "UnsupportedOperation");
     platform.stop().await;
 }

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
-    Digest, FunctionKey, FunctionKind, ImageRef, ImageSpec, ImageType, Namespace, Status, StatusReason, VersionRecord,
-    VersionSpec,
+    Digest, FunctionKey, FunctionKind, ImageRef, ImageSpec, ImageType, Namespace, Status, StatusReason, VersionKey,
+    VersionName, VersionRecord, VersionSpec,
 };
 
 /// How long a condition may take to come true.
@@ -34,6 +34,7 @@ struct State {
     running: usize,
     running_max: usize,
     unpins_refused: usize,
+    preparations_refused: usize,
 }
 
 /// Counts a preparation until it ends or is dropped.
@@ -63,6 +64,11 @@ impl FakeImages {
     /// The next `times` attempts to unpin fail.
     pub fn refuse_unpins(&self, times: usize) {
         self.state.lock().unpins_refused = times;
+    }
+
+    /// The next `times` preparations fail.
+    pub fn refuse_preparations(&self, times: usize) {
+        self.state.lock().preparations_refused = times;
     }
 
     pub fn pin(&self, owner: &str) {
@@ -99,6 +105,13 @@ impl Prepare for FakeImages {
             Progress { step: Step::Indexing, layers_done: 1, layers_total: 2, bytes_done: 5, bytes_total: 5 };
         (request.progress)(progress);
         self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
+        {
+            let mut state = self.state.lock();
+            if state.preparations_refused > 0 {
+                state.preparations_refused -= 1;
+                return Err(StatusReason { error_code: "DiskFull".into(), error_message: "no room".into() });
+            }
+        }
         let run = match request.image.repository.as_str() {
             "absent" => {
                 return Err(StatusReason { error_code: "ImageNotFound".into(), error_message: "no such tag".into() });
@@ -189,14 +202,15 @@ impl Platform {
 
     /// Names another image.
     pub async fn update(&self, name: &str, uri: &str) {
-        let change = Change { spec: spec(uri), resolve: true };
+        let change = Change { spec: spec(uri), resolve: true, publish: false };
         self.store.change_latest(&key(name), |_, _| Ok::<_, ()>(change)).await.unwrap().unwrap();
     }
 
     /// Changes the configuration only.
     pub async fn resize(&self, name: &str) {
         let edit = |_: &types::FunctionRecord, old: &VersionRecord| {
-            Ok::<_, ()>(Change { spec: VersionSpec { memory_mb: 256, ..old.desired.clone() }, resolve: false })
+            let spec = VersionSpec { memory_mb: 256, ..old.desired.clone() };
+            Ok::<_, ()>(Change { spec, resolve: false, publish: false })
         };
         self.store.change_latest(&key(name), edit).await.unwrap().unwrap();
     }
@@ -212,6 +226,17 @@ impl Platform {
         self.latest(name).await
     }
 
+    /// Waits until a published version is in this state.
+    pub async fn until_published(&self, name: &str, number: u32, status: Status) -> VersionRecord {
+        let find = async || {
+            let function = self.store.function(&key(name)).await.unwrap();
+            function.version(VersionName::Number(number)).cloned()
+        };
+        let wanted = async || find().await.is_some_and(|version| version.status == status);
+        until(&format!("version {number} of {name} is {}", status.as_str()), wanted).await;
+        find().await.unwrap()
+    }
+
     /// Waits until exactly these owners keep something; they are named by function and generation.
     pub async fn until_pinned(&self, owners: &[(&VersionRecord, u64)]) {
         let owner = |(version, generation): &(&VersionRecord, u64)| {
@@ -221,6 +246,11 @@ impl Platform {
         wanted.sort();
         until(&format!("{wanted:?} are pinned"), async || self.images.pinned() == wanted).await;
     }
+}
+
+/// The identity of the preparation that the version awaits, or awaited last.
+pub fn version_key(version: &VersionRecord) -> VersionKey {
+    VersionKey { function_id: version.function_id.clone(), version: version.version, generation: version.generation }
 }
 
 /// Waits for a condition; what it depends on tells nobody, so it is looked at again and again.

@@ -120,6 +120,20 @@ async fn an_instance_that_ends_during_a_run_ends_it_with_439_or_434() {
 }
 
 #[tokio::test]
+async fn an_instance_that_went_over_its_memory_fails_with_434_however_long_it_takes_to_end() {
+    let bench = Bench::new(Config::default(), &[EVENT]).await;
+    bench.event("{}").await;
+    let server = bench.server(0);
+    server.fate.lingers.store(true, Ordering::SeqCst);
+    *server.fate.out_of_memory.lock() = true;
+    // The kept connection, and the new one that replaces it.
+    server.drops_left.store(2, Ordering::SeqCst);
+    let result = bench.event("{}").await;
+    assert_eq!(result.status, RunStatus::MemoryLimitReached, "{}", result.ret_msg);
+    server.fate.over.cancel();
+}
+
+#[tokio::test]
 async fn an_error_answer_of_the_code_is_a_failed_run() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;
     let result = bench.event(r#"{"do":"status","code":500,"text":"Traceback: boom"}"#).await;

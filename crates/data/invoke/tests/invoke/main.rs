@@ -2,6 +2,7 @@
 
 mod event;
 mod lifecycle;
+mod routing;
 mod server;
 mod support;
 mod web;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +35,8 @@ pub struct Fate {
     pub over: CancellationToken,
     pub code: Mutex<Option<i32>>,
     pub out_of_memory: Mutex<bool>,
+    /// It takes the kernel for ever to end it.
+    pub lingers: AtomicBool,
 }
 
 /// The server of one instance.

@@ -55,7 +55,13 @@ impl Process for FakeProcess {
     }
 
     fn kill(&self) {
-        self.0.fate.over.cancel();
+        if !self.0.fate.lingers.load(Ordering::SeqCst) {
+            self.0.fate.over.cancel();
+        }
+    }
+
+    fn out_of_memory(&self) -> bool {
+        *self.0.fate.out_of_memory.lock()
     }
 
     fn memory(&self) -> MemoryUse {
@@ -203,6 +209,28 @@ impl Bench {
         }
         let revision = self.catalog.load().revision + 1;
         self.catalog.store(Arc::new(Catalog { revision, functions: served, ..Catalog::default() }));
+        self.changes.send_replace(revision);
+    }
+
+    /// Makes the catalog serve this function alone, with these published versions, and `$DEFAULT` by this route.
+    pub fn serve_versions(&self, function: Function, numbers: &[u32], route: Route) {
+        let numbered = |number: &u32| {
+            let CatalogVersion { key, function, spec, image } =
+                Arc::into_inner(version(function)).expect("nobody else has it");
+            let name = VersionName::Number(*number);
+            (name, Arc::new(CatalogVersion { key: VersionKey { version: name, ..key }, function, spec, image }))
+        };
+        let entry = CatalogFunction {
+            record: Arc::clone(&version(function).function),
+            status: Status::Active,
+            versions: numbers.iter().map(numbered).collect(),
+            aliases: [(Arc::from(Qualifier::DEFAULT_ALIAS), route)].into(),
+            reserved_mb: None,
+            provisioned: [].into(),
+        };
+        let revision = self.catalog.load().revision + 1;
+        let functions = [(entry.record.key.clone(), Arc::new(entry))].into();
+        self.catalog.store(Arc::new(Catalog { revision, functions, ..Catalog::default() }));
         self.changes.send_replace(revision);
     }
 

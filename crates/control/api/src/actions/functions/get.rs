@@ -26,7 +26,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::of(&shown.details(qualifier.to_string())))
 }
 
-/// The version that a qualifier names.
+/// The version that a qualifier names; of an alias the main one.
 fn version<'f>(function: &'f FunctionWithVersions, qualifier: &Qualifier) -> Result<&'f VersionRecord, ApiError> {
     let missing = |code| {
         ApiError::new(code, format!("Qualifier: function {} has no version or alias {qualifier}", function.record.key))
@@ -34,7 +34,8 @@ fn version<'f>(function: &'f FunctionWithVersions, qualifier: &Qualifier) -> Res
     let name: VersionName = match qualifier {
         Qualifier::Version(version) => *version,
         Qualifier::Alias(alias) => {
-            *function.aliases.get(alias).ok_or_else(|| missing(ErrorCode::RESOURCE_NOT_FOUND_QUALIFIER))?
+            let found = function.aliases.get(alias);
+            found.ok_or_else(|| missing(ErrorCode::RESOURCE_NOT_FOUND_QUALIFIER))?.route.version
         }
     };
     function.version(name).ok_or_else(|| missing(ErrorCode::RESOURCE_NOT_FOUND_VERSION))

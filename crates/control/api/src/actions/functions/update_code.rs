@@ -14,7 +14,7 @@ use crate::validate::{code, names, scalars};
 pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let request: UpdateFunctionCodeRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
-    scalars::refuse_publish(request.publish.as_deref())?;
+    let publish = scalars::publish(request.publish.as_deref())?;
     code::refuse_package(&[
         ("ZipFile", request.zip_file.as_deref()),
         ("CosBucketName", request.cos_bucket_name.as_deref()),
@@ -24,7 +24,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let image = code::image(request.code.as_ref())?;
     let change = cx.store.change_latest(&key, move |_, latest| {
         let spec = VersionSpec { image, ..latest.desired.clone() };
-        Ok::<_, ApiError>(Change { spec, resolve: true })
+        Ok::<_, ApiError>(Change { spec, resolve: true, publish })
     });
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CODE, ..StoreCodes::default() };
     change.await.map_err(|error| codes.failure(error))??;

@@ -15,7 +15,7 @@ use crate::validate::{code, configuration, names, scalars};
 pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let request: UpdateFunctionConfigurationRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
-    scalars::refuse_publish(request.publish.as_deref())?;
+    let publish = scalars::publish(request.publish.as_deref())?;
     code::refuse_code_settings(
         request.runtime.as_deref(),
         request.layers.as_deref(),
@@ -26,7 +26,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let change = cx.store.change_latest(&key, move |function, latest| {
         let protocol = function.protocol.as_deref();
         let spec = configuration::apply(&given, function.kind, protocol, latest.desired.clone())?;
-        Ok::<_, types::ApiError>(Change { spec, resolve: false })
+        Ok::<_, types::ApiError>(Change { spec, resolve: false, publish })
     });
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CONFIGURATION, ..StoreCodes::default() };
     change.await.map_err(|error| codes.failure(error))??;

@@ -3,7 +3,7 @@
 //! A run that fails is a result, not an error of the call: the answer tells it in `RetMsg`, `ErrMsg` and `InvokeResult`.
 
 use bytes::Bytes;
-use invoke::{EventCall, Source, Target};
+use invoke::{EventCall, RoutingKey, Source, Target};
 use tokio::time::timeout;
 use types::limits::LOG_TAIL_BYTES;
 use types::wire::{InvokeAnswer, InvokeFunctionRequest, InvokeRequest};
@@ -22,17 +22,19 @@ struct Wanted {
     target: Target,
     payload: Bytes,
     tail: bool,
+    key: RoutingKey,
 }
 
 pub(in crate::actions) async fn invoke(cx: &Context, params: Params, id: RequestId) -> Outcome {
     let request: InvokeRequest = params.read()?;
     drop(params);
     event::refuse_asynchronous(request.invocation_type.as_deref())?;
-    event::check_routing_key(request.routing_key.as_deref())?;
+    let key = event::routing_key(request.routing_key.as_deref())?;
     let wanted = Wanted {
         target: target(&request.function_name, &request.namespace, &request.qualifier, Qualifier::LATEST)?,
         payload: event::payload("ClientContext", request.client_context)?,
         tail: event::wants_tail(request.log_type.as_deref())?,
+        key,
     };
     run(cx, wanted, id).await
 }
@@ -40,11 +42,12 @@ pub(in crate::actions) async fn invoke(cx: &Context, params: Params, id: Request
 pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, id: RequestId) -> Outcome {
     let request: InvokeFunctionRequest = params.read()?;
     drop(params);
-    event::check_routing_key(request.routing_key.as_deref())?;
+    let key = event::routing_key(request.routing_key.as_deref())?;
     let wanted = Wanted {
         target: target(&request.function_name, &request.namespace, &request.qualifier, names::default_alias())?,
         payload: event::payload("Event", request.event)?,
         tail: event::wants_tail(request.log_type.as_deref())?,
+        key,
     };
     run(cx, wanted, id).await
 }
@@ -64,10 +67,10 @@ fn target(
 }
 
 async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
-    let Wanted { target, payload, tail } = wanted;
-    check_callable(cx, &target)?;
+    let Wanted { target, payload, tail, key } = wanted;
+    check_callable(cx, &target, &id, &key)?;
     let call = EventCall { request_id: id.clone(), payload, source: Source::Api };
-    let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.event(target, call)).await;
+    let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.routed_event(target, call, key)).await;
     let result = waited.map_err(|_| {
         let seconds = cx.config.invoke_wait_s_max;
         let message = format!("the run did not end within the {seconds} s that a call waits; it goes on as {id}");
@@ -78,9 +81,9 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
 }
 
 /// What cannot be called is an error of the call, before anything runs.
-fn check_callable(cx: &Context, target: &Target) -> Result<(), Failure> {
+fn check_callable(cx: &Context, target: &Target, id: &RequestId, key: &RoutingKey) -> Result<(), Failure> {
     cx.require_namespace(&target.function.namespace)?;
-    let version = cx.invoker.resolve(target)?;
+    let version = cx.invoker.resolve(target, id, key)?;
     if version.function.kind == FunctionKind::Http {
         let problem = format!(
             "function {key} is of type HTTP; send HTTP requests to the gateway address under /fn/{key}/",

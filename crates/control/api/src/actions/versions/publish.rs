@@ -1,0 +1,32 @@
+//! `PublishVersion`: what `$LATEST` serves becomes a version that does not change any more.
+
+use serde_json::Value;
+use types::ErrorCode;
+
+use super::wire::{PublishVersionAnswer, PublishVersionRequest};
+use crate::actions::Outcome;
+use crate::context::Context;
+use crate::envelope::Answer;
+use crate::failure::StoreCodes;
+use crate::params::Params;
+use crate::validate::code::RUNTIME;
+use crate::validate::{filled, names, scalars};
+
+pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
+    let request: PublishVersionRequest = params.read()?;
+    let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
+    let description = filled(request.description.as_deref()).map(scalars::description).transpose()?;
+    let codes = StoreCodes { wrong_status: ErrorCode::FAILED_PUBLISH_VERSION, ..StoreCodes::default() };
+    let made = cx.store.publish_version(&key, description).await.map_err(|error| codes.failure(error))?;
+    let spec = made.desired;
+    Ok(Answer::of(&PublishVersionAnswer {
+        function_version: made.version.to_string(),
+        code_size: made.serving.map_or(0, |serving| serving.image.size_bytes),
+        memory_size: spec.memory_mb,
+        description: spec.description,
+        handler: spec.carried.get("Handler").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        timeout: spec.timeout_s,
+        runtime: RUNTIME,
+        namespace: key.namespace.to_string(),
+    }))
+}

@@ -1,0 +1,246 @@
+//! `sampan publish`, `sampan alias …` and `sampan rollout`, as clap reads them. Must not act.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+const ROLLOUT_HELP: &str = "\
+Errors of a version are its failed runs, and answers of a web function with an HTTP status of 500 or more; calls that \
+their caller broke off or got wrong, and calls over a quota, do not count. The p95 is of runs that ended well, without \
+the start of their instance.
+
+Each step lasts --interval. It is given up as soon as errors are certain to be over the limit; the p95 is judged at its \
+end. A step with fewer than --min-calls calls of the new version goes on until it has them, for --step-timeout at most, \
+and is then given up; with --min-calls 0 a step without any call passes.
+
+A rollout that is given up, and one that gets Ctrl-C or SIGTERM, leads the alias back to the version that it had. An \
+alias that somebody else changes meanwhile is left alone.
+
+Exit codes: 0 the last step passed, 6 rolled back, all others as for every command. With --output json one object is \
+printed in each case once the first step began: outcome is done, rolled_back or failed.";
+
+#[derive(Args)]
+pub struct PublishArgs {
+    /// Name of the function
+    pub name: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Free text [default: the function's]
+    #[arg(long)]
+    pub description: Option<String>,
+    /// Lead this alias to the new version; one that is not there is made
+    #[arg(long, value_name = "NAME")]
+    pub alias: Option<String>,
+    /// Longest wait until the version is active, in seconds
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub wait_timeout: u64,
+}
+
+#[derive(Args)]
+pub struct AliasArgs {
+    #[command(subcommand)]
+    pub command: AliasCommand,
+}
+
+#[derive(Subcommand)]
+pub enum AliasCommand {
+    /// Make an alias
+    Create(RouteArgs),
+    /// Lead an alias elsewhere: what is not said of its route is taken away
+    Update(RouteArgs),
+    /// List the aliases of a function
+    List {
+        /// Name of the function
+        function: String,
+        /// Namespace
+        #[arg(long, short, default_value = "default")]
+        namespace: String,
+        /// Only those that lead to this version
+        #[arg(long, value_name = "VERSION")]
+        version: Option<String>,
+    },
+    /// Show an alias
+    Get(AliasName),
+    /// Delete an alias
+    Delete(AliasName),
+}
+
+#[derive(Args)]
+pub struct AliasName {
+    /// Name of the function
+    pub function: String,
+    /// Name of the alias
+    pub alias: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+}
+
+#[derive(Args)]
+pub struct RouteArgs {
+    #[command(flatten)]
+    pub name: AliasName,
+    /// Version that calls go to
+    #[arg(long, value_name = "VERSION")]
+    pub version: String,
+    /// Another version and its share of the calls, such as 2=0.05
+    #[arg(long, value_name = "VERSION=SHARE", conflicts_with = "rule")]
+    pub weight: Option<Weighted>,
+    /// Another version and the header of its calls, such as 2=x-user:exact:ann or '2=x-user:range:[10,20]'
+    #[arg(long = "match", id = "rule", value_name = "VERSION=HEADER:exact|range:VALUE")]
+    pub rule: Option<Matched>,
+    /// Free text
+    #[arg(long)]
+    pub description: Option<String>,
+}
+
+/// A version and its share of the calls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighted {
+    pub version: String,
+    pub share: f64,
+}
+
+impl FromStr for Weighted {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (version, share) = text.split_once('=').ok_or("write VERSION=SHARE, such as 2=0.05")?;
+        let share = share.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        Ok(Self { version: version.to_owned(), share: share.ok_or("the share is a number from 0 to 1")? })
+    }
+}
+
+/// A version and the header of its calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched {
+    pub version: String,
+    pub header: String,
+    pub method: String,
+    pub expression: String,
+}
+
+impl FromStr for Matched {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "write VERSION=HEADER:exact:VALUE or VERSION=HEADER:range:[a,b]";
+        let (version, rule) = text.split_once('=').ok_or(form)?;
+        let mut parts = rule.splitn(3, ':').map(str::to_owned);
+        let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or(form);
+        let (header, method, expression) = (next()?, next()?, next()?);
+        if !matches!(method.as_str(), "exact" | "range") {
+            return Err(form.to_owned());
+        }
+        Ok(Self { version: version.to_owned(), header, method, expression })
+    }
+}
+
+#[derive(Args)]
+#[command(after_long_help = ROLLOUT_HELP)]
+pub struct RolloutArgs {
+    /// Name of the function
+    pub name: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Alias to lead to the new version, step by step
+    #[arg(long, value_name = "NAME")]
+    pub alias: String,
+    /// The new version, a published one
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(1..))]
+    pub to: u32,
+    /// Shares of the calls in percent, growing; the last one stays
+    #[arg(long, value_name = "PERCENT,…", default_value = "5,25,100")]
+    pub steps: Steps,
+    /// How long each step is watched, such as 60s or 5m
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub interval: Duration,
+    /// Roll back when more of the new version's calls than this fail
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = percent)]
+    pub max_error_rate: f64,
+    /// Roll back when the new version's p95 is longer than this, such as 500ms
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_p95: Option<Duration>,
+    /// Calls of the new version that a step must see
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub min_calls: u64,
+    /// How long a step may wait for those calls [default: ten intervals]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub step_timeout: Option<Duration>,
+}
+
+/// Shares of the calls in percent; each larger than the one before, none over 100.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steps(pub Vec<f64>);
+
+impl FromStr for Steps {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let step =
+            |part: &str| part.trim().trim_end_matches('%').parse().ok().filter(|step| (0.0..=100.0).contains(step));
+        let steps: Option<Vec<f64>> = text.split(',').map(step).collect();
+        let growing = |steps: &Vec<f64>| steps[0] > 0.0 && steps.is_sorted_by(|a, b| a < b);
+        let steps = steps.filter(growing).ok_or("write growing shares in percent, such as 5,25,100")?;
+        Ok(Self(steps))
+    }
+}
+
+/// A time with its unit: `500ms`, `60s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => 0,
+    };
+    let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
+    ms.filter(|ms| *ms > 0).map(Duration::from_millis).ok_or_else(|| "write 500ms, 60s, 5m or 1h".to_owned())
+}
+
+/// A share as a fraction: `1%` is 0.01.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    let number = number.filter(|number| (0.0..=100.0).contains(number));
+    number.map(|number| number / 100.0).ok_or_else(|| "write a share in percent, such as 1% or 0.5%".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_written_in_one_word() {
+        assert_eq!("2=0.05".parse(), Ok(Weighted { version: "2".into(), share: 0.05 }));
+        assert!(["2", "2=", "2=1.5", "2=x"].iter().all(|text| text.parse::<Weighted>().is_err()));
+        let matched = |expression: &str, method: &str| Matched {
+            version: "2".into(),
+            header: "x-user".into(),
+            method: method.into(),
+            expression: expression.into(),
+        };
+        assert_eq!("2=x-user:exact:a:b=c".parse(), Ok(matched("a:b=c", "exact")));
+        assert_eq!("2=x-user:range:[1,5]".parse(), Ok(matched("[1,5]", "range")));
+        assert!(
+            ["2", "2=a", "2=a:exact", "2=a:exact:", "2=a:like:b"].iter().all(|text| text.parse::<Matched>().is_err())
+        );
+    }
+
+    #[test]
+    fn times_and_shares_have_units() {
+        assert_eq!((duration("500ms"), duration("2m")), (Ok(Duration::from_millis(500)), Ok(Duration::from_secs(120))));
+        assert!(["60", "0s", "-1s", "s", "1.5s", "1d"].iter().all(|text| duration(text).is_err()));
+        assert_eq!((percent("1%"), percent("0%"), percent("100%")), (Ok(0.01), Ok(0.0), Ok(1.0)));
+        assert!(["1", "%", "101%", "-1%", "NaN%"].iter().all(|text| percent(text).is_err()));
+    }
+
+    #[test]
+    fn steps_grow() {
+        assert_eq!("5,25,100".parse(), Ok(Steps(vec![5.0, 25.0, 100.0])));
+        assert_eq!("0.5%, 10%".parse(), Ok(Steps(vec![0.5, 10.0])));
+        assert!(["", "0,5", "5,5", "25,5", "5,101", "a"].iter().all(|text| text.parse::<Steps>().is_err()));
+    }
+}

@@ -1,0 +1,156 @@
+//! `sampan alias …`: where the names of a function's versions lead.
+
+use serde_json::{Map, Value, json};
+
+use crate::args::release::{AliasArgs, AliasCommand, AliasName, RouteArgs};
+use crate::args::{Connection, Output};
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::output;
+
+/// Aliases asked for at once.
+const PAGE_LEN: usize = 100;
+
+/// Carries out the command.
+pub async fn run(connection: &Connection, args: AliasArgs, format: Output) -> anyhow::Result<()> {
+    let client = Client::new(connection)?;
+    match args.command {
+        AliasCommand::Create(route) => {
+            client.call("CreateAlias", &request(&route)).await?;
+            show(&client, &route.name, format).await
+        }
+        AliasCommand::Update(route) => {
+            client.call("UpdateAlias", &request(&route)).await?;
+            show(&client, &route.name, format).await
+        }
+        AliasCommand::Get(name) => show(&client, &name, format).await,
+        AliasCommand::List { function, namespace, version } => {
+            list(&client, &function, &namespace, version.as_deref(), format).await
+        }
+        AliasCommand::Delete(name) => delete(&client, &name, format).await,
+    }
+}
+
+/// Whether an error says that there is no such alias.
+pub fn is_unknown(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
+    code.is_some_and(|code| code.starts_with("ResourceNotFound.Alias"))
+}
+
+fn named(name: &AliasName) -> Map<String, Value> {
+    let text = |text: &str| Value::from(text.to_owned());
+    Map::from_iter([
+        ("FunctionName".to_owned(), text(&name.function)),
+        ("Namespace".to_owned(), text(&name.namespace)),
+        ("Name".to_owned(), text(&name.alias)),
+    ])
+}
+
+fn request(route: &RouteArgs) -> Value {
+    let mut request = named(&route.name);
+    request.insert("FunctionVersion".to_owned(), route.version.as_str().into());
+    if let Some(weight) = &route.weight {
+        let weights = json!([{"Version": weight.version, "Weight": weight.share}]);
+        request.insert("RoutingConfig".to_owned(), json!({ "AdditionalVersionWeights": weights }));
+    }
+    if let Some(rule) = &route.rule {
+        let rules = json!([{
+            "Version": rule.version, "Key": format!("invoke.headers.{}", rule.header), "Method": rule.method,
+            "Expression": rule.expression,
+        }]);
+        // So spelled in the API.
+        request.insert("RoutingConfig".to_owned(), json!({ "AddtionVersionMatchs": rules }));
+    }
+    if let Some(description) = &route.description {
+        request.insert("Description".to_owned(), description.as_str().into());
+    }
+    request.into()
+}
+
+async fn list(
+    client: &Client,
+    function: &str,
+    namespace: &str,
+    version: Option<&str>,
+    format: Output,
+) -> anyhow::Result<()> {
+    let mut aliases: Vec<Value> = Vec::new();
+    loop {
+        let request = json!({
+            "FunctionName": function, "Namespace": namespace, "FunctionVersion": version.unwrap_or_default(),
+            "Offset": aliases.len().to_string(), "Limit": PAGE_LEN.to_string(),
+        });
+        let answer = client.call("ListAliases", &request).await?;
+        let page = answer.get("Aliases").and_then(Value::as_array).cloned().unwrap_or_default();
+        let last = page.len() < PAGE_LEN;
+        aliases.extend(page);
+        if last {
+            break;
+        }
+    }
+    if format == Output::Json {
+        return output::json(&aliases);
+    }
+    let row = |alias: &Value| {
+        let text = |name: &str| alias.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        vec![text("Name"), route(alias), text("ModTime"), text("Description")]
+    };
+    let rows: Vec<Vec<String>> = aliases.iter().map(row).collect();
+    output::table(&["NAME", "ROUTE", "MODIFIED", "DESCRIPTION"], &rows);
+    Ok(())
+}
+
+async fn delete(client: &Client, name: &AliasName, format: Output) -> anyhow::Result<()> {
+    client.call("DeleteAlias", &named(name).into()).await?;
+    match format {
+        Output::Json => output::json(&json!({
+            "deleted": name.alias, "function": name.function, "namespace": name.namespace,
+        })),
+        Output::Text => {
+            println!("deleted alias {} of {}", name.alias, name.function);
+            Ok(())
+        }
+    }
+}
+
+async fn show(client: &Client, name: &AliasName, format: Output) -> anyhow::Result<()> {
+    let alias = client.call("GetAlias", &named(name).into()).await?;
+    if format == Output::Json {
+        return output::json(&alias);
+    }
+    println!("{} -> {}", name.alias, route(&alias));
+    Ok(())
+}
+
+/// Where an alias leads, in words.
+fn route(alias: &Value) -> String {
+    let main = alias.get("FunctionVersion").and_then(Value::as_str).unwrap_or_default();
+    let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(weight) = alias.pointer("/RoutingConfig/AdditionalVersionWeights/0") {
+        let share = weight.get("Weight").and_then(Value::as_f64).unwrap_or_default();
+        // Weights have six places; more would show the binary form of the number.
+        let percent = (share * 100.0 * 1e4).round() / 1e4;
+        return format!("{main}, {percent}% to {}", text(weight, "Version"));
+    }
+    if let Some(rule) = alias.pointer("/RoutingConfig/AddtionVersionMatchs/0") {
+        let (version, key, method) = (text(rule, "Version"), text(rule, "Key"), text(rule, "Method"));
+        let sign = if method == "range" { "in" } else { "=" };
+        return format!("{main}, {key} {sign} {} to {version}", text(rule, "Expression"));
+    }
+    main.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_told_in_words() {
+        let with = |config: Value| json!({"Name": "prod", "FunctionVersion": "1", "RoutingConfig": config});
+        assert_eq!(route(&with(json!({"AdditionalVersionWeights": []}))), "1");
+        let weights = json!({"AdditionalVersionWeights": [{"Version": "2", "Weight": 0.07}]});
+        assert_eq!(route(&with(weights)), "1, 7% to 2");
+        let rule = json!({"Version": "2", "Key": "invoke.headers.user", "Method": "range", "Expression": "[1,5]"});
+        assert_eq!(route(&with(json!({"AddtionVersionMatchs": [rule]}))), "1, invoke.headers.user in [1,5] to 2");
+    }
+}

@@ -1,0 +1,102 @@
+//! Publishing what `$LATEST` serves, and deleting published versions.
+
+use types::{FunctionId, FunctionKey, VersionKey, VersionName, VersionRecord};
+
+use crate::error::{During, Error};
+use crate::functions::{find_function, read_latest};
+use crate::handle::{Store, now_ms};
+use crate::progress::Note;
+use crate::write::{Write, detached};
+use crate::{sql, state};
+
+impl Store {
+    /// Publishes what `$LATEST` serves, configuration and digest, as the next number. The version is callable at once; it
+    /// is `Publishing` until its image is kept for it alone, then `Active`. Without a description it has the function's.
+    ///
+    /// # Errors
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::TooManyVersions`], and
+    /// [`Error::NotPublishable`] unless `$LATEST` is `Active`.
+    pub async fn publish_version(
+        &self,
+        key: &FunctionKey,
+        description: Option<String>,
+    ) -> Result<VersionRecord, Error> {
+        let (store, key) = (self.clone(), key.clone());
+        detached(async move {
+            let mut write = Write::begin(&store).await?;
+            let (function, latest) = read_latest(write.db(), &key).await?;
+            require_room(&mut write, &function.id, &key, store.config().versions_per_function_max).await?;
+            let Some(version) = publish(&mut write, &latest, description).await? else {
+                return Err(Error::NotPublishable { key, status: latest.status });
+            };
+            write.refresh(&function.id).await?;
+            write.commit("publish function", &key.to_string()).await?;
+            Ok(version)
+        })
+        .await
+    }
+
+    /// Deletes a published version; calls of it that run go on to their end. Its number is not used again.
+    ///
+    /// # Errors
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`], [`Error::VersionInUse`],
+    /// [`Error::VersionProvisioned`], and [`Error::WrongStatus`] when the function is being deleted.
+    pub async fn delete_version(&self, key: &FunctionKey, number: u32) -> Result<(), Error> {
+        let (store, key) = (self.clone(), key.clone());
+        detached(async move {
+            let version = VersionName::Number(number);
+            let mut write = Write::begin(&store).await?;
+            let function = find_function(&mut write, &key).await?;
+            if function.version(version).is_none() {
+                return Err(Error::VersionNotFound { key, version });
+            }
+            let routes = function.aliases.values().filter(|alias| alias.route.versions().any(|to| to == version));
+            let aliases: Vec<String> = routes.map(|alias| alias.name.clone()).collect();
+            if !aliases.is_empty() {
+                return Err(Error::VersionInUse { key, version, aliases });
+            }
+            // The turn to write is ours, so the snapshot is what the database has.
+            let entry = store.catalog().load().functions.get(&key).cloned();
+            if entry.is_some_and(|entry| entry.provisioned.contains_key(&version)) {
+                return Err(Error::VersionProvisioned { key, version });
+            }
+            let id = function.record.id;
+            sql::versions::delete(write.db(), &id, version).await.during("delete version of", &key)?;
+            write.refresh(&id).await?;
+            write.note(Note::Settled(id, version));
+            write.commit("delete version of", &key.to_string()).await
+        })
+        .await
+    }
+}
+
+/// Refuses when the function has as many published versions as it may.
+pub(crate) async fn require_room(
+    write: &mut Write,
+    id: &FunctionId,
+    key: &FunctionKey,
+    versions_max: u32,
+) -> Result<(), Error> {
+    let there = sql::versions::count_published(write.db(), id).await.during("count versions of", key)?;
+    if there >= i64::from(versions_max) {
+        return Err(Error::TooManyVersions { key: key.clone(), versions_max });
+    }
+    Ok(())
+}
+
+/// Writes the next published version; `None` when `latest` cannot be published. The catalog and the commit are the
+/// caller's.
+pub(crate) async fn publish(
+    write: &mut Write,
+    latest: &VersionRecord,
+    description: Option<String>,
+) -> Result<Option<VersionRecord>, Error> {
+    let Some(served) = state::publishable(latest) else { return Ok(None) };
+    let id = &latest.function_id;
+    let number = sql::functions::next_version(write.db(), id).await.during("number a version of", id)?;
+    let version = state::published(id.clone(), number, served, description, now_ms());
+    sql::versions::insert(write.db(), &version).await.during("publish function", id)?;
+    let key = VersionKey { function_id: id.clone(), version: version.version, generation: version.generation };
+    write.note(Note::Pending(key));
+    Ok(Some(version))
+}

@@ -17,6 +17,18 @@ pub fn field_of(status: &str, field: &str) -> Option<String> {
     status.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
 }
 
+/// Whether a process runs: one that has ended and only waits to be asked how does not.
+pub fn runs(pid: u32) -> bool {
+    status(pid, "State").is_ok_and(|state| !state.starts_with(['Z', 'X']))
+}
+
+/// The hard limit of a process's open files.
+pub fn open_files_max(pid: u32) -> anyhow::Result<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let hard = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().nth(1));
+    hard.and_then(|text| text.parse().ok()).with_context(|| format!("no number of open files in {limits}"))
+}
+
 /// Memory that a process has in use, in MB.
 pub fn resident_mb(pid: u32) -> anyhow::Result<u64> {
     let text = status(pid, "VmRSS")?;

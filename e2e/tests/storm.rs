@@ -3,10 +3,9 @@
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
-use e2e::{Platform, images, leftovers, tools, wait};
+use e2e::{Platform, images, kernel, leftovers, tools, wait};
 use futures_util::future::join_all;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -99,7 +98,7 @@ async fn a_kill_in_the_middle_of_a_storm_leaves_nothing_to_the_next_start() -> a
         let before = leftovers::processes(&cgroup);
         platform = platform.restart().await?;
         assert_eq!(leftovers::processes(&cgroup), Vec::<u32>::new(), "round {round}: instances of before");
-        let alive: Vec<_> = before.into_iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
+        let alive: Vec<_> = before.into_iter().filter(|pid| kernel::runs(*pid)).collect();
         assert!(alive.is_empty(), "round {round}: {alive:?} run outside of any cgroup");
         all_answer(&platform, FUNCTIONS).await?;
     }
@@ -136,7 +135,8 @@ async fn a_platform_without_file_descriptors_refuses_starts_and_recovers() -> an
     let pid = i32::try_from(platform.pid()?).ok().and_then(Pid::from_raw);
     let open = std::fs::read_dir(format!("/proc/{}/fd", platform.pid()?))?.count() as u64;
     // Connections of callers still find some, instances do not.
-    let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(open + 40), maximum: None })?;
+    let maximum = Some(kernel::open_files_max(platform.pid()?)?);
+    let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(open + 40), maximum })?;
     let statuses = storm(&platform, 2, 30, "/sleep?3000").await;
     let answered = statuses.get(&200).copied().unwrap_or_default();
     assert!(answered < 30, "there were enough: {statuses:?}");

@@ -32,6 +32,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The file systems of an instance that is to come could not be mounted.
+    #[error("cannot mount the file systems of an instance ahead of its start")]
+    Mounts {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// All ranges of host ids, hence all instances, are in use.
     #[error("all {instances_max} instances are in use; raise [sandbox] instances_max")]
     InstancesExhausted {
@@ -123,7 +130,10 @@ impl Error {
         };
         match self {
             Self::InstancesExhausted { .. } | Self::QueueFull { .. } => true,
-            Self::Path { source, .. } | Self::Namespace { source, .. } | Self::Start { source, .. } => errno(source),
+            Self::Path { source, .. }
+            | Self::Namespace { source, .. }
+            | Self::Mounts { source }
+            | Self::Start { source, .. } => errno(source),
             Self::Network { source } => source.is_exhaustion(),
             _ => false,
         }

@@ -88,7 +88,7 @@ impl Sandbox {
     /// Takes over a started process, and waits for its end on the runtime of `shared`.
     pub(crate) fn new(shared: &Arc<Shared>, started: Started) -> Self {
         let Started { id, spawned, end, cgroup, slot, reach, heard } = started;
-        let Slot { network: _, link, ids } = slot;
+        let Slot { network: _, cookie: _, link, ids } = slot;
         let killer = Killer::new(spawned.pidfd, &cgroup);
         let cgroup = Arc::new(RwLock::new(CgroupState::There(Box::new(cgroup))));
         let (told, exit) = watch::channel(None);

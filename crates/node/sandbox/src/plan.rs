@@ -10,6 +10,7 @@ use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use sys::Plan;
+use sys::ahead::Mounts;
 use sys::spawn::{InjectedFile, PathStep, Tmpfs};
 
 use crate::cgroup::InstanceCgroup;
@@ -24,10 +25,6 @@ use crate::{capabilities, seccomp};
 const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
-/// Files and directories in `/dev`: the few devices, and the sockets that programs put beside them.
-const DEV_FILES_MAX: u32 = 1024;
-/// The group of terminals, by custom.
-const TTY_GROUP: u32 = 5;
 /// Where programs are looked for when the environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -58,7 +55,7 @@ const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", 
 pub fn make(
     spec: LaunchSpec,
     stage: &Path,
-    slot: &Slot,
+    (slot, mounts): (&Slot, Mounts),
     cgroup: &InstanceCgroup,
     resolv_conf: String,
     config: &Config,
@@ -94,15 +91,8 @@ pub fn make(
         cgroup_v2: cgroup.v2_directory()?,
         network: slot.network.clone(),
         user: user.clone(),
-        dev_options: text(
-            "mount options",
-            &format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}"),
-        )?,
-        devpts_options: text(
-            "mount options",
-            &format!("ptmxmode=0666,mode=0620,gid={}", owner + TTY_GROUP.min(config.ids_per_instance - 1)),
-        )?,
-        tmpfs: vec![tmpfs("dev/shm", config.shm_bytes_max)?, tmpfs("tmp", spec.tmp_bytes)?],
+        mounts,
+        tmpfs: vec![tmpfs("tmp", spec.tmp_bytes)?],
         dirs: vec![text("directory", "etc")?],
         files: files(&spec.hostname, resolv_conf)?,
         masked: MASKED.iter().map(|p| text("path", p)).collect::<Result<_, _>>()?,

@@ -102,14 +102,6 @@ impl Reach {
         self.inside(|| Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?))
     }
 
-    /// The number by which the kernel names the network.
-    pub fn cookie(&self) -> io::Result<u64> {
-        let socket = self.inside(|| {
-            Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?)
-        })?;
-        sys::bpf::network_cookie(&socket)
-    }
-
     fn inside<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         sys::namespace::in_network(self.network.as_fd(), self.home.as_fd(), work)
     }

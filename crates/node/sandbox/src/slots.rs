@@ -1,17 +1,20 @@
-//! Slots: a network namespace, with or without a link to the outside, and a user namespace with a range of host ids, made
-//! ahead of the start that takes them.
+//! Slots: a network namespace, with or without a link to the outside, a user namespace with a range of host ids, and the
+//! mounts that depend on these alone, made ahead of the start that takes them.
 //!
 //! A network namespace serves one instance and goes with it, its link too; ids and their namespace serve the next one when
 //! it is gone. Slots with a link and without are kept ready apart, each as many as starts took of late.
 
 use std::collections::VecDeque;
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use network::{Link, Network};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sys::Stack;
+use sys::ahead::{Mounts, Options};
 
 use crate::ahead::{Ahead, Next};
 use crate::config::Config;
@@ -20,14 +23,29 @@ use crate::error::Error;
 /// What an instance without a link is told of name servers: there are none to be reached.
 const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\noptions timeout:1 attempts:1\n";
 
+/// Files and directories in `/dev`: the few devices, and the sockets that programs put beside them.
+const DEV_FILES_MAX: u32 = 1024;
+/// The group of terminals, by custom.
+const TTY_GROUP: u32 = 5;
+
 /// What an instance gets of its own.
 pub struct Slot {
     /// Network namespace, its loopback up.
     pub network: Arc<OwnedFd>,
+    /// The number by which the kernel names it; nothing where the kernel has none.
+    pub cookie: Option<u64>,
     /// The way out of it. Its address is another's when this goes, so after the namespace.
     pub link: Option<Arc<Link>>,
     /// Ids, until the instance is gone.
     pub ids: Ids,
+}
+
+/// A slot, and what goes into the start that takes it.
+pub struct Ready {
+    /// What the instance keeps.
+    pub slot: Slot,
+    /// Attached by its first process.
+    pub mounts: Mounts,
 }
 
 /// A range of host ids and the user namespace that maps it. Namespaces are kept for the next instance with these ids:
@@ -80,7 +98,7 @@ struct State {
 
 /// Slots of one kind that are ready.
 struct Kept {
-    ready: VecDeque<Slot>,
+    ready: VecDeque<Ready>,
     ahead: Ahead,
 }
 
@@ -137,7 +155,7 @@ impl Slots {
     }
 
     /// Takes a ready slot, or makes one when demand outran the refilling; with a link if it is wanted and can be had.
-    pub fn take(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Slot, Error> {
+    pub fn take(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Ready, Error> {
         let linked = linked && self.network.is_some();
         let ready = {
             let mut state = self.state.lock();
@@ -147,7 +165,7 @@ impl Slots {
         };
         self.wanted.notify_one();
         match ready {
-            Some(slot) => Ok(slot),
+            Some(ready) => Ok(ready),
             None => self.make(linked, stack),
         }
     }
@@ -160,7 +178,7 @@ impl Slots {
         };
         while let Some(linked) = self.wait_for_demand() {
             match self.make(linked, &mut stack) {
-                Ok(slot) => self.state.lock().kept(linked).ready.push_back(slot),
+                Ok(ready) => self.state.lock().kept(linked).ready.push_back(ready),
                 Err(error) => {
                     // A start that finds nothing ready reports the same error to its caller; here it is only put off.
                     tracing::debug!(%error, "no namespace could be made ahead");
@@ -210,9 +228,10 @@ impl Slots {
         self.wanted.notify_all();
     }
 
-    fn make(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Slot, Error> {
+    fn make(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Ready, Error> {
         let ids = self.ids(stack)?;
-        let mut link = None;
+        let options = self.mount_options(ids.first_id());
+        let (mut link, mut cookie, mut mounts) = (None, None, None);
         let namespace = sys::namespace::new_network(self.home.as_fd(), || {
             // The namespace belongs to the host's user namespace, so that root inside cannot change it; ports below 1024
             // are open to everyone in it instead.
@@ -220,11 +239,27 @@ impl Slots {
             if let Some(network) = self.network.as_ref().filter(|_| linked) {
                 link = Some(network.link(sys::namespace::current_network()?.as_fd()));
             }
+            cookie = cookie_here();
+            mounts = Some(Mounts::make(ids.first_id(), &options));
             Ok(())
         });
         let network = Arc::new(namespace.map_err(|source| Error::Namespace { kind: "network", source })?);
         let link = link.transpose().map_err(|source| Error::Network { source })?.map(Arc::new);
-        Ok(Slot { network, link, ids })
+        let mounts = mounts.expect("made in the namespace").map_err(|source| Error::Mounts { source })?;
+        Ok(Ready { slot: Slot { network, cookie, link, ids }, mounts })
+    }
+
+    fn mount_options(&self, owner: u32) -> Options {
+        let text = |options: String| CString::new(options).expect("numbers have no NUL");
+        let Config { shm_bytes_max, writable_files_max, ids_per_instance, .. } = self.config;
+        let tty_group = owner + TTY_GROUP.min(ids_per_instance - 1);
+        Options {
+            dev: text(format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}")),
+            terminals: text(format!("ptmxmode=0666,mode=0620,gid={tty_group}")),
+            shared_memory: text(format!(
+                "mode=1777,size={shm_bytes_max},nr_inodes={writable_files_max},uid={owner},gid={owner}"
+            )),
+        }
     }
 
     fn ids(self: &Arc<Self>, stack: &mut Stack) -> Result<Ids, Error> {
@@ -254,6 +289,18 @@ impl Slots {
                 }
                 Err(Error::Namespace { kind: "user", source })
             }
+        }
+    }
+}
+
+/// The number by which the kernel names the calling thread's network.
+fn cookie_here() -> Option<u64> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    match socket.map_err(std::io::Error::from).and_then(|socket| sys::bpf::network_cookie(&socket)) {
+        Ok(cookie) => Some(cookie),
+        Err(error) => {
+            tracing::warn!(%error, "a network has no number: the server in it is looked for");
+            None
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use sys::ahead::Mounts;
 use sys::{Spawned, Stack, Step};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
@@ -22,10 +23,10 @@ use crate::config::Config;
 use crate::end::Killer;
 use crate::error::Error;
 use crate::instance::{Sandbox, Started};
-use crate::listening::{Heard, Watch};
+use crate::listening::Watch;
 use crate::plan;
 use crate::reach::Reach;
-use crate::slots::{Slot, Slots};
+use crate::slots::{Ready, Slot, Slots};
 use crate::spec::LaunchSpec;
 
 struct Job {
@@ -148,7 +149,7 @@ fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut stack: Stack) {
 
 fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sandbox, Error> {
     let id = spec.id.clone();
-    let slot = shared.slots.take(spec.public_network, stack)?;
+    let Ready { slot, mounts } = shared.slots.take(spec.public_network, stack)?;
     let limits = Limits {
         memory_bytes: spec.memory_bytes,
         cpu_quota_us: spec.cpu_quota_us,
@@ -156,9 +157,10 @@ fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sa
         pids_max: spec.pids_max,
     };
     let reach = Reach::new(slot.network.clone(), shared.home.clone());
-    let heard = hear(shared.watch.as_ref(), &reach);
+    // Before its program runs, so that nothing is said that nobody hears.
+    let heard = shared.watch.as_ref().zip(slot.cookie).map(|(watch, cookie)| watch.register(cookie));
     let cgroup = shared.cgroups.take(limits)?;
-    match run(shared, spec, &slot, &cgroup, stack) {
+    match run(shared, spec, (&slot, mounts), &cgroup, stack) {
         Ok((spawned, end)) => {
             prefer_for_oom(spawned.pid, shared.config.oom_score_adj);
             Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard }))
@@ -170,28 +172,16 @@ fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sa
     }
 }
 
-/// Has the kernel's events of an instance kept for it, from before its program runs.
-fn hear(watch: Option<&Watch>, reach: &Reach) -> Option<Heard> {
-    let watch = watch?;
-    match reach.cookie() {
-        Ok(cookie) => Some(watch.register(cookie)),
-        Err(error) => {
-            tracing::warn!(%error, "a network has no number: its server is looked for");
-            None
-        }
-    }
-}
-
 fn run(
     shared: &Shared,
     spec: LaunchSpec,
-    slot: &Slot,
+    (slot, mounts): (&Slot, Mounts),
     cgroup: &InstanceCgroup,
     stack: &mut Stack,
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
     let resolv_conf = shared.slots.resolv_conf(slot);
-    let plan = plan::make(spec, &shared.stage, slot, cgroup, resolv_conf, &shared.config)?;
+    let plan = plan::make(spec, &shared.stage, (slot, mounts), cgroup, resolv_conf, &shared.config)?;
     let spawned = sys::spawn::spawn(&plan, stack).map_err(|failure| explain(failure, program, working_dir))?;
     let _on_runtime = shared.runtime.enter();
     match spawned.pidfd.try_clone().and_then(sys::event::readable) {

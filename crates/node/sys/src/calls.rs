@@ -72,7 +72,19 @@ pub(crate) fn give(at: RawFd, path: &CStr, owner: u32) -> Done {
     check(unsafe { libc::fchownat(at, path.as_ptr(), owner, owner, libc::AT_SYMLINK_NOFOLLOW) }.into())
 }
 
-/// Mounts a new file system inside the root; the mount point is made where the image lacks it.
+/// A directory inside the root to mount something on, made where the image lacks it.
+pub(crate) fn mount_point(root: RawFd, owner: u32, target: &CStr) -> Result<RawFd, i32> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    match open_inside(root, target, flags, 0) {
+        Err(libc::ENOENT) => {
+            make_dir(root, target, owner)?;
+            open_inside(root, target, flags, 0)
+        }
+        other => other,
+    }
+}
+
+/// Mounts a new file system inside the root.
 pub(crate) fn mount_new(
     root: RawFd,
     owner: u32,
@@ -81,14 +93,7 @@ pub(crate) fn mount_new(
     options: Option<&CStr>,
     attributes: u64,
 ) -> Result<RawFd, i32> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let point = match open_inside(root, target, flags, 0) {
-        Err(libc::ENOENT) => {
-            make_dir(root, target, owner)?;
-            open_inside(root, target, flags, 0)?
-        }
-        other => other?,
-    };
+    let point = mount_point(root, owner, target)?;
     let made = new_mount(kind, options, attributes)?;
     move_mount(made, point)?;
     close(point);
@@ -96,7 +101,7 @@ pub(crate) fn mount_new(
 }
 
 /// A detached mount of a new file system. Options are split at commas in place, on the stack.
-fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
+pub(crate) fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
     const FSCONFIG_SET_STRING: u32 = 1;
     const FSCONFIG_CMD_CREATE: u32 = 6;
     const CLOEXEC: u32 = 1;

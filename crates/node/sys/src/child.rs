@@ -5,19 +5,12 @@ use std::ffi::{CStr, c_void};
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::calls::{
-    Done, check, clone_tree, close, errno, give, make_dir, mount, mount_new, move_mount, open, open_inside,
+    Done, check, clone_tree, close, errno, make_dir, mount, mount_new, mount_point, move_mount, open, open_inside,
     set_attributes,
 };
-use crate::mount::Attributes;
+use crate::mount::{Attributes, DATA_ONLY, NO_DEVICES, NO_SUID, READ_ONLY};
 use crate::spawn::{InjectedFile, Plan, Shared, Step};
 
-/// `MOUNT_ATTR_RDONLY`, `NOSUID`, `NODEV`, `NOEXEC` (linux/mount.h).
-const ATTR_READ_ONLY: u64 = 0x1;
-const ATTR_NO_SUID: u64 = 0x2;
-const ATTR_NO_DEVICES: u64 = 0x4;
-const ATTR_NO_EXECUTION: u64 = 0x8;
-/// What holds for file systems that no program or device should come from.
-const ATTR_DATA_ONLY: u64 = ATTR_NO_SUID | ATTR_NO_DEVICES | ATTR_NO_EXECUTION;
 /// Version 3 of the capability structures (linux/capability.h).
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// Capabilities that any kernel may have.
@@ -82,14 +75,17 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     mount(c"overlay", c"r", Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
     let root = open(libc::AT_FDCWD, c"r", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     shared.at(Step::Proc);
-    mount_new(root, plan.owner, c"proc", c"proc", None, ATTR_DATA_ONLY)?;
+    mount_new(root, plan.owner, c"proc", c"proc", None, DATA_ONLY)?;
     shared.at(Step::Dev);
-    dev(root, plan)?;
+    let ready = &plan.mounts;
+    attach(root, plan.owner, c"dev", &ready.dev)?;
+    attach(root, plan.owner, c"dev/pts", &ready.terminals)?;
+    attach(root, plan.owner, c"dev/shm", &ready.shared_memory)?;
     shared.at(Step::Sys);
-    mount_new(root, plan.owner, c"sys", c"sysfs", None, ATTR_DATA_ONLY | ATTR_READ_ONLY)?;
+    attach(root, plan.owner, c"sys", &ready.sys)?;
     shared.at(Step::Tmpfs);
     for tmpfs in &plan.tmpfs {
-        mount_new(root, plan.owner, &tmpfs.target, c"tmpfs", Some(&tmpfs.options), ATTR_NO_SUID | ATTR_NO_DEVICES)?;
+        mount_new(root, plan.owner, &tmpfs.target, c"tmpfs", Some(&tmpfs.options), NO_SUID | NO_DEVICES)?;
     }
     shared.at(Step::File);
     for dir in &plan.dirs {
@@ -203,42 +199,11 @@ fn lowers(plan: &Plan) -> Done {
     Ok(())
 }
 
-/// `/dev`: the few devices that programs need, links, terminals.
-fn dev(root: RawFd, plan: &Plan) -> Done {
-    const DEVICES: [(&CStr, u32, u32); 6] =
-        [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
-    const LINKS: [(&CStr, &CStr); 5] = [
-        (c"/proc/self/fd", c"fd"),
-        (c"/proc/self/fd/0", c"stdin"),
-        (c"/proc/self/fd/1", c"stdout"),
-        (c"/proc/self/fd/2", c"stderr"),
-        (c"pts/ptmx", c"ptmx"),
-    ];
-    let dev = mount_new(root, plan.owner, c"dev", c"tmpfs", Some(&plan.dev_options), ATTR_NO_SUID | ATTR_NO_EXECUTION)?;
-    for (name, major, minor) in DEVICES {
-        let mode = libc::S_IFCHR | 0o666;
-        // SAFETY: the name is a constant; the descriptor is the mount just made.
-        check(unsafe { libc::mknodat(dev, name.as_ptr(), mode, libc::makedev(major, minor)) }.into())?;
-        give(dev, name, plan.owner)?;
-    }
-    for (target, name) in LINKS {
-        // SAFETY: both are constants; the descriptor is the mount just made.
-        check(unsafe { libc::symlinkat(target.as_ptr(), dev, name.as_ptr()) }.into())?;
-        give(dev, name, plan.owner)?;
-    }
-    for name in [c"pts", c"shm"] {
-        make_dir(dev, name, plan.owner)?;
-    }
-    close(dev);
-    let pts = mount_new(
-        root,
-        plan.owner,
-        c"dev/pts",
-        c"devpts",
-        Some(&plan.devpts_options),
-        ATTR_NO_SUID | ATTR_NO_EXECUTION,
-    )?;
-    close(pts);
+/// Attaches a mount inside the root; its place is made where the image lacks it.
+fn attach(root: RawFd, owner: u32, target: &CStr, made: &impl AsRawFd) -> Done {
+    let point = mount_point(root, owner, target)?;
+    move_mount(made.as_raw_fd(), point)?;
+    close(point);
     Ok(())
 }
 
@@ -276,7 +241,7 @@ fn mask(root: RawFd, plan: &Plan) -> Done {
     const WHERE: i32 = libc::O_PATH | libc::O_CLOEXEC;
     for path in &plan.read_only {
         let Ok(target) = open_inside(root, path, WHERE, 0) else { continue };
-        cover(clone_tree(target)?, ATTR_READ_ONLY | ATTR_DATA_ONLY, target)?;
+        cover(clone_tree(target)?, READ_ONLY | DATA_ONLY, target)?;
     }
     for path in &plan.masked {
         let Ok(target) = open_inside(root, path, WHERE, 0) else { continue };
@@ -285,7 +250,7 @@ fn mask(root: RawFd, plan: &Plan) -> Done {
         // SAFETY: as above.
         check(unsafe { libc::fstat(target, &mut stat) }.into())?;
         let (source, attributes) = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-            (open(libc::AT_FDCWD, EMPTY, WHERE, 0)?, ATTR_READ_ONLY | ATTR_DATA_ONLY)
+            (open(libc::AT_FDCWD, EMPTY, WHERE, 0)?, READ_ONLY | DATA_ONLY)
         } else {
             (open_inside(root, c"/dev/null", WHERE, 0)?, 0)
         };

@@ -1,9 +1,10 @@
 //! Safe wrappers over the kernel calls that no library offers: starting an isolated process, namespaces as file
-//! descriptors, idmapped mounts, sockets that begin to listen, loop devices, early write-back, waiting on a pidfd.
+//! descriptors, mounts that are attached later, sockets that begin to listen, loop devices, early write-back, waiting on a pidfd.
 //!
 //! The only crate of the workspace with `unsafe`. Must not know what its wrappers are for: no paths, limits or lists of its
 //! own. What the kernel requires of an argument is checked here or is a type.
 
+pub mod ahead;
 pub mod bpf;
 mod calls;
 mod child;

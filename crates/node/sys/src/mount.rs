@@ -7,6 +7,13 @@ use std::path::Path;
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
+/// `MOUNT_ATTR_RDONLY`, `NOSUID`, `NODEV`, `NOEXEC` (linux/mount.h).
+pub(crate) const READ_ONLY: u64 = 0x1;
+pub(crate) const NO_SUID: u64 = 0x2;
+pub(crate) const NO_DEVICES: u64 = 0x4;
+pub(crate) const NO_EXECUTION: u64 = 0x8;
+/// What holds for file systems that no program or device should come from.
+pub(crate) const DATA_ONLY: u64 = NO_SUID | NO_DEVICES | NO_EXECUTION;
 /// `MOUNT_ATTR_IDMAP` (linux/mount.h).
 const ATTR_IDMAP: u64 = 0x0010_0000;
 

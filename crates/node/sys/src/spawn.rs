@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::ahead::Mounts;
 use crate::child;
 use crate::clone::{Args, CLEAR_SIGHAND, INTO_CGROUP, clone3};
 use crate::signals::BlockedSignals;
@@ -60,11 +61,9 @@ pub struct Plan {
     pub network: Arc<OwnedFd>,
     /// User namespace.
     pub user: Arc<OwnedFd>,
-    /// Options of the tmpfs at `/dev`.
-    pub dev_options: CString,
-    /// Options of the devpts at `/dev/pts`.
-    pub devpts_options: CString,
-    /// Further tmpfs mounts, `/tmp` and `/dev/shm` among them.
+    /// What was made ahead.
+    pub mounts: Mounts,
+    /// Further tmpfs mounts, such as `/tmp`.
     pub tmpfs: Vec<Tmpfs>,
     /// Directories made where the image lacks them, relative to the root.
     pub dirs: Vec<CString>,
@@ -145,8 +144,8 @@ impl fmt::Display for Step {
             Self::Lower => "attaching an image layer",
             Self::Overlay => "mounting the overlay",
             Self::Proc => "mounting /proc",
-            Self::Dev => "making /dev",
-            Self::Sys => "mounting /sys",
+            Self::Dev => "attaching /dev",
+            Self::Sys => "attaching /sys",
             Self::Tmpfs => "mounting a tmpfs",
             Self::File => "putting a file in place",
             Self::Pivot => "changing the root",

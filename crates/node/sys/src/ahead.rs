@@ -1,0 +1,82 @@
+//! Mounts of an instance that are made ahead of its start, because they depend on its ids and its network only: devices,
+//! terminals, shared memory, `/sys`. Each is a file system of its own, and making one takes longer than attaching it.
+//!
+//! Must not know where they are attached: that is the child's.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::calls::{Done, check, give, make_dir, new_mount};
+use crate::mount::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
+
+/// Options of the mounts, as `mount(2)` takes them.
+pub struct Options {
+    /// Of the tmpfs at `/dev`.
+    pub dev: CString,
+    /// Of the devpts at `/dev/pts`.
+    pub terminals: CString,
+    /// Of the tmpfs at `/dev/shm`.
+    pub shared_memory: CString,
+}
+
+/// The mounts, detached: they go with this unless a child attaches them.
+pub struct Mounts {
+    pub(crate) dev: OwnedFd,
+    pub(crate) terminals: OwnedFd,
+    pub(crate) shared_memory: OwnedFd,
+    pub(crate) sys: OwnedFd,
+}
+
+impl Mounts {
+    /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace.
+    pub fn make(owner: u32, options: &Options) -> io::Result<Self> {
+        let dev = made(c"tmpfs", Some(&options.dev), NO_SUID | NO_EXECUTION)?;
+        fill(dev.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
+        Ok(Self {
+            dev,
+            terminals: made(c"devpts", Some(&options.terminals), NO_SUID | NO_EXECUTION)?,
+            shared_memory: made(c"tmpfs", Some(&options.shared_memory), NO_SUID | NO_DEVICES)?,
+            sys: made(c"sysfs", None, DATA_ONLY | READ_ONLY)?,
+        })
+    }
+}
+
+fn made(kind: &CStr, options: Option<&CStr>, attributes: u64) -> io::Result<OwnedFd> {
+    let fd = new_mount(kind, options, attributes).map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the descriptor was just made, and nothing else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The few devices that programs need, links, places of other mounts.
+fn fill(dev: RawFd, owner: u32) -> Done {
+    const DEVICES: [(&CStr, u32, u32); 6] =
+        [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
+    const LINKS: [(&CStr, &CStr); 5] = [
+        (c"/proc/self/fd", c"fd"),
+        (c"/proc/self/fd/0", c"stdin"),
+        (c"/proc/self/fd/1", c"stdout"),
+        (c"/proc/self/fd/2", c"stderr"),
+        (c"pts/ptmx", c"ptmx"),
+    ];
+    for (name, major, minor) in DEVICES {
+        let mode = libc::S_IFCHR | 0o666;
+        // SAFETY: the name is a constant; the descriptor is the mount just made.
+        check(unsafe { libc::mknodat(dev, name.as_ptr(), mode, libc::makedev(major, minor)) }.into())?;
+        // The daemon's umask must not decide who may use it.
+        // SAFETY: as above.
+        check(unsafe { libc::fchmodat(dev, name.as_ptr(), 0o666, 0) }.into())?;
+        give(dev, name, owner)?;
+    }
+    for (target, name) in LINKS {
+        // SAFETY: both are constants; the descriptor is the mount just made.
+        check(unsafe { libc::symlinkat(target.as_ptr(), dev, name.as_ptr()) }.into())?;
+        give(dev, name, owner)?;
+    }
+    for name in [c"pts", c"shm"] {
+        make_dir(dev, name, owner)?;
+        // SAFETY: as above.
+        check(unsafe { libc::fchmodat(dev, name.as_ptr(), 0o755, 0) }.into())?;
+    }
+    Ok(())
+}

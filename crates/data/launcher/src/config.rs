@@ -18,10 +18,6 @@ pub struct Config {
     pub pids_max: u64,
     /// Open files of each of its processes.
     pub files_max: u64,
-    /// Size of its `/tmp`, in bytes.
-    pub tmp_bytes_max: u64,
-    /// Size of what it writes elsewhere in its root, in bytes.
-    pub writable_bytes_max: u64,
     /// Lines of its last output that the error of a failed start shows.
     pub last_output_lines_max: usize,
     /// The same in bytes.
@@ -38,8 +34,6 @@ impl Default for Config {
             cpu_start_quota_us_min: 100_000,
             pids_max: 1_024,
             files_max: 1_024,
-            tmp_bytes_max: 512 << 20,
-            writable_bytes_max: 512 << 20,
             last_output_lines_max: 5,
             last_output_bytes_max: 1_024,
             kill_wait_ms_max: 2_000,

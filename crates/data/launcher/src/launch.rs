@@ -135,8 +135,6 @@ impl Start<'_> {
             cpu_start_quota_us: cpu_start_quota_us(spec.memory_mb, config),
             pids_max: config.pids_max,
             files_max: config.files_max,
-            tmp_bytes: config.tmp_bytes_max,
-            writable_bytes: config.writable_bytes_max,
             public_network: has_public_network(spec),
             stdout: stdio.stdout,
             stderr: stdio.stderr,

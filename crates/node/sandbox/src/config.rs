@@ -35,6 +35,10 @@ pub struct Config {
     pub reclaim_frozen: bool,
     /// Size of `/dev/shm`, in bytes.
     pub shm_bytes_max: u64,
+    /// Size of `/tmp`, in bytes; what is written there counts as memory of the instance.
+    pub tmp_bytes_max: u64,
+    /// Size of the writable layer over the image's files, in bytes; it counts as memory, too.
+    pub writable_bytes_max: u64,
     /// Files and directories in the writable layer, and as many again in `/tmp`.
     pub writable_files_max: u64,
     /// Longest wait for an emptied cgroup to be removable, in milliseconds.
@@ -58,6 +62,8 @@ impl Default for Config {
             poll_interval_ms_max: 10,
             reclaim_frozen: true,
             shm_bytes_max: 64 << 20,
+            tmp_bytes_max: 512 << 20,
+            writable_bytes_max: 512 << 20,
             writable_files_max: 262_144,
             cgroup_remove_ms_max: 2000,
             oom_score_adj: 500,

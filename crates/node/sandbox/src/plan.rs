@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use sys::Plan;
 use sys::ahead::Mounts;
-use sys::spawn::{InjectedFile, PathStep, Tmpfs};
+use sys::spawn::{InjectedFile, PathStep};
 
-use crate::cgroup::InstanceCgroup;
+use crate::cgroup::Doors;
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::{Identity, resolve};
@@ -28,35 +28,33 @@ const LOWER_DIRS_MAX: usize = 500;
 /// Where programs are looked for when the environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Kernel paths that tell about or reach the machine (the list of the OCI runtimes).
-const MASKED: &[&str] = &[
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kallsyms",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
+/// What tells about or reaches the machine below `/proc` and `/sys` (the list of the OCI runtimes).
+const MASKED_PROC: &[&str] = &[
+    "acpi",
+    "asound",
+    "interrupts",
+    "kallsyms",
+    "kcore",
+    "keys",
+    "latency_stats",
     // Anyone may have it watched, which costs the kernel a thread, and it tells of the whole machine.
-    "/proc/pressure",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/kernel/debug",
-    "/sys/kernel/tracing",
+    "pressure",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
 ];
-const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const MASKED_SYS: &[&str] = &["devices/virtual/powercap", "firmware", "kernel/debug", "kernel/tracing"];
+/// What may be read below `/proc`.
+const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Makes the plan of an instance in `slot` and `cgroup`, both of which stay the caller's. `resolv_conf` is what is said there
+/// Makes the plan of an instance in `slot`, which stays the caller's, and the cgroup behind `doors`. `resolv_conf` is what is said there
 /// of name servers.
 pub fn make(
     spec: LaunchSpec,
     stage: &Path,
     (slot, mounts): (&Slot, Mounts),
-    cgroup: &InstanceCgroup,
+    doors: Doors,
     resolv_conf: String,
     config: &Config,
 ) -> Result<Plan, Error> {
@@ -70,11 +68,6 @@ pub fn make(
     };
     let lowers = spec.lower_dirs.iter().map(idmapped).collect::<Result<Vec<_>, _>>()?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
-    let files_max = config.writable_files_max;
-    let tmpfs = |target: &str, size: u64| {
-        let options = format!("mode=1777,size={size},nr_inodes={files_max},uid={owner},gid={owner}");
-        Ok(Tmpfs { target: text("mount point", target)?, options: text("mount options", &options)? })
-    };
     // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and copy.
     let overlay_options = format!(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
@@ -82,21 +75,20 @@ pub fn make(
     );
     Ok(Plan {
         stage: path("stage", stage)?,
-        stage_options: text("mount options", &format!("mode=755,size={},nr_inodes={files_max}", spec.writable_bytes))?,
         overlay_options: text("mount options", &overlay_options)?,
         lower_names: texts("layer", &lower_names)?,
         lowers,
         owner,
-        cgroup_v1_tasks: cgroup.v1_tasks()?,
-        cgroup_v2: cgroup.v2_directory()?,
+        cgroup_v1_tasks: doors.v1_tasks,
+        cgroup_v2: doors.v2_directory,
         network: slot.network.clone(),
         user: user.clone(),
         mounts,
-        tmpfs: vec![tmpfs("tmp", spec.tmp_bytes)?],
         dirs: vec![text("directory", "etc")?],
         files: files(&spec.hostname, resolv_conf)?,
-        masked: MASKED.iter().map(|p| text("path", p)).collect::<Result<_, _>>()?,
-        read_only: READ_ONLY.iter().map(|p| text("path", p)).collect::<Result<_, _>>()?,
+        masked_proc: names(MASKED_PROC)?,
+        masked_sys: names(MASKED_SYS)?,
+        read_only: names(READ_ONLY)?,
         hostname: text("host name", &spec.hostname)?,
         rlimits: rlimits(spec.files_max),
         working_dir: way_to(&spec.working_dir)?,
@@ -159,6 +151,10 @@ fn text(what: &'static str, value: &str) -> Result<CString, Error> {
         value: value.replace('\0', "\\0"),
         reason: "it has a NUL byte",
     })
+}
+
+fn names(names: &[&str]) -> Result<Vec<CString>, Error> {
+    names.iter().map(|name| text("path", name)).collect()
 }
 
 fn texts(what: &'static str, values: &[String]) -> Result<Vec<CString>, Error> {

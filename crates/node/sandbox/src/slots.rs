@@ -251,14 +251,17 @@ impl Slots {
 
     fn mount_options(&self, owner: u32) -> Options {
         let text = |options: String| CString::new(options).expect("numbers have no NUL");
-        let Config { shm_bytes_max, writable_files_max, ids_per_instance, .. } = self.config;
+        let Config { shm_bytes_max, tmp_bytes_max, writable_bytes_max, writable_files_max, ids_per_instance, .. } =
+            self.config;
         let tty_group = owner + TTY_GROUP.min(ids_per_instance - 1);
+        let everyones =
+            |size: u64| text(format!("mode=1777,size={size},nr_inodes={writable_files_max},uid={owner},gid={owner}"));
         Options {
+            stage: text(format!("mode=755,size={},nr_inodes={writable_files_max}", writable_bytes_max)),
             dev: text(format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}")),
             terminals: text(format!("ptmxmode=0666,mode=0620,gid={tty_group}")),
-            shared_memory: text(format!(
-                "mode=1777,size={shm_bytes_max},nr_inodes={writable_files_max},uid={owner},gid={owner}"
-            )),
+            shared_memory: everyones(shm_bytes_max),
+            tmp: everyones(tmp_bytes_max),
         }
     }
 

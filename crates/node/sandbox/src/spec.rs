@@ -31,10 +31,6 @@ pub struct LaunchSpec {
     pub pids_max: u64,
     /// Open files of a process.
     pub files_max: u64,
-    /// Size of `/tmp`.
-    pub tmp_bytes: u64,
-    /// Size of the writable layer over the root.
-    pub writable_bytes: u64,
     /// Whether it reaches the world outside, where this machine can do that.
     pub public_network: bool,
     /// Where standard output goes.

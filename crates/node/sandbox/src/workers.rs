@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use types::InstanceId;
 
-use crate::cgroup::{InstanceCgroup, Limits, ReadyCgroups};
+use crate::cgroup::{Doors, Limits, ReadyCgroups};
 use crate::config::Config;
 use crate::end::Killer;
 use crate::error::Error;
@@ -159,8 +159,8 @@ fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sa
     let reach = Reach::new(slot.network.clone(), shared.home.clone());
     // Before its program runs, so that nothing is said that nobody hears.
     let heard = shared.watch.as_ref().zip(slot.cookie).map(|(watch, cookie)| watch.register(cookie));
-    let cgroup = shared.cgroups.take(limits)?;
-    match run(shared, spec, (&slot, mounts), &cgroup, stack) {
+    let mut cgroup = shared.cgroups.take(limits)?;
+    match cgroup.doors().and_then(|doors| run(shared, spec, (&slot, mounts), doors, stack)) {
         Ok((spawned, end)) => {
             prefer_for_oom(spawned.pid, shared.config.oom_score_adj);
             Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard }))
@@ -176,12 +176,12 @@ fn run(
     shared: &Shared,
     spec: LaunchSpec,
     (slot, mounts): (&Slot, Mounts),
-    cgroup: &InstanceCgroup,
+    doors: Doors,
     stack: &mut Stack,
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
     let resolv_conf = shared.slots.resolv_conf(slot);
-    let plan = plan::make(spec, &shared.stage, (slot, mounts), cgroup, resolv_conf, &shared.config)?;
+    let plan = plan::make(spec, &shared.stage, (slot, mounts), doors, resolv_conf, &shared.config)?;
     let spawned = sys::spawn::spawn(&plan, stack).map_err(|failure| explain(failure, program, working_dir))?;
     let _on_runtime = shared.runtime.enter();
     match spawned.pidfd.try_clone().and_then(sys::event::readable) {

@@ -1,5 +1,6 @@
-//! Mounts of an instance that are made ahead of its start, because they depend on its ids and its network only: devices,
-//! terminals, shared memory, `/sys`. Each is a file system of its own, and making one takes longer than attaching it.
+//! Mounts of an instance that are made ahead of its start, because they depend on its ids and its network only: the writable
+//! layer's, devices, terminals, shared memory, `/tmp`, `/sys`. Each is a file system of its own, and making one takes longer
+//! than attaching it.
 //!
 //! Must not know where they are attached: that is the child's.
 
@@ -12,31 +13,41 @@ use crate::mount::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
 
 /// Options of the mounts, as `mount(2)` takes them.
 pub struct Options {
+    /// Of the tmpfs that the root is built on, which holds the writable layer: its size is the layer's bound.
+    pub stage: CString,
     /// Of the tmpfs at `/dev`.
     pub dev: CString,
     /// Of the devpts at `/dev/pts`.
     pub terminals: CString,
     /// Of the tmpfs at `/dev/shm`.
     pub shared_memory: CString,
+    /// Of the tmpfs at `/tmp`.
+    pub tmp: CString,
 }
 
 /// The mounts, detached: they go with this unless a child attaches them.
 pub struct Mounts {
+    pub(crate) stage: OwnedFd,
     pub(crate) dev: OwnedFd,
     pub(crate) terminals: OwnedFd,
     pub(crate) shared_memory: OwnedFd,
+    pub(crate) tmp: OwnedFd,
     pub(crate) sys: OwnedFd,
 }
 
 impl Mounts {
     /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace.
     pub fn make(owner: u32, options: &Options) -> io::Result<Self> {
+        let stage = made(c"tmpfs", Some(&options.stage), NO_SUID | NO_DEVICES)?;
+        lay_out(stage.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
         let dev = made(c"tmpfs", Some(&options.dev), NO_SUID | NO_EXECUTION)?;
         fill(dev.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
         Ok(Self {
+            stage,
             dev,
             terminals: made(c"devpts", Some(&options.terminals), NO_SUID | NO_EXECUTION)?,
             shared_memory: made(c"tmpfs", Some(&options.shared_memory), NO_SUID | NO_DEVICES)?,
+            tmp: made(c"tmpfs", Some(&options.tmp), NO_SUID | NO_DEVICES)?,
             sys: made(c"sysfs", None, DATA_ONLY | READ_ONLY)?,
         })
     }
@@ -46,6 +57,37 @@ fn made(kind: &CStr, options: Option<&CStr>, attributes: u64) -> io::Result<Owne
     let fd = new_mount(kind, options, attributes).map_err(io::Error::from_raw_os_error)?;
     // SAFETY: the descriptor was just made, and nothing else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The directories of the stage.
+pub(crate) mod stage {
+    use std::ffi::CStr;
+
+    /// The writable layer.
+    pub const UPPER: &CStr = c"u";
+    /// What the overlay needs beside it.
+    pub const WORK: &CStr = c"w";
+    /// Where the root is mounted.
+    pub const ROOT: &CStr = c"r";
+    /// Covers masked directories.
+    pub const EMPTY: &CStr = c"m";
+}
+
+/// The places of the writable layer and the root, and what covers masked directories.
+fn lay_out(at: RawFd, owner: u32) -> Done {
+    for name in [stage::UPPER, stage::WORK, stage::ROOT] {
+        make_dir(at, name, owner)?;
+        mode(at, name, 0o755)?;
+    }
+    // It stays the host's root's, whom no id of the instance stands for.
+    // SAFETY: the name is a constant; the descriptor is the mount just made.
+    check(unsafe { libc::mkdirat(at, stage::EMPTY.as_ptr(), 0) }.into())
+}
+
+/// Sets a mode: the daemon's umask must not decide who may use what we make.
+fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
+    // SAFETY: the name is terminated.
+    check(unsafe { libc::fchmodat(at, name.as_ptr(), mode, 0) }.into())
 }
 
 /// The few devices that programs need, links, places of other mounts.
@@ -60,12 +102,9 @@ fn fill(dev: RawFd, owner: u32) -> Done {
         (c"pts/ptmx", c"ptmx"),
     ];
     for (name, major, minor) in DEVICES {
-        let mode = libc::S_IFCHR | 0o666;
         // SAFETY: the name is a constant; the descriptor is the mount just made.
-        check(unsafe { libc::mknodat(dev, name.as_ptr(), mode, libc::makedev(major, minor)) }.into())?;
-        // The daemon's umask must not decide who may use it.
-        // SAFETY: as above.
-        check(unsafe { libc::fchmodat(dev, name.as_ptr(), 0o666, 0) }.into())?;
+        check(unsafe { libc::mknodat(dev, name.as_ptr(), libc::S_IFCHR, libc::makedev(major, minor)) }.into())?;
+        mode(dev, name, 0o666)?;
         give(dev, name, owner)?;
     }
     for (target, name) in LINKS {
@@ -75,8 +114,7 @@ fn fill(dev: RawFd, owner: u32) -> Done {
     }
     for name in [c"pts", c"shm"] {
         make_dir(dev, name, owner)?;
-        // SAFETY: as above.
-        check(unsafe { libc::fchmodat(dev, name.as_ptr(), 0o755, 0) }.into())?;
+        mode(dev, name, 0o755)?;
     }
     Ok(())
 }

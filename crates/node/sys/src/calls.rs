@@ -134,11 +134,18 @@ pub(crate) fn move_mount(from: RawFd, to: RawFd) -> Done {
     check(unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, MOVE_FD_TO_FD) })
 }
 
-/// A detached copy of the mount that an open path is in, from that path on.
-pub(crate) fn clone_tree(path: RawFd) -> Result<RawFd, i32> {
-    const FLAGS: u32 = CLONE_TREE | libc::AT_EMPTY_PATH as u32;
-    // SAFETY: the path is empty, so the descriptor names itself.
-    check_fd(unsafe { libc::syscall(libc::SYS_open_tree, path, c"".as_ptr(), FLAGS) })
+/// Attaches a detached mount at a name below a directory; a link there is not followed.
+pub(crate) fn move_mount_at(from: RawFd, to: RawFd, name: &CStr) -> Done {
+    const FROM_EMPTY_PATH: u32 = 0x4;
+    // SAFETY: the first path is empty, so its descriptor names itself; the second is terminated.
+    check(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, name.as_ptr(), FROM_EMPTY_PATH) })
+}
+
+/// A detached copy of the mount that a name below a directory is in, from there on; a link there is not followed.
+pub(crate) fn clone_tree(at: RawFd, name: &CStr) -> Result<RawFd, i32> {
+    const FLAGS: u32 = CLONE_TREE | libc::AT_SYMLINK_NOFOLLOW as u32;
+    // SAFETY: the name is terminated.
+    check_fd(unsafe { libc::syscall(libc::SYS_open_tree, at, name.as_ptr(), FLAGS) })
 }
 
 pub(crate) fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {

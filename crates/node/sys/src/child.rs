@@ -4,11 +4,12 @@
 use std::ffi::{CStr, c_void};
 use std::os::fd::{AsRawFd, RawFd};
 
+use crate::ahead::stage::{EMPTY, ROOT};
 use crate::calls::{
-    Done, check, clone_tree, close, errno, make_dir, mount, mount_new, mount_point, move_mount, open, open_inside,
-    set_attributes,
+    Done, check, clone_tree, close, errno, make_dir, mount, mount_new, mount_point, move_mount, move_mount_at, open,
+    open_inside, set_attributes,
 };
-use crate::mount::{Attributes, DATA_ONLY, NO_DEVICES, NO_SUID, READ_ONLY};
+use crate::mount::{Attributes, DATA_ONLY, READ_ONLY};
 use crate::spawn::{InjectedFile, Plan, Shared, Step};
 
 /// Version 3 of the capability structures (linux/capability.h).
@@ -17,8 +18,6 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 const CAPABILITIES: u32 = 64;
 /// The last real-time signal (`_NSIG`, asm-generic/signal.h).
 const SIGNAL_MAX: i32 = 64;
-/// The directory of the stage that covers masked ones.
-const EMPTY: &CStr = c"m";
 /// Exit code of a child that could not execute; nobody sees it but the parent that reaps it.
 const EXIT_FAILED: i32 = 127;
 
@@ -72,10 +71,10 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::Lower);
     lowers(plan)?;
     shared.at(Step::Overlay);
-    mount(c"overlay", c"r", Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
-    let root = open(libc::AT_FDCWD, c"r", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
+    mount(c"overlay", ROOT, Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
+    let root = open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     shared.at(Step::Proc);
-    mount_new(root, plan.owner, c"proc", c"proc", None, DATA_ONLY)?;
+    let proc = mount_new(root, plan.owner, c"proc", c"proc", None, DATA_ONLY)?;
     shared.at(Step::Dev);
     let ready = &plan.mounts;
     attach(root, plan.owner, c"dev", &ready.dev)?;
@@ -84,9 +83,7 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::Sys);
     attach(root, plan.owner, c"sys", &ready.sys)?;
     shared.at(Step::Tmpfs);
-    for tmpfs in &plan.tmpfs {
-        mount_new(root, plan.owner, &tmpfs.target, c"tmpfs", Some(&tmpfs.options), NO_SUID | NO_DEVICES)?;
-    }
+    attach(root, plan.owner, c"tmp", &ready.tmp)?;
     shared.at(Step::File);
     for dir in &plan.dirs {
         match make_dir(root, dir, plan.owner) {
@@ -98,7 +95,7 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
         put_file(root, plan, file)?;
     }
     shared.at(Step::Mask);
-    mask(root, plan)?;
+    mask(proc, plan)?;
     shared.at(Step::Pivot);
     pivot(root)?;
     Ok(())
@@ -175,18 +172,15 @@ fn execute(shared: &mut Shared<'_>) -> i32 {
     worst
 }
 
-/// A tmpfs over the stage, with the places of the layers, the writable layer and the root, and what covers masked
-/// directories.
+/// Goes to the stage, and makes what covers masked directories read-only: its copies are, too.
 fn stage(plan: &Plan) -> Done {
-    mount(c"tmpfs", &plan.stage, Some(c"tmpfs"), libc::MS_NOSUID | libc::MS_NODEV, Some(&plan.stage_options))?;
-    // SAFETY: chdir takes a terminated string; this process has a copy of the file system attributes (no CLONE_FS).
-    check(unsafe { libc::chdir(plan.stage.as_ptr()) }.into())?;
-    for name in [c"u", c"w", c"r"] {
-        make_dir(libc::AT_FDCWD, name, plan.owner)?;
-    }
-    // It stays the host's root's, whom no id of the instance stands for.
-    // SAFETY: the path is a constant.
-    check(unsafe { libc::mkdirat(libc::AT_FDCWD, EMPTY.as_ptr(), 0) }.into())
+    let stage = plan.mounts.stage.as_raw_fd();
+    let point = open(libc::AT_FDCWD, &plan.stage, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
+    move_mount(stage, point)?;
+    close(point);
+    // SAFETY: the descriptor is open; this process has a copy of the file system attributes (no CLONE_FS).
+    check(unsafe { libc::fchdir(stage) }.into())?;
+    cover(libc::AT_FDCWD, EMPTY, clone_tree(libc::AT_FDCWD, EMPTY)?, READ_ONLY | DATA_ONLY)
 }
 
 fn lowers(plan: &Plan) -> Done {
@@ -235,39 +229,41 @@ fn pivot(root: RawFd) -> Done {
     }
 }
 
-/// Covers kernel paths, from the stage: file systems of their own for the covers would take the start as long as those that
-/// it needs.
-fn mask(root: RawFd, plan: &Plan) -> Done {
-    const WHERE: i32 = libc::O_PATH | libc::O_CLOEXEC;
-    for path in &plan.read_only {
-        let Ok(target) = open_inside(root, path, WHERE, 0) else { continue };
-        cover(clone_tree(target)?, READ_ONLY | DATA_ONLY, target)?;
+/// Covers kernel paths with what is there already: file systems of their own would take the start as long as those that it
+/// needs. Names below `/proc` and `/sys` are the kernel's, so that no link of the image's is on the way.
+fn mask(proc: RawFd, plan: &Plan) -> Done {
+    for name in &plan.read_only {
+        match clone_tree(proc, name) {
+            Err(libc::ENOENT) => {}
+            tree => cover(proc, name, tree?, READ_ONLY | DATA_ONLY)?,
+        }
     }
-    for path in &plan.masked {
-        let Ok(target) = open_inside(root, path, WHERE, 0) else { continue };
-        // SAFETY: all bytes zero is a valid stat for the kernel to fill; the descriptor is open.
+    let sys = plan.mounts.sys.as_raw_fd();
+    for (at, name) in
+        plan.masked_proc.iter().map(|name| (proc, name)).chain(plan.masked_sys.iter().map(|name| (sys, name)))
+    {
+        // SAFETY: all bytes zero is a valid stat for the kernel to fill; the name is terminated.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
         // SAFETY: as above.
-        check(unsafe { libc::fstat(target, &mut stat) }.into())?;
-        let (source, attributes) = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-            (open(libc::AT_FDCWD, EMPTY, WHERE, 0)?, READ_ONLY | DATA_ONLY)
-        } else {
-            (open_inside(root, c"/dev/null", WHERE, 0)?, 0)
-        };
-        cover(clone_tree(source)?, attributes, target)?;
-        close(source);
+        match check(unsafe { libc::fstatat(at, name.as_ptr(), &mut stat, libc::AT_SYMLINK_NOFOLLOW) }.into()) {
+            Err(libc::ENOENT | libc::ENOTDIR) => continue,
+            other => other?,
+        }
+        let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let over =
+            if is_dir { clone_tree(libc::AT_FDCWD, EMPTY) } else { clone_tree(plan.mounts.dev.as_raw_fd(), c"null") };
+        cover(at, name, over?, 0)?;
     }
     Ok(())
 }
 
-/// Puts a detached mount over a path, with these attributes if there are any; both descriptors are closed.
-fn cover(tree: RawFd, attributes: u64, target: RawFd) -> Done {
+/// Puts a detached mount over a path, with these attributes if there are any; its descriptor is closed.
+fn cover(at: RawFd, name: &CStr, tree: RawFd, attributes: u64) -> Done {
     if attributes != 0 {
         set_attributes(tree, &Attributes { set: attributes, ..Attributes::default() })?;
     }
-    move_mount(tree, target)?;
+    move_mount_at(tree, at, name)?;
     close(tree);
-    close(target);
     Ok(())
 }
 

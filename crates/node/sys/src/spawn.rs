@@ -15,14 +15,6 @@ use crate::clone::{Args, CLEAR_SIGHAND, INTO_CGROUP, clone3};
 use crate::signals::BlockedSignals;
 use crate::stack::Stack;
 
-/// A tmpfs to be mounted in the instance.
-pub struct Tmpfs {
-    /// Where, relative to the root.
-    pub target: CString,
-    /// Mount options, such as `mode=1777,size=536870912`.
-    pub options: CString,
-}
-
 /// A file that the platform puts into the instance.
 pub struct InjectedFile {
     /// Where, relative to the root.
@@ -43,8 +35,6 @@ pub struct PathStep {
 pub struct Plan {
     /// Empty directory of the host over which the child builds the root, in its own mount namespace.
     pub stage: CString,
-    /// Options of the tmpfs there, which holds the writable layer: its size is the layer's bound.
-    pub stage_options: CString,
     /// Detached trees of the lower layers, topmost first.
     pub lowers: Vec<OwnedFd>,
     /// Names `l0`, `l1`… of the places where they are attached, as many as there are lowers.
@@ -63,15 +53,15 @@ pub struct Plan {
     pub user: Arc<OwnedFd>,
     /// What was made ahead.
     pub mounts: Mounts,
-    /// Further tmpfs mounts, such as `/tmp`.
-    pub tmpfs: Vec<Tmpfs>,
     /// Directories made where the image lacks them, relative to the root.
     pub dirs: Vec<CString>,
     /// Files put in place, such as `/etc/hosts`.
     pub files: Vec<InjectedFile>,
-    /// Paths below `/proc` and `/sys` over which `/dev/null` (files) or an empty directory is put.
-    pub masked: Vec<CString>,
-    /// Paths below `/proc` and `/sys` that become read-only.
+    /// Names below `/proc` over which `/dev/null` (files) or an empty directory is put.
+    pub masked_proc: Vec<CString>,
+    /// The same below `/sys`.
+    pub masked_sys: Vec<CString>,
+    /// Names below `/proc` that become read-only.
     pub read_only: Vec<CString>,
     /// Host name inside.
     pub hostname: CString,
@@ -140,13 +130,13 @@ impl fmt::Display for Step {
             Self::CgroupNamespace => "making a cgroup namespace",
             Self::JoinNetwork => "joining the network namespace",
             Self::PrivateMounts => "making mounts private",
-            Self::Stage => "mounting the writable layer",
+            Self::Stage => "attaching the writable layer",
             Self::Lower => "attaching an image layer",
             Self::Overlay => "mounting the overlay",
             Self::Proc => "mounting /proc",
             Self::Dev => "attaching /dev",
             Self::Sys => "attaching /sys",
-            Self::Tmpfs => "mounting a tmpfs",
+            Self::Tmpfs => "attaching /tmp",
             Self::File => "putting a file in place",
             Self::Pivot => "changing the root",
             Self::Mask => "masking a kernel path",

@@ -26,6 +26,16 @@ pub struct Limits {
     pub pids_max: u64,
 }
 
+/// What a process joins the cgroup by.
+#[derive(Debug)]
+pub struct Doors {
+    /// The files that it writes itself into (version 1). Writing `0` to `tasks` moves the writer alone and takes 0.1 ms; the
+    /// first write to `cgroup.procs` on an idle machine takes 5 to 15 ms.
+    pub v1_tasks: Vec<OwnedFd>,
+    /// The directory that it starts in (version 2).
+    pub v2_directory: Option<OwnedFd>,
+}
+
 /// A controller of version 1 or 2, and the directory where it is.
 #[derive(Debug)]
 struct Controlled {
@@ -43,6 +53,8 @@ pub struct InstanceCgroup {
     memory: MemoryFiles,
     freezer: Option<Arc<Freezer>>,
     limits: Option<Limits>,
+    /// Opened ahead, and taken by the start.
+    doors: Option<Doors>,
     remove_max: Duration,
 }
 
@@ -76,7 +88,7 @@ impl InstanceCgroup {
             .chain(of_v2)
             .map(|(controller, settings, folder)| Controlled { controller, settings, folder })
             .collect();
-        let made = Self { v1, v2, controlled, memory, freezer, limits: None, remove_max };
+        let made = Self { v1, v2, controlled, memory, freezer, limits: None, doors: None, remove_max };
         for folder in made.folders() {
             if let Err(error) = make_dir(folder).map_err(Error::path("make the cgroup", folder)) {
                 made.remove();
@@ -116,21 +128,28 @@ impl InstanceCgroup {
         Ok(())
     }
 
-    /// The files that a process writes itself into, to join (version 1). Writing `0` to `tasks` moves the writer alone and
-    /// takes 0.1 ms; the first write to `cgroup.procs` on an idle machine takes 5 to 15 ms.
-    pub fn v1_tasks(&self) -> Result<Vec<OwnedFd>, Error> {
-        let open = |folder: &PathBuf| {
+    /// Opens ahead what the first process needs.
+    pub(super) fn open_doors(&mut self) -> Result<(), Error> {
+        self.doors = Some(self.doors_now()?);
+        Ok(())
+    }
+
+    /// What the first process joins by.
+    pub fn doors(&mut self) -> Result<Doors, Error> {
+        self.doors.take().map_or_else(|| self.doors_now(), Ok)
+    }
+
+    fn doors_now(&self) -> Result<Doors, Error> {
+        let tasks = |folder: &PathBuf| {
             let file = folder.join("tasks");
             let opened = File::options().write(true).open(&file).map_err(Error::path("open", &file))?;
             Ok(OwnedFd::from(opened))
         };
-        self.v1.iter().map(open).collect()
-    }
-
-    /// The directory to start a process in (version 2).
-    pub fn v2_directory(&self) -> Result<Option<OwnedFd>, Error> {
-        let open = |folder: &PathBuf| File::open(folder).map(OwnedFd::from).map_err(Error::path("open", folder));
-        self.v2.as_ref().map(open).transpose()
+        let directory = |folder: &PathBuf| File::open(folder).map(OwnedFd::from).map_err(Error::path("open", folder));
+        Ok(Doors {
+            v1_tasks: self.v1.iter().map(tasks).collect::<Result<_, _>>()?,
+            v2_directory: self.v2.as_ref().map(directory).transpose()?,
+        })
     }
 
     /// Memory now and at its most.
@@ -217,8 +236,8 @@ mod tests {
         fs::write(folder.join("memory.events.local"), "low 0\noom 1\noom_kill 2\n").expect("written");
         assert_eq!(instance.memory(), Memory { current_bytes: 5, peak_bytes: 9 });
         assert_eq!(instance.out_of_memory_kills(), 2);
-        assert!(instance.v1_tasks().expect("none").is_empty());
-        assert!(instance.v2_directory().expect("there").is_some());
+        let doors = instance.doors().expect("opened");
+        assert!(doors.v1_tasks.is_empty() && doors.v2_directory.is_some());
         let freezer = instance.freezer().expect("there").clone();
         freezer.freeze().expect("written");
         assert_eq!(read("cgroup.freeze"), "1");

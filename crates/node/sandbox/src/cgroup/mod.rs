@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use files::Freezer;
-pub use instance::{InstanceCgroup, Limits};
+pub use instance::{Doors, InstanceCgroup, Limits};
 pub use layout::{CONTROLLERS, Layout, Mode};
 pub use ready::ReadyCgroups;
 

@@ -90,14 +90,7 @@ impl ReadyCgroups {
                 Work::Stop => return,
                 Work::Remove(left) => left.iter().for_each(InstanceCgroup::remove),
                 Work::Make(number, usual) => {
-                    let made = self.cgroups.create(&number.to_string()).and_then(|mut made| match usual {
-                        Some(limits) => made.limit(limits).map(|()| made),
-                        None => Ok(made),
-                    });
-                    if let Ok(made) = &made {
-                        // Opens what the first request would have to open.
-                        made.memory();
-                    }
+                    let made = self.make(number, usual);
                     let mut state = self.state.lock();
                     match made {
                         Ok(made) => state.ready.push_back(made),
@@ -113,6 +106,18 @@ impl ReadyCgroups {
                 }
             }
         }
+    }
+
+    fn make(&self, number: u64, usual: Option<Limits>) -> Result<InstanceCgroup, Error> {
+        let mut made = self.cgroups.create(&number.to_string())?;
+        let limited = usual.map_or(Ok(()), |limits| made.limit(limits));
+        // What the start and its first request would have to open.
+        if let Err(error) = limited.and_then(|()| made.open_doors()) {
+            made.remove();
+            return Err(error);
+        }
+        made.memory();
+        Ok(made)
     }
 
     fn next(&self) -> Work {

@@ -83,6 +83,7 @@ impl Bench {
 
     /// The same, with a way out for instances that want one.
     pub async fn connected(folder: &Path, config: Config, network: NetworkConfig) -> anyhow::Result<Self> {
+        let config = Config { tmp_bytes_max: 8 << 20, writable_bytes_max: 8 << 20, ..config };
         let (sandboxes, recovered) = Sandboxes::open(&folder.join("sandbox"), config, network).await?;
         let root = folder.join("root");
         fs::create_dir_all(root.join("etc"))?;
@@ -110,8 +111,6 @@ impl Bench {
             cpu_start_quota_us: 100_000,
             pids_max: 100,
             files_max: 1024,
-            tmp_bytes: 8 << 20,
-            writable_bytes: 8 << 20,
             public_network: false,
             stdout: writer.try_clone()?.into(),
             stderr: writer.into(),

@@ -21,7 +21,7 @@ impl Shared {
     ) -> Result<Lease<Slot>, Failure> {
         let mut retries_left = self.config.superseded_retries_max;
         loop {
-            let error = match self.pool.lease(&version, request).await {
+            let error = match self.pool.lease(&version, request, None).await {
                 Ok(lease) => return Ok(lease),
                 Err(error) => error,
             };

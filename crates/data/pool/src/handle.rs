@@ -8,16 +8,18 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{CatalogVersion, RequestId, SharedCatalog};
+use types::{CatalogVersion, FunctionKey, ProvisionedSpec, RequestId, SharedCatalog, VersionName};
 
 use crate::config::Config;
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::launch::Launch;
 use crate::ledger::{Patience, Phase, WaiterId};
-use crate::scale::{Capacity, Usage};
+use crate::scale::Capacity;
+use crate::session::SessionKey;
 use crate::shared::{Shared, Versions};
 use crate::upkeep;
+use crate::usage::{ProvisionedState, ProvisionedStatus, Usage};
 use crate::version::{Answer, VersionPool, Waiting};
 
 /// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool keeps with each
@@ -80,7 +82,12 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
 
     /// Leases an instance of `version` to one request: a free one, one that comes free, or a new one. Dropping the future
     /// gives up the wait and nothing else.
-    pub async fn lease(&self, version: &Arc<CatalogVersion>, request: &RequestId) -> Result<Lease<C>, LeaseError> {
+    pub async fn lease(
+        &self,
+        version: &Arc<CatalogVersion>,
+        request: &RequestId,
+        _session: Option<&SessionKey>,
+    ) -> Result<Lease<C>, LeaseError> {
         loop {
             let pool = self.version(version)?;
             match self.ask(&pool, request)? {
@@ -171,6 +178,22 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     /// What is used now.
     pub fn usage(&self) -> Usage {
         self.shared.capacity.lock().usage()
+    }
+
+    /// How far the instances of a function that are kept ready have come, by version.
+    pub fn provisioned(&self, function: &FunctionKey) -> Vec<ProvisionedState> {
+        let catalog = self.shared.catalog.load();
+        let Some(function) = catalog.functions.get(function) else { return Vec::new() };
+        let state = |(version, spec): (&VersionName, &Arc<ProvisionedSpec>)| ProvisionedState {
+            function: function.record.key.clone(),
+            version: *version,
+            memory_mb: function.versions.get(version).map_or(0, |version| version.spec.memory_mb),
+            wanted: spec.number,
+            ready: 0,
+            status: ProvisionedStatus::InProgress,
+            reason: None,
+        };
+        function.provisioned.iter().map(state).collect()
     }
 
     /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others as their leases return,

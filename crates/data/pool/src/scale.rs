@@ -8,6 +8,7 @@ use std::fmt;
 use types::{FunctionId, FunctionKey, VersionKey};
 
 use crate::config::Config;
+use crate::usage::{FunctionUsage, Usage};
 
 /// The limit that stands in the way of a start; reads on after "concurrency exceeded".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,32 +79,6 @@ impl Load {
             memory_mb: self.memory_mb.saturating_sub(other.memory_mb),
         }
     }
-}
-
-/// What one function uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionUsage {
-    /// The function.
-    pub function: FunctionKey,
-    /// Its instances, those that start or end included.
-    pub instances: u32,
-    /// Their memory sizes together, in MB.
-    pub memory_mb: u64,
-    /// Requests that wait for an instance.
-    pub waiting: u32,
-}
-
-/// What is used now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Instances of all functions, those that start or end included.
-    pub instances: u32,
-    /// Their memory sizes together, in MB.
-    pub memory_mb: u64,
-    /// The limit of the latter, in MB; 0 when there is none.
-    pub memory_mb_max: u64,
-    /// Functions that have instances or waiting requests, in the order of their names.
-    pub functions: Vec<FunctionUsage>,
 }
 
 #[derive(Debug)]
@@ -276,7 +251,9 @@ impl Capacity {
             instances: self.used.instances,
             memory_mb: self.used.memory_mb,
             memory_mb_max: if self.memory_mb_max == u64::MAX { 0 } else { self.memory_mb_max },
+            reserved_mb: 0,
             functions,
+            provisioned: Vec::new(),
         }
     }
 }

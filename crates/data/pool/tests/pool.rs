@@ -18,11 +18,11 @@ const START: Duration = Duration::from_millis(100);
 
 fn request(bench: &Bench, version: &Arc<CatalogVersion>) -> JoinHandle<Answer> {
     let (pool, version) = (bench.pool.clone(), Arc::clone(version));
-    tokio::spawn(async move { pool.lease(&version, &RequestId::random()).await })
+    tokio::spawn(async move { pool.lease(&version, &RequestId::random(), None).await })
 }
 
 async fn lease(bench: &Bench, version: &Arc<CatalogVersion>) -> Lease<()> {
-    bench.pool.lease(version, &RequestId::random()).await.expect("a lease")
+    bench.pool.lease(version, &RequestId::random(), None).await.expect("a lease")
 }
 
 fn serving(config: Config, functions: &[Function]) -> (Bench, Vec<Arc<CatalogVersion>>) {
@@ -110,7 +110,7 @@ async fn cold_start_failure_fails_all_waiting_requests() {
 async fn a_launcher_that_panics_fails_the_request_instead_of_losing_it() {
     let (bench, versions) = serving(Config::default(), &[EVENT]);
     bench.launch.plan(Plan::Panic);
-    let error = bench.pool.lease(&versions[0], &RequestId::random()).await.expect_err("no instance");
+    let error = bench.pool.lease(&versions[0], &RequestId::random(), None).await.expect_err("no instance");
     assert_eq!(error.status(), RunStatus::InternalError);
     assert_eq!(bench.pool.usage().instances, 0);
 }
@@ -204,7 +204,7 @@ async fn over_the_memory_quota_a_function_without_instances_is_refused_at_once()
     let (bench, versions) = serving(Config { memory_mb_max: 200, ..Config::default() }, &[EVENT, OTHER]);
     let _held = lease(&bench, &versions[0]).await;
     let before = Instant::now();
-    let error = bench.pool.lease(&versions[1], &RequestId::random()).await.expect_err("no room");
+    let error = bench.pool.lease(&versions[1], &RequestId::random(), None).await.expect_err("no room");
     assert_eq!((error.status(), before.elapsed()), (RunStatus::ResourceLimitReached, Duration::ZERO));
     let text = "Function [ default/other ] concurrency exceeded region unreserved quota 200 MB";
     assert!(error.to_string().starts_with(text), "{error}");
@@ -248,7 +248,7 @@ async fn only_so_many_requests_wait() {
     let (bench, versions) = serving(Config { waiting_per_function_max: 2, ..Config::default() }, &[EVENT]);
     let waiters = [request(&bench, &versions[0]), request(&bench, &versions[0])];
     until("two wait", || waiting(&bench) == 2).await;
-    let error = bench.pool.lease(&versions[0], &RequestId::random()).await.expect_err("the queue is full");
+    let error = bench.pool.lease(&versions[0], &RequestId::random(), None).await.expect_err("the queue is full");
     assert_eq!(error.status(), RunStatus::ResourceLimit);
     for waiter in waiters {
         waiter.await.expect("no panic").expect("a lease");
@@ -283,7 +283,7 @@ async fn an_update_drains_the_old_generation_and_sends_its_waiters_to_the_new_on
     drop(old);
     let next = next.await.expect("no panic").expect("a lease on the new generation");
     assert_eq!((next.version.key.generation, bench.launch.alive()), (2, 1));
-    let late = bench.pool.lease(&versions[0], &RequestId::random()).await.expect_err("old");
+    let late = bench.pool.lease(&versions[0], &RequestId::random(), None).await.expect_err("old");
     assert!(matches!(late, LeaseError::Superseded { .. }), "{late}");
 }
 

@@ -12,9 +12,12 @@ pub struct Config {
     pub instances_max: u32,
     /// Instances of one function, all its versions together.
     pub instances_per_function_max: u32,
-    /// Memory sizes of all instances together, in MB. 0 takes the machine's memory when the caller names it with
+    /// Memory sizes of all instances together, in MB: the quota of the installation, unless its owner set another one (API
+    /// action PutTotalConcurrencyConfig). 0 takes the machine's memory when the caller names it with
     /// [`Config::or_machine_memory`], and no limit otherwise.
     pub memory_mb_max: u64,
+    /// Instances started within any minute; 0 is no limit.
+    pub starts_per_minute_max: u32,
     /// Requests of one function that may wait for an instance.
     pub waiting_per_function_max: u32,
     /// Longest wait for an instance to come free when none may be started, in milliseconds. A request that waits for a
@@ -40,6 +43,7 @@ impl Default for Config {
             instances_max: 1000,
             instances_per_function_max: 200,
             memory_mb_max: 0,
+            starts_per_minute_max: 500,
             waiting_per_function_max: 1000,
             wait_ms_max: 10_000,
             starts_parallel_max: 32,

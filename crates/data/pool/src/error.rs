@@ -5,7 +5,7 @@
 use types::{FunctionKey, RunStatus, VersionName};
 
 use crate::launch::LaunchError;
-use crate::scale::Refusal;
+use crate::refusal::Refusal;
 
 /// Why a request got no lease.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -63,7 +63,8 @@ impl LeaseError {
         match self {
             Self::Superseded { .. } => RunStatus::FunctionStatusError,
             Self::Launch(error) => error.status,
-            Self::OverQuota { .. } | Self::NoneFree { .. } => RunStatus::ResourceLimitReached,
+            Self::OverQuota { refusal, .. } => refusal.status(),
+            Self::NoneFree { .. } => RunStatus::ResourceLimitReached,
             Self::QueueFull { .. } => RunStatus::ResourceLimit,
             Self::Closed { .. } => RunStatus::InternalError,
         }

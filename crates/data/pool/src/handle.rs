@@ -1,11 +1,12 @@
 //! The public face of the pool: lease an instance, see what is used, shut down.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{CatalogVersion, FunctionKey, ProvisionedSpec, RequestId, SharedCatalog, VersionName};
@@ -15,9 +16,10 @@ use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::launch::Launch;
 use crate::ledger::{Patience, Phase, WaiterId};
+use crate::quota::Quota;
 use crate::scale::Capacity;
 use crate::session::SessionKey;
-use crate::shared::{Shared, Versions};
+use crate::shared::{Refused, Shared, Versions};
 use crate::upkeep;
 use crate::usage::{ProvisionedState, ProvisionedStatus, Usage};
 use crate::version::{Answer, VersionPool, Waiting};
@@ -44,15 +46,23 @@ enum Asked<C: Default + Send + Sync + 'static> {
 
 /// A request's place in the queue, left when dropped.
 struct Place<'a, C: Default + Send + Sync + 'static> {
-    shared: &'a Shared<C>,
+    shared: &'a Arc<Shared<C>>,
     pool: &'a VersionPool<C>,
     id: WaiterId,
 }
 
 impl<C: Default + Send + Sync + 'static> Drop for Place<'_, C> {
     fn drop(&mut self) {
-        self.pool.ledger.lock().cancel(self.id);
+        let others_want = {
+            let mut ledger = self.pool.ledger.lock();
+            ledger.cancel(self.id);
+            ledger.starts_wanted() > 0
+        };
         self.shared.capacity.lock().end_wait(&self.pool.version.key.function_id);
+        // What was kept for it is there for others.
+        if !others_want && self.shared.unclaim(&self.pool.version.key) {
+            self.shared.feed();
+        }
     }
 }
 
@@ -66,11 +76,14 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         config: Config,
         shutdown: &CancellationToken,
     ) -> Self {
+        let mut capacity = Capacity::new(&config);
+        capacity.set_quota(Quota::of(&catalog.load(), &config));
         let shared = Arc::new(Shared {
             launch,
             catalog,
             versions: RwLock::new(Versions { map: std::collections::HashMap::new(), closed: false }),
-            capacity: Mutex::new(Capacity::new(&config)),
+            capacity: Mutex::new(capacity),
+            claims: AtomicUsize::new(0),
             starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
             tasks: TaskTracker::new(),
             stop: shutdown.child_token(),
@@ -90,6 +103,9 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     ) -> Result<Lease<C>, LeaseError> {
         loop {
             let pool = self.version(version)?;
+            if let Some(stopped) = pool.stopped() {
+                return Err(stopped);
+            }
             match self.ask(&pool, request)? {
                 Asked::Leased(lease) => return Ok(lease),
                 Asked::Waits(id, answer) => return self.wait(&pool, id, answer).await,
@@ -110,6 +126,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
             let fresh = || Arc::new(VersionPool::new(Arc::clone(version)));
             Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh))
         };
+        pool.set_stopped(self.shared.capacity.lock().is_stopped(&version.key.function_id));
         // Asked once it is in the map: a change of the catalog from here on finds it there.
         if !self.shared.in_force(version) {
             self.shared.drain_version(&pool, VersionPool::superseded);
@@ -141,7 +158,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
             .begin_wait(&pool.version.key.function_id, key)
             .map_err(|waiting_max| LeaseError::QueueFull { function: key.clone(), waiting_max })?;
         let (sender, answer) = oneshot::channel();
-        let id = ledger.wait(Waiting { request: request.clone(), answer: sender });
+        let id = ledger.wait(Waiting { request: request.clone(), answer: sender }, Instant::now());
         Ok(Asked::Waits(id, answer))
     }
 
@@ -157,18 +174,21 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     ) -> Answer<C> {
         let place = Place { shared: &self.shared, pool, id };
         let function = || pool.version.function.key.clone();
-        if let Some(refusal) = self.shared.start_wanted(pool)
-            && !self.shared.worth_waiting(&pool.version)
+        let over_quota = |refusal| LeaseError::OverQuota { function: function(), refusal };
+        let refused = self.shared.start_wanted(pool);
+        if let Some(Refused { refusal, worth_waiting: false }) = refused
             && pool.ledger.lock().give_up(place.id) == Patience::Removed
         {
-            return Err(LeaseError::OverQuota { function: function(), refusal });
+            return Err(over_quota(refusal));
         }
+        let quota = refused.map(|refused| refused.refusal).filter(|refusal| refusal.is_quota());
         let config = &self.shared.config;
         loop {
             match timeout(config.wait_max(), &mut answer).await {
                 Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
                 Err(_) if pool.ledger.lock().give_up(place.id) == Patience::Removed => {
-                    return Err(LeaseError::NoneFree { function: function(), wait_ms_max: config.wait_ms_max });
+                    let none_free = || LeaseError::NoneFree { function: function(), wait_ms_max: config.wait_ms_max };
+                    return Err(quota.map_or_else(none_free, over_quota));
                 }
                 Err(_) => {}
             }

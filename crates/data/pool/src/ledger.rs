@@ -45,6 +45,7 @@ struct Waiter<W> {
     id: WaiterId,
     /// A start in progress was begun for it.
     triggered: bool,
+    since: Instant,
     who: W,
 }
 
@@ -131,11 +132,16 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     /// Queues someone behind those that wait already.
-    pub fn wait(&mut self, who: W) -> WaiterId {
+    pub fn wait(&mut self, who: W, now: Instant) -> WaiterId {
         self.waiters_seen += 1;
         let id = WaiterId(self.waiters_seen);
-        self.waiters.push_back(Waiter { id, triggered: false, who });
+        self.waiters.push_back(Waiter { id, triggered: false, since: now, who });
         id
+    }
+
+    /// Since when the one waits that has waited for longest.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.waiters.front().map(|waiter| waiter.since)
     }
 
     /// Takes a waiter off the queue; false when it has been answered.

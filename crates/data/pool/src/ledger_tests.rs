@@ -16,14 +16,14 @@ fn at(seconds: u64) -> Instant {
 
 fn queue(book: &mut Book, requests: impl Iterator<Item = u32>) {
     for who in requests {
-        book.wait(who);
+        book.wait(who, at(0));
     }
 }
 
 /// A book with one started instance, leased to nobody.
 fn with_idle(concurrency: u32) -> (Book, SlotIndex) {
     let mut book = Book::new(concurrency);
-    let waiter = book.wait(0);
+    let waiter = book.wait(0, at(0));
     let (trigger, _) = book.begin_start().expect("someone waits");
     assert!(book.cancel(waiter));
     let started = book.started(100, trigger, at(0));
@@ -50,10 +50,10 @@ fn a_returning_lease_keeps_a_waiter_from_starting_an_instance() {
     let (mut book, slot) = with_idle(1);
     assert_eq!(book.acquire(), Some((slot, 100)));
     book.returning(slot);
-    book.wait(7);
+    book.wait(7, at(0));
     assert_eq!(book.starts_wanted(), 0);
     assert_eq!(book.release(slot, true, at(1)), Released::Granted(7, 100));
-    book.wait(8);
+    book.wait(8, at(0));
     assert_eq!(book.starts_wanted(), 1);
 }
 
@@ -62,7 +62,7 @@ fn a_retired_instance_no_longer_covers_the_waiter_of_its_returning_lease() {
     let (mut book, slot) = with_idle(1);
     book.acquire();
     book.returning(slot);
-    book.wait(7);
+    book.wait(7, at(0));
     assert_eq!(book.retire(slot), None);
     assert_eq!(book.starts_wanted(), 1);
     assert_eq!(book.release(slot, true, at(1)), Released::End(100));
@@ -96,7 +96,7 @@ fn a_failed_start_fails_those_it_would_have_served_and_no_others() {
 fn the_last_failed_start_fails_all_who_have_nothing_else_to_wait_for() {
     let mut book = Book::new(1);
     let trigger = {
-        book.wait(1);
+        book.wait(1, at(0));
         book.begin_start().expect("a waiter").0
     };
     // Refused for want of capacity: they wait without starts of their own.
@@ -108,9 +108,9 @@ fn the_last_failed_start_fails_all_who_have_nothing_else_to_wait_for() {
 fn a_failed_start_leaves_those_who_wait_for_a_running_instance() {
     let (mut book, slot) = with_idle(1);
     book.acquire();
-    book.wait(1);
+    book.wait(1, at(0));
     let trigger = book.begin_start().expect("a waiter").0;
-    book.wait(2);
+    book.wait(2, at(0));
     assert_eq!(book.start_failed(trigger), vec![1]);
     assert_eq!(book.release(slot, false, at(1)), Released::Granted(2, 100));
 }
@@ -151,7 +151,7 @@ fn an_idle_instance_is_sent_to_rest_once_and_a_request_ends_its_rest() {
 #[test]
 fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
     let mut book = Book::new(1);
-    let (first, second) = (book.wait(1), book.wait(2));
+    let (first, second) = (book.wait(1, at(0)), book.wait(2, at(0)));
     let trigger = book.begin_start().expect("waiters").0;
     assert_eq!(book.give_up(first), Patience::Covered);
     assert_eq!(book.give_up(second), Patience::Removed);
@@ -163,7 +163,7 @@ fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
 fn a_draining_version_ends_its_instances_as_their_leases_return() {
     let (mut book, busy) = with_idle(1);
     book.acquire();
-    book.wait(1);
+    book.wait(1, at(0));
     let trigger = book.begin_start().expect("waiter").0;
     assert_eq!(book.drain(), (vec![], vec![1]));
     assert_eq!(book.phase(), Phase::Draining);
@@ -345,7 +345,7 @@ impl Play {
             Some((slot, _)) => self.leases.push((slot, false)),
             None => {
                 self.next += 1;
-                let id = self.book.wait(self.next);
+                let id = self.book.wait(self.next, at(0));
                 self.waiting.push((id, self.next));
             }
         }

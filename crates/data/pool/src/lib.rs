@@ -14,6 +14,7 @@
 //! which idle instances go. The other files act on them.
 #![forbid(unsafe_code)]
 
+mod claims;
 mod config;
 mod error;
 mod handle;
@@ -21,6 +22,9 @@ mod idle;
 mod instance;
 mod launch;
 mod ledger;
+mod quota;
+mod rate;
+mod refusal;
 mod scale;
 mod session;
 mod shared;
@@ -34,6 +38,6 @@ pub use error::LeaseError;
 pub use handle::Pool;
 pub use instance::{Instance, Lease};
 pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, NetworkBytes, Process};
-pub use scale::Refusal;
+pub use refusal::Refusal;
 pub use session::{InvalidSessionKey, SESSION_KEY_BYTES_MAX, SessionKey};
 pub use usage::{FunctionUsage, ProvisionedState, ProvisionedStatus, Usage};

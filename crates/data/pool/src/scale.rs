@@ -1,51 +1,21 @@
-//! Whether an instance may be started: what is used of the installation's and of each function's limits.
+//! Whether an instance may be started: what is used of the installation's quota and of each function's limits, who waits
+//! for room, and who has to make some.
 //!
-//! Pure bookkeeping. What ends counts as used until it has ended, because its memory is.
+//! Pure bookkeeping. What ends counts as used until it has ended, because its memory is. Whoever is refused for want of
+//! what all share has a claim from then on: what comes free is kept for the oldest claims, so that nobody is passed over by
+//! those who came later, however many they are.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
+use std::collections::HashMap;
 
+use tokio::time::Instant;
 use types::{FunctionId, FunctionKey, VersionKey};
 
+use crate::claims::Claim;
 use crate::config::Config;
+use crate::quota::Quota;
+use crate::rate::StartRate;
+use crate::refusal::Refusal;
 use crate::usage::{FunctionUsage, Usage};
-
-/// The limit that stands in the way of a start; reads on after "concurrency exceeded".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Memory sizes of all instances together, in MB.
-    Memory {
-        /// The limit.
-        max_mb: u64,
-    },
-    /// Instances of all functions.
-    Instances {
-        /// The limit.
-        max: u32,
-    },
-    /// Instances of the function.
-    FunctionInstances {
-        /// The limit.
-        max: u32,
-    },
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory { max_mb } => write!(
-                f,
-                "region unreserved quota {max_mb} MB; lower the load or the memory sizes, or raise [pool] memory_mb_max"
-            ),
-            Self::Instances { max } => {
-                write!(f, "the limit of {max} instances of all functions; lower the load or raise [pool] instances_max")
-            }
-            Self::FunctionInstances { max } => {
-                write!(f, "its limit of {max} instances; lower the load or raise [pool] instances_per_function_max")
-            }
-        }
-    }
-}
 
 /// Instances and their memory sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,49 +51,74 @@ impl Load {
     }
 }
 
+/// An instance that shall be started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Want<'a> {
+    pub version: &'a VersionKey,
+    pub function: &'a FunctionKey,
+    pub memory_mb: u32,
+    /// Since when the request that needs it waits.
+    pub since: Instant,
+}
+
 #[derive(Debug)]
-struct Share {
+pub(crate) struct Share {
     key: FunctionKey,
-    used: Load,
-    ending: Load,
+    pub used: Load,
+    pub ending: Load,
     waiting: u32,
 }
 
-/// What must end before a start fits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shortfall {
-    /// How much, beside what ends already.
-    pub load: Load,
-    /// Only instances of the same function help.
-    pub same_function: bool,
+/// Use above a quota that was lowered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Excess {
+    /// How much, beside what ends already, in MB.
+    pub memory_mb: u64,
+    /// Of this function, or of all without a quota of their own.
+    pub function: Option<FunctionId>,
 }
 
 /// What is used; see the module.
 #[derive(Debug)]
 pub(crate) struct Capacity {
-    instances_max: u32,
-    memory_mb_max: u64,
-    instances_per_function_max: u32,
+    pub(super) instances_max: u32,
+    pub(super) instances_per_function_max: u32,
     waiting_per_function_max: u32,
-    used: Load,
-    ending: Load,
-    functions: HashMap<FunctionId, Share>,
-    /// Versions whose waiters need a start that was refused; each once.
-    starved: VecDeque<VersionKey>,
+    pub(super) quota: Quota,
+    pub(super) used: Load,
+    pub(super) ending: Load,
+    /// Of functions without a quota of their own.
+    pub(super) unreserved_mb: u64,
+    pub(super) unreserved_ending_mb: u64,
+    pub(super) functions: HashMap<FunctionId, Share>,
+    starts: StartRate,
+    /// The oldest first; one for each version.
+    pub(super) claims: Vec<Claim>,
 }
 
 impl Capacity {
     pub fn new(config: &Config) -> Self {
         Self {
             instances_max: config.instances_max,
-            memory_mb_max: if config.memory_mb_max == 0 { u64::MAX } else { config.memory_mb_max },
             instances_per_function_max: config.instances_per_function_max,
             waiting_per_function_max: config.waiting_per_function_max,
+            quota: Quota::new(config.memory_mb_max, HashMap::new()),
             used: Load::default(),
             ending: Load::default(),
+            unreserved_mb: 0,
+            unreserved_ending_mb: 0,
             functions: HashMap::new(),
-            starved: VecDeque::new(),
+            starts: StartRate::new(config.starts_per_minute_max),
+            claims: Vec::new(),
         }
+    }
+
+    /// The quota in force from now on. What runs goes on, also above it.
+    pub fn set_quota(&mut self, quota: Quota) {
+        self.quota = quota;
+        let shared = || self.functions.iter().filter(|(id, _)| self.quota.reserved(id).is_none());
+        self.unreserved_mb = shared().map(|(_, share)| share.used.memory_mb).sum();
+        self.unreserved_ending_mb = shared().map(|(_, share)| share.ending.memory_mb).sum();
     }
 
     fn share(&mut self, id: &FunctionId, key: &FunctionKey) -> &mut Share {
@@ -141,42 +136,64 @@ impl Capacity {
         }
     }
 
-    /// Takes room for one instance.
-    pub fn reserve(&mut self, id: &FunctionId, key: &FunctionKey, memory_mb: u32) -> Result<(), Refusal> {
-        let need = Load::one(memory_mb);
-        let used = self.functions.get(id).map_or(0, |share| share.used.instances);
-        if used >= self.instances_per_function_max {
-            return Err(Refusal::FunctionInstances { max: self.instances_per_function_max });
+    pub fn used_by(&self, id: &FunctionId) -> Load {
+        self.functions.get(id).map_or_else(Load::default, |share| share.used)
+    }
+
+    /// Takes room for one instance. Whoever is refused should [`Capacity::claim`] when it waits.
+    pub fn reserve(&mut self, want: &Want<'_>, now: Instant) -> Result<(), Refusal> {
+        if let Some(refusal) = self.in_the_way(want, now) {
+            return Err(refusal);
         }
-        if self.used.instances >= self.instances_max {
-            return Err(Refusal::Instances { max: self.instances_max });
-        }
-        if self.used.memory_mb.saturating_add(need.memory_mb) > self.memory_mb_max {
-            return Err(Refusal::Memory { max_mb: self.memory_mb_max });
-        }
+        let need = Load::one(want.memory_mb);
         self.used.add(need);
-        self.share(id, key).used.add(need);
+        self.share(&want.version.function_id, want.function).used.add(need);
+        if self.quota.reserved(&want.version.function_id).is_none() {
+            self.unreserved_mb += need.memory_mb;
+        }
+        self.starts.take(now);
         Ok(())
     }
 
-    /// What would have to end, beside what ends already, before one more instance fits.
-    pub fn shortfall(&self, id: &FunctionId, memory_mb: u32) -> Shortfall {
-        let need = Load::one(memory_mb);
-        let (used, ending) = self.functions.get(id).map_or((0, 0), |s| (s.used.instances, s.ending.instances));
-        if used - ending >= self.instances_per_function_max {
-            let over = used - ending + 1 - self.instances_per_function_max;
-            return Shortfall { load: Load { instances: over, memory_mb: 0 }, same_function: true };
+    fn in_the_way(&mut self, want: &Want<'_>, now: Instant) -> Option<Refusal> {
+        let id = &want.version.function_id;
+        let (own, need) = (self.used_by(id), u64::from(want.memory_mb));
+        let reserved = self.quota.reserved(id);
+        if let Some(max_mb) = reserved
+            && own.memory_mb + need > max_mb
+        {
+            return Some(Refusal::Reserved { max_mb });
         }
-        let mut after = self.used;
-        after.add(need);
-        let max = Load { instances: self.instances_max, memory_mb: self.memory_mb_max };
-        Shortfall { load: after.less(self.ending).less(max), same_function: false }
+        if own.instances >= self.instances_per_function_max {
+            return Some(Refusal::FunctionInstances { max: self.instances_per_function_max });
+        }
+        let (older, older_unreserved_mb) = self.older(want.version, want.since);
+        if self.used.instances + older.instances >= self.instances_max {
+            return Some(Refusal::Instances { max: self.instances_max });
+        }
+        let unreserved_max = self.quota.unreserved_mb();
+        if reserved.is_none() && (self.unreserved_mb + older_unreserved_mb).saturating_add(need) > unreserved_max {
+            return Some(Refusal::Memory { max_mb: unreserved_max });
+        }
+        if (self.used.memory_mb + older.memory_mb).saturating_add(need) > self.quota.total_mb() {
+            return Some(Refusal::Memory { max_mb: self.quota.total_mb() });
+        }
+        let earlier = |claim: &&Claim| {
+            matches!(claim.refusal, Refusal::StartsPerMinute { .. })
+                && claim.since < want.since
+                && claim.version != *want.version
+        };
+        let earlier = self.claims.iter().filter(earlier).count();
+        (self.starts.free(now) <= earlier).then(|| Refusal::StartsPerMinute { max: self.starts.max() })
     }
 
     /// An instance was told to end.
     pub fn ending(&mut self, id: &FunctionId, memory_mb: u32) {
         let load = Load::one(memory_mb);
         self.ending.add(load);
+        if self.quota.reserved(id).is_none() {
+            self.unreserved_ending_mb += load.memory_mb;
+        }
         if let Some(share) = self.functions.get_mut(id) {
             share.ending.add(load);
         }
@@ -185,15 +202,16 @@ impl Capacity {
     /// An instance has ended, or its start failed; `told` when [`Capacity::ending`] was called for it.
     pub fn release(&mut self, id: &FunctionId, memory_mb: u32, told: bool) {
         let load = Load::one(memory_mb);
+        let ending = if told { load } else { Load::default() };
         self.used.take(load);
-        if told {
-            self.ending.take(load);
+        self.ending.take(ending);
+        if self.quota.reserved(id).is_none() {
+            self.unreserved_mb -= load.memory_mb;
+            self.unreserved_ending_mb -= ending.memory_mb;
         }
         if let Some(share) = self.functions.get_mut(id) {
             share.used.take(load);
-            if told {
-                share.ending.take(load);
-            }
+            share.ending.take(ending);
         }
         self.forget_unused(id);
     }
@@ -218,23 +236,29 @@ impl Capacity {
         self.forget_unused(id);
     }
 
-    /// Whether the function has any instance, one that starts or ends included.
-    pub fn has_instances(&self, id: &FunctionId) -> bool {
-        self.functions.get(id).is_some_and(|share| share.used.instances > 0)
+    /// Whether the function has a quota of its own.
+    pub fn is_reserved(&self, id: &FunctionId) -> bool {
+        self.quota.reserved(id).is_some()
     }
 
-    /// Remembers that waiters of a version were refused a start.
-    pub fn starve(&mut self, version: &VersionKey) {
-        if !self.starved.contains(version) {
-            self.starved.push_back(version.clone());
-        }
+    /// Whether its own quota is 0, which stops the function.
+    pub fn is_stopped(&self, id: &FunctionId) -> bool {
+        self.quota.reserved(id) == Some(0)
     }
 
-    /// The versions to try again, those refused first at the front.
-    pub fn take_starved(&mut self) -> VecDeque<VersionKey> {
-        std::mem::take(&mut self.starved)
+    /// What is used above quotas that were lowered, and is not ending.
+    pub fn excesses(&self) -> Vec<Excess> {
+        let shared = self.unreserved_mb.saturating_sub(self.unreserved_ending_mb);
+        let shared = Excess { memory_mb: shared.saturating_sub(self.quota.unreserved_mb()), function: None };
+        let own = self.quota.reservations().filter_map(|(id, max_mb)| {
+            let share = self.functions.get(id)?;
+            let memory_mb = share.used.less(share.ending).memory_mb.saturating_sub(max_mb);
+            Some(Excess { memory_mb, function: Some(id.clone()) })
+        });
+        std::iter::once(shared).chain(own).filter(|excess| excess.memory_mb > 0).collect()
     }
 
+    /// What is used now.
     pub fn usage(&self) -> Usage {
         let mut functions: Vec<FunctionUsage> = self
             .functions
@@ -247,11 +271,12 @@ impl Capacity {
             })
             .collect();
         functions.sort_by(|a, b| a.function.cmp(&b.function));
+        let total_mb = self.quota.total_mb();
         Usage {
             instances: self.used.instances,
             memory_mb: self.used.memory_mb,
-            memory_mb_max: if self.memory_mb_max == u64::MAX { 0 } else { self.memory_mb_max },
-            reserved_mb: 0,
+            memory_mb_max: if total_mb == u64::MAX { 0 } else { total_mb },
+            reserved_mb: self.quota.reserved_mb(),
             functions,
             provisioned: Vec::new(),
         }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
@@ -13,14 +14,26 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{CatalogVersion, SharedCatalog, VersionKey};
 
+use crate::claims::Whose;
 use crate::config::Config;
 use crate::idle::{Candidate, victims};
 use crate::instance::{Instance, Lease};
 use crate::launch::Launch;
 use crate::ledger::{Phase, Released, SlotIndex};
-use crate::scale::{Capacity, Load, Refusal};
+use crate::quota::Quota;
+use crate::refusal::Refusal;
+use crate::scale::{Capacity, Load};
 use crate::start::Start;
 use crate::version::{VersionPool, Waiting};
+
+/// Why no start was begun for a waiting request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused {
+    /// What was in the way.
+    pub refusal: Refusal,
+    /// Whether something may come free for it.
+    pub worth_waiting: bool,
+}
 
 /// The versions that have instances, starts or waiters.
 pub(crate) struct Versions<C: Default + Send + Sync + 'static> {
@@ -35,6 +48,8 @@ pub(crate) struct Shared<C: Default + Send + Sync + 'static> {
     pub config: Config,
     pub versions: RwLock<Versions<C>>,
     pub capacity: Mutex<Capacity>,
+    /// How many versions were refused a start and wait: while none does, nobody has to ask the capacity.
+    pub claims: AtomicUsize,
     /// Permits of starts that run at the same time.
     pub starting: Semaphore,
     /// Every task of the pool: one for each instance, and the upkeep.
@@ -55,18 +70,22 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     }
 
     /// Begins the starts that the waiters of a version need, as far as capacity goes. When it does not, makes room if
-    /// stopping idle instances can, has the version tried again when something ends, and says what was in the way.
-    pub fn start_wanted(self: &Arc<Self>, pool: &Arc<VersionPool<C>>) -> Option<Refusal> {
-        let (id, key) = (&pool.version.key.function_id, &pool.version.function.key);
-        let mut refusal = None;
+    /// stopping idle instances can, has the version tried again when something ends, and says what was in the way and
+    /// whether there is something to wait for.
+    pub fn start_wanted(self: &Arc<Self>, pool: &Arc<VersionPool<C>>) -> Option<Refused> {
+        let mut refused = None;
         let mut begun = Vec::new();
         {
             let mut ledger = pool.ledger.lock();
             for _ in 0..ledger.starts_wanted() {
+                let now = Instant::now();
+                let want = pool.want(ledger.waiting_since().unwrap_or(now));
                 let mut capacity = self.capacity.lock();
-                if let Err(refused) = capacity.reserve(id, key, pool.version.spec.memory_mb) {
-                    capacity.starve(&pool.version.key);
-                    refusal = Some(refused);
+                if let Err(refusal) = capacity.reserve(&want, now) {
+                    let worth_waiting = capacity.worth_waiting(&want, refusal);
+                    capacity.claim(&want, refusal);
+                    self.claims.store(capacity.claims(), Ordering::Relaxed);
+                    refused = Some((Refused { refusal, worth_waiting }, want.since));
                     break;
                 }
                 let (waiter, who) = ledger.begin_start().expect("a start is wanted for a waiter that has none");
@@ -76,40 +95,56 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         for (waiter, request) in begun {
             Start::begin(self, pool, waiter, request);
         }
-        if refusal.is_some() {
-            self.make_room(pool);
+        let Some((refused, since)) = refused else {
+            self.unclaim(&pool.version.key);
+            return None;
+        };
+        self.make_room(pool, since);
+        Some(refused)
+    }
+
+    /// Nobody of a version waits for room any more; whether somebody did.
+    pub fn unclaim(&self, version: &VersionKey) -> bool {
+        if self.claims.load(Ordering::Relaxed) == 0 {
+            return false;
         }
-        refusal
+        let mut capacity = self.capacity.lock();
+        let had_one = capacity.unclaim(version);
+        self.claims.store(capacity.claims(), Ordering::Relaxed);
+        had_one
     }
 
     /// Stops idle instances of other versions if that makes room for one of this version.
-    fn make_room(&self, pool: &VersionPool<C>) {
-        let shortfall = self.capacity.lock().shortfall(&pool.version.key.function_id, pool.version.spec.memory_mb);
-        if shortfall.load.is_zero() {
-            return;
-        }
-        let others: Vec<Arc<VersionPool<C>>> = self
-            .versions
-            .read()
-            .map
-            .values()
-            .filter(|other| {
+    fn make_room(&self, pool: &VersionPool<C>, since: Instant) {
+        let mut others: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
+        let shortfall = {
+            let capacity = self.capacity.lock();
+            let shortfall = capacity.shortfall(&pool.version.key, pool.version.spec.memory_mb, since);
+            others.retain(|other| {
+                let id = &other.version.key.function_id;
                 other.version.key != pool.version.key
-                    && (!shortfall.same_function || other.version.key.function_id == pool.version.key.function_id)
-            })
-            .cloned()
-            .collect();
-        let mut candidates = Vec::new();
-        for other in others {
-            let load = Load::one(other.version.spec.memory_mb);
-            let ledger = other.ledger.lock();
-            candidates.extend(ledger.idle().map(|(index, since)| Candidate {
-                since,
-                load,
-                name: (Arc::clone(&other), index),
-            }));
+                    && match shortfall.whose {
+                        Whose::Own => *id == pool.version.key.function_id,
+                        Whose::Unreserved => !capacity.is_reserved(id),
+                        Whose::Any => true,
+                    }
+            });
+            shortfall
+        };
+        if !shortfall.load.is_zero() {
+            self.end_idle(&others, shortfall.load);
         }
-        for (other, index) in victims(candidates, shortfall.load).unwrap_or_default() {
+    }
+
+    /// Ends idle instances of these versions so that at least `load` comes free; none when they do not suffice.
+    fn end_idle(&self, versions: &[Arc<VersionPool<C>>], load: Load) {
+        let mut candidates = Vec::new();
+        for version in versions {
+            let load = Load::one(version.version.spec.memory_mb);
+            let ledger = version.ledger.lock();
+            candidates.extend(ledger.idle().map(|(index, since)| Candidate { since, load, name: (version, index) }));
+        }
+        for (other, index) in victims(candidates, load).unwrap_or_default() {
             let idle = other.ledger.lock().evict(index);
             if let Some(instance) = idle {
                 self.end(&instance);
@@ -117,32 +152,49 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         }
     }
 
-    /// Whether a request of this version that may start nothing has anything to wait for: another instance of its
-    /// function that may come free or end, or instances of others that are ending for it.
-    pub fn worth_waiting(&self, version: &CatalogVersion) -> bool {
-        let capacity = self.capacity.lock();
-        let id = &version.key.function_id;
-        capacity.has_instances(id) || capacity.shortfall(id, version.spec.memory_mb).load.is_zero()
-    }
-
-    /// Tries again the versions that were refused a start.
+    /// Tries again the versions that were refused a start, those that wait for longest first.
     pub fn feed(self: &Arc<Self>) {
-        let starved = self.capacity.lock().take_starved();
-        for key in starved {
+        if self.claims.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let claimants = self.capacity.lock().claimants();
+        for key in claimants {
             let pool = self.versions.read().map.get(&key).cloned();
             if let Some(pool) = pool {
                 self.start_wanted(&pool);
+            } else {
+                self.unclaim(&key);
             }
         }
     }
 
     /// Takes a lease back.
     pub fn release(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, index: SlotIndex, announced: bool) {
-        let released = pool.ledger.lock().release(index, announced, Instant::now());
+        let yields = self.yields(pool);
+        let released = {
+            let mut ledger = pool.ledger.lock();
+            if yields {
+                // It has this lease, so that nothing is to be ended before the lease is back.
+                ledger.retire(index);
+            }
+            ledger.release(index, announced, Instant::now())
+        };
         match released {
             Released::Granted(waiter, instance) => self.grant(pool, waiter, instance, index),
             Released::End(instance) => self.end(&instance),
             Released::Kept | Released::Gone => {}
+        }
+        if yields {
+            // Its own requests stand in line from now on.
+            self.start_wanted(pool);
+        }
+    }
+
+    /// Whether an instance that comes free makes room for somebody who has waited for longer than its own requests.
+    fn yields(&self, pool: &VersionPool<C>) -> bool {
+        self.claims.load(Ordering::Relaxed) > 0 && {
+            let own_since = pool.ledger.lock().waiting_since();
+            self.capacity.lock().yields(&pool.version.key, own_since)
         }
     }
 
@@ -179,14 +231,39 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         instance.process.kill();
     }
 
-    /// Drains the versions that the catalog no longer serves: their waiters are told to look again, their starts are given
-    /// up, and their instances end when their leases return.
-    pub fn reconcile(&self) {
+    /// Follows the catalog: its quotas hold from now on, and versions that it no longer serves are drained. Their waiters are
+    /// told to look again, their starts are given up, and their instances end when their leases return.
+    pub fn reconcile(self: &Arc<Self>) {
+        self.capacity.lock().set_quota(Quota::of(&self.catalog.load(), &self.config));
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         for pool in pools {
+            pool.set_stopped(self.capacity.lock().is_stopped(&pool.version.key.function_id));
             if !self.in_force(&pool.version) {
                 self.drain_version(&pool, |pool| pool.superseded());
             }
+        }
+        self.feed();
+        self.keep_quotas();
+    }
+
+    /// Ends idle instances above quotas that were lowered. Those that serve go on until they are idle.
+    fn keep_quotas(&self) {
+        let excesses = self.capacity.lock().excesses();
+        for excess in excesses {
+            let mut pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
+            {
+                let capacity = self.capacity.lock();
+                pools.retain(|pool| match (&excess.function, &pool.version.key.function_id) {
+                    (Some(function), id) => function == id,
+                    (None, id) => !capacity.is_reserved(id),
+                });
+            }
+            let idle_mb = |pool: &Arc<VersionPool<C>>| {
+                pool.ledger.lock().idle().count() as u64 * u64::from(pool.version.spec.memory_mb)
+            };
+            // As much as there is, when it is not enough.
+            let memory_mb = excess.memory_mb.min(pools.iter().map(idle_mb).sum());
+            self.end_idle(&pools, Load { instances: 0, memory_mb });
         }
     }
 
@@ -199,6 +276,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             ledger.drain()
         };
         pool.drained.cancel();
+        self.unclaim(&pool.version.key);
         for instance in idle {
             self.end(&instance);
         }
@@ -226,8 +304,10 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         });
     }
 
-    /// Ends what has been idle for long enough and forgets versions of which nothing is left.
-    pub fn reap(&self, now: Instant) {
+    /// Ends what has been idle for long enough or is above a quota, tries again what was refused, and forgets versions of which nothing is left.
+    pub fn reap(self: &Arc<Self>, now: Instant) {
+        self.feed();
+        self.keep_quotas();
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         let mut empty = false;
         for pool in pools {

@@ -62,8 +62,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             capacity.release(&pool.version.key.function_id, pool.version.spec.memory_mb, told);
         }
         drop(instance);
-        shared.start_wanted(&pool);
         shared.feed();
+        shared.start_wanted(&pool);
     }
 
     fn hand_out(&self, instance: &Arc<Instance<C>>, cold: ColdStart) -> SlotIndex {
@@ -93,8 +93,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         for waiter in failed {
             drop(waiter.answer.send(Err(error.clone())));
         }
-        self.shared.start_wanted(&self.pool);
         self.shared.feed();
+        self.shared.start_wanted(&self.pool);
     }
 }
 

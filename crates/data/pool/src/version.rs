@@ -1,15 +1,19 @@
 //! What the pool keeps of one version at one generation: its ledger and the token that ends its starts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, RequestId};
 
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::ledger::Ledger;
+use crate::refusal::Refusal;
+use crate::scale::Want;
 
 /// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set when it is made; the
 /// API has no field of its own for this.
@@ -33,17 +37,43 @@ pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
     pub ledger: Mutex<VersionLedger<C>>,
     /// Cancelled when the version takes no more requests: starts in progress are given up.
     pub drained: CancellationToken,
+    /// The function's quota is 0.
+    stopped: AtomicBool,
 }
 
 impl<C: Default + Send + Sync + 'static> VersionPool<C> {
     pub fn new(version: Arc<CatalogVersion>) -> Self {
         let concurrency = version.spec.max_concurrency(version.function.kind);
-        Self { version, ledger: Mutex::new(Ledger::new(concurrency)), drained: CancellationToken::new() }
+        Self {
+            version,
+            ledger: Mutex::new(Ledger::new(concurrency)),
+            drained: CancellationToken::new(),
+            stopped: AtomicBool::new(false),
+        }
     }
 
     /// Whether idle instances may be frozen.
     pub fn may_rest(&self) -> bool {
         !self.version.function.tags.iter().any(|(key, value)| (key.as_str(), value.as_str()) == FREEZE_OFF)
+    }
+
+    /// What a request that waits since then needs.
+    pub fn want(&self, since: Instant) -> Want<'_> {
+        let CatalogVersion { key, function, spec, .. } = &*self.version;
+        Want { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
+    }
+
+    pub fn set_stopped(&self, stopped: bool) {
+        self.stopped.store(stopped, Ordering::Relaxed);
+    }
+
+    /// Nothing when the function's quota lets it run at all.
+    pub fn stopped(&self) -> Option<LeaseError> {
+        let error = || LeaseError::OverQuota {
+            function: self.version.function.key.clone(),
+            refusal: Refusal::Reserved { max_mb: 0 },
+        };
+        self.stopped.load(Ordering::Relaxed).then(error)
     }
 
     pub fn superseded(&self) -> LeaseError {

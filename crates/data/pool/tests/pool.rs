@@ -200,15 +200,59 @@ async fn a_recycled_instance_takes_no_more_requests_and_ends_with_its_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_the_memory_quota_a_function_without_instances_is_refused_at_once() {
-    let (bench, versions) = serving(Config { memory_mb_max: 200, ..Config::default() }, &[EVENT, OTHER]);
-    let _held = lease(&bench, &versions[0]).await;
+async fn a_function_that_no_quota_would_let_run_is_refused_at_once() {
+    let (bench, versions) = serving(Config { memory_mb_max: 100, ..Config::default() }, &[EVENT, OTHER]);
     let before = Instant::now();
     let error = bench.pool.lease(&versions[1], &RequestId::random(), None).await.expect_err("no room");
     assert_eq!((error.status(), before.elapsed()), (RunStatus::ResourceLimitReached, Duration::ZERO));
+    let text = "Function [ default/other ] concurrency exceeded region unreserved quota 100 MB";
+    assert!(error.to_string().starts_with(text), "{error}");
+    assert_eq!(waiting(&bench), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_function_makes_room_for_another_that_has_waited_for_longer_than_its_own_requests() {
+    let (bench, versions) = serving(Config { memory_mb_max: 256, ..Config::default() }, &[EVENT, OTHER]);
+    let (first, second) = (lease(&bench, &versions[0]).await, lease(&bench, &versions[0]).await);
+    let other = request(&bench, &versions[1]);
+    until("it waits", || waiting(&bench) == 1).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let later: Vec<_> = (0..3).map(|_| request(&bench, &versions[0])).collect();
+    until("all wait", || waiting(&bench) == 4).await;
+    drop(first);
+    let other = other.await.expect("no panic").expect("the room that was made");
+    assert_eq!(bench.launch.alive(), 2);
+    drop(other);
+    drop(second);
+    for request in later {
+        drop(request.await.expect("no panic").expect("its turn"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_that_nobody_makes_is_waited_for_only_so_long() {
+    let config = Config { memory_mb_max: 200, wait_ms_max: 5000, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT, OTHER]);
+    let _held = lease(&bench, &versions[0]).await;
+    let before = Instant::now();
+    let error = bench.pool.lease(&versions[1], &RequestId::random(), None).await.expect_err("no room");
+    assert_eq!((error.status(), before.elapsed()), (RunStatus::ResourceLimitReached, Duration::from_secs(5)));
     let text = "Function [ default/other ] concurrency exceeded region unreserved quota 200 MB";
     assert!(error.to_string().starts_with(text), "{error}");
     assert_eq!(waiting(&bench), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_instances_start_in_a_minute() {
+    let config = Config { starts_per_minute_max: 2, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT, OTHER]);
+    let held = (lease(&bench, &versions[0]).await, lease(&bench, &versions[0]).await);
+    let error = bench.pool.lease(&versions[1], &RequestId::random(), None).await.expect_err("too many starts");
+    assert_eq!(error.status(), RunStatus::ResourceLimit);
+    assert!(error.to_string().contains("2 new instances a minute"), "{error}");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let _other = lease(&bench, &versions[1]).await;
+    drop(held);
 }
 
 #[tokio::test(start_paused = true)]

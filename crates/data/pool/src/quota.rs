@@ -1,0 +1,81 @@
+//! Who may use how much memory (contract 4.8): the quota of the installation, and what of it belongs to single functions.
+//!
+//! Pure. Must not know what is used.
+
+use std::collections::HashMap;
+
+use types::{Catalog, FunctionId};
+
+use crate::config::Config;
+
+/// The quota of the installation and its parts, in MB.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// `u64::MAX` when there is no limit.
+    total_mb: u64,
+    reserved: HashMap<FunctionId, u64>,
+    reserved_mb: u64,
+}
+
+impl Quota {
+    /// What the owner of the installation set, else the configuration; 0 is no limit.
+    pub fn new(total_mb: u64, reserved: HashMap<FunctionId, u64>) -> Self {
+        let reserved_mb = reserved.values().fold(0, |sum: u64, mb| sum.saturating_add(*mb));
+        Self { total_mb: if total_mb == 0 { u64::MAX } else { total_mb }, reserved, reserved_mb }
+    }
+
+    pub fn of(catalog: &Catalog, config: &Config) -> Self {
+        let reserved = catalog
+            .functions
+            .values()
+            .filter_map(|function| Some((function.record.id.clone(), function.reserved_mb?)))
+            .collect();
+        Self::new(catalog.quota_mb.unwrap_or(config.memory_mb_max), reserved)
+    }
+
+    pub fn total_mb(&self) -> u64 {
+        self.total_mb
+    }
+
+    /// What belongs to this function alone, and is all it gets.
+    pub fn reserved(&self, id: &FunctionId) -> Option<u64> {
+        self.reserved.get(id).copied()
+    }
+
+    pub fn reserved_mb(&self) -> u64 {
+        self.reserved_mb
+    }
+
+    /// What functions without a reservation share.
+    pub fn unreserved_mb(&self) -> u64 {
+        if self.total_mb == u64::MAX { u64::MAX } else { self.total_mb.saturating_sub(self.reserved_mb) }
+    }
+
+    /// Functions that have a reservation.
+    pub fn reservations(&self) -> impl Iterator<Item = (&FunctionId, u64)> {
+        self.reserved.iter().map(|(id, mb)| (id, *mb))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quota(total_mb: u64, reserved: &[(&str, u64)]) -> Quota {
+        Quota::new(total_mb, reserved.iter().map(|(id, mb)| (id.parse().expect("valid"), *mb)).collect())
+    }
+
+    #[test]
+    fn others_share_what_nobody_has_reserved() {
+        let quota = quota(1000, &[("lam-00000001", 300), ("lam-00000002", 0)]);
+        assert_eq!((quota.unreserved_mb(), quota.reserved_mb()), (700, 300));
+        let of = |id: &str| quota.reserved(&id.parse().expect("valid"));
+        assert_eq!((of("lam-00000001"), of("lam-00000002"), of("lam-00000003")), (Some(300), Some(0), None));
+    }
+
+    #[test]
+    fn without_a_limit_the_share_has_none_either_and_too_much_reserved_leaves_nothing() {
+        assert_eq!(quota(0, &[("lam-00000001", 300)]).unreserved_mb(), u64::MAX);
+        assert_eq!(quota(200, &[("lam-00000001", 300)]).unreserved_mb(), 0);
+    }
+}

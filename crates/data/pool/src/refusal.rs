@@ -1,0 +1,105 @@
+//! Which limit stands in the way of a start, in words that its reader can act on.
+//!
+//! Must not know how limits are counted.
+
+use std::fmt;
+
+use types::RunStatus;
+
+/// The limit that stands in the way of a start; reads on after "concurrency exceeded". The words about quotas are the
+/// contract's (4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Memory sizes of all instances of functions without a quota of their own, in MB.
+    Memory {
+        /// The limit.
+        max_mb: u64,
+    },
+    /// Memory sizes of the function's instances, in MB: the quota that was reserved for it.
+    Reserved {
+        /// The limit.
+        max_mb: u64,
+    },
+    /// Instances of all functions.
+    Instances {
+        /// The limit.
+        max: u32,
+    },
+    /// Instances of the function.
+    FunctionInstances {
+        /// The limit.
+        max: u32,
+    },
+    /// Instances started within a minute.
+    StartsPerMinute {
+        /// The limit.
+        max: u32,
+    },
+}
+
+impl Refusal {
+    /// The status that an invocation ends with.
+    pub fn status(self) -> RunStatus {
+        match self {
+            Self::StartsPerMinute { .. } => RunStatus::ResourceLimit,
+            _ => RunStatus::ResourceLimitReached,
+        }
+    }
+
+    /// Whether it is an amount of memory that somebody was given.
+    pub(crate) fn is_quota(self) -> bool {
+        matches!(self, Self::Memory { .. } | Self::Reserved { .. })
+    }
+
+    /// Whether what other functions use is in the way.
+    pub(crate) fn is_shared(self) -> bool {
+        matches!(self, Self::Memory { .. } | Self::Instances { .. })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { max_mb } => write!(
+                f,
+                "region unreserved quota {max_mb} MB; lower the load or the memory sizes, or raise the quota of the \
+                 installation ([pool] memory_mb_max)"
+            ),
+            Self::Reserved { max_mb: 0 } => {
+                write!(f, "reserved quota 0 MB; this stops the function: reserve more for it or delete the reservation")
+            }
+            Self::Reserved { max_mb } => write!(
+                f,
+                "reserved quota {max_mb} MB; lower the load or the memory size, or reserve more for the function"
+            ),
+            Self::Instances { max } => {
+                write!(f, "the limit of {max} instances of all functions; lower the load or raise [pool] instances_max")
+            }
+            Self::FunctionInstances { max } => {
+                write!(f, "its limit of {max} instances; lower the load or raise [pool] instances_per_function_max")
+            }
+            Self::StartsPerMinute { max } => write!(
+                f,
+                "the limit of {max} new instances a minute; call again a little later or raise [pool] \
+                 starts_per_minute_max"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_read_as_the_contract_writes_them() {
+        let shared = Refusal::Memory { max_mb: 512 };
+        assert!(shared.to_string().starts_with("region unreserved quota 512 MB"), "{shared}");
+        for max_mb in [0, 256] {
+            let own = Refusal::Reserved { max_mb };
+            assert!(own.to_string().starts_with(&format!("reserved quota {max_mb} MB")), "{own}");
+            assert_eq!(own.status().code(), 432);
+        }
+        assert_eq!(Refusal::StartsPerMinute { max: 500 }.status().code(), 429);
+    }
+}

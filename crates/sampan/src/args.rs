@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Must not act.
 
+pub mod quota;
 pub mod registry;
 pub mod release;
 
@@ -78,6 +79,8 @@ pub enum Command {
     Alias(release::AliasArgs),
     /// Lead an alias to a new version step by step, and back by itself when calls go wrong
     Rollout(Box<release::RolloutArgs>),
+    /// How much memory instances may take: of the installation, and of one function
+    Quota(quota::QuotaArgs),
     /// Registries that images are pulled from: logins, mirrors, authorities
     Registry(registry::RegistryArgs),
     /// Say what this machine's kernel has and what is used in place of what it lacks

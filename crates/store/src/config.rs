@@ -16,6 +16,9 @@ pub struct Config {
     pub versions_per_function_max: u32,
     /// Aliases of one function, `$DEFAULT` included.
     pub aliases_per_function_max: u32,
+    /// Memory that functions without a quota of their own share at least, in MB: what must be left of the installation's
+    /// quota by reservations. A tenth of a quota is enough on a machine where that is less.
+    pub shared_mb_min: u64,
     /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for the API.
     pub spec_bytes_max: usize,
     /// Writes that may run or wait at the same time; further ones are refused.
@@ -37,6 +40,7 @@ impl Default for Config {
             functions_per_namespace_max: 10_000,
             versions_per_function_max: types::limits::VERSIONS_MAX as u32,
             aliases_per_function_max: 1_000,
+            shared_mb_min: types::limits::SHARED_MB_MIN,
             spec_bytes_max: 256 * 1024,
             writes_waiting_max: 1024,
             readers_max: 4,
@@ -48,6 +52,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What reservations must leave of a quota.
+    pub(crate) fn shared_mb_min(&self, quota_mb: u64) -> u64 {
+        self.shared_mb_min.min(quota_mb / 10)
+    }
+
     pub(crate) fn busy_timeout(&self) -> Duration {
         Duration::from_millis(self.busy_timeout_ms)
     }

@@ -56,6 +56,40 @@ pub enum Error {
         /// State of the function that has the name.
         status: Status,
     },
+    /// The others would share too little.
+    #[error(
+        "function {key} cannot have {wanted_mb} MB of its own: {free_mb} MB of the installation's quota may be reserved; \
+         reserve less, take another function's reservation back, or raise the quota"
+    )]
+    ReservedTooMuch {
+        /// The function.
+        key: FunctionKey,
+        /// What it was to get, in MB.
+        wanted_mb: u64,
+        /// What it could get, in MB.
+        free_mb: u64,
+    },
+    /// More than the machine was said to give.
+    #[error(
+        "a quota of {quota_mb} MB is more than the {quota_mb_max} MB of the configuration; raise [pool] memory_mb_max"
+    )]
+    QuotaTooLarge {
+        /// What was asked for.
+        quota_mb: u64,
+        /// The limit.
+        quota_mb_max: u64,
+    },
+    /// It would not hold what is reserved and what all share.
+    #[error(
+        "a quota of {quota_mb} MB is too small: {reserved_mb} MB belong to functions, and beside them a tenth of the \
+         quota or [store] shared_mb_min must be left for all others; take reservations back first"
+    )]
+    QuotaTooSmall {
+        /// What was asked for.
+        quota_mb: u64,
+        /// What functions have reserved.
+        reserved_mb: u64,
+    },
     /// As many functions in the namespace as may be.
     #[error(
         "namespace {namespace} has {functions_max} functions already; delete one that is not needed or raise [store] functions_per_namespace_max"

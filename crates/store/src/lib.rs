@@ -32,6 +32,7 @@ mod functions;
 mod handle;
 mod namespaces;
 mod progress;
+mod quotas;
 mod record;
 mod snapshot;
 mod sql;

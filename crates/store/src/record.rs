@@ -82,6 +82,8 @@ pub struct FunctionWithVersions {
     pub versions: Vec<VersionRecord>,
     /// The aliases by name; `$DEFAULT` is always there.
     pub aliases: BTreeMap<Arc<str>, AliasRecord>,
+    /// Memory that belongs to it alone and is all it gets, in MB: its quota.
+    pub reserved_mb: Option<u64>,
 }
 
 impl FunctionWithVersions {

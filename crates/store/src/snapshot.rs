@@ -14,6 +14,8 @@ pub(crate) enum Edit {
     Function(FunctionKey, Option<Arc<CatalogFunction>>),
     /// These are all namespaces.
     Namespaces(Vec<Namespace>),
+    /// The installation has this quota, in MB.
+    Quota(u64),
 }
 
 /// What can be called of a function.
@@ -29,32 +31,44 @@ pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
     });
     let versions = versions.collect();
     let aliases = function.aliases.into_iter().map(|(name, alias)| (name, alias.route)).collect();
-    CatalogFunction { record, status, versions, aliases, reserved_mb: None, provisioned: BTreeMap::new() }
+    CatalogFunction {
+        record,
+        status,
+        versions,
+        aliases,
+        reserved_mb: function.reserved_mb,
+        provisioned: BTreeMap::new(),
+    }
 }
 
 /// The first snapshot.
-pub(crate) fn first(functions: Vec<FunctionWithVersions>, namespaces: Vec<Namespace>) -> Catalog {
+pub(crate) fn first(
+    functions: Vec<FunctionWithVersions>,
+    namespaces: Vec<Namespace>,
+    quota_mb: Option<u64>,
+) -> Catalog {
     let functions =
         functions.into_iter().map(|function| (function.record.key.clone(), Arc::new(entry(function)))).collect();
-    Catalog { revision: 1, functions, namespaces, ..Catalog::default() }
+    Catalog { revision: 1, functions, namespaces, quota_mb, ..Catalog::default() }
 }
 
 /// The next snapshot; entries that no edit names are shared with the old one.
 pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
     let mut functions = old.functions.clone();
-    let mut namespaces = None;
+    let (mut namespaces, mut quota_mb) = (None, old.quota_mb);
     for edit in edits {
         match edit {
             Edit::Function(key, Some(entry)) => drop(functions.insert(key, entry)),
             Edit::Function(key, None) => drop(functions.remove(&key)),
             Edit::Namespaces(all) => namespaces = Some(all),
+            Edit::Quota(mb) => quota_mb = Some(mb),
         }
     }
     Catalog {
         revision: old.revision + 1,
         functions,
         namespaces: namespaces.unwrap_or_else(|| old.namespaces.clone()),
-        quota_mb: old.quota_mb,
+        quota_mb,
         domains: Arc::clone(&old.domains),
     }
 }

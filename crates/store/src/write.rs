@@ -53,6 +53,11 @@ impl Write {
         Ok(())
     }
 
+    /// The catalog will have this.
+    pub(crate) fn edit(&mut self, edit: Edit) {
+        self.edits.push(edit);
+    }
+
     /// What the write means for texts of progress.
     pub(crate) fn note(&mut self, note: Note) {
         self.notes.push(note);

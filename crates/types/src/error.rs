@@ -57,6 +57,8 @@ codes! {
     FAILED_PROVISIONED_IN_PROGRESS = "FailedOperation.ProvisionedInProgress", 409, false, "First delete the version's provisioned concurrency.";
     FAILED_PUBLISH_VERSION = "FailedOperation.PublishVersion", 409, true, "Wait until the function is Active and try again.";
     FAILED_QUERY = "FailedOperation.QueryError", 500, true, "";
+    FAILED_RESERVED_EXCEED_TOTAL = "FailedOperation.ReservedExceedTotal", 409, false, "";
+    FAILED_RESERVED_IN_PROGRESS = "FailedOperation.ReservedInProgress", 409, true, "Wait until the function is Active and try again.";
     FAILED_UPDATE_ALIAS = "FailedOperation.UpdateAlias", 409, false, "";
     FAILED_UPDATE_FUNCTION_CODE = "FailedOperation.UpdateFunctionCode", 409, true, "Wait until the function is Active and try again.";
     FAILED_UPDATE_FUNCTION_CONFIGURATION = "FailedOperation.UpdateFunctionConfiguration", 409, true, "Wait until the function is Active and try again.";
@@ -120,12 +122,14 @@ codes! {
     INVALID_REQUEST = "InvalidRequest", 400, false, "";
     LIMIT_ALIAS = "LimitExceeded.Alias", 429, false, "Delete aliases that are not needed.";
     LIMIT_FUNCTION = "LimitExceeded.Function", 429, false, "Delete functions that are not needed or raise the limit in the configuration.";
+    LIMIT_FUNCTION_RESERVED_MEMORY = "LimitExceeded.FunctionReservedConcurrencyMemory", 400, false, "";
     LIMIT_FUNCTION_VERSIONS = "LimitExceeded.FunctionVersions", 429, false, "Delete versions that are not needed.";
     LIMIT_INIT_TIMEOUT = "LimitExceeded.InitTimeout", 400, false, "";
     LIMIT_MEMORY = "LimitExceeded.Memory", 400, false, "";
     LIMIT_NAMESPACE = "LimitExceeded.Namespace", 429, false, "Delete namespaces that are not needed.";
     LIMIT_OFFSET = "LimitExceeded.Offset", 400, false, "";
     LIMIT_TIMEOUT = "LimitExceeded.Timeout", 400, false, "";
+    LIMIT_USER_TOTAL_MEMORY = "LimitExceeded.UserTotalConcurrencyMemory", 400, false, "";
     MISSING_PARAMETER = "MissingParameter", 400, false, "";
     MISSING_PARAMETER_CODE = "MissingParameter.Code", 400, false, "";
     NO_SUCH_VERSION = "NoSuchVersion", 400, false, "Send X-TC-Version: 2018-04-16.";

@@ -40,6 +40,8 @@ pub const INIT_TIMEOUT_S_MAX: u32 = 300;
 pub const ENVIRONMENT_BYTES_MAX: usize = 4096;
 /// Requests that one instance of a web function may serve at once.
 pub const MAX_CONCURRENCY_MAX: u32 = 100;
+/// Memory that functions without a quota of their own share at least, in MB.
+pub const SHARED_MB_MIN: u64 = 12_800;
 /// Namespaces of an installation.
 pub const NAMESPACES_MAX: usize = 50;
 /// Published versions of a function.

@@ -30,7 +30,10 @@ impl Quota {
             .values()
             .filter_map(|function| Some((function.record.id.clone(), function.reserved_mb?)))
             .collect();
-        Self::new(catalog.quota_mb.unwrap_or(config.memory_mb_max), reserved)
+        // A machine that was said to give less since then gives no more than that.
+        let configured = if config.memory_mb_max == 0 { u64::MAX } else { config.memory_mb_max };
+        let total_mb = catalog.quota_mb.map_or(config.memory_mb_max, |mb| mb.min(configured));
+        Self::new(total_mb, reserved)
     }
 
     pub fn total_mb(&self) -> u64 {

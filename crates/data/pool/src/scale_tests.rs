@@ -219,7 +219,7 @@ proptest! {
         for (n, memory_mb) in taken {
             capacity.release(&function(n).0, memory_mb, false);
         }
-        prop_assert_eq!(capacity.usage(), Usage { memory_mb_max: 1500, reserved_mb: own_mb, ..Usage::default() });
+        prop_assert_eq!(capacity.usage(), Usage { memory_mb_max: 1500, memory_mb_configured: 1500, reserved_mb: own_mb, ..Usage::default() });
     }
 
     /// Whoever stands in line gets its turn, however many come after it and ask again and again.

@@ -26,6 +26,8 @@ pub struct Usage {
     pub memory_mb: u64,
     /// The limit of the latter, in MB: the quota of the installation; 0 when there is none.
     pub memory_mb_max: u64,
+    /// The most that the quota may be, in MB: the limit of the configuration; 0 when there is none.
+    pub memory_mb_configured: u64,
     /// What of the limit belongs to single functions, in MB.
     pub reserved_mb: u64,
     /// Functions that have instances or waiting requests, in the order of their names.

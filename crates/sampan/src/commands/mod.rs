@@ -11,5 +11,6 @@ pub mod list;
 pub mod logs;
 pub mod publish;
 pub mod push;
+pub mod quota;
 pub mod registry;
 pub mod rollout;

@@ -15,7 +15,7 @@ use crate::record::NamespaceRecord;
 
 /// Functions with their versions, as [`function`] and [`version`] read them.
 pub(crate) const FUNCTION_AND_VERSION: &str = "
-    SELECT f.id, f.namespace, f.name, f.kind, f.protocol, f.async_run, f.trace, f.tags,
+    SELECT f.id, f.namespace, f.name, f.kind, f.protocol, f.async_run, f.trace, f.tags, f.reserved_mb,
         f.added_ms AS function_added_ms, f.modified_ms AS function_modified_ms,
         v.version, v.status, v.reasons, v.generation, v.desired, v.resolve,
         v.serving_generation, v.serving_spec, v.serving_digest, v.serving_size_bytes, v.added_ms, v.modified_ms
@@ -44,6 +44,11 @@ where
 /// A JSON column.
 pub(crate) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
     serde_json::from_str(row.try_get(column)?).map_err(|error| undecodable(column, error))
+}
+
+/// What of the quota belongs to a function.
+pub(crate) fn reserved_mb(row: &SqliteRow) -> sqlx::Result<Option<u64>> {
+    Ok(row.try_get::<Option<i64>, _>("reserved_mb")?.map(i64::cast_unsigned))
 }
 
 /// A record as the text of a JSON column.

@@ -20,6 +20,7 @@ pub(crate) async fn function(db: &mut SqliteConnection, id: &FunctionId) -> sqlx
         record: columns::function(first)?,
         versions: rows.iter().map(columns::version).collect::<sqlx::Result<_>>()?,
         aliases: aliases::of_function(db, id).await?,
+        reserved_mb: columns::reserved_mb(first)?,
     }))
 }
 
@@ -37,7 +38,9 @@ pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<Vec<FunctionW
             None => {
                 let record = columns::function(row)?;
                 let aliases = aliases.remove(&record.id).unwrap_or_default();
-                functions.insert(record.id.clone(), FunctionWithVersions { record, versions: vec![version], aliases });
+                let (versions, reserved_mb) = (vec![version], columns::reserved_mb(row)?);
+                let id = record.id.clone();
+                functions.insert(id, FunctionWithVersions { record, versions, aliases, reserved_mb });
             }
         }
     }

@@ -5,4 +5,5 @@ pub(crate) mod columns;
 pub(crate) mod functions;
 pub(crate) mod lists;
 pub(crate) mod namespaces;
+pub(crate) mod quotas;
 pub(crate) mod versions;

@@ -32,7 +32,7 @@ pub(super) async fn run(cx: &Context, _params: Params) -> Outcome {
         limits(name, config.functions_per_namespace_max.into(), usage.memory_mb_max / u64::from(MEMORY_MB_DEFAULT))
     };
     Ok(Answer::of(&GetAccountAnswer {
-        account_usage: used(&catalog, &running_mb, usage.memory_mb_max),
+        account_usage: used(&catalog, &running_mb, usage.memory_mb_max, usage.memory_mb_configured),
         account_limit: LimitsInfo {
             namespaces_count: config.namespaces_max.into(),
             namespace: catalog.namespaces.iter().map(limit).collect(),
@@ -40,10 +40,17 @@ pub(super) async fn run(cx: &Context, _params: Params) -> Outcome {
     }))
 }
 
-fn used(catalog: &Catalog, running_mb: &HashMap<Namespace, u64>, memory_mb_max: u64) -> UsageInfo {
+fn used(
+    catalog: &Catalog,
+    running_mb: &HashMap<Namespace, u64>,
+    memory_mb_max: u64,
+    memory_mb_configured: u64,
+) -> UsageInfo {
     let mut functions: HashMap<&Namespace, Vec<String>> = HashMap::new();
-    for key in catalog.functions.keys() {
+    let mut reserved_mb: HashMap<&Namespace, u64> = HashMap::new();
+    for (key, function) in &catalog.functions {
         functions.entry(&key.namespace).or_default().push(key.name.to_string());
+        *reserved_mb.entry(&key.namespace).or_default() += function.reserved_mb.unwrap_or(0);
     }
     let namespace = |name: &Namespace| {
         let mut functions = functions.remove(name).unwrap_or_default();
@@ -53,7 +60,7 @@ fn used(catalog: &Catalog, running_mb: &HashMap<Namespace, u64>, memory_mb_max: 
             functions_count: functions.len(),
             functions,
             total_concurrency_mem: running_mb.get(name).copied().unwrap_or(0),
-            total_allocated_concurrency_mem: 0,
+            total_allocated_concurrency_mem: reserved_mb.get(name).copied().unwrap_or(0),
             total_allocated_provisioned_mem: 0,
         }
     };
@@ -61,8 +68,8 @@ fn used(catalog: &Catalog, running_mb: &HashMap<Namespace, u64>, memory_mb_max: 
         namespaces_count: catalog.namespaces.len(),
         namespace: catalog.namespaces.iter().map(namespace).collect(),
         total_concurrency_mem: memory_mb_max,
-        total_allocated_concurrency_mem: 0,
-        user_concurrency_mem_limit: memory_mb_max,
+        total_allocated_concurrency_mem: reserved_mb.values().sum(),
+        user_concurrency_mem_limit: memory_mb_configured,
     }
 }
 

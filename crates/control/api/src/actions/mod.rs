@@ -5,6 +5,7 @@
 
 mod account;
 mod aliases;
+mod concurrency;
 mod functions;
 mod namespaces;
 mod runs;
@@ -34,7 +35,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 24] = [
+const HANDLED: [Action; 28] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -61,6 +62,19 @@ const HANDLED: [Action; 24] = [
     Action { name: "InvokeFunction", run: |cx, params, id| Box::pin(runs::invoke::invoke_function(cx, params, id)) },
     Action { name: "GetFunctionLogs", run: |cx, params, _| Box::pin(runs::function_logs::run(cx, params)) },
     Action { name: "GetRequestStatus", run: |cx, params, _| Box::pin(runs::request_status::run(cx, params)) },
+    Action {
+        name: "PutReservedConcurrencyConfig",
+        run: |cx, params, _| Box::pin(concurrency::put_reserved(cx, params)),
+    },
+    Action {
+        name: "GetReservedConcurrencyConfig",
+        run: |cx, params, _| Box::pin(concurrency::get_reserved(cx, params)),
+    },
+    Action {
+        name: "DeleteReservedConcurrencyConfig",
+        run: |cx, params, _| Box::pin(concurrency::delete_reserved(cx, params)),
+    },
+    Action { name: "PutTotalConcurrencyConfig", run: |cx, params, _| Box::pin(concurrency::put_total(cx, params)) },
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];
 

@@ -4,14 +4,12 @@ const TRIGGERS: &str = "triggers are not there yet; call event functions with In
                         gateway address at /fn/<namespace>/<function>/";
 const PROVISIONED: &str = "provisioned instances are not there yet; idle instances are kept for [pool] keep_idle_s \
                            seconds of the configuration";
-const RESERVED: &str = "reserved quotas are not there yet; [pool] instances_per_function_max of the configuration \
-                        bounds every function";
 const EVENTS: &str = "asynchronous events are not there yet; call with Invoke and InvocationType RequestResponse";
 const DOMAINS: &str = "custom domains are not there; web functions answer at <function>.<namespace>.<domain> for each \
                        of [gateway] domains of the configuration";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 28] = [
+const ACTIONS: [(&str, &str); 24] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
     ("CreateTrigger", TRIGGERS),
     ("UpdateTrigger", TRIGGERS),
@@ -21,10 +19,6 @@ const ACTIONS: [(&str, &str); 28] = [
     ("PutProvisionedConcurrencyConfig", PROVISIONED),
     ("GetProvisionedConcurrencyConfig", PROVISIONED),
     ("DeleteProvisionedConcurrencyConfig", PROVISIONED),
-    ("PutReservedConcurrencyConfig", RESERVED),
-    ("GetReservedConcurrencyConfig", RESERVED),
-    ("DeleteReservedConcurrencyConfig", RESERVED),
-    ("PutTotalConcurrencyConfig", "set [pool] memory_mb_max in the configuration, the memory of all instances"),
     ("GetFunctionEventInvokeConfig", EVENTS),
     ("UpdateFunctionEventInvokeConfig", EVENTS),
     ("ListAsyncEvents", EVENTS),

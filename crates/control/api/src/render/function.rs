@@ -24,8 +24,8 @@ pub(crate) struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// A line of a list.
-    pub(crate) fn entry(&self) -> Function {
+    /// A line of a list; `reserved_mb` is the function's own quota.
+    pub(crate) fn entry(&self, reserved_mb: Option<u64>) -> Function {
         let Self { function, version, .. } = self;
         Function {
             function_name: function.key.name.to_string(),
@@ -41,7 +41,7 @@ impl Shown<'_> {
             async_run_enable: switch(function.async_run),
             trace_enable: switch(function.trace),
             total_provisioned_concurrency_mem: 0,
-            reserved_concurrency_mem: None,
+            reserved_concurrency_mem: reserved_mb,
             add_time: self.offset.format(function.added_ms),
             mod_time: self.offset.format(version.modified_ms),
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test stops at the first thing that is not as it should be.
 
 mod bad_requests;
+mod concurrency;
 mod functions;
 mod listing;
 mod namespaces;

@@ -56,5 +56,6 @@ fn entry(cx: &Context, listed: &ListedFunction) -> types::wire::Function {
         progress: progress.as_deref(),
         offset: cx.config.utc_offset,
     };
-    shown.entry()
+    let catalog = cx.store.catalog().load_full();
+    shown.entry(catalog.functions.get(&listed.record.key).and_then(|function| function.reserved_mb))
 }

@@ -1,0 +1,54 @@
+//! `sampan quota`, as clap reads it. Must not act.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+#[derive(Args)]
+pub struct QuotaArgs {
+    /// A function: shows or sets its own quota [default: shows the installation's and that of each function]
+    pub function: Option<String>,
+    /// Namespace of the function
+    #[arg(long, short, default_value = "default", requires = "function")]
+    pub namespace: String,
+    /// Give the function this much memory in MB for itself, and no more; 0 stops it, `none` lets it share again
+    #[arg(long, value_name = "MB|none", requires = "function")]
+    pub reserved: Option<Reserved>,
+    /// Set the quota of the installation, in MB
+    #[arg(long, value_name = "MB", conflicts_with = "function")]
+    pub total: Option<u64>,
+}
+
+/// What a function shall have for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// This much, in MB.
+    Memory(u64),
+    /// Nothing of its own.
+    None,
+}
+
+impl FromStr for Reserved {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            _ => text.parse().map(Self::Memory).map_err(|_| "give an amount of memory in MB, or none".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_an_amount_or_none() {
+        assert_eq!("1024".parse(), Ok(Reserved::Memory(1024)));
+        assert_eq!("none".parse(), Ok(Reserved::None));
+        for text in ["", "-1", "1.5", "all"] {
+            assert!(text.parse::<Reserved>().unwrap_err().contains("in MB"), "{text}");
+        }
+    }
+}

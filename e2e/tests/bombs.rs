@@ -115,7 +115,7 @@ async fn files_in_memory_and_shared_memory_count_as_memory() -> anyhow::Result<(
 
 #[tokio::test]
 async fn files_fill_their_own_room_and_nothing_of_the_machines() -> anyhow::Result<()> {
-    let room = [("SAMPAN_LAUNCHER__TMP_BYTES_MAX", "16777216"), ("SAMPAN_LAUNCHER__WRITABLE_BYTES_MAX", "8388608")];
+    let room = [("SAMPAN_SANDBOX__TMP_BYTES_MAX", "16777216"), ("SAMPAN_SANDBOX__WRITABLE_BYTES_MAX", "8388608")];
     let files = [("SAMPAN_SANDBOX__WRITABLE_FILES_MAX", "5000"), ("SAMPAN_SANDBOX__SHM_BYTES_MAX", "4194304")];
     let platform = start(&[room, files].concat(), &["--memory", "1024", "--timeout", "60"]).await?;
     let before = disk::bytes(&platform.data_dir());

@@ -67,7 +67,7 @@ async fn the_quota_of_the_installation_holds_what_is_reserved_and_outlives_a_res
     let store = with_functions(&home).await;
     assert_eq!(store.catalog().load().quota_mb, None);
     store.reserve(&key("one"), Some(900), Some(2000)).await.unwrap();
-    let error = store.set_quota(999, Some(2000)).await.unwrap_err();
+    let error = store.set_quota(998, Some(2000)).await.unwrap_err();
     assert!(matches!(error, Error::QuotaTooSmall { reserved_mb: 900, .. }), "{error}");
     let error = store.set_quota(2001, Some(2000)).await.unwrap_err();
     assert!(matches!(error, Error::QuotaTooLarge { quota_mb_max: 2000, .. }), "{error}");

@@ -1,5 +1,5 @@
-//! `bench footprint`: what the platform itself holds in memory, idle and with many idle instances, and whether a warm call
-//! gets slower as they become more.
+//! `bench footprint`: what the platform itself holds in memory, idle and with many idle instances, and whether warm calls,
+//! calls that thaw a frozen instance, and starts get slower as they become more.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,6 +18,13 @@ const STEPS: [usize; 6] = [10, 100, 250, 500, 750, 1000];
 const HOLD_MS: usize = 8000;
 /// Warm calls at each step.
 const CALLS: usize = 300;
+/// Starts at each step, of functions that are called for the first time.
+const STARTS: usize = 10;
+/// Calls of a frozen instance at each step, and the quiet time before each: twice what it takes to be frozen.
+const THAWS: usize = 20;
+const FROZEN_AFTER: Duration = Duration::from_millis(600);
+/// Quiet time before each start.
+const IDLE: Duration = Duration::from_millis(100);
 /// Time for what is done beside requests to come to rest.
 const REST: Duration = Duration::from_secs(2);
 
@@ -29,41 +36,50 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     std::fs::create_dir(&image)?;
     std::fs::copy(&hello, image.join("hello"))?;
     let most = STEPS[STEPS.len() - 1];
-    let (instances, memory) = ((most + 10).to_string(), (most * 128 * 2).to_string());
+    let most = most + STEPS.len() * STARTS + 1;
+    let (instances, memory) = (most.to_string(), (most * 128 * 2).to_string());
     let settings = [
         ("SAMPAN_POOL__KEEP_IDLE_S", "3600"),
         ("SAMPAN_POOL__INSTANCES_MAX", &instances),
         ("SAMPAN_POOL__INSTANCES_PER_FUNCTION_MAX", &instances),
         ("SAMPAN_POOL__WAITING_PER_FUNCTION_MAX", &instances),
         ("SAMPAN_POOL__MEMORY_MB_MAX", &memory),
+        ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0"),
+        ("SAMPAN_POOL__FREEZE_AFTER_MS", "200"),
+        ("SAMPAN_POOL__REAP_INTERVAL_MS", "100"),
     ];
     let up = Up::start_with(&sampan, &work.path().join("data"), &settings)?;
     let image = image.display().to_string();
     up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
     up.quiet_client(&["deploy", "many", "--image", "hello:v1", "--memory", "64", "--timeout", "60"])?;
     up.quiet_client(&["deploy", "one", "--image", "hello:v1", "--memory", "64"])?;
+    for number in 0..STEPS.len() * STARTS {
+        up.quiet_client(&["deploy", &format!("new-{number}"), "--image", "hello:v1", "--memory", "64"])?;
+    }
     let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
     std::thread::sleep(REST);
     let idle_kib = up.resident_kib()?;
     println!("idle platform: {:.1} MiB resident (goal <= 60)", idle_kib / 1024.0);
-    println!(
-        "{:>10} {:>14} {:>22} {:>12} {:>12}",
-        "instances", "resident MiB", "KiB for each instance", "p50 us", "p99 us"
-    );
-    for step in STEPS {
+    println!("instances  resident MiB  KiB for each  warm p50 us  p99 us  thawed p50 us  start p50 ms");
+    for (number, step) in STEPS.into_iter().enumerate() {
         start(gateway, step)?;
         std::thread::sleep(REST);
         let kib = up.resident_kib()?;
-        let mut times = warm(gateway)?;
+        let (mut warm, mut thawed) = (calls(gateway, CALLS, Duration::ZERO)?, calls(gateway, THAWS, FROZEN_AFTER)?);
+        let mut starts = first_calls(gateway, number * STARTS)?;
         println!(
-            "{step:>10} {:>14.1} {:>22.1} {:>12.0} {:>12.0}",
+            "{step:>9} {:>13.1} {:>13.1} {:>12.0} {:>7.0} {:>14.0} {:>13.2}",
             kib / 1024.0,
             (kib - idle_kib) / step as f64,
-            median(&mut times),
-            quantile(&mut times, 0.99)
+            median(&mut warm),
+            quantile(&mut warm, 0.99),
+            median(&mut thawed),
+            median(&mut starts) / 1e3
         );
     }
-    println!("goal: <= 300 KiB for each idle instance, and times that do not grow with them");
+    println!(
+        "goal: <= 300 KiB for each idle instance, thawed <= 2000 us, and times that do not grow with the instances"
+    );
     Ok(())
 }
 
@@ -82,8 +98,23 @@ fn start(gateway: SocketAddr, instances: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn warm(gateway: SocketAddr) -> anyhow::Result<Vec<f64>> {
+/// Calls of one function over one connection, each after a quiet time; microseconds.
+fn calls(gateway: SocketAddr, number: usize, quiet: Duration) -> anyhow::Result<Vec<f64>> {
     let mut connection = Connection::open(gateway, "bench", "/fn/default/one/")?;
     connection.call()?;
-    (0..CALLS).map(|_| Ok(connection.call()?.as_secs_f64() * 1e6)).collect()
+    let call = |_| {
+        std::thread::sleep(quiet);
+        Ok(connection.call()?.as_secs_f64() * 1e6)
+    };
+    (0..number).map(call).collect()
+}
+
+/// First calls of functions from this number on; microseconds.
+fn first_calls(gateway: SocketAddr, from: usize) -> anyhow::Result<Vec<f64>> {
+    let call = |number: usize| {
+        std::thread::sleep(IDLE);
+        let mut connection = Connection::open(gateway, "bench", &format!("/fn/default/new-{number}/"))?;
+        Ok(connection.call()?.as_secs_f64() * 1e6)
+    };
+    (from..from + STARTS).map(call).collect()
 }

@@ -24,7 +24,11 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
     // An instance that is idle stops at once, so that each call starts one.
-    let settings = [("SAMPAN_POOL__KEEP_IDLE_S", "0"), ("SAMPAN_POOL__REAP_INTERVAL_MS", "1")];
+    let settings = [
+        ("SAMPAN_POOL__KEEP_IDLE_S", "0"),
+        ("SAMPAN_POOL__REAP_INTERVAL_MS", "1"),
+        ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0"),
+    ];
     let up = Up::start_with(&sampan, &work.path().join("data"), &settings)?;
     let image = bundle.root().display().to_string();
     up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;

@@ -24,7 +24,7 @@ pub struct UsageInfo {
     pub total_concurrency_mem: u64,
     /// Memory that is reserved for functions, in MB.
     pub total_allocated_concurrency_mem: u64,
-    /// The same as `total_concurrency_mem`.
+    /// The most that `total_concurrency_mem` may be, in MB; 0 when there is no limit.
     pub user_concurrency_mem_limit: u64,
 }
 

@@ -56,6 +56,34 @@ pub enum Error {
         /// State of the function that has the name.
         status: Status,
     },
+    /// Only what can be called can be kept ready.
+    #[error("version {version} of function {key} is {}, not Active; wait until it is", .status.as_str())]
+    VersionNotActive {
+        /// The function.
+        key: FunctionKey,
+        /// The version.
+        version: VersionName,
+        /// Its state.
+        status: Status,
+    },
+    /// More memory than the quota would hold.
+    #[error(
+        "instances of version {version} of function {key} cannot take {wanted_mb} MB: {room_mb} MB are left of {}",
+        if *.reserved { "what is reserved for the function; provision fewer or reserve more" }
+        else { "what functions without a quota of their own share; provision fewer or raise the quota" }
+    )]
+    ProvisionedTooMuch {
+        /// The function.
+        key: FunctionKey,
+        /// The version.
+        version: VersionName,
+        /// What was asked for, in MB.
+        wanted_mb: u64,
+        /// What there is, in MB.
+        room_mb: u64,
+        /// The function has a quota of its own.
+        reserved: bool,
+    },
     /// The others would share too little.
     #[error(
         "function {key} cannot have {wanted_mb} MB of its own: {free_mb} MB of the installation's quota may be reserved; \

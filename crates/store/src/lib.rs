@@ -32,6 +32,7 @@ mod functions;
 mod handle;
 mod namespaces;
 mod progress;
+mod provisioned;
 mod quotas;
 mod record;
 mod snapshot;

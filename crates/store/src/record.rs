@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::{
-    AliasRecord, FunctionKey, FunctionKind, FunctionRecord, Namespace, Route, Status, VersionName, VersionRecord,
-    VersionSpec,
+    AliasRecord, FunctionKey, FunctionKind, FunctionRecord, Namespace, ProvisionedSpec, Route, Status, VersionName,
+    VersionRecord, VersionSpec,
 };
 
 /// A namespace with what belongs to it.
@@ -84,6 +84,8 @@ pub struct FunctionWithVersions {
     pub aliases: BTreeMap<Arc<str>, AliasRecord>,
     /// Memory that belongs to it alone and is all it gets, in MB: its quota.
     pub reserved_mb: Option<u64>,
+    /// Instances of its published versions that are kept ready.
+    pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
 }
 
 impl FunctionWithVersions {

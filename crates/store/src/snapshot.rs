@@ -1,7 +1,6 @@
 //! Makes the catalog from records, as pure functions: what can be called of a function, and the next snapshot after a
 //! write. Must not know SQL, nor who reads the catalog.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::{Catalog, CatalogFunction, CatalogVersion, FunctionKey, Namespace, VersionKey};
@@ -37,7 +36,7 @@ pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
         versions,
         aliases,
         reserved_mb: function.reserved_mb,
-        provisioned: BTreeMap::new(),
+        provisioned: function.provisioned,
     }
 }
 

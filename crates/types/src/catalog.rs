@@ -59,6 +59,22 @@ pub struct CatalogFunction {
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
 }
 
+impl CatalogFunction {
+    /// Memory of the instances that are kept ready, in MB.
+    pub fn provisioned_mb(&self) -> u64 {
+        self.provisioned_mb_without(None)
+    }
+
+    /// The same without those of one version.
+    pub fn provisioned_mb_without(&self, version: Option<VersionName>) -> u64 {
+        let each = |(name, spec): (&VersionName, &Arc<ProvisionedSpec>)| {
+            let memory_mb = self.versions.get(name).map_or(0, |version| version.spec.memory_mb);
+            u64::from(spec.number) * u64::from(memory_mb)
+        };
+        self.provisioned.iter().filter(|(name, _)| Some(**name) != version).map(each).sum()
+    }
+}
+
 /// Why a call finds no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lookup {

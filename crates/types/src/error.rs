@@ -55,6 +55,9 @@ codes! {
     FAILED_FUNCTION_NAME_STATUS = "FailedOperation.FunctionNameStatusError", 409, true, "Wait until GetFunction shows Active, or a failed state with its reason.";
     FAILED_INVOKE_FUNCTION = "FailedOperation.InvokeFunction", 409, false, "";
     FAILED_PROVISIONED_IN_PROGRESS = "FailedOperation.ProvisionedInProgress", 409, false, "First delete the version's provisioned concurrency.";
+    FAILED_PROVISIONED_EXCEED_AVAILABLE = "FailedOperation.ProvisionedExceedAvailable", 409, false, "";
+    FAILED_PROVISIONED_EXCEED_RESERVED = "FailedOperation.ProvisionedExceedReserved", 409, false, "";
+    FAILED_VERSION_NOT_ACTIVE = "FailedOperation.FunctionVersionStatusNotActive", 409, true, "Wait until the version is Active and try again.";
     FAILED_PUBLISH_VERSION = "FailedOperation.PublishVersion", 409, true, "Wait until the function is Active and try again.";
     FAILED_QUERY = "FailedOperation.QueryError", 500, true, "";
     FAILED_RESERVED_EXCEED_TOTAL = "FailedOperation.ReservedExceedTotal", 409, false, "";
@@ -129,6 +132,7 @@ codes! {
     LIMIT_NAMESPACE = "LimitExceeded.Namespace", 429, false, "Delete namespaces that are not needed.";
     LIMIT_OFFSET = "LimitExceeded.Offset", 400, false, "";
     LIMIT_TIMEOUT = "LimitExceeded.Timeout", 400, false, "";
+    LIMIT_PROVISIONED_NUMBER = "LimitExceeded.FunctionTotalProvisionedConcurrencyNum", 400, false, "";
     LIMIT_USER_TOTAL_MEMORY = "LimitExceeded.UserTotalConcurrencyMemory", 400, false, "";
     MISSING_PARAMETER = "MissingParameter", 400, false, "";
     MISSING_PARAMETER_CODE = "MissingParameter.Code", 400, false, "";

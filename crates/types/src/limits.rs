@@ -42,6 +42,8 @@ pub const ENVIRONMENT_BYTES_MAX: usize = 4096;
 pub const MAX_CONCURRENCY_MAX: u32 = 100;
 /// Memory that functions without a quota of their own share at least, in MB.
 pub const SHARED_MB_MIN: u64 = 12_800;
+/// Instances of a version that may be kept ready.
+pub const PROVISIONED_MAX: u32 = 1000;
 /// Namespaces of an installation.
 pub const NAMESPACES_MAX: usize = 50;
 /// Published versions of a function.

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
-use types::{CatalogVersion, RequestId, RouteBy, SharedCatalog};
+use types::{CatalogVersion, FunctionKey, RequestId, RouteBy, SharedCatalog};
 
+use crate::ahead::Recorded;
 use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
 use crate::config::Config;
 use crate::failure::Failure;
@@ -47,6 +48,7 @@ impl Invoker {
     pub fn new(parts: Parts, config: Config, pool_config: pool::Config, shutdown: &CancellationToken) -> Self {
         metering::describe();
         let Parts { catalog, changes, launch, logs, platform } = parts;
+        let launch = Arc::new(Recorded { launch, logs: logs.clone() });
         let pool = Pool::new(launch, Arc::clone(&catalog), changes, pool_config, shutdown);
         let tasks = TaskTracker::new();
         let shared = Shared { catalog, pool, logs, config, platform, tasks, runtime: Handle::current() };
@@ -97,6 +99,11 @@ impl Invoker {
     /// What is used now.
     pub fn usage(&self) -> pool::Usage {
         self.shared.pool.usage()
+    }
+
+    /// How far the instances of a function that are kept ready have come, by version.
+    pub fn provisioned(&self, function: &FunctionKey) -> Vec<pool::ProvisionedState> {
+        self.shared.pool.provisioned(function)
     }
 
     /// Shuts down: refuses new invocations, lets those that run end within `grace`, kills what is left, and returns when

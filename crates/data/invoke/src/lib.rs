@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod ahead;
 mod call;
 mod config;
 mod connection;
@@ -34,4 +35,5 @@ mod web;
 pub use call::{Body, BoxError, EventCall, EventResult, Platform, Source, Target};
 pub use config::Config;
 pub use handle::{Invoker, Parts};
+pub use pool::{ProvisionedState, ProvisionedStatus};
 pub use route::RoutingKey;

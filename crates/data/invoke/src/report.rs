@@ -1,6 +1,6 @@
 //! The platform's lines in a request's log (contract 4.6), and how long and large a run was.
 //!
-//! Pure text; the caller keeps the order: START, Init Report, ERROR, Response, END, Report.
+//! Pure text; the caller keeps the order: START, Init Report (or Provisioned Report alone), ERROR, Response, END, Report.
 
 use std::time::Duration;
 
@@ -15,9 +15,18 @@ pub(crate) fn start(request: &RequestId) -> String {
 
 /// The parts are rounded to whole milliseconds first, so that they add up to the sum that is shown.
 pub(crate) fn init(request: &RequestId, cold: &ColdStart, memory_mb: u32, peak_bytes: u64) -> String {
+    format!("Init Report {}", started(request, cold, memory_mb, peak_bytes))
+}
+
+/// The same of an instance that was started ahead.
+pub(crate) fn provisioned(request: &RequestId, cold: &ColdStart, memory_mb: u32, peak_bytes: u64) -> String {
+    format!("Provisioned Report {}", started(request, cold, memory_mb, peak_bytes))
+}
+
+fn started(request: &RequestId, cold: &ColdStart, memory_mb: u32, peak_bytes: u64) -> String {
     let (pull, runtime, function) = (round_ms(cold.pull), round_ms(cold.runtime), round_ms(cold.function));
     format!(
-        "Init Report RequestId: {request} Coldstart: {}ms (PullCode: {pull}ms InitRuntime: {runtime}ms InitFunction: \
+        "RequestId: {request} Coldstart: {}ms (PullCode: {pull}ms InitRuntime: {runtime}ms InitFunction: \
          {function}ms) Memory: {memory_mb}MB MemUsage: {:.2}MB",
         pull + runtime + function,
         megabytes(peak_bytes)
@@ -83,6 +92,7 @@ mod tests {
         let lines = [
             start(&id),
             init(&id, &cold, 640, 60_670_607),
+            provisioned(&id, &cold, 640, 60_670_607),
             error(&id, "{\"errorCode\":-1}"),
             response(&id, "\"Hello World\""),
             end(&id),
@@ -91,6 +101,8 @@ mod tests {
         let wanted = [
             "START RequestId:ID",
             "Init Report RequestId: ID Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms InitFunction: 158ms) \
+             Memory: 640MB MemUsage: 57.86MB",
+            "Provisioned Report RequestId: ID Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms InitFunction: 158ms) \
              Memory: 640MB MemUsage: 57.86MB",
             "ERROR RequestId:ID Result:{\"errorCode\":-1}",
             "Response RequestId:ID RetMsg:\"Hello World\"",

@@ -18,6 +18,8 @@ pub struct Config {
     pub memory_mb_max: u64,
     /// Instances started within any minute; 0 is no limit.
     pub starts_per_minute_max: u32,
+    /// Instances started ahead of any request within any minute; 0 is no limit.
+    pub provisioned_starts_per_minute_max: u32,
     /// Requests of one function that may wait for an instance.
     pub waiting_per_function_max: u32,
     /// Longest wait for an instance to come free when none may be started, in milliseconds. A request that waits for a
@@ -44,6 +46,7 @@ impl Default for Config {
             instances_per_function_max: 200,
             memory_mb_max: 0,
             starts_per_minute_max: 500,
+            provisioned_starts_per_minute_max: 100,
             waiting_per_function_max: 1000,
             wait_ms_max: 10_000,
             starts_parallel_max: 32,

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{CatalogVersion, FunctionKey, ProvisionedSpec, RequestId, SharedCatalog, VersionName};
+use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
 
 use crate::config::Config;
 use crate::error::LeaseError;
@@ -21,7 +21,7 @@ use crate::scale::Capacity;
 use crate::session::SessionKey;
 use crate::shared::{Refused, Shared, Versions};
 use crate::upkeep;
-use crate::usage::{ProvisionedState, ProvisionedStatus, Usage};
+use crate::usage::{ProvisionedState, Usage};
 use crate::version::{Answer, VersionPool, Waiting};
 
 /// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool keeps with each
@@ -102,7 +102,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         _session: Option<&SessionKey>,
     ) -> Result<Lease<C>, LeaseError> {
         loop {
-            let pool = self.version(version)?;
+            let pool = self.shared.version(version)?;
             if let Some(stopped) = pool.stopped() {
                 return Err(stopped);
             }
@@ -112,26 +112,6 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
                 Asked::Gone => {}
             }
         }
-    }
-
-    fn version(&self, version: &Arc<CatalogVersion>) -> Result<Arc<VersionPool<C>>, LeaseError> {
-        if let Some(pool) = self.shared.versions.read().map.get(&version.key) {
-            return Ok(Arc::clone(pool));
-        }
-        let pool = {
-            let mut versions = self.shared.versions.write();
-            if versions.closed {
-                return Err(LeaseError::Closed { function: version.function.key.clone() });
-            }
-            let fresh = || Arc::new(VersionPool::new(Arc::clone(version)));
-            Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh))
-        };
-        pool.set_stopped(self.shared.capacity.lock().is_stopped(&version.key.function_id));
-        // Asked once it is in the map: a change of the catalog from here on finds it there.
-        if !self.shared.in_force(version) {
-            self.shared.drain_version(&pool, VersionPool::superseded);
-        }
-        Ok(pool)
     }
 
     fn ask(&self, pool: &Arc<VersionPool<C>>, request: &RequestId) -> Result<Asked<C>, LeaseError> {
@@ -197,23 +177,13 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
 
     /// What is used now.
     pub fn usage(&self) -> Usage {
-        self.shared.capacity.lock().usage()
+        let usage = self.shared.capacity.lock().usage();
+        Usage { provisioned: self.shared.all_provisioned(), ..usage }
     }
 
     /// How far the instances of a function that are kept ready have come, by version.
     pub fn provisioned(&self, function: &FunctionKey) -> Vec<ProvisionedState> {
-        let catalog = self.shared.catalog.load();
-        let Some(function) = catalog.functions.get(function) else { return Vec::new() };
-        let state = |(version, spec): (&VersionName, &Arc<ProvisionedSpec>)| ProvisionedState {
-            function: function.record.key.clone(),
-            version: *version,
-            memory_mb: function.versions.get(version).map_or(0, |version| version.spec.memory_mb),
-            wanted: spec.number,
-            ready: 0,
-            status: ProvisionedStatus::InProgress,
-            reason: None,
-        };
-        function.provisioned.iter().map(state).collect()
+        self.shared.provisioned(function)
     }
 
     /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others as their leases return,

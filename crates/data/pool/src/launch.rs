@@ -26,6 +26,16 @@ pub trait Launch: Send + Sync + 'static {
         version: Arc<CatalogVersion>,
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>>;
+
+    /// The same for an instance that is to be ready before anybody calls; `request` names this start in what is told of it.
+    fn launch_ahead(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.launch(id, version, request)
+    }
 }
 
 /// A started instance.

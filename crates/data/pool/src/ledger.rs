@@ -17,6 +17,11 @@ pub(crate) type SlotIndex = usize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WaiterId(u64);
 
+impl WaiterId {
+    /// Of a start that nobody waits for.
+    pub const NOBODY: Self = Self(0);
+}
+
 /// Whether the version takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -178,6 +183,26 @@ impl<I: Clone, W> Ledger<I, W> {
         Some((waiter.id, &waiter.who))
     }
 
+    /// Counts a start that nobody asked for, [`WaiterId::NOBODY`]'s; those who wait have it on its way all the same.
+    pub fn begin_ahead(&mut self) {
+        self.starts += 1;
+    }
+
+    /// Such a start failed. Those who wait need one of their own.
+    pub fn ahead_failed(&mut self) {
+        self.starts -= 1;
+    }
+
+    /// Instances that take requests.
+    pub fn open(&self) -> usize {
+        self.slots.iter().flatten().filter(|slot| !slot.closing).count()
+    }
+
+    /// Starts in progress.
+    pub fn starts(&self) -> usize {
+        self.starts as usize
+    }
+
     /// A start that was begun for `trigger` has an instance.
     pub fn started(&mut self, instance: I, trigger: WaiterId, now: Instant) -> Started<W> {
         self.starts -= 1;
@@ -276,10 +301,10 @@ impl<I: Clone, W> Ledger<I, W> {
         }
     }
 
-    /// Retires the instances that have been idle for `keep`; they are to be ended.
-    pub fn expire(&mut self, now: Instant, keep: Duration) -> Vec<I> {
+    /// Retires the instances that have been idle for `keep` but leaves `wanted` open; they are to be ended.
+    pub fn expire(&mut self, now: Instant, keep: Duration, wanted: u32) -> Vec<I> {
         let old: Vec<SlotIndex> = self
-            .idle()
+            .spare(wanted)
             .filter(|(_, since)| now.saturating_duration_since(*since) >= keep)
             .map(|(index, _)| index)
             .collect();
@@ -312,6 +337,11 @@ impl<I: Clone, W> Ledger<I, W> {
             let slot = self.slots[*index].as_ref()?;
             (slot.active == 0).then_some((*index, slot.idle_since))
         })
+    }
+
+    /// The same without those that `wanted` open instances need; the ones that were used last are kept.
+    pub fn spare(&self, wanted: u32) -> impl Iterator<Item = (SlotIndex, Instant)> {
+        self.idle().take(self.open().saturating_sub(wanted as usize))
     }
 
     /// Retires an instance if it still has no requests; it is to be ended.

@@ -125,9 +125,9 @@ fn the_instance_used_last_is_used_first_and_the_others_expire() {
     assert_eq!(book.release(b, false, at(11)), Released::Kept);
     assert_eq!(book.acquire(), Some((b, 101)));
     assert_eq!(book.release(b, false, at(65)), Released::Kept);
-    assert_eq!(book.expire(at(69), Duration::from_secs(60)), Vec::<u32>::new());
-    assert_eq!(book.expire(at(70), Duration::from_secs(60)), vec![100]);
-    assert_eq!(book.expire(at(200), Duration::from_secs(60)), vec![101]);
+    assert_eq!(book.expire(at(69), Duration::from_secs(60), 0), Vec::<u32>::new());
+    assert_eq!(book.expire(at(70), Duration::from_secs(60), 0), vec![100]);
+    assert_eq!(book.expire(at(200), Duration::from_secs(60), 0), vec![101]);
     assert_eq!(book.acquire(), None);
 }
 
@@ -145,7 +145,7 @@ fn an_idle_instance_is_sent_to_rest_once_and_a_request_ends_its_rest() {
     assert_eq!(book.release(slot, false, at(60)), Released::Kept);
     assert_eq!(book.rest(at(64), after), vec![]);
     assert_eq!(book.rest(at(65), after), vec![(slot, 100)]);
-    assert_eq!(book.expire(at(80), Duration::from_secs(20)), vec![100], "it ends in its sleep");
+    assert_eq!(book.expire(at(80), Duration::from_secs(20), 0), vec![100], "it ends in its sleep");
 }
 
 #[test]
@@ -322,7 +322,7 @@ impl Play {
                 self.book.ended(slot);
             }
             Event::Expire => {
-                self.book.expire(now, Duration::from_secs(20));
+                self.book.expire(now, Duration::from_secs(20), 0);
             }
             Event::Rest => {
                 for (slot, _) in self.book.rest(now, Duration::from_secs(3)) {
@@ -388,6 +388,34 @@ impl Play {
             self.apply(&event);
         }
     }
+}
+
+#[test]
+fn a_start_ahead_serves_who_waits_by_then_and_its_failure_is_nobodys() {
+    let mut book = Book::new(1);
+    book.begin_ahead();
+    queue(&mut book, [7, 8].into_iter());
+    assert_eq!(book.starts_wanted(), 1, "one of the two has the start ahead");
+    let started = book.started(100, WaiterId::NOBODY, at(0));
+    assert_eq!(started.granted, [7]);
+    book.begin_ahead();
+    assert_eq!(book.starts_wanted(), 0);
+    book.ahead_failed();
+    assert_eq!(book.starts_wanted(), 1, "it needs one of its own now");
+}
+
+#[test]
+fn as_many_idle_instances_stay_as_are_wanted_the_ones_used_last() {
+    let mut book = Book::new(1);
+    for (instance, second) in [(100, 0), (101, 1), (102, 2)] {
+        book.begin_ahead();
+        book.started(instance, WaiterId::NOBODY, at(second));
+    }
+    assert_eq!(book.open(), 3);
+    assert_eq!(book.spare(2).count(), 1);
+    assert_eq!(book.expire(at(100), Duration::from_secs(60), 2), [100]);
+    assert_eq!(book.expire(at(1000), Duration::from_secs(60), 2), Vec::<u32>::new());
+    assert_eq!(book.expire(at(1000), Duration::from_secs(60), 0), [101, 102]);
 }
 
 proptest! {

@@ -94,6 +94,7 @@ pub(crate) struct Capacity {
     pub(super) unreserved_ending_mb: u64,
     pub(super) functions: HashMap<FunctionId, Share>,
     starts: StartRate,
+    provisioned_starts: StartRate,
     /// The oldest first; one for each version.
     pub(super) claims: Vec<Claim>,
 }
@@ -112,6 +113,7 @@ impl Capacity {
             unreserved_ending_mb: 0,
             functions: HashMap::new(),
             starts: StartRate::new(config.starts_per_minute_max),
+            provisioned_starts: StartRate::new(config.provisioned_starts_per_minute_max),
             claims: Vec::new(),
         }
     }
@@ -155,6 +157,16 @@ impl Capacity {
             self.unreserved_mb += need.memory_mb;
         }
         self.starts.take(now);
+        Ok(())
+    }
+
+    /// The same for an instance that nobody waits for; those who wait come first.
+    pub fn reserve_ahead(&mut self, want: &Want<'_>, now: Instant) -> Result<(), Refusal> {
+        if self.provisioned_starts.free(now) == 0 {
+            return Err(Refusal::StartsPerMinute { max: self.provisioned_starts.max() });
+        }
+        self.reserve(want, now)?;
+        self.provisioned_starts.take(now);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use types::{CatalogVersion, SharedCatalog, VersionKey};
 
 use crate::claims::Whose;
 use crate::config::Config;
+use crate::error::LeaseError;
 use crate::idle::{Candidate, victims};
 use crate::instance::{Instance, Lease};
 use crate::launch::Launch;
@@ -67,6 +68,27 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             .get(&version.function.key)
             .and_then(|function| function.versions.get(&version.key.version))
             .is_some_and(|current| current.key == version.key)
+    }
+
+    /// The pool of a version, made where there is none.
+    pub fn version(&self, version: &Arc<CatalogVersion>) -> Result<Arc<VersionPool<C>>, LeaseError> {
+        if let Some(pool) = self.versions.read().map.get(&version.key) {
+            return Ok(Arc::clone(pool));
+        }
+        let pool = {
+            let mut versions = self.versions.write();
+            if versions.closed {
+                return Err(LeaseError::Closed { function: version.function.key.clone() });
+            }
+            let fresh = || Arc::new(VersionPool::new(Arc::clone(version)));
+            Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh))
+        };
+        pool.set_stopped(self.capacity.lock().is_stopped(&version.key.function_id));
+        // Asked once it is in the map: a change of the catalog from here on finds it there.
+        if !self.in_force(version) {
+            self.drain_version(&pool, VersionPool::superseded);
+        }
+        Ok(pool)
     }
 
     /// Begins the starts that the waiters of a version need, as far as capacity goes. When it does not, makes room if
@@ -141,8 +163,13 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let mut candidates = Vec::new();
         for version in versions {
             let load = Load::one(version.version.spec.memory_mb);
+            let wanted = version.wanted();
             let ledger = version.ledger.lock();
-            candidates.extend(ledger.idle().map(|(index, since)| Candidate { since, load, name: (version, index) }));
+            candidates.extend(ledger.spare(wanted).map(|(index, since)| Candidate {
+                since,
+                load,
+                name: (version, index),
+            }));
         }
         for (other, index) in victims(candidates, load).unwrap_or_default() {
             let idle = other.ledger.lock().evict(index);
@@ -193,8 +220,12 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     /// Whether an instance that comes free makes room for somebody who has waited for longer than its own requests.
     fn yields(&self, pool: &VersionPool<C>) -> bool {
         self.claims.load(Ordering::Relaxed) > 0 && {
-            let own_since = pool.ledger.lock().waiting_since();
-            self.capacity.lock().yields(&pool.version.key, own_since)
+            let wanted = pool.wanted();
+            let (own_since, spare) = {
+                let ledger = pool.ledger.lock();
+                (ledger.waiting_since(), ledger.open() > wanted as usize)
+            };
+            spare && self.capacity.lock().yields(&pool.version.key, own_since)
         }
     }
 
@@ -242,6 +273,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 self.drain_version(&pool, |pool| pool.superseded());
             }
         }
+        self.want_provisioned();
         self.feed();
         self.keep_quotas();
     }
@@ -259,7 +291,8 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 });
             }
             let idle_mb = |pool: &Arc<VersionPool<C>>| {
-                pool.ledger.lock().idle().count() as u64 * u64::from(pool.version.spec.memory_mb)
+                let wanted = pool.wanted();
+                pool.ledger.lock().spare(wanted).count() as u64 * u64::from(pool.version.spec.memory_mb)
             };
             // As much as there is, when it is not enough.
             let memory_mb = excess.memory_mb.min(pools.iter().map(idle_mb).sum());
@@ -267,7 +300,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         }
     }
 
-    pub fn drain_version(&self, pool: &VersionPool<C>, why: impl Fn(&VersionPool<C>) -> crate::error::LeaseError) {
+    pub fn drain_version(&self, pool: &VersionPool<C>, why: impl Fn(&VersionPool<C>) -> LeaseError) {
         let (idle, waiters) = {
             let mut ledger = pool.ledger.lock();
             if ledger.phase() != Phase::Open {
@@ -311,14 +344,15 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         let mut empty = false;
         for pool in pools {
-            let expired = pool.ledger.lock().expire(now, self.config.keep_idle());
+            let wanted = pool.wanted();
+            let expired = pool.ledger.lock().expire(now, self.config.keep_idle(), wanted);
             for instance in expired {
                 self.end(&instance);
             }
             empty |= pool.ledger.lock().is_empty();
         }
         if empty {
-            self.versions.write().map.retain(|_, pool| !pool.ledger.lock().close_if_empty());
+            self.versions.write().map.retain(|_, pool| pool.wanted() > 0 || !pool.ledger.lock().close_if_empty());
         }
     }
 }

@@ -17,14 +17,24 @@ pub(crate) struct Start<C: Default + Send + Sync + 'static> {
     shared: Arc<Shared<C>>,
     pool: Arc<VersionPool<C>>,
     trigger: WaiterId,
+    ahead: bool,
     finished: bool,
 }
 
 impl<C: Default + Send + Sync + 'static> Start<C> {
     /// Begins a start that the ledger and the capacity have counted.
     pub fn begin(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>, trigger: WaiterId, request: RequestId) {
-        let start = Self { shared: Arc::clone(shared), pool: Arc::clone(pool), trigger, finished: false };
+        let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
+        let start = Self { shared: Arc::clone(&shared), pool, trigger, ahead: false, finished: false };
         shared.tasks.spawn(start.run(request));
+    }
+
+    /// The same for an instance that is to be ready before anybody calls.
+    pub fn begin_ahead(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>) {
+        let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
+        let trigger = WaiterId::NOBODY;
+        let start = Self { shared: Arc::clone(&shared), pool, trigger, ahead: true, finished: false };
+        shared.tasks.spawn(start.run(RequestId::random()));
     }
 
     async fn run(self, request: RequestId) {
@@ -43,7 +53,12 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
 
     async fn launch(&self, id: InstanceId, request: RequestId) -> Result<Launched, LaunchError> {
         let _permit = self.shared.starting.acquire().await.expect("the semaphore of starts is never closed");
-        self.shared.launch.launch(id, Arc::clone(&self.pool.version), request).await
+        let (launch, version) = (&self.shared.launch, Arc::clone(&self.pool.version));
+        if self.ahead {
+            launch.launch_ahead(id, version, request).await
+        } else {
+            launch.launch(id, version, request).await
+        }
     }
 
     async fn serve(mut self, id: InstanceId, launched: Launched) {
@@ -52,6 +67,9 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let process = Arc::clone(&launched.process);
         let instance = Arc::new(Instance::new(id, Arc::clone(&process), Arc::clone(&pool.version), C::default()));
         let slot = self.hand_out(&instance, launched.cold_start);
+        if self.ahead {
+            pool.provisioned.lock().succeeded();
+        }
         drop(self);
         process.ended().await;
         pool.ledger.lock().ended(slot);
@@ -87,7 +105,13 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     }
 
     fn give_back(&self, error: &LeaseError) {
-        let failed = self.pool.ledger.lock().start_failed(self.trigger);
+        let failed = if self.ahead {
+            self.pool.ledger.lock().ahead_failed();
+            self.pool.provisioned.lock().failed(error.to_string(), Instant::now());
+            Vec::new()
+        } else {
+            self.pool.ledger.lock().start_failed(self.trigger)
+        };
         let version = &self.pool.version;
         self.shared.capacity.lock().release(&version.key.function_id, version.spec.memory_mb, false);
         for waiter in failed {

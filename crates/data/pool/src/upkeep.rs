@@ -25,6 +25,7 @@ pub(crate) async fn run<C: Default + Send + Sync + 'static>(shared: Arc<Shared<C
             _ = tick.tick() => {
                 shared.reconcile();
                 shared.reap(Instant::now());
+                shared.keep_ready(Instant::now());
                 shared.rest(Instant::now());
             }
         }

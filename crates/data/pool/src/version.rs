@@ -12,6 +12,7 @@ use types::{CatalogVersion, RequestId};
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::ledger::Ledger;
+use crate::provisioned::Provisioned;
 use crate::refusal::Refusal;
 use crate::scale::Want;
 
@@ -37,6 +38,8 @@ pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
     pub ledger: Mutex<VersionLedger<C>>,
     /// Cancelled when the version takes no more requests: starts in progress are given up.
     pub drained: CancellationToken,
+    /// Instances of it that are kept ready.
+    pub provisioned: Mutex<Provisioned>,
     /// The function's quota is 0.
     stopped: AtomicBool,
 }
@@ -48,6 +51,7 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
             version,
             ledger: Mutex::new(Ledger::new(concurrency)),
             drained: CancellationToken::new(),
+            provisioned: Mutex::default(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -61,6 +65,11 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
     pub fn want(&self, since: Instant) -> Want<'_> {
         let CatalogVersion { key, function, spec, .. } = &*self.version;
         Want { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
+    }
+
+    /// Instances that are to be kept.
+    pub fn wanted(&self) -> u32 {
+        self.provisioned.lock().wanted()
     }
 
     pub fn set_stopped(&self, stopped: bool) {

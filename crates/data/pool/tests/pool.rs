@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pool::{Config, Lease, LeaseError};
+use pool::{Config, Lease, LeaseError, ProvisionedStatus};
 use support::{Bench, EVENT, Function, OTHER, Plan, WEB, until, version};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -360,4 +360,59 @@ async fn a_shutdown_answers_those_who_wait_and_ends_every_instance_within_the_gr
     drop(hangs);
     assert!(matches!(request(&bench, &versions[0]).await.expect("no panic"), Err(LeaseError::Closed { .. })));
     assert_eq!(bench.pool.usage().instances, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn provisioned_instances_are_there_before_the_first_request_and_stay() {
+    let (bench, versions) = serving(Config { keep_idle_s: 10, ..Config::default() }, &[EVENT]);
+    bench.serve_ready(&versions, 2);
+    until("both are being started", || bench.launch.begun() == 2).await;
+    let state = || bench.pool.usage().provisioned.into_iter().next().expect("one version");
+    assert_eq!((state().ready, state().status), (0, ProvisionedStatus::InProgress));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((state().ready, state().status), (2, ProvisionedStatus::Done));
+    // A third is elastic: it goes when it has been idle, and the two stay.
+    let leases = (lease(&bench, &versions[0]).await, lease(&bench, &versions[0]).await);
+    assert!(leases.0.cold().is_none() && leases.1.cold().is_none());
+    let third = lease(&bench, &versions[0]).await;
+    assert!(third.cold().is_some());
+    drop((leases, third));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!((bench.launch.alive(), bench.launch.begun()), (2, 3));
+    bench.serve(&versions);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(bench.launch.alive(), 0, "they are not kept any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provisioned_instance_that_ended_is_replaced_and_failures_are_told_and_tried_again() {
+    let (bench, versions) = serving(Config::default(), &[EVENT]);
+    bench.serve_ready(&versions, 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.launch.alive(), 1);
+    bench.launch.plan(Plan::Fail(START));
+    bench.launch.processes.lock()[0].over.cancel();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let state = bench.pool.usage().provisioned.into_iter().next().expect("one version");
+    assert_eq!((state.ready, state.status), (0, ProvisionedStatus::Failed));
+    assert!(state.reason.is_some());
+    let tries = bench.launch.begun();
+    assert!((4..10).contains(&tries), "pauses grow: {tries} starts in a minute");
+    bench.launch.plan(Plan::Succeed(Duration::from_millis(100)));
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!((bench.launch.alive(), bench.launch.begun()), (1, tries + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_provisioned_counts_and_an_idle_instance_of_it_makes_no_room_for_others() {
+    let config = Config { memory_mb_max: 256, wait_ms_max: 1000, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT, OTHER]);
+    bench.serve_ready(&versions[..1], 3);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let state = bench.pool.usage().provisioned.into_iter().next().expect("one version");
+    assert_eq!((state.ready, state.status), (2, ProvisionedStatus::Failed));
+    assert!(state.reason.expect("told").contains("region unreserved quota 256 MB"));
+    bench.serve_ready(&versions, 2);
+    let error = bench.pool.lease(&versions[1], &RequestId::random(), None).await.expect_err("no room");
+    assert_eq!((error.status(), bench.launch.alive()), (RunStatus::ResourceLimitReached, 2));
 }

@@ -1,14 +1,17 @@
 //! How records are written in columns and read back. Must not know which statement a row comes from.
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use types::{
-    FunctionKey, FunctionKind, FunctionRecord, PinnedImage, Serving, Status, VersionKey, VersionName, VersionRecord,
+    FunctionKey, FunctionKind, FunctionRecord, PinnedImage, ProvisionedSpec, Serving, Status, VersionKey, VersionName,
+    VersionRecord,
 };
 
 use crate::record::NamespaceRecord;
@@ -17,7 +20,7 @@ use crate::record::NamespaceRecord;
 pub(crate) const FUNCTION_AND_VERSION: &str = "
     SELECT f.id, f.namespace, f.name, f.kind, f.protocol, f.async_run, f.trace, f.tags, f.reserved_mb,
         f.added_ms AS function_added_ms, f.modified_ms AS function_modified_ms,
-        v.version, v.status, v.reasons, v.generation, v.desired, v.resolve,
+        v.version, v.provisioned, v.status, v.reasons, v.generation, v.desired, v.resolve,
         v.serving_generation, v.serving_spec, v.serving_digest, v.serving_size_bytes, v.added_ms, v.modified_ms
     FROM functions f JOIN versions v ON v.function_id = f.id";
 
@@ -44,6 +47,23 @@ where
 /// A JSON column.
 pub(crate) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
     serde_json::from_str(row.try_get(column)?).map_err(|error| undecodable(column, error))
+}
+
+/// What is kept ready of the versions in these rows, which are one function's.
+pub(crate) fn provisioned(rows: &[SqliteRow]) -> sqlx::Result<BTreeMap<VersionName, Arc<ProvisionedSpec>>> {
+    let mut all = BTreeMap::new();
+    for row in rows {
+        all.extend(provisioned_version(row)?);
+    }
+    Ok(all)
+}
+
+/// What is kept ready of the version in this row.
+pub(crate) fn provisioned_version(row: &SqliteRow) -> sqlx::Result<Option<(VersionName, Arc<ProvisionedSpec>)>> {
+    match row.try_get::<Option<&str>, _>("provisioned")? {
+        Some(_) => Ok(Some((version_name(row)?, Arc::new(json(row, "provisioned")?)))),
+        None => Ok(None),
+    }
 }
 
 /// What of the quota belongs to a function.

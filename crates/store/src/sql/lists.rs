@@ -21,6 +21,7 @@ pub(crate) async fn function(db: &mut SqliteConnection, id: &FunctionId) -> sqlx
         versions: rows.iter().map(columns::version).collect::<sqlx::Result<_>>()?,
         aliases: aliases::of_function(db, id).await?,
         reserved_mb: columns::reserved_mb(first)?,
+        provisioned: columns::provisioned(&rows)?,
     }))
 }
 
@@ -34,13 +35,17 @@ pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<Vec<FunctionW
     for row in &rows {
         let version = columns::version(row)?;
         match functions.get_mut(&version.function_id) {
-            Some(function) => function.versions.push(version),
+            Some(function) => {
+                function.versions.push(version);
+                function.provisioned.extend(columns::provisioned_version(row)?);
+            }
             None => {
                 let record = columns::function(row)?;
                 let aliases = aliases.remove(&record.id).unwrap_or_default();
                 let (versions, reserved_mb) = (vec![version], columns::reserved_mb(row)?);
+                let provisioned = columns::provisioned_version(row)?.into_iter().collect();
                 let id = record.id.clone();
-                functions.insert(id, FunctionWithVersions { record, versions, aliases, reserved_mb });
+                functions.insert(id, FunctionWithVersions { record, versions, aliases, reserved_mb, provisioned });
             }
         }
     }

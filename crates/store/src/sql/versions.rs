@@ -1,7 +1,7 @@
 //! Statements on the table `versions`.
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-use types::{FunctionId, FunctionRecord, Status, VersionKey, VersionName, VersionRecord};
+use types::{FunctionId, FunctionRecord, ProvisionedSpec, Status, VersionKey, VersionName, VersionRecord};
 
 use super::columns::{self, FUNCTION_AND_VERSION};
 
@@ -30,6 +30,22 @@ pub(crate) async fn in_states(db: &mut SqliteConnection, states: &[Status]) -> s
     }
     query.push(") ORDER BY modified_ms, function_id, version");
     query.build().fetch_all(db).await?.iter().map(columns::version_key).collect()
+}
+
+/// Writes what is kept ready of a version.
+pub(crate) async fn set_provisioned(
+    db: &mut SqliteConnection,
+    id: &FunctionId,
+    version: VersionName,
+    spec: Option<&ProvisionedSpec>,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE versions SET provisioned = $3 WHERE function_id = $1 AND version = $2")
+        .bind(id.as_str())
+        .bind(columns::from_version(version))
+        .bind(spec.map(columns::to_json))
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 pub(crate) async fn insert(db: &mut SqliteConnection, version: &VersionRecord) -> sqlx::Result<()> {

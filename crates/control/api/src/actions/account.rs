@@ -48,8 +48,10 @@ fn used(
 ) -> UsageInfo {
     let mut functions: HashMap<&Namespace, Vec<String>> = HashMap::new();
     let mut reserved_mb: HashMap<&Namespace, u64> = HashMap::new();
+    let mut provisioned_mb: HashMap<&Namespace, u64> = HashMap::new();
     for (key, function) in &catalog.functions {
         functions.entry(&key.namespace).or_default().push(key.name.to_string());
+        *provisioned_mb.entry(&key.namespace).or_default() += function.provisioned_mb();
         *reserved_mb.entry(&key.namespace).or_default() += function.reserved_mb.unwrap_or(0);
     }
     let namespace = |name: &Namespace| {
@@ -61,7 +63,7 @@ fn used(
             functions,
             total_concurrency_mem: running_mb.get(name).copied().unwrap_or(0),
             total_allocated_concurrency_mem: reserved_mb.get(name).copied().unwrap_or(0),
-            total_allocated_provisioned_mem: 0,
+            total_allocated_provisioned_mem: provisioned_mb.get(name).copied().unwrap_or(0),
         }
     };
     UsageInfo {

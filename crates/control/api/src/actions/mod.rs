@@ -35,7 +35,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 28] = [
+const HANDLED: [Action; 31] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -73,6 +73,18 @@ const HANDLED: [Action; 28] = [
     Action {
         name: "DeleteReservedConcurrencyConfig",
         run: |cx, params, _| Box::pin(concurrency::delete_reserved(cx, params)),
+    },
+    Action {
+        name: "PutProvisionedConcurrencyConfig",
+        run: |cx, params, _| Box::pin(concurrency::provisioned::put(cx, params)),
+    },
+    Action {
+        name: "GetProvisionedConcurrencyConfig",
+        run: |cx, params, _| Box::pin(concurrency::provisioned::get(cx, params)),
+    },
+    Action {
+        name: "DeleteProvisionedConcurrencyConfig",
+        run: |cx, params, _| Box::pin(concurrency::provisioned::delete(cx, params)),
     },
     Action { name: "PutTotalConcurrencyConfig", run: |cx, params, _| Box::pin(concurrency::put_total(cx, params)) },
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },

@@ -2,23 +2,18 @@
 
 const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
                         gateway address at /fn/<namespace>/<function>/";
-const PROVISIONED: &str = "provisioned instances are not there yet; idle instances are kept for [pool] keep_idle_s \
-                           seconds of the configuration";
 const EVENTS: &str = "asynchronous events are not there yet; call with Invoke and InvocationType RequestResponse";
 const DOMAINS: &str = "custom domains are not there; web functions answer at <function>.<namespace>.<domain> for each \
                        of [gateway] domains of the configuration";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 24] = [
+const ACTIONS: [(&str, &str); 21] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
     ("CreateTrigger", TRIGGERS),
     ("UpdateTrigger", TRIGGERS),
     ("UpdateTriggerStatus", TRIGGERS),
     ("DeleteTrigger", TRIGGERS),
     ("ListTriggers", TRIGGERS),
-    ("PutProvisionedConcurrencyConfig", PROVISIONED),
-    ("GetProvisionedConcurrencyConfig", PROVISIONED),
-    ("DeleteProvisionedConcurrencyConfig", PROVISIONED),
     ("GetFunctionEventInvokeConfig", EVENTS),
     ("UpdateFunctionEventInvokeConfig", EVENTS),
     ("ListAsyncEvents", EVENTS),

@@ -6,7 +6,7 @@ use types::wire::{
     AccessInfo, DeadLetterConfig, EipConfigOut, EipOutConfig, Environment, Function, GetFunctionAnswer, ImageConfig,
     IntranetConfigOut, PublicNetConfigOut, Tag, Variable, VpcConfig, switch,
 };
-use types::{Digest, FunctionRecord, ImageSpec, ImageType, Status, VersionRecord};
+use types::{CatalogFunction, Digest, FunctionRecord, ImageSpec, ImageType, Status, VersionRecord};
 
 use crate::local_time::UtcOffset;
 use crate::validate::code::RUNTIME;
@@ -24,8 +24,8 @@ pub(crate) struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// A line of a list; `reserved_mb` is the function's own quota.
-    pub(crate) fn entry(&self, reserved_mb: Option<u64>) -> Function {
+    /// A line of a list; `catalog` is what can be called of the function, if anything can.
+    pub(crate) fn entry(&self, catalog: Option<&CatalogFunction>) -> Function {
         let Self { function, version, .. } = self;
         Function {
             function_name: function.key.name.to_string(),
@@ -40,8 +40,8 @@ impl Shown<'_> {
             tags: self.tags(),
             async_run_enable: switch(function.async_run),
             trace_enable: switch(function.trace),
-            total_provisioned_concurrency_mem: 0,
-            reserved_concurrency_mem: reserved_mb,
+            total_provisioned_concurrency_mem: catalog.map_or(0, CatalogFunction::provisioned_mb),
+            reserved_concurrency_mem: catalog.and_then(|function| function.reserved_mb),
             add_time: self.offset.format(function.added_ms),
             mod_time: self.offset.format(version.modified_ms),
         }

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
     Catalog, CatalogFunction, CatalogVersion, ConcurrencySpec, Digest, FunctionId, FunctionKey, FunctionKind,
-    FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, RequestId, RunStatus, SharedCatalog,
-    Status, VersionKey, VersionName, VersionSpec,
+    FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, ProvisionedSpec, RequestId, RunStatus,
+    SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
 };
 
 /// How starts go from now on.
@@ -236,6 +236,12 @@ impl Bench {
 
     /// Makes the catalog serve these versions and no others.
     pub fn serve(&self, versions: &[Arc<CatalogVersion>]) {
+        self.serve_ready(versions, 0);
+    }
+
+    /// The same with so many instances of each kept ready.
+    pub fn serve_ready(&self, versions: &[Arc<CatalogVersion>], number: u32) {
+        let spec = ProvisionedSpec { number, tracking: None, actions: Vec::new() };
         let mut functions = HashMap::new();
         for version in versions {
             let function = CatalogFunction {
@@ -244,7 +250,7 @@ impl Bench {
                 versions: [(version.key.version, Arc::clone(version))].into(),
                 aliases: [].into(),
                 reserved_mb: None,
-                provisioned: [].into(),
+                provisioned: (number > 0).then(|| (version.key.version, Arc::new(spec.clone()))).into_iter().collect(),
             };
             functions.insert(version.function.key.clone(), Arc::new(function));
         }

@@ -1,5 +1,6 @@
-//! Actions on quotas of memory: of a function, and of the installation.
+//! Actions on quotas of memory, of a function and of the installation, and on instances that are kept ready.
 
+pub(super) mod provisioned;
 mod wire;
 
 use types::{ApiError, ErrorCode};

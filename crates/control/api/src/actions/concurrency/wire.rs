@@ -27,3 +27,39 @@ pub(super) struct TotalRequest {
     pub total_concurrency_mem: Option<i64>,
     pub namespace: Option<String>,
 }
+
+/// `PutProvisionedConcurrencyConfig`, and without the number `GetProvisionedConcurrencyConfig` and
+/// `DeleteProvisionedConcurrencyConfig`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ProvisionedRequest {
+    pub function_name: Option<String>,
+    pub namespace: Option<String>,
+    pub qualifier: Option<String>,
+    pub version_provisioned_concurrency_num: Option<i64>,
+    pub trigger_actions: Option<Vec<serde_json::Value>>,
+    pub provisioned_type: Option<String>,
+}
+
+/// Answer of `GetProvisionedConcurrencyConfig`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ProvisionedAnswer {
+    /// Instances of the function that could be kept ready beside those that are.
+    pub unallocated_concurrency_num: u64,
+    pub allocated: Vec<VersionProvisioned>,
+}
+
+/// What is kept ready of a version.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VersionProvisioned {
+    pub qualifier: String,
+    /// Wanted.
+    pub allocated_provisioned_concurrency_num: u32,
+    /// Of these, ready.
+    pub available_provisioned_concurrency_num: u32,
+    pub status: &'static str,
+    pub status_reason: String,
+    pub trigger_actions: [serde_json::Value; 0],
+}

@@ -57,5 +57,5 @@ fn entry(cx: &Context, listed: &ListedFunction) -> types::wire::Function {
         offset: cx.config.utc_offset,
     };
     let catalog = cx.store.catalog().load_full();
-    shown.entry(catalog.functions.get(&listed.record.key).and_then(|function| function.reserved_mb))
+    shown.entry(catalog.functions.get(&listed.record.key).map(AsRef::as_ref))
 }

@@ -1,0 +1,86 @@
+//! The record of a start that nobody asked for: its output, and the line that says how long it took (contract 4.6).
+
+use std::sync::Arc;
+
+use logs::{Begin, End, Logs};
+use pool::{BoxFuture, Launch, LaunchError, Launched};
+use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
+
+use crate::record::unix_ms;
+use crate::report;
+
+/// A launcher whose starts ahead are recorded.
+pub(crate) struct Recorded {
+    pub launch: Arc<dyn Launch>,
+    pub logs: Logs,
+}
+
+impl Launch for Recorded {
+    fn launch(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        first_request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.launch.launch(id, version, first_request)
+    }
+
+    fn launch_ahead(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        Box::pin(async move {
+            let open = Open { logs: &self.logs, request: &request, version: &version, closed: false };
+            open.begin();
+            let outcome = self.launch.launch_ahead(id, Arc::clone(&version), request.clone()).await;
+            open.close(&outcome);
+            outcome
+        })
+    }
+}
+
+/// A record that has begun; it ends also when the start is given up.
+struct Open<'a> {
+    logs: &'a Logs,
+    request: &'a RequestId,
+    version: &'a CatalogVersion,
+    closed: bool,
+}
+
+impl Open<'_> {
+    fn begin(&self) {
+        self.logs.begin(Begin {
+            request_id: self.request.clone(),
+            function: self.version.function.clone(),
+            version: self.version.key.version,
+            qualifier: self.version.key.version.to_string(),
+            start_ms: unix_ms(),
+        });
+    }
+
+    fn close(mut self, outcome: &Result<Launched, LaunchError>) {
+        let (cold, peak_bytes, status, message) = match outcome {
+            Ok(launched) => (launched.cold_start, launched.process.memory().peak_bytes, RunStatus::Success, ""),
+            Err(error) => (error.cold_start, error.peak_bytes, error.status, error.message.as_str()),
+        };
+        let memory_mb = self.version.spec.memory_mb;
+        self.logs.platform(self.request, &report::provisioned(self.request, &cold, memory_mb, peak_bytes));
+        self.finish(status, message, peak_bytes);
+        self.closed = true;
+    }
+
+    fn finish(&self, status: RunStatus, message: &str, memory_bytes: u64) {
+        let end = End { status, ret_msg: message.to_owned(), duration_us: 0, bill_duration_ms: 0, memory_bytes };
+        self.logs.finish(self.request, end);
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.finish(RunStatus::FunctionStatusError, "the version is not kept ready any more", 0);
+        }
+    }
+}

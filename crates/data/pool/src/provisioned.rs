@@ -1,0 +1,121 @@
+//! How many instances of a version are to be started ahead, and when to try again after starts that failed.
+//!
+//! Pure: `now` and what there is come in.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use types::{FunctionKey, VersionName};
+
+use crate::usage::{ProvisionedState, ProvisionedStatus};
+
+/// First pause after a start that failed; it doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// What a version is to have ready, and what stood in the way of late.
+#[derive(Debug, Default)]
+pub(crate) struct Provisioned {
+    wanted: u32,
+    failures: u32,
+    again: Option<Instant>,
+    reason: Option<String>,
+}
+
+impl Provisioned {
+    pub fn wanted(&self) -> u32 {
+        self.wanted
+    }
+
+    /// Another number is wanted; what failed before is tried again at once.
+    pub fn want(&mut self, number: u32) {
+        if number != self.wanted {
+            *self = Self { wanted: number, ..Self::default() };
+        }
+    }
+
+    /// Starts to be begun now, when so many instances are there or being started.
+    pub fn missing(&self, there: usize, now: Instant) -> usize {
+        if self.again.is_some_and(|again| now < again) {
+            return 0;
+        }
+        (self.wanted as usize).saturating_sub(there)
+    }
+
+    /// A start failed, or none may be begun: no other is before a pause is over.
+    pub fn failed(&mut self, reason: String, now: Instant) {
+        let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(16)).min(PAUSE_MAX);
+        self.failures += 1;
+        self.again = Some(now + pause);
+        self.reason = Some(reason);
+    }
+
+    /// A start is over, and well.
+    pub fn succeeded(&mut self) {
+        (self.failures, self.again, self.reason) = (0, None, None);
+    }
+
+    /// What is told of a version that has so many instances.
+    pub fn state(
+        &self,
+        function: FunctionKey,
+        version: VersionName,
+        memory_mb: u32,
+        instances: usize,
+    ) -> ProvisionedState {
+        let ready = u32::try_from(instances).unwrap_or(u32::MAX).min(self.wanted);
+        let status = match &self.reason {
+            _ if ready == self.wanted => ProvisionedStatus::Done,
+            Some(_) => ProvisionedStatus::Failed,
+            None => ProvisionedStatus::InProgress,
+        };
+        let reason = self.reason.clone().filter(|_| status == ProvisionedStatus::Failed);
+        ProvisionedState { function, version, memory_mb, wanted: self.wanted, ready, status, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanting(number: u32) -> Provisioned {
+        let mut provisioned = Provisioned::default();
+        provisioned.want(number);
+        provisioned
+    }
+
+    fn status(provisioned: &Provisioned, instances: usize) -> (u32, ProvisionedStatus) {
+        let key = FunctionKey { namespace: "default".parse().expect("valid"), name: "f1".parse().expect("valid") };
+        let state = provisioned.state(key, VersionName::Number(1), 128, instances);
+        (state.ready, state.status)
+    }
+
+    #[test]
+    fn as_many_are_started_as_are_missing_and_told_of() {
+        let (provisioned, now) = (wanting(3), Instant::now());
+        assert_eq!([0, 1, 3, 5].map(|there| provisioned.missing(there, now)), [3, 2, 0, 0]);
+        assert_eq!(status(&provisioned, 2), (2, ProvisionedStatus::InProgress));
+        assert_eq!(status(&provisioned, 7), (3, ProvisionedStatus::Done));
+    }
+
+    #[test]
+    fn pauses_after_failures_grow_to_a_limit_and_end_with_a_success_or_another_number() {
+        let (mut provisioned, mut now) = (wanting(2), Instant::now());
+        for pause_s in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            provisioned.failed("no room".to_owned(), now);
+            assert_eq!(status(&provisioned, 1), (1, ProvisionedStatus::Failed));
+            now += Duration::from_secs(pause_s);
+            assert_eq!(provisioned.missing(1, now - Duration::from_millis(1)), 0);
+            assert_eq!(provisioned.missing(1, now), 1);
+        }
+        provisioned.failed("no room".to_owned(), now);
+        provisioned.want(2);
+        assert_eq!(provisioned.missing(0, now), 0, "nothing is new");
+        provisioned.want(3);
+        assert_eq!(provisioned.missing(0, now), 3);
+        provisioned.failed("no room".to_owned(), now);
+        provisioned.succeeded();
+        assert_eq!((provisioned.missing(1, now), status(&provisioned, 1)), (2, (1, ProvisionedStatus::InProgress)));
+    }
+}

@@ -1,0 +1,144 @@
+//! Instances that are kept ready: there before the first call, replaced when they end, there again after a restart.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use e2e::{Platform, leftovers, tools, wait};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// A web function with version 1.
+async fn with_version() -> anyhow::Result<Platform> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("web", "hello:v1", &["--memory", "128", "--concurrency", "4"]).await?;
+    platform.cli_json(&["publish", "web"]).await?;
+    Ok(platform)
+}
+
+async fn provision(platform: &Platform, number: u32) -> anyhow::Result<()> {
+    let put = json!({"FunctionName": "web", "Qualifier": "1", "VersionProvisionedConcurrencyNum": number});
+    platform.api.call("PutProvisionedConcurrencyConfig", put).await.map(drop)
+}
+
+async fn state(platform: &Platform) -> anyhow::Result<Value> {
+    let answer = platform.api.call("GetProvisionedConcurrencyConfig", json!({"FunctionName": "web"})).await?;
+    Ok(answer["Allocated"][0].clone())
+}
+
+async fn until_done(platform: &Platform) -> anyhow::Result<()> {
+    wait::until("all instances are ready", || async { Ok((state(platform).await?["Status"] == "Done").then_some(())) })
+        .await
+}
+
+fn instances(platform: &Platform) -> Vec<u32> {
+    leftovers::processes(&platform.cgroup_name())
+}
+
+/// The records of version 1 in the function's log, the newest first.
+async fn log(platform: &Platform) -> anyhow::Result<Vec<Value>> {
+    let query = json!({"FunctionName": "web", "Qualifier": "1", "Limit": 100});
+    let answer = platform.api.call("GetFunctionLogs", query).await?;
+    Ok(answer["Data"].as_array().cloned().unwrap_or_default())
+}
+
+fn lines(record: &Value) -> &str {
+    record["Log"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn provisioned_instances_are_ready_before_the_first_call_and_their_starts_are_in_the_log() -> anyhow::Result<()> {
+    let platform = with_version().await?;
+    provision(&platform, 2).await?;
+    until_done(&platform).await?;
+    let ready = state(&platform).await?;
+    assert_eq!((&ready["Qualifier"], &ready["AvailableProvisionedConcurrencyNum"]), (&json!("1"), &json!(2)));
+    let before = instances(&platform);
+    assert_eq!(before.len(), 2);
+    assert!(platform.get("web:1", "/").await?.status().is_success());
+    assert_eq!(instances(&platform), before, "the call started none");
+    let records = wait::until("the log has all three", || async {
+        let records = log(&platform).await?;
+        Ok((records.len() == 3).then_some(records))
+    })
+    .await?;
+    let with = |text: &str| records.iter().filter(|record| lines(record).contains(text)).count();
+    assert_eq!((with("Provisioned Report RequestId: "), with("Init Report"), with("START RequestId:")), (2, 0, 1));
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_provisioned_instance_that_is_killed_is_replaced_and_a_killed_platform_has_them_ready_again()
+-> anyhow::Result<()> {
+    let mut platform = with_version().await?;
+    provision(&platform, 2).await?;
+    until_done(&platform).await?;
+    let before = instances(&platform);
+    let victim = i32::try_from(before[0]).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(victim, Signal::KILL)?;
+    let replaced = || async {
+        let now = instances(&platform);
+        Ok((now.len() == 2 && !now.contains(&before[0])).then_some(()))
+    };
+    wait::until("it is replaced", replaced).await?;
+    platform.kill().await?;
+    let platform = platform.restart().await?;
+    until_done(&platform).await?;
+    let warm = instances(&platform);
+    assert!(platform.get("web:1", "/").await?.status().is_success());
+    assert_eq!(instances(&platform), warm);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn what_is_taken_back_goes_and_a_version_with_instances_ready_is_not_deleted() -> anyhow::Result<()> {
+    let platform = with_version().await?;
+    let named = json!({"FunctionName": "web", "Qualifier": "1"});
+    provision(&platform, 1).await?;
+    until_done(&platform).await?;
+    let (code, _) = platform.api.refused("DeleteFunctionVersion", named.clone()).await?;
+    assert_eq!(code, "FailedOperation.ProvisionedInProgress");
+    let usage = platform.api.call("GetAccount", json!({})).await?;
+    assert_eq!(usage["AccountUsage"]["Namespace"][0]["TotalAllocatedProvisionedMem"], 128);
+    platform.api.call("DeleteProvisionedConcurrencyConfig", named.clone()).await?;
+    assert_eq!(state(&platform).await?, Value::Null);
+    platform.api.call("DeleteFunctionVersion", named).await?;
+    wait::until("no instance is left", || async { Ok(instances(&platform).is_empty().then_some(())) }).await?;
+    let table = [
+        (json!({"Qualifier": "$LATEST", "VersionProvisionedConcurrencyNum": 1}), "InvalidParameterValue.Qualifier"),
+        (json!({"Qualifier": "7", "VersionProvisionedConcurrencyNum": 1}), "ResourceNotFound.FunctionVersion"),
+        (json!({"Qualifier": "7"}), "MissingParameter"),
+        (
+            json!({"Qualifier": "7", "VersionProvisionedConcurrencyNum": 1001}),
+            "LimitExceeded.FunctionTotalProvisionedConcurrencyNum",
+        ),
+        (
+            json!({"Qualifier": "7", "VersionProvisionedConcurrencyNum": 1, "ProvisionedType": "ConcurrencyUtilizationTracking"}),
+            "UnsupportedOperation",
+        ),
+    ];
+    for (mut request, code) in table {
+        request["FunctionName"] = "web".into();
+        let (refused, message) = platform.api.refused("PutProvisionedConcurrencyConfig", request.clone()).await?;
+        assert_eq!(refused, code, "{request}: {message}");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn more_than_the_quota_holds_is_refused_with_what_there_is() -> anyhow::Result<()> {
+    let platform = with_version().await?;
+    platform.cli_json(&["quota", "web", "--reserved", "300"]).await?;
+    let put = json!({"FunctionName": "web", "Qualifier": "1", "VersionProvisionedConcurrencyNum": 3});
+    let (code, message) = platform.api.refused("PutProvisionedConcurrencyConfig", put).await?;
+    assert_eq!(code, "FailedOperation.ProvisionedExceedReserved");
+    assert!(message.contains("384 MB") && message.contains("300 MB"), "{message}");
+    provision(&platform, 2).await?;
+    until_done(&platform).await?;
+    let mut tccli = tools::command(&tools::python().with_file_name("tccli").display().to_string());
+    tccli.args(["scf", "GetProvisionedConcurrencyConfig", "--FunctionName", "web", "--endpoint", &platform.control]);
+    tccli.env("TENCENTCLOUD_SECRET_ID", &platform.api.secret_id);
+    tccli.env("TENCENTCLOUD_SECRET_KEY", &platform.api.secret_key);
+    tccli.env("TENCENTCLOUD_REGION", "local").env("HOME", platform.work_dir());
+    let said: Value = serde_json::from_str(&tools::run_ok(&mut tccli).await?)?;
+    assert_eq!((&said["UnallocatedConcurrencyNum"], &said["Allocated"][0]["Status"]), (&json!(0), &json!("Done")));
+    platform.stop().await
+}

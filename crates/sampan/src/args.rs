@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Must not act.
 
+pub mod domain;
 pub mod quota;
 pub mod registry;
 pub mod release;
@@ -81,6 +82,8 @@ pub enum Command {
     Rollout(Box<release::RolloutArgs>),
     /// How much memory instances may take: of the installation, and of one function
     Quota(quota::QuotaArgs),
+    /// Host names of your own, and the functions that their paths lead to
+    Domain(domain::DomainArgs),
     /// Registries that images are pulled from: logins, mirrors, authorities
     Registry(registry::RegistryArgs),
     /// Say what this machine's kernel has and what is used in place of what it lacks

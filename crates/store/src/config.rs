@@ -19,6 +19,10 @@ pub struct Config {
     /// Memory that functions without a quota of their own share at least, in MB: what must be left of the installation's
     /// quota by reservations. A tenth of a quota is enough on a machine where that is less.
     pub shared_mb_min: u64,
+    /// Custom domains.
+    pub domains_max: u32,
+    /// Bytes of a custom domain as JSON: its endpoints with their rules, and its labels.
+    pub domain_bytes_max: usize,
     /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for the API.
     pub spec_bytes_max: usize,
     /// Writes that may run or wait at the same time; further ones are refused.
@@ -41,6 +45,8 @@ impl Default for Config {
             versions_per_function_max: types::limits::VERSIONS_MAX as u32,
             aliases_per_function_max: 1_000,
             shared_mb_min: types::limits::SHARED_MB_MIN,
+            domains_max: 1_000,
+            domain_bytes_max: 64 * 1024,
             spec_bytes_max: 256 * 1024,
             writes_waiting_max: 1024,
             readers_max: 4,

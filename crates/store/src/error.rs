@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use types::{FunctionKey, Namespace, Status, VersionName};
+use types::{FunctionKey, Namespace, Qualifier, Status, VersionName};
 
 /// A failed operation of the store.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,44 @@ pub enum Error {
         wanted_mb: u64,
         /// What it could get, in MB.
         free_mb: u64,
+    },
+    /// No such version or alias.
+    #[error("function {key} has no version or alias {qualifier}")]
+    QualifierNotFound {
+        /// Namespace and name of the function.
+        key: FunctionKey,
+        /// The version or alias.
+        qualifier: Qualifier,
+    },
+    /// No such custom domain.
+    #[error("there is no custom domain {domain}")]
+    DomainNotFound {
+        /// Its host name.
+        domain: String,
+    },
+    /// A custom domain of that name is there.
+    #[error("there is a custom domain {domain} already; change it, or delete it first")]
+    DomainExists {
+        /// Its host name.
+        domain: String,
+    },
+    /// As many custom domains as may be.
+    #[error(
+        "there are {domains_max} custom domains already; delete one that is not needed or raise [store] domains_max"
+    )]
+    TooManyDomains {
+        /// The limit.
+        domains_max: u32,
+    },
+    /// A custom domain is larger than may be.
+    #[error("the custom domain {domain} has {bytes} bytes of JSON; at most {bytes_max} are kept")]
+    DomainTooLarge {
+        /// Its host name.
+        domain: String,
+        /// What it has.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
     },
     /// More than the machine was said to give.
     #[error(

@@ -27,6 +27,7 @@ mod aliases;
 mod config;
 mod database;
 mod deploying;
+mod domains;
 mod error;
 mod functions;
 mod handle;

@@ -1,9 +1,10 @@
 //! Makes the catalog from records, as pure functions: what can be called of a function, and the next snapshot after a
 //! write. Must not know SQL, nor who reads the catalog.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{Catalog, CatalogFunction, CatalogVersion, FunctionKey, Namespace, VersionKey};
+use types::{Catalog, CatalogFunction, CatalogVersion, CustomDomain, FunctionKey, Namespace, VersionKey};
 
 use crate::record::FunctionWithVersions;
 
@@ -15,6 +16,8 @@ pub(crate) enum Edit {
     Namespaces(Vec<Namespace>),
     /// The installation has this quota, in MB.
     Quota(u64),
+    /// The host name has this custom domain now, or none any more.
+    Domain(String, Option<Arc<CustomDomain>>),
 }
 
 /// What can be called of a function.
@@ -45,22 +48,25 @@ pub(crate) fn first(
     functions: Vec<FunctionWithVersions>,
     namespaces: Vec<Namespace>,
     quota_mb: Option<u64>,
+    domains: BTreeMap<String, Arc<CustomDomain>>,
 ) -> Catalog {
     let functions =
         functions.into_iter().map(|function| (function.record.key.clone(), Arc::new(entry(function)))).collect();
-    Catalog { revision: 1, functions, namespaces, quota_mb, ..Catalog::default() }
+    Catalog { revision: 1, functions, namespaces, quota_mb, domains: Arc::new(domains) }
 }
 
 /// The next snapshot; entries that no edit names are shared with the old one.
 pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
     let mut functions = old.functions.clone();
-    let (mut namespaces, mut quota_mb) = (None, old.quota_mb);
+    let (mut namespaces, mut quota_mb, mut domains) = (None, old.quota_mb, Arc::clone(&old.domains));
     for edit in edits {
         match edit {
             Edit::Function(key, Some(entry)) => drop(functions.insert(key, entry)),
             Edit::Function(key, None) => drop(functions.remove(&key)),
             Edit::Namespaces(all) => namespaces = Some(all),
             Edit::Quota(mb) => quota_mb = Some(mb),
+            Edit::Domain(name, Some(domain)) => drop(Arc::make_mut(&mut domains).insert(name, domain)),
+            Edit::Domain(name, None) => drop(Arc::make_mut(&mut domains).remove(&name)),
         }
     }
     Catalog {
@@ -68,6 +74,6 @@ pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
         functions,
         namespaces: namespaces.unwrap_or_else(|| old.namespaces.clone()),
         quota_mb,
-        domains: Arc::clone(&old.domains),
+        domains,
     }
 }

@@ -54,6 +54,7 @@ codes! {
     FAILED_FUNCTION_STATUS = "FailedOperation.FunctionStatusError", 409, true, "Wait until GetFunction shows Active, or a failed state with its reason.";
     FAILED_FUNCTION_NAME_STATUS = "FailedOperation.FunctionNameStatusError", 409, true, "Wait until GetFunction shows Active, or a failed state with its reason.";
     FAILED_INVOKE_FUNCTION = "FailedOperation.InvokeFunction", 409, false, "";
+    FAILED_DOMAIN_UNEXIST = "FailedOperation.Domain.UnExist", 404, false, "ListCustomDomains shows what there is.";
     FAILED_PROVISIONED_IN_PROGRESS = "FailedOperation.ProvisionedInProgress", 409, false, "First delete the version's provisioned concurrency.";
     FAILED_PROVISIONED_EXCEED_AVAILABLE = "FailedOperation.ProvisionedExceedAvailable", 409, false, "";
     FAILED_PROVISIONED_EXCEED_RESERVED = "FailedOperation.ProvisionedExceedReserved", 409, false, "";
@@ -62,6 +63,7 @@ codes! {
     FAILED_QUERY = "FailedOperation.QueryError", 500, true, "";
     FAILED_RESERVED_EXCEED_TOTAL = "FailedOperation.ReservedExceedTotal", 409, false, "";
     FAILED_RESERVED_IN_PROGRESS = "FailedOperation.ReservedInProgress", 409, true, "Wait until the function is Active and try again.";
+    FAILED_SSL = "FailedOperation.Ssl", 409, false, "";
     FAILED_UPDATE_ALIAS = "FailedOperation.UpdateAlias", 409, false, "";
     FAILED_UPDATE_FUNCTION_CODE = "FailedOperation.UpdateFunctionCode", 409, true, "Wait until the function is Active and try again.";
     FAILED_UPDATE_FUNCTION_CONFIGURATION = "FailedOperation.UpdateFunctionConfiguration", 409, true, "Wait until the function is Active and try again.";
@@ -85,6 +87,7 @@ codes! {
     INVALID_VALUE_DEAD_LETTER_CONFIG = "InvalidParameterValue.DeadLetterConfig", 400, false, "";
     INVALID_VALUE_DEFAULT_NAMESPACE = "InvalidParameterValue.DefaultNamespace", 400, false, "";
     INVALID_VALUE_DESCRIPTION = "InvalidParameterValue.Description", 400, false, "";
+    INVALID_VALUE_DOMAIN = "InvalidParameterValue.Domain", 400, false, "";
     INVALID_VALUE_DYNAMIC_ENABLED = "InvalidParameterValue.DynamicEnabled", 400, false, "";
     INVALID_VALUE_ENVIRONMENT = "InvalidParameterValue.Environment", 400, false, "";
     INVALID_VALUE_ENVIRONMENT_LIMIT = "InvalidParameterValue.EnvironmentExceededLimit", 400, false, "";
@@ -123,6 +126,7 @@ codes! {
     INVALID_VALUE_TYPE = "InvalidParameterValue.Type", 400, false, "";
     INVALID_VALUE_WEBSOCKETS_PARAMS = "InvalidParameterValue.WebSocketsParams", 400, false, "";
     INVALID_REQUEST = "InvalidRequest", 400, false, "";
+    LIMIT_EXCEEDED = "LimitExceeded", 429, false, "";
     LIMIT_ALIAS = "LimitExceeded.Alias", 429, false, "Delete aliases that are not needed.";
     LIMIT_FUNCTION = "LimitExceeded.Function", 429, false, "Delete functions that are not needed or raise the limit in the configuration.";
     LIMIT_FUNCTION_RESERVED_MEMORY = "LimitExceeded.FunctionReservedConcurrencyMemory", 400, false, "";
@@ -139,6 +143,7 @@ codes! {
     NO_SUCH_VERSION = "NoSuchVersion", 400, false, "Send X-TC-Version: 2018-04-16.";
     REQUEST_LIMIT_EXCEEDED = "RequestLimitExceeded", 429, true, "Send fewer requests at once.";
     REQUEST_SIZE_LIMIT_EXCEEDED = "RequestSizeLimitExceeded", 413, false, "";
+    RESOURCE_IN_USE = "ResourceInUse", 409, false, "";
     RESOURCE_IN_USE_ALIAS = "ResourceInUse.Alias", 409, false, "Choose another name, or change the alias with UpdateAlias.";
     RESOURCE_IN_USE_FUNCTION = "ResourceInUse.Function", 409, false, "Choose another name, or delete the function first.";
     RESOURCE_IN_USE_FUNCTION_NAME = "ResourceInUse.FunctionName", 409, false, "Choose another name, delete the function first, or copy with Override.";

@@ -30,6 +30,10 @@ pub struct Config {
     pub held_bytes_max: usize,
     /// Longest that `Invoke` and `InvokeFunction` wait for an answer, in seconds; the run goes on.
     pub invoke_wait_s_max: u64,
+    /// Endpoints of a custom domain.
+    pub domain_endpoints_max: usize,
+    /// Rules that rewrite the paths of an endpoint.
+    pub endpoint_rewrites_max: usize,
     /// Entries of a list in one answer.
     pub page_len_max: u32,
 }
@@ -46,6 +50,8 @@ impl Default for Config {
             discarded_bytes_max: 64 << 20,
             held_bytes_max: 256 << 20,
             invoke_wait_s_max: limits::INVOKE_WAIT_S_MAX,
+            domain_endpoints_max: 100,
+            endpoint_rewrites_max: 20,
             page_len_max: 1000,
         }
     }

@@ -1,5 +1,8 @@
 //! What handlers work with. Must not know requests.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use types::{FunctionKey, Namespace};
 
 use crate::config::Config;
@@ -22,6 +25,8 @@ pub(crate) struct Context {
     pub logs: logs::Logs,
     pub invoker: invoke::Invoker,
     pub account: Account,
+    /// Names of the certificates that the gateway has.
+    pub certificates: Arc<BTreeSet<String>>,
     pub config: Config,
 }
 

@@ -1,5 +1,6 @@
 //! The public face: the API as a router.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,17 +24,19 @@ pub(crate) struct Inner {
 }
 
 impl Api {
-    /// An API.
+    /// An API. `certificates` names those that the gateway has for custom domains.
     pub fn new(
         store: store::Store,
         logs: logs::Logs,
         invoker: invoke::Invoker,
         secrets: Secrets,
         account: Account,
+        certificates: BTreeSet<String>,
         config: Config,
     ) -> Self {
         let held = Arc::new(Semaphore::new((config.held_bytes_max / server::HELD_UNIT_BYTES).max(1)));
-        let context = Context { store, logs, invoker, account, config };
+        let certificates = Arc::new(certificates);
+        let context = Context { store, logs, invoker, account, certificates, config };
         Self(Arc::new(Inner { context, secrets, held }))
     }
 

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use types::{RequestId, RunStatus};
 
+use crate::domain::NoEndpoint;
 use crate::find::NotFound;
 use crate::host::BadHost;
 use crate::integration::InvalidFormat;
@@ -36,6 +37,9 @@ pub enum Refusal {
     /// The address names no function.
     #[error("{0}; call a function as /fn/<namespace>/<function>/…{hosts}", hosts = hosts(.1))]
     Address(NoAddress, Option<String>),
+    /// The custom domain leads to no function.
+    #[error("{0}")]
+    Domain(NoEndpoint),
     /// The named function is not there.
     #[error("{0}; `sampan list` shows what there is")]
     Function(NotFound),
@@ -59,6 +63,8 @@ impl Refusal {
         match self {
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
             Self::Host(_) | Self::Path(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
+            Self::Domain(NoEndpoint::HttpsOnly { .. }) => (StatusCode::FORBIDDEN, RunStatus::InvalidParameterValue),
+            Self::Domain(NoEndpoint::Path { .. } | NoEndpoint::Function { .. }) => as_http(RunStatus::FunctionNotFound),
             Self::Address(..) | Self::Function(NotFound::Function { .. } | NotFound::Ambiguous { .. }) => {
                 as_http(RunStatus::FunctionNotFound)
             }

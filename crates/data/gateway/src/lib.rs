@@ -3,8 +3,8 @@
 //! Owns connections (HTTP/1.1 and HTTP/2 without TLS), how an address names a function, what a proxy adds to a request,
 //! and the HTTP shape of event functions. Must not know images, SQL or processes.
 //!
-//! A request is read left to right: `accept` → `connection` → `service` → `route` (pure) → `find` (in the catalog) →
-//! `forward` (pure) → `Invoker::web`, or `event` with `integration` (pure) → `Invoker::event`.
+//! A request is read left to right: `accept` → `connection` → `service` → `domain`, or `route` and `find` (pure, over one
+//! snapshot of the catalog) → `forward` (pure) → `Invoker::web`, or `event` with `integration` (pure) → `Invoker::event`.
 #![forbid(unsafe_code)]
 
 mod accept;
@@ -13,6 +13,7 @@ mod answer;
 mod client_io;
 mod config;
 mod connection;
+mod domain;
 mod event;
 mod find;
 mod forward;

@@ -21,7 +21,7 @@ use crate::meters::Meters;
 use crate::response_body::ResponseBody;
 use crate::route::{self, Address, Domains};
 use crate::upload::Upload;
-use crate::{event, host};
+use crate::{domain, event, host};
 
 /// What all connections share.
 pub struct Shared {
@@ -91,7 +91,7 @@ impl Client {
 
     async fn call(&self, request: Request<Incoming>, id: &RequestId) -> Result<Response<invoke::Body>, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let (Found { target, kind }, prefix_len) = self.locate(&parts)?;
+        let (Found { target, kind }, prefix_len) = self.locate(&mut parts)?;
         let body = Upload::new(body, self.shared.stall);
         let invoker = &self.shared.invoker;
         match kind {
@@ -106,16 +106,25 @@ impl Client {
         }
     }
 
-    /// Finds the function that a head addresses, and how many bytes of the path are its address.
-    fn locate(&self, parts: &Parts) -> Result<(Found, usize), Refusal> {
+    /// Finds the function that a head addresses, and how many bytes of the path are its address. The path becomes the one
+    /// that a custom domain makes of it.
+    fn locate(&self, parts: &mut Parts) -> Result<(Found, usize), Refusal> {
         if matches!(parts.method, Method::TRACE | Method::CONNECT) {
             return Err(Refusal::Method(parts.method.clone()));
         }
         let host = host::of_request(parts).map_err(Refusal::Host)?;
+        let catalog = self.shared.catalog.load();
+        if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
+            let (found, path) = domain::find(&catalog, domain, parts.uri.path()).map_err(Refusal::Domain)?;
+            if let Some(path) = path {
+                parts.uri = domain::with_path(&parts.uri, &path).map_err(Refusal::Path)?;
+            }
+            return Ok((found, 0));
+        }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let address = route::route(host, target, &self.shared.domains)
             .map_err(|none| Refusal::Address(none, self.shared.domains.example().map(str::to_owned)))?;
-        let found = find::find(&self.shared.catalog.load(), &address).map_err(Refusal::Function)?;
+        let found = find::find(&catalog, &address).map_err(Refusal::Function)?;
         let prefix_len = match address {
             Address::Host { .. } => 0,
             Address::Path { prefix_len, .. } => prefix_len,

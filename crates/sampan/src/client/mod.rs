@@ -152,6 +152,8 @@ fn refused(error: &Value) -> anyhow::Error {
     let (code, message) = (text("Code"), text("Message"));
     let exit = match code.split('.').next() {
         Some("ResourceNotFound") => Exit::NotFound,
+        // The API has no code of its own family for it.
+        _ if code == ErrorCode::FAILED_DOMAIN_UNEXIST.name => Exit::NotFound,
         Some("AuthFailure") => Exit::Connection,
         Some("InvalidParameter" | "InvalidParameterValue" | "MissingParameter") => Exit::Usage,
         _ => Exit::Failed,

@@ -5,6 +5,7 @@ pub mod config;
 pub mod delete;
 pub mod deploy;
 pub mod doctor;
+pub mod domain;
 pub mod get;
 pub mod invoke;
 pub mod list;

@@ -1,5 +1,6 @@
 //! Which part gets which: the only place that sees every crate.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,9 @@ impl Platform {
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
-        let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, settings.api);
+        // The gateway has no TLS, hence no certificates.
+        let certificates = BTreeSet::new();
+        let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, certificates, settings.api);
         let control = registry.listener(control);
         let served = control::serve(
             control,

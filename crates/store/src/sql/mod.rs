@@ -2,6 +2,7 @@
 
 pub(crate) mod aliases;
 pub(crate) mod columns;
+pub(crate) mod domains;
 pub(crate) mod functions;
 pub(crate) mod lists;
 pub(crate) mod namespaces;

@@ -6,6 +6,7 @@
 mod account;
 mod aliases;
 mod concurrency;
+mod domains;
 mod functions;
 mod namespaces;
 mod runs;
@@ -35,7 +36,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 31] = [
+const HANDLED: [Action; 36] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -87,6 +88,11 @@ const HANDLED: [Action; 31] = [
         run: |cx, params, _| Box::pin(concurrency::provisioned::delete(cx, params)),
     },
     Action { name: "PutTotalConcurrencyConfig", run: |cx, params, _| Box::pin(concurrency::put_total(cx, params)) },
+    Action { name: "CreateCustomDomain", run: |cx, params, _| Box::pin(domains::create(cx, params)) },
+    Action { name: "UpdateCustomDomain", run: |cx, params, _| Box::pin(domains::update(cx, params)) },
+    Action { name: "GetCustomDomain", run: |cx, params, _| Box::pin(domains::get(cx, params)) },
+    Action { name: "ListCustomDomains", run: |cx, params, _| Box::pin(domains::list(cx, params)) },
+    Action { name: "DeleteCustomDomain", run: |cx, params, _| Box::pin(domains::delete(cx, params)) },
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];
 

@@ -3,11 +3,9 @@
 const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
                         gateway address at /fn/<namespace>/<function>/";
 const EVENTS: &str = "asynchronous events are not there yet; call with Invoke and InvocationType RequestResponse";
-const DOMAINS: &str = "custom domains are not there; web functions answer at <function>.<namespace>.<domain> for each \
-                       of [gateway] domains of the configuration";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 21] = [
+const ACTIONS: [(&str, &str); 16] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
     ("CreateTrigger", TRIGGERS),
     ("UpdateTrigger", TRIGGERS),
@@ -19,11 +17,6 @@ const ACTIONS: [(&str, &str); 21] = [
     ("ListAsyncEvents", EVENTS),
     ("GetAsyncEventStatus", EVENTS),
     ("TerminateAsyncEvent", EVENTS),
-    ("CreateCustomDomain", DOMAINS),
-    ("UpdateCustomDomain", DOMAINS),
-    ("GetCustomDomain", DOMAINS),
-    ("ListCustomDomains", DOMAINS),
-    ("DeleteCustomDomain", DOMAINS),
     ("PublishLayerVersion", LAYERS),
     ("GetLayerVersion", LAYERS),
     ("DeleteLayerVersion", LAYERS),

@@ -8,12 +8,14 @@ pub(crate) mod code;
 pub(crate) mod concurrency;
 pub(crate) mod configuration;
 pub(crate) mod creation;
+pub(crate) mod domains;
 pub(crate) mod environment;
 pub(crate) mod event;
 pub(crate) mod filters;
 pub(crate) mod given;
 pub(crate) mod names;
 pub(crate) mod paging;
+pub(crate) mod paths;
 pub(crate) mod scalars;
 pub(crate) mod times;
 

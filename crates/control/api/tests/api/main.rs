@@ -4,6 +4,7 @@
 
 mod bad_requests;
 mod concurrency;
+mod domains;
 mod functions;
 mod listing;
 mod namespaces;

@@ -32,6 +32,28 @@ async fn host_and_path_reach_the_function_with_the_rest_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn a_custom_domain_leads_its_paths_to_functions() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    for (host, target, expected) in [
+        ("shop.example.com", "/a//b/%2F..?x=%20&y", "/a//b/%2F..?x=%20&y"),
+        ("Shop.Example.COM:7080", "/api/cart?id=1", "/cart?id=1"),
+        ("shop.example.com", "/api/", "/"),
+        ("shop.example.com", "/fn/default/web/x", "/fn/default/web/x"),
+    ] {
+        let answer = client.get(host, target).await;
+        assert_eq!((answer.status, &answer.json()["target"]), (200, &json!(expected)), "{host} {target}: {answer:?}");
+        assert_eq!(answer.seen("host"), [host]);
+        assert_eq!(answer.seen("x-forwarded-prefix"), [""; 0]);
+    }
+    let answer = client.get("shop.example.com", "/gone").await;
+    let message = answer.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+    assert_eq!((answer.status, answer.header("x-scf-status")), (404, "435"), "{message}");
+    assert!(message.contains("the path of shop.example.com leads nowhere: function default/gone"), "{message}");
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn an_absolute_target_outranks_the_host_header() {
     let fixture = Fixture::start().await;
     let request = "GET http://web.default.fn.localhost/x HTTP/1.1\r\nHost: other\r\n\r\n";

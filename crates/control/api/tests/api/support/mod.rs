@@ -64,7 +64,8 @@ impl Platform {
         let invoker = invoke::Invoker::new(parts, invoke::Config::default(), pool, &shutdown);
         let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
         let account = Account { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
-        let api = Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, config);
+        let certificates = ["main".to_owned()].into();
+        let api = Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, certificates, config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let stop = shutdown.clone().cancelled_owned();

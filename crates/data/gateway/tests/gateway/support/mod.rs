@@ -17,9 +17,11 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use types::domain::{DomainEndpoint, DomainProtocol, PathRewrite};
 use types::{
-    Catalog, CatalogFunction, CatalogVersion, Digest, FunctionId, FunctionKey, FunctionKind, FunctionRecord, ImageSpec,
-    ImageType, InstanceId, PinnedImage, RequestId, Route, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
+    Catalog, CatalogFunction, CatalogVersion, CustomDomain, Digest, FunctionId, FunctionKey, FunctionKind,
+    FunctionRecord, ImageSpec, ImageType, InstanceId, PinnedImage, Qualifier, RequestId, Route, SharedCatalog, Status,
+    VersionKey, VersionName, VersionSpec,
 };
 
 use self::function::FunctionServer;
@@ -84,7 +86,41 @@ impl Fixture {
 fn catalog() -> SharedCatalog {
     let functions: HashMap<_, _> =
         [("web", FunctionKind::Http), ("event", FunctionKind::Event)].map(|(name, kind)| function(name, kind)).into();
-    Arc::new(ArcSwap::from_pointee(Catalog { revision: 1, functions, ..Catalog::default() }))
+    let domains = [domain()].map(|domain| (domain.domain.clone(), Arc::new(domain)));
+    Arc::new(ArcSwap::from_pointee(Catalog {
+        revision: 1,
+        functions,
+        domains: Arc::new(domains.into()),
+        ..Catalog::default()
+    }))
+}
+
+/// `shop.example.com`: all paths are of `web`, `/api/…` as it would be without the prefix; `/event` is of `event`, and
+/// `/gone` of a function that is not there.
+fn domain() -> CustomDomain {
+    let endpoint = |path: &str, function: &str, rewrites| DomainEndpoint {
+        path: path.into(),
+        namespace: "default".parse().expect("valid"),
+        function: function.parse().expect("valid"),
+        qualifier: Qualifier::LATEST,
+        rewrites,
+    };
+    let rewrite = PathRewrite { path: "/api/*".into(), wildcard: true, rewrite: "/$".into() };
+    CustomDomain {
+        domain: "shop.example.com".into(),
+        protocol: DomainProtocol::Http,
+        endpoints: vec![
+            endpoint("/*", "web", Vec::new()),
+            endpoint("/api/*", "web", vec![rewrite]),
+            endpoint("/event", "event", Vec::new()),
+            endpoint("/gone", "gone", Vec::new()),
+        ],
+        certificate: None,
+        carried: serde_json::Map::new(),
+        tags: Vec::new(),
+        added_ms: 0,
+        modified_ms: 0,
+    }
 }
 
 fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction>) {

@@ -1,0 +1,156 @@
+//! `sampan domain …`: host names of the owner's own, and the functions that their paths lead to.
+
+use serde_json::{Map, Value, json};
+
+use crate::args::domain::{AddArgs, ChangeArgs, DomainArgs, DomainCommand, Protocol, Rewrite, Route};
+use crate::args::{Connection, Output};
+use crate::client::Client;
+use crate::output;
+
+/// Domains asked for at once.
+const PAGE_LEN: usize = 100;
+
+/// Carries out the command.
+pub async fn run(connection: &Connection, args: DomainArgs, format: Output) -> anyhow::Result<()> {
+    let client = Client::new(connection)?;
+    match args.command {
+        DomainCommand::Add(args) => {
+            client.call("CreateCustomDomain", &addition(&args)).await?;
+            show(&client, &args.domain, format).await
+        }
+        DomainCommand::Update(args) => {
+            client.call("UpdateCustomDomain", &change(&args)).await?;
+            show(&client, &args.domain, format).await
+        }
+        DomainCommand::List { function } => list(&client, function.as_deref(), format).await,
+        DomainCommand::Get { domain } => show(&client, &domain, format).await,
+        DomainCommand::Remove { domain } => remove(&client, &domain, format).await,
+    }
+}
+
+fn addition(args: &AddArgs) -> Value {
+    let (protocol, certificate) = (Some(args.protocol), args.certificate.as_deref());
+    request(&args.domain, &args.route, &args.rewrite, protocol, certificate)
+}
+
+fn change(args: &ChangeArgs) -> Value {
+    request(&args.domain, &args.route, &args.rewrite, args.protocol, args.certificate.as_deref())
+}
+
+/// A request that says what is given.
+fn request(
+    domain: &str,
+    routes: &[Route],
+    rewrites: &[Rewrite],
+    protocol: Option<Protocol>,
+    certificate: Option<&str>,
+) -> Value {
+    let mut request = Map::from_iter([("Domain".to_owned(), Value::from(domain))]);
+    if let Some(protocol) = protocol {
+        let word = match protocol {
+            Protocol::Http => "HTTP",
+            Protocol::Https => "HTTPS",
+            Protocol::Both => "HTTP&HTTPS",
+        };
+        request.insert("Protocol".to_owned(), word.into());
+    }
+    if let Some(name) = certificate {
+        request.insert("CertConfig".to_owned(), json!({ "CertificateId": name }));
+    }
+    if !routes.is_empty() {
+        let endpoints: Vec<Value> = routes.iter().map(|route| endpoint(route, rewrites)).collect();
+        request.insert("EndpointsConfig".to_owned(), endpoints.into());
+    }
+    request.into()
+}
+
+/// A route with all rewrites: of each request only those of its path can fit.
+fn endpoint(route: &Route, rewrites: &[Rewrite]) -> Value {
+    let rule = |rewrite: &Rewrite| {
+        let kind = if rewrite.path.ends_with('*') { "WildcardRules" } else { "ExactRules" };
+        json!({"Path": rewrite.path, "Type": kind, "Rewrite": rewrite.to})
+    };
+    json!({
+        "PathMatch": route.path, "Namespace": route.namespace, "FunctionName": route.function,
+        "Qualifier": route.qualifier, "PathRewrite": rewrites.iter().map(rule).collect::<Vec<_>>(),
+    })
+}
+
+async fn list(client: &Client, function: Option<&str>, format: Output) -> anyhow::Result<()> {
+    let filters = function.map(|name| json!([{"Name": "FunctionName", "Values": [name]}])).unwrap_or(json!([]));
+    let mut domains: Vec<Value> = Vec::new();
+    loop {
+        let request = json!({"Offset": domains.len(), "Limit": PAGE_LEN, "Order": "ASC", "Filters": filters});
+        let answer = client.call("ListCustomDomains", &request).await?;
+        let page = answer.get("Domains").and_then(Value::as_array).cloned().unwrap_or_default();
+        let last = page.len() < PAGE_LEN;
+        domains.extend(page);
+        if last {
+            break;
+        }
+    }
+    if format == Output::Json {
+        return output::json(&domains);
+    }
+    let rows: Vec<Vec<String>> = domains.iter().flat_map(rows).collect();
+    output::table(&["DOMAIN", "PROTOCOL", "PATH", "FUNCTION"], &rows);
+    Ok(())
+}
+
+async fn show(client: &Client, domain: &str, format: Output) -> anyhow::Result<()> {
+    let found = client.call("GetCustomDomain", &json!({ "Domain": domain })).await?;
+    if format == Output::Json {
+        return output::json(&found);
+    }
+    output::table(&["DOMAIN", "PROTOCOL", "PATH", "FUNCTION"], &rows(&found));
+    Ok(())
+}
+
+async fn remove(client: &Client, domain: &str, format: Output) -> anyhow::Result<()> {
+    client.call("DeleteCustomDomain", &json!({ "Domain": domain })).await?;
+    match format {
+        Output::Json => output::json(&json!({ "removed": domain })),
+        Output::Text => {
+            println!("removed {domain}");
+            Ok(())
+        }
+    }
+}
+
+/// A row for each path of a domain.
+fn rows(domain: &Value) -> Vec<Vec<String>> {
+    let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let endpoints = domain.get("EndpointsConfig").and_then(Value::as_array).cloned().unwrap_or_default();
+    let row = |endpoint: &Value| {
+        let (namespace, function) = (text(endpoint, "Namespace"), text(endpoint, "FunctionName"));
+        let target = format!("{namespace}/{function}:{}", text(endpoint, "Qualifier"));
+        vec![text(domain, "Domain"), text(domain, "Protocol"), text(endpoint, "PathMatch"), target]
+    };
+    endpoints.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_what_is_given_and_no_more() {
+        let route: Route = "/*=hello:1".parse().expect("valid");
+        let rewrites = ["/api/*=/$", "/a=/b"].map(|text| text.parse::<Rewrite>().expect("valid"));
+        let said = request("a.example.com", &[route], &rewrites, Some(Protocol::Both), Some("main"));
+        assert_eq!(said["Protocol"], "HTTP&HTTPS");
+        assert_eq!(said["CertConfig"], json!({"CertificateId": "main"}));
+        let endpoint = &said["EndpointsConfig"][0];
+        assert_eq!((&endpoint["PathMatch"], &endpoint["Qualifier"]), (&json!("/*"), &json!("1")));
+        assert_eq!(endpoint["PathRewrite"][0], json!({"Path": "/api/*", "Type": "WildcardRules", "Rewrite": "/$"}));
+        assert_eq!(endpoint["PathRewrite"][1]["Type"], "ExactRules");
+        assert_eq!(request("a.example.com", &[], &[], None, None), json!({"Domain": "a.example.com"}));
+    }
+
+    #[test]
+    fn each_path_has_a_row() {
+        let endpoint = json!({"Namespace": "default", "FunctionName": "hello", "Qualifier": "1", "PathMatch": "/"});
+        let domain = json!({"Domain": "a.b", "Protocol": "HTTP", "EndpointsConfig": [endpoint]});
+        assert_eq!(rows(&domain), [["a.b", "HTTP", "/", "default/hello:1"]]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Making, changing and deleting custom domains. They are read from the catalog, which has all of them. Must not know how
+//! connections are served.
+
+use std::sync::Arc;
+
+use types::{Catalog, CustomDomain, FunctionKey, Qualifier};
+
+use crate::config::Config;
+use crate::error::{During, Error};
+use crate::handle::{Store, now_ms};
+use crate::snapshot::Edit;
+use crate::sql;
+use crate::sql::columns::to_json;
+use crate::write::{Write, detached};
+
+impl Store {
+    /// Makes a custom domain; its times are those of now.
+    ///
+    /// # Errors
+    /// [`Error::DomainExists`], [`Error::TooManyDomains`], [`Error::DomainTooLarge`], and what is wrong with an endpoint:
+    /// [`Error::FunctionNotFound`], [`Error::QualifierNotFound`].
+    pub async fn create_domain(&self, domain: CustomDomain) -> Result<(), Error> {
+        let store = self.clone();
+        detached(async move {
+            let write = Write::begin(&store).await?;
+            let catalog = store.catalog().load_full();
+            if catalog.domains.contains_key(&domain.domain) {
+                return Err(Error::DomainExists { domain: domain.domain });
+            }
+            let domains_max = store.config().domains_max;
+            if catalog.domains.len() >= domains_max as usize {
+                return Err(Error::TooManyDomains { domains_max });
+            }
+            let now_ms = now_ms();
+            let domain = CustomDomain { added_ms: now_ms, modified_ms: now_ms, ..domain };
+            put(&store, write, &catalog, domain).await
+        })
+        .await
+    }
+
+    /// Changes a custom domain. `edit` sees it as it is at its turn; what it refuses comes back as the inner error. Name
+    /// and time of making stay.
+    ///
+    /// # Errors
+    /// [`Error::DomainNotFound`], and those of [`Store::create_domain`].
+    pub async fn change_domain<E: Send + 'static>(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&CustomDomain) -> Result<CustomDomain, E> + Send + 'static,
+    ) -> Result<Result<(), E>, Error> {
+        let (store, name) = (self.clone(), name.to_owned());
+        detached(async move {
+            let write = Write::begin(&store).await?;
+            let catalog = store.catalog().load_full();
+            let Some(old) = catalog.domains.get(&name) else { return Err(Error::DomainNotFound { domain: name }) };
+            let changed = match edit(old) {
+                Ok(changed) => changed,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let domain = CustomDomain { domain: name, added_ms: old.added_ms, modified_ms: now_ms(), ..changed };
+            put(&store, write, &catalog, domain).await.map(Ok)
+        })
+        .await
+    }
+
+    /// Deletes a custom domain.
+    ///
+    /// # Errors
+    /// [`Error::DomainNotFound`].
+    pub async fn delete_domain(&self, name: &str) -> Result<(), Error> {
+        let (store, domain) = (self.clone(), name.to_owned());
+        detached(async move {
+            let mut write = Write::begin(&store).await?;
+            if !store.catalog().load().domains.contains_key(&domain) {
+                return Err(Error::DomainNotFound { domain });
+            }
+            sql::domains::delete(write.db(), &domain).await.during("delete domain", &domain)?;
+            write.edit(Edit::Domain(domain.clone(), None));
+            write.commit("delete domain", &domain).await
+        })
+        .await
+    }
+}
+
+/// Writes a domain whose name is right, and commits. `catalog` is that of the turn to write: what the database has.
+async fn put(store: &Store, mut write: Write, catalog: &Catalog, domain: CustomDomain) -> Result<(), Error> {
+    check_size(store.config(), &domain)?;
+    require_endpoints(catalog, &domain)?;
+    sql::domains::put(write.db(), &domain).await.during("write domain", &domain.domain)?;
+    let name = domain.domain.clone();
+    write.edit(Edit::Domain(name.clone(), Some(Arc::new(domain))));
+    write.commit("write domain", &name).await
+}
+
+fn check_size(config: &Config, domain: &CustomDomain) -> Result<(), Error> {
+    let (bytes, bytes_max) = (to_json(domain).len(), config.domain_bytes_max);
+    if bytes > bytes_max {
+        return Err(Error::DomainTooLarge { domain: domain.domain.clone(), bytes, bytes_max });
+    }
+    Ok(())
+}
+
+/// Refuses endpoints that lead nowhere. A function that is deleted later leaves its endpoints as they are.
+fn require_endpoints(catalog: &Catalog, domain: &CustomDomain) -> Result<(), Error> {
+    for endpoint in &domain.endpoints {
+        let key = FunctionKey { namespace: endpoint.namespace.clone(), name: endpoint.function.clone() };
+        let Some(function) = catalog.functions.get(&key) else { return Err(Error::FunctionNotFound { key }) };
+        let there = match &endpoint.qualifier {
+            // It is there from the beginning, though it may not be callable yet.
+            Qualifier::Version(types::VersionName::Latest) => true,
+            Qualifier::Version(version) => function.versions.contains_key(version),
+            Qualifier::Alias(name) => function.aliases.contains_key(name),
+        };
+        if !there {
+            return Err(Error::QualifierNotFound { key, qualifier: endpoint.qualifier.clone() });
+        }
+    }
+    Ok(())
+}

@@ -186,6 +186,13 @@ pub struct DeployArgs {
     /// Requests that one instance of a web function serves at once
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
+    /// Requests with the same value there go to the same instance of a web function: header:NAME, cookie:NAME or
+    /// query:NAME
+    #[arg(long, value_name = "SOURCE:NAME")]
+    pub session: Option<String>,
+    /// Sessions that one instance has at once [default: 1]
+    #[arg(long, value_name = "N", requires = "session")]
+    pub sessions_per_instance: Option<u32>,
     /// Free text
     #[arg(long)]
     pub description: Option<String>,

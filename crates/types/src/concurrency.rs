@@ -53,6 +53,9 @@ pub struct SessionSpec {
     pub ttl_s_max: u32,
     /// How long a session is kept without a request, in seconds.
     pub idle_s_max: u32,
+    /// A session without requests is kept all its life; its instance is frozen meanwhile, where that is not switched off.
+    #[serde(default)]
+    pub idle_pauses: bool,
 }
 
 /// Where the key of a session is found in a request.

@@ -148,6 +148,12 @@ impl VersionSpec {
             _ => 1,
         }
     }
+
+    /// How requests are told to belong to one session, where that matters.
+    pub fn session(&self, kind: FunctionKind) -> Option<&SessionSpec> {
+        let spec = self.concurrency.as_ref().filter(|_| kind == FunctionKind::Http)?;
+        spec.session.as_ref()
+    }
 }
 
 /// A function: what holds for all its versions.

@@ -18,7 +18,7 @@ pub mod wire;
 
 pub use alias::{AliasRecord, Route, RouteBy};
 pub use catalog::{Catalog, CatalogFunction, CatalogVersion, SharedCatalog, VersionKey};
-pub use concurrency::{ProvisionedSpec, SessionSpec};
+pub use concurrency::{ProvisionedSpec, ScheduledAction, SessionSource, SessionSpec, Tracking};
 pub use domain::CustomDomain;
 pub use error::{ApiError, ErrorCode};
 pub use function::{

@@ -3,25 +3,30 @@
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Uri};
 use pool::{Lease, LeaseError};
 use types::{CatalogVersion, RequestId};
 
 use crate::call::Target;
 use crate::connection::Slot;
 use crate::failure::Failure;
+use crate::session;
 use crate::shared::Shared;
 
 impl Shared {
-    /// Leases an instance of `version`, or of what `target` has become meanwhile.
+    /// Leases an instance of `version`, or of what `target` has become meanwhile. The session that the request belongs to,
+    /// if its version has sessions, is told from its headers and URI.
     pub async fn acquire(
         &self,
         target: &Target,
         mut version: Arc<CatalogVersion>,
         request: &RequestId,
+        (head, uri): (&HeaderMap, &Uri),
     ) -> Result<Lease<Slot>, Failure> {
         let mut retries_left = self.config.superseded_retries_max;
         loop {
-            let error = match self.pool.lease(&version, request, None).await {
+            let session = session::key(&version, head, uri)?;
+            let error = match self.pool.lease(&version, request, session.as_ref()).await {
                 Ok(lease) => return Ok(lease),
                 Err(error) => error,
             };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use pool::{ColdStart, Ended, LeaseError};
+use pool::{ColdStart, Ended, InvalidSessionKey, LeaseError};
 use serde::Serialize;
 use types::catalog::Lookup;
 use types::{FunctionKey, RequestId, RunStatus};
@@ -58,6 +58,10 @@ impl Failure {
     pub fn request_too_large(bytes_max: u64) -> Self {
         let message = format!("the body of the request is longer than the limit of {bytes_max} bytes");
         Self::new(RunStatus::RequestTooLarge, message)
+    }
+
+    pub fn session_key(problem: &InvalidSessionKey) -> Self {
+        Self::new(RunStatus::InvalidParameterValue, problem.to_string())
     }
 
     pub fn response_too_large(bytes_max: u64) -> Self {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use hyper::body::Incoming;
 use pool::{ColdStart, Ended, Lease};
 use tokio::time::{Instant, timeout};
@@ -83,7 +83,7 @@ impl Invocation {
     ) -> Result<(Connection, Response<Incoming>), Failure> {
         let mut replacements_left = 1;
         loop {
-            self.take_instance(target).await?;
+            self.take_instance(target, request.headers(), request.uri()).await?;
             let (shared, id) = (Arc::clone(&self.shared), self.request.clone());
             let run = self.run();
             let of_version = run.lease.slot.headers(&run.lease.version, &shared.platform);
@@ -131,9 +131,9 @@ impl Invocation {
         self.open().run.as_mut().expect("an answer only comes from an instance, which the invocation keeps")
     }
 
-    async fn take_instance(&mut self, target: &Target) -> Result<(), Failure> {
+    async fn take_instance(&mut self, target: &Target, head: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
         let (shared, request, version) = (Arc::clone(&self.shared), self.request.clone(), self.version());
-        let lease = shared.acquire(target, version, &request).await?;
+        let lease = shared.acquire(target, version, &request, (head, uri)).await?;
         let alone = lease.version.spec.max_concurrency(lease.version.function.kind) == 1;
         if let Some(cold) = lease.cold() {
             // What the start printed comes before its report.

@@ -28,6 +28,7 @@ mod metering;
 mod record;
 mod report;
 mod route;
+mod session;
 mod shared;
 mod upload;
 mod web;

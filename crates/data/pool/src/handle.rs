@@ -27,7 +27,7 @@ use crate::version::{Answer, VersionPool, Waiting};
 /// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool keeps with each
 /// instance.
 pub struct Pool<C: Default + Send + Sync + 'static> {
-    shared: Arc<Shared<C>>,
+    pub(crate) shared: Arc<Shared<C>>,
 }
 
 impl<C: Default + Send + Sync + 'static> Clone for Pool<C> {
@@ -37,7 +37,7 @@ impl<C: Default + Send + Sync + 'static> Clone for Pool<C> {
 }
 
 /// What asking a version for a lease led to.
-enum Asked<C: Default + Send + Sync + 'static> {
+pub(crate) enum Asked<C: Default + Send + Sync + 'static> {
     Leased(Lease<C>),
     Waits(WaiterId, oneshot::Receiver<Answer<C>>),
     /// The version left the pool between the look-up and the question.
@@ -93,18 +93,25 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         Self { shared }
     }
 
-    /// Leases an instance of `version` to one request: a free one, one that comes free, or a new one. Dropping the future
+    /// Leases an instance of `version` to one request: a free one, one that comes free, or a new one; where the version has
+    /// sessions, the one that serves the request's session. Dropping the future
     /// gives up the wait and nothing else.
     pub async fn lease(
         &self,
         version: &Arc<CatalogVersion>,
         request: &RequestId,
-        _session: Option<&SessionKey>,
+        session: Option<&SessionKey>,
     ) -> Result<Lease<C>, LeaseError> {
         loop {
             let pool = self.shared.version(version)?;
             if let Some(stopped) = pool.stopped() {
                 return Err(stopped);
+            }
+            if let Some(sessions) = &pool.sessions {
+                match self.ride(&pool, sessions, request, session).await? {
+                    Some(lease) => return Ok(lease),
+                    None => continue,
+                }
             }
             match self.ask(&pool, request)? {
                 Asked::Leased(lease) => return Ok(lease),
@@ -114,7 +121,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         }
     }
 
-    fn ask(&self, pool: &Arc<VersionPool<C>>, request: &RequestId) -> Result<Asked<C>, LeaseError> {
+    pub(crate) fn ask(&self, pool: &Arc<VersionPool<C>>, request: &RequestId) -> Result<Asked<C>, LeaseError> {
         let mut ledger = pool.ledger.lock();
         match ledger.phase() {
             Phase::Open => {}
@@ -146,7 +153,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         Lease::new(Arc::clone(&self.shared), Arc::clone(pool), instance, index, None)
     }
 
-    async fn wait(
+    pub(crate) async fn wait(
         &self,
         pool: &Arc<VersionPool<C>>,
         id: WaiterId,

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use types::{CatalogVersion, InstanceId};
 
 use crate::launch::{ColdStart, Process};
 use crate::ledger::SlotIndex;
+use crate::ride::Rider;
 use crate::shared::Shared;
 use crate::version::VersionPool;
 
@@ -23,6 +25,8 @@ pub struct Instance<C> {
     pub version: Arc<CatalogVersion>,
     /// The user's own.
     pub slot: C,
+    /// Places for requests of sessions, which share one lease.
+    pub(crate) requests: Semaphore,
     /// Held while it is frozen or thawed, so that the two never cross.
     frozen: Mutex<bool>,
     /// It was told to end, and its capacity counts as coming free.
@@ -31,7 +35,16 @@ pub struct Instance<C> {
 
 impl<C> Instance<C> {
     pub(crate) fn new(id: InstanceId, process: Arc<dyn Process>, version: Arc<CatalogVersion>, slot: C) -> Self {
-        Self { id, process, version, slot, frozen: Mutex::new(false), told_to_end: AtomicBool::new(false) }
+        let places = version.spec.max_concurrency(version.function.kind);
+        let requests = Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS));
+        let (frozen, told_to_end) = (Mutex::new(false), AtomicBool::new(false));
+        Self { id, process, version, slot, requests, frozen, told_to_end }
+    }
+
+    /// Whether no request of a session is in it.
+    pub(crate) fn is_silent(&self) -> bool {
+        u32::try_from(self.requests.available_permits())
+            .is_ok_and(|free| free >= self.version.spec.max_concurrency(self.version.function.kind))
     }
 
     /// Freezes it if it still rests: a lease that came first has it go on, one that comes now waits and thaws it.
@@ -73,6 +86,8 @@ pub struct Lease<C: Default + Send + Sync + 'static> {
     index: SlotIndex,
     cold: Option<ColdStart>,
     announced: bool,
+    /// Of a request that shares a session's lease: that one is not its to return.
+    rider: Option<Rider<C>>,
 }
 
 impl<C: Default + Send + Sync + 'static> Lease<C> {
@@ -83,7 +98,22 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
         index: SlotIndex,
         cold: Option<ColdStart>,
     ) -> Self {
-        Self { shared, pool, instance, index, cold, announced: false }
+        Self { shared, pool, instance, index, cold, announced: false, rider: None }
+    }
+
+    /// The same instance for a request of the session that has this lease.
+    pub(crate) fn share(&self, rider: Rider<C>, cold: Option<ColdStart>) -> Self {
+        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
+        let instance = Arc::clone(&self.instance);
+        Self { shared, pool, instance, index: self.index, cold, announced: false, rider: Some(rider) }
+    }
+
+    pub(crate) fn index(&self) -> SlotIndex {
+        self.index
+    }
+
+    pub(crate) fn instance(&self) -> &Arc<Instance<C>> {
+        &self.instance
     }
 
     /// Where the time of the start went, when this is the request that the instance was started for.
@@ -94,7 +124,7 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
     /// Says that the lease is about to return (its answer is complete, its log is not), so that a request that comes
     /// meanwhile waits for it instead of starting another instance.
     pub fn returning(&mut self) {
-        if !self.announced {
+        if !self.announced && self.rider.is_none() {
             self.announced = true;
             self.pool.ledger.lock().returning(self.index);
         }
@@ -122,7 +152,9 @@ impl<C: Default + Send + Sync + 'static> Deref for Lease<C> {
 
 impl<C: Default + Send + Sync + 'static> Drop for Lease<C> {
     fn drop(&mut self) {
-        self.shared.release(&self.pool, self.index, self.announced);
+        if self.rider.is_none() {
+            self.shared.release(&self.pool, self.index, self.announced);
+        }
     }
 }
 

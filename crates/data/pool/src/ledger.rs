@@ -193,6 +193,11 @@ impl<I: Clone, W> Ledger<I, W> {
         self.starts -= 1;
     }
 
+    /// Whether an instance with leases takes further ones.
+    pub fn takes_requests(&self, index: SlotIndex) -> bool {
+        self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| !slot.closing)
+    }
+
     /// Instances that take requests.
     pub fn open(&self) -> usize {
         self.slots.iter().flatten().filter(|slot| !slot.closing).count()

@@ -279,7 +279,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     }
 
     /// Ends idle instances above quotas that were lowered. Those that serve go on until they are idle.
-    fn keep_quotas(&self) {
+    pub fn keep_quotas(&self) {
         let excesses = self.capacity.lock().excesses();
         for excess in excesses {
             let mut pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
@@ -309,50 +309,15 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             ledger.drain()
         };
         pool.drained.cancel();
+        if let Some(sessions) = &pool.sessions {
+            sessions.clear();
+        }
         self.unclaim(&pool.version.key);
         for instance in idle {
             self.end(&instance);
         }
         for waiter in waiters {
             drop(waiter.answer.send(Err(why(pool))));
-        }
-    }
-
-    /// Freezes what has been idle for long enough, on a thread that may block.
-    pub fn rest(&self, now: Instant) {
-        let Some(after) = self.config.freeze_after() else { return };
-        let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
-        let mut resting = Vec::new();
-        for pool in pools.into_iter().filter(|pool| pool.may_rest()) {
-            let idle = pool.ledger.lock().rest(now, after);
-            resting.extend(idle.into_iter().map(|(index, instance)| (Arc::clone(&pool), index, instance)));
-        }
-        if resting.is_empty() {
-            return;
-        }
-        self.tasks.spawn_blocking(move || {
-            for (pool, index, instance) in resting {
-                instance.freeze(|| pool.ledger.lock().rests(index));
-            }
-        });
-    }
-
-    /// Ends what has been idle for long enough or is above a quota, tries again what was refused, and forgets versions of which nothing is left.
-    pub fn reap(self: &Arc<Self>, now: Instant) {
-        self.feed();
-        self.keep_quotas();
-        let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
-        let mut empty = false;
-        for pool in pools {
-            let wanted = pool.wanted();
-            let expired = pool.ledger.lock().expire(now, self.config.keep_idle(), wanted);
-            for instance in expired {
-                self.end(&instance);
-            }
-            empty |= pool.ledger.lock().is_empty();
-        }
-        if empty {
-            self.versions.write().map.retain(|_, pool| pool.wanted() > 0 || !pool.ledger.lock().close_if_empty());
         }
     }
 }

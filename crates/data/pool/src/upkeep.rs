@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::sessions::Sessions;
 use crate::shared::Shared;
+use crate::version::VersionPool;
 
 /// Runs until the pool stops. A missed change is made up for at the next look over the idle instances.
 pub(crate) async fn run<C: Default + Send + Sync + 'static>(shared: Arc<Shared<C>>, mut changes: watch::Receiver<u64>) {
@@ -28,6 +30,58 @@ pub(crate) async fn run<C: Default + Send + Sync + 'static>(shared: Arc<Shared<C
                 shared.keep_ready(Instant::now());
                 shared.rest(Instant::now());
             }
+        }
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> Shared<C> {
+    /// Freezes what has been idle for long enough, on a thread that may block.
+    fn rest(&self, now: Instant) {
+        let Some(after) = self.config.freeze_after() else { return };
+        let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
+        let (mut resting, mut silent) = (Vec::new(), Vec::new());
+        for pool in pools.into_iter().filter(|pool| pool.may_rest()) {
+            let idle = pool.ledger.lock().rest(now, after);
+            resting.extend(idle.into_iter().map(|(index, instance)| (Arc::clone(&pool), index, instance)));
+            let sessions = pool.sessions.iter().flat_map(Sessions::silent);
+            silent.extend(sessions.filter(|known| now.saturating_duration_since(known.since) >= after));
+        }
+        if resting.is_empty() && silent.is_empty() {
+            return;
+        }
+        self.tasks.spawn_blocking(move || {
+            for (pool, index, instance) in resting {
+                instance.freeze(|| pool.ledger.lock().rests(index));
+            }
+            for known in silent {
+                known.instance.freeze(|| known.instance.is_silent());
+            }
+        });
+    }
+
+    /// Ends what has been idle for long enough or is above a quota, tries again what was refused, and forgets versions of
+    /// which nothing is left.
+    fn reap(self: &Arc<Self>, now: Instant) {
+        self.feed();
+        self.keep_quotas();
+        let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
+        let mut empty = false;
+        for pool in pools {
+            if let Some(sessions) = &pool.sessions {
+                sessions.expire(now);
+            }
+            let wanted = pool.wanted();
+            let expired = pool.ledger.lock().expire(now, self.config.keep_idle(), wanted);
+            for instance in expired {
+                self.end(&instance);
+            }
+            empty |= pool.ledger.lock().is_empty();
+        }
+        if empty {
+            let sessions_end = |pool: &VersionPool<C>| pool.sessions.as_ref().is_none_or(Sessions::is_empty);
+            let goes =
+                |pool: &VersionPool<C>| pool.wanted() == 0 && sessions_end(pool) && pool.ledger.lock().close_if_empty();
+            self.versions.write().map.retain(|_, pool| !goes(pool));
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::provisioned::Provisioned;
 use crate::refusal::Refusal;
 use crate::scale::Want;
+use crate::sessions::{SessionLimits, Sessions};
 
 /// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set when it is made; the
 /// API has no field of its own for this.
@@ -36,6 +37,8 @@ pub(crate) type VersionLedger<C> = Ledger<Arc<Instance<C>>, Waiting<C>>;
 pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
     pub version: Arc<CatalogVersion>,
     pub ledger: Mutex<VersionLedger<C>>,
+    /// Who keeps coming back to the same instance, where the version's owner wants that.
+    pub sessions: Option<Sessions<C>>,
     /// Cancelled when the version takes no more requests: starts in progress are given up.
     pub drained: CancellationToken,
     /// Instances of it that are kept ready.
@@ -46,10 +49,17 @@ pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
 
 impl<C: Default + Send + Sync + 'static> VersionPool<C> {
     pub fn new(version: Arc<CatalogVersion>) -> Self {
-        let concurrency = version.spec.max_concurrency(version.function.kind);
+        let kind = version.function.kind;
+        let sessions = version.spec.session(kind).map(|spec| Sessions::new(SessionLimits::of(spec)));
+        // A session holds one lease for all its requests.
+        let leases = match version.spec.session(kind) {
+            Some(spec) => spec.per_instance_max,
+            None => version.spec.max_concurrency(kind),
+        };
         Self {
             version,
-            ledger: Mutex::new(Ledger::new(concurrency)),
+            ledger: Mutex::new(Ledger::new(leases)),
+            sessions,
             drained: CancellationToken::new(),
             provisioned: Mutex::default(),
             stopped: AtomicBool::new(false),

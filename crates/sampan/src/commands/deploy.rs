@@ -87,12 +87,38 @@ fn configuration(args: &DeployArgs) -> anyhow::Result<Map<String, Value>> {
     set("Timeout", args.timeout.map(Value::from));
     set("InitTimeout", args.init_timeout.map(Value::from));
     set("Description", args.description.as_deref().map(Value::from));
-    set("InstanceConcurrencyConfig", args.concurrency.map(|n| json!({"DynamicEnabled": "FALSE", "MaxConcurrency": n})));
+    set("InstanceConcurrencyConfig", concurrency(args)?);
     if !args.env.is_empty() {
         let variables = args.env.iter().map(|pair| variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
         set("Environment", Some(json!({"Variables": variables})));
     }
     Ok(request)
+}
+
+/// How many requests an instance serves at once, and which ones.
+fn concurrency(args: &DeployArgs) -> anyhow::Result<Option<Value>> {
+    let of_requests = |n| json!({"DynamicEnabled": "FALSE", "MaxConcurrency": n});
+    let Some(session) = &args.session else { return Ok(args.concurrency.map(of_requests)) };
+    let source = |source: &str| match source {
+        "header" => Some("HEADER"),
+        "cookie" => Some("COOKIE"),
+        "query" => Some("QUERY_STRING"),
+        _ => None,
+    };
+    let found = session.split_once(':').and_then(|(at, name)| Some((source(at)?, name)));
+    let (source, name) = found.ok_or_else(|| {
+        let problem = format!("--session {session:?} is not header:NAME, cookie:NAME or query:NAME");
+        Failure::new(Exit::Usage, problem, "")
+    })?;
+    let session = json!({
+        "SessionSource": source,
+        "SessionName": name,
+        "MaximumConcurrencySessionPerInstance": args.sessions_per_instance,
+    });
+    let (dynamic, max) = ("FALSE", args.concurrency);
+    let config =
+        json!({"DynamicEnabled": dynamic, "Type": "Session-Based", "MaxConcurrency": max, "SessionConfig": session});
+    Ok(Some(config))
 }
 
 fn variable(pair: &str) -> anyhow::Result<Value> {

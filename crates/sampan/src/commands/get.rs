@@ -22,6 +22,8 @@ const SHOWN: &[(&str, &str)] = &[
     ("timeout s", "/Timeout"),
     ("init timeout s", "/InitTimeout"),
     ("concurrency", "/InstanceConcurrencyConfig/MaxConcurrency"),
+    ("sessions by", "/InstanceConcurrencyConfig/SessionConfig/SessionName"),
+    ("sessions in an instance", "/InstanceConcurrencyConfig/SessionConfig/MaximumConcurrencySessionPerInstance"),
     ("description", "/Description"),
     ("version", "/FunctionVersion"),
     ("added", "/AddTime"),

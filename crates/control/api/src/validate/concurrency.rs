@@ -4,8 +4,12 @@ use types::limits::MAX_CONCURRENCY_MAX;
 use types::wire::{InstanceConcurrencyConfig, ProtocolParams};
 use types::{ApiError, ConcurrencySpec, ErrorCode, FunctionKind};
 
-use super::{filled, invalid, quoted};
+use super::{filled, invalid, quoted, sessions};
 
+/// What `Type` may say: any instance with a free place serves a request.
+const REQUESTS: &str = "Request-Based";
+/// The same: requests of a session go to one instance.
+const SESSIONS: &str = "Session-Based";
 /// The one protocol beside plain HTTP.
 const WEBSOCKET: &str = "WS";
 /// Longest silence on a WebSocket connection, in seconds.
@@ -31,11 +35,17 @@ pub(crate) fn instance_concurrency(
             format!("{} is not supported; use FALSE with MaxConcurrency, or an empty text for none", quoted(other));
         return Err(invalid(ErrorCode::INVALID_VALUE_DYNAMIC_ENABLED, &field("DynamicEnabled"), problem));
     }
-    if let Some(other) = filled(config.r#type.as_deref()).filter(|text| *text != "Request-Based") {
-        let problem = format!("{} is not supported yet; use Request-Based", quoted(other));
-        return Err(invalid(ErrorCode::INVALID_VALUE_CONCURRENCY_CONFIG, &field("Type"), problem));
-    }
-    let given = super::required(&field("MaxConcurrency"), config.max_concurrency)?;
+    let session = match filled(config.r#type.as_deref()) {
+        None | Some(REQUESTS) => None,
+        Some(SESSIONS) => Some(sessions::spec(config.session_config.as_ref())?),
+        Some(other) => {
+            let problem = format!("{} is not allowed; use {REQUESTS} or {SESSIONS}", quoted(other));
+            return Err(invalid(ErrorCode::INVALID_VALUE_CONCURRENCY_CONFIG, &field("Type"), problem));
+        }
+    };
+    // Sessions limit an instance already.
+    let default = session.is_some().then(|| u64::from(MAX_CONCURRENCY_MAX));
+    let given = super::required(&field("MaxConcurrency"), config.max_concurrency.or(default))?;
     let max_concurrency = u32::try_from(given).ok().filter(|n| (1..=MAX_CONCURRENCY_MAX).contains(n));
     let max_concurrency = max_concurrency.ok_or_else(|| {
         let problem = format!("{given} is not allowed; use 1 to {MAX_CONCURRENCY_MAX}");
@@ -43,7 +53,7 @@ pub(crate) fn instance_concurrency(
     })?;
     let as_given = InstanceConcurrencyConfig { dynamic_enabled: Some("FALSE".to_owned()), ..config.clone() };
     let as_given = serde_json::to_value(as_given).expect("texts and numbers always serialize");
-    Ok(Some(ConcurrencySpec { max_concurrency, session: None, as_given }))
+    Ok(Some(ConcurrencySpec { max_concurrency, session, as_given }))
 }
 
 /// `ProtocolType`, fixed at creation.
@@ -107,14 +117,32 @@ mod tests {
     }
 
     #[test]
+    fn sessions_need_no_number_of_requests() {
+        let session_config = types::wire::SessionConfig {
+            session_source: Some("HEADER".to_owned()),
+            session_name: Some("X-Session".to_owned()),
+            ..types::wire::SessionConfig::default()
+        };
+        let given = InstanceConcurrencyConfig {
+            r#type: Some("Session-Based".to_owned()),
+            session_config: Some(session_config),
+            ..config(Some("FALSE"), None)
+        };
+        let spec = instance_concurrency(FunctionKind::Http, &given).expect("valid").expect("on");
+        assert_eq!((spec.max_concurrency, spec.session.is_some()), (MAX_CONCURRENCY_MAX, true));
+        let without = InstanceConcurrencyConfig { session_config: None, ..given };
+        assert_eq!(web(&without), Err("MissingParameter"));
+    }
+
+    #[test]
     fn what_is_not_offered_has_its_code() {
         for bad in [0, 101, u64::MAX] {
             assert_eq!(web(&config(Some("FALSE"), Some(bad))), Err("InvalidParameterValue.MaxConcurrency"));
         }
         assert_eq!(web(&config(Some("FALSE"), None)), Err("MissingParameter"));
         assert_eq!(web(&config(Some("TRUE"), Some(2))), Err("InvalidParameterValue.DynamicEnabled"));
-        let sessions = InstanceConcurrencyConfig { r#type: Some("Session-Based".to_owned()), ..config(None, Some(2)) };
-        assert_eq!(web(&sessions), Err("InvalidParameterValue.InstanceConcurrencyConfig"));
+        let other = InstanceConcurrencyConfig { r#type: Some("Mood-Based".to_owned()), ..config(None, Some(2)) };
+        assert_eq!(web(&other), Err("InvalidParameterValue.InstanceConcurrencyConfig"));
         let event = instance_concurrency(FunctionKind::Event, &config(None, Some(2))).expect_err("no web function");
         assert_eq!(event.code.name, "InvalidParameterValue.InstanceConcurrencyConfig");
         assert_eq!(instance_concurrency(FunctionKind::Event, &config(Some(""), None)), Ok(None));

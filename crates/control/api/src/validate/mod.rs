@@ -17,6 +17,7 @@ pub(crate) mod names;
 pub(crate) mod paging;
 pub(crate) mod paths;
 pub(crate) mod scalars;
+mod sessions;
 pub(crate) mod times;
 
 use types::{ApiError, ErrorCode};

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use types::{
     Catalog, CatalogFunction, CatalogVersion, ConcurrencySpec, Digest, FunctionId, FunctionKey, FunctionKind,
     FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, ProvisionedSpec, RequestId, RunStatus,
-    SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
+    SessionSource, SessionSpec, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
 };
 
 /// How starts go from now on.
@@ -152,11 +152,13 @@ pub struct Function {
     pub concurrency: u32,
     pub memory_mb: u32,
     pub tag: Option<(&'static str, &'static str)>,
+    /// Sessions of an instance, where it has them.
+    pub sessions: Option<u32>,
 }
 
-pub const EVENT: Function = Function { name: "event", concurrency: 1, memory_mb: 128, tag: None };
-pub const WEB: Function = Function { name: "web", concurrency: 10, memory_mb: 128, tag: None };
-pub const OTHER: Function = Function { name: "other", concurrency: 1, memory_mb: 128, tag: None };
+pub const EVENT: Function = Function { name: "event", concurrency: 1, memory_mb: 128, tag: None, sessions: None };
+pub const WEB: Function = Function { name: "web", concurrency: 10, memory_mb: 128, tag: None, sessions: None };
+pub const OTHER: Function = Function { name: "other", concurrency: 1, memory_mb: 128, tag: None, sessions: None };
 
 /// A version of a function at a generation.
 pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
@@ -195,7 +197,14 @@ pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
         environment: vec![],
         concurrency: Some(ConcurrencySpec {
             max_concurrency: function.concurrency,
-            session: None,
+            session: function.sessions.map(|per_instance_max| SessionSpec {
+                source: SessionSource::Header,
+                name: "X-Session".to_owned(),
+                per_instance_max,
+                ttl_s_max: 600,
+                idle_s_max: 30,
+                idle_pauses: false,
+            }),
             as_given: serde_json::Value::Null,
         }),
         carried: serde_json::Map::new(),

@@ -1,5 +1,6 @@
 //! The pool through its public handle, over fake instances and in paused time.
 
+mod sessions;
 mod support;
 
 use std::sync::Arc;

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 /// A web function with version 1.
 async fn with_version() -> anyhow::Result<Platform> {
-    let platform = Platform::start().await?;
+    with_version_and(&[]).await
+}
+
+async fn with_version_and(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
+    let platform = Platform::start_with(settings).await?;
     platform.push_hello().await?;
     platform.deploy("web", "hello:v1", &["--memory", "128", "--concurrency", "4"]).await?;
     platform.cli_json(&["publish", "web"]).await?;
@@ -111,8 +115,11 @@ async fn what_is_taken_back_goes_and_a_version_with_instances_ready_is_not_delet
             "LimitExceeded.FunctionTotalProvisionedConcurrencyNum",
         ),
         (
-            json!({"Qualifier": "7", "VersionProvisionedConcurrencyNum": 1, "ProvisionedType": "ConcurrencyUtilizationTracking"}),
-            "UnsupportedOperation",
+            json!({
+                "Qualifier": "7", "VersionProvisionedConcurrencyNum": 0,
+                "TriggerActions": [{"TriggerName": "a", "TriggerProvisionedConcurrencyNum": 1, "TriggerCronConfig": "* * *"}],
+            }),
+            "InvalidParameterValue.TriggerCronConfig",
         ),
     ];
     for (mut request, code) in table {
@@ -140,5 +147,50 @@ async fn more_than_the_quota_holds_is_refused_with_what_there_is() -> anyhow::Re
     tccli.env("TENCENTCLOUD_REGION", "local").env("HOME", platform.work_dir());
     let said: Value = serde_json::from_str(&tools::run_ok(&mut tccli).await?)?;
     assert_eq!((&said["UnallocatedConcurrencyNum"], &said["Allocated"][0]["Status"]), (&json!(0), &json!("Done")));
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn instances_come_and_go_at_the_times_of_actions() -> anyhow::Result<()> {
+    let platform = with_version_and(&[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
+    // Odd and even seconds: whichever comes first, the other is a second away.
+    let shown = platform
+        .cli_json(&["provision", "web:1", "--number", "0", "--at", "1-59/2 * * * * * *=2", "--at", "*/2 * * * * * *=1"])
+        .await?;
+    assert_eq!(shown["provisioned"][0]["TriggerActions"][0]["TriggerProvisionedConcurrencyNum"], 2, "{shown}");
+    let wants = |number: u64| {
+        let platform = &platform;
+        async move {
+            wait::until("the action is in force", || async {
+                Ok((state(platform).await?["AllocatedProvisionedConcurrencyNum"] == number).then_some(()))
+            })
+            .await
+        }
+    };
+    wants(2).await?;
+    wants(1).await?;
+    wait::until("its instances are there", || async { Ok((!instances(&platform).is_empty()).then_some(())) }).await?;
+    platform.cli_json(&["provision", "web:1", "--off"]).await?;
+    wait::until("they are gone", || async { Ok(instances(&platform).is_empty().then_some(())) }).await?;
+    platform.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_instances_are_kept_ready_when_more_of_them_are_in_use() -> anyhow::Result<()> {
+    let platform = with_version().await?;
+    let tracked = ["provision", "web:1", "--utilization", "0.5", "--min", "1", "--max", "3"];
+    platform.cli_json(&tracked).await?;
+    until_done(&platform).await?;
+    assert_eq!(state(&platform).await?["AllocatedProvisionedConcurrencyNum"], 1);
+    // Four at once are twice what one instance has at half its use.
+    let calls = (0..4).map(|_| platform.get("web:1", "/sleep?500"));
+    for answer in futures_util::future::join_all(calls).await {
+        assert!(answer?.status().is_success());
+    }
+    wait::until("there is one more", || async {
+        Ok((state(&platform).await?["AllocatedProvisionedConcurrencyNum"] == 2).then_some(()))
+    })
+    .await?;
+    until_done(&platform).await?;
     platform.stop().await
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 /// Every crate, its folder, and which crates of the workspace it may use. An arrow that is not here is forbidden.
 const ARROWS: &[(&str, &str, &[&str])] = &[
     ("types", "crates/types", &[]),
+    ("schedule", "crates/schedule", &[]),
     ("sys", "crates/node/sys", &[]),
     ("store", "crates/store", &["types"]),
     ("logs", "crates/node/logs", &["types"]),
@@ -16,7 +17,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("image", "crates/node/image", &["types", "sys", "erofs"]),
     ("network", "crates/node/network", &["sys"]),
     ("sandbox", "crates/node/sandbox", &["types", "sys", "network"]),
-    ("pool", "crates/data/pool", &["types"]),
+    ("pool", "crates/data/pool", &["types", "schedule"]),
     ("launcher", "crates/data/launcher", &["types", "pool", "image", "sandbox", "logs"]),
     ("invoke", "crates/data/invoke", &["types", "pool", "logs"]),
     ("gateway", "crates/data/gateway", &["types", "invoke"]),
@@ -24,7 +25,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("deploy", "crates/control/deploy", &["types", "store", "image"]),
     ("signature", "crates/control/signature", &["types"]),
     ("credentials", "crates/control/credentials", &["types", "image", "signature"]),
-    ("api", "crates/control/api", &["types", "signature", "store", "logs", "invoke"]),
+    ("api", "crates/control/api", &["types", "schedule", "signature", "store", "logs", "invoke"]),
     (
         "sampan",
         "crates/sampan",

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Must not act.
 
 pub mod domain;
+pub mod provision;
 pub mod quota;
 pub mod registry;
 pub mod release;
@@ -82,6 +83,8 @@ pub enum Command {
     Rollout(Box<release::RolloutArgs>),
     /// How much memory instances may take: of the installation, and of one function
     Quota(quota::QuotaArgs),
+    /// Keep instances of a published version ready
+    Provision(provision::ProvisionArgs),
     /// Host names of your own, and the functions that their paths lead to
     Domain(domain::DomainArgs),
     /// Registries that images are pulled from: logins, mirrors, authorities

@@ -54,6 +54,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Publish(args) => commands::publish::run(&cli.connection, args, output).await,
             Command::Alias(args) => commands::alias::run(&cli.connection, args, output).await,
             Command::Domain(args) => commands::domain::run(&cli.connection, args, output).await,
+            Command::Provision(args) => commands::provision::run(&cli.connection, args, output).await,
             Command::Quota(args) => commands::quota::run(&cli.connection, args, output).await,
             Command::Rollout(args) => commands::rollout::run(&cli.connection, *args, output).await,
         }

@@ -36,7 +36,7 @@ impl Store {
                     return Err(Error::VersionNotActive { key, version, status });
                 }
                 // The turn to write is ours, so the snapshot is what the database has.
-                require_room(&store.catalog().load(), &key, version, spec.number, quota_mb)?;
+                require_room(&store.catalog().load(), &key, version, spec.most(), quota_mb)?;
             }
             let id = function.record.id;
             let written = sql::versions::set_provisioned(write.db(), &id, version, spec.as_ref()).await;

@@ -69,7 +69,7 @@ impl CatalogFunction {
     pub fn provisioned_mb_without(&self, version: Option<VersionName>) -> u64 {
         let each = |(name, spec): (&VersionName, &Arc<ProvisionedSpec>)| {
             let memory_mb = self.versions.get(name).map_or(0, |version| version.spec.memory_mb);
-            u64::from(spec.number) * u64::from(memory_mb)
+            u64::from(spec.most()) * u64::from(memory_mb)
         };
         self.provisioned.iter().filter(|(name, _)| Some(**name) != version).map(each).sum()
     }

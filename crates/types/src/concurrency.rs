@@ -14,6 +14,21 @@ pub struct ProvisionedSpec {
     pub tracking: Option<Tracking>,
     /// Numbers that come into force at times.
     pub actions: Vec<ScheduledAction>,
+    /// When this was decided, in Unix milliseconds: times before that brought no action into force.
+    #[serde(default)]
+    pub set_ms: i64,
+    /// How far the local time of the actions is ahead of UTC, in seconds.
+    #[serde(default)]
+    pub utc_offset_s: i32,
+}
+
+impl ProvisionedSpec {
+    /// Most instances that this ever asks for.
+    pub fn most(&self) -> u32 {
+        let actions = self.actions.iter().map(|action| action.number);
+        let tracked = self.tracking.iter().map(|tracking| tracking.max);
+        actions.chain(tracked).fold(self.number, u32::max)
+    }
 }
 
 /// As many as keep the utilisation at a target.

@@ -105,6 +105,7 @@ codes! {
     INVALID_VALUE_MAX_CONCURRENCY = "InvalidParameterValue.MaxConcurrency", 400, false, "";
     INVALID_VALUE_MEMORY = "InvalidParameterValue.Memory", 400, false, "";
     INVALID_VALUE_MEMORY_SIZE = "InvalidParameterValue.MemorySize", 400, false, "";
+    INVALID_VALUE_MIN_CAPACITY = "InvalidParameterValue.MinCapacity", 400, false, "";
     INVALID_VALUE_NAME = "InvalidParameterValue.Name", 400, false, "";
     INVALID_VALUE_NAMESPACE = "InvalidParameterValue.Namespace", 400, false, "";
     INVALID_VALUE_NAMESPACE_INVALID = "InvalidParameterValue.NamespaceInvalid", 400, false, "";
@@ -114,6 +115,10 @@ codes! {
     INVALID_VALUE_PARAM = "InvalidParameterValue.Param", 400, false, "";
     INVALID_VALUE_PORT = "InvalidParameterValue.Port", 400, false, "";
     INVALID_VALUE_PROTOCOL_TYPE = "InvalidParameterValue.ProtocolType", 400, false, "";
+    INVALID_VALUE_PROVISION_CRON_DUPLICATE = "InvalidParameterValue.ProvisionTriggerCronConfigDuplicate", 400, false, "";
+    INVALID_VALUE_PROVISION_NAME = "InvalidParameterValue.ProvisionTriggerName", 400, false, "";
+    INVALID_VALUE_PROVISION_NAME_DUPLICATE = "InvalidParameterValue.ProvisionTriggerNameDuplicate", 400, false, "";
+    INVALID_VALUE_PROVISION_TYPE = "InvalidParameterValue.ProvisionType", 400, false, "";
     INVALID_VALUE_PUBLIC_NET_CONFIG = "InvalidParameterValue.PublicNetConfig", 400, false, "";
     INVALID_VALUE_QUALIFIER = "InvalidParameterValue.Qualifier", 400, false, "";
     INVALID_VALUE_REGISTRY_ID = "InvalidParameterValue.RegistryId", 400, false, "";
@@ -123,6 +128,9 @@ codes! {
     INVALID_VALUE_SEARCH_KEY = "InvalidParameterValue.SearchKey", 400, false, "";
     INVALID_VALUE_START_OR_END_TIME = "InvalidParameterValue.StartTimeOrEndTime", 400, false, "";
     INVALID_VALUE_TRACE_ENABLE = "InvalidParameterValue.TraceEnable", 400, false, "";
+    INVALID_VALUE_TRACKING_TARGET = "InvalidParameterValue.TrackingTarget", 400, false, "";
+    INVALID_VALUE_TRIGGER_CRON = "InvalidParameterValue.TriggerCronConfig", 400, false, "";
+    INVALID_VALUE_TRIGGER_NUMBER = "InvalidParameterValue.TriggerProvisionedConcurrencyNum", 400, false, "";
     INVALID_VALUE_TYPE = "InvalidParameterValue.Type", 400, false, "";
     INVALID_VALUE_WEBSOCKETS_PARAMS = "InvalidParameterValue.WebSocketsParams", 400, false, "";
     INVALID_REQUEST = "InvalidRequest", 400, false, "";
@@ -132,11 +140,13 @@ codes! {
     LIMIT_FUNCTION_RESERVED_MEMORY = "LimitExceeded.FunctionReservedConcurrencyMemory", 400, false, "";
     LIMIT_FUNCTION_VERSIONS = "LimitExceeded.FunctionVersions", 429, false, "Delete versions that are not needed.";
     LIMIT_INIT_TIMEOUT = "LimitExceeded.InitTimeout", 400, false, "";
+    LIMIT_MAX_CAPACITY = "LimitExceeded.MaxCapacity", 400, false, "";
     LIMIT_MEMORY = "LimitExceeded.Memory", 400, false, "";
     LIMIT_NAMESPACE = "LimitExceeded.Namespace", 429, false, "Delete namespaces that are not needed.";
     LIMIT_OFFSET = "LimitExceeded.Offset", 400, false, "";
     LIMIT_TIMEOUT = "LimitExceeded.Timeout", 400, false, "";
     LIMIT_PROVISIONED_NUMBER = "LimitExceeded.FunctionTotalProvisionedConcurrencyNum", 400, false, "";
+    LIMIT_PROVISION_ACTIONS = "LimitExceeded.ProvisionTriggerAction", 400, false, "";
     LIMIT_USER_TOTAL_MEMORY = "LimitExceeded.UserTotalConcurrencyMemory", 400, false, "";
     MISSING_PARAMETER = "MissingParameter", 400, false, "";
     MISSING_PARAMETER_CODE = "MissingParameter.Code", 400, false, "";

@@ -44,6 +44,8 @@ pub const MAX_CONCURRENCY_MAX: u32 = 100;
 pub const SHARED_MB_MIN: u64 = 12_800;
 /// Instances of a version that may be kept ready.
 pub const PROVISIONED_MAX: u32 = 1000;
+/// Scheduled actions of a version's instances that are kept ready.
+pub const PROVISIONED_ACTIONS_MAX: usize = 20;
 /// Namespaces of an installation.
 pub const NAMESPACES_MAX: usize = 50;
 /// Published versions of a function.

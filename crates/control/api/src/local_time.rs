@@ -31,8 +31,13 @@ impl UtcOffset {
     /// `+08:00`, the time of the cloud's mainland regions.
     pub const CHINA: Self = Self { minutes: 8 * 60 };
 
+    /// How far it is ahead of UTC, in seconds.
+    pub fn seconds(self) -> i32 {
+        i32::from(self.minutes) * 60
+    }
+
     fn offset(self) -> Offset {
-        Offset::from_seconds(i32::from(self.minutes) * 60).expect("an offset of up to 14 hours is one of jiff's")
+        Offset::from_seconds(self.seconds()).expect("an offset of up to 14 hours is one of jiff's")
     }
 
     /// Writes a Unix time in milliseconds; times outside the calendar become its first or last.

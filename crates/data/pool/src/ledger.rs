@@ -101,6 +101,10 @@ pub(crate) struct Ledger<I, W> {
     waiters_seen: u64,
     starts: u32,
     returning: u32,
+    /// Leases that are out.
+    in_use: u32,
+    /// The most that were out or waited for at once since somebody asked.
+    in_use_peak: u32,
 }
 
 impl<I: Clone, W> Ledger<I, W> {
@@ -115,7 +119,22 @@ impl<I: Clone, W> Ledger<I, W> {
             waiters_seen: 0,
             starts: 0,
             returning: 0,
+            in_use: 0,
+            in_use_peak: 0,
         }
+    }
+
+    /// The most requests there were at once since this was asked last, those that waited included.
+    pub fn take_in_use_peak(&mut self) -> u32 {
+        let peak = self.in_use_peak;
+        self.in_use_peak = 0;
+        self.note_in_use();
+        self.in_use_peak.max(peak)
+    }
+
+    fn note_in_use(&mut self) {
+        let waiting = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
+        self.in_use_peak = self.in_use_peak.max(self.in_use.saturating_add(waiting));
     }
 
     pub fn phase(&self) -> Phase {
@@ -133,6 +152,8 @@ impl<I: Clone, W> Ledger<I, W> {
         if slot.active == full_at {
             self.free.pop();
         }
+        self.in_use += 1;
+        self.note_in_use();
         Some((index, taken))
     }
 
@@ -141,6 +162,7 @@ impl<I: Clone, W> Ledger<I, W> {
         self.waiters_seen += 1;
         let id = WaiterId(self.waiters_seen);
         self.waiters.push_back(Waiter { id, triggered: false, since: now, who });
+        self.note_in_use();
         id
     }
 
@@ -217,6 +239,7 @@ impl<I: Clone, W> Ledger<I, W> {
             granted.push(waiter.who);
         }
         let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
+        self.in_use += active;
         let open = self.phase == Phase::Open;
         let slot = Slot { instance, active, returning: 0, idle_since: now, rests: false, closing: !open, ended: false };
         let index = self.place(slot);
@@ -263,6 +286,7 @@ impl<I: Clone, W> Ledger<I, W> {
             return Released::Granted(waiter.who, slot.instance.clone());
         }
         slot.active -= 1;
+        self.in_use -= 1;
         let (active, closing, ended) = (slot.active, slot.closing, slot.ended);
         if active == 0 {
             slot.idle_since = now;

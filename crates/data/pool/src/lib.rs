@@ -33,6 +33,7 @@ mod session;
 mod sessions;
 mod shared;
 mod start;
+mod target;
 mod upkeep;
 mod usage;
 mod version;

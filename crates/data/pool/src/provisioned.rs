@@ -1,12 +1,14 @@
-//! How many instances of a version are to be started ahead, and when to try again after starts that failed.
+//! How many instances of a version are to be started ahead now, and when to try again after starts that failed.
 //!
 //! Pure: `now` and what there is come in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use types::{FunctionKey, VersionName};
+use types::{FunctionKey, ProvisionedSpec, VersionName};
 
+use crate::target::Target;
 use crate::usage::{ProvisionedState, ProvisionedStatus};
 
 /// First pause after a start that failed; it doubles with each further one.
@@ -17,6 +19,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// What a version is to have ready, and what stood in the way of late.
 #[derive(Debug, Default)]
 pub(crate) struct Provisioned {
+    target: Option<Target>,
     wanted: u32,
     failures: u32,
     again: Option<Instant>,
@@ -28,10 +31,36 @@ impl Provisioned {
         self.wanted
     }
 
+    /// Whether its owner said something, if only for other times.
+    pub fn is_asked_for(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// What its owner says from now on, and whether that is something new.
+    pub fn follow(&mut self, spec: Option<&Arc<ProvisionedSpec>>) -> bool {
+        let known = self.target.as_ref().map(Target::spec);
+        let new = known != spec;
+        if new {
+            self.target = spec.map(|spec| Target::new(Arc::clone(spec)));
+        }
+        new
+    }
+
+    /// Whether [`Provisioned::update`] will look at what is in use.
+    pub fn looks_at_use(&self, now: Instant) -> bool {
+        self.target.as_ref().is_some_and(|target| target.looks_at_use(now))
+    }
+
+    /// Finds the number for now, as [`Target::number`] does.
+    pub fn update(&mut self, now: Instant, unix_ms: i64, in_use: u32, concurrency: u32) {
+        let number = self.target.as_mut().map_or(0, |target| target.number(now, unix_ms, in_use, concurrency));
+        self.want(number);
+    }
+
     /// Another number is wanted; what failed before is tried again at once.
-    pub fn want(&mut self, number: u32) {
+    fn want(&mut self, number: u32) {
         if number != self.wanted {
-            *self = Self { wanted: number, ..Self::default() };
+            (self.wanted, self.failures, self.again, self.reason) = (number, 0, None, None);
         }
     }
 

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use types::{CatalogVersion, FunctionKey, VersionKey, VersionName};
+use types::{CatalogVersion, FunctionKey, ProvisionedSpec, VersionKey, VersionName};
 
 use crate::ledger::Phase;
-use crate::provisioned::Provisioned;
 use crate::shared::Shared;
 use crate::start::Start;
 use crate::usage::ProvisionedState;
@@ -16,51 +15,58 @@ use crate::version::VersionPool;
 impl<C: Default + Send + Sync + 'static> Shared<C> {
     /// Follows the catalog: versions have as many ready from now on as it says.
     pub fn want_provisioned(self: &Arc<Self>) {
-        let mut wanted: HashMap<VersionKey, (Arc<CatalogVersion>, u32)> = HashMap::new();
+        let mut asked: HashMap<VersionKey, (Arc<CatalogVersion>, Arc<ProvisionedSpec>)> = HashMap::new();
         for function in self.catalog.load().functions.values() {
             for (name, spec) in &function.provisioned {
                 if let Some(version) = function.versions.get(name) {
-                    wanted.insert(version.key.clone(), (Arc::clone(version), spec.number));
+                    asked.insert(version.key.clone(), (Arc::clone(version), Arc::clone(spec)));
                 }
             }
         }
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         for pool in pools {
-            let number = wanted.remove(&pool.version.key).map_or(0, |(_, number)| number);
-            pool.provisioned.lock().want(number);
+            let spec = asked.remove(&pool.version.key).map(|(_, spec)| spec);
+            pool.provisioned.lock().follow(spec.as_ref());
         }
-        for (version, number) in wanted.into_values() {
+        for (version, spec) in asked.into_values() {
             // A pool that is shutting down has nothing ready any more.
             if let Ok(pool) = self.version(&version) {
-                pool.provisioned.lock().want(number);
+                pool.provisioned.lock().follow(Some(&spec));
             }
         }
         self.keep_ready(Instant::now());
     }
 
-    /// Starts what is missing, as far as quotas go.
+    /// Starts what is missing at this time, as far as quotas go.
     pub fn keep_ready(self: &Arc<Self>, now: Instant) {
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
-        for pool in pools.into_iter().filter(|pool| pool.wanted() > 0) {
-            let there = {
-                let ledger = pool.ledger.lock();
-                ledger.open() + ledger.starts()
-            };
-            let missing = pool.provisioned.lock().missing(there, now);
-            for _ in 0..missing {
-                let mut ledger = pool.ledger.lock();
-                if ledger.phase() != Phase::Open {
-                    break;
-                }
-                if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
-                    drop(ledger);
-                    pool.provisioned.lock().failed(format!("concurrency exceeded {refusal}"), now);
-                    break;
-                }
-                ledger.begin_ahead();
-                drop(ledger);
-                Start::begin_ahead(self, &pool);
+        for pool in pools {
+            pool.update_provisioned(now);
+            if pool.wanted() > 0 {
+                self.start_missing(&pool, now);
             }
+        }
+    }
+
+    fn start_missing(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
+        let there = {
+            let ledger = pool.ledger.lock();
+            ledger.open() + ledger.starts()
+        };
+        let missing = pool.provisioned.lock().missing(there, now);
+        for _ in 0..missing {
+            let mut ledger = pool.ledger.lock();
+            if ledger.phase() != Phase::Open {
+                break;
+            }
+            if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
+                drop(ledger);
+                pool.provisioned.lock().failed(format!("concurrency exceeded {refusal}"), now);
+                break;
+            }
+            ledger.begin_ahead();
+            drop(ledger);
+            Start::begin_ahead(self, pool);
         }
     }
 
@@ -84,20 +90,19 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     pub fn provisioned(&self, function: &FunctionKey) -> Vec<ProvisionedState> {
         let catalog = self.catalog.load();
         let Some(function) = catalog.functions.get(function) else { return Vec::new() };
-        let state = |name: &VersionName, number: u32| {
+        let state = |name: &VersionName, spec: &Arc<ProvisionedSpec>| {
             let version = function.versions.get(name)?;
-            let (key, memory_mb) = (function.record.key.clone(), version.spec.memory_mb);
-            let Some(pool) = self.versions.read().map.get(&version.key).cloned() else {
-                let mut none_yet = Provisioned::default();
-                none_yet.want(number);
-                return Some(none_yet.state(key, *name, memory_mb, 0));
-            };
-            let open = pool.ledger.lock().open();
-            let mut provisioned = pool.provisioned.lock();
+            let pool = self.versions.read().map.get(&version.key).cloned();
             // The catalog may have changed a moment ago.
-            provisioned.want(number);
-            Some(provisioned.state(key, *name, memory_mb, open))
+            let pool = pool.unwrap_or_else(|| Arc::new(VersionPool::new(Arc::clone(version))));
+            let new = pool.provisioned.lock().follow(Some(spec));
+            if new {
+                pool.update_provisioned(Instant::now());
+            }
+            let open = pool.ledger.lock().open();
+            let (key, memory_mb) = (function.record.key.clone(), version.spec.memory_mb);
+            Some(pool.provisioned.lock().state(key, *name, memory_mb, open))
         };
-        function.provisioned.iter().filter_map(|(name, spec)| state(name, spec.number)).collect()
+        function.provisioned.iter().filter_map(|(name, spec)| state(name, spec)).collect()
     }
 }

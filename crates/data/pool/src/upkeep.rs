@@ -79,8 +79,9 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         }
         if empty {
             let sessions_end = |pool: &VersionPool<C>| pool.sessions.as_ref().is_none_or(Sessions::is_empty);
-            let goes =
-                |pool: &VersionPool<C>| pool.wanted() == 0 && sessions_end(pool) && pool.ledger.lock().close_if_empty();
+            let goes = |pool: &VersionPool<C>| {
+                !pool.is_asked_for() && sessions_end(pool) && pool.ledger.lock().close_if_empty()
+            };
             self.versions.write().map.retain(|_, pool| !goes(pool));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -37,6 +38,8 @@ pub(crate) type VersionLedger<C> = Ledger<Arc<Instance<C>>, Waiting<C>>;
 pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
     pub version: Arc<CatalogVersion>,
     pub ledger: Mutex<VersionLedger<C>>,
+    /// How many leases an instance may have at once.
+    leases: u32,
     /// Who keeps coming back to the same instance, where the version's owner wants that.
     pub sessions: Option<Sessions<C>>,
     /// Cancelled when the version takes no more requests: starts in progress are given up.
@@ -59,6 +62,7 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
         Self {
             version,
             ledger: Mutex::new(Ledger::new(leases)),
+            leases,
             sessions,
             drained: CancellationToken::new(),
             provisioned: Mutex::default(),
@@ -75,6 +79,20 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
     pub fn want(&self, since: Instant) -> Want<'_> {
         let CatalogVersion { key, function, spec, .. } = &*self.version;
         Want { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
+    }
+
+    /// Finds how many instances are to be kept at this time.
+    pub fn update_provisioned(&self, now: Instant) {
+        let looks_at_use = self.provisioned.lock().looks_at_use(now);
+        let in_use = if looks_at_use { self.ledger.lock().take_in_use_peak() } else { 0 };
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+        self.provisioned.lock().update(now, unix_ms, in_use, self.leases);
+    }
+
+    /// Whether its owner wants instances kept, if only at other times.
+    pub fn is_asked_for(&self) -> bool {
+        self.provisioned.lock().is_asked_for()
     }
 
     /// Instances that are to be kept.

@@ -10,6 +10,7 @@ pub mod get;
 pub mod invoke;
 pub mod list;
 pub mod logs;
+pub mod provision;
 pub mod publish;
 pub mod push;
 pub mod quota;

@@ -16,6 +16,7 @@ pub(crate) mod given;
 pub(crate) mod names;
 pub(crate) mod paging;
 pub(crate) mod paths;
+pub(crate) mod provisioned;
 pub(crate) mod scalars;
 mod sessions;
 pub(crate) mod times;

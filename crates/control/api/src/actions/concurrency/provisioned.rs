@@ -1,31 +1,30 @@
 //! Actions on instances of published versions that are kept ready.
 
 use invoke::{ProvisionedState, ProvisionedStatus};
-use types::limits::PROVISIONED_MAX;
-use types::{ApiError, ErrorCode, FunctionKey, ProvisionedSpec, Qualifier, VersionName};
+use types::{ApiError, ErrorCode, FunctionKey, ProvisionedSpec, Qualifier, ScheduledAction, VersionName};
 
-use super::wire::{ProvisionedAnswer, ProvisionedRequest, VersionProvisioned};
+use super::wire::{ProvisionedAnswer, ProvisionedRequest, TriggerAction, VersionProvisioned};
 use crate::actions::Outcome;
-use crate::context::Context;
+use crate::context::{Context, now_ms};
 use crate::envelope::Answer;
 use crate::params::Params;
+use crate::validate::provisioned::{self, Given};
 use crate::validate::{filled, invalid, names, required};
-
-/// What `ProvisionedType` may say: as many as the number says.
-const FIXED: &str = "Default";
 
 /// `PutProvisionedConcurrencyConfig`.
 pub(in crate::actions) async fn put(cx: &Context, params: Params) -> Outcome {
     let request: ProvisionedRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
     let version = published(required("Qualifier", filled(request.qualifier.as_deref()))?)?;
-    only_fixed(&request)?;
-    let wanted = required("VersionProvisionedConcurrencyNum", request.version_provisioned_concurrency_num)?;
-    let number = u32::try_from(wanted).ok().filter(|number| *number <= PROVISIONED_MAX).ok_or_else(|| {
-        let problem = format!("{wanted} is not between 0 and {PROVISIONED_MAX}");
-        invalid(ErrorCode::LIMIT_PROVISIONED_NUMBER, "VersionProvisionedConcurrencyNum", problem)
-    })?;
-    let spec = (number > 0).then(|| ProvisionedSpec { number, tracking: None, actions: Vec::new() });
+    let given = Given {
+        number: request.version_provisioned_concurrency_num,
+        provisioned_type: request.provisioned_type.as_deref(),
+        target: request.tracking_target,
+        min: request.min_capacity,
+        max: request.max_capacity,
+        actions: request.trigger_actions.as_deref().unwrap_or_default(),
+    };
+    let spec = provisioned::spec(&given, now_ms(), cx.config.utc_offset.seconds())?;
     cx.store.provision(&key, version, spec, super::limit(cx.invoker.usage().memory_mb_max)).await?;
     Ok(Answer::empty())
 }
@@ -48,11 +47,17 @@ pub(in crate::actions) async fn get(cx: &Context, params: Params) -> Outcome {
     if let Some(version) = only.filter(|version| function.version(*version).is_none()) {
         return Err(store::Error::VersionNotFound { key, version }.into());
     }
+    let catalog = cx.store.catalog().load_full();
+    let specs = catalog.functions.get(&key).map(|function| &function.provisioned);
     let states = cx.invoker.provisioned(&key);
     let allocated = states.into_iter().filter(|state| only.is_none_or(|version| version == state.version));
+    let with_spec = |state: ProvisionedState| {
+        let spec = specs.and_then(|specs| specs.get(&state.version)).map(|spec| &**spec);
+        shown(state, spec)
+    };
     Ok(Answer::of(&ProvisionedAnswer {
         unallocated_concurrency_num: unallocated(cx, &key, function.latest().desired.memory_mb),
-        allocated: allocated.map(shown).collect(),
+        allocated: allocated.map(with_spec).collect(),
     }))
 }
 
@@ -64,22 +69,6 @@ fn published(text: &str) -> Result<u32, ApiError> {
             let problem = format!("{text} is no published version; publish one with PublishVersion");
             Err(invalid(ErrorCode::INVALID_VALUE_QUALIFIER, "Qualifier", problem))
         }
-    }
-}
-
-/// Refuses what is not there rather than to do something else.
-fn only_fixed(request: &ProvisionedRequest) -> Result<(), ApiError> {
-    let unsupported = |field: &str, what: &str| {
-        let message =
-            format!("{field}: {what} are not there yet; give the number of instances and change it when needed");
-        Err(ApiError::new(ErrorCode::UNSUPPORTED_OPERATION, message))
-    };
-    if request.trigger_actions.as_ref().is_some_and(|actions| !actions.is_empty()) {
-        return unsupported("TriggerActions", "scheduled numbers");
-    }
-    match filled(request.provisioned_type.as_deref()) {
-        None | Some(FIXED) => Ok(()),
-        Some(_) => unsupported("ProvisionedType", "numbers that follow the load"),
     }
 }
 
@@ -100,7 +89,8 @@ fn unallocated(cx: &Context, key: &FunctionKey, memory_mb: u32) -> u64 {
     room_mb / u64::from(memory_mb.max(1))
 }
 
-fn shown(state: ProvisionedState) -> VersionProvisioned {
+fn shown(state: ProvisionedState, spec: Option<&ProvisionedSpec>) -> VersionProvisioned {
+    let tracking = spec.and_then(|spec| spec.tracking.as_ref());
     VersionProvisioned {
         qualifier: state.version.to_string(),
         allocated_provisioned_concurrency_num: state.wanted,
@@ -111,6 +101,19 @@ fn shown(state: ProvisionedState) -> VersionProvisioned {
             ProvisionedStatus::Failed => "Failed",
         },
         status_reason: state.reason.unwrap_or_default(),
-        trigger_actions: [],
+        trigger_actions: spec.map_or_else(Vec::new, |spec| spec.actions.iter().map(shown_action).collect()),
+        provisioned_type: if tracking.is_some() { provisioned::TRACKING } else { provisioned::FIXED },
+        tracking_target: tracking.map(|tracking| tracking.target.fraction()),
+        min_capacity: tracking.map(|tracking| tracking.min),
+        max_capacity: tracking.map(|tracking| tracking.max),
+    }
+}
+
+fn shown_action(action: &ScheduledAction) -> TriggerAction {
+    TriggerAction {
+        trigger_name: action.name.clone(),
+        trigger_provisioned_concurrency_num: action.number,
+        trigger_cron_config: action.cron.clone(),
+        provisioned_type: action.provisioned_type.clone(),
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::validate::provisioned::GivenAction;
+
 /// `PutReservedConcurrencyConfig`, and without the number `GetReservedConcurrencyConfig` and
 /// `DeleteReservedConcurrencyConfig`.
 #[derive(Debug, Default, Deserialize)]
@@ -37,8 +39,11 @@ pub(super) struct ProvisionedRequest {
     pub namespace: Option<String>,
     pub qualifier: Option<String>,
     pub version_provisioned_concurrency_num: Option<i64>,
-    pub trigger_actions: Option<Vec<serde_json::Value>>,
+    pub trigger_actions: Option<Vec<GivenAction>>,
     pub provisioned_type: Option<String>,
+    pub tracking_target: Option<f64>,
+    pub min_capacity: Option<i64>,
+    pub max_capacity: Option<i64>,
 }
 
 /// Answer of `GetProvisionedConcurrencyConfig`.
@@ -61,5 +66,23 @@ pub(super) struct VersionProvisioned {
     pub available_provisioned_concurrency_num: u32,
     pub status: &'static str,
     pub status_reason: String,
-    pub trigger_actions: [serde_json::Value; 0],
+    pub trigger_actions: Vec<TriggerAction>,
+    /// Beside what the reference has: what was put comes back.
+    pub provisioned_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking_target: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_capacity: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_capacity: Option<u32>,
+}
+
+/// A number that comes into force at times.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TriggerAction {
+    pub trigger_name: String,
+    pub trigger_provisioned_concurrency_num: u32,
+    pub trigger_cron_config: String,
+    pub provisioned_type: Option<String>,
 }

@@ -250,7 +250,7 @@ impl Bench {
 
     /// The same with so many instances of each kept ready.
     pub fn serve_ready(&self, versions: &[Arc<CatalogVersion>], number: u32) {
-        let spec = ProvisionedSpec { number, tracking: None, actions: Vec::new() };
+        let spec = ProvisionedSpec { number, tracking: None, actions: Vec::new(), set_ms: 0, utc_offset_s: 0 };
         let mut functions = HashMap::new();
         for version in versions {
             let function = CatalogFunction {

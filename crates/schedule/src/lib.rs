@@ -1,0 +1,197 @@
+//! Times that come again, written as the API's seven fields: second, minute, hour, day, month, weekday, year (contract
+//! 4.11). Pure.
+//!
+//! Must not know what happens at these times. How an expression is read is the library's; that it has the seven fields
+//! and none of the library's extensions is checked here.
+#![forbid(unsafe_code)]
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+/// Fields of an expression.
+const FIELDS: usize = 7;
+/// Bytes of an expression; the longest useful one, with lists in all fields, has fewer.
+pub const EXPRESSION_BYTES_MAX: usize = 1024;
+/// Years that the last field may name.
+const YEARS: RangeInclusive<u16> = 1970..=2099;
+/// Words of the fields for months and weekdays.
+const NAMES: [&str; 19] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "SUN", "MON", "TUE", "WED",
+    "THU", "FRI", "SAT",
+];
+
+/// A text that is no schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSchedule {
+    /// Too long to be read.
+    #[error("it has {bytes} bytes; the limit is {EXPRESSION_BYTES_MAX}")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// Not as many fields as it takes.
+    #[error(
+        "it has {fields} fields; write seven: second minute hour day month weekday year, such as 0 30 9 * * MON-FRI *"
+    )]
+    Fields {
+        /// How many it has.
+        fields: usize,
+    },
+    /// Something that no field has.
+    #[error("{part:?} means nothing in a schedule; use numbers, names of months and weekdays, and , - * /")]
+    Part {
+        /// What was found.
+        part: String,
+    },
+    /// A year outside the calendar's range.
+    #[error("the year {year} is not between {} and {}", YEARS.start(), YEARS.end())]
+    Year {
+        /// The year.
+        year: u16,
+    },
+    /// A field with a number or range that it cannot have.
+    #[error("{0}")]
+    Field(String),
+}
+
+/// Times that come again.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    cron: Cron,
+}
+
+impl FromStr for Schedule {
+    type Err = InvalidSchedule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
+        if text.len() > EXPRESSION_BYTES_MAX {
+            return Err(InvalidSchedule::TooLong { bytes: text.len() });
+        }
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        if fields.len() != FIELDS {
+            return Err(InvalidSchedule::Fields { fields: fields.len() });
+        }
+        for (index, field) in fields.iter().enumerate() {
+            check_field(field, index + 1 == FIELDS)?;
+        }
+        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required).build();
+        let cron = parser.parse(text).map_err(|error| InvalidSchedule::Field(error.to_string()))?;
+        Ok(Self { cron })
+    }
+}
+
+/// The library knows more than the contract has: last days, nearest weekdays, shorthands.
+fn check_field(field: &str, is_year: bool) -> Result<(), InvalidSchedule> {
+    for part in field.split([',', '-', '/', '*']).filter(|part| !part.is_empty()) {
+        let number = part.parse::<u16>().ok().filter(|_| part.chars().all(|c| c.is_ascii_digit()));
+        let word = NAMES.iter().any(|name| name.eq_ignore_ascii_case(part));
+        match number {
+            // A step is no year.
+            Some(year) if is_year && year > 99 && !YEARS.contains(&year) => return Err(InvalidSchedule::Year { year }),
+            None if !word => return Err(InvalidSchedule::Part { part: part.to_owned() }),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Schedule {
+    /// The last of its times that is not after `at_ms`, in Unix milliseconds; its fields are local time, `utc_offset_s`
+    /// seconds ahead of UTC. `None` where there was none.
+    pub fn last_until(&self, at_ms: i64, utc_offset_s: i32) -> Option<i64> {
+        let at = local(at_ms, utc_offset_s)?;
+        instant(self.cron.find_previous_occurrence(&at, true).ok()?, utc_offset_s)
+    }
+
+    /// The first of its times after `at_ms`, as [`Schedule::last_until`] counts them. `None` where none is left.
+    pub fn next_after(&self, at_ms: i64, utc_offset_s: i32) -> Option<i64> {
+        let at = local(at_ms, utc_offset_s)?;
+        instant(self.cron.find_next_occurrence(&at, false).ok()?, utc_offset_s)
+    }
+}
+
+fn local(unix_ms: i64, utc_offset_s: i32) -> Option<DateTime> {
+    let offset = Offset::from_seconds(utc_offset_s).ok()?;
+    Some(offset.to_datetime(Timestamp::from_millisecond(unix_ms).ok()?))
+}
+
+fn instant(local: DateTime, utc_offset_s: i32) -> Option<i64> {
+    let offset = Offset::from_seconds(utc_offset_s).ok()?;
+    Some(offset.to_timestamp(local).ok()?.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHINA_S: i32 = 8 * 3600;
+
+    fn ms(text: &str) -> i64 {
+        text.parse::<Timestamp>().expect("a time").as_millisecond()
+    }
+
+    fn around(expression: &str, at: &str) -> (Option<String>, Option<String>) {
+        let schedule: Schedule = expression.parse().expect(expression);
+        let text = |ms: i64| Timestamp::from_millisecond(ms).expect("a time").to_string();
+        (schedule.last_until(ms(at), CHINA_S).map(text), schedule.next_after(ms(at), CHINA_S).map(text))
+    }
+
+    fn is(last: &str, next: &str) -> (Option<String>, Option<String>) {
+        (Some(last.to_owned()), Some(next.to_owned()))
+    }
+
+    #[test]
+    fn fields_are_local_time() {
+        let nine = is("2026-03-02T01:30:00Z", "2026-03-03T01:30:00Z");
+        assert_eq!(around("0 30 9 * * MON-FRI *", "2026-03-02T01:30:00Z"), nine);
+        assert_eq!(around("0 30 9 * * 1-5 *", "2026-03-02T12:00:00Z"), nine);
+        let friday = is("2026-03-06T01:30:00Z", "2026-03-09T01:30:00Z");
+        assert_eq!(around("0 30 9 * * 1-5 *", "2026-03-08T00:00:00.500Z"), friday);
+    }
+
+    #[test]
+    fn seconds_and_steps_are_read() {
+        let five = is("2026-03-02T01:30:05Z", "2026-03-02T01:30:10Z");
+        assert_eq!(around("*/5 * * * * * *", "2026-03-02T01:30:05.001Z"), five);
+        let sunday = is("2026-03-01T00:00:00Z", "2026-03-08T00:00:00Z");
+        assert_eq!(around("0 0 8 * * 0 *", "2026-03-02T00:00:00Z"), sunday);
+    }
+
+    #[test]
+    fn a_day_or_a_weekday_is_enough_where_both_are_given() {
+        let both = is("2026-03-01T16:00:00Z", "2026-03-08T16:00:00Z");
+        assert_eq!(around("0 0 0 15 * MON *", "2026-03-03T00:00:00Z"), both);
+        let fifteenth = is("2026-03-08T16:00:00Z", "2026-03-14T16:00:00Z");
+        assert_eq!(around("0 0 0 15 * MON *", "2026-03-10T00:00:00Z"), fifteenth);
+    }
+
+    #[test]
+    fn years_end_a_schedule() {
+        assert_eq!(around("0 0 0 1 1 * 2020", "2026-03-03T00:00:00Z"), (Some("2019-12-31T16:00:00Z".to_owned()), None));
+        assert_eq!(around("0 0 0 1 1 * 2099", "2026-03-03T00:00:00Z").0, None);
+    }
+
+    #[test]
+    fn what_is_no_schedule_says_what_is_wrong() {
+        let wrong = |text: &str| text.parse::<Schedule>().expect_err(text).to_string();
+        assert!(wrong("* * * * *").contains("5 fields"));
+        assert!(wrong("").contains("0 fields"));
+        assert!(wrong("0 0 0 L * * *").contains("\"L\""));
+        assert!(wrong("0 0 0 ? * * *").contains("\"?\""));
+        assert!(wrong("0 0 0 1W * * *").contains("\"1W\""));
+        assert!(wrong("0 0 0 * * 5#2 *").contains("5#2"));
+        assert!(wrong("0 0 0 * * * 1969").contains("1969"));
+        assert!(wrong(&"0 ".repeat(600)).contains("1200 bytes"));
+        for text in
+            ["60 * * * * * *", "0 0 24 * * * *", "0 0 0 32 * * *", "0 0 0 * 13 * *", "0 0 0 5-1 * * *", "a * * * * * *"]
+        {
+            wrong(text);
+        }
+    }
+}

@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("htpasswd", "apache2-utils"),
     ("runc", "runc"),
+    ("crun", "crun"),
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("mmdebstrap", "mmdebstrap"),

@@ -196,6 +196,10 @@ pub struct DeployArgs {
     /// Sessions that one instance has at once [default: 1]
     #[arg(long, value_name = "N", requires = "session")]
     pub sessions_per_instance: Option<u32>,
+    /// What isolates the instances of a new function: sampan, runc, crun, runsc or what else [launcher] runtimes_allowed
+    /// has; it cannot change later
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
     /// Free text
     #[arg(long)]
     pub description: Option<String>,

@@ -19,14 +19,32 @@ pub struct Account {
     pub uin: String,
 }
 
+/// What the parts beside the API have, which it only shows or checks names against.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Names of the certificates that the gateway has for custom domains.
+    pub certificates: Arc<BTreeSet<String>>,
+    /// What isolates the instances of a function that does not ask for anything.
+    pub runtime: String,
+    /// The tag by which functions ask for another one.
+    pub runtime_tag: &'static str,
+}
+
+impl Surroundings {
+    /// What isolates the instances of a function with these tags.
+    pub(crate) fn runtime_of<'a>(&'a self, tags: &'a [(String, String)]) -> &'a str {
+        tags.iter().find(|(key, _)| key == self.runtime_tag).map_or(&self.runtime, |(_, value)| value)
+    }
+}
+
 /// Everything below the API.
 pub(crate) struct Context {
     pub store: store::Store,
     pub logs: logs::Logs,
     pub invoker: invoke::Invoker,
     pub account: Account,
-    /// Names of the certificates that the gateway has.
-    pub certificates: Arc<BTreeSet<String>>,
+    /// What the parts beside the API have.
+    pub surroundings: Surroundings,
     pub config: Config,
 }
 

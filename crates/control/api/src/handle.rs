@@ -1,6 +1,5 @@
 //! The public face: the API as a router.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,7 +8,7 @@ use signature::Secrets;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
-use crate::context::{Account, Context};
+use crate::context::{Account, Context, Surroundings};
 use crate::server;
 
 /// The cloud API over the parts below; cheap to clone.
@@ -24,19 +23,18 @@ pub(crate) struct Inner {
 }
 
 impl Api {
-    /// An API. `certificates` names those that the gateway has for custom domains.
+    /// An API over these parts.
     pub fn new(
         store: store::Store,
         logs: logs::Logs,
         invoker: invoke::Invoker,
         secrets: Secrets,
         account: Account,
-        certificates: BTreeSet<String>,
+        surroundings: Surroundings,
         config: Config,
     ) -> Self {
         let held = Arc::new(Semaphore::new((config.held_bytes_max / server::HELD_UNIT_BYTES).max(1)));
-        let certificates = Arc::new(certificates);
-        let context = Context { store, logs, invoker, account, certificates, config };
+        let context = Context { store, logs, invoker, account, surroundings, config };
         Self(Arc::new(Inner { context, secrets, held }))
     }
 

@@ -26,6 +26,6 @@ mod server;
 mod validate;
 
 pub use config::Config;
-pub use context::Account;
+pub use context::{Account, Surroundings};
 pub use handle::Api;
 pub use local_time::{InvalidUtcOffset, UtcOffset};

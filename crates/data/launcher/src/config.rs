@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// What isolates instances: `sampan`, its own isolation, or another runtime, `runc`, `crun`, `runsc` or an absolute path.
+    pub runtime: String,
+    /// Further ones that a function may ask for by its tag `sampan:runtime`.
+    pub runtimes_allowed: Vec<String>,
     /// Memory size that comes with one whole core, in MB; smaller and larger sizes get their share of one.
     pub core_memory_mb: u32,
     /// CPU time that the smallest function gets all the same, in microseconds of each 100 ms. Below about this much a
@@ -29,6 +33,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            runtime: sandbox::OWN_RUNTIME.to_owned(),
+            runtimes_allowed: Vec::new(),
             core_memory_mb: 1_792,
             cpu_quota_us_min: 10_000,
             cpu_start_quota_us_min: 100_000,

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use types::{CatalogVersion, InstanceId, RequestId};
 
 use crate::argv::argv;
+use crate::class;
 use crate::environment::environment;
 use crate::failure::{Failure, last_output};
 use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
@@ -84,8 +85,9 @@ impl Start<'_> {
         let init_timeout_s = self.version.spec.init_timeout_s;
         let deadline = begun + Duration::from_secs(u64::from(init_timeout_s));
         let argv = argv(&self.version.spec.image, &root.run).map_err(|error| Failure::init(error.to_string()))?;
+        let runtime = class::runtime(&self.launcher.config, &self.version.function.tags)?;
         let (output, stdio) = self.attach()?;
-        let spec = self.spec(&root, argv, stdio);
+        let spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
         let started = timeout_at(deadline, self.launcher.machine.start(spec)).await;
         self.cold_start.runtime = begun.elapsed();
         let running = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
@@ -135,6 +137,7 @@ impl Start<'_> {
             cpu_start_quota_us: cpu_start_quota_us(spec.memory_mb, config),
             pids_max: config.pids_max,
             files_max: config.files_max,
+            runtime: None,
             public_network: has_public_network(spec),
             stdout: stdio.stdout,
             stderr: stdio.stderr,

@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod argv;
+mod class;
 mod config;
 mod environment;
 mod failure;
@@ -28,6 +29,7 @@ mod process;
 #[cfg(test)]
 mod testing;
 
+pub use class::{RUNTIME_TAG, UnusableRuntime};
 pub use config::Config;
 pub use launch::Launcher;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::cgroup::{CONTROLLERS, Layout, Mode};
+use crate::runtime::Runtime;
 
 /// Oldest kernel that has everything: overlays over idmapped layers came with it.
 const KERNEL_MIN: (u32, u32) = (5, 19);
@@ -73,6 +74,7 @@ pub fn doctor() -> Vec<Check> {
     checks.push(file_systems());
     checks.extend(cgroups());
     checks.extend([seccomp(), starting(), network(), readiness(), freezing(), swap(), open_files(), memory()]);
+    checks.extend(Runtime::known().map(|(name, found)| other_runtime(name, found)));
     checks
 }
 
@@ -237,6 +239,18 @@ fn open_files() -> Check {
     let found = most.map_or("no limit".to_owned(), |most| format!("at most {most}"));
     let remedy = "Every instance takes about ten, and sampan up takes what it may: raise LimitNOFILE of the service, or ulimit -Hn.";
     Check::new("open files", enough, CheckStatus::Degraded, found, remedy)
+}
+
+/// Nobody needs one, so that none is missing.
+fn other_runtime(name: &'static str, found: Option<Runtime>) -> Check {
+    let found = match found {
+        None => "not installed; only functions that ask for it need it".to_owned(),
+        Some(runtime) => match runtime.version() {
+            Some(version) => format!("{version}, {}", runtime.program().display()),
+            None => return Check::new(name, false, CheckStatus::Degraded, "it does not run", "Install it again."),
+        },
+    };
+    Check::new(name, true, CheckStatus::Degraded, found, "")
 }
 
 fn memory() -> Check {

@@ -15,6 +15,10 @@
 //! for that, and files never outlive it. A project quota would not count, but only some file systems have one, and a loop
 //! device takes longer to make and to remove than everything else of a start.
 //!
+//! # Other runtimes
+//! An instance may be made by `runc`, `crun` or `runsc` instead ([`Runtime`]): cgroup, network, root and output are as
+//! above, and the runtime is the instance's first process, of whose end all else ends.
+//!
 //! # On disk
 //! ```text
 //! <dir>/stage    empty; each instance builds its root over it, in its own mount namespace
@@ -37,6 +41,7 @@ mod instance;
 mod listening;
 mod plan;
 mod reach;
+mod runtime;
 mod seccomp;
 mod slots;
 mod spec;
@@ -50,4 +55,5 @@ pub use instance::{Exit, Memory, Sandbox};
 pub use listening::{Listener, NotListening};
 /// `[network]`, and what went through an instance's link.
 pub use network::{Bytes as NetworkBytes, Config as NetworkConfig};
+pub use runtime::{NotFound as RuntimeNotFound, OWN as OWN_RUNTIME, Runtime};
 pub use spec::LaunchSpec;

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, getxattr, openat2};
@@ -11,12 +11,13 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use sys::Plan;
 use sys::ahead::Mounts;
-use sys::spawn::{InjectedFile, PathStep};
+use sys::spawn::{Hosted, InjectedFile, PathStep};
 
 use crate::cgroup::Doors;
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::{Identity, resolve};
+use crate::runtime::{self, Bundle, Runtime};
 use crate::slots::Slot;
 use crate::spec::LaunchSpec;
 use crate::{capabilities, seccomp};
@@ -25,6 +26,8 @@ use crate::{capabilities, seccomp};
 const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
+/// Where cgroups are mounted (systemd's file hierarchy).
+const CGROUPS: &str = "/sys/fs/cgroup";
 /// Where programs are looked for when the environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -61,19 +64,19 @@ pub fn make(
     check(&spec)?;
     let identity = identity(&spec, config.ids_per_instance)?;
     let env = environment(&spec, &identity)?;
-    let (owner, user) = (slot.ids.first_id(), slot.ids.namespace());
+    let maps_ids = spec.runtime.as_ref().is_none_or(|runtime| runtime.kind().maps_ids());
+    let (owner, user) = (if maps_ids { slot.ids.first_id() } else { 0 }, slot.ids.namespace());
     give_output(&spec, owner, &identity)?;
-    let idmapped = |dir: &PathBuf| {
-        sys::mount::idmapped_tree(dir, user.as_fd()).map_err(Error::path("make an idmapped mount of", dir))
-    };
-    let lowers = spec.lower_dirs.iter().map(idmapped).collect::<Result<Vec<_>, _>>()?;
+    let lowers = lowers(&spec.lower_dirs, maps_ids.then(|| user.as_fd()))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
     // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and copy.
     let overlay_options = format!(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
         lower_names.join(":")
     );
-    Ok(Plan {
+    let hosted =
+        spec.runtime.as_ref().map(|runtime| hosted(runtime, &spec, &env, &identity, slot, config)).transpose()?;
+    let plan = Plan {
         stage: path("stage", stage)?,
         overlay_options: text("mount options", &overlay_options)?,
         lower_names: texts("layer", &lower_names)?,
@@ -102,7 +105,67 @@ pub fn make(
         programs: texts("program", &programs(&spec.argv, &env))?,
         argv: texts("argument", &spec.argv)?,
         env: texts("variable", &env)?,
-    })
+        hosted: None,
+    };
+    match hosted {
+        None => Ok(plan),
+        Some(Made { stage, argv, hosted }) => Ok(Plan {
+            stage: text("stage", stage)?,
+            programs: texts("program", &argv[..1])?,
+            argv: texts("argument", &argv)?,
+            env: texts("variable", &[format!("PATH={DEFAULT_PATH}")])?,
+            hosted: Some(hosted),
+            ..plan
+        }),
+    }
+}
+
+/// The layers, detached; with the owners the image gave them where ids are mapped.
+fn lowers(dirs: &[PathBuf], user: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>, Error> {
+    let detached = |dir: &PathBuf| match user {
+        Some(user) => sys::mount::idmapped_tree(dir, user).map_err(Error::path("make an idmapped mount of", dir)),
+        None => sys::mount::tree(dir).map_err(Error::path("make a mount of", dir)),
+    };
+    dirs.iter().map(detached).collect()
+}
+
+/// What differs where another runtime makes the instance.
+struct Made {
+    stage: &'static str,
+    argv: Vec<String>,
+    hosted: Hosted,
+}
+
+fn hosted(
+    runtime: &Runtime,
+    spec: &LaunchSpec,
+    env: &[String],
+    identity: &Identity,
+    slot: &Slot,
+    config: &Config,
+) -> Result<Made, Error> {
+    let stage = runtime::stage(runtime.program());
+    let below = |folder: &str, names: &[&str]| names.iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>();
+    let bundle = Bundle {
+        kind: runtime.kind(),
+        stage,
+        argv: &spec.argv,
+        env,
+        working_dir: &spec.working_dir,
+        identity,
+        hostname: &spec.hostname,
+        ids: (slot.ids.first_id(), config.ids_per_instance),
+        files_max: spec.files_max,
+        oom_score_adj: config.oom_score_adj,
+        masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
+        read_only: &below("/proc", READ_ONLY),
+    };
+    let hosted = Hosted {
+        config: runtime::config(&bundle),
+        cgroups: text("path", CGROUPS)?,
+        covers_cgroups: runtime.kind().covers_cgroups(),
+    };
+    Ok(Made { stage, argv: runtime.argv(spec.id.as_str()), hosted })
 }
 
 /// What no later step would name.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use types::InstanceId;
 
+use crate::runtime::Runtime;
+
 /// One instance to be started.
 pub struct LaunchSpec {
     /// Its id; names its cgroup.
@@ -31,6 +33,8 @@ pub struct LaunchSpec {
     pub pids_max: u64,
     /// Open files of a process.
     pub files_max: u64,
+    /// Another runtime that isolates it; our own isolation where there is none.
+    pub runtime: Option<Runtime>,
     /// Whether it reaches the world outside, where this machine can do that.
     pub public_network: bool,
     /// Where standard output goes.

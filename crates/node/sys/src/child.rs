@@ -12,6 +12,8 @@ use crate::calls::{
 use crate::mount::{Attributes, DATA_ONLY, READ_ONLY};
 use crate::spawn::{InjectedFile, Plan, Shared, Step};
 
+mod hosted;
+
 /// Version 3 of the capability structures (linux/capability.h).
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// Capabilities that any kernel may have.
@@ -25,7 +27,8 @@ const EXIT_FAILED: i32 = 127;
 pub(crate) extern "C" fn run(argument: *mut c_void) -> ! {
     // SAFETY: the parent passes a pointer to its `Shared`, which it does not touch until we execute or end.
     let shared = unsafe { &mut *argument.cast::<Shared<'_>>() };
-    let errno = match prepare(shared) {
+    let prepared = if shared.plan.hosted.is_some() { hosted::prepare(shared) } else { prepare(shared) };
+    let errno = match prepared {
         Err(errno) => errno,
         Ok(()) => execute(shared),
     };
@@ -46,33 +49,33 @@ fn prepare(shared: &mut Shared<'_>) -> Done {
 
 /// Cgroups first, so that all that follows is counted there; the namespace then shows them as the root.
 fn join(shared: &mut Shared<'_>) -> Done {
+    join_cgroups(shared)?;
+    shared.at(Step::CgroupNamespace);
+    // SAFETY: unshare takes flags only.
+    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into())?;
+    join_network(shared)
+}
+
+fn join_cgroups(shared: &mut Shared<'_>) -> Done {
     let plan = shared.plan;
     shared.at(Step::JoinCgroup);
     for tasks in &plan.cgroup_v1_tasks {
         // SAFETY: one byte of a constant is written to an open descriptor.
         check(unsafe { libc::write(tasks.as_raw_fd(), b"0".as_ptr().cast(), 1) } as i64)?;
     }
-    shared.at(Step::CgroupNamespace);
-    // SAFETY: unshare takes flags only.
-    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into())?;
+    Ok(())
+}
+
+fn join_network(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::JoinNetwork);
     // SAFETY: setns takes an open descriptor.
-    check(unsafe { libc::setns(plan.network.as_raw_fd(), libc::CLONE_NEWNET) }.into())?;
-    Ok(())
+    check(unsafe { libc::setns(shared.plan.network.as_raw_fd(), libc::CLONE_NEWNET) }.into())
 }
 
 /// The root of the instance, built in this process's own mount namespace, and nothing of the host's left in it.
 fn build_root(shared: &mut Shared<'_>) -> Done {
     let plan = shared.plan;
-    shared.at(Step::PrivateMounts);
-    mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
-    shared.at(Step::Stage);
-    stage(plan)?;
-    shared.at(Step::Lower);
-    lowers(plan)?;
-    shared.at(Step::Overlay);
-    mount(c"overlay", ROOT, Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
-    let root = open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
+    let root = overlay(shared)?;
     shared.at(Step::Proc);
     let proc = mount_new(root, plan.owner, c"proc", c"proc", None, DATA_ONLY)?;
     shared.at(Step::Dev);
@@ -84,6 +87,30 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     attach(root, plan.owner, c"sys", &ready.sys)?;
     shared.at(Step::Tmpfs);
     attach(root, plan.owner, c"tmp", &ready.tmp)?;
+    put_files(shared, root)?;
+    shared.at(Step::Mask);
+    mask(proc, plan)?;
+    shared.at(Step::Pivot);
+    pivot(root)?;
+    Ok(())
+}
+
+/// The writable layer over the image's, in a mount namespace of this process's own; nothing of it is in the host's.
+fn overlay(shared: &mut Shared<'_>) -> Result<RawFd, i32> {
+    let plan = shared.plan;
+    shared.at(Step::PrivateMounts);
+    mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
+    shared.at(Step::Stage);
+    stage(plan)?;
+    shared.at(Step::Lower);
+    lowers(plan)?;
+    shared.at(Step::Overlay);
+    mount(c"overlay", ROOT, Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
+    open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
+}
+
+fn put_files(shared: &mut Shared<'_>, root: RawFd) -> Done {
+    let plan = shared.plan;
     shared.at(Step::File);
     for dir in &plan.dirs {
         match make_dir(root, dir, plan.owner) {
@@ -94,10 +121,6 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     for file in &plan.files {
         put_file(root, plan, file)?;
     }
-    shared.at(Step::Mask);
-    mask(proc, plan)?;
-    shared.at(Step::Pivot);
-    pivot(root)?;
     Ok(())
 }
 
@@ -130,8 +153,7 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
     // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to one of them.
-    // SAFETY: close_range closes descriptors of this process only (it has a copy of the table).
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) })?;
+    close_all()?;
     // Only now: our copy of the platform's descriptors may hold more than the program is allowed, and none could be opened.
     shared.at(Step::Limits);
     for (resource, soft, hard) in &plan.rlimits {
@@ -141,6 +163,12 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     }
     shared.at(Step::Seccomp);
     seccomp(plan)
+}
+
+/// All but input and output.
+fn close_all() -> Done {
+    // SAFETY: close_range closes descriptors of this process only (it has a copy of the table).
+    check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) })
 }
 
 /// Tries each program in turn, as `execvp` does; returns the error that says most.

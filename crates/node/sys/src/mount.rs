@@ -27,10 +27,15 @@ pub(crate) struct Attributes {
     pub userns_fd: u64,
 }
 
+/// A detached copy of the mount at `path`.
+pub fn tree(path: &Path) -> io::Result<OwnedFd> {
+    Ok(open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?)
+}
+
 /// A detached copy of the mount at `path` in which ids appear as the user namespace maps them: an inode of id 0 appears to
 /// belong to the namespace's root (`mount_setattr(2)`, idmapped mounts; Linux 5.12, overlay on top of it 5.19).
 pub fn idmapped_tree(path: &Path, userns: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let tree = open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    let tree = tree(path)?;
     let attributes = Attributes {
         set: ATTR_IDMAP,
         userns_fd: u64::try_from(userns.as_raw_fd()).unwrap_or_default(),

@@ -89,6 +89,19 @@ pub struct Plan {
     pub argv: Vec<CString>,
     /// Environment, `KEY=value`.
     pub env: Vec<CString>,
+    /// The program is another runtime, which makes the instance: it gets the root, and isolates by itself.
+    pub hosted: Option<Hosted>,
+}
+
+/// What another runtime needs around it. The writable layer, and the root in it as `r`, are attached at the stage;
+/// beside it are the mounts made ahead, as `sys`, `tmp` and `shm`, and an empty directory `state`.
+pub struct Hosted {
+    /// What is to be made: `config.json` at the stage.
+    pub config: Vec<u8>,
+    /// Where cgroups are mounted on the host; made read-only for the runtime, which has no business there.
+    pub cgroups: CString,
+    /// Cover them with an empty directory instead.
+    pub covers_cgroups: bool,
 }
 
 /// What the child was doing when it failed.
@@ -119,6 +132,8 @@ pub enum Step {
     Capabilities,
     NoNewPrivileges,
     Seccomp,
+    HideCgroups,
+    Bundle,
     Execute,
 }
 
@@ -149,6 +164,8 @@ impl fmt::Display for Step {
             Self::Capabilities => "dropping capabilities",
             Self::NoNewPrivileges => "renouncing new privileges",
             Self::Seccomp => "installing the system call filter",
+            Self::HideCgroups => "hiding cgroups from the runtime",
+            Self::Bundle => "writing the runtime's bundle",
             Self::Execute => "executing the program",
         })
     }

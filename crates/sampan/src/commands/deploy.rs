@@ -49,6 +49,9 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
     let kind = if args.kind == Some(Kind::Event) { "Event" } else { "HTTP" };
     request.insert("Type".to_owned(), kind.into());
     request.insert("Code".to_owned(), code(client, args, None)?);
+    if let Some(runtime) = &args.runtime {
+        request.insert("Tags".to_owned(), json!([{"Key": launcher::RUNTIME_TAG, "Value": runtime}]));
+    }
     client.call("CreateFunction", &Value::Object(request)).await?;
     Ok(())
 }
@@ -58,6 +61,11 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
     let wanted = args.kind.map(|kind| if kind == Kind::Event { "Event" } else { "HTTP" });
     if wanted.is_some_and(|wanted| wanted != kind) {
         let message = format!("function {} is of type {kind}, and a function's type cannot change", args.name);
+        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
+    }
+    let runtime = function.get("RuntimeClass").and_then(Value::as_str).unwrap_or_default();
+    if args.runtime.as_ref().is_some_and(|wanted| wanted != runtime) {
+        let message = format!("function {} runs under {runtime}, and a function's runtime cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     let request = configuration(args)?;

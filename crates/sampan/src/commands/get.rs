@@ -24,6 +24,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("concurrency", "/InstanceConcurrencyConfig/MaxConcurrency"),
     ("sessions by", "/InstanceConcurrencyConfig/SessionConfig/SessionName"),
     ("sessions in an instance", "/InstanceConcurrencyConfig/SessionConfig/MaximumConcurrencySessionPerInstance"),
+    ("runtime", "/RuntimeClass"),
     ("description", "/Description"),
     ("version", "/FunctionVersion"),
     ("added", "/AddTime"),

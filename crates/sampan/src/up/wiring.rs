@@ -1,6 +1,5 @@
 //! Which part gets which: the only place that sees every crate.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -81,6 +80,8 @@ impl Platform {
         credentials.set_own(registry.clone());
 
         let platform = launcher::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
+        settings.launcher.check_runtimes()?;
+        let runtime = settings.launcher.runtime.clone();
         let launch =
             launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), platform, settings.launcher);
         let platform = invoke::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
@@ -100,8 +101,8 @@ impl Platform {
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
         // The gateway has no TLS, hence no certificates.
-        let certificates = BTreeSet::new();
-        let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, certificates, settings.api);
+        let surroundings = api::Surroundings { runtime, runtime_tag: launcher::RUNTIME_TAG, ..Default::default() };
+        let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
         let control = registry.listener(control);
         let served = control::serve(
             control,

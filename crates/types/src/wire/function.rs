@@ -87,6 +87,8 @@ pub struct GetFunctionAnswer {
     pub namespace: String,
     pub r#type: &'static str,
     pub runtime: &'static str,
+    /// What isolates its instances; beside what the reference has.
+    pub runtime_class: String,
     pub status: &'static str,
     pub status_desc: String,
     pub status_reasons: Vec<StatusReason>,

@@ -48,7 +48,7 @@ impl Shown<'_> {
     }
 
     /// Everything, called by `qualifier`.
-    pub(crate) fn details(&self, qualifier: String) -> GetFunctionAnswer {
+    pub(crate) fn details(&self, qualifier: String, runtime_class: &str) -> GetFunctionAnswer {
         let Self { function, version, .. } = self;
         let spec = &version.desired;
         GetFunctionAnswer {
@@ -57,6 +57,7 @@ impl Shown<'_> {
             namespace: function.key.namespace.to_string(),
             r#type: function.kind.as_str(),
             runtime: RUNTIME,
+            runtime_class: runtime_class.to_owned(),
             status: version.status.as_str(),
             status_desc: self.status_desc(),
             status_reasons: version.reasons.clone(),
@@ -236,7 +237,7 @@ mod tests {
         let version = version(&function, status, served);
         let shown =
             Shown { function: &function, version: &version, progress: Some("12 of 40 MB"), offset: UtcOffset::CHINA };
-        shown.details("$LATEST".to_owned())
+        shown.details("$LATEST".to_owned(), "sampan")
     }
 
     #[test]

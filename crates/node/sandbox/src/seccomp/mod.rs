@@ -8,6 +8,8 @@ mod rules;
 
 use std::sync::OnceLock;
 
+pub use rules::{Verdict, by_name};
+
 /// The filter of every instance: `struct sock_filter` in 64 bits each.
 pub fn filter() -> &'static [u64] {
     static FILTER: OnceLock<Vec<u64>> = OnceLock::new();

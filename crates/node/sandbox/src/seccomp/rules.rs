@@ -51,9 +51,14 @@ const TERMINAL_INJECTION: &[u32] = &[0x5412, 0x541c];
 /// Personalities that change nothing dangerous: Linux as it is, 32-bit addresses (PER_LINUX32), both with UNAME26, and asking.
 const PERSONALITIES: &[u32] = &[0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
 
+/// Calls with the names of their numbers.
+macro_rules! named {
+    ($($call:ident),* $(,)?) => { &[$((stringify!($call), $call)),*] };
+}
+
 /// Calls that are allowed with any arguments.
 #[rustfmt::skip] // One name a line would be three pages.
-const ALLOWED: &[c_long] = &[
+const ALLOWED: &[(&str, c_long)] = named![
     // files
     SYS_read, SYS_write, SYS_open, SYS_close, SYS_stat, SYS_fstat, SYS_lstat, SYS_poll, SYS_lseek, SYS_pread64,
     SYS_pwrite64, SYS_readv, SYS_writev, SYS_access, SYS_pipe, SYS_select, SYS_dup, SYS_dup2, SYS_sendfile,
@@ -105,25 +110,32 @@ const ALLOWED: &[c_long] = &[
 ];
 
 /// Calls whose arguments decide.
-const BY_ARGUMENT: &[(c_long, Verdict)] = &[
-    (SYS_clone, Verdict::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
-    (SYS_clone3, Verdict::Fail(ENOSYS as u16)),
-    (SYS_socket, SOCKETS),
-    (SYS_socketpair, PAIRS),
-    (SYS_ioctl, Verdict::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
-    (SYS_personality, Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
+const BY_ARGUMENT: &[(&str, c_long, Verdict)] = &[
+    ("SYS_clone", SYS_clone, Verdict::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
+    ("SYS_clone3", SYS_clone3, Verdict::Fail(ENOSYS as u16)),
+    ("SYS_socket", SYS_socket, SOCKETS),
+    ("SYS_socketpair", SYS_socketpair, PAIRS),
+    ("SYS_ioctl", SYS_ioctl, Verdict::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
+    ("SYS_personality", SYS_personality, Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
     // io_uring reaches most of the kernel past this filter; libraries fall back when it is not there.
-    (SYS_io_uring_setup, Verdict::Fail(ENOSYS as u16)),
+    ("SYS_io_uring_setup", SYS_io_uring_setup, Verdict::Fail(ENOSYS as u16)),
 ];
 
 /// A verdict for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number after.
 pub fn verdicts() -> Vec<Verdict> {
     let mut listed: BTreeMap<u32, Verdict> = BTreeMap::new();
     let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    listed.extend(ALLOWED.iter().map(|call| (number(*call), Verdict::Allow)));
-    listed.extend(BY_ARGUMENT.iter().map(|(call, verdict)| (number(*call), *verdict)));
+    listed.extend(ALLOWED.iter().map(|(_, call)| (number(*call), Verdict::Allow)));
+    listed.extend(BY_ARGUMENT.iter().map(|(_, call, verdict)| (number(*call), *verdict)));
     let of = |n: u32| listed.get(&n).copied().unwrap_or(Verdict::Fail(EPERM as u16));
     (0..=KNOWN_MAX).map(of).chain([Verdict::Fail(ENOSYS as u16)]).collect()
+}
+
+/// The same by name, for runtimes that are told names: what is not among it fails.
+pub fn by_name() -> impl Iterator<Item = (&'static str, Verdict)> {
+    let name = |constant: &'static str| constant.trim_start_matches("SYS_");
+    let allowed = ALLOWED.iter().map(move |(constant, _)| (name(constant), Verdict::Allow));
+    allowed.chain(BY_ARGUMENT.iter().map(move |(constant, _, verdict)| (name(constant), *verdict)))
 }
 
 #[cfg(test)]
@@ -162,7 +174,8 @@ mod tests {
 
     #[test]
     fn no_call_is_listed_twice() {
-        let mut numbers: Vec<_> = ALLOWED.iter().chain(BY_ARGUMENT.iter().map(|(call, _)| call)).collect();
+        let mut numbers: Vec<_> =
+            ALLOWED.iter().map(|(_, call)| call).chain(BY_ARGUMENT.iter().map(|(_, call, _)| call)).collect();
         numbers.sort_unstable();
         let all = numbers.len();
         numbers.dedup();

@@ -6,4 +6,5 @@ mod isolation;
 mod leaks;
 mod lifecycle;
 mod outside;
+mod runtimes;
 mod support;

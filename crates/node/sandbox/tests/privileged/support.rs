@@ -111,6 +111,7 @@ impl Bench {
             cpu_start_quota_us: 100_000,
             pids_max: 100,
             files_max: 1024,
+            runtime: None,
             public_network: false,
             stdout: writer.try_clone()?.into(),
             stderr: writer.into(),

@@ -23,7 +23,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let progress = cx.store.progress(&function.record.id, version.version);
     let shown =
         Shown { function: &function.record, version, progress: progress.as_deref(), offset: cx.config.utc_offset };
-    Ok(Answer::of(&shown.details(qualifier.to_string())))
+    Ok(Answer::of(&shown.details(qualifier.to_string(), cx.surroundings.runtime_of(&function.record.tags))))
 }
 
 /// The version that a qualifier names; of an alias the main one.

@@ -5,7 +5,7 @@ mod instance;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Account, Api, Config};
+use api::{Account, Api, Config, Surroundings};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
@@ -64,8 +64,9 @@ impl Platform {
         let invoker = invoke::Invoker::new(parts, invoke::Config::default(), pool, &shutdown);
         let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
         let account = Account { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
-        let certificates = ["main".to_owned()].into();
-        let api = Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, certificates, config);
+        let certificates = Arc::new(["main".to_owned()].into());
+        let surroundings = Surroundings { certificates, runtime: "sampan".to_owned(), runtime_tag: "sampan:runtime" };
+        let api = Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let stop = shutdown.clone().cancelled_owned();

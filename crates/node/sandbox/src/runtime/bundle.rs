@@ -1,0 +1,160 @@
+//! What a runtime is told of an instance: `config.json` of the runtime specification. Pure.
+
+use serde_json::{Value, json};
+
+use super::{Kind, seccomp};
+use crate::capabilities;
+use crate::identity::Identity;
+
+/// The version of the specification that is written.
+const SPECIFICATION: &str = "1.0.2";
+/// Group of terminals, as `/dev/pts` has it.
+const TTY_GROUP: u32 = 5;
+
+/// An instance, as far as a runtime must know it.
+pub(crate) struct Bundle<'a> {
+    /// Which runtime it is for.
+    pub kind: Kind,
+    /// Where the writable layer is attached, with the root as `r`.
+    pub stage: &'a str,
+    /// Command, the program first.
+    pub argv: &'a [String],
+    /// Environment, `KEY=value`.
+    pub env: &'a [String],
+    /// Absolute directory to start in.
+    pub working_dir: &'a str,
+    /// Who runs it.
+    pub identity: &'a Identity,
+    /// Host name inside.
+    pub hostname: &'a str,
+    /// First host id, and how many ids it has.
+    pub ids: (u32, u32),
+    /// Open files of a process.
+    pub files_max: u64,
+    /// Added to its out-of-memory score.
+    pub oom_score_adj: i32,
+    /// Names below `/proc` and `/sys` that are hidden.
+    pub masked: &'a [String],
+    /// Paths that may be read only.
+    pub read_only: &'a [String],
+}
+
+/// The file.
+pub(crate) fn config(bundle: &Bundle<'_>) -> Vec<u8> {
+    let config = json!({
+        "ociVersion": SPECIFICATION,
+        "process": process(bundle),
+        "root": {"path": format!("{}/r", bundle.stage), "readonly": false},
+        "hostname": bundle.hostname,
+        "mounts": mounts(bundle.stage),
+        "linux": linux(bundle),
+    });
+    serde_json::to_vec(&config).expect("texts and numbers always serialize")
+}
+
+fn process(bundle: &Bundle<'_>) -> Value {
+    let Identity { uid, gid, groups, .. } = bundle.identity;
+    // Whoever is not root has none, as in our own isolation.
+    let kept = if *uid == 0 { capabilities::names() } else { Vec::new() };
+    let files = json!({"type": "RLIMIT_NOFILE", "hard": bundle.files_max, "soft": bundle.files_max});
+    json!({
+        "terminal": false,
+        "user": {"uid": uid, "gid": gid, "additionalGids": groups, "umask": 0o022},
+        "args": bundle.argv,
+        "env": bundle.env,
+        "cwd": if bundle.working_dir.starts_with('/') { bundle.working_dir } else { "/" },
+        "noNewPrivileges": true,
+        "oomScoreAdj": bundle.oom_score_adj,
+        "rlimits": [files, {"type": "RLIMIT_CORE", "hard": 0, "soft": 0}],
+        "capabilities": {
+            "bounding": capabilities::names(), "permitted": kept, "effective": kept, "inheritable": [], "ambient": [],
+        },
+    })
+}
+
+fn mounts(stage: &str) -> Value {
+    let bound = |to: &str, from: &str, options: &[&str]| {
+        let options: Vec<&str> = ["bind"].iter().chain(options).copied().collect();
+        json!({"destination": to, "type": "bind", "source": format!("{stage}/{from}"), "options": options})
+    };
+    let of_its_own = |to: &str, kind: &str, options: Value| json!({"destination": to, "type": kind, "source": kind, "options": options});
+    let terminals =
+        json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", format!("gid={TTY_GROUP}")]);
+    json!([
+        of_its_own("/proc", "proc", json!(["nosuid", "noexec", "nodev"])),
+        of_its_own("/dev", "tmpfs", json!(["nosuid", "strictatime", "mode=755", "size=65536k"])),
+        of_its_own("/dev/pts", "devpts", terminals),
+        bound("/dev/shm", "shm", &["nosuid", "nodev"]),
+        bound("/sys", "sys", &["ro", "nosuid", "nodev", "noexec"]),
+        bound("/tmp", "tmp", &["nosuid", "nodev"]),
+    ])
+}
+
+fn linux(bundle: &Bundle<'_>) -> Value {
+    let mut kinds = vec!["pid", "ipc", "uts", "mount"];
+    let mut linux = json!({
+        "maskedPaths": bundle.masked,
+        "readonlyPaths": bundle.read_only,
+    });
+    if bundle.kind.maps_ids() {
+        kinds.push("user");
+        let (first, count) = bundle.ids;
+        let map = json!([{"containerID": 0, "hostID": first, "size": count}]);
+        (linux["uidMappings"], linux["gidMappings"]) = (map.clone(), map);
+    }
+    // gVisor filters itself; of ours it would keep nothing from the host.
+    if bundle.kind != Kind::Runsc {
+        linux["seccomp"] = seccomp::filter();
+    }
+    linux["namespaces"] = kinds.into_iter().map(|kind| json!({"type": kind})).collect();
+    linux
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(kind: Kind, uid: u32) -> Value {
+        let identity = Identity { uid, gid: uid, groups: vec![uid], home: None };
+        let (argv, env) = (["/app".to_owned()], ["A=b".to_owned()]);
+        let bundle = Bundle {
+            kind,
+            stage: "/mnt",
+            argv: &argv,
+            env: &env,
+            working_dir: "",
+            identity: &identity,
+            hostname: "h",
+            ids: (1_000_000, 65_536),
+            files_max: 1024,
+            oom_score_adj: 500,
+            masked: &["/proc/kcore".to_owned()],
+            read_only: &["/proc/sys".to_owned()],
+        };
+        serde_json::from_slice(&config(&bundle)).expect("JSON")
+    }
+
+    #[test]
+    fn an_instance_is_told_as_our_own_isolation_makes_it() {
+        let config = made(Kind::Runc, 0);
+        assert_eq!(config["root"]["path"], "/mnt/r");
+        assert_eq!((&config["process"]["cwd"], &config["process"]["noNewPrivileges"]), (&json!("/"), &json!(true)));
+        assert_eq!(config["linux"]["uidMappings"][0]["hostID"], 1_000_000);
+        assert!(config["process"]["capabilities"]["effective"].as_array().is_some_and(|kept| kept.len() == 9));
+        let namespaces = config["linux"]["namespaces"].as_array().expect("a list");
+        assert!(!namespaces.contains(&json!({"type": "network"})), "it is in the instance's network already");
+        assert!(config["linux"].get("cgroupsPath").is_none() && config["linux"].get("resources").is_none());
+    }
+
+    #[test]
+    fn whoever_is_not_root_has_no_capabilities() {
+        assert_eq!(made(Kind::Crun, 1000)["process"]["capabilities"]["effective"], json!([]));
+    }
+
+    #[test]
+    fn gvisor_gets_no_user_namespace_and_no_filter() {
+        let config = made(Kind::Runsc, 0);
+        assert!(config["linux"].get("uidMappings").is_none() && config["linux"].get("seccomp").is_none());
+        assert!(!config["linux"]["namespaces"].as_array().expect("a list").contains(&json!({"type": "user"})));
+    }
+}

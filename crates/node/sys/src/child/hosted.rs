@@ -1,0 +1,84 @@
+//! The child that becomes another runtime: it is in the instance's cgroup and network, and in process and mount namespaces
+//! that end with it; the root is mounted, and what the runtime makes of it is the runtime's.
+//!
+//! Being pid 1 of its namespace, its end is the end of all that it started, however it ends.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use super::{attach, close_all, join_cgroups, join_network, overlay, put_files, stdio};
+use crate::ahead::stage::UPPER;
+use crate::calls::{Done, check, close, give, mount, mount_point, open};
+use crate::mount::{Attributes, READ_ONLY};
+use crate::spawn::{Hosted, Shared, Step};
+
+/// What the runtime is told.
+const CONFIG: &CStr = c"config.json";
+/// Where it keeps its notes.
+const STATE: &CStr = c"state";
+
+pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
+    let plan = shared.plan;
+    let Some(hosted) = &plan.hosted else { return Err(libc::EINVAL) };
+    // SAFETY: umask takes a number; this process has a copy of the file system attributes (no CLONE_FS).
+    unsafe { libc::umask(0o022) };
+    join_cgroups(shared)?;
+    join_network(shared)?;
+    let root = overlay(shared)?;
+    // The root directory as the overlay shows it.
+    give(libc::AT_FDCWD, UPPER, plan.owner)?;
+    put_files(shared, root)?;
+    close(root);
+    shared.at(Step::Sys);
+    let ready = &plan.mounts;
+    attach(libc::AT_FDCWD, 0, c"sys", &ready.sys)?;
+    attach(libc::AT_FDCWD, 0, c"tmp", &ready.tmp)?;
+    attach(libc::AT_FDCWD, 0, c"shm", &ready.shared_memory)?;
+    shared.at(Step::Proc);
+    // That of its own process namespace: the runtime looks its processes up there.
+    mount(c"proc", c"/proc", Some(c"proc"), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?;
+    shared.at(Step::HideCgroups);
+    hide_cgroups(hosted)?;
+    shared.at(Step::Bundle);
+    close(mount_point(libc::AT_FDCWD, 0, STATE)?);
+    write_config(hosted)?;
+    shared.at(Step::Stdio);
+    stdio(plan)?;
+    close_all()
+}
+
+/// What it made there would stay when the platform is killed; its limits are set already.
+fn hide_cgroups(hosted: &Hosted) -> Done {
+    if hosted.covers_cgroups {
+        return mount(c"none", &hosted.cgroups, Some(c"tmpfs"), libc::MS_RDONLY, None);
+    }
+    let tree = open(libc::AT_FDCWD, &hosted.cgroups, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
+    let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
+    let (empty, size) = (c"".as_ptr(), size_of::<Attributes>());
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    // SAFETY: the structure is of the size given; the empty path names the descriptor.
+    check(unsafe {
+        libc::syscall(libc::SYS_mount_setattr, tree, empty, flags, std::ptr::from_ref(&attributes), size)
+    })?;
+    close(tree);
+    Ok(())
+}
+
+fn write_config(hosted: &Hosted) -> Done {
+    let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC | libc::O_CLOEXEC;
+    let file = open(libc::AT_FDCWD, CONFIG, flags, 0o644)?;
+    let mut rest = hosted.config.as_slice();
+    while !rest.is_empty() {
+        let written = write(file, rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    close(file);
+    Ok(())
+}
+
+fn write(file: RawFd, bytes: &[u8]) -> Result<usize, i32> {
+    // SAFETY: pointer and length are of a slice that outlives the call; the descriptor is open.
+    let written = unsafe { libc::write(file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    check(written as i64)?;
+    usize::try_from(written).map_err(|_| libc::EIO)
+}

@@ -1,0 +1,69 @@
+//! Functions that other runtimes isolate: called as any, shown as what they are, gone when the platform is killed.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use e2e::{Platform, leftovers};
+use serde_json::json;
+
+/// Runtimes of Debian's that the tests install.
+const RUNTIMES: [&str; 2] = ["runc", "crun"];
+
+fn processes(platform: &Platform) -> Vec<u32> {
+    leftovers::processes(&platform.cgroup_name())
+}
+
+/// A function for each, and one of our own.
+async fn with_functions() -> anyhow::Result<Platform> {
+    let platform = Platform::start_with(&[("SAMPAN_LAUNCHER__RUNTIMES_ALLOWED", "[runc,crun]")]).await?;
+    platform.push_hello().await?;
+    for name in RUNTIMES {
+        platform.deploy(name, "hello:v1", &["--memory", "128", "--runtime", name]).await?;
+    }
+    platform.deploy("own", "hello:v1", &["--memory", "128"]).await?;
+    Ok(platform)
+}
+
+#[tokio::test]
+async fn functions_of_each_runtime_are_called_shown_and_leave_nothing_when_the_platform_is_killed() -> anyhow::Result<()>
+{
+    let mut platform = with_functions().await?;
+    for name in RUNTIMES.into_iter().chain(["own"]) {
+        let answer = platform.get(name, "/").await?;
+        assert_eq!(answer.status(), 200, "{name}");
+        assert!(answer.text().await?.contains("hello from Sampan"), "{name}");
+        let shown = platform.api.call("GetFunction", json!({"FunctionName": name})).await?;
+        let class = if name == "own" { "sampan" } else { name };
+        assert_eq!(shown["RuntimeClass"], class);
+    }
+    let before = processes(&platform);
+    assert!(before.len() >= 5, "a runtime stays beside each of its two programs: {before:?}");
+    platform.kill().await?;
+    let platform = platform.restart().await?;
+    let now = processes(&platform);
+    assert!(before.iter().all(|pid| !now.contains(pid)), "{before:?} {now:?}");
+    assert_eq!(platform.get("runc", "/").await?.status(), 200);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn an_instance_of_a_runtime_exits_and_runs_out_of_memory_as_any() -> anyhow::Result<()> {
+    let platform = with_functions().await?;
+    for name in RUNTIMES {
+        assert_eq!(platform.get(name, "/exit?3").await?.status(), 439, "{name}");
+        assert_eq!(platform.get(name, "/alloc?400").await?.status(), 434, "{name}");
+        assert_eq!(platform.get(name, "/").await?.status(), 200, "{name}");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_not_allowed_is_refused_with_what_is() -> anyhow::Result<()> {
+    let platform = with_functions().await?;
+    platform.deploy("wild", "hello:v1", &["--memory", "128", "--runtime", "runsc"]).await?;
+    let answer = platform.get("wild", "/").await?;
+    assert_eq!(answer.status(), 445);
+    let text = answer.text().await?;
+    assert!(text.contains("runsc") && text.contains("sampan, runc, crun"), "{text}");
+    let refused = platform.cli(&["deploy", "own", "--runtime", "runc"]).output().await?;
+    assert!(!refused.status.success());
+    platform.stop().await
+}

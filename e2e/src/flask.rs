@@ -1,11 +1,11 @@
-//! An image as people have them: Debian with Python and Flask, made of Debian's packages once and kept below `target/`.
+//! An image as people have them: Debian with Python, Flask and a WebSocket server, made of Debian's packages once and kept below `target/`.
 
 use std::path::PathBuf;
 
 use crate::tools;
 
 /// Bump it when the recipe below changes, so that an older archive is not used.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// An OCI archive of the image, with user, working directory, environment and several layers.
 pub async fn archive() -> anyhow::Result<PathBuf> {
@@ -17,14 +17,14 @@ pub async fn archive() -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let work = tempfile::Builder::new().prefix("flask-").tempdir_in(&folder)?;
     let root = work.path().join("root.tar");
-    let debian = ["--variant=minbase", "--include=python3-flask", "bookworm"];
+    let debian = ["--variant=minbase", "--include=python3-flask,python3-websockets", "bookworm"];
     tools::run_ok(tools::command("mmdebstrap").args(debian).arg(&root)).await?;
     let path = |name: &str| work.path().join(name).display().to_string();
     let script = format!(
         "set -e; b() {{ buildah --storage-driver vfs --root {storage} --runroot {run} \"$@\"; }}; \
          c=$(b from scratch); b add $c {root} / >/dev/null; b config --label base=debian $c; \
          b commit $c base >/dev/null; b rm $c >/dev/null; c=$(b from base); \
-         b copy $c {app} /srv/app.py >/dev/null; \
+         b copy $c {app} /srv/app.py >/dev/null; b copy $c {websocket} /srv/websocket.py >/dev/null; \
          b config --user www-data --workingdir /srv --env COLOUR=image --env PYTHONDONTWRITEBYTECODE=1 \
            --entrypoint '[\"python3\"]' --cmd /srv/app.py $c; \
          b commit $c oci-archive:{out}:flask >/dev/null; b rm $c >/dev/null",
@@ -32,6 +32,7 @@ pub async fn archive() -> anyhow::Result<PathBuf> {
         run = path("run"),
         root = root.display(),
         app = tools::workspace().join("e2e/clients/flask_app.py").display(),
+        websocket = tools::workspace().join("e2e/clients/websocket_app.py").display(),
         out = path("out.tar"),
     );
     tools::run_ok(tools::command("sh").args(["-c", &script])).await?;

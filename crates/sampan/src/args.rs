@@ -196,6 +196,12 @@ pub struct DeployArgs {
     /// Sessions that one instance has at once [default: 1]
     #[arg(long, value_name = "N", requires = "session")]
     pub sessions_per_instance: Option<u32>,
+    /// Have a new web function take WebSocket connections; it cannot change later
+    #[arg(long)]
+    pub websocket: bool,
+    /// Silence that ends a WebSocket connection, in seconds: 1 to 1800 [default: 15]
+    #[arg(long, value_name = "S")]
+    pub websocket_idle: Option<u64>,
     /// What isolates the instances of a new function: sampan, runc, crun, runsc or what else [launcher] runtimes_allowed
     /// has; it cannot change later
     #[arg(long, value_name = "NAME")]

@@ -1,7 +1,9 @@
 //! Whole-system figures: `cargo xtask bench NAME` prints medians and ratios against a peer measured in the same run,
 //! with the machine named. A figure is never asserted; machines differ.
 
+mod burst;
 mod cold_start;
+mod flask;
 mod footprint;
 mod http;
 mod machine;
@@ -9,6 +11,7 @@ mod neighbour;
 mod parallel_start;
 mod prepare;
 mod runc;
+mod scale;
 mod warm;
 
 use std::path::Path;
@@ -20,7 +23,12 @@ use clap::ValueEnum;
 pub enum Name {
     /// A warm web function through the gateway, beside a direct call and nginx proxying to the same server
     Warm,
-    /// The first call of a function with no instance, beside `runc run` of the same image
+    /// 200 calls at once of a function with no instance
+    Burst,
+    /// From no instance to one and back a thousand times; warm calls of many functions beside those of one
+    Scale,
+    /// The first call of a function with no instance, beside `runc run` of the same image; the same of a Flask image, beside
+    /// its server started bare
     ColdStart,
     /// Instances started, called once and destroyed in a second, beside `runc run`
     ParallelStart,
@@ -38,6 +46,8 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
     println!("machine: {}", machine::describe()?);
     match name {
         Name::Warm => warm::run(root, rounds.max(1)),
+        Name::Burst => burst::run(root, rounds.max(1)),
+        Name::Scale => scale::run(root, rounds.max(1)),
         Name::ColdStart => cold_start::run(root, rounds.max(1)),
         Name::ParallelStart => parallel_start::run(root, rounds.max(1)),
         Name::Footprint => footprint::run(root),

@@ -50,7 +50,8 @@ pub fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves a connection until its client, its inactivity or the gateway's end closes it.
+/// Serves a connection until its client, its inactivity or the gateway's end closes it, or it becomes something else than
+/// HTTP: whoever it is for then goes on with it.
 pub async fn run(
     socket: TcpStream,
     address: SocketAddr,
@@ -64,7 +65,8 @@ pub async fn run(
     let peer = Peer::new(address.ip(), shared.trust_forwarded);
     let client = Arc::new(Client::new(shared.clone(), peer, activity.clone()));
     let service = service_fn(move |request| client.clone().answer(request));
-    let mut serving = pin!(protocol.serve_connection(TokioIo::new(ClientIo::new(socket, activity.clone())), service));
+    let mut serving =
+        pin!(protocol.serve_connection_with_upgrades(TokioIo::new(ClientIo::new(socket, activity.clone())), service));
     let look = shared.patience.interval();
     let mut looks = interval_at(Instant::now() + look, look);
     let mut leaving = false;

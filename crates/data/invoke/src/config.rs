@@ -20,6 +20,14 @@ pub struct Config {
     pub web_response_bytes_max: u64,
     /// Bytes of the names and values of a web answer's headers; more end with 407.
     pub web_response_headers_bytes_max: usize,
+    /// Bytes of a frame of a WebSocket connection; a longer one closes it. 0 is no limit.
+    pub websocket_frame_bytes_max: u64,
+    /// Frames that are taken from a caller's WebSocket connection in a second; more wait. 0, the default, is any number.
+    pub websocket_frames_per_s_max: u32,
+    /// The same in bytes.
+    pub websocket_bytes_per_s_max: u64,
+    /// Longest wait for the other side when one has closed a WebSocket connection, in milliseconds.
+    pub websocket_close_wait_ms_max: u64,
     /// Longest time to connect to an instance's server, in milliseconds.
     pub connect_ms_max: u64,
     /// After a connection broke: longest wait to learn whether the instance has ended, in milliseconds.
@@ -40,6 +48,10 @@ impl Default for Config {
             web_request_bytes_max: limits::SYNC_EVENT_BYTES_MAX as u64,
             web_response_bytes_max: 0,
             web_response_headers_bytes_max: 4096,
+            websocket_frame_bytes_max: 256 * 1024,
+            websocket_frames_per_s_max: 0,
+            websocket_bytes_per_s_max: 0,
+            websocket_close_wait_ms_max: 2000,
             connect_ms_max: 1000,
             exit_wait_ms_max: 500,
             superseded_retries_max: 3,
@@ -52,6 +64,10 @@ impl Default for Config {
 impl Config {
     pub(crate) fn connect_max(&self) -> Duration {
         Duration::from_millis(self.connect_ms_max)
+    }
+
+    pub(crate) fn websocket_close_wait_max(&self) -> Duration {
+        Duration::from_millis(self.websocket_close_wait_ms_max)
     }
 
     pub(crate) fn exit_wait_max(&self) -> Duration {

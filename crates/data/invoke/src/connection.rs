@@ -50,7 +50,6 @@ pub(crate) struct Unanswered {
 impl Connection {
     /// A connection over an open stream.
     pub async fn over(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
         let (sender, driven) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         Ok(Self { sender, driver: Driver::Here(Box::pin(driven)) })
     }

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pool::{Ended, Instance};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::{Connection, Slot};
@@ -85,11 +86,17 @@ pub(crate) async fn exchange(
     }
 }
 
-async fn connect(instance: &Instance<Slot>, connect_max: Duration) -> io::Result<Connection> {
+/// A new connection to the instance's server.
+pub(crate) async fn open_stream(instance: &Instance<Slot>, connect_max: Duration) -> io::Result<TcpStream> {
     let stream = timeout(connect_max, instance.process.connect())
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {connect_max:?}")))??;
-    let mut connection = Connection::over(stream).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn connect(instance: &Instance<Slot>, connect_max: Duration) -> io::Result<Connection> {
+    let mut connection = Connection::over(open_stream(instance, connect_max).await?).await?;
     // The first drive is what makes a new connection take a request.
     connection.is_ready().await;
     Ok(connection)

@@ -30,6 +30,8 @@ pub(crate) struct Failure {
     http_status: Option<StatusCode>,
     /// The start that failed, for its line in the log.
     pub start: Option<FailedStart>,
+    /// Of one connection, which says nothing of the instance.
+    pub of_connection: bool,
 }
 
 /// The JSON object of a failed run (contract, section 3).
@@ -44,7 +46,7 @@ struct Failed<'a> {
 
 impl Failure {
     pub fn new(status: RunStatus, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), http_status: None, start: None }
+        Self { status, message: message.into(), http_status: None, start: None, of_connection: false }
     }
 
     pub fn event_not_json(error: &serde_json::Error) -> Self {
@@ -138,8 +140,24 @@ impl Failure {
         Self::new(RunStatus::InvalidParameterValue, message)
     }
 
-    pub fn upgrade() -> Self {
-        Self::not_served("WebSocket and other protocol upgrades are not served yet; use plain HTTP requests")
+    /// A WebSocket connection that ended as it should not.
+    pub fn of_connection(status: RunStatus, message: impl Into<String>) -> Self {
+        Self { of_connection: true, ..Self::new(status, message) }
+    }
+
+    pub fn no_websocket(function: &FunctionKey) -> Self {
+        Self::not_served(format!(
+            "function {function} takes no WebSocket connections; make it with ProtocolType WS (sampan deploy --websocket)"
+        ))
+    }
+
+    pub fn bad_upgrade() -> Self {
+        let message = "a WebSocket connection is asked for with GET over HTTP/1.1 (RFC 6455)";
+        Self { http_status: Some(StatusCode::BAD_REQUEST), ..Self::new(RunStatus::InvalidParameterValue, message) }
+    }
+
+    pub fn tunnel() -> Self {
+        Self::not_served("CONNECT is not served; use plain requests, or GET with Upgrade for a WebSocket connection")
     }
 
     pub fn internal(message: impl Into<String>) -> Self {
@@ -244,7 +262,7 @@ mod tests {
         let missing = Failure::from(Lookup::NoFunction(key()));
         assert_eq!((missing.status.code(), missing.http_status().as_u16()), (435, 404));
         assert_eq!(Failure::timed_out(1).http_status().as_u16(), 433);
-        assert_eq!(Failure::upgrade().http_status().as_u16(), 501);
+        assert_eq!(Failure::tunnel().http_status().as_u16(), 501);
         assert_eq!(Failure::internal("x").http_status().as_u16(), 500);
         let request = RequestId::random();
         let response = Failure::timed_out(1).to_response(&request);

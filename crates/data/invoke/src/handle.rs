@@ -51,7 +51,8 @@ impl Invoker {
         let launch = Arc::new(Recorded { launch, logs: logs.clone() });
         let pool = Pool::new(launch, Arc::clone(&catalog), changes, pool_config, shutdown);
         let tasks = TaskTracker::new();
-        let shared = Shared { catalog, pool, logs, config, platform, tasks, runtime: Handle::current() };
+        let (leaving, runtime) = (CancellationToken::new(), Handle::current());
+        let shared = Shared { catalog, pool, logs, config, platform, tasks, leaving, runtime };
         Self { shared: Arc::new(shared) }
     }
 
@@ -109,6 +110,7 @@ impl Invoker {
     /// Shuts down: refuses new invocations, lets those that run end within `grace`, kills what is left, and returns when
     /// the last record is written.
     pub async fn drain(&self, grace: Duration) {
+        self.shared.leaving.cancel();
         self.shared.pool.drain(grace).await;
         self.shared.tasks.close();
         // Without their instances all runs end by themselves; each wait of theirs is bounded.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, Uri};
 use hyper::body::Incoming;
-use pool::{ColdStart, Ended, Lease};
+use pool::{ColdStart, Ended, Instance, Lease};
 use tokio::time::{Instant, timeout};
 use types::{CatalogVersion, Qualifier, RequestId, RunStatus};
 
@@ -79,8 +79,18 @@ impl Invocation {
     pub async fn dispatch(
         &mut self,
         target: &Target,
-        mut request: Request<Upload>,
+        request: Request<Upload>,
     ) -> Result<(Connection, Response<Incoming>), Failure> {
+        self.dispatch_by(target, request, exchange).await
+    }
+
+    /// The same with another way to send it.
+    pub async fn dispatch_by<T>(
+        &mut self,
+        target: &Target,
+        mut request: Request<Upload>,
+        send: impl AsyncFn(&Instance<Slot>, Request<Upload>, Duration) -> Result<T, Broken>,
+    ) -> Result<T, Failure> {
         let mut replacements_left = 1;
         loop {
             self.take_instance(target, request.headers(), request.uri()).await?;
@@ -88,7 +98,7 @@ impl Invocation {
             let run = self.run();
             let of_version = run.lease.slot.headers(&run.lease.version, &shared.platform);
             headers::stamp(request.headers_mut(), of_version, &id);
-            let work = exchange(&run.lease, request, shared.config.connect_max());
+            let work = send(&run.lease, request, shared.config.connect_max());
             match guarded(&run.lease, run.deadline(), shared.config.exit_wait_max(), work).await {
                 Ok(answer) => return Ok(answer),
                 Err(Stopped::Broken(Broken::Unreached { request: back, .. })) if replacements_left > 0 => {
@@ -256,7 +266,8 @@ impl Run {
 
     /// Lets no further request use an instance that hangs or has ended.
     async fn dispose(&self, outcome: Result<(), &Failure>, exit_wait_max: Duration) {
-        match outcome.err().map(|failure| failure.status) {
+        let of_instance = outcome.err().filter(|failure| !failure.of_connection);
+        match of_instance.map(|failure| failure.status) {
             Some(RunStatus::TimeLimitReached) if self.alone => {
                 self.lease.kill();
                 // Its last output is read to the end once it has ended.

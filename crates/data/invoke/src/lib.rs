@@ -32,6 +32,7 @@ mod session;
 mod shared;
 mod upload;
 mod web;
+mod websocket;
 
 pub use call::{Body, BoxError, EventCall, EventResult, Platform, Source, Target};
 pub use config::Config;

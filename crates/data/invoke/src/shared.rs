@@ -5,6 +5,7 @@ use std::sync::Arc;
 use logs::Logs;
 use pool::Pool;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
 use types::{CatalogVersion, Qualifier, RequestId, RouteBy, SharedCatalog};
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub platform: Platform,
     /// Runs of events, and what remains to be done after a web answer is complete.
     pub tasks: TaskTracker,
+    /// Cancelled when the platform shuts down: connections without an end of their own are closed.
+    pub leaving: CancellationToken,
     /// Where they run, also when a body is dropped outside of the runtime.
     pub runtime: Handle,
 }

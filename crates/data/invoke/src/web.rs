@@ -23,10 +23,16 @@ use crate::metering;
 use crate::route;
 use crate::shared::Shared;
 use crate::upload::{Progress, Upload, Watch};
+use crate::websocket;
 
 /// Answers a web request; failures of the platform are answers too.
 pub(crate) async fn run(shared: &Arc<Shared>, target: Target, id: RequestId, request: Request<Body>) -> Response<Body> {
-    match serve(shared, &target, &id, request).await {
+    let served = if headers::asks_for_websocket(request.headers()) {
+        websocket::serve(shared, &target, &id, request).await
+    } else {
+        serve(shared, &target, &id, request).await
+    };
+    match served {
         Ok(mut response) => {
             response.headers_mut().insert(headers::REQUEST_ID, headers::value(id.as_str()));
             response
@@ -56,7 +62,12 @@ async fn serve(
 }
 
 /// What the request runs; rules of an alias look at its own headers.
-fn resolve(shared: &Shared, target: &Target, id: &RequestId, map: &HeaderMap) -> Result<Arc<CatalogVersion>, Lookup> {
+pub(crate) fn resolve(
+    shared: &Shared,
+    target: &Target,
+    id: &RequestId,
+    map: &HeaderMap,
+) -> Result<Arc<CatalogVersion>, Lookup> {
     shared.resolve(target, RouteBy { draw: route::draw(id), header: &|name| route::header(map, name) })
 }
 
@@ -89,8 +100,8 @@ async fn answer(invocation: &mut Invocation, target: &Target, request: Request<B
 }
 
 fn check(request: &Request<Body>, config: &Config) -> Result<(), Failure> {
-    if request.method() == Method::CONNECT || headers::asks_for_websocket(request.headers()) {
-        return Err(Failure::upgrade());
+    if request.method() == Method::CONNECT {
+        return Err(Failure::tunnel());
     }
     let announced = announced_bytes(request);
     if config.web_request_bytes_max != 0 && announced > config.web_request_bytes_max {
@@ -133,7 +144,7 @@ fn outgoing(request: Request<Body>, bytes_max: u64) -> (Request<Upload>, Option<
 }
 
 /// Path and query alone, as a server expects them.
-fn origin_form(uri: &Uri) -> Uri {
+pub(crate) fn origin_form(uri: &Uri) -> Uri {
     Uri::from(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")))
 }
 

@@ -49,6 +49,9 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
     let kind = if args.kind == Some(Kind::Event) { "Event" } else { "HTTP" };
     request.insert("Type".to_owned(), kind.into());
     request.insert("Code".to_owned(), code(client, args, None)?);
+    if args.websocket {
+        request.insert("ProtocolType".to_owned(), "WS".into());
+    }
     if let Some(runtime) = &args.runtime {
         request.insert("Tags".to_owned(), json!([{"Key": launcher::RUNTIME_TAG, "Value": runtime}]));
     }
@@ -61,6 +64,11 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
     let wanted = args.kind.map(|kind| if kind == Kind::Event { "Event" } else { "HTTP" });
     if wanted.is_some_and(|wanted| wanted != kind) {
         let message = format!("function {} is of type {kind}, and a function's type cannot change", args.name);
+        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
+    }
+    let takes_websockets = function.get("ProtocolType").and_then(Value::as_str) == Some("WS");
+    if args.websocket && !takes_websockets {
+        let message = format!("function {} takes no WebSocket connections, and that cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     let runtime = function.get("RuntimeClass").and_then(Value::as_str).unwrap_or_default();
@@ -96,6 +104,7 @@ fn configuration(args: &DeployArgs) -> anyhow::Result<Map<String, Value>> {
     set("InitTimeout", args.init_timeout.map(Value::from));
     set("Description", args.description.as_deref().map(Value::from));
     set("InstanceConcurrencyConfig", concurrency(args)?);
+    set("ProtocolParams", args.websocket_idle.map(|idle_s| json!({"WSParams": {"IdleTimeOut": idle_s}})));
     if !args.env.is_empty() {
         let variables = args.env.iter().map(|pair| variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
         set("Environment", Some(json!({"Variables": variables})));

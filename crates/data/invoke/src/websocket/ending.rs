@@ -1,0 +1,126 @@
+//! How a WebSocket connection came to its end, and what the invocation ends with (contract 4.12). Pure.
+
+use types::RunStatus;
+
+use super::frames::Violation;
+use crate::failure::Failure;
+use crate::invocation::Ending;
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Caller,
+    Server,
+}
+
+impl Side {
+    pub fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Server,
+            Self::Server => Self::Caller,
+        }
+    }
+}
+
+/// How it came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// This side closed it first, with this code if it said one.
+    Closed(Side, Option<u16>),
+    /// This side went away without a word.
+    Gone(Side),
+    /// This side sent what may not be sent.
+    Violated(Side, Violation),
+    /// Nobody sent anything for too long.
+    Idle,
+    /// It took longer than a run may.
+    TimedOut,
+    /// The platform is shutting down.
+    Leaving,
+}
+
+/// Codes that end a connection well: normal, an extension that a client missed, an error that a server tells of. No code at
+/// all is what browsers send of a page that says nothing.
+const WELL: [u16; 3] = [1000, 1010, 1011];
+/// A page is left, a server stops.
+const GOING_AWAY: u16 = 1001;
+const PROTOCOL_ERROR: u16 = 1002;
+const TOO_BIG: u16 = 1009;
+
+impl Over {
+    /// What the platform tells both sides, where none of them closed the connection.
+    pub fn code(self) -> Option<u16> {
+        match self {
+            Self::Closed(..) | Self::Gone(_) => None,
+            Self::Violated(_, Violation::TooLong { .. }) => Some(TOO_BIG),
+            Self::Violated(_, Violation::Control) => Some(PROTOCOL_ERROR),
+            Self::Idle | Self::TimedOut | Self::Leaving => Some(GOING_AWAY),
+        }
+    }
+
+    /// The same in words.
+    pub fn reason(self, idle_s: u64, timeout_s: u32) -> String {
+        match self {
+            Self::Closed(Side::Server, code) => format!("the function's server closed the connection{}", with(code)),
+            Self::Closed(Side::Caller, code) => format!("the caller closed the connection{}", with(code)),
+            Self::Gone(Side::Server) => "the function's server ended the connection without closing it".to_owned(),
+            Self::Gone(Side::Caller) => "the caller went away without closing the connection".to_owned(),
+            Self::Violated(Side::Server, violation) => format!("from the function's server: {violation}"),
+            Self::Violated(Side::Caller, violation) => format!("from the caller: {violation}"),
+            Self::Idle => format!("nothing was sent for {idle_s} s (IdleTimeOut)"),
+            Self::TimedOut => format!("the connection lasted for {timeout_s} s (Timeout)"),
+            Self::Leaving => "the platform is shutting down; connect again".to_owned(),
+        }
+    }
+
+    /// What the invocation ends with.
+    pub fn ending(self, idle_s: u64, timeout_s: u32) -> Ending {
+        let status = match self {
+            Self::Closed(_, None) => return Ending::Success,
+            Self::Closed(_, Some(code)) if WELL.contains(&code) => return Ending::Success,
+            // Why is found out from the instance.
+            Self::Gone(Side::Server) => return Ending::Broken(self.reason(idle_s, timeout_s)),
+            Self::TimedOut => return Ending::Failed(Failure::timed_out(timeout_s)),
+            Self::Closed(Side::Server, _) | Self::Violated(Side::Server, _) => RunStatus::UserProcessExited,
+            Self::Closed(Side::Caller, _) | Self::Violated(Side::Caller, _) | Self::Gone(Side::Caller) => {
+                RunStatus::WebSocketClientClosed
+            }
+            Self::Idle => RunStatus::WebSocketIdleTimeout,
+            Self::Leaving => RunStatus::RequestCanceled,
+        };
+        Ending::Failed(Failure::of_connection(status, self.reason(idle_s, timeout_s)))
+    }
+}
+
+fn with(code: Option<u16>) -> String {
+    code.map_or_else(String::new, |code| format!(" with code {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(over: Over) -> Option<u16> {
+        match over.ending(15, 3) {
+            Ending::Success => Some(200),
+            Ending::Failed(failure) => Some(failure.status.code()),
+            Ending::Broken(_) => None,
+        }
+    }
+
+    #[test]
+    fn codes_become_the_statuses_of_the_contract() {
+        for side in [Side::Caller, Side::Server] {
+            for code in [None, Some(1000), Some(1010), Some(1011)] {
+                assert_eq!(status(Over::Closed(side, code)), Some(200));
+            }
+        }
+        assert_eq!(status(Over::Closed(Side::Server, Some(1001))), Some(439));
+        assert_eq!(status(Over::Closed(Side::Caller, Some(4000))), Some(456));
+        assert_eq!(status(Over::Gone(Side::Caller)), Some(456));
+        assert_eq!(status(Over::Gone(Side::Server)), None, "the instance is asked");
+        assert_eq!([Over::Idle, Over::TimedOut, Over::Leaving].map(status), [Some(455), Some(433), Some(499)]);
+        assert_eq!(status(Over::Violated(Side::Caller, Violation::Control)), Some(456));
+        assert_eq!(status(Over::Violated(Side::Server, Violation::Control)), Some(439));
+    }
+}

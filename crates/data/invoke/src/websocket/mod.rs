@@ -1,0 +1,181 @@
+//! WebSocket connections of web functions (contract 4.12): one connection is one invocation. The request that asks for it
+//! goes to an instance as any does; when its server switches protocols, so does the caller's connection, and frames pass
+//! until one of the two closes it.
+//!
+//! ```text
+//! serve ──> dispatch (a lease, the server's 101) ──> 101 to the caller ──> relay ──> ending ──> the invocation's end
+//!                          └ another answer ──> the caller's answer
+//! ```
+
+mod ending;
+mod frames;
+mod pace;
+mod relay;
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use pool::Instance;
+use tokio::time::timeout;
+use types::{CatalogVersion, FunctionKind, RequestId};
+
+use self::relay::Limits;
+use crate::call::{Body, Target};
+use crate::connection::Slot;
+use crate::exchange::{Broken, chain, open_stream};
+use crate::failure::Failure;
+use crate::headers;
+use crate::invocation::{Ending, Invocation};
+use crate::metering;
+use crate::shared::Shared;
+use crate::upload::Upload;
+use crate::web::{origin_form, resolve};
+
+/// The API's name of the protocol, in `ProtocolType`.
+const PROTOCOL: &str = "WS";
+/// Silence that ends a connection when the function says nothing (contract 3), in seconds.
+const IDLE_S: u64 = 15;
+/// Bytes of the answer of a server that does not switch protocols.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
+/// What the instance's server said.
+enum Opened {
+    /// It switched protocols.
+    Switched(Response<()>, Upgraded),
+    /// It answered with something else.
+    Refused(Response<Body>),
+}
+
+/// Answers a request for a WebSocket connection, and carries the connection to its end.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    target: &Target,
+    id: &RequestId,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    let version = resolve(shared, target, id, request.headers())?;
+    let mut invocation = Invocation::begin(shared, id.clone(), version, &target.qualifier);
+    match open(&mut invocation, target, request).await {
+        Ok((caller, Opened::Switched(answer, server))) => {
+            metering::answered(&invocation.version(), answer.status());
+            shared.tasks.spawn_on(carry(invocation, caller, server), &shared.runtime);
+            Ok(answer.map(|()| Empty::new().map_err(|never| match never {}).boxed_unsync()))
+        }
+        Ok((_, Opened::Refused(answer))) => {
+            metering::answered(&invocation.version(), answer.status());
+            invocation.finish_later(Ending::Success);
+            Ok(answer)
+        }
+        Err(failure) => {
+            invocation.finish_later(Ending::Failed(failure.clone()));
+            Err(failure)
+        }
+    }
+}
+
+async fn open(
+    invocation: &mut Invocation,
+    target: &Target,
+    mut request: Request<Body>,
+) -> Result<(OnUpgrade, Opened), Failure> {
+    let version = invocation.version();
+    if version.function.kind == FunctionKind::Event {
+        return Err(Failure::event_function(&version.function.key));
+    }
+    if version.function.protocol.as_deref() != Some(PROTOCOL) {
+        return Err(Failure::no_websocket(&version.function.key));
+    }
+    let caller = request.extensions_mut().remove::<OnUpgrade>().filter(|_| request.method() == Method::GET);
+    let caller = caller.ok_or_else(Failure::bad_upgrade)?;
+    let opened = invocation.dispatch_by(target, outgoing(request), switch).await?;
+    Ok((caller, opened))
+}
+
+/// The caller's request, which asks the instance for what the caller asked the platform for.
+fn outgoing(request: Request<Body>) -> Request<Upload> {
+    let (mut head, _) = request.into_parts();
+    headers::towards_instance(&mut head.headers, head.uri.authority());
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let mut request = Request::new(Upload::Empty);
+    *request.uri_mut() = origin_form(&head.uri);
+    *request.headers_mut() = head.headers;
+    request
+}
+
+/// Asks an instance, over a connection of its own that is not kept.
+async fn switch(
+    instance: &Instance<Slot>,
+    request: Request<Upload>,
+    connect_max: std::time::Duration,
+) -> Result<Opened, Broken> {
+    let stream = match open_stream(instance, connect_max).await {
+        Ok(stream) => stream,
+        Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
+    };
+    let lost = |error: &hyper::Error| Broken::Lost(chain(error));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+    // It ends with the connection, or hands it over; either is seen at the answer.
+    tokio::spawn(connection.with_upgrades());
+    let mut answer = sender.send_request(request).await.map_err(|error| lost(&error))?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return refused(answer).await;
+    }
+    let server = hyper::upgrade::on(&mut answer).await.map_err(|error| lost(&error))?;
+    let (mut head, _) = answer.into_parts();
+    headers::from_instance(&mut head.headers);
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    head.extensions.clear();
+    Ok(Opened::Switched(Response::from_parts(head, ()), server))
+}
+
+async fn refused(answer: Response<Incoming>) -> Result<Opened, Broken> {
+    let (mut head, body) = answer.into_parts();
+    let too_large = |_| Broken::TooLarge(REFUSAL_BYTES_MAX as u64);
+    let body = Limited::new(body, REFUSAL_BYTES_MAX).collect().await.map_err(too_large)?.to_bytes();
+    headers::from_instance(&mut head.headers);
+    head.extensions.clear();
+    let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+    Ok(Opened::Refused(Response::from_parts(head, body)))
+}
+
+async fn carry(mut invocation: Invocation, caller: OnUpgrade, server: Upgraded) {
+    let limits = limits(&mut invocation);
+    // The caller's connection is ours when the 101 is out.
+    let ending = match timeout(invocation.shared.config.connect_max(), caller).await {
+        Ok(Ok(caller)) => {
+            let over = relay::relay(TokioIo::new(caller), TokioIo::new(server), &limits).await;
+            over.ending(limits.idle_s, limits.timeout_s)
+        }
+        Ok(Err(_)) | Err(_) => Ending::Failed(Failure::caller_gone()),
+    };
+    invocation.finish_later(ending);
+}
+
+fn limits(invocation: &mut Invocation) -> Limits {
+    let (version, deadline) = (invocation.version(), invocation.deadline());
+    let config = &invocation.shared.config;
+    Limits {
+        deadline,
+        idle_s: idle_s(&version),
+        timeout_s: version.spec.timeout_s,
+        frame_bytes_max: config.websocket_frame_bytes_max,
+        frames_per_s_max: config.websocket_frames_per_s_max,
+        bytes_per_s_max: config.websocket_bytes_per_s_max,
+        close_wait_max: config.websocket_close_wait_max(),
+        leaving: invocation.shared.leaving.clone(),
+    }
+}
+
+/// `ProtocolParams.WSParams.IdleTimeOut`.
+fn idle_s(version: &CatalogVersion) -> u64 {
+    let params = version.spec.carried.get("ProtocolParams").and_then(|params| params.get("WSParams"));
+    params.and_then(|params| params.get("IdleTimeOut")?.as_u64()).unwrap_or(IDLE_S).max(1)
+}

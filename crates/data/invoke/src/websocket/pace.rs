@@ -1,0 +1,68 @@
+//! How fast a caller's frames are taken: what comes faster waits in the caller's connection.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// What may come at once after a silence: as much as in this time.
+const BURST: Duration = Duration::from_secs(1);
+
+/// A pace; see the module.
+#[derive(Debug, Clone)]
+pub(super) struct Pace {
+    frame: Duration,
+    byte_ns: f64,
+    /// When all that came would have come at this pace.
+    due: Instant,
+}
+
+impl Pace {
+    /// So many frames and bytes a second; 0 is any number.
+    pub fn new(frames_per_s_max: u32, bytes_per_s_max: u64) -> Self {
+        let frame = Duration::from_secs(1).checked_div(frames_per_s_max).unwrap_or(Duration::ZERO);
+        let byte_ns = if bytes_per_s_max == 0 { 0.0 } else { 1e9 / bytes_per_s_max as f64 };
+        Self { frame, byte_ns, due: Instant::now() }
+    }
+
+    /// Any pace.
+    pub fn unlimited() -> Self {
+        Self::new(0, 0)
+    }
+
+    /// Counts what came.
+    pub fn spend(&mut self, frames: u32, bytes: u64) {
+        let bytes = Duration::from_nanos((self.byte_ns * bytes as f64) as u64);
+        self.due = self.due.max(Instant::now()) + (self.frame * frames).max(bytes);
+    }
+
+    /// Waits until more may come.
+    pub async fn wait(&self) {
+        let from = self.due.checked_sub(BURST).unwrap_or(self.due);
+        if from > Instant::now() {
+            sleep_until(from).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn seconds_for(mut pace: Pace, times: u32, frames: u32, bytes: u64) -> u64 {
+        let begun = Instant::now();
+        for _ in 0..times {
+            pace.wait().await;
+            pace.spend(frames, bytes);
+        }
+        pace.wait().await;
+        begun.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_of_frames_or_bytes_comes_at_once_and_the_rest_at_its_pace() {
+        assert_eq!(seconds_for(Pace::new(10, 0), 10, 1, 1 << 20).await, 0);
+        assert_eq!(seconds_for(Pace::new(10, 0), 40, 1, 1 << 20).await, 3);
+        assert_eq!(seconds_for(Pace::new(0, 1000), 4, 100, 1000).await, 3);
+        assert_eq!(seconds_for(Pace::unlimited(), 1000, 100, 1 << 30).await, 0);
+    }
+}

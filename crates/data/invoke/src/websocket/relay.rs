@@ -1,0 +1,241 @@
+//! Carries the bytes of a WebSocket connection in both directions until one side closes it or a limit is reached, and then
+//! closes what is open.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::ending::{Over, Side};
+use super::frames::{self, Frames};
+use super::pace::Pace;
+
+/// Bytes that are carried at once.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// What bounds a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    pub deadline: Instant,
+    pub idle_s: u64,
+    pub timeout_s: u32,
+    pub frame_bytes_max: u64,
+    pub frames_per_s_max: u32,
+    pub bytes_per_s_max: u64,
+    pub close_wait_max: Duration,
+    pub leaving: CancellationToken,
+}
+
+/// When something was sent last, by either side.
+struct Heard {
+    begun: Instant,
+    last_ms: AtomicU64,
+}
+
+impl Heard {
+    fn now(&self) {
+        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(ms, Ordering::Relaxed);
+    }
+
+    async fn nothing_for(&self, idle: Duration) {
+        loop {
+            let last = self.begun + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
+            if last.elapsed() >= idle {
+                return;
+            }
+            sleep_until(last + idle).await;
+        }
+    }
+}
+
+/// One direction.
+struct Flow<R, W> {
+    from: ReadHalf<R>,
+    to: WriteHalf<W>,
+    side: Side,
+    frames: Frames,
+    pace: Pace,
+    /// In the middle of a write: the other end does not have all that `frames` followed.
+    writing: AtomicBool,
+}
+
+impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
+    /// Carries bytes until this side has closed the connection, went away, or broke a rule.
+    async fn run(&mut self, heard: &Heard) -> Over {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            self.pace.wait().await;
+            let read = match self.from.read(&mut buffer).await {
+                Ok(0) | Err(_) => return Over::Gone(self.side),
+                Ok(read) => read,
+            };
+            let seen = match self.frames.follow(&buffer[..read]) {
+                Ok(seen) => seen,
+                Err(violation) => return Over::Violated(self.side, violation),
+            };
+            if seen.frames > 0 {
+                heard.now();
+            }
+            self.pace.spend(seen.frames, read as u64);
+            *self.writing.get_mut() = true;
+            if self.to.write_all(&buffer[..read]).await.is_err() || self.to.flush().await.is_err() {
+                return Over::Gone(self.side.other());
+            }
+            *self.writing.get_mut() = false;
+            if let Some(code) = seen.closed {
+                return Over::Closed(self.side, code);
+            }
+        }
+    }
+
+    /// Tells the other end that the connection is closed, where a frame can be put, and ends this direction.
+    async fn close(&mut self, code: Option<u16>, reason: &str) {
+        if let Some(code) = code
+            && self.frames.at_boundary()
+            && !*self.writing.get_mut()
+        {
+            // The server is at the other end of what the caller sends.
+            let frame = frames::close(code, reason, self.side == Side::Caller);
+            self.to.write_all(&frame).await.ok();
+        }
+        self.to.shutdown().await.ok();
+    }
+}
+
+/// Carries a connection to its end.
+pub(super) async fn relay<C, S>(caller: C, server: S, limits: &Limits) -> Over
+where
+    C: AsyncRead + AsyncWrite,
+    S: AsyncRead + AsyncWrite,
+{
+    let heard = Heard { begun: Instant::now(), last_ms: AtomicU64::new(0) };
+    let ((from_caller, to_caller), (from_server, to_server)) = (split(caller), split(server));
+    let frames = || Frames::new(limits.frame_bytes_max);
+    let pace = Pace::new(limits.frames_per_s_max, limits.bytes_per_s_max);
+    let writing = || AtomicBool::new(false);
+    let mut up =
+        Flow { from: from_caller, to: to_server, side: Side::Caller, frames: frames(), pace, writing: writing() };
+    let pace = Pace::unlimited();
+    let mut down =
+        Flow { from: from_server, to: to_caller, side: Side::Server, frames: frames(), pace, writing: writing() };
+    let over = {
+        let (mut upward, mut downward) = (std::pin::pin!(up.run(&heard)), std::pin::pin!(down.run(&heard)));
+        // A side that sends without a pause must not keep the clocks from being looked at.
+        let over = tokio::task::unconstrained(sleep_until(limits.deadline));
+        tokio::select! {
+            biased;
+            () = limits.leaving.cancelled() => Over::Leaving,
+            () = over => Over::TimedOut,
+            over = &mut upward => answered(over, downward, limits.close_wait_max).await,
+            over = &mut downward => answered(over, upward, limits.close_wait_max).await,
+            () = heard.nothing_for(Duration::from_secs(limits.idle_s)) => Over::Idle,
+        }
+    };
+    let (code, reason) = (over.code(), over.reason(limits.idle_s, limits.timeout_s));
+    let closing = async { tokio::join!(up.close(code, &reason), down.close(code, &reason)) };
+    // An end that takes nothing any more is dropped.
+    drop(timeout(limits.close_wait_max, closing).await);
+    over
+}
+
+/// A side that closed the connection waits for the other's word; whoever closed it first counts.
+async fn answered(first: Over, other: impl Future<Output = Over>, close_wait_max: Duration) -> Over {
+    if matches!(first, Over::Closed(..)) {
+        drop(timeout(close_wait_max, other).await);
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            deadline: Instant::now() + Duration::from_secs(100),
+            idle_s: 15,
+            timeout_s: 100,
+            frame_bytes_max: 1000,
+            frames_per_s_max: 0,
+            bytes_per_s_max: 0,
+            close_wait_max: Duration::from_secs(2),
+            leaving: CancellationToken::new(),
+        }
+    }
+
+    /// A frame of text as a server sends it.
+    fn text(payload: &str) -> Vec<u8> {
+        [&[0x81, u8::try_from(payload.len()).expect("short")], payload.as_bytes()].concat()
+    }
+
+    async fn read(from: &mut (impl AsyncRead + Unpin), len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        from.read_exact(&mut bytes).await.expect("as many");
+        bytes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_pass_both_ways_and_the_first_to_close_counts() {
+        let ((mut caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
+        let limits = limits();
+        let ends = async {
+            caller.write_all(&text("up")).await.expect("taken");
+            assert_eq!(read(&mut server, 4).await, text("up"));
+            server.write_all(&text("down")).await.expect("taken");
+            assert_eq!(read(&mut caller, 6).await, text("down"));
+            let goodbye = frames::close(4001, "", false);
+            server.write_all(&goodbye).await.expect("taken");
+            assert_eq!(read(&mut caller, goodbye.len()).await, goodbye);
+            let echo = frames::close(4001, "", true);
+            caller.write_all(&echo).await.expect("taken");
+            assert_eq!(read(&mut server, echo.len()).await, echo);
+        };
+        let (over, ()) = tokio::join!(relay(a, b, &limits), ends);
+        assert_eq!(over, Over::Closed(Side::Server, Some(4001)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_counted_from_the_last_frame_and_both_sides_are_told() {
+        let ((mut caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
+        let (limits, begun) = (limits(), Instant::now());
+        let ends = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            caller.write_all(&text("up")).await.expect("taken");
+            assert_eq!(read(&mut server, 4).await, text("up"));
+            assert_eq!(read(&mut caller, 4).await[2..], 1001_u16.to_be_bytes());
+            assert_eq!(read(&mut server, 8).await[6..], 1001_u16.to_be_bytes());
+        };
+        let (over, ()) = tokio::join!(relay(a, b, &limits), ends);
+        assert_eq!((over, begun.elapsed().as_secs()), (Over::Idle, 25));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_goes_away_a_long_frame_and_the_end_of_the_time_are_told_apart() {
+        let ((caller, a), (b, _server)) = (duplex(4096), duplex(4096));
+        drop(caller);
+        assert_eq!(relay(a, b, &limits()).await, Over::Gone(Side::Caller));
+
+        let ((_caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
+        server.write_all(&[0x82, 126, 4, 0]).await.expect("taken");
+        let over = relay(a, b, &limits()).await;
+        assert!(matches!(over, Over::Violated(Side::Server, _)), "{over:?}");
+
+        let ((_caller, a), (b, _server)) = (duplex(4096), duplex(4096));
+        let soon = Limits { deadline: Instant::now() + Duration::from_secs(1), ..limits() };
+        assert_eq!(relay(a, b, &soon).await, Over::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_closes_connections_at_once_even_those_that_take_nothing() {
+        let ((mut caller, a), (b, _server)) = (duplex(64), duplex(4));
+        let limits = limits();
+        caller.write_all(&text("more than the server takes")).await.expect("taken");
+        limits.leaving.cancel();
+        assert_eq!(relay(a, b, &limits).await, Over::Leaving);
+    }
+}

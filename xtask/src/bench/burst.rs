@@ -1,0 +1,82 @@
+//! `bench burst`: a function with no instance gets 200 calls at once, each of which takes 50 ms in an instance of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::http::Connection;
+use super::{median, quantile};
+use crate::process::{build_example, build_sampan};
+use crate::quickstart::Up;
+
+/// Calls at once.
+const CALLS: usize = 200;
+/// A call of 50 ms.
+const PATH: &str = "/fn/default/burst/sleep?50";
+/// Longest wait for all instances to be gone between two rounds.
+const EMPTY_MAX: Duration = Duration::from_secs(60);
+
+/// Measures round by round and prints medians of the rounds.
+pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
+    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
+    let work = tempfile::tempdir()?;
+    let settings = [("SAMPAN_POOL__KEEP_IDLE_S", "1"), ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0")];
+    let up = Up::start_with(&sampan, &work.path().join("data"), &settings)?;
+    let image = work.path().join("image");
+    std::fs::create_dir(&image)?;
+    std::fs::copy(&hello, image.join("hello"))?;
+    up.client(&["push", "--from-dir", &image.display().to_string(), "--entrypoint", "/hello", "hello:v1"])?;
+    up.client(&["deploy", "burst", "--image", "hello:v1", "--memory", "64"])?;
+    let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
+    let (mut middles, mut slowest, mut refused) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..rounds {
+        until_empty(&up)?;
+        let (mut times_ms, failed) = burst(gateway);
+        refused += failed;
+        middles.push(median(&mut times_ms));
+        slowest.push(quantile(&mut times_ms, 0.99));
+    }
+    println!(
+        "{CALLS} calls of 50 ms at once, from no instance: {refused} of {} not answered with 200 (goal 0)",
+        CALLS * rounds
+    );
+    println!("p50 {:8.0} ms  p99 {:8.0} ms (goal <= 1000)", median(&mut middles), median(&mut slowest));
+    Ok(())
+}
+
+/// The times of the calls that were answered, and how many were not.
+fn burst(gateway: SocketAddr) -> (Vec<f64>, usize) {
+    let ready = Barrier::new(CALLS);
+    let call = || -> anyhow::Result<f64> {
+        let connection = Connection::open(gateway, "bench", PATH);
+        ready.wait();
+        let started = Instant::now();
+        connection?.call()?;
+        Ok(started.elapsed().as_secs_f64() * 1e3)
+    };
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CALLS).map(|_| scope.spawn(call)).collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    });
+    let times: Vec<f64> = all.into_iter().filter_map(|call| call.ok()?.ok()).collect();
+    let failed = CALLS - times.len();
+    (times, failed)
+}
+
+fn until_empty(up: &Up) -> anyhow::Result<()> {
+    let deadline = Instant::now() + EMPTY_MAX;
+    while used_mb(up)? > 0 {
+        anyhow::ensure!(Instant::now() < deadline, "instances stay for longer than {} s", EMPTY_MAX.as_secs());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+fn used_mb(up: &Up) -> anyhow::Result<u64> {
+    let quota: serde_json::Value = serde_json::from_str(&up.client_output(&["quota", "--output", "json"])?)?;
+    let namespaces = quota["namespaces"].as_array().context("quota tells of namespaces")?;
+    Ok(namespaces.iter().filter_map(|namespace| namespace["used_mb"].as_u64()).sum())
+}

@@ -1,0 +1,119 @@
+//! `bench scale`: from nothing to an instance and back a thousand times; and warm calls of many functions beside those of one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::http::Connection;
+use super::{median, quantile};
+use crate::process::{build_example, build_sampan};
+use crate::quickstart::Up;
+
+/// Cold calls one after the other.
+const CYCLES: usize = 1000;
+/// Between two of them: enough for the instance to go.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Functions that are called beside each other.
+const MANY: usize = 100;
+/// How often each of them is called in a second.
+const RATE: usize = 10;
+/// Clients that share them out among themselves.
+const CLIENTS: usize = 10;
+/// Length of a measurement.
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// Measures both and prints them.
+pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
+    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
+    let work = tempfile::tempdir()?;
+    let image = work.path().join("image");
+    std::fs::create_dir(&image)?;
+    std::fs::copy(&hello, image.join("hello"))?;
+    let push = ["push", "--from-dir", &image.display().to_string(), "--entrypoint", "/hello", "hello:v1"];
+    to_zero_and_back(&sampan, &work.path().join("zero"), &push)?;
+    many_beside_one(&sampan, &work.path().join("many"), &push, rounds)
+}
+
+fn to_zero_and_back(sampan: &Path, data: &Path, push: &[&str]) -> anyhow::Result<()> {
+    let settings = [
+        ("SAMPAN_POOL__KEEP_IDLE_S", "0"),
+        ("SAMPAN_POOL__REAP_INTERVAL_MS", "1"),
+        ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0"),
+    ];
+    let up = Up::start_with(sampan, data, &settings)?;
+    up.client(push)?;
+    up.client(&["deploy", "zero", "--image", "hello:v1"])?;
+    let gateway = address(&up)?;
+    let (mut times_ms, mut failed) = (Vec::new(), 0);
+    for _ in 0..CYCLES {
+        let started = Instant::now();
+        match Connection::open(gateway, "bench", "/fn/default/zero/").and_then(|mut connection| connection.call()) {
+            Ok(_) => times_ms.push(started.elapsed().as_secs_f64() * 1e3),
+            Err(_) => failed += 1,
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let (p50, p99) = (median(&mut times_ms), quantile(&mut times_ms, 0.99));
+    println!("from zero and back {CYCLES} times: {failed} calls failed (goal 0); p50 {p50:.1} ms, p99 {p99:.1} ms");
+    Ok(())
+}
+
+fn many_beside_one(sampan: &Path, data: &Path, push: &[&str], rounds: usize) -> anyhow::Result<()> {
+    let up = Up::start_with(sampan, data, &[("SAMPAN_POOL__KEEP_IDLE_S", "600")])?;
+    up.client(push)?;
+    for number in 0..MANY {
+        up.quiet_client(&["deploy", &format!("many-{number}"), "--image", "hello:v1", "--memory", "64"])?;
+    }
+    let gateway = address(&up)?;
+    let (mut one, mut many) = (Vec::new(), Vec::new());
+    // The first round makes the instances.
+    for round in 0..=rounds {
+        let (alone, together) = (paced(gateway, 1)?, paced(gateway, MANY)?);
+        if round > 0 {
+            one.push(alone);
+            many.push(together);
+        }
+    }
+    let (one, many) = (median(&mut one), median(&mut many));
+    println!("p99 of warm calls, {RATE} a second each: 1 function {one:.0} us, {MANY} functions {many:.0} us");
+    println!("ratio {:.2}x (goal <= 2)", many / one);
+    Ok(())
+}
+
+/// 99th percentile of the times of calls, in microseconds: each of so many functions is called [`RATE`] times a second, by
+/// clients that each have their share of them.
+fn paced(gateway: SocketAddr, functions: usize) -> anyhow::Result<f64> {
+    let clients = CLIENTS.min(functions);
+    let begun = Instant::now();
+    let client = |client: usize| -> anyhow::Result<Vec<f64>> {
+        let mine = (client..functions).step_by(clients);
+        let open = |number: usize| Connection::open(gateway, "bench", &format!("/fn/default/many-{number}/"));
+        let mut connections = mine.map(open).collect::<anyhow::Result<Vec<_>>>()?;
+        let step = Duration::from_secs(1) / u32::try_from(RATE * connections.len()).unwrap_or(1);
+        let (mut times, mut next) = (Vec::new(), begun);
+        while begun.elapsed() < MEASURE {
+            for connection in &mut connections {
+                next += step;
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                times.push(connection.call()?.as_secs_f64() * 1e6);
+            }
+        }
+        Ok(times)
+    };
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let client = &client;
+        let threads: Vec<_> = (0..clients).map(|number| scope.spawn(move || client(number))).collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    });
+    let mut times = Vec::new();
+    for client in all {
+        times.extend(client.map_err(|_| anyhow::anyhow!("a client panicked"))??);
+    }
+    Ok(quantile(&mut times, 0.99))
+}
+
+fn address(up: &Up) -> anyhow::Result<SocketAddr> {
+    up.gateway.trim_start_matches("http://").parse().context("the gateway's address")
+}

@@ -110,6 +110,9 @@ pub struct UpArgs {
     /// Address where functions are called [default: 127.0.0.1:7080]; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub gateway_addr: Option<SocketAddr>,
+    /// Address where functions are called over TLS, with the certificates of [gateway.certificates] [default: none]
+    #[arg(long, value_name = "ADDR")]
+    pub gateway_tls_addr: Option<SocketAddr>,
     /// Name of the region that functions see: the global --region
     #[arg(skip)]
     pub region: Option<String>,

@@ -43,6 +43,8 @@ pub struct Settings {
     pub control_addr: SocketAddr,
     /// Address where functions are called.
     pub gateway_addr: SocketAddr,
+    /// The same over TLS; nothing where there is none.
+    pub gateway_tls_addr: Option<SocketAddr>,
     /// Region that functions and answers name.
     pub region: String,
     /// Account number that functions see.
@@ -87,6 +89,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("/var/lib/sampan"),
             control_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
             gateway_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),
+            gateway_tls_addr: None,
             region: "local".to_owned(),
             app_id: "1250000000".to_owned(),
             uin: "100000000001".to_owned(),
@@ -127,6 +130,7 @@ impl Provider for Flags<'_> {
         set("data_dir", self.0.data_dir.as_ref().map(|d| d.display().to_string()));
         set("control_addr", self.0.control_addr.map(|a| a.to_string()));
         set("gateway_addr", self.0.gateway_addr.map(|a| a.to_string()));
+        set("gateway_tls_addr", self.0.gateway_tls_addr.map(|a| a.to_string()));
         set("region", self.0.region.clone());
         Ok(Profile::Default.collect(dict))
     }

@@ -10,21 +10,37 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::connection::{self, Phase};
+use crate::connection::{self, Opened, Phase};
 use crate::service::Shared;
+use crate::tls::Tls;
 
-/// Serves `listener` until `shutdown`, then drains.
-pub async fn run(listener: TcpListener, shared: Arc<Shared>, config: Config, shutdown: CancellationToken) {
+/// Room for the connections of all listeners.
+pub fn slots(config: &Config) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(config.connections_max.clamp(1, Semaphore::MAX_PERMITS)))
+}
+
+/// Where connections come from, and what they speak before HTTP.
+pub struct Entrance {
+    /// Takes them.
+    pub listener: TcpListener,
+    /// Nothing for plain connections.
+    pub tls: Option<Arc<Tls>>,
+    /// Room for them.
+    pub slots: Arc<Semaphore>,
+}
+
+/// Serves an entrance until `shutdown`, then drains.
+pub async fn run(entrance: Entrance, shared: Arc<Shared>, config: Config, shutdown: CancellationToken) {
     let (phase, watched) = watch::channel(Phase::Open);
     let connections = TaskTracker::new();
     let stopped = shutdown.clone();
     tokio::select! {
         biased;
         () = stopped.cancelled() => {}
-        () = accept(&listener, &shared, &config, &connections, &watched) => {}
+        () = accept(&entrance, &shared, &config, &connections, &watched) => {}
     }
     // The port is free again before the last request has ended.
-    drop(listener);
+    drop(entrance);
     connections.close();
     phase.send_replace(Phase::Draining);
     if tokio::time::timeout(Duration::from_secs(config.drain_s), connections.wait()).await.is_err() {
@@ -35,14 +51,13 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>, config: Config, shu
 }
 
 async fn accept(
-    listener: &TcpListener,
+    Entrance { listener, tls, slots }: &Entrance,
     shared: &Arc<Shared>,
     config: &Config,
     connections: &TaskTracker,
     phase: &watch::Receiver<Phase>,
 ) {
     let protocol = Arc::new(connection::protocol(config));
-    let slots = Arc::new(Semaphore::new(config.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let (socket, address) = match listener.accept().await {
@@ -54,7 +69,8 @@ async fn accept(
                 continue;
             }
         };
-        let serving = connection::run(socket, address, shared.clone(), protocol.clone(), phase.clone());
+        let opened = Opened { socket, address, tls: tls.clone() };
+        let serving = connection::run(opened, shared.clone(), protocol.clone(), phase.clone());
         let meters = shared.clone();
         connections.spawn(async move {
             meters.meters.connections.increment(1.0);

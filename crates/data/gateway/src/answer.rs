@@ -63,7 +63,9 @@ impl Refusal {
         match self {
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
             Self::Host(_) | Self::Path(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
-            Self::Domain(NoEndpoint::HttpsOnly { .. }) => (StatusCode::FORBIDDEN, RunStatus::InvalidParameterValue),
+            Self::Domain(NoEndpoint::HttpsOnly { .. } | NoEndpoint::HttpOnly { .. }) => {
+                (StatusCode::FORBIDDEN, RunStatus::InvalidParameterValue)
+            }
             Self::Domain(NoEndpoint::Path { .. } | NoEndpoint::Function { .. }) => as_http(RunStatus::FunctionNotFound),
             Self::Address(..) | Self::Function(NotFound::Function { .. } | NotFound::Ambiguous { .. }) => {
                 as_http(RunStatus::FunctionNotFound)

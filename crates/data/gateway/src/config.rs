@@ -1,7 +1,11 @@
 //! The gateway's limits: table `[gateway]`. Must not know where they are read from.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use types::limits;
+
+use crate::tls::CertificateFiles;
 
 /// Limits of the gateway, each against one way in which clients can use it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +16,15 @@ pub struct Config {
     /// Whether clients' `X-Forwarded-*` headers are believed and added to. Only right when every client is a proxy of
     /// yours; otherwise they are replaced.
     pub trust_forwarded: bool,
+    /// Certificates for TLS by names of yours, which custom domains refer to: table `[gateway.certificates.NAME]`.
+    pub certificates: BTreeMap<String, CertificateFiles>,
+    /// The certificate for clients that name no host, or one that no certificate was issued for; of one certificate alone
+    /// it need not be said.
+    pub default_certificate: Option<String>,
+    /// How often the files of certificates are looked at, in seconds. A SIGHUP has them read at once.
+    pub certificates_check_s: u64,
+    /// Longest time of a TLS handshake, in seconds.
+    pub tls_handshake_timeout_s: u64,
     /// Connections at once; those above wait in the kernel's queue until one ends.
     pub connections_max: usize,
     /// Pause after the system refused a connection (no file descriptor left), in milliseconds.
@@ -40,6 +53,10 @@ impl Default for Config {
         Self {
             domains: vec!["fn.localhost".to_owned()],
             trust_forwarded: false,
+            certificates: BTreeMap::new(),
+            default_certificate: None,
+            certificates_check_s: 10,
+            tls_handshake_timeout_s: 10,
             connections_max: 10_000,
             accept_retry_ms: 50,
             header_read_timeout_s: 10,

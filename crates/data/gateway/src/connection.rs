@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at};
@@ -16,6 +17,7 @@ use crate::client_io::ClientIo;
 use crate::config::Config;
 use crate::forward::Peer;
 use crate::service::{Client, Shared};
+use crate::tls::Tls;
 
 /// The smallest buffer that the HTTP/1 parser works with, in bytes.
 const HEAD_BYTES_MIN: u32 = 8 * 1024;
@@ -50,23 +52,52 @@ pub fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// A connection that was taken.
+pub struct Opened {
+    /// Its socket.
+    pub socket: TcpStream,
+    /// Where its client is.
+    pub address: SocketAddr,
+    /// What it speaks before HTTP; nothing for a plain one.
+    pub tls: Option<Arc<Tls>>,
+}
+
 /// Serves a connection until its client, its inactivity or the gateway's end closes it, or it becomes something else than
 /// HTTP: whoever it is for then goes on with it.
 pub async fn run(
-    socket: TcpStream,
-    address: SocketAddr,
+    Opened { socket, address, tls }: Opened,
     shared: Arc<Shared>,
     protocol: Arc<auto::Builder<TokioExecutor>>,
     mut phase: watch::Receiver<Phase>,
 ) {
     // A socket that is gone already shows at the first read.
     let _ = socket.set_nodelay(true);
+    let Some(tls) = tls else { return serve(socket, (address, false), shared, protocol, phase).await };
+    let stream = tokio::select! {
+        biased;
+        // Nothing was asked for yet that could be lost.
+        _ = phase.changed() => return,
+        stream = tls.accept(socket) => stream,
+    };
+    match stream {
+        Some(stream) => serve(stream, (address, true), shared, protocol, phase).await,
+        None => shared.meters.connections_dropped.increment(1),
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    (address, is_secure): (SocketAddr, bool),
+    shared: Arc<Shared>,
+    protocol: Arc<auto::Builder<TokioExecutor>>,
+    mut phase: watch::Receiver<Phase>,
+) {
     let activity = Activity::new();
-    let peer = Peer::new(address.ip(), shared.trust_forwarded);
+    let peer = Peer::new(address.ip(), is_secure, shared.trust_forwarded);
     let client = Arc::new(Client::new(shared.clone(), peer, activity.clone()));
     let service = service_fn(move |request| client.clone().answer(request));
     let mut serving =
-        pin!(protocol.serve_connection_with_upgrades(TokioIo::new(ClientIo::new(socket, activity.clone())), service));
+        pin!(protocol.serve_connection_with_upgrades(TokioIo::new(ClientIo::new(stream, activity.clone())), service));
     let look = shared.patience.interval();
     let mut looks = interval_at(Instant::now() + look, look);
     let mut leaving = false;

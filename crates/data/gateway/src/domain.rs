@@ -23,6 +23,12 @@ pub enum NoEndpoint {
         /// The domain.
         domain: String,
     },
+    /// The request came over TLS.
+    #[error("{domain} takes requests over plain HTTP only")]
+    HttpOnly {
+        /// The domain.
+        domain: String,
+    },
     /// No endpoint has the path.
     #[error("no path of {domain} leads to a function here; `sampan domain get {domain}` shows those that do")]
     Path {
@@ -54,11 +60,17 @@ pub fn of_host<'c>(catalog: &'c Catalog, host: &str) -> Option<&'c CustomDomain>
 }
 
 /// What a path of the domain leads to, and the path that the function sees when that is another one. `path` has no query.
-pub fn find(catalog: &Catalog, domain: &CustomDomain, path: &str) -> Result<(Found, Option<String>), NoEndpoint> {
+pub fn find(
+    catalog: &Catalog,
+    domain: &CustomDomain,
+    is_secure: bool,
+    path: &str,
+) -> Result<(Found, Option<String>), NoEndpoint> {
     let name = || domain.domain.clone();
-    // What the gateway listens on has no TLS.
-    if domain.protocol == DomainProtocol::Https {
-        return Err(NoEndpoint::HttpsOnly { domain: name() });
+    match (domain.protocol, is_secure) {
+        (DomainProtocol::Https, false) => return Err(NoEndpoint::HttpsOnly { domain: name() }),
+        (DomainProtocol::Http, true) => return Err(NoEndpoint::HttpOnly { domain: name() }),
+        _ => {}
     }
     let endpoint = endpoint(domain, path).ok_or_else(|| NoEndpoint::Path { domain: name() })?;
     let function = FunctionKey { namespace: endpoint.namespace.clone(), name: endpoint.function.clone() };

@@ -19,15 +19,22 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct Peer {
     ip: IpAddr,
     value: HeaderValue,
+    /// It came over TLS.
+    is_secure: bool,
     trusted: bool,
 }
 
 impl Peer {
-    /// The peer at `ip`; `trusted` when its own `X-Forwarded-*` are to be believed.
-    pub fn new(ip: IpAddr, trusted: bool) -> Self {
+    /// The peer at `ip`, over TLS or not; `trusted` when its own `X-Forwarded-*` are to be believed.
+    pub fn new(ip: IpAddr, is_secure: bool, trusted: bool) -> Self {
         let ip = ip.to_canonical();
         let value = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
-        Self { ip, value, trusted }
+        Self { ip, value, is_secure, trusted }
+    }
+
+    /// Whether it came over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// The client's address: the peer's, or what a trusted peer saw on its other side.
@@ -80,7 +87,7 @@ fn name_client(headers: &mut HeaderMap, peer: &Peer) {
         headers.remove(X_FORWARDED_PREFIX);
         headers.insert(X_FORWARDED_FOR, peer.value.clone());
     }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if peer.is_secure { "https" } else { "http" }));
     match headers.get(HOST).cloned() {
         Some(host) => headers.insert(X_FORWARDED_HOST, host),
         None => headers.remove(X_FORWARDED_HOST),
@@ -109,7 +116,7 @@ mod tests {
             builder = builder.header(*name, *value);
         }
         let mut parts = builder.body(()).expect("a valid request").into_parts().0;
-        prepare(&mut parts, prefix_len, &Peer::new([192, 0, 2, 7].into(), trusted)).expect("a valid path");
+        prepare(&mut parts, prefix_len, &Peer::new([192, 0, 2, 7].into(), false, trusted)).expect("a valid path");
         parts
     }
 
@@ -156,7 +163,10 @@ mod tests {
         assert_eq!(header(&parts, "x-forwarded-proto"), "http");
         assert_eq!(header(&parts, "x-forwarded-prefix"), "/fn/n/ff");
         assert_eq!(header(&parts, "forwarded"), "");
-        assert_eq!(Peer::new([1, 2, 3, 4].into(), false).remote_address(&parts.headers), IpAddr::from([1, 2, 3, 4]));
+        assert_eq!(
+            Peer::new([1, 2, 3, 4].into(), false, false).remote_address(&parts.headers),
+            IpAddr::from([1, 2, 3, 4])
+        );
     }
 
     #[test]
@@ -170,7 +180,7 @@ mod tests {
         ];
         let mut headers = HeaderMap::new();
         headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("10.0.0.1, 10.0.0.2"));
-        assert_eq!(Peer::new([1, 2, 3, 4].into(), true).remote_address(&headers), IpAddr::from([10, 0, 0, 2]));
+        assert_eq!(Peer::new([1, 2, 3, 4].into(), false, true).remote_address(&headers), IpAddr::from([10, 0, 0, 2]));
         let parts = prepared("/fn/n/ff/x", 8, &claims, true);
         assert_eq!(header(&parts, "x-forwarded-for"), "10.0.0.1, 10.0.0.2, 192.0.2.7");
         assert_eq!(header(&parts, "x-forwarded-host"), "public");

@@ -115,7 +115,8 @@ impl Client {
         let host = host::of_request(parts).map_err(Refusal::Host)?;
         let catalog = self.shared.catalog.load();
         if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
-            let (found, path) = domain::find(&catalog, domain, parts.uri.path()).map_err(Refusal::Domain)?;
+            let (found, path) =
+                domain::find(&catalog, domain, self.peer.is_secure(), parts.uri.path()).map_err(Refusal::Domain)?;
             if let Some(path) = path {
                 parts.uri = domain::with_path(&parts.uri, &path).map_err(Refusal::Path)?;
             }

@@ -24,7 +24,7 @@ use crate::{credentials, output, settings};
 /// Open files that the platform asks for: what kernels allow one process unless they are told otherwise (`fs.nr_open`).
 const OPEN_FILES: u64 = 1 << 20;
 
-/// Brings the platform up, says where it is, and stays until SIGINT or SIGTERM.
+/// Brings the platform up, says where it is, and stays until SIGINT or SIGTERM. SIGHUP has files read again that can be.
 pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let settings = settings::load(&args)?;
     start_tracing();
@@ -34,28 +34,40 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let _lock = lock::take(&settings.data_dir)?;
     let control = listener::bind("control", settings.control_addr).await?;
     let gateway = listener::bind("gateway", settings.gateway_addr).await?;
+    let tls = match settings.gateway_tls_addr {
+        Some(address) => Some(listener::bind("gateway-tls", address).await?),
+        None => None,
+    };
     let (control_url, gateway_url) =
         (format!("http://{}", control.local_addr()?), format!("http://{}", gateway.local_addr()?));
+    let tls_url = tls.as_ref().map(|tls| tls.local_addr().map(|address| format!("https://{address}"))).transpose()?;
     let pair = credentials::prepare(&settings.data_dir, &control_url)?;
     let grace = Duration::from_secs(settings.shutdown_grace_s);
     let file = credentials::path(&settings.data_dir);
     // Listening for signals before anything runs, so that none can fall between.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let platform = wiring::Platform::start(settings, pair, control, gateway).await?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let platform = wiring::Platform::start(settings, pair, control, wiring::Listening { plain: gateway, tls }).await?;
     match format {
         Output::Json => output::json(&json!({
-            "control": control_url, "gateway": gateway_url, "credentials": file.display().to_string(),
+            "control": control_url, "gateway": gateway_url, "gateway_tls": tls_url, "credentials": file.display().to_string(),
             "cgroup": platform.cgroup_name(),
         }))?,
         Output::Text => {
             println!("control: {control_url}");
             println!("gateway: {gateway_url}");
+            if let Some(tls_url) = &tls_url {
+                println!("gateway (TLS): {tls_url}");
+            }
             println!("credentials: {}", file.display());
         }
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hang_up.recv() => platform.reload(),
+        }
     }
     tracing::info!(grace_s = grace.as_secs(), "stopping");
     platform.stop(grace).await;

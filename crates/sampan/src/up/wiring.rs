@@ -1,5 +1,6 @@
 //! Which part gets which: the only place that sees every crate.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,13 +33,26 @@ pub struct Platform {
     sweeping: JoinHandle<()>,
 }
 
+/// Where the gateway listens.
+pub struct Listening {
+    /// For plain HTTP.
+    pub plain: TcpListener,
+    /// For TLS, if anywhere.
+    pub tls: Option<TcpListener>,
+}
+
 impl Platform {
+    /// Has files read again that may change while it runs.
+    pub fn reload(&self) {
+        self.gateway.reload();
+    }
+
     /// Starts every part, lowest floor first; cleans up what a crash left behind.
     pub async fn start(
         settings: Settings,
         pair: Credentials,
         control: TcpListener,
-        gateway: TcpListener,
+        gateway: Listening,
     ) -> anyhow::Result<Self> {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
@@ -46,7 +60,7 @@ impl Platform {
         let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
         let (listening, running) = (CancellationToken::new(), CancellationToken::new());
         let dir = &settings.data_dir;
-        let (control_addr, gateway_url) = (control.local_addr()?, format!("http://{}", gateway.local_addr()?));
+        let (control_addr, gateway_url) = (control.local_addr()?, format!("http://{}", gateway.plain.local_addr()?));
 
         let (sandboxes, recovered) = sandbox::Sandboxes::open(&dir.join("sandbox"), settings.sandbox, settings.network)
             .await
@@ -95,13 +109,19 @@ impl Platform {
         let pool = settings.pool.or_machine_memory(machine_memory_mb());
         let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running);
         let deploy = deploy::Deploy::start(store.clone(), images.clone(), settings.deploy, running.clone());
+        let certificates = settings.gateway.certificates.keys().cloned().collect();
+        let tls = match gateway.tls {
+            Some(listener) => Some((listener, gateway::Tls::open(&settings.gateway, store.catalog())?)),
+            None => None,
+        };
+        let certificates = Arc::new(if tls.is_some() { certificates } else { BTreeSet::new() });
+        let gateway = gateway::Listeners { plain: gateway.plain, tls };
         let gateway =
             gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), settings.gateway, listening.clone());
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
-        // The gateway has no TLS, hence no certificates.
-        let surroundings = api::Surroundings { runtime, runtime_tag: launcher::RUNTIME_TAG, ..Default::default() };
+        let surroundings = api::Surroundings { certificates, runtime, runtime_tag: launcher::RUNTIME_TAG };
         let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
         let control = registry.listener(control);
         let served = control::serve(

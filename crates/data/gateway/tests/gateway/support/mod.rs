@@ -65,7 +65,13 @@ impl Fixture {
         let invoker = Invoker::new(parts, invoke::Config::default(), pool::Config::default(), &shutdown);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let gateway = Gateway::serve(listener, invoker.clone(), catalog, config, shutdown.clone());
+        let gateway = Gateway::serve(
+            gateway::Listeners { plain: listener, tls: None },
+            invoker.clone(),
+            catalog,
+            config,
+            shutdown.clone(),
+        );
         Self { address, server, shutdown, gateway, invoker, logs, _dir: dir }
     }
 

@@ -7,6 +7,7 @@ mod bench;
 mod packages;
 mod process;
 mod quickstart;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -46,6 +47,8 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// Replay a trace of calls under several policies of keeping idle instances, and print what each costs
+    Simulate(simulate::SimulateArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Task::Quickstart { keep } => quickstart::run(&root, keep),
         Task::Test { filter, no_install } => test::run(&root, filter.as_deref(), no_install),
         Task::Tidy => tidy::run(&root),
+        Task::Simulate(args) => simulate::run(&args),
         Task::Bench { name, rounds } => bench::run(&root, name, rounds),
     }
 }

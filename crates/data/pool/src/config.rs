@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::keep::Worth;
+
 /// The `[pool]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,8 +33,15 @@ pub struct Config {
     /// request, which thaws it. 0 freezes none; a function with the tag `sampan:freeze` of the value `off` is never frozen,
     /// so that timers and background work of its image go on.
     pub freeze_after_ms: u64,
-    /// How long an instance without requests is kept, in seconds.
+    /// What a cold start is worth: as many seconds of an idle instance. An instance without requests is kept for so long,
+    /// until its version has been called often enough to know better.
     pub keep_idle_s: u64,
+    /// Instances without requests are kept for at least so many seconds, or `keep_idle_s` where that is less.
+    pub keep_idle_s_min: u64,
+    /// The same at most, or `keep_idle_s` where that is more.
+    pub keep_idle_s_max: u64,
+    /// Versions without instances of which it is remembered how often they are called; 0 forgets them all.
+    pub keep_histories_max: usize,
     /// How often idle instances are looked over, in milliseconds.
     pub reap_interval_ms: u64,
     /// How long a shutdown waits for killed instances to be gone, in milliseconds.
@@ -52,6 +61,9 @@ impl Default for Config {
             starts_parallel_max: 32,
             freeze_after_ms: 1000,
             keep_idle_s: 60,
+            keep_idle_s_min: 10,
+            keep_idle_s_max: 600,
+            keep_histories_max: 10_000,
             reap_interval_ms: 1000,
             kill_wait_ms_max: 5000,
         }
@@ -75,8 +87,12 @@ impl Config {
         (self.freeze_after_ms > 0).then(|| Duration::from_millis(self.freeze_after_ms))
     }
 
-    pub(crate) fn keep_idle(&self) -> Duration {
-        Duration::from_secs(self.keep_idle_s)
+    pub(crate) fn worth(&self) -> Worth {
+        Worth {
+            cold_start: Duration::from_secs(self.keep_idle_s),
+            keep_min: Duration::from_secs(self.keep_idle_s_min.min(self.keep_idle_s)),
+            keep_max: Duration::from_secs(self.keep_idle_s_max.max(self.keep_idle_s)),
+        }
     }
 
     pub(crate) fn reap_interval(&self) -> Duration {

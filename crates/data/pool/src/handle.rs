@@ -84,6 +84,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
             versions: RwLock::new(Versions { map: std::collections::HashMap::new(), closed: false }),
             capacity: Mutex::new(capacity),
             claims: AtomicUsize::new(0),
+            pasts: Mutex::default(),
             starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
             tasks: TaskTracker::new(),
             stop: shutdown.child_token(),
@@ -133,6 +134,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
             }
         }
         if let Some((index, instance)) = ledger.acquire() {
+            ledger.used(index, Instant::now());
             drop(ledger);
             // Here and not in a thread of its own: it takes less time than to wake one.
             instance.thaw();

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::keep::{Experience, Worth};
+
 /// Where an instance stands in the book; valid while it has leases or has not ended.
 pub(crate) type SlotIndex = usize;
 
@@ -89,6 +91,17 @@ pub(crate) enum Patience {
     Answered,
 }
 
+/// Instances that were stopped for being idle whose time is remembered.
+const STOPPED_MAX: usize = 16;
+
+/// How often a version was called before now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    experience: Experience,
+    /// Since when instances were idle that were stopped for that, the last one on top.
+    stopped: Vec<Instant>,
+}
+
 /// The book; see the module.
 pub(crate) struct Ledger<I, W> {
     concurrency: u32,
@@ -101,6 +114,7 @@ pub(crate) struct Ledger<I, W> {
     waiters_seen: u64,
     starts: u32,
     returning: u32,
+    past: Past,
     /// Leases that are out.
     in_use: u32,
     /// The most that were out or waited for at once since somebody asked.
@@ -119,6 +133,7 @@ impl<I: Clone, W> Ledger<I, W> {
             waiters_seen: 0,
             starts: 0,
             returning: 0,
+            past: Past::default(),
             in_use: 0,
             in_use_peak: 0,
         }
@@ -155,6 +170,38 @@ impl<I: Clone, W> Ledger<I, W> {
         self.in_use += 1;
         self.note_in_use();
         Some((index, taken))
+    }
+
+    /// A request got a slot of an instance that [`Ledger::acquire`] gave: remembers how long that was idle.
+    pub fn used(&mut self, index: SlotIndex, now: Instant) {
+        let slot = self.slot(index);
+        if slot.active == 1 {
+            let idle = now.saturating_duration_since(slot.idle_since);
+            self.past.experience.idle_for(idle);
+        }
+    }
+
+    /// An instance is started for someone who waits: had the one been kept that was stopped last, it would have been idle
+    /// until now.
+    pub fn missed(&mut self, now: Instant) {
+        if let Some(since) = self.past.stopped.pop() {
+            self.past.experience.idle_for(now.saturating_duration_since(since));
+        }
+    }
+
+    /// How long an idle instance is worth keeping.
+    pub fn keep_for(&self, worth: Worth) -> Duration {
+        self.past.experience.keep_for(worth)
+    }
+
+    /// Goes on with what is known from before.
+    pub fn remember(&mut self, past: Past) {
+        self.past = past;
+    }
+
+    /// What is to be remembered when the book is closed.
+    pub fn past(&self) -> Past {
+        self.past.clone()
     }
 
     /// Queues someone behind those that wait already.
@@ -332,11 +379,20 @@ impl<I: Clone, W> Ledger<I, W> {
 
     /// Retires the instances that have been idle for `keep` but leaves `wanted` open; they are to be ended.
     pub fn expire(&mut self, now: Instant, keep: Duration, wanted: u32) -> Vec<I> {
+        let mut stopped = Vec::new();
         let old: Vec<SlotIndex> = self
             .spare(wanted)
             .filter(|(_, since)| now.saturating_duration_since(*since) >= keep)
-            .map(|(index, _)| index)
+            .map(|(index, since)| {
+                stopped.push(since);
+                index
+            })
             .collect();
+        // Those idle for the shortest time are the first that would be used again.
+        stopped.sort_unstable();
+        self.past.stopped.append(&mut stopped);
+        let too_many = self.past.stopped.len().saturating_sub(STOPPED_MAX);
+        self.past.stopped.drain(..too_many);
         old.into_iter().filter_map(|index| self.retire(index)).collect()
     }
 

@@ -10,8 +10,8 @@
 //!                                  │ no
 //!                                  └─> stop idle instances of others, wait for one to come free, or refuse
 //! ```
-//! The decisions are pure: `ledger` says which slot serves whom and which instance rests, `scale` whether an instance may be started, `idle`
-//! which idle instances go. The other files act on them.
+//! The decisions are pure: `ledger` says which slot serves whom and which instance rests, `scale` whether an instance may be started, `keep` how long
+//! an idle one is kept, `idle` which ones make room. The other files act on them.
 #![forbid(unsafe_code)]
 
 mod claims;
@@ -20,6 +20,7 @@ mod error;
 mod handle;
 mod idle;
 mod instance;
+mod keep;
 mod launch;
 mod ledger;
 mod provisioned;
@@ -42,6 +43,7 @@ pub use config::Config;
 pub use error::LeaseError;
 pub use handle::Pool;
 pub use instance::{Instance, Lease};
+pub use keep::{Experience, Worth};
 pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, NetworkBytes, Process};
 pub use refusal::Refusal;
 pub use session::{InvalidSessionKey, SESSION_KEY_BYTES_MAX, SessionKey};

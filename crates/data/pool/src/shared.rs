@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{CatalogVersion, SharedCatalog, VersionKey};
+use types::{CatalogVersion, FunctionId, SharedCatalog, VersionKey, VersionName};
 
 use crate::claims::Whose;
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::error::LeaseError;
 use crate::idle::{Candidate, victims};
 use crate::instance::{Instance, Lease};
 use crate::launch::Launch;
-use crate::ledger::{Phase, Released, SlotIndex};
+use crate::ledger::{Past, Phase, Released, SlotIndex};
 use crate::quota::Quota;
 use crate::refusal::Refusal;
 use crate::scale::{Capacity, Load};
@@ -51,6 +51,8 @@ pub(crate) struct Shared<C: Default + Send + Sync + 'static> {
     pub capacity: Mutex<Capacity>,
     /// How many versions were refused a start and wait: while none does, nobody has to ask the capacity.
     pub claims: AtomicUsize,
+    /// How often versions were called that are not in the map now.
+    pub pasts: Mutex<HashMap<(FunctionId, VersionName), Past>>,
     /// Permits of starts that run at the same time.
     pub starting: Semaphore,
     /// Every task of the pool: one for each instance, and the upkeep.
@@ -80,7 +82,13 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             if versions.closed {
                 return Err(LeaseError::Closed { function: version.function.key.clone() });
             }
-            let fresh = || Arc::new(VersionPool::new(Arc::clone(version)));
+            let fresh = || {
+                let pool = VersionPool::new(Arc::clone(version));
+                if let Some(past) = self.pasts.lock().remove(&pool.name()) {
+                    pool.ledger.lock().remember(past);
+                }
+                Arc::new(pool)
+            };
             Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh))
         };
         pool.set_stopped(self.capacity.lock().is_stopped(&version.key.function_id));
@@ -112,6 +120,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 }
                 let (waiter, who) = ledger.begin_start().expect("a start is wanted for a waiter that has none");
                 begun.push((waiter, who.request.clone()));
+                ledger.missed(now);
             }
         }
         for (waiter, request) in begun {

@@ -65,13 +65,17 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         self.feed();
         self.keep_quotas();
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
-        let mut empty = false;
+        let (mut empty, worth) = (false, self.config.worth());
         for pool in pools {
             if let Some(sessions) = &pool.sessions {
                 sessions.expire(now);
             }
             let wanted = pool.wanted();
-            let expired = pool.ledger.lock().expire(now, self.config.keep_idle(), wanted);
+            let expired = {
+                let mut ledger = pool.ledger.lock();
+                let keep = ledger.keep_for(worth);
+                ledger.expire(now, keep, wanted)
+            };
             for instance in expired {
                 self.end(&instance);
             }
@@ -82,7 +86,20 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             let goes = |pool: &VersionPool<C>| {
                 !pool.is_asked_for() && sessions_end(pool) && pool.ledger.lock().close_if_empty()
             };
-            self.versions.write().map.retain(|_, pool| !goes(pool));
+            let mut gone = Vec::new();
+            self.versions.write().map.retain(|_, pool| {
+                let goes = goes(pool);
+                if goes {
+                    gone.push((pool.name(), pool.ledger.lock().past()));
+                }
+                !goes
+            });
+            let mut pasts = self.pasts.lock();
+            for (name, past) in gone {
+                if pasts.len() < self.config.keep_histories_max {
+                    pasts.insert(name, past);
+                }
+            }
         }
     }
 }

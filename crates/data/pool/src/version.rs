@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use types::{CatalogVersion, RequestId};
+use types::{CatalogVersion, FunctionId, RequestId, VersionName};
 
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
@@ -68,6 +68,11 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
             provisioned: Mutex::default(),
             stopped: AtomicBool::new(false),
         }
+    }
+
+    /// What it is called across its generations.
+    pub fn name(&self) -> (FunctionId, VersionName) {
+        (self.version.key.function_id.clone(), self.version.key.version)
     }
 
     /// Whether idle instances may be frozen.

@@ -131,6 +131,21 @@ async fn a_caller_that_goes_away_cancels_only_its_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_is_kept_for_as_long_as_calls_of_its_version_are_apart_also_when_all_were_gone() {
+    let (bench, versions) = serving(Config { keep_idle_s: 60, ..Config::default() }, &[EVENT]);
+    for _ in 0..10 {
+        drop(lease(&bench, &versions[0]).await);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    assert_eq!((bench.launch.begun(), bench.launch.alive()), (1, 1));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.launch.alive(), 0, "nobody ever came so late");
+    drop(lease(&bench, &versions[0]).await);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(bench.launch.alive(), 0, "that is remembered: without experience it would be there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn idle_instances_stop_after_their_time() {
     let (bench, versions) = serving(Config { keep_idle_s: 60, ..Config::default() }, &[EVENT]);
     drop(lease(&bench, &versions[0]).await);

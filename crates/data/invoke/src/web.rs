@@ -120,12 +120,18 @@ fn check_answer(status: StatusCode, map: &HeaderMap, body_bytes: u64, config: &C
         let message = "the function's server switched protocols, which it was not asked to do";
         return Err(Failure::new(RunStatus::UserCodeException, message));
     }
+    check_headers(map, config)?;
+    if config.web_response_bytes_max != 0 && body_bytes > config.web_response_bytes_max {
+        return Err(Failure::response_too_large(config.web_response_bytes_max));
+    }
+    Ok(())
+}
+
+/// Refuses an answer with more headers than callers should have to take.
+pub(crate) fn check_headers(map: &HeaderMap, config: &Config) -> Result<(), Failure> {
     let bytes = headers::bytes(map);
     if bytes > config.web_response_headers_bytes_max {
         return Err(Failure::response_headers_too_large(bytes, config.web_response_headers_bytes_max));
-    }
-    if config.web_response_bytes_max != 0 && body_bytes > config.web_response_bytes_max {
-        return Err(Failure::response_too_large(config.web_response_bytes_max));
     }
     Ok(())
 }

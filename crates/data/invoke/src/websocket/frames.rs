@@ -17,7 +17,9 @@ const CLOSE: u8 = 0x8;
 /// What was in some bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Frames that began.
+    /// Of the bytes, those that were followed.
+    pub bytes: usize,
+    /// Frames that began in them.
     pub frames: u32,
     /// The connection is closed, with this code if it says one.
     pub closed: Option<Option<u16>>,
@@ -70,10 +72,10 @@ impl Frames {
         self.head_len == 0 && self.payload_left == 0
     }
 
-    /// Follows some bytes. Nothing that comes after a close frame is looked at.
-    pub fn follow(&mut self, mut bytes: &[u8]) -> Result<Seen, Violation> {
-        let mut seen = Seen::default();
-        while !bytes.is_empty() && seen.closed.is_none() {
+    /// Follows some bytes, up to where the frame after `frames_max` begins. What comes after a close frame is not looked at.
+    pub fn follow(&mut self, all: &[u8], frames_max: u32) -> Result<Seen, Violation> {
+        let (mut seen, mut bytes) = (Seen::default(), all);
+        while !bytes.is_empty() && seen.closed.is_none() && !(self.at_boundary() && seen.frames >= frames_max) {
             if self.payload_left > 0 {
                 bytes = self.payload(bytes);
             } else {
@@ -92,6 +94,8 @@ impl Frames {
                 seen.closed = Some(close.said());
             }
         }
+        // What a side says after its goodbye goes with it.
+        seen.bytes = if seen.closed.is_some() { all.len() } else { all.len() - bytes.len() };
         Ok(seen)
     }
 
@@ -206,11 +210,17 @@ mod tests {
 
     #[test]
     fn the_code_of_a_close_frame_is_told() {
-        let seen = Frames::new(0).follow(&close(1011, "why", false));
-        assert_eq!(seen, Ok(Seen { frames: 1, closed: Some(Some(1011)) }));
-        assert_eq!(Frames::new(0).follow(&close(1001, "", true)).map(|seen| seen.closed), Ok(Some(Some(1001))));
-        assert_eq!(Frames::new(0).follow(&masked(CLOSE, &[3, 0xe8, b'x'])).map(|s| s.closed), Ok(Some(Some(1000))));
-        assert_eq!(Frames::new(0).follow(&[FINAL | CLOSE, 0]).map(|seen| seen.closed), Ok(Some(None)));
+        let seen = Frames::new(0).follow(&close(1011, "why", false), u32::MAX);
+        assert_eq!(seen, Ok(Seen { bytes: 7, frames: 1, closed: Some(Some(1011)) }));
+        assert_eq!(
+            Frames::new(0).follow(&close(1001, "", true), u32::MAX).map(|seen| seen.closed),
+            Ok(Some(Some(1001)))
+        );
+        assert_eq!(
+            Frames::new(0).follow(&masked(CLOSE, &[3, 0xe8, b'x']), u32::MAX).map(|s| s.closed),
+            Ok(Some(Some(1000)))
+        );
+        assert_eq!(Frames::new(0).follow(&[FINAL | CLOSE, 0], u32::MAX).map(|seen| seen.closed), Ok(Some(None)));
     }
 
     #[test]
@@ -222,10 +232,19 @@ mod tests {
     #[test]
     fn frames_over_the_limit_and_long_control_frames_are_violations() {
         let mut frames = Frames::new(10);
-        assert!(frames.follow(&masked(1, &[0; 10])).is_ok());
-        assert_eq!(frames.follow(&masked(2, &[0; 11])), Err(Violation::TooLong { bytes: 11, bytes_max: 10 }));
-        assert_eq!(Frames::new(0).follow(&masked(9, &[0; 126])), Err(Violation::Control));
-        assert_eq!(Frames::new(0).follow(&[0x9, 0]), Err(Violation::Control), "in pieces");
+        assert!(frames.follow(&masked(1, &[0; 10]), 1).is_ok());
+        assert_eq!(frames.follow(&masked(2, &[0; 11]), 1), Err(Violation::TooLong { bytes: 11, bytes_max: 10 }));
+        assert_eq!(Frames::new(0).follow(&masked(9, &[0; 126]), 1), Err(Violation::Control));
+        assert_eq!(Frames::new(0).follow(&[0x9, 0], 1), Err(Violation::Control), "in pieces");
+    }
+
+    #[test]
+    fn only_so_many_frames_are_followed_at_once() {
+        let two = [masked(1, b"one"), masked(1, b"two")].concat();
+        let mut frames = Frames::new(0);
+        let seen = frames.follow(&two, 1).expect("no violation");
+        assert_eq!((seen.bytes, seen.frames, frames.at_boundary()), (two.len() / 2, 1, true));
+        assert_eq!(frames.follow(&two[seen.bytes..], 1).map(|seen| seen.bytes), Ok(two.len() / 2));
     }
 
     proptest! {
@@ -238,7 +257,7 @@ mod tests {
             let (mut frames, mut counted, mut at) = (Frames::new(0), 0, 0_usize);
             for cut in cuts.iter().chain([&usize::MAX]) {
                 let end = at.saturating_add(*cut).min(bytes.len());
-                let seen = frames.follow(&bytes[at..end]).expect("no limit");
+                let seen = frames.follow(&bytes[at..end], u32::MAX).expect("no limit");
                 prop_assert_eq!(seen.closed, None);
                 counted += seen.frames as usize;
                 at = end;

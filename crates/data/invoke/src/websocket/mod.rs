@@ -35,7 +35,7 @@ use crate::invocation::{Ending, Invocation};
 use crate::metering;
 use crate::shared::Shared;
 use crate::upload::Upload;
-use crate::web::{origin_form, resolve};
+use crate::web::{check_headers, origin_form, resolve};
 
 /// The API's name of the protocol, in `ProtocolType`.
 const PROTOCOL: &str = "WS";
@@ -94,6 +94,11 @@ async fn open(
     let caller = request.extensions_mut().remove::<OnUpgrade>().filter(|_| request.method() == Method::GET);
     let caller = caller.ok_or_else(Failure::bad_upgrade)?;
     let opened = invocation.dispatch_by(target, outgoing(request), switch).await?;
+    let answered = match &opened {
+        Opened::Switched(answer, _) => answer.headers(),
+        Opened::Refused(answer) => answer.headers(),
+    };
+    check_headers(answered, &invocation.shared.config)?;
     Ok((caller, opened))
 }
 

@@ -29,6 +29,11 @@ impl Pace {
         Self::new(0, 0)
     }
 
+    /// How many frames may be taken between two waits.
+    pub fn frames_at_once(&self) -> u32 {
+        if self.frame.is_zero() { u32::MAX } else { 1 }
+    }
+
     /// Counts what came.
     pub fn spend(&mut self, frames: u32, bytes: u64) {
         let bytes = Duration::from_nanos((self.byte_ns * bytes as f64) as u64);

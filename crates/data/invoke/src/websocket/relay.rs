@@ -67,26 +67,31 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
     async fn run(&mut self, heard: &Heard) -> Over {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            self.pace.wait().await;
             let read = match self.from.read(&mut buffer).await {
                 Ok(0) | Err(_) => return Over::Gone(self.side),
                 Ok(read) => read,
             };
-            let seen = match self.frames.follow(&buffer[..read]) {
-                Ok(seen) => seen,
-                Err(violation) => return Over::Violated(self.side, violation),
-            };
-            if seen.frames > 0 {
-                heard.now();
-            }
-            self.pace.spend(seen.frames, read as u64);
-            *self.writing.get_mut() = true;
-            if self.to.write_all(&buffer[..read]).await.is_err() || self.to.flush().await.is_err() {
-                return Over::Gone(self.side.other());
-            }
-            *self.writing.get_mut() = false;
-            if let Some(code) = seen.closed {
-                return Over::Closed(self.side, code);
+            let mut rest = &buffer[..read];
+            while !rest.is_empty() {
+                self.pace.wait().await;
+                let seen = match self.frames.follow(rest, self.pace.frames_at_once()) {
+                    Ok(seen) => seen,
+                    Err(violation) => return Over::Violated(self.side, violation),
+                };
+                if seen.frames > 0 {
+                    heard.now();
+                }
+                self.pace.spend(seen.frames, seen.bytes as u64);
+                let (now, later) = rest.split_at(seen.bytes);
+                *self.writing.get_mut() = true;
+                if self.to.write_all(now).await.is_err() || self.to.flush().await.is_err() {
+                    return Over::Gone(self.side.other());
+                }
+                *self.writing.get_mut() = false;
+                if let Some(code) = seen.closed {
+                    return Over::Closed(self.side, code);
+                }
+                rest = later;
             }
         }
     }
@@ -102,6 +107,11 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
             self.to.write_all(&frame).await.ok();
         }
         self.to.shutdown().await.ok();
+        if code.is_some() {
+            // What this side still sends would otherwise have its kernel throw away what it was told.
+            let mut unread = vec![0; BUFFER_BYTES];
+            while self.from.read(&mut unread).await.is_ok_and(|read| read > 0) {}
+        }
     }
 }
 
@@ -209,9 +219,10 @@ mod tests {
             assert_eq!(read(&mut server, 4).await, text("up"));
             assert_eq!(read(&mut caller, 4).await[2..], 1001_u16.to_be_bytes());
             assert_eq!(read(&mut server, 8).await[6..], 1001_u16.to_be_bytes());
+            begun.elapsed().as_secs()
         };
-        let (over, ()) = tokio::join!(relay(a, b, &limits), ends);
-        assert_eq!((over, begun.elapsed().as_secs()), (Over::Idle, 25));
+        let (over, seconds) = tokio::join!(relay(a, b, &limits), ends);
+        assert_eq!((over, seconds), (Over::Idle, 25));
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,6 +239,24 @@ mod tests {
         let ((_caller, a), (b, _server)) = (duplex(4096), duplex(4096));
         let soon = Limits { deadline: Instant::now() + Duration::from_secs(1), ..limits() };
         assert_eq!(relay(a, b, &soon).await, Over::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_over_the_pace_wait_and_do_not_count_as_silence() {
+        let ((mut caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
+        let (limits, begun) = (Limits { frames_per_s_max: 2, idle_s: 5, ..limits() }, Instant::now());
+        let ends = async {
+            caller.write_all(&text("x").repeat(40)).await.expect("taken");
+            read(&mut server, 40 * 3).await;
+            let seconds = begun.elapsed().as_secs();
+            caller.write_all(&frames::close(1000, "", false)).await.expect("taken");
+            let echo = frames::close(1000, "", false);
+            server.write_all(&echo).await.expect("taken");
+            seconds
+        };
+        let (over, seconds) = tokio::join!(relay(a, b, &limits), ends);
+        assert_eq!(seconds, 18, "two at once, and two a second");
+        assert!(matches!(over, Over::Closed(_, Some(1000))), "{over:?}");
     }
 
     #[tokio::test(start_paused = true)]

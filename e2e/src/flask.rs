@@ -1,11 +1,11 @@
-//! An image as people have them: Debian with Python, Flask and a WebSocket server, made of Debian's packages once and kept below `target/`.
+//! An image as people have them: Debian with Python, Flask, a WebSocket server and gRPC, made of Debian's packages once and kept below `target/`.
 
 use std::path::PathBuf;
 
 use crate::tools;
 
 /// Bump it when the recipe below changes, so that an older archive is not used.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// An OCI archive of the image, with user, working directory, environment and several layers.
 pub async fn archive() -> anyhow::Result<PathBuf> {
@@ -17,7 +17,7 @@ pub async fn archive() -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let work = tempfile::Builder::new().prefix("flask-").tempdir_in(&folder)?;
     let root = work.path().join("root.tar");
-    let debian = ["--variant=minbase", "--include=python3-flask,python3-websockets", "bookworm"];
+    let debian = ["--variant=minbase", "--include=python3-flask,python3-websockets,python3-grpcio", "bookworm"];
     tools::run_ok(tools::command("mmdebstrap").args(debian).arg(&root)).await?;
     let path = |name: &str| work.path().join(name).display().to_string();
     let script = format!(
@@ -25,6 +25,7 @@ pub async fn archive() -> anyhow::Result<PathBuf> {
          c=$(b from scratch); b add $c {root} / >/dev/null; b config --label base=debian $c; \
          b commit $c base >/dev/null; b rm $c >/dev/null; c=$(b from base); \
          b copy $c {app} /srv/app.py >/dev/null; b copy $c {websocket} /srv/websocket.py >/dev/null; \
+         b copy $c {grpc} /srv/calls.py >/dev/null; \
          b config --user www-data --workingdir /srv --env COLOUR=image --env PYTHONDONTWRITEBYTECODE=1 \
            --entrypoint '[\"python3\"]' --cmd /srv/app.py $c; \
          b commit $c oci-archive:{out}:flask >/dev/null; b rm $c >/dev/null",
@@ -32,6 +33,7 @@ pub async fn archive() -> anyhow::Result<PathBuf> {
         run = path("run"),
         root = root.display(),
         app = tools::workspace().join("e2e/clients/flask_app.py").display(),
+        grpc = tools::workspace().join("e2e/clients/grpc_app.py").display(),
         websocket = tools::workspace().join("e2e/clients/websocket_app.py").display(),
         out = path("out.tar"),
     );

@@ -31,7 +31,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 const LIBRARIES: &[(&str, &str)] = &[("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev")];
 
 /// The official clients and those of other protocols, from PyPI.
-const PYTHON: &[&str] = &["tencentcloud-sdk-python-scf", "tccli", "websockets"];
+const PYTHON: &[&str] = &["tencentcloud-sdk-python-scf", "tccli", "websockets", "grpcio"];
 
 /// Cargo tools and the versions that are known to work.
 const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];

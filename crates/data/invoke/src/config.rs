@@ -15,6 +15,9 @@ pub struct Config {
     pub event_response_bytes_max: usize,
     /// Bytes of the body of a web request; a longer one ends with 406. 0 is no limit.
     pub web_request_bytes_max: u64,
+    /// Bytes of what a caller sends in one gRPC call; more end with 406. 0, the default, is no limit, because calls stream
+    /// through and are held nowhere.
+    pub grpc_request_bytes_max: u64,
     /// Bytes of the body of a web answer; a longer one is cut off and ends with 407. 0, the default, is no limit, because
     /// answers stream through and are held nowhere.
     pub web_response_bytes_max: u64,
@@ -46,6 +49,7 @@ impl Default for Config {
             event_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
             event_response_bytes_max: limits::RESPONSE_BYTES_MAX,
             web_request_bytes_max: limits::SYNC_EVENT_BYTES_MAX as u64,
+            grpc_request_bytes_max: 0,
             web_response_bytes_max: 0,
             web_response_headers_bytes_max: 4096,
             websocket_frame_bytes_max: 256 * 1024,

@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 use types::{CatalogVersion, FunctionKey};
 
 use crate::call::Platform;
-use crate::headers;
 use crate::metering::OutFlow;
 use crate::upload::Upload;
+use crate::{grpc, headers};
 
 type Driven = Pin<Box<http1::Connection<TokioIo<TcpStream>, Upload>>>;
 
@@ -104,6 +104,7 @@ impl Connection {
 #[derive(Default)]
 pub(crate) struct Slot {
     idle: Mutex<Vec<Connection>>,
+    calls: grpc::Shared,
     headers: OnceLock<HeaderMap>,
     out_flow: OnceLock<OutFlow>,
 }
@@ -119,6 +120,11 @@ impl Slot {
         if !connection.sender.is_closed() {
             self.idle.lock().push(connection);
         }
+    }
+
+    /// The connection of its gRPC calls.
+    pub fn calls(&self) -> &grpc::Shared {
+        &self.calls
     }
 
     /// Counts what the instance of this slot sent to the world outside since the last time.

@@ -28,7 +28,8 @@ pub(crate) struct Download {
 
 struct Flowing {
     invocation: Invocation,
-    connection: Connection,
+    /// Nothing where requests share one.
+    connection: Option<Connection>,
     upload: Option<Arc<Watch>>,
     limit: Pin<Box<Sleep>>,
 }
@@ -42,7 +43,7 @@ impl Download {
     /// The body of an answer whose head has come; `None` when it has none, which ends the invocation.
     pub fn begin(
         mut invocation: Invocation,
-        mut connection: Connection,
+        mut connection: Option<Connection>,
         body: Incoming,
         upload: Option<Arc<Watch>>,
     ) -> Option<Self> {
@@ -51,7 +52,7 @@ impl Download {
             bytes_max => bytes_max,
         };
         if upload.as_ref().is_some_and(|watch| watch.progress() == Progress::Flowing) {
-            connection.detach();
+            connection.iter_mut().for_each(Connection::detach);
         }
         let limit = Box::pin(sleep_until(invocation.deadline()));
         let flowing = Flowing { invocation, connection, upload, limit };
@@ -95,7 +96,7 @@ impl Download {
 impl Flowing {
     fn complete(mut self) {
         if self.upload.is_none_or(|watch| watch.progress() == Progress::Complete) {
-            self.invocation.keep(self.connection);
+            self.connection.into_iter().for_each(|connection| self.invocation.keep(connection));
         }
         self.invocation.finish_later(Ending::Success);
     }
@@ -112,7 +113,7 @@ impl Body for Download {
             let failure = flowing.invocation.timed_out();
             return this.cut_off(failure);
         }
-        let frame = match ready!(poll_driven(&mut flowing.connection, &mut this.body, cx)) {
+        let frame = match ready!(poll_driven(flowing.connection.as_mut(), &mut this.body, cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return this.broken(error),
             None => {

@@ -124,7 +124,7 @@ pub(crate) async fn read_whole(
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while !body.is_end_stream() {
-        let frame = poll_fn(|cx| poll_driven(connection, &mut body, cx)).await;
+        let frame = poll_fn(|cx| poll_driven(Some(connection), &mut body, cx)).await;
         let Some(frame) = frame.transpose().map_err(|error| Broken::Lost(chain(&error)))? else { break };
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > bytes_max {
@@ -142,13 +142,14 @@ pub(crate) async fn read_whole(
     Ok([first, rest.freeze()].concat().into())
 }
 
-/// The next frame of a body whose connection is driven here. Asking for a frame is what makes the connection read it, so
+/// The next frame of a body whose connection is driven here, or by a task of its own where there is none. Asking for a frame is what makes the connection read it, so
 /// both get a second turn before the task sleeps.
 pub(crate) fn poll_driven(
-    connection: &mut Connection,
+    connection: Option<&mut Connection>,
     body: &mut Incoming,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<http_body::Frame<Bytes>, hyper::Error>>> {
+    let Some(connection) = connection else { return Pin::new(body).poll_frame(cx) };
     connection.drive(cx);
     if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
         return Poll::Ready(frame);

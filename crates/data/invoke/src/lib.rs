@@ -21,6 +21,7 @@ mod download;
 mod event;
 mod exchange;
 mod failure;
+mod grpc;
 mod handle;
 mod headers;
 mod invocation;

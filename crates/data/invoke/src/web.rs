@@ -17,16 +17,17 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::download::Download;
 use crate::failure::Failure;
-use crate::headers;
 use crate::invocation::{Ending, Invocation};
 use crate::metering;
 use crate::route;
 use crate::shared::Shared;
 use crate::upload::{Progress, Upload, Watch};
 use crate::websocket;
+use crate::{grpc, headers};
 
 /// Answers a web request; failures of the platform are answers too.
 pub(crate) async fn run(shared: &Arc<Shared>, target: Target, id: RequestId, request: Request<Body>) -> Response<Body> {
+    let is_call = grpc::asks(request.headers());
     let served = if headers::asks_for_websocket(request.headers()) {
         websocket::serve(shared, &target, &id, request).await
     } else {
@@ -37,6 +38,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, target: Target, id: RequestId, req
             response.headers_mut().insert(headers::REQUEST_ID, headers::value(id.as_str()));
             response
         }
+        Err(failure) if is_call => grpc::failed(&failure, &id),
         Err(failure) => failure.to_response(&id),
     }
 }
@@ -73,7 +75,8 @@ pub(crate) fn resolve(
 
 /// An answer that has begun.
 struct Answer {
-    connection: Connection,
+    /// Nothing where requests share one.
+    connection: Option<Connection>,
     response: Response<Incoming>,
     upload: Option<Arc<Watch>>,
 }
@@ -85,13 +88,18 @@ async fn answer(invocation: &mut Invocation, target: &Target, request: Request<B
         return Err(Failure::event_function(&version.function.key));
     }
     check(&request, &shared.config)?;
-    let (request, upload) = outgoing(request, shared.config.web_request_bytes_max);
+    let is_call = grpc::asks(request.headers());
+    let bytes_max = request_bytes_max(is_call, &shared.config);
+    let (request, upload) = outgoing(request, bytes_max, is_call);
     let progress = || upload.as_ref().map_or(Progress::Complete, |watch| watch.progress());
-    let (connection, response) = match invocation.dispatch(target, request).await {
+    let answered = if is_call {
+        invocation.dispatch_by(target, request, grpc::send).await.map(|response| (None, response))
+    } else {
+        invocation.dispatch(target, request).await.map(|(connection, response)| (Some(connection), response))
+    };
+    let (connection, response) = match answered {
         Ok(answer) => answer,
-        Err(_) if progress() == Progress::TooLarge => {
-            return Err(Failure::request_too_large(shared.config.web_request_bytes_max));
-        }
+        Err(_) if progress() == Progress::TooLarge => return Err(Failure::request_too_large(bytes_max)),
         Err(_) if progress() == Progress::CallerGone => return Err(Failure::caller_gone()),
         Err(failure) => return Err(failure),
     };
@@ -104,10 +112,16 @@ fn check(request: &Request<Body>, config: &Config) -> Result<(), Failure> {
         return Err(Failure::tunnel());
     }
     let announced = announced_bytes(request);
-    if config.web_request_bytes_max != 0 && announced > config.web_request_bytes_max {
-        return Err(Failure::request_too_large(config.web_request_bytes_max));
+    let bytes_max = request_bytes_max(grpc::asks(request.headers()), config);
+    if bytes_max != 0 && announced > bytes_max {
+        return Err(Failure::request_too_large(bytes_max));
     }
     Ok(())
+}
+
+/// What the body of a request, or of a gRPC call, may have.
+fn request_bytes_max(is_call: bool, config: &Config) -> u64 {
+    if is_call { config.grpc_request_bytes_max } else { config.web_request_bytes_max }
 }
 
 fn announced_bytes(request: &Request<Body>) -> u64 {
@@ -137,7 +151,7 @@ pub(crate) fn check_headers(map: &HeaderMap, config: &Config) -> Result<(), Fail
 }
 
 /// The caller's request as HTTP/1.1 to the instance; its platform headers follow when the instance is known.
-fn outgoing(request: Request<Body>, bytes_max: u64) -> (Request<Upload>, Option<Arc<Watch>>) {
+fn outgoing(request: Request<Body>, bytes_max: u64, is_call: bool) -> (Request<Upload>, Option<Arc<Watch>>) {
     let (mut head, body) = request.into_parts();
     headers::towards_instance(&mut head.headers, head.uri.authority());
     let (upload, watch) = Upload::stream(body, bytes_max);
@@ -146,6 +160,9 @@ fn outgoing(request: Request<Body>, bytes_max: u64) -> (Request<Upload>, Option<
     *request.method_mut() = head.method;
     *request.uri_mut() = origin_form(&head.uri);
     *request.headers_mut() = head.headers;
+    if is_call {
+        grpc::outgoing(&mut request);
+    }
     (request, watch)
 }
 

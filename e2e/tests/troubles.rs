@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 async fn slow_clients(platform: &Platform) -> anyhow::Result<(TcpStream, TcpStream)> {
     let address = platform.gateway.trim_start_matches("http://");
     let mut reads_nothing = TcpStream::connect(address).await?;
-    reads_nothing.write_all(b"GET /fn/default/big/big?200000000 HTTP/1.1\r\nHost: a\r\n\r\n").await?;
+    reads_nothing.write_all(b"GET /fn/default/big/big?50000000 HTTP/1.1\r\nHost: a\r\n\r\n").await?;
     let mut says_half = TcpStream::connect(address).await?;
     says_half.write_all(b"GET /fn/default/calm/ HTTP/1.1\r\nHost").await?;
     Ok((reads_nothing, says_half))

@@ -73,12 +73,9 @@ impl Download {
 
     fn broken(&mut self, error: hyper::Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(flowing) = self.flowing.take() {
-            let ending = match flowing.upload.as_ref().map(|watch| watch.progress()) {
-                Some(Progress::TooLarge) => {
-                    let bytes_max = flowing.invocation.shared.config.web_request_bytes_max;
-                    Ending::Failed(Failure::request_too_large(bytes_max))
-                }
-                Some(Progress::CallerGone) => Ending::Failed(Failure::caller_gone()),
+            let ending = match flowing.upload.as_ref().map(|watch| (watch.progress(), watch.bytes_max)) {
+                Some((Progress::TooLarge, bytes_max)) => Ending::Failed(Failure::request_too_large(bytes_max)),
+                Some((Progress::CallerGone, _)) => Ending::Failed(Failure::caller_gone()),
                 _ => Ending::Broken(chain(&error)),
             };
             flowing.invocation.finish_later(ending);

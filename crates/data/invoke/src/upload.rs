@@ -27,12 +27,16 @@ pub(crate) enum Progress {
 }
 
 /// Shared view of an upload's progress.
-#[derive(Debug, Default)]
-pub(crate) struct Watch(AtomicU8);
+#[derive(Debug)]
+pub(crate) struct Watch {
+    progress: AtomicU8,
+    /// What the body may have; 0 is any number.
+    pub bytes_max: u64,
+}
 
 impl Watch {
     pub fn progress(&self) -> Progress {
-        match self.0.load(Ordering::Acquire) {
+        match self.progress.load(Ordering::Acquire) {
             0 => Progress::Flowing,
             1 => Progress::Complete,
             2 => Progress::TooLarge,
@@ -41,7 +45,7 @@ impl Watch {
     }
 
     fn set(&self, progress: Progress) {
-        self.0.store(progress as u8, Ordering::Release);
+        self.progress.store(progress as u8, Ordering::Release);
     }
 }
 
@@ -77,7 +81,7 @@ impl Upload {
         if caller.is_end_stream() {
             return (Self::Empty, None);
         }
-        let watch = Arc::new(Watch::default());
+        let watch = Arc::new(Watch { progress: AtomicU8::new(Progress::Flowing as u8), bytes_max });
         let left_bytes = if bytes_max == 0 { u64::MAX } else { bytes_max };
         (Self::Stream(Box::new(Stream { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
     }

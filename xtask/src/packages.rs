@@ -67,10 +67,11 @@ fn missing_packages() -> Vec<&'static str> {
     programs.chain(libraries).collect()
 }
 
-/// A virtual environment below `target/`, made once.
+/// A virtual environment below `target/`, made once and again when other packages are wanted.
 pub fn python(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     let folder = root.join("target/python");
-    if folder.join("bin/tccli").exists() {
+    let (wanted, list) = (PYTHON.join("\n"), folder.join("installed.txt"));
+    if std::fs::read_to_string(&list).is_ok_and(|installed| installed == wanted) {
         return Ok(folder);
     }
     if no_install {
@@ -79,5 +80,6 @@ pub fn python(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     println!("installing from PyPI into target/python: {}", PYTHON.join(" "));
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(PYTHON))?;
+    std::fs::write(list, wanted)?;
     Ok(folder)
 }

@@ -54,6 +54,11 @@ impl Platform {
         control: TcpListener,
         gateway: Listening,
     ) -> anyhow::Result<Self> {
+        // Before anything is made on this machine that a refused start would leave there.
+        settings.launcher.check_runtimes()?;
+        if gateway.tls.is_some() {
+            gateway::Tls::check(&settings.gateway)?;
+        }
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
             .context("cannot install the metrics recorder")?;
@@ -94,7 +99,6 @@ impl Platform {
         credentials.set_own(registry.clone());
 
         let platform = launcher::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
-        settings.launcher.check_runtimes()?;
         let runtime = settings.launcher.runtime.clone();
         let launch =
             launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), platform, settings.launcher);

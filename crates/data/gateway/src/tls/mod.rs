@@ -48,12 +48,14 @@ struct Shown {
 }
 
 impl Tls {
+    /// Whether the configuration's certificates can be used.
+    pub fn check(config: &Config) -> Result<(), CertificateError> {
+        read(config).map(drop)
+    }
+
     /// Reads the certificates of the configuration.
     pub fn open(config: &Config, catalog: SharedCatalog) -> Result<Arc<Self>, CertificateError> {
-        let certificates = read_all(&config.certificates)?;
-        if let Some(name) = config.default_certificate.as_ref().filter(|name| !certificates.contains_key(*name)) {
-            return Err(CertificateError::NoDefault { name: name.clone() });
-        }
+        let certificates = read(config)?;
         // Where there is one only, it is for everybody.
         let only = || certificates.keys().next().filter(|_| certificates.len() == 1).cloned();
         let default = config.default_certificate.clone().or_else(only);
@@ -124,6 +126,14 @@ impl Tls {
                 tracing::warn!(error, "changed certificates cannot be used; the old ones stay");
             }
         }
+    }
+}
+
+fn read(config: &Config) -> Result<Certificates, CertificateError> {
+    let certificates = read_all(&config.certificates)?;
+    match config.default_certificate.as_ref().filter(|name| !certificates.contains_key(*name)) {
+        Some(name) => Err(CertificateError::NoDefault { name: name.clone() }),
+        None => Ok(certificates),
     }
 }
 

@@ -62,7 +62,7 @@ impl Open<'_> {
 
     fn close(mut self, outcome: &Result<Launched, LaunchError>) {
         let (cold, peak_bytes, status, message) = match outcome {
-            Ok(launched) => (launched.cold_start, launched.process.memory().peak_bytes, RunStatus::Success, ""),
+            Ok(launched) => (launched.cold_start, launched.process.memory_peak_bytes(), RunStatus::Success, ""),
             Err(error) => (error.cold_start, error.peak_bytes, error.status, error.message.as_str()),
         };
         let memory_mb = self.version.spec.memory_mb;

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use types::{CatalogVersion, FunctionKey};
 
 use crate::call::Platform;
-use crate::metering::OutFlow;
+use crate::metering::{OutFlow, Successes};
 use crate::upload::Upload;
 use crate::{grpc, headers};
 
@@ -106,7 +106,8 @@ pub(crate) struct Slot {
     idle: Mutex<Vec<Connection>>,
     calls: grpc::Shared,
     headers: OnceLock<HeaderMap>,
-    out_flow: OnceLock<OutFlow>,
+    out_flow: OnceLock<Arc<OutFlow>>,
+    successes: OnceLock<Successes>,
 }
 
 impl Slot {
@@ -127,9 +128,14 @@ impl Slot {
         &self.calls
     }
 
-    /// Counts what the instance of this slot sent to the world outside since the last time.
-    pub fn count_out_flow(&self, process: &Arc<dyn Process>, function: &FunctionKey) {
-        self.out_flow.get_or_init(|| OutFlow::new(Arc::clone(process), function.clone())).count();
+    /// What the instance of this slot sends to the world outside.
+    pub fn out_flow(&self, process: &Arc<dyn Process>, function: &FunctionKey) -> &Arc<OutFlow> {
+        self.out_flow.get_or_init(|| Arc::new(OutFlow::new(Arc::clone(process), function.clone())))
+    }
+
+    /// Where successful runs of the instance's version are counted.
+    pub fn successes(&self, version: &CatalogVersion) -> &Successes {
+        self.successes.get_or_init(|| Successes::of(version))
     }
 
     /// The platform's headers for the instance's version.

@@ -18,6 +18,7 @@ use crate::ahead::Recorded;
 use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::metering::OutFlows;
 use crate::route::{self, RoutingKey};
 use crate::shared::Shared;
 use crate::{event, metering, web};
@@ -52,7 +53,12 @@ impl Invoker {
         let pool = Pool::new(launch, Arc::clone(&catalog), changes, pool_config, shutdown);
         let tasks = TaskTracker::new();
         let (leaving, runtime) = (CancellationToken::new(), Handle::current());
-        let shared = Shared { catalog, pool, logs, config, platform, tasks, leaving, runtime };
+        let out_flows = Arc::new(OutFlows::default());
+        tokio::spawn({
+            let (out_flows, leaving) = (Arc::clone(&out_flows), leaving.clone());
+            async move { leaving.run_until_cancelled(out_flows.run()).await }
+        });
+        let shared = Shared { catalog, pool, logs, out_flows, config, platform, tasks, leaving, runtime };
         Self { shared: Arc::new(shared) }
     }
 

@@ -148,7 +148,7 @@ impl Invocation {
         if let Some(cold) = lease.cold() {
             // What the start printed comes before its report.
             shared.logs.settle(&lease.id).await;
-            let peak_bytes = lease.process.memory().peak_bytes;
+            let peak_bytes = lease.process.memory_peak_bytes();
             self.open().record.init(&cold, lease.version.spec.memory_mb, peak_bytes);
             metering::cold_start(&lease.version.function.key, &cold);
         }
@@ -235,11 +235,13 @@ impl Open {
         }
         if let Some(run) = &self.run {
             run.dispose(outcome, shared.config.exit_wait_max()).await;
-            shared.logs.settle(&run.lease.id).await;
+            if run.alone {
+                shared.logs.settle(&run.lease.id).await;
+            }
             closing.duration = Some(at.saturating_duration_since(run.started));
             closing.memory_mb = run.lease.version.spec.memory_mb;
-            closing.peak_bytes = run.lease.process.memory().peak_bytes;
-            run.lease.slot.count_out_flow(&run.lease.process, &run.lease.version.function.key);
+            closing.peak_bytes = run.lease.process.memory_peak_bytes();
+            shared.out_flows.served(run.lease.slot.out_flow(&run.lease.process, &run.lease.version.function.key));
         }
         let summary = Summary {
             duration: closing.duration.unwrap_or_default(),
@@ -247,7 +249,12 @@ impl Open {
             memory_bytes: closing.peak_bytes,
             cold: self.run.as_ref().and_then(|run| run.lease.cold()),
         };
-        metering::invocation(&self.version, closing.status(), closing.duration);
+        match (&self.run, closing.duration) {
+            (Some(run), Some(duration)) if outcome.is_ok() => {
+                run.lease.slot.successes(&run.lease.version).count(duration);
+            }
+            _ => metering::invocation(&self.version, closing.status(), closing.duration),
+        }
         self.record.finish(&closing);
         if let Some(run) = self.run
             && run.alone
@@ -286,7 +293,7 @@ impl Run {
     }
 
     fn ended(&self, ended: &Ended) -> Failure {
-        Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory().peak_bytes)
+        Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory_peak_bytes())
     }
 
     async fn ended_or(&self, exit_wait_max: Duration, otherwise: impl FnOnce() -> Failure) -> Failure {

@@ -1,13 +1,15 @@
 //! What is counted of each invocation, and of the instances that serve them, for Prometheus. Must not know how an
 //! invocation runs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::StatusCode;
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use parking_lot::Mutex;
 use pool::{ColdStart, Process};
+use tokio::time::{MissedTickBehavior, interval};
 use types::{CatalogVersion, FunctionKey, RunStatus};
 
 const INVOCATIONS: &str = "sampan_invocations_total";
@@ -16,6 +18,9 @@ const DURATION: &str = "sampan_invocation_duration_seconds";
 const COLD_STARTS: &str = "sampan_cold_starts_total";
 const COLD_START_DURATION: &str = "sampan_cold_start_duration_seconds";
 const OUT_FLOW: &str = "sampan_out_flow_bytes_total";
+
+/// How often the bytes that instances sent are read.
+const OUT_FLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Says what each metric is.
 pub(crate) fn describe() {
@@ -31,19 +36,46 @@ pub(crate) fn describe() {
     describe_counter!(OUT_FLOW, Unit::Bytes, out_flow);
 }
 
+/// The two series that every successful run of a version is in, looked up once.
+pub(crate) struct Successes {
+    duration: Histogram,
+    invocations: Counter,
+}
+
+impl Successes {
+    /// Those of a version.
+    pub fn of(version: &CatalogVersion) -> Self {
+        Self { duration: durations(&version.function.key), invocations: invocations(version, RunStatus::Success) }
+    }
+
+    /// Counts a run.
+    pub fn count(&self, duration: Duration) {
+        self.duration.record(duration);
+        self.invocations.increment(1);
+    }
+}
+
 /// Counts an invocation of a version that ended; `duration` when something ran.
 pub(crate) fn invocation(version: &CatalogVersion, status: RunStatus, duration: Option<Duration>) {
+    if let Some(duration) = duration {
+        durations(&version.function.key).record(duration);
+    }
+    invocations(version, status).increment(1);
+}
+
+fn durations(function: &FunctionKey) -> Histogram {
+    let (name, namespace) = (function.name.as_str().to_owned(), function.namespace.as_str().to_owned());
+    histogram!(DURATION, "function" => name, "namespace" => namespace)
+}
+
+fn invocations(version: &CatalogVersion, status: RunStatus) -> Counter {
     let function = &version.function.key;
     let (name, namespace) = (function.name.as_str().to_owned(), function.namespace.as_str().to_owned());
-    if let Some(duration) = duration {
-        histogram!(DURATION, "function" => name.clone(), "namespace" => namespace.clone()).record(duration);
-    }
     let status = status.code().to_string();
     let version = version.key.version.to_string();
     counter!(
         INVOCATIONS, "function" => name, "namespace" => namespace, "version" => version, "status" => status
     )
-    .increment(1);
 }
 
 /// Counts the answer of a web function when its HTTP status tells of an error; the run itself is none.
@@ -67,22 +99,54 @@ pub(crate) fn cold_start(function: &FunctionKey, cold: &ColdStart) {
     histogram!(COLD_START_DURATION, "function" => name, "namespace" => namespace).record(cold.total());
 }
 
-/// Counts what an instance sends to the world outside (`OutFlow`, contract 4.7), each byte once however many requests it
-/// serves. What it sends after its last request is counted when this is dropped.
+/// Counts what instances send to the world outside (`OutFlow`, contract 4.7): those that served requests, once a second,
+/// for the kernel takes longer to say it than to pass a request on.
+#[derive(Default)]
+pub(crate) struct OutFlows {
+    served: Mutex<Vec<Weak<OutFlow>>>,
+}
+
+impl OutFlows {
+    /// Has the bytes of an instance counted soon.
+    pub fn served(&self, instance: &Arc<OutFlow>) {
+        if !instance.due.swap(true, Ordering::AcqRel) {
+            self.served.lock().push(Arc::downgrade(instance));
+        }
+    }
+
+    /// Counts until the future is dropped.
+    pub async fn run(&self) {
+        let mut ticks = interval(OUT_FLOW_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let served = std::mem::take(&mut *self.served.lock());
+            for instance in served.iter().filter_map(Weak::upgrade) {
+                // First, so that a request which ends from here on has it counted again.
+                instance.due.store(false, Ordering::Release);
+                instance.count();
+            }
+        }
+    }
+}
+
+/// What one instance sends, each byte once however many requests it serves. What it sends after it was counted last is
+/// counted when this is dropped.
 pub(crate) struct OutFlow {
     process: Arc<dyn Process>,
     function: FunctionKey,
     counted: Counted,
+    /// It served requests since it was counted.
+    due: AtomicBool,
 }
 
 impl OutFlow {
     /// Of a started instance of a function.
     pub fn new(process: Arc<dyn Process>, function: FunctionKey) -> Self {
-        Self { process, function, counted: Counted::default() }
+        Self { process, function, counted: Counted::default(), due: AtomicBool::new(false) }
     }
 
-    /// Counts what was sent since the last time.
-    pub fn count(&self) {
+    fn count(&self) {
         let new = self.counted.up_to(self.process.network_bytes().sent);
         if new > 0 {
             let name = self.function.name.as_str().to_owned();

@@ -13,12 +13,14 @@ use types::{CatalogVersion, Qualifier, RequestId, RouteBy, SharedCatalog};
 use crate::call::{Platform, Target};
 use crate::config::Config;
 use crate::connection::Slot;
+use crate::metering::OutFlows;
 use crate::route;
 
 pub(crate) struct Shared {
     pub catalog: SharedCatalog,
     pub pool: Pool<Slot>,
     pub logs: Logs,
+    pub out_flows: Arc<OutFlows>,
     pub config: Config,
     pub platform: Platform,
     /// Runs of events, and what remains to be done after a web answer is complete.

@@ -170,7 +170,7 @@ impl Start<'_> {
 
     /// The last lines of an ended instance, all of its output recorded before.
     async fn last_output(&mut self, running: &dyn Running) -> String {
-        self.peak_bytes = running.memory().peak_bytes;
+        self.peak_bytes = running.memory_peak_bytes();
         let Inner { logs, config, .. } = self.launcher;
         logs.settle(&self.id).await;
         last_output(&logs.tail(&self.first_request, config.last_output_bytes_max), config.last_output_lines_max)

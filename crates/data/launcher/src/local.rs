@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use image::Images;
 use logs::Logs;
-use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes};
+use pool::{BoxFuture, Ended, NetworkBytes};
 use sandbox::{Exit, LaunchSpec, Sandbox, Sandboxes};
 use tokio::net::TcpStream;
 use types::{Digest, RunStatus};
@@ -87,9 +87,8 @@ impl Running for Sandbox {
         self.out_of_memory()
     }
 
-    fn memory(&self) -> MemoryUse {
-        let sandbox::Memory { current_bytes, peak_bytes } = self.memory();
-        MemoryUse { current_bytes, peak_bytes }
+    fn memory_peak_bytes(&self) -> u64 {
+        self.memory_peak_bytes()
     }
 
     fn network_bytes(&self) -> NetworkBytes {

@@ -150,7 +150,7 @@ async fn privileged_a_server_is_reached_until_it_is_killed() {
             if let Ok(mut connection) = connection {
                 connection.read_to_string(&mut greeting).await.unwrap_or_default();
             }
-            let peak_bytes = launched.process.memory().peak_bytes;
+            let peak_bytes = launched.process.memory_peak_bytes();
             launched.process.kill();
             Ok((greeting, peak_bytes, launched.process.ended().await.signal, launched.cold_start))
         }

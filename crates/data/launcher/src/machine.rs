@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image::RunConfig;
-use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes};
+use pool::{BoxFuture, Ended, NetworkBytes};
 use sandbox::LaunchSpec;
 use types::Digest;
 
@@ -44,7 +44,7 @@ pub(crate) trait Running: Send + Sync + 'static {
     fn thaw(&self) -> io::Result<()>;
     /// Whether the kernel has killed one of its processes for memory.
     fn out_of_memory(&self) -> bool;
-    fn memory(&self) -> MemoryUse;
+    fn memory_peak_bytes(&self) -> u64;
     fn network_bytes(&self) -> NetworkBytes;
 }
 

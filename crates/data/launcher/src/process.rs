@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use logs::Logs;
-use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes, Process};
+use pool::{BoxFuture, Ended, NetworkBytes, Process};
 use types::InstanceId;
 
 use crate::machine::{Root, Running};
@@ -82,8 +82,8 @@ impl Process for LocalProcess {
         self.running.out_of_memory()
     }
 
-    fn memory(&self) -> MemoryUse {
-        self.running.memory()
+    fn memory_peak_bytes(&self) -> u64 {
+        self.running.memory_peak_bytes()
     }
 
     fn network_bytes(&self) -> NetworkBytes {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image::RunConfig;
-use pool::{BoxFuture, Ended, MemoryUse, NetworkBytes};
+use pool::{BoxFuture, Ended, NetworkBytes};
 use sandbox::LaunchSpec;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -198,8 +198,8 @@ impl Running for FakeRunning {
         false
     }
 
-    fn memory(&self) -> MemoryUse {
-        MemoryUse { current_bytes: 1_000, peak_bytes: 2_000 }
+    fn memory_peak_bytes(&self) -> u64 {
+        2_000
     }
 
     fn network_bytes(&self) -> NetworkBytes {

@@ -85,8 +85,8 @@ pub trait Process: Send + Sync + 'static {
     fn out_of_memory(&self) -> bool {
         false
     }
-    /// Memory in use now and at its highest, in bytes.
-    fn memory(&self) -> MemoryUse;
+    /// The most memory it used at once since its start, in bytes.
+    fn memory_peak_bytes(&self) -> u64;
     /// What went out of it to the world outside and came from there, requests and their answers not among it; also when it
     /// has ended. All 0 where nobody counts.
     fn network_bytes(&self) -> NetworkBytes {
@@ -101,15 +101,6 @@ pub struct NetworkBytes {
     pub sent: u64,
     /// Into it.
     pub received: u64,
-}
-
-/// Memory of an instance in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MemoryUse {
-    /// Now.
-    pub current_bytes: u64,
-    /// Highest since its start.
-    pub peak_bytes: u64,
 }
 
 /// How an instance ended.

@@ -44,7 +44,7 @@ pub use error::LeaseError;
 pub use handle::Pool;
 pub use instance::{Instance, Lease};
 pub use keep::{Experience, Worth};
-pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, NetworkBytes, Process};
+pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, NetworkBytes, Process};
 pub use refusal::Refusal;
 pub use session::{InvalidSessionKey, SESSION_KEY_BYTES_MAX, SessionKey};
 pub use usage::{FunctionUsage, ProvisionedState, ProvisionedStatus, Usage};

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use types::InstanceId;
 
 use crate::cgroup::{Freezer, InstanceCgroup, ReadyCgroups};
-use crate::instance::{Exit, Memory};
+use crate::instance::Exit;
 use crate::slots::Ids;
 use crate::workers::Shared;
 
@@ -21,16 +21,16 @@ use crate::workers::Shared;
 pub enum CgroupState {
     /// It is there.
     There(Box<InstanceCgroup>),
-    /// It was given back.
-    Gone(Memory),
+    /// It was given back; the most memory that was in it, in bytes.
+    Gone(u64),
 }
 
 impl CgroupState {
-    /// Memory now, or the last reading.
-    pub fn memory(&self) -> Memory {
+    /// The most memory so far, or the last reading, in bytes.
+    pub fn memory_peak_bytes(&self) -> u64 {
         match self {
-            Self::There(cgroup) => cgroup.memory(),
-            Self::Gone(memory) => *memory,
+            Self::There(cgroup) => cgroup.memory_peak_bytes(),
+            Self::Gone(peak_bytes) => *peak_bytes,
         }
     }
 }
@@ -114,8 +114,8 @@ fn exit(ended: io::Result<Ended>, cgroup: &CgroupState) -> Exit {
 fn leave(cgroup: &RwLock<CgroupState>, cgroups: &ReadyCgroups) {
     let left = {
         let mut state = cgroup.write();
-        let memory = Memory { current_bytes: 0, ..state.memory() };
-        std::mem::replace(&mut *state, CgroupState::Gone(memory))
+        let peak_bytes = state.memory_peak_bytes();
+        std::mem::replace(&mut *state, CgroupState::Gone(peak_bytes))
     };
     if let CgroupState::There(cgroup) = left {
         cgroups.give_back(*cgroup);

@@ -22,15 +22,6 @@ use crate::reach::{Found, Reach};
 use crate::slots::Slot;
 use crate::workers::Shared;
 
-/// Memory of an instance, in bytes: of its processes and of the files that it wrote.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// Now; 0 when it has ended.
-    pub current_bytes: u64,
-    /// At its most.
-    pub peak_bytes: u64,
-}
-
 /// How an instance ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
@@ -217,9 +208,9 @@ impl Sandbox {
         self.inner.link.as_ref().map_or(Ok(NetworkBytes::default()), |link| link.bytes())
     }
 
-    /// Memory of all its processes and of the files it wrote.
-    pub fn memory(&self) -> Memory {
-        self.inner.cgroup.read().memory()
+    /// The most memory that all its processes and the files it wrote took at once, in bytes.
+    pub fn memory_peak_bytes(&self) -> u64 {
+        self.inner.cgroup.read().memory_peak_bytes()
     }
 }
 

@@ -51,7 +51,7 @@ pub use config::Config;
 pub use doctor::{Check, CheckStatus, doctor};
 pub use error::Error;
 pub use handle::{Recovered, Sandboxes};
-pub use instance::{Exit, Memory, Sandbox};
+pub use instance::{Exit, Sandbox};
 pub use listening::{Listener, NotListening};
 /// `[network]`, and what went through an instance's link.
 pub use network::{Bytes as NetworkBytes, Config as NetworkConfig};

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Empty};
 use invoke::{Body, Config, EventCall, EventResult, Invoker, Parts, Platform, Source, Target};
 use logs::Logs;
 use parking_lot::Mutex;
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, Process};
+use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -64,8 +64,8 @@ impl Process for FakeProcess {
         *self.0.fate.out_of_memory.lock()
     }
 
-    fn memory(&self) -> MemoryUse {
-        MemoryUse { current_bytes: PEAK_BYTES / 2, peak_bytes: PEAK_BYTES }
+    fn memory_peak_bytes(&self) -> u64 {
+        PEAK_BYTES
     }
 }
 

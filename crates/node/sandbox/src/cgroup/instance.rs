@@ -11,7 +11,6 @@ use super::files::{Freezer, MemoryFiles, Reclaim, Setting, v1_settings, v2_setti
 use super::layout::Layout;
 use super::{kill_all, make_dir, remove_dir};
 use crate::error::Error;
-use crate::instance::Memory;
 
 /// What an instance may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,10 +151,9 @@ impl InstanceCgroup {
         })
     }
 
-    /// Memory now and at its most.
-    pub fn memory(&self) -> Memory {
-        let current_bytes = self.memory.current.read().unwrap_or_default();
-        Memory { current_bytes, peak_bytes: self.memory.peak.read().unwrap_or_default().max(current_bytes) }
+    /// The most memory that was used so far, in bytes; what is used now where the kernel does not keep that.
+    pub fn memory_peak_bytes(&self) -> u64 {
+        self.memory.peak.read().or_else(|| self.memory.current.read()).unwrap_or_default()
     }
 
     /// Processes that the kernel killed for memory.
@@ -232,9 +230,10 @@ mod tests {
         assert_eq!(read("cpu.max"), "7142 100000");
         assert_eq!(read("pids.max"), "64");
         fs::write(folder.join("memory.current"), "5\n").expect("written");
+        assert_eq!(instance.memory_peak_bytes(), 5, "of a kernel without memory.peak");
         fs::write(folder.join("memory.peak"), "9\n").expect("written");
         fs::write(folder.join("memory.events.local"), "low 0\noom 1\noom_kill 2\n").expect("written");
-        assert_eq!(instance.memory(), Memory { current_bytes: 5, peak_bytes: 9 });
+        assert_eq!(instance.memory_peak_bytes(), 9);
         assert_eq!(instance.out_of_memory_kills(), 2);
         let doors = instance.doors().expect("opened");
         assert!(doors.v1_tasks.is_empty() && doors.v2_directory.is_some());

@@ -116,7 +116,7 @@ impl ReadyCgroups {
             made.remove();
             return Err(error);
         }
-        made.memory();
+        made.memory_peak_bytes();
         Ok(made)
     }
 

@@ -21,7 +21,7 @@ async fn a_server_is_reached_through_the_instances_network() -> anyhow::Result<(
     let mut text = String::new();
     sandbox.connect(9000).await?.read_to_string(&mut text).await?;
     assert_eq!(text, "hi\n");
-    assert!(sandbox.memory().peak_bytes > 0);
+    assert!(sandbox.memory_peak_bytes() > 0);
     assert!(sandbox.connect(9001).await.is_err());
     let killed = std::time::Instant::now();
     sandbox.kill();

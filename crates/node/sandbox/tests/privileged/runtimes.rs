@@ -38,7 +38,7 @@ async fn a_server_of_each_runtime_is_reached_frozen_and_killed() -> anyhow::Resu
         let mut text = String::new();
         sandbox.connect(9000).await?.read_to_string(&mut text).await?;
         assert_eq!(text, "hi\n", "{runtime}");
-        assert!(sandbox.memory().peak_bytes > 0, "{runtime}");
+        assert!(sandbox.memory_peak_bytes() > 0, "{runtime}");
         sandbox.freeze()?;
         sandbox.thaw()?;
         text.clear();

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, Process};
+use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -70,8 +70,8 @@ impl Process for FakeProcess {
         self.over.cancel();
     }
 
-    fn memory(&self) -> MemoryUse {
-        MemoryUse { current_bytes: 1 << 20, peak_bytes: 2 << 20 }
+    fn memory_peak_bytes(&self) -> u64 {
+        2 << 20
     }
 }
 

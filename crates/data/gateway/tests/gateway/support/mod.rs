@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gateway::{Config, Gateway};
 use invoke::Invoker;
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, MemoryUse, Process};
+use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -217,7 +217,7 @@ impl Process for Instance {
         self.killed.cancel();
     }
 
-    fn memory(&self) -> MemoryUse {
-        MemoryUse::default()
+    fn memory_peak_bytes(&self) -> u64 {
+        0
     }
 }

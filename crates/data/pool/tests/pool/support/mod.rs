@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pool::{BoxFuture, ColdStart, Config, Ended, Launch, LaunchError, Launched, MemoryUse, Pool, Process};
+use pool::{BoxFuture, ColdStart, Config, Ended, Launch, LaunchError, Launched, Pool, Process};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
@@ -74,8 +74,8 @@ impl Process for FakeProcess {
         false
     }
 
-    fn memory(&self) -> MemoryUse {
-        MemoryUse::default()
+    fn memory_peak_bytes(&self) -> u64 {
+        0
     }
 }
 

@@ -57,6 +57,7 @@ impl Open<'_> {
             version: self.version.key.version,
             qualifier: self.version.key.version.to_string(),
             start_ms: unix_ms(),
+            opening: String::new(),
         });
     }
 
@@ -66,13 +67,14 @@ impl Open<'_> {
             Err(error) => (error.cold_start, error.peak_bytes, error.status, error.message.as_str()),
         };
         let memory_mb = self.version.spec.memory_mb;
-        self.logs.platform(self.request, &report::provisioned(self.request, &cold, memory_mb, peak_bytes));
-        self.finish(status, message, peak_bytes);
+        let report = report::provisioned(self.request, &cold, memory_mb, peak_bytes);
+        self.finish(status, message, peak_bytes, vec![report]);
         self.closed = true;
     }
 
-    fn finish(&self, status: RunStatus, message: &str, memory_bytes: u64) {
-        let end = End { status, ret_msg: message.to_owned(), duration_us: 0, bill_duration_ms: 0, memory_bytes };
+    fn finish(&self, status: RunStatus, message: &str, memory_bytes: u64, closing: Vec<String>) {
+        let ret_msg = message.to_owned();
+        let end = End { status, ret_msg, duration_us: 0, bill_duration_ms: 0, memory_bytes, closing };
         self.logs.finish(self.request, end);
     }
 }
@@ -80,7 +82,7 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.closed {
-            self.finish(RunStatus::FunctionStatusError, "the version is not kept ready any more", 0);
+            self.finish(RunStatus::FunctionStatusError, "the version is not kept ready any more", 0, Vec::new());
         }
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use pool::Process;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use types::{CatalogVersion, FunctionKey};
 
 use crate::call::Platform;
@@ -108,7 +110,12 @@ pub(crate) struct Slot {
     headers: OnceLock<HeaderMap>,
     out_flow: OnceLock<Arc<OutFlow>>,
     successes: OnceLock<Successes>,
+    /// When the peak of the instance's memory was read last, and what it was.
+    peak: Mutex<Option<(Instant, u64)>>,
 }
+
+/// How old the peak of an instance's memory may be in the report of a request that was not alone in it.
+const PEAK_AGE_MAX: Duration = Duration::from_millis(1);
 
 impl Slot {
     /// The connection used last, if any is kept.
@@ -131,6 +138,15 @@ impl Slot {
     /// What the instance of this slot sends to the world outside.
     pub fn out_flow(&self, process: &Arc<dyn Process>, function: &FunctionKey) -> &Arc<OutFlow> {
         self.out_flow.get_or_init(|| Arc::new(OutFlow::new(Arc::clone(process), function.clone())))
+    }
+
+    /// The peak of the instance's memory, in bytes, for one of many requests in it: the kernel is not asked for each.
+    pub fn peak_bytes(&self, process: &Arc<dyn Process>, now: Instant) -> u64 {
+        let mut peak = self.peak.lock();
+        match *peak {
+            Some((read_at, bytes)) if now.saturating_duration_since(read_at) < PEAK_AGE_MAX => bytes,
+            _ => peak.insert((now, process.memory_peak_bytes())).1,
+        }
     }
 
     /// Where successful runs of the instance's version are counted.

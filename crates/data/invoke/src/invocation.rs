@@ -240,7 +240,10 @@ impl Open {
             }
             closing.duration = Some(at.saturating_duration_since(run.started));
             closing.memory_mb = run.lease.version.spec.memory_mb;
-            closing.peak_bytes = run.lease.process.memory_peak_bytes();
+            closing.peak_bytes = match run.alone {
+                true => run.lease.process.memory_peak_bytes(),
+                false => run.lease.slot.peak_bytes(&run.lease.process, at),
+            };
             shared.out_flows.served(run.lease.slot.out_flow(&run.lease.process, &run.lease.version.function.key));
         }
         let summary = Summary {

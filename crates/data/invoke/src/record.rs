@@ -53,8 +53,8 @@ impl Record {
             version: version.key.version,
             qualifier: qualifier.to_string(),
             start_ms: unix_ms(),
+            opening: report::start(&request),
         });
-        logs.platform(&request, &report::start(&request));
         Self { logs: logs.clone(), request, ret_msg_bytes_max }
     }
 
@@ -66,16 +66,12 @@ impl Record {
     /// Ends the record.
     pub fn finish(self, closing: &Closing<'_>) {
         let request = &self.request;
-        let line = |text: &str| self.logs.platform(request, text);
         let failed = closing.outcome.err().map(|failure| failure.to_json(request));
-        if let Some(json) = &failed {
-            line(&report::error(request, json));
-        }
-        if let Some(ret_msg) = closing.ret_msg {
-            line(&report::response(request, report::cut(ret_msg, self.ret_msg_bytes_max)));
-        }
-        line(&report::end(request));
-        line(&report::report(request, closing.bill_ms(), closing.memory_mb, closing.peak_bytes));
+        let error = failed.as_ref().map(|json| report::error(request, json));
+        let response =
+            closing.ret_msg.map(|ret_msg| report::response(request, report::cut(ret_msg, self.ret_msg_bytes_max)));
+        let report = report::report(request, closing.bill_ms(), closing.memory_mb, closing.peak_bytes);
+        let lines = [error, response, Some(report::end(request)), Some(report)];
         let ret_msg = closing.ret_msg.or(failed.as_deref()).unwrap_or_default();
         let duration = closing.duration.unwrap_or_default();
         self.logs.finish(
@@ -86,6 +82,7 @@ impl Record {
                 duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
                 bill_duration_ms: closing.bill_ms(),
                 memory_bytes: closing.peak_bytes,
+                closing: lines.into_iter().flatten().collect(),
             },
         );
     }

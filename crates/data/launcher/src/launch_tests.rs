@@ -39,8 +39,8 @@ impl Bed {
             version: version.key.version,
             qualifier: "$LATEST".into(),
             start_ms: 1,
+            opening: format!("START RequestId:{request}"),
         });
-        logs.platform(&request, &format!("START RequestId:{request}"));
         Self { machine, launcher, logs, version, request, instance: InstanceId::random(), _dir: dir }
     }
 

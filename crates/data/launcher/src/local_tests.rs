@@ -108,6 +108,7 @@ impl Bed {
             version: version.key.version,
             qualifier: "$LATEST".into(),
             start_ms: 1,
+            opening: String::new(),
         });
         launcher.launch(InstanceId::random(), Arc::new(version), self.request.clone()).await
     }

@@ -76,7 +76,7 @@ impl Index {
     /// Takes a record that is being written at `at`.
     pub(crate) fn note(&mut self, record: &Record, at: Position, len: u64) {
         match record {
-            Record::Begin(request) => {
+            Record::Begin(request, _) => {
                 let mut entry = Entry::of_begin(&request.begin);
                 entry.extents.add(at, len);
                 self.entries.insert(entry.request_id.clone(), Arc::new(entry));
@@ -175,7 +175,14 @@ mod tests {
     }
 
     fn end() -> End {
-        End { status: RunStatus::Success, ret_msg: String::new(), duration_us: 7, bill_duration_ms: 1, memory_bytes: 9 }
+        End {
+            status: RunStatus::Success,
+            ret_msg: String::new(),
+            duration_us: 7,
+            bill_duration_ms: 1,
+            memory_bytes: 9,
+            closing: Vec::new(),
+        }
     }
 
     #[test]
@@ -183,7 +190,7 @@ mod tests {
         let mut index = Index::new(2, 0);
         let requests: Vec<_> = (0..4).map(|_| Arc::new(request())).collect();
         for (n, request) in (1..).zip(&requests) {
-            index.note(&Record::Begin(request.clone()), at(n, 0), 10);
+            index.note(&Record::Begin(request.clone(), String::new()), at(n, 0), 10);
         }
         for (n, request) in (1..).zip(&requests[1..]) {
             index.note(&Record::End(request.clone(), end()), at(n + 10, 0), 10);
@@ -209,7 +216,7 @@ mod tests {
         let mut replayed = Index::new(10, 0);
         let request = Arc::new(request());
         let mut position = at(1, 0);
-        for record in [Record::Begin(request.clone()), Record::End(request.clone(), end())] {
+        for record in [Record::Begin(request.clone(), String::new()), Record::End(request.clone(), end())] {
             let mut bytes = Vec::new();
             Row::of(&record, written.extents(&request.begin.request_id)).encode(&mut bytes);
             let len = bytes.len() as u64;

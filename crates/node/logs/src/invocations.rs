@@ -182,23 +182,26 @@ impl Logs<'_> {
         let id = &invocation.request_id;
         let Some(row) = std::str::from_utf8(row).ok().filter(|text| text.contains(id.as_str())) else { return };
         let Some(row) = Row::decode(row.as_bytes()).filter(|row| row.request_id.as_ref() == Some(id)) else { return };
+        row.lines.iter().for_each(|line| self.add_line(invocation, line));
         match row.kind {
             Kind::Begin => {}
-            Kind::Line if self.left_bytes > row.message.len() => {
-                self.left_bytes -= row.message.len() + 1;
-                invocation.log.push_str(&row.message);
-                invocation.log.push('\n');
-            }
-            Kind::Line if invocation.log.ends_with(LEFT_OUT) => {}
-            Kind::Line => {
-                self.left_bytes = 0;
-                invocation.log.push_str(LEFT_OUT);
-            }
+            Kind::Line => self.add_line(invocation, &row.message),
             Kind::End => {
                 invocation.ret_msg = row.message.into_owned();
                 invocation.bill_duration_ms = row.bill_duration_ms.unwrap_or(0);
                 invocation.retry_num = row.retry_num.unwrap_or(0);
             }
+        }
+    }
+
+    fn add_line(&mut self, invocation: &mut Invocation, line: &str) {
+        if self.left_bytes > line.len() {
+            self.left_bytes -= line.len() + 1;
+            invocation.log.push_str(line);
+            invocation.log.push('\n');
+        } else if !invocation.log.ends_with(LEFT_OUT) {
+            self.left_bytes = 0;
+            invocation.log.push_str(LEFT_OUT);
         }
     }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use types::{FunctionKey, FunctionName, InstanceId, Namespace, RequestId, VersionName};
 
-use crate::extents::Position;
+use crate::extents::{Extents, Position};
 use crate::record::{LineRecord, Record};
 use crate::row::Row;
 use crate::segments::{Form, Segments};
@@ -128,17 +128,17 @@ impl LineRecord {
 }
 
 impl Record {
-    /// The record as a follower sees it; `None` for beginnings and ends.
-    pub(crate) fn to_line(&self) -> Option<Line> {
+    /// The record's lines as a follower sees them.
+    pub(crate) fn to_lines(&self) -> Vec<Line> {
         match self {
-            Self::Line(line) => Some(line.to_line()),
-            Self::Begin(_) | Self::End(..) => None,
+            Self::Line(line) => vec![line.to_line()],
+            Self::Begin(..) | Self::End(..) => Row::of(self, Extents::default()).into_lines(),
         }
     }
 }
 
-/// Reads up to `limit` wanted lines behind `after`, or from the filter's time on. Stops early, with `more`, when it has
-/// read `scan_bytes_max`.
+/// Reads up to `limit` wanted lines behind `after`, or from the filter's time on; more when the first row alone has more.
+/// Stops early, with `more`, when it has read `scan_bytes_max`.
 pub(crate) fn read(
     segments: &Segments,
     filter: &Filter,
@@ -172,9 +172,15 @@ pub(crate) fn read(
                 if lines.len() >= limit || left_bytes == 0 {
                     return Ok(LinePage { lines, next: Cursor(position), more: true });
                 }
+                let of_row = Row::decode(row).map_or_else(Vec::new, Row::into_lines);
+                let wanted: Vec<Line> = of_row.into_iter().filter(|line| filter.matches(line)).collect();
+                // The lines of a row are one place, so they stay together.
+                if !lines.is_empty() && lines.len() + wanted.len() > limit {
+                    return Ok(LinePage { lines, next: Cursor(position), more: true });
+                }
                 left_bytes = left_bytes.saturating_sub(row.len() as u64);
                 position.offset += row.len() as u64;
-                lines.extend(Row::decode(row).and_then(Row::into_line).filter(|line| filter.matches(line)));
+                lines.extend(wanted);
             }
         }
     }

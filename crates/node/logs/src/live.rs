@@ -55,9 +55,14 @@ impl Request {
         self.state.lock().tail.last(bytes).to_owned()
     }
 
-    /// Marks the end; false when it was marked before.
-    fn finish(&self) -> bool {
-        !std::mem::replace(&mut self.state.lock().finished, true)
+    /// Shows the last lines and marks the end; false, and nothing shown, when it was marked before.
+    fn finish(&self, closing: &[String]) -> bool {
+        let mut state = self.state.lock();
+        if std::mem::replace(&mut state.finished, true) {
+            return false;
+        }
+        closing.iter().for_each(|line| state.tail.push(line));
+        true
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -104,8 +109,8 @@ impl Live {
     }
 
     /// Ends an invocation; its tail stays until enough others have ended. `None` when it does not run.
-    pub(crate) fn finish(&self, id: &RequestId) -> Option<Arc<Request>> {
-        let request = self.get(id).filter(|request| request.finish())?;
+    pub(crate) fn finish(&self, id: &RequestId, closing: &[String]) -> Option<Arc<Request>> {
+        let request = self.get(id).filter(|request| request.finish(closing))?;
         let forgotten = {
             let mut finished = self.finished.lock();
             finished.push_back(id.clone());

@@ -39,7 +39,7 @@ impl Sender {
     pub(crate) fn send(&self, record: Record) -> Result<(), Refused> {
         let bytes_max = match record {
             Record::Line(_) => self.shared.bytes_max,
-            Record::Begin(_) | Record::End(..) => self.shared.bytes_max.saturating_mul(2),
+            Record::Begin(..) | Record::End(..) => self.shared.bytes_max.saturating_mul(2),
         };
         let cost = record.cost();
         let before = self.shared.waiting_bytes.fetch_add(cost, Ordering::Relaxed);
@@ -135,6 +135,7 @@ mod tests {
             duration_us: 1,
             bill_duration_ms: 1,
             memory_bytes: 1,
+            closing: Vec::new(),
         };
         assert_eq!(sender.send(Record::End(Arc::new(request()), end)), Ok(()));
         assert_eq!(receiver.drain(usize::MAX).len(), 11);

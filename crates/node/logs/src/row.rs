@@ -1,7 +1,7 @@
 //! One record as one JSON line: the field names of the contract's logs (4.6), and a few of our own without the prefix.
 //!
-//! Pure. `Record` says what a row is: `begin` and `end` of an invocation, or a `line` of its log. A row is found by its
-//! position; an `end` row carries all that is known of its invocation, also where its lines are, so that an invocation
+//! Pure. `Record` says what a row is: `begin` and `end` of an invocation, with the platform's lines at that time, or a
+//! `line` of its log. A row is found by its position; an `end` row carries all that is known of its invocation, also where its lines are, so that an invocation
 //! can be shown from its last row alone.
 
 use std::borrow::Cow;
@@ -76,9 +76,16 @@ pub(crate) struct Row<'a> {
     /// `stdout` or `stderr`; absent from platform lines.
     #[serde(rename = "Stream", default, skip_serializing_if = "Option::is_none")]
     stream: Option<Stream>,
+    /// The platform's lines of a beginning or an end, in order.
+    #[serde(rename = "Lines", default, skip_serializing_if = "no_lines")]
+    pub(crate) lines: Cow<'a, [String]>,
     /// Where the rows before an end are: segment, offset and length before compression.
     #[serde(rename = "Extents", default, skip_serializing_if = "Option::is_none")]
     pub(crate) extents: Option<Extents>,
+}
+
+fn no_lines(lines: &[String]) -> bool {
+    lines.is_empty()
 }
 
 /// What an `end` row says of the run.
@@ -112,8 +119,14 @@ impl<'a> Row<'a> {
             bill_duration_ms: None,
             instance: None,
             stream: None,
+            lines: Cow::Borrowed(&[]),
             extents: None,
         }
+    }
+
+    fn of_begin(request: &'a Request, opening: &'a String) -> Self {
+        let lines = if opening.is_empty() { &[] } else { std::slice::from_ref(opening) };
+        Self { lines: lines.into(), ..Self::of_request(request, Kind::Begin, request.begin.start_ms) }
     }
 
     fn of_end(request: &'a Request, end: &'a End, extents: Extents) -> Self {
@@ -124,6 +137,7 @@ impl<'a> Row<'a> {
             memory_bytes: Some(end.memory_bytes),
             retry_num: Some(0),
             bill_duration_ms: Some(end.bill_duration_ms),
+            lines: end.closing.as_slice().into(),
             extents: Some(extents),
             ..Self::of_request(request, Kind::End, clock::now_ms())
         }
@@ -150,6 +164,7 @@ impl<'a> Row<'a> {
             bill_duration_ms: None,
             instance: line.instance.clone(),
             stream: Some(line.stream).filter(|s| *s != Stream::Platform),
+            lines: Cow::Borrowed(&[]),
             extents: None,
         }
     }
@@ -157,7 +172,7 @@ impl<'a> Row<'a> {
     /// The row of a record; an end takes where the rows before it are.
     pub(crate) fn of(record: &'a Record, extents: Extents) -> Self {
         match record {
-            Record::Begin(request) => Self::of_request(request, Kind::Begin, request.begin.start_ms),
+            Record::Begin(request, opening) => Self::of_begin(request, opening),
             Record::Line(line) => Self::of_line(line),
             Record::End(request, end) => Self::of_end(request, end, extents),
         }
@@ -184,6 +199,7 @@ impl<'a> Row<'a> {
             bill_duration_ms: Some(0),
             instance: None,
             stream: None,
+            lines: Cow::Borrowed(&[]),
             extents: Some(extents),
         }
     }
@@ -218,19 +234,24 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The row as a line of output; `None` for a row that is none.
-    pub(crate) fn into_line(self) -> Option<Line> {
-        let function = self.key()?;
-        (self.kind == Kind::Line).then(|| Line {
+    /// The row's lines of output.
+    pub(crate) fn into_lines(self) -> Vec<Line> {
+        let Some(function) = self.key() else { return Vec::new() };
+        let qualifier = self.qualifier();
+        let line = |text: String| Line {
             time_ms: self.time_ms,
-            function,
+            function: function.clone(),
             version: self.version,
-            qualifier: self.qualifier(),
-            request_id: self.request_id,
-            instance: self.instance,
+            qualifier: qualifier.clone(),
+            request_id: self.request_id.clone(),
+            instance: self.instance.clone(),
             stream: self.stream.unwrap_or(Stream::Platform),
-            text: self.message.into_owned(),
-        })
+            text,
+        };
+        match self.kind {
+            Kind::Line => vec![line(self.message.into_owned())],
+            Kind::Begin | Kind::End => self.lines.into_owned().into_iter().map(line).collect(),
+        }
     }
 }
 
@@ -280,6 +301,7 @@ pub(crate) mod tests {
             version: VersionName::Latest,
             qualifier: "$DEFAULT".into(),
             start_ms: 1_700_000_000_000,
+            opening: String::new(),
         };
         Request::new(begin, 1_000)
     }
@@ -314,7 +336,7 @@ pub(crate) mod tests {
         assert_eq!(json["SCF_Level"], "INFO");
         assert_eq!(json["SCF_StatusCode"], 202);
         assert_eq!(json["SCF_Message"], "a \"quoted\" line\u{1}");
-        let line = Row::decode(&bytes).unwrap().into_line().unwrap();
+        let line = Row::decode(&bytes).unwrap().into_lines().remove(0);
         assert_eq!((line.stream, line.text.as_str()), (Stream::Stderr, "a \"quoted\" line\u{1}"));
     }
 
@@ -332,7 +354,9 @@ pub(crate) mod tests {
             status in prop::sample::select(RunStatus::ALL),
         ) {
             let request = Arc::new(request());
-            let end = End { status, ret_msg: ret_msg.clone(), duration_us, bill_duration_ms: bill, memory_bytes: memory };
+            let closing = vec!["END".to_owned(), "Report".to_owned()];
+            let end =
+                End { status, ret_msg: ret_msg.clone(), duration_us, bill_duration_ms: bill, memory_bytes: memory, closing };
             let mut extents = Extents::default();
             extents.add(crate::extents::Position { segment: 3, offset: 9 }, 27);
             let record = Record::End(request.clone(), end);
@@ -344,6 +368,9 @@ pub(crate) mod tests {
             prop_assert_eq!(row.qualifier(), "$DEFAULT");
             prop_assert_eq!(row.key(), Some(request.begin.function.key.clone()));
             prop_assert_eq!((row.bill_duration_ms, &row.extents), (Some(bill), &Some(extents)));
+            let lines = row.into_lines();
+            prop_assert!(lines.iter().all(|line| line.stream == Stream::Platform && line.instance.is_none()));
+            prop_assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["END", "Report"]);
         }
 
         #[test]

@@ -32,11 +32,16 @@ impl Sink {
         Self { live: Arc::new(Live::new(config.finished_tails_max)), queue, config }
     }
 
-    pub(crate) fn begin(&self, begin: Begin) {
+    pub(crate) fn begin(&self, mut begin: Begin) {
+        let mut opening = std::mem::take(&mut begin.opening);
+        shorten(&mut opening, self.config.line_bytes_max);
         let request = Arc::new(Request::new(begin, self.config.tail_bytes_max));
+        if !opening.is_empty() {
+            request.push(&opening);
+        }
         self.live.insert(request.clone());
         // A refusal is counted by the queue; the end, if it is taken, makes up for a lost beginning.
-        let _ = self.queue.send(Record::Begin(request));
+        let _ = self.queue.send(Record::Begin(request, opening));
     }
 
     pub(crate) fn platform(&self, id: &RequestId, text: &str) {
@@ -62,12 +67,14 @@ impl Sink {
     }
 
     pub(crate) fn finish(&self, id: &RequestId, mut end: End) {
-        let Some(request) = self.live.finish(id) else {
+        for line in &mut end.closing {
+            shorten(line, self.config.line_bytes_max);
+        }
+        let Some(request) = self.live.finish(id, &end.closing) else {
             tracing::debug!(request = %id, "an end came for a request that does not run");
             return;
         };
-        let kept = cut(&end.ret_msg, self.config.ret_msg_bytes_max).len();
-        end.ret_msg.truncate(kept);
+        shorten(&mut end.ret_msg, self.config.ret_msg_bytes_max);
         let _ = self.queue.send(Record::End(request, end));
     }
 
@@ -94,6 +101,10 @@ impl Sink {
             text: text.into(),
         }))
     }
+}
+
+fn shorten(text: &mut String, bytes_max: usize) {
+    text.truncate(cut(text, bytes_max).len());
 }
 
 /// The text up to `bytes_max` bytes, cut at a character.

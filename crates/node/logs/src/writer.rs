@@ -102,7 +102,7 @@ impl Store {
                 let (at, begin) = (self.next_position(&bytes), bytes.len());
                 let extents = match record {
                     Record::End(request, _) => index.extents(&request.begin.request_id),
-                    Record::Begin(_) | Record::Line(_) => Default::default(),
+                    Record::Begin(..) | Record::Line(_) => Default::default(),
                 };
                 Row::of(record, extents).encode(&mut bytes);
                 index.note(record, at, (bytes.len() - begin) as u64);
@@ -114,7 +114,7 @@ impl Store {
             Err(error) => self.report(&error, records.len()),
         }
         if self.follow.receiver_count() > 0 {
-            for line in records.iter().filter_map(Record::to_line) {
+            for line in records.iter().flat_map(Record::to_lines) {
                 // Fails only when the last follower has just gone.
                 let _ = self.follow.send(Arc::new(line));
             }

@@ -105,10 +105,11 @@ async fn long_results_and_lines_are_cut_at_a_character() {
             duration_us: 1,
             bill_duration_ms: 1,
             memory_bytes: 1,
+            closing: vec!["ßüöä".into()],
         },
     );
     let found = one(&logs, &id).await;
-    assert_eq!((found.ret_msg.as_str(), found.log.as_str()), ("äö", "äö\n"));
+    assert_eq!((found.ret_msg.as_str(), found.log.as_str()), ("äö", "äö\nßü\n"));
     logs.shutdown().await;
 }
 

@@ -10,7 +10,7 @@ use logs::{Config, Query};
 use support::{all, begin, end, everything, function, invoke, one, open, segment_files};
 use types::RunStatus;
 
-/// Closes a segment about every twenty invocations.
+/// Closes a segment about every fifteen invocations.
 fn small_segments() -> Config {
     Config { segment_bytes_max: 16 << 10, ..Config::default() }
 }
@@ -51,7 +51,7 @@ async fn segments_close_are_compressed_and_still_answer() {
     let text = zstd::decode_all(std::fs::File::open(&files[0]).unwrap()).unwrap();
     let rows: Vec<serde_json::Value> =
         text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
-    assert_eq!(rows[1]["SCF_Message"], format!("START RequestId:{}", ids[0]));
+    assert_eq!(rows[0]["Lines"][0], format!("START RequestId:{}", ids[0]));
     let logs = open(dir.path(), small_segments()).await;
     assert_eq!(all(&logs).await, before);
     logs.shutdown().await;

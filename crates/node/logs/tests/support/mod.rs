@@ -34,17 +34,26 @@ pub async fn open(dir: &Path, config: Config) -> Logs {
 /// Begins an invocation of `function` at `start_ms`.
 pub fn begin(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
     let request_id = RequestId::random();
+    begin_with(logs, function, start_ms, &request_id, String::new());
+    request_id
+}
+
+fn begin_with(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64, request_id: &RequestId, opening: String) {
     logs.begin(Begin {
         request_id: request_id.clone(),
         function: function.clone(),
         version: VersionName::Latest,
         qualifier: "$DEFAULT".into(),
         start_ms,
+        opening,
     });
-    request_id
 }
 
 pub fn end(logs: &Logs, request: &RequestId, status: RunStatus) {
+    end_with(logs, request, status, Vec::new());
+}
+
+fn end_with(logs: &Logs, request: &RequestId, status: RunStatus, closing: Vec<String>) {
     logs.finish(
         request,
         End {
@@ -53,17 +62,17 @@ pub fn end(logs: &Logs, request: &RequestId, status: RunStatus) {
             duration_us: 1_500,
             bill_duration_ms: 2,
             memory_bytes: 1 << 20,
+            closing,
         },
     );
 }
 
 /// A whole invocation with the platform's lines.
 pub fn invoke(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
-    let id = begin(logs, function, start_ms);
-    logs.platform(&id, &format!("START RequestId:{id}"));
-    logs.platform(&id, &format!("END RequestId:{id}"));
-    logs.platform(&id, &format!("Report RequestId:{id} Duration:1ms Memory:128MB MemUsage:1.0MB"));
-    end(logs, &id, RunStatus::Success);
+    let id = RequestId::random();
+    begin_with(logs, function, start_ms, &id, format!("START RequestId:{id}"));
+    let report = format!("Report RequestId:{id} Duration:1ms Memory:128MB MemUsage:1.0MB");
+    end_with(logs, &id, RunStatus::Success, vec![format!("END RequestId:{id}"), report]);
     id
 }
 

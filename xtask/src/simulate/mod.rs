@@ -1,8 +1,9 @@
 //! `cargo xtask simulate`: replays a trace of calls under several policies of keeping idle instances, and prints what each
 //! costs: cold starts, waits, memory over time.
 //!
-//! One instance serves one call at a time; the instance used last serves the next call; a call that finds none idle starts
-//! one. Starts take the same under all policies, so that only keeping differs.
+//! One instance serves one call at a time; the instance used last serves the next call; a call that finds none ready starts
+//! one. Starts take the same under all policies. What the platform starts ahead of calls counts as idle memory from the
+//! beginning of its start, whether it is used or not.
 
 mod policy;
 mod trace;
@@ -11,9 +12,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use pool::{Experience, Worth};
+use pool::{Plan, Worth};
 
-use self::policy::Policy;
+use self::policy::{Keeper, Policy};
 use self::trace::Function;
 
 /// What is simulated.
@@ -58,12 +59,14 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
         keep_min: Duration::from_secs(10),
         keep_max: Duration::from_secs(4 * 3600),
     };
-    let sampan = |seconds| Policy::Sampan { experience: Experience::default(), worth: worth(seconds) };
+    let sampan = |seconds| Policy::Sampan { demand: Box::default(), worth: worth(seconds) };
     let policies = [
         ("fixed 600 s".to_owned(), Policy::Fixed(600.0)),
         ("windows 60 s, 6 s (as Knative)".to_owned(), Policy::Windows { stable_s: 60.0, panic_s: 6.0 }),
         ("sampan, keep_idle_s = 60".to_owned(), sampan(60)),
+        ("sampan, keep_idle_s = 300".to_owned(), sampan(300)),
         ("sampan, keep_idle_s = 600".to_owned(), sampan(600)),
+        ("sampan, keep_idle_s = 700".to_owned(), sampan(700)),
         ("sampan, keep_idle_s = 900".to_owned(), sampan(900)),
     ];
     println!("{:32} {:>10} {:>10} {:>10} {:>14}", "policy", "cold", "wait p50", "wait p99", "idle GB-hours");
@@ -93,54 +96,138 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An instance that serves nobody.
+/// An instance that serves nobody, or was stopped for that.
 struct Idle {
     since: f64,
-    /// It goes then, unless it is used.
+    plan: Plan,
+}
+
+impl Idle {
+    fn is_there(&self, now: f64) -> bool {
+        self.plan.holds(seconds(now - self.since))
+    }
+
+    /// Seconds for which it had memory until `now`, with the start of the one that returned.
+    fn held_s(&self, now: f64, start_s: f64) -> f64 {
+        let idle = now - self.since;
+        match self.plan {
+            Plan::Keep(keep) => idle.min(keep.as_secs_f64()),
+            Plan::Return { keep, back, until } => {
+                let (back, until) = (back.as_secs_f64(), until.as_secs_f64());
+                let returned = if idle > back { idle.min(until) - back + start_s } else { 0.0 };
+                idle.min(keep.as_secs_f64()) + returned
+            }
+        }
+    }
+}
+
+/// An instance that was started because others were.
+#[derive(Clone, Copy)]
+struct Ahead {
+    from: f64,
     until: f64,
 }
 
-fn replay(function: &Function, mut policy: Policy, cold_start_ms: f64, cost: &mut Cost) {
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.max(0.0))
+}
+
+/// One function under one policy.
+struct Replay {
+    keeper: Keeper,
+    start_s: f64,
+    /// When instances come free that serve now.
+    busy: Vec<f64>,
+    /// Those that are idle or stopped, the one used last on top.
+    idle: Vec<Idle>,
+    /// By the number of instances in use that one of them would make.
+    ahead: Vec<Option<Ahead>>,
+    held_s: f64,
+}
+
+impl Replay {
+    /// Instances that came free by now are idle.
+    fn settle(&mut self, now: f64) {
+        let mut done: Vec<f64> = self.busy.extract_if(.., |end| *end <= now).collect();
+        done.sort_by(f64::total_cmp);
+        let mut level = self.busy.len() + done.len();
+        for since in done {
+            self.idle.push(Idle { since, plan: self.keeper.plan(level) });
+            self.keeper.fall(since);
+            level -= 1;
+        }
+    }
+
+    /// A call comes; whether an instance is ready for it.
+    fn call(&mut self, at: f64) -> bool {
+        self.settle(at);
+        let level = self.busy.len() + 1;
+        let mut warm = false;
+        if let Some(instance) = self.idle.pop() {
+            warm = instance.is_there(at);
+            self.held_s += instance.held_s(at, self.start_s);
+        }
+        if let Some(ahead) = self.take_ahead(level, at) {
+            warm |= (ahead.from + self.start_s..ahead.until).contains(&at);
+        }
+        self.keeper.rise(at);
+        self.look_ahead(level + 1, at);
+        warm
+    }
+
+    fn take_ahead(&mut self, level: usize, at: f64) -> Option<Ahead> {
+        let ahead = self.ahead.get_mut(level)?.take()?;
+        self.held_s += at.min(ahead.until) - ahead.from;
+        Some(ahead)
+    }
+
+    /// An instance for `level` is started when the platform would, unless one is idle for as long.
+    fn look_ahead(&mut self, level: usize, at: f64) {
+        let until = at + self.keeper.ahead_s(level, at);
+        let idle_until = self.idle.last().map_or(0.0, |idle| match idle.plan {
+            Plan::Keep(keep) | Plan::Return { keep, .. } => idle.since + keep.as_secs_f64(),
+        });
+        if until <= at.max(idle_until) {
+            return;
+        }
+        if self.ahead.len() <= level {
+            self.ahead.resize(level + 1, None);
+        }
+        match &mut self.ahead[level] {
+            Some(ahead) if at < ahead.until => ahead.until = until,
+            _ => {
+                self.take_ahead(level, at);
+                // One that is idle stays; it need not start.
+                let from = if idle_until > at { idle_until - self.start_s } else { at };
+                self.ahead[level] = Some(Ahead { from, until });
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.settle(f64::INFINITY);
+        self.held_s += self.idle.iter().map(|instance| instance.held_s(f64::INFINITY, self.start_s)).sum::<f64>();
+        self.held_s += self.ahead.iter().flatten().map(|ahead| ahead.until - ahead.from).sum::<f64>();
+    }
+}
+
+fn replay(function: &Function, policy: Policy, cold_start_ms: f64, cost: &mut Cost) {
     let mut calls = function.calls.clone();
     calls.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // When instances come free that serve now; and those that are idle, the one used last on top.
-    let (mut busy, mut idle): (Vec<f64>, Vec<Idle>) = (Vec::new(), Vec::new());
-    let mut stopped: Vec<f64> = Vec::new();
-    let settle = |now: f64, busy: &mut Vec<f64>, idle: &mut Vec<Idle>, stopped: &mut Vec<f64>, policy: &Policy| {
-        let mut done: Vec<f64> = busy.extract_if(.., |end| *end <= now).collect();
-        done.sort_by(f64::total_cmp);
-        idle.extend(done.into_iter().map(|since| Idle { since, until: since + policy.keep_s() }));
-        let mut memory_s = 0.0;
-        for gone in idle.extract_if(.., |instance| instance.until <= now) {
-            memory_s += gone.until - gone.since;
-            stopped.push(gone.since);
-        }
-        stopped.sort_by(f64::total_cmp);
-        let too_many = stopped.len().saturating_sub(16);
-        stopped.drain(..too_many);
-        memory_s
-    };
+    let start_s = cold_start_ms / 1e3;
+    let keeper = Keeper::new(policy, seconds(start_s));
+    let (busy, idle, ahead) = (Vec::new(), Vec::new(), Vec::new());
+    let mut replay = Replay { keeper, start_s, busy, idle, ahead, held_s: 0.0 };
     for (at, run) in calls {
-        cost.memory_mb_s += function.memory_mb * settle(at, &mut busy, &mut idle, &mut stopped, &policy);
+        let warm = replay.call(at);
+        let wait_s = if warm { 0.0 } else { start_s };
         cost.calls += 1;
-        let wait_ms = match idle.pop() {
-            Some(instance) => {
-                cost.memory_mb_s += function.memory_mb * (at - instance.since);
-                policy.idle_for(at - instance.since);
-                0.0
-            }
-            None => {
-                if let Some(since) = stopped.pop() {
-                    policy.idle_for(at - since);
-                }
-                cost.cold += 1;
-                cold_start_ms
-            }
-        };
-        cost.waits_ms.push(wait_ms);
-        busy.push(at + wait_ms / 1e3 + run);
+        cost.cold += u64::from(!warm);
+        cost.waits_ms.push(wait_s * 1e3);
+        replay.busy.push(at + wait_s + run);
     }
-    cost.memory_mb_s += function.memory_mb * settle(f64::INFINITY, &mut busy, &mut idle, &mut stopped, &policy);
+    replay.end();
+    cost.memory_mb_s += function.memory_mb * replay.held_s;
 }
 
 #[cfg(test)]
@@ -174,7 +261,7 @@ mod tests {
             keep_max: Duration::from_secs(3600),
         };
         let calls: Vec<(f64, f64)> = (0..1000).map(|n| (f64::from(n) * 10.0, 0.1)).collect();
-        let policy = Policy::Sampan { experience: Experience::default(), worth };
+        let policy = Policy::Sampan { demand: Box::default(), worth };
         let (learned, fixed) = (cost(&calls, policy), cost(&calls, Policy::Fixed(600.0)));
         assert_eq!((learned.cold, fixed.cold), (1, 1));
         assert!(learned.memory_mb_s < fixed.memory_mb_s - 500.0 * 100.0);

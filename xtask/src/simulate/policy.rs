@@ -1,16 +1,17 @@
-//! Policies that say how long an idle instance is kept: the platform's own, by its own code, and what others do.
+//! Policies that say how many instances are there: the platform's own, by its own code, and what others do.
 
 use std::time::Duration;
 
-use pool::{Experience, Worth};
+use pool::{Demand, Plan, Worth};
+use tokio::time::Instant;
 
-/// How long instances are kept.
+/// How long instances are kept, and when they are started ahead.
 #[derive(Debug, Clone)]
 pub enum Policy {
     /// The platform's.
     Sampan {
-        /// What was found so far.
-        experience: Experience,
+        /// What calls need, by what was found so far.
+        demand: Box<Demand>,
         /// What instances and cold starts are measured by.
         worth: Worth,
     },
@@ -27,20 +28,55 @@ pub enum Policy {
     },
 }
 
-impl Policy {
-    /// Seconds for which an instance that has just become idle is kept.
-    pub fn keep_s(&self) -> f64 {
-        match self {
-            Self::Sampan { experience, worth } => experience.keep_for(*worth).as_secs_f64(),
-            Self::Fixed(seconds) => *seconds,
-            Self::Windows { stable_s, panic_s } => stable_s + panic_s,
+/// A policy at work on one function, with the seconds of a trace for its clock.
+pub struct Keeper {
+    policy: Policy,
+    start: Duration,
+    zero: Instant,
+}
+
+impl Keeper {
+    /// Of a function whose instances take `start` to be ready.
+    pub fn new(policy: Policy, start: Duration) -> Self {
+        Self { policy, start, zero: Instant::now() }
+    }
+
+    fn time(&self, at_s: f64) -> Instant {
+        self.zero + Duration::from_secs_f64(at_s.max(0.0))
+    }
+
+    /// One more instance is in use.
+    pub fn rise(&mut self, at_s: f64) {
+        let (now, start) = (self.time(at_s), self.start);
+        if let Policy::Sampan { demand, worth } = &mut self.policy {
+            demand.rise(now, *worth, start);
         }
     }
 
-    /// An instance was idle for so long before a request came that it served, or would have.
-    pub fn idle_for(&mut self, seconds: f64) {
-        if let Self::Sampan { experience, .. } = self {
-            experience.idle_for(Duration::from_secs_f64(seconds.max(0.0)));
+    /// One less is.
+    pub fn fall(&mut self, at_s: f64) {
+        let now = self.time(at_s);
+        if let Policy::Sampan { demand, .. } = &mut self.policy {
+            demand.fall(now);
+        }
+    }
+
+    /// What becomes of the instance that is in use when `level` are, once fewer are.
+    pub fn plan(&self, level: usize) -> Plan {
+        match &self.policy {
+            Policy::Sampan { demand, worth } => demand.plan(level, *worth, self.start),
+            Policy::Fixed(seconds) => Plan::Keep(Duration::from_secs_f64(*seconds)),
+            Policy::Windows { stable_s, panic_s } => Plan::Keep(Duration::from_secs_f64(stable_s + panic_s)),
+        }
+    }
+
+    /// For how many seconds from now on an instance for `level` is to be there because the level below was just reached.
+    pub fn ahead_s(&self, level: usize, at_s: f64) -> f64 {
+        match &self.policy {
+            Policy::Sampan { demand, worth } if demand.is_ahead(level, self.time(at_s), *worth, self.start) => {
+                worth.keep_min.as_secs_f64()
+            }
+            _ => 0.0,
         }
     }
 }

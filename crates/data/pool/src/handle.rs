@@ -133,9 +133,13 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
                 return Err(if closed { pool.closed() } else { pool.superseded() });
             }
         }
-        if let Some((index, instance)) = ledger.acquire() {
-            ledger.used(index, Instant::now());
+        let now = Instant::now();
+        if let Some((index, instance)) = ledger.acquire(now) {
+            let ahead = ledger.missing_ahead(now);
             drop(ledger);
+            if ahead > 0 {
+                self.shared.start_ahead(pool, now);
+            }
             // Here and not in a thread of its own: it takes less time than to wake one.
             instance.thaw();
             return Ok(Asked::Leased(self.leased(pool, instance, index)));
@@ -147,7 +151,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
             .begin_wait(&pool.version.key.function_id, key)
             .map_err(|waiting_max| LeaseError::QueueFull { function: key.clone(), waiting_max })?;
         let (sender, answer) = oneshot::channel();
-        let id = ledger.wait(Waiting { request: request.clone(), answer: sender }, Instant::now());
+        let id = ledger.wait(Waiting { request: request.clone(), answer: sender }, now);
         Ok(Asked::Waits(id, answer))
     }
 

@@ -1,10 +1,13 @@
-//! How long an idle instance is worth keeping, by how long instances of its version have been idle before they were used
-//! again. Pure.
+//! What becomes of an instance without requests, by how long instances of its version have been idle before they were
+//! used again. Pure.
 //!
 //! A cold start is worth so many seconds of an idle instance ([`Worth`]). Without experience an instance is kept for just as
 //! long: then the cost is at most twice that of knowing the future (ski rental). With experience it is kept for the time
 //! whose expected cost, idle seconds and cold starts together, was the least. Experience is a histogram of idle times with
 //! exponential bins, as in Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020), which fades as it grows.
+//!
+//! Who comes at regular times, as a timer does, is not waited for: the instance is stopped, and another one is started
+//! shortly before the next request is due, as in the same paper.
 
 use std::time::Duration;
 
@@ -16,6 +19,15 @@ const BINS_PER_DOUBLING: f64 = 2.0;
 const REMEMBERED_MAX: u32 = 512;
 /// Fewer of them are no experience.
 const EXPERIENCE_MIN: u32 = 8;
+/// So many idle times in a row that are about the same are regular.
+const REGULAR: usize = 6;
+/// The longest and the shortest of them differ by at most this part of the shortest.
+const REGULAR_SPREAD: u32 = 4;
+/// An instance returns so long before the earliest time at which it is expected to be used, and stays so long after the
+/// latest.
+const RETURN_MARGIN: Duration = Duration::from_secs(3);
+/// Nobody is expected back after a longer time.
+const RETURN_MAX: Duration = Duration::from_secs(36 * 3600);
 
 /// What keeping an instance is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +40,51 @@ pub struct Worth {
     pub keep_max: Duration,
 }
 
-/// The experience of one version.
+/// What becomes of an instance that has no requests; times are from its last one on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// It is stopped then, unless it is used.
+    Keep(Duration),
+    /// It is stopped after `keep`; another one is there from `back` until `until`.
+    Return {
+        /// When it is stopped.
+        keep: Duration,
+        /// When another one is to be started.
+        back: Duration,
+        /// When that one is stopped, unless it is used.
+        until: Duration,
+    },
+}
+
+impl Plan {
+    /// Whether an instance is to be there after so long.
+    pub fn holds(self, idle: Duration) -> bool {
+        match self {
+            Self::Keep(keep) => idle < keep,
+            Self::Return { keep, .. } => idle < keep || self.returns(idle),
+        }
+    }
+
+    /// Whether one is to be started where it was stopped.
+    pub fn returns(self, idle: Duration) -> bool {
+        matches!(self, Self::Return { back, until, .. } if (back..until).contains(&idle))
+    }
+
+    /// Whether one that was stopped is to be started, if not now then later.
+    pub fn will_return(self, idle: Duration) -> bool {
+        matches!(self, Self::Return { until, .. } if idle < until)
+    }
+}
+
+/// What was found of one version's idle times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Experience {
     counts: [u16; BINS],
     total: u32,
+    /// Those of them after which an instance was there for another reason: no cold start comes of not having kept one.
+    covered: [u16; BINS],
+    /// The last ones in milliseconds, the last at the end; zeros before there were so many.
+    latest_ms: [u32; REGULAR],
 }
 
 /// The end of a bin, in seconds: 1, 1.4, 2, 2.8 … 32,768.
@@ -41,14 +93,19 @@ fn end_s(bin: usize) -> f64 {
 }
 
 impl Experience {
-    /// An instance was idle for so long before it was used, or before another one had to be started in its place.
-    pub fn idle_for(&mut self, idle: Duration) {
+    /// An instance was idle for so long before it was used, or before another one was started in its place; `covered` when
+    /// that one was ready for another reason.
+    pub fn idle_for(&mut self, idle: Duration, covered: bool) {
         // Rounded up, and held within the bins: it fits.
         let bin = (idle.as_secs_f64().max(1e-3).log2() * BINS_PER_DOUBLING).ceil().max(0.0) as usize;
-        self.counts[bin.min(BINS - 1)] += 1;
+        let bin = bin.min(BINS - 1);
+        self.counts[bin] += 1;
+        self.covered[bin] += u16::from(covered);
+        self.latest_ms.rotate_left(1);
+        self.latest_ms[REGULAR - 1] = u32::try_from(idle.as_millis()).unwrap_or(u32::MAX);
         self.total += 1;
         if self.total >= REMEMBERED_MAX {
-            for count in &mut self.counts {
+            for count in self.counts.iter_mut().chain(&mut self.covered) {
                 *count /= 2;
             }
             self.total = self.counts.iter().map(|count| u32::from(*count)).sum();
@@ -61,17 +118,39 @@ impl Experience {
         keep.clamp(worth.keep_min.min(worth.keep_max), worth.keep_max)
     }
 
+    /// What is to become of an idle instance, when another one takes `start` to be ready.
+    pub fn plan(&self, worth: Worth, start: Duration) -> Plan {
+        let keep = self.keep_for(worth);
+        let Some((earliest, latest)) = self.regular() else { return Plan::Keep(keep) };
+        let margin = (latest - earliest) / 2 + RETURN_MARGIN;
+        let (back, until) = (earliest.saturating_sub(margin + start), latest + margin);
+        let (stop, window) = (worth.keep_min.min(worth.keep_max), until - back);
+        // To have it there must be worth less than a cold start, and take far less than never to have stopped it: starts take
+        // processor time.
+        let pays = window < worth.cold_start && 2 * (stop + window) <= earliest && until < RETURN_MAX;
+        if pays { Plan::Return { keep: stop, back, until } } else { Plan::Keep(keep) }
+    }
+
+    /// The shortest and the longest of the latest idle times, when they are about the same.
+    fn regular(&self) -> Option<(Duration, Duration)> {
+        let (earliest, latest) = (*self.latest_ms.iter().min()?, *self.latest_ms.iter().max()?);
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        (latest - earliest <= earliest / REGULAR_SPREAD).then_some((ms(earliest), ms(latest)))
+    }
+
     /// Of the ends of bins, the one that would have cost the least. Whoever comes within a bin is taken to come at its end.
     fn cheapest(&self, worth: Worth) -> Duration {
         let cold_start = worth.cold_start.as_secs_f64();
         let mut longer = f64::from(self.total);
+        let mut uncovered = longer - self.covered.iter().map(|count| f64::from(*count)).sum::<f64>();
         let mut idle_s = 0.0;
-        let mut best = (longer * cold_start, 0.0);
-        for (bin, count) in self.counts[..BINS - 1].iter().enumerate() {
+        let mut best = (uncovered * cold_start, 0.0);
+        for (bin, (count, covered)) in self.counts[..BINS - 1].iter().zip(&self.covered).enumerate() {
             let end = end_s(bin);
             longer -= f64::from(*count);
+            uncovered -= f64::from(*count) - f64::from(*covered);
             idle_s += f64::from(*count) * end;
-            let cost = idle_s + longer * (end + cold_start);
+            let cost = idle_s + longer * end + uncovered * cold_start;
             if cost < best.0 {
                 best = (cost, end);
             }
@@ -95,9 +174,41 @@ mod tests {
     fn after(idle_s: &[f64]) -> u64 {
         let mut experience = Experience::default();
         for seconds in idle_s {
-            experience.idle_for(Duration::from_secs_f64(*seconds));
+            experience.idle_for(Duration::from_secs_f64(*seconds), false);
         }
         experience.keep_for(WORTH).as_secs()
+    }
+
+    #[test]
+    fn what_another_reason_has_ready_is_not_waited_for() {
+        let mut experience = Experience::default();
+        (0..50).for_each(|_| experience.idle_for(Duration::from_secs(30), true));
+        assert_eq!(experience.keep_for(WORTH), WORTH.keep_min);
+    }
+
+    #[test]
+    fn an_instance_that_a_timer_calls_goes_and_returns_before_the_next_call() {
+        let s = Duration::from_secs;
+        let mut experience = Experience::default();
+        for _ in 0..REGULAR - 1 {
+            experience.idle_for(s(300), false);
+        }
+        assert!(matches!(experience.plan(WORTH, s(1)), Plan::Keep(_)), "five times are no rule");
+        experience.idle_for(s(302), false);
+        let plan = experience.plan(WORTH, s(1));
+        assert_eq!(plan, Plan::Return { keep: s(2), back: s(295), until: s(306) });
+        assert_eq!([1, 2, 294, 295, 305, 306].map(|idle| plan.holds(s(idle))), [true, false, false, true, true, false]);
+        assert_eq!([1, 295, 306].map(|idle| plan.returns(s(idle))), [false, true, false]);
+        assert_eq!([1, 295, 306].map(|idle| plan.will_return(s(idle))), [true, true, false]);
+        experience.idle_for(s(500), false);
+        assert!(matches!(experience.plan(WORTH, s(1)), Plan::Keep(_)), "the rule was broken");
+    }
+
+    #[test]
+    fn who_comes_often_is_waited_for_however_regular() {
+        let mut experience = Experience::default();
+        (0..50).for_each(|_| experience.idle_for(Duration::from_secs(7), false));
+        assert_eq!(experience.plan(WORTH, Duration::ZERO), Plan::Keep(Duration::from_secs(8)));
     }
 
     #[test]

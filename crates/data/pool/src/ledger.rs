@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::keep::{Experience, Worth};
+use crate::demand::{Demand, Need};
+use crate::keep::Worth;
 
 /// Where an instance stands in the book; valid while it has leases or has not ended.
 pub(crate) type SlotIndex = usize;
@@ -91,20 +92,34 @@ pub(crate) enum Patience {
     Answered,
 }
 
-/// Instances that were stopped for being idle whose time is remembered.
-const STOPPED_MAX: usize = 16;
-
-/// How often a version was called before now.
+/// What is known of a version's calls before now.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
-    experience: Experience,
-    /// Since when instances were idle that were stopped for that, the last one on top.
-    stopped: Vec<Instant>,
+    demand: Demand,
+    start: StartTime,
+}
+
+/// How long starts take: a mean that follows what they took of late.
+#[derive(Debug, Clone, Copy, Default)]
+struct StartTime(Option<Duration>);
+
+impl StartTime {
+    /// The weight of one start.
+    const SHARE: u32 = 4;
+
+    fn took(&mut self, start: Duration) {
+        self.0 = Some(self.0.map_or(start, |mean| mean - mean / Self::SHARE + start / Self::SHARE));
+    }
+
+    fn mean(self) -> Duration {
+        self.0.unwrap_or_default()
+    }
 }
 
 /// The book; see the module.
 pub(crate) struct Ledger<I, W> {
     concurrency: u32,
+    worth: Worth,
     phase: Phase,
     slots: Vec<Option<Slot<I>>>,
     vacant: Vec<SlotIndex>,
@@ -122,9 +137,10 @@ pub(crate) struct Ledger<I, W> {
 }
 
 impl<I: Clone, W> Ledger<I, W> {
-    pub fn new(concurrency: u32) -> Self {
+    pub fn new(concurrency: u32, worth: Worth) -> Self {
         Self {
             concurrency: concurrency.max(1),
+            worth,
             phase: Phase::Open,
             slots: Vec::new(),
             vacant: Vec::new(),
@@ -157,46 +173,52 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     /// Takes a slot of the instance used last, if any has one free.
-    pub fn acquire(&mut self) -> Option<(SlotIndex, I)> {
+    pub fn acquire(&mut self, now: Instant) -> Option<(SlotIndex, I)> {
         let index = *self.free.last()?;
         let full_at = self.concurrency;
         let slot = self.slot(index);
         slot.active += 1;
         slot.rests = false;
-        let taken = slot.instance.clone();
-        if slot.active == full_at {
+        let (taken, active) = (slot.instance.clone(), slot.active);
+        if active == full_at {
             self.free.pop();
+        }
+        if active == 1 {
+            self.rise(now);
         }
         self.in_use += 1;
         self.note_in_use();
         Some((index, taken))
     }
 
-    /// A request got a slot of an instance that [`Ledger::acquire`] gave: remembers how long that was idle.
-    pub fn used(&mut self, index: SlotIndex, now: Instant) {
-        let slot = self.slot(index);
-        if slot.active == 1 {
-            let idle = now.saturating_duration_since(slot.idle_since);
-            self.past.experience.idle_for(idle);
-        }
+    fn rise(&mut self, now: Instant) {
+        self.past.demand.rise(now, self.worth, self.past.start.mean());
     }
 
-    /// An instance is started for someone who waits: had the one been kept that was stopped last, it would have been idle
-    /// until now.
-    pub fn missed(&mut self, now: Instant) {
-        if let Some(since) = self.past.stopped.pop() {
-            self.past.experience.idle_for(now.saturating_duration_since(since));
-        }
+    /// How many instances calls need, now and soon; the owner may want more.
+    pub fn need(&self, now: Instant) -> Need {
+        self.past.demand.need(now, self.worth, self.past.start.mean())
     }
 
-    /// How long an idle instance is worth keeping.
-    pub fn keep_for(&self, worth: Worth) -> Duration {
-        self.past.experience.keep_for(worth)
+    /// How many more are to be started right after a request took one, because others often follow.
+    pub fn missing_ahead(&self, now: Instant) -> usize {
+        let need = self.past.demand.ahead(now, self.worth, self.past.start.mean());
+        self.missing(need)
+    }
+
+    /// How many of `need` instances are neither there nor being started.
+    pub fn missing(&self, need: usize) -> usize {
+        if self.phase == Phase::Open { need.saturating_sub(self.open() + self.starts()) } else { 0 }
+    }
+
+    /// Whether calls will need more than there is, if not now then later.
+    pub fn waits_for_calls(&self, now: Instant) -> bool {
+        self.phase == Phase::Open && self.need(now).later
     }
 
     /// Goes on with what is known from before.
     pub fn remember(&mut self, past: Past) {
-        self.past = past;
+        self.past = Past { demand: past.demand.resumed(), ..past };
     }
 
     /// What is to be remembered when the book is closed.
@@ -262,6 +284,12 @@ impl<I: Clone, W> Ledger<I, W> {
         self.starts -= 1;
     }
 
+    /// The same of one that calls were expected to need: nothing is expected until somebody calls.
+    pub fn expected_failed(&mut self) {
+        self.starts -= 1;
+        self.past.demand.expect_nothing();
+    }
+
     /// Whether an instance with leases takes further ones.
     pub fn takes_requests(&self, index: SlotIndex) -> bool {
         self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| !slot.closing)
@@ -277,9 +305,10 @@ impl<I: Clone, W> Ledger<I, W> {
         self.starts as usize
     }
 
-    /// A start that was begun for `trigger` has an instance.
-    pub fn started(&mut self, instance: I, trigger: WaiterId, now: Instant) -> Started<W> {
+    /// A start that was begun for `trigger`, and took so long, has an instance.
+    pub fn started(&mut self, instance: I, trigger: WaiterId, took: Duration, now: Instant) -> Started<W> {
         self.starts -= 1;
+        self.past.start.took(took);
         let mut granted: Vec<W> = self.take_waiter(trigger).into_iter().collect();
         while (granted.len() as u64) < u64::from(self.concurrency) {
             let Some(waiter) = self.waiters.pop_front() else { break };
@@ -287,6 +316,9 @@ impl<I: Clone, W> Ledger<I, W> {
         }
         let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
         self.in_use += active;
+        if active > 0 {
+            self.rise(now);
+        }
         let open = self.phase == Phase::Open;
         let slot = Slot { instance, active, returning: 0, idle_since: now, rests: false, closing: !open, ended: false };
         let index = self.place(slot);
@@ -337,6 +369,7 @@ impl<I: Clone, W> Ledger<I, W> {
         let (active, closing, ended) = (slot.active, slot.closing, slot.ended);
         if active == 0 {
             slot.idle_since = now;
+            self.past.demand.fall(now);
         }
         match (active, closing) {
             (0, true) if ended => {
@@ -377,22 +410,16 @@ impl<I: Clone, W> Ledger<I, W> {
         }
     }
 
-    /// Retires the instances that have been idle for `keep` but leaves `wanted` open; they are to be ended.
-    pub fn expire(&mut self, now: Instant, keep: Duration, wanted: u32) -> Vec<I> {
-        let mut stopped = Vec::new();
+    /// Retires idle instances that are not needed but leaves `wanted` open; they are to be ended. One that has only just
+    /// become idle stays.
+    pub fn expire(&mut self, now: Instant, wanted: u32) -> Vec<I> {
+        let keep = u32::try_from(self.need(now).keep).unwrap_or(u32::MAX);
+        let keep_min = self.worth.keep_min;
         let old: Vec<SlotIndex> = self
-            .spare(wanted)
-            .filter(|(_, since)| now.saturating_duration_since(*since) >= keep)
-            .map(|(index, since)| {
-                stopped.push(since);
-                index
-            })
+            .spare(wanted.max(keep))
+            .filter(|(_, since)| now.saturating_duration_since(*since) >= keep_min)
+            .map(|(index, _)| index)
             .collect();
-        // Those idle for the shortest time are the first that would be used again.
-        stopped.sort_unstable();
-        self.past.stopped.append(&mut stopped);
-        let too_many = self.past.stopped.len().saturating_sub(STOPPED_MAX);
-        self.past.stopped.drain(..too_many);
         old.into_iter().filter_map(|index| self.retire(index)).collect()
     }
 

@@ -14,6 +14,11 @@ fn at(seconds: u64) -> Instant {
     *ZERO.get_or_init(Instant::now) + Duration::from_secs(seconds)
 }
 
+fn new_book(concurrency: u32) -> Book {
+    let s = Duration::from_secs;
+    Book::new(concurrency, Worth { cold_start: s(60), keep_min: s(2), keep_max: s(600) })
+}
+
 fn queue(book: &mut Book, requests: impl Iterator<Item = u32>) {
     for who in requests {
         book.wait(who, at(0));
@@ -22,11 +27,11 @@ fn queue(book: &mut Book, requests: impl Iterator<Item = u32>) {
 
 /// A book with one started instance, leased to nobody.
 fn with_idle(concurrency: u32) -> (Book, SlotIndex) {
-    let mut book = Book::new(concurrency);
+    let mut book = new_book(concurrency);
     let waiter = book.wait(0, at(0));
     let (trigger, _) = book.begin_start().expect("someone waits");
     assert!(book.cancel(waiter));
-    let started = book.started(100, trigger, at(0));
+    let started = book.started(100, trigger, Duration::ZERO, at(0));
     assert_eq!(started, Started { slot: started.slot, granted: vec![], end: false });
     let slot = started.slot;
     (book, slot)
@@ -35,7 +40,7 @@ fn with_idle(concurrency: u32) -> (Book, SlotIndex) {
 #[test]
 fn a_start_covers_as_many_waiters_as_the_instance_will_serve() {
     for (concurrency, waiters, wanted) in [(1, 0, 0), (1, 3, 3), (2, 1, 1), (2, 4, 2), (2, 5, 3), (100, 100, 1)] {
-        let mut book = Book::new(concurrency);
+        let mut book = new_book(concurrency);
         queue(&mut book, 0..waiters);
         assert_eq!(book.starts_wanted(), wanted, "{waiters} waiters at {concurrency}");
         for _ in 0..wanted {
@@ -48,7 +53,7 @@ fn a_start_covers_as_many_waiters_as_the_instance_will_serve() {
 #[test]
 fn a_returning_lease_keeps_a_waiter_from_starting_an_instance() {
     let (mut book, slot) = with_idle(1);
-    assert_eq!(book.acquire(), Some((slot, 100)));
+    assert_eq!(book.acquire(at(0)), Some((slot, 100)));
     book.returning(slot);
     book.wait(7, at(0));
     assert_eq!(book.starts_wanted(), 0);
@@ -60,7 +65,7 @@ fn a_returning_lease_keeps_a_waiter_from_starting_an_instance() {
 #[test]
 fn a_retired_instance_no_longer_covers_the_waiter_of_its_returning_lease() {
     let (mut book, slot) = with_idle(1);
-    book.acquire();
+    book.acquire(at(0));
     book.returning(slot);
     book.wait(7, at(0));
     assert_eq!(book.retire(slot), None);
@@ -72,29 +77,29 @@ fn a_retired_instance_no_longer_covers_the_waiter_of_its_returning_lease() {
 
 #[test]
 fn the_request_that_a_start_was_begun_for_gets_its_first_lease() {
-    let mut book = Book::new(2);
+    let mut book = new_book(2);
     queue(&mut book, 1..=4);
     let (first, who) = book.begin_start().expect("waiters");
     assert_eq!(*who, 1);
     let (second, who) = book.begin_start().expect("waiters");
     assert_eq!(*who, 2);
-    assert_eq!(book.started(100, second, at(0)).granted, vec![2, 1]);
-    assert_eq!(book.started(101, first, at(0)).granted, vec![3, 4]);
+    assert_eq!(book.started(100, second, Duration::ZERO, at(0)).granted, vec![2, 1]);
+    assert_eq!(book.started(101, first, Duration::ZERO, at(0)).granted, vec![3, 4]);
 }
 
 #[test]
 fn a_failed_start_fails_those_it_would_have_served_and_no_others() {
-    let mut book = Book::new(1);
+    let mut book = new_book(1);
     queue(&mut book, 1..=3);
     let triggers: Vec<WaiterId> = (0..3).map(|_| book.begin_start().expect("waiters").0).collect();
     assert_eq!(book.start_failed(triggers[1]), vec![2]);
-    assert_eq!(book.started(100, triggers[0], at(0)).granted, vec![1]);
+    assert_eq!(book.started(100, triggers[0], Duration::ZERO, at(0)).granted, vec![1]);
     assert_eq!(book.start_failed(triggers[2]), vec![3]);
 }
 
 #[test]
 fn the_last_failed_start_fails_all_who_have_nothing_else_to_wait_for() {
-    let mut book = Book::new(1);
+    let mut book = new_book(1);
     let trigger = {
         book.wait(1, at(0));
         book.begin_start().expect("a waiter").0
@@ -107,7 +112,7 @@ fn the_last_failed_start_fails_all_who_have_nothing_else_to_wait_for() {
 #[test]
 fn a_failed_start_leaves_those_who_wait_for_a_running_instance() {
     let (mut book, slot) = with_idle(1);
-    book.acquire();
+    book.acquire(at(0));
     book.wait(1, at(0));
     let trigger = book.begin_start().expect("a waiter").0;
     book.wait(2, at(0));
@@ -117,18 +122,18 @@ fn a_failed_start_leaves_those_who_wait_for_a_running_instance() {
 
 #[test]
 fn the_instance_used_last_is_used_first_and_the_others_expire() {
-    let mut book = Book::new(1);
+    let mut book = new_book(1);
     queue(&mut book, 1..=2);
     let (a, b) = (book.begin_start().expect("waiter").0, book.begin_start().expect("waiter").0);
-    let (a, b) = (book.started(100, a, at(0)).slot, book.started(101, b, at(0)).slot);
+    let (a, b) = (book.started(100, a, Duration::ZERO, at(0)).slot, book.started(101, b, Duration::ZERO, at(0)).slot);
     assert_eq!(book.release(a, false, at(10)), Released::Kept);
     assert_eq!(book.release(b, false, at(11)), Released::Kept);
-    assert_eq!(book.acquire(), Some((b, 101)));
+    assert_eq!(book.acquire(at(12)), Some((b, 101)));
     assert_eq!(book.release(b, false, at(65)), Released::Kept);
-    assert_eq!(book.expire(at(69), Duration::from_secs(60), 0), Vec::<u32>::new());
-    assert_eq!(book.expire(at(70), Duration::from_secs(60), 0), vec![100]);
-    assert_eq!(book.expire(at(200), Duration::from_secs(60), 0), vec![101]);
-    assert_eq!(book.acquire(), None);
+    assert_eq!(book.expire(at(69), 0), Vec::<u32>::new());
+    assert_eq!(book.expire(at(70), 0), vec![100]);
+    assert_eq!(book.expire(at(200), 0), vec![101]);
+    assert_eq!(book.acquire(at(300)), None);
 }
 
 #[test]
@@ -139,35 +144,35 @@ fn an_idle_instance_is_sent_to_rest_once_and_a_request_ends_its_rest() {
     assert_eq!(book.rest(at(5), after), vec![(slot, 100)]);
     assert!(book.rests(slot));
     assert_eq!(book.rest(at(6), after), vec![], "it rests already");
-    assert_eq!(book.acquire(), Some((slot, 100)));
+    assert_eq!(book.acquire(at(6)), Some((slot, 100)));
     assert!(!book.rests(slot));
     assert_eq!(book.rest(at(60), after), vec![], "it has a request");
     assert_eq!(book.release(slot, false, at(60)), Released::Kept);
     assert_eq!(book.rest(at(64), after), vec![]);
     assert_eq!(book.rest(at(65), after), vec![(slot, 100)]);
-    assert_eq!(book.expire(at(80), Duration::from_secs(20), 0), vec![100], "it ends in its sleep");
+    assert_eq!(book.expire(at(120), 0), vec![100], "it ends in its sleep");
 }
 
 #[test]
 fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
-    let mut book = Book::new(1);
+    let mut book = new_book(1);
     let (first, second) = (book.wait(1, at(0)), book.wait(2, at(0)));
     let trigger = book.begin_start().expect("waiters").0;
     assert_eq!(book.give_up(first), Patience::Covered);
     assert_eq!(book.give_up(second), Patience::Removed);
-    assert_eq!(book.started(100, trigger, at(0)).granted, vec![1]);
+    assert_eq!(book.started(100, trigger, Duration::ZERO, at(0)).granted, vec![1]);
     assert_eq!(book.give_up(first), Patience::Answered);
 }
 
 #[test]
 fn a_draining_version_ends_its_instances_as_their_leases_return() {
     let (mut book, busy) = with_idle(1);
-    book.acquire();
+    book.acquire(at(0));
     book.wait(1, at(0));
     let trigger = book.begin_start().expect("waiter").0;
     assert_eq!(book.drain(), (vec![], vec![1]));
     assert_eq!(book.phase(), Phase::Draining);
-    let late = book.started(101, trigger, at(0));
+    let late = book.started(101, trigger, Duration::ZERO, at(0));
     assert!(late.end && late.granted.is_empty());
     assert_eq!(book.release(busy, false, at(1)), Released::End(100));
     assert!(!book.close_if_empty());
@@ -180,8 +185,8 @@ fn a_draining_version_ends_its_instances_as_their_leases_return() {
 #[test]
 fn an_instance_that_ended_while_leased_is_forgotten_when_its_last_lease_returns() {
     let (mut book, slot) = with_idle(2);
-    book.acquire();
-    book.acquire();
+    book.acquire(at(0));
+    book.acquire(at(0));
     book.ended(slot);
     assert_eq!(book.instances().count(), 0);
     assert_eq!(book.release(slot, false, at(1)), Released::Kept);
@@ -247,7 +252,7 @@ struct Play {
 impl Play {
     fn new(concurrency: u32, starts_max: usize) -> Self {
         Self {
-            book: Book::new(concurrency),
+            book: new_book(concurrency),
             concurrency,
             starts_max,
             now: 0,
@@ -296,7 +301,7 @@ impl Play {
             Event::StartDone(n) if n < self.starts.len() => {
                 let trigger = self.starts.remove(n);
                 self.next += 1;
-                let started = self.book.started(self.next, trigger, now);
+                let started = self.book.started(self.next, trigger, Duration::ZERO, now);
                 self.live.push((started.slot, self.next));
                 for who in started.granted {
                     self.answer(who);
@@ -322,7 +327,7 @@ impl Play {
                 self.book.ended(slot);
             }
             Event::Expire => {
-                self.book.expire(now, Duration::from_secs(20), 0);
+                self.book.expire(now, 0);
             }
             Event::Rest => {
                 for (slot, _) in self.book.rest(now, Duration::from_secs(3)) {
@@ -341,7 +346,7 @@ impl Play {
     }
 
     fn request(&mut self) {
-        match self.book.acquire() {
+        match self.book.acquire(at(self.now)) {
             Some((slot, _)) => self.leases.push((slot, false)),
             None => {
                 self.next += 1;
@@ -392,11 +397,11 @@ impl Play {
 
 #[test]
 fn a_start_ahead_serves_who_waits_by_then_and_its_failure_is_nobodys() {
-    let mut book = Book::new(1);
+    let mut book = new_book(1);
     book.begin_ahead();
     queue(&mut book, [7, 8].into_iter());
     assert_eq!(book.starts_wanted(), 1, "one of the two has the start ahead");
-    let started = book.started(100, WaiterId::NOBODY, at(0));
+    let started = book.started(100, WaiterId::NOBODY, Duration::ZERO, at(0));
     assert_eq!(started.granted, [7]);
     book.begin_ahead();
     assert_eq!(book.starts_wanted(), 0);
@@ -406,16 +411,16 @@ fn a_start_ahead_serves_who_waits_by_then_and_its_failure_is_nobodys() {
 
 #[test]
 fn as_many_idle_instances_stay_as_are_wanted_the_ones_used_last() {
-    let mut book = Book::new(1);
+    let mut book = new_book(1);
     for (instance, second) in [(100, 0), (101, 1), (102, 2)] {
         book.begin_ahead();
-        book.started(instance, WaiterId::NOBODY, at(second));
+        book.started(instance, WaiterId::NOBODY, Duration::ZERO, at(second));
     }
     assert_eq!(book.open(), 3);
     assert_eq!(book.spare(2).count(), 1);
-    assert_eq!(book.expire(at(100), Duration::from_secs(60), 2), [100]);
-    assert_eq!(book.expire(at(1000), Duration::from_secs(60), 2), Vec::<u32>::new());
-    assert_eq!(book.expire(at(1000), Duration::from_secs(60), 0), [101, 102]);
+    assert_eq!(book.expire(at(100), 2), [100]);
+    assert_eq!(book.expire(at(1000), 2), Vec::<u32>::new());
+    assert_eq!(book.expire(at(1000), 0), [101, 102]);
 }
 
 proptest! {

@@ -16,6 +16,7 @@
 
 mod claims;
 mod config;
+mod demand;
 mod error;
 mod handle;
 mod idle;
@@ -40,10 +41,11 @@ mod usage;
 mod version;
 
 pub use config::Config;
+pub use demand::{Demand, Need};
 pub use error::LeaseError;
 pub use handle::Pool;
 pub use instance::{Instance, Lease};
-pub use keep::{Experience, Worth};
+pub use keep::{Plan, Worth};
 pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, NetworkBytes, Process};
 pub use refusal::Refusal;
 pub use session::{InvalidSessionKey, SESSION_KEY_BYTES_MAX, SessionKey};

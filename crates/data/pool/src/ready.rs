@@ -1,4 +1,5 @@
-//! Keeps instances ready that their owners want started ahead. What is missing is decided in `provisioned`.
+//! Has instances ready before anybody calls: those that owners want, as `provisioned` decides, and those that calls are
+//! expected to need, as `demand` does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,6 +71,25 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         }
     }
 
+    /// Starts what calls are expected to need soon. When there is no room for it, nobody has to wait: whoever calls gets
+    /// an instance of the usual way.
+    pub fn start_ahead(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
+        loop {
+            let mut ledger = pool.ledger.lock();
+            let need = ledger.need(now).start;
+            if ledger.missing(need) == 0 || pool.stopped().is_some() {
+                return;
+            }
+            if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
+                tracing::debug!(function = %pool.version.function.key, %refusal, "no room for an instance ahead of calls");
+                return;
+            }
+            ledger.begin_ahead();
+            drop(ledger);
+            Start::begin_expected(self, pool);
+        }
+    }
+
     /// How far all instances that are kept ready have come, by function and version.
     pub fn all_provisioned(&self) -> Vec<ProvisionedState> {
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
@@ -94,7 +114,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             let version = function.versions.get(name)?;
             let pool = self.versions.read().map.get(&version.key).cloned();
             // The catalog may have changed a moment ago.
-            let pool = pool.unwrap_or_else(|| Arc::new(VersionPool::new(Arc::clone(version))));
+            let pool = pool.unwrap_or_else(|| Arc::new(VersionPool::new(Arc::clone(version), self.config.worth())));
             let new = pool.provisioned.lock().follow(Some(spec));
             if new {
                 pool.update_provisioned(Instant::now());

@@ -83,7 +83,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 return Err(LeaseError::Closed { function: version.function.key.clone() });
             }
             let fresh = || {
-                let pool = VersionPool::new(Arc::clone(version));
+                let pool = VersionPool::new(Arc::clone(version), self.config.worth());
                 if let Some(past) = self.pasts.lock().remove(&pool.name()) {
                     pool.ledger.lock().remember(past);
                 }
@@ -120,7 +120,6 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 }
                 let (waiter, who) = ledger.begin_start().expect("a start is wanted for a waiter that has none");
                 begun.push((waiter, who.request.clone()));
-                ledger.missed(now);
             }
         }
         for (waiter, request) in begun {

@@ -16,25 +16,50 @@ use crate::version::VersionPool;
 pub(crate) struct Start<C: Default + Send + Sync + 'static> {
     shared: Arc<Shared<C>>,
     pool: Arc<VersionPool<C>>,
-    trigger: WaiterId,
-    ahead: bool,
+    purpose: Purpose,
     finished: bool,
+}
+
+/// What a start is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Somebody waits.
+    Request(WaiterId),
+    /// The version's owner wants instances ready.
+    Provisioned,
+    /// Calls are expected.
+    Expected,
+}
+
+impl Purpose {
+    fn trigger(self) -> WaiterId {
+        match self {
+            Self::Request(waiter) => waiter,
+            Self::Provisioned | Self::Expected => WaiterId::NOBODY,
+        }
+    }
 }
 
 impl<C: Default + Send + Sync + 'static> Start<C> {
     /// Begins a start that the ledger and the capacity have counted.
     pub fn begin(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>, trigger: WaiterId, request: RequestId) {
-        let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
-        let start = Self { shared: Arc::clone(&shared), pool, trigger, ahead: false, finished: false };
-        shared.tasks.spawn(start.run(request));
+        Self::begin_for(shared, pool, Purpose::Request(trigger), request);
     }
 
-    /// The same for an instance that is to be ready before anybody calls.
+    /// The same for an instance that the version's owner wants ready.
     pub fn begin_ahead(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>) {
+        Self::begin_for(shared, pool, Purpose::Provisioned, RequestId::random());
+    }
+
+    /// The same for an instance that calls are expected to need.
+    pub fn begin_expected(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>) {
+        Self::begin_for(shared, pool, Purpose::Expected, RequestId::random());
+    }
+
+    fn begin_for(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>, purpose: Purpose, request: RequestId) {
         let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
-        let trigger = WaiterId::NOBODY;
-        let start = Self { shared: Arc::clone(&shared), pool, trigger, ahead: true, finished: false };
-        shared.tasks.spawn(start.run(RequestId::random()));
+        let start = Self { shared: Arc::clone(&shared), pool, purpose, finished: false };
+        shared.tasks.spawn(start.run(request));
     }
 
     async fn run(self, request: RequestId) {
@@ -54,7 +79,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     async fn launch(&self, id: InstanceId, request: RequestId) -> Result<Launched, LaunchError> {
         let _permit = self.shared.starting.acquire().await.expect("the semaphore of starts is never closed");
         let (launch, version) = (&self.shared.launch, Arc::clone(&self.pool.version));
-        if self.ahead {
+        if self.purpose == Purpose::Provisioned {
             launch.launch_ahead(id, version, request).await
         } else {
             launch.launch(id, version, request).await
@@ -67,7 +92,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let process = Arc::clone(&launched.process);
         let instance = Arc::new(Instance::new(id, Arc::clone(&process), Arc::clone(&pool.version), C::default()));
         let slot = self.hand_out(&instance, launched.cold_start);
-        if self.ahead {
+        if self.purpose == Purpose::Provisioned {
             pool.provisioned.lock().succeeded();
         }
         drop(self);
@@ -85,10 +110,12 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     }
 
     fn hand_out(&self, instance: &Arc<Instance<C>>, cold: ColdStart) -> SlotIndex {
-        let started = self.pool.ledger.lock().started(Arc::clone(instance), self.trigger, Instant::now());
+        let (trigger, took) = (self.purpose.trigger(), cold.total());
+        let started = self.pool.ledger.lock().started(Arc::clone(instance), trigger, took, Instant::now());
         if started.end {
             self.shared.end(instance);
         }
+        self.shared.start_ahead(&self.pool, Instant::now());
         let mut cold = Some(cold);
         for waiter in started.granted {
             let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
@@ -105,14 +132,20 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     }
 
     fn give_back(&self, error: &LeaseError) {
-        let failed = if self.ahead {
-            self.pool.ledger.lock().ahead_failed();
-            self.pool.provisioned.lock().failed(error.to_string(), Instant::now());
-            Vec::new()
-        } else {
-            self.pool.ledger.lock().start_failed(self.trigger)
-        };
         let version = &self.pool.version;
+        let failed = match self.purpose {
+            Purpose::Request(trigger) => self.pool.ledger.lock().start_failed(trigger),
+            Purpose::Provisioned => {
+                self.pool.ledger.lock().ahead_failed();
+                self.pool.provisioned.lock().failed(error.to_string(), Instant::now());
+                Vec::new()
+            }
+            Purpose::Expected => {
+                self.pool.ledger.lock().expected_failed();
+                tracing::info!(function = %version.function.key, %error, "an instance was not started ahead of calls");
+                Vec::new()
+            }
+        };
         self.shared.capacity.lock().release(&version.key.function_id, version.spec.memory_mb, false);
         for waiter in failed {
             drop(waiter.answer.send(Err(error.clone())));

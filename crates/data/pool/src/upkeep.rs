@@ -65,26 +65,24 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         self.feed();
         self.keep_quotas();
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
-        let (mut empty, worth) = (false, self.config.worth());
+        let mut empty = false;
         for pool in pools {
             if let Some(sessions) = &pool.sessions {
                 sessions.expire(now);
             }
             let wanted = pool.wanted();
-            let expired = {
-                let mut ledger = pool.ledger.lock();
-                let keep = ledger.keep_for(worth);
-                ledger.expire(now, keep, wanted)
-            };
+            let expired = pool.ledger.lock().expire(now, wanted);
             for instance in expired {
                 self.end(&instance);
             }
+            self.start_ahead(&pool, now);
             empty |= pool.ledger.lock().is_empty();
         }
         if empty {
             let sessions_end = |pool: &VersionPool<C>| pool.sessions.as_ref().is_none_or(Sessions::is_empty);
             let goes = |pool: &VersionPool<C>| {
-                !pool.is_asked_for() && sessions_end(pool) && pool.ledger.lock().close_if_empty()
+                let mut ledger = pool.ledger.lock();
+                !pool.is_asked_for() && sessions_end(pool) && !ledger.waits_for_calls(now) && ledger.close_if_empty()
             };
             let mut gone = Vec::new();
             self.versions.write().map.retain(|_, pool| {

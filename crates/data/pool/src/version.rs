@@ -12,6 +12,7 @@ use types::{CatalogVersion, FunctionId, RequestId, VersionName};
 
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
+use crate::keep::Worth;
 use crate::ledger::Ledger;
 use crate::provisioned::Provisioned;
 use crate::refusal::Refusal;
@@ -51,7 +52,7 @@ pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
 }
 
 impl<C: Default + Send + Sync + 'static> VersionPool<C> {
-    pub fn new(version: Arc<CatalogVersion>) -> Self {
+    pub fn new(version: Arc<CatalogVersion>, worth: Worth) -> Self {
         let kind = version.function.kind;
         let sessions = version.spec.session(kind).map(|spec| Sessions::new(SessionLimits::of(spec)));
         // A session holds one lease for all its requests.
@@ -61,7 +62,7 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
         };
         Self {
             version,
-            ledger: Mutex::new(Ledger::new(leases)),
+            ledger: Mutex::new(Ledger::new(leases, worth)),
             leases,
             sessions,
             drained: CancellationToken::new(),

@@ -146,6 +146,48 @@ async fn an_instance_is_kept_for_as_long_as_calls_of_its_version_are_apart_also_
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_instance_that_a_timer_calls_goes_and_is_back_before_the_next_call() {
+    let config = Config { keep_idle_s: 60, keep_idle_s_min: 2, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT]);
+    for _ in 0..6 {
+        drop(lease(&bench, &versions[0]).await);
+        tokio::time::sleep(Duration::from_secs(300)).await;
+    }
+    let cold = lease(&bench, &versions[0]).await;
+    assert_eq!((bench.launch.begun(), cold.cold().is_some()), (7, true), "so far it came too late each time");
+    drop(cold);
+    tokio::time::sleep(Duration::from_secs(280)).await;
+    assert_eq!((bench.launch.begun(), bench.launch.alive()), (7, 0));
+    tokio::time::sleep(Duration::from_secs(18)).await;
+    assert_eq!((bench.launch.begun(), bench.launch.alive()), (8, 1));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let warm = lease(&bench, &versions[0]).await;
+    assert_eq!((bench.launch.begun(), warm.cold()), (8, None));
+    drop(warm);
+    bench.launch.plan(Plan::Fail(START));
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    assert_eq!((bench.launch.begun(), bench.launch.alive()), (9, 0), "one that fails is not tried again");
+    assert_eq!(bench.pool.usage().instances, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_a_burst_brings_an_instance_for_the_second() {
+    let config = Config { keep_idle_s: 60, keep_idle_s_min: 2, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT]);
+    for _ in 0..6 {
+        let first = lease(&bench, &versions[0]).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop((first, lease(&bench, &versions[0]).await));
+        tokio::time::sleep(Duration::from_secs(400)).await;
+    }
+    assert_eq!(bench.launch.alive(), 0);
+    let first = lease(&bench, &versions[0]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let second = lease(&bench, &versions[0]).await;
+    assert_eq!((first.cold().is_some(), second.cold()), (true, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn idle_instances_stop_after_their_time() {
     let (bench, versions) = serving(Config { keep_idle_s: 60, ..Config::default() }, &[EVENT]);
     drop(lease(&bench, &versions[0]).await);

@@ -1,0 +1,317 @@
+//! How many instances a version needs, now and soon. Pure.
+//!
+//! Requests go to the instance that was used last, so the number of instances in use tells them apart: the third level of a
+//! version is in use while three instances are, whichever they are. Each level has a past of its own: the first is needed
+//! often, the tenth only in bursts. What is kept of the idle ones follows from how long their levels have not been needed
+//! ([`Experience`], one for levels of about the same height).
+//!
+//! A level is also needed when the one below it was reached a moment ago, if that was often followed by more: the first
+//! requests of a burst bring instances for the rest of it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::keep::{Experience, Plan, Worth};
+
+/// The last class is for all levels above.
+const CLASSES_MAX: usize = 8;
+/// Rises of the level below that are remembered before their weight is halved.
+const RISES_REMEMBERED_MAX: u32 = 200;
+/// Fewer are no experience.
+const RISES_MIN: u32 = 4;
+
+/// The past of levels of about the same height.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Class {
+    idle: Experience,
+    /// How often the level below was reached after some time, and how often this one was soon after it.
+    rises: u32,
+    followed: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Level {
+    reached: Option<Instant>,
+    /// The first time that it was reached after some time.
+    anew: Option<Instant>,
+    left: Option<Instant>,
+    /// It was reached since the one below was, which counts once.
+    followed: bool,
+}
+
+/// The demand for one version's instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demand {
+    in_use: usize,
+    /// From the first one on, as many as were ever in use at once.
+    levels: Vec<Level>,
+    classes: Vec<Class>,
+}
+
+/// How many instances are to be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Need {
+    /// So many are not to be stopped.
+    pub keep: usize,
+    /// So many are to be started where they are missing.
+    pub start: usize,
+    /// More than are there now will have to be started if nobody comes before.
+    pub later: bool,
+}
+
+fn class_of(level: usize) -> usize {
+    (level.max(1).ilog2() as usize).min(CLASSES_MAX - 1)
+}
+
+impl Demand {
+    /// Goes on with what another one has found, which nobody uses any more.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self { in_use: 0, ..self }
+    }
+
+    /// Another instance is in use, where `worth` says what having one ready is worth.
+    pub fn rise(&mut self, now: Instant, worth: Worth, start: Duration) {
+        self.in_use += 1;
+        let level = self.in_use;
+        if self.levels.len() < level {
+            self.levels.push(Level::default());
+        }
+        let covered = self.is_ahead(level, now, worth, start) && self.ahead_for(level, now) >= start;
+        let soon = self.below_reached(level, now).is_some_and(|since| since < worth.keep_min);
+        let of_level = &mut self.levels[level - 1];
+        if let Some(left) = of_level.left {
+            let idle = now.saturating_duration_since(left);
+            Self::class(&mut self.classes, level).idle.idle_for(idle, covered);
+        }
+        if soon && !std::mem::replace(&mut of_level.followed, true) {
+            Self::class(&mut self.classes, level).followed += 1;
+        }
+        let again = of_level.reached.replace(now).map(|before| now.saturating_duration_since(before));
+        if again.is_none_or(|again| again >= worth.keep_min) {
+            of_level.anew = Some(now);
+            self.rose_anew(level);
+        }
+    }
+
+    /// The level was reached after some time: whether the next one follows is counted.
+    fn rose_anew(&mut self, level: usize) {
+        let class = Self::class(&mut self.classes, level + 1);
+        class.rises += 1;
+        if class.rises > RISES_REMEMBERED_MAX {
+            (class.rises, class.followed) = (class.rises / 2, class.followed / 2);
+        }
+        if let Some(above) = self.levels.get_mut(level) {
+            above.followed = false;
+        }
+    }
+
+    fn class(classes: &mut Vec<Class>, level: usize) -> &mut Class {
+        let class = class_of(level);
+        if classes.len() <= class {
+            classes.resize_with(class + 1, Class::default);
+        }
+        &mut classes[class]
+    }
+
+    /// An instance is in use no more.
+    pub fn fall(&mut self, now: Instant) {
+        if let Some(level) = self.levels.get_mut(self.in_use.wrapping_sub(1)) {
+            level.left = Some(now);
+            self.in_use -= 1;
+        }
+    }
+
+    /// Nothing is needed beside what is in use, until more is.
+    pub fn expect_nothing(&mut self) {
+        if let Some(top) = self.in_use.checked_sub(1) {
+            self.levels[top].reached = None;
+        }
+        self.levels.truncate(self.in_use);
+    }
+
+    /// What becomes of the instance of a level that is not in use, when another takes `start` to be ready.
+    pub fn plan(&self, level: usize, worth: Worth, start: Duration) -> Plan {
+        let none = Experience::default();
+        let idle = self.classes.get(class_of(level)).map_or(&none, |class| &class.idle);
+        // Times of several levels together say nothing of when one of them comes back.
+        if level == 1 { idle.plan(worth, start) } else { Plan::Keep(idle.keep_for(worth)) }
+    }
+
+    fn below_reached(&self, level: usize, now: Instant) -> Option<Duration> {
+        let below = self.levels.get(level.checked_sub(2)?)?;
+        below.reached.map(|at| now.saturating_duration_since(at))
+    }
+
+    /// Since when that has been said of a level without a break.
+    fn ahead_for(&self, level: usize, now: Instant) -> Duration {
+        let below = level.checked_sub(2).and_then(|below| self.levels.get(below)?.anew);
+        below.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+    }
+
+    /// Whether a level is needed because the one below it was reached a moment ago.
+    pub fn is_ahead(&self, level: usize, now: Instant, worth: Worth, start: Duration) -> bool {
+        let soon = self.below_reached(level, now).is_some_and(|since| since < worth.keep_min);
+        soon && self.classes.get(class_of(level)).is_some_and(|class| {
+            let share = f64::from(class.followed) / f64::from(class.rises.max(1));
+            let saved = worth.cold_start.mul_f64(share.min(1.0));
+            class.rises >= RISES_MIN && saved > worth.keep_min + start
+        })
+    }
+
+    /// How many are to be there now.
+    pub fn need(&self, now: Instant, worth: Worth, start: Duration) -> Need {
+        let mut need = Need { keep: self.in_use, start: self.in_use, later: false };
+        // One more than ever was may be needed ahead.
+        for level in self.in_use + 1..=self.levels.len() + 1 {
+            let ahead = self.is_ahead(level, now, worth, start);
+            let left = self.levels.get(level - 1).and_then(|level| level.left);
+            let (mut holds, mut returns) = (ahead, ahead);
+            if let Some(left) = left {
+                let (plan, idle) = (self.plan(level, worth, start), now.saturating_duration_since(left));
+                holds |= plan.holds(idle);
+                returns |= plan.returns(idle);
+                need.later |= plan.will_return(idle);
+            }
+            need.keep += usize::from(holds);
+            if returns {
+                need.start = level;
+            }
+        }
+        need.later |= need.start > self.in_use;
+        need
+    }
+
+    /// The next level up, if it is needed though the one below was only just reached.
+    pub fn ahead(&self, now: Instant, worth: Worth, start: Duration) -> usize {
+        let level = self.in_use + 1;
+        if self.is_ahead(level, now, worth, start) { level } else { self.in_use }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORTH: Worth = Worth {
+        cold_start: Duration::from_secs(60),
+        keep_min: Duration::from_secs(2),
+        keep_max: Duration::from_secs(600),
+    };
+    const START: Duration = Duration::from_millis(100);
+
+    struct Bench {
+        demand: Demand,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { demand: Demand::default(), now: Instant::now() }
+        }
+
+        fn after(&mut self, seconds: f64) -> &mut Self {
+            self.now += Duration::from_secs_f64(seconds);
+            self
+        }
+
+        fn rise(&mut self) -> &mut Self {
+            self.demand.rise(self.now, WORTH, START);
+            self
+        }
+
+        fn fall(&mut self) -> &mut Self {
+            self.demand.fall(self.now);
+            self
+        }
+
+        fn need(&self) -> Need {
+            self.demand.need(self.now, WORTH, START)
+        }
+    }
+
+    #[test]
+    fn what_is_in_use_is_needed_and_what_was_is_kept_for_a_while() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.need(), Need::default());
+        bench.rise().rise();
+        assert_eq!((bench.need().keep, bench.need().start), (2, 2));
+        bench.fall().after(59.0).fall();
+        assert_eq!(bench.need().keep, 2);
+        bench.after(1.0);
+        assert_eq!(bench.need().keep, 1, "the second has not been needed for a minute");
+        bench.after(59.0);
+        assert_eq!(bench.need(), Need::default());
+    }
+
+    #[test]
+    fn levels_learn_by_themselves() {
+        let mut bench = Bench::new();
+        for n in 0..40 {
+            bench.after(10.0).rise();
+            if n % 20 == 0 {
+                bench.rise().after(0.1).fall();
+            }
+            bench.after(0.1).fall();
+        }
+        let keep = |level| bench.demand.plan(level, WORTH, START);
+        assert!(matches!(keep(1), Plan::Keep(keep) if keep < Duration::from_secs(20)), "{:?}", keep(1));
+        assert_eq!(keep(2), Plan::Keep(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_burst_brings_more_before_they_are_asked_for() {
+        let mut bench = Bench::new();
+        for _ in 0..RISES_MIN {
+            bench.after(1000.0).rise().after(0.5).rise().after(0.5).fall().fall();
+        }
+        bench.after(1000.0);
+        assert_eq!(bench.need(), Need::default(), "nothing between bursts");
+        bench.rise();
+        assert_eq!(bench.demand.ahead(bench.now, WORTH, START), 2);
+        assert_eq!((bench.need().keep, bench.need().start), (2, 2));
+        bench.after(0.1).fall();
+        assert_eq!(bench.need().start, 2, "it may still come");
+        bench.after(2.0);
+        assert_eq!((bench.need().keep, bench.need().start), (1, 0), "it did not come");
+    }
+
+    #[test]
+    fn after_a_failure_nothing_is_expected_until_somebody_calls() {
+        let mut bench = Bench::new();
+        for _ in 0..8 {
+            bench.after(300.0).rise().fall();
+        }
+        bench.after(297.0);
+        assert_eq!(bench.need().start, 1);
+        bench.demand.expect_nothing();
+        assert_eq!(bench.need(), Need::default());
+        bench.after(3.0).rise().fall();
+        assert_eq!(bench.need().keep, 1);
+    }
+
+    #[test]
+    fn one_that_never_needs_a_second_gets_none() {
+        let mut bench = Bench::new();
+        for _ in 0..100 {
+            bench.after(20.0).rise().after(1.0);
+            assert_eq!(bench.demand.ahead(bench.now, WORTH, START), 1);
+            bench.fall();
+        }
+    }
+
+    #[test]
+    fn a_timers_instance_returns() {
+        let mut bench = Bench::new();
+        for _ in 0..8 {
+            bench.after(300.0).rise().fall();
+        }
+        bench.after(3.0);
+        assert_eq!(bench.need(), Need { keep: 0, start: 0, later: true });
+        bench.after(293.9);
+        assert_eq!(bench.need(), Need { keep: 1, start: 1, later: true });
+        bench.after(10.0);
+        assert_eq!(bench.need(), Need::default(), "nobody came");
+    }
+}

@@ -56,7 +56,7 @@ impl<C: Default + Send + Sync + 'static> Drop for Place<'_, C> {
         let others_want = {
             let mut ledger = self.pool.ledger.lock();
             ledger.cancel(self.id);
-            ledger.starts_wanted() > 0
+            ledger.starts_wanted(Instant::now()) > 0
         };
         self.shared.capacity.lock().end_wait(&self.pool.version.key.function_id);
         // What was kept for it is there for others.
@@ -168,7 +168,15 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         let place = Place { shared: &self.shared, pool, id };
         let function = || pool.version.function.key.clone();
         let over_quota = |refusal| LeaseError::OverQuota { function: function(), refusal };
-        let refused = self.shared.start_wanted(pool);
+        let mut refused = self.shared.start_wanted(pool);
+        if refused.is_none() {
+            // When a lease was likely to come free sooner than a start would be ready, but none did, a start is due.
+            let patience = pool.ledger.lock().patience();
+            match timeout(patience, &mut answer).await {
+                Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
+                Err(_) => refused = self.shared.start_wanted(pool),
+            }
+        }
         if let Some(Refused { refusal, worth_waiting: false }) = refused
             && pool.ledger.lock().give_up(place.id) == Patience::Removed
         {

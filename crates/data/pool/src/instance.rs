@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use types::{CatalogVersion, InstanceId};
 
 use crate::launch::{ColdStart, Process};
@@ -86,6 +87,7 @@ pub struct Lease<C: Default + Send + Sync + 'static> {
     index: SlotIndex,
     cold: Option<ColdStart>,
     announced: bool,
+    since: Instant,
     /// Of a request that shares a session's lease: that one is not its to return.
     rider: Option<Rider<C>>,
 }
@@ -98,14 +100,15 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
         index: SlotIndex,
         cold: Option<ColdStart>,
     ) -> Self {
-        Self { shared, pool, instance, index, cold, announced: false, rider: None }
+        Self { shared, pool, instance, index, cold, announced: false, since: Instant::now(), rider: None }
     }
 
     /// The same instance for a request of the session that has this lease.
     pub(crate) fn share(&self, rider: Rider<C>, cold: Option<ColdStart>) -> Self {
         let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
         let instance = Arc::clone(&self.instance);
-        Self { shared, pool, instance, index: self.index, cold, announced: false, rider: Some(rider) }
+        let (index, since) = (self.index, Instant::now());
+        Self { shared, pool, instance, index, cold, announced: false, since, rider: Some(rider) }
     }
 
     pub(crate) fn index(&self) -> SlotIndex {
@@ -153,7 +156,7 @@ impl<C: Default + Send + Sync + 'static> Deref for Lease<C> {
 impl<C: Default + Send + Sync + 'static> Drop for Lease<C> {
     fn drop(&mut self) {
         if self.rider.is_none() {
-            self.shared.release(&self.pool, self.index, self.announced);
+            self.shared.release(&self.pool, self.index, self.announced, self.since);
         }
     }
 }

@@ -96,25 +96,31 @@ pub(crate) enum Patience {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
     demand: Demand,
-    start: StartTime,
+    /// How long starts take.
+    start: Mean,
+    /// How long leases are out.
+    lease: Mean,
 }
 
-/// How long starts take: a mean that follows what they took of late.
+/// A mean that follows what came of late.
 #[derive(Debug, Clone, Copy, Default)]
-struct StartTime(Option<Duration>);
+struct Mean(Option<Duration>);
 
-impl StartTime {
-    /// The weight of one start.
+impl Mean {
+    /// The weight of one.
     const SHARE: u32 = 4;
 
-    fn took(&mut self, start: Duration) {
-        self.0 = Some(self.0.map_or(start, |mean| mean - mean / Self::SHARE + start / Self::SHARE));
+    fn add(&mut self, one: Duration) {
+        self.0 = Some(self.0.map_or(one, |mean| mean - mean / Self::SHARE + one / Self::SHARE));
     }
 
-    fn mean(self) -> Duration {
+    fn get(self) -> Duration {
         self.0.unwrap_or_default()
     }
 }
+
+/// Less time than anything takes.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// The book; see the module.
 pub(crate) struct Ledger<I, W> {
@@ -129,6 +135,8 @@ pub(crate) struct Ledger<I, W> {
     waiters_seen: u64,
     starts: u32,
     returning: u32,
+    /// Since when somebody has been waiting all the time.
+    queued_since: Option<Instant>,
     past: Past,
     /// Leases that are out.
     in_use: u32,
@@ -149,6 +157,7 @@ impl<I: Clone, W> Ledger<I, W> {
             waiters_seen: 0,
             starts: 0,
             returning: 0,
+            queued_since: None,
             past: Past::default(),
             in_use: 0,
             in_use_peak: 0,
@@ -192,17 +201,17 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     fn rise(&mut self, now: Instant) {
-        self.past.demand.rise(now, self.worth, self.past.start.mean());
+        self.past.demand.rise(now, self.worth, self.past.start.get());
     }
 
     /// How many instances calls need, now and soon; the owner may want more.
     pub fn need(&self, now: Instant) -> Need {
-        self.past.demand.need(now, self.worth, self.past.start.mean())
+        self.past.demand.need(now, self.worth, self.past.start.get())
     }
 
     /// How many more are to be started right after a request took one, because others often follow.
     pub fn missing_ahead(&self, now: Instant) -> usize {
-        let need = self.past.demand.ahead(now, self.worth, self.past.start.mean());
+        let need = self.past.demand.ahead(now, self.worth, self.past.start.get());
         self.missing(need)
     }
 
@@ -230,6 +239,9 @@ impl<I: Clone, W> Ledger<I, W> {
     pub fn wait(&mut self, who: W, now: Instant) -> WaiterId {
         self.waiters_seen += 1;
         let id = WaiterId(self.waiters_seen);
+        if self.waiters.is_empty() {
+            self.queued_since = Some(now);
+        }
         self.waiters.push_back(Waiter { id, triggered: false, since: now, who });
         self.note_in_use();
         id
@@ -252,18 +264,38 @@ impl<I: Clone, W> Ledger<I, W> {
             Some(position) if (position as u64) < self.covered() => Patience::Covered,
             Some(position) => {
                 self.waiters.remove(position);
+                self.note_queue();
                 Patience::Removed
             }
         }
     }
 
-    /// How many more starts the waiters need, beside those in progress and the leases about to return.
-    pub fn starts_wanted(&self) -> u32 {
+    /// How many more starts the waiters need, beside those in progress, the leases about to return, and those that are
+    /// likely to return before an instance would be ready.
+    pub fn starts_wanted(&self, now: Instant) -> u32 {
         if self.phase != Phase::Open {
             return 0;
         }
-        let uncovered = (self.waiters.len() as u64).saturating_sub(self.covered());
+        let uncovered = (self.waiters.len() as u64).saturating_sub(self.covered() + self.likely(now));
         u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
+    }
+
+    /// Leases that are likely to return within the time of a start. Whoever waits for one of them waits for less than a
+    /// start takes; but when somebody has waited all the time, more instances are what is missing, and the likelihood
+    /// counts for less and less.
+    fn likely(&self, now: Instant) -> u64 {
+        let (Some(start), Some(lease), Some(since)) = (self.past.start.0, self.past.lease.0, self.queued_since) else {
+            return 0;
+        };
+        let queued_starts = now.saturating_duration_since(since).div_duration_f64(start.max(MOMENT));
+        let confidence = (1.0 - queued_starts).max(0.0);
+        let out = f64::from(self.in_use.saturating_sub(self.returning));
+        (out * start.div_duration_f64(lease.max(MOMENT)) * confidence) as u64
+    }
+
+    /// How long to wait before starts are looked at again for somebody for whom none was begun.
+    pub fn patience(&self) -> Duration {
+        self.past.start.get().max(MOMENT)
     }
 
     /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of their own.
@@ -308,12 +340,13 @@ impl<I: Clone, W> Ledger<I, W> {
     /// A start that was begun for `trigger`, and took so long, has an instance.
     pub fn started(&mut self, instance: I, trigger: WaiterId, took: Duration, now: Instant) -> Started<W> {
         self.starts -= 1;
-        self.past.start.took(took);
+        self.past.start.add(took);
         let mut granted: Vec<W> = self.take_waiter(trigger).into_iter().collect();
         while (granted.len() as u64) < u64::from(self.concurrency) {
             let Some(waiter) = self.waiters.pop_front() else { break };
             granted.push(waiter.who);
         }
+        self.note_queue();
         let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
         self.in_use += active;
         if active > 0 {
@@ -339,6 +372,7 @@ impl<I: Clone, W> Ledger<I, W> {
             let Some(waiter) = self.waiters.pop_front() else { break };
             failed.push(waiter.who);
         }
+        self.note_queue();
         failed
     }
 
@@ -351,8 +385,9 @@ impl<I: Clone, W> Ledger<I, W> {
         }
     }
 
-    /// A lease returns; `announced` when [`Ledger::returning`] was called for it.
-    pub fn release(&mut self, index: SlotIndex, announced: bool, now: Instant) -> Released<I, W> {
+    /// A lease that was out for so long returns; `announced` when [`Ledger::returning`] was called for it.
+    pub fn release(&mut self, index: SlotIndex, announced: bool, out: Duration, now: Instant) -> Released<I, W> {
+        self.past.lease.add(out);
         let full_at = self.concurrency;
         let slot = self.slots[index].as_mut().expect("a slot stays while it has leases");
         if announced && slot.returning > 0 {
@@ -362,7 +397,9 @@ impl<I: Clone, W> Ledger<I, W> {
         if !slot.closing
             && let Some(waiter) = self.waiters.pop_front()
         {
-            return Released::Granted(waiter.who, slot.instance.clone());
+            let instance = slot.instance.clone();
+            self.note_queue();
+            return Released::Granted(waiter.who, instance);
         }
         slot.active -= 1;
         self.in_use -= 1;
@@ -487,6 +524,13 @@ impl<I: Clone, W> Ledger<I, W> {
         self.slots.iter().flatten().filter(|slot| !slot.ended).map(|slot| &slot.instance)
     }
 
+    /// Somebody has left the queue.
+    fn note_queue(&mut self) {
+        if self.waiters.is_empty() {
+            self.queued_since = None;
+        }
+    }
+
     fn covered(&self) -> u64 {
         u64::from(self.starts) * u64::from(self.concurrency) + u64::from(self.returning)
     }
@@ -515,7 +559,9 @@ impl<I: Clone, W> Ledger<I, W> {
 
     fn take_waiter(&mut self, id: WaiterId) -> Option<W> {
         let position = self.waiters.iter().position(|waiter| waiter.id == id)?;
-        self.waiters.remove(position).map(|waiter| waiter.who)
+        let waiter = self.waiters.remove(position);
+        self.note_queue();
+        waiter.map(|waiter| waiter.who)
     }
 }
 

@@ -8,6 +8,8 @@ use super::*;
 
 type Book = Ledger<u32, u32>;
 
+const RUN: Duration = Duration::from_secs(1);
+
 fn at(seconds: u64) -> Instant {
     // Instants have no zero; all tests count from the first one that is asked for.
     static ZERO: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
@@ -42,11 +44,11 @@ fn a_start_covers_as_many_waiters_as_the_instance_will_serve() {
     for (concurrency, waiters, wanted) in [(1, 0, 0), (1, 3, 3), (2, 1, 1), (2, 4, 2), (2, 5, 3), (100, 100, 1)] {
         let mut book = new_book(concurrency);
         queue(&mut book, 0..waiters);
-        assert_eq!(book.starts_wanted(), wanted, "{waiters} waiters at {concurrency}");
+        assert_eq!(book.starts_wanted(at(0)), wanted, "{waiters} waiters at {concurrency}");
         for _ in 0..wanted {
             assert!(book.begin_start().is_some());
         }
-        assert_eq!(book.starts_wanted(), 0);
+        assert_eq!(book.starts_wanted(at(0)), 0);
     }
 }
 
@@ -56,10 +58,10 @@ fn a_returning_lease_keeps_a_waiter_from_starting_an_instance() {
     assert_eq!(book.acquire(at(0)), Some((slot, 100)));
     book.returning(slot);
     book.wait(7, at(0));
-    assert_eq!(book.starts_wanted(), 0);
-    assert_eq!(book.release(slot, true, at(1)), Released::Granted(7, 100));
+    assert_eq!(book.starts_wanted(at(0)), 0);
+    assert_eq!(book.release(slot, true, RUN, at(1)), Released::Granted(7, 100));
     book.wait(8, at(0));
-    assert_eq!(book.starts_wanted(), 1);
+    assert_eq!(book.starts_wanted(at(0)), 1);
 }
 
 #[test]
@@ -69,10 +71,10 @@ fn a_retired_instance_no_longer_covers_the_waiter_of_its_returning_lease() {
     book.returning(slot);
     book.wait(7, at(0));
     assert_eq!(book.retire(slot), None);
-    assert_eq!(book.starts_wanted(), 1);
-    assert_eq!(book.release(slot, true, at(1)), Released::End(100));
+    assert_eq!(book.starts_wanted(at(0)), 1);
+    assert_eq!(book.release(slot, true, RUN, at(1)), Released::End(100));
     book.ended(slot);
-    assert_eq!(book.starts_wanted(), 1);
+    assert_eq!(book.starts_wanted(at(0)), 1);
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn a_failed_start_leaves_those_who_wait_for_a_running_instance() {
     let trigger = book.begin_start().expect("a waiter").0;
     book.wait(2, at(0));
     assert_eq!(book.start_failed(trigger), vec![1]);
-    assert_eq!(book.release(slot, false, at(1)), Released::Granted(2, 100));
+    assert_eq!(book.release(slot, false, RUN, at(1)), Released::Granted(2, 100));
 }
 
 #[test]
@@ -126,10 +128,10 @@ fn the_instance_used_last_is_used_first_and_the_others_expire() {
     queue(&mut book, 1..=2);
     let (a, b) = (book.begin_start().expect("waiter").0, book.begin_start().expect("waiter").0);
     let (a, b) = (book.started(100, a, Duration::ZERO, at(0)).slot, book.started(101, b, Duration::ZERO, at(0)).slot);
-    assert_eq!(book.release(a, false, at(10)), Released::Kept);
-    assert_eq!(book.release(b, false, at(11)), Released::Kept);
+    assert_eq!(book.release(a, false, RUN, at(10)), Released::Kept);
+    assert_eq!(book.release(b, false, RUN, at(11)), Released::Kept);
     assert_eq!(book.acquire(at(12)), Some((b, 101)));
-    assert_eq!(book.release(b, false, at(65)), Released::Kept);
+    assert_eq!(book.release(b, false, RUN, at(65)), Released::Kept);
     assert_eq!(book.expire(at(69), 0), Vec::<u32>::new());
     assert_eq!(book.expire(at(70), 0), vec![100]);
     assert_eq!(book.expire(at(200), 0), vec![101]);
@@ -147,7 +149,7 @@ fn an_idle_instance_is_sent_to_rest_once_and_a_request_ends_its_rest() {
     assert_eq!(book.acquire(at(6)), Some((slot, 100)));
     assert!(!book.rests(slot));
     assert_eq!(book.rest(at(60), after), vec![], "it has a request");
-    assert_eq!(book.release(slot, false, at(60)), Released::Kept);
+    assert_eq!(book.release(slot, false, RUN, at(60)), Released::Kept);
     assert_eq!(book.rest(at(64), after), vec![]);
     assert_eq!(book.rest(at(65), after), vec![(slot, 100)]);
     assert_eq!(book.expire(at(120), 0), vec![100], "it ends in its sleep");
@@ -174,7 +176,7 @@ fn a_draining_version_ends_its_instances_as_their_leases_return() {
     assert_eq!(book.phase(), Phase::Draining);
     let late = book.started(101, trigger, Duration::ZERO, at(0));
     assert!(late.end && late.granted.is_empty());
-    assert_eq!(book.release(busy, false, at(1)), Released::End(100));
+    assert_eq!(book.release(busy, false, RUN, at(1)), Released::End(100));
     assert!(!book.close_if_empty());
     book.ended(busy);
     book.ended(late.slot);
@@ -189,8 +191,8 @@ fn an_instance_that_ended_while_leased_is_forgotten_when_its_last_lease_returns(
     book.acquire(at(0));
     book.ended(slot);
     assert_eq!(book.instances().count(), 0);
-    assert_eq!(book.release(slot, false, at(1)), Released::Kept);
-    assert_eq!(book.release(slot, false, at(1)), Released::Gone);
+    assert_eq!(book.release(slot, false, RUN, at(1)), Released::Kept);
+    assert_eq!(book.release(slot, false, RUN, at(1)), Released::Gone);
     assert!(book.is_empty());
 }
 
@@ -273,7 +275,7 @@ impl Play {
     }
 
     fn begin_starts(&mut self) {
-        for _ in 0..self.book.starts_wanted() {
+        for _ in 0..self.book.starts_wanted(at(self.now)) {
             // The limit of instances, as the capacity would have it.
             if self.starts.len() + self.live.len() >= self.starts_max {
                 break;
@@ -301,7 +303,7 @@ impl Play {
             Event::StartDone(n) if n < self.starts.len() => {
                 let trigger = self.starts.remove(n);
                 self.next += 1;
-                let started = self.book.started(self.next, trigger, Duration::ZERO, now);
+                let started = self.book.started(self.next, trigger, 3 * RUN, now);
                 self.live.push((started.slot, self.next));
                 for who in started.granted {
                     self.answer(who);
@@ -350,7 +352,7 @@ impl Play {
             Some((slot, _)) => self.leases.push((slot, false)),
             None => {
                 self.next += 1;
-                let id = self.book.wait(self.next, at(0));
+                let id = self.book.wait(self.next, at(self.now));
                 self.waiting.push((id, self.next));
             }
         }
@@ -358,7 +360,7 @@ impl Play {
 
     fn release(&mut self, n: usize) {
         let (slot, announced) = self.leases.remove(n);
-        if let Released::Granted(who, _) = self.book.release(slot, announced, at(self.now)) {
+        if let Released::Granted(who, _) = self.book.release(slot, announced, RUN, at(self.now)) {
             self.answer(who);
             self.leases.push((slot, false));
         }
@@ -374,7 +376,7 @@ impl Play {
         assert_eq!(self.book.waiters.len(), self.waiting.len());
         assert!(self.waiting.is_empty() || self.book.free.is_empty(), "someone waits beside a free instance");
         if !self.waiting.is_empty() && self.starts.len() + self.live.len() < self.starts_max {
-            assert_eq!(self.book.starts_wanted(), 0, "a start that is wanted was not begun");
+            assert_eq!(self.book.starts_wanted(at(self.now)), 0, "a start that is wanted was not begun");
         }
     }
 
@@ -395,18 +397,64 @@ impl Play {
     }
 }
 
+/// A book with so many leased instances, of which it is known that they take ten runs to start.
+fn with_busy(instances: u32) -> Book {
+    let mut book = new_book(1);
+    queue(&mut book, 0..instances);
+    for instance in 0..instances {
+        let trigger = book.begin_start().expect("a waiter").0;
+        book.started(100 + instance, trigger, 10 * RUN, at(0));
+    }
+    let (slot, _) = (0, book.release(0, false, RUN, at(0)));
+    assert_eq!(book.acquire(at(0)), Some((slot, 100)));
+    book
+}
+
+#[test]
+fn who_is_served_sooner_by_a_lease_that_returns_has_no_start() {
+    let mut book = with_busy(2);
+    queue(&mut book, 0..20);
+    assert_eq!(book.starts_wanted(at(0)), 0, "twenty runs in two instances take as long as a start");
+    queue(&mut book, 20..23);
+    assert_eq!(book.starts_wanted(at(0)), 3);
+}
+
+#[test]
+fn where_somebody_waits_all_the_time_more_instances_are_started() {
+    let mut book = with_busy(2);
+    queue(&mut book, 0..20);
+    assert_eq!([0, 5, 10, 20].map(|second| book.starts_wanted(at(second))), [0, 10, 20, 20]);
+    // The queue is empty for a moment.
+    for id in 0..20 {
+        let first = book.waiters.front().map(|waiter| waiter.id).expect("they wait");
+        assert!(book.cancel(first), "{id}");
+    }
+    book.wait(99, at(20));
+    assert_eq!(book.starts_wanted(at(20)), 0);
+}
+
+#[test]
+fn without_experience_everyone_who_waits_has_a_start() {
+    let mut book = new_book(1);
+    queue(&mut book, 0..1);
+    let trigger = book.begin_start().expect("a waiter").0;
+    book.started(100, trigger, 10 * RUN, at(0));
+    queue(&mut book, 1..4);
+    assert_eq!(book.starts_wanted(at(0)), 3, "nobody knows how long a lease is out");
+}
+
 #[test]
 fn a_start_ahead_serves_who_waits_by_then_and_its_failure_is_nobodys() {
     let mut book = new_book(1);
     book.begin_ahead();
     queue(&mut book, [7, 8].into_iter());
-    assert_eq!(book.starts_wanted(), 1, "one of the two has the start ahead");
+    assert_eq!(book.starts_wanted(at(0)), 1, "one of the two has the start ahead");
     let started = book.started(100, WaiterId::NOBODY, Duration::ZERO, at(0));
     assert_eq!(started.granted, [7]);
     book.begin_ahead();
-    assert_eq!(book.starts_wanted(), 0);
+    assert_eq!(book.starts_wanted(at(0)), 0);
     book.ahead_failed();
-    assert_eq!(book.starts_wanted(), 1, "it needs one of its own now");
+    assert_eq!(book.starts_wanted(at(0)), 1, "it needs one of its own now");
 }
 
 #[test]

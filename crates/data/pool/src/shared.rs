@@ -107,8 +107,8 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let mut begun = Vec::new();
         {
             let mut ledger = pool.ledger.lock();
-            for _ in 0..ledger.starts_wanted() {
-                let now = Instant::now();
+            let now = Instant::now();
+            for _ in 0..ledger.starts_wanted(now) {
                 let want = pool.want(ledger.waiting_since().unwrap_or(now));
                 let mut capacity = self.capacity.lock();
                 if let Err(refusal) = capacity.reserve(&want, now) {
@@ -204,7 +204,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     }
 
     /// Takes a lease back.
-    pub fn release(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, index: SlotIndex, announced: bool) {
+    pub fn release(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, index: SlotIndex, announced: bool, since: Instant) {
         let yields = self.yields(pool);
         let released = {
             let mut ledger = pool.ledger.lock();
@@ -212,7 +212,8 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 // It has this lease, so that nothing is to be ended before the lease is back.
                 ledger.retire(index);
             }
-            ledger.release(index, announced, Instant::now())
+            let now = Instant::now();
+            ledger.release(index, announced, now.saturating_duration_since(since), now)
         };
         match released {
             Released::Granted(waiter, instance) => self.grant(pool, waiter, instance, index),

@@ -188,6 +188,37 @@ async fn the_first_of_a_burst_brings_an_instance_for_the_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_served_sooner_by_a_running_instance_waits_for_it_but_not_for_longer_than_a_start() {
+    let (bench, versions) = serving(Config::default(), &[EVENT]);
+    let run = START / 10;
+    let first = lease(&bench, &versions[0]).await;
+    tokio::time::sleep(run).await;
+    drop(first);
+    let busy = lease(&bench, &versions[0]).await;
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let request = request(&bench, &versions[0]);
+            tokio::spawn(async move {
+                let lease = request.await.expect("no panic").expect("an instance");
+                tokio::time::sleep(run).await;
+                drop(lease);
+            })
+        })
+        .collect();
+    tokio::time::sleep(run).await;
+    drop(busy);
+    for request in waiting {
+        request.await.expect("no panic");
+    }
+    assert_eq!(bench.launch.begun(), 1);
+    let _stuck = lease(&bench, &versions[0]).await;
+    let since = tokio::time::Instant::now();
+    let next = lease(&bench, &versions[0]).await;
+    assert_eq!((bench.launch.begun(), next.cold().is_some()), (2, true));
+    assert!(since.elapsed() < START * 3, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn idle_instances_stop_after_their_time() {
     let (bench, versions) = serving(Config { keep_idle_s: 60, ..Config::default() }, &[EVENT]);
     drop(lease(&bench, &versions[0]).await);

@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use pool::Process;
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 use types::{CatalogVersion, FunctionKey};
 
@@ -77,7 +78,9 @@ impl Connection {
 
     /// Sends a request and waits for the head of the answer.
     pub async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Box<Unanswered>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // A server that sends without a pause uses up what a task may do at once, and the answer, though it is there, would
+        // not be looked at.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| {
             self.drive(cx);
             answer.as_mut().poll(cx)

@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
             "api",
         ],
     ),
-    ("xtask", "xtask", &["pool"]),
+    ("xtask", "xtask", &["pool", "types"]),
     ("e2e", "e2e", &["signature", "types"]),
 ];
 

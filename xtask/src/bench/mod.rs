@@ -10,6 +10,7 @@ mod machine;
 mod neighbour;
 mod parallel_start;
 mod prepare;
+mod registered;
 mod runc;
 mod scale;
 mod warm;

@@ -1,4 +1,5 @@
-//! `bench scale`: from nothing to an instance and back a thousand times; and warm calls of many functions beside those of one.
+//! `bench scale`: finding a function among many; from nothing to an instance and back a thousand times; and warm calls of
+//! many functions beside those of one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::http::Connection;
-use super::{median, quantile};
+use super::{median, quantile, registered};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
@@ -26,6 +27,7 @@ const MEASURE: Duration = Duration::from_secs(5);
 
 /// Measures both and prints them.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
+    registered::run(rounds)?;
     let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");

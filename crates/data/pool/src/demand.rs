@@ -183,10 +183,10 @@ impl Demand {
         need
     }
 
-    /// The next level up, if it is needed though the one below was only just reached.
-    pub fn ahead(&self, now: Instant, worth: Worth, start: Duration) -> usize {
+    /// The next level up, if it is needed because the one below was reached a moment ago.
+    pub fn ahead(&self, now: Instant, worth: Worth, start: Duration) -> Option<usize> {
         let level = self.in_use + 1;
-        if self.is_ahead(level, now, worth, start) { level } else { self.in_use }
+        self.is_ahead(level, now, worth, start).then_some(level)
     }
 }
 
@@ -269,7 +269,7 @@ mod tests {
         bench.after(1000.0);
         assert_eq!(bench.need(), Need::default(), "nothing between bursts");
         bench.rise();
-        assert_eq!(bench.demand.ahead(bench.now, WORTH, START), 2);
+        assert_eq!(bench.demand.ahead(bench.now, WORTH, START), Some(2));
         assert_eq!((bench.need().keep, bench.need().start), (2, 2));
         bench.after(0.1).fall();
         assert_eq!(bench.need().start, 2, "it may still come");
@@ -296,7 +296,7 @@ mod tests {
         let mut bench = Bench::new();
         for _ in 0..100 {
             bench.after(20.0).rise().after(1.0);
-            assert_eq!(bench.demand.ahead(bench.now, WORTH, START), 1);
+            assert_eq!(bench.demand.ahead(bench.now, WORTH, START), None);
             bench.fall();
         }
     }

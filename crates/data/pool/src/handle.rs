@@ -135,9 +135,9 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         }
         let now = Instant::now();
         if let Some((index, instance)) = ledger.acquire(now) {
-            let ahead = ledger.missing_ahead(now);
+            let lacks = ledger.lacks_ahead(now);
             drop(ledger);
-            if ahead > 0 {
+            if lacks {
                 self.shared.start_ahead(pool, now);
             }
             // Here and not in a thread of its own: it takes less time than to wake one.

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::demand::{Demand, Need};
+use crate::demand::Need;
 use crate::keep::Worth;
+use crate::past::Past;
 
 /// Where an instance stands in the book; valid while it has leases or has not ended.
 pub(crate) type SlotIndex = usize;
@@ -92,36 +93,6 @@ pub(crate) enum Patience {
     Answered,
 }
 
-/// What is known of a version's calls before now.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Past {
-    demand: Demand,
-    /// How long starts take.
-    start: Mean,
-    /// How long leases are out.
-    lease: Mean,
-}
-
-/// A mean that follows what came of late.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean(Option<Duration>);
-
-impl Mean {
-    /// The weight of one.
-    const SHARE: u32 = 4;
-
-    fn add(&mut self, one: Duration) {
-        self.0 = Some(self.0.map_or(one, |mean| mean - mean / Self::SHARE + one / Self::SHARE));
-    }
-
-    fn get(self) -> Duration {
-        self.0.unwrap_or_default()
-    }
-}
-
-/// Less time than anything takes.
-const MOMENT: Duration = Duration::from_millis(1);
-
 /// The book; see the module.
 pub(crate) struct Ledger<I, W> {
     concurrency: u32,
@@ -201,18 +172,18 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     fn rise(&mut self, now: Instant) {
-        self.past.demand.rise(now, self.worth, self.past.start.get());
+        self.past.demand.rise(now, self.worth, self.past.start());
     }
 
     /// How many instances calls need, now and soon; the owner may want more.
     pub fn need(&self, now: Instant) -> Need {
-        self.past.demand.need(now, self.worth, self.past.start.get())
+        self.past.demand.need(now, self.worth, self.past.start())
     }
 
-    /// How many more are to be started right after a request took one, because others often follow.
-    pub fn missing_ahead(&self, now: Instant) -> usize {
-        let need = self.past.demand.ahead(now, self.worth, self.past.start.get());
-        self.missing(need)
+    /// Whether another one is to be started right after a request took one, because others often follow.
+    pub fn lacks_ahead(&self, now: Instant) -> bool {
+        let need = self.past.demand.ahead(now, self.worth, self.past.start());
+        need.is_some_and(|need| self.missing(need) > 0)
     }
 
     /// How many of `need` instances are neither there nor being started.
@@ -227,7 +198,7 @@ impl<I: Clone, W> Ledger<I, W> {
 
     /// Goes on with what is known from before.
     pub fn remember(&mut self, past: Past) {
-        self.past = Past { demand: past.demand.resumed(), ..past };
+        self.past = past.resumed();
     }
 
     /// What is to be remembered when the book is closed.
@@ -280,22 +251,15 @@ impl<I: Clone, W> Ledger<I, W> {
         u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
     }
 
-    /// Leases that are likely to return within the time of a start. Whoever waits for one of them waits for less than a
-    /// start takes; but when somebody has waited all the time, more instances are what is missing, and the likelihood
-    /// counts for less and less.
+    /// Leases that are likely to return within the time of a start: whoever waits for one of them waits for less than that.
     fn likely(&self, now: Instant) -> u64 {
-        let (Some(start), Some(lease), Some(since)) = (self.past.start.0, self.past.lease.0, self.queued_since) else {
-            return 0;
-        };
-        let queued_starts = now.saturating_duration_since(since).div_duration_f64(start.max(MOMENT));
-        let confidence = (1.0 - queued_starts).max(0.0);
-        let out = f64::from(self.in_use.saturating_sub(self.returning));
-        (out * start.div_duration_f64(lease.max(MOMENT)) * confidence) as u64
+        let out = self.in_use.saturating_sub(self.returning);
+        self.queued_since.map_or(0, |since| self.past.likely(out, now.saturating_duration_since(since)))
     }
 
     /// How long to wait before starts are looked at again for somebody for whom none was begun.
     pub fn patience(&self) -> Duration {
-        self.past.start.get().max(MOMENT)
+        self.past.patience()
     }
 
     /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of their own.
@@ -340,7 +304,7 @@ impl<I: Clone, W> Ledger<I, W> {
     /// A start that was begun for `trigger`, and took so long, has an instance.
     pub fn started(&mut self, instance: I, trigger: WaiterId, took: Duration, now: Instant) -> Started<W> {
         self.starts -= 1;
-        self.past.start.add(took);
+        self.past.start_took(took);
         let mut granted: Vec<W> = self.take_waiter(trigger).into_iter().collect();
         while (granted.len() as u64) < u64::from(self.concurrency) {
             let Some(waiter) = self.waiters.pop_front() else { break };
@@ -387,7 +351,7 @@ impl<I: Clone, W> Ledger<I, W> {
 
     /// A lease that was out for so long returns; `announced` when [`Ledger::returning`] was called for it.
     pub fn release(&mut self, index: SlotIndex, announced: bool, out: Duration, now: Instant) -> Released<I, W> {
-        self.past.lease.add(out);
+        self.past.lease_was_out(out);
         let full_at = self.concurrency;
         let slot = self.slots[index].as_mut().expect("a slot stays while it has leases");
         if announced && slot.returning > 0 {

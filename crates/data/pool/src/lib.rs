@@ -10,8 +10,9 @@
 //!                                  │ no
 //!                                  └─> stop idle instances of others, wait for one to come free, or refuse
 //! ```
-//! The decisions are pure: `ledger` says which slot serves whom and which instance rests, `scale` whether an instance may be started, `keep` how long
-//! an idle one is kept, `idle` which ones make room. The other files act on them.
+//! The decisions are pure: `ledger` says which slot serves whom and which instance rests, `scale` whether an instance may be
+//! started, `demand` how many calls need now and soon, `keep` how long an idle one is kept, `idle` which ones make room. The
+//! other files act on them.
 #![forbid(unsafe_code)]
 
 mod claims;
@@ -24,6 +25,7 @@ mod instance;
 mod keep;
 mod launch;
 mod ledger;
+mod past;
 mod provisioned;
 mod quota;
 mod rate;

@@ -1,0 +1,87 @@
+//! What is known of a version's calls before now: what they needed, how long starts take and leases are out. Pure; outlives
+//! the version's instances.
+
+use std::time::Duration;
+
+use crate::demand::Demand;
+
+/// Less time than anything takes.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// The past of one version.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    pub demand: Demand,
+    starts: Mean,
+    leases: Mean,
+}
+
+/// A mean that follows what came of late.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean(Option<Duration>);
+
+impl Mean {
+    /// The weight of one.
+    const SHARE: u32 = 4;
+
+    fn add(&mut self, one: Duration) {
+        self.0 = Some(self.0.map_or(one, |mean| mean - mean / Self::SHARE + one / Self::SHARE));
+    }
+}
+
+impl Past {
+    /// The same for other instances: none is in use yet.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self { demand: self.demand.resumed(), ..self }
+    }
+
+    /// A start took so long.
+    pub fn start_took(&mut self, took: Duration) {
+        self.starts.add(took);
+    }
+
+    /// A lease was out for so long.
+    pub fn lease_was_out(&mut self, out: Duration) {
+        self.leases.add(out);
+    }
+
+    /// What a start takes; nothing before there was one.
+    pub fn start(&self) -> Duration {
+        self.starts.0.unwrap_or_default()
+    }
+
+    /// How long to wait before starts are looked at again for somebody for whom none was begun.
+    pub fn patience(&self) -> Duration {
+        self.start().max(MOMENT)
+    }
+
+    /// How many of the leases that are `out` are likely to return within the time of a start. When somebody has waited all
+    /// the time for `queued`, more instances are what is missing, and the likelihood counts for less and less.
+    pub fn likely(&self, out: u32, queued: Duration) -> u64 {
+        let (Some(start), Some(lease)) = (self.starts.0, self.leases.0) else { return 0 };
+        let start = start.max(MOMENT);
+        let confidence = (1.0 - queued.div_duration_f64(start)).max(0.0);
+        (f64::from(out) * start.div_duration_f64(lease.max(MOMENT)) * confidence) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_leases_return_within_a_long_start_and_long_ones_do_not() {
+        let s = Duration::from_secs;
+        let mut past = Past::default();
+        assert_eq!(past.likely(10, Duration::ZERO), 0, "nothing is known");
+        past.start_took(s(4));
+        past.lease_was_out(s(2));
+        assert_eq!([0, 1, 10].map(|out| past.likely(out, Duration::ZERO)), [0, 2, 20]);
+        assert_eq!([2, 4, 100].map(|queued| past.likely(10, s(queued))), [10, 0, 0]);
+        (0..100).for_each(|_| past.lease_was_out(s(80)));
+        assert_eq!(past.likely(10, Duration::ZERO), 0);
+        past.start_took(s(8));
+        assert_eq!(past.start(), s(5));
+    }
+}

@@ -16,10 +16,11 @@ use crate::quickstart::Up;
 const CYCLES: usize = 1000;
 /// Between two of them: enough for the instance to go.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Functions that are called beside each other.
-const MANY: usize = 100;
-/// How often each of them is called in a second.
-const RATE: usize = 10;
+/// Functions that are called beside each other, and how often each of them is in a second: as much as two cores serve
+/// beside the clients.
+const MANY: [(usize, usize); 2] = [(100, 10), (1000, 2)];
+/// How often the one that is called alone is: often enough for a 99th percentile.
+const ALONE_RATE: usize = 100;
 /// Clients that share them out among themselves.
 const CLIENTS: usize = 10;
 /// Length of a measurement.
@@ -63,37 +64,48 @@ fn to_zero_and_back(sampan: &Path, data: &Path, push: &[&str]) -> anyhow::Result
 }
 
 fn many_beside_one(sampan: &Path, data: &Path, push: &[&str], rounds: usize) -> anyhow::Result<()> {
-    let up = Up::start_with(sampan, data, &[("SAMPAN_POOL__KEEP_IDLE_S", "600")])?;
+    let settings = [
+        ("SAMPAN_POOL__KEEP_IDLE_S", "600"),
+        ("SAMPAN_POOL__KEEP_IDLE_S_MIN", "600"),
+        ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0"),
+        ("SAMPAN_POOL__MEMORY_MB_MAX", "1000000"),
+        ("SAMPAN_POOL__INSTANCES_MAX", "2000"),
+    ];
+    let up = Up::start_with(sampan, data, &settings)?;
     up.client(push)?;
-    for number in 0..MANY {
+    for number in 0..MANY.iter().map(|(functions, _)| *functions).max().unwrap_or(0) {
         up.quiet_client(&["deploy", &format!("many-{number}"), "--image", "hello:v1", "--memory", "64"])?;
     }
     let gateway = address(&up)?;
-    let (mut one, mut many) = (Vec::new(), Vec::new());
-    // The first round makes the instances.
-    for round in 0..=rounds {
-        let (alone, together) = (paced(gateway, 1)?, paced(gateway, MANY)?);
-        if round > 0 {
-            one.push(alone);
-            many.push(together);
+    for (functions, rate) in MANY {
+        let (mut one, mut many) = (Vec::new(), Vec::new());
+        // The first round makes the instances.
+        for round in 0..=rounds {
+            let (alone, together) = (paced(gateway, 1, ALONE_RATE)?, paced(gateway, functions, rate)?);
+            if round > 0 {
+                one.push(alone);
+                many.push(together);
+            }
         }
+        let (one, many) = (median(&mut one), median(&mut many));
+        println!(
+            "p99 of warm calls: 1 function alone {one:.0} us, {functions} functions at {rate} a second each {many:.0} us: {:.2}x (goal <= 2)",
+            many / one
+        );
     }
-    let (one, many) = (median(&mut one), median(&mut many));
-    println!("p99 of warm calls, {RATE} a second each: 1 function {one:.0} us, {MANY} functions {many:.0} us");
-    println!("ratio {:.2}x (goal <= 2)", many / one);
     Ok(())
 }
 
-/// 99th percentile of the times of calls, in microseconds: each of so many functions is called [`RATE`] times a second, by
+/// 99th percentile of the times of calls, in microseconds: each of so many functions is called `rate` times a second, by
 /// clients that each have their share of them.
-fn paced(gateway: SocketAddr, functions: usize) -> anyhow::Result<f64> {
+fn paced(gateway: SocketAddr, functions: usize, rate: usize) -> anyhow::Result<f64> {
     let clients = CLIENTS.min(functions);
     let begun = Instant::now();
     let client = |client: usize| -> anyhow::Result<Vec<f64>> {
         let mine = (client..functions).step_by(clients);
         let open = |number: usize| Connection::open(gateway, "bench", &format!("/fn/default/many-{number}/"));
         let mut connections = mine.map(open).collect::<anyhow::Result<Vec<_>>>()?;
-        let step = Duration::from_secs(1) / u32::try_from(RATE * connections.len()).unwrap_or(1);
+        let step = Duration::from_secs(1) / u32::try_from(rate * connections.len()).unwrap_or(1);
         let (mut times, mut next) = (Vec::new(), begun);
         while begun.elapsed() < MEASURE {
             for connection in &mut connections {

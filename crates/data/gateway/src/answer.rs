@@ -1,7 +1,7 @@
 //! The answers that the gateway gives itself: why a request reaches no function, in the JSON of a failed run.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::uri::InvalidUri;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -12,6 +12,7 @@ use crate::domain::NoEndpoint;
 use crate::find::NotFound;
 use crate::host::BadHost;
 use crate::integration::InvalidFormat;
+use crate::limits::Busy;
 use crate::route::NoAddress;
 use crate::upload::UploadError;
 
@@ -43,6 +44,9 @@ pub enum Refusal {
     /// The named function is not there.
     #[error("{0}; `sampan list` shows what there is")]
     Function(NotFound),
+    /// A limit of the route is used up.
+    #[error("{0}")]
+    Busy(Busy),
     /// The body cannot become an event.
     #[error("the request body is longer than the {bytes_max} bytes that the event of an event function may have")]
     BodyTooLong {
@@ -71,6 +75,7 @@ impl Refusal {
                 as_http(RunStatus::FunctionNotFound)
             }
             Self::Function(NotFound::Qualifier { .. }) => as_http(RunStatus::QualifierNotFound),
+            Self::Busy(_) => as_http(RunStatus::ResourceLimit),
             Self::BodyTooLong { .. } => as_http(RunStatus::RequestTooLarge),
             Self::Body(_) => as_http(RunStatus::RequestCanceled),
             Self::Format(_) => as_http(RunStatus::InvalidResponseFormat),
@@ -89,6 +94,9 @@ impl Refusal {
         let mut response = failed_run(http_status, run_status, body.to_string());
         if matches!(self, Self::Method(_)) {
             response.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+        }
+        if matches!(self, Self::Busy(Busy::PerSecond { .. })) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.headers_mut().insert(X_SCF_REQUEST_ID, request_id_value(request_id));
         response.map(full)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use types::limits;
 
+use crate::limits::{self as route_limits, RouteLimit};
 use crate::tls::CertificateFiles;
 
 /// Limits of the gateway, each against one way in which clients can use it up.
@@ -44,6 +45,9 @@ pub struct Config {
     pub h2_streams_max: u32,
     /// Bytes of a request body that becomes the event of an event function; more are answered with 406.
     pub event_body_bytes_max: usize,
+    /// Limits of single routes: tables `[[gateway.limits]]`.
+    #[serde(deserialize_with = "route_limits::read")]
+    pub limits: Vec<RouteLimit>,
     /// Longest that requests under way may take after the gateway was told to stop, in seconds.
     pub drain_s: u64,
 }
@@ -66,6 +70,7 @@ impl Default for Config {
             request_head_bytes_max: 64 * 1024,
             h2_streams_max: 256,
             event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
+            limits: Vec::new(),
             drain_s: 20,
         }
     }

@@ -4,7 +4,7 @@
 //! and the HTTP shape of event functions. Must not know images, SQL or processes.
 //!
 //! A request is read left to right: `accept` → `connection` → `service` → `domain`, or `route` and `find` (pure, over one
-//! snapshot of the catalog) → `forward` (pure) → `Invoker::web`, or `event` with `integration` (pure) → `Invoker::event`.
+//! snapshot of the catalog) → `limits` → `forward` (pure) → `Invoker::web`, or `event` with `integration` (pure) → `Invoker::event`.
 #![forbid(unsafe_code)]
 
 mod accept;
@@ -19,6 +19,7 @@ mod find;
 mod forward;
 mod host;
 mod integration;
+mod limits;
 mod meters;
 mod query;
 mod response_body;
@@ -38,6 +39,7 @@ use types::SharedCatalog;
 use crate::accept::Entrance;
 
 pub use config::Config;
+pub use limits::{Functions, InvalidFunctions, RouteLimit};
 pub use tls::{CertificateError, CertificateFiles, Tls};
 
 /// What the gateway listens on.

@@ -12,6 +12,7 @@ use invoke::BoxError;
 use tokio::sync::mpsc;
 
 use crate::activity::Turn;
+use crate::limits::Admitted;
 
 /// Frames that wait between the function and one HTTP/2 stream.
 const PUMPED_FRAMES_MAX: usize = 1;
@@ -20,6 +21,7 @@ const PUMPED_FRAMES_MAX: usize = 1;
 pub struct ResponseBody {
     source: Source,
     _turn: Turn,
+    _admitted: Admitted,
 }
 
 enum Source {
@@ -35,7 +37,7 @@ struct Stalled(Duration);
 impl ResponseBody {
     /// For a connection that carries one request at a time: its socket shows whether the client reads.
     pub fn direct(body: invoke::Body, turn: Turn) -> Self {
-        Self { source: Source::Direct(body), _turn: turn }
+        Self { source: Source::Direct(body), _turn: turn, _admitted: Admitted::default() }
     }
 
     /// For one stream of many: `body` is dropped when the stream takes nothing for `stall`.
@@ -46,7 +48,12 @@ impl ResponseBody {
         let (sender, receiver) = mpsc::channel(PUMPED_FRAMES_MAX);
         // Ends with the body, with the receiver (a stream that is reset), or by the time limit.
         tokio::spawn(pump(body, sender, stall));
-        Self { source: Source::Pumped(receiver), _turn: turn }
+        Self { source: Source::Pumped(receiver), _turn: turn, _admitted: Admitted::default() }
+    }
+
+    /// The same of a request that counts against limits until it is answered.
+    pub fn of(self, admitted: Admitted) -> Self {
+        Self { _admitted: admitted, ..self }
     }
 }
 

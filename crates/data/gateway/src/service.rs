@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{Extensions, HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use invoke::Invoker;
-use types::{FunctionKind, RequestId, SharedCatalog};
+use invoke::{Invoker, RequestBytesMax};
+use tokio::time::Instant;
+use types::{FunctionKey, FunctionKind, RequestId, SharedCatalog};
 
 use crate::activity::{Activity, Patience};
 use crate::answer::Refusal;
 use crate::config::Config;
 use crate::find::{self, Found};
 use crate::forward::{self, Peer};
+use crate::limits::{Admitted, Limits, Route};
 use crate::meters::Meters;
 use crate::response_body::ResponseBody;
 use crate::route::{self, Address, Domains};
@@ -30,6 +32,7 @@ pub struct Shared {
     domains: Domains,
     stall: Duration,
     event_body_bytes_max: usize,
+    limits: Limits,
     /// How long connections may be in each state.
     pub patience: Patience,
     /// Whether peers' `X-Forwarded-*` are believed.
@@ -47,6 +50,7 @@ impl Shared {
             domains: Domains::new(&config.domains),
             stall: Duration::from_secs(config.stall_timeout_s.max(1)),
             event_body_bytes_max: config.event_body_bytes_max,
+            limits: Limits::new(&config.limits, Instant::now()),
             patience: Patience::new(config),
             trust_forwarded: config.trust_forwarded,
             meters: Meters::new(),
@@ -75,33 +79,51 @@ impl Client {
         if multiplexed { &meters.requests_http2 } else { &meters.requests_http1 }.increment(1);
         let is_head = request.method() == Method::HEAD;
         let request_id = RequestId::random();
-        let mut response = self.call(request, &request_id).await.unwrap_or_else(|refusal| {
+        let (mut response, admitted) = self.call(request, &request_id).await.unwrap_or_else(|refusal| {
             meters.refusals.increment(1);
             tracing::debug!(request_id = request_id.as_str(), reason = %refusal, "refused");
-            refusal.into_response(&request_id)
+            (refusal.into_response(&request_id), Admitted::default())
         });
         if is_head && !response.body().is_end_stream() {
             response = without_body(response);
         }
-        Ok(response.map(|body| match multiplexed {
-            true => ResponseBody::pumped(body, turn, self.shared.stall),
-            false => ResponseBody::direct(body, turn),
+        Ok(response.map(|body| {
+            match multiplexed {
+                true => ResponseBody::pumped(body, turn, self.shared.stall),
+                false => ResponseBody::direct(body, turn),
+            }
+            .of(admitted)
         }))
     }
 
-    async fn call(&self, request: Request<Incoming>, id: &RequestId) -> Result<Response<invoke::Body>, Refusal> {
+    /// The answer of a function, and what counts against limits until the client has it.
+    async fn call(
+        &self,
+        request: Request<Incoming>,
+        id: &RequestId,
+    ) -> Result<(Response<invoke::Body>, Admitted), Refusal> {
         let (mut parts, body) = request.into_parts();
+        let limits = &self.shared.limits;
+        // Finding the function may change the path.
+        let sent = (!limits.is_empty()).then(|| parts.clone());
         let (Found { target, kind }, prefix_len) = self.locate(&mut parts)?;
+        let admitted = match &sent {
+            Some(sent) => admit(limits, sent, &target.function)?,
+            None => Admitted::default(),
+        };
         let body = Upload::new(body, self.shared.stall);
         let invoker = &self.shared.invoker;
         match kind {
             FunctionKind::Http => {
                 forward::prepare(&mut parts, prefix_len, &self.peer).map_err(Refusal::Path)?;
-                Ok(invoker.web(target, id.clone(), Request::from_parts(parts, body)).await)
+                parts.extensions.extend(own_limit(&admitted));
+                Ok((invoker.web(target, id.clone(), Request::from_parts(parts, body)).await, admitted))
             }
             FunctionKind::Event => {
-                let bytes_max = self.shared.event_body_bytes_max;
-                event::call(invoker, target, id, (parts, body), prefix_len, &self.peer, bytes_max).await
+                let own = admitted.body_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
+                let bytes_max = self.shared.event_body_bytes_max.min(own.unwrap_or(usize::MAX));
+                let answer = event::call(invoker, target, id, (parts, body), prefix_len, &self.peer, bytes_max).await?;
+                Ok((answer, admitted))
             }
         }
     }
@@ -132,6 +154,20 @@ impl Client {
         };
         Ok((found, prefix_len))
     }
+}
+
+fn admit(limits: &Limits, sent: &Parts, function: &FunctionKey) -> Result<Admitted, Refusal> {
+    let host = host::of_request(sent).map_err(Refusal::Host)?.map(host::name);
+    limits.admit(&Route { function, host, path: sent.uri.path() }, Instant::now()).map_err(Refusal::Busy)
+}
+
+/// Tells the invoker what the body may have.
+fn own_limit(admitted: &Admitted) -> Extensions {
+    let mut extensions = Extensions::new();
+    if let Some(bytes_max) = admitted.body_bytes_max {
+        extensions.insert(RequestBytesMax(bytes_max));
+    }
+    extensions
 }
 
 /// An answer to HEAD: the length that the body would have, and no body.

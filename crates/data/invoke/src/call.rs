@@ -14,6 +14,10 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The body of an answer, as it comes from the instance.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
+/// An extension of a web request: the bytes that its body may have, where the configuration allows more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestBytesMax(pub u64);
+
 /// What is called.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {

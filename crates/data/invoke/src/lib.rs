@@ -35,7 +35,7 @@ mod upload;
 mod web;
 mod websocket;
 
-pub use call::{Body, BoxError, EventCall, EventResult, Platform, Source, Target};
+pub use call::{Body, BoxError, EventCall, EventResult, Platform, RequestBytesMax, Source, Target};
 pub use config::Config;
 pub use handle::{Invoker, Parts};
 pub use pool::{ProvisionedState, ProvisionedStatus};

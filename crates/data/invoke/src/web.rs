@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use types::catalog::Lookup;
 use types::{CatalogVersion, FunctionKind, RequestId, RouteBy, RunStatus};
 
-use crate::call::{Body, Target};
+use crate::call::{Body, RequestBytesMax, Target};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::download::Download;
@@ -89,7 +89,7 @@ async fn answer(invocation: &mut Invocation, target: &Target, request: Request<B
     }
     check(&request, &shared.config)?;
     let is_call = grpc::asks(request.headers());
-    let bytes_max = request_bytes_max(is_call, &shared.config);
+    let bytes_max = request_bytes_max(request.extensions(), is_call, &shared.config);
     let (request, upload) = outgoing(request, bytes_max, is_call);
     let progress = || upload.as_ref().map_or(Progress::Complete, |watch| watch.progress());
     let answered = if is_call {
@@ -112,16 +112,20 @@ fn check(request: &Request<Body>, config: &Config) -> Result<(), Failure> {
         return Err(Failure::tunnel());
     }
     let announced = announced_bytes(request);
-    let bytes_max = request_bytes_max(grpc::asks(request.headers()), config);
+    let bytes_max = request_bytes_max(request.extensions(), grpc::asks(request.headers()), config);
     if bytes_max != 0 && announced > bytes_max {
         return Err(Failure::request_too_large(bytes_max));
     }
     Ok(())
 }
 
-/// What the body of a request, or of a gRPC call, may have.
-fn request_bytes_max(is_call: bool, config: &Config) -> u64 {
-    if is_call { config.grpc_request_bytes_max } else { config.web_request_bytes_max }
+/// What the body of a request, or of a gRPC call, may have; 0 is any number.
+fn request_bytes_max(extensions: &Extensions, is_call: bool, config: &Config) -> u64 {
+    let of_all = if is_call { config.grpc_request_bytes_max } else { config.web_request_bytes_max };
+    match extensions.get::<RequestBytesMax>() {
+        Some(RequestBytesMax(own)) if of_all == 0 || *own < of_all => *own,
+        _ => of_all,
+    }
 }
 
 fn announced_bytes(request: &Request<Body>) -> u64 {

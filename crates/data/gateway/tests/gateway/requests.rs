@@ -317,3 +317,62 @@ async fn a_body_too_long_for_an_event_is_refused_before_it_is_sent() {
     assert_eq!((answer.status, answer.header("x-scf-status")), (406, "406"), "{answer:?}");
     fixture.stop().await;
 }
+
+fn limited(limit: serde_json::Value) -> gateway::Config {
+    let limit = serde_json::from_value(limit).expect("a limit");
+    gateway::Config { limits: vec![limit], ..gateway::Config::default() }
+}
+
+#[tokio::test]
+async fn a_route_answers_no_more_requests_at_once_than_its_limit_and_others_go_on() {
+    let limit = json!({ "host": "shop.example.com", "path": "/api/", "requests_at_once_max": 1 });
+    let fixture = Fixture::start_with(limited(limit)).await;
+    let (mut first, mut second) = (fixture.raw().await, fixture.raw().await);
+    first.send("GET /api/hold HTTP/1.1\r\nHost: shop.example.com\r\n\r\n").await;
+    fixture.server.until_open(1).await;
+    let busy = second.get("SHOP.example.com:7080", "/api/x").await;
+    let message = busy.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+    assert_eq!((busy.status, busy.header("x-scf-status")), (429, "429"), "{message}");
+    assert!(message.starts_with("1 requests are answered at once already"), "{message}");
+    assert_eq!(second.get("shop.example.com", "/other").await.status, 200);
+    assert_eq!(second.get("a", "/fn/default/web/api/x").await.status, 200);
+    fixture.server.release();
+    assert_eq!(first.answer().await.body, "released");
+    assert_eq!(first.get("shop.example.com", "/api/x").await.status, 200);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_route_lets_as_many_requests_through_in_a_second_as_its_limit_says() {
+    let fixture = Fixture::start_with(limited(json!({ "function": "default/*", "requests_per_s_max": 3 }))).await;
+    let mut client = fixture.raw().await;
+    let mut refused = 0;
+    for _ in 0..6 {
+        let answer = client.get("a", "/fn/default/web/").await;
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after"), "1");
+            refused += 1;
+        }
+    }
+    // On a slow machine some tokens come back meanwhile.
+    assert!((1..=3).contains(&refused), "{refused} of 6 were refused");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_route_takes_no_longer_bodies_than_its_limit_says_whether_announced_or_not() {
+    let fixture = Fixture::start_with(limited(json!({ "function": "default/*", "body_bytes_max": 4 }))).await;
+    for function in ["web", "event"] {
+        let head = format!("POST /fn/default/{function}/return HTTP/1.1\r\nHost: a\r\n");
+        for (body, status) in [
+            ("Content-Length: 4\r\n\r\n1234", 200),
+            ("Content-Length: 5\r\n\r\n12345", 406),
+            ("Transfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n0\r\n\r\n", 200),
+            ("Transfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n1\r\n5\r\n0\r\n\r\n", 406),
+        ] {
+            let answer = fixture.raw().await.call(format!("{head}{body}")).await;
+            assert_eq!(answer.status, status, "{function}: {body:?}: {answer:?}");
+        }
+    }
+    fixture.stop().await;
+}

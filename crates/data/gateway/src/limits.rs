@@ -1,0 +1,308 @@
+//! Limits of routes: requests at once, requests in a second, bytes of a body. Decides by what a request addresses alone;
+//! must not know who sent it or how it is answered.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use types::{FunctionKey, FunctionName, Namespace};
+
+/// A limit of some routes: an entry of `[[gateway.limits]]`. What is not said of a route fits any; all entries that fit a
+/// request hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteLimit {
+    /// The function that the request leads to: `<namespace>/<function>`, or `<namespace>/*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<Functions>,
+    /// The host that the client named, without its port, in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// How the path begins that the client sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Requests that are answered at once, all clients together; more get 429. At least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_at_once_max: Option<u32>,
+    /// Requests in a second, all clients together, after a pause as many at once; more get 429. At least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_s_max: Option<u32>,
+    /// Bytes of a request's body; more get 406. At least 1; what functions may get at most holds beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes_max: Option<u64>,
+}
+
+/// One function, or all of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Functions {
+    /// All of it.
+    Of(Namespace),
+    /// This one.
+    One(FunctionKey),
+}
+
+/// Text that names no functions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} names no function; write <namespace>/<function>, or <namespace>/* for all of a namespace")]
+pub struct InvalidFunctions {
+    text: String,
+}
+
+impl FromStr for Functions {
+    type Err = InvalidFunctions;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFunctions> {
+        let invalid = || InvalidFunctions { text: text.chars().take(200).collect() };
+        let (namespace, name) = text.split_once('/').ok_or_else(invalid)?;
+        let namespace: Namespace = namespace.parse().map_err(|_| invalid())?;
+        if name == "*" {
+            return Ok(Self::Of(namespace));
+        }
+        let name: FunctionName = name.parse().map_err(|_| invalid())?;
+        Ok(Self::One(FunctionKey { namespace, name }))
+    }
+}
+
+impl fmt::Display for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(namespace) => write!(f, "{namespace}/*"),
+            Self::One(function) => write!(f, "{function}"),
+        }
+    }
+}
+
+impl Serialize for Functions {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Functions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Reads the entries; one that limits nothing, or lets nothing through, is a mistake.
+pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RouteLimit>, D::Error> {
+    let limits = Vec::<RouteLimit>::deserialize(deserializer)?;
+    for (number, limit) in (1..).zip(&limits) {
+        let numbers =
+            [limit.requests_at_once_max.map(u64::from), limit.requests_per_s_max.map(u64::from), limit.body_bytes_max];
+        if numbers.iter().all(Option::is_none) {
+            return Err(de::Error::custom(format!(
+                "entry {number} limits nothing; say requests_at_once_max, requests_per_s_max or body_bytes_max"
+            )));
+        }
+        if numbers.contains(&Some(0)) {
+            return Err(de::Error::custom(format!("entry {number} lets nothing through; a limit is at least 1")));
+        }
+    }
+    Ok(limits)
+}
+
+/// What a request addresses.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    /// The function that it leads to.
+    pub function: &'a FunctionKey,
+    /// The host that the client named, without its port.
+    pub host: Option<&'a str>,
+    /// The path that it sent.
+    pub path: &'a str,
+}
+
+impl RouteLimit {
+    fn fits(&self, route: &Route<'_>) -> bool {
+        let function = |functions: &Functions| match functions {
+            Functions::Of(namespace) => *namespace == route.function.namespace,
+            Functions::One(function) => function == route.function,
+        };
+        self.function.as_ref().is_none_or(function)
+            && self.host.as_ref().is_none_or(|host| route.host.is_some_and(|named| named.eq_ignore_ascii_case(host)))
+            && self.path.as_ref().is_none_or(|path| route.path.starts_with(path.as_str()))
+    }
+}
+
+/// Why a request is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// As many are answered already as may be at once.
+    #[error("{max} requests are answered at once already, which is the gateway's limit for this route; try again")]
+    AtOnce {
+        /// The limit.
+        max: u32,
+    },
+    /// As many came as may in a second.
+    #[error("the gateway lets {max} requests through in a second on this route; try again in a second")]
+    PerSecond {
+        /// The limit.
+        max: u32,
+    },
+}
+
+/// A request that was let through; it counts until this is dropped.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    /// What its body may have at most.
+    pub body_bytes_max: Option<u64>,
+    _at_once: Vec<OwnedSemaphorePermit>,
+}
+
+/// All limits, and how far they are used up.
+#[derive(Debug)]
+pub struct Limits(Vec<Limit>);
+
+#[derive(Debug)]
+struct Limit {
+    of: RouteLimit,
+    at_once: Option<Arc<Semaphore>>,
+    bucket: Option<Mutex<Bucket>>,
+}
+
+impl Limits {
+    /// The limits of a configuration, nothing of them used up.
+    pub fn new(limits: &[RouteLimit], now: Instant) -> Self {
+        let limit = |of: &RouteLimit| Limit {
+            of: of.clone(),
+            at_once: of.requests_at_once_max.map(|max| Arc::new(Semaphore::new(max as usize))),
+            bucket: of.requests_per_s_max.map(|max| Mutex::new(Bucket::full(max, now))),
+        };
+        Self(limits.iter().map(limit).collect())
+    }
+
+    /// Whether there are none, so that no request needs to ask.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Lets a request through, if all limits that fit it do.
+    pub fn admit(&self, route: &Route<'_>, now: Instant) -> Result<Admitted, Busy> {
+        let mut admitted = Admitted::default();
+        for limit in self.0.iter().filter(|limit| limit.of.fits(route)) {
+            if let (Some(at_once), Some(max)) = (&limit.at_once, limit.of.requests_at_once_max) {
+                let permit = Arc::clone(at_once).try_acquire_owned().map_err(|_| Busy::AtOnce { max })?;
+                admitted._at_once.push(permit);
+            }
+            if let (Some(bucket), Some(max)) = (&limit.bucket, limit.of.requests_per_s_max)
+                && !bucket.lock().take(now)
+            {
+                return Err(Busy::PerSecond { max });
+            }
+            let bytes = [admitted.body_bytes_max, limit.of.body_bytes_max];
+            admitted.body_bytes_max = bytes.into_iter().flatten().min();
+        }
+        Ok(admitted)
+    }
+}
+
+/// Fills with so many tokens in a second, and holds as many.
+#[derive(Debug)]
+struct Bucket {
+    per_s: f64,
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl Bucket {
+    fn full(per_s: u32, now: Instant) -> Self {
+        Self { per_s: f64::from(per_s), tokens: f64::from(per_s), filled_at: now }
+    }
+
+    /// Takes one token, if there is one.
+    fn take(&mut self, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.filled_at = self.filled_at.max(now);
+        self.tokens = (self.tokens + seconds * self.per_s).min(self.per_s);
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn key(text: &str) -> FunctionKey {
+        match text.parse().expect("a function") {
+            Functions::One(key) => key,
+            Functions::Of(_) => panic!("{text} names many"),
+        }
+    }
+
+    fn limits(json: serde_json::Value) -> Limits {
+        let limits: Vec<RouteLimit> = read(json).expect("limits");
+        Limits::new(&limits, Instant::now())
+    }
+
+    #[test]
+    fn a_limit_holds_for_the_routes_that_it_names() {
+        for (limit, expected) in [
+            (serde_json::json!({}), [true, true, true]),
+            (serde_json::json!({ "function": "default/aa" }), [true, false, false]),
+            (serde_json::json!({ "function": "default/*" }), [true, true, false]),
+            (serde_json::json!({ "host": "shop.example.com" }), [false, true, false]),
+            (serde_json::json!({ "host": "shop.example.com", "path": "/api/" }), [false, true, false]),
+            (serde_json::json!({ "host": "shop.example.com", "path": "/other/" }), [false, false, false]),
+            (serde_json::json!({ "path": "/fn/" }), [true, false, true]),
+        ] {
+            let limit: RouteLimit = serde_json::from_value(limit).expect("a limit");
+            let routes = [
+                ("default/aa", None, "/fn/default/aa"),
+                ("default/bb", Some("Shop.example.com"), "/api/x"),
+                ("other/aa", None, "/fn/other/aa"),
+            ];
+            let fits = routes.map(|(function, host, path)| limit.fits(&Route { function: &key(function), host, path }));
+            assert_eq!(fits, expected, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn requests_count_while_they_are_answered_and_in_their_second() {
+        let limits = limits(serde_json::json!([
+            { "function": "default/aa", "requests_at_once_max": 2, "body_bytes_max": 100 },
+            { "requests_per_s_max": 4, "body_bytes_max": 200 },
+        ]));
+        let (a, b, now) = (key("default/aa"), key("default/bb"), Instant::now() + Duration::from_secs(60));
+        let at = |function, now| limits.admit(&Route { function, host: None, path: "/" }, now);
+        let first = at(&a, now).expect("the first");
+        assert_eq!(first.body_bytes_max, Some(100));
+        let _second = at(&a, now).expect("the second");
+        assert_eq!(at(&a, now).expect_err("two are there"), Busy::AtOnce { max: 2 });
+        assert_eq!(at(&b, now).expect("another function").body_bytes_max, Some(200));
+        drop(first);
+        drop(at(&a, now).expect("one has gone"));
+        assert_eq!(at(&b, now).expect_err("four came"), Busy::PerSecond { max: 4 });
+        assert_eq!(at(&a, now).expect_err("four came"), Busy::PerSecond { max: 4 });
+        let later = now + Duration::from_millis(250);
+        assert!(at(&a, later).is_ok(), "a refused request does not count");
+        assert!(at(&b, later).is_err());
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (limit, told) in [
+            (serde_json::json!([{ "function": "default/aa" }]), "entry 1 limits nothing"),
+            (
+                serde_json::json!([{ "requests_per_s_max": 1 }, { "requests_at_once_max": 0 }]),
+                "entry 2 lets nothing through",
+            ),
+            (serde_json::json!([{ "function": "a", "body_bytes_max": 1 }]), "write <namespace>/<function>"),
+            (serde_json::json!([{ "function": "default/", "body_bytes_max": 1 }]), "write <namespace>/<function>"),
+            (serde_json::json!([{ "requests_max": 1 }]), "unknown field"),
+        ] {
+            let error = read(limit).expect_err("a mistake").to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}

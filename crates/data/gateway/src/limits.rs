@@ -19,7 +19,7 @@ pub struct RouteLimit {
     /// The function that the request leads to: `<namespace>/<function>`, or `<namespace>/*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Functions>,
-    /// The host that the client named, without its port, in lower case.
+    /// The host that the client named, without its port, in any letter case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// How the path begins that the client sent.
@@ -88,19 +88,12 @@ impl<'de> Deserialize<'de> for Functions {
     }
 }
 
-/// Reads the entries; one that limits nothing, or lets nothing through, is a mistake.
+/// Reads the entries; one that can have no effect, or lets nothing through, is a mistake.
 pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RouteLimit>, D::Error> {
     let limits = Vec::<RouteLimit>::deserialize(deserializer)?;
     for (number, limit) in (1..).zip(&limits) {
-        let numbers =
-            [limit.requests_at_once_max.map(u64::from), limit.requests_per_s_max.map(u64::from), limit.body_bytes_max];
-        if numbers.iter().all(Option::is_none) {
-            return Err(de::Error::custom(format!(
-                "entry {number} limits nothing; say requests_at_once_max, requests_per_s_max or body_bytes_max"
-            )));
-        }
-        if numbers.contains(&Some(0)) {
-            return Err(de::Error::custom(format!("entry {number} lets nothing through; a limit is at least 1")));
+        if let Some(mistake) = limit.mistake() {
+            return Err(de::Error::custom(format!("entry {number} {mistake}")));
         }
     }
     Ok(limits)
@@ -118,6 +111,22 @@ pub struct Route<'a> {
 }
 
 impl RouteLimit {
+    fn mistake(&self) -> Option<&'static str> {
+        let numbers =
+            [self.requests_at_once_max.map(u64::from), self.requests_per_s_max.map(u64::from), self.body_bytes_max];
+        if numbers.iter().all(Option::is_none) {
+            Some("limits nothing; say requests_at_once_max, requests_per_s_max or body_bytes_max")
+        } else if numbers.contains(&Some(0)) {
+            Some("lets nothing through; a limit is at least 1")
+        } else if self.host.as_ref().is_some_and(|host| host.is_empty() || host.contains([':', '/'])) {
+            Some("names no host; write its name alone, without scheme, port or path")
+        } else if self.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            Some("names no path; write how it begins, with a slash")
+        } else {
+            None
+        }
+    }
+
     fn fits(&self, route: &Route<'_>) -> bool {
         let function = |functions: &Functions| match functions {
             Functions::Of(namespace) => *namespace == route.function.namespace,
@@ -151,7 +160,7 @@ pub enum Busy {
 pub struct Admitted {
     /// What its body may have at most.
     pub body_bytes_max: Option<u64>,
-    _at_once: Vec<OwnedSemaphorePermit>,
+    at_once: Vec<OwnedSemaphorePermit>,
 }
 
 /// All limits, and how far they are used up.
@@ -187,7 +196,7 @@ impl Limits {
         for limit in self.0.iter().filter(|limit| limit.of.fits(route)) {
             if let (Some(at_once), Some(max)) = (&limit.at_once, limit.of.requests_at_once_max) {
                 let permit = Arc::clone(at_once).try_acquire_owned().map_err(|_| Busy::AtOnce { max })?;
-                admitted._at_once.push(permit);
+                admitted.at_once.push(permit);
             }
             if let (Some(bucket), Some(max)) = (&limit.bucket, limit.of.requests_per_s_max)
                 && !bucket.lock().take(now)
@@ -300,6 +309,8 @@ mod tests {
             (serde_json::json!([{ "function": "a", "body_bytes_max": 1 }]), "write <namespace>/<function>"),
             (serde_json::json!([{ "function": "default/", "body_bytes_max": 1 }]), "write <namespace>/<function>"),
             (serde_json::json!([{ "requests_max": 1 }]), "unknown field"),
+            (serde_json::json!([{ "host": "a.example.com:443", "body_bytes_max": 1 }]), "entry 1 names no host"),
+            (serde_json::json!([{ "path": "api", "body_bytes_max": 1 }]), "entry 1 names no path"),
         ] {
             let error = read(limit).expect_err("a mistake").to_string();
             assert!(error.contains(told), "{error}");

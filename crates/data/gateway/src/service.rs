@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use invoke::{Invoker, RequestBytesMax};
 use tokio::time::Instant;
-use types::{FunctionKey, FunctionKind, RequestId, SharedCatalog};
+use types::{FunctionKind, RequestId, SharedCatalog};
 
 use crate::activity::{Activity, Patience};
 use crate::answer::Refusal;
@@ -105,18 +105,24 @@ impl Client {
         let (mut parts, body) = request.into_parts();
         let limits = &self.shared.limits;
         // Finding the function may change the path.
-        let sent = (!limits.is_empty()).then(|| parts.clone());
+        let sent = (!limits.is_empty()).then(|| parts.uri.clone());
         let (Found { target, kind }, prefix_len) = self.locate(&mut parts)?;
         let admitted = match &sent {
-            Some(sent) => admit(limits, sent, &target.function)?,
             None => Admitted::default(),
+            Some(sent) => {
+                let host = host::of_request(&parts).map_err(Refusal::Host)?.map(host::name);
+                let route = Route { function: &target.function, host, path: sent.path() };
+                limits.admit(&route, Instant::now()).map_err(Refusal::Busy)?
+            }
         };
         let body = Upload::new(body, self.shared.stall);
         let invoker = &self.shared.invoker;
         match kind {
             FunctionKind::Http => {
                 forward::prepare(&mut parts, prefix_len, &self.peer).map_err(Refusal::Path)?;
-                parts.extensions.extend(own_limit(&admitted));
+                if let Some(bytes_max) = admitted.body_bytes_max {
+                    parts.extensions.insert(RequestBytesMax(bytes_max));
+                }
                 Ok((invoker.web(target, id.clone(), Request::from_parts(parts, body)).await, admitted))
             }
             FunctionKind::Event => {
@@ -154,20 +160,6 @@ impl Client {
         };
         Ok((found, prefix_len))
     }
-}
-
-fn admit(limits: &Limits, sent: &Parts, function: &FunctionKey) -> Result<Admitted, Refusal> {
-    let host = host::of_request(sent).map_err(Refusal::Host)?.map(host::name);
-    limits.admit(&Route { function, host, path: sent.uri.path() }, Instant::now()).map_err(Refusal::Busy)
-}
-
-/// Tells the invoker what the body may have.
-fn own_limit(admitted: &Admitted) -> Extensions {
-    let mut extensions = Extensions::new();
-    if let Some(bytes_max) = admitted.body_bytes_max {
-        extensions.insert(RequestBytesMax(bytes_max));
-    }
-    extensions
 }
 
 /// An answer to HEAD: the length that the body would have, and no body.

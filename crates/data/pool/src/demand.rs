@@ -47,6 +47,8 @@ pub struct Demand {
     /// From the first one on, as many as were ever in use at once.
     levels: Vec<Level>,
     classes: Vec<Class>,
+    /// An instance that was expected to be needed could not be started; none is until somebody calls.
+    starts_failed: bool,
 }
 
 /// How many instances are to be there.
@@ -74,6 +76,7 @@ impl Demand {
     /// Another instance is in use, where `worth` says what having one ready is worth.
     pub fn rise(&mut self, now: Instant, worth: Worth, start: Duration) {
         self.in_use += 1;
+        self.starts_failed = false;
         let level = self.in_use;
         if self.levels.len() < level {
             self.levels.push(Level::default());
@@ -123,12 +126,10 @@ impl Demand {
         }
     }
 
-    /// Nothing is needed beside what is in use, until more is.
-    pub fn expect_nothing(&mut self) {
-        if let Some(top) = self.in_use.checked_sub(1) {
-            self.levels[top].reached = None;
-        }
-        self.levels.truncate(self.in_use);
+    /// An instance that was expected to be needed could not be started: none is to be until somebody calls. Those that are
+    /// there stay as they would.
+    pub fn start_failed(&mut self) {
+        self.starts_failed = true;
     }
 
     /// What becomes of the instance of a level that is not in use, when another takes `start` to be ready.
@@ -150,7 +151,8 @@ impl Demand {
         below.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
     }
 
-    /// Whether a level is needed because the one below it was reached a moment ago.
+    /// Whether a level is needed because the one below it was reached a moment ago. A moment is the shortest time for which
+    /// an instance is kept: one that was started for this would be there as long anyway.
     pub fn is_ahead(&self, level: usize, now: Instant, worth: Worth, start: Duration) -> bool {
         let soon = self.below_reached(level, now).is_some_and(|since| since < worth.keep_min);
         soon && self.classes.get(class_of(level)).is_some_and(|class| {
@@ -180,13 +182,16 @@ impl Demand {
             }
         }
         need.later |= need.start > self.in_use;
+        if self.starts_failed {
+            (need.start, need.later) = (self.in_use, false);
+        }
         need
     }
 
     /// The next level up, if it is needed because the one below was reached a moment ago.
     pub fn ahead(&self, now: Instant, worth: Worth, start: Duration) -> Option<usize> {
         let level = self.in_use + 1;
-        self.is_ahead(level, now, worth, start).then_some(level)
+        (!self.starts_failed && self.is_ahead(level, now, worth, start)).then_some(level)
     }
 }
 
@@ -285,10 +290,10 @@ mod tests {
         }
         bench.after(297.0);
         assert_eq!(bench.need().start, 1);
-        bench.demand.expect_nothing();
-        assert_eq!(bench.need(), Need::default());
-        bench.after(3.0).rise().fall();
-        assert_eq!(bench.need().keep, 1);
+        bench.demand.start_failed();
+        assert_eq!(bench.need(), Need { keep: 1, start: 0, later: false }, "one that is there may stay");
+        bench.after(3.0).rise().fall().after(297.0);
+        assert_eq!(bench.need().start, 1);
     }
 
     #[test]

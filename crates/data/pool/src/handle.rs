@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::launch::Launch;
-use crate::ledger::{Patience, Phase, WaiterId};
+use crate::ledger::{Patience, Phase};
+use crate::queue::WaiterId;
 use crate::quota::Quota;
 use crate::scale::Capacity;
 use crate::session::SessionKey;
@@ -135,10 +136,10 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         }
         let now = Instant::now();
         if let Some((index, instance)) = ledger.acquire(now) {
-            let lacks = ledger.lacks_ahead(now);
+            let lacks = ledger.lacks_next(now);
             drop(ledger);
             if lacks {
-                self.shared.start_ahead(pool, now);
+                self.shared.start_next(pool, now);
             }
             // Here and not in a thread of its own: it takes less time than to wake one.
             instance.thaw();

@@ -5,7 +5,6 @@
 //! concurrency; nobody waits while an instance has a free slot; every waiter leaves exactly once; an instance with leases
 //! never rests.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,18 +12,10 @@ use tokio::time::Instant;
 use crate::demand::Need;
 use crate::keep::Worth;
 use crate::past::Past;
+use crate::queue::{Queue, WaiterId};
 
 /// Where an instance stands in the book; valid while it has leases or has not ended.
 pub(crate) type SlotIndex = usize;
-
-/// Names a waiter of one ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct WaiterId(u64);
-
-impl WaiterId {
-    /// Of a start that nobody waits for.
-    pub const NOBODY: Self = Self(0);
-}
 
 /// Whether the version takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +39,6 @@ struct Slot<I> {
     /// Takes no new leases; to be ended when the last one returns.
     closing: bool,
     ended: bool,
-}
-
-struct Waiter<W> {
-    id: WaiterId,
-    /// A start in progress was begun for it.
-    triggered: bool,
-    since: Instant,
-    who: W,
 }
 
 /// What the return of a lease leads to.
@@ -102,12 +85,9 @@ pub(crate) struct Ledger<I, W> {
     vacant: Vec<SlotIndex>,
     /// Open instances with a free slot; the one used last is on top, so that the others can become idle.
     free: Vec<SlotIndex>,
-    waiters: VecDeque<Waiter<W>>,
-    waiters_seen: u64,
+    queue: Queue<W>,
     starts: u32,
     returning: u32,
-    /// Since when somebody has been waiting all the time.
-    queued_since: Option<Instant>,
     past: Past,
     /// Leases that are out.
     in_use: u32,
@@ -124,11 +104,9 @@ impl<I: Clone, W> Ledger<I, W> {
             slots: Vec::new(),
             vacant: Vec::new(),
             free: Vec::new(),
-            waiters: VecDeque::new(),
-            waiters_seen: 0,
+            queue: Queue::new(),
             starts: 0,
             returning: 0,
-            queued_since: None,
             past: Past::default(),
             in_use: 0,
             in_use_peak: 0,
@@ -144,7 +122,7 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     fn note_in_use(&mut self) {
-        let waiting = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         self.in_use_peak = self.in_use_peak.max(self.in_use.saturating_add(waiting));
     }
 
@@ -181,7 +159,7 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     /// Whether another one is to be started right after a request took one, because others often follow.
-    pub fn lacks_ahead(&self, now: Instant) -> bool {
+    pub fn lacks_next(&self, now: Instant) -> bool {
         let need = self.past.demand.ahead(now, self.worth, self.past.start());
         need.is_some_and(|need| self.missing(need) > 0)
     }
@@ -208,34 +186,28 @@ impl<I: Clone, W> Ledger<I, W> {
 
     /// Queues someone behind those that wait already.
     pub fn wait(&mut self, who: W, now: Instant) -> WaiterId {
-        self.waiters_seen += 1;
-        let id = WaiterId(self.waiters_seen);
-        if self.waiters.is_empty() {
-            self.queued_since = Some(now);
-        }
-        self.waiters.push_back(Waiter { id, triggered: false, since: now, who });
+        let id = self.queue.push(who, now);
         self.note_in_use();
         id
     }
 
     /// Since when the one waits that has waited for longest.
     pub fn waiting_since(&self) -> Option<Instant> {
-        self.waiters.front().map(|waiter| waiter.since)
+        self.queue.front_since()
     }
 
     /// Takes a waiter off the queue; false when it has been answered.
     pub fn cancel(&mut self, id: WaiterId) -> bool {
-        self.take_waiter(id).is_some()
+        self.queue.take(id).is_some()
     }
 
     /// Takes a waiter off the queue unless something is on its way for it.
     pub fn give_up(&mut self, id: WaiterId) -> Patience {
-        match self.waiters.iter().position(|waiter| waiter.id == id) {
+        match self.queue.position(id) {
             None => Patience::Answered,
             Some(position) if (position as u64) < self.covered() => Patience::Covered,
-            Some(position) => {
-                self.waiters.remove(position);
-                self.note_queue();
+            Some(_) => {
+                self.queue.take(id);
                 Patience::Removed
             }
         }
@@ -247,14 +219,14 @@ impl<I: Clone, W> Ledger<I, W> {
         if self.phase != Phase::Open {
             return 0;
         }
-        let uncovered = (self.waiters.len() as u64).saturating_sub(self.covered() + self.likely(now));
+        let uncovered = (self.queue.len() as u64).saturating_sub(self.covered() + self.likely(now));
         u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
     }
 
     /// Leases that are likely to return within the time of a start: whoever waits for one of them waits for less than that.
     fn likely(&self, now: Instant) -> u64 {
         let out = self.in_use.saturating_sub(self.returning);
-        self.queued_since.map_or(0, |since| self.past.likely(out, now.saturating_duration_since(since)))
+        self.queue.busy_since().map_or(0, |since| self.past.likely(out, now.saturating_duration_since(since)))
     }
 
     /// How long to wait before starts are looked at again for somebody for whom none was begun.
@@ -264,10 +236,9 @@ impl<I: Clone, W> Ledger<I, W> {
 
     /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of their own.
     pub fn begin_start(&mut self) -> Option<(WaiterId, &W)> {
-        let waiter = self.waiters.iter_mut().find(|waiter| !waiter.triggered)?;
-        waiter.triggered = true;
+        let trigger = self.queue.trigger()?;
         self.starts += 1;
-        Some((waiter.id, &waiter.who))
+        Some(trigger)
     }
 
     /// Counts a start that nobody asked for, [`WaiterId::NOBODY`]'s; those who wait have it on its way all the same.
@@ -283,7 +254,7 @@ impl<I: Clone, W> Ledger<I, W> {
     /// The same of one that calls were expected to need: nothing is expected until somebody calls.
     pub fn expected_failed(&mut self) {
         self.starts -= 1;
-        self.past.demand.expect_nothing();
+        self.past.demand.start_failed();
     }
 
     /// Whether an instance with leases takes further ones.
@@ -305,12 +276,11 @@ impl<I: Clone, W> Ledger<I, W> {
     pub fn started(&mut self, instance: I, trigger: WaiterId, took: Duration, now: Instant) -> Started<W> {
         self.starts -= 1;
         self.past.start_took(took);
-        let mut granted: Vec<W> = self.take_waiter(trigger).into_iter().collect();
+        let mut granted: Vec<W> = self.queue.take(trigger).into_iter().collect();
         while (granted.len() as u64) < u64::from(self.concurrency) {
-            let Some(waiter) = self.waiters.pop_front() else { break };
-            granted.push(waiter.who);
+            let Some(waiter) = self.queue.pop() else { break };
+            granted.push(waiter);
         }
-        self.note_queue();
         let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
         self.in_use += active;
         if active > 0 {
@@ -329,14 +299,13 @@ impl<I: Clone, W> Ledger<I, W> {
     /// When nothing is left that could serve the others, all fail.
     pub fn start_failed(&mut self, trigger: WaiterId) -> Vec<W> {
         self.starts -= 1;
-        let mut failed: Vec<W> = self.take_waiter(trigger).into_iter().collect();
+        let mut failed: Vec<W> = self.queue.take(trigger).into_iter().collect();
         let alone = self.starts == 0 && self.slots.iter().flatten().all(|slot| slot.ended);
         let served = if alone { u64::MAX } else { u64::from(self.concurrency) };
-        while (failed.len() as u64) < served && self.waiters.len() as u64 > self.covered() {
-            let Some(waiter) = self.waiters.pop_front() else { break };
-            failed.push(waiter.who);
+        while (failed.len() as u64) < served && self.queue.len() as u64 > self.covered() {
+            let Some(waiter) = self.queue.pop() else { break };
+            failed.push(waiter);
         }
-        self.note_queue();
         failed
     }
 
@@ -359,11 +328,9 @@ impl<I: Clone, W> Ledger<I, W> {
             self.returning -= 1;
         }
         if !slot.closing
-            && let Some(waiter) = self.waiters.pop_front()
+            && let Some(waiter) = self.queue.pop()
         {
-            let instance = slot.instance.clone();
-            self.note_queue();
-            return Released::Granted(waiter.who, instance);
+            return Released::Granted(waiter, slot.instance.clone());
         }
         slot.active -= 1;
         self.in_use -= 1;
@@ -467,12 +434,12 @@ impl<I: Clone, W> Ledger<I, W> {
     pub fn drain(&mut self) -> (Vec<I>, Vec<W>) {
         self.phase = Phase::Draining;
         let idle = (0..self.slots.len()).filter_map(|index| self.retire(index)).collect();
-        (idle, self.waiters.drain(..).map(|waiter| waiter.who).collect())
+        (idle, self.queue.drain())
     }
 
     /// Whether nothing is in the book: no instance, start or waiter.
     pub fn is_empty(&self) -> bool {
-        self.starts == 0 && self.waiters.is_empty() && self.slots.len() == self.vacant.len()
+        self.starts == 0 && self.queue.is_empty() && self.slots.len() == self.vacant.len()
     }
 
     /// Closes the book if nothing is in it.
@@ -486,13 +453,6 @@ impl<I: Clone, W> Ledger<I, W> {
     /// Every instance that has not ended.
     pub fn instances(&self) -> impl Iterator<Item = &I> {
         self.slots.iter().flatten().filter(|slot| !slot.ended).map(|slot| &slot.instance)
-    }
-
-    /// Somebody has left the queue.
-    fn note_queue(&mut self) {
-        if self.waiters.is_empty() {
-            self.queued_since = None;
-        }
     }
 
     fn covered(&self) -> u64 {
@@ -519,13 +479,6 @@ impl<I: Clone, W> Ledger<I, W> {
     fn vacate(&mut self, index: SlotIndex) {
         self.slots[index] = None;
         self.vacant.push(index);
-    }
-
-    fn take_waiter(&mut self, id: WaiterId) -> Option<W> {
-        let position = self.waiters.iter().position(|waiter| waiter.id == id)?;
-        let waiter = self.waiters.remove(position);
-        self.note_queue();
-        waiter.map(|waiter| waiter.who)
     }
 }
 

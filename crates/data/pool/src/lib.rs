@@ -27,6 +27,7 @@ mod launch;
 mod ledger;
 mod past;
 mod provisioned;
+mod queue;
 mod quota;
 mod rate;
 mod ready;

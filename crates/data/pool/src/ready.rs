@@ -11,7 +11,7 @@ use crate::ledger::Phase;
 use crate::shared::Shared;
 use crate::start::Start;
 use crate::usage::ProvisionedState;
-use crate::version::VersionPool;
+use crate::version::{VersionLedger, VersionPool};
 
 impl<C: Default + Send + Sync + 'static> Shared<C> {
     /// Follows the catalog: versions have as many ready from now on as it says.
@@ -71,23 +71,36 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         }
     }
 
-    /// Starts what calls are expected to need soon. When there is no room for it, nobody has to wait: whoever calls gets
-    /// an instance of the usual way.
-    pub fn start_ahead(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
-        loop {
-            let mut ledger = pool.ledger.lock();
-            let need = ledger.need(now).start;
-            if ledger.missing(need) == 0 || pool.stopped().is_some() {
-                return;
-            }
-            if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
-                tracing::debug!(function = %pool.version.function.key, %refusal, "no room for an instance ahead of calls");
-                return;
-            }
-            ledger.begin_ahead();
-            drop(ledger);
-            Start::begin_expected(self, pool);
+    /// Starts what calls are expected to need soon.
+    pub fn start_expected(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
+        while self.start_one_expected(pool, now, |ledger| ledger.missing(ledger.need(now).start) > 0) {}
+    }
+
+    /// Starts the one that the request after this one is expected to need. On the way of requests, so it looks at no more.
+    pub fn start_next(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
+        self.start_one_expected(pool, now, |ledger| ledger.lacks_next(now));
+    }
+
+    /// Begins a start if it is lacking and there is room. Where there is none nobody has to wait: whoever calls has a start
+    /// of the usual way.
+    fn start_one_expected(
+        self: &Arc<Self>,
+        pool: &Arc<VersionPool<C>>,
+        now: Instant,
+        lacks: impl FnOnce(&VersionLedger<C>) -> bool,
+    ) -> bool {
+        let mut ledger = pool.ledger.lock();
+        if pool.is_stopped() || !lacks(&ledger) {
+            return false;
         }
+        if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
+            tracing::debug!(function = %pool.version.function.key, %refusal, "no room for an instance ahead of calls");
+            return false;
+        }
+        ledger.begin_ahead();
+        drop(ledger);
+        Start::begin_expected(self, pool);
+        true
     }
 
     /// How far all instances that are kept ready have come, by function and version.

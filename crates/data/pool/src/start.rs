@@ -8,7 +8,8 @@ use types::{InstanceId, RequestId, RunStatus};
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::launch::{ColdStart, LaunchError, Launched};
-use crate::ledger::{SlotIndex, WaiterId};
+use crate::ledger::SlotIndex;
+use crate::queue::WaiterId;
 use crate::shared::Shared;
 use crate::version::VersionPool;
 
@@ -115,7 +116,6 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         if started.end {
             self.shared.end(instance);
         }
-        self.shared.start_ahead(&self.pool, Instant::now());
         let mut cold = Some(cold);
         for waiter in started.granted {
             let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
@@ -123,6 +123,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             // A caller that went away meanwhile does not take it; dropping what comes back returns the lease.
             drop(waiter.answer.send(Ok(lease)));
         }
+        // Those who wait come first.
+        self.shared.start_next(&self.pool, Instant::now());
         started.slot
     }
 

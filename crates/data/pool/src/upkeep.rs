@@ -75,7 +75,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             for instance in expired {
                 self.end(&instance);
             }
-            self.start_ahead(&pool, now);
+            self.start_expected(&pool, now);
             empty |= pool.ledger.lock().is_empty();
         }
         if empty {

@@ -116,7 +116,11 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
             function: self.version.function.key.clone(),
             refusal: Refusal::Reserved { max_mb: 0 },
         };
-        self.stopped.load(Ordering::Relaxed).then(error)
+        self.is_stopped().then(error)
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     pub fn superseded(&self) -> LeaseError {

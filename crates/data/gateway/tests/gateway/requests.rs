@@ -344,7 +344,7 @@ async fn a_route_answers_no_more_requests_at_once_than_its_limit_and_others_go_o
 
 #[tokio::test]
 async fn a_route_lets_as_many_requests_through_in_a_second_as_its_limit_says() {
-    let fixture = Fixture::start_with(limited(json!({ "function": "default/*", "requests_per_s_max": 3 }))).await;
+    let fixture = Fixture::start_with(limited(json!({ "function": "default/*", "requests_per_s_max": 1 }))).await;
     let mut client = fixture.raw().await;
     let mut refused = 0;
     for _ in 0..6 {
@@ -355,7 +355,7 @@ async fn a_route_lets_as_many_requests_through_in_a_second_as_its_limit_says() {
         }
     }
     // On a slow machine some tokens come back meanwhile.
-    assert!((1..=3).contains(&refused), "{refused} of 6 were refused");
+    assert!((1..=5).contains(&refused), "{refused} of 6 were refused");
     fixture.stop().await;
 }
 

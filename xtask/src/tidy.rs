@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
             "api",
         ],
     ),
-    ("xtask", "xtask", &["pool", "types"]),
+    ("xtask", "xtask", &["pool"]),
     ("e2e", "e2e", &["signature", "types"]),
 ];
 

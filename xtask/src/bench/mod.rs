@@ -10,7 +10,6 @@ mod machine;
 mod neighbour;
 mod parallel_start;
 mod prepare;
-mod registered;
 mod runc;
 mod scale;
 mod warm;

@@ -221,7 +221,7 @@ pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
 pub struct Bench {
     pub pool: Pool<()>,
     pub launch: Arc<FakeLaunch>,
-    catalog: SharedCatalog,
+    pub catalog: SharedCatalog,
     changes: watch::Sender<u64>,
 }
 

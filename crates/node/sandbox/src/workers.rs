@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use sys::ahead::Mounts;
-use sys::{Spawned, Stack, Step};
+use sys::{Seats, Spawned, Stack, Step};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -32,6 +32,12 @@ use crate::spec::LaunchSpec;
 struct Job {
     spec: LaunchSpec,
     reply: oneshot::Sender<Result<Sandbox, Error>>,
+}
+
+/// What each launcher thread has for its children, one after the other.
+struct Own {
+    stack: Stack,
+    seats: Seats,
 }
 
 /// What the handle and every worker use.
@@ -82,8 +88,11 @@ impl Workers {
         };
         for _ in 0..shared.config.launcher_threads.max(1) {
             let (shared, receiver) = (shared.clone(), receiver.clone());
-            let stack = Stack::new().map_err(Error::path("map the stack of", "a launcher thread"))?;
-            workers.thread("launcher", move || work(&shared, &receiver, stack))?;
+            let own = Own {
+                stack: Stack::new().map_err(Error::path("map the stack of", "a launcher thread"))?,
+                seats: Seats::reserve().map_err(Error::path("reserve descriptors of", "a launcher thread"))?,
+            };
+            workers.thread("launcher", move || work(&shared, &receiver, own))?;
         }
         let slots = shared.slots.clone();
         workers.thread("namespaces", move || slots.refill())?;
@@ -134,7 +143,7 @@ impl Drop for Workers {
     }
 }
 
-fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut stack: Stack) {
+fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut own: Own) {
     loop {
         // Only the wait is under the lock; the start runs beside those of the other threads.
         let next = jobs.lock().recv();
@@ -143,13 +152,13 @@ fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut stack: Stack) {
             continue;
         }
         // Nobody may be waiting any more: the sandbox is dropped then, which ends it.
-        reply.send(start(shared, spec, &mut stack)).ok();
+        reply.send(start(shared, spec, &mut own)).ok();
     }
 }
 
-fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sandbox, Error> {
+fn start(shared: &Arc<Shared>, spec: LaunchSpec, own: &mut Own) -> Result<Sandbox, Error> {
     let id = spec.id.clone();
-    let Ready { slot, mounts } = shared.slots.take(spec.public_network, stack)?;
+    let Ready { slot, mounts } = shared.slots.take(spec.public_network, &mut own.stack)?;
     let limits = Limits {
         memory_bytes: spec.memory_bytes,
         cpu_quota_us: spec.cpu_quota_us,
@@ -160,7 +169,7 @@ fn start(shared: &Arc<Shared>, spec: LaunchSpec, stack: &mut Stack) -> Result<Sa
     // Before its program runs, so that nothing is said that nobody hears.
     let heard = shared.watch.as_ref().zip(slot.cookie).map(|(watch, cookie)| watch.register(cookie));
     let mut cgroup = shared.cgroups.take(limits)?;
-    match cgroup.doors().and_then(|doors| run(shared, spec, (&slot, mounts), doors, stack)) {
+    match cgroup.doors().and_then(|doors| run(shared, spec, (&slot, mounts), doors, own)) {
         Ok((spawned, end)) => {
             prefer_for_oom(spawned.pid, shared.config.oom_score_adj);
             Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard }))
@@ -177,12 +186,12 @@ fn run(
     spec: LaunchSpec,
     (slot, mounts): (&Slot, Mounts),
     doors: Doors,
-    stack: &mut Stack,
+    own: &mut Own,
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
     let resolv_conf = shared.slots.resolv_conf(slot);
     let plan = plan::make(spec, &shared.stage, (slot, mounts), doors, resolv_conf, &shared.config)?;
-    let spawned = sys::spawn::spawn(&plan, stack).map_err(|failure| explain(failure, program, working_dir))?;
+    let spawned = sys::spawn::spawn(&plan, &mut own.stack, &mut own.seats).map_err(|failure| explain(failure, program, working_dir))?;
     let _on_runtime = shared.runtime.enter();
     match spawned.pidfd.try_clone().and_then(sys::event::readable) {
         Ok(end) => Ok((spawned, end)),

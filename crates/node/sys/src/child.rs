@@ -2,7 +2,7 @@
 //! allocate, lock, or touch a thread-local other than `errno`, which the suspended parent thread does not use meanwhile.
 
 use std::ffi::{CStr, c_void};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use crate::ahead::stage::{EMPTY, ROOT};
 use crate::calls::{
@@ -10,7 +10,7 @@ use crate::calls::{
     open_inside, set_attributes,
 };
 use crate::mount::{Attributes, DATA_ONLY, READ_ONLY};
-use crate::spawn::{InjectedFile, Plan, Shared, Step};
+use crate::spawn::{Files, InjectedFile, Plan, Shared, Step};
 
 mod hosted;
 
@@ -27,7 +27,11 @@ const EXIT_FAILED: i32 = 127;
 pub(crate) extern "C" fn run(argument: *mut c_void) -> ! {
     // SAFETY: the parent passes a pointer to its `Shared`, which it does not touch until we execute or end.
     let shared = unsafe { &mut *argument.cast::<Shared<'_>>() };
-    let prepared = if shared.plan.hosted.is_some() { hosted::prepare(shared) } else { prepare(shared) };
+    let prepared = match take_files(shared) {
+        Err(errno) => Err(errno),
+        Ok(()) if shared.plan.hosted.is_some() => hosted::prepare(shared),
+        Ok(()) => prepare(shared),
+    };
     let errno = match prepared {
         Err(errno) => errno,
         Ok(()) => execute(shared),
@@ -35,6 +39,14 @@ pub(crate) extern "C" fn run(argument: *mut c_void) -> ! {
     shared.errno = errno;
     // SAFETY: _exit ends this process only.
     unsafe { libc::_exit(EXIT_FAILED) }
+}
+
+/// From here on the table of descriptors is ours alone: what we open in it goes with us, however we end.
+fn take_files(shared: &mut Shared<'_>) -> Done {
+    let Some(above) = shared.files_above else { return Ok(()) };
+    shared.at(Step::Files);
+    // SAFETY: with CLOSE_RANGE_UNSHARE the call closes nothing of the parent's: the range is left out of our new table.
+    check(unsafe { libc::syscall(libc::SYS_close_range, above, u32::MAX, libc::CLOSE_RANGE_UNSHARE) })
 }
 
 fn prepare(shared: &mut Shared<'_>) -> Done {
@@ -57,11 +69,10 @@ fn join(shared: &mut Shared<'_>) -> Done {
 }
 
 fn join_cgroups(shared: &mut Shared<'_>) -> Done {
-    let plan = shared.plan;
     shared.at(Step::JoinCgroup);
-    for tasks in &plan.cgroup_v1_tasks {
+    for tasks in &shared.files.cgroup_v1_tasks {
         // SAFETY: one byte of a constant is written to an open descriptor.
-        check(unsafe { libc::write(tasks.as_raw_fd(), b"0".as_ptr().cast(), 1) } as i64)?;
+        check(unsafe { libc::write(*tasks, b"0".as_ptr().cast(), 1) } as i64)?;
     }
     Ok(())
 }
@@ -69,7 +80,7 @@ fn join_cgroups(shared: &mut Shared<'_>) -> Done {
 fn join_network(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::JoinNetwork);
     // SAFETY: setns takes an open descriptor.
-    check(unsafe { libc::setns(shared.plan.network.as_raw_fd(), libc::CLONE_NEWNET) }.into())
+    check(unsafe { libc::setns(shared.files.network, libc::CLONE_NEWNET) }.into())
 }
 
 /// The root of the instance, built in this process's own mount namespace, and nothing of the host's left in it.
@@ -79,17 +90,16 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::Proc);
     let proc = mount_new(root, plan.owner, c"proc", c"proc", None, DATA_ONLY)?;
     shared.at(Step::Dev);
-    let ready = &plan.mounts;
-    attach(root, plan.owner, c"dev", &ready.dev)?;
-    attach(root, plan.owner, c"dev/pts", &ready.terminals)?;
-    attach(root, plan.owner, c"dev/shm", &ready.shared_memory)?;
+    attach(root, plan.owner, c"dev", shared.files.dev)?;
+    attach(root, plan.owner, c"dev/pts", shared.files.terminals)?;
+    attach(root, plan.owner, c"dev/shm", shared.files.shared_memory)?;
     shared.at(Step::Sys);
-    attach(root, plan.owner, c"sys", &ready.sys)?;
+    attach(root, plan.owner, c"sys", shared.files.sys)?;
     shared.at(Step::Tmpfs);
-    attach(root, plan.owner, c"tmp", &ready.tmp)?;
+    attach(root, plan.owner, c"tmp", shared.files.tmp)?;
     put_files(shared, root)?;
     shared.at(Step::Mask);
-    mask(proc, plan)?;
+    mask(proc, shared)?;
     shared.at(Step::Pivot);
     pivot(root)?;
     Ok(())
@@ -101,9 +111,9 @@ fn overlay(shared: &mut Shared<'_>) -> Result<RawFd, i32> {
     shared.at(Step::PrivateMounts);
     mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
     shared.at(Step::Stage);
-    stage(plan)?;
+    stage(shared)?;
     shared.at(Step::Lower);
-    lowers(plan)?;
+    lowers(shared)?;
     shared.at(Step::Overlay);
     mount(c"overlay", ROOT, Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
     open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
@@ -133,7 +143,7 @@ fn settle(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::WorkingDir);
     working_dir(plan)?;
     shared.at(Step::Stdio);
-    stdio(plan)?;
+    stdio(&shared.files)?;
     Ok(())
 }
 
@@ -142,7 +152,7 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     let plan = shared.plan;
     shared.at(Step::JoinUser);
     // SAFETY: setns takes an open descriptor; this process has one thread and its own memory view of namespaces.
-    check(unsafe { libc::setns(plan.user.as_raw_fd(), libc::CLONE_NEWUSER) }.into())?;
+    check(unsafe { libc::setns(shared.files.user, libc::CLONE_NEWUSER) }.into())?;
     shared.at(Step::Capabilities);
     drop_bounding(plan.capabilities)?;
     shared.at(Step::Identity);
@@ -167,7 +177,7 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
 
 /// All but input and output.
 fn close_all() -> Done {
-    // SAFETY: close_range closes descriptors of this process only (it has a copy of the table).
+    // SAFETY: close_range closes descriptors of this process only (the table is its own).
     check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) })
 }
 
@@ -201,9 +211,9 @@ fn execute(shared: &mut Shared<'_>) -> i32 {
 }
 
 /// Goes to the stage, and makes what covers masked directories read-only: its copies are, too.
-fn stage(plan: &Plan) -> Done {
-    let stage = plan.mounts.stage.as_raw_fd();
-    let point = open(libc::AT_FDCWD, &plan.stage, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
+fn stage(shared: &Shared<'_>) -> Done {
+    let stage = shared.files.stage;
+    let point = open(libc::AT_FDCWD, &shared.plan.stage, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     move_mount(stage, point)?;
     close(point);
     // SAFETY: the descriptor is open; this process has a copy of the file system attributes (no CLONE_FS).
@@ -211,20 +221,20 @@ fn stage(plan: &Plan) -> Done {
     cover(libc::AT_FDCWD, EMPTY, clone_tree(libc::AT_FDCWD, EMPTY)?, READ_ONLY | DATA_ONLY)
 }
 
-fn lowers(plan: &Plan) -> Done {
-    for (tree, name) in plan.lowers.iter().zip(&plan.lower_names) {
-        make_dir(libc::AT_FDCWD, name, plan.owner)?;
+fn lowers(shared: &Shared<'_>) -> Done {
+    for (tree, name) in shared.files.lowers.iter().zip(&shared.plan.lower_names) {
+        make_dir(libc::AT_FDCWD, name, shared.plan.owner)?;
         let target = open(libc::AT_FDCWD, name, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
-        move_mount(tree.as_raw_fd(), target)?;
+        move_mount(*tree, target)?;
         close(target);
     }
     Ok(())
 }
 
 /// Attaches a mount inside the root; its place is made where the image lacks it.
-fn attach(root: RawFd, owner: u32, target: &CStr, made: &impl AsRawFd) -> Done {
+fn attach(root: RawFd, owner: u32, target: &CStr, made: RawFd) -> Done {
     let point = mount_point(root, owner, target)?;
-    move_mount(made.as_raw_fd(), point)?;
+    move_mount(made, point)?;
     close(point);
     Ok(())
 }
@@ -259,16 +269,16 @@ fn pivot(root: RawFd) -> Done {
 
 /// Covers kernel paths with what is there already: file systems of their own would take the start as long as those that it
 /// needs. Names below `/proc` and `/sys` are the kernel's, so that no link of the image's is on the way.
-fn mask(proc: RawFd, plan: &Plan) -> Done {
+fn mask(proc: RawFd, shared: &Shared<'_>) -> Done {
+    let (plan, files) = (shared.plan, &shared.files);
     for name in &plan.read_only {
         match clone_tree(proc, name) {
             Err(libc::ENOENT) => {}
             tree => cover(proc, name, tree?, READ_ONLY | DATA_ONLY)?,
         }
     }
-    let sys = plan.mounts.sys.as_raw_fd();
     for (at, name) in
-        plan.masked_proc.iter().map(|name| (proc, name)).chain(plan.masked_sys.iter().map(|name| (sys, name)))
+        plan.masked_proc.iter().map(|name| (proc, name)).chain(plan.masked_sys.iter().map(|name| (files.sys, name)))
     {
         // SAFETY: all bytes zero is a valid stat for the kernel to fill; the name is terminated.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
@@ -279,7 +289,7 @@ fn mask(proc: RawFd, plan: &Plan) -> Done {
         }
         let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let over =
-            if is_dir { clone_tree(libc::AT_FDCWD, EMPTY) } else { clone_tree(plan.mounts.dev.as_raw_fd(), c"null") };
+            if is_dir { clone_tree(libc::AT_FDCWD, EMPTY) } else { clone_tree(files.dev, c"null") };
         cover(at, name, over?, 0)?;
     }
     Ok(())
@@ -315,9 +325,9 @@ fn working_dir(plan: &Plan) -> Done {
 }
 
 /// Standard input is empty; output goes to the parent's pipes; the process leads a session of its own.
-fn stdio(plan: &Plan) -> Done {
+fn stdio(files: &Files) -> Done {
     let null = open(libc::AT_FDCWD, c"/dev/null", libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
-    for (from, to) in [(null, 0), (plan.stdout.as_raw_fd(), 1), (plan.stderr.as_raw_fd(), 2)] {
+    for (from, to) in [(null, 0), (files.stdout, 1), (files.stderr, 2)] {
         // SAFETY: both are descriptors of this process's own table.
         check(unsafe { libc::dup2(from, to) }.into())?;
     }

@@ -15,10 +15,12 @@ pub mod loop_device;
 pub mod mount;
 pub mod namespace;
 pub mod process;
+mod seats;
 mod signals;
 pub mod spawn;
 mod stack;
 
 pub use clone::clone3_available;
+pub use seats::Seats;
 pub use spawn::{Failure, Plan, Spawned, Step};
 pub use stack::Stack;

@@ -6,12 +6,13 @@
 use std::ffi::{CString, c_char, c_void};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::ahead::Mounts;
 use crate::child;
 use crate::clone::{Args, CLEAR_SIGHAND, INTO_CGROUP, clone3};
+use crate::seats::Seats;
 use crate::signals::BlockedSignals;
 use crate::stack::Stack;
 
@@ -109,6 +110,7 @@ pub struct Hosted {
 #[allow(missing_docs)] // The Display texts say what each is.
 pub enum Step {
     Clone,
+    Files,
     JoinCgroup,
     CgroupNamespace,
     JoinNetwork,
@@ -141,6 +143,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Clone => "starting a process",
+            Self::Files => "taking the descriptors it needs",
             Self::JoinCgroup => "joining the cgroup",
             Self::CgroupNamespace => "making a cgroup namespace",
             Self::JoinNetwork => "joining the network namespace",
@@ -190,9 +193,67 @@ pub struct Spawned {
     pub pidfd: OwnedFd,
 }
 
+/// Descriptors of the plan, by the numbers at which the child has them.
+pub(crate) struct Files {
+    pub lowers: Vec<RawFd>,
+    pub cgroup_v1_tasks: Vec<RawFd>,
+    pub network: RawFd,
+    pub user: RawFd,
+    pub stage: RawFd,
+    pub dev: RawFd,
+    pub terminals: RawFd,
+    pub shared_memory: RawFd,
+    pub tmp: RawFd,
+    pub sys: RawFd,
+    pub stdout: RawFd,
+    pub stderr: RawFd,
+}
+
+impl Files {
+    fn of(plan: &Plan) -> Self {
+        let Mounts { stage, dev, terminals, shared_memory, tmp, sys } = &plan.mounts;
+        Self {
+            lowers: plan.lowers.iter().map(AsRawFd::as_raw_fd).collect(),
+            cgroup_v1_tasks: plan.cgroup_v1_tasks.iter().map(AsRawFd::as_raw_fd).collect(),
+            network: plan.network.as_raw_fd(),
+            user: plan.user.as_raw_fd(),
+            stage: stage.as_raw_fd(),
+            dev: dev.as_raw_fd(),
+            terminals: terminals.as_raw_fd(),
+            shared_memory: shared_memory.as_raw_fd(),
+            tmp: tmp.as_raw_fd(),
+            sys: sys.as_raw_fd(),
+            stdout: plan.stdout.as_raw_fd(),
+            stderr: plan.stderr.as_raw_fd(),
+        }
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = &mut RawFd> {
+        let Self {
+            lowers,
+            cgroup_v1_tasks,
+            network,
+            user,
+            stage,
+            dev,
+            terminals,
+            shared_memory,
+            tmp,
+            sys,
+            stdout,
+            stderr,
+        } = self;
+        let others = [network, user, stage, dev, terminals, shared_memory, tmp, sys, stdout, stderr];
+        lowers.iter_mut().chain(cgroup_v1_tasks).chain(others)
+    }
+}
+
 /// What the child reads and writes; plain data and pointers into the plan.
 pub(crate) struct Shared<'a> {
     pub plan: &'a Plan,
+    pub files: Files,
+    /// The first number above all of `files`, when the child is to have no other descriptors and shares our table until then.
+    pub files_above: Option<u32>,
     pub argv: Vec<*const c_char>,
     pub env: Vec<*const c_char>,
     pub step: Step,
@@ -207,10 +268,20 @@ impl Shared<'_> {
 }
 
 /// Starts a process as `plan` says and returns when it executes its program, or could not.
-pub fn spawn(plan: &Plan, stack: &mut Stack) -> Result<Spawned, Failure> {
+pub fn spawn(plan: &Plan, stack: &mut Stack, seats: &mut Seats) -> Result<Spawned, Failure> {
     let pointers =
         |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
-    let mut shared = Shared { argv: pointers(&plan.argv), env: pointers(&plan.env), plan, step: Step::Clone, errno: 0 };
+    let mut files = Files::of(plan);
+    let seated = seats.seat(files.each()).map_err(|source| Failure { step: Step::Files, source })?;
+    let mut shared = Shared {
+        argv: pointers(&plan.argv),
+        env: pointers(&plan.env),
+        plan,
+        files,
+        files_above: seated.above(),
+        step: Step::Clone,
+        errno: 0,
+    };
     let (base, size) = stack.range();
     let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let ours = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
@@ -223,6 +294,9 @@ pub fn spawn(plan: &Plan, stack: &mut Stack) -> Result<Spawned, Failure> {
         stack_size: size,
         ..Args::default()
     };
+    if shared.files_above.is_some() {
+        args.flags |= libc::CLONE_FILES as u64;
+    }
     if let Some(cgroup) = &plan.cgroup_v2 {
         args.flags |= INTO_CGROUP;
         args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();

@@ -30,10 +30,9 @@ pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
     put_files(shared, root)?;
     close(root);
     shared.at(Step::Sys);
-    let ready = &plan.mounts;
-    attach(libc::AT_FDCWD, 0, c"sys", &ready.sys)?;
-    attach(libc::AT_FDCWD, 0, c"tmp", &ready.tmp)?;
-    attach(libc::AT_FDCWD, 0, c"shm", &ready.shared_memory)?;
+    attach(libc::AT_FDCWD, 0, c"sys", shared.files.sys)?;
+    attach(libc::AT_FDCWD, 0, c"tmp", shared.files.tmp)?;
+    attach(libc::AT_FDCWD, 0, c"shm", shared.files.shared_memory)?;
     shared.at(Step::Proc);
     // That of its own process namespace: the runtime looks its processes up there.
     mount(c"proc", c"/proc", Some(c"proc"), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?;
@@ -43,7 +42,7 @@ pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
     close(mount_point(libc::AT_FDCWD, 0, STATE)?);
     write_config(hosted)?;
     shared.at(Step::Stdio);
-    stdio(plan)?;
+    stdio(&shared.files)?;
     close_all()
 }
 

@@ -1,6 +1,8 @@
 //! The public face: opening the sandbox, which cleans up after an earlier one, launching, and ending everything.
 
+use std::ffi::CString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +76,7 @@ impl Sandboxes {
             cgroups: Arc::new(ReadyCgroups::new(cgroups, config.slots_ready, config.slots_ready_max)),
             watch,
             config,
-            stage,
+            bare: Arc::new(bare(&stage)?),
             home: Arc::new(home()?),
             runtime,
             running: Mutex::default(),
@@ -128,6 +130,13 @@ impl Sandboxes {
             tracing::warn!(error, "links or packet rules were left behind; the next start removes them");
         }
     }
+}
+
+/// The mounts that instances begin with.
+fn bare(stage: &Path) -> Result<OwnedFd, Error> {
+    let point =
+        CString::new(stage.as_os_str().as_bytes()).map_err(|error| Error::path("mount on", stage)(error.into()))?;
+    sys::namespace::new_bare_mounts(&point).map_err(|source| Error::Namespace { kind: "mount", source })
 }
 
 /// Has the kernel tell of listening sockets below a directory; without that, servers are looked for.

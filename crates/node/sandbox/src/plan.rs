@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, getxattr, openat2};
 use rustix::io::Errno;
@@ -51,11 +52,11 @@ const MASKED_SYS: &[&str] = &["devices/virtual/powercap", "firmware", "kernel/de
 /// What may be read below `/proc`.
 const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Makes the plan of an instance in `slot`, which stays the caller's, and the cgroup behind `doors`. `resolv_conf` is what is said there
-/// of name servers.
+/// Makes the plan of an instance in `slot`, which stays the caller's, on a copy of the `bare` mounts and in the cgroup behind
+/// `doors`. `resolv_conf` is what is said there of name servers.
 pub fn make(
     spec: LaunchSpec,
-    stage: &Path,
+    bare: Arc<OwnedFd>,
     (slot, mounts): (&Slot, Mounts),
     doors: Doors,
     resolv_conf: String,
@@ -77,7 +78,8 @@ pub fn make(
     let hosted =
         spec.runtime.as_ref().map(|runtime| hosted(runtime, &spec, &env, &identity, slot, config)).transpose()?;
     let plan = Plan {
-        stage: path("stage", stage)?,
+        bare,
+        stage: text("stage", "/")?,
         overlay_options: text("mount options", &overlay_options)?,
         lower_names: texts("layer", &lower_names)?,
         lowers,
@@ -222,10 +224,6 @@ fn names(names: &[&str]) -> Result<Vec<CString>, Error> {
 
 fn texts(what: &'static str, values: &[String]) -> Result<Vec<CString>, Error> {
     values.iter().map(|value| text(what, value)).collect()
-}
-
-fn path(what: &'static str, value: &Path) -> Result<CString, Error> {
-    text(what, &value.to_string_lossy())
 }
 
 /// Files and core dumps; an instance cannot be given more than the platform has itself.

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -44,8 +43,8 @@ struct Own {
 pub struct Shared {
     /// Limits.
     pub config: Config,
-    /// Where instances build their roots.
-    pub stage: PathBuf,
+    /// Mounts that instances begin with: an empty directory.
+    pub bare: Arc<OwnedFd>,
     /// Their cgroups, ready to be taken.
     pub cgroups: Arc<ReadyCgroups>,
     /// Tells of their listening sockets, where the kernel does.
@@ -190,8 +189,9 @@ fn run(
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
     let resolv_conf = shared.slots.resolv_conf(slot);
-    let plan = plan::make(spec, &shared.stage, (slot, mounts), doors, resolv_conf, &shared.config)?;
-    let spawned = sys::spawn::spawn(&plan, &mut own.stack, &mut own.seats).map_err(|failure| explain(failure, program, working_dir))?;
+    let plan = plan::make(spec, shared.bare.clone(), (slot, mounts), doors, resolv_conf, &shared.config)?;
+    let spawned = sys::spawn::spawn(&plan, &mut own.stack, &mut own.seats)
+        .map_err(|failure| explain(failure, program, working_dir))?;
     let _on_runtime = shared.runtime.enter();
     match spawned.pidfd.try_clone().and_then(sys::event::readable) {
         Ok(end) => Ok((spawned, end)),

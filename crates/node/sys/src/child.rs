@@ -65,7 +65,13 @@ fn join(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::CgroupNamespace);
     // SAFETY: unshare takes flags only.
     check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into())?;
-    join_network(shared)
+    join_network(shared)?;
+    shared.at(Step::Mounts);
+    // SAFETY: setns takes an open descriptor, unshare flags; directories of this process are its own (no CLONE_FS).
+    unsafe {
+        check(libc::setns(shared.files.bare, libc::CLONE_NEWNS).into())?;
+        check(libc::unshare(libc::CLONE_NEWNS).into())
+    }
 }
 
 fn join_cgroups(shared: &mut Shared<'_>) -> Done {
@@ -100,16 +106,13 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     put_files(shared, root)?;
     shared.at(Step::Mask);
     mask(proc, shared)?;
-    shared.at(Step::Pivot);
-    pivot(root)?;
-    Ok(())
+    shared.at(Step::Root);
+    cover_root(root, shared)
 }
 
-/// The writable layer over the image's, in a mount namespace of this process's own; nothing of it is in the host's.
+/// The writable layer over the image's, in a mount namespace of this process's own and private; nothing of it is in the host's.
 fn overlay(shared: &mut Shared<'_>) -> Result<RawFd, i32> {
     let plan = shared.plan;
-    shared.at(Step::PrivateMounts);
-    mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
     shared.at(Step::Stage);
     stage(shared)?;
     shared.at(Step::Lower);
@@ -256,14 +259,15 @@ fn put_file(root: RawFd, plan: &Plan, file: &InjectedFile) -> Done {
     Ok(())
 }
 
-fn pivot(root: RawFd) -> Done {
-    // SAFETY: the descriptor is a directory; the strings are constants. The old root is stacked under the new one and
-    // detached, after which no path leads to it.
+/// Puts the root over all that it was built on, and enters it. What is below is only this instance's own layers and an empty
+/// directory; whoever leaves his root there comes to the uppermost mount again. `pivot_root` would do the same, but asks
+/// every thread of the machine whether it stands in the old root.
+fn cover_root(root: RawFd, shared: &Shared<'_>) -> Done {
+    move_mount(root, shared.files.stage)?;
+    // SAFETY: the descriptor is a directory; the strings are constants.
     unsafe {
         check(libc::fchdir(root).into())?;
-        check(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
-        check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
-        check(libc::chdir(c"/".as_ptr()).into())
+        check(libc::chroot(c".".as_ptr()).into())
     }
 }
 
@@ -288,8 +292,7 @@ fn mask(proc: RawFd, shared: &Shared<'_>) -> Done {
             other => other?,
         }
         let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        let over =
-            if is_dir { clone_tree(libc::AT_FDCWD, EMPTY) } else { clone_tree(files.dev, c"null") };
+        let over = if is_dir { clone_tree(libc::AT_FDCWD, EMPTY) } else { clone_tree(files.dev, c"null") };
         cover(at, name, over?, 0)?;
     }
     Ok(())

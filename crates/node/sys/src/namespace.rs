@@ -1,14 +1,16 @@
 //! Namespaces as file descriptors: made ahead of time, entered for the length of one call, handed to a child.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::calls::{Done, check, close, mount, move_mount, new_mount, open};
 use crate::clone::{Args, CLEAR_SIGHAND, clone3};
+use crate::mount::{DATA_ONLY, READ_ONLY};
 use crate::process;
 use crate::signals::BlockedSignals;
 use crate::stack::Stack;
@@ -29,6 +31,55 @@ pub fn new_network(home: BorrowedFd<'_>, prepare: impl FnOnce() -> io::Result<()
     loopback_up()?;
     prepare()?;
     Ok(made)
+}
+
+/// Makes a mount namespace with nothing but an empty directory, which cannot be written. It is built on `point`, an empty
+/// directory of the caller's, where nothing is seen of it.
+///
+/// A copy of it is made in microseconds however many mounts the machine has, and leads to none of them.
+pub fn new_bare_mounts(point: &CStr) -> io::Result<OwnedFd> {
+    // A thread of its own: it never returns to the machine's files.
+    std::thread::scope(|scope| {
+        let made =
+            std::thread::Builder::new().name("bare-mounts".to_owned()).spawn_scoped(scope, || bare_mounts(point));
+        made?.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+    })
+}
+
+fn bare_mounts(point: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: unshare takes flags, and changes the namespace and directories of this thread only.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // While there is a /proc.
+    let made = File::open("/proc/thread-self/ns/mnt")?;
+    become_bare(point).map_err(io::Error::from_raw_os_error)?;
+    Ok(made.into())
+}
+
+fn become_bare(point: &CStr) -> Done {
+    mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
+    let empty = new_mount(c"tmpfs", Some(c"mode=755,size=4k,nr_inodes=1"), READ_ONLY | DATA_ONLY)?;
+    let moved = open(libc::AT_FDCWD, point, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0).and_then(|target| {
+        let moved = move_mount(empty, target);
+        close(target);
+        moved
+    });
+    let changed = moved.and_then(|()| change_root(empty));
+    close(empty);
+    changed
+}
+
+/// Makes an attached mount the root of the calling thread's mount namespace, and the only one in it.
+fn change_root(root: RawFd) -> Done {
+    // SAFETY: the descriptor is a directory; the strings are constants. The old root is stacked under the new one and
+    // detached, after which no path leads to it.
+    unsafe {
+        check(libc::fchdir(root).into())?;
+        check(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
+        check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
+        check(libc::chdir(c"/".as_ptr()).into())
+    }
 }
 
 /// Runs `work` with the calling thread inside `network`, then returns to `home`. The work must not wait on other tasks of

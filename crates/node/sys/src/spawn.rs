@@ -34,7 +34,10 @@ pub struct PathStep {
 
 /// Everything the child needs, made ready by the parent: the child allocates nothing.
 pub struct Plan {
-    /// Empty directory of the host over which the child builds the root, in its own mount namespace.
+    /// Mount namespace that has an empty directory alone: a copy of it becomes the instance's.
+    pub bare: Arc<OwnedFd>,
+    /// Directory over which the child builds the root, in its own mount namespace: the root of `bare`, or an empty one of
+    /// the host's for another runtime.
     pub stage: CString,
     /// Detached trees of the lower layers, topmost first.
     pub lowers: Vec<OwnedFd>,
@@ -114,7 +117,7 @@ pub enum Step {
     JoinCgroup,
     CgroupNamespace,
     JoinNetwork,
-    PrivateMounts,
+    Mounts,
     Stage,
     Lower,
     Overlay,
@@ -123,7 +126,7 @@ pub enum Step {
     Sys,
     Tmpfs,
     File,
-    Pivot,
+    Root,
     Mask,
     Hostname,
     Limits,
@@ -147,7 +150,7 @@ impl fmt::Display for Step {
             Self::JoinCgroup => "joining the cgroup",
             Self::CgroupNamespace => "making a cgroup namespace",
             Self::JoinNetwork => "joining the network namespace",
-            Self::PrivateMounts => "making mounts private",
+            Self::Mounts => "making a mount namespace",
             Self::Stage => "attaching the writable layer",
             Self::Lower => "attaching an image layer",
             Self::Overlay => "mounting the overlay",
@@ -156,7 +159,7 @@ impl fmt::Display for Step {
             Self::Sys => "attaching /sys",
             Self::Tmpfs => "attaching /tmp",
             Self::File => "putting a file in place",
-            Self::Pivot => "changing the root",
+            Self::Root => "changing the root",
             Self::Mask => "masking a kernel path",
             Self::Hostname => "setting the host name",
             Self::Limits => "setting a resource limit",
@@ -197,6 +200,7 @@ pub struct Spawned {
 pub(crate) struct Files {
     pub lowers: Vec<RawFd>,
     pub cgroup_v1_tasks: Vec<RawFd>,
+    pub bare: RawFd,
     pub network: RawFd,
     pub user: RawFd,
     pub stage: RawFd,
@@ -215,6 +219,7 @@ impl Files {
         Self {
             lowers: plan.lowers.iter().map(AsRawFd::as_raw_fd).collect(),
             cgroup_v1_tasks: plan.cgroup_v1_tasks.iter().map(AsRawFd::as_raw_fd).collect(),
+            bare: plan.bare.as_raw_fd(),
             network: plan.network.as_raw_fd(),
             user: plan.user.as_raw_fd(),
             stage: stage.as_raw_fd(),
@@ -232,6 +237,7 @@ impl Files {
         let Self {
             lowers,
             cgroup_v1_tasks,
+            bare,
             network,
             user,
             stage,
@@ -243,7 +249,7 @@ impl Files {
             stdout,
             stderr,
         } = self;
-        let others = [network, user, stage, dev, terminals, shared_memory, tmp, sys, stdout, stderr];
+        let others = [bare, network, user, stage, dev, terminals, shared_memory, tmp, sys, stdout, stderr];
         lowers.iter_mut().chain(cgroup_v1_tasks).chain(others)
     }
 }
@@ -283,7 +289,9 @@ pub fn spawn(plan: &Plan, stack: &mut Stack, seats: &mut Seats) -> Result<Spawne
         errno: 0,
     };
     let (base, size) = stack.range();
-    let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    // Another runtime needs the host's mounts around it; an instance of ours begins with none.
+    let mounts = if plan.hosted.is_some() { libc::CLONE_NEWNS } else { 0 };
+    let namespaces = mounts | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let ours = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
     let mut pidfd: libc::c_int = -1;
     let mut args = Args {

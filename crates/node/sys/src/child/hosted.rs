@@ -24,6 +24,8 @@ pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
     unsafe { libc::umask(0o022) };
     join_cgroups(shared)?;
     join_network(shared)?;
+    shared.at(Step::Mounts);
+    mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
     let root = overlay(shared)?;
     // The root directory as the overlay shows it.
     give(libc::AT_FDCWD, UPPER, plan.owner)?;

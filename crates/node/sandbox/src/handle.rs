@@ -77,6 +77,7 @@ impl Sandboxes {
             watch,
             config,
             bare: Arc::new(bare(&stage)?),
+            proc: sys::mount::new_proc().map_err(Error::path("mount", "/proc"))?,
             home: Arc::new(home()?),
             runtime,
             running: Mutex::default(),

@@ -37,6 +37,7 @@ mod end;
 mod error;
 mod handle;
 mod identity;
+mod injected;
 mod instance;
 mod listening;
 mod plan;

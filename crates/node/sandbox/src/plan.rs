@@ -7,17 +7,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, getxattr, openat2};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, getxattr, openat2, statat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use sys::Plan;
 use sys::ahead::Mounts;
-use sys::spawn::{Hosted, InjectedFile, PathStep};
+use sys::spawn::{Hosted, Masked, PathStep};
 
 use crate::cgroup::Doors;
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::{Identity, resolve};
+use crate::injected::{Injection, injection};
 use crate::runtime::{self, Bundle, Runtime};
 use crate::slots::Slot;
 use crate::spec::LaunchSpec;
@@ -48,7 +49,8 @@ const MASKED_PROC: &[&str] = &[
     "timer_list",
     "timer_stats",
 ];
-const MASKED_SYS: &[&str] = &["devices/virtual/powercap", "firmware", "kernel/debug", "kernel/tracing"];
+/// Directories, for what covers them is one.
+pub const MASKED_SYS: &[&str] = &["devices/virtual/powercap", "firmware", "kernel/debug", "kernel/tracing"];
 /// What may be read below `/proc`.
 const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
@@ -56,7 +58,7 @@ const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// `doors`. `resolv_conf` is what is said there of name servers.
 pub fn make(
     spec: LaunchSpec,
-    bare: Arc<OwnedFd>,
+    (bare, proc): (Arc<OwnedFd>, BorrowedFd<'_>),
     (slot, mounts): (&Slot, Mounts),
     doors: Doors,
     resolv_conf: String,
@@ -77,6 +79,7 @@ pub fn make(
     );
     let hosted =
         spec.runtime.as_ref().map(|runtime| hosted(runtime, &spec, &env, &identity, slot, config)).transpose()?;
+    let Injection { dirs, files, injected } = injection(&spec.lower_dirs, &spec.hostname, resolv_conf);
     let plan = Plan {
         bare,
         stage: text("stage", "/")?,
@@ -89,10 +92,10 @@ pub fn make(
         network: slot.network.clone(),
         user: user.clone(),
         mounts,
-        dirs: vec![text("directory", "etc")?],
-        files: files(&spec.hostname, resolv_conf)?,
-        masked_proc: names(MASKED_PROC)?,
-        masked_sys: names(MASKED_SYS)?,
+        dirs,
+        files,
+        injected,
+        masked_proc: masked(proc)?,
         read_only: names(READ_ONLY)?,
         hostname: text("host name", &spec.hostname)?,
         rlimits: rlimits(spec.files_max),
@@ -201,13 +204,20 @@ fn give_output(spec: &LaunchSpec, owner: u32, identity: &Identity) -> Result<(),
     Ok(())
 }
 
-/// Files that tell an instance its names, and whom to ask for others.
-fn files(hostname: &str, resolv_conf: String) -> Result<Vec<InjectedFile>, Error> {
-    let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    [("etc/hosts", hosts), ("etc/hostname", format!("{hostname}\n")), ("etc/resolv.conf", resolv_conf)]
-        .into_iter()
-        .map(|(path, content)| Ok(InjectedFile { path: text("file", path)?, content: content.into_bytes() }))
-        .collect()
+/// What of the list the kernel shows at all, and as what: in the instance's `/proc` each name would be looked up anew.
+fn masked(proc: BorrowedFd<'_>) -> Result<Vec<Masked>, Error> {
+    let mut found = Vec::new();
+    for name in MASKED_PROC {
+        match statat(proc, *name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => {
+                let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                found.push(Masked { name: text("path", name)?, is_dir });
+            }
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(Error::path("find in /proc", *name)(error.into())),
+        }
+    }
+    Ok(found)
 }
 
 fn text(what: &'static str, value: &str) -> Result<CString, Error> {

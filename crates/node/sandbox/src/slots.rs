@@ -19,6 +19,7 @@ use sys::ahead::{Mounts, Options};
 use crate::ahead::{Ahead, Next};
 use crate::config::Config;
 use crate::error::Error;
+use crate::plan::MASKED_SYS;
 
 /// What an instance without a link is told of name servers: there are none to be reached.
 const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\noptions timeout:1 attempts:1\n";
@@ -250,9 +251,9 @@ impl Slots {
     }
 
     fn mount_options(&self, owner: u32) -> Options {
-        let text = |options: String| CString::new(options).expect("numbers have no NUL");
-        let Config { shm_bytes_max, tmp_bytes_max, writable_bytes_max, writable_files_max, ids_per_instance, .. } =
-            self.config;
+        let text = |options: String| CString::new(options).expect("numbers and constants have no NUL");
+        let Config { shm_bytes_max, tmp_bytes_max, writable_bytes_max, writable_files_max, .. } = self.config;
+        let Config { ids_per_instance, assemble_mounts, .. } = self.config;
         let tty_group = owner + TTY_GROUP.min(ids_per_instance - 1);
         let everyones =
             |size: u64| text(format!("mode=1777,size={size},nr_inodes={writable_files_max},uid={owner},gid={owner}"));
@@ -262,6 +263,8 @@ impl Slots {
             terminals: text(format!("ptmxmode=0666,mode=0620,gid={tty_group}")),
             shared_memory: everyones(shm_bytes_max),
             tmp: everyones(tmp_bytes_max),
+            masked_sys: MASKED_SYS.iter().map(|name| text((*name).to_owned())).collect(),
+            assemble: assemble_mounts,
         }
     }
 

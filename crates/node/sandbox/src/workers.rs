@@ -2,7 +2,7 @@
 //! neither of which a tokio worker may do.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -45,6 +45,8 @@ pub struct Shared {
     pub config: Config,
     /// Mounts that instances begin with: an empty directory.
     pub bare: Arc<OwnedFd>,
+    /// Everything that the kernel shows below `/proc`, whatever of it the platform itself is shown.
+    pub proc: OwnedFd,
     /// Their cgroups, ready to be taken.
     pub cgroups: Arc<ReadyCgroups>,
     /// Tells of their listening sockets, where the kernel does.
@@ -189,7 +191,14 @@ fn run(
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
     let resolv_conf = shared.slots.resolv_conf(slot);
-    let plan = plan::make(spec, shared.bare.clone(), (slot, mounts), doors, resolv_conf, &shared.config)?;
+    let plan = plan::make(
+        spec,
+        (shared.bare.clone(), shared.proc.as_fd()),
+        (slot, mounts),
+        doors,
+        resolv_conf,
+        &shared.config,
+    )?;
     let spawned = sys::spawn::spawn(&plan, &mut own.stack, &mut own.seats)
         .map_err(|failure| explain(failure, program, working_dir))?;
     let _on_runtime = shared.runtime.enter();

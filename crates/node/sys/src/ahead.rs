@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use crate::calls::{Done, check, give, make_dir, new_mount};
+use crate::calls::{Done, check, clone_tree, cover, give, make_dir, new_mount};
 use crate::mount::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
 
 /// Options of the mounts, as `mount(2)` takes them.
@@ -23,6 +23,10 @@ pub struct Options {
     pub shared_memory: CString,
     /// Of the tmpfs at `/tmp`.
     pub tmp: CString,
+    /// Directories below `/sys` over which an empty one is put.
+    pub masked_sys: Vec<CString>,
+    /// Put together now what can be, and not in each start.
+    pub assemble: bool,
 }
 
 /// The mounts, detached: they go with this unless a child attaches them.
@@ -33,6 +37,14 @@ pub struct Mounts {
     pub(crate) shared_memory: OwnedFd,
     pub(crate) tmp: OwnedFd,
     pub(crate) sys: OwnedFd,
+    /// What the child has to put over directories of `/sys`, and an empty directory read-only: nothing where the kernel
+    /// attaches mounts to detached ones (Linux 6.15), for it is done.
+    pub(crate) left: Option<Left>,
+}
+
+/// What could not be put together ahead.
+pub(crate) struct Left {
+    pub masked_sys: Vec<CString>,
 }
 
 impl Mounts {
@@ -42,15 +54,48 @@ impl Mounts {
         lay_out(stage.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
         let dev = made(c"tmpfs", Some(&options.dev), NO_SUID | NO_EXECUTION)?;
         fill(dev.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
-        Ok(Self {
+        let mut mounts = Self {
             stage,
             dev,
             terminals: made(c"devpts", Some(&options.terminals), NO_SUID | NO_EXECUTION)?,
             shared_memory: made(c"tmpfs", Some(&options.shared_memory), NO_SUID | NO_DEVICES)?,
             tmp: made(c"tmpfs", Some(&options.tmp), NO_SUID | NO_DEVICES)?,
             sys: made(c"sysfs", None, DATA_ONLY | READ_ONLY)?,
-        })
+            left: None,
+        };
+        if !options.assemble || !mounts.assemble(options).map_err(io::Error::from_raw_os_error)? {
+            mounts.left = Some(Left { masked_sys: options.masked_sys.clone() });
+        }
+        Ok(mounts)
     }
+
+    /// Puts together what belongs together; returns whether this kernel can.
+    fn assemble(&self, options: &Options) -> Result<bool, i32> {
+        let stage = self.stage.as_raw_fd();
+        match seal_empty(stage) {
+            Err(libc::EINVAL) => return Ok(false),
+            other => other?,
+        }
+        mask_sys(self.sys.as_raw_fd(), stage, &options.masked_sys)?;
+        Ok(true)
+    }
+}
+
+/// Makes what covers masked directories read-only: its copies are, too.
+pub(crate) fn seal_empty(stage: RawFd) -> Done {
+    cover(stage, stage::EMPTY, clone_tree(stage, stage::EMPTY)?, READ_ONLY | DATA_ONLY)
+}
+
+/// Covers those directories of `/sys` that are there with the empty one of the stage. They are the kernel's, so that no link
+/// of the image's is on the way.
+pub(crate) fn mask_sys(sys: RawFd, stage: RawFd, masked: &[CString]) -> Done {
+    for name in masked {
+        match cover(sys, name, clone_tree(stage, stage::EMPTY)?, 0) {
+            Err(libc::ENOENT | libc::ENOTDIR) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn made(kind: &CStr, options: Option<&CStr>, attributes: u64) -> io::Result<OwnedFd> {
@@ -71,6 +116,8 @@ pub(crate) mod stage {
     pub const ROOT: &CStr = c"r";
     /// Covers masked directories.
     pub const EMPTY: &CStr = c"m";
+    /// Where lower layers are attached: as many as most images have.
+    pub const LOWERS: [&CStr; 4] = [c"l0", c"l1", c"l2", c"l3"];
 }
 
 /// The places of the writable layer and the root, and what covers masked directories.
@@ -78,6 +125,9 @@ fn lay_out(at: RawFd, owner: u32) -> Done {
     for name in [stage::UPPER, stage::WORK, stage::ROOT] {
         make_dir(at, name, owner)?;
         mode(at, name, 0o755)?;
+    }
+    for name in stage::LOWERS {
+        make_dir(at, name, owner)?;
     }
     // It stays the host's root's, whom no id of the instance stands for.
     // SAFETY: the name is a constant; the descriptor is the mount just made.

@@ -4,13 +4,14 @@
 use std::ffi::{CStr, c_void};
 use std::os::fd::RawFd;
 
-use crate::ahead::stage::{EMPTY, ROOT};
+use crate::ahead::stage::{EMPTY, LOWERS, ROOT, UPPER};
+use crate::ahead::{mask_sys, seal_empty};
 use crate::calls::{
-    Done, check, clone_tree, close, errno, make_dir, mount, mount_new, mount_point, move_mount, move_mount_at, open,
-    open_inside, set_attributes,
+    Done, check, clone_tree, close, cover, errno, give, make_dir, mount, mount_new, mount_point, move_mount, open,
+    open_inside,
 };
-use crate::mount::{Attributes, DATA_ONLY, READ_ONLY};
-use crate::spawn::{Files, InjectedFile, Plan, Shared, Step};
+use crate::mount::{DATA_ONLY, READ_ONLY};
+use crate::spawn::{Files, Injected, InjectedFile, Plan, Shared, Step};
 
 mod hosted;
 
@@ -117,6 +118,10 @@ fn overlay(shared: &mut Shared<'_>) -> Result<RawFd, i32> {
     stage(shared)?;
     shared.at(Step::Lower);
     lowers(shared)?;
+    if plan.injected == Injected::Ahead {
+        shared.at(Step::File);
+        lay_files(plan)?;
+    }
     shared.at(Step::Overlay);
     mount(c"overlay", ROOT, Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
     open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
@@ -124,9 +129,12 @@ fn overlay(shared: &mut Shared<'_>) -> Result<RawFd, i32> {
 
 fn put_files(shared: &mut Shared<'_>, root: RawFd) -> Done {
     let plan = shared.plan;
+    if plan.injected == Injected::Ahead {
+        return Ok(());
+    }
     shared.at(Step::File);
     for dir in &plan.dirs {
-        match make_dir(root, dir, plan.owner) {
+        match make_dir(root, &dir.path, plan.owner) {
             Ok(()) | Err(libc::EEXIST) => {}
             Err(errno) => return Err(errno),
         }
@@ -213,7 +221,7 @@ fn execute(shared: &mut Shared<'_>) -> i32 {
     worst
 }
 
-/// Goes to the stage, and makes what covers masked directories read-only: its copies are, too.
+/// Attaches the stage and goes there.
 fn stage(shared: &Shared<'_>) -> Done {
     let stage = shared.files.stage;
     let point = open(libc::AT_FDCWD, &shared.plan.stage, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
@@ -221,12 +229,17 @@ fn stage(shared: &Shared<'_>) -> Done {
     close(point);
     // SAFETY: the descriptor is open; this process has a copy of the file system attributes (no CLONE_FS).
     check(unsafe { libc::fchdir(stage) }.into())?;
-    cover(libc::AT_FDCWD, EMPTY, clone_tree(libc::AT_FDCWD, EMPTY)?, READ_ONLY | DATA_ONLY)
+    if shared.plan.mounts.left.is_some() {
+        seal_empty(stage)?;
+    }
+    Ok(())
 }
 
 fn lowers(shared: &Shared<'_>) -> Done {
-    for (tree, name) in shared.files.lowers.iter().zip(&shared.plan.lower_names) {
-        make_dir(libc::AT_FDCWD, name, shared.plan.owner)?;
+    for (number, (tree, name)) in shared.files.lowers.iter().zip(&shared.plan.lower_names).enumerate() {
+        if number >= LOWERS.len() {
+            make_dir(libc::AT_FDCWD, name, shared.plan.owner)?;
+        }
         let target = open(libc::AT_FDCWD, name, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
         move_mount(*tree, target)?;
         close(target);
@@ -242,6 +255,22 @@ fn attach(root: RawFd, owner: u32, target: &CStr, made: RawFd) -> Done {
     Ok(())
 }
 
+/// Makes the files in the writable layer while nothing is over it: there it takes a fraction of what it does in the overlay.
+fn lay_files(plan: &Plan) -> Done {
+    let upper = open(libc::AT_FDCWD, UPPER, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
+    for dir in &plan.dirs {
+        // SAFETY: the path is terminated.
+        check(unsafe { libc::mkdirat(upper, dir.path.as_ptr(), dir.mode) }.into())?;
+        give(upper, &dir.path, plan.owner)?;
+    }
+    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_CLOEXEC;
+    for file in &plan.files {
+        fill(open(upper, &file.path, flags, 0o644)?, plan, file)?;
+    }
+    close(upper);
+    Ok(())
+}
+
 /// Writes a file unless something else stands in its place: where a symbolic link leads is the image's business, and a
 /// fifo or device must not make us wait.
 fn put_file(root: RawFd, plan: &Plan, file: &InjectedFile) -> Done {
@@ -251,6 +280,10 @@ fn put_file(root: RawFd, plan: &Plan, file: &InjectedFile) -> Done {
         Err(libc::ELOOP | libc::ENOENT | libc::ENOTDIR | libc::EISDIR | libc::ENXIO | libc::EACCES) => return Ok(()),
         Err(errno) => return Err(errno),
     };
+    fill(target, plan, file)
+}
+
+fn fill(target: RawFd, plan: &Plan, file: &InjectedFile) -> Done {
     // SAFETY: pointer and length are of a slice that outlives the call; the descriptor is open.
     check(unsafe { libc::write(target, file.content.as_ptr().cast(), file.content.len()) } as i64)?;
     // SAFETY: the descriptor is open.
@@ -272,7 +305,7 @@ fn cover_root(root: RawFd, shared: &Shared<'_>) -> Done {
 }
 
 /// Covers kernel paths with what is there already: file systems of their own would take the start as long as those that it
-/// needs. Names below `/proc` and `/sys` are the kernel's, so that no link of the image's is on the way.
+/// needs. Names below `/proc` are the kernel's, so that no link of the image's is on the way.
 fn mask(proc: RawFd, shared: &Shared<'_>) -> Done {
     let (plan, files) = (shared.plan, &shared.files);
     for name in &plan.read_only {
@@ -281,31 +314,17 @@ fn mask(proc: RawFd, shared: &Shared<'_>) -> Done {
             tree => cover(proc, name, tree?, READ_ONLY | DATA_ONLY)?,
         }
     }
-    for (at, name) in
-        plan.masked_proc.iter().map(|name| (proc, name)).chain(plan.masked_sys.iter().map(|name| (files.sys, name)))
-    {
-        // SAFETY: all bytes zero is a valid stat for the kernel to fill; the name is terminated.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: as above.
-        match check(unsafe { libc::fstatat(at, name.as_ptr(), &mut stat, libc::AT_SYMLINK_NOFOLLOW) }.into()) {
-            Err(libc::ENOENT | libc::ENOTDIR) => continue,
+    for masked in &plan.masked_proc {
+        let over = if masked.is_dir { clone_tree(files.stage, EMPTY) } else { clone_tree(files.dev, c"null") };
+        match cover(proc, &masked.name, over?, 0) {
+            Err(libc::ENOENT) => {}
             other => other?,
         }
-        let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        let over = if is_dir { clone_tree(libc::AT_FDCWD, EMPTY) } else { clone_tree(files.dev, c"null") };
-        cover(at, name, over?, 0)?;
     }
-    Ok(())
-}
-
-/// Puts a detached mount over a path, with these attributes if there are any; its descriptor is closed.
-fn cover(at: RawFd, name: &CStr, tree: RawFd, attributes: u64) -> Done {
-    if attributes != 0 {
-        set_attributes(tree, &Attributes { set: attributes, ..Attributes::default() })?;
+    match &plan.mounts.left {
+        Some(left) => mask_sys(files.sys, files.stage, &left.masked_sys),
+        None => Ok(()),
     }
-    move_mount_at(tree, at, name)?;
-    close(tree);
-    Ok(())
 }
 
 /// Makes what is missing of the working directory, as container runtimes do, and enters it. Links are followed inside the

@@ -1,11 +1,13 @@
 //! Mounts as file descriptors, where `rustix` has no call: attributes and identity maps (`mount_setattr(2)`).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
+
+use crate::calls::new_mount;
 
 /// `MOUNT_ATTR_RDONLY`, `NOSUID`, `NODEV`, `NOEXEC` (linux/mount.h).
 pub(crate) const READ_ONLY: u64 = 0x1;
@@ -25,6 +27,13 @@ pub(crate) struct Attributes {
     pub clear: u64,
     pub propagation: u64,
     pub userns_fd: u64,
+}
+
+/// A detached `/proc` of our own process namespace, with everything that the kernel shows there.
+pub fn new_proc() -> io::Result<OwnedFd> {
+    let fd = new_mount(c"proc", None, DATA_ONLY | READ_ONLY).map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the descriptor was just made, and nothing else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A detached copy of the mount at `path`.

@@ -24,6 +24,31 @@ pub struct InjectedFile {
     pub content: Vec<u8>,
 }
 
+/// A directory made for such files.
+pub struct InjectedDir {
+    /// Where, relative to the root.
+    pub path: CString,
+    /// Its mode.
+    pub mode: u32,
+}
+
+/// Where directories and files are put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Injected {
+    /// Into the writable layer before the root is there: each stands in the place of nothing, or of one of its kind.
+    Ahead,
+    /// Into the root, where the image has nothing else in their places.
+    Carefully,
+}
+
+/// Something below `/proc` that an instance is not to see.
+pub struct Masked {
+    /// Its path there.
+    pub name: CString,
+    /// A directory, not a file.
+    pub is_dir: bool,
+}
+
 /// One step on the way to a directory inside the instance.
 pub struct PathStep {
     /// The whole path up to here, relative to the root.
@@ -57,14 +82,14 @@ pub struct Plan {
     pub user: Arc<OwnedFd>,
     /// What was made ahead.
     pub mounts: Mounts,
-    /// Directories made where the image lacks them, relative to the root.
-    pub dirs: Vec<CString>,
+    /// Directories for the files.
+    pub dirs: Vec<InjectedDir>,
     /// Files put in place, such as `/etc/hosts`.
     pub files: Vec<InjectedFile>,
-    /// Names below `/proc` over which `/dev/null` (files) or an empty directory is put.
-    pub masked_proc: Vec<CString>,
-    /// The same below `/sys`.
-    pub masked_sys: Vec<CString>,
+    /// Where these are put.
+    pub injected: Injected,
+    /// What is covered below `/proc`, with `/dev/null` or an empty directory.
+    pub masked_proc: Vec<Masked>,
     /// Names below `/proc` that become read-only.
     pub read_only: Vec<CString>,
     /// Host name inside.
@@ -215,7 +240,7 @@ pub(crate) struct Files {
 
 impl Files {
     fn of(plan: &Plan) -> Self {
-        let Mounts { stage, dev, terminals, shared_memory, tmp, sys } = &plan.mounts;
+        let Mounts { stage, dev, terminals, shared_memory, tmp, sys, left: _ } = &plan.mounts;
         Self {
             lowers: plan.lowers.iter().map(AsRawFd::as_raw_fd).collect(),
             cgroup_v1_tasks: plan.cgroup_v1_tasks.iter().map(AsRawFd::as_raw_fd).collect(),

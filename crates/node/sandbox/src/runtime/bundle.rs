@@ -73,8 +73,9 @@ fn process(bundle: &Bundle<'_>) -> Value {
 }
 
 fn mounts(stage: &str) -> Value {
+    // With what was put over parts of them: the kernel lets no user namespace uncover that.
     let bound = |to: &str, from: &str, options: &[&str]| {
-        let options: Vec<&str> = ["bind"].iter().chain(options).copied().collect();
+        let options: Vec<&str> = ["rbind"].iter().chain(options).copied().collect();
         json!({"destination": to, "type": "bind", "source": format!("{stage}/{from}"), "options": options})
     };
     let of_its_own = |to: &str, kind: &str, options: Value| json!({"destination": to, "type": kind, "source": kind, "options": options});

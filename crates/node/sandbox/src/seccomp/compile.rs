@@ -47,37 +47,90 @@ pub fn compile(verdicts: &[Verdict]) -> Vec<u64> {
             ranges.push(Range { first: number, verdict: *verdict });
         }
     }
-    let mut program = vec![
-        op(LOAD, 0, 0, AT_ARCHITECTURE),
-        op(JUMP_EQ, 1, 0, ARCHITECTURE),
-        op(RETURN, 0, 0, RET_KILL),
-        op(LOAD, 0, 0, AT_NUMBER),
-    ];
-    search(&ranges, &mut program);
-    program
+    let mut code = Code::default();
+    if let Some(search) = code.search(&ranges) {
+        code.jump_to(search);
+    }
+    code.push(op(LOAD, 0, 0, AT_NUMBER));
+    code.push(op(RETURN, 0, 0, RET_KILL));
+    code.push(op(JUMP_EQ, 1, 0, ARCHITECTURE));
+    code.push(op(LOAD, 0, 0, AT_ARCHITECTURE));
+    code.backwards.reverse();
+    code.backwards
 }
 
-fn search(ranges: &[Range], program: &mut Vec<u64>) {
-    let (lower, upper) = match ranges {
-        [] => return,
-        [one] => return leaf(one.verdict, program),
-        _ => ranges.split_at(ranges.len() / 2),
-    };
-    let (mut low, mut high) = (Vec::new(), Vec::new());
-    search(lower, &mut low);
-    search(upper, &mut high);
-    match u8::try_from(low.len()) {
-        Ok(skip) => program.push(op(JUMP_GE, skip, 0, upper[0].first)),
-        Err(_) => {
-            program.push(op(JUMP_GE, 0, 1, upper[0].first));
-            program.push(op(JUMP, 0, 0, u32::try_from(low.len()).unwrap_or(u32::MAX)));
+/// A place in the program, counted from its end: jumps lead forward only, so what is jumped to is there first.
+type Place = usize;
+
+/// A program that grows from its end to its beginning.
+#[derive(Default)]
+struct Code {
+    backwards: Vec<u64>,
+    /// What was last made for a verdict: each instruction costs a start half a microsecond.
+    leaves: Vec<(Verdict, Place)>,
+}
+
+impl Code {
+    fn push(&mut self, instruction: u64) -> Place {
+        self.backwards.push(instruction);
+        self.backwards.len() - 1
+    }
+
+    /// Instructions between a place and the one that comes before all so far.
+    fn distance(&self, to: Place) -> usize {
+        self.backwards.len() - 1 - to
+    }
+
+    /// A place that leads to this one and that a conditional jump before all so far, and one more, reaches.
+    fn near(&mut self, to: Place) -> Place {
+        if self.distance(to) < usize::from(u8::MAX) {
+            return to;
+        }
+        let far = u32::try_from(self.distance(to)).unwrap_or(u32::MAX);
+        self.push(op(JUMP, 0, 0, far))
+    }
+
+    /// Goes on at a place, whatever lies between.
+    fn jump_to(&mut self, to: Place) {
+        if self.distance(to) > 0 {
+            let far = u32::try_from(self.distance(to)).unwrap_or(u32::MAX);
+            self.push(op(JUMP, 0, 0, far));
         }
     }
-    program.append(&mut low);
-    program.append(&mut high);
+
+    fn search(&mut self, ranges: &[Range]) -> Option<Place> {
+        let (lower, upper) = match ranges {
+            [] => return None,
+            [one] => return Some(self.leaf(one.verdict)),
+            _ => ranges.split_at(ranges.len() / 2),
+        };
+        let (high, low) = (self.search(upper)?, self.search(lower)?);
+        let high = self.near(high);
+        let low = self.near(low);
+        let skip = |to| u8::try_from(self.distance(to)).unwrap_or(u8::MAX);
+        Some(self.push(op(JUMP_GE, skip(high), skip(low), upper[0].first)))
+    }
+
+    /// What returns the verdict: the last that was made of it, while that is near.
+    fn leaf(&mut self, verdict: Verdict) -> Place {
+        let made = self.leaves.iter().position(|(made, _)| *made == verdict);
+        if let Some(made) = made
+            && self.distance(self.leaves[made].1) < usize::from(u8::MAX) / 2
+        {
+            return self.leaves[made].1;
+        }
+        self.backwards.extend(instructions(verdict).into_iter().rev());
+        let place = self.backwards.len() - 1;
+        match made {
+            Some(made) => self.leaves[made].1 = place,
+            None => self.leaves.push((verdict, place)),
+        }
+        place
+    }
 }
 
-fn leaf(verdict: Verdict, program: &mut Vec<u64>) {
+fn instructions(verdict: Verdict) -> Vec<u64> {
+    let mut program = Vec::new();
     let argument = |index: u8| op(LOAD, 0, 0, AT_ARGUMENTS + 8 * u32::from(index));
     let mut among = |index: u8, values: &[u32], hit: u64, miss: u64| {
         program.push(argument(index));
@@ -107,6 +160,7 @@ fn leaf(verdict: Verdict, program: &mut Vec<u64>) {
         }
         Verdict::Except { index, values, errno } => among(index, values, fail(errno), allow()),
     }
+    program
 }
 
 #[cfg(test)]
@@ -167,7 +221,7 @@ mod tests {
     #[test]
     fn every_number_gets_its_verdict() {
         let (all, program) = (verdicts(), compile(&verdicts()));
-        assert!(program.len() < 400, "{} instructions", program.len());
+        assert!(program.len() < 150, "{} instructions", program.len());
         for number in (0..KNOWN_MAX + 50).chain([0x4000_0000, u32::MAX]) {
             let verdict = all[(number as usize).min(all.len() - 1)];
             for first in [0, 1, 2, 16, 40, 0x1000_0000, 0x5412, u64::from(u32::MAX)] {

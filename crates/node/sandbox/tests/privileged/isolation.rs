@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use sandbox::Config;
+
 use crate::lifecycle::WAIT;
 use crate::support::Bench;
 
@@ -119,7 +121,14 @@ async fn what_stands_in_the_place_of_the_platforms_files_stays() -> anyhow::Resu
 
 #[tokio::test]
 async fn ways_out_are_refused() -> anyhow::Result<()> {
-    let bench = Bench::new().await?;
+    // Whether the kernel puts mounts together ahead or each start does, the instance is the same.
+    for assemble_mounts in [true, false] {
+        refuses(Bench::with(Config { assemble_mounts, ..Config::default() }).await?).await?;
+    }
+    Ok(())
+}
+
+async fn refuses(bench: Bench) -> anyhow::Result<()> {
     let (_, text) = bench.run(&["unshare", "mount", "packet", "mknod", "tiocsti"]).await?;
     let refused = "Operation not permitted";
     let want = format!(
@@ -133,6 +142,10 @@ async fn ways_out_are_refused() -> anyhow::Result<()> {
     let shown: Vec<&str> = text.lines().filter(|l| !l.ends_with("No such file or directory")).collect();
     assert!(shown.is_empty(), "masked files are empty, where the kernel has them: {shown:?}");
     let (_, text) = bench.run(&["cat=/proc/self/mountinfo"]).await?;
+    for covered in ["/sys/firmware", "/proc/keys", "/proc/timer_list"] {
+        let there = std::path::Path::new(covered).exists();
+        assert_eq!(text.contains(&format!(" {covered} ")), there, "{covered} is covered if the kernel has it: {text}");
+    }
     let host = std::fs::read_to_string("/proc/self/mountinfo")?;
     let device = host.lines().find(|l| l.contains(" / / ")).and_then(|l| l.split(' ').nth(2)).unwrap_or("none");
     assert!(!text.contains(&format!(" {device} / ")), "the host's root is mounted: {text}");
@@ -202,5 +215,20 @@ async fn the_writable_layer_and_tmp_are_bounded_and_go_with_the_instance() -> an
     assert!(lines[0].ends_with("whole") && lines[1].ends_with("whole"), "{text}");
     assert!(!lines[2].ends_with("whole") && !lines[3].ends_with("whole"), "{text}");
     assert!(!bench.root.join("in-root").exists(), "the image's own directory is never written");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn an_image_of_more_layers_than_a_launcher_has_seats_starts() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let more: Vec<_> = (0..64).map(|number| bench.root.with_file_name(format!("layer-{number}"))).collect();
+    for layer in &more {
+        std::fs::create_dir(layer)?;
+    }
+    std::fs::write(more[63].join("lowest"), "there")?;
+    let layers = more.iter().chain([&bench.root]).cloned().collect();
+    let (exit, text) =
+        bench.run_changed(&["cat=/lowest", "cat=/etc/hostname"], |spec| spec.lower_dirs = layers).await?;
+    assert_eq!((exit.code, text.as_str()), (Some(0), "thereinstance\n"));
     bench.finish().await
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::flask::Flask;
 use super::http::{Connection, free_port};
 use super::runc::{Bundle, answered};
-use super::{median, quantile};
+use super::{PROFILE, median, quantile};
 use crate::process::{Stopping, build_example, build_sampan};
 use crate::quickstart::Up;
 
@@ -24,7 +24,7 @@ const IDLE: Duration = Duration::from_millis(100);
 
 /// Measures the three ways in turn, round by round, and prints medians and ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
+    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
     let up = Up::start(&sampan, &work.path().join("data"))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::http::Connection;
-use super::{median, quantile};
+use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
@@ -30,7 +30,7 @@ const REST: Duration = Duration::from_secs(2);
 
 /// Measures once; more rounds would start the same instances again.
 pub fn run(root: &Path) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
+    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

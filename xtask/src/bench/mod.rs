@@ -18,6 +18,9 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+/// How the measured binary is built: as one that is installed.
+const PROFILE: &str = "dist";
+
 /// The figures there are.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Name {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::http::Connection;
-use super::median;
 use super::runc::Bundle;
+use super::{PROFILE, median};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
@@ -20,7 +20,7 @@ const ROUND: Duration = Duration::from_secs(5);
 
 /// Measures both in turn, round by round, and prints medians and the ratio.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
+    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
     // An instance that is idle stops at once, so that each call starts one.

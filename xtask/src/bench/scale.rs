@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::http::Connection;
-use super::{median, quantile};
+use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan, cargo, run as run_command};
 use crate::quickstart::Up;
 
@@ -29,7 +29,7 @@ const MEASURE: Duration = Duration::from_secs(5);
 /// Measures both and prints them.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     run_command(cargo(root).args(["bench", "--locked", "--quiet", "-p", "pool", "--bench", "registered"]))?;
-    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
+    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

@@ -23,6 +23,7 @@ use types::{CatalogVersion, FunctionKey};
 
 use crate::call::Platform;
 use crate::metering::{OutFlow, Successes};
+use crate::nest::Nest;
 use crate::upload::Upload;
 use crate::{grpc, headers};
 
@@ -41,6 +42,20 @@ enum Driver {
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
     driver: Driver,
+    /// Of the driver and of who waits for its answer.
+    nest: Nest,
+}
+
+impl Driver {
+    /// Moves what can be moved in both directions.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Self::Here(driven) = self
+            && driven.as_mut().poll(cx).is_ready()
+        {
+            // How it ended reaches whoever waits through the answer or its body.
+            *self = Self::Done;
+        }
+    }
 }
 
 /// A request that got no answer.
@@ -54,24 +69,26 @@ impl Connection {
     /// A connection over an open stream.
     pub async fn over(stream: TcpStream) -> io::Result<Self> {
         let (sender, driven) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Driver::Here(Box::pin(driven)) })
+        Ok(Self { sender, driver: Driver::Here(Box::pin(driven)), nest: Nest::default() })
     }
 
-    /// Moves what can be moved in both directions.
-    pub fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Driver::Here(driven) = &mut self.driver
-            && driven.as_mut().poll(cx).is_ready()
-        {
-            // How it ended reaches whoever waits through the answer or its body.
-            self.driver = Driver::Done;
-        }
+    /// Polls something that this connection brings, and drives it.
+    pub fn poll<T>(&mut self, cx: &mut Context<'_>, mut waiting: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        let Self { driver, nest, .. } = self;
+        nest.poll(cx, |cx| {
+            driver.drive(cx);
+            waiting(cx)
+        })
     }
 
     /// Whether a request can be sent now; false also when the server has closed the connection meanwhile.
     pub async fn is_ready(&mut self) -> bool {
+        let Self { sender, driver, nest } = self;
         poll_fn(|cx| {
-            self.drive(cx);
-            Poll::Ready(matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(()))))
+            nest.poll(cx, |cx| {
+                driver.drive(cx);
+                Poll::Ready(matches!(sender.poll_ready(cx), Poll::Ready(Ok(()))))
+            })
         })
         .await
     }
@@ -80,10 +97,14 @@ impl Connection {
     pub async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Box<Unanswered>> {
         // A server that sends without a pause uses up what a task may do at once, and the answer, though it is there, would
         // not be looked at.
-        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
+        let Self { sender, driver, nest } = self;
+        // Sent in the first turn, for it wakes the driver.
+        let mut answer = pin!(unconstrained(async { sender.try_send_request(request).await }));
         poll_fn(|cx| {
-            self.drive(cx);
-            answer.as_mut().poll(cx)
+            nest.poll(cx, |cx| {
+                driver.drive(cx);
+                answer.as_mut().poll(cx)
+            })
         })
         .await
         .map_err(|mut refused| {

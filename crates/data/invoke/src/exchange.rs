@@ -142,20 +142,15 @@ pub(crate) async fn read_whole(
     Ok([first, rest.freeze()].concat().into())
 }
 
-/// The next frame of a body whose connection is driven here, or by a task of its own where there is none. Asking for a frame is what makes the connection read it, so
-/// both get a second turn before the task sleeps.
+/// The next frame of a body whose connection is driven here, or by a task of its own where there is none. Asking for a frame
+/// is what makes the connection read it: it wakes the driver, which has another turn then.
 pub(crate) fn poll_driven(
     connection: Option<&mut Connection>,
     body: &mut Incoming,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<http_body::Frame<Bytes>, hyper::Error>>> {
     let Some(connection) = connection else { return Pin::new(body).poll_frame(cx) };
-    connection.drive(cx);
-    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
-        return Poll::Ready(frame);
-    }
-    connection.drive(cx);
-    Pin::new(body).poll_frame(cx)
+    connection.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx))
 }
 
 /// Runs `work` until it is done, `deadline` passes or the instance ends. An instance may end on purpose once it has

@@ -26,6 +26,7 @@ mod handle;
 mod headers;
 mod invocation;
 mod metering;
+mod nest;
 mod record;
 mod report;
 mod route;

@@ -22,6 +22,7 @@ use self::proxy::CountingProxy;
 use self::report::Figures;
 use self::sample::Sample;
 use self::transfer::{Blob, Target};
+use super::PROFILE;
 use crate::process::{build_example, build_sampan, on_path, run as run_loud};
 use crate::quickstart::Up;
 
@@ -41,7 +42,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     if !missing.is_empty() {
         bail!("this bench needs programs that are missing: apt-get install {}", missing.join(" "));
     }
-    let (sampan, hello) = (build_sampan(root, "release")?, build_example(root, "hello")?);
+    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let sample = Sample::open_or_make(root, &hello)?;
     println!("image: {}", sample.describe());
     // Beside the image, on its disk: a temporary folder may be in memory.

@@ -25,6 +25,8 @@ const THAWS: usize = 20;
 const FROZEN_AFTER: Duration = Duration::from_millis(600);
 /// Quiet time before each start.
 const IDLE: Duration = Duration::from_millis(100);
+/// Characters of the longest bar of a plot.
+const BAR_LEN_MAX: f64 = 60.0;
 /// Time for what is done beside requests to come to rest.
 const REST: Duration = Duration::from_secs(2);
 
@@ -60,6 +62,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     std::thread::sleep(REST);
     let idle_kib = up.resident_kib()?;
     println!("idle platform: {:.1} MiB resident (goal <= 60)", idle_kib / 1024.0);
+    let mut points = Vec::new();
     println!("instances  resident MiB  KiB for each  warm p50 us  p99 us  thawed p50 us  start p50 ms");
     for (number, step) in STEPS.into_iter().enumerate() {
         start(gateway, step)?;
@@ -67,20 +70,44 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
         let kib = up.resident_kib()?;
         let (mut warm, mut thawed) = (calls(gateway, CALLS, Duration::ZERO)?, calls(gateway, THAWS, FROZEN_AFTER)?);
         let mut starts = first_calls(gateway, number * STARTS)?;
+        let point = Point { step, warm_us: median(&mut warm), start_us: median(&mut starts) };
         println!(
             "{step:>9} {:>13.1} {:>13.1} {:>12.0} {:>7.0} {:>14.0} {:>13.2}",
             kib / 1024.0,
             (kib - idle_kib) / step as f64,
-            median(&mut warm),
+            point.warm_us,
             quantile(&mut warm, 0.99),
             median(&mut thawed),
-            median(&mut starts) / 1e3
+            point.start_us / 1e3
         );
+        points.push(point);
     }
+    plot("start p50", &points, |point| point.start_us);
+    plot("warm p50", &points, |point| point.warm_us);
     println!(
         "goal: <= 300 KiB for each idle instance, thawed <= 2000 us, and times that do not grow with the instances"
     );
     Ok(())
+}
+
+/// Medians at a number of instances, in microseconds.
+struct Point {
+    step: usize,
+    warm_us: f64,
+    start_us: f64,
+}
+
+/// Draws a median over the numbers of instances: a line that grows would show.
+fn plot(name: &str, points: &[Point], value: impl Fn(&Point) -> f64) {
+    let most = points.iter().map(&value).fold(0.0, f64::max);
+    println!("{name}, the longest bar {most:.0} us:");
+    for point in points {
+        println!("{:>9} {}", point.step, bar(value(point), most));
+    }
+}
+
+fn bar(value: f64, most: f64) -> String {
+    "#".repeat((value / most.max(f64::MIN_POSITIVE) * BAR_LEN_MAX).round() as usize)
 }
 
 /// Holds as many calls at once as there shall be instances: each call needs one of its own.
@@ -117,4 +144,16 @@ fn first_calls(gateway: SocketAddr, from: usize) -> anyhow::Result<Vec<f64>> {
         Ok(connection.call()?.as_secs_f64() * 1e6)
     };
     (from..from + STARTS).map(call).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_in_proportion() {
+        assert_eq!(bar(5.0, 10.0).len(), 30);
+        assert_eq!(bar(10.0, 10.0).len(), 60);
+        assert_eq!(bar(0.0, 0.0), "");
+    }
 }

@@ -1,7 +1,8 @@
 //! Futures of one task that wake each other: the driver of a connection, and who waits for what it brings.
 //!
-//! A task that is woken while it runs is put behind all others and another worker is told of it, which costs more than the
-//! whole request. What wakes the task from inside is answered here by another turn at once. Must not know what is polled.
+//! A task that is woken while it runs is put behind all others, and another worker is woken to take it: system calls, and a
+//! move between processors, for nothing. What wakes the task from inside is answered here by another turn at once. Must not
+//! know what is polled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

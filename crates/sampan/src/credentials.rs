@@ -15,7 +15,7 @@ const FILE_NAME: &str = "credentials.toml";
 const MADE_LEN: usize = 32;
 
 /// What is in the file.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// Control address of the last start, for clients on the same machine.
@@ -32,18 +32,27 @@ pub fn path(data_dir: &Path) -> PathBuf {
 }
 
 /// Takes the key pair from the environment (`SAMPAN_SECRET_ID`, `SAMPAN_SECRET_KEY`), else from the file, else makes one;
-/// then writes the file with the endpoint of this start.
+/// then writes the file with the endpoint of this start, if anything of it changes: a start works on a full disk.
 pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
     let file = path(data_dir);
-    let (secret_id, secret_key) = match (from_env("SAMPAN_SECRET_ID"), from_env("SAMPAN_SECRET_KEY")) {
-        (Some(id), Some(key)) => (id, key),
-        _ if file.exists() => {
-            let kept = read(&file)?;
-            (kept.secret_id, kept.secret_key)
-        }
-        _ => (format!("AKID{}", random_text()), random_text()),
+    let given = from_env("SAMPAN_SECRET_ID").zip(from_env("SAMPAN_SECRET_KEY"));
+    let kept = match file.exists().then(|| read(&file)) {
+        // A damaged file matters only where the pair is to come from it.
+        Some(Err(error)) if given.is_none() => return Err(error),
+        kept => kept.and_then(Result::ok),
+    };
+    let (secret_id, secret_key) = match (given, &kept) {
+        (Some(pair), _) => pair,
+        (None, Some(kept)) => (kept.secret_id.clone(), kept.secret_key.clone()),
+        (None, None) => (format!("AKID{}", random_text()), random_text()),
     };
     let credentials = Credentials { endpoint: endpoint.to_owned(), secret_id, secret_key };
+    if kept.as_ref() == Some(&credentials) {
+        // A mode takes no room.
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("cannot close {} to other users", file.display()))?;
+        return Ok(credentials);
+    }
     write(&file, &credentials).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(credentials)
 }
@@ -76,6 +85,16 @@ fn random_text() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_with_nothing_new_writes_nothing() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        prepare(dir.path(), "http://127.0.0.1:1").expect("made");
+        // A folder where the new file would be written beside the old one: any writing fails.
+        std::fs::create_dir(path(dir.path()).with_extension("toml.new")).expect("made");
+        prepare(dir.path(), "http://127.0.0.1:1").expect("nothing to write");
+        assert!(prepare(dir.path(), "http://127.0.0.1:2").is_err());
+    }
 
     #[test]
     fn a_made_pair_is_kept_and_private() {

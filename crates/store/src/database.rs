@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
@@ -54,7 +54,7 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout());
         // Writers wait for the turn, never for the connection; it is kept, for a new one would read the schema again.
-        let writes = SqlitePoolOptions::new()
+        let writes = pool_options()
             .max_connections(1)
             .idle_timeout(None::<Duration>)
             .max_lifetime(None::<Duration>)
@@ -62,7 +62,7 @@ impl Database {
             .await
             .map_err(|source| open_error(path, source))?;
         MIGRATIONS.run(&writes).await.map_err(|source| migrate_error(path, source))?;
-        let reads = SqlitePoolOptions::new()
+        let reads = pool_options()
             .max_connections(config.readers_max.max(1))
             .acquire_timeout(config.read_wait_max())
             .connect_lazy_with(options.read_only(true));
@@ -90,6 +90,19 @@ impl Database {
         let transaction = self.writes.begin_with("BEGIN IMMEDIATE").await.during("begin", "a write")?;
         Ok(Turn { transaction, _turn: turn, _permit: permit })
     }
+}
+
+/// Connections that are replaced when their transaction did not end as it should. SQLite rolls back by itself on FULL,
+/// IOERR, NOMEM and more (lang_transaction.html, "Response To Errors Within A Transaction"); the ROLLBACK after it fails,
+/// sqlx counts the transaction as open for ever, and no other can begin on that connection.
+fn pool_options() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().after_release(|connection, _| {
+        Box::pin(async move {
+            // Behind a rollback that a dropped transaction has queued.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 /// Makes folder and file with modes that keep their content from other users.

@@ -113,6 +113,9 @@ pub struct UpArgs {
     /// Address where functions are called over TLS, with the certificates of [gateway.certificates] [default: none]
     #[arg(long, value_name = "ADDR")]
     pub gateway_tls_addr: Option<SocketAddr>,
+    /// Begin with an empty database where the data directory has content but no database; functions are gone then
+    #[arg(long)]
+    pub new: bool,
     /// Name of the region that functions see: the global --region
     #[arg(skip)]
     pub region: Option<String>,

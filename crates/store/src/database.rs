@@ -61,6 +61,7 @@ impl Database {
             .connect_with(options.clone())
             .await
             .map_err(|source| open_error(path, source))?;
+        check(&writes).await.map_err(|source| open_error(path, source))?;
         MIGRATIONS.run(&writes).await.map_err(|source| migrate_error(path, source))?;
         let reads = pool_options()
             .max_connections(config.readers_max.max(1))
@@ -73,6 +74,18 @@ impl Database {
             waiting: Arc::new(Semaphore::new(config.writes_waiting_max.min(Semaphore::MAX_PERMITS))),
             waiting_max: config.writes_waiting_max,
         })
+    }
+
+    /// Waits for the write that runs, moves the log into the database file, and closes both: what is on the disk then is the
+    /// one file. Later calls fail.
+    pub(crate) async fn close(&self) {
+        let _turn = self.turn.lock().await;
+        self.reads.close().await;
+        // Without it the log stays, as after a crash, and the next start reads it.
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writes).await {
+            tracing::warn!(%error, "the database's log could not be moved into its file; the next start will do it");
+        }
+        self.writes.close().await;
     }
 
     /// A transaction that sees one state of the database and is only for reading.
@@ -105,6 +118,12 @@ fn pool_options() -> SqlitePoolOptions {
     })
 }
 
+/// Looks at the structure of the whole database: a file that was cut or overwritten is found now, not at some later query.
+async fn check(connection: &SqlitePool) -> sqlx::Result<()> {
+    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
+    if found == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(found)) }
+}
+
 /// Makes folder and file with modes that keep their content from other users.
 fn make_file(path: &Path) -> Result<(), Error> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -130,6 +149,7 @@ pub(crate) fn open_error(path: &Path, source: sqlx::Error) -> Error {
     let path = PathBuf::from(path);
     let undecodable = matches!(source, sqlx::Error::ColumnDecode { .. });
     match result_code(&source) {
+        _ if matches!(source, sqlx::Error::Protocol(_)) => Error::Damaged { path, source },
         Some(code::CORRUPT | code::NOT_A_DATABASE) => Error::Damaged { path, source },
         _ if undecodable => Error::Damaged { path, source },
         _ => Error::Open { path, source },

@@ -322,7 +322,8 @@ pub enum Error {
     },
     /// The file is no database, or a damaged one.
     #[error(
-        "the database {} is damaged or is no database; restore a backup, or move it away to begin with an empty one",
+        "the database {} is damaged or is no database; restore a backup with `sampan restore`, or move it away and start \
+         with --new to begin with an empty one",
         path.display()
     )]
     Damaged {

@@ -59,6 +59,12 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { config, database, catalog, changes, progress }) })
     }
 
+    /// Ends the store: the write that runs is finished, and everything lies in the one file of the database. Calls after it
+    /// fail.
+    pub async fn close(&self) {
+        self.inner.database.close().await;
+    }
+
     /// The snapshot of everything that can be called. A call that changes something returns after it was swapped.
     pub fn catalog(&self) -> SharedCatalog {
         self.inner.catalog.clone()

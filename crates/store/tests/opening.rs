@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use store::Error;
-use support::{Home, active, image, key, latest};
+use support::{Home, active, image, key, latest, new_function};
 
 /// All that a user reads of an error.
 fn report(error: &Error) -> String {
@@ -147,4 +147,32 @@ async fn another_process_that_keeps_the_database_locked_is_waited_for_within_the
     assert!(report(&error).contains("locked"), "{}", report(&error));
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     store.create_function(support::new_function("hello")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_was_cut_is_found_at_the_start() {
+    let home = Home::new();
+    let store = home.open().await;
+    for n in 0..200 {
+        active(&store, &format!("hello{n}"), image(1)).await;
+    }
+    store.close().await;
+    let whole = fs::metadata(home.path()).unwrap().len();
+    fs::OpenOptions::new().write(true).open(home.path()).unwrap().set_len(whole / 2 / 4096 * 4096).unwrap();
+    let error = home.try_open().await.unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{}", report(&error));
+    assert!(error.to_string().contains("sampan restore"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_lies_in_one_file() {
+    let home = Home::new();
+    let store = home.open().await;
+    let version = active(&store, "hello", image(1)).await;
+    store.close().await;
+    let folder = home.path().parent().unwrap().to_owned();
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["sampan.db"]);
+    assert!(store.create_function(new_function("late")).await.is_err());
+    assert_eq!(latest(&home.open().await, "hello").await, version);
 }

@@ -15,11 +15,14 @@ pub struct Config {
     pub poll_interval_s: u64,
     /// Pause before the next pass after one that failed, in milliseconds.
     pub retry_pause_ms: u64,
+    /// How long after a start images are kept of functions that the database does not know, in seconds: time to notice that
+    /// it is an older one, and to restore the right one.
+    pub unknown_keep_s: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { parallel_max: 4, poll_interval_s: 60, retry_pause_ms: 2_000 }
+        Self { parallel_max: 4, poll_interval_s: 60, retry_pause_ms: 2_000, unknown_keep_s: 600 }
     }
 }
 
@@ -27,6 +30,10 @@ impl Config {
     pub(crate) fn poll_interval(&self) -> Duration {
         // A zero would make the task spin.
         Duration::from_secs(self.poll_interval_s.max(1))
+    }
+
+    pub(crate) fn unknown_keep(&self) -> Duration {
+        Duration::from_secs(self.unknown_keep_s)
     }
 
     pub(crate) fn retry_pause(&self) -> Duration {

@@ -10,6 +10,11 @@ pub(crate) fn of_function(id: &FunctionId) -> String {
     format!("{PREFIX}{id}/")
 }
 
+/// The function of an owner of this kind.
+pub(crate) fn function_of(owner: &str) -> Option<FunctionId> {
+    owner.strip_prefix(PREFIX)?.split('/').next()?.parse().ok()
+}
+
 /// Who keeps the image of a version at a generation.
 pub(crate) fn of(key: &VersionKey) -> String {
     format!("{PREFIX}{}/{}/{}", key.function_id, key.version, key.generation)

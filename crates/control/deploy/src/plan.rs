@@ -19,6 +19,8 @@ pub(crate) struct View {
     pub(crate) busy: Vec<VersionKey>,
     /// Owners of versions that keep an image.
     pub(crate) pinned: Vec<String>,
+    /// Functions that the store knows, when owners of others are to be kept: soon after a start.
+    pub(crate) known: Option<HashSet<FunctionId>>,
     /// Preparations that may be busy at once.
     pub(crate) parallel_max: usize,
 }
@@ -38,7 +40,8 @@ pub(crate) struct Plan {
 
 /// Decides. A version is prepared by one preparation at a time: a newer change waits until the one before has ended. While
 /// a version is being published, nothing of its function is released: until it keeps its image itself, only what `$LATEST`
-/// was when it was published does, and `$LATEST` may have moved on.
+/// was when it was published does, and `$LATEST` may have moved on. A function that the store does not know is not proof of
+/// a deletion, which unpins before it forgets: the database may be an older one.
 pub(crate) fn plan(view: &View) -> Plan {
     let pending: HashSet<&VersionKey> = view.pending.iter().collect();
     let busy_versions: HashSet<_> = view.busy.iter().map(|key| (&key.function_id, key.version)).collect();
@@ -48,7 +51,11 @@ pub(crate) fn plan(view: &View) -> Plan {
     let needed: HashSet<String> = view.serving.iter().chain(&view.pending).chain(&view.busy).map(owner::of).collect();
     let published = view.pending.iter().filter(|key| key.version != VersionName::Latest);
     let publishing: HashSet<String> = published.map(|key| owner::of_function(&key.function_id)).collect();
-    let held = |owner: &String| publishing.iter().any(|function| owner.starts_with(function));
+    let is_known = |owner: &String| match &view.known {
+        Some(known) => owner::function_of(owner).is_some_and(|id| known.contains(&id)),
+        None => true,
+    };
+    let held = |owner: &String| !is_known(owner) || publishing.iter().any(|function| owner.starts_with(function));
     Plan {
         cancel: view.busy.iter().filter(|key| !pending.contains(key)).cloned().collect(),
         start: startable.take(free).cloned().collect(),
@@ -97,6 +104,14 @@ mod tests {
         let pinned = stays.iter().chain(&goes).map(owner::of).collect();
         let view = View { pinned, ..view(&[key('a', 3)], &[key('b', 1)], &[key('a', 2), key('c', 4)]) };
         assert_eq!(plan(&view).unpin, goes.iter().map(owner::of).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn images_of_unknown_functions_are_kept_when_only_known_ones_may_be_released() {
+        let pinned = vec![owner::of(&key('a', 1)), owner::of(&key('b', 1))];
+        let view = View { pinned: pinned.clone(), known: Some(HashSet::from([id('a')])), ..View::default() };
+        assert_eq!(plan(&view).unpin, pinned[..1]);
+        assert_eq!(plan(&View { known: None, ..view }).unpin, pinned);
     }
 
     #[test]

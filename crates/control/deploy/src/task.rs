@@ -1,13 +1,14 @@
 //! The one task that deploys: passes, running preparations, and their ends. Decisions are in `plan`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use store::Store;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use types::{StatusReason, VersionKey};
+use types::{Catalog, FunctionId, StatusReason, VersionKey};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -25,6 +26,7 @@ pub(crate) struct Reconciler<P> {
     running: HashMap<Id, Running>,
     /// Ends that the store has not taken yet.
     ended: Vec<(VersionKey, End)>,
+    started: Instant,
 }
 
 struct Running {
@@ -34,7 +36,8 @@ struct Running {
 
 impl<P: Prepare> Reconciler<P> {
     pub(crate) fn new(store: Store, images: Arc<P>, config: Config) -> Self {
-        Self { store, images, config, tasks: JoinSet::new(), running: HashMap::new(), ended: Vec::new() }
+        let (tasks, running, started) = (JoinSet::new(), HashMap::new(), Instant::now());
+        Self { store, images, config, tasks, running, ended: Vec::new(), started }
     }
 
     /// Passes until the shutdown, then ends what runs.
@@ -96,7 +99,9 @@ impl<P: Prepare> Reconciler<P> {
         let catalog = self.store.catalog().load_full();
         let versions = catalog.functions.values().flat_map(|function| function.versions.values());
         let running = self.running.values().map(|running| running.key.clone());
+        let keep_unknown = self.started.elapsed() < self.config.unknown_keep();
         Ok(View {
+            known: keep_unknown.then(|| known(&catalog, &pending, &deleting)),
             pending,
             deleting,
             serving: versions.map(|version| version.key.clone()).collect(),
@@ -150,4 +155,10 @@ impl<P: Prepare> Reconciler<P> {
         }
         Ok(())
     }
+}
+
+/// Functions that the store has, in whatever state.
+fn known(catalog: &Catalog, pending: &[VersionKey], deleting: &[FunctionId]) -> HashSet<FunctionId> {
+    let listed = catalog.functions.values().map(|function| &function.record.id);
+    listed.chain(pending.iter().map(|key| &key.function_id)).chain(deleting).cloned().collect()
 }

@@ -3,6 +3,7 @@
 //! Owns the order of start and stop. Everything that is started here is stopped here, in the opposite order.
 
 mod control;
+mod data_dir;
 mod listener;
 mod lock;
 mod registries;
@@ -30,8 +31,9 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     start_tracing();
     allow_open_files();
     check_machine()?;
-    make_data_dir(&settings.data_dir)?;
+    data_dir::make(&settings.data_dir)?;
     let _lock = lock::take(&settings.data_dir)?;
+    data_dir::check_database(&settings.data_dir, args.new)?;
     let control = listener::bind("control", settings.control_addr).await?;
     let gateway = listener::bind("gateway", settings.gateway_addr).await?;
     let tls = match settings.gateway_tls_addr {
@@ -112,14 +114,4 @@ fn check_machine() -> anyhow::Result<()> {
     let remedies: Vec<&str> = missing.iter().map(|c| c.remedy.as_str()).collect();
     let message = format!("this machine's kernel lacks: {}", names.join(", "));
     Err(Failure::new(Exit::Failed, message, remedies.join(" ")).into())
-}
-
-fn make_data_dir(dir: &std::path::Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    // Images' files lie below with the owners that images give them: nobody else on the machine may walk in.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| format!("cannot make the data directory {}", dir.display()))
 }

@@ -27,6 +27,7 @@ pub struct Platform {
     sandboxes: sandbox::Sandboxes,
     logs: logs::Logs,
     images: image::Images,
+    store: store::Store,
     deploy: deploy::Deploy,
     gateway: gateway::Gateway,
     control: JoinHandle<()>,
@@ -73,8 +74,9 @@ impl Platform {
         if recovered != sandbox::Recovered::default() {
             tracing::warn!(?recovered, "cleaned up after an earlier end");
         }
-        let store =
-            store::Store::open(&dir.join("sampan.db"), settings.store).await.context("cannot open the store")?;
+        let store = store::Store::open(&dir.join(super::data_dir::DATABASE), settings.store)
+            .await
+            .context("cannot open the store")?;
         let logs = logs::Logs::open(&dir.join("logs"), settings.logs).await.context("cannot open the logs")?;
         let credentials = InstallationCredentials::open(dir, control_addr, &settings.registries, settings.credentials)?;
         let credentials = Arc::new(credentials);
@@ -126,7 +128,8 @@ impl Platform {
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
         let surroundings = api::Surroundings { certificates, runtime, runtime_tag: launcher::RUNTIME_TAG };
-        let api = api::Api::new(store, logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
+        let api =
+            api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
         let control = registry.listener(control);
         let served = control::serve(
             control,
@@ -138,7 +141,7 @@ impl Platform {
         );
         let control = tokio::spawn(served);
         let sweeping = tokio::spawn(registry.run(running.clone()));
-        Ok(Self { listening, running, invoker, sandboxes, logs, images, deploy, gateway, control, sweeping })
+        Ok(Self { listening, running, invoker, sandboxes, logs, images, store, deploy, gateway, control, sweeping })
     }
 
     /// Name of the directory below every cgroup hierarchy that holds the instances.
@@ -163,6 +166,7 @@ impl Platform {
         self.images.shutdown().await;
         self.sandboxes.shutdown().await;
         self.logs.shutdown().await;
+        self.store.close().await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Must not act.
 
+pub mod backup;
 pub mod domain;
 pub mod provision;
 pub mod quota;
@@ -89,6 +90,10 @@ pub enum Command {
     Domain(domain::DomainArgs),
     /// Registries that images are pulled from: logins, mirrors, authorities
     Registry(registry::RegistryArgs),
+    /// Copy the database of functions into a file, also while the platform runs; names what the copy does not hold
+    Backup(backup::BackupArgs),
+    /// Put a copy of the database in place; the platform must be down
+    Restore(backup::RestoreArgs),
     /// Say what this machine's kernel has and what is used in place of what it lacks
     Doctor(UpArgs),
     /// Print the settings in force and where each comes from

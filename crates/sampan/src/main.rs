@@ -41,6 +41,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         match cli.command {
             Command::Up(args) => up::run(UpArgs { region, ..*args }, output).await,
+            Command::Backup(args) => commands::backup::back_up(args, output).await,
+            Command::Restore(args) => commands::backup::restore(args, output).await,
             Command::Config(args) => commands::config::run(&UpArgs { region, ..args }, output),
             Command::Doctor(args) => commands::doctor::run(&args, output),
             Command::Push(args) => commands::push::run(&cli.connection, args, output).await,

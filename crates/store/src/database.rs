@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use crate::config::Config;
 use crate::error::{During, Error, code, result_code};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// The connections: several that read, one that writes.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ fn pool_options() -> SqlitePoolOptions {
 }
 
 /// Looks at the structure of the whole database: a file that was cut or overwritten is found now, not at some later query.
-async fn check(connection: &SqlitePool) -> sqlx::Result<()> {
+pub(crate) async fn check(connection: &SqlitePool) -> sqlx::Result<()> {
     let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
     if found == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(found)) }
 }

@@ -24,6 +24,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 
 mod aliases;
+mod backup;
 mod config;
 mod database;
 mod deploying;
@@ -42,6 +43,7 @@ mod state;
 mod versions;
 mod write;
 
+pub use backup::{BackedUpImage, backup, sync, verify};
 pub use config::Config;
 pub use error::Error;
 pub use handle::Store;

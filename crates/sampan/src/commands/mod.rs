@@ -1,6 +1,7 @@
 //! The client commands: each is thin around the API, the registry or the gateway.
 
 pub mod alias;
+pub mod backup;
 pub mod config;
 pub mod delete;
 pub mod deploy;

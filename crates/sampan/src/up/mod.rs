@@ -12,7 +12,6 @@ mod wiring;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
 use crate::{credentials, output, settings};
+
+pub use data_dir::{DATABASE, make as make_data_dir};
+pub use lock::take as take_lock;
 
 /// Open files that the platform asks for: what kernels allow one process unless they are told otherwise (`fs.nr_open`).
 const OPEN_FILES: u64 = 1 << 20;

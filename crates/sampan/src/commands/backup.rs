@@ -1,0 +1,97 @@
+//! `sampan backup` and `sampan restore`: the database of a data directory as one file, and back. They work on the files, so
+//! they are for root on the machine itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::json;
+use store::BackedUpImage;
+
+use crate::args::backup::{BackupArgs, RestoreArgs};
+use crate::args::{Output, UpArgs};
+use crate::failure::{Exit, Failure};
+use crate::up::{DATABASE, take_lock};
+use crate::{output, settings};
+
+/// What a database does not hold and its functions need, beside images.
+const NOT_HELD: &str = "credentials.toml and the sealed logins of registries";
+
+/// Copies the database while the platform runs or not.
+pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
+    let data_dir = settings::load(&args.place.into())?.data_dir;
+    let from = data_dir.join(DATABASE);
+    if !from.exists() {
+        let message = format!("there is no database {}", from.display());
+        return Err(Failure::new(Exit::NotFound, message, "Name the data directory with --data-dir.").into());
+    }
+    let images = store::backup(&from, &args.file).await.context("cannot back up")?;
+    store::sync(&args.file).with_context(|| format!("cannot write {}", args.file.display()))?;
+    report("backed up", &args.file, &images, format)
+}
+
+/// Puts a copy in the place of the database; the platform must be down.
+pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
+    let images = store::verify(&args.file).await.context("cannot restore")?;
+    let data_dir = settings::load(&args.place.into())?.data_dir;
+    crate::up::make_data_dir(&data_dir)?;
+    let _lock = take_lock(&data_dir)?;
+    let database = data_dir.join(DATABASE);
+    let has_content = database.metadata().is_ok_and(|meta| meta.len() > 0);
+    if has_content && !args.force {
+        let message = format!("there is a database {} already", database.display());
+        return Err(Failure::new(Exit::Failed, message, "Back it up, then take --force to replace it.").into());
+    }
+    put(&args.file, &database).with_context(|| format!("cannot write {}", database.display()))?;
+    report("restored", &database, &images, format)
+}
+
+/// Replaces the database by a copy in one step; logs of the one before would be applied to the new one.
+fn put(copy: &Path, database: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let beside = database.with_extension("db.new");
+    std::fs::copy(copy, &beside)?;
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600))?;
+    store::sync(&beside)?;
+    for end in ["db-wal", "db-shm"] {
+        match std::fs::remove_file(database.with_extension(end)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    std::fs::rename(&beside, database)?;
+    store::sync(database)
+}
+
+fn report(done: &str, file: &Path, images: &[BackedUpImage], format: Output) -> anyhow::Result<()> {
+    let bytes = std::fs::metadata(file)?.len();
+    match format {
+        Output::Json => {
+            let image = |image: &BackedUpImage| {
+                json!({
+                    "function": image.function.to_string(), "version": image.version.to_string(), "uri": image.uri,
+                    "digest": image.image.digest.as_str(), "bytes": image.image.size_bytes,
+                })
+            };
+            let images: Vec<_> = images.iter().map(image).collect();
+            output::json(&json!({ "file": file.display().to_string(), "bytes": bytes, "images_not_held": images }))
+        }
+        Output::Text => {
+            println!("{done}: {} ({bytes} bytes)", file.display());
+            println!("not in it: {NOT_HELD}, logs, and these images:");
+            let by_digest: BTreeMap<_, _> = images.iter().map(|i| (i.image.digest.as_str(), i)).collect();
+            let row = |image: &BackedUpImage| {
+                let bytes = image.image.size_bytes.to_string();
+                vec![image.image.digest.to_string(), bytes, image.uri.clone()]
+            };
+            output::table(&["DIGEST", "BYTES", "DEPLOYED FROM"], &by_digest.into_values().map(row).collect::<Vec<_>>());
+            Ok(())
+        }
+    }
+}
+
+impl From<crate::args::backup::Place> for UpArgs {
+    fn from(place: crate::args::backup::Place) -> Self {
+        Self { data_dir: place.data_dir, config: place.config, ..Self::default() }
+    }
+}

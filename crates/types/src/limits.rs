@@ -56,3 +56,8 @@ pub const IMAGE_PORT: u16 = 9000;
 pub const INVOKE_WAIT_S_MAX: u64 = 300;
 /// Bytes of `RoutingKey`.
 pub const ROUTING_KEY_BYTES_MAX: usize = 1024;
+/// The largest uid or gid that every instance's user namespace maps to itself.
+pub const MAPPED_ID_MAX: u32 = 65_534;
+/// The uid or gid that owns, in prepared images, the files whose own is above [`MAPPED_ID_MAX`]. It is mapped in every
+/// instance, so that root inside reads and changes them as its own.
+pub const FOLDED_ID: u32 = 65_535;

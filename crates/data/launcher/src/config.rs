@@ -26,6 +26,8 @@ pub struct Config {
     pub last_output_lines_max: usize,
     /// The same in bytes.
     pub last_output_bytes_max: usize,
+    /// Images of whose roots it is remembered what starts need to know of them.
+    pub known_roots_max: usize,
     /// How long a failed start waits for its killed instance to be gone, in milliseconds.
     pub kill_wait_ms_max: u64,
 }
@@ -42,6 +44,7 @@ impl Default for Config {
             files_max: 1_024,
             last_output_lines_max: 5,
             last_output_bytes_max: 1_024,
+            known_roots_max: 1_024,
             kill_wait_ms_max: 2_000,
         }
     }

@@ -9,15 +9,10 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// Defaults, then the image's variables, then the platform's (contract 4.1), then the user's; the later value of a name
 /// holds. Names that the platform keeps for itself are refused when a function is made, so users cannot replace them.
-pub(crate) fn environment(
-    image: &[String],
-    user: &str,
-    version: &CatalogVersion,
-    platform: &Platform,
-) -> Vec<(String, String)> {
+/// `HOME` and `HOSTNAME` are the sandbox's to add where they are missing: it reads the image's passwd file.
+pub(crate) fn environment(image: &[String], version: &CatalogVersion, platform: &Platform) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     set(&mut variables, "PATH", DEFAULT_PATH);
-    set(&mut variables, "HOME", home(user));
     for variable in image {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
         set(&mut variables, name, value);
@@ -36,15 +31,6 @@ pub(crate) fn environment(
     variables
 }
 
-/// Root's home for root. Other users' homes stand in the image's passwd file, which is read inside the sandbox only; an
-/// image that needs one sets HOME itself.
-fn home(user: &str) -> &'static str {
-    match user.split(':').next() {
-        None | Some("" | "0" | "root") => "/root",
-        Some(_) => "/",
-    }
-}
-
 fn set(variables: &mut Vec<(String, String)>, name: &str, value: &str) {
     if name.is_empty() {
         return;
@@ -60,11 +46,11 @@ mod tests {
     use super::*;
     use crate::testing::{platform, version};
 
-    fn variables(image: &[&str], user: &str, own: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn variables(image: &[&str], own: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut version = version();
         version.spec.environment = own.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let image: Vec<_> = image.iter().map(|v| (*v).to_owned()).collect();
-        environment(&image, user, &version, &platform())
+        environment(&image, &version, &platform())
     }
 
     fn value(variables: &[(String, String)], name: &str) -> Option<String> {
@@ -75,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_contract_is_there() {
-        let all = variables(&[], "", &[]);
+        let all = variables(&[], &[]);
         for (name, expected) in [
             ("TENCENTCLOUD_RUNENV", "SCF"),
             ("USER_CODE_ROOT", "/var/user/"),
@@ -86,7 +72,6 @@ mod tests {
             ("TENCENTCLOUD_APPID", "1250000000"),
             ("TENCENTCLOUD_UIN", "100000000001"),
             ("PATH", DEFAULT_PATH),
-            ("HOME", "/root"),
         ] {
             assert_eq!(value(&all, name).as_deref(), Some(expected), "{name}");
         }
@@ -95,7 +80,7 @@ mod tests {
     #[test]
     fn later_values_hold() {
         let image = ["PATH=/opt/bin", "USER=image", "SCF_FUNCTIONNAME=fake", "A=1=2", "BARE", "=odd"];
-        let all = variables(&image, "app", &[("A", "user"), ("B", "")]);
+        let all = variables(&image, &[("A", "user"), ("B", "")]);
         for (name, expected) in [
             ("PATH", Some("/opt/bin")),
             ("USER", Some("qcloud")),
@@ -103,20 +88,10 @@ mod tests {
             ("A", Some("user")),
             ("B", Some("")),
             ("BARE", Some("")),
-            ("HOME", Some("/")),
+            ("HOME", None),
             ("", None),
         ] {
             assert_eq!(value(&all, name).as_deref(), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn root_by_any_name_has_roots_home() {
-        for user in ["", "0", "root", "0:0", "root:root", ":1"] {
-            assert_eq!(home(user), "/root", "{user}");
-        }
-        for user in ["app", "1000", "1000:1000"] {
-            assert_eq!(home(user), "/", "{user}");
         }
     }
 }

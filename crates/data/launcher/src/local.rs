@@ -1,6 +1,7 @@
 //! The real machine: images and sandboxes of this host behind the face that a start needs. Must not decide anything but
 //! what an error of theirs means to the caller.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 
 use image::Images;
 use logs::Logs;
+use parking_lot::Mutex;
 use pool::{BoxFuture, Ended, NetworkBytes};
-use sandbox::{Exit, LaunchSpec, Sandbox, Sandboxes};
+use sandbox::{Exit, LaunchSpec, RootFacts, Sandbox, Sandboxes};
 use tokio::net::TcpStream;
 use types::{Digest, RunStatus};
 
@@ -20,25 +22,52 @@ use crate::{Config, Launcher, Platform};
 impl Launcher {
     /// A launcher on this machine.
     pub fn new(images: Images, sandboxes: Sandboxes, logs: Logs, platform: Platform, config: Config) -> Launcher {
-        Self::on(LocalMachine { images, sandboxes }, logs, platform, config)
+        let known = KnownRoots::new(config.known_roots_max);
+        Self::on(LocalMachine { images, sandboxes, known }, logs, platform, config)
     }
 }
 
 struct LocalMachine {
     images: Images,
     sandboxes: Sandboxes,
+    known: KnownRoots,
 }
 
 impl Machine for LocalMachine {
     fn root<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>> {
         Box::pin(async move {
             let rootfs = self.images.rootfs(digest).await.map_err(|error| image_failure(&error))?;
-            Ok(Root { lower_dirs: rootfs.lower_dirs.clone(), run: rootfs.run.clone(), _held: Box::new(rootfs) })
+            let facts = self.known.of(digest);
+            Ok(Root { lower_dirs: rootfs.lower_dirs.clone(), run: rootfs.run.clone(), facts, _held: Box::new(rootfs) })
         })
     }
 
     fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {
         Box::pin(start(&self.sandboxes, spec))
+    }
+}
+
+/// What starts have found in the roots of images: of each digest the same, for it names all that is in them.
+struct KnownRoots {
+    known: Mutex<HashMap<Digest, Arc<RootFacts>>>,
+    known_max: usize,
+}
+
+impl KnownRoots {
+    fn new(known_max: usize) -> Self {
+        Self { known: Mutex::default(), known_max }
+    }
+
+    fn of(&self, digest: &Digest) -> Arc<RootFacts> {
+        let mut known = self.known.lock();
+        if let Some(facts) = known.get(digest) {
+            return facts.clone();
+        }
+        // Reading one again takes microseconds: what is known need not be the latest.
+        if known.len() >= self.known_max {
+            known.clear();
+        }
+        known.entry(digest.clone()).or_default().clone()
     }
 }
 
@@ -134,6 +163,16 @@ fn report(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_starts_of_an_image_share_what_they_found_and_few_images_are_known() {
+        let known = KnownRoots::new(2);
+        let digest = |number| Digest::from_sha256(&[number; 32]);
+        let first = known.of(&digest(1));
+        assert!(Arc::ptr_eq(&first, &known.of(&digest(1))) && !Arc::ptr_eq(&first, &known.of(&digest(2))));
+        known.of(&digest(3));
+        assert!(!Arc::ptr_eq(&first, &known.of(&digest(1))), "forgotten");
+    }
 
     #[test]
     fn each_kind_of_error_has_its_code_and_says_what_failed() {

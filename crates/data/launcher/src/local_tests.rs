@@ -63,7 +63,7 @@ struct OneImage {
 impl Machine for OneImage {
     fn root<'a>(&'a self, _digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>> {
         let (lower_dirs, run) = (vec![self.root.clone()], Arc::new(self.run.clone()));
-        Box::pin(async { Ok(Root { lower_dirs, run, _held: Box::new(()) }) })
+        Box::pin(async { Ok(Root { lower_dirs, run, facts: Arc::default(), _held: Box::new(()) }) })
     }
 
     fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {

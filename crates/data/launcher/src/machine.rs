@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use image::RunConfig;
 use pool::{BoxFuture, Ended, NetworkBytes};
-use sandbox::LaunchSpec;
+use sandbox::{LaunchSpec, RootFacts};
 use types::Digest;
 
 use crate::failure::Failure;
@@ -28,6 +28,8 @@ pub(crate) struct Root {
     pub(crate) lower_dirs: Vec<PathBuf>,
     /// What the image says of running it.
     pub(crate) run: Arc<RunConfig>,
+    /// What earlier starts of the image have found in its root.
+    pub(crate) facts: Arc<RootFacts>,
     /// What keeps the directories there.
     pub(crate) _held: Box<dyn Any + Send + Sync>,
 }

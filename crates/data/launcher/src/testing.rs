@@ -121,7 +121,9 @@ impl Machine for FakeMachine {
     fn root<'a>(&'a self, _digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>> {
         let run = self.image.clone().map(Arc::new);
         let held = Box::new(Counted::new(&self.roots));
-        Box::pin(async move { Ok(Root { lower_dirs: vec!["/layers/1".into()], run: run?, _held: held }) })
+        Box::pin(async move {
+            Ok(Root { lower_dirs: vec!["/layers/1".into()], run: run?, facts: Arc::default(), _held: held })
+        })
     }
 
     fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {

@@ -1,7 +1,10 @@
 //! An image's config: how to run it, and which uncompressed layers it has. Pure: no I/O, no network. Must not know
 //! where the bytes came from; whoever has them checked their digest. OCI image specification 1.1, config.md.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use types::Digest;
 
 use crate::manifest::{ManifestError, Platform};
@@ -19,6 +22,8 @@ pub struct RunConfig {
     pub entrypoint: Vec<String>,
     /// CMD.
     pub cmd: Vec<String>,
+    /// VOLUME: directories for data.
+    pub volumes: Vec<String>,
 }
 
 /// An image's config, as far as it matters here.
@@ -52,6 +57,8 @@ struct RunFields {
     env: Option<Vec<String>>,
     entrypoint: Option<Vec<String>>,
     cmd: Option<Vec<String>>,
+    // A set, written as an object with empty values.
+    volumes: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 /// Reads an image's config, whose manifest names `layers` layers.
@@ -72,9 +79,10 @@ pub(crate) fn parse(bytes: &[u8], layers: usize) -> Result<ImageConfig, Manifest
         env: run.env.unwrap_or_default(),
         entrypoint: run.entrypoint.unwrap_or_default(),
         cmd: run.cmd.unwrap_or_default(),
+        volumes: run.volumes.unwrap_or_default().into_keys().collect(),
     };
     let texts = [&run.user, &run.working_dir].into_iter().chain(&run.env).chain(&run.entrypoint).chain(&run.cmd);
-    if texts.into_iter().any(|text| text.contains('\0')) {
+    if texts.chain(&run.volumes).any(|text| text.contains('\0')) {
         return Err(ManifestError::config("a text for the process has a NUL byte"));
     }
     Ok(ImageConfig { run, diff_ids })
@@ -94,11 +102,13 @@ mod tests {
     #[test]
     fn a_config_gives_what_to_run_and_must_fit_the_manifest() {
         let bytes = json!({"os": "linux", "architecture": "amd64",
-            "config": {"User": "1000", "Env": ["A=b"], "Entrypoint": null, "Cmd": ["/hello"]},
+            "config": {"User": "1000", "Env": ["A=b"], "Entrypoint": null, "Cmd": ["/hello"],
+                "Volumes": {"/data": {}, "/cache": null}},
             "rootfs": {"type": "layers", "diff_ids": [digest('d')]}})
         .to_string();
         let config = parse(bytes.as_bytes(), 1).expect("valid");
         assert_eq!((config.run.user.as_str(), config.run.cmd.as_slice()), ("1000", &["/hello".to_owned()][..]));
+        assert_eq!(config.run.volumes, ["/cache", "/data"]);
         assert!(matches!(parse(bytes.as_bytes(), 2), Err(ManifestError::Invalid { .. })));
         let arm = bytes.replace("amd64", "arm64");
         assert_eq!(parse(arm.as_bytes(), 1), Err(ManifestError::Platform { has: vec!["linux/arm64".into()] }));

@@ -71,6 +71,16 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The image has something else where the platform mounts what every instance has.
+    #[error(
+        "the image has {what} at {path}, where every instance has a mount; make it a directory or remove it from the image"
+    )]
+    InTheWay {
+        /// The place.
+        path: String,
+        /// What is there.
+        what: &'static str,
+    },
     /// An argument, variable or path has a NUL byte, or is otherwise impossible.
     #[error("{what} {value:?} cannot be used: {reason}")]
     BadSpec {
@@ -143,7 +153,11 @@ impl Error {
     pub fn is_images_fault(&self) -> bool {
         matches!(
             self,
-            Self::UnknownIdentity { .. } | Self::BadSpec { .. } | Self::Execute { .. } | Self::WorkingDir { .. }
+            Self::UnknownIdentity { .. }
+                | Self::InTheWay { .. }
+                | Self::BadSpec { .. }
+                | Self::Execute { .. }
+                | Self::WorkingDir { .. }
         )
     }
 

@@ -42,6 +42,7 @@ mod instance;
 mod listening;
 mod plan;
 mod reach;
+mod root;
 mod runtime;
 mod seccomp;
 mod slots;
@@ -56,5 +57,6 @@ pub use instance::{Exit, Sandbox};
 pub use listening::{Listener, NotListening};
 /// `[network]`, and what went through an instance's link.
 pub use network::{Bytes as NetworkBytes, Config as NetworkConfig};
+pub use root::RootFacts;
 pub use runtime::{NotFound as RuntimeNotFound, OWN as OWN_RUNTIME, Runtime};
 pub use spec::LaunchSpec;

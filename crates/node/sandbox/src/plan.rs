@@ -1,13 +1,11 @@
 //! From what the caller wants to what the child is told: every path, option and number, ready made.
 
 use std::ffi::CString;
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, getxattr, openat2, statat};
+use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use sys::Plan;
@@ -17,15 +15,14 @@ use sys::spawn::{Hosted, Masked, PathStep};
 use crate::cgroup::Doors;
 use crate::config::Config;
 use crate::error::Error;
-use crate::identity::{Identity, resolve};
+use crate::identity::Identity;
 use crate::injected::{Injection, injection};
+use crate::root::{Facts, Image, Tmp};
 use crate::runtime::{self, Bundle, Runtime};
 use crate::slots::Slot;
 use crate::spec::LaunchSpec;
 use crate::{capabilities, seccomp};
 
-/// Bytes read of an image's /etc/passwd or /etc/group.
-const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
 /// Where cgroups are mounted (systemd's file hierarchy).
@@ -65,8 +62,15 @@ pub fn make(
     config: &Config,
 ) -> Result<Plan, Error> {
     check(&spec)?;
-    let identity = identity(&spec, config.ids_per_instance)?;
-    let env = environment(&spec, &identity)?;
+    let image = Image {
+        lower_dirs: &spec.lower_dirs,
+        user: &spec.user,
+        working_dir: &spec.working_dir,
+        volumes: &spec.volumes,
+    };
+    let facts = spec.root_facts.of(&image, config.ids_per_instance)?;
+    let identity = facts.identity.clone();
+    let env = environment(&spec.env, &spec.hostname, &identity);
     let maps_ids = spec.runtime.as_ref().is_none_or(|runtime| runtime.kind().maps_ids());
     let (owner, user) = (if maps_ids { slot.ids.first_id() } else { 0 }, slot.ids.namespace());
     give_output(&spec, owner, &identity)?;
@@ -77,9 +81,9 @@ pub fn make(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
         lower_names.join(":")
     );
-    let hosted =
-        spec.runtime.as_ref().map(|runtime| hosted(runtime, &spec, &env, &identity, slot, config)).transpose()?;
-    let Injection { dirs, files, injected } = injection(&spec.lower_dirs, &spec.hostname, resolv_conf);
+    let hosted = spec.runtime.as_ref().map(|runtime| hosted(runtime, &spec, &env, &facts, slot, config)).transpose()?;
+    let Injection { dirs, files, injected, made, tmp, made_in_tmp } =
+        injection(&facts, &spec.hostname, resolv_conf, |id| owner + id);
     let plan = Plan {
         bare,
         stage: text("stage", "/")?,
@@ -95,6 +99,9 @@ pub fn make(
         dirs,
         files,
         injected,
+        made,
+        tmp,
+        made_in_tmp,
         masked_proc: masked(proc)?,
         read_only: names(READ_ONLY)?,
         hostname: text("host name", &spec.hostname)?,
@@ -145,7 +152,7 @@ fn hosted(
     runtime: &Runtime,
     spec: &LaunchSpec,
     env: &[String],
-    identity: &Identity,
+    facts: &Facts,
     slot: &Slot,
     config: &Config,
 ) -> Result<Made, Error> {
@@ -157,7 +164,8 @@ fn hosted(
         argv: &spec.argv,
         env,
         working_dir: &spec.working_dir,
-        identity,
+        identity: &facts.identity,
+        mounts_tmp: matches!(facts.tmp, Tmp::Mounted(_)),
         hostname: &spec.hostname,
         ids: (slot.ids.first_id(), config.ids_per_instance),
         files_max: spec.files_max,
@@ -266,53 +274,25 @@ fn programs(argv: &[String], env: &[String]) -> Vec<String> {
     search.split(':').map(|dir| if dir.is_empty() { program.clone() } else { format!("{dir}/{program}") }).collect()
 }
 
-fn environment(spec: &LaunchSpec, identity: &Identity) -> Result<Vec<String>, Error> {
-    let mut env: Vec<String> = spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let lacks = |name: &str| !spec.env.iter().any(|(key, _)| key == name);
-    if lacks("PATH") {
-        env.push(format!("PATH={DEFAULT_PATH}"));
-    }
-    if lacks("HOME") {
-        env.push(format!("HOME={}", identity.home.as_deref().filter(|h| !h.is_empty()).unwrap_or("/")));
-    }
-    Ok(env)
-}
-
-fn identity(spec: &LaunchSpec, ids: u32) -> Result<Identity, Error> {
-    let passwd = read_in_layers(&spec.lower_dirs, "etc/passwd");
-    let group = read_in_layers(&spec.lower_dirs, "etc/group");
-    resolve(&spec.user, &passwd, &group, ids)
-}
-
-/// The content of a file of `/etc` as the topmost layer has it. Links are followed inside the layer only; a whiteout
-/// (a device), an opaque directory, or a file in the place of the directory hides what is below.
-fn read_in_layers(lower_dirs: &[PathBuf], name: &str) -> String {
-    for dir in lower_dirs {
-        let Ok(root) = File::open(dir) else { continue };
-        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        match openat2(&root, name, flags, Mode::empty(), inside) {
-            Ok(file) => return read_regular(file.into()),
-            Err(Errno::NOENT) if !is_opaque(&dir.join("etc")) => {}
-            Err(_) => return String::new(),
+fn environment(given: &[(String, String)], hostname: &str, identity: &Identity) -> Vec<String> {
+    // An empty home counts as none, as container runtimes have it.
+    let given: Vec<_> = given.iter().filter(|(key, value)| key != "HOME" || !value.is_empty()).collect();
+    let mut env: Vec<String> = given.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    for (name, value) in [("PATH", DEFAULT_PATH), ("HOSTNAME", hostname), ("HOME", home(identity))] {
+        if !given.iter().any(|(key, _)| key == name) {
+            env.push(format!("{name}={value}"));
         }
     }
-    String::new()
+    env
 }
 
-/// A file that cannot be read gives no names; a user given by number works all the same.
-fn read_regular(file: File) -> String {
-    let mut bytes = Vec::new();
-    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        file.take(IDENTITY_FILE_BYTES_MAX).read_to_end(&mut bytes).ok();
+/// Home of the user by the image's /etc/passwd (POSIX XBD 8.3). Root has one in images without that file, too.
+fn home(identity: &Identity) -> &str {
+    match identity.home.as_deref() {
+        Some(home) if !home.is_empty() => home,
+        _ if identity.uid == 0 => "/root",
+        _ => "/",
     }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Whether a directory of a layer hides those below it (Documentation/filesystems/overlayfs.rst).
-fn is_opaque(dir: &Path) -> bool {
-    let mut value = [0_u8; 1];
-    getxattr(dir, "trusted.overlay.opaque", &mut value).is_ok_and(|length| length == 1 && value == *b"y")
 }
 
 #[cfg(test)]
@@ -339,18 +319,24 @@ mod tests {
     }
 
     #[test]
-    fn the_topmost_layers_file_counts() {
-        let (top, bottom) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        std::fs::create_dir(bottom.path().join("etc")).expect("made");
-        std::fs::write(bottom.path().join("etc/passwd"), "below").expect("written");
-        let layers = [top.path().to_owned(), bottom.path().to_owned()];
-        assert_eq!(read_in_layers(&layers, "etc/passwd"), "below");
-        std::fs::create_dir(top.path().join("etc")).expect("made");
-        assert_eq!(read_in_layers(&layers, "etc/passwd"), "below");
-        let opaque = rustix::fs::XattrFlags::empty();
-        rustix::fs::setxattr(top.path().join("etc"), "trusted.overlay.opaque", b"y", opaque).expect("marked");
-        assert_eq!(read_in_layers(&layers, "etc/passwd"), "");
-        std::fs::write(top.path().join("etc/passwd"), "above").expect("written");
-        assert_eq!(read_in_layers(&layers, "etc/passwd"), "above");
+    fn home_is_the_users_unless_the_environment_has_one() {
+        let identity = |uid, home: &str| Identity { uid, home: Some(home.to_owned()), ..Identity::default() };
+        for (own, identity, want) in [
+            (None, identity(1000, "/home/app"), "/home/app"),
+            (None, identity(0, "/var/root"), "/var/root"),
+            (None, identity(1000, ""), "/"),
+            (None, Identity::default(), "/root"),
+            (None, Identity { uid: 4242, ..Identity::default() }, "/"),
+            (Some("/own"), identity(1000, "/home/app"), "/own"),
+            (Some(""), identity(1000, "/home/app"), "/home/app"),
+        ] {
+            let own: Vec<_> = own.map(|home| ("HOME".to_owned(), home.to_owned())).into_iter().collect();
+            let env = environment(&own, "me", &identity);
+            let homes: Vec<_> = env.iter().filter_map(|variable| variable.strip_prefix("HOME=")).collect();
+            assert_eq!(homes, [want], "{own:?} {identity:?}");
+            assert!(env.contains(&"HOSTNAME=me".to_owned()), "{env:?}");
+        }
+        let own = [("HOSTNAME".to_owned(), "mine".to_owned())];
+        assert!(!environment(&own, "me", &Identity::default()).contains(&"HOSTNAME=me".to_owned()));
     }
 }

@@ -2,9 +2,11 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use types::InstanceId;
 
+use crate::root::RootFacts;
 use crate::runtime::Runtime;
 
 /// One instance to be started.
@@ -19,6 +21,11 @@ pub struct LaunchSpec {
     pub env: Vec<(String, String)>,
     /// Absolute directory to start in; `/` when empty.
     pub working_dir: String,
+    /// Directories for data that the image's config declares; made where its layers lack them, as the user's.
+    pub volumes: Vec<String>,
+    /// What is known of the root by these layers, user, volumes and working directory: the same value for every start with
+    /// them, so that only the first one reads it.
+    pub root_facts: Arc<RootFacts>,
     /// `user[:group]`, names of the image or numbers; root when empty.
     pub user: String,
     /// Host name inside.

@@ -135,7 +135,7 @@ fn lay_out(at: RawFd, owner: u32) -> Done {
 }
 
 /// Sets a mode: the daemon's umask must not decide who may use what we make.
-fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
+pub(crate) fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
     // SAFETY: the name is terminated.
     check(unsafe { libc::fchmodat(at, name.as_ptr(), mode, 0) }.into())
 }

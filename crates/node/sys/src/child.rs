@@ -5,13 +5,13 @@ use std::ffi::{CStr, c_void};
 use std::os::fd::RawFd;
 
 use crate::ahead::stage::{EMPTY, LOWERS, ROOT, UPPER};
-use crate::ahead::{mask_sys, seal_empty};
+use crate::ahead::{mask_sys, mode, seal_empty};
 use crate::calls::{
     Done, check, clone_tree, close, cover, errno, give, make_dir, mount, mount_new, mount_point, move_mount, open,
     open_inside,
 };
 use crate::mount::{DATA_ONLY, READ_ONLY};
-use crate::spawn::{Files, Injected, InjectedFile, Plan, Shared, Step};
+use crate::spawn::{Files, Injected, InjectedDir, InjectedFile, Plan, Shared, Step, Target, Tmp};
 
 mod hosted;
 
@@ -94,6 +94,8 @@ fn join_network(shared: &mut Shared<'_>) -> Done {
 fn build_root(shared: &mut Shared<'_>) -> Done {
     let plan = shared.plan;
     let root = overlay(shared)?;
+    // Before anything of the kernel's is mounted there, so that no link of the image's leads to it.
+    put_files(shared, root)?;
     shared.at(Step::Proc);
     let proc = mount_new(root, plan.owner, c"proc", c"proc", None, DATA_ONLY)?;
     shared.at(Step::Dev);
@@ -103,8 +105,9 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::Sys);
     attach(root, plan.owner, c"sys", shared.files.sys)?;
     shared.at(Step::Tmpfs);
-    attach(root, plan.owner, c"tmp", shared.files.tmp)?;
-    put_files(shared, root)?;
+    if let Tmp::Mounted(place) = &plan.tmp {
+        attach(root, plan.owner, place, shared.files.tmp)?;
+    }
     shared.at(Step::Mask);
     mask(proc, shared)?;
     shared.at(Step::Root);
@@ -127,22 +130,20 @@ fn overlay(shared: &mut Shared<'_>) -> Result<RawFd, i32> {
     open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
 }
 
+/// Makes the files and directories that the platform has in every root, or the image's config wants in this one.
 fn put_files(shared: &mut Shared<'_>, root: RawFd) -> Done {
     let plan = shared.plan;
-    if plan.injected == Injected::Ahead {
-        return Ok(());
-    }
     shared.at(Step::File);
-    for dir in &plan.dirs {
-        match make_dir(root, &dir.path, plan.owner) {
-            Ok(()) | Err(libc::EEXIST) => {}
-            Err(errno) => return Err(errno),
-        }
+    if plan.injected == Injected::Carefully {
+        plan.dirs.iter().try_for_each(|dir| put_dir(root, dir))?;
+        plan.files.iter().try_for_each(|file| put_file(root, plan, file))?;
     }
-    for file in &plan.files {
-        put_file(root, plan, file)?;
+    plan.made.iter().try_for_each(|dir| put_dir(root, dir))?;
+    plan.made_in_tmp.iter().try_for_each(|dir| put_dir(shared.files.tmp, dir))?;
+    match &plan.tmp {
+        Tmp::Kept(Some(tmp)) => open_to_all(root, tmp),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What needs the host's privileges but is seen by the program: name, directory, output.
@@ -260,27 +261,62 @@ fn lay_files(plan: &Plan) -> Done {
     let upper = open(libc::AT_FDCWD, UPPER, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     for dir in &plan.dirs {
         // SAFETY: the path is terminated.
-        check(unsafe { libc::mkdirat(upper, dir.path.as_ptr(), dir.mode) }.into())?;
-        give(upper, &dir.path, plan.owner)?;
+        check(unsafe { libc::mkdirat(upper, dir.target.path.as_ptr(), dir.mode) }.into())?;
+        give(upper, &dir.target.path, plan.owner)?;
     }
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_CLOEXEC;
     for file in &plan.files {
-        fill(open(upper, &file.path, flags, 0o644)?, plan, file)?;
+        fill(open(upper, &file.target.path, flags, 0o644)?, plan, file)?;
     }
     close(upper);
     Ok(())
 }
 
-/// Writes a file unless something else stands in its place: where a symbolic link leads is the image's business, and a
-/// fifo or device must not make us wait.
-fn put_file(root: RawFd, plan: &Plan, file: &InjectedFile) -> Done {
-    let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let target = match open_inside(root, &file.path, flags, 0o644) {
-        Ok(target) => target,
-        Err(libc::ELOOP | libc::ENOENT | libc::ENOTDIR | libc::EISDIR | libc::ENXIO | libc::EACCES) => return Ok(()),
-        Err(errno) => return Err(errno),
+/// The directory that a target is in. No link of the image's leads out of the root.
+fn parent_of(root: RawFd, target: &Target) -> Result<RawFd, i32> {
+    open_inside(root, &target.parent, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
+}
+
+/// Makes a directory, unless something is there.
+fn put_dir(root: RawFd, dir: &InjectedDir) -> Done {
+    let (parent, (user, group)) = (parent_of(root, &dir.target)?, dir.owner);
+    // SAFETY: the name is terminated; the descriptor is a directory.
+    let made = check(unsafe { libc::mkdirat(parent, dir.target.name.as_ptr(), dir.mode) }.into());
+    let done = match made {
+        // SAFETY: as above; a link that may be there is not followed.
+        Ok(()) => check(
+            unsafe { libc::fchownat(parent, dir.target.name.as_ptr(), user, group, libc::AT_SYMLINK_NOFOLLOW) }.into(),
+        ),
+        Err(libc::EEXIST) => Ok(()),
+        failed => failed,
     };
-    fill(target, plan, file)
+    close(parent);
+    done
+}
+
+/// Puts a file in the place of what the image has there, a link among it. A directory stays.
+fn put_file(root: RawFd, plan: &Plan, file: &InjectedFile) -> Done {
+    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let parent = parent_of(root, &file.target)?;
+    // SAFETY: the name is terminated; the descriptor is a directory.
+    let removed = check(unsafe { libc::unlinkat(parent, file.target.name.as_ptr(), 0) }.into());
+    let done = match removed {
+        Ok(()) | Err(libc::ENOENT) => {
+            open(parent, &file.target.name, flags, 0o644).and_then(|target| fill(target, plan, file))
+        }
+        Err(libc::EISDIR) => Ok(()),
+        failed => failed,
+    };
+    close(parent);
+    done
+}
+
+/// Gives the image's `/tmp` the mode that programs expect.
+fn open_to_all(root: RawFd, tmp: &Target) -> Done {
+    let parent = parent_of(root, tmp)?;
+    let done = mode(parent, &tmp.name, 0o1777);
+    close(parent);
+    done
 }
 
 fn fill(target: RawFd, plan: &Plan, file: &InjectedFile) -> Done {

@@ -16,20 +16,40 @@ use crate::seats::Seats;
 use crate::signals::BlockedSignals;
 use crate::stack::Stack;
 
+/// A place in the root. What is before its name has no links; the child follows none outside of the root all the same.
+pub struct Target {
+    /// The directory that it is in; `.` for the root.
+    pub parent: CString,
+    /// Its name there.
+    pub name: CString,
+    /// Both, from the root.
+    pub path: CString,
+}
+
 /// A file that the platform puts into the instance.
 pub struct InjectedFile {
-    /// Where, relative to the root.
-    pub path: CString,
+    /// Where.
+    pub target: Target,
     /// Its content.
     pub content: Vec<u8>,
 }
 
-/// A directory made for such files.
+/// A directory made in the instance, if nothing is there.
 pub struct InjectedDir {
-    /// Where, relative to the root.
-    pub path: CString,
+    /// Where.
+    pub target: Target,
     /// Its mode.
     pub mode: u32,
+    /// Host ids of its user and group.
+    pub owner: (u32, u32),
+}
+
+/// What the image has at `/tmp`.
+pub enum Tmp {
+    /// Nothing of its own: the mount made ahead is attached there.
+    Mounted(CString),
+    /// Files of its own: it stays in the writable layer, and is opened to everyone where it is not yet.
+    Kept(Option<Target>),
 }
 
 /// Where directories and files are put.
@@ -37,7 +57,7 @@ pub struct InjectedDir {
 pub enum Injected {
     /// Into the writable layer before the root is there: each stands in the place of nothing, or of one of its kind.
     Ahead,
-    /// Into the root, where the image has nothing else in their places.
+    /// Into the root, in the place of whatever file the image has there.
     Carefully,
 }
 
@@ -88,6 +108,12 @@ pub struct Plan {
     pub files: Vec<InjectedFile>,
     /// Where these are put.
     pub injected: Injected,
+    /// Other directories that are made in the root, parents first.
+    pub made: Vec<InjectedDir>,
+    /// What becomes of `/tmp`.
+    pub tmp: Tmp,
+    /// Directories that are made in the mount there.
+    pub made_in_tmp: Vec<InjectedDir>,
     /// What is covered below `/proc`, with `/dev/null` or an empty directory.
     pub masked_proc: Vec<Masked>,
     /// Names below `/proc` that become read-only.

@@ -25,6 +25,8 @@ pub(crate) struct Bundle<'a> {
     pub working_dir: &'a str,
     /// Who runs it.
     pub identity: &'a Identity,
+    /// Whether `/tmp` is a mount, not the image's directory.
+    pub mounts_tmp: bool,
     /// Host name inside.
     pub hostname: &'a str,
     /// First host id, and how many ids it has.
@@ -46,7 +48,7 @@ pub(crate) fn config(bundle: &Bundle<'_>) -> Vec<u8> {
         "process": process(bundle),
         "root": {"path": format!("{}/r", bundle.stage), "readonly": false},
         "hostname": bundle.hostname,
-        "mounts": mounts(bundle.stage),
+        "mounts": mounts(bundle),
         "linux": linux(bundle),
     });
     serde_json::to_vec(&config).expect("texts and numbers always serialize")
@@ -72,7 +74,8 @@ fn process(bundle: &Bundle<'_>) -> Value {
     })
 }
 
-fn mounts(stage: &str) -> Value {
+fn mounts(bundle: &Bundle<'_>) -> Value {
+    let stage = bundle.stage;
     // With what was put over parts of them: the kernel lets no user namespace uncover that.
     let bound = |to: &str, from: &str, options: &[&str]| {
         let options: Vec<&str> = ["rbind"].iter().chain(options).copied().collect();
@@ -81,14 +84,17 @@ fn mounts(stage: &str) -> Value {
     let of_its_own = |to: &str, kind: &str, options: Value| json!({"destination": to, "type": kind, "source": kind, "options": options});
     let terminals =
         json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", format!("gid={TTY_GROUP}")]);
-    json!([
+    let mut mounts = vec![
         of_its_own("/proc", "proc", json!(["nosuid", "noexec", "nodev"])),
         of_its_own("/dev", "tmpfs", json!(["nosuid", "strictatime", "mode=755", "size=65536k"])),
         of_its_own("/dev/pts", "devpts", terminals),
         bound("/dev/shm", "shm", &["nosuid", "nodev"]),
         bound("/sys", "sys", &["ro", "nosuid", "nodev", "noexec"]),
-        bound("/tmp", "tmp", &["nosuid", "nodev"]),
-    ])
+    ];
+    if bundle.mounts_tmp {
+        mounts.push(bound("/tmp", "tmp", &["nosuid", "nodev"]));
+    }
+    mounts.into()
 }
 
 fn linux(bundle: &Bundle<'_>) -> Value {
@@ -125,6 +131,7 @@ mod tests {
             env: &env,
             working_dir: "",
             identity: &identity,
+            mounts_tmp: true,
             hostname: "h",
             ids: (1_000_000, 65_536),
             files_max: 1024,

@@ -1,5 +1,6 @@
 //! What a process in a sandbox sees and can do, asserted from its own output and from the kernel's files.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sandbox::Config;
@@ -10,8 +11,9 @@ use crate::support::Bench;
 #[tokio::test]
 async fn the_process_is_pid_1_of_its_own_namespaces_with_the_images_identity() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    let (exit, text) = bench.run(&["ids", "cwd", "env=COLOUR", "env=HOME", "cat=/proc/sys/kernel/hostname"]).await?;
-    assert_eq!(text, "0:0 pid 1\n/\nred\n/root\ninstance\n");
+    let args = ["ids", "cwd", "env=COLOUR", "env=HOME", "env=HOSTNAME", "cat=/proc/sys/kernel/hostname"];
+    let (exit, text) = bench.run(&args).await?;
+    assert_eq!(text, "0:0 pid 1\n/\nred\n/root\ninstance\ninstance\n");
     assert_eq!((exit.code, exit.out_of_memory), (Some(0), false));
     let (_, text) = bench
         .run_changed(&["ids", "cwd", "env=HOME"], |spec| {
@@ -103,20 +105,98 @@ async fn the_images_user_writes_to_its_output_by_name_and_reads_the_platforms_fi
 }
 
 #[tokio::test]
-async fn what_stands_in_the_place_of_the_platforms_files_stays() -> anyhow::Result<()> {
+async fn names_work_whatever_stands_in_the_place_of_the_platforms_files() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
+    let etc = bench.root.join("etc");
     std::fs::write(bench.root.join("secret"), "kept")?;
-    std::os::unix::fs::symlink("/secret", bench.root.join("etc/hosts"))?;
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        bench.root.join("etc/hostname"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RWXU,
-        0,
-    )?;
-    let (exit, text) = bench.run(&["cat=/secret"]).await?;
-    assert_eq!((exit.code, text.as_str()), (Some(0), "kept"));
+    std::os::unix::fs::symlink("/secret", etc.join("hosts"))?;
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, etc.join("hostname"), fifo, rustix::fs::Mode::RWXU, 0)?;
+    std::os::unix::fs::symlink("../run/systemd/resolve/stub", etc.join("resolv.conf"))?;
+    let args =
+        ["cat=/secret", "cat=/etc/hostname", "cat=/etc/hosts", "cat=/run/systemd/resolve/stub", "cat=/etc/resolv.conf"];
+    let (exit, text) = bench.run(&args).await?;
+    assert_eq!(exit.code, Some(0), "{text}");
+    assert!(text.starts_with("keptinstance\n127.0.0.1\tlocalhost instance\n"), "{text}");
+    assert_eq!(text.matches("options timeout").count(), 2, "the link and where it leads: {text}");
     bench.finish().await
+}
+
+#[tokio::test]
+async fn no_link_in_etc_has_the_platform_write_outside_of_the_root() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let outside = bench.root.with_file_name("outside");
+    std::fs::write(&outside, "of the machine")?;
+    let core_pattern = "/proc/sys/kernel/core_pattern";
+    let before = std::fs::read_to_string(core_pattern)?;
+    let targets =
+        [outside.clone(), "/proc/1/root/tmp/x".into(), core_pattern.into(), "/dev/full".into(), "hosts".into()];
+    for runtime in [None, sandbox::Runtime::find("runc").ok(), sandbox::Runtime::find("crun").ok()] {
+        for target in &targets {
+            for (name, target) in [("hosts", target.clone()), ("resolv.conf", Path::new("../../../../..").join(target))]
+            {
+                std::fs::remove_file(bench.root.join("etc").join(name)).ok();
+                std::os::unix::fs::symlink(&target, bench.root.join("etc").join(name))?;
+            }
+            let (exit, text) = bench
+                .run_changed(&["cat=/etc/hosts", "cat=/etc/resolv.conf"], |spec| {
+                    (spec.runtime, spec.memory_bytes) = (runtime.clone(), 256 << 20);
+                })
+                .await?;
+            assert_eq!(exit.code, Some(0), "{}: {text}", target.display());
+            assert!(
+                text.contains("localhost instance") && text.contains("options timeout"),
+                "{}: {text}",
+                target.display()
+            );
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&outside)?, "of the machine");
+    assert_eq!(std::fs::read_to_string(core_pattern)?, before);
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn volumes_are_there_for_the_user_and_a_tmp_with_entries_stays() -> anyhow::Result<()> {
+    for runtime in [None, sandbox::Runtime::find("runc").ok(), sandbox::Runtime::find("crun").ok()] {
+        let bench = Bench::new().await?;
+        let volumes = ["/data", "/srv/deep/data", "/there", "/tmp/cache"];
+        std::fs::create_dir(bench.root.join("there"))?;
+        std::os::unix::fs::chown(bench.root.join("there"), Some(5), Some(6))?;
+        let change = |spec: &mut sandbox::LaunchSpec| {
+            (spec.runtime, spec.memory_bytes, spec.user) = (runtime.clone(), 256 << 20, "app".to_owned());
+            spec.volumes = volumes.map(str::to_owned).to_vec();
+        };
+        let owners = volumes.map(|volume| format!("owner={volume}"));
+        let fills = ["fill=/data/x:1", "fill=/srv/deep/data/x:1", "fill=/tmp/cache/x:1", "fill=/tmp/x:1"];
+        let args: Vec<_> = owners.iter().map(String::as_str).chain(["owner=/srv/deep"]).chain(fills).collect();
+        let (_, text) = bench.run_changed(&args, change).await?;
+        assert!(text.starts_with("1000:1000\n1000:1000\n5:6\n1000:1000\n0:0\n"), "{runtime:?} {text}");
+        assert_eq!(text.matches("whole").count(), fills.len(), "{runtime:?} {text}");
+
+        // With something in it, it is the image's, open to all, and bounded as the writable layer is.
+        std::fs::create_dir(bench.root.join("tmp"))?;
+        std::fs::write(bench.root.join("tmp/model"), "of the image\n")?;
+        let args = ["cat=/tmp/model", "owner=/tmp/cache", "fill=/tmp/x:1", "fill=/tmp/y:20"];
+        let (_, text) = bench.run_changed(&args, change).await?;
+        assert!(text.starts_with("of the image\n1000:1000\n/tmp/x 1 MB whole\n"), "{runtime:?} {text}");
+        assert!(text.contains("/tmp/y 7 MB"), "{runtime:?} {text}");
+        bench.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_of_mounts_is_the_images_fault_and_named() -> anyhow::Result<()> {
+    for path in ["proc", "sys", "dev", "tmp"] {
+        let bench = Bench::new().await?;
+        std::fs::write(bench.root.join(path), "a file")?;
+        let error = bench.run(&[]).await.expect_err("no mount can be there");
+        let error = error.downcast_ref::<sandbox::Error>().expect("of the sandbox");
+        assert!(error.is_images_fault() && error.to_string().contains(&format!("a file at /{path},")), "{error}");
+        bench.finish().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

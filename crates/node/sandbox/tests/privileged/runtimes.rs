@@ -57,7 +57,7 @@ async fn a_server_of_each_runtime_is_reached_frozen_and_killed() -> anyhow::Resu
 #[tokio::test]
 async fn identity_environment_files_and_exit_code_are_as_in_our_own_isolation() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    let args = ["ids", "env=COLOUR", "env=HOME", "cwd", "cat=/etc/hostname", "owner=/probe", "exit=7"];
+    let args = ["ids", "env=COLOUR", "env=HOME", "env=HOSTNAME", "cwd", "cat=/etc/hostname", "owner=/probe", "exit=7"];
     for runtime in runtimes() {
         let (exit, text) = bench
             .run_changed(&args, |spec| {
@@ -65,7 +65,7 @@ async fn identity_environment_files_and_exit_code_are_as_in_our_own_isolation() 
                 (spec.user, spec.working_dir) = ("app".to_owned(), "/srv/made".to_owned());
             })
             .await?;
-        assert_eq!(text, "1000:1000 pid 1\nred\n/home/app\n/srv/made\ninstance\n0:0\n", "{runtime}");
+        assert_eq!(text, "1000:1000 pid 1\nred\n/home/app\ninstance\n/srv/made\ninstance\n0:0\n", "{runtime}");
         assert_eq!((exit.code, exit.out_of_memory), (Some(7), false), "{runtime}");
     }
     bench.finish().await

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -104,6 +104,8 @@ impl Bench {
             argv,
             env: vec![("COLOUR".to_owned(), "red".to_owned())],
             working_dir: String::new(),
+            volumes: Vec::new(),
+            root_facts: Arc::default(),
             user: String::new(),
             hostname: "instance".to_owned(),
             memory_bytes: 64 << 20,

@@ -1,0 +1,80 @@
+//! Where the files of `/etc` go that the platform puts into an instance, and whether the image lets them lie in the writable
+//! layer from the start. Must not know how they are put there.
+
+use rustix::fs::FileType;
+use sys::spawn::Injected;
+
+use super::merged::{Kind, Merged, Place, has_no_attributes};
+use super::{DIR_MODE, Dir, ROOT, Target, is_kernels};
+
+/// The directory.
+const DIR: &str = "etc";
+/// The files: which of them there are.
+pub(crate) const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
+/// Where they go.
+#[derive(Debug)]
+pub(crate) struct Etc {
+    /// Directories to be made for them.
+    pub dirs: Vec<Dir>,
+    /// Their places, in the order of [`NAMES`]; nothing where the image has a directory, or nothing can be.
+    pub files: [Option<Target>; 3],
+    /// How they are put there.
+    pub injected: Injected,
+}
+
+impl Etc {
+    /// In a root with a mount at `tmp`, if there is to be one.
+    pub fn of(root: &Merged, tmp: Option<&Place>) -> Self {
+        if let Some(mode) = ahead(root) {
+            let target = |parent: &str, name: &str| Target { parent: parent.into(), name: name.into() };
+            let dir = Dir { target: target("", DIR), mode, owner: ROOT };
+            let files = NAMES.map(|name| Some(target(DIR, name)));
+            return Self { dirs: vec![dir], files, injected: Injected::Ahead };
+        }
+        let is_covered =
+            |place: &Place| is_kernels(place) || tmp.is_some_and(|tmp| place == tmp || place.below(tmp).is_some());
+        let places = NAMES.map(|name| place(root, name, is_covered));
+        let mut dirs: Vec<Dir> = Vec::new();
+        for parent in places.iter().flatten().filter_map(Place::parent) {
+            for dir in parent.missing().filter_map(|dir| Dir::of(&dir, ROOT)) {
+                if !dirs.contains(&dir) {
+                    dirs.push(dir);
+                }
+            }
+        }
+        let files = places.map(|place| place.as_ref().and_then(Target::of));
+        Self { dirs, files, injected: Injected::Carefully }
+    }
+}
+
+/// Where the name leads: a link to where nothing is is followed in the root. One that leads to a file of the image's, which
+/// others may know by its own name, to what is no file, or where a mount will be, is taken away for the file.
+fn place(root: &Merged, name: &str, is_covered: impl Fn(&Place) -> bool) -> Option<Place> {
+    let dir = root.resolve(DIR.as_bytes()).ok()?;
+    if !matches!(dir.kind(), Kind::Directory | Kind::Missing) || is_covered(&dir) {
+        return None;
+    }
+    let itself = dir.child(name.as_bytes());
+    match root.resolve(format!("{DIR}/{name}").as_bytes()) {
+        Ok(place) if place.kind() == Kind::Directory && place.path() == itself.path() => None,
+        Ok(place) if place.kind() == Kind::Missing && !is_covered(&place) => Some(place),
+        _ => Some(itself),
+    }
+}
+
+/// The mode of the directory, if a new one may hide the image's with nobody seeing a difference: one of root's, without
+/// extended attributes, where the image has nothing or plain files in the places of these.
+fn ahead(root: &Merged) -> Option<u32> {
+    // What several layers have in one place is the overlay's to say.
+    let layer = root.only()?;
+    let Some(found) = root.stat_at(DIR) else { return Some(DIR_MODE) };
+    let kind = |mode| FileType::from_raw_mode(mode);
+    let is_roots = kind(found.st_mode) == FileType::Directory && found.st_uid == 0 && found.st_gid == 0;
+    let is_plain = |name: &&str| {
+        let file = root.stat_at(&format!("{DIR}/{name}"));
+        file.is_none_or(|file| kind(file.st_mode) == FileType::RegularFile)
+    };
+    let plain = is_roots && has_no_attributes(layer, DIR.as_bytes()) && NAMES.iter().all(is_plain);
+    plain.then_some(found.st_mode & 0o7777)
+}

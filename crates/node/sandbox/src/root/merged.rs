@@ -1,0 +1,270 @@
+//! An image's files as the overlay of its layers will show them, before it is mounted. Paths are resolved here, name by name:
+//! the kernel never follows a link of the image's, so that none leads out of the root. Must not know what is looked for.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fgetxattr, flistxattr, openat2, readlinkat, statat,
+};
+use rustix::io::Errno;
+
+use crate::error::Error;
+
+/// Links on the way to one file, as in the kernel (`MAXSYMLINKS`, linux/namei.h).
+const LINKS_MAX: usize = 40;
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing.
+    Missing,
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A device, fifo or socket.
+    Special,
+}
+
+/// Where a path leads: names from the root, none of them a link, each with what is there. Empty for the root itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place(Vec<(Vec<u8>, Kind)>);
+
+/// A path that leads nowhere: its links go in a circle, or on through what is no directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nowhere;
+
+impl Place {
+    /// What is there.
+    pub fn kind(&self) -> Kind {
+        self.0.last().map_or(Kind::Directory, |(_, kind)| *kind)
+    }
+
+    /// The path, without a slash at its begin.
+    pub fn path(&self) -> Vec<u8> {
+        join(&self.0)
+    }
+
+    /// The name of the uppermost directory on the way.
+    pub fn first(&self) -> &[u8] {
+        self.0.first().map_or(&[], |(name, _)| name)
+    }
+
+    /// Directory and name; nothing for the root.
+    pub fn split(&self) -> Option<(Vec<u8>, &[u8])> {
+        let ((name, _), above) = self.0.split_last()?;
+        Some((join(above), name))
+    }
+
+    /// The directory that it is in; nothing for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, above) = self.0.split_last()?;
+        Some(Self(above.to_vec()))
+    }
+
+    /// The places on the way, itself the last, where nothing is.
+    pub fn missing(&self) -> impl Iterator<Item = Self> {
+        let first = self.0.iter().position(|(_, kind)| *kind == Kind::Missing).unwrap_or(self.0.len());
+        (first..self.0.len()).map(|last| Self(self.0[..=last].to_vec()))
+    }
+
+    /// The rest of its path below another place; nothing when it is not there.
+    pub fn below(&self, other: &Self) -> Option<Self> {
+        let (above, rest) = self.0.split_at_checked(other.0.len())?;
+        let same = above.iter().zip(&other.0).all(|((one, _), (other, _))| one == other);
+        (same && !rest.is_empty()).then(|| Self(rest.to_vec()))
+    }
+
+    /// A name in this directory where nothing is known to be.
+    pub fn child(&self, name: &[u8]) -> Self {
+        Self(self.0.iter().cloned().chain([(name.to_vec(), Kind::Missing)]).collect())
+    }
+
+    fn is_missing(&self) -> bool {
+        self.kind() == Kind::Missing
+    }
+}
+
+fn join(names: &[(Vec<u8>, Kind)]) -> Vec<u8> {
+    names.iter().map(|(name, _)| name.as_slice()).collect::<Vec<_>>().join(&b'/')
+}
+
+/// The layers, topmost first.
+pub struct Merged(Vec<OwnedFd>);
+
+/// What one layer says of a path.
+enum Said {
+    Found(OwnedFd, Stat),
+    /// There is nothing, whatever is below.
+    Hidden,
+    /// Ask the next one.
+    Nothing,
+}
+
+impl Merged {
+    /// Opens the layers' directories.
+    pub fn open(dirs: &[PathBuf]) -> Result<Self, Error> {
+        let open = |dir: &PathBuf| File::open(dir).map(OwnedFd::from).map_err(Error::path("open", dir));
+        dirs.iter().map(open).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Follows a path of the image's, as a process in the root would. What is missing may be on the way: names below it are
+    /// taken as they stand.
+    pub fn resolve(&self, path: &[u8]) -> Result<Place, Nowhere> {
+        let names = |path: &[u8]| path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let (mut place, mut rest, mut links) = (Place::default(), names(path), 0);
+        while let Some(name) = rest.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                _ if matches!(place.kind(), Kind::File | Kind::Special) => return Err(Nowhere),
+                b".." => {
+                    place.0.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let missing = place.is_missing();
+            place.0.push((name, Kind::Missing));
+            let Some((fd, stat)) = (!missing).then(|| self.find(&place.path())).flatten() else { continue };
+            let kind = kind(&stat);
+            if kind != Kind::Link {
+                place.0.last_mut().expect("just pushed").1 = kind;
+                continue;
+            }
+            links += 1;
+            let target = readlinkat(&fd, "", Vec::new()).map_err(|_| Nowhere)?.into_bytes();
+            if links > LINKS_MAX {
+                return Err(Nowhere);
+            }
+            if target.starts_with(b"/") {
+                place = Place::default();
+            } else {
+                place.0.pop();
+            }
+            rest.extend(names(&target));
+        }
+        Ok(place)
+    }
+
+    /// A regular file, wherever the path's links lead; nothing where there is none.
+    pub fn file(&self, path: &str) -> Option<File> {
+        let place = self.resolve(path.as_bytes()).ok().filter(|place| place.kind() == Kind::File)?;
+        let (found, _) = self.find(&place.path())?;
+        // Not by its path again: what was found is opened.
+        let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&found));
+        File::open(again).ok()
+    }
+
+    /// Whether a directory has anything in it.
+    pub fn has_entries(&self, place: &Place) -> bool {
+        let entries = |layer: &OwnedFd| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let dir = openat2(layer, dotted(&place.path()), flags, Mode::empty(), PLAIN)?;
+            let named = |name: &[u8]| name != b"." && name != b"..";
+            Ok::<_, Errno>(Dir::read_from(&dir)?.flatten().any(|entry| {
+                named(entry.file_name().to_bytes())
+                    && !at(&dir, entry.file_name().to_bytes()).is_ok_and(|(_, stat)| is_whiteout(&stat))
+            }))
+        };
+        // An upper layer may have removed what a lower one has: then the directory is taken for one with entries.
+        self.0.iter().any(|layer| entries(layer).unwrap_or(false))
+    }
+
+    /// Mode bits and owner of what is at a place.
+    pub fn stat(&self, place: &Place) -> Option<Stat> {
+        self.find(&place.path()).map(|(_, stat)| stat)
+    }
+
+    /// The same at a path, whose last name is not followed.
+    pub fn stat_at(&self, path: &str) -> Option<Stat> {
+        self.find(path.as_bytes()).map(|(_, stat)| stat)
+    }
+
+    /// The only layer, where there is one: what is in it is what the root shows.
+    pub fn only(&self) -> Option<&OwnedFd> {
+        let [one] = self.0.as_slice() else { return None };
+        Some(one)
+    }
+
+    /// What the topmost layer that says something has at a path without links.
+    fn find(&self, path: &[u8]) -> Option<(OwnedFd, Stat)> {
+        for layer in &self.0 {
+            match said(layer, path) {
+                Said::Found(fd, stat) => return Some((fd, stat)),
+                Said::Hidden => return None,
+                Said::Nothing => {}
+            }
+        }
+        None
+    }
+}
+
+/// No link on the way, and none beyond the directory.
+const PLAIN: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+
+/// What a layer has at a path (Documentation/filesystems/overlayfs.rst): a whiteout, an opaque directory, or a file in a
+/// directory's place hides what is below.
+fn said(layer: &OwnedFd, path: &[u8]) -> Said {
+    match at(layer, path) {
+        Ok((_, stat)) if is_whiteout(&stat) => return Said::Hidden,
+        Ok((fd, stat)) => return Said::Found(fd, stat),
+        Err(Errno::NOENT) => {}
+        Err(_) => return Said::Hidden,
+    }
+    for (end, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+        match at(layer, &path[..end]) {
+            Ok((_, stat)) if kind(&stat) == Kind::Directory => {}
+            Err(Errno::NOENT) => return Said::Nothing,
+            _ => return Said::Hidden,
+        }
+        if is_opaque(layer, &path[..end]) {
+            return Said::Hidden;
+        }
+    }
+    Said::Nothing
+}
+
+fn at(layer: &OwnedFd, path: &[u8]) -> Result<(OwnedFd, Stat), Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = openat2(layer, dotted(path), flags, Mode::empty(), PLAIN)?;
+    let stat = statat(&found, "", AtFlags::EMPTY_PATH)?;
+    Ok((found, stat))
+}
+
+/// The kernel takes no empty path.
+fn dotted(path: &[u8]) -> &[u8] {
+    if path.is_empty() { b"." } else { path }
+}
+
+fn kind(stat: &Stat) -> Kind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File,
+        FileType::Symlink => Kind::Link,
+        _ => Kind::Special,
+    }
+}
+
+fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+/// Whether a directory of a layer hides those below it.
+fn is_opaque(layer: &OwnedFd, path: &[u8]) -> bool {
+    let mut value = [0_u8; 1];
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat2(layer, dotted(path), flags, Mode::empty(), PLAIN)
+        .and_then(|dir| fgetxattr(&dir, "trusted.overlay.opaque", &mut value))
+        .is_ok_and(|length| length == 1 && value == *b"y")
+}
+
+/// Whether a directory of a layer has no extended attributes.
+pub fn has_no_attributes(layer: &OwnedFd, path: &[u8]) -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = openat2(layer, dotted(path), flags, Mode::empty(), PLAIN);
+    dir.and_then(|dir| flistxattr(&dir, &mut [0_u8; 0])).is_ok_and(|bytes| bytes == 0)
+}

@@ -1,0 +1,206 @@
+//! What an image's files decide about every start of it: who its user is, where the platform's own files and mounts go, which
+//! directories are made. Read once for an image, by its first start.
+
+mod etc;
+mod merged;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crate::error::Error;
+use crate::identity::{Identity, resolve};
+
+use etc::Etc;
+pub(crate) use etc::NAMES;
+use merged::{Kind, Merged, Place};
+
+/// Bytes read of an image's /etc/passwd or /etc/group.
+const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Where the kernel's file systems and devices are mounted, whatever the image has there.
+const KERNELS: &[&str] = &["proc", "sys", "dev"];
+const TMP: &str = "tmp";
+/// Root's user and group.
+const ROOT: (u32, u32) = (0, 0);
+/// Mode of directories that are made.
+const DIR_MODE: u32 = 0o755;
+/// Mode of `/tmp`.
+const TMP_MODE: u32 = 0o1777;
+
+/// What is known of an image's root once it was started: share one among all starts of an image.
+#[derive(Debug, Default)]
+pub struct RootFacts(OnceLock<Arc<Facts>>);
+
+impl RootFacts {
+    /// Reads them, unless an earlier start has.
+    pub(crate) fn of(&self, image: &Image<'_>, ids: u32) -> Result<Arc<Facts>, Error> {
+        if let Some(known) = self.0.get() {
+            return Ok(known.clone());
+        }
+        let read = Arc::new(Facts::read(image, ids)?);
+        // Two first starts read the same.
+        Ok(self.0.get_or_init(|| read).clone())
+    }
+}
+
+/// An image, as far as its root goes.
+pub(crate) struct Image<'a> {
+    /// Its layers, topmost first.
+    pub lower_dirs: &'a [PathBuf],
+    /// Its user.
+    pub user: &'a str,
+    /// Where its programs start.
+    pub working_dir: &'a str,
+    /// Directories for data.
+    pub volumes: &'a [String],
+}
+
+/// What is known of an image's root.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// Who runs its programs.
+    pub identity: Identity,
+    /// Where the platform's files of `/etc` go.
+    pub etc: Etc,
+    /// What `/tmp` is.
+    pub tmp: Tmp,
+    /// Directories to be made.
+    pub dirs: Vec<Dir>,
+    /// The same in the mount at `/tmp`, by their paths below it.
+    pub tmp_dirs: Vec<Dir>,
+}
+
+/// What `/tmp` of an instance is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tmp {
+    /// A file system of its own, at this place.
+    Mounted(Target),
+    /// The image's directory, which has something in it; its mode is to be set where there is a place.
+    Kept(Option<Target>),
+}
+
+/// A place in the root whose path has no links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The directory that it is in; empty for the root.
+    pub parent: Vec<u8>,
+    /// Its name there.
+    pub name: Vec<u8>,
+}
+
+/// A directory to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dir {
+    /// Where.
+    pub target: Target,
+    /// Its mode.
+    pub mode: u32,
+    /// User and group inside.
+    pub owner: (u32, u32),
+}
+
+impl Target {
+    /// Nothing for the root itself.
+    fn of(place: &Place) -> Option<Self> {
+        let (parent, name) = place.split()?;
+        Some(Self { parent, name: name.to_vec() })
+    }
+}
+
+impl Dir {
+    fn of(place: &Place, owner: (u32, u32)) -> Option<Self> {
+        Target::of(place).map(|target| Self { target, mode: DIR_MODE, owner })
+    }
+}
+
+impl Facts {
+    fn read(image: &Image<'_>, ids: u32) -> Result<Self, Error> {
+        let root = Merged::open(image.lower_dirs)?;
+        for name in KERNELS {
+            in_the_way(name, kind_of_name(&root, name)?)?;
+        }
+        let (tmp, mounted) = tmp(&root)?;
+        let identity = resolve(image.user, &text(&root, "etc/passwd"), &text(&root, "etc/group"), ids)?;
+        let user = (identity.uid, identity.gid);
+        let (mut dirs, mut tmp_dirs) = (Vec::new(), Vec::new());
+        for (dir, owner) in wanted_dirs(&root, image, mounted.as_ref(), user) {
+            match mounted.as_ref().and_then(|tmp| dir.below(tmp)) {
+                Some(below) => tmp_dirs.extend(Dir::of(&below, owner)),
+                None => dirs.extend(Dir::of(&dir, owner)),
+            }
+        }
+        Ok(Self { identity, etc: Etc::of(&root, mounted.as_ref()), tmp, dirs, tmp_dirs })
+    }
+}
+
+/// What becomes of `/tmp`, and the place of the mount there, if there is to be one.
+fn tmp(root: &Merged) -> Result<(Tmp, Option<Place>), Error> {
+    let place = root.resolve(TMP.as_bytes()).map_err(|_| leads_nowhere(TMP))?;
+    in_the_way(TMP, place.kind())?;
+    let target = Target::of(&place).filter(|_| !is_kernels(&place)).ok_or_else(|| leads_nowhere(TMP))?;
+    if place.kind() == Kind::Missing || !root.has_entries(&place) {
+        return Ok((Tmp::Mounted(target), Some(place)));
+    }
+    let has_mode = root.stat(&place).is_some_and(|stat| stat.st_mode & 0o7777 == TMP_MODE);
+    Ok((Tmp::Kept((!has_mode).then_some(target)), None))
+}
+
+/// Directories that are wanted and that the layers lack, parents first, and who owns each: those that the config declares as
+/// volumes, where programs start, and where a link at `/tmp` leads. A volume that is made is the user's, who is to write
+/// there; what the image has stays as it is, as under docker.
+fn wanted_dirs(root: &Merged, image: &Image<'_>, tmp: Option<&Place>, user: (u32, u32)) -> Vec<(Place, (u32, u32))> {
+    let resolved = |path: &str| root.resolve(path.as_bytes()).ok().filter(|place| !is_kernels(place));
+    let mut places: Vec<_> = image.volumes.iter().filter_map(|volume| Some((resolved(volume)?, user))).collect();
+    places.extend(resolved(image.working_dir).map(|place| (place, ROOT)));
+    places.extend(tmp.and_then(Place::parent).map(|place| (place, ROOT)));
+    // A volume in another one is made after it, and one where programs start is a volume.
+    places.sort_by_key(|(place, owner)| (place.path(), *owner == ROOT));
+    let mut dirs: Vec<(Place, (u32, u32))> = Vec::new();
+    for (place, owner) in places {
+        for dir in place.missing() {
+            if tmp != Some(&dir) && !dirs.iter().any(|(made, _)| *made == dir) {
+                let owner = if dir == place { owner } else { ROOT };
+                dirs.push((dir, owner));
+            }
+        }
+    }
+    dirs
+}
+
+/// Whether a place is where one of the kernel's file systems will be.
+fn is_kernels(place: &Place) -> bool {
+    KERNELS.iter().any(|name| place.first() == name.as_bytes())
+}
+
+/// What the root has by that name, a link not followed.
+fn kind_of_name(root: &Merged, name: &'static str) -> Result<Kind, Error> {
+    let place = root.resolve(name.as_bytes()).map_err(|_| leads_nowhere(name))?;
+    // It leads elsewhere, so it is a link.
+    Ok(if place.path() == name.as_bytes() { place.kind() } else { Kind::Link })
+}
+
+fn in_the_way(name: &'static str, kind: Kind) -> Result<(), Error> {
+    let what = match kind {
+        Kind::Directory | Kind::Missing => return Ok(()),
+        Kind::Link => "a symbolic link",
+        Kind::File => "a file",
+        _ => "no directory",
+    };
+    Err(Error::InTheWay { path: format!("/{name}"), what })
+}
+
+fn leads_nowhere(name: &'static str) -> Error {
+    Error::InTheWay { path: format!("/{name}"), what: "a symbolic link to no directory of its own" }
+}
+
+/// The text of a file; one that cannot be read gives no names, and a user given by number works all the same.
+fn text(root: &Merged, path: &str) -> String {
+    let mut bytes = Vec::new();
+    if let Some(file) = root.file(path) {
+        file.take(IDENTITY_FILE_BYTES_MAX).read_to_end(&mut bytes).ok();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! What is found in roots of files: made in a folder each, with links that would lead out of it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use sys::spawn::Injected;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A root of directories (names that end with `/`), links (`name -> target`) and files, all of whoever runs the test.
+fn root(entries: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in entries {
+        let (name, target) = entry.split_once(" -> ").map_or((*entry, None), |(name, target)| (name, Some(target)));
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("below the folder")).expect("made");
+        match target {
+            Some(target) => symlink(target, &path).expect("a link"),
+            None if name.ends_with('/') => fs::create_dir_all(&path).expect("a directory"),
+            None => fs::write(&path, "of the image").expect("a file"),
+        }
+    }
+    folder
+}
+
+fn facts(layers: &[&Path], volumes: &[&str]) -> Result<Facts, Error> {
+    let lower_dirs: Vec<_> = layers.iter().map(|dir| dir.to_path_buf()).collect();
+    let volumes: Vec<_> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
+    let image = Image { lower_dirs: &lower_dirs, user: "7:8", working_dir: "", volumes: &volumes };
+    Facts::read(&image, 65_536)
+}
+
+fn path(target: &Target) -> String {
+    let Target { parent, name } = target;
+    [parent.as_slice(), name.as_slice()].iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn what_the_kernel_and_tmp_need_must_be_directories() {
+    for (entries, path, what) in [
+        (&["proc"][..], "/proc", "a file"),
+        (&["sys"], "/sys", "a file"),
+        (&["dev -> /elsewhere"], "/dev", "a symbolic link"),
+        (&["proc -> /"], "/proc", "a symbolic link"),
+        (&["tmp"], "/tmp", "a file"),
+        (&["tmp -> file", "file"], "/tmp", "a file"),
+        (&["tmp -> tmp"], "/tmp", "a symbolic link"),
+        (&["tmp -> /"], "/tmp", "a symbolic link"),
+        (&["tmp -> ../../dev/shm"], "/tmp", "a symbolic link"),
+    ] {
+        let root = root(entries);
+        let error = facts(&[root.path()], &[]).expect_err(entries[0]);
+        assert!(error.is_images_fault(), "{error}");
+        assert!(
+            error.to_string().contains(&format!("has {what}")) && error.to_string().contains(&format!(" at {path},")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_tmp_with_entries_is_kept_and_any_other_is_a_mount() {
+    for (entries, mounted) in [
+        (&[][..], Some("/tmp")),
+        (&["tmp/"], Some("/tmp")),
+        (&["tmp -> var/tmp", "var/tmp/"], Some("var/tmp")),
+        (&["tmp -> /var/volatile/tmp", "var/"], Some("var/volatile/tmp")),
+        (&["tmp/file"], None),
+        (&["tmp/.hidden/"], None),
+        (&["tmp -> var/tmp", "var/tmp/file"], None),
+    ] {
+        let root = root(entries);
+        let facts = facts(&[root.path()], &[]).expect(entries.first().unwrap_or(&"nothing"));
+        match (&facts.tmp, mounted) {
+            (Tmp::Mounted(place), Some(want)) => assert_eq!(path(place), want),
+            (Tmp::Kept(Some(_)), None) => {}
+            other => panic!("{entries:?}: {other:?}"),
+        }
+        let dirs: Vec<_> = facts.dirs.iter().map(|dir| path(&dir.target)).collect();
+        let want: &[&str] = if mounted == Some("var/volatile/tmp") { &["var/volatile"] } else { &[] };
+        assert_eq!(dirs, want, "{entries:?}");
+    }
+    let root = root(&["tmp/file"]);
+    fs::set_permissions(root.path().join("tmp"), fs::Permissions::from_mode(0o1777)).expect("a mode");
+    assert_eq!(facts(&[root.path()], &[]).expect("good").tmp, Tmp::Kept(None), "its mode is right");
+}
+
+#[test]
+fn volumes_that_the_layers_lack_are_made_for_the_user() {
+    let root = root(&["there/", "file", "link -> /far/away", "out -> ../../../..", "etc -> /"]);
+    let volumes = [
+        "/data",
+        "there",
+        "/file",
+        "/data/in/../deep",
+        "link",
+        "out/x",
+        "/proc/y",
+        "/tmp/cache",
+        "/",
+        "/there/new/",
+        "/file/z",
+    ];
+    let facts = facts(&[root.path()], &volumes).expect("good");
+    let made = |dirs: &[Dir]| dirs.iter().map(|dir| (path(&dir.target), dir.owner)).collect::<Vec<_>>();
+    let user = (7, 8);
+    let want =
+        [("/data", user), ("data/deep", user), ("/far", ROOT), ("far/away", user), ("there/new", user), ("/x", user)];
+    assert_eq!(made(&facts.dirs), want.map(|(path, owner)| (path.to_owned(), owner)));
+    assert_eq!(made(&facts.tmp_dirs), [("/cache".to_owned(), user)]);
+}
+
+#[test]
+fn files_of_etc_go_where_links_lead_inside_of_the_root() {
+    // The image's entries; where hosts goes, by path; directories that are made for it.
+    for (entries, hosts, dirs) in [
+        (&["etc/hosts -> ../run/systemd/hosts"][..], Some("run/systemd/hosts"), &["/run", "run/systemd"][..]),
+        (&["etc/hosts -> /../../../var/hosts", "var/"], Some("var/hosts"), &[]),
+        (&["etc/hosts -> a", "etc/a -> b"], Some("etc/b"), &[]),
+        (&["etc -> usr/etc"], Some("usr/etc/hosts"), &["/usr", "usr/etc"]),
+        (&["etc -> usr/etc", "usr/etc/hosts -> /etc/other"], Some("usr/etc/other"), &[]),
+        // Otherwise the link is replaced.
+        (&["etc/hosts -> a", "etc/a"], Some("etc/hosts"), &[]),
+        (&["etc/hosts -> hosts"], Some("etc/hosts"), &[]),
+        (&["etc/hosts -> /proc/sys/kernel/core_pattern"], Some("etc/hosts"), &[]),
+        (&["etc/hosts -> /dev/null"], Some("etc/hosts"), &[]),
+        (&["etc/hosts -> /tmp/hosts"], Some("etc/hosts"), &[]),
+        (&["etc/hosts -> /tmp/hosts", "tmp/file"], Some("tmp/hosts"), &[]),
+        (&["etc/hosts -> /dir", "dir/"], Some("etc/hosts"), &[]),
+        (&["etc/hosts -> /file/below", "file"], Some("etc/hosts"), &[]),
+        (&["etc/hosts -> /"], Some("etc/hosts"), &[]),
+        // And what is no link stays.
+        (&["etc/hosts/", "etc/resolv.conf -> x"], None, &[]),
+        (&["etc"], None, &[]),
+        (&["etc -> etc"], None, &[]),
+    ] {
+        let root = root(entries);
+        let etc = facts(&[root.path()], &[]).expect("good").etc;
+        assert_eq!(etc.injected, Injected::Carefully, "{entries:?}");
+        assert_eq!(etc.files[0].as_ref().map(path).as_deref(), hosts, "{entries:?}");
+        let made: Vec<_> = etc.dirs.iter().map(|dir| path(&dir.target)).collect();
+        assert_eq!(made, dirs, "{entries:?}");
+    }
+}
+
+#[test]
+fn only_where_nobody_sees_a_difference_files_are_put_ahead() {
+    let of = |roots: &[&Path]| {
+        let etc = facts(roots, &[]).expect("good").etc;
+        assert!(etc.files.iter().all(Option::is_some));
+        (etc.injected, etc.dirs.first().map(|dir| dir.mode))
+    };
+    let root = root(&[]);
+    let root = root.path();
+    assert_eq!(of(&[root]), (Injected::Ahead, Some(0o755)), "an image without the directory");
+    assert_eq!(of(&[root, root]).0, Injected::Carefully, "several layers");
+    let etc = root.join("etc");
+    fs::create_dir(&etc).expect("a directory");
+    fs::set_permissions(&etc, fs::Permissions::from_mode(0o750)).expect("a mode");
+    fs::write(etc.join("hosts"), "::1 me\n").expect("a file");
+    // Only root's directories can be told from root's: the tests may run as anybody.
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(of(&[root]), (Injected::Ahead, Some(0o750)));
+    }
+    symlink("/elsewhere", etc.join("resolv.conf")).expect("a link");
+    assert_eq!(of(&[root]).0, Injected::Carefully, "a link in a file's place");
+}
+
+#[test]
+fn the_topmost_layers_file_counts() {
+    let (top, bottom) = (root(&[]), root(&["etc/passwd"]));
+    let read =
+        || text(&Merged::open(&[top.path().to_owned(), bottom.path().to_owned()]).expect("opened"), "etc/passwd");
+    assert_eq!(read(), "of the image");
+    fs::create_dir(top.path().join("etc")).expect("made");
+    assert_eq!(read(), "of the image");
+    let opaque = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(top.path().join("etc"), "trusted.overlay.opaque", b"y", opaque).expect("marked");
+    assert_eq!(read(), "");
+    fs::write(top.path().join("etc/passwd"), "above").expect("written");
+    assert_eq!(read(), "above");
+    fs::remove_dir_all(top.path().join("etc")).expect("removed");
+    symlink("/srv", top.path().join("etc")).expect("a link");
+    fs::create_dir(bottom.path().join("srv")).expect("made");
+    fs::write(bottom.path().join("srv/passwd"), "through a link").expect("written");
+    assert_eq!(read(), "through a link", "of one layer into another");
+    let whiteout = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, top.path().join("srv"), whiteout, rustix::fs::Mode::empty(), 0).expect("made");
+    assert_eq!(read(), "", "a whiteout");
+}
+
+#[test]
+fn what_is_outside_of_the_root_is_never_read() {
+    let outside = root(&["secret"]);
+    let secret = outside.path().join("secret");
+    let inside = root(&[]);
+    for target in [secret.display().to_string(), format!("../../../../../..{}", secret.display())] {
+        fs::create_dir_all(inside.path().join("etc")).expect("made");
+        symlink(&target, inside.path().join("etc/passwd")).expect("a link");
+        assert_eq!(text(&Merged::open(&[inside.path().to_owned()]).expect("opened"), "etc/passwd"), "", "{target}");
+        fs::remove_dir_all(inside.path().join("etc")).expect("removed");
+    }
+}

@@ -40,6 +40,22 @@ impl LayerTar {
         Ok(self)
     }
 
+    /// Adds a directory of a user.
+    pub fn directory_of(&mut self, path: &str, mode: u32, (uid, gid): (u64, u64)) -> anyhow::Result<&mut Self> {
+        let mut header = header(EntryType::Directory, mode);
+        header.set_uid(uid);
+        header.set_gid(gid);
+        self.0.append_data(&mut header, path, &[][..]).with_context(|| format!("cannot add {path}"))?;
+        Ok(self)
+    }
+
+    /// Adds a file with an extended attribute.
+    pub fn file_with(&mut self, path: &str, content: &[u8], attribute: (&str, &[u8])) -> anyhow::Result<&mut Self> {
+        let key = format!("SCHILY.xattr.{}", attribute.0);
+        self.0.append_pax_extensions([(key.as_str(), attribute.1)]).with_context(|| format!("cannot add {path}"))?;
+        self.file(path, 0o755, content)
+    }
+
     /// Adds a symbolic link.
     pub fn symlink(&mut self, path: &str, target: &str) -> anyhow::Result<&mut Self> {
         let mut header = header(EntryType::Symlink, 0o777);

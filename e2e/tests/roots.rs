@@ -60,3 +60,85 @@ async fn home_is_the_users_and_the_host_has_a_name() -> anyhow::Result<()> {
     assert_eq!(get(&platform, "function", "/env?HOSTNAME").await?, "me");
     platform.stop().await
 }
+
+#[tokio::test]
+async fn linked_files_of_etc_work() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    for (name, hosts, resolv_conf) in [
+        ("systemd", "/run/hosts", "../run/systemd/resolve/stub-resolv.conf"),
+        ("openwrt", "/tmp/hosts", "/tmp/resolv.conf"),
+        ("outside", "../../../../../../../etc/passwd", "/proc/sys/kernel/core_pattern"),
+        ("circle", "hosts", "/etc/resolv.conf"),
+    ] {
+        deploy(&platform, name, json!({}), |tar| {
+            tar.directory("etc")?.symlink("etc/hosts", hosts)?.symlink("etc/resolv.conf", resolv_conf).map(drop)
+        })
+        .await?;
+        let hosts = get(&platform, name, "/read?/etc/hosts").await?;
+        assert!(hosts.contains("127.0.0.1\tlocalhost"), "{name}: {hosts}");
+        // Tests have no way out: the file says so.
+        let resolv_conf = get(&platform, name, "/read?/etc/resolv.conf").await?;
+        assert!(resolv_conf.contains("options"), "{name}: {resolv_conf}");
+    }
+    let followed = get(&platform, "systemd", "/read?/run/systemd/resolve/stub-resolv.conf").await?;
+    assert!(followed.contains("options"), "{followed}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn volumes_are_writable_for_the_images_user() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    for (name, user) in [("root", ""), ("app", "1000:1000")] {
+        let volumes = json!({"User": user, "Volumes": {"/data": {}, "/var/lib/app": {}, "/there": {}}});
+        deploy(&platform, name, volumes, |tar| {
+            tar.directory_of("there", 0o755, (1000, 1000))?.file("there/of-the-image", 0o644, b"kept").map(drop)
+        })
+        .await?;
+        for volume in ["/data", "/var/lib/app", "/there"] {
+            get(&platform, name, &format!("/write?{volume}/new")).await?;
+        }
+        assert_eq!(get(&platform, name, "/read?/there/of-the-image").await?, "kept");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_tmp_with_entries_stays_the_images() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    deploy(&platform, "model", json!({"User": "1000"}), |tar| {
+        tar.file("tmp/model/weights", 0o644, b"of the image").map(drop)
+    })
+    .await?;
+    assert_eq!(get(&platform, "model", "/read?/tmp/model/weights").await?, "of the image");
+    get(&platform, "model", "/write?/tmp/new").await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_of_a_mount_is_named() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    for name in ["tmp", "proc", "sys", "dev"] {
+        deploy(&platform, name, json!({}), |tar| tar.file(name, 0o644, b"a file").map(drop)).await?;
+        let answer = platform.get(name, "/").await?;
+        assert_eq!(answer.status(), 445, "{name}");
+        let text = answer.text().await?;
+        assert!(text.contains(&format!("has a file at /{name}")), "{text}");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_program_with_a_file_capability_runs_without_it() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    // CAP_NET_RAW, permitted and effective (linux/capability.h, revision 2).
+    let capability: Vec<u8> = [0x0200_0001_u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    for (name, user, kept) in [("root", "", "00000000000005fb"), ("app", "1000", "0000000000000000")] {
+        deploy(&platform, name, json!({"User": user, "Entrypoint": ["/ping"]}), |tar| {
+            tar.file_with("ping", &std::fs::read(tools::hello())?, ("security.capability", &capability)).map(drop)
+        })
+        .await?;
+        let status = get(&platform, name, "/read?/proc/self/status").await?;
+        assert!(status.contains(&format!("CapEff:\t{kept}")), "{status}");
+    }
+    platform.stop().await
+}

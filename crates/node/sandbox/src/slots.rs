@@ -26,6 +26,8 @@ const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\no
 
 /// Files and directories in `/dev`: the few devices, and the sockets that programs put beside them.
 const DEV_FILES_MAX: u32 = 1024;
+/// The first and the last group that there can be.
+const EVERY_GROUP: &str = "0 2147483647";
 /// The group of terminals, by custom.
 const TTY_GROUP: u32 = 5;
 
@@ -237,6 +239,8 @@ impl Slots {
             // The namespace belongs to the host's user namespace, so that root inside cannot change it; ports below 1024
             // are open to everyone in it instead.
             std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
+            // And so is asking others whether they are there, without raw sockets (icmp(7)).
+            std::fs::write("/proc/sys/net/ipv4/ping_group_range", EVERY_GROUP)?;
             if let Some(network) = self.network.as_ref().filter(|_| linked) {
                 link = Some(network.link(sys::namespace::current_network()?.as_fd()));
             }

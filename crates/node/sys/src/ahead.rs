@@ -63,6 +63,7 @@ impl Mounts {
             sys: made(c"sysfs", None, DATA_ONLY | READ_ONLY)?,
             left: None,
         };
+        own_terminals(mounts.terminals.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
         if !options.assemble || !mounts.assemble(options).map_err(io::Error::from_raw_os_error)? {
             mounts.left = Some(Left { masked_sys: options.masked_sys.clone() });
         }
@@ -138,6 +139,13 @@ fn lay_out(at: RawFd, owner: u32) -> Done {
 pub(crate) fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
     // SAFETY: the name is terminated.
     check(unsafe { libc::fchmodat(at, name.as_ptr(), mode, 0) }.into())
+}
+
+/// The file system of terminals belongs to whoever mounts it, here the host's root, who is nobody inside. Terminals
+/// themselves are of whoever opens them.
+fn own_terminals(terminals: RawFd, owner: u32) -> Done {
+    give(terminals, c".", owner)?;
+    give(terminals, c"ptmx", owner)
 }
 
 /// The few devices that programs need, links, places of other mounts.

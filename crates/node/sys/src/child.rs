@@ -126,7 +126,10 @@ fn overlay(shared: &mut Shared<'_>) -> Result<RawFd, i32> {
         lay_files(plan)?;
     }
     shared.at(Step::Overlay);
-    mount(c"overlay", ROOT, Some(c"overlay"), libc::MS_NODEV, Some(&plan.overlay_options))?;
+    // Programs gain nothing by set-id bits and file capabilities in any case (no_new_privs). But the kernel refuses to execute
+    // one whose capabilities are outside of the bounding set (EPERM), unless the mount has it ignore them.
+    let flags = libc::MS_NODEV | libc::MS_NOSUID;
+    mount(c"overlay", ROOT, Some(c"overlay"), flags, Some(&plan.overlay_options))?;
     open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
 }
 

@@ -105,6 +105,53 @@ async fn the_images_user_writes_to_its_output_by_name_and_reads_the_platforms_fi
 }
 
 #[tokio::test]
+async fn a_program_with_file_capabilities_or_set_id_bits_runs_and_gains_nothing() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    // CAP_NET_RAW in the permitted set, effective at once (linux/capability.h, `vfs_cap_data` of revision 2).
+    let capability: Vec<u8> = [0x0200_0001_u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let probe = bench.root.join("probe");
+    for runtime in [None, sandbox::Runtime::find("runc").ok(), sandbox::Runtime::find("crun").ok()] {
+        for user in ["", "app"] {
+            std::fs::set_permissions(&probe, std::os::unix::fs::PermissionsExt::from_mode(0o6755))?;
+            rustix::fs::setxattr(&probe, "security.capability", &capability, rustix::fs::XattrFlags::empty())?;
+            let (exit, text) = bench
+                .run_changed(&["cat=/proc/self/status"], |spec| {
+                    (spec.runtime, spec.memory_bytes, spec.user) = (runtime.clone(), 256 << 20, user.to_owned());
+                })
+                .await?;
+            let (id, capabilities) = if user.is_empty() { (0, "00000000000005fb") } else { (1000, "0000000000000000") };
+            assert_eq!(exit.code, Some(0), "{runtime:?} {user}: {text}");
+            for line in [
+                format!("Uid:\t{id}\t{id}\t{id}\t{id}\n"),
+                format!("CapPrm:\t{capabilities}\n"),
+                format!("CapEff:\t{capabilities}\n"),
+            ] {
+                assert!(text.contains(&line), "{runtime:?} {user}: {line} {text}");
+            }
+        }
+    }
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn the_images_user_pings_and_opens_terminals() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    for runtime in [None, sandbox::Runtime::find("runc").ok(), sandbox::Runtime::find("crun").ok()] {
+        for (user, id) in [("", 0), ("app", 1000), ("65534:60000", 65_534)] {
+            let args = ["echo=127.0.0.1", "terminal", "owner=/dev/pts", "owner=/dev/pts/ptmx", "owner=/dev/ptmx"];
+            let (_, text) = bench
+                .run_changed(&args, |spec| {
+                    (spec.runtime, spec.memory_bytes, spec.user) = (runtime.clone(), 256 << 20, user.to_owned());
+                })
+                .await?;
+            let want = format!("127.0.0.1 answers\n/dev/pts/0 {id}:5 620\n0:0\n0:0\n0:0\n");
+            assert_eq!(text, want, "{runtime:?} {user}");
+        }
+    }
+    bench.finish().await
+}
+
+#[tokio::test]
 async fn names_work_whatever_stands_in_the_place_of_the_platforms_files() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     let etc = bench.root.join("etc");

@@ -79,6 +79,29 @@ static void ask(const char *host, int port) {
     close(s);
 }
 
+/* Asks a host whether it is there, as ping does without privileges. */
+static void echo(const char *host) {
+    unsigned char request[8] = {8, 0, 0, 0, 0, 0, 0, 1}, answer[64];
+    int s = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct timeval longest = {.tv_sec = 5};
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest);
+    inet_pton(AF_INET, host, &address.sin_addr);
+    ssize_t n = sendto(s, request, sizeof request, 0, (void *)&address, sizeof address) < 0 ? -1 : recv(s, answer, sizeof answer, 0);
+    printf("%s %s\n", host, n < 0 ? strerror(errno) : "answers");
+    close(s);
+}
+
+/* Opens a new terminal and, by its other name, as the one that controls the process. */
+static void terminal(void) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) || unlockpt(master)) { printf("terminal %s\n", strerror(errno)); return; }
+    struct stat s;
+    int slave = open(ptsname(master), O_RDWR), tty = open("/dev/tty", O_RDWR);
+    printf("%s", slave < 0 || tty < 0 || fstat(slave, &s) ? strerror(errno) : ptsname(master));
+    printf(" %d:%d %o\n", s.st_uid, s.st_gid, s.st_mode & 0777);
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, 0, _IOLBF, 0);
     for (int i = 1; i < argc; i++) {
@@ -110,6 +133,8 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "child-alloc")) { if (!fork()) { long n = atol(value) << 20; volatile char *p = malloc(n); for (long at = 0; at < n; at += 4096) p[at] = 1; _exit(0); } printf("waited %d\n", wait(0) > 0); }
         else if (!strcmp(what, "processes")) processes();
         else if (!strcmp(what, "say")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_APPEND); if (fd < 0 || write(fd, text, strlen(text)) < 0) printf("%s %s\n", value, strerror(errno)); close(fd); }
+        else if (!strcmp(what, "echo")) echo(value);
+        else if (!strcmp(what, "terminal")) terminal();
         else if (!strcmp(what, "sleep")) sleep(atoi(value));
         else if (!strcmp(what, "exit")) exit(atoi(value));
     }

@@ -81,7 +81,8 @@ pub fn make(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
         lower_names.join(":")
     );
-    let hosted = spec.runtime.as_ref().map(|runtime| hosted(runtime, &spec, &env, &facts, slot, config)).transpose()?;
+    let hosted =
+        spec.runtime.as_ref().map(|r| hosted(r, &spec, &env, &facts, (slot, &doors), config)).transpose()?;
     let Injection { dirs, files, injected, made, tmp, made_in_tmp } =
         injection(&facts, &spec.hostname, resolv_conf, |id| owner + id);
     let plan = Plan {
@@ -93,6 +94,7 @@ pub fn make(
         owner,
         cgroup_v1_tasks: doors.v1_tasks,
         cgroup_v2: doors.v2_directory,
+        cgroup_view: doors.view,
         network: slot.network.clone(),
         user: user.clone(),
         mounts,
@@ -153,7 +155,7 @@ fn hosted(
     spec: &LaunchSpec,
     env: &[String],
     facts: &Facts,
-    slot: &Slot,
+    (slot, doors): (&Slot, &Doors),
     config: &Config,
 ) -> Result<Made, Error> {
     let stage = runtime::stage(runtime.program());
@@ -172,6 +174,7 @@ fn hosted(
         oom_score_adj: config.oom_score_adj,
         masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
         read_only: &below("/proc", READ_ONLY),
+        cgroups: &doors.view_places,
     };
     let hosted = Hosted {
         config: runtime::config(&bundle),

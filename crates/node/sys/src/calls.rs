@@ -135,7 +135,7 @@ pub(crate) fn move_mount(from: RawFd, to: RawFd) -> Done {
 }
 
 /// Attaches a detached mount at a name below a directory; a link there is not followed.
-fn move_mount_at(from: RawFd, to: RawFd, name: &CStr) -> Done {
+pub(crate) fn move_mount_at(from: RawFd, to: RawFd, name: &CStr) -> Done {
     const FROM_EMPTY_PATH: u32 = 0x4;
     // SAFETY: the first path is empty, so its descriptor names itself; the second is terminated.
     check(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, name.as_ptr(), FROM_EMPTY_PATH) })
@@ -148,7 +148,8 @@ pub(crate) fn clone_tree(at: RawFd, name: &CStr) -> Result<RawFd, i32> {
     check_fd(unsafe { libc::syscall(libc::SYS_open_tree, at, name.as_ptr(), FLAGS) })
 }
 
-fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {
+/// Changes the attributes of a mount.
+pub(crate) fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {
     let (empty, size) = (c"".as_ptr(), size_of::<Attributes>());
     // SAFETY: the structure is of the size given; the empty path names the descriptor.
     check(unsafe {

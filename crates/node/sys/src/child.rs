@@ -7,8 +7,8 @@ use std::os::fd::RawFd;
 use crate::ahead::stage::{EMPTY, LOWERS, ROOT, UPPER};
 use crate::ahead::{mask_sys, mode, seal_empty};
 use crate::calls::{
-    Done, check, clone_tree, close, cover, errno, give, make_dir, mount, mount_new, mount_point, move_mount, open,
-    open_inside,
+    Done, check, clone_tree, close, cover, errno, give, make_dir, mount, mount_new, mount_point, move_mount,
+    move_mount_at, open, open_inside,
 };
 use crate::mount::{DATA_ONLY, READ_ONLY};
 use crate::spawn::{Files, Injected, InjectedDir, InjectedFile, Plan, Shared, Step, Target, Tmp};
@@ -104,6 +104,7 @@ fn build_root(shared: &mut Shared<'_>) -> Done {
     attach(root, plan.owner, c"dev/shm", shared.files.shared_memory)?;
     shared.at(Step::Sys);
     attach(root, plan.owner, c"sys", shared.files.sys)?;
+    show_cgroups(shared)?;
     shared.at(Step::Tmpfs);
     if let Tmp::Mounted(place) = &plan.tmp {
         attach(root, plan.owner, place, shared.files.tmp)?;
@@ -256,6 +257,18 @@ fn attach(root: RawFd, owner: u32, target: &CStr, made: RawFd) -> Done {
     let point = mount_point(root, owner, target)?;
     move_mount(made, point)?;
     close(point);
+    Ok(())
+}
+
+/// Attaches what the instance sees of its cgroups. The kernel has a place for it in `/sys`, so that no link of the image's is
+/// on the way.
+fn show_cgroups(shared: &mut Shared<'_>) -> Done {
+    shared.at(Step::CgroupView);
+    let files = &shared.files;
+    move_mount_at(files.cgroup_view, files.sys, c"fs/cgroup")?;
+    for (branch, mount) in shared.plan.cgroup_view.left.iter().zip(&files.cgroup_view_left) {
+        move_mount_at(*mount, files.cgroup_view, &branch.name)?;
+    }
     Ok(())
 }
 

@@ -19,8 +19,10 @@ mod seats;
 mod signals;
 pub mod spawn;
 mod stack;
+mod tree;
 
 pub use clone::clone3_available;
 pub use seats::Seats;
 pub use spawn::{Failure, Plan, Spawned, Step};
 pub use stack::Stack;
+pub use tree::ReadOnlyTree;

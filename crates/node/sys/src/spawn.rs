@@ -15,6 +15,7 @@ use crate::clone::{Args, CLEAR_SIGHAND, INTO_CGROUP, clone3};
 use crate::seats::Seats;
 use crate::signals::BlockedSignals;
 use crate::stack::Stack;
+use crate::tree::ReadOnlyTree;
 
 /// A place in the root. What is before its name has no links; the child follows none outside of the root all the same.
 pub struct Target {
@@ -96,6 +97,8 @@ pub struct Plan {
     pub cgroup_v1_tasks: Vec<OwnedFd>,
     /// Directory of cgroup v2 to start in.
     pub cgroup_v2: Option<OwnedFd>,
+    /// What it sees of its cgroups, at `/sys/fs/cgroup`.
+    pub cgroup_view: ReadOnlyTree,
     /// Network namespace.
     pub network: Arc<OwnedFd>,
     /// User namespace.
@@ -175,6 +178,7 @@ pub enum Step {
     Proc,
     Dev,
     Sys,
+    CgroupView,
     Tmpfs,
     File,
     Root,
@@ -208,6 +212,7 @@ impl fmt::Display for Step {
             Self::Proc => "mounting /proc",
             Self::Dev => "attaching /dev",
             Self::Sys => "attaching /sys",
+            Self::CgroupView => "attaching /sys/fs/cgroup",
             Self::Tmpfs => "attaching /tmp",
             Self::File => "putting a file in place",
             Self::Root => "changing the root",
@@ -251,6 +256,9 @@ pub struct Spawned {
 pub(crate) struct Files {
     pub lowers: Vec<RawFd>,
     pub cgroup_v1_tasks: Vec<RawFd>,
+    pub cgroup_view: RawFd,
+    /// Those of its mounts that are left to be attached.
+    pub cgroup_view_left: Vec<RawFd>,
     pub bare: RawFd,
     pub network: RawFd,
     pub user: RawFd,
@@ -270,6 +278,8 @@ impl Files {
         Self {
             lowers: plan.lowers.iter().map(AsRawFd::as_raw_fd).collect(),
             cgroup_v1_tasks: plan.cgroup_v1_tasks.iter().map(AsRawFd::as_raw_fd).collect(),
+            cgroup_view: plan.cgroup_view.root.as_raw_fd(),
+            cgroup_view_left: plan.cgroup_view.left.iter().map(|branch| branch.mount.as_raw_fd()).collect(),
             bare: plan.bare.as_raw_fd(),
             network: plan.network.as_raw_fd(),
             user: plan.user.as_raw_fd(),
@@ -288,6 +298,8 @@ impl Files {
         let Self {
             lowers,
             cgroup_v1_tasks,
+            cgroup_view,
+            cgroup_view_left,
             bare,
             network,
             user,
@@ -300,8 +312,8 @@ impl Files {
             stdout,
             stderr,
         } = self;
-        let others = [bare, network, user, stage, dev, terminals, shared_memory, tmp, sys, stdout, stderr];
-        lowers.iter_mut().chain(cgroup_v1_tasks).chain(others)
+        let others = [cgroup_view, bare, network, user, stage, dev, terminals, shared_memory, tmp, sys, stdout, stderr];
+        lowers.iter_mut().chain(cgroup_v1_tasks).chain(cgroup_view_left).chain(others)
     }
 }
 

@@ -55,7 +55,9 @@ pub fn v1_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
             required(V1_QUOTA, limits.cpu_start_quota_us),
             required("cpu.shares", (limits.cpu_quota_us * SHARES_PER_CORE / CPU_PERIOD_US).max(2)),
         ],
-        _ => vec![required("pids.max", limits.pids_max)],
+        "pids" => vec![required("pids.max", limits.pids_max)],
+        // Those that are shown only.
+        _ => Vec::new(),
     }
 }
 

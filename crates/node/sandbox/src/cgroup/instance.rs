@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sys::ReadOnlyTree;
+
 use super::files::{Freezer, MemoryFiles, Reclaim, Setting, v1_settings, v2_settings};
 use super::layout::Layout;
+use super::view::View;
 use super::{kill_all, make_dir, remove_dir};
 use crate::error::Error;
 
@@ -33,6 +36,10 @@ pub struct Doors {
     pub v1_tasks: Vec<OwnedFd>,
     /// The directory that it starts in (version 2).
     pub v2_directory: Option<OwnedFd>,
+    /// What it sees of its cgroups.
+    pub view: ReadOnlyTree,
+    /// Where the mounts of that are, inside.
+    pub view_places: Vec<String>,
 }
 
 /// A controller of version 1 or 2, and the directory where it is.
@@ -51,6 +58,7 @@ pub struct InstanceCgroup {
     controlled: Vec<Controlled>,
     memory: MemoryFiles,
     freezer: Option<Arc<Freezer>>,
+    view: View,
     limits: Option<Limits>,
     /// Opened ahead, and taken by the start.
     doors: Option<Doors>,
@@ -87,7 +95,8 @@ impl InstanceCgroup {
             .chain(of_v2)
             .map(|(controller, settings, folder)| Controlled { controller, settings, folder })
             .collect();
-        let made = Self { v1, v2, controlled, memory, freezer, limits: None, doors: None, remove_max };
+        let view = View::new(layout, place);
+        let made = Self { v1, v2, controlled, memory, freezer, view, limits: None, doors: None, remove_max };
         for folder in made.folders() {
             if let Err(error) = make_dir(folder).map_err(Error::path("make the cgroup", folder)) {
                 made.remove();
@@ -148,6 +157,8 @@ impl InstanceCgroup {
         Ok(Doors {
             v1_tasks: self.v1.iter().map(tasks).collect::<Result<_, _>>()?,
             v2_directory: self.v2.as_ref().map(directory).transpose()?,
+            view: self.view.mount()?,
+            view_places: self.view.places(),
         })
     }
 

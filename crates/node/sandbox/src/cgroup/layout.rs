@@ -12,6 +12,10 @@ use crate::error::Error;
 /// Controllers that instances need.
 pub const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
+/// Controllers of version 1 that instances are in to be shown them: HotSpot believes the limits of a group only when it finds
+/// these, too (cgroupSubsystem_linux.cpp).
+pub const SHOWN: [&str; 2] = ["cpuacct", "cpuset"];
+
 /// Where hierarchies are mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -54,6 +58,9 @@ impl Layout {
         let mut v1 = BTreeMap::new();
         for controller in CONTROLLERS.into_iter().filter(|c| !in_v2.split_whitespace().any(|have| have == *c)) {
             v1.insert(controller, in_v1(controller).ok_or(Error::NoController { controller })?);
+        }
+        if v1.contains_key("memory") {
+            v1.extend(SHOWN.iter().filter_map(|controller| Some((*controller, in_v1(controller)?))));
         }
         let freezer = if v2.is_none() { in_v1("freezer") } else { None };
         Ok(Self { v1, freezer, v2 })
@@ -122,6 +129,7 @@ mod tests {
         let found = Layout::find(V2, |_| "cpuset cpu io memory pids".into()).expect("a layout");
         assert_eq!((found.mode(), found.roots()), (Mode::V2, vec!["/sys/fs/cgroup".into()]));
         assert_eq!(found.v2_controllers(), CONTROLLERS);
+        assert!(found.v1.is_empty());
     }
 
     #[test]
@@ -132,7 +140,12 @@ mod tests {
         assert_eq!(found.v1["cpu"], PathBuf::from("/sys/fs/cgroup/cpu,cpuacct"));
         assert!(found.v2_controllers().is_empty());
         let mixed = Layout::find(&hybrid, |_| "pids".into()).expect("a layout");
-        assert_eq!((mixed.v2_controllers(), mixed.v1.len()), (vec!["pids"], 2));
+        assert_eq!((mixed.v2_controllers(), mixed.v1.len()), (vec!["pids"], 3));
+        let cpuset = "35 30 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n";
+        let whole = Layout::find(&format!("{V1}{cpuset}"), |_| String::new()).expect("a layout");
+        assert_eq!(whole.v1.keys().copied().collect::<Vec<_>>(), ["cpu", "cpuacct", "cpuset", "memory", "pids"]);
+        assert_eq!(whole.v1["cpuacct"], whole.v1["cpu"]);
+        assert_eq!(whole.roots().len(), 4, "cpu and cpuacct share a hierarchy");
         let alone = Layout::find(V1, |_| String::new()).expect("a layout");
         assert_eq!((alone.mode(), alone.v2_controllers(), alone.freezer), (Mode::V1, vec![], None));
         let frozen = "35 30 0:31 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n";

@@ -7,6 +7,7 @@ mod files;
 mod instance;
 mod layout;
 mod ready;
+mod view;
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -33,7 +34,10 @@ pub struct Cgroups {
 
 impl Cgroups {
     /// Makes the directory `name` in every hierarchy of the layout and hands controllers down (version 2).
-    pub fn open(layout: Layout, name: String, remove_max: Duration) -> Result<Self, Error> {
+    pub fn open(mut layout: Layout, name: String, remove_max: Duration) -> Result<Self, Error> {
+        layout.v1.retain(|controller, root| {
+            !layout::SHOWN.contains(controller) || can_be_shown(controller, root, &root.join(&name))
+        });
         let cgroups = Self { layout, name, remove_max };
         for root in cgroups.layout.roots() {
             let folder = root.join(&cgroups.name);
@@ -88,6 +92,26 @@ impl Cgroups {
     pub fn remove(&self) -> Result<(), Error> {
         Self::clear(&self.layout, &self.name, self.remove_max).map(drop)
     }
+}
+
+/// Makes our directory of a controller that is only shown to instances. Starts do without one that cannot be had.
+fn can_be_shown(controller: &str, root: &Path, folder: &Path) -> bool {
+    let made =
+        make_dir(folder).and_then(|()| if controller == "cpuset" { hand_cpuset_down(root, folder) } else { Ok(()) });
+    if let Err(error) = &made {
+        tracing::warn!(%error, controller, "cgroup controller is not shown to instances; a JVM in them takes no limits");
+        fs::remove_dir(folder).ok();
+    }
+    made.is_ok()
+}
+
+/// Processes can join a cpuset of version 1 only when it has processors and memory nodes, which a new one has not unless its
+/// parent clones its own.
+fn hand_cpuset_down(root: &Path, folder: &Path) -> io::Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        fs::write(folder.join(file), fs::read_to_string(root.join(file))?)?;
+    }
+    fs::write(folder.join("cgroup.clone_children"), "1")
 }
 
 fn make_dir(folder: &Path) -> io::Result<()> {

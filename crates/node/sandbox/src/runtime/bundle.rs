@@ -39,6 +39,8 @@ pub(crate) struct Bundle<'a> {
     pub masked: &'a [String],
     /// Paths that may be read only.
     pub read_only: &'a [String],
+    /// Paths of the mounts that show its cgroups, below `/sys`.
+    pub cgroups: &'a [String],
 }
 
 /// The file.
@@ -84,15 +86,19 @@ fn mounts(bundle: &Bundle<'_>) -> Value {
     let of_its_own = |to: &str, kind: &str, options: Value| json!({"destination": to, "type": kind, "source": kind, "options": options});
     let terminals =
         json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", format!("gid={TTY_GROUP}")]);
+    let read_only = &["ro", "nosuid", "nodev", "noexec"];
     let mut mounts = vec![
         of_its_own("/proc", "proc", json!(["nosuid", "noexec", "nodev"])),
         of_its_own("/dev", "tmpfs", json!(["nosuid", "strictatime", "mode=755", "size=65536k"])),
         of_its_own("/dev/pts", "devpts", terminals),
         bound("/dev/shm", "shm", &["nosuid", "nodev"]),
-        bound("/sys", "sys", &["ro", "nosuid", "nodev", "noexec"]),
+        bound("/sys", "sys", read_only),
     ];
     if bundle.mounts_tmp {
         mounts.push(bound("/tmp", "tmp", &["nosuid", "nodev"]));
+    }
+    if bundle.kind.leaves_submounts() {
+        mounts.extend(bundle.cgroups.iter().map(|path| bound(path, path.trim_start_matches('/'), read_only)));
     }
     mounts.into()
 }
@@ -109,8 +115,9 @@ fn linux(bundle: &Bundle<'_>) -> Value {
         let map = json!([{"containerID": 0, "hostID": first, "size": count}]);
         (linux["uidMappings"], linux["gidMappings"]) = (map.clone(), map);
     }
-    // gVisor filters itself; of ours it would keep nothing from the host.
+    // gVisor filters itself; of ours it would keep nothing from the host. Its processes are in no group of the host's.
     if bundle.kind != Kind::Runsc {
+        kinds.push("cgroup");
         linux["seccomp"] = seccomp::filter();
     }
     linux["namespaces"] = kinds.into_iter().map(|kind| json!({"type": kind})).collect();
@@ -138,6 +145,7 @@ mod tests {
             oom_score_adj: 500,
             masked: &["/proc/kcore".to_owned()],
             read_only: &["/proc/sys".to_owned()],
+            cgroups: &["/sys/fs/cgroup".to_owned()],
         };
         serde_json::from_slice(&config(&bundle)).expect("JSON")
     }
@@ -152,6 +160,20 @@ mod tests {
         let namespaces = config["linux"]["namespaces"].as_array().expect("a list");
         assert!(!namespaces.contains(&json!({"type": "network"})), "it is in the instance's network already");
         assert!(config["linux"].get("cgroupsPath").is_none() && config["linux"].get("resources").is_none());
+    }
+
+    #[test]
+    fn cgroups_are_seen_from_their_own_namespace_on_the_hosts_kernel() {
+        let shown = |kind| {
+            let config = made(kind, 0);
+            let mounts = config["mounts"].as_array().expect("a list").clone();
+            let bound = mounts.into_iter().find(|mount| mount["destination"] == "/sys/fs/cgroup");
+            let namespaces = config["linux"]["namespaces"].as_array().expect("a list").clone();
+            (namespaces.contains(&json!({"type": "cgroup"})), bound.map(|mount| mount["source"].clone()))
+        };
+        assert_eq!(shown(Kind::Runc), (true, None), "they come with /sys");
+        assert_eq!(shown(Kind::Crun), (true, Some(json!("/mnt/sys/fs/cgroup"))));
+        assert_eq!(shown(Kind::Runsc), (false, None));
     }
 
     #[test]

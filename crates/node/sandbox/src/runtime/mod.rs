@@ -135,6 +135,11 @@ impl Kind {
         self != Self::Runsc
     }
 
+    /// Whether it binds a directory without what is mounted below it, asked for that or not.
+    pub(crate) fn leaves_submounts(self) -> bool {
+        self == Self::Crun
+    }
+
     /// Whether it must not see the host's cgroups, even to leave them alone: this one refuses those of both versions at
     /// once.
     pub(crate) fn covers_cgroups(self) -> bool {

@@ -5,6 +5,7 @@ mod freezing;
 mod isolation;
 mod leaks;
 mod lifecycle;
+mod limits;
 mod outside;
 mod runtimes;
 mod support;

@@ -38,6 +38,14 @@ static void fill(const char *path, long megabytes) {
     unlink(path);
 }
 
+static void list(const char *path) {
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    if (!folder) { printf("%s: %s\n", path, strerror(errno)); return; }
+    while ((entry = readdir(folder))) printf("%s\n", entry->d_name);
+    closedir(folder);
+}
+
 static void serve_v6(int port) {
     int s = socket(AF_INET6, SOCK_STREAM, 0);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
@@ -108,6 +116,7 @@ int main(int argc, char **argv) {
         char *what = argv[i], *value = strchr(what, '=');
         if (value) *value++ = 0; else value = "";
         if (!strcmp(what, "cat")) cat(value);
+        else if (!strcmp(what, "list")) list(value);
         else if (!strcmp(what, "cwd")) { char b[4096]; printf("%s\n", getcwd(b, sizeof b)); }
         else if (!strcmp(what, "ids")) printf("%d:%d pid %d\n", getuid(), getgid(), getpid());
         else if (!strcmp(what, "env")) printf("%s\n", getenv(value) ? getenv(value) : "(none)");

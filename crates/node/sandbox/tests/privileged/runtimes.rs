@@ -23,7 +23,7 @@ fn runtimes() -> Vec<Runtime> {
 }
 
 /// Those that use the host's kernel.
-fn on_the_hosts_kernel() -> impl Iterator<Item = Runtime> {
+pub fn on_the_hosts_kernel() -> impl Iterator<Item = Runtime> {
     runtimes().into_iter().filter(|runtime| runtime.name() != "runsc")
 }
 

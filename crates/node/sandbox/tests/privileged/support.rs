@@ -90,7 +90,7 @@ impl Bench {
         fs::copy(probe(), root.join("probe"))?;
         fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")?;
         let place = |hierarchy| Path::new("/sys/fs/cgroup").join(hierarchy).join(sandboxes.cgroup_name());
-        let cgroups = Cgroups(["memory", "cpu", "pids", "unified", ""].map(place).to_vec());
+        let cgroups = Cgroups(["memory", "cpu", "cpuacct", "cpuset", "pids", "unified", ""].map(place).to_vec());
         Ok(Self { sandboxes, recovered, root, cgroups, _folder: None })
     }
 

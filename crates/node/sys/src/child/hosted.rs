@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::{attach, close_all, join_cgroups, join_network, overlay, put_files, stdio};
+use super::{attach, close_all, join_cgroups, join_network, overlay, put_files, show_cgroups, stdio};
 use crate::ahead::stage::UPPER;
 use crate::calls::{Done, check, close, give, mount, mount_point, open};
 use crate::mount::{Attributes, READ_ONLY};
@@ -33,6 +33,8 @@ pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
     close(root);
     shared.at(Step::Sys);
     attach(libc::AT_FDCWD, 0, c"sys", shared.files.sys)?;
+    show_cgroups(shared)?;
+    shared.at(Step::Tmpfs);
     attach(libc::AT_FDCWD, 0, c"tmp", shared.files.tmp)?;
     attach(libc::AT_FDCWD, 0, c"shm", shared.files.shared_memory)?;
     shared.at(Step::Proc);

@@ -1,0 +1,112 @@
+//! A detached tree of read-only mounts, put together ahead of the start that attaches it.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use crate::calls::{check, make_dir, move_mount_at, new_mount, set_attributes};
+use crate::mount::{Attributes, DATA_ONLY, READ_ONLY, tree};
+
+/// `MS_PRIVATE` (linux/mount.h): no mount that is made over the original later shows in the copy.
+const PRIVATE: u64 = libc::MS_PRIVATE;
+
+/// The mounts; they go with this unless a child attaches them.
+#[derive(Debug)]
+pub struct ReadOnlyTree {
+    pub(crate) root: OwnedFd,
+    /// What the child has to attach below the root: nothing where the kernel attaches mounts to detached ones (Linux 6.15).
+    pub(crate) left: Vec<Branch>,
+}
+
+/// A mount, and its place below the root.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub name: CString,
+    pub mount: OwnedFd,
+}
+
+impl ReadOnlyTree {
+    /// A copy of one directory, without what is mounted below it.
+    pub fn of(dir: &Path) -> io::Result<Self> {
+        Ok(Self { root: copy(dir)?, left: Vec::new() })
+    }
+
+    /// A tmpfs in which each name is a copy of its directory, and each link leads to one of the names.
+    pub fn of_each(dirs: &[(&str, &Path)], links: &[(&str, &str)]) -> io::Result<Self> {
+        let root = container(dirs, links)?;
+        let mut left = Vec::new();
+        for (name, dir) in dirs {
+            let branch = Branch { name: text(name)?, mount: copy(dir)? };
+            match move_mount_at(branch.mount.as_raw_fd(), root.as_raw_fd(), &branch.name) {
+                Ok(()) => {}
+                Err(libc::EINVAL) => left.push(branch),
+                Err(errno) => return Err(io::Error::from_raw_os_error(errno)),
+            }
+        }
+        Ok(Self { root, left })
+    }
+}
+
+fn copy(dir: &Path) -> io::Result<OwnedFd> {
+    let copy = tree(dir)?;
+    seal(&copy)?;
+    Ok(copy)
+}
+
+fn seal(mount: &OwnedFd) -> io::Result<()> {
+    let attributes = Attributes { set: READ_ONLY | DATA_ONLY, propagation: PRIVATE, ..Attributes::default() };
+    set_attributes(mount.as_raw_fd(), &attributes).map_err(io::Error::from_raw_os_error)
+}
+
+/// The tmpfs with its places, as many as it will ever hold.
+fn container(dirs: &[(&str, &Path)], links: &[(&str, &str)]) -> io::Result<OwnedFd> {
+    let options = text(&format!("mode=755,size=4k,nr_inodes={}", 1 + dirs.len() + links.len()))?;
+    let made = new_mount(c"tmpfs", Some(&options), DATA_ONLY).map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the descriptor was just made, and nothing else has it.
+    let root = unsafe { OwnedFd::from_raw_fd(made) };
+    for (name, _) in dirs {
+        make_dir(made, &text(name)?, 0).map_err(io::Error::from_raw_os_error)?;
+    }
+    for (name, target) in links {
+        let (name, target) = (text(name)?, text(target)?);
+        // SAFETY: both are terminated; the descriptor is the mount just made.
+        check(unsafe { libc::symlinkat(target.as_ptr(), made, name.as_ptr()) }.into())
+            .map_err(io::Error::from_raw_os_error)?;
+    }
+    seal(&root)?;
+    Ok(root)
+}
+
+fn text(value: &str) -> io::Result<CString> {
+    Ok(CString::new(value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{Mode, OFlags, openat, readlinkat};
+    use rustix::io::Errno;
+
+    use super::*;
+
+    fn create(tree: &ReadOnlyTree, name: &str) -> Result<OwnedFd, Errno> {
+        openat(&tree.root, name, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR)
+    }
+
+    #[test]
+    fn copies_show_what_is_in_a_directory_and_take_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("there"), "yes").expect("written");
+        let alone = ReadOnlyTree::of(folder.path()).expect("copied");
+        openat(&alone.root, "there", OFlags::RDONLY, Mode::empty()).expect("it is there");
+        assert_eq!(create(&alone, "new").expect_err("refused"), Errno::ROFS);
+        let tree = ReadOnlyTree::of_each(&[("a,b", folder.path())], &[("a", "a,b")]).expect("made");
+        assert_eq!(readlinkat(&tree.root, "a", Vec::new()).expect("a link").as_bytes(), b"a,b");
+        for place in ["new", "a,b/new"] {
+            assert_eq!(create(&tree, place).expect_err("refused"), Errno::ROFS, "{place}");
+        }
+        if tree.left.is_empty() {
+            openat(&tree.root, "a/there", OFlags::RDONLY, Mode::empty()).expect("it is attached");
+        }
+    }
+}

@@ -24,6 +24,8 @@ pub struct RunConfig {
     pub cmd: Vec<String>,
     /// VOLUME: directories for data.
     pub volumes: Vec<String>,
+    /// STOPSIGNAL: a name or a number; empty for SIGTERM.
+    pub stop_signal: String,
 }
 
 /// An image's config, as far as it matters here.
@@ -59,6 +61,7 @@ struct RunFields {
     cmd: Option<Vec<String>>,
     // A set, written as an object with empty values.
     volumes: Option<BTreeMap<String, IgnoredAny>>,
+    stop_signal: Option<String>,
 }
 
 /// Reads an image's config, whose manifest names `layers` layers.
@@ -80,6 +83,7 @@ pub(crate) fn parse(bytes: &[u8], layers: usize) -> Result<ImageConfig, Manifest
         entrypoint: run.entrypoint.unwrap_or_default(),
         cmd: run.cmd.unwrap_or_default(),
         volumes: run.volumes.unwrap_or_default().into_keys().collect(),
+        stop_signal: run.stop_signal.unwrap_or_default(),
     };
     let texts = [&run.user, &run.working_dir].into_iter().chain(&run.env).chain(&run.entrypoint).chain(&run.cmd);
     if texts.chain(&run.volumes).any(|text| text.contains('\0')) {
@@ -102,13 +106,14 @@ mod tests {
     #[test]
     fn a_config_gives_what_to_run_and_must_fit_the_manifest() {
         let bytes = json!({"os": "linux", "architecture": "amd64",
-            "config": {"User": "1000", "Env": ["A=b"], "Entrypoint": null, "Cmd": ["/hello"],
+            "config": {"User": "1000", "Env": ["A=b"], "Entrypoint": null, "Cmd": ["/hello"], "StopSignal": "SIGQUIT",
                 "Volumes": {"/data": {}, "/cache": null}},
             "rootfs": {"type": "layers", "diff_ids": [digest('d')]}})
         .to_string();
         let config = parse(bytes.as_bytes(), 1).expect("valid");
         assert_eq!((config.run.user.as_str(), config.run.cmd.as_slice()), ("1000", &["/hello".to_owned()][..]));
         assert_eq!(config.run.volumes, ["/cache", "/data"]);
+        assert_eq!(config.run.stop_signal, "SIGQUIT");
         assert!(matches!(parse(bytes.as_bytes(), 2), Err(ManifestError::Invalid { .. })));
         let arm = bytes.replace("amd64", "arm64");
         assert_eq!(parse(arm.as_bytes(), 1), Err(ManifestError::Platform { has: vec!["linux/arm64".into()] }));

@@ -39,14 +39,13 @@ impl CgroupState {
 #[derive(Clone)]
 pub struct Killer {
     process: Arc<OwnedFd>,
-    /// What must thaw its processes before they die, frozen or not.
-    thaws: Option<Arc<Freezer>>,
+    freezer: Option<Arc<Freezer>>,
 }
 
 impl Killer {
     /// Of a process and its cgroup.
     pub fn new(process: OwnedFd, cgroup: &InstanceCgroup) -> Self {
-        Self { process: Arc::new(process), thaws: cgroup.freezer().filter(|freezer| freezer.holds_kills()).cloned() }
+        Self { process: Arc::new(process), freezer: cgroup.freezer().cloned() }
     }
 
     /// Sends a signal to its first process.
@@ -54,11 +53,18 @@ impl Killer {
         sys::process::send_signal(&*self.process, signal)
     }
 
+    /// Sends its first process a signal that is the first thing a frozen one sees, and lets it go on.
+    pub fn ask(&self, signal: i32) -> io::Result<()> {
+        self.signal(signal)?;
+        self.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
+    }
+
     /// Kills pid 1 of the instance, with which the kernel ends all its processes.
     pub fn kill(&self) {
         // The only error of either is that it has ended already.
         self.signal(libc::SIGKILL).ok();
-        if let Some(freezer) = &self.thaws {
+        // Version 1 lets killed processes die only when they are thawed.
+        if let Some(freezer) = self.freezer.as_ref().filter(|freezer| freezer.holds_kills()) {
             freezer.thaw().ok();
         }
     }

@@ -19,7 +19,9 @@ use crate::cgroup::InstanceCgroup;
 use crate::end::{CgroupState, Killer, own_end};
 use crate::listening::{self, Heard, Listener, NotListening};
 use crate::reach::{Found, Reach};
+use crate::runtime::Kind;
 use crate::slots::Slot;
+use crate::stop::Stop;
 use crate::workers::Shared;
 
 /// How an instance ended.
@@ -42,6 +44,8 @@ pub struct Sandbox {
 struct Inner {
     id: InstanceId,
     pid: i32,
+    /// What isolates it, unless we do.
+    made_by: Option<Kind>,
     killer: Killer,
     reach: Reach,
     /// The way out, if it has one.
@@ -73,12 +77,14 @@ pub struct Started {
     pub reach: Reach,
     /// Where the kernel tells of its listening sockets, if it does.
     pub heard: Option<Heard>,
+    /// The runtime that isolates it, unless we do.
+    pub made_by: Option<Kind>,
 }
 
 impl Sandbox {
     /// Takes over a started process, and waits for its end on the runtime of `shared`.
     pub(crate) fn new(shared: &Arc<Shared>, started: Started) -> Self {
-        let Started { id, spawned, end, cgroup, slot, reach, heard } = started;
+        let Started { id, spawned, end, cgroup, slot, reach, heard, made_by } = started;
         let Slot { network: _, cookie: _, link, ids } = slot;
         let killer = Killer::new(spawned.pidfd, &cgroup);
         let cgroup = Arc::new(RwLock::new(CgroupState::There(Box::new(cgroup))));
@@ -89,6 +95,7 @@ impl Sandbox {
         let inner = Inner {
             id,
             pid: spawned.pid,
+            made_by,
             killer,
             reach,
             link,
@@ -165,6 +172,15 @@ impl Sandbox {
     /// Ends it at once.
     pub fn kill(&self) {
         self.inner.killer.kill();
+    }
+
+    /// Asks it to end with a signal, frozen or not, and kills it when it has not after `grace`; at once when its first
+    /// process neither catches the signal nor has it blocked, so that the kernel would drop it. Returns immediately; dropping
+    /// the last handle kills it all the same.
+    pub fn stop(&self, signal: i32, grace: Duration) {
+        let Inner { pid, made_by, killer, exit, runtime, .. } = &*self.inner;
+        let stop = Stop { killer: killer.clone(), pid: *pid, runtime: *made_by, exit: exit.clone() };
+        runtime.spawn(stop.run(signal, grace));
     }
 
     /// Sends a signal to its first process, which the kernel ignores unless that process handles it.

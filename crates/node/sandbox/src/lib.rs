@@ -47,6 +47,7 @@ mod runtime;
 mod seccomp;
 mod slots;
 mod spec;
+mod stop;
 mod workers;
 
 pub use config::Config;

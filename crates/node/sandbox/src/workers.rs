@@ -25,6 +25,7 @@ use crate::instance::{Sandbox, Started};
 use crate::listening::Watch;
 use crate::plan;
 use crate::reach::Reach;
+use crate::runtime::Runtime;
 use crate::slots::{Ready, Slot, Slots};
 use crate::spec::LaunchSpec;
 
@@ -158,7 +159,7 @@ fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut own: Own) {
 }
 
 fn start(shared: &Arc<Shared>, spec: LaunchSpec, own: &mut Own) -> Result<Sandbox, Error> {
-    let id = spec.id.clone();
+    let (id, made_by) = (spec.id.clone(), spec.runtime.as_ref().map(Runtime::kind));
     let Ready { slot, mounts } = shared.slots.take(spec.public_network, &mut own.stack)?;
     let limits = Limits {
         memory_bytes: spec.memory_bytes,
@@ -173,7 +174,7 @@ fn start(shared: &Arc<Shared>, spec: LaunchSpec, own: &mut Own) -> Result<Sandbo
     match cgroup.doors().and_then(|doors| run(shared, spec, (&slot, mounts), doors, own)) {
         Ok((spawned, end)) => {
             prefer_for_oom(spawned.pid, shared.config.oom_score_adj);
-            Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard }))
+            Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard, made_by }))
         }
         Err(error) => {
             shared.cgroups.give_back(cgroup);

@@ -1,9 +1,9 @@
 //! Processes by pidfd: signals and waiting without the races of process numbers. Must not know why anything is ended.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +14,12 @@ pub enum Ended {
     Signal(i32),
 }
 
-/// Sends a signal (`pidfd_send_signal(2)`); fails with `InvalidInput` for a number that is no named signal.
+/// Sends a signal (`pidfd_send_signal(2)`), a real-time one too; fails with `InvalidInput` for a number that is none.
 pub fn send_signal(process: &impl AsFd, signal: i32) -> io::Result<()> {
-    let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(rustix::process::pidfd_send_signal(process, signal)?)
+    let (process, no_info) = (process.as_fd().as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+    // SAFETY: the descriptor is open for the call; without a siginfo the kernel fills in one as kill(2) does.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process, signal, no_info, 0) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Opens a process of this number (`pidfd_open(2)`); whether it still is the one meant, the caller must check after.

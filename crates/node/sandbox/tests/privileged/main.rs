@@ -8,4 +8,5 @@ mod lifecycle;
 mod limits;
 mod outside;
 mod runtimes;
+mod stopping;
 mod support;

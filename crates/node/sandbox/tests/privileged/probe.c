@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -62,6 +63,39 @@ static void processes(void) {
     struct dirent *entry;
     while ((entry = readdir(proc))) if (isdigit(entry->d_name[0])) printf("process %s\n", entry->d_name);
     closedir(proc);
+}
+
+/* Says that it was asked to end, and ends when it has been asked for long enough. */
+static int lingers;
+static void asked(int signal) {
+    /* Not by printf, which the signal may have interrupted. */
+    dprintf(1, "asked %d\n", signal);
+    if (!lingers) _exit(3);
+}
+
+/* Waits for SIGTERM without a handler, as tini and dumb-init do: nothing of it is caught, nor blocked while it waits. */
+static void wait_for_signal(void) {
+    sigset_t set;
+    siginfo_t info;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, 0);
+    printf("ready\n");
+    while (sigwaitinfo(&set, &info) < 0) {}
+    asked(info.si_signo);
+}
+
+/* The same by a file descriptor. */
+static void read_signal(void) {
+    sigset_t set;
+    struct signalfd_siginfo info;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, 0);
+    int fd = signalfd(-1, &set, 0);
+    printf("ready\n");
+    while (read(fd, &info, sizeof info) < 0) {}
+    asked(info.ssi_signo);
 }
 
 static void serve(int port) {
@@ -139,6 +173,11 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "ask")) { char *port = strchr(value, ':'); *port++ = 0; ask(value, atoi(port)); }
         else if (!strcmp(what, "serve6")) serve_v6(atoi(value));
         else if (!strcmp(what, "tick")) tick();
+        else if (!strcmp(what, "catch")) signal(atoi(value), asked);
+        else if (!strcmp(what, "linger")) lingers = 1;
+        else if (!strcmp(what, "ready")) { printf("ready\n"); for (;;) pause(); }
+        else if (!strcmp(what, "sigwait")) wait_for_signal();
+        else if (!strcmp(what, "signalfd")) read_signal();
         else if (!strcmp(what, "child-alloc")) { if (!fork()) { long n = atol(value) << 20; volatile char *p = malloc(n); for (long at = 0; at < n; at += 4096) p[at] = 1; _exit(0); } printf("waited %d\n", wait(0) > 0); }
         else if (!strcmp(what, "processes")) processes();
         else if (!strcmp(what, "say")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_APPEND); if (fd < 0 || write(fd, text, strlen(text)) < 0) printf("%s %s\n", value, strerror(errno)); close(fd); }

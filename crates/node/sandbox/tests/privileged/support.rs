@@ -180,6 +180,11 @@ impl Output {
         })
     }
 
+    /// The end itself.
+    pub fn into_reader(self) -> std::io::PipeReader {
+        self.0
+    }
+
     pub fn text(self) -> std::io::Result<String> {
         let mut text = String::new();
         File::from(std::os::fd::OwnedFd::from(self.0)).read_to_string(&mut text)?;

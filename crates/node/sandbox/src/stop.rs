@@ -1,0 +1,162 @@
+//! Stopping an instance: its first process is asked to end by a signal, and killed when it has not after a grace.
+//!
+//! The kernel drops signals to the first process of a namespace that it neither catches nor blocks (pid_namespaces(7);
+//! kernel/signal.c, `sig_ignored`): waiting for what such a process will do would be in vain, and it is killed at once.
+
+use std::fs;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::end::Killer;
+use crate::instance::Exit;
+use crate::runtime::Kind;
+
+/// Number of the system call in which a process waits for signals that it has blocked; they count as not blocked meanwhile.
+const SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
+
+/// What `/proc/<pid>/syscall` says of a process that is in none, or on its way out of one.
+const RUNNING: &str = "running";
+/// Looks at a process that runs, and the time between them.
+const LOOKS_MAX: usize = 3;
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How to end one instance.
+pub struct Stop {
+    /// Of its first process.
+    pub killer: Killer,
+    /// That process's number.
+    pub pid: i32,
+    /// What isolates it, unless we do.
+    pub runtime: Option<Kind>,
+    /// Tells how it ended.
+    pub exit: watch::Receiver<Option<Exit>>,
+}
+
+impl Stop {
+    /// Asks it with `signal`, and kills it after `grace`.
+    pub async fn run(mut self, signal: i32, grace: Duration) {
+        let (killer, pid, runtime) = (self.killer.clone(), self.pid, self.runtime);
+        // Files of `/proc` about a process may wait for what that process does.
+        let ask = move || !grace.is_zero() && heeds(pid, runtime, signal) && killer.ask(signal).is_ok();
+        if spawn_blocking(ask).await.unwrap_or(false) {
+            // Ended, whoever ended it; or the sender is gone, which tells before it goes.
+            timeout(grace, self.exit.wait_for(Option::is_some)).await.ok();
+        }
+        if self.exit.borrow().is_none() {
+            self.killer.kill();
+        }
+    }
+}
+
+/// Whether a signal may have an effect on an instance.
+fn heeds(pid: i32, runtime: Option<Kind>, signal: i32) -> bool {
+    match runtime {
+        None => takes(pid, signal),
+        // What it runs is seen by its own kernel only.
+        Some(Kind::Runsc) => true,
+        // The runtime passes signals on to its child, the first process inside.
+        Some(_) => first_inside(pid).is_none_or(|pid| takes(pid, signal)),
+    }
+}
+
+/// Whether the kernel keeps a signal for a process. One that cannot be read has ended, or is not to be judged. Of its threads
+/// only the first counts: the kernel looks there whether a signal for all of them is blocked.
+fn takes(pid: i32, signal: i32) -> bool {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
+    for _ in 0..LOOKS_MAX {
+        let (Ok(status), Ok(call)) = (read("status"), read("syscall")) else { return true };
+        if expects(&status, signal) || waits(&call) {
+            return true;
+        }
+        if call.trim() != RUNNING {
+            return false;
+        }
+        // It may have been woken just now, and have blocked again what it waited for only after the first look.
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+    false
+}
+
+/// Whether a process catches a signal or has it blocked, as `/proc/<pid>/status` says.
+fn expects(status: &str, signal: i32) -> bool {
+    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or_default();
+    let has = |name: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & bit != 0)
+    };
+    has("SigCgt:") || has("SigBlk:")
+}
+
+/// Whether a process waits for signals, as `/proc/<pid>/syscall` says.
+fn waits(call: &str) -> bool {
+    call.split_whitespace().next().and_then(|number| number.parse().ok()) == Some(SIGTIMEDWAIT)
+}
+
+/// The child of a runtime that is the first process of a namespace.
+fn first_inside(runtime: i32) -> Option<i32> {
+    let threads = fs::read_dir(format!("/proc/{runtime}/task")).ok()?;
+    let children = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let children: Vec<i32> = children.flat_map(|all| numbers(&all)).collect();
+    children.into_iter().find(|pid| fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|s| is_first(&s)))
+}
+
+fn numbers(text: &str) -> Vec<i32> {
+    text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+fn is_first(status: &str) -> bool {
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    pids.is_some_and(|pids| pids.split_whitespace().next_back() == Some("1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_expected_by_who_catches_or_blocks_it() {
+        let status = |blocked: &str, ignored: &str, caught: &str| {
+            format!("Name:\tx\nSigPnd:\t0000000000000000\nSigBlk:\t{blocked}\nSigIgn:\t{ignored}\nSigCgt:\t{caught}\n")
+        };
+        let none = "0000000000000000";
+        for (blocked, ignored, caught, signal, want) in [
+            (none, none, none, libc::SIGTERM, false),
+            (none, none, "0000000000004000", libc::SIGTERM, true),
+            ("0000000000004000", none, none, libc::SIGTERM, true),
+            (none, "0000000000004000", none, libc::SIGTERM, false),
+            (none, none, "0000000000004000", libc::SIGQUIT, false),
+            // What Go catches, and the last real-time signal.
+            (none, none, "fffffffd7fc1feff", libc::SIGTERM, true),
+            (none, none, "8000000000000000", 64, true),
+            (none, none, "ffffffffffffffff", 0, false),
+            (none, none, "ffffffffffffffff", 65, false),
+        ] {
+            assert_eq!(
+                expects(&status(blocked, ignored, caught), signal),
+                want,
+                "{blocked} {ignored} {caught} {signal}"
+            );
+        }
+        assert!(!expects("", libc::SIGTERM));
+    }
+
+    #[test]
+    fn who_waits_for_signals_is_known_by_its_system_call() {
+        assert!(waits("128 0x7ffd1 0x0 0x7ffd2 0x8 0x0 0x0 0x7ffd3 0x7f1\n"));
+        for call in ["running\n", "288 0x3 0x0\n", "-1 0x7ffd3 0x7f1\n", ""] {
+            assert!(!waits(call), "{call}");
+        }
+    }
+
+    #[test]
+    fn the_first_process_of_a_namespace_is_known_by_its_innermost_number() {
+        for (status, want) in
+            [("NSpid:\t300\t7\t1\n", true), ("NSpid:\t1\n", true), ("NSpid:\t300\t12\n", false), ("", false)]
+        {
+            assert_eq!(is_first(status), want, "{status}");
+        }
+    }
+}

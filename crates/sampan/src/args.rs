@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use types::limits::STOP_GRACE_S_MAX;
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
 4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials, 6 a rollout was \
@@ -217,6 +218,10 @@ pub struct DeployArgs {
     /// has; it cannot change later
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<String>,
+    /// Time that instances of a new function have to end by themselves when they are stopped, in seconds: 0 to 30
+    /// [default: 2]; it cannot change later
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(0..=i64::from(STOP_GRACE_S_MAX)))]
+    pub stop_grace: Option<u32>,
     /// Free text
     #[arg(long)]
     pub description: Option<String>,

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod image_ref;
 pub mod limits;
 pub mod run_status;
+pub mod tags;
 pub mod wire;
 
 pub use alias::{AliasRecord, Route, RouteBy};

@@ -113,11 +113,16 @@ impl Invoker {
         self.shared.pool.provisioned(function)
     }
 
-    /// Shuts down: refuses new invocations, lets those that run end within `grace`, kills what is left, and returns when
-    /// the last record is written.
-    pub async fn drain(&self, grace: Duration) {
+    /// How long the instances that are there may take to end when they are asked to.
+    pub fn stop_grace(&self) -> Duration {
+        self.shared.pool.stop_grace()
+    }
+
+    /// Shuts down: refuses new invocations, lets those that run end within `grace`, asks what is left to end, kills it
+    /// `stop_grace` later, and returns when the last record is written.
+    pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
         self.shared.leaving.cancel();
-        self.shared.pool.drain(grace).await;
+        self.shared.pool.drain(grace, stop_grace).await;
         self.shared.tasks.close();
         // Without their instances all runs end by themselves; each wait of theirs is bounded.
         self.shared.tasks.wait().await;

@@ -22,6 +22,8 @@ pub struct Config {
     pub pids_max: u64,
     /// Open files of each of its processes.
     pub files_max: u64,
+    /// How long a stopped instance has to end by itself, in milliseconds, unless its function has the tag `sampan:stop-grace`.
+    pub stop_grace_ms: u64,
     /// Lines of its last output that the error of a failed start shows.
     pub last_output_lines_max: usize,
     /// The same in bytes.
@@ -42,6 +44,7 @@ impl Default for Config {
             cpu_start_quota_us_min: 100_000,
             pids_max: 1_024,
             files_max: 1_024,
+            stop_grace_ms: 2_000,
             last_output_lines_max: 5,
             last_output_bytes_max: 1_024,
             known_roots_max: 1_024,

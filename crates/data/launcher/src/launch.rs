@@ -11,6 +11,7 @@ use types::{CatalogVersion, InstanceId, RequestId};
 
 use crate::argv::argv;
 use crate::class;
+use crate::ending::ending;
 use crate::environment::environment;
 use crate::failure::{Failure, last_output};
 use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
@@ -86,12 +87,13 @@ impl Start<'_> {
         let deadline = begun + Duration::from_secs(u64::from(init_timeout_s));
         let argv = argv(&self.version.spec.image, &root.run).map_err(|error| Failure::init(error.to_string()))?;
         let runtime = class::runtime(&self.launcher.config, &self.version.function.tags)?;
+        let ending = ending(&root.run.stop_signal, &self.version.function.tags, &self.launcher.config);
         let (output, stdio) = self.attach()?;
         let spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
         let started = timeout_at(deadline, self.launcher.machine.start(spec)).await;
         self.cold_start.runtime = begun.elapsed();
         let running = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
-        let process = LocalProcess::new(running, port, root, output);
+        let process = LocalProcess::new(running, port, ending, root, output);
 
         let begun = Instant::now();
         let listening = process.running().wait_listening(port, deadline.saturating_duration_since(begun)).await;

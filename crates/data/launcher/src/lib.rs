@@ -14,6 +14,7 @@
 mod argv;
 mod class;
 mod config;
+mod ending;
 mod environment;
 mod failure;
 mod launch;

@@ -104,6 +104,10 @@ impl Running for Sandbox {
         self.kill();
     }
 
+    fn stop(&self, signal: i32, grace: Duration) {
+        self.stop(signal, grace);
+    }
+
     fn freeze(&self) -> io::Result<()> {
         self.freeze()
     }

@@ -42,6 +42,8 @@ pub(crate) trait Running: Send + Sync + 'static {
     /// Resolves when it has ended; may be called many times.
     fn ended(&self) -> BoxFuture<'_, Ended>;
     fn kill(&self);
+    /// Asks it to end with a signal, and kills it after the grace.
+    fn stop(&self, signal: i32, grace: Duration);
     fn freeze(&self) -> io::Result<()>;
     fn thaw(&self) -> io::Result<()>;
     /// Whether the kernel has killed one of its processes for memory.

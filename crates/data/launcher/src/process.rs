@@ -2,11 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use logs::Logs;
 use pool::{BoxFuture, Ended, NetworkBytes, Process};
 use types::InstanceId;
 
+use crate::ending::Ending;
 use crate::machine::{Root, Running};
 
 /// The output of an instance; its reader ends with this.
@@ -33,17 +35,18 @@ impl Drop for Output {
 pub(crate) struct LocalProcess {
     running: Arc<dyn Running>,
     port: u16,
+    ending: Ending,
 }
 
 impl LocalProcess {
-    pub(crate) fn new(running: Arc<dyn Running>, port: u16, root: Root, output: Output) -> Self {
+    pub(crate) fn new(running: Arc<dyn Running>, port: u16, ending: Ending, root: Root, output: Output) -> Self {
         let watched = running.clone();
         tokio::spawn(async move {
             watched.ended().await;
             drop(output);
             drop(root);
         });
-        Self { running, port }
+        Self { running, port, ending }
     }
 
     pub(crate) fn running(&self) -> &dyn Running {
@@ -68,6 +71,15 @@ impl Process for LocalProcess {
 
     fn kill(&self) {
         self.running.kill();
+    }
+
+    fn stop(&self, longest: Duration) {
+        let Ending { signal, grace } = self.ending;
+        self.running.stop(signal, grace.min(longest));
+    }
+
+    fn stop_grace(&self) -> Duration {
+        self.ending.grace
     }
 
     fn freeze(&self) -> io::Result<()> {

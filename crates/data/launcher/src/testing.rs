@@ -188,6 +188,10 @@ impl Running for FakeRunning {
         });
     }
 
+    fn stop(&self, _signal: i32, _grace: Duration) {
+        self.kill();
+    }
+
     fn freeze(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -44,6 +44,9 @@ pub struct Config {
     pub keep_histories_max: usize,
     /// How often idle instances are looked over, in milliseconds.
     pub reap_interval_ms: u64,
+    /// How long an instance that ends to make room for waiting requests has for that at most, in milliseconds, however long its
+    /// function's own grace is: they wait no longer than `wait_ms_max`.
+    pub evict_grace_ms_max: u64,
     /// How long a shutdown waits for killed instances to be gone, in milliseconds.
     pub kill_wait_ms_max: u64,
 }
@@ -65,6 +68,7 @@ impl Default for Config {
             keep_idle_s_max: 600,
             keep_histories_max: 10_000,
             reap_interval_ms: 1000,
+            evict_grace_ms_max: 5000,
             kill_wait_ms_max: 5000,
         }
     }
@@ -80,6 +84,10 @@ impl Config {
 
     pub(crate) fn wait_max(&self) -> Duration {
         Duration::from_millis(self.wait_ms_max)
+    }
+
+    pub(crate) fn evict_grace_max(&self) -> Duration {
+        Duration::from_millis(self.evict_grace_ms_max)
     }
 
     /// `None` when instances are not frozen.

@@ -208,9 +208,18 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         self.shared.provisioned(function)
     }
 
-    /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others as their leases return,
-    /// and kills what is left after `grace`. Returns when all instances have ended, or a named limit later.
-    pub async fn drain(&self, grace: Duration) {
+    /// How long the instances that are there may take to end when they are asked to.
+    pub fn stop_grace(&self) -> Duration {
+        let pools: Vec<_> = self.shared.versions.read().map.values().cloned().collect();
+        let longest = |pool: &Arc<VersionPool<C>>| {
+            pool.ledger.lock().instances().map(|instance| instance.process.stop_grace()).max()
+        };
+        pools.iter().filter_map(longest).max().unwrap_or_default()
+    }
+
+    /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others as their leases return or
+    /// after `grace`, and kills what is left `stop_grace` later. Returns when all instances have ended, or a named limit later.
+    pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
         let shared = &self.shared;
         shared.stop.cancel();
         let pools: Vec<_> = {
@@ -225,12 +234,12 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         if timeout(grace, shared.tasks.wait()).await.is_ok() {
             return;
         }
-        for pool in &pools {
-            let left: Vec<_> = pool.ledger.lock().instances().cloned().collect();
-            for instance in left {
-                shared.end(&instance);
-            }
+        let left = || pools.iter().flat_map(|pool| pool.ledger.lock().instances().cloned().collect::<Vec<_>>());
+        left().for_each(|instance| shared.end(&instance));
+        if timeout(stop_grace, shared.tasks.wait()).await.is_ok() {
+            return;
         }
+        left().for_each(|instance| shared.kill(&instance));
         let kill_wait_max = Duration::from_millis(shared.config.kill_wait_ms_max);
         if timeout(kill_wait_max, shared.tasks.wait()).await.is_err() {
             tracing::error!(instances = self.usage().instances, "instances did not end after they were killed");

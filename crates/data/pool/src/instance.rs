@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -51,7 +52,7 @@ impl<C> Instance<C> {
     /// Freezes it if it still rests: a lease that came first has it go on, one that comes now waits and thaws it.
     pub(crate) fn freeze(&self, still_rests: impl FnOnce() -> bool) {
         let mut frozen = self.frozen.lock();
-        if *frozen || !still_rests() {
+        if *frozen || self.told_to_end.load(Ordering::Relaxed) || !still_rests() {
             return;
         }
         match self.process.freeze() {
@@ -71,6 +72,12 @@ impl<C> Instance<C> {
             // It has ended, as the request will find; if it has not, the request will time out and have it killed.
             tracing::debug!(instance = %self.id, %error, "a frozen instance was not thawed");
         }
+    }
+
+    /// Has it end within its own grace, or `longest` where that is less. It is marked as told to end: no freeze comes after.
+    pub(crate) fn stop(&self, longest: Duration) {
+        *self.frozen.lock() = false;
+        self.process.stop(longest);
     }
 
     /// Marks it as told to end; true for the first who does. Called under the lock of the capacity, which counts it.
@@ -141,7 +148,7 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
     /// Ends the instance now, whatever it serves.
     pub fn kill(&self) {
         self.recycle();
-        self.shared.end(&self.instance);
+        self.shared.kill(&self.instance);
     }
 }
 

@@ -72,6 +72,16 @@ pub trait Process: Send + Sync + 'static {
     fn ended(&self) -> BoxFuture<'_, Ended>;
     /// Ends it at once; returns immediately.
     fn kill(&self);
+    /// Asks it to end, frozen or not, and kills it when it has not within its own grace, or within `longest` where that is
+    /// less; returns immediately. It can be killed meanwhile. Not everyone who makes instances can ask.
+    fn stop(&self, longest: Duration) {
+        let _ = longest;
+        self.kill();
+    }
+    /// How long it may take to end when it is asked.
+    fn stop_grace(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Stops all that it does where it is, until [`Process::thaw`]; returns at once. It can be killed meanwhile, and
     /// connections to it wait. Not everyone who makes instances can.
     fn freeze(&self) -> io::Result<()> {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
@@ -163,12 +164,13 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             shortfall
         };
         if !shortfall.load.is_zero() {
-            self.end_idle(&others, shortfall.load);
+            self.end_idle(&others, shortfall.load, self.config.evict_grace_max());
         }
     }
 
-    /// Ends idle instances of these versions so that at least `load` comes free; none when they do not suffice.
-    fn end_idle(&self, versions: &[Arc<VersionPool<C>>], load: Load) {
+    /// Ends idle instances of these versions, each within `longest`, so that at least `load` comes free; none when they do not
+    /// suffice.
+    fn end_idle(&self, versions: &[Arc<VersionPool<C>>], load: Load, longest: Duration) {
         let mut candidates = Vec::new();
         for version in versions {
             let load = Load::one(version.version.spec.memory_mb);
@@ -183,7 +185,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         for (other, index) in victims(candidates, load).unwrap_or_default() {
             let idle = other.ledger.lock().evict(index);
             if let Some(instance) = idle {
-                self.end(&instance);
+                self.end_within(&instance, longest);
             }
         }
     }
@@ -218,6 +220,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         };
         match released {
             Released::Granted(waiter, instance) => self.grant(pool, waiter, instance, index),
+            Released::End(instance) if yields => self.end_within(&instance, self.config.evict_grace_max()),
             Released::End(instance) => self.end(&instance),
             Released::Kept | Released::Gone => {}
         }
@@ -260,16 +263,32 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         self.start_wanted(pool);
     }
 
-    /// Kills an instance; its capacity comes free when it has ended.
+    /// Has an instance end in its own time; its capacity comes free when it has ended.
     pub fn end(&self, instance: &Instance<C>) {
-        {
-            let mut capacity = self.capacity.lock();
-            if !instance.tell_to_end() {
-                return;
-            }
+        self.end_within(instance, Duration::MAX);
+    }
+
+    /// The same, in `longest` where that is less than its own time.
+    fn end_within(&self, instance: &Instance<C>, longest: Duration) {
+        if self.mark_ending(instance) {
+            instance.stop(longest);
+        }
+    }
+
+    /// Ends an instance at once, also one that was asked to end.
+    pub fn kill(&self, instance: &Instance<C>) {
+        self.mark_ending(instance);
+        instance.process.kill();
+    }
+
+    /// Counts its capacity as coming free; false when that was done before.
+    fn mark_ending(&self, instance: &Instance<C>) -> bool {
+        let mut capacity = self.capacity.lock();
+        let first = instance.tell_to_end();
+        if first {
             capacity.ending(&instance.version.key.function_id, instance.version.spec.memory_mb);
         }
-        instance.process.kill();
+        first
     }
 
     /// Follows the catalog: its quotas hold from now on, and versions that it no longer serves are drained. Their waiters are
@@ -306,7 +325,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             };
             // As much as there is, when it is not enough.
             let memory_mb = excess.memory_mb.min(pools.iter().map(idle_mb).sum());
-            self.end_idle(&pools, Load { instances: 0, memory_mb });
+            self.end_idle(&pools, Load { instances: 0, memory_mb }, Duration::MAX);
         }
     }
 

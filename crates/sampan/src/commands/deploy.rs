@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
+use types::tags::STOP_GRACE;
 
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
@@ -52,11 +53,25 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
     if args.websocket {
         request.insert("ProtocolType".to_owned(), "WS".into());
     }
-    if let Some(runtime) = &args.runtime {
-        request.insert("Tags".to_owned(), json!([{"Key": launcher::RUNTIME_TAG, "Value": runtime}]));
+    let tags: Vec<Value> = tags(args).into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+    if !tags.is_empty() {
+        request.insert("Tags".to_owned(), tags.into());
     }
     client.call("CreateFunction", &Value::Object(request)).await?;
     Ok(())
+}
+
+/// What is asked for by tags, because the API has no fields for it.
+fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
+    let runtime = args.runtime.clone().map(|runtime| (launcher::RUNTIME_TAG, runtime));
+    let stop_grace = args.stop_grace.map(|seconds| (STOP_GRACE, seconds.to_string()));
+    runtime.into_iter().chain(stop_grace).collect()
+}
+
+/// The value of a function's tag.
+pub(super) fn tag<'a>(function: &'a Value, key: &str) -> Option<&'a str> {
+    let tags = function.get("Tags").and_then(Value::as_array)?;
+    tags.iter().find(|tag| tag["Key"] == key).and_then(|tag| tag["Value"].as_str())
 }
 
 async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Output) -> anyhow::Result<()> {
@@ -74,6 +89,12 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
     let runtime = function.get("RuntimeClass").and_then(Value::as_str).unwrap_or_default();
     if args.runtime.as_ref().is_some_and(|wanted| wanted != runtime) {
         let message = format!("function {} runs under {runtime}, and a function's runtime cannot change", args.name);
+        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
+    }
+    if args.stop_grace.is_some_and(|wanted| tag(function, STOP_GRACE) != Some(&wanted.to_string())) {
+        let now = tag(function, STOP_GRACE).map_or("of the installation".to_owned(), |seconds| format!("{seconds} s"));
+        let message =
+            format!("function {} has the stop grace {now}, and a function's stop grace cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     let request = configuration(args)?;

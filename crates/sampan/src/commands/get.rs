@@ -1,9 +1,11 @@
 //! `sampan get`: everything about a function.
 
 use serde_json::{Value, json};
+use types::tags::STOP_GRACE;
 
 use crate::args::{Connection, NameArgs, Output};
 use crate::client::Client;
+use crate::commands::deploy::tag;
 use crate::output;
 
 /// Fields shown to people, with the words for them; JSON output has all fields.
@@ -46,6 +48,9 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             Some(Value::String(text)) => println!("{word:15} {text}"),
             Some(value) => println!("{word:15} {value}"),
         }
+    }
+    if let Some(seconds) = tag(&function, STOP_GRACE) {
+        println!("{:15} {seconds}", "stop grace s");
     }
     for variable in entries(&function, "/Environment/Variables") {
         println!("{:15} {}={}", "env", field(variable, "Key"), field(variable, "Value"));

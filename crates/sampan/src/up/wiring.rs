@@ -149,15 +149,17 @@ impl Platform {
         self.sandboxes.cgroup_name()
     }
 
-    /// Stops taking work, lets what runs end within `grace`, then ends everything and leaves nothing behind.
+    /// Stops taking work, lets what runs end within `grace`, then ends everything and leaves nothing behind. The end of the
+    /// grace, at most half of it, belongs to instances: they end in it that still have requests.
     pub async fn stop(self, grace: Duration) {
         self.listening.cancel();
-        let deadline = Instant::now() + grace;
+        let stop_grace = self.invoker.stop_grace().min(grace / 2);
+        let deadline = Instant::now() + grace - stop_grace;
         let left = || deadline.saturating_duration_since(Instant::now());
         if tokio::time::timeout(left(), self.gateway.join()).await.is_err() {
             tracing::warn!(grace_s = grace.as_secs(), "some requests had not ended and are cut off");
         }
-        self.invoker.drain(left()).await;
+        self.invoker.drain(left(), stop_grace).await;
         // A client that keeps a connection of the control address open must not keep the platform up.
         tokio::time::timeout(left().max(CONTROL_GRACE_MIN), self.control).await.ok();
         self.running.cancel();

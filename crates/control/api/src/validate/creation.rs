@@ -1,6 +1,7 @@
 //! `CreateFunction`: from the request to the function that it asks for.
 
 use store::NewFunction;
+use types::tags::stop_grace_s;
 use types::wire::{CreateFunctionRequest, Tag};
 use types::{ApiError, ErrorCode, FunctionKind};
 
@@ -60,7 +61,9 @@ fn tags(given: &[Tag]) -> Result<Vec<(String, String)>, ApiError> {
             return Err(invalid(ErrorCode::INVALID_VALUE, &format!("Tags.{index}.Key"), problem));
         }
     }
-    Ok(given.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect())
+    let tags: Vec<(String, String)> = given.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+    stop_grace_s(&tags).map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Tags", error))?;
+    Ok(tags)
 }
 
 #[cfg(test)]
@@ -121,5 +124,12 @@ mod tests {
         let tag = |key: &str| Tag { key: key.to_owned(), value: String::new() };
         assert_eq!(code(|r| r.tags = Some(vec![tag("a"), tag("b")])), "");
         assert_eq!(code(|r| r.tags = Some(vec![tag("a"), tag("a")])), "InvalidParameterValue");
+    }
+
+    #[test]
+    fn labels_of_ours_have_values_that_mean_something() {
+        let grace = |value: &str| Tag { key: "sampan:stop-grace".to_owned(), value: value.to_owned() };
+        assert_eq!(code(|r| r.tags = Some(vec![grace("30")])), "");
+        assert_eq!(code(|r| r.tags = Some(vec![grace("31")])), "InvalidParameterValue");
     }
 }

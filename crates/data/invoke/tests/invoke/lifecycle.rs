@@ -73,7 +73,7 @@ async fn a_shutdown_lets_requests_end_and_then_ends_everything() {
     let id = RequestId::random();
     let hangs = bench.get_as(id.clone(), WIDE, "/endless").await;
     let invoker = bench.invoker.clone();
-    let drain = tokio::spawn(async move { invoker.drain(Duration::from_millis(1500)).await });
+    let drain = tokio::spawn(async move { invoker.drain(Duration::from_millis(1500), Duration::ZERO).await });
     assert_eq!(text(ends).await, "chunk 0;chunk 1;chunk 2;");
     assert!(hangs.into_body().collect().await.is_err());
     drain.await.expect("no panic");

@@ -2,6 +2,7 @@
 
 mod idle;
 mod sessions;
+mod stopping;
 mod support;
 
 use std::sync::Arc;
@@ -307,7 +308,7 @@ async fn a_shutdown_answers_those_who_wait_and_ends_every_instance_within_the_gr
     until("it waits", || waiting(&bench) == 1).await;
     let pool = bench.pool.clone();
     let before = Instant::now();
-    let drain = tokio::spawn(async move { pool.drain(Duration::from_secs(10)).await });
+    let drain = tokio::spawn(async move { pool.drain(Duration::from_secs(10), Duration::ZERO).await });
     let error = waits.await.expect("no panic").expect_err("shutting down");
     assert!(matches!(error, LeaseError::Closed { .. }), "{error}");
     drop(returns);

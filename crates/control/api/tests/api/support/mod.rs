@@ -82,7 +82,7 @@ impl Platform {
         drop(self.client);
         self.shutdown.cancel();
         self.served.await.unwrap();
-        self.invoker.drain(Duration::ZERO).await;
+        self.invoker.drain(Duration::ZERO, Duration::ZERO).await;
         self.logs.shutdown().await;
     }
 

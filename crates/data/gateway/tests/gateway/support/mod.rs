@@ -84,7 +84,7 @@ impl Fixture {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.gateway.join().await;
-        self.invoker.drain(std::time::Duration::ZERO).await;
+        self.invoker.drain(std::time::Duration::ZERO, std::time::Duration::ZERO).await;
         self.logs.shutdown().await;
     }
 }

@@ -35,6 +35,8 @@ pub struct FakeLaunch {
     pub running_starts: AtomicUsize,
     pub parallel_starts_seen: AtomicUsize,
     pub given_up: AtomicUsize,
+    /// How long instances take to end when they are asked to; zero ends them at once.
+    pub lingering: Mutex<Duration>,
     pub processes: Mutex<Vec<Arc<FakeProcess>>>,
 }
 
@@ -42,6 +44,9 @@ pub struct FakeLaunch {
 pub struct FakeProcess {
     pub over: CancellationToken,
     pub frozen: AtomicBool,
+    /// How often it was asked to end.
+    pub asked: AtomicUsize,
+    grace: Duration,
 }
 
 impl Process for FakeProcess {
@@ -58,6 +63,23 @@ impl Process for FakeProcess {
 
     fn kill(&self) {
         self.over.cancel();
+    }
+
+    fn stop(&self, longest: Duration) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.frozen.store(false, Ordering::SeqCst);
+        let (grace, over) = (self.grace.min(longest), self.over.clone());
+        if grace.is_zero() {
+            return over.cancel();
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            over.cancel();
+        });
+    }
+
+    fn stop_grace(&self) -> Duration {
+        self.grace
     }
 
     fn freeze(&self) -> io::Result<()> {
@@ -104,6 +126,10 @@ impl FakeLaunch {
         self.processes.lock().iter().filter(|process| process.frozen.load(Ordering::SeqCst)).count()
     }
 
+    pub fn asked(&self) -> usize {
+        self.processes.lock().iter().map(|process| process.asked.load(Ordering::SeqCst)).sum()
+    }
+
     pub fn alive(&self) -> usize {
         self.processes.lock().iter().filter(|process| !process.over.is_cancelled()).count()
     }
@@ -138,7 +164,9 @@ impl Launch for FakeLaunch {
                     peak_bytes: 0,
                 });
             }
-            let process = Arc::new(FakeProcess { over: CancellationToken::new(), frozen: AtomicBool::new(false) });
+            let (over, grace) = (CancellationToken::new(), *self.lingering.lock());
+            let (frozen, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+            let process = Arc::new(FakeProcess { over, frozen, asked, grace });
             self.processes.lock().push(Arc::clone(&process));
             Ok(Launched { process, cold_start })
         })
@@ -233,6 +261,7 @@ impl Bench {
             running_starts: AtomicUsize::new(0),
             parallel_starts_seen: AtomicUsize::new(0),
             given_up: AtomicUsize::new(0),
+            lingering: Mutex::default(),
             processes: Mutex::new(Vec::new()),
         });
         let catalog: SharedCatalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));

@@ -1,0 +1,52 @@
+//! Tags by which a function asks for what the API has no field for. Tags belong to a function and are set when it is made.
+//! Must not know who acts on them.
+
+use crate::limits::STOP_GRACE_S_MAX;
+
+/// Seconds that an instance has to end by itself when it is stopped.
+pub const STOP_GRACE: &str = "sampan:stop-grace";
+
+/// A tag of ours whose value is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the tag {tag} has the value {value:?}, which is not {expected}")]
+pub struct InvalidTag {
+    /// The tag.
+    pub tag: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it can be.
+    pub expected: String,
+}
+
+/// Seconds that a function's instances have to end by themselves, if it asks for a number of its own.
+pub fn stop_grace_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag> {
+    let Some(value) = value(tags, STOP_GRACE) else { return Ok(None) };
+    let seconds = value.parse().ok().filter(|seconds| *seconds <= STOP_GRACE_S_MAX);
+    let expected = || format!("a number of seconds from 0 to {STOP_GRACE_S_MAX}");
+    seconds.map(Some).ok_or_else(|| InvalidTag { tag: STOP_GRACE, value: value.to_owned(), expected: expected() })
+}
+
+fn value<'a>(tags: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    tags.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(key: &str, value: &str) -> Vec<(String, String)> {
+        vec![("owner".to_owned(), "me".to_owned()), (key.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn a_grace_is_a_number_of_seconds_within_the_limit() {
+        assert_eq!(stop_grace_s(&[]), Ok(None));
+        for (value, seconds) in [("0", 0), ("7", 7), ("30", 30)] {
+            assert_eq!(stop_grace_s(&tags(STOP_GRACE, value)), Ok(Some(seconds)));
+        }
+        for value in ["", "31", "-1", "2s", "1.5"] {
+            let error = stop_grace_s(&tags(STOP_GRACE, value)).expect_err(value).to_string();
+            assert!(error.contains("sampan:stop-grace") && error.contains("from 0 to 30"), "{error}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ pub mod debian;
 pub mod debian_registry;
 pub mod deploys;
 pub mod disk;
+pub mod ending;
 pub mod fake_tcr;
 pub mod flask;
 pub mod gate;

@@ -1,0 +1,148 @@
+//! How instances end: asked by a signal and given time for it, whatever ends them, unless they failed.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use e2e::{Platform, ending, tools, wait};
+use serde_json::json;
+
+/// A platform with the server as `web`, which has as long as any function may have to end.
+async fn with_server(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
+    let platform = Platform::start_with(settings).await?;
+    ending::push(&platform).await?;
+    platform.deploy("web", "ending:v1", &["--memory", "128", "--stop-grace", "30"]).await?;
+    Ok(platform)
+}
+
+/// Calls a function and says which process serves it.
+async fn server(platform: &Platform, function: &str) -> anyhow::Result<u32> {
+    let before = ending::named(platform, "ending");
+    let answer = platform.get(function, "/").await?;
+    anyhow::ensure!(answer.status().is_success(), "{} {}", answer.status(), answer.text().await?);
+    let mut now = ending::named(platform, "ending");
+    now.retain(|pid| !before.contains(pid));
+    anyhow::ensure!(now.len() == 1, "{before:?} {now:?}");
+    Ok(now[0])
+}
+
+async fn asked_and_let_go(pid: u32) -> anyhow::Result<()> {
+    ending::until_asked(pid).await?;
+    ending::let_go(pid)?;
+    ending::until_gone(pid).await
+}
+
+#[tokio::test]
+async fn an_update_and_a_deletion_ask_the_instance_to_end() -> anyhow::Result<()> {
+    let platform = with_server(&[]).await?;
+    let updated = server(&platform, "web").await?;
+    tools::run_ok(&mut platform.cli(&["deploy", "web", "--memory", "256"])).await?;
+    asked_and_let_go(updated).await?;
+    let deleted = server(&platform, "web").await?;
+    tools::run_ok(&mut platform.cli(&["delete", "web"])).await?;
+    asked_and_let_go(deleted).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn an_instance_that_was_idle_for_long_and_is_frozen_is_asked_to_end() -> anyhow::Result<()> {
+    let settings = [("SAMPAN_POOL__KEEP_IDLE_S", "3"), ("SAMPAN_POOL__FREEZE_AFTER_MS", "100")];
+    let platform = with_server(&settings).await?;
+    asked_and_let_go(server(&platform, "web").await?).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn an_instance_that_is_not_to_be_kept_ready_any_more_is_asked_to_end() -> anyhow::Result<()> {
+    let platform = with_server(&[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
+    platform.cli_json(&["publish", "web"]).await?;
+    let name = json!({"FunctionName": "web", "Qualifier": "1"});
+    let put = json!({"FunctionName": "web", "Qualifier": "1", "VersionProvisionedConcurrencyNum": 1});
+    platform.api.call("PutProvisionedConcurrencyConfig", put).await?;
+    let ready =
+        wait::until("it is ready", || async { Ok(ending::named(&platform, "ending").first().copied()) }).await?;
+    assert!(platform.get("web:1", "/").await?.status().is_success());
+    platform.api.call("DeleteProvisionedConcurrencyConfig", name).await?;
+    asked_and_let_go(ready).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_request_gets_the_room_of_an_instance_when_that_is_gone() -> anyhow::Result<()> {
+    let platform = with_server(&[("SAMPAN_POOL__MEMORY_MB_MAX", "128")]).await?;
+    platform.deploy("other", "ending:v1", &["--memory", "128", "--stop-grace", "0"]).await?;
+    let evicted = server(&platform, "web").await?;
+    let waits = platform.get("other", "/");
+    let ends = async {
+        ending::until_asked(evicted).await?;
+        let there = ending::named(&platform, "ending");
+        assert!(there.is_empty(), "another was started before it was gone: {there:?}");
+        ending::let_go(evicted)
+    };
+    let (answer, ended) = tokio::join!(waits, ends);
+    ended?;
+    assert_eq!(answer?.status(), 200);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_platform_that_stops_asks_every_instance_and_those_with_requests_before_it_gives_them_up()
+-> anyhow::Result<()> {
+    let platform = with_server(&[("SAMPAN_SHUTDOWN_GRACE_S", "6")]).await?;
+    platform.deploy("busy", "ending:v1", &["--memory", "128", "--timeout", "60", "--stop-grace", "2"]).await?;
+    let (idle, busy) = (server(&platform, "web").await?, server(&platform, "busy").await?);
+    let (client, url) = (platform.http.clone(), platform.url("busy", "/hang"));
+    let hangs = tokio::spawn(async move { client.get(url).send().await });
+    wait::until("the request has come", || async {
+        let running = json!({"FunctionName": "busy", "Limit": 1, "Order": "desc", "OrderBy": "start_time"});
+        let log = platform.api.call("GetFunctionLogs", running).await?;
+        Ok((log["Data"][0]["InvokeFinished"] == 0).then_some(()))
+    })
+    .await?;
+    let (stopped, ends) =
+        tokio::join!(platform.stop(), async { tokio::try_join!(asked_and_let_go(idle), asked_and_let_go(busy)) });
+    ends?;
+    stopped?;
+    hangs.await?.ok();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_platform_that_is_killed_leaves_no_instance_that_was_ending() -> anyhow::Result<()> {
+    let mut platform = with_server(&[]).await?;
+    let pid = server(&platform, "web").await?;
+    tools::run_ok(&mut platform.cli(&["delete", "web"])).await?;
+    ending::until_asked(pid).await?;
+    platform.kill().await?;
+    let platform = platform.restart().await?;
+    ending::until_gone(pid).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn an_instance_that_took_too_long_for_a_request_is_killed_at_once() -> anyhow::Result<()> {
+    let platform = with_server(&[]).await?;
+    platform.deploy("slow", "ending:v1", &["--memory", "128", "--timeout", "1", "--stop-grace", "30"]).await?;
+    let slow = server(&platform, "slow").await?;
+    assert_eq!(platform.get("slow", "/hang").await?.status(), 433);
+    // It would wait to be let go if it had been asked.
+    ending::until_gone(slow).await?;
+    let logs = tools::run_ok(&mut platform.cli(&["logs", "slow"])).await?;
+    assert!(!logs.contains("asked to end"), "{logs}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn whoever_does_not_listen_to_signals_is_killed_at_once_and_a_grace_is_a_choice() -> anyhow::Result<()> {
+    let platform = with_server(&[]).await?;
+    let shown = tools::run_ok(&mut platform.cli(&["get", "web"])).await?;
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["stop", "grace", "s", "30"])), "{shown}");
+    for (grace, reason) in [("31", "0..=30"), ("5", "stop grace 30 s")] {
+        let said = tools::run(&mut platform.cli(&["deploy", "web", "--stop-grace", grace])).await?;
+        assert!(!said.ok && said.stderr.contains(reason), "{said:?}");
+    }
+    tools::run_ok(&mut platform.cli(&["deploy", "web", "--env", "IGNORE=1", "--stop-grace", "30"])).await?;
+    let deaf = server(&platform, "web").await?;
+    tools::run_ok(&mut platform.cli(&["delete", "web"])).await?;
+    // Long before the end of the grace.
+    let soon = std::time::Duration::from_secs(20);
+    tokio::time::timeout(soon, ending::until_gone(deaf)).await??;
+    platform.stop().await
+}

@@ -43,9 +43,11 @@ pub struct Config {
     pub index_rebuild_bytes_max: u64,
     /// How much of older segments one query may read, in bytes before compression.
     pub scan_bytes_max: u64,
+    /// How far back the newest lines are looked for, in bytes before compression.
+    pub newest_scan_bytes_max: u64,
     /// Invocations or lines that one query returns at most.
     pub page_len_max: usize,
-    /// Logs of all invocations in one page, in bytes; what is over is left out and said so.
+    /// Lines of one page, in bytes, those of all its invocations together; what is over is left out and said so.
     pub page_log_bytes_max: usize,
     /// Lines that wait for a slow follower; older ones are skipped and counted.
     pub follow_lines_max: usize,
@@ -72,6 +74,7 @@ impl Default for Config {
             index_invocations_max: 50_000,
             index_rebuild_bytes_max: 64 << 20,
             scan_bytes_max: 1 << 30,
+            newest_scan_bytes_max: 256 << 20,
             page_len_max: 10_000,
             page_log_bytes_max: 16 << 20,
             follow_lines_max: 4_096,

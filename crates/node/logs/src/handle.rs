@@ -16,14 +16,14 @@ use tokio_util::task::TaskTracker;
 use types::{FunctionRecord, InstanceId, RequestId, VersionName};
 
 use crate::index::Index;
-use crate::lines::{self, Cursor, Filter, Followed, Line, LinePage};
+use crate::lines::{Cursor, Filter, Followed, Line, LinePage};
 use crate::query::Query;
 use crate::queue::queue;
 use crate::reader::Reader;
 use crate::segments::Segments;
 use crate::sink::{Origin, Sink};
 use crate::writer::{Command, Store, Writer};
-use crate::{Begin, Config, End, Error, Page, Stdio, invocations};
+use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
 
 /// Commands waiting for the writer; those who ask wait for its answer anyway.
 const COMMANDS_MAX: usize = 64;
@@ -170,7 +170,16 @@ impl Logs {
     pub async fn lines(&self, filter: Filter, after: Option<Cursor>, limit: usize) -> Result<LinePage, Error> {
         self.flush().await?;
         let inner = self.0.clone();
-        let read = spawn_blocking(move || lines::read(&inner.segments, &filter, after, limit, &inner.config));
+        let read = spawn_blocking(move || scan::forward(&inner.segments, &filter, after, limit, &inner.config));
+        read.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// The newest lines, up to `limit`, in the order written; [`Logs::lines`] goes on behind them. Looks back over
+    /// `newest_scan_bytes_max` bytes of the log. Sees everything recorded before the call.
+    pub async fn newest_lines(&self, filter: Filter, limit: usize) -> Result<LinePage, Error> {
+        self.flush().await?;
+        let inner = self.0.clone();
+        let read = spawn_blocking(move || scan::newest(&inner.segments, &inner.index, &filter, limit, &inner.config));
         read.await.map_err(|_| Error::Stopped)?
     }
 

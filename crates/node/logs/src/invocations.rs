@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use types::{FunctionKey, RequestId, RunStatus, VersionName};
 
-use crate::extents::Position;
+use crate::extents::{Extents, Position};
 use crate::index::{Entry, Index};
 use crate::query::Query;
 use crate::row::{Kind, Row};
@@ -86,6 +86,25 @@ pub(crate) fn answer(
     let page = query.page(matches, config.page_len_max);
     let invocations = page.iter().map(|entry| logs.load(entry, &runs)).collect::<Result<_, _>>()?;
     Ok(Page { total, invocations })
+}
+
+/// Where the rows of one invocation are; `None` for one that is not in the log.
+pub(crate) fn find(
+    segments: &Segments,
+    index: &Mutex<Index>,
+    query: &Query,
+    id: &RequestId,
+    config: &Config,
+) -> Result<Option<Extents>, Error> {
+    let (known, unindexed_through) = {
+        let index = index.lock();
+        (index.get(id), index.unindexed_through())
+    };
+    let entry = match known {
+        Some(entry) => Some(entry),
+        None => scan(segments, query, unindexed_through, config)?.pop(),
+    };
+    Ok(entry.map(|entry| entry.extents.clone()))
 }
 
 /// Matches that ended in segments up to `through`.

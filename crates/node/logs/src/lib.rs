@@ -47,6 +47,7 @@ mod queue;
 mod reader;
 mod record;
 mod row;
+mod scan;
 mod segments;
 mod sink;
 mod split;

@@ -1,4 +1,4 @@
-//! Single lines across invocations: what a follower sees, and pages of them with a cursor. Reading is blocking.
+//! Single lines across invocations: what a follower sees, which are wanted, and pages of them with a cursor.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use types::{FunctionKey, FunctionName, InstanceId, Namespace, RequestId, VersionName};
 
+use crate::Error;
 use crate::extents::{Extents, Position};
 use crate::record::{LineRecord, Record};
 use crate::row::Row;
-use crate::segments::{Form, Segments};
-use crate::{Config, Error};
 
 /// Where a line comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,6 +44,12 @@ pub struct Line {
     pub text: String,
 }
 
+impl Line {
+    fn is_of_instance(&self, prefix: &str) -> bool {
+        self.instance.as_ref().is_some_and(|id| id.as_str().starts_with(prefix))
+    }
+}
+
 /// Which lines are wanted; conditions are joined by AND.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
@@ -56,24 +61,49 @@ pub struct Filter {
     pub qualifier: Option<String>,
     /// Of this request.
     pub request_id: Option<RequestId>,
+    /// Of instances whose id begins so.
+    pub instance: Option<String>,
+    /// Of no request: printed between two, at the start, or by an instance that serves several at once.
+    pub outside_requests: bool,
+    /// Of requests that ended other than well; their lines come where they ended.
+    pub failed: bool,
     /// Of this time or later, Unix milliseconds.
     pub start_ms: i64,
+    /// Of this time or earlier, Unix milliseconds.
+    pub end_ms: i64,
 }
 
 impl Filter {
+    /// All lines of a namespace.
+    pub fn all(namespace: Namespace) -> Self {
+        Self {
+            namespace,
+            function: None,
+            qualifier: None,
+            request_id: None,
+            instance: None,
+            outside_requests: false,
+            failed: false,
+            start_ms: i64::MIN,
+            end_ms: i64::MAX,
+        }
+    }
+
     /// Whether a line is wanted.
     pub(crate) fn matches(&self, line: &Line) -> bool {
-        line.time_ms >= self.start_ms
+        (self.start_ms..=self.end_ms).contains(&line.time_ms)
             && line.function.namespace == self.namespace
             && self.function.as_ref().is_none_or(|name| *name == line.function.name)
             && self.qualifier.as_ref().is_none_or(|q| *q == line.qualifier || *q == line.version.to_string())
             && self.request_id.as_ref().is_none_or(|id| Some(id) == line.request_id.as_ref())
+            && self.instance.as_ref().is_none_or(|prefix| line.is_of_instance(prefix))
+            && !(self.outside_requests && line.request_id.is_some())
     }
 }
 
 /// A place behind a line, to go on from. Its text form is opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor(Position);
+pub struct Cursor(pub(crate) Position);
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,9 +126,9 @@ impl FromStr for Cursor {
 pub struct LinePage {
     /// The lines.
     pub lines: Vec<Line>,
-    /// Where to go on; the same place when nothing new is there.
+    /// Where to go on; the same place when nothing new is there. Of the newest lines: behind all of them.
     pub next: Cursor,
-    /// True when the log may have more lines already.
+    /// True when the log may have more lines: behind these, or before the newest ones.
     pub more: bool,
 }
 
@@ -135,56 +165,6 @@ impl Record {
             Self::Begin(..) | Self::End(..) => Row::of(self, Extents::default()).into_lines(),
         }
     }
-}
-
-/// Reads up to `limit` wanted lines behind `after`, or from the filter's time on; more when the first row alone has more.
-/// Stops early, with `more`, when it has read `scan_bytes_max`.
-pub(crate) fn read(
-    segments: &Segments,
-    filter: &Filter,
-    after: Option<Cursor>,
-    limit: usize,
-    config: &Config,
-) -> Result<LinePage, Error> {
-    let limit = limit.min(config.page_len_max);
-    let mut position = after.map_or(Position { segment: 0, offset: 0 }, |cursor| cursor.0);
-    let mut left_bytes = config.scan_bytes_max;
-    let mut lines = Vec::new();
-    for (number, segment) in segments.all() {
-        if number < position.segment || segment.plain_bytes == 0 {
-            continue;
-        }
-        if number > position.segment {
-            position = Position { segment: number, offset: 0 };
-        }
-        if segment.newest_ms < filter.start_ms {
-            position.offset = position.offset.max(segment.plain_bytes);
-            continue;
-        }
-        let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
-        let Some(mut file) = segments.read(number).map_err(failed)? else { continue };
-        loop {
-            let rows = file.rows_at(position.offset).map_err(failed)?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in rows.split_inclusive(|b| *b == b'\n') {
-                if lines.len() >= limit || left_bytes == 0 {
-                    return Ok(LinePage { lines, next: Cursor(position), more: true });
-                }
-                let of_row = Row::decode(row).map_or_else(Vec::new, Row::into_lines);
-                let wanted: Vec<Line> = of_row.into_iter().filter(|line| filter.matches(line)).collect();
-                // The lines of a row are one place, so they stay together.
-                if !lines.is_empty() && lines.len() + wanted.len() > limit {
-                    return Ok(LinePage { lines, next: Cursor(position), more: true });
-                }
-                left_bytes = left_bytes.saturating_sub(row.len() as u64);
-                position.offset += row.len() as u64;
-                lines.extend(wanted);
-            }
-        }
-    }
-    Ok(LinePage { lines, next: Cursor(position), more: false })
 }
 
 #[cfg(test)]

@@ -108,13 +108,7 @@ async fn output_of_no_request_is_kept_with_the_instance() {
     instance.print("between requests\n");
     instance.stderr.write_all(b"\xff\xfe not text\r\n").unwrap();
     logs.settle(&instance.id).await;
-    let filter = Filter {
-        namespace: Namespace::default_namespace(),
-        function: None,
-        qualifier: None,
-        request_id: None,
-        start_ms: 0,
-    };
+    let filter = Filter::all(Namespace::default_namespace());
     let lines = logs.lines(filter, None, 100).await.unwrap().lines;
     let seen: Vec<_> = lines.iter().map(|l| (l.stream, l.text.as_str(), l.request_id.is_none())).collect();
     assert_eq!(seen, [(Stream::Stdout, "between requests", true), (Stream::Stderr, "\u{fffd}\u{fffd} not text", true)]);

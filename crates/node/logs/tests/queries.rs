@@ -10,13 +10,7 @@ use support::{Instance, all, begin, end, everything, function, invoke, one, open
 use types::{Namespace, RunStatus};
 
 fn lines_of(name: &str) -> Filter {
-    Filter {
-        namespace: Namespace::default_namespace(),
-        function: Some(name.parse().unwrap()),
-        qualifier: None,
-        request_id: None,
-        start_ms: 0,
-    }
+    Filter { function: Some(name.parse().unwrap()), ..Filter::all(Namespace::default_namespace()) }
 }
 
 #[tokio::test]

@@ -53,6 +53,30 @@ impl SegmentFile {
         }
     }
 
+    /// Whole rows that end at `end` (where one ends), about 256 KiB of them, and where the first of them begins.
+    pub(crate) fn rows_before(&mut self, end: u64) -> io::Result<(u64, Vec<u8>)> {
+        if let Self::Zstd { frames, .. } = self {
+            let index = frames.partition_point(|f| f.plain_offset + u64::from(f.plain_len) < end);
+            let Some(start) = frames.get(index).map(|frame| frame.plain_offset) else { return Ok((0, Vec::new())) };
+            let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+            return Ok((start, self.read(start, len)?));
+        }
+        let mut want = CHUNK_BYTES;
+        loop {
+            let start = end.saturating_sub(want as u64);
+            let rows = self.read(start, usize::try_from(end - start).unwrap_or(usize::MAX))?;
+            if start == 0 {
+                return Ok((0, rows));
+            }
+            // The first row may be cut; the newline of the last one says nothing.
+            let inner = &rows[..rows.len().saturating_sub(1)];
+            if let Some(newline) = inner.iter().position(|b| *b == b'\n') {
+                return Ok((start + newline as u64 + 1, rows[newline + 1..].to_vec()));
+            }
+            want *= 2;
+        }
+    }
+
     /// Up to `len` bytes from `offset`; fewer at the end.
     pub(crate) fn read(&mut self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         if let Self::Plain(file) = self {
@@ -120,5 +144,9 @@ mod tests {
         let end = 2 + second.len() as u64;
         assert_eq!(segment.rows_at(end).unwrap(), b"");
         assert_eq!(segment.rows_at(end + 1_000).unwrap(), b"");
+        assert_eq!(segment.rows_before(end).unwrap(), (end - 2, b"b\n".to_vec()));
+        let (start, rows) = segment.rows_before(end - 2).unwrap();
+        assert_eq!((start, rows.len()), (0, 2 + long.len() + 1), "the long row is longer than what is read at once");
+        assert_eq!(segment.rows_before(0).unwrap(), (0, Vec::new()));
     }
 }

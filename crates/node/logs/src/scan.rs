@@ -1,0 +1,218 @@
+//! Lines read back from the segments: pages from a cursor on, and the newest ones from the end back. Blocking; must not
+//! be called on a runtime's worker.
+
+use parking_lot::Mutex;
+use types::{RequestId, RunStatus};
+
+use crate::extents::{Extents, Position};
+use crate::index::Index;
+use crate::lines::{Cursor, Filter, Line, LinePage};
+use crate::query::Query;
+use crate::row::Row;
+use crate::segments::{Form, Segment, Segments};
+use crate::{Config, Error, invocations};
+
+/// Reads up to `limit` wanted lines behind `after`, or from the filter's time on; more when the first row alone has more.
+/// Stops early, with `more`, when it has read `scan_bytes_max` or the page is full.
+pub(crate) fn forward(
+    segments: &Segments,
+    filter: &Filter,
+    after: Option<Cursor>,
+    limit: usize,
+    config: &Config,
+) -> Result<LinePage, Error> {
+    let limit = limit.min(config.page_len_max);
+    let wanted = Wanted::new(segments, filter);
+    let mut position = after.map_or(Position { segment: 0, offset: 0 }, |cursor| cursor.0);
+    let (mut left_bytes, mut page_bytes) = (config.scan_bytes_max, 0);
+    let mut lines = Vec::new();
+    for (number, segment) in segments.all() {
+        if number < position.segment || segment.plain_bytes == 0 {
+            continue;
+        }
+        if number > position.segment {
+            position = Position { segment: number, offset: 0 };
+        }
+        if segment.newest_ms < filter.start_ms {
+            position.offset = position.offset.max(segment.plain_bytes);
+            continue;
+        }
+        let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
+        let Some(mut file) = segments.read(number).map_err(failed)? else { continue };
+        loop {
+            let rows = file.rows_at(position.offset).map_err(failed)?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows.split_inclusive(|b| *b == b'\n') {
+                if lines.len() >= limit || left_bytes == 0 || page_bytes >= config.page_log_bytes_max {
+                    return Ok(LinePage { lines, next: Cursor(position), more: true });
+                }
+                let of_row = wanted.of_row(row)?;
+                // The lines of a row are one place, so they stay together.
+                if !lines.is_empty() && lines.len() + of_row.len() > limit {
+                    return Ok(LinePage { lines, next: Cursor(position), more: true });
+                }
+                left_bytes = left_bytes.saturating_sub(row.len() as u64);
+                position.offset += row.len() as u64;
+                page_bytes += of_row.iter().map(|line| line.text.len()).sum::<usize>();
+                lines.extend(of_row);
+            }
+        }
+    }
+    Ok(LinePage { lines, next: Cursor(position), more: false })
+}
+
+/// Reads the newest `limit` wanted lines. Stops early, with `more`, when it has read `newest_scan_bytes_max` or the page
+/// is full.
+pub(crate) fn newest(
+    segments: &Segments,
+    index: &Mutex<Index>,
+    filter: &Filter,
+    limit: usize,
+    config: &Config,
+) -> Result<LinePage, Error> {
+    let all = segments.all();
+    let end = all.last().map_or(Position { segment: 0, offset: 0 }, |(number, segment)| Position {
+        segment: *number,
+        offset: segment.plain_bytes,
+    });
+    let mut back = Back {
+        wanted: Wanted::new(segments, filter),
+        lines: Vec::new(),
+        left: limit.min(config.page_len_max),
+        left_bytes: config.page_log_bytes_max,
+    };
+    let complete = match &filter.request_id {
+        Some(id) => {
+            let query = Query { request_id: Some(id.clone()), ..Query::latest(filter.namespace.clone()) };
+            let found = invocations::find(segments, index, &query, id, config)?;
+            found.map_or(Ok(true), |extents| back.request(&extents, id))?
+        }
+        None => back.segments(all, config.newest_scan_bytes_max)?,
+    };
+    back.lines.reverse();
+    Ok(LinePage { lines: back.lines, next: Cursor(end), more: !complete })
+}
+
+/// Lines taken from the end back, the newest first.
+struct Back<'a> {
+    wanted: Wanted<'a>,
+    lines: Vec<Line>,
+    /// How many still fit.
+    left: usize,
+    left_bytes: usize,
+}
+
+impl Back<'_> {
+    /// Takes the wanted lines of the newest `bytes_max` bytes; false when there may be older ones.
+    fn segments(&mut self, all: Vec<(u64, Segment)>, bytes_max: u64) -> Result<bool, Error> {
+        let mut left_bytes = bytes_max;
+        for (number, segment) in all.into_iter().rev() {
+            if segment.newest_ms < self.wanted.filter.start_ms {
+                break;
+            }
+            if !self.segment(number, segment.plain_bytes, &mut left_bytes)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the wanted lines of a segment; false when there may be older ones that were not looked at.
+    fn segment(&mut self, number: u64, plain_bytes: u64, left_bytes: &mut u64) -> Result<bool, Error> {
+        let segments = self.wanted.segments;
+        let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
+        let Some(mut file) = segments.read(number).map_err(failed)? else { return Ok(true) };
+        let mut end = plain_bytes;
+        while end > 0 {
+            if *left_bytes == 0 || self.left == 0 {
+                return Ok(false);
+            }
+            let (start, rows) = file.rows_before(end).map_err(failed)?;
+            *left_bytes = left_bytes.saturating_sub(rows.len() as u64);
+            for row in rows.split_inclusive(|b| *b == b'\n').rev() {
+                let lines = self.wanted.of_row(row)?;
+                if !self.take(lines) || self.left == 0 {
+                    return Ok(false);
+                }
+            }
+            end = start;
+        }
+        Ok(true)
+    }
+
+    /// Takes the lines of one request; false when they are too many.
+    fn request(&mut self, extents: &Extents, id: &RequestId) -> Result<bool, Error> {
+        let mut lines = lines_of_request(self.wanted.segments, extents, id)?;
+        lines.retain(|line| self.wanted.filter.matches(line));
+        Ok(self.take(lines))
+    }
+
+    /// Takes lines, the last one first; false when one does not fit any more.
+    fn take(&mut self, lines: Vec<Line>) -> bool {
+        for line in lines.into_iter().rev() {
+            if self.left == 0 || self.left_bytes < line.text.len() {
+                self.left = 0;
+                return false;
+            }
+            self.left -= 1;
+            self.left_bytes -= line.text.len();
+            self.lines.push(line);
+        }
+        true
+    }
+}
+
+/// Which lines of a row are wanted.
+struct Wanted<'a> {
+    segments: &'a Segments,
+    filter: &'a Filter,
+    /// What the JSON of each row of the function has; looking for it is far cheaper than reading each row as JSON.
+    mark: Option<String>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(segments: &'a Segments, filter: &'a Filter) -> Self {
+        let mark = filter.function.as_ref().map(|name| format!("\"SCF_FunctionName\":\"{name}\""));
+        Self { segments, filter, mark }
+    }
+
+    fn of_row(&self, row: &[u8]) -> Result<Vec<Line>, Error> {
+        let Ok(text) = std::str::from_utf8(row) else { return Ok(Vec::new()) };
+        if self.mark.as_ref().is_some_and(|mark| !text.contains(mark)) {
+            return Ok(Vec::new());
+        }
+        let Some(row) = Row::decode(row) else { return Ok(Vec::new()) };
+        let mut lines = if self.filter.failed { self.of_failed(row)? } else { row.into_lines() };
+        lines.retain(|line| self.filter.matches(line));
+        Ok(lines)
+    }
+
+    /// All lines of a request that failed, at the row of its end.
+    fn of_failed(&self, row: Row<'_>) -> Result<Vec<Line>, Error> {
+        let failed = row.outcome().is_some_and(|outcome| outcome.status != Some(RunStatus::Success));
+        let Some(id) = row.request_id.clone().filter(|_| failed) else { return Ok(Vec::new()) };
+        let before = row.extents.clone().unwrap_or_default();
+        let mut lines = lines_of_request(self.segments, &before, &id)?;
+        lines.extend(row.into_lines());
+        Ok(lines)
+    }
+}
+
+/// The lines of one request, in the order written.
+fn lines_of_request(segments: &Segments, extents: &Extents, id: &RequestId) -> Result<Vec<Line>, Error> {
+    let mut lines = Vec::new();
+    for extent in extents.iter() {
+        let failed = |source| Error::ReadSegment { path: segments.path(extent.segment, Form::Plain), source };
+        let Some(mut file) = segments.read(extent.segment).map_err(failed)? else { continue };
+        let len = usize::try_from(extent.len).unwrap_or(usize::MAX);
+        for row in file.read(extent.offset, len).map_err(failed)?.split(|b| *b == b'\n') {
+            // Stretches hold rows of other requests too.
+            let Some(text) = std::str::from_utf8(row).ok().filter(|text| text.contains(id.as_str())) else { continue };
+            let row = Row::decode(text.as_bytes()).filter(|row| row.request_id.as_ref() == Some(id));
+            lines.extend(row.map(Row::into_lines).unwrap_or_default());
+        }
+    }
+    Ok(lines)
+}

@@ -7,6 +7,7 @@ pub mod quota;
 pub mod registry;
 pub mod release;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -15,7 +16,8 @@ use types::limits::STOP_GRACE_S_MAX;
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
 4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials, 6 a rollout was \
-rolled back.";
+rolled back, 141 the reader of its output has gone. With --output json an error is one object on standard error: code, \
+message, hint, request_id, exit_code.";
 
 /// Container images as functions, on one machine.
 #[derive(Parser)]
@@ -39,6 +41,12 @@ pub enum Output {
     Json,
 }
 
+/// Whether a command line asks for JSON, also one that cannot be read otherwise.
+pub fn asks_for_json(args: impl IntoIterator<Item = OsString>) -> bool {
+    let args: Vec<OsString> = args.into_iter().take_while(|arg| arg != "--").collect();
+    args.iter().any(|arg| arg == "--output=json") || args.windows(2).any(|two| two[0] == "--output" && two[1] == "json")
+}
+
 /// Where Sampan is and who asks.
 #[derive(Args, Clone, Default)]
 pub struct Connection {
@@ -46,10 +54,24 @@ pub struct Connection {
     #[arg(long, global = true, env = "SAMPAN_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
     /// Secret id of the key pair
-    #[arg(long, global = true, env = "TENCENTCLOUD_SECRET_ID", hide_env_values = true, value_name = "ID")]
+    #[arg(
+        long,
+        global = true,
+        env = "TENCENTCLOUD_SECRET_ID",
+        hide_env_values = true,
+        value_name = "ID",
+        allow_hyphen_values = true
+    )]
     pub secret_id: Option<String>,
     /// Secret key of the key pair
-    #[arg(long, global = true, env = "TENCENTCLOUD_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(
+        long,
+        global = true,
+        env = "TENCENTCLOUD_SECRET_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        allow_hyphen_values = true
+    )]
     pub secret_key: Option<String>,
     /// Region to name in requests; with `up`, the region that functions see [default: local]
     #[arg(long, global = true, env = "TENCENTCLOUD_REGION", value_name = "NAME")]
@@ -136,10 +158,10 @@ pub struct PushArgs {
     #[arg(long, value_name = "DIR", requires = "entrypoint")]
     pub from_dir: Option<PathBuf>,
     /// Entry point of an image made with --from-dir, a word per use
-    #[arg(long, value_name = "WORD", requires = "from_dir")]
+    #[arg(long, value_name = "WORD", requires = "from_dir", allow_hyphen_values = true)]
     pub entrypoint: Vec<String>,
     /// Environment of an image made with --from-dir
-    #[arg(long, value_name = "KEY=VALUE", requires = "from_dir")]
+    #[arg(long, value_name = "KEY=VALUE", requires = "from_dir", allow_hyphen_values = true)]
     pub env: Vec<String>,
     /// Working directory of an image made with --from-dir
     #[arg(long, value_name = "DIR", requires = "from_dir")]
@@ -151,7 +173,7 @@ pub struct PushArgs {
     #[arg(long, value_name = "TAG")]
     pub select: Option<String>,
     /// User of a registry other than Sampan's own
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", allow_hyphen_values = true)]
     pub registry_user: Option<String>,
     /// File with the password of --registry-user
     #[arg(long, value_name = "FILE", requires = "registry_user")]
@@ -190,13 +212,13 @@ pub struct DeployArgs {
     #[arg(long, value_name = "S")]
     pub init_timeout: Option<u32>,
     /// Environment variable; given once or more, they replace all that were there
-    #[arg(long, short, value_name = "KEY=VALUE")]
+    #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
     /// Replaces the image's entry point
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub command: Option<String>,
     /// Replaces the image's CMD
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub args: Option<String>,
     /// Requests that one instance of a web function serves at once
     #[arg(long, value_name = "N")]
@@ -223,7 +245,7 @@ pub struct DeployArgs {
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(0..=i64::from(STOP_GRACE_S_MAX)))]
     pub stop_grace: Option<u32>,
     /// Free text
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
     /// Registry id (tcr-…) of an enterprise registry
     #[arg(long, value_name = "ID")]
@@ -244,19 +266,19 @@ pub struct InvokeArgs {
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
     /// Event (JSON) or body; `@FILE` reads a file, `-` standard input
-    #[arg(long, short, value_name = "TEXT")]
+    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     pub data: Option<String>,
     /// Print the last 4 KB of the run's log too (event functions)
     #[arg(long)]
     pub log: bool,
     /// Path and query of the request (web functions)
-    #[arg(long, default_value = "/")]
+    #[arg(long, default_value = "/", allow_hyphen_values = true)]
     pub path: String,
     /// Method of the request (web functions) [default: GET, or POST with --data]
     #[arg(long, short = 'X')]
     pub method: Option<String>,
     /// Header of the request (web functions)
-    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    #[arg(long, short = 'H', value_name = "NAME: VALUE", allow_hyphen_values = true)]
     pub header: Vec<String>,
 }
 
@@ -287,7 +309,7 @@ pub struct ListArgs {
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
     /// Only names that contain this text
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub search: Option<String>,
 }
 
@@ -309,5 +331,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_asked_for_by_a_flag() {
+        let asks = |line: &str| asks_for_json(line.split(' ').map(OsString::from));
+        assert!(asks("sampan get --output json") && asks("sampan --output=json get --nope"));
+        assert!(
+            !asks("sampan get f") && !asks("sampan get --output text json") && !asks("sampan get -- --output json")
+        );
     }
 }

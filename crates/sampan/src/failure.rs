@@ -1,6 +1,11 @@
 //! How a command fails: what is said, what to do about it, and the exit code that scripts can rely on.
 
+use std::fmt;
 use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::args::Output;
 
 /// Exit codes of the command line, as `sampan --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,19 +26,41 @@ pub enum Exit {
 }
 
 /// An error with a remedy and an exit code.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug)]
 pub struct Failure {
     message: String,
     hint: String,
     exit: Exit,
     api_code: Option<String>,
+    request_id: Option<String>,
+}
+
+/// A failure as `--output json` has it: one line on standard error.
+#[derive(Serialize)]
+struct Shown<'a> {
+    /// The API's code, else the name of the exit code.
+    code: String,
+    message: &'a str,
+    hint: &'a str,
+    request_id: Option<&'a str>,
+    exit_code: u8,
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.api_code {
+            Some(code) => write!(f, "{code}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
 }
 
 impl Failure {
     /// A failure with its remedy; an empty hint prints none.
     pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit, api_code: None }
+        Self { message: message.into(), hint: hint.into(), exit, api_code: None, request_id: None }
     }
 
     /// The same failure with the API's code, so that a command can tell one from another.
@@ -41,28 +68,71 @@ impl Failure {
         Self { api_code: Some(code), ..self }
     }
 
+    /// The same failure of a request that the platform knows by this id; an empty one is none.
+    pub fn with_request_id(self, id: impl Into<String>) -> Self {
+        let id = Some(id.into()).filter(|id| !id.is_empty());
+        Self { request_id: id, ..self }
+    }
+
     /// The API's code, when the API refused.
     pub fn api_code(&self) -> Option<&str> {
         self.api_code.as_deref()
     }
 
-    /// What to print of any error: the failure inside it, or the whole chain of causes.
+    /// What to print of any error: the failure inside it, with the whole chain of causes as its message.
     pub fn of(error: &anyhow::Error) -> Self {
-        let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+        let text = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Self>() {
+            Some(failure) => failure.message.clone(),
+            None => cause.to_string(),
+        };
+        let message = error.chain().map(text).collect::<Vec<_>>().join(": ");
         match error.downcast_ref::<Self>() {
-            Some(failure) => Self::new(failure.exit, chain.join(": "), failure.hint.clone()),
-            None => Self::new(Exit::Failed, chain.join(": "), ""),
+            Some(Self { hint, exit, api_code, request_id, .. }) => Self {
+                message,
+                hint: hint.clone(),
+                exit: *exit,
+                api_code: api_code.clone(),
+                request_id: request_id.clone(),
+            },
+            None => Self::new(Exit::Failed, message, ""),
         }
     }
 
-    /// Prints `error: …` and `hint: …` and returns the exit code.
-    pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
-        if !self.hint.is_empty() {
-            eprintln!("hint: {}", self.hint);
+    /// Prints `error: …` and `hint: …`, or one JSON object, to standard error and returns the exit code.
+    pub fn report(&self, output: Output) -> ExitCode {
+        match output {
+            Output::Json => eprintln!("{}", self.json()),
+            Output::Text => {
+                eprintln!("error: {self}");
+                if !self.hint.is_empty() {
+                    eprintln!("hint: {}", self.hint);
+                }
+            }
         }
         ExitCode::from(self.exit as u8)
     }
+
+    fn json(&self) -> String {
+        let shown = Shown {
+            code: self.api_code.clone().unwrap_or_else(|| format!("{:?}", self.exit)),
+            message: &self.message,
+            hint: &self.hint,
+            request_id: self.request_id.as_deref(),
+            exit_code: self.exit as u8,
+        };
+        serde_json::to_string(&shown).expect("texts and numbers always serialize")
+    }
+}
+
+/// A command line that clap does not take; asking for help or the version is none.
+pub fn usage(error: &clap::Error) -> Option<Failure> {
+    if !error.use_stderr() {
+        return None;
+    }
+    let text = error.render().to_string();
+    let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let message = message.strip_prefix("error: ").unwrap_or(message).trim();
+    Some(Failure::new(Exit::Usage, message, hint.trim()))
 }
 
 /// The innermost cause of an error, which for a failed connection says what the kernel said.
@@ -84,5 +154,23 @@ mod tests {
         let failure = Failure::of(&error);
         assert_eq!((failure.exit, failure.hint.as_str()), (Exit::NotFound, "name another"));
         assert_eq!(failure.message, "push: no such file");
+    }
+
+    #[test]
+    fn a_failure_is_one_json_object() {
+        let refused = Failure::new(Exit::NotFound, "there is no f", "look")
+            .with_api_code("ResourceNotFound.Function".to_owned())
+            .with_request_id("42");
+        let failure = Failure::of(&anyhow::Error::new(refused).context("get"));
+        assert_eq!(failure.to_string(), "ResourceNotFound.Function: get: there is no f");
+        let shown: serde_json::Value = serde_json::from_str(&failure.json()).expect("JSON");
+        let wanted = serde_json::json!({
+            "code": "ResourceNotFound.Function", "message": "get: there is no f", "hint": "look", "request_id": "42",
+            "exit_code": 3,
+        });
+        assert_eq!(shown, wanted);
+        let bare: serde_json::Value =
+            serde_json::from_str(&Failure::new(Exit::Connection, "gone", "").with_request_id("").json()).expect("JSON");
+        assert_eq!((&bare["code"], &bare["request_id"]), (&"Connection".into(), &serde_json::Value::Null));
     }
 }

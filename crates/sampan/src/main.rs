@@ -3,6 +3,10 @@
 //! Owns wiring, configuration and what a person sees in a terminal. Decides nothing about functions or instances.
 #![forbid(unsafe_code)]
 
+// First, so that its macros hold in all that follow.
+#[macro_use]
+mod print;
+
 mod args;
 mod client;
 mod commands;
@@ -19,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, UpArgs};
+use crate::args::{Cli, Command, Output, UpArgs};
 use crate::failure::Failure;
 
 /// The C library's allocator took a tenth of the processor time of a warm call more than this one does.
@@ -27,10 +31,22 @@ use crate::failure::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let output = cli.output;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => Failure::of(&error).report(),
+        Err(error) => Failure::of(&error).report(output),
+    }
+}
+
+/// Says what is wrong with the command line, or shows the help that it asks for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match failure::usage(error).filter(|_| args::asks_for_json(std::env::args_os())) {
+        Some(failure) => failure.report(Output::Json),
+        None => error.exit(),
     }
 }
 

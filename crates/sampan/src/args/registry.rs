@@ -40,7 +40,7 @@ pub struct AddArgs {
     /// Host with an optional port, as image references begin with; docker.io for Docker Hub
     pub host: String,
     /// User to log in with
-    #[arg(long, value_name = "USER", requires = "password", conflicts_with = "tcr")]
+    #[arg(long, value_name = "USER", requires = "password", conflicts_with = "tcr", allow_hyphen_values = true)]
     pub username: Option<String>,
     /// Read the user's password from standard input
     #[arg(long)]

@@ -28,7 +28,7 @@ pub struct PublishArgs {
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
     /// Free text [default: the function's]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
     /// Lead this alias to the new version; one that is not there is made
     #[arg(long, value_name = "NAME")]
@@ -92,7 +92,7 @@ pub struct RouteArgs {
     #[arg(long = "match", id = "rule", value_name = "VERSION=HEADER:exact|range:VALUE")]
     pub rule: Option<Matched>,
     /// Free text
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
 }
 

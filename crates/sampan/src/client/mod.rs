@@ -99,7 +99,10 @@ impl Client {
             answer.json().await.with_context(|| format!("{} does not speak the SCF API", self.endpoint))?;
         match answer.response.get("Error") {
             None => Ok(answer.response),
-            Some(error) => Err(refused(error)),
+            Some(error) => {
+                let id = answer.response.get("RequestId").and_then(Value::as_str).unwrap_or_default();
+                Err(refused(error, id))
+            }
         }
     }
 
@@ -147,7 +150,7 @@ impl Client {
     }
 }
 
-fn refused(error: &Value) -> anyhow::Error {
+fn refused(error: &Value, request_id: &str) -> anyhow::Error {
     let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (code, message) = (text("Code"), text("Message"));
     let exit = match code.split('.').next() {
@@ -159,5 +162,5 @@ fn refused(error: &Value) -> anyhow::Error {
         _ => Exit::Failed,
     };
     let hint = ErrorCode::by_name(&code).map_or("", |row| row.hint);
-    Failure::new(exit, format!("{code}: {message}"), hint).with_api_code(code).into()
+    Failure::new(exit, message, hint).with_api_code(code).with_request_id(request_id).into()
 }

@@ -1,6 +1,6 @@
 //! `sampan invoke`: one call. Event functions are called through the API, web functions through the gateway.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::{Connection, InvokeArgs, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-use crate::output;
+use crate::{output, print};
 
 /// Calls the function and prints its answer.
 pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> anyhow::Result<()> {
@@ -73,7 +73,8 @@ async fn event(
         return Ok(());
     }
     let hint = format!("`sampan logs {name} --request-id {}` has its log.", text("FunctionRequestId"));
-    Err(Failure::new(Exit::RunFailed, format!("the run failed: {}", text("ErrMsg")), hint).into())
+    let failure = Failure::new(Exit::RunFailed, format!("the run failed: {}", text("ErrMsg")), hint);
+    Err(failure.with_request_id(text("FunctionRequestId")).into())
 }
 
 async fn web(
@@ -115,10 +116,8 @@ async fn web(
             )?;
         }
         Output::Text => {
-            let mut stdout = std::io::stdout();
             while let Some(chunk) = answer.chunk().await.context("the answer was cut short")? {
-                stdout.write_all(&chunk)?;
-                stdout.flush()?;
+                print::bytes(&chunk);
             }
             eprintln!("\n{status}, {request_id}, {:.2} ms", started.elapsed().as_secs_f64() * 1000.0);
         }
@@ -128,5 +127,6 @@ async fn web(
         return Ok(());
     }
     let hint = format!("`sampan logs {name} --request-id {request_id}` has its log.");
-    Err(Failure::new(Exit::RunFailed, format!("the run failed with status {run_status}"), hint).into())
+    let failure = Failure::new(Exit::RunFailed, format!("the run failed with status {run_status}"), hint);
+    Err(failure.with_request_id(request_id).into())
 }

@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
-use crate::{credentials, output, settings};
+use crate::{credentials, output, print, settings};
 
 pub use data_dir::{DATABASE, make as make_data_dir};
 pub use lock::take as take_lock;
@@ -29,6 +29,7 @@ const OPEN_FILES: u64 = 1 << 20;
 
 /// Brings the platform up, says where it is, and stays until SIGINT or SIGTERM. SIGHUP has files read again that can be.
 pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
+    print::outlive_reader();
     let settings = settings::load(&args)?;
     start_tracing();
     allow_open_files();
@@ -82,7 +83,9 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
 fn start_tracing() {
     let filter = EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    // When nothing reads the log any more, reporting that to the same place would panic.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).log_internal_errors(false);
+    log.with_writer(std::io::stderr).init();
 }
 
 /// Lets the platform have as many open files as the machine gives it: every instance takes about ten, and shells and

@@ -22,6 +22,7 @@ use crate::args::release::RolloutArgs;
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
+use crate::print;
 
 /// Shortest and longest time between two looks.
 const LOOK_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -43,6 +44,8 @@ enum Ended {
 /// Rolls the version out.
 pub async fn run(connection: &Connection, args: RolloutArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
+    // An alias must not stay between two versions because nothing reads the report.
+    print::outlive_reader();
     let mut stop = Stop::listen()?;
     let to = args.to.to_string();
     require_active(&client, &args, &to).await?;

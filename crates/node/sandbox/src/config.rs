@@ -21,7 +21,8 @@ pub struct Config {
     pub slots_ready_max: usize,
     /// First host id that instances use; ids from here to `id_base + instances_max * ids_per_instance` are theirs.
     pub id_base: u32,
-    /// Host ids of one instance: ids 0 to this less one exist inside.
+    /// Host ids of one instance: ids 0 to this less one exist inside. The last of them becomes another one where the image's
+    /// user is beyond.
     pub ids_per_instance: u32,
     /// Have a program in the kernel (eBPF) tell of servers that begin to listen. Without it, or where the kernel does not
     /// take it, they are looked for again and again.

@@ -1,6 +1,11 @@
 //! Which user and groups a process runs as: the image's `USER`, resolved in the image's own files. Pure.
 
+use types::limits::MAPPED_ID_MAX;
+
 use crate::error::Error;
+
+/// What system calls take for "leave it as it is" (setresuid(2)).
+const NO_ID: u32 = u32::MAX;
 
 /// Ids inside the instance.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,9 +49,8 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
     })
 }
 
-/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. Numbers need not be in the files; ids must be
-/// below `ids`, the range that exists inside.
-pub fn resolve(user: &str, passwd_text: &str, group_text: &str, ids: u32) -> Result<Identity, Error> {
+/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. Numbers need not be in the files.
+pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identity, Error> {
     let (user, group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|g| !g.is_empty())),
         None => (user, None),
@@ -69,17 +73,18 @@ pub fn resolve(user: &str, passwd_text: &str, group_text: &str, ids: u32) -> Res
     };
     let name = entry.as_ref().map(|e| e.name);
     let member = |g: &Group<'_>| name.is_some_and(|name| g.members.split(',').any(|m| m == name));
-    // A group that is named stands alone, as container runtimes have it.
+    // A group that is named stands alone, as container runtimes have it. Of large ones an instance has its own only.
+    let exists = |id: &u32| *id <= MAPPED_ID_MAX || *id == gid;
     let supplementary = match group {
-        None => groups(group_text).filter(member).map(|g| g.gid).filter(|g| *g < ids).collect(),
+        None => groups(group_text).filter(member).map(|g| g.gid).filter(exists).collect(),
         Some(_) => Vec::new(),
     };
     for (what, id) in [("user", uid), ("group", gid)] {
-        if id >= ids {
+        if id == NO_ID {
             return Err(Error::BadSpec {
                 what,
                 value: id.to_string(),
-                reason: "it is beyond the ids of an instance ([sandbox] ids_per_instance)",
+                reason: "it is the number that stands for none",
             });
         }
     }
@@ -90,11 +95,13 @@ pub fn resolve(user: &str, passwd_text: &str, group_text: &str, ids: u32) -> Res
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/srv:/bin/sh\nbroken line\n";
-    const GROUP: &str = "root:x:0:\napp:x:1001:\nextra:x:2000:other,app\n";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/srv:/bin/sh\nbroken line\n\
+        large:x:1000660000:1000660000::/:/bin/sh\n";
+    const GROUP: &str = "root:x:0:\napp:x:1001:\nextra:x:2000:other,app,large\n\
+        large:x:1000660000:large\nelse:x:99999:large\n";
 
     fn ids(user: &str) -> Result<(u32, u32, Vec<u32>), Error> {
-        resolve(user, PASSWD, GROUP, 65_536).map(|i| (i.uid, i.gid, i.groups))
+        resolve(user, PASSWD, GROUP).map(|i| (i.uid, i.gid, i.groups))
     }
 
     #[test]
@@ -108,6 +115,8 @@ mod tests {
             ("app:extra", (1000, 2000, vec![])),
             ("7:8", (7, 8, vec![])),
             ("app:", (1000, 1001, vec![2000])),
+            ("1000660001", (1_000_660_001, 0, vec![])),
+            ("large", (1_000_660_000, 1_000_660_000, vec![2000, 1_000_660_000])),
         ] {
             assert_eq!(ids(user).expect(user), want, "{user}");
         }
@@ -117,11 +126,11 @@ mod tests {
     fn names_that_the_image_lacks_are_named() {
         assert!(ids("nobody").expect_err("unknown").to_string().contains("\"nobody\""));
         assert!(ids("app:none").expect_err("unknown").to_string().contains("\"none\""));
-        assert!(ids("70000").is_err());
+        assert!(ids("4294967295").is_err() && ids("1:4294967295").is_err() && ids("4294967296").is_err());
     }
 
     #[test]
     fn the_home_is_the_users() {
-        assert_eq!(resolve("app", PASSWD, GROUP, 65_536).expect("known").home.as_deref(), Some("/srv"));
+        assert_eq!(resolve("app", PASSWD, GROUP).expect("known").home.as_deref(), Some("/srv"));
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::CString;
 
 use sys::spawn::{Injected, InjectedDir, InjectedFile};
 
+use crate::id_map::IdMap;
 use crate::root::{Dir, Facts, NAMES, Target, Tmp};
 
 /// What is put into an instance.
@@ -23,9 +24,9 @@ pub struct Injection {
     pub made_in_tmp: Vec<InjectedDir>,
 }
 
-/// Files that tell an instance its names, and whom to ask for others, and what the image wants made. `host_id` is the id
-/// outside of one inside.
-pub fn injection(facts: &Facts, hostname: &str, resolv_conf: String, host_id: impl Fn(u32) -> u32) -> Injection {
+/// Files that tell an instance its names, and whom to ask for others, and what the image wants made, for an
+/// instance of these users and groups.
+pub fn injection(facts: &Facts, hostname: &str, resolv_conf: String, (users, groups): (&IdMap, &IdMap)) -> Injection {
     let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     let content = |name: &str| match name {
         "hosts" => hosts.clone(),
@@ -39,7 +40,7 @@ pub fn injection(facts: &Facts, hostname: &str, resolv_conf: String, host_id: im
     let dir = |Dir { target: place, mode, owner: (uid, gid) }: &Dir| InjectedDir {
         target: target(place),
         mode: *mode,
-        owner: (host_id(*uid), host_id(*gid)),
+        owner: (users.host_id(*uid), groups.host_id(*gid)),
     };
     let dirs = |dirs: &[Dir]| dirs.iter().map(dir).collect();
     Injection {

@@ -36,6 +36,7 @@ mod doctor;
 mod end;
 mod error;
 mod handle;
+mod id_map;
 mod identity;
 mod injected;
 mod instance;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-use sys::Plan;
 use sys::ahead::Mounts;
 use sys::spawn::{Hosted, Masked, PathStep};
+use sys::{Plan, Stack};
 
 use crate::cgroup::Doors;
 use crate::config::Config;
 use crate::error::Error;
+use crate::id_map::IdMap;
 use crate::identity::Identity;
 use crate::injected::{Injection, injection};
 use crate::root::{Facts, Image, Tmp};
@@ -52,7 +53,7 @@ pub const MASKED_SYS: &[&str] = &["devices/virtual/powercap", "firmware", "kerne
 const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Makes the plan of an instance in `slot`, which stays the caller's, on a copy of the `bare` mounts and in the cgroup behind
-/// `doors`. `resolv_conf` is what is said there of name servers.
+/// `doors`. `resolv_conf` is what is said there of name servers; a user namespace that has to be made is made on `stack`.
 pub fn make(
     spec: LaunchSpec,
     (bare, proc): (Arc<OwnedFd>, BorrowedFd<'_>),
@@ -60,6 +61,7 @@ pub fn make(
     doors: Doors,
     resolv_conf: String,
     config: &Config,
+    stack: &mut Stack,
 ) -> Result<Plan, Error> {
     check(&spec)?;
     let image = Image {
@@ -68,23 +70,36 @@ pub fn make(
         working_dir: &spec.working_dir,
         volumes: &spec.volumes,
     };
-    let facts = spec.root_facts.of(&image, config.ids_per_instance)?;
+    let facts = spec.root_facts.of(&image)?;
     let identity = facts.identity.clone();
     let env = environment(&spec.env, &spec.hostname, &identity);
     let maps_ids = spec.runtime.as_ref().is_none_or(|runtime| runtime.kind().maps_ids());
-    let (owner, user) = (if maps_ids { slot.ids.first_id() } else { 0 }, slot.ids.namespace());
-    give_output(&spec, owner, &identity)?;
-    let lowers = lowers(&spec.lower_dirs, maps_ids.then(|| user.as_fd()))?;
+    let owner = if maps_ids { slot.ids.first_id() } else { 0 };
+    let (users, groups) = id_maps(&identity, maps_ids.then_some(owner), config);
+    give_output(&spec, users.host_id(identity.uid), groups.host_id(identity.gid))?;
+    // By the slot's own namespace in any case: the owners in prepared images are folded into it.
+    let lowers = lowers(&spec.lower_dirs, maps_ids.then(|| slot.ids.namespace().as_fd()))?;
+    let user = match &spec.runtime {
+        // The runtime makes its own.
+        None if !users.is_plain() || !groups.is_plain() => Arc::new(
+            sys::namespace::new_user(&users.ranges(), &groups.ranges(), stack)
+                .map_err(|source| Error::Namespace { kind: "user", source })?,
+        ),
+        _ => slot.ids.namespace().clone(),
+    };
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
     // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and copy.
     let overlay_options = format!(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
         lower_names.join(":")
     );
-    let hosted =
-        spec.runtime.as_ref().map(|r| hosted(r, &spec, &env, &facts, (slot, &doors), config)).transpose()?;
+    let hosted = spec
+        .runtime
+        .as_ref()
+        .map(|runtime| hosted(runtime, &spec, &env, &facts, ((&users, &groups), &doors), config))
+        .transpose()?;
     let Injection { dirs, files, injected, made, tmp, made_in_tmp } =
-        injection(&facts, &spec.hostname, resolv_conf, |id| owner + id);
+        injection(&facts, &spec.hostname, resolv_conf, (&users, &groups));
     let plan = Plan {
         bare,
         stage: text("stage", "/")?,
@@ -96,7 +111,7 @@ pub fn make(
         cgroup_v2: doors.v2_directory,
         cgroup_view: doors.view,
         network: slot.network.clone(),
-        user: user.clone(),
+        user,
         mounts,
         dirs,
         files,
@@ -134,6 +149,12 @@ pub fn make(
     }
 }
 
+/// Users and groups of an instance whose host ids begin with `first`, if it has any of its own.
+fn id_maps(identity: &Identity, first: Option<u32>, config: &Config) -> (IdMap, IdMap) {
+    let map = |used| first.map_or_else(IdMap::of_host, |first| IdMap::new(first, config.ids_per_instance, used));
+    (map(identity.uid), map(identity.gid))
+}
+
 /// The layers, detached; with the owners the image gave them where ids are mapped.
 fn lowers(dirs: &[PathBuf], user: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>, Error> {
     let detached = |dir: &PathBuf| match user {
@@ -155,7 +176,7 @@ fn hosted(
     spec: &LaunchSpec,
     env: &[String],
     facts: &Facts,
-    (slot, doors): (&Slot, &Doors),
+    (ids, doors): ((&IdMap, &IdMap), &Doors),
     config: &Config,
 ) -> Result<Made, Error> {
     let stage = runtime::stage(runtime.program());
@@ -169,7 +190,7 @@ fn hosted(
         identity: &facts.identity,
         mounts_tmp: matches!(facts.tmp, Tmp::Mounted(_)),
         hostname: &spec.hostname,
-        ids: (slot.ids.first_id(), config.ids_per_instance),
+        ids,
         files_max: spec.files_max,
         oom_score_adj: config.oom_score_adj,
         masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
@@ -201,8 +222,8 @@ fn check(spec: &LaunchSpec) -> Result<(), Error> {
 
 /// Lets the image's user open its standard output by name, as `/dev/stdout`: pipes belong to whoever made them, here the
 /// host's root, who is nobody inside. What is no pipe is another's and stays.
-fn give_output(spec: &LaunchSpec, owner: u32, identity: &Identity) -> Result<(), Error> {
-    let (uid, gid) = (Uid::from_raw(owner + identity.uid), Gid::from_raw(owner + identity.gid));
+fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     for output in [&spec.stdout, &spec.stderr] {
         let give = || {
             if FileType::from_raw_mode(fstat(output)?.st_mode) == FileType::Fifo {

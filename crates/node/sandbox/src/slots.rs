@@ -19,6 +19,7 @@ use sys::ahead::{Mounts, Options};
 use crate::ahead::{Ahead, Next};
 use crate::config::Config;
 use crate::error::Error;
+use crate::id_map::IdMap;
 use crate::plan::MASKED_SYS;
 
 /// What an instance without a link is told of name servers: there are none to be reached.
@@ -286,7 +287,8 @@ impl Slots {
         };
         let (base, count) = (self.config.id_base, self.config.ids_per_instance);
         let first_id = base + index * count;
-        match sys::namespace::new_user(first_id, count, stack) {
+        let plain = IdMap::new(first_id, count, 0).ranges();
+        match sys::namespace::new_user(&plain, &plain, stack) {
             Ok(namespace) => {
                 let range = Range { first_id, namespace: Arc::new(namespace) };
                 Ok(Ids { range: Some(range), slots: self.clone() })

@@ -199,6 +199,7 @@ fn run(
         doors,
         resolv_conf,
         &shared.config,
+        &mut own.stack,
     )?;
     let spawned = sys::spawn::spawn(&plan, &mut own.stack, &mut own.seats)
         .map_err(|failure| explain(failure, program, working_dir))?;

@@ -128,12 +128,23 @@ fn loopback_up() -> io::Result<()> {
     }
 }
 
-/// Makes a user namespace in which ids `0..count` are `outside..outside + count` of this one.
+/// Ids `inside..inside + count` of a user namespace, which are `outside..outside + count` of this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdRange {
+    /// The first inside.
+    pub inside: u32,
+    /// The first outside.
+    pub outside: u32,
+    /// How many they are.
+    pub count: u32,
+}
+
+/// Makes a user namespace of these users and groups.
 ///
 /// The kernel lets only another process with privileges outside write the maps, so a child holds the namespace open until
 /// they are written. It shares our memory: a copy would take a millisecond, and every page that we write to next a fault,
 /// which the requests that follow would pay for.
-pub fn new_user(outside: u32, count: u32, stack: &mut Stack) -> io::Result<OwnedFd> {
+pub fn new_user(users: &[IdRange], groups: &[IdRange], stack: &mut Stack) -> io::Result<OwnedFd> {
     let (base, size) = stack.range();
     let mut pidfd: libc::c_int = -1;
     let args = Args {
@@ -155,12 +166,16 @@ pub fn new_user(outside: u32, count: u32, stack: &mut Stack) -> io::Result<Owned
     let pid = pid?;
     // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
     let child = Holder(unsafe { OwnedFd::from_raw_fd(pidfd) });
-    let map = format!("0 {outside} {count}");
-    std::fs::write(format!("/proc/{pid}/uid_map"), &map)?;
-    std::fs::write(format!("/proc/{pid}/gid_map"), &map)?;
+    // The kernel takes a map in one write, and only once.
+    std::fs::write(format!("/proc/{pid}/uid_map"), map(users))?;
+    std::fs::write(format!("/proc/{pid}/gid_map"), map(groups))?;
     let made = File::open(format!("/proc/{pid}/ns/user"))?;
     drop(child);
     Ok(made.into())
+}
+
+fn map(ranges: &[IdRange]) -> String {
+    ranges.iter().map(|IdRange { inside, outside, count }| format!("{inside} {outside} {count}\n")).collect()
 }
 
 /// A child that only holds a namespace open; it ends with this.

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sys::event::{Timer, readable};
+use sys::namespace::IdRange;
 use sys::process::Ended;
 use sys::{Stack, bpf, namespace, process};
 
@@ -56,12 +57,15 @@ fn a_user_namespace_is_made_without_a_process_that_stays() {
     let mut stack = Stack::new().expect("a stack");
     let children = || fs::read_to_string("/proc/thread-self/children").expect("a list");
     let before = children();
+    let ids = |outside| [IdRange { inside: 0, outside, count: 1000 }];
     for number in 0..3 {
-        namespace::new_user(2_000_000 + number * 1000, 1000, &mut stack).expect("a namespace");
+        namespace::new_user(&ids(2_000_000 + number * 1000), &ids(7), &mut stack).expect("a namespace");
     }
     assert_eq!(children(), before);
+    let two = [IdRange { inside: 0, outside: 7, count: 9 }, IdRange { inside: 1_000_660_000, outside: 16, count: 1 }];
+    namespace::new_user(&two, &ids(7), &mut stack).expect("of two ranges");
     // Ids beyond the highest cannot be mapped.
-    namespace::new_user(u32::MAX - 5, 1000, &mut stack).expect_err("no such ids");
+    namespace::new_user(&ids(u32::MAX - 5), &ids(7), &mut stack).expect_err("no such ids");
     assert_eq!(children(), before);
 }
 

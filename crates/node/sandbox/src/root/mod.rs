@@ -33,11 +33,11 @@ pub struct RootFacts(OnceLock<Arc<Facts>>);
 
 impl RootFacts {
     /// Reads them, unless an earlier start has.
-    pub(crate) fn of(&self, image: &Image<'_>, ids: u32) -> Result<Arc<Facts>, Error> {
+    pub(crate) fn of(&self, image: &Image<'_>) -> Result<Arc<Facts>, Error> {
         if let Some(known) = self.0.get() {
             return Ok(known.clone());
         }
-        let read = Arc::new(Facts::read(image, ids)?);
+        let read = Arc::new(Facts::read(image)?);
         // Two first starts read the same.
         Ok(self.0.get_or_init(|| read).clone())
     }
@@ -114,13 +114,13 @@ impl Dir {
 }
 
 impl Facts {
-    fn read(image: &Image<'_>, ids: u32) -> Result<Self, Error> {
+    fn read(image: &Image<'_>) -> Result<Self, Error> {
         let root = Merged::open(image.lower_dirs)?;
         for name in KERNELS {
             in_the_way(name, kind_of_name(&root, name)?)?;
         }
         let (tmp, mounted) = tmp(&root)?;
-        let identity = resolve(image.user, &text(&root, "etc/passwd"), &text(&root, "etc/group"), ids)?;
+        let identity = resolve(image.user, &text(&root, "etc/passwd"), &text(&root, "etc/group"))?;
         let user = (identity.uid, identity.gid);
         let (mut dirs, mut tmp_dirs) = (Vec::new(), Vec::new());
         for (dir, owner) in wanted_dirs(&root, image, mounted.as_ref(), user) {

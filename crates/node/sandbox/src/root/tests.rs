@@ -29,7 +29,7 @@ fn facts(layers: &[&Path], volumes: &[&str]) -> Result<Facts, Error> {
     let lower_dirs: Vec<_> = layers.iter().map(|dir| dir.to_path_buf()).collect();
     let volumes: Vec<_> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
     let image = Image { lower_dirs: &lower_dirs, user: "7:8", working_dir: "", volumes: &volumes };
-    Facts::read(&image, 65_536)
+    Facts::read(&image)
 }
 
 fn path(target: &Target) -> String {
@@ -72,7 +72,7 @@ fn a_tmp_with_entries_is_kept_and_any_other_is_a_mount() {
         (&["tmp -> var/tmp", "var/tmp/file"], None),
     ] {
         let root = root(entries);
-        let facts = facts(&[root.path()], &[]).expect(entries.first().unwrap_or(&"nothing"));
+        let facts = facts(&[root.path()], &[]).expect("nothing is in the way");
         match (&facts.tmp, mounted) {
             (Tmp::Mounted(place), Some(want)) => assert_eq!(path(place), want),
             (Tmp::Kept(Some(_)), None) => {}

@@ -1,9 +1,11 @@
 //! What a runtime is told of an instance: `config.json` of the runtime specification. Pure.
 
 use serde_json::{Value, json};
+use sys::namespace::IdRange;
 
 use super::{Kind, seccomp};
 use crate::capabilities;
+use crate::id_map::IdMap;
 use crate::identity::Identity;
 
 /// The version of the specification that is written.
@@ -29,8 +31,8 @@ pub(crate) struct Bundle<'a> {
     pub mounts_tmp: bool,
     /// Host name inside.
     pub hostname: &'a str,
-    /// First host id, and how many ids it has.
-    pub ids: (u32, u32),
+    /// Its users and groups.
+    pub ids: (&'a IdMap, &'a IdMap),
     /// Open files of a process.
     pub files_max: u64,
     /// Added to its out-of-memory score.
@@ -111,9 +113,8 @@ fn linux(bundle: &Bundle<'_>) -> Value {
     });
     if bundle.kind.maps_ids() {
         kinds.push("user");
-        let (first, count) = bundle.ids;
-        let map = json!([{"containerID": 0, "hostID": first, "size": count}]);
-        (linux["uidMappings"], linux["gidMappings"]) = (map.clone(), map);
+        let (users, groups) = bundle.ids;
+        (linux["uidMappings"], linux["gidMappings"]) = (mappings(users), mappings(groups));
     }
     // gVisor filters itself; of ours it would keep nothing from the host. Its processes are in no group of the host's.
     if bundle.kind != Kind::Runsc {
@@ -124,12 +125,18 @@ fn linux(bundle: &Bundle<'_>) -> Value {
     linux
 }
 
+fn mappings(ids: &IdMap) -> Value {
+    let mapping = |range: IdRange| json!({"containerID": range.inside, "hostID": range.outside, "size": range.count});
+    ids.ranges().into_iter().map(mapping).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn made(kind: Kind, uid: u32) -> Value {
         let identity = Identity { uid, gid: uid, groups: vec![uid], home: None };
+        let ids = IdMap::new(1_000_000, 65_536, uid);
         let (argv, env) = (["/app".to_owned()], ["A=b".to_owned()]);
         let bundle = Bundle {
             kind,
@@ -140,7 +147,7 @@ mod tests {
             identity: &identity,
             mounts_tmp: true,
             hostname: "h",
-            ids: (1_000_000, 65_536),
+            ids: (&ids, &ids),
             files_max: 1024,
             oom_score_adj: 500,
             masked: &["/proc/kcore".to_owned()],
@@ -174,6 +181,13 @@ mod tests {
         assert_eq!(shown(Kind::Runc), (true, None), "they come with /sys");
         assert_eq!(shown(Kind::Crun), (true, Some(json!("/mnt/sys/fs/cgroup"))));
         assert_eq!(shown(Kind::Runsc), (false, None));
+    }
+
+    #[test]
+    fn a_large_user_has_a_mapping_of_its_own() {
+        let mappings = &made(Kind::Runc, 1_000_660_000)["linux"]["uidMappings"];
+        let large = json!({"containerID": 1_000_660_000, "hostID": 1_065_535, "size": 1});
+        assert_eq!((&mappings[0]["size"], &mappings[1]), (&json!(65_535), &large));
     }
 
     #[test]

@@ -36,6 +36,37 @@ async fn files_show_the_owners_that_the_image_gave_them() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn a_user_above_the_mapped_ids_runs_under_its_own_number() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    // As image preparation leaves files of owners above the mapped ids.
+    std::fs::create_dir(bench.root.join("data"))?;
+    std::os::unix::fs::chown(bench.root.join("data"), Some(65_535), Some(65_535))?;
+    std::fs::write(bench.root.join("of-root"), "x")?;
+    for runtime in [None, sandbox::Runtime::find("runc").ok(), sandbox::Runtime::find("crun").ok()] {
+        for (user, group, data) in [("1000660000", 0, 65_535), ("1000660000:1000660000", 1_000_660_000, 1_000_660_000)]
+        {
+            let args = ["ids", "owner=/data", "fill=/data/x:1", "owner=/of-root", "owner=/volume", "fill=/volume/x:1"];
+            let more = ["fill=/tmp/x:1", "say=/dev/stdout:said\n", "terminal", "echo=127.0.0.1", "env=HOME"];
+            let (exit, text) = bench
+                .run_changed(&[&args[..], &more[..]].concat(), |spec| {
+                    (spec.runtime, spec.memory_bytes, spec.user) = (runtime.clone(), 256 << 20, user.to_owned());
+                    spec.volumes = vec!["/volume".to_owned()];
+                })
+                .await?;
+            let want = format!(
+                "1000660000:{group} pid 1\n1000660000:{data}\n/data/x 1 MB whole\n0:0\n1000660000:{group}\n\
+                 /volume/x 1 MB whole\n/tmp/x 1 MB whole\nsaid\n/dev/pts/0 1000660000:5 620\n127.0.0.1 answers\n/\n"
+            );
+            assert_eq!((text.as_str(), exit.code), (want.as_str(), Some(0)), "{runtime:?} {user}");
+        }
+    }
+    // The next instance with these host ids is as any.
+    let (_, text) = bench.run(&["ids", "owner=/data", "fill=/data/x:1"]).await?;
+    assert_eq!(text, "0:0 pid 1\n65535:65535\n/data/x 1 MB whole\n");
+    bench.finish().await
+}
+
+#[tokio::test]
 async fn the_kernel_says_that_the_process_is_confined() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     let (_, status) = bench.run(&["cat=/proc/self/status", "cat=/proc/self/uid_map", "cat=/proc/net/dev"]).await?;

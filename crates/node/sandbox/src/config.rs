@@ -44,6 +44,8 @@ pub struct Config {
     pub writable_bytes_max: u64,
     /// Files and directories in the writable layer, and as many again in `/tmp`.
     pub writable_files_max: u64,
+    /// Directories made in an instance's root because its image's volumes and working directory lack them.
+    pub made_dirs_max: usize,
     /// Longest wait for an emptied cgroup to be removable, in milliseconds.
     pub cgroup_remove_ms_max: u64,
     /// Added to the out-of-memory score of instances: the kernel ends them before it ends the platform.
@@ -69,6 +71,7 @@ impl Default for Config {
             tmp_bytes_max: 512 << 20,
             writable_bytes_max: 512 << 20,
             writable_files_max: 262_144,
+            made_dirs_max: 1_024,
             cgroup_remove_ms_max: 2000,
             oom_score_adj: 500,
         }

@@ -69,6 +69,7 @@ pub fn make(
         user: &spec.user,
         working_dir: &spec.working_dir,
         volumes: &spec.volumes,
+        made_dirs_max: config.made_dirs_max,
     };
     let facts = spec.root_facts.of(&image)?;
     let identity = facts.identity.clone();

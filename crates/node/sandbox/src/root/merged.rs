@@ -15,6 +15,11 @@ use crate::error::Error;
 /// Links on the way to one file, as in the kernel (`MAXSYMLINKS`, linux/namei.h).
 const LINKS_MAX: usize = 40;
 
+/// Longest name of a file (linux/limits.h, `NAME_MAX`).
+const NAME_BYTES_MAX: usize = 255;
+/// Longest path that system calls take (`PATH_MAX`, less its end).
+const PATH_BYTES_MAX: usize = 4095;
+
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -34,7 +39,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place(Vec<(Vec<u8>, Kind)>);
 
-/// A path that leads nowhere: its links go in a circle, or on through what is no directory.
+/// A path that leads nowhere: its links go in a circle, it goes on through what is no directory, or no file can have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nowhere;
 
@@ -116,16 +121,24 @@ impl Merged {
     /// taken as they stand.
     pub fn resolve(&self, path: &[u8]) -> Result<Place, Nowhere> {
         let names = |path: &[u8]| path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        if path.len() > PATH_BYTES_MAX {
+            return Err(Nowhere);
+        }
         let (mut place, mut rest, mut links) = (Place::default(), names(path), 0);
         while let Some(name) = rest.pop() {
             match name.as_slice() {
                 b"" | b"." => continue,
+                long if long.len() > NAME_BYTES_MAX || long.contains(&0) => return Err(Nowhere),
                 _ if matches!(place.kind(), Kind::File | Kind::Special) => return Err(Nowhere),
                 b".." => {
                     place.0.pop();
                     continue;
                 }
                 _ => {}
+            }
+            // Each name has a slash before it.
+            if place.0.len() > PATH_BYTES_MAX / 2 {
+                return Err(Nowhere);
             }
             let missing = place.is_missing();
             place.0.push((name, Kind::Missing));
@@ -146,6 +159,9 @@ impl Merged {
                 place.0.pop();
             }
             rest.extend(names(&target));
+        }
+        if place.path().len() > PATH_BYTES_MAX {
+            return Err(Nowhere);
         }
         Ok(place)
     }

@@ -53,6 +53,8 @@ pub(crate) struct Image<'a> {
     pub working_dir: &'a str,
     /// Directories for data.
     pub volumes: &'a [String],
+    /// Directories that may have to be made.
+    pub made_dirs_max: usize,
 }
 
 /// What is known of an image's root.
@@ -123,7 +125,7 @@ impl Facts {
         let identity = resolve(image.user, &text(&root, "etc/passwd"), &text(&root, "etc/group"))?;
         let user = (identity.uid, identity.gid);
         let (mut dirs, mut tmp_dirs) = (Vec::new(), Vec::new());
-        for (dir, owner) in wanted_dirs(&root, image, mounted.as_ref(), user) {
+        for (dir, owner) in wanted_dirs(&root, image, mounted.as_ref(), user)? {
             match mounted.as_ref().and_then(|tmp| dir.below(tmp)) {
                 Some(below) => tmp_dirs.extend(Dir::of(&below, owner)),
                 None => dirs.extend(Dir::of(&dir, owner)),
@@ -148,7 +150,20 @@ fn tmp(root: &Merged) -> Result<(Tmp, Option<Place>), Error> {
 /// Directories that are wanted and that the layers lack, parents first, and who owns each: those that the config declares as
 /// volumes, where programs start, and where a link at `/tmp` leads. A volume that is made is the user's, who is to write
 /// there; what the image has stays as it is, as under docker.
-fn wanted_dirs(root: &Merged, image: &Image<'_>, tmp: Option<&Place>, user: (u32, u32)) -> Vec<(Place, (u32, u32))> {
+fn wanted_dirs(
+    root: &Merged,
+    image: &Image<'_>,
+    tmp: Option<&Place>,
+    user: (u32, u32),
+) -> Result<Vec<(Place, (u32, u32))>, Error> {
+    let too_many = || Error::BadSpec {
+        what: "volumes and working directory",
+        value: format!("{} volumes", image.volumes.len()),
+        reason: "too many directories would have to be made for them; raise [sandbox] made_dirs_max",
+    };
+    if image.volumes.len() > image.made_dirs_max {
+        return Err(too_many());
+    }
     let resolved = |path: &str| root.resolve(path.as_bytes()).ok().filter(|place| !is_kernels(place));
     let mut places: Vec<_> = image.volumes.iter().filter_map(|volume| Some((resolved(volume)?, user))).collect();
     places.extend(resolved(image.working_dir).map(|place| (place, ROOT)));
@@ -162,9 +177,12 @@ fn wanted_dirs(root: &Merged, image: &Image<'_>, tmp: Option<&Place>, user: (u32
                 let owner = if dir == place { owner } else { ROOT };
                 dirs.push((dir, owner));
             }
+            if dirs.len() > image.made_dirs_max {
+                return Err(too_many());
+            }
         }
     }
-    dirs
+    Ok(dirs)
 }
 
 /// Whether a place is where one of the kernel's file systems will be.

@@ -28,7 +28,7 @@ fn root(entries: &[&str]) -> TempDir {
 fn facts(layers: &[&Path], volumes: &[&str]) -> Result<Facts, Error> {
     let lower_dirs: Vec<_> = layers.iter().map(|dir| dir.to_path_buf()).collect();
     let volumes: Vec<_> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
-    let image = Image { lower_dirs: &lower_dirs, user: "7:8", working_dir: "", volumes: &volumes };
+    let image = Image { lower_dirs: &lower_dirs, user: "7:8", working_dir: "", volumes: &volumes, made_dirs_max: 20 };
     Facts::read(&image)
 }
 
@@ -110,6 +110,20 @@ fn volumes_that_the_layers_lack_are_made_for_the_user() {
         [("/data", user), ("data/deep", user), ("/far", ROOT), ("far/away", user), ("there/new", user), ("/x", user)];
     assert_eq!(made(&facts.dirs), want.map(|(path, owner)| (path.to_owned(), owner)));
     assert_eq!(made(&facts.tmp_dirs), [("/cache".to_owned(), user)]);
+}
+
+#[test]
+fn more_directories_than_may_be_made_are_refused_and_names_that_no_file_can_have_are_left_out() {
+    let root = root(&["there/"]);
+    let of = |volume: &str| facts(&[root.path()], &[volume]).map(|facts| facts.dirs.len());
+    assert_eq!(of(&"/d".repeat(20)).expect("as many as may be"), 20);
+    let error = of(&"/d".repeat(21)).expect_err("too many");
+    assert!(error.is_images_fault() && error.to_string().contains("made_dirs_max"), "{error}");
+    let many: Vec<_> = (0..21).map(|number| format!("/there/{number}")).collect();
+    facts(&[root.path()], &many.iter().map(String::as_str).collect::<Vec<_>>()).expect_err("too many");
+    for odd in ["n".repeat(256), "/d".repeat(3000), "/a\0b".to_owned(), format!("{}there", "there/../".repeat(1000))] {
+        assert_eq!(of(&odd).expect("left out"), 0, "{odd:?}");
+    }
 }
 
 #[test]

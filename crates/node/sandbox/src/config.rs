@@ -36,6 +36,10 @@ pub struct Config {
     pub assemble_mounts: bool,
     /// Give back, when an instance is frozen, the memory of files that it read once and not again (cgroup version 2).
     pub reclaim_frozen: bool,
+    /// How often it is looked whether the memory of an instance that runs has grown, in milliseconds.
+    pub memory_look_interval_ms: u64,
+    /// How often its parts are read all the same, in milliseconds.
+    pub memory_sample_interval_ms: u64,
     /// Size of `/dev/shm`, in bytes.
     pub shm_bytes_max: u64,
     /// Size of `/tmp`, in bytes; what is written there counts as memory of the instance.
@@ -67,6 +71,8 @@ impl Default for Config {
             poll_interval_ms_max: 10,
             assemble_mounts: true,
             reclaim_frozen: true,
+            memory_look_interval_ms: 100,
+            memory_sample_interval_ms: 1000,
             shm_bytes_max: 64 << 20,
             tmp_bytes_max: 512 << 20,
             writable_bytes_max: 512 << 20,

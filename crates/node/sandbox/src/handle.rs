@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::instance::Sandbox;
 use crate::listening::Watch;
+use crate::memory::Meter;
 use crate::slots::Slots;
 use crate::spec::LaunchSpec;
 use crate::workers::{Shared, Workers};
@@ -75,6 +76,10 @@ impl Sandboxes {
             slots: Slots::new(config.clone(), network_of(number, network, &runtime)?, home()?),
             cgroups: Arc::new(ReadyCgroups::new(cgroups, config.slots_ready, config.slots_ready_max)),
             watch,
+            meter: Arc::new(Meter::new(
+                Duration::from_millis(config.memory_look_interval_ms.max(1)),
+                Duration::from_millis(config.memory_sample_interval_ms.max(1)),
+            )),
             config,
             bare: Arc::new(bare(&stage)?),
             proc: sys::mount::new_proc().map_err(Error::path("mount", "/proc"))?,

@@ -18,6 +18,7 @@ use types::InstanceId;
 use crate::cgroup::InstanceCgroup;
 use crate::end::{CgroupState, Killer, own_end};
 use crate::listening::{self, Heard, Listener, NotListening};
+use crate::memory::{Meter, Metered};
 use crate::reach::{Found, Reach};
 use crate::runtime::Kind;
 use crate::slots::Slot;
@@ -54,6 +55,8 @@ struct Inner {
     heard: Option<Heard>,
     /// Read by every request that ends here, many at once; written when the instance has ended.
     cgroup: Arc<RwLock<CgroupState>>,
+    meter: Arc<Meter>,
+    metered: Arc<Metered>,
     exit: watch::Receiver<Option<Exit>>,
     poll_interval_max: Duration,
     listen_look_interval: Duration,
@@ -88,6 +91,8 @@ impl Sandbox {
         let Slot { network: _, cookie: _, link, ids } = slot;
         let killer = Killer::new(spawned.pidfd, &cgroup);
         let cgroup = Arc::new(RwLock::new(CgroupState::There(Box::new(cgroup))));
+        let metered = Metered::new(cgroup.clone());
+        shared.meter.wake(&metered);
         let (told, exit) = watch::channel(None);
         shared.running.lock().insert(id.clone(), killer.clone());
         let owner = own_end(shared.clone(), id.clone(), end, cgroup.clone(), (ids, link.clone()), told);
@@ -101,6 +106,8 @@ impl Sandbox {
             link,
             heard,
             cgroup,
+            meter: shared.meter.clone(),
+            metered,
             exit,
             poll_interval_max: Duration::from_millis(shared.config.poll_interval_ms_max.max(1)),
             listen_look_interval: Duration::from_millis(shared.config.listen_look_interval_ms.max(1)),
@@ -193,7 +200,10 @@ impl Sandbox {
     pub fn freeze(&self) -> io::Result<()> {
         self.inner.with_cgroup(|cgroup| {
             cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.freeze()?;
+            self.inner.metered.sleep();
             if let Some(reclaim) = cgroup.reclaim().filter(|_| self.inner.reclaim_frozen) {
+                // While its page cache is there to be told from the rest.
+                cgroup.sample_memory();
                 self.inner.runtime.spawn_blocking(move || {
                     if let Err(error) = reclaim.run() {
                         tracing::debug!(%error, "memory of a frozen instance was not taken back");
@@ -206,6 +216,7 @@ impl Sandbox {
 
     /// Lets its processes go on; they do when this returns, or within a fraction of a millisecond.
     pub fn thaw(&self) -> io::Result<()> {
+        self.inner.meter.wake(&self.inner.metered);
         self.inner.with_cgroup(|cgroup| cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.thaw())
     }
 
@@ -224,7 +235,8 @@ impl Sandbox {
         self.inner.link.as_ref().map_or(Ok(NetworkBytes::default()), |link| link.bytes())
     }
 
-    /// The most memory that all its processes and the files it wrote took at once, in bytes.
+    /// The most memory that its processes, the files that it wrote, and the kernel for it took at once, in bytes; not the page
+    /// cache of its image. Short peaks that page cache stood in for may be missed.
     pub fn memory_peak_bytes(&self) -> u64 {
         self.inner.cgroup.read().memory_peak_bytes()
     }

@@ -41,6 +41,7 @@ mod identity;
 mod injected;
 mod instance;
 mod listening;
+mod memory;
 mod plan;
 mod reach;
 mod root;

@@ -23,6 +23,7 @@ use crate::end::Killer;
 use crate::error::Error;
 use crate::instance::{Sandbox, Started};
 use crate::listening::Watch;
+use crate::memory::Meter;
 use crate::plan;
 use crate::reach::Reach;
 use crate::runtime::Runtime;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub watch: Option<Watch>,
     /// Namespaces ready to be taken.
     pub slots: Arc<Slots>,
+    /// Looks at the memory of those that run.
+    pub meter: Arc<Meter>,
     /// The platform's own network namespace.
     pub home: Arc<OwnedFd>,
     /// Where the ends of instances are waited for.
@@ -72,11 +75,12 @@ pub struct Workers {
     queue_len_max: usize,
     slots: Arc<Slots>,
     cgroups: Arc<ReadyCgroups>,
+    meter: Arc<Meter>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Workers {
-    /// Starts the threads, and those that make namespaces and cgroups ahead.
+    /// Starts the threads, those that make namespaces and cgroups ahead, and the one that looks at memory.
     pub fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
         let (sender, receiver) = sync_channel(shared.config.launch_queue_len_max);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -86,6 +90,7 @@ impl Workers {
             queue_len_max: shared.config.launch_queue_len_max,
             slots: shared.slots.clone(),
             cgroups: shared.cgroups.clone(),
+            meter: shared.meter.clone(),
             threads: Mutex::default(),
         };
         for _ in 0..shared.config.launcher_threads.max(1) {
@@ -100,6 +105,8 @@ impl Workers {
         workers.thread("namespaces", move || slots.refill())?;
         let cgroups = shared.cgroups.clone();
         workers.thread("cgroups", move || cgroups.run())?;
+        let meter = shared.meter.clone();
+        workers.thread("memory", move || meter.run())?;
         Ok(workers)
     }
 
@@ -135,6 +142,7 @@ impl Workers {
         drop(self.queue.lock().take());
         self.slots.stop();
         self.cgroups.stop();
+        self.meter.stop();
     }
 }
 

@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::usage::Parts;
+
 /// Length of the period that the processor quota is of, in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
 /// Weight of one core's worth of quota, in version 1's unit (1024 is the default of a group).
@@ -113,8 +115,10 @@ impl Counter {
 pub struct MemoryFiles {
     /// Bytes now.
     pub current: Counter,
-    /// Most bytes so far (version 2: Linux 5.19).
+    /// Most bytes so far, page cache among them (version 2: Linux 5.19).
     pub peak: Counter,
+    /// What is charged, by kind.
+    pub parts: Parts,
     /// Has a line `oom_kill <count>`.
     pub events: PathBuf,
     /// Where the kernel takes memory back on demand (version 2 of Linux 5.19).
@@ -149,6 +153,7 @@ impl MemoryFiles {
         Self {
             current: Counter::new(folder.join("memory.usage_in_bytes")),
             peak: Counter::new(folder.join("memory.max_usage_in_bytes")),
+            parts: Parts::v1(folder),
             events: folder.join("memory.oom_control"),
             // Version 1 has only `memory.force_empty`, which takes all that it can.
             reclaim: None,
@@ -160,6 +165,7 @@ impl MemoryFiles {
         Self {
             current: Counter::new(folder.join("memory.current")),
             peak: Counter::new(folder.join("memory.peak")),
+            parts: Parts::v2(folder),
             // Not `memory.events`, which counts what happens to groups that the instance makes below its own too.
             events: folder.join("memory.events.local"),
             reclaim: Some(Reclaim { stat: folder.join("memory.stat"), reclaim: folder.join("memory.reclaim") }),

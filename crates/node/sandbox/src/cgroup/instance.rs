@@ -5,12 +5,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sys::ReadOnlyTree;
 
 use super::files::{Freezer, MemoryFiles, Reclaim, Setting, v1_settings, v2_settings};
 use super::layout::Layout;
+use super::usage::Peak;
 use super::view::View;
 use super::{kill_all, make_dir, remove_dir};
 use crate::error::Error;
@@ -57,6 +60,9 @@ pub struct InstanceCgroup {
     v2: Option<PathBuf>,
     controlled: Vec<Controlled>,
     memory: MemoryFiles,
+    peak: Mutex<Peak>,
+    /// Of `peak`, for who does not wait for it.
+    peak_bytes: AtomicU64,
     freezer: Option<Arc<Freezer>>,
     view: View,
     limits: Option<Limits>,
@@ -96,7 +102,20 @@ impl InstanceCgroup {
             .map(|(controller, settings, folder)| Controlled { controller, settings, folder })
             .collect();
         let view = View::new(layout, place);
-        let made = Self { v1, v2, controlled, memory, freezer, view, limits: None, doors: None, remove_max };
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+        let made = Self {
+            v1,
+            v2,
+            controlled,
+            memory,
+            peak: Mutex::new(Peak::new(processors)),
+            peak_bytes: AtomicU64::new(0),
+            freezer,
+            view,
+            limits: None,
+            doors: None,
+            remove_max,
+        };
         for folder in made.folders() {
             if let Err(error) = make_dir(folder).map_err(Error::path("make the cgroup", folder)) {
                 made.remove();
@@ -162,15 +181,45 @@ impl InstanceCgroup {
         })
     }
 
-    /// The most memory that was used so far, in bytes; what is used now where the kernel does not keep that.
+    /// The most memory that it used so far, in bytes: of its processes, its files and the kernel. Looks closely only when
+    /// more is charged to it than when that was done last.
     pub fn memory_peak_bytes(&self) -> u64 {
+        let whole = self.memory_whole();
+        match self.peak.try_lock() {
+            Some(mut peak) if peak.is_stale(whole) => self.sample(&mut peak, whole),
+            // Known well enough, or being looked at.
+            _ => self.peak_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Looks closely at what it uses now.
+    pub fn sample_memory(&self) {
+        self.sample(&mut self.peak.lock(), self.memory_whole());
+    }
+
+    /// The most that was ever charged to it; what is charged now where the kernel does not keep that.
+    fn memory_whole(&self) -> u64 {
         self.memory.peak.read().or_else(|| self.memory.current.read()).unwrap_or_default()
     }
 
-    /// Processes that the kernel killed for memory.
+    fn sample(&self, peak: &mut Peak, whole: u64) -> u64 {
+        if let Some(sample) = self.memory.parts.sample() {
+            peak.add(whole, sample);
+        }
+        self.peak_bytes.store(peak.bytes(), Ordering::Relaxed);
+        peak.bytes()
+    }
+
+    /// Processes that the kernel killed for memory. It used its limit then, however short.
     pub fn out_of_memory_kills(&self) -> u64 {
         let text = fs::read_to_string(&self.memory.events).unwrap_or_default();
-        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or_default()
+        let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+        if kills.is_some_and(|kills| kills > 0) {
+            let mut peak = self.peak.lock();
+            peak.raise(self.limits.map_or(0, |limits| limits.memory_bytes));
+            self.peak_bytes.store(peak.bytes(), Ordering::Relaxed);
+        }
+        kills.unwrap_or_default()
     }
 
     /// What freezes its processes; `None` on a machine with version 1 and no freezer.
@@ -240,12 +289,21 @@ mod tests {
         instance.settle().expect("settled");
         assert_eq!(read("cpu.max"), "7142 100000");
         assert_eq!(read("pids.max"), "64");
-        fs::write(folder.join("memory.current"), "5\n").expect("written");
+        assert_eq!(instance.memory_peak_bytes(), 0, "nothing is known of it");
+        fs::write(folder.join("memory.stat"), "anon 5\nfile 90\n").expect("written");
+        fs::write(folder.join("memory.current"), "95\n").expect("written");
         assert_eq!(instance.memory_peak_bytes(), 5, "of a kernel without memory.peak");
-        fs::write(folder.join("memory.peak"), "9\n").expect("written");
+        fs::write(folder.join("memory.stat"), "anon 7\nfile 90\n").expect("written");
+        fs::write(folder.join("memory.peak"), "97\n").expect("written");
+        assert_eq!(instance.memory_peak_bytes(), 5, "as good as the same");
+        instance.sample_memory();
+        assert_eq!(instance.memory_peak_bytes(), 7);
+        fs::write(folder.join("memory.peak"), "128\n").expect("written");
+        fs::write(folder.join("memory.stat"), "anon 9\nfile 90\n").expect("written");
+        assert_eq!(instance.memory_peak_bytes(), 9, "more is charged to it");
         fs::write(folder.join("memory.events.local"), "low 0\noom 1\noom_kill 2\n").expect("written");
-        assert_eq!(instance.memory_peak_bytes(), 9);
         assert_eq!(instance.out_of_memory_kills(), 2);
+        assert_eq!(instance.memory_peak_bytes(), 128 << 20, "what was killed for memory used its limit");
         let doors = instance.doors().expect("opened");
         assert!(doors.v1_tasks.is_empty() && doors.v2_directory.is_some());
         let freezer = instance.freezer().expect("there").clone();

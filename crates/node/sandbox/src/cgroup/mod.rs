@@ -7,6 +7,7 @@ mod files;
 mod instance;
 mod layout;
 mod ready;
+mod usage;
 mod view;
 
 use std::fs;

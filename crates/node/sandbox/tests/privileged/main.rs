@@ -6,6 +6,7 @@ mod isolation;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod memory;
 mod outside;
 mod runtimes;
 mod stopping;

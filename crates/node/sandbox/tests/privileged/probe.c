@@ -157,6 +157,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "owner")) { struct stat s; printf("%s\n", stat(value, &s) ? strerror(errno) : (sprintf(argv[0], "%d:%d", s.st_uid, s.st_gid), argv[0])); }
         else if (!strcmp(what, "fill")) { char *mb = strchr(value, ':'); *mb++ = 0; fill(value, atol(mb)); }
         else if (!strcmp(what, "alloc")) { long n = atol(value) << 20; char *p = malloc(n); memset(p, 1, n); printf("allocated\n"); }
+        else if (!strcmp(what, "read")) { static char b[65536]; int fd = open(value, O_RDONLY); ssize_t n; long all = 0; while ((n = read(fd, b, sizeof b)) > 0) all += n; close(fd); printf("read %ld MB\n", all >> 20); }
         else if (!strcmp(what, "unshare")) printf("unshare %s\n", unshare(CLONE_NEWUSER) ? strerror(errno) : "worked");
         else if (!strcmp(what, "mount")) printf("mount %s\n", mount("none", "/tmp", "tmpfs", 0, 0) ? strerror(errno) : "worked");
         else if (!strcmp(what, "packet")) printf("packet %s\n", socket(AF_PACKET, SOCK_RAW, 0) < 0 ? strerror(errno) : "worked");

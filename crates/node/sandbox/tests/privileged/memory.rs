@@ -1,0 +1,71 @@
+//! What is said of the memory of instances.
+
+use std::fs::File;
+
+use crate::lifecycle::WAIT;
+use crate::support::Bench;
+
+const MB: u64 = 1 << 20;
+/// Size of the image's large file.
+const FILE_MB: usize = 64;
+
+/// An instance that takes 30 MB and reads the large file: what it is said to have used, and what the kernel charged to it.
+async fn used(bench: &Bench) -> anyhow::Result<(u64, u64)> {
+    let (mut spec, _output) = bench.spec(&["alloc=30", "read=/large", "serve=9000"])?;
+    spec.memory_bytes = 256 * MB;
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    sandbox.wait_listening(9000, WAIT).await.expect("it listens");
+    let files = ["memory.peak", "memory.max_usage_in_bytes"];
+    let places = bench.cgroups_of(&sandbox).into_iter().flat_map(|dir| files.map(|file| dir.join(file)));
+    let charged = places.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok()).next();
+    let used = sandbox.memory_peak_bytes();
+    sandbox.kill();
+    sandbox.exited().await;
+    Ok((used, charged.unwrap_or_default()))
+}
+
+#[tokio::test]
+async fn memory_is_the_same_whoever_reads_the_images_files_first() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let large = bench.root.join("large");
+    std::fs::write(&large, vec![7; FILE_MB << 20])?;
+    // Out of the page cache: the first to read it is charged.
+    let file = File::open(&large)?;
+    file.sync_all()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    let (cold, charged) = used(&bench).await?;
+    let (warm, charged_warm) = used(&bench).await?;
+    assert!(charged > charged_warm + (FILE_MB as u64 - 8) * MB, "{charged} {charged_warm}: nothing was read anew");
+    assert!(cold.abs_diff(warm) * 20 < warm, "{cold} {warm}");
+    assert!((30 * MB..36 * MB).contains(&warm), "{warm}");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn files_that_an_instance_writes_count() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (spec, output) = bench.spec(&["fill=/tmp/file:7"])?;
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    assert_eq!(tokio::task::spawn_blocking(move || output.text()).await??, "/tmp/file 7 MB whole\n");
+    sandbox.exited().await;
+    // They are gone again when it is looked at.
+    assert!(sandbox.memory_peak_bytes() > 6 * MB, "{}", sandbox.memory_peak_bytes());
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn an_instance_that_was_killed_for_memory_used_its_limit() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (spec, _output) = bench.spec(&["alloc=200"])?;
+    let limit = spec.memory_bytes;
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    assert!(sandbox.exited().await.out_of_memory);
+    assert!(sandbox.memory_peak_bytes() >= limit, "{}", sandbox.memory_peak_bytes());
+    // A part of one, which the kernel ends alone in version 1, too.
+    let (spec, _output) = bench.spec(&["child-alloc=200", "serve=9000"])?;
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    if sandbox.wait_listening(9000, WAIT).await.is_ok() {
+        assert!(sandbox.out_of_memory() && sandbox.memory_peak_bytes() >= limit, "{}", sandbox.memory_peak_bytes());
+    }
+    bench.finish().await
+}

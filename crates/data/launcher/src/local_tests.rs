@@ -19,16 +19,25 @@ use crate::machine::{Machine, Root, Running};
 use crate::testing::{platform, version};
 use crate::{Config, Launcher};
 
-/// `serve PORT` greets each connection with the function's name; `exit CODE` complains and ends; `hog` takes memory.
+/// `serve PORT` greets each connection with the function's name, and says goodbye on SIGQUIT where that is given too;
+/// `exit CODE` complains and ends; `hog` takes memory.
 const PROGRAM: &str = r#"
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+static void leave(int signal) {
+    dprintf(1, "goodbye %d\n", signal);
+    _exit(4);
+}
+
 int main(int argc, char **argv) {
+    if (argc > 3)
+        signal(SIGQUIT, leave);
     if (!strcmp(argv[1], "exit")) {
         fprintf(stderr, "no module named app\n");
         return atoi(argv[2]);
@@ -163,6 +172,30 @@ async fn privileged_a_server_is_reached_until_it_is_killed() {
     assert_eq!((greeting.as_str(), output.as_str(), signal), ("hello", "listening\n", Some(9)));
     assert!(peak_bytes > 0);
     assert!(!cold_start.runtime.is_zero() && !cold_start.function.is_zero());
+}
+
+#[tokio::test]
+async fn privileged_what_is_printed_on_the_images_stop_signal_is_in_the_log() {
+    let bed = Bed::new().await;
+    let launched = bed.launch("serve 9000 goodbye", |run, _| run.stop_signal = "SIGQUIT".into()).await;
+    let code = match &launched {
+        Ok(launched) => {
+            launched.process.stop(std::time::Duration::MAX);
+            launched.process.ended().await.code
+        }
+        Err(_) => None,
+    };
+    // Its output is read to the end by whoever waited for its end, too.
+    let said = || bed.logs.tail(&bed.request, 100);
+    let read = async {
+        while !said().contains("goodbye") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), read).await.ok();
+    let said = said();
+    bed.end().await;
+    assert_eq!((code, said.as_str()), (Some(4), "listening\ngoodbye 3\n"));
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ pub mod layer_tar;
 pub mod leftovers;
 pub mod oci;
 pub mod platform;
+pub mod printer;
 pub mod registry;
 pub mod scene;
 pub mod secrecy;

@@ -12,7 +12,8 @@ use tokio::process::Command;
 const RUN_MAX: Duration = Duration::from_secs(240);
 
 /// Programs and the Debian packages that have them, where the names differ from each other.
-const PACKAGES: &[(&str, &str)] = &[("htpasswd", "apache2-utils"), ("setpriv", "util-linux"), ("sh", "dash")];
+const PACKAGES: &[(&str, &str)] =
+    &[("cc", "gcc"), ("htpasswd", "apache2-utils"), ("setpriv", "util-linux"), ("sh", "dash")];
 
 /// Variables that would send even calls of this machine to a proxy.
 const PROXIES: &[&str] = &["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];

@@ -292,15 +292,21 @@ pub struct LogsArgs {
     /// Stay and print what comes
     #[arg(long, short)]
     pub follow: bool,
-    /// Only this invocation
+    /// Only lines of this invocation
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
-    /// Only failed invocations
+    /// Only lines of this instance, those outside invocations too; the beginning of its id (i-…) is enough
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<String>,
+    /// Only lines of failed invocations, when they have ended
     #[arg(long)]
     pub failed: bool,
-    /// How many invocations, the newest ones
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How many lines, the newest ones
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
+    /// Print control characters as they are, also those that a terminal obeys
+    #[arg(long)]
+    pub raw: bool,
 }
 
 #[derive(Args)]

@@ -12,11 +12,11 @@ mod client;
 mod commands;
 mod credentials;
 mod failure;
-#[allow(dead_code)] // Commands that show times come to use it one by one.
 mod local_time;
 mod output;
 mod push;
 mod settings;
+mod terminal;
 mod up;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::routing::any;
 use signature::Secrets;
 use tokio::sync::Semaphore;
+use types::wire::EXTENSIONS_PATH;
 
 use crate::config::Config;
 use crate::context::{Account, Context, Surroundings};
@@ -38,8 +39,9 @@ impl Api {
         Self(Arc::new(Inner { context, secrets, held }))
     }
 
-    /// Serves `/`, every method. Other paths are free for others.
+    /// Serves `/` and [`EXTENSIONS_PATH`], every method. Other paths are free for others.
     pub fn router(&self) -> Router {
-        Router::new().route("/", any(server::serve)).with_state(self.clone())
+        let router = Router::new().route("/", any(server::serve));
+        router.route(EXTENSIONS_PATH, any(server::serve_extension)).with_state(self.clone())
     }
 }

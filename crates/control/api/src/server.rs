@@ -27,15 +27,33 @@ use crate::handle::{Api, Inner};
 /// The unit in which room for bodies is counted, and what a call counts for at least.
 pub(crate) const HELD_UNIT_BYTES: usize = 64 << 10;
 
-/// Answers one request.
+/// Answers one request for an action of the cloud API.
 pub(crate) async fn serve(State(Api(api)): State<Api>, request: Request) -> Response {
+    answer_with(&api, request, actions::find).await
+}
+
+/// Answers one request for an action that the cloud API does not have.
+pub(crate) async fn serve_extension(State(Api(api)): State<Api>, request: Request) -> Response {
+    answer_with(&api, request, actions::find_extension).await
+}
+
+/// Finds an action by its name.
+type Find = fn(&str) -> Result<actions::Action, ApiError>;
+
+async fn answer_with(api: &Arc<Inner>, request: Request, find: Find) -> Response {
     let request_id = RequestId::random();
     let (parts, body) = request.into_parts();
-    let outcome = answer(&api, &parts, body, &request_id).await;
+    let outcome = answer(api, &parts, body, &request_id, find).await;
     respond(outcome, &request_id)
 }
 
-async fn answer(api: &Arc<Inner>, parts: &Parts, body: Body, request_id: &RequestId) -> Result<Answer, ApiError> {
+async fn answer(
+    api: &Arc<Inner>,
+    parts: &Parts,
+    body: Body,
+    request_id: &RequestId,
+    find: Find,
+) -> Result<Answer, ApiError> {
     let config = &api.context.config;
     if !matches!(parts.method, Method::GET | Method::POST) {
         let message = format!("method {} is not supported; send POST with a JSON body, or GET", parts.method);
@@ -51,7 +69,7 @@ async fn answer(api: &Arc<Inner>, parts: &Parts, body: Body, request_id: &Reques
     let now_s = Timestamp::now().as_second();
     let clock = Clock { now_s, window_s: config.clock_window_s };
     let call = Call::read(parts, body, &api.secrets, clock, config)?;
-    let action = actions::find(&call.action)?;
+    let action = find(&call.action)?;
     let started = Instant::now();
     let outcome = (action.run)(&api.context, call.params, request_id.clone()).await;
     let outcome = outcome.map_err(|failure| failure.tell(action.name, request_id));

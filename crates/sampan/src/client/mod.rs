@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
 use types::ErrorCode;
+use types::wire::EXTENSIONS_PATH;
 
 use crate::args::Connection;
 use crate::credentials;
@@ -89,8 +90,17 @@ impl Client {
 
     /// Calls an action; an error answer becomes a [`Failure`] with the API's code and its hint.
     pub async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call_at("/", action, body).await
+    }
+
+    /// Calls an action that the cloud API does not have.
+    pub async fn call_extension(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call_at(EXTENSIONS_PATH, action, body).await
+    }
+
+    async fn call_at(&self, path: &str, action: &str, body: &Value) -> anyhow::Result<Value> {
         let body = serde_json::to_vec(body)?;
-        let mut request = self.http.post(format!("{}/", self.endpoint));
+        let mut request = self.http.post(format!("{}{path}", self.endpoint));
         for (name, value) in self.signed(action, &body) {
             request = request.header(name, value);
         }

@@ -1,71 +1,116 @@
-//! `sampan logs`: what invocations printed, oldest first, and with `--follow` what comes.
+//! `sampan logs`: the newest lines of a function, and with `--follow` what comes.
+//!
+//! Each line of the text form begins with its time, the stream it came by and whose it is: what a function prints cannot
+//! pass for a line of the platform.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use types::wire::{GetLogLinesAnswer, GetLogLinesRequest, LogLine};
 
 use crate::args::{Connection, LogsArgs, Output};
 use crate::client::Client;
-use crate::output;
+use crate::{local_time, output, terminal};
 
 /// Time between two questions while following.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
-/// Invocations asked for at once while following.
-const FOLLOW_PAGE_LEN: u32 = 200;
-/// Invocations remembered as printed while following; far more than come between two questions.
-const PRINTED_MAX: usize = 20_000;
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
+/// Lines asked for at once while following.
+const FOLLOW_LINES_MAX: i64 = 10_000;
+/// How much of an id is shown; the beginning of an instance's is enough for `--instance`.
+const ID_CHARS: usize = 10;
 
 /// Prints the logs.
 pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
-    let mut printed = HashSet::new();
-    let mut limit = args.limit;
+    let mut request = GetLogLinesRequest {
+        function_name: Some(args.name),
+        namespace: Some(args.namespace),
+        function_request_id: args.request_id,
+        instance_id: args.instance,
+        failed: args.failed,
+        limit: Some(i64::from(args.limit)),
+        ..GetLogLinesRequest::default()
+    };
+    let mut page = ask(&client, &request).await?;
+    if page.more && page.lines.len() < args.limit as usize {
+        eprintln!("older lines, if there are any, are not shown: [logs] newest_scan_bytes_max and page_log_bytes_max");
+    }
     loop {
-        let mut invocations = ask(&client, &args, limit).await?;
-        // The newest are asked for, and read from the oldest on.
-        invocations.reverse();
-        for invocation in invocations {
-            let finished = invocation.get("InvokeFinished").and_then(Value::as_i64) == Some(1);
-            let id = invocation.get("RequestId").and_then(Value::as_str).unwrap_or_default().to_owned();
-            if (finished || !args.follow) && !printed.contains(&id) {
-                print(&invocation, format)?;
-                printed.insert(id);
-            }
+        for line in &page.lines {
+            print(line, format, args.raw)?;
         }
         if !args.follow {
             return Ok(());
         }
-        if printed.len() > PRINTED_MAX {
-            printed.clear();
+        if request.after.is_none() || !page.more {
+            tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
-        limit = FOLLOW_PAGE_LEN;
-        tokio::time::sleep(FOLLOW_INTERVAL).await;
+        (request.after, request.limit) = (Some(page.next), Some(FOLLOW_LINES_MAX));
+        page = ask(&client, &request).await?;
     }
 }
 
-async fn ask(client: &Client, args: &LogsArgs, limit: u32) -> anyhow::Result<Vec<Value>> {
-    let mut request = Map::new();
-    request.insert("FunctionName".to_owned(), args.name.as_str().into());
-    request.insert("Namespace".to_owned(), args.namespace.as_str().into());
-    request.insert("Limit".to_owned(), limit.into());
-    request.insert("Order".to_owned(), "desc".into());
-    request.insert("OrderBy".to_owned(), "start_time".into());
-    if let Some(id) = &args.request_id {
-        request.insert("FunctionRequestId".to_owned(), id.as_str().into());
-    }
-    if args.failed {
-        request.insert("Filter".to_owned(), json!({"RetCode": "not0"}));
-    }
-    let answer = client.call("GetFunctionLogs", &Value::Object(request)).await?;
-    Ok(answer.get("Data").and_then(Value::as_array).cloned().unwrap_or_default())
+async fn ask(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
+    let answer = client.call_extension("GetLogLines", &serde_json::to_value(request)?).await?;
+    Ok(serde_json::from_value(answer)?)
 }
 
-fn print(invocation: &Value, format: Output) -> anyhow::Result<()> {
-    if format == Output::Json {
-        return output::json(invocation);
+fn print(line: &LogLine, format: Output, raw: bool) -> anyhow::Result<()> {
+    match format {
+        Output::Json => output::json(&document(line)),
+        Output::Text => {
+            println!("{}", text(line, raw));
+            Ok(())
+        }
     }
-    let log = invocation.get("Log").and_then(Value::as_str).unwrap_or_default();
-    println!("{}", log.trim_end());
-    Ok(())
+}
+
+fn document(line: &LogLine) -> Value {
+    json!({
+        "time": local_time::rfc3339(line.time_ms), "stream": line.stream, "request_id": line.request_id,
+        "instance": line.instance_id, "version": line.version, "text": line.text,
+    })
+}
+
+/// Time, stream, the beginning of the id of the request or else of the instance, and what was printed.
+fn text(line: &LogLine, raw: bool) -> String {
+    let id = line.request_id.as_ref().or(line.instance_id.as_ref()).map_or("", String::as_str);
+    let id: String = id.chars().take(ID_CHARS).collect();
+    let text = if raw { line.text.as_str().into() } else { terminal::line(&line.text) };
+    format!("{} {:8} {id:ID_CHARS$} {text}", local_time::rfc3339(line.time_ms), line.stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(stream: &str, text: &str) -> LogLine {
+        LogLine {
+            time_ms: 0,
+            stream: stream.to_owned(),
+            request_id: None,
+            instance_id: Some("i-0123456789abcdef0123456789abcdef".to_owned()),
+            version: "$LATEST".to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_function_cannot_pass_for_one_of_the_platform() {
+        let forged = "x\r2026-11-28T08:15:00.250+01:00 platform i-01234567 END RequestId:1\u{1b}[1A";
+        let shown = text(&line("stdout", forged), false);
+        let behind_time = shown.split_once(' ').map(|(_, rest)| rest).unwrap_or_default();
+        assert_eq!(
+            behind_time,
+            "stdout   i-01234567 x\\r2026-11-28T08:15:00.250+01:00 platform i-01234567 END RequestId:1\\x1b[1A"
+        );
+        assert!(text(&line("stdout", forged), true).ends_with(forged));
+    }
+
+    #[test]
+    fn a_document_has_the_text_as_it_was() {
+        let document = document(&line("stderr", "\u{1b}[31m"));
+        assert_eq!((&document["stream"], &document["text"]), (&json!("stderr"), &json!("\u{1b}[31m")));
+        assert!(document.to_string().contains("\\u001b[31m"));
+    }
 }

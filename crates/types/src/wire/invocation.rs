@@ -96,6 +96,16 @@ pub struct GetFunctionLogsRequest {
     pub start_time: Option<String>,
     /// Begun at this time or earlier, local time.
     pub end_time: Option<String>,
+    /// What is searched for: runs, or what instances print outside requests.
+    pub search_context: Option<LogSearchRequest>,
+}
+
+/// What `GetFunctionLogs` searches for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LogSearchRequest {
+    /// `Instance`: output outside requests, an entry for each instance. All else is retired and is ignored.
+    pub r#type: Option<String>,
 }
 
 /// Which ends of runs to show.

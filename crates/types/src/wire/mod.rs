@@ -11,6 +11,7 @@ mod concurrency;
 mod function;
 mod function_requests;
 mod invocation;
+mod lines;
 mod namespace;
 
 pub use account::{
@@ -29,8 +30,10 @@ pub use function_requests::{
 };
 pub use invocation::{
     FunctionLog, GetFunctionLogsAnswer, GetFunctionLogsRequest, GetRequestStatusAnswer, GetRequestStatusRequest,
-    InvokeAnswer, InvokeFunctionRequest, InvokeRequest, LogFilter, LogSearchContext, RequestStatus, RunResult,
+    InvokeAnswer, InvokeFunctionRequest, InvokeRequest, LogFilter, LogSearchContext, LogSearchRequest, RequestStatus,
+    RunResult,
 };
+pub use lines::{EXTENSIONS_PATH, GetLogLinesAnswer, GetLogLinesRequest, LogLine};
 pub use namespace::{
     CreateNamespaceRequest, DeleteNamespaceRequest, ListNamespacesAnswer, ListNamespacesRequest, NamespaceEntry,
     SearchKey, UpdateNamespaceRequest,

@@ -96,6 +96,22 @@ const HANDLED: [Action; 36] = [
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];
 
+/// Actions that the cloud API does not have, at a path of their own: they take nothing from its names.
+const EXTENSIONS: [Action; 1] =
+    [Action { name: "GetLogLines", run: |cx, params, _| Box::pin(runs::log_lines::run(cx, params)) }];
+
+/// Finds an action that the cloud API does not have.
+///
+/// # Errors
+/// `InvalidAction` for all others.
+pub(crate) fn find_extension(name: &str) -> Result<Action, ApiError> {
+    EXTENSIONS.iter().find(|action| action.name == name).copied().ok_or_else(|| {
+        let name: String = name.chars().take(100).collect();
+        let names = EXTENSIONS.map(|action| action.name).join(", ");
+        ApiError::new(ErrorCode::INVALID_ACTION, format!("{name:?} is not served here; there is {names}"))
+    })
+}
+
 /// Finds an action.
 ///
 /// # Errors

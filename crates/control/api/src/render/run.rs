@@ -3,6 +3,7 @@
 use invoke::EventResult;
 use logs::Invocation;
 use types::wire::{FunctionLog, RequestStatus, RunResult};
+use types::{FunctionKey, InstanceId};
 
 use crate::local_time::UtcOffset;
 
@@ -39,6 +40,25 @@ pub(crate) fn log(run: Invocation, offset: UtcOffset) -> FunctionLog {
         level: "",
         source: "",
         retry_num: run.retry_num,
+    }
+}
+
+/// What an instance printed outside requests, in the shape of a run that is over; its lines are added to it.
+pub(crate) fn instance(function: &FunctionKey, id: &InstanceId, first_ms: i64, offset: UtcOffset) -> FunctionLog {
+    FunctionLog {
+        function_name: function.name.to_string(),
+        ret_msg: String::new(),
+        request_id: id.to_string(),
+        start_time: offset.format(first_ms),
+        ret_code: 0,
+        invoke_finished: 1,
+        duration: 0.0,
+        bill_duration: 0,
+        mem_usage: 0,
+        log: String::new(),
+        level: "",
+        source: "",
+        retry_num: 0,
     }
 }
 
@@ -79,7 +99,7 @@ fn status_code(run: &Invocation) -> i32 {
 mod tests {
     use std::time::Duration;
 
-    use types::{FunctionKey, Namespace, RequestId, RunStatus, VersionName};
+    use types::{Namespace, RequestId, RunStatus, VersionName};
 
     use super::*;
 

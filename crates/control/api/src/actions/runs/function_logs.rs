@@ -4,6 +4,7 @@ use logs::{OrderBy, Query, Ret};
 use types::wire::{GetFunctionLogsAnswer, GetFunctionLogsRequest, LogSearchContext};
 use types::{ApiError, ErrorCode, RequestId, RunStatus};
 
+use super::instance_logs;
 use crate::actions::Outcome;
 use crate::context::{Context, now_ms};
 use crate::envelope::Answer;
@@ -24,7 +25,11 @@ const ORDERS: [(&str, OrderBy); 4] = [
 ];
 
 pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
-    let query = query(&params.read()?, cx.config.utc_offset, now_ms())?;
+    let request: GetFunctionLogsRequest = params.read()?;
+    if instance_logs::is_wanted(&request) {
+        return instance_logs::run(cx, &request).await;
+    }
+    let query = query(&request, cx.config.utc_offset, now_ms())?;
     match &query.function {
         Some(name) => {
             let key = types::FunctionKey { namespace: query.namespace.clone(), name: name.clone() };
@@ -44,23 +49,15 @@ fn query(request: &GetFunctionLogsRequest, offset: UtcOffset, now_ms: i64) -> Re
         Some(name) => Some(names::function(Some(name), Some(namespace.as_str()))?.name),
         None => None,
     };
-    let page = paging::page(request.offset, request.limit, REACH_MAX)?;
-    if page.offset.saturating_add(page.limit) > REACH_MAX {
-        let problem = format!("{} and Limit {} are more than {REACH_MAX} together", page.offset, page.limit);
-        return Err(invalid(ErrorCode::LIMIT_OFFSET, "Offset", problem));
-    }
+    let page = page(request)?;
     let request_id = filled(request.function_request_id.as_deref()).map(request_id).transpose()?;
     let given = times::read(request.start_time.as_deref(), request.end_time.as_deref(), offset)?;
     // One run is found by its id alone, however old it is.
     let span = if request_id.is_some() && given.is_open() { times::EVER } else { given.of_logs(now_ms)? };
-    let qualifier = match filled(request.qualifier.as_deref()) {
-        Some(text) => Some(names::qualifier(Some(text), types::Qualifier::LATEST)?.to_string()),
-        None => None,
-    };
     Ok(Query {
         namespace,
         function,
-        qualifier,
+        qualifier: qualifier(request)?,
         request_id,
         start_ms: span.start_ms,
         end_ms: span.end_ms,
@@ -70,6 +67,24 @@ fn query(request: &GetFunctionLogsRequest, offset: UtcOffset, now_ms: i64) -> Re
         offset: page.offset as usize,
         limit: page.limit as usize,
     })
+}
+
+/// Which part of the list is asked for.
+pub(super) fn page(request: &GetFunctionLogsRequest) -> Result<paging::Page, ApiError> {
+    let page = paging::page(request.offset, request.limit, REACH_MAX)?;
+    if page.offset.saturating_add(page.limit) > REACH_MAX {
+        let problem = format!("{} and Limit {} are more than {REACH_MAX} together", page.offset, page.limit);
+        return Err(invalid(ErrorCode::LIMIT_OFFSET, "Offset", problem));
+    }
+    Ok(page)
+}
+
+/// `Qualifier`, where it is given.
+pub(super) fn qualifier(request: &GetFunctionLogsRequest) -> Result<Option<String>, ApiError> {
+    match filled(request.qualifier.as_deref()) {
+        Some(text) => Ok(Some(names::qualifier(Some(text), types::Qualifier::LATEST)?.to_string())),
+        None => Ok(None),
+    }
 }
 
 /// `FunctionRequestId`.

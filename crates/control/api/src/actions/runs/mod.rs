@@ -1,5 +1,7 @@
 //! Actions that run functions and look at runs.
 
 pub(super) mod function_logs;
+mod instance_logs;
 pub(super) mod invoke;
+pub(super) mod log_lines;
 pub(super) mod request_status;

@@ -80,10 +80,12 @@ codes! {
     INVALID_VALUE_ALIAS = "InvalidParameterValue.Alias", 400, false, "";
     INVALID_VALUE_ARGS = "InvalidParameterValue.Args", 400, false, "";
     INVALID_VALUE_ASYNC_RUN_ENABLE = "InvalidParameterValue.AsyncRunEnable", 400, false, "";
+    INVALID_VALUE_ARGS_LIST = "InvalidParameterValue.ArgsList", 400, false, "";
     INVALID_VALUE_CLIENT_CONTEXT = "InvalidParameterValue.ClientContext", 400, false, "";
     INVALID_VALUE_CODE = "InvalidParameterValue.Code", 400, false, "";
     INVALID_VALUE_COMMAND = "InvalidParameterValue.Command", 400, false, "";
     INVALID_VALUE_DATE_TIME = "InvalidParameterValue.DateTime", 400, false, "";
+    INVALID_VALUE_COMMAND_LIST = "InvalidParameterValue.CommandList", 400, false, "";
     INVALID_VALUE_DEAD_LETTER_CONFIG = "InvalidParameterValue.DeadLetterConfig", 400, false, "";
     INVALID_VALUE_DEFAULT_NAMESPACE = "InvalidParameterValue.DefaultNamespace", 400, false, "";
     INVALID_VALUE_DESCRIPTION = "InvalidParameterValue.Description", 400, false, "";

@@ -87,6 +87,26 @@ pub enum ImageType {
     Enterprise,
 }
 
+/// A program with arguments, or arguments alone, as their owner wrote them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CommandWords {
+    /// A text that blanks separate; quotes mean nothing in it (`Command`, `Args`).
+    Text(String),
+    /// Words as they are, blanks and quotes included (`CommandList`, `ArgsList`).
+    List(Vec<String>),
+}
+
+impl CommandWords {
+    /// The words that a process gets.
+    pub fn words(&self) -> Vec<String> {
+        match self {
+            Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
+            Self::List(words) => words.clone(),
+        }
+    }
+}
+
 /// The image of a version, as its owner named it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSpec {
@@ -96,10 +116,10 @@ pub struct ImageSpec {
     pub uri: String,
     /// `tcr-…` of an enterprise registry.
     pub registry_id: Option<String>,
-    /// Replaces the image's entry point when not empty, split on blanks.
-    pub command: Option<String>,
-    /// Replaces the image's CMD when not empty, split on blanks.
-    pub args: Option<String>,
+    /// Replaces the image's entry point when not empty.
+    pub command: Option<CommandWords>,
+    /// Replaces the image's CMD when not empty.
+    pub args: Option<CommandWords>,
     /// Carried for the API; images are always prepared the fast way.
     pub accelerate: bool,
     /// Where the server listens; −1 marks a job image (no server).

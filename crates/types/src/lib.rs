@@ -23,8 +23,8 @@ pub use concurrency::{ProvisionedSpec, ScheduledAction, SessionSource, SessionSp
 pub use domain::CustomDomain;
 pub use error::{ApiError, ErrorCode};
 pub use function::{
-    ConcurrencySpec, FunctionKind, FunctionRecord, ImageSpec, ImageType, PinnedImage, Serving, Status, StatusReason,
-    VersionRecord, VersionSpec,
+    CommandWords, ConcurrencySpec, FunctionKind, FunctionRecord, ImageSpec, ImageType, PinnedImage, Serving, Status,
+    StatusReason, VersionRecord, VersionSpec,
 };
 pub use ids::{
     Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionName,

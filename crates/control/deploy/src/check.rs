@@ -2,7 +2,7 @@
 
 use image::RunConfig;
 use store::Pending;
-use types::{ImageRef, ImageSpec, StatusReason};
+use types::{CommandWords, ImageRef, ImageSpec, StatusReason};
 
 /// A word to match on when an image cannot be used as it is; the image store has the same for broken content.
 const IMAGE_INVALID: &str = "ImageInvalid";
@@ -22,8 +22,8 @@ pub(crate) fn image_of(pending: &Pending) -> Result<ImageRef, StatusReason> {
 
 /// Whether image and function together name a program to run.
 pub(crate) fn runnable(function: &ImageSpec, image: &RunConfig) -> Result<(), StatusReason> {
-    let given = |text: &Option<String>| text.as_deref().and_then(|text| text.split_whitespace().next()).is_some();
     let named = |argv: &[String]| argv.first().is_some_and(|program| !program.is_empty());
+    let given = |words: &Option<CommandWords>| words.as_ref().is_some_and(|words| named(&words.words()));
     let runs = given(&function.command)
         || if image.entrypoint.is_empty() {
             given(&function.args) || named(&image.cmd)
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn is_runnable(command: &str, args: &str, entrypoint: &[&str], cmd: &[&str]) -> bool {
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let given = |text: &str| (!text.is_empty()).then(|| CommandWords::Text(text.to_owned()));
         let function = ImageSpec {
             image_type: ImageType::Personal,
             uri: "localhost/hello".into(),

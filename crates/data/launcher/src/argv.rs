@@ -1,7 +1,7 @@
 //! Which program an instance runs: the image's ENTRYPOINT and CMD with the function's Command and Args. Pure.
 
 use image::RunConfig;
-use types::ImageSpec;
+use types::{CommandWords, ImageSpec};
 
 /// Neither the image nor the function says what to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -11,12 +11,11 @@ use types::ImageSpec;
 )]
 pub(crate) struct NothingToRun;
 
-/// The program and its arguments. Command replaces the entry point and Args replaces CMD (contract 4.1), both split on
-/// blanks. With a Command the image's CMD is dropped, as Kubernetes does: it was written for the entry point that is
+/// The program and its arguments. Command replaces the entry point and Args replaces CMD (contract 4.1). With a Command the image's CMD is dropped, as Kubernetes does: it was written for the entry point that is
 /// replaced.
 pub(crate) fn argv(function: &ImageSpec, image: &RunConfig) -> Result<Vec<String>, NothingToRun> {
-    let command = words(function.command.as_deref());
-    let args = words(function.args.as_deref());
+    let words = |given: &Option<CommandWords>| given.as_ref().map(CommandWords::words).unwrap_or_default();
+    let (command, args) = (words(&function.command), words(&function.args));
     let mut argv = if command.is_empty() { image.entrypoint.clone() } else { command.clone() };
     if !args.is_empty() {
         argv.extend(args);
@@ -26,23 +25,28 @@ pub(crate) fn argv(function: &ImageSpec, image: &RunConfig) -> Result<Vec<String
     if argv.first().is_some_and(|program| !program.is_empty()) { Ok(argv) } else { Err(NothingToRun) }
 }
 
-fn words(text: Option<&str>) -> Vec<String> {
-    text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use types::ImageType;
 
     fn run(command: &str, args: &str, entrypoint: &[&str], cmd: &[&str]) -> Result<String, NothingToRun> {
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let given = |text: &str| (!text.is_empty()).then(|| CommandWords::Text(text.to_owned()));
+        run_words(given(command), given(args), entrypoint, cmd)
+    }
+
+    fn run_words(
+        command: Option<CommandWords>,
+        args: Option<CommandWords>,
+        entrypoint: &[&str],
+        cmd: &[&str],
+    ) -> Result<String, NothingToRun> {
         let function = ImageSpec {
             image_type: ImageType::Personal,
             uri: "localhost/hello".into(),
             registry_id: None,
-            command: given(command),
-            args: given(args),
+            command,
+            args,
             accelerate: false,
             port: 9000,
         };
@@ -64,6 +68,14 @@ mod tests {
         }
         assert_eq!(run("", "", &[], cmd).as_deref(), Ok("serve|all"));
         assert_eq!(run("", "/bin/server", &[], &[]).as_deref(), Ok("/bin/server"));
+    }
+
+    #[test]
+    fn words_of_a_list_stay_as_they_are() {
+        let list = |words: &[&str]| Some(CommandWords::List(words.iter().map(|word| (*word).to_owned()).collect()));
+        let sh = run_words(list(&["sh", "-c"]), list(&["echo \"a b\"", ""]), &["/entry"], &["cmd"]);
+        assert_eq!(sh.as_deref(), Ok("sh|-c|echo \"a b\"|"));
+        assert_eq!(run_words(None, list(&["a b"]), &["/entry"], &["cmd"]).as_deref(), Ok("/entry|a b"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use pool::{BoxFuture, Launch, LaunchError, Launched};
 use sandbox::{LaunchSpec, Sandboxes};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
-use types::{CatalogVersion, Digest, InstanceId, RequestId, RunStatus};
+use types::{CatalogVersion, CommandWords, Digest, InstanceId, RequestId, RunStatus};
 
 use crate::failure::Failure;
 use crate::local;
@@ -232,7 +232,8 @@ async fn privileged_a_server_on_another_port_is_446_and_named() {
 async fn privileged_what_cannot_be_executed_is_445_and_named() {
     for (command, named) in [("/missing", "/missing"), ("/broken", "/broken"), ("/etc", "/etc"), ("nowhere", "nowhere")]
     {
-        let error = failure("", |_, version| version.spec.image.command = Some(command.into())).await;
+        let error =
+            failure("", |_, version| version.spec.image.command = Some(CommandWords::Text(command.into()))).await;
         assert_eq!(error.status, RunStatus::ContainerInitError, "{error}");
         assert!(error.message.contains(named), "{error}");
     }

@@ -36,10 +36,14 @@ pub struct ImageConfig {
     pub registry_id: Option<String>,
     /// Being retired; `Command` takes its place.
     pub entry_point: Option<String>,
-    /// Replaces the image's entry point.
+    /// Replaces the image's entry point, split on blanks.
     pub command: Option<String>,
+    /// The same as words that stay as they are; excludes `Command`.
+    pub command_list: Option<Vec<String>>,
     /// Replaces the image's CMD, split on blanks.
     pub args: Option<String>,
+    /// The same as words that stay as they are; excludes `Args`.
+    pub args_list: Option<Vec<String>>,
     /// Load the image on demand.
     pub container_image_accelerate: Option<bool>,
     /// Where the server listens; −1 for a job image.

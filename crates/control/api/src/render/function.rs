@@ -6,7 +6,7 @@ use types::wire::{
     AccessInfo, DeadLetterConfig, EipConfigOut, EipOutConfig, Environment, Function, GetFunctionAnswer, ImageConfig,
     IntranetConfigOut, PublicNetConfigOut, Tag, Variable, VpcConfig, switch,
 };
-use types::{CatalogFunction, Digest, FunctionRecord, ImageSpec, ImageType, Status, VersionRecord};
+use types::{CatalogFunction, CommandWords, Digest, FunctionRecord, ImageSpec, ImageType, Status, VersionRecord};
 
 use crate::local_time::UtcOffset;
 use crate::validate::code::RUNTIME;
@@ -135,8 +135,10 @@ impl Shown<'_> {
             image_uri: Some(served.map_or_else(|| image.uri.clone(), |served| pinned_uri(image, &served.image.digest))),
             registry_id: Some(image.registry_id.clone().unwrap_or_default()),
             entry_point: None,
-            command: Some(image.command.clone().unwrap_or_default()),
-            args: Some(image.args.clone().unwrap_or_default()),
+            command: Some(text(image.command.as_ref())),
+            command_list: Some(list(image.command.as_ref())),
+            args: Some(text(image.args.as_ref())),
+            args_list: Some(list(image.args.as_ref())),
             container_image_accelerate: Some(image.accelerate),
             image_port: Some(i64::from(image.port)),
         }
@@ -177,6 +179,22 @@ impl Shown<'_> {
 
     fn intranet(&self) -> IntranetConfigOut {
         IntranetConfigOut { ip_fixed: self.within("IntranetConfig", "/IpFixed", "DISABLE"), ip_address: Vec::new() }
+    }
+}
+
+/// The words as a text that blanks separate; empty when they were given as a list, which a text cannot hold.
+fn text(words: Option<&CommandWords>) -> String {
+    match words {
+        Some(CommandWords::Text(text)) => text.clone(),
+        Some(CommandWords::List(_)) | None => String::new(),
+    }
+}
+
+/// The words as a list; empty when they were given as a text.
+fn list(words: Option<&CommandWords>) -> Vec<String> {
+    match words {
+        Some(CommandWords::List(words)) => words.clone(),
+        Some(CommandWords::Text(_)) | None => Vec::new(),
     }
 }
 

@@ -4,10 +4,8 @@ use types::limits::IMAGE_PORT;
 use types::wire::{Code, ImageConfig, LayerVersionSimple};
 use types::{ApiError, ErrorCode, ImageRef, ImageSpec, ImageType};
 
-use super::{filled, invalid, quoted, required, scalars};
+use super::{filled, invalid, quoted, required, scalars, words};
 
-/// Bytes of `Command` or of `Args` at most.
-const COMMAND_BYTES_MAX: usize = 4096;
 /// `ImagePort` of an image without a server.
 const JOB_PORT: i64 = -1;
 /// The runtime of every function here.
@@ -78,13 +76,14 @@ fn image_config(config: &ImageConfig) -> Result<ImageSpec, ApiError> {
     }
     // EntryPoint is the older name of Command.
     let command = filled(config.command.as_deref()).or(filled(config.entry_point.as_deref()));
-    let args = filled(config.args.as_deref());
+    let command = words::given("Command", command, config.command_list.as_deref())?;
+    let args = words::given("Args", filled(config.args.as_deref()), config.args_list.as_deref())?;
     Ok(ImageSpec {
         image_type,
         uri: uri.to_owned(),
         registry_id: registry_id.map(str::to_owned),
-        command: words("Code.ImageConfig.Command", command, ErrorCode::INVALID_VALUE_COMMAND)?,
-        args: words("Code.ImageConfig.Args", args, ErrorCode::INVALID_VALUE_ARGS)?,
+        command,
+        args,
         accelerate: config.container_image_accelerate.unwrap_or(false),
         port: port(config.image_port)?,
     })
@@ -99,18 +98,6 @@ fn image_type(text: &str) -> Result<ImageType, ApiError> {
             Err(invalid(ErrorCode::INVALID_VALUE_IMAGE_TYPE, "Code.ImageConfig.ImageType", problem))
         }
     }
-}
-
-fn words(field: &str, text: Option<&str>, code: ErrorCode) -> Result<Option<String>, ApiError> {
-    let Some(text) = text else { return Ok(None) };
-    if text.len() > COMMAND_BYTES_MAX {
-        let problem = format!("it has {} bytes; at most {COMMAND_BYTES_MAX} are allowed", text.len());
-        return Err(invalid(code, field, problem));
-    }
-    if text.contains('\0') {
-        return Err(invalid(code, field, "it contains a NUL character, which no argument of a process can hold"));
-    }
-    Ok(Some(text.to_owned()))
 }
 
 fn port(given: Option<i64>) -> Result<i32, ApiError> {

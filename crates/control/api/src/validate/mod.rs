@@ -20,6 +20,7 @@ pub(crate) mod provisioned;
 pub(crate) mod scalars;
 mod sessions;
 pub(crate) mod times;
+pub(crate) mod words;
 
 use types::{ApiError, ErrorCode};
 

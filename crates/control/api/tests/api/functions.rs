@@ -182,3 +182,24 @@ async fn a_copy_carries_every_setting_but_no_versions_and_no_aliases() {
     assert_eq!(platform.ok("ListAliases", json!({"FunctionName": "twin"})).await["TotalCount"], 1);
     platform.stop().await;
 }
+
+#[tokio::test]
+async fn command_and_args_keep_their_words_as_lists() {
+    let platform = Platform::start().await;
+    let image = |fields: Value| {
+        let mut image = json!({"ImageType": "personal", "ImageUri": "r.io/ns/app:v1"});
+        image.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({"FunctionName": "hello", "Code": {"ImageConfig": image}})
+    };
+    let lists = json!({"CommandList": ["sh", "-c"], "ArgsList": ["echo \"a b\"", ""]});
+    platform.ok("CreateFunction", image(lists)).await;
+    let shown = get(&platform, "hello").await["ImageConfig"].clone();
+    assert_eq!((&shown["Command"], &shown["CommandList"]), (&json!(""), &json!(["sh", "-c"])));
+    assert_eq!((&shown["Args"], &shown["ArgsList"]), (&json!(""), &json!(["echo \"a b\"", ""])));
+    platform.finish_preparations().await;
+    // What was read may be written back as it is.
+    platform.ok("UpdateFunctionCode", json!({"FunctionName": "hello", "Code": {"ImageConfig": shown}})).await;
+    let both = image(json!({"Command": "sh", "CommandList": ["sh"]}));
+    assert_eq!(platform.code("UpdateFunctionCode", both).await, "InvalidParameterValue.CommandList");
+    platform.stop().await;
+}

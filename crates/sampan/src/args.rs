@@ -6,6 +6,7 @@ pub mod provision;
 pub mod quota;
 pub mod registry;
 pub mod release;
+pub mod words;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use types::limits::STOP_GRACE_S_MAX;
+
+use self::words::Words;
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
 4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials, 6 a rollout was \
@@ -214,21 +217,25 @@ pub struct DeployArgs {
     /// Environment variable; given once or more, they replace all that were there
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
-    /// Replaces the image's entry point
-    #[arg(long, allow_hyphen_values = true)]
-    pub command: Option<String>,
-    /// Replaces the image's CMD
-    #[arg(long, allow_hyphen_values = true)]
-    pub args: Option<String>,
+    /// Replaces the image's entry point: words and quotes as in a shell, or a JSON array of words; empty brings the
+    /// image's back
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub command: Option<Words>,
+    /// Replaces the image's CMD, written as --command: --command sh --args '-c "echo a b"'
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub args: Option<Words>,
+    /// Where the image's server listens; instances have it in the variable PORT [default: 9000]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
     /// Requests that one instance of a web function serves at once
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
     /// Requests with the same value there go to the same instance of a web function: header:NAME, cookie:NAME or
-    /// query:NAME
-    #[arg(long, value_name = "SOURCE:NAME")]
+    /// query:NAME; none ends that
+    #[arg(long, value_name = "SOURCE:NAME|none")]
     pub session: Option<String>,
     /// Sessions that one instance has at once [default: 1]
-    #[arg(long, value_name = "N", requires = "session")]
+    #[arg(long, value_name = "N")]
     pub sessions_per_instance: Option<u32>,
     /// Have a new web function take WebSocket connections; it cannot change later
     #[arg(long)]
@@ -337,6 +344,29 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn free_text_may_begin_with_a_hyphen() {
+        let deploy = [
+            "deploy",
+            "f",
+            "--command",
+            "-c",
+            "--args",
+            "-m http.server 9000",
+            "--env",
+            "-A=-b",
+            "--description",
+            "-x",
+        ];
+        let push = ["push", "--from-dir", ".", "i:v1", "--entrypoint", "sh", "--entrypoint", "-c", "--env", "-A=b"];
+        let invoke = ["invoke", "f", "--data", "-1", "-H", "-x: -y", "--path", "-p"];
+        for line in [&deploy[..], &push, &invoke, &["list", "--search", "-a"], &["publish", "f", "--description", "-x"]]
+        {
+            let parsed = Cli::try_parse_from(["sampan"].iter().chain(line));
+            assert!(parsed.is_ok(), "{line:?}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+        }
     }
 
     #[test]

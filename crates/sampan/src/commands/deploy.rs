@@ -1,5 +1,8 @@
 //! `sampan deploy`: makes or updates a function and waits until it can be called.
 
+mod code;
+mod concurrency;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -8,7 +11,6 @@ use types::tags::STOP_GRACE;
 
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
-use crate::commands::push::resolve;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -46,10 +48,10 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
         let message = format!("function {} does not exist yet, and no --image is given to make it of", args.name);
         return Err(Failure::new(Exit::Usage, message, "Add --image, such as --image hello:v1.").into());
     }
-    let mut request = configuration(args)?;
+    let mut request = configuration(args, None)?;
     let kind = if args.kind == Some(Kind::Event) { "Event" } else { "HTTP" };
     request.insert("Type".to_owned(), kind.into());
-    request.insert("Code".to_owned(), code(client, args, None)?);
+    request.insert("Code".to_owned(), code::of(client, args, None)?);
     if args.websocket {
         request.insert("ProtocolType".to_owned(), "WS".into());
     }
@@ -97,21 +99,21 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
             format!("function {} has the stop grace {now}, and a function's stop grace cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
-    let request = configuration(args)?;
+    let request = configuration(args, Some(function))?;
     // Beyond the two names there is something to change only when a flag was given.
     if request.len() > 2 {
         client.call("UpdateFunctionConfiguration", &Value::Object(request)).await?;
         wait_active(client, args, format).await?;
     }
-    if args.image.is_some() || args.command.is_some() || args.args.is_some() {
-        let code = code(client, args, function.pointer("/ImageConfig"))?;
+    if code::is_changed(args) {
+        let code = code::of(client, args, function.pointer("/ImageConfig"))?;
         let request = json!({"FunctionName": args.name, "Namespace": args.namespace, "Code": code});
         client.call("UpdateFunctionCode", &request).await?;
     }
     Ok(())
 }
 
-fn configuration(args: &DeployArgs) -> anyhow::Result<Map<String, Value>> {
+fn configuration(args: &DeployArgs, function: Option<&Value>) -> anyhow::Result<Map<String, Value>> {
     let mut request = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -124,7 +126,8 @@ fn configuration(args: &DeployArgs) -> anyhow::Result<Map<String, Value>> {
     set("Timeout", args.timeout.map(Value::from));
     set("InitTimeout", args.init_timeout.map(Value::from));
     set("Description", args.description.as_deref().map(Value::from));
-    set("InstanceConcurrencyConfig", concurrency(args)?);
+    let kept = function.and_then(|function| function.get("InstanceConcurrencyConfig"));
+    set("InstanceConcurrencyConfig", concurrency::of(args, kept)?);
     set("ProtocolParams", args.websocket_idle.map(|idle_s| json!({"WSParams": {"IdleTimeOut": idle_s}})));
     if !args.env.is_empty() {
         let variables = args.env.iter().map(|pair| variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -133,60 +136,11 @@ fn configuration(args: &DeployArgs) -> anyhow::Result<Map<String, Value>> {
     Ok(request)
 }
 
-/// How many requests an instance serves at once, and which ones.
-fn concurrency(args: &DeployArgs) -> anyhow::Result<Option<Value>> {
-    let of_requests = |n| json!({"DynamicEnabled": "FALSE", "MaxConcurrency": n});
-    let Some(session) = &args.session else { return Ok(args.concurrency.map(of_requests)) };
-    let source = |source: &str| match source {
-        "header" => Some("HEADER"),
-        "cookie" => Some("COOKIE"),
-        "query" => Some("QUERY_STRING"),
-        _ => None,
-    };
-    let found = session.split_once(':').and_then(|(at, name)| Some((source(at)?, name)));
-    let (source, name) = found.ok_or_else(|| {
-        let problem = format!("--session {session:?} is not header:NAME, cookie:NAME or query:NAME");
-        Failure::new(Exit::Usage, problem, "")
-    })?;
-    let session = json!({
-        "SessionSource": source,
-        "SessionName": name,
-        "MaximumConcurrencySessionPerInstance": args.sessions_per_instance,
-    });
-    let (dynamic, max) = ("FALSE", args.concurrency);
-    let config =
-        json!({"DynamicEnabled": dynamic, "Type": "Session-Based", "MaxConcurrency": max, "SessionConfig": session});
-    Ok(Some(config))
-}
-
 fn variable(pair: &str) -> anyhow::Result<Value> {
     let (key, value) = pair
         .split_once('=')
         .ok_or_else(|| Failure::new(Exit::Usage, format!("--env {pair:?} is not KEY=VALUE"), ""))?;
     Ok(json!({"Key": key, "Value": value}))
-}
-
-/// The `Code` object; what no flag names keeps the value that the function has.
-fn code(client: &Client, args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Value> {
-    let kept_text = |name: &str| kept.and_then(|k| k.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let uri = match &args.image {
-        Some(name) => resolve(name, Some(client.registry()))?.to_string(),
-        None => kept_text("ImageUri"),
-    };
-    let registry_id = args.registry_id.clone().unwrap_or_else(|| kept_text("RegistryId"));
-    let image_type = if registry_id.is_empty() { "personal" } else { "enterprise" };
-    let mut image = Map::new();
-    image.insert("ImageType".to_owned(), image_type.into());
-    image.insert("ImageUri".to_owned(), uri.into());
-    for (name, flag) in
-        [("RegistryId", Some(registry_id)), ("Command", args.command.clone()), ("Args", args.args.clone())]
-    {
-        let value = flag.unwrap_or_else(|| kept_text(name));
-        if !value.is_empty() {
-            image.insert(name.to_owned(), value.into());
-        }
-    }
-    Ok(json!({ "ImageConfig": image }))
 }
 
 async fn wait_active(client: &Client, args: &DeployArgs, format: Output) -> anyhow::Result<Value> {

@@ -18,7 +18,9 @@ const SHOWN: &[(&str, &str)] = &[
     ("detail", "/StatusDesc"),
     ("image", "/ImageConfig/ImageUri"),
     ("command", "/ImageConfig/Command"),
+    ("command", "/ImageConfig/CommandList"),
     ("args", "/ImageConfig/Args"),
+    ("args", "/ImageConfig/ArgsList"),
     ("port", "/ImageConfig/ImagePort"),
     ("memory MB", "/MemorySize"),
     ("timeout s", "/Timeout"),
@@ -46,6 +48,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(Value::String(text)) => println!("{word:15} {text}"),
+            Some(Value::Array(list)) if list.is_empty() => {}
             Some(value) => println!("{word:15} {value}"),
         }
     }

@@ -7,9 +7,10 @@ use crate::Platform;
 /// What Docker sets when an image names no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Defaults, then the image's variables, then the platform's (contract 4.1), then the user's; the later value of a name
-/// holds. Names that the platform keeps for itself are refused when a function is made, so users cannot replace them.
-/// `HOME` and `HOSTNAME` are the sandbox's to add where they are missing: it reads the image's passwd file.
+/// Defaults, then the image's variables, then the platform's (contract 4.1, and `PORT`, which most frameworks read), then
+/// the user's; the later value of a name holds. Names that the platform keeps for itself are refused when a function is
+/// made, so users cannot replace them. `HOME` and `HOSTNAME` are the sandbox's to add where they are missing: it reads the
+/// image's passwd file.
 pub(crate) fn environment(image: &[String], version: &CatalogVersion, platform: &Platform) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     set(&mut variables, "PATH", DEFAULT_PATH);
@@ -20,6 +21,7 @@ pub(crate) fn environment(image: &[String], version: &CatalogVersion, platform: 
     set(&mut variables, "TENCENTCLOUD_RUNENV", "SCF");
     set(&mut variables, "USER_CODE_ROOT", "/var/user/");
     set(&mut variables, "USER", "qcloud");
+    set(&mut variables, "PORT", &version.spec.image.port.to_string());
     set(&mut variables, "SCF_FUNCTIONNAME", version.function.key.name.as_str());
     set(&mut variables, "SCF_FUNCTIONVERSION", &version.key.version.to_string());
     set(&mut variables, "TENCENTCLOUD_REGION", &platform.region);
@@ -66,6 +68,7 @@ mod tests {
             ("TENCENTCLOUD_RUNENV", "SCF"),
             ("USER_CODE_ROOT", "/var/user/"),
             ("USER", "qcloud"),
+            ("PORT", "9000"),
             ("SCF_FUNCTIONNAME", "hello"),
             ("SCF_FUNCTIONVERSION", "$LATEST"),
             ("TENCENTCLOUD_REGION", "ap-guangzhou"),
@@ -93,5 +96,11 @@ mod tests {
         ] {
             assert_eq!(value(&all, name).as_deref(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn the_port_is_the_functions_unless_the_user_says_another() {
+        assert_eq!(value(&variables(&["PORT=80"], &[]), "PORT").as_deref(), Some("9000"));
+        assert_eq!(value(&variables(&["PORT=80"], &[("PORT", "7000")]), "PORT").as_deref(), Some("7000"));
     }
 }

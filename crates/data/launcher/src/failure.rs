@@ -1,6 +1,7 @@
 //! Why an instance did not start, in the contract's codes (4.5) and in words that say what to do. Pure.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use pool::Ended;
 use types::RunStatus;
@@ -58,19 +59,23 @@ impl Failure {
         Self::new(RunStatus::ContainerStateExited, message)
     }
 
-    /// The program runs but its server did not accept connections in time. `open` are ports that it listens on.
-    pub(crate) fn not_listening(port: u16, init_timeout_s: u32, open: &[u16], last_output: &str) -> Self {
+    /// The program runs but its server did not accept connections in time. `open` is where it listens.
+    pub(crate) fn not_listening(port: u16, init_timeout_s: u32, open: &[SocketAddr], last_output: &str) -> Self {
         let mut message = format!("port {port} was not open within {init_timeout_s} s (InitTimeout); ");
-        match open {
-            [] => message.push_str("the process listens on no port"),
-            ports if ports.contains(&port) => message.push_str("it is bound to an address that cannot be reached"),
-            ports => {
-                let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-                write!(message, "the process listens on {}", ports.join(", ")).expect("a String takes any text");
-            }
+        if open.is_empty() {
+            message.push_str("the process listens on no port");
+        } else {
+            let open: Vec<_> = open.iter().map(SocketAddr::to_string).collect();
+            write!(message, "the process listens on {}", open.join(", ")).expect("a String takes any text");
         }
-        write!(message, "; the server must listen on 0.0.0.0:{port}{}", quoted(last_output))
-            .expect("a String takes any text");
+        // Calls are connections from inside the instance's own network.
+        write!(
+            message,
+            "; the server must listen on port {port} of 0.0.0.0, [::], 127.0.0.1 or [::1] (the variable PORT says which \
+             port), or ImagePort (`sampan deploy --port`) must say the port that it has{}",
+            quoted(last_output)
+        )
+        .expect("a String takes any text");
         Self::new(RunStatus::PortBindingFailed, message)
     }
 }
@@ -121,15 +126,16 @@ mod tests {
     fn a_closed_port_says_what_is_open_instead() {
         for (open, expected) in [
             (&[][..], "the process listens on no port;"),
-            (&[8080], "the process listens on 8080;"),
-            (&[80, 8080], "the process listens on 80, 8080;"),
-            (&[9000], "it is bound to an address that cannot be reached;"),
+            (&["127.0.0.1:8080"], "the process listens on 127.0.0.1:8080;"),
+            (&["0.0.0.0:80", "[::1]:8080"], "the process listens on 0.0.0.0:80, [::1]:8080;"),
+            (&["10.0.0.2:9000"], "the process listens on 10.0.0.2:9000;"),
         ] {
-            let failure = Failure::not_listening(9000, 90, open, "");
+            let open: Vec<SocketAddr> = open.iter().map(|address| address.parse().expect("an address")).collect();
+            let failure = Failure::not_listening(9000, 90, &open, "");
             assert_eq!(failure.status, RunStatus::PortBindingFailed);
             assert!(failure.message.starts_with("port 9000 was not open within 90 s"));
             assert!(failure.message.contains(expected), "{}", failure.message);
-            assert!(failure.message.ends_with("0.0.0.0:9000"));
+            assert!(failure.message.contains("listen on port 9000 of 0.0.0.0, [::], 127.0.0.1 or [::1]"));
         }
     }
 

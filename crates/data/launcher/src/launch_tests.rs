@@ -148,7 +148,7 @@ async fn a_server_on_another_port_is_named_and_killed() {
     let error = bed.failure().await;
     assert_eq!(error.status, RunStatus::PortBindingFailed);
     assert!(error.message.contains("port 9000 was not open within 90 s"), "{}", error.message);
-    assert!(error.message.contains("listens on 8080"), "{}", error.message);
+    assert!(error.message.contains("listens on 127.0.0.1:8080"), "{}", error.message);
     assert!(error.cold_start.function >= Duration::from_secs(90));
 }
 

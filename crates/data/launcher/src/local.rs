@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,10 +88,8 @@ impl Running for Sandbox {
             self.wait_listening(port, timeout).await.map_err(|why| match why {
                 sandbox::NotListening::Ended(exit) => NotListening::Ended(ended(exit)),
                 sandbox::NotListening::TimedOut(listeners) => {
-                    let mut open: Vec<_> = listeners.iter().map(|listener| listener.port).collect();
-                    open.sort_unstable();
-                    open.dedup();
-                    NotListening::TimedOut(open)
+                    let place = |at: &sandbox::Listener| SocketAddr::new(at.address, at.port);
+                    NotListening::TimedOut(listeners.iter().map(place).collect())
                 }
             })
         })

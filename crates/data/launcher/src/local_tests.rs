@@ -225,7 +225,7 @@ async fn privileged_too_much_memory_at_start_is_434() {
 async fn privileged_a_server_on_another_port_is_446_and_named() {
     let error = failure("serve 8080", |_, version| version.spec.init_timeout_s = 1).await;
     assert_eq!(error.status, RunStatus::PortBindingFailed, "{error}");
-    assert!(error.message.contains("the process listens on 8080; the server must listen on 0.0.0.0:9000"), "{error}");
+    assert!(error.message.contains(":8080; the server must listen on port 9000 of 0.0.0.0"), "{error}");
 }
 
 #[tokio::test]

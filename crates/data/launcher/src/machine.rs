@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,6 @@ pub(crate) trait Running: Send + Sync + 'static {
 pub(crate) enum NotListening {
     /// The sandbox ended before.
     Ended(Ended),
-    /// It took too long; ports that its processes listen on instead.
-    TimedOut(Vec<u16>),
+    /// It took too long; where its processes listen instead.
+    TimedOut(Vec<SocketAddr>),
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -164,7 +165,7 @@ impl Running for FakeRunning {
                 Program::Ends { ended, .. } => Err(NotListening::Ended(ended.clone())),
                 Program::ListensOn(other) if *other != port => {
                     sleep(timeout).await;
-                    Err(NotListening::TimedOut(vec![*other]))
+                    Err(NotListening::TimedOut(vec![(Ipv4Addr::LOCALHOST, *other).into()]))
                 }
                 _ => Ok(()),
             }

@@ -23,6 +23,17 @@ pub async fn ffmpeg() -> anyhow::Result<Bytes> {
     .await
 }
 
+/// Debian with a JVM, Node.js and Python.
+pub async fn languages() -> anyhow::Result<Bytes> {
+    kept_tar("languages", async |work| {
+        let root = work.join("root.tar");
+        let debian = ["--variant=minbase", "--include=python3,nodejs,openjdk-17-jre-headless", "bookworm"];
+        tools::run_ok(tools::command("mmdebstrap").args(debian).arg(&root)).await?;
+        Ok(root)
+    })
+    .await
+}
+
 /// NumPy, SciPy and ONNX Runtime for Debian's Python 3.11, below `/opt/wheels`.
 pub async fn wheels() -> anyhow::Result<Bytes> {
     kept_tar("wheels", async |work| {

@@ -146,3 +146,42 @@ async fn whoever_does_not_listen_to_signals_is_killed_at_once_and_a_grace_is_a_c
     tokio::time::timeout(soon, ending::until_gone(deaf)).await??;
     platform.stop().await
 }
+
+#[tokio::test]
+async fn an_init_reaps_passes_signals_on_and_keeps_exit_codes_where_a_function_asks_for_it() -> anyhow::Result<()> {
+    // The instance that is left waits to be let go, and is not.
+    let platform = with_server(&[("SAMPAN_SHUTDOWN_GRACE_S", "2")]).await?;
+    platform.deploy("init", "ending:v1", &["--memory", "128", "--init", "--stop-grace", "30"]).await?;
+    let shown = tools::run_ok(&mut platform.cli(&["get", "init"])).await?;
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["init", "on"])), "{shown}");
+    let said = tools::run(&mut platform.cli(&["deploy", "web", "--init"])).await?;
+    assert!(!said.ok && said.stderr.contains("has no init"), "{said:?}");
+
+    // Nothing of the platform is in an instance that did not ask for it, and nobody reaps there.
+    platform.get("web", "/orphans").await?;
+    let without = platform.get("web", "/processes").await?.text().await?;
+    assert!(without.contains("1 ending ") && !without.contains("init"), "{without}");
+    assert_eq!(without.matches(" Z\n").count(), 5, "{without}");
+    platform.get("init", "/orphans").await?;
+    wait::until("all are reaped", || async {
+        let with = platform.get("init", "/processes").await?.text().await?;
+        anyhow::ensure!(with.contains("1 init S") && with.contains("2 ending "), "{with}");
+        Ok((!with.contains(" Z\n")).then_some(()))
+    })
+    .await?;
+
+    let answer = platform.get("init", "/exit").await?;
+    assert_eq!(answer.status(), 439);
+    assert!(answer.text().await?.contains("exit code 7"));
+    let missing = ["--command", "/missing", "--memory", "128", "--init"];
+    platform.deploy("missing", "ending:v1", &missing).await?;
+    let answer = platform.get("missing", "/").await?;
+    assert_eq!(answer.status(), 405);
+    let text = answer.text().await?;
+    assert!(text.contains("code 127") && text.contains("cannot execute /missing: there is no such file"), "{text}");
+
+    let asked = server(&platform, "init").await?;
+    tools::run_ok(&mut platform.cli(&["delete", "init"])).await?;
+    asked_and_let_go(asked).await?;
+    platform.stop().await
+}

@@ -251,6 +251,10 @@ pub struct DeployArgs {
     /// [default: 2]; it cannot change later
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(0..=i64::from(STOP_GRACE_S_MAX)))]
     pub stop_grace: Option<u32>,
+    /// Run the program of a new function as the child of an init, which reaps processes whose parents have ended and passes
+    /// signals on; it cannot change later
+    #[arg(long)]
+    pub init: bool,
     /// Free text
     #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,

@@ -6,6 +6,9 @@ use crate::limits::STOP_GRACE_S_MAX;
 /// Seconds that an instance has to end by itself when it is stopped.
 pub const STOP_GRACE: &str = "sampan:stop-grace";
 
+/// `on` where an init runs the image's program as its child; `off` is as if there were no tag.
+pub const INIT: &str = "sampan:init";
+
 /// A tag of ours whose value is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the tag {tag} has the value {value:?}, which is not {expected}")]
@@ -24,6 +27,22 @@ pub fn stop_grace_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag
     let seconds = value.parse().ok().filter(|seconds| *seconds <= STOP_GRACE_S_MAX);
     let expected = || format!("a number of seconds from 0 to {STOP_GRACE_S_MAX}");
     seconds.map(Some).ok_or_else(|| InvalidTag { tag: STOP_GRACE, value: value.to_owned(), expected: expected() })
+}
+
+/// Whether a function's instances have an init.
+pub fn init(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
+    match value(tags, INIT) {
+        None | Some("off") => Ok(false),
+        Some("on") => Ok(true),
+        Some(other) => Err(InvalidTag { tag: INIT, value: other.to_owned(), expected: "on or off".to_owned() }),
+    }
+}
+
+/// Refuses tags of ours whose values mean nothing.
+pub fn check(tags: &[(String, String)]) -> Result<(), InvalidTag> {
+    stop_grace_s(tags)?;
+    init(tags)?;
+    Ok(())
 }
 
 fn value<'a>(tags: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -48,5 +67,12 @@ mod tests {
             let error = stop_grace_s(&tags(STOP_GRACE, value)).expect_err(value).to_string();
             assert!(error.contains("sampan:stop-grace") && error.contains("from 0 to 30"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_init_is_on_or_off() {
+        assert_eq!([init(&[]), init(&tags(INIT, "off")), init(&tags(INIT, "on"))], [Ok(false), Ok(false), Ok(true)]);
+        assert!(check(&tags(INIT, "yes")).expect_err("neither").to_string().contains("on or off"));
+        assert!(check(&tags(STOP_GRACE, "x")).is_err() && check(&tags("sampan:runtime", "x")).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use logs::Logs;
 use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched};
 use sandbox::LaunchSpec;
 use tokio::time::{Instant, timeout, timeout_at};
-use types::{CatalogVersion, InstanceId, RequestId};
+use types::{CatalogVersion, InstanceId, RequestId, tags};
 
 use crate::argv::argv;
 use crate::class;
@@ -142,6 +142,7 @@ impl Start<'_> {
             pids_max: config.pids_max,
             files_max: config.files_max,
             runtime: None,
+            init: tags::init(&self.version.function.tags).unwrap_or(false),
             public_network: has_public_network(spec),
             stdout: stdio.stdout,
             stderr: stdio.stderr,

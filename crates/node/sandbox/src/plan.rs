@@ -74,6 +74,7 @@ pub fn make(
     let facts = spec.root_facts.of(&image)?;
     let identity = facts.identity.clone();
     let env = environment(&spec.env, &spec.hostname, &identity);
+    let argv = behind_init(&spec, "init", config.oom_score_adj);
     let maps_ids = spec.runtime.as_ref().is_none_or(|runtime| runtime.kind().maps_ids());
     let owner = if maps_ids { slot.ids.first_id() } else { 0 };
     let (users, groups) = id_maps(&identity, maps_ids.then_some(owner), config);
@@ -132,8 +133,9 @@ pub fn make(
         seccomp: seccomp::filter(),
         stdout: spec.stdout,
         stderr: spec.stderr,
+        init: if spec.init { Some(sys::init::file().map_err(Error::path("make", "the init"))?) } else { None },
         programs: texts("program", &programs(&spec.argv, &env))?,
-        argv: texts("argument", &spec.argv)?,
+        argv: texts("argument", &argv)?,
         env: texts("variable", &env)?,
         hosted: None,
     };
@@ -141,6 +143,7 @@ pub fn make(
         None => Ok(plan),
         Some(Made { stage, argv, hosted }) => Ok(Plan {
             stage: text("stage", stage)?,
+            init: None,
             programs: texts("program", &argv[..1])?,
             argv: texts("argument", &argv)?,
             env: texts("variable", &[format!("PATH={DEFAULT_PATH}")])?,
@@ -185,7 +188,8 @@ fn hosted(
     let bundle = Bundle {
         kind: runtime.kind(),
         stage,
-        argv: &spec.argv,
+        argv: &behind_init(spec, runtime::INIT, config.oom_score_adj),
+        init: spec.init,
         env,
         working_dir: &spec.working_dir,
         identity: &facts.identity,
@@ -202,8 +206,15 @@ fn hosted(
         config: runtime::config(&bundle),
         cgroups: text("path", CGROUPS)?,
         covers_cgroups: runtime.kind().covers_cgroups(),
+        init: spec.init.then_some(sys::init::PROGRAM),
     };
     Ok(Made { stage, argv: runtime.argv(spec.id.as_str()), hosted })
+}
+
+/// The command, for the init where there is one: it gives the command the score itself, being the process that has it.
+fn behind_init(spec: &LaunchSpec, init: &str, score: i32) -> Vec<String> {
+    let own = if spec.init { vec![init.to_owned(), score.to_string()] } else { Vec::new() };
+    [own, spec.argv.clone()].concat()
 }
 
 /// What no later step would name.

@@ -42,6 +42,8 @@ pub struct LaunchSpec {
     pub files_max: u64,
     /// Another runtime that isolates it; our own isolation where there is none.
     pub runtime: Option<Runtime>,
+    /// Whether an init runs the command as its child: it passes signals on, reaps what ends, and ends as the command does.
+    pub init: bool,
     /// Whether it reaches the world outside, where this machine can do that.
     pub public_network: bool,
     /// Where standard output goes.

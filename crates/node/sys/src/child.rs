@@ -21,6 +21,8 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 const CAPABILITIES: u32 = 64;
 /// The last real-time signal (`_NSIG`, asm-generic/signal.h).
 const SIGNAL_MAX: i32 = 64;
+/// The first descriptor that is not input or output.
+const INIT: RawFd = 3;
 /// Exit code of a child that could not execute; nobody sees it but the parent that reaps it.
 const EXIT_FAILED: i32 = 127;
 
@@ -179,7 +181,7 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
     // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to one of them.
-    close_all()?;
+    close_all(shared.files.init)?;
     // Only now: our copy of the platform's descriptors may hold more than the program is allowed, and none could be opened.
     shared.at(Step::Limits);
     for (resource, soft, hard) in &plan.rlimits {
@@ -191,13 +193,18 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     seccomp(plan)
 }
 
-/// All but input and output.
-fn close_all() -> Done {
+/// All but input and output, and what is executed by its descriptor, which has [`INIT`] from then on.
+fn close_all(init: Option<RawFd>) -> Done {
+    if let Some(init) = init.filter(|number| *number != INIT) {
+        // SAFETY: both are descriptors of this process's own table, and nothing else is needed any more.
+        check(unsafe { libc::dup3(init, INIT, libc::O_CLOEXEC) }.into())?;
+    }
+    let first = if init.is_some() { INIT + 1 } else { INIT };
     // SAFETY: close_range closes descriptors of this process only (the table is its own).
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) })
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) })
 }
 
-/// Tries each program in turn, as `execvp` does; returns the error that says most.
+/// Executes the init where there is one; else tries each program in turn, as `execvp` does. Returns the error that says most.
 fn execute(shared: &mut Shared<'_>) -> i32 {
     shared.at(Step::Execute);
     // The parent blocked all signals for our sake, and CLONE_CLEAR_SIGHAND keeps those that it ignores (SIGPIPE) ignored:
@@ -212,6 +219,13 @@ fn execute(shared: &mut Shared<'_>) -> i32 {
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &none, std::ptr::null::<u64>(), 8);
         libc::umask(0o022);
+    }
+    if shared.plan.init.is_some() {
+        shared.at(Step::Init);
+        let (empty, argv, env) = (c"".as_ptr(), shared.argv.as_ptr(), shared.env.as_ptr());
+        // SAFETY: the empty path names the descriptor; the arrays of strings end in null.
+        unsafe { libc::syscall(libc::SYS_execveat, INIT, empty, argv, env, libc::AT_EMPTY_PATH) };
+        return errno();
     }
     let mut worst = libc::ENOENT;
     for program in &shared.plan.programs {

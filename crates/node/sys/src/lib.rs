@@ -11,6 +11,7 @@ mod child;
 mod clone;
 pub mod event;
 pub mod file;
+pub mod init;
 pub mod loop_device;
 pub mod mount;
 pub mod namespace;

@@ -141,6 +141,8 @@ pub struct Plan {
     pub stdout: OwnedFd,
     /// Standard error.
     pub stderr: OwnedFd,
+    /// What to execute in the place of `programs`, to which it is told in `argv` what they are.
+    pub init: Option<OwnedFd>,
     /// Files to try to execute, in order, as `execvp` does.
     pub programs: Vec<CString>,
     /// Arguments, the program's name first.
@@ -160,6 +162,8 @@ pub struct Hosted {
     pub cgroups: CString,
     /// Cover them with an empty directory instead.
     pub covers_cgroups: bool,
+    /// A program to put at the stage, as `init`.
+    pub init: Option<&'static [u8]>,
 }
 
 /// What the child was doing when it failed.
@@ -194,6 +198,7 @@ pub enum Step {
     Seccomp,
     HideCgroups,
     Bundle,
+    Init,
     Execute,
 }
 
@@ -228,6 +233,7 @@ impl fmt::Display for Step {
             Self::Seccomp => "installing the system call filter",
             Self::HideCgroups => "hiding cgroups from the runtime",
             Self::Bundle => "writing the runtime's bundle",
+            Self::Init => "executing the init",
             Self::Execute => "executing the program",
         })
     }
@@ -270,6 +276,7 @@ pub(crate) struct Files {
     pub sys: RawFd,
     pub stdout: RawFd,
     pub stderr: RawFd,
+    pub init: Option<RawFd>,
 }
 
 impl Files {
@@ -291,6 +298,7 @@ impl Files {
             sys: sys.as_raw_fd(),
             stdout: plan.stdout.as_raw_fd(),
             stderr: plan.stderr.as_raw_fd(),
+            init: plan.init.as_ref().map(AsRawFd::as_raw_fd),
         }
     }
 
@@ -311,9 +319,10 @@ impl Files {
             sys,
             stdout,
             stderr,
+            init,
         } = self;
         let others = [cgroup_view, bare, network, user, stage, dev, terminals, shared_memory, tmp, sys, stdout, stderr];
-        lowers.iter_mut().chain(cgroup_v1_tasks).chain(cgroup_view_left).chain(others)
+        lowers.iter_mut().chain(cgroup_v1_tasks).chain(cgroup_view_left).chain(others).chain(init)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
-use types::tags::STOP_GRACE;
+use types::tags::{INIT, STOP_GRACE};
 
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
@@ -67,7 +67,8 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
 fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
     let runtime = args.runtime.clone().map(|runtime| (launcher::RUNTIME_TAG, runtime));
     let stop_grace = args.stop_grace.map(|seconds| (STOP_GRACE, seconds.to_string()));
-    runtime.into_iter().chain(stop_grace).collect()
+    let init = args.init.then(|| (INIT, "on".to_owned()));
+    runtime.into_iter().chain(stop_grace).chain(init).collect()
 }
 
 /// The value of a function's tag.
@@ -97,6 +98,10 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
         let now = tag(function, STOP_GRACE).map_or("of the installation".to_owned(), |seconds| format!("{seconds} s"));
         let message =
             format!("function {} has the stop grace {now}, and a function's stop grace cannot change", args.name);
+        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
+    }
+    if args.init && tag(function, INIT) != Some("on") {
+        let message = format!("function {} has no init, and that cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     let request = configuration(args, Some(function))?;

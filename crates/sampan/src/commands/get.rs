@@ -1,7 +1,7 @@
 //! `sampan get`: everything about a function.
 
 use serde_json::{Value, json};
-use types::tags::STOP_GRACE;
+use types::tags::{INIT, STOP_GRACE};
 
 use crate::args::{Connection, NameArgs, Output};
 use crate::client::Client;
@@ -52,8 +52,10 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             Some(value) => println!("{word:15} {value}"),
         }
     }
-    if let Some(seconds) = tag(&function, STOP_GRACE) {
-        println!("{:15} {seconds}", "stop grace s");
+    for (word, name) in [("stop grace s", STOP_GRACE), ("init", INIT)] {
+        if let Some(value) = tag(&function, name) {
+            println!("{word:15} {value}");
+        }
     }
     for variable in entries(&function, "/Environment/Variables") {
         println!("{:15} {}={}", "env", field(variable, "Key"), field(variable, "Value"));

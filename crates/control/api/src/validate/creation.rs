@@ -1,7 +1,7 @@
 //! `CreateFunction`: from the request to the function that it asks for.
 
 use store::NewFunction;
-use types::tags::stop_grace_s;
+use types::tags::check;
 use types::wire::{CreateFunctionRequest, Tag};
 use types::{ApiError, ErrorCode, FunctionKind};
 
@@ -62,7 +62,7 @@ fn tags(given: &[Tag]) -> Result<Vec<(String, String)>, ApiError> {
         }
     }
     let tags: Vec<(String, String)> = given.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
-    stop_grace_s(&tags).map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Tags", error))?;
+    check(&tags).map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Tags", error))?;
     Ok(tags)
 }
 

@@ -13,6 +13,9 @@ const SPECIFICATION: &str = "1.0.2";
 /// Group of terminals, as `/dev/pts` has it.
 const TTY_GROUP: u32 = 5;
 
+/// Where an instance's init is, if it has one.
+pub(crate) const INIT: &str = "/dev/init";
+
 /// An instance, as far as a runtime must know it.
 pub(crate) struct Bundle<'a> {
     /// Which runtime it is for.
@@ -21,6 +24,8 @@ pub(crate) struct Bundle<'a> {
     pub stage: &'a str,
     /// Command, the program first.
     pub argv: &'a [String],
+    /// Whether the init is to be at [`INIT`].
+    pub init: bool,
     /// Environment, `KEY=value`.
     pub env: &'a [String],
     /// Absolute directory to start in.
@@ -102,6 +107,9 @@ fn mounts(bundle: &Bundle<'_>) -> Value {
     if bundle.kind.leaves_submounts() {
         mounts.extend(bundle.cgroups.iter().map(|path| bound(path, path.trim_start_matches('/'), read_only)));
     }
+    if bundle.init {
+        mounts.push(bound(INIT, "init", &["ro", "nosuid", "nodev"]));
+    }
     mounts.into()
 }
 
@@ -142,6 +150,7 @@ mod tests {
             kind,
             stage: "/mnt",
             argv: &argv,
+            init: kind == Kind::Crun,
             env: &env,
             working_dir: "",
             identity: &identity,
@@ -193,6 +202,17 @@ mod tests {
     #[test]
     fn whoever_is_not_root_has_no_capabilities() {
         assert_eq!(made(Kind::Crun, 1000)["process"]["capabilities"]["effective"], json!([]));
+    }
+
+    #[test]
+    fn an_init_is_put_where_it_is_asked_for_and_cannot_be_written() {
+        let init = |kind| made(kind, 0)["mounts"].as_array().expect("a list").last().cloned().expect("mounts");
+        assert_eq!(
+            (init(Kind::Crun)["destination"].clone(), init(Kind::Crun)["source"].clone()),
+            (json!("/dev/init"), json!("/mnt/init"))
+        );
+        assert!(init(Kind::Crun)["options"].as_array().is_some_and(|options| options.contains(&json!("ro"))));
+        assert_eq!(init(Kind::Runc)["destination"], "/tmp");
     }
 
     #[test]

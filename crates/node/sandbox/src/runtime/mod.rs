@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use bundle::{Bundle, config};
+pub(crate) use bundle::{Bundle, INIT, config};
 
 /// Name of our own isolation, among those of runtimes.
 pub const OWN: &str = "sampan";

@@ -98,6 +98,43 @@ static void read_signal(void) {
     asked(info.ssi_signo);
 }
 
+/* Children whose parents end first. */
+static void orphans(int number) {
+    int pipes[2];
+    char byte;
+    if (pipe(pipes)) return;
+    for (int i = 0; i < number; i++) {
+        pid_t child = fork();
+        if (!child) { if (!fork()) _exit(0); _exit(0); }
+        waitpid(child, 0, 0);
+    }
+    /* All have ended when nobody has the writing end any more. */
+    close(pipes[1]);
+    while (read(pipes[0], &byte, 1) > 0) {}
+}
+
+/* How many have ended and are waited for by nobody, once no more of them go within a second. */
+static void zombies(void) {
+    int count = 0;
+    for (int look = 0; look < 100; look++) {
+        DIR *proc = opendir("/proc");
+        struct dirent *entry;
+        count = 0;
+        while ((entry = readdir(proc))) {
+            char path[300], line[512] = "";
+            if (!isdigit(entry->d_name[0])) continue;
+            snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+            int fd = open(path, O_RDONLY);
+            if (fd >= 0 && read(fd, line, sizeof line - 1) > 0) { char *end = strrchr(line, ')'); if (end && end[2] == 'Z') count++; }
+            close(fd);
+        }
+        closedir(proc);
+        if (!count) break;
+        usleep(10000);
+    }
+    printf("zombies %d\n", count);
+}
+
 static void serve(int port) {
     int one = 1, s = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -175,6 +212,8 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "serve6")) serve_v6(atoi(value));
         else if (!strcmp(what, "tick")) tick();
         else if (!strcmp(what, "catch")) signal(atoi(value), asked);
+        else if (!strcmp(what, "orphans")) orphans(atoi(value));
+        else if (!strcmp(what, "zombies")) zombies();
         else if (!strcmp(what, "linger")) lingers = 1;
         else if (!strcmp(what, "ready")) { printf("ready\n"); for (;;) pause(); }
         else if (!strcmp(what, "sigwait")) wait_for_signal();

@@ -114,6 +114,7 @@ impl Bench {
             pids_max: 100,
             files_max: 1024,
             runtime: None,
+            init: false,
             public_network: false,
             stdout: writer.try_clone()?.into(),
             stderr: writer.into(),

@@ -14,6 +14,8 @@ use crate::spawn::{Hosted, Shared, Step};
 
 /// What the runtime is told.
 const CONFIG: &CStr = c"config.json";
+/// The init, where the instance has one.
+const INIT: &CStr = c"init";
 /// Where it keeps its notes.
 const STATE: &CStr = c"state";
 
@@ -44,10 +46,13 @@ pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
     hide_cgroups(hosted)?;
     shared.at(Step::Bundle);
     close(mount_point(libc::AT_FDCWD, 0, STATE)?);
-    write_config(hosted)?;
+    write_file(CONFIG, 0o644, &hosted.config)?;
+    if let Some(init) = hosted.init {
+        write_file(INIT, 0o555, init)?;
+    }
     shared.at(Step::Stdio);
     stdio(&shared.files)?;
-    close_all()
+    close_all(None)
 }
 
 /// What it made there would stay when the platform is killed; its limits are set already.
@@ -67,10 +72,10 @@ fn hide_cgroups(hosted: &Hosted) -> Done {
     Ok(())
 }
 
-fn write_config(hosted: &Hosted) -> Done {
+fn write_file(name: &CStr, mode: u32, content: &[u8]) -> Done {
     let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC | libc::O_CLOEXEC;
-    let file = open(libc::AT_FDCWD, CONFIG, flags, 0o644)?;
-    let mut rest = hosted.config.as_slice();
+    let file = open(libc::AT_FDCWD, name, flags, mode)?;
+    let mut rest = content;
     while !rest.is_empty() {
         let written = write(file, rest)?;
         rest = rest.get(written..).unwrap_or_default();

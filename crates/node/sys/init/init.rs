@@ -1,0 +1,256 @@
+//! The first process of an instance whose function asks for one (`sampan:init`): it runs the image's program as its child,
+//! passes signals on to it, reaps whatever ends, and ends as the program does, with 128 and the signal's number where a
+//! signal ended it.
+//!
+//! `init SCORE PROGRAM ARGUMENT…`; the score is what the kernel adds when it looks for memory (oom_score_adj). A program by
+//! name is looked up on `PATH`. It is no part of the crate: `build.rs` makes a static program of it that needs nothing of the
+//! image, 1 page of memory beside its stack, and system calls alone. Of the platform nothing else is in an instance.
+#![no_std]
+#![no_main]
+// A loop over a text is not to become a call of a C library's `strlen`.
+#![no_builtins]
+
+use core::arch::{asm, global_asm};
+use core::mem::MaybeUninit;
+use core::panic::PanicInfo;
+use core::ptr::null;
+
+const WRITE_ONLY: usize = 1;
+const SIG_BLOCK: usize = 0;
+const SIG_SETMASK: usize = 2;
+const SIGCHLD: usize = 17;
+const NO_HANG: usize = 1;
+const SET_NAME: usize = 15;
+const ENOENT: isize = -2;
+const EACCES: isize = -13;
+const ENOTDIR: isize = -20;
+/// Signals that mean this process, not the one behind it: ILL, TRAP, ABRT, BUS, FPE, SEGV, TTIN, TTOU, SYS (tini's list).
+const OWN_SIGNALS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 20 | 1 << 21 | 1 << 30;
+/// Bytes of the longest path that the kernel takes.
+const PATH_BYTES_MAX: usize = 4096;
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\0";
+
+mod number {
+    pub const WRITE: usize = 1;
+    pub const OPEN: usize = 2;
+    pub const CLOSE: usize = 3;
+    pub const SIGPROCMASK: usize = 14;
+    pub const FORK: usize = 57;
+    pub const EXECVE: usize = 59;
+    pub const EXIT: usize = 231;
+    pub const WAIT4: usize = 61;
+    pub const KILL: usize = 62;
+    pub const SETSID: usize = 112;
+    pub const SIGTIMEDWAIT: usize = 128;
+    pub const PRCTL: usize = 157;
+}
+
+// The kernel leaves the arguments where the stack begins (System V ABI for x86-64, 3.4.1).
+global_asm!(".globl _start", "_start:", "xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main);
+
+/// A system call of four arguments.
+///
+/// # Safety
+/// The arguments must be what the call takes.
+unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+    let result;
+    // SAFETY: `syscall` changes rcx, r11 and the result; memory as the call says.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+/// # Safety
+/// `stack` must be where the kernel left the arguments.
+unsafe extern "C" fn main(stack: *const usize) -> ! {
+    // SAFETY: the number of arguments, the arguments and a null, the environment and a null.
+    let (arguments, environment) = unsafe {
+        let count = *stack;
+        (stack.add(1).cast::<*const u8>(), stack.add(count + 2).cast::<*const u8>())
+    };
+    // SAFETY: what is passed are terminated texts, numbers, and locals of the sizes given.
+    unsafe {
+        if *stack < 3 {
+            exit(125);
+        }
+        call(number::PRCTL, SET_NAME, c"init".as_ptr() as usize, 0, 0);
+        set_score(*arguments.add(1));
+        let blocked = !OWN_SIGNALS;
+        call(number::SIGPROCMASK, SIG_BLOCK, &raw const blocked as usize, 0, 8);
+        match call(number::FORK, 0, 0, 0, 0) {
+            0 => run(arguments.add(2), environment),
+            child if child > 0 => exit(serve(child, blocked)),
+            _ => exit(125),
+        }
+    }
+}
+
+/// What is started from here on has it, too.
+///
+/// # Safety
+/// `score` must be a terminated text.
+unsafe fn set_score(score: *const u8) {
+    // SAFETY: the path is terminated, and the text as long as it is.
+    unsafe {
+        let file = call(number::OPEN, c"/proc/self/oom_score_adj".as_ptr() as usize, WRITE_ONLY, 0, 0);
+        if file >= 0 {
+            call(number::WRITE, file as usize, score as usize, length(score), 0);
+            call(number::CLOSE, file as usize, 0, 0, 0);
+        }
+    }
+}
+
+/// Passes signals on until the child has ended; gives what to end with.
+unsafe fn serve(child: isize, signals: u64) -> usize {
+    loop {
+        // SAFETY: the set is a local of eight bytes; nothing is to be told of the signal but its number.
+        let signal = unsafe { call(number::SIGTIMEDWAIT, &raw const signals as usize, 0, 0, 8) };
+        if signal == SIGCHLD as isize {
+            // SAFETY: as for this function.
+            if let Some(status) = unsafe { reap(child) } {
+                return status;
+            }
+        } else if signal > 0 {
+            // SAFETY: the call takes numbers.
+            unsafe { call(number::KILL, child as usize, signal as usize, 0, 0) };
+        }
+    }
+}
+
+/// Takes what has ended, all of it; the child's status when it is among them.
+unsafe fn reap(child: isize) -> Option<usize> {
+    let mut ended = None;
+    loop {
+        let mut status = 0_u32;
+        // SAFETY: the status is a local of four bytes.
+        let pid = unsafe { call(number::WAIT4, usize::MAX, &raw mut status as usize, NO_HANG, 0) };
+        if pid <= 0 {
+            return ended;
+        }
+        if pid == child {
+            let signal = status & 0x7f;
+            ended = Some(if signal == 0 { (status >> 8) & 0xff } else { 128 + signal } as usize);
+        }
+    }
+}
+
+/// Becomes the program.
+///
+/// # Safety
+/// Both must be arrays of terminated texts that end in null.
+unsafe fn run(arguments: *const *const u8, environment: *const *const u8) -> ! {
+    // SAFETY: as above; the set is a local of eight bytes.
+    unsafe {
+        call(number::SETSID, 0, 0, 0, 0);
+        let none = 0_u64;
+        call(number::SIGPROCMASK, SIG_SETMASK, &raw const none as usize, 0, 8);
+        let program = *arguments;
+        let name = core::slice::from_raw_parts(program, length(program));
+        let error = if name.iter().any(|byte| *byte == b'/') {
+            call(number::EXECVE, program as usize, arguments as usize, environment as usize, 0)
+        } else {
+            search(name, arguments, environment)
+        };
+        for text in [&b"init: cannot execute "[..], name, reason(error), b"\n"] {
+            call(number::WRITE, 2, text.as_ptr() as usize, text.len(), 0);
+        }
+        exit(if matches!(error, ENOENT | ENOTDIR) { 127 } else { 126 })
+    }
+}
+
+/// Tries the program in each directory of `PATH`, as `execvp` does; gives the error that says most.
+///
+/// # Safety
+/// As for [`run`].
+unsafe fn search(name: &[u8], arguments: *const *const u8, environment: *const *const u8) -> isize {
+    let mut worst = ENOENT;
+    let mut file = [const { MaybeUninit::<u8>::uninit() }; PATH_BYTES_MAX];
+    // SAFETY: PATH is a terminated text; what is written of `file` is within it, and ends in 0.
+    unsafe {
+        let mut at = path(environment);
+        loop {
+            let mut length = 0;
+            let mut push = |byte: u8| {
+                if let Some(place) = file.get_mut(length) {
+                    place.write(byte);
+                    length += 1;
+                }
+            };
+            let mut any = false;
+            while *at != 0 && *at != b':' {
+                push(*at);
+                any = true;
+                at = at.add(1);
+            }
+            if any {
+                push(b'/');
+            }
+            name.iter().copied().chain([0]).for_each(&mut push);
+            if length < PATH_BYTES_MAX {
+                match call(number::EXECVE, file.as_ptr() as usize, arguments as usize, environment as usize, 0) {
+                    ENOENT | ENOTDIR => {}
+                    EACCES => worst = EACCES,
+                    other => return other,
+                }
+            }
+            if *at == 0 {
+                return worst;
+            }
+            at = at.add(1);
+        }
+    }
+}
+
+/// The last `PATH` of an environment, which counts.
+///
+/// # Safety
+/// As for [`run`].
+unsafe fn path(environment: *const *const u8) -> *const u8 {
+    let (mut found, mut at) = (DEFAULT_PATH.as_ptr(), environment);
+    // SAFETY: the array ends in null, and a text is read no further than its end: comparing stops at a difference.
+    unsafe {
+        while *at != null() {
+            let text = *at;
+            if b"PATH=".iter().enumerate().all(|(place, byte)| *text.add(place) == *byte) {
+                found = text.add(5);
+            }
+            at = at.add(1);
+        }
+    }
+    found
+}
+
+fn reason(error: isize) -> &'static [u8] {
+    match error {
+        ENOENT | ENOTDIR => b": there is no such file in the image, or what it needs to run is missing",
+        EACCES => b": it is not executable for the image's user",
+        -8 => b": it is neither a program for linux/amd64 nor a script that begins with #!",
+        -7 => b": arguments and environment are too long together",
+        _ => b": the kernel refuses",
+    }
+}
+
+/// # Safety
+/// The text must be terminated.
+unsafe fn length(text: *const u8) -> usize {
+    let mut length = 0;
+    // SAFETY: it is read to its end.
+    while unsafe { *text.add(length) } != 0 {
+        length += 1;
+    }
+    length
+}
+
+fn exit(code: usize) -> ! {
+    loop {
+        // SAFETY: the call takes a number and does not return.
+        unsafe { call(number::EXIT, code, 0, 0, 0) };
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    exit(125)
+}

@@ -1,0 +1,37 @@
+//! The init that an instance can have, the program of `init/init.rs`, and a file of it to execute. Must not know when one is
+//! wanted.
+
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
+
+/// The program, whole.
+pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+
+/// A file of it in memory that nobody can change, the platform included.
+pub fn file() -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels before 6.3 know no other kind than what can be executed.
+    let made = match memfd_create("init", flags | MemfdFlags::EXEC) {
+        Err(Errno::INVAL) => memfd_create("init", flags),
+        other => other,
+    };
+    let mut file = std::fs::File::from(made?);
+    file.write_all(PROGRAM)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_small_program_that_cannot_be_changed() {
+        assert!(PROGRAM.starts_with(b"\x7fELF") && PROGRAM.len() < 16 << 10, "{} bytes", PROGRAM.len());
+        let mut file = std::fs::File::from(file().expect("a file"));
+        assert!(file.write_all(b"x").is_err() && file.set_len(0).is_err());
+    }
+}

@@ -13,7 +13,8 @@ pub struct ErrorCode {
     pub http_status: u16,
     /// Whether the same request may succeed later without a change.
     pub retryable: bool,
-    /// What to do about it, as a sentence; empty when the message says all.
+    /// What to do about it, as a sentence in the words of the command line, which alone shows it: answers of the API have
+    /// none. Empty when the message says all.
     pub hint: &'static str,
 }
 
@@ -51,11 +52,11 @@ codes! {
     FAILED_DELETE_FUNCTION = "FailedOperation.DeleteFunction", 409, false, "";
     FAILED_DELETE_NAMESPACE = "FailedOperation.DeleteNamespace", 409, false, "";
     FAILED_CREATE_NAMESPACE = "FailedOperation.CreateNamespace", 409, false, "";
-    FAILED_FUNCTION_STATUS = "FailedOperation.FunctionStatusError", 409, true, "Wait until GetFunction shows Active, or a failed state with its reason.";
-    FAILED_FUNCTION_NAME_STATUS = "FailedOperation.FunctionNameStatusError", 409, true, "Wait until GetFunction shows Active, or a failed state with its reason.";
+    FAILED_FUNCTION_STATUS = "FailedOperation.FunctionStatusError", 409, true, "Wait until `sampan get` shows Active, or a failed state with its reason.";
+    FAILED_FUNCTION_NAME_STATUS = "FailedOperation.FunctionNameStatusError", 409, true, "Wait until `sampan get` shows Active, or a failed state with its reason.";
     FAILED_INVOKE_FUNCTION = "FailedOperation.InvokeFunction", 409, false, "";
-    FAILED_DOMAIN_UNEXIST = "FailedOperation.Domain.UnExist", 404, false, "ListCustomDomains shows what there is.";
-    FAILED_PROVISIONED_IN_PROGRESS = "FailedOperation.ProvisionedInProgress", 409, false, "First delete the version's provisioned concurrency.";
+    FAILED_DOMAIN_UNEXIST = "FailedOperation.Domain.UnExist", 404, false, "`sampan domain list` shows what there is.";
+    FAILED_PROVISIONED_IN_PROGRESS = "FailedOperation.ProvisionedInProgress", 409, false, "First keep nothing of the version ready: `sampan provision FUNCTION:VERSION --off`.";
     FAILED_PROVISIONED_EXCEED_AVAILABLE = "FailedOperation.ProvisionedExceedAvailable", 409, false, "";
     FAILED_PROVISIONED_EXCEED_RESERVED = "FailedOperation.ProvisionedExceedReserved", 409, false, "";
     FAILED_VERSION_NOT_ACTIVE = "FailedOperation.FunctionVersionStatusNotActive", 409, true, "Wait until the version is Active and try again.";
@@ -79,13 +80,13 @@ codes! {
     INVALID_VALUE_ADDITIONAL_VERSION_WEIGHTS = "InvalidParameterValue.AdditionalVersionWeights", 400, false, "";
     INVALID_VALUE_ALIAS = "InvalidParameterValue.Alias", 400, false, "";
     INVALID_VALUE_ARGS = "InvalidParameterValue.Args", 400, false, "";
-    INVALID_VALUE_ASYNC_RUN_ENABLE = "InvalidParameterValue.AsyncRunEnable", 400, false, "";
     INVALID_VALUE_ARGS_LIST = "InvalidParameterValue.ArgsList", 400, false, "";
+    INVALID_VALUE_ASYNC_RUN_ENABLE = "InvalidParameterValue.AsyncRunEnable", 400, false, "";
     INVALID_VALUE_CLIENT_CONTEXT = "InvalidParameterValue.ClientContext", 400, false, "";
     INVALID_VALUE_CODE = "InvalidParameterValue.Code", 400, false, "";
     INVALID_VALUE_COMMAND = "InvalidParameterValue.Command", 400, false, "";
-    INVALID_VALUE_DATE_TIME = "InvalidParameterValue.DateTime", 400, false, "";
     INVALID_VALUE_COMMAND_LIST = "InvalidParameterValue.CommandList", 400, false, "";
+    INVALID_VALUE_DATE_TIME = "InvalidParameterValue.DateTime", 400, false, "";
     INVALID_VALUE_DEAD_LETTER_CONFIG = "InvalidParameterValue.DeadLetterConfig", 400, false, "";
     INVALID_VALUE_DEFAULT_NAMESPACE = "InvalidParameterValue.DefaultNamespace", 400, false, "";
     INVALID_VALUE_DESCRIPTION = "InvalidParameterValue.Description", 400, false, "";
@@ -137,8 +138,8 @@ codes! {
     INVALID_VALUE_WEBSOCKETS_PARAMS = "InvalidParameterValue.WebSocketsParams", 400, false, "";
     INVALID_REQUEST = "InvalidRequest", 400, false, "";
     LIMIT_EXCEEDED = "LimitExceeded", 429, false, "";
-    LIMIT_ALIAS = "LimitExceeded.Alias", 429, false, "Delete aliases that are not needed.";
-    LIMIT_FUNCTION = "LimitExceeded.Function", 429, false, "Delete functions that are not needed or raise the limit in the configuration.";
+    LIMIT_ALIAS = "LimitExceeded.Alias", 429, false, "Delete aliases that are not needed with `sampan alias delete`.";
+    LIMIT_FUNCTION = "LimitExceeded.Function", 429, false, "Delete functions that are not needed with `sampan delete`, or raise the limit in the configuration.";
     LIMIT_FUNCTION_RESERVED_MEMORY = "LimitExceeded.FunctionReservedConcurrencyMemory", 400, false, "";
     LIMIT_FUNCTION_VERSIONS = "LimitExceeded.FunctionVersions", 429, false, "Delete versions that are not needed.";
     LIMIT_INIT_TIMEOUT = "LimitExceeded.InitTimeout", 400, false, "";
@@ -156,16 +157,16 @@ codes! {
     REQUEST_LIMIT_EXCEEDED = "RequestLimitExceeded", 429, true, "Send fewer requests at once.";
     REQUEST_SIZE_LIMIT_EXCEEDED = "RequestSizeLimitExceeded", 413, false, "";
     RESOURCE_IN_USE = "ResourceInUse", 409, false, "";
-    RESOURCE_IN_USE_ALIAS = "ResourceInUse.Alias", 409, false, "Choose another name, or change the alias with UpdateAlias.";
-    RESOURCE_IN_USE_FUNCTION = "ResourceInUse.Function", 409, false, "Choose another name, or delete the function first.";
+    RESOURCE_IN_USE_ALIAS = "ResourceInUse.Alias", 409, false, "Choose another name, or change the alias with `sampan alias update`.";
+    RESOURCE_IN_USE_FUNCTION = "ResourceInUse.Function", 409, false, "Choose another name, or delete the function first with `sampan delete`.";
     RESOURCE_IN_USE_FUNCTION_NAME = "ResourceInUse.FunctionName", 409, false, "Choose another name, delete the function first, or copy with Override.";
     RESOURCE_IN_USE_NAMESPACE = "ResourceInUse.Namespace", 409, false, "Choose another name; to delete, first delete the functions in it.";
     RESOURCE_INSUFFICIENT = "ResourceInsufficient", 503, true, "";
-    RESOURCE_NOT_FOUND_ALIAS = "ResourceNotFound.Alias", 404, false, "ListAliases shows what there is.";
-    RESOURCE_NOT_FOUND_FUNCTION = "ResourceNotFound.Function", 404, false, "ListFunctions shows what there is; check the namespace too.";
-    RESOURCE_NOT_FOUND_FUNCTION_VERSION = "ResourceNotFound.FunctionVersion", 404, false, "ListVersionByFunction shows what there is.";
+    RESOURCE_NOT_FOUND_ALIAS = "ResourceNotFound.Alias", 404, false, "`sampan alias list` shows what there is.";
+    RESOURCE_NOT_FOUND_FUNCTION = "ResourceNotFound.Function", 404, false, "`sampan list` shows what there is; check the namespace too.";
+    RESOURCE_NOT_FOUND_FUNCTION_VERSION = "ResourceNotFound.FunctionVersion", 404, false, "`sampan publish` makes a version and says its number.";
     RESOURCE_NOT_FOUND_IMAGE_CONFIG = "ResourceNotFound.ImageConfig", 404, false, "";
-    RESOURCE_NOT_FOUND_NAMESPACE = "ResourceNotFound.Namespace", 404, false, "ListNamespaces shows what there is.";
+    RESOURCE_NOT_FOUND_NAMESPACE = "ResourceNotFound.Namespace", 404, false, "Check the namespace; without --namespace it is default.";
     RESOURCE_NOT_FOUND_QUALIFIER = "ResourceNotFound.Qualifier", 404, false, "";
     RESOURCE_NOT_FOUND_VERSION = "ResourceNotFound.Version", 404, false, "";
     SERVICE_UNAVAILABLE = "ServiceUnavailable", 503, true, "Try again in a moment.";
@@ -204,6 +205,18 @@ impl ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_name_commands_and_no_actions() {
+        const VERBS: [&str; 8] = ["Create", "Get", "List", "Update", "Delete", "Publish", "Put", "Invoke"];
+        let is_action = |word: &str| {
+            let object = VERBS.iter().find_map(|verb| word.strip_prefix(verb));
+            object.is_some_and(|object| object.starts_with(|first: char| first.is_ascii_uppercase()))
+        };
+        for code in ErrorCode::ALL {
+            assert!(!code.hint.split(|c: char| !c.is_alphanumeric()).any(is_action), "{code}: {}", code.hint);
+        }
+    }
 
     #[test]
     fn every_code_is_listed_once_and_has_a_plausible_status() {

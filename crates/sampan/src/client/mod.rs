@@ -1,6 +1,7 @@
 //! A client of the control address: signed calls of the cloud API, and where functions are called.
 
 mod admin;
+mod commands;
 
 use std::time::Duration;
 
@@ -172,5 +173,5 @@ fn refused(error: &Value, request_id: &str) -> anyhow::Error {
         _ => Exit::Failed,
     };
     let hint = ErrorCode::by_name(&code).map_or("", |row| row.hint);
-    Failure::new(exit, message, hint).with_api_code(code).with_request_id(request_id).into()
+    Failure::new(exit, commands::named(&message), hint).with_api_code(code).with_request_id(request_id).into()
 }

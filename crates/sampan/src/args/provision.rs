@@ -17,16 +17,19 @@ pub struct ProvisionArgs {
     /// Keep so many ready that this share of them is in use, such as 0.6; needs --max
     #[arg(long, value_name = "SHARE", requires = "max", conflicts_with = "off")]
     pub utilization: Option<f64>,
-    /// Fewest instances with --utilization [default: 1]
+    /// Fewest instances with --utilization [default: as before, else 1]
     #[arg(long, value_name = "N", requires = "utilization")]
     pub min: Option<u32>,
     /// Most instances with --utilization
     #[arg(long, value_name = "N", requires = "utilization")]
     pub max: Option<u32>,
     /// From these times on keep another number ready: seven fields from second to year, such as '0 0 9 * * MON-FRI *=5';
-    /// may be given several times
+    /// may be given several times, and they replace all that were there
     #[arg(long, value_name = "CRON=N", conflicts_with = "off")]
     pub at: Vec<At>,
+    /// Take away the times that were there
+    #[arg(long, conflicts_with_all = ["at", "off"])]
+    pub no_at: bool,
     /// Keep nothing ready any more, now or at any time
     #[arg(long)]
     pub off: bool,

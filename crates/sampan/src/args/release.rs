@@ -48,8 +48,8 @@ pub struct AliasArgs {
 pub enum AliasCommand {
     /// Make an alias
     Create(RouteArgs),
-    /// Lead an alias elsewhere: what is not said of its route is taken away
-    Update(RouteArgs),
+    /// Change an alias. A new version has all calls unless --weight or --match are given with it; what is not given stays
+    Update(ChangeArgs),
     /// List the aliases of a function
     List {
         /// Name of the function
@@ -85,6 +85,23 @@ pub struct RouteArgs {
     /// Version that calls go to
     #[arg(long, value_name = "VERSION")]
     pub version: String,
+    #[command(flatten)]
+    pub more: RouteMore,
+}
+
+#[derive(Args)]
+pub struct ChangeArgs {
+    #[command(flatten)]
+    pub name: AliasName,
+    /// Version that calls go to [default: the one that has them]
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
+    #[command(flatten)]
+    pub more: RouteMore,
+}
+
+#[derive(Args)]
+pub struct RouteMore {
     /// Another version and its share of the calls, such as 2=0.05
     #[arg(long, value_name = "VERSION=SHARE", conflicts_with = "rule")]
     pub weight: Option<Weighted>,

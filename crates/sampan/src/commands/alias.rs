@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::args::release::{AliasArgs, AliasCommand, AliasName, RouteArgs};
+use crate::args::release::{AliasArgs, AliasCommand, AliasName, ChangeArgs, RouteArgs, RouteMore};
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::Failure;
@@ -15,13 +15,14 @@ const PAGE_LEN: usize = 100;
 pub async fn run(connection: &Connection, args: AliasArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     match args.command {
-        AliasCommand::Create(route) => {
-            client.call("CreateAlias", &request(&route)).await?;
-            show(&client, &route.name, format).await
+        AliasCommand::Create(RouteArgs { name, version, more }) => {
+            client.call("CreateAlias", &request(&name, &version, &more)).await?;
+            show(&client, &name, format).await
         }
-        AliasCommand::Update(route) => {
-            client.call("UpdateAlias", &request(&route)).await?;
-            show(&client, &route.name, format).await
+        AliasCommand::Update(ChangeArgs { name, version, more }) => {
+            let kept = client.call("GetAlias", &named(&name).into()).await?;
+            client.call("UpdateAlias", &change(&name, version.as_deref(), &more, &kept)).await?;
+            show(&client, &name, format).await
         }
         AliasCommand::Get(name) => show(&client, &name, format).await,
         AliasCommand::List { function, namespace, version } => {
@@ -46,9 +47,19 @@ fn named(name: &AliasName) -> Map<String, Value> {
     ])
 }
 
-fn request(route: &RouteArgs) -> Value {
-    let mut request = named(&route.name);
-    request.insert("FunctionVersion".to_owned(), route.version.as_str().into());
+/// A change: a route is one thing, which stays unless something is said of it; the API keeps a description by itself.
+fn change(name: &AliasName, version: Option<&str>, more: &RouteMore, kept: &Value) -> Value {
+    let main = kept.get("FunctionVersion").and_then(Value::as_str).unwrap_or_default();
+    let mut request = request(name, version.unwrap_or(main), more);
+    if version.is_none() && more.weight.is_none() && more.rule.is_none() {
+        request["RoutingConfig"] = kept.get("RoutingConfig").cloned().unwrap_or_default();
+    }
+    request
+}
+
+fn request(name: &AliasName, version: &str, route: &RouteMore) -> Value {
+    let mut request = named(name);
+    request.insert("FunctionVersion".to_owned(), version.into());
     if let Some(weight) = &route.weight {
         let weights = json!([{"Version": weight.version, "Weight": weight.share}]);
         request.insert("RoutingConfig".to_owned(), json!({ "AdditionalVersionWeights": weights }));
@@ -143,6 +154,27 @@ fn route(alias: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_keeps_what_it_does_not_say() {
+        let name = AliasName { function: "f".into(), alias: "prod".into(), namespace: "default".into() };
+        let weights =
+            json!({"AdditionalVersionWeights": [{"Version": "2", "Weight": 0.05}], "AddtionVersionMatchs": []});
+        let kept = json!({"Name": "prod", "FunctionVersion": "1", "RoutingConfig": weights, "Description": "d"});
+        let more = |weight: Option<&str>, description: Option<&str>| RouteMore {
+            weight: weight.map(|text| text.parse().expect("a weight")),
+            rule: None,
+            description: description.map(str::to_owned),
+        };
+        let described = change(&name, None, &more(None, Some("x")), &kept);
+        assert_eq!((&described["FunctionVersion"], &described["RoutingConfig"]), (&json!("1"), &weights));
+        let shared = change(&name, None, &more(Some("3=0.1"), None), &kept);
+        assert_eq!(shared["FunctionVersion"], "1");
+        assert_eq!(shared["RoutingConfig"]["AdditionalVersionWeights"][0]["Version"], "3");
+        let led = change(&name, Some("2"), &more(None, None), &kept);
+        assert_eq!((&led["FunctionVersion"], led.get("RoutingConfig")), (&json!("2"), None));
+        assert_eq!(led.get("Description"), None, "the API keeps it");
+    }
 
     #[test]
     fn routes_are_told_in_words() {

@@ -3,11 +3,14 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::args::provision::ProvisionArgs;
+use crate::args::provision::{At, ProvisionArgs};
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output;
+
+/// `ProvisionedType` of a number that follows the load.
+const TRACKING: &str = "ConcurrencyUtilizationTracking";
 
 /// Carries out the command.
 pub async fn run(connection: &Connection, args: ProvisionArgs, format: Output) -> anyhow::Result<()> {
@@ -20,7 +23,7 @@ pub async fn run(connection: &Connection, args: ProvisionArgs, format: Output) -
     if let Some(version) = version {
         named["Qualifier"] = version.into();
     }
-    let sets = args.off || args.number.is_some() || args.utilization.is_some() || !args.at.is_empty();
+    let sets = args.off || args.number.is_some() || args.utilization.is_some() || !args.at.is_empty() || args.no_at;
     if sets && version.is_none() {
         let problem = format!("{function}: name a published version, such as {function}:1");
         return Err(Failure::new(Exit::Usage, problem, "").into());
@@ -28,27 +31,44 @@ pub async fn run(connection: &Connection, args: ProvisionArgs, format: Output) -
     if args.off {
         client.call("DeleteProvisionedConcurrencyConfig", &named).await?;
     } else if sets {
-        client.call("PutProvisionedConcurrencyConfig", &wanted(&named, &args)).await?;
+        let kept = client.call("GetProvisionedConcurrencyConfig", &named).await?;
+        let kept = kept.pointer("/Allocated/0").cloned().unwrap_or_default();
+        client.call("PutProvisionedConcurrencyConfig", &wanted(&named, &args, &kept)).await?;
     }
     let answer = client.call("GetProvisionedConcurrencyConfig", &named).await?;
     show(&answer, function, format)
 }
 
-fn wanted(named: &Value, args: &ProvisionArgs) -> Value {
+/// The whole of what shall be kept ready; what no flag is about is as in `kept`.
+fn wanted(named: &Value, args: &ProvisionArgs, kept: &Value) -> Value {
     let mut request = named.clone();
-    request["VersionProvisionedConcurrencyNum"] = args.number.unwrap_or(0).into();
+    let tracked = kept.get("TrackingTarget").is_some();
     if let Some(share) = args.utilization {
-        request["ProvisionedType"] = "ConcurrencyUtilizationTracking".into();
+        let min = args.min.map(Value::from).or_else(|| kept.get("MinCapacity").cloned());
+        request["ProvisionedType"] = TRACKING.into();
         request["TrackingTarget"] = share.into();
-        request["MinCapacity"] = args.min.unwrap_or(1).into();
+        request["MinCapacity"] = min.unwrap_or_else(|| 1.into());
         request["MaxCapacity"] = json!(args.max);
+    } else if args.number.is_none() && tracked {
+        for field in ["ProvisionedType", "TrackingTarget", "MinCapacity", "MaxCapacity"] {
+            request[field] = kept[field].clone();
+        }
     }
-    let action = |(index, at): (usize, &crate::args::provision::At)| {
-        let name = format!("action-{}", index + 1);
-        json!({"TriggerName": name, "TriggerProvisionedConcurrencyNum": at.number, "TriggerCronConfig": at.cron})
+    let tracks = request.get("ProvisionedType").is_some();
+    let kept_number = kept.get("AllocatedProvisionedConcurrencyNum").and_then(Value::as_u64).unwrap_or(0);
+    let number = args.number.map_or(kept_number, u64::from);
+    request["VersionProvisionedConcurrencyNum"] = if tracks { 0 } else { number }.into();
+    request["TriggerActions"] = if args.at.is_empty() && !args.no_at {
+        kept.get("TriggerActions").cloned().unwrap_or_else(|| json!([]))
+    } else {
+        args.at.iter().enumerate().map(action).collect()
     };
-    request["TriggerActions"] = args.at.iter().enumerate().map(action).collect();
     request
+}
+
+fn action((index, at): (usize, &At)) -> Value {
+    let name = format!("action-{}", index + 1);
+    json!({"TriggerName": name, "TriggerProvisionedConcurrencyNum": at.number, "TriggerCronConfig": at.cron})
 }
 
 fn show(answer: &Value, function: &str, format: Output) -> anyhow::Result<()> {
@@ -79,4 +99,45 @@ fn show(answer: &Value, function: &str, format: Output) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = allocated.iter().map(row).collect();
     output::table(&["VERSION", "WANTED", "READY", "STATUS", "BOUNDS", "ACTIONS", "REASON"], &rows);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn said(flags: &[&str], kept: &Value) -> Value {
+        let cli = Cli::try_parse_from(["sampan", "provision", "f:1"].iter().chain(flags)).expect("valid");
+        let Command::Provision(args) = cli.command else { panic!("a provision") };
+        wanted(&json!({"FunctionName": "f"}), &args, kept)
+    }
+
+    #[test]
+    fn what_no_flag_is_about_stays() {
+        let actions = json!([{"TriggerName": "a", "TriggerProvisionedConcurrencyNum": 4, "TriggerCronConfig": "c"}]);
+        let fixed = json!({"AllocatedProvisionedConcurrencyNum": 2, "TriggerActions": actions});
+        let number = said(&["--number", "3"], &fixed);
+        assert_eq!(number["VersionProvisionedConcurrencyNum"], 3);
+        assert_eq!(number["TriggerActions"], actions);
+        let times = said(&["--at", "0 0 9 * * * *=5"], &fixed);
+        assert_eq!(times["VersionProvisionedConcurrencyNum"], 2);
+        assert_eq!(times["TriggerActions"][0]["TriggerProvisionedConcurrencyNum"], 5);
+        assert_eq!(said(&["--no-at"], &fixed)["TriggerActions"], json!([]));
+    }
+
+    #[test]
+    fn bounds_stay_until_a_number_takes_their_place() {
+        let tracked = json!({
+            "AllocatedProvisionedConcurrencyNum": 3, "TriggerActions": [], "ProvisionedType": TRACKING,
+            "TrackingTarget": 0.5, "MinCapacity": 2, "MaxCapacity": 4,
+        });
+        let times = said(&["--at", "0 0 9 * * * *=5"], &tracked);
+        assert_eq!((&times["ProvisionedType"], &times["MaxCapacity"]), (&json!(TRACKING), &json!(4)));
+        assert_eq!(times["VersionProvisionedConcurrencyNum"], 0);
+        assert_eq!(said(&["--utilization", "0.7", "--max", "9"], &tracked)["MinCapacity"], 2);
+        let number = said(&["--number", "1"], &tracked);
+        assert_eq!((number.get("ProvisionedType"), &number["VersionProvisionedConcurrencyNum"]), (None, &json!(1)));
+    }
 }

@@ -11,6 +11,16 @@ pub fn rfc3339(unix_ms: i64) -> String {
     in_zone(unix_ms, TimeZone::system())
 }
 
+/// The same without milliseconds, for times that have none.
+pub fn rfc3339_s(unix_ms: i64) -> String {
+    let text = rfc3339(unix_ms);
+    match text.split_once('.') {
+        // Three digits follow, and the offset.
+        Some((seconds, rest)) => format!("{seconds}{}", &rest[3..]),
+        None => text,
+    }
+}
+
 /// The same in a zone. Times outside the calendar become its first or last day.
 fn in_zone(unix_ms: i64, zone: TimeZone) -> String {
     // A day within the calendar's ends, so that no offset leads out of it.

@@ -2,10 +2,12 @@
 
 mod admin;
 mod commands;
+mod times;
 
 use std::time::Duration;
 
 use anyhow::Context;
+use api::UtcOffset;
 use serde::Deserialize;
 use serde_json::Value;
 use types::ErrorCode;
@@ -44,6 +46,8 @@ struct Answer {
 pub struct Health {
     /// Address where functions are called, such as `http://127.0.0.1:7080`.
     pub gateway: String,
+    /// Offset from UTC of the times in answers of the API; `None` from a platform that does not say it.
+    utc_offset: Option<UtcOffset>,
 }
 
 impl Client {

@@ -91,7 +91,8 @@ async fn list(
             "FunctionName": function, "Namespace": namespace, "FunctionVersion": version.unwrap_or_default(),
             "Offset": aliases.len().to_string(), "Limit": PAGE_LEN.to_string(),
         });
-        let answer = client.call("ListAliases", &request).await?;
+        let mut answer = client.call("ListAliases", &request).await?;
+        client.localize(&mut answer).await?;
         let page = answer.get("Aliases").and_then(Value::as_array).cloned().unwrap_or_default();
         let last = page.len() < PAGE_LEN;
         aliases.extend(page);
@@ -125,7 +126,8 @@ async fn delete(client: &Client, name: &AliasName, format: Output) -> anyhow::Re
 }
 
 async fn show(client: &Client, name: &AliasName, format: Output) -> anyhow::Result<()> {
-    let alias = client.call("GetAlias", &named(name).into()).await?;
+    let mut alias = client.call("GetAlias", &named(name).into()).await?;
+    client.localize(&mut alias).await?;
     if format == Output::Json {
         return output::json(&alias);
     }

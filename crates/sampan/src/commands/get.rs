@@ -39,7 +39,8 @@ const SHOWN: &[(&str, &str)] = &[
 pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
-    let function = client.call("GetFunction", &name).await?;
+    let mut function = client.call("GetFunction", &name).await?;
+    client.localize(&mut function).await?;
     if format == Output::Json {
         return output::json(&function);
     }
@@ -47,8 +48,8 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
         match function.pointer(pointer) {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
-            Some(Value::String(text)) => println!("{word:15} {text}"),
             Some(Value::Array(list)) if list.is_empty() => {}
+            Some(Value::String(text)) => println!("{word:15} {text}"),
             Some(value) => println!("{word:15} {value}"),
         }
     }

@@ -22,7 +22,8 @@ pub async fn run(connection: &Connection, args: ListArgs, format: Output) -> any
             "Offset": functions.len(),
             "Limit": PAGE_LEN,
         });
-        let answer = client.call("ListFunctions", &request).await?;
+        let mut answer = client.call("ListFunctions", &request).await?;
+        client.localize(&mut answer).await?;
         let page = answer.get("Functions").and_then(Value::as_array).cloned().unwrap_or_default();
         let last = page.len() < PAGE_LEN;
         functions.extend(page);

@@ -17,10 +17,12 @@ pub async fn serve(
     api: Router,
     registry: Router,
     gateway_url: String,
+    utc_offset: api::UtcOffset,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) {
-    let health = json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "gateway": gateway_url});
+    let version = env!("CARGO_PKG_VERSION");
+    let health = json!({"status": "ok", "version": version, "gateway": gateway_url, "utc_offset": utc_offset});
     let router = Router::new()
         .route("/healthz", get(move || async move { Json(health) }))
         .route(

@@ -128,6 +128,7 @@ impl Platform {
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
         let surroundings = api::Surroundings { certificates, runtime, runtime_tag: launcher::RUNTIME_TAG };
+        let utc_offset = settings.api.utc_offset;
         let api =
             api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
         let control = registry.listener(control);
@@ -136,6 +137,7 @@ impl Platform {
             api.router().merge(administration),
             registry.router(),
             gateway_url,
+            utc_offset,
             metrics,
             listening.clone(),
         );

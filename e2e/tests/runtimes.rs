@@ -1,7 +1,7 @@
 //! Functions that other runtimes isolate: called as any, shown as what they are, gone when the platform is killed.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
-use e2e::{Platform, leftovers};
+use e2e::{Platform, leftovers, tools};
 use serde_json::json;
 
 /// Runtimes of Debian's that the tests install.
@@ -58,11 +58,10 @@ async fn an_instance_of_a_runtime_exits_and_runs_out_of_memory_as_any() -> anyho
 #[tokio::test]
 async fn a_runtime_that_is_not_allowed_is_refused_with_what_is() -> anyhow::Result<()> {
     let platform = with_functions().await?;
-    platform.deploy("wild", "hello:v1", &["--memory", "128", "--runtime", "runsc"]).await?;
-    let answer = platform.get("wild", "/").await?;
-    assert_eq!(answer.status(), 445);
-    let text = answer.text().await?;
-    assert!(text.contains("runsc") && text.contains("sampan, runc, crun"), "{text}");
+    let wild = ["deploy", "wild", "--image", "hello:v1", "--memory", "128", "--runtime", "runsc"];
+    let refused = tools::run(&mut platform.cli(&wild)).await?;
+    assert!(!refused.ok, "{}", refused.stdout);
+    assert!(refused.stderr.contains("runsc") && refused.stderr.contains("sampan, runc, crun"), "{}", refused.stderr);
     let refused = platform.cli(&["deploy", "own", "--runtime", "runc"]).output().await?;
     assert!(!refused.status.success());
     platform.stop().await

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use types::{FunctionKey, Namespace};
+use types::{ApiError, ErrorCode, FunctionKey, Namespace};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -26,6 +26,8 @@ pub struct Surroundings {
     pub certificates: Arc<BTreeSet<String>>,
     /// What isolates the instances of a function that does not ask for anything.
     pub runtime: String,
+    /// What else a function may ask for.
+    pub runtimes_allowed: Vec<String>,
     /// The tag by which functions ask for another one.
     pub runtime_tag: &'static str,
 }
@@ -34,6 +36,22 @@ impl Surroundings {
     /// What isolates the instances of a function with these tags.
     pub(crate) fn runtime_of<'a>(&'a self, tags: &'a [(String, String)]) -> &'a str {
         tags.iter().find(|(key, _)| key == self.runtime_tag).map_or(&self.runtime, |(_, value)| value)
+    }
+
+    /// Refuses tags that ask for a runtime that no instance would get.
+    pub(crate) fn check_runtime(&self, tags: &[(String, String)]) -> Result<(), ApiError> {
+        let name = self.runtime_of(tags);
+        let mut there = std::iter::once(&self.runtime).chain(&self.runtimes_allowed);
+        if there.any(|allowed| allowed == name) {
+            return Ok(());
+        }
+        let mut there: Vec<&str> = vec![&self.runtime];
+        there.extend(self.runtimes_allowed.iter().map(String::as_str).filter(|name| *name != self.runtime));
+        let (tag, there) = (self.runtime_tag, there.join(", "));
+        let problem = format!(
+            "the runtime {name:?} is not allowed here; use one of {there}, or add it to [launcher] runtimes_allowed"
+        );
+        Err(ApiError::new(ErrorCode::INVALID_VALUE, format!("Tags.{tag}: {problem}")))
     }
 }
 

@@ -102,6 +102,7 @@ impl Platform {
 
         let platform = launcher::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
         let runtime = settings.launcher.runtime.clone();
+        let runtimes_allowed = settings.launcher.runtimes_allowed.clone();
         let launch =
             launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), platform, settings.launcher);
         let platform = invoke::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
@@ -127,7 +128,8 @@ impl Platform {
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
-        let surroundings = api::Surroundings { certificates, runtime, runtime_tag: launcher::RUNTIME_TAG };
+        let runtime_tag = launcher::RUNTIME_TAG;
+        let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
         let api =
             api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);

@@ -203,3 +203,17 @@ async fn command_and_args_keep_their_words_as_lists() {
     assert_eq!(platform.code("UpdateFunctionCode", both).await, "InvalidParameterValue.CommandList");
     platform.stop().await;
 }
+
+#[tokio::test]
+async fn a_runtime_that_no_instance_would_get_is_refused() {
+    let platform = Platform::start().await;
+    let asks = |name: &str| {
+        let tags = json!([{"Key": "sampan:runtime", "Value": name}]);
+        json!({"FunctionName": name, "Code": code("localhost:5000/ns/app:v1"), "Tags": tags})
+    };
+    platform.ok("CreateFunction", asks("runc")).await;
+    platform.ok("CreateFunction", asks("sampan")).await;
+    let refused = platform.refused("CreateFunction", asks("crun")).await;
+    assert!(refused.contains("crun") && refused.contains("one of sampan, runc"), "{refused}");
+    platform.stop().await;
+}

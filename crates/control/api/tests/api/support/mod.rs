@@ -65,7 +65,12 @@ impl Platform {
         let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
         let account = Account { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
         let certificates = Arc::new(["main".to_owned()].into());
-        let surroundings = Surroundings { certificates, runtime: "sampan".to_owned(), runtime_tag: "sampan:runtime" };
+        let surroundings = Surroundings {
+            certificates,
+            runtime: "sampan".to_owned(),
+            runtimes_allowed: vec!["runc".to_owned()],
+            runtime_tag: "sampan:runtime",
+        };
         let api = Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();

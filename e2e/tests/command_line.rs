@@ -4,8 +4,8 @@
 use std::process::Stdio;
 
 use anyhow::Context;
-use e2e::tools;
-use serde_json::Value;
+use e2e::{Platform, tools, wait};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// A command that needs no platform.
@@ -53,4 +53,134 @@ async fn errors_are_json_where_json_is_asked_for() -> anyhow::Result<()> {
         assert!(said["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{said}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn words_of_a_command_keep_their_quotes() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let argv = async |name: &str| anyhow::Ok(platform.get(name, "/args").await?.text().await?);
+    platform.deploy("quoted", "hello:v1", &["--args", r#"-c "a b" '' --x="1 2""#]).await?;
+    assert_eq!(argv("quoted").await?, "/hello\n-c\na b\n\n--x=1 2");
+    platform
+        .deploy("array", "hello:v1", &["--command", r#"["/hello","c d"]"#, "--args", r#"["-e", "f \"g\""]"#])
+        .await?;
+    assert_eq!(argv("array").await?, "/hello\nc d\n-e\nf \"g\"");
+    platform.deploy("plain", "hello:v1", &["--command", "/hello  -m", "--args", "-n 1"]).await?;
+    assert_eq!(argv("plain").await?, "/hello\n-m\n-n\n1");
+    let image = platform.cli_json(&["get", "plain"]).await?["ImageConfig"].clone();
+    assert_eq!((&image["Command"], &image["CommandList"]), (&json!("/hello  -m"), &json!([])));
+
+    // What the API is given comes back, and runs.
+    let code = json!({"ImageConfig": {
+        "ImageType": "personal", "ImageUri": image["ImageUri"], "CommandList": ["/hello", "h i"], "ArgsList": ["-j"],
+    }});
+    platform.api.call("UpdateFunctionCode", json!({"FunctionName": "plain", "Code": code})).await?;
+    wait::until("the function is active", || async {
+        let shown = platform.api.call("GetFunction", json!({"FunctionName": "plain"})).await?;
+        Ok((shown["Status"] == "Active").then_some(()))
+    })
+    .await?;
+    platform.cli_json(&["deploy", "plain", "--memory", "256"]).await?;
+    assert_eq!(argv("plain").await?, "/hello\nh i\n-j");
+    let shown = tools::run_ok(&mut platform.cli(&["get", "plain"])).await?;
+    assert!(shown.contains(r#"["/hello","h i"]"#) && shown.contains(r#"["-j"]"#), "{shown}");
+    let open = ["deploy", "plain", "--args", "'a"];
+    let refused = tools::run(&mut platform.cli(&open)).await?;
+    assert!(!refused.ok && refused.stderr.contains("has no end"), "{}", refused.stderr);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_deploy_keeps_what_it_does_not_say() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let port = async |name: &str| anyhow::Ok(platform.get(name, "/env?PORT").await?.text().await?);
+    platform.deploy("usual", "hello:v1", &[]).await?;
+    assert_eq!(port("usual").await?, "9000");
+    let flags = ["--port", "8123", "--args", "-x 'y z'", "--concurrency", "7", "--session", "header:X-Session"];
+    platform.deploy("web", "hello:v1", &flags).await?;
+    assert_eq!(port("web").await?, "8123");
+    let image = |shown: &Value| {
+        let mut image = shown["ImageConfig"].clone();
+        image["ImageUri"] = json!(null);
+        image
+    };
+    let before = platform.cli_json(&["get", "web"]).await?;
+    for change in [
+        &["--image", "hello:v1"][..],
+        &["--timeout", "9"],
+        &["--concurrency", "9"],
+        &["--command", "/hello"],
+        &["--args", ""],
+        &["--port", "8124"],
+    ] {
+        platform.cli_json(&[&["deploy", "web"], change].concat()).await?;
+    }
+    let after = platform.cli_json(&["get", "web"]).await?;
+    let mut wanted = image(&before);
+    wanted["Command"] = json!("/hello");
+    wanted["ArgsList"] = json!([]);
+    wanted["ImagePort"] = json!(8124);
+    assert_eq!(image(&after), wanted);
+    let mut concurrency = before["InstanceConcurrencyConfig"].clone();
+    concurrency["MaxConcurrency"] = json!(9);
+    assert_eq!(after["InstanceConcurrencyConfig"], concurrency);
+    assert_eq!(port("web").await?, "8124");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_port_that_is_not_open_says_which_is_and_which_should_be() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("own", "hello:v1", &["--env", "PORT=8080", "--init-timeout", "2"]).await?;
+    let answer = platform.get("own", "/").await?;
+    assert_eq!(answer.status(), 446);
+    let said = answer.text().await?;
+    assert!(said.contains("the process listens on 0.0.0.0:8080;"), "{said}");
+    assert!(said.contains("port 9000 of 0.0.0.0, [::], 127.0.0.1 or [::1]"), "{said}");
+    // What the text advises works.
+    platform.cli_json(&["deploy", "own", "--port", "8080"]).await?;
+    assert_eq!(platform.get("own", "/env?PORT").await?.text().await?, "8080");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn hints_name_commands_and_errors_of_the_api_have_its_code() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    for (args, hint) in [
+        (&["get", "nobody"][..], "`sampan list`"),
+        (&["delete", "nobody"], "`sampan list`"),
+        (&["domain", "get", "nobody.example.com"], "`sampan domain list`"),
+    ] {
+        let said = tools::run(&mut platform.cli(args)).await?;
+        let shown = said.stderr.split_once("hint: ").map(|(_, hint)| hint.to_owned()).unwrap_or_default();
+        assert!(shown.contains(hint), "{args:?}: {}", said.stderr);
+    }
+    let said = tools::run(platform.cli(&["get", "nobody"]).args(["--output", "json"])).await?;
+    let error: Value = serde_json::from_str(&said.stderr).with_context(|| said.stderr.clone())?;
+    assert_eq!((&error["code"], &error["exit_code"]), (&json!("ResourceNotFound.Function"), &json!(3)), "{error}");
+    assert!(error["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{error}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn times_have_the_zone_of_the_machine() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("web", "hello:v1", &[]).await?;
+    let told = platform.api.call("GetFunction", json!({"FunctionName": "web"})).await?;
+    let local = told["ModTime"].as_str().context("a time")?.to_owned();
+    for (zone, offset) in [("UTC-10", "+10:00"), ("UTC+3", "-03:00")] {
+        for command in [&["get", "web"][..], &["list"]] {
+            let shown = tools::run_ok(platform.cli(command).env("TZ", zone)).await?;
+            let time = shown.split_whitespace().find(|word| word.ends_with(offset));
+            let time = time.with_context(|| format!("{zone}: {shown}"))?;
+            assert_eq!(time.len(), "2026-11-28T08:15:00+01:00".len(), "{time}");
+            // The API's offset is one of whole hours, too.
+            assert_eq!(time.get(13..19), local.get(13..19), "{time} is not {local}");
+        }
+    }
+    platform.stop().await
 }

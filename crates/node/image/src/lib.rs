@@ -38,7 +38,7 @@ pub use error::Error;
 pub use gc::Collected;
 pub use image_config::RunConfig;
 pub use images::Images;
-pub use index::LayerError;
+pub use index::{Compression, LayerError};
 pub use manifest::ManifestError;
 pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};

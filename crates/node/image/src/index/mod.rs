@@ -4,6 +4,7 @@
 
 mod archive;
 mod budget;
+mod compression;
 mod error;
 mod indexer;
 mod path;
@@ -26,6 +27,7 @@ use self::archive::Archive;
 use self::indexer::Indexer;
 
 pub(crate) use self::budget::Budget;
+pub use self::compression::Compression;
 pub use self::error::LayerError;
 
 /// One layer to index.

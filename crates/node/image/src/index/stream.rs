@@ -4,7 +4,7 @@
 //! Two threads share the work of one layer, since inflating costs about as much as hashing and writing what comes out.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
+use super::compression::Compression;
 use super::error::LayerError;
 
 /// Of one buffer between the two threads.
@@ -23,8 +24,6 @@ const BUFFERS: usize = 4;
 const INPUT_BYTES: usize = 256 << 10;
 /// Bytes after which the kernel is asked to begin writing them to the disk, so that the sync at the end finds little.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
-const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
-const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// The reading end.
 pub(super) struct Stream {
@@ -99,14 +98,19 @@ impl Decoder {
     fn decode(&self, compressed: &mut impl Read) -> Result<(), LayerError> {
         let failed = |e| LayerError::Read { source: Arc::new(e) };
         let mut compressed = BufReader::with_capacity(INPUT_BYTES, compressed);
-        let start = compressed.fill_buf().map_err(failed)?;
-        if start.starts_with(GZIP_MAGIC) {
-            self.forward(MultiGzDecoder::new(compressed))
-        } else if start.starts_with(ZSTD_MAGIC) {
+        // The first piece of a download may be shorter than a magic number.
+        let mut magic = [0; Compression::MAGIC_BYTES];
+        let len = fill(&mut compressed, &mut magic).map_err(|(_, error)| failed(error))?;
+        let whole = io::Cursor::new(&magic[..len]).chain(compressed);
+        match Compression::of(&magic[..len]) {
+            Compression::None => self.forward(whole),
+            Compression::Gzip => self.forward(MultiGzDecoder::new(whole)),
             // Reads concatenated frames; a frame that asks for a window above 128 MiB is refused by the library.
-            self.forward(zstd::stream::read::Decoder::with_buffer(compressed).map_err(failed)?)
-        } else {
-            self.forward(compressed)
+            Compression::Zstd => self.forward(zstd::stream::read::Decoder::with_buffer(whole).map_err(failed)?),
+            Compression::Unknown(name) => {
+                let reason = format!("it is compressed with {name}; layers are plain, gzip or zstd");
+                Err(failed(io::Error::new(io::ErrorKind::InvalidData, reason)))
+            }
         }
     }
 

@@ -202,12 +202,10 @@ async fn ten_million_entries_are_too_many() -> anyhow::Result<()> {
 #[tokio::test]
 async fn entries_that_lead_out_of_the_image_are_refused() -> anyhow::Result<()> {
     let scene = Scene::start(FEW_RETRIES).await?;
-    let outside = tempfile::Builder::new().prefix("sampan-outside-").tempdir()?;
-    let absolute = outside.path().join("file").display().to_string();
     let cases = [
         ("parent", "../escaped", EntryType::Regular, "", "has .. in its path"),
         ("far-parent", "a/../../../../escaped", EntryType::Regular, "", "has .. in its path"),
-        ("absolute", &absolute, EntryType::Regular, "", "has an absolute path"),
+        ("absolute-parent", "/../escaped", EntryType::Regular, "", "has .. in its path"),
         ("link-parent", "link", EntryType::Link, "../../../etc/passwd", "hard link"),
         ("link-absolute", "link", EntryType::Link, "/etc/passwd", "hard link"),
         ("link-nowhere", "link", EntryType::Link, "nowhere", "hard link"),

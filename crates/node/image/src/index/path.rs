@@ -27,16 +27,14 @@ pub(crate) enum Place {
 }
 
 impl EntryPath {
-    /// Reads a name, as an archive has it.
+    /// Reads a name, as an archive has it. Leading slashes are dropped, as GNU tar and the container runtimes do: ko,
+    /// kaniko and nix2container write entries and hard-link targets from the root.
     pub(crate) fn parse(name: &[u8], len_max: usize) -> Result<Self, &'static str> {
         if name.len() > len_max {
             return Err("has a longer path than path_len_max of [image]");
         }
         if name.is_empty() {
             return Err("has no name");
-        }
-        if name.starts_with(b"/") {
-            return Err("has an absolute path");
         }
         if name.contains(&0) {
             return Err("has a NUL byte in its path");
@@ -140,10 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn leading_slashes_are_dropped() {
+        for (name, path) in [("/", ""), ("//", ""), ("/./", ""), ("/ko-app/app", "ko-app/app"), ("//a//b/", "a/b")] {
+            assert_eq!(parsed(name), Ok(path.into()), "{name}");
+        }
+    }
+
+    #[test]
     fn names_that_lead_out_are_refused() {
-        for bad in
-            ["", "/", "/etc/passwd", "..", "a/../b", "../x", "a/..", "a\0b", &"x".repeat(256), &"x/".repeat(3000)]
-        {
+        for bad in ["", "..", "/..", "/../x", "a/../b", "../x", "a/..", "a\0b", &"x".repeat(256), &"x/".repeat(3000)] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }
@@ -154,6 +157,8 @@ mod tests {
         let path = |name: &str| EntryPath(name.as_bytes().to_vec());
         assert_eq!(at("a/.wh.b"), Ok(Place::Whiteout(path("a/b"))));
         assert_eq!(at(".wh.b"), Ok(Place::Whiteout(path("b"))));
+        assert_eq!(at("/.wh.b"), Ok(Place::Whiteout(path("b"))));
+        assert_eq!(at("/a/.wh..wh..opq"), Ok(Place::Opaque(path("a"))));
         assert_eq!(at("a/.wh..wh..opq"), Ok(Place::Opaque(path("a"))));
         assert_eq!(at(".wh..wh..opq"), Ok(Place::Opaque(path(""))));
         assert_eq!(at(".wh..wh.plnk/1.2"), Ok(Place::Ignored));

@@ -359,7 +359,7 @@ fn names_that_lead_out_get_an_error_that_names_them() {
     let cases = [
         ("dots", Tar::default().file("../outside", "x"), "../outside"),
         ("inner-dots", Tar::default().file("a/../../outside", "x"), "a/../../outside"),
-        ("absolute", Tar::default().file("/outside", "x"), "/outside"),
+        ("absolute-dots", Tar::default().file("/../outside", "x"), "/../outside"),
         ("hard-link", Tar::default().hard_link("a", "../outside"), "a"),
     ];
     for (layer, tar, named) in cases {
@@ -370,6 +370,33 @@ fn names_that_lead_out_get_an_error_that_names_them() {
         };
         assert_eq!(entry, named, "{error}");
     }
+    assert_eq!(read(place.path("outside")), "untouched");
+}
+
+#[test]
+fn names_from_the_root_mean_the_root_of_the_image() {
+    let place = Place::new();
+    fs::write(place.path("outside"), "untouched").expect("written");
+    let long = format!("/{}/{}", "d".repeat(150), "f".repeat(200));
+    let low = Tar::default().file("etc/gone", "g").file("opaque/old", "o");
+    let top = Tar::default()
+        .dir("/", 0o711)
+        .file("/outside", "inside")
+        .hard_link("//again", "/outside")
+        .file("/etc/.wh.gone", "")
+        .file("/opaque/.wh..wh..opq", "")
+        .pax(&[("path", long.as_bytes())])
+        .file("short", "x")
+        .pax(&[("linkpath", long.as_bytes())])
+        .hard_link("linked", "short");
+    place.stack("l", vec![low, top]).expect("valid");
+    let at = |name: &str| place.path("l").join(name);
+    assert_eq!(
+        (read(at("outside")), read(at("again")), read(at("linked"))),
+        ("inside".into(), "inside".into(), "x".into())
+    );
+    assert_eq!((at("etc/gone").exists(), at("opaque/old").exists(), at(&long[1..]).exists()), (false, false, true));
+    assert_eq!(fs::metadata(at("")).expect("there").mode() & 0o7777, 0o711);
     assert_eq!(read(place.path("outside")), "untouched");
 }
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use types::Digest;
 
-use crate::manifest::{ManifestError, Platform};
+use crate::manifest::ManifestError;
+use crate::platform::{Platform, processor_level};
 
 /// From the image's config: what to run and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,8 +68,9 @@ struct RunFields {
 /// Reads an image's config, whose manifest names `layers` layers.
 pub(crate) fn parse(bytes: &[u8], layers: usize) -> Result<ImageConfig, ManifestError> {
     let fields: ConfigFields = serde_json::from_slice(bytes).map_err(|e| ManifestError::config(e.to_string()))?;
-    if !fields.platform.fits() {
-        return Err(ManifestError::Platform { has: vec![fields.platform.name()] });
+    let platform = fields.platform.or_default();
+    if !platform.fits(processor_level()) {
+        return Err(ManifestError::Platform { has: vec![platform.name()] });
     }
     let diff_ids = fields.rootfs.diff_ids.unwrap_or_default();
     if diff_ids.len() != layers {
@@ -117,6 +119,8 @@ mod tests {
         assert!(matches!(parse(bytes.as_bytes(), 2), Err(ManifestError::Invalid { .. })));
         let arm = bytes.replace("amd64", "arm64");
         assert_eq!(parse(arm.as_bytes(), 1), Err(ManifestError::Platform { has: vec!["linux/arm64".into()] }));
+        let silent = bytes.replace(r#""os":"linux","#, "").replace(r#""architecture":"amd64","#, "");
+        assert!(!silent.contains("amd64") && parse(silent.as_bytes(), 1).is_ok(), "{silent}");
         let nul = bytes.replace("/hello", "/he\\u0000llo");
         assert!(matches!(parse(nul.as_bytes(), 1), Err(ManifestError::Invalid { .. })));
     }

@@ -16,7 +16,8 @@ use crate::credentials::Credentials;
 use crate::gc::{self, BackgroundTasks, Collected};
 use crate::image_config::{self, ImageConfig, RunConfig};
 use crate::layers::{LayerFacts, LayerName, Layers, RootfsFacts};
-use crate::manifest::{self, Document, Manifest, ManifestError};
+use crate::manifest::{self, Document, Index, Manifest, ManifestError};
+use crate::platform;
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
 use crate::rootfs::{self, Method, Mounted, Mounts, Rootfs};
 use crate::{Config, Error, blocking};
@@ -265,12 +266,21 @@ impl Core {
             let bytes = self.read(root, &digest, self.workshop.config.manifest_bytes_max, blobs)?;
             match manifest::parse(&bytes).map_err(|source| unusable(root, source))? {
                 Document::Manifest(manifest) => return Ok(manifest),
-                Document::Index(index) => {
-                    digest = index.choose().map_err(|source| unusable(root, source))?.digest.clone();
-                }
+                Document::Index(index) => digest = self.prepared_entry(root, &index)?,
             }
         }
         Err(Error::NotPrepared { digest: root.clone() })
+    }
+
+    /// The entry of an index that was prepared. Another one is the best now when the processor is another than then.
+    fn prepared_entry(&self, root: &Digest, index: &Index) -> Result<Digest, Error> {
+        let best = index.choose().map_err(|source| unusable(root, source))?;
+        for entry in index.fitting(platform::processor_level()) {
+            if self.workshop.content.size_now(&entry.digest)?.is_some() {
+                return Ok(entry.digest.clone());
+            }
+        }
+        Ok(best.digest.clone())
     }
 
     fn read(&self, root: &Digest, digest: &Digest, bytes_max: u64, blobs: &mut Vec<Digest>) -> Result<Bytes, Error> {

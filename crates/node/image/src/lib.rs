@@ -23,6 +23,7 @@ mod images;
 mod index;
 mod layers;
 mod manifest;
+mod platform;
 mod prepare;
 mod progress;
 mod pull;

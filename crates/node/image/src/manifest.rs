@@ -8,8 +8,7 @@
 use serde::Deserialize;
 use types::Digest;
 
-/// What runs here.
-pub(crate) const PLATFORM: &str = "linux/amd64";
+use crate::platform::{self, PLATFORM, Platform};
 
 /// Media types that are asked for, most wanted first; schema 1 is not among them.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
@@ -70,7 +69,7 @@ pub enum ManifestError {
         media_type: String,
     },
     /// Made for other machines.
-    #[error("it is not made for {PLATFORM} but for {}", has.join(", "))]
+    #[error("it is not made for {PLATFORM} but for {}{}", has.join(", "), processor_note(has))]
     Platform {
         /// The platforms that it is made for.
         has: Vec<String>,
@@ -101,6 +100,16 @@ impl ManifestError {
     }
 }
 
+/// Where only the variant does not fit: which one would.
+fn processor_note(has: &[String]) -> String {
+    let amd64 = has.iter().any(|name| name.starts_with(PLATFORM));
+    if amd64 {
+        format!(" (this processor runs variants up to v{})", platform::processor_level())
+    } else {
+        String::new()
+    }
+}
+
 /// A pointer to content.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -111,32 +120,6 @@ pub(crate) struct Descriptor {
     pub size: u64,
     #[serde(default)]
     platform: Option<Platform>,
-}
-
-/// What a manifest or a config is made for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Platform {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    variant: Option<String>,
-}
-
-impl Platform {
-    /// The baseline of the architecture only: later variants may use instructions that this machine lacks.
-    pub(crate) fn fits(&self) -> bool {
-        self.os == "linux" && self.architecture == "amd64" && matches!(self.variant.as_deref(), None | Some("" | "v1"))
-    }
-
-    /// As docker writes it: `linux/arm64/v8`.
-    pub(crate) fn name(&self) -> String {
-        match self.variant.as_deref() {
-            None | Some("") => format!("{}/{}", self.os, self.architecture),
-            Some(variant) => format!("{}/{}/{variant}", self.os, self.architecture),
-        }
-    }
 }
 
 /// What a manifest reference leads to.
@@ -207,18 +190,26 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document, ManifestError> {
 }
 
 impl Index {
-    /// The entry for this platform.
+    /// The entry for this platform: the highest variant that the processor runs.
     pub(crate) fn choose(&self) -> Result<&Descriptor, ManifestError> {
-        let fitting = self.manifests.iter().find(|m| m.platform.as_ref().is_some_and(Platform::fits));
-        if let Some(found) = fitting {
-            return Ok(found);
-        }
+        self.fitting(platform::processor_level()).first().copied().ok_or_else(|| self.for_others())
+    }
+
+    /// The entries that a processor of this level runs, the highest variant first; of equal ones in the index's order.
+    pub(crate) fn fitting(&self, processor: u8) -> Vec<&Descriptor> {
         // An index of one entry without a platform says nothing; the image's config decides then.
         if let [only] = self.manifests.as_slice()
-            && only.platform.is_none()
+            && only.platform.as_ref().is_none_or(Platform::is_empty)
         {
-            return Ok(only);
+            return vec![only];
         }
+        let fits = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|platform| platform.fits(processor));
+        let mut fitting: Vec<_> = self.manifests.iter().filter(fits).collect();
+        fitting.sort_by_key(|entry| std::cmp::Reverse(entry.platform.as_ref().and_then(Platform::level)));
+        fitting
+    }
+
+    fn for_others(&self) -> ManifestError {
         let mut has: Vec<String> = self
             .manifests
             .iter()
@@ -232,7 +223,7 @@ impl Index {
         if has.is_empty() {
             has.push("no platform at all".into());
         }
-        Err(ManifestError::Platform { has })
+        ManifestError::Platform { has }
     }
 }
 
@@ -385,7 +376,29 @@ mod tests {
             .choose()
             .expect_err("nothing fits");
         assert_eq!(error, ManifestError::Platform { has: vec!["linux/arm64/v8".into(), "windows/amd64".into()] });
-        assert!(index(&[("linux", "amd64", Some("v3"))]).choose().is_err());
+    }
+
+    #[test]
+    fn the_highest_variant_that_the_processor_runs_is_chosen() {
+        let variants = |all: &[Option<&'static str>]| {
+            index(&all.iter().map(|variant| ("linux", "amd64", *variant)).collect::<Vec<_>>())
+        };
+        let chosen = |all: &[Option<&'static str>], processor: u8| {
+            let index = variants(all);
+            let best = index.fitting(processor).first().map(|entry| entry.platform.clone().expect("given").variant);
+            best
+        };
+        let v = |variant: &str| Some(Some(variant.to_owned()));
+        assert_eq!(chosen(&[Some("v2"), Some("v3")], 2), v("v2"));
+        assert_eq!(chosen(&[Some("v2"), Some("v3")], 3), v("v3"));
+        assert_eq!(chosen(&[Some("v3"), Some("v2"), Some("v4")], 4), v("v4"));
+        assert_eq!(chosen(&[None, Some("v3")], 2), Some(None));
+        assert_eq!(chosen(&[None, Some("v3")], 3), v("v3"));
+        // Of equal ones the first.
+        assert_eq!(chosen(&[None, Some("v1")], 4), Some(None));
+        assert_eq!(chosen(&[Some("v2"), Some("v3")], 1), None);
+        let error = ManifestError::Platform { has: vec!["linux/amd64/v9".into()] }.to_string();
+        assert!(error.contains("this processor runs variants up to v"), "{error}");
     }
 
     proptest! {

@@ -10,7 +10,8 @@ use image::{Credential, CredentialError, CredentialRequest, Credentials, Error, 
 use serde_json::json;
 use support::registry::{Access, Fault, Registry};
 use support::{
-    INDEX, MANIFEST, TestImage, config, digest, image, image_for, index, layer, noise, request, store, store_with,
+    INDEX, MANIFEST, TestImage, config, digest, image, image_for, index, layer, noise, request, store,
+    store_with,
 };
 use types::RunStatus;
 
@@ -198,6 +199,32 @@ async fn a_layer_that_is_not_what_the_config_says_is_never_visible() {
     assert_eq!(error.code(), "ImageInvalid");
     assert_eq!(store.list("layers"), Vec::<String>::new());
     store.assert_clean().await;
+}
+
+#[tokio::test]
+async fn an_index_of_variants_gives_one_that_the_processor_runs() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let image = image(&[layer(&[("a", "1")])]);
+    registry.serve("manifest", &image);
+    let with = |variant: &str| {
+        let mut index: serde_json::Value = serde_json::from_slice(&index(&[("linux", "amd64", &image)])).expect("JSON");
+        index["manifests"][0]["platform"]["variant"] = variant.into();
+        Bytes::from(index.to_string())
+    };
+    // Every machine that runs the tests has the second level.
+    let reference = registry.manifest("v2", INDEX, with("v2"));
+    let prepared = store.prepare(&reference).await.expect("it runs");
+    store.images.rootfs(&prepared.digest).await.expect("prepared");
+    let error = store.prepare(&registry.manifest("v9", INDEX, with("v9"))).await.expect_err("no such processor");
+    assert_eq!(error.code(), "ImagePlatformMismatch");
+    assert!(error.report().contains("linux/amd64/v9"), "{}", error.report());
+}
+
+#[tokio::test]
+async fn a_config_without_a_platform_is_for_this_one() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let image = image_for("", "", &[layer(&[("a", "1")])]);
+    store.prepare(&registry.serve("v1", &image)).await.expect("taken as linux/amd64");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::layers::{LayerFacts, LayerName, Layers, RootfsFacts};
 use crate::manifest::{self, Document, Index, Manifest, ManifestError};
 use crate::platform;
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
-use crate::rootfs::{self, Method, Mounted, Mounts, Rootfs};
+use crate::rootfs::{self, MakeError, Method, Mounted, Mounts, Rootfs};
 use crate::{Config, Error, blocking};
 
 /// All images of a machine; clones are the same.
@@ -240,9 +240,7 @@ impl Core {
         let Workshop { layers, mounts, .. } = &*self.workshop;
         let mut blobs = Vec::new();
         let config = self.read_image(root, &mut blobs)?;
-        let rootfs = rootfs::name(mounts.method(), &config.diff_ids);
-        let facts: Option<RootfsFacts> = layers.facts(&rootfs)?;
-        let facts = facts.ok_or_else(|| Error::NotPrepared { digest: root.clone() })?;
+        let (rootfs, facts) = self.find_rootfs(root, &config.diff_ids)?;
         if mounts.method().is_erofs() {
             // Touched, so that they are not collected while the mount is made.
             for diff_id in &config.diff_ids {
@@ -251,6 +249,27 @@ impl Core {
         }
         let mounted = mounts.mount(layers, &rootfs, &facts)?;
         Ok(Ready { blobs: blobs.into(), rootfs, mounted, run: Arc::new(config.run) })
+    }
+
+    /// The root file system of a stack. One that an earlier version of Sampan made by other rules is made anew of its
+    /// layers; where only plain files are left of them, those are taken.
+    fn find_rootfs(&self, root: &Digest, stack: &[Digest]) -> Result<(LayerName, RootfsFacts), Error> {
+        let Workshop { layers, mounts, config, .. } = &*self.workshop;
+        let name = rootfs::name(mounts.method(), stack);
+        if let Some(facts) = layers.facts(&name)? {
+            return Ok((name, facts));
+        }
+        match rootfs::make(layers, mounts.method(), stack, config) {
+            Ok(()) => {}
+            Err(MakeError::Other(error)) => return Err(error),
+            Err(MakeError::Missing(_) | MakeError::Layer(..)) => {
+                let unfolded = rootfs::unfolded_name(mounts.method(), stack);
+                let facts = unfolded.as_ref().map(|name| layers.facts(name)).transpose()?.flatten();
+                return unfolded.zip(facts).ok_or_else(|| Error::NotPrepared { digest: root.clone() });
+            }
+        }
+        let facts = layers.facts(&name)?.ok_or_else(|| Error::NotPrepared { digest: root.clone() })?;
+        Ok((name, facts))
     }
 
     fn read_image(&self, root: &Digest, blobs: &mut Vec<Digest>) -> Result<ImageConfig, Error> {

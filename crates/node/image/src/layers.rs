@@ -6,13 +6,16 @@
 //!   sparse                      its files with holes, one after another; missing when there are none
 //!   index                       its entries, and where in the two files their bytes are
 //!   facts.json                  see `LayerFacts`
-//! layers/e-<64 hex digits>/     a root file system by the chain id of its topmost layer
+//! layers/e2-<64 hex digits>/    a root file system by the chain id of its topmost layer
 //!   metadata.erofs              an EROFS image whose devices are the files of the layers
 //!   facts.json                  see `RootfsFacts`
-//! layers/f-<64 hex digits>/     the same as plain files, where the kernel has no EROFS
+//! layers/f2-<64 hex digits>/    the same as plain files, where the kernel has no EROFS
 //!   fs/                         the root
 //!   facts.json
 //! ```
+//!
+//! The number in a root file system's name is that of the rules by which it is made of its layers (decision 28); it
+//! changes with them. Those of other numbers are collected. Without a number: owners are not folded.
 
 use std::fs;
 use std::io;
@@ -29,6 +32,10 @@ use crate::content::durable;
 use crate::content::layout::Layout;
 use crate::content::ledger::{Item, Ledger};
 
+/// What names of root file systems begin with.
+const EROFS: &str = "e2-";
+const FILES: &str = "f2-";
+
 /// Name of a directory below `layers`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LayerName(Arc<str>);
@@ -41,17 +48,25 @@ impl LayerName {
 
     /// A stack of layers as EROFS.
     pub(crate) fn erofs(stack: &[Digest]) -> Self {
-        Self(format!("e-{}", stack_id(stack).hex()).into())
+        Self(format!("{EROFS}{}", stack_id(stack).hex()).into())
     }
 
     /// A stack of layers as files.
     pub(crate) fn files(stack: &[Digest]) -> Self {
+        Self(format!("{FILES}{}", stack_id(stack).hex()).into())
+    }
+
+    /// A stack of layers as files, from before owners were folded.
+    pub(crate) fn unfolded_files(stack: &[Digest]) -> Self {
         Self(format!("f-{}", stack_id(stack).hex()).into())
     }
 
+    /// Of this version or another one, so that what those left is collected.
     fn of_dir(name: &str) -> Option<Self> {
-        let hex = ["t-", "e-", "f-"].iter().find_map(|prefix| name.strip_prefix(prefix))?;
-        (hex.len() == 64).then(|| Self(name.into()))
+        let (prefix, hex) = name.split_once('-')?;
+        let number = prefix.strip_prefix(['t', 'e', 'f'])?;
+        let ours = number.bytes().all(|b| b.is_ascii_digit()) && hex.len() == 64;
+        ours.then(|| Self(name.into()))
     }
 }
 
@@ -273,5 +288,17 @@ mod tests {
         let alone = std::slice::from_ref(&a);
         assert_ne!(LayerName::erofs(alone), LayerName::files(alone));
         assert_ne!(LayerName::erofs(alone), LayerName::tar(&a));
+    }
+
+    #[test]
+    fn directories_of_every_version_are_known() {
+        let hex = "a".repeat(64);
+        for known in ["t", "e", "f", "e2", "f2", "e13"] {
+            assert!(LayerName::of_dir(&format!("{known}-{hex}")).is_some(), "{known}");
+        }
+        for other in ["x", "ex", "e2x", ""] {
+            assert!(LayerName::of_dir(&format!("{other}-{hex}")).is_none(), "{other}");
+        }
+        assert!(LayerName::of_dir("e2-aa").is_none());
     }
 }

@@ -146,6 +146,72 @@ async fn images_share_the_layers_that_they_have_in_common() {
     assert_eq!(store.list("layers").len(), 5, "three layers and two root file systems");
 }
 
+/// A file of an owner that no instance has.
+fn owned() -> Layer {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o600);
+    header.set_uid(345_018);
+    header.set_gid(1_000_660_000);
+    header.set_mtime(0);
+    header.set_size(6);
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_data(&mut header, "app/key", &b"secret"[..]).expect("a file");
+    let tar = tar.into_inner().expect("memory takes all");
+    support::layer_of(&tar, &digest(&tar))
+}
+
+#[tokio::test]
+async fn owners_that_no_instance_has_become_one_that_each_has() {
+    use std::os::unix::fs::MetadataExt;
+    let registry = Registry::start().await;
+    for mode in MODES {
+        let store = store_with(with(mode)).await;
+        let prepared = store.prepare(&registry.serve("v1", &image(&[owned()]))).await.expect("a good image");
+        let mounted = Mounted::new(&store.images.rootfs(&prepared.digest).await.expect("prepared"));
+        let meta = std::fs::metadata(mounted.path("app/key")).expect("there");
+        assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777), (65_535, 65_535, 0o600), "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_root_file_system_of_an_earlier_version_is_made_anew() {
+    use std::os::unix::fs::MetadataExt;
+    let registry = Registry::start().await;
+    for (mode, new, old) in [(RootfsMode::Erofs, "e2-", "e-"), (RootfsMode::Files, "f2-", "f-")] {
+        let store = store_with(with(mode)).await;
+        let prepared = store.prepare(&registry.serve("v1", &image(&[owned()]))).await.expect("a good image");
+        // As that version left it.
+        let layers = store.dir.path().join("layers");
+        let name = store.list("layers").into_iter().find(|name| name.starts_with(new)).expect("one of this version");
+        let before = name.replacen(new, old, 1);
+        std::fs::rename(layers.join(&name), layers.join(&before)).expect("renamed");
+        let store = store.restart(with(mode)).await;
+        let rootfs = store.images.rootfs(&prepared.digest).await.expect("made of its layers");
+        assert_eq!(Mounted::new(&rootfs).read("app/key"), "secret");
+        assert!(store.list("layers").contains(&name), "{mode:?}");
+        let meta = std::fs::metadata(Mounted::new(&rootfs).path("app/key")).expect("there");
+        assert_eq!(meta.uid(), 65_535);
+        store.images.collect_garbage().await.expect("collected");
+        assert!(!store.list("layers").contains(&before), "{mode:?}: the old one is not needed any more");
+    }
+}
+
+#[tokio::test]
+async fn plain_files_without_their_layers_stay_as_an_earlier_version_made_them() {
+    let (store, registry) = (store_with(with(RootfsMode::Files)).await, Registry::start().await);
+    let prepared = store.prepare(&registry.serve("v1", &image(&[owned()]))).await.expect("a good image");
+    store.images.collect_garbage().await.expect("collected");
+    let layers = store.dir.path().join("layers");
+    let names = store.list("layers");
+    let [name] = names.as_slice() else { panic!("{names:?}") };
+    std::fs::rename(layers.join(name), layers.join(name.replacen("f2-", "f-", 1))).expect("renamed");
+    let store = store.restart(with(RootfsMode::Files)).await;
+    let rootfs = store.images.rootfs(&prepared.digest).await.expect("as it was");
+    assert_eq!(Mounted::new(&rootfs).read("app/key"), "secret");
+    drop(rootfs);
+    assert_eq!(store.images.collect_garbage().await.expect("collected").layers, 0, "it is needed");
+}
+
 #[tokio::test]
 async fn a_layer_that_was_indexed_ahead_is_not_indexed_again() {
     let (store, registry) = (store().await, Registry::start().await);

@@ -42,7 +42,7 @@ pub(crate) fn collect(
     candidates.extend(layers.list()?.into_iter().map(|(name, path)| (Item::Layer(name), path)));
     let there: HashSet<Item> = candidates.iter().map(|(item, _)| item.clone()).collect();
     let roots = content.ledger().roots();
-    let live = mark(content, method, config, &roots)?;
+    let live = mark(content, method, config, &roots, &there)?;
     candidates.retain(|(item, _)| !live.contains(item));
     let unneeded = candidates.into_iter().filter_map(|(item, path)| Unneeded::look(content, item, path)).collect();
     let mut sweep = Sweep { content, layers, config, roots: &roots, collected: Collected::default() };
@@ -117,7 +117,13 @@ fn list_blobs(content: &ContentStore) -> Result<Vec<(Item, PathBuf)>, Error> {
 }
 
 /// All that the roots reach. An error ends the collection: what cannot be read may name what must stay.
-fn mark(content: &ContentStore, method: Method, config: &Config, roots: &Roots) -> Result<HashSet<Item>, Error> {
+fn mark(
+    content: &ContentStore,
+    method: Method,
+    config: &Config,
+    roots: &Roots,
+    there: &HashSet<Item>,
+) -> Result<HashSet<Item>, Error> {
     let mut live = HashSet::new();
     for pin in &roots.pins {
         let mut configs: Vec<(Digest, usize)> = Vec::new();
@@ -129,7 +135,7 @@ fn mark(content: &ContentStore, method: Method, config: &Config, roots: &Roots) 
         live.extend(items);
         if pin.keeps_rootfs {
             for (digest, layers) in configs {
-                live.extend(parts(content, method, config, &digest, layers)?.into_iter().map(Item::Layer));
+                live.extend(parts(content, method, config, &digest, layers, there)?.into_iter().map(Item::Layer));
             }
         }
     }
@@ -143,11 +149,15 @@ fn parts(
     config: &Config,
     digest: &Digest,
     layers: usize,
+    there: &HashSet<Item>,
 ) -> Result<Vec<LayerName>, Error> {
     let Some(bytes) = content.read_small_now(digest, config.config_bytes_max)? else { return Ok(Vec::new()) };
     // The config of another platform of the same index has no layers here.
     let Ok(parsed) = image_config::parse(&bytes, layers) else { return Ok(Vec::new()) };
     let mut parts = vec![rootfs::name(method, &parsed.diff_ids)];
+    if !there.contains(&Item::Layer(parts[0].clone())) {
+        parts.extend(rootfs::unfolded_name(method, &parsed.diff_ids));
+    }
     if method.is_erofs() {
         // Plain files need no tars any more.
         parts.extend(parsed.diff_ids.iter().map(LayerName::tar));

@@ -10,6 +10,7 @@ use types::Digest;
 
 use super::files;
 use super::method::Method;
+use super::owners;
 use crate::index::LayerError;
 use crate::layers::{Draft, LayerName, Layers, RootfsFacts};
 use crate::{Config, Error};
@@ -56,6 +57,12 @@ pub(crate) fn name(method: Method, stack: &[Digest]) -> LayerName {
     if method.is_erofs() { LayerName::erofs(stack) } else { LayerName::files(stack) }
 }
 
+/// The name of a stack's root file system that was made before owners were folded, where one still has to do: plain
+/// files are all that is left of their layers.
+pub(crate) fn unfolded_name(method: Method, stack: &[Digest]) -> Option<LayerName> {
+    (!method.is_erofs()).then(|| LayerName::unfolded_files(stack))
+}
+
 /// An error of the whole is told as one of its topmost layer.
 fn top(stack: &[Digest], error: LayerError) -> MakeError {
     match stack.last() {
@@ -85,7 +92,8 @@ impl Merged {
         let mut known: HashMap<&Digest, Vec<u16>> = HashMap::new();
         for diff_id in stack {
             let layer_name = LayerName::tar(diff_id);
-            let layer = layers.read(&layer_name)?.ok_or_else(|| MakeError::Missing(diff_id.clone()))?;
+            let mut layer = layers.read(&layer_name)?.ok_or_else(|| MakeError::Missing(diff_id.clone()))?;
+            layer.index.iter_mut().for_each(|entry| owners::fold(&mut entry.meta));
             let numbers = known.entry(diff_id).or_insert_with(|| {
                 let mut numbers = vec![merged.add(&layer_name, false, layer.facts.tar_bytes)];
                 if layer.facts.sparse_bytes > 0 {

@@ -29,6 +29,11 @@ pub struct Layer {
     pub diff_id: Digest,
 }
 
+/// Wraps bytes that are no layer as the blob of one.
+pub fn layer_of(blob: &[u8], diff_id: &Digest) -> Layer {
+    Layer { blob: Bytes::copy_from_slice(blob), diff_id: diff_id.clone() }
+}
+
 /// Makes a layer with these entries; a name that ends with `/` is a directory, one with `=>` a hard link.
 pub fn layer(entries: &[(&str, &str)]) -> Layer {
     let mut tar = tar::Builder::new(Vec::new());

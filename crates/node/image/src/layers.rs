@@ -6,6 +6,7 @@
 //!   sparse                      its files with holes, one after another; missing when there are none
 //!   index                       its entries, and where in the two files their bytes are
 //!   facts.json                  see `LayerFacts`
+//!   from-<64 hex digits>        a blob that was found to hold it; its size in decimal
 //! layers/e2-<64 hex digits>/    a root file system by the chain id of its topmost layer
 //!   metadata.erofs              an EROFS image whose devices are the files of the layers
 //!   facts.json                  see `RootfsFacts`
@@ -147,6 +148,10 @@ impl Drop for Draft {
     }
 }
 
+fn source_name(blob: &Digest) -> String {
+    format!("from-{}", blob.hex())
+}
+
 const TAR: &str = "layer.tar";
 const SPARSE: &str = "sparse";
 const INDEX: &str = "index";
@@ -205,6 +210,27 @@ impl Layers {
     /// Whether it is there, for those who do not need it.
     pub(crate) fn exists(&self, name: &LayerName) -> bool {
         self.dir(name).exists()
+    }
+
+    /// The size of a blob that was found to hold a layer; `None` when it never was.
+    pub(crate) fn source_bytes(&self, name: &LayerName, blob: &Digest) -> Result<Option<u64>, Error> {
+        let path = self.dir(name).join(source_name(blob));
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", &path, error)),
+        }
+    }
+
+    /// Remembers that a blob of so many bytes holds a layer, which is there.
+    pub(crate) fn add_source(&self, name: &LayerName, blob: &Digest, bytes: u64) -> Result<(), Error> {
+        let path = self.dir(name).join(source_name(blob));
+        if path.exists() {
+            return Ok(());
+        }
+        // Two may do this at once.
+        let draft = self.dir(name).join(format!("source-{}.draft", uuid::Uuid::new_v4().as_simple()));
+        durable::write(&path, &draft, bytes.to_string().as_bytes())
     }
 
     /// A layer with its entries, `None` when it is not there.

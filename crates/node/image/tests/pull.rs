@@ -10,7 +10,7 @@ use image::{Credential, CredentialError, CredentialRequest, Credentials, Error, 
 use serde_json::json;
 use support::registry::{Access, Fault, Registry};
 use support::{
-    INDEX, MANIFEST, TestImage, config, digest, image, image_for, index, layer, noise, request, store,
+    INDEX, MANIFEST, TestImage, config, digest, image, image_for, index, layer, layer_of, noise, request, store,
     store_with,
 };
 use types::RunStatus;
@@ -199,6 +199,47 @@ async fn a_layer_that_is_not_what_the_config_says_is_never_visible() {
     assert_eq!(error.code(), "ImageInvalid");
     assert_eq!(store.list("layers"), Vec::<String>::new());
     store.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_blob_is_checked_also_when_its_layer_is_known() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let good = layer(&[("a", "1")]);
+    store.prepare(&registry.serve("good", &image(std::slice::from_ref(&good)))).await.expect("a good image");
+    // Another blob that is said to hold the same layer: alone, and beside the one that does.
+    let bad = layer_of(b"BZh91AY&SY and so on", &good.diff_id);
+    for (tag, layers) in [("bad", vec![bad.clone()]), ("beside", vec![bad.clone(), good.clone()])] {
+        let error = store.prepare(&registry.serve(tag, &image(&layers))).await.expect_err("no such layer");
+        assert!(matches!(error, Error::Layer { .. }) && error.report().contains("bzip2"), "{}", error.report());
+    }
+    let zeros = layer_of(&[0; 1024], &good.diff_id);
+    let error = store.prepare(&registry.serve("zeros", &image(&[zeros]))).await.expect_err("another layer");
+    assert!(error.report().contains("the config says"), "{}", error.report());
+    // The size too is checked when the blob is known.
+    let mut lies = image(std::slice::from_ref(&good));
+    lies.manifest["layers"][0]["size"] = (good.blob.len() + 1).into();
+    let error = store.prepare(&registry.serve("lies", &lies)).await.expect_err("another size");
+    assert!(matches!(error, Error::SizeMismatch { .. }), "{}", error.report());
+    store.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_layer_comes_once_for_each_blob_that_holds_it() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let gzip = layer(&[("a", "1")]);
+    store.prepare(&registry.serve("gzip", &image(std::slice::from_ref(&gzip)))).await.expect("a good image");
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&gzip.blob[..]), &mut plain).expect("gzip");
+    let plain = layer_of(&plain, &gzip.diff_id);
+    let blobs = |registry: &Registry| registry.requests().iter().filter(|line| line.contains("/blobs/")).count();
+    blobs(&registry);
+    store.prepare(&registry.serve("plain", &image(std::slice::from_ref(&plain)))).await.expect("a good image");
+    assert_eq!(blobs(&registry), 1, "the layer in its other form");
+    let store = store.restart(config()).await;
+    for (tag, form) in [("gzip", gzip), ("plain", plain)] {
+        store.prepare(&registry.serve(tag, &image(&[form, layer(&[("b", tag)])]))).await.expect("a good image");
+        assert_eq!(blobs(&registry), 2, "the config and the other layer");
+    }
 }
 
 #[tokio::test]

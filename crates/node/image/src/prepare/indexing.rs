@@ -84,7 +84,8 @@ impl Order {
             path_len_max: config.path_len_max,
             text_bytes_max: config.layer_text_bytes_max,
         };
-        let job = Job { compressed, limits, budget: self.budget.clone(), cancel };
+        let mut compressed = Counted { source: compressed, bytes: 0 };
+        let job = Job { compressed: &mut compressed, limits, budget: self.budget.clone(), cancel };
         let indexed = index::index(job, &draft.tar(), &draft.sparse()).map_err(|e| self.failed(e))?;
         let Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, index } = indexed;
         if let Some(expected) = self.diff_id.clone().filter(|expected| *expected != diff_id) {
@@ -92,13 +93,29 @@ impl Order {
             return Err(self.failed(LayerError::DiffId { expected, actual: diff_id }));
         }
         let facts = LayerFacts { bytes, entries, tar_bytes, sparse_bytes };
-        layers.publish_layer(&draft, &LayerName::tar(&diff_id), &index, &facts)?;
+        let name = LayerName::tar(&diff_id);
+        layers.publish_layer(&draft, &name, &index, &facts)?;
+        layers.add_source(&name, &self.digest, compressed.bytes)?;
         self.workshop.remember(&self.digest, &diff_id);
         Ok((diff_id, facts))
     }
 
     fn failed(&self, error: LayerError) -> Error {
         layer_error(&self.workshop, &self.image, &self.digest, error)
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    source: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.bytes += read as u64;
+        Ok(read)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One preparation: what the tag means, which layers are missing, what is made of them. Must not know HTTP or tar; it
 //! decides what is done and in which order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,7 +49,7 @@ impl Preparation {
         self.check_size(&manifest)?;
         let config = self.config(&manifest).await?;
         let distinct = distinct_layers(&manifest, &config);
-        let total = distinct.values().fold(manifest.config.size, |sum, layer| sum.saturating_add(layer.size));
+        let total = distinct.iter().fold(manifest.config.size, |sum, (_, layer)| sum.saturating_add(layer.size));
         self.meter.begin(distinct.len(), total);
         self.meter.have(manifest.config.size);
         let layers = distinct.iter().map(|(diff_id, layer)| self.clone().layer(diff_id.clone(), layer.clone()));
@@ -192,7 +192,7 @@ impl Preparation {
 
     /// Sees to it that a layer is here and indexed, together with all others that want it now.
     async fn layer(self: Arc<Self>, diff_id: Digest, layer: Descriptor) -> Result<(), Error> {
-        match self.facts(&LayerName::tar(&diff_id)).await? {
+        match self.checked(&diff_id, &layer).await? {
             Some(facts) => {
                 self.meter.have(layer.size);
                 self.charge(&layer, &facts)?;
@@ -228,7 +228,7 @@ impl Preparation {
     ) -> Result<(Digest, LayerFacts), Error> {
         let _turn = self.workshop.turns.acquire().await.map_err(|_| stopping("indexing"))?;
         // An earlier flight may have landed between our look at the layers and our boarding.
-        if let Some(facts) = self.facts(&LayerName::tar(&diff_id)).await? {
+        if let Some(facts) = self.checked(&diff_id, &layer).await? {
             received.store(layer.size, Ordering::Relaxed);
             self.charge(&layer, &facts)?;
             return Ok((diff_id, facts));
@@ -270,9 +270,17 @@ impl Preparation {
         }
     }
 
-    async fn facts(&self, name: &LayerName) -> Result<Option<LayerFacts>, Error> {
-        let (layers, name) = (self.workshop.layers.clone(), name.clone());
-        blocking::run("looking for a layer", move || layers.facts(&name)).await
+    /// A layer that is here and of which it is known that this very blob holds it. A layer with the right diff id is not
+    /// enough: the blob may be anything, and would be refused by a machine that does not have the layer yet.
+    async fn checked(&self, diff_id: &Digest, layer: &Descriptor) -> Result<Option<LayerFacts>, Error> {
+        let (layers, name, blob) = (self.workshop.layers.clone(), LayerName::tar(diff_id), layer.digest.clone());
+        let look = move || {
+            let facts = layers.facts(&name)?;
+            Ok(facts.zip(layers.source_bytes(&name, &blob)?))
+        };
+        let Some((facts, bytes)) = blocking::run("looking for a layer", look).await? else { return Ok(None) };
+        self.same_size(layer, bytes)?;
+        Ok(Some(facts))
     }
 
     fn charge(&self, layer: &Descriptor, facts: &LayerFacts) -> Result<(), Error> {
@@ -280,7 +288,7 @@ impl Preparation {
     }
 
     /// Makes the root file system of a stack whose layers are here, together with all others that want it now.
-    async fn rootfs(&self, stack: &[Digest], layers: &HashMap<Digest, Descriptor>) -> Result<(), Error> {
+    async fn rootfs(&self, stack: &[Digest], layers: &[(Digest, Descriptor)]) -> Result<(), Error> {
         let begin = || {
             let (workshop, stack, image) = (self.workshop.clone(), stack.to_vec(), self.name.clone());
             let blobs: HashMap<_, _> =
@@ -302,7 +310,10 @@ impl Preparation {
     }
 }
 
-/// Layers by diff id, each once: the same layer may be in an image several times.
-fn distinct_layers(manifest: &Manifest, config: &ImageConfig) -> HashMap<Digest, Descriptor> {
-    config.diff_ids.iter().cloned().zip(manifest.layers.iter().cloned()).collect()
+/// Diff ids and blobs, each pair once: the same layer may be in an image several times, and as several blobs.
+fn distinct_layers(manifest: &Manifest, config: &ImageConfig) -> Vec<(Digest, Descriptor)> {
+    let mut seen = HashSet::new();
+    let all = config.diff_ids.iter().zip(&manifest.layers);
+    let distinct = all.filter(|(diff_id, layer)| seen.insert((*diff_id, &layer.digest)));
+    distinct.map(|(diff_id, layer)| (diff_id.clone(), layer.clone())).collect()
 }

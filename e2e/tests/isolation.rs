@@ -175,9 +175,7 @@ async fn the_kernels_files_are_masked_or_read_only() -> anyhow::Result<()> {
         // Read-only, denied, or not there.
         assert!([READ_ONLY, "13", "2"].contains(&error.as_str()), "{path}: {error}");
     }
-    for dir in
-        ["/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/fs/cgroup", "/proc/acpi", "/proc/pressure"]
-    {
+    for dir in ["/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing", "/proc/acpi", "/proc/pressure"] {
         assert_eq!(attack(&format!("/list?{dir}")).await?, "", "{dir}");
     }
     for path in ["/proc/kmsg", "/proc/kpageflags", "/proc/1/mem", "/proc/vmallocinfo", "/proc/slabinfo"] {
@@ -199,7 +197,9 @@ async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> 
             let fields: Vec<_> = line.split(' ').collect();
             let (target, options, kind) = (fields[4], fields[5], fields[7]);
             assert_eq!(fields[6], "-", "a mount that is shared with others: {line}");
-            assert!(["overlay", "proc", "tmpfs", "devpts", "sysfs"].contains(&kind), "{line}");
+            let cgroups =
+                kind.starts_with("cgroup") && target.starts_with("/sys/fs/cgroup") && options.starts_with("ro,");
+            assert!(cgroups || ["overlay", "proc", "tmpfs", "devpts", "sysfs"].contains(&kind), "{line}");
             // Devices are in /dev only, and the masks are one of them.
             let devices = target.starts_with("/dev") || fields[3] == "/null";
             assert!(options.contains("nodev") || devices, "{line}");
@@ -207,6 +207,14 @@ async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> 
         }
         let sys = table.lines().find(|line| line.contains(" /sys ")).context("there is a /sys")?;
         assert!(sys.contains(" ro,"), "{sys}");
+    }
+    // Of cgroups its own alone: inside, each mount begins where the instance is, and no directory is below it.
+    for line in inside.lines().filter(|line| line.contains(" - cgroup")) {
+        let fields: Vec<_> = line.split(' ').collect();
+        assert_eq!(fields[3], "/", "{line}");
+        let below = hostile::attack(&platform, "attacker", &format!("/list?{}", fields[4])).await?;
+        assert!(below.lines().all(|name| name.starts_with(|c: char| c.is_ascii_lowercase())), "{below}");
+        assert!(!below.contains(&platform.cgroup_name()), "{below}");
     }
     let devices = hostile::attack(&platform, "attacker", "/list?/dev").await?;
     let devices: BTreeSet<&str> = devices.lines().collect();

@@ -33,6 +33,9 @@ pub struct Config {
     pub websocket_close_wait_ms_max: u64,
     /// Longest time to connect to an instance's server, in milliseconds.
     pub connect_ms_max: u64,
+    /// How long a connection to an instance's server is kept unused for the next request, in milliseconds; servers close
+    /// theirs after some seconds. None is kept while the instance is frozen. 0 keeps none.
+    pub kept_connection_ms_max: u64,
     /// After a connection broke: longest wait to learn whether the instance has ended, in milliseconds.
     pub exit_wait_ms_max: u64,
     /// How often a request whose version was replaced before it got an instance is tried with the newest one.
@@ -57,6 +60,7 @@ impl Default for Config {
             websocket_bytes_per_s_max: 0,
             websocket_close_wait_ms_max: 2000,
             connect_ms_max: 1000,
+            kept_connection_ms_max: 1000,
             exit_wait_ms_max: 500,
             superseded_retries_max: 3,
             log_ret_msg_bytes_max: 4096,
@@ -68,6 +72,10 @@ impl Default for Config {
 impl Config {
     pub(crate) fn connect_max(&self) -> Duration {
         Duration::from_millis(self.connect_ms_max)
+    }
+
+    pub(crate) fn kept_connection_max(&self) -> Duration {
+        Duration::from_millis(self.kept_connection_ms_max)
     }
 
     pub(crate) fn websocket_close_wait_max(&self) -> Duration {

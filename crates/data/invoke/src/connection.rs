@@ -1,7 +1,7 @@
-//! HTTP/1.1 connections to one instance, kept between requests.
+//! HTTP/1.1 connections to one instance, and what else is kept with it between requests.
 //!
 //! A connection is driven by whoever waits for its answer, not by a task of its own: that saves two hops between tasks on
-//! each request. A kept connection is therefore watched by nobody; whether it still stands is asked before it is used.
+//! each request. A kept connection is therefore watched by nobody; whether it still stands is asked before it is used ([`crate::kept`]).
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -13,7 +13,6 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use pool::Process;
 use tokio::net::TcpStream;
@@ -22,12 +21,14 @@ use tokio::time::Instant;
 use types::{CatalogVersion, FunctionKey};
 
 use crate::call::Platform;
+use crate::kept::KeptConnections;
 use crate::metering::{OutFlow, Successes};
 use crate::nest::Nest;
+use crate::socket::Socket;
 use crate::upload::Upload;
 use crate::{grpc, headers};
 
-type Driven = Pin<Box<http1::Connection<TokioIo<TcpStream>, Upload>>>;
+type Driven = Pin<Box<http1::Connection<Socket, Upload>>>;
 
 enum Driver {
     /// By whoever waits for the answer.
@@ -42,6 +43,7 @@ enum Driver {
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
     driver: Driver,
+    socket: Socket,
     /// Of the driver and of who waits for its answer.
     nest: Nest,
 }
@@ -68,8 +70,9 @@ pub(crate) struct Unanswered {
 impl Connection {
     /// A connection over an open stream.
     pub async fn over(stream: TcpStream) -> io::Result<Self> {
-        let (sender, driven) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Driver::Here(Box::pin(driven)), nest: Nest::default() })
+        let socket = Socket::new(stream);
+        let (sender, driven) = http1::handshake(socket.clone()).await.map_err(io::Error::other)?;
+        Ok(Self { sender, driver: Driver::Here(Box::pin(driven)), socket, nest: Nest::default() })
     }
 
     /// Polls something that this connection brings, and drives it.
@@ -81,9 +84,14 @@ impl Connection {
         })
     }
 
+    /// Whether neither side has closed it, as far as the kernel knows.
+    pub fn stands(&self) -> bool {
+        !self.sender.is_closed() && self.socket.is_silent()
+    }
+
     /// Whether a request can be sent now; false also when the server has closed the connection meanwhile.
     pub async fn is_ready(&mut self) -> bool {
-        let Self { sender, driver, nest } = self;
+        let Self { sender, driver, nest, .. } = self;
         poll_fn(|cx| {
             nest.poll(cx, |cx| {
                 driver.drive(cx);
@@ -97,7 +105,7 @@ impl Connection {
     pub async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Box<Unanswered>> {
         // A server that sends without a pause uses up what a task may do at once, and the answer, though it is there, would
         // not be looked at.
-        let Self { sender, driver, nest } = self;
+        let Self { sender, driver, nest, .. } = self;
         // Sent in the first turn, for it wakes the driver.
         let mut answer = pin!(unconstrained(async { sender.try_send_request(request).await }));
         poll_fn(|cx| {
@@ -129,7 +137,7 @@ impl Connection {
 /// that are the same for all its requests, and what is counted over all of them.
 #[derive(Default)]
 pub(crate) struct Slot {
-    idle: Mutex<Vec<Connection>>,
+    connections: Arc<KeptConnections>,
     calls: grpc::Shared,
     headers: OnceLock<HeaderMap>,
     out_flow: OnceLock<Arc<OutFlow>>,
@@ -142,16 +150,9 @@ pub(crate) struct Slot {
 const PEAK_AGE_MAX: Duration = Duration::from_millis(1);
 
 impl Slot {
-    /// The connection used last, if any is kept.
-    pub fn take(&self) -> Option<Connection> {
-        self.idle.lock().pop()
-    }
-
-    /// Keeps a connection for the next request.
-    pub fn keep(&self, connection: Connection) {
-        if !connection.sender.is_closed() {
-            self.idle.lock().push(connection);
-        }
+    /// Its idle connections.
+    pub fn connections(&self) -> &Arc<KeptConnections> {
+        &self.connections
     }
 
     /// The connection of its gRPC calls.

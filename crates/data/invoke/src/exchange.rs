@@ -15,6 +15,7 @@ use pool::{Ended, Instance};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::config::Config;
 use crate::connection::{Connection, Slot};
 use crate::upload::Upload;
 
@@ -43,16 +44,20 @@ pub(crate) enum Stopped {
     Broken(Broken),
 }
 
-/// Sends a request over a kept connection, or a new one. A kept connection that turns out to be closed is passed over; one
-/// that breaks before any byte of the answer is replaced once by a new one when the request can be sent again.
+/// New connections that a request is given when it comes back unsent.
+const FRESH_CONNECTIONS_MAX: u32 = 2;
+
+/// Sends a request over a kept connection, or a new one. A request that was not sent is sent over another connection; one
+/// that may have been processed when its kept connection broke is sent again once, over a new one, only when it is
+/// idempotent and has no body.
 pub(crate) async fn exchange(
     instance: &Instance<Slot>,
     mut request: Request<Upload>,
-    connect_max: Duration,
+    config: &Config,
 ) -> Result<Answer, Broken> {
     let mut delivered = None;
     while delivered.is_none()
-        && let Some(mut kept) = instance.slot.take()
+        && let Some(mut kept) = instance.slot.connections().take(instance.suspensions(), config.kept_connection_max())
     {
         if !kept.is_ready().await {
             continue;
@@ -71,18 +76,36 @@ pub(crate) async fn exchange(
             (None, None) => return Err(Broken::Lost(chain(&unanswered.error))),
         }
     }
-    let mut fresh = match connect(instance, connect_max).await {
-        Ok(fresh) => fresh,
-        Err(error) => {
-            return Err(match delivered {
-                Some(first) => Broken::Lost(chain(&first)),
-                None => Broken::Unreached { error, request: Box::new(request) },
-            });
+    exchange_fresh(instance, request, delivered, config).await
+}
+
+/// Sends a request over a new connection. `delivered` is how an earlier connection broke that it was sent over.
+async fn exchange_fresh(
+    instance: &Instance<Slot>,
+    mut request: Request<Upload>,
+    delivered: Option<hyper::Error>,
+    config: &Config,
+) -> Result<Answer, Broken> {
+    let mut connections_left = FRESH_CONNECTIONS_MAX;
+    loop {
+        let mut fresh = match connect(instance, config.connect_max()).await {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                return Err(match delivered {
+                    Some(first) => Broken::Lost(chain(&first)),
+                    None => Broken::Unreached { error, request: Box::new(request) },
+                });
+            }
+        };
+        connections_left -= 1;
+        let unanswered = match fresh.send(request).await {
+            Ok(response) => return Ok((fresh, response)),
+            Err(unanswered) => unanswered,
+        };
+        match unanswered.unsent {
+            Some(unsent) if connections_left > 0 => request = unsent,
+            _ => return Err(Broken::Lost(chain(&unanswered.error))),
         }
-    };
-    match fresh.send(request).await {
-        Ok(response) => Ok((fresh, response)),
-        Err(unanswered) => Err(Broken::Lost(chain(&unanswered.error))),
     }
 }
 

@@ -14,9 +14,11 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use pool::Instance;
+use tokio::time::Instant;
 use types::{RequestId, RunStatus};
 
 use crate::call::Body;
+use crate::config::Config;
 use crate::connection::Slot;
 use crate::exchange::{Broken, chain, open_stream};
 use crate::failure::Failure;
@@ -35,15 +37,32 @@ pub(crate) fn asks(map: &HeaderMap) -> bool {
 
 /// The connection of an instance's calls, once there was one.
 #[derive(Default)]
-pub(crate) struct Shared(Mutex<Option<SendRequest<Upload>>>);
+pub(crate) struct Shared(Mutex<Option<Kept>>);
+
+struct Kept {
+    sender: SendRequest<Upload>,
+    /// When a call was sent over it last.
+    used: Instant,
+    /// Of the instance, when it was made.
+    suspensions: u64,
+}
 
 impl Shared {
-    fn get(&self) -> Option<SendRequest<Upload>> {
-        self.0.lock().as_ref().filter(|sender| !sender.is_closed()).cloned()
+    /// The connection, unless its server may not keep it any more. Calls of one that is passed over go on to their ends.
+    fn get(&self, suspensions: u64, unused_max: Duration) -> Option<SendRequest<Upload>> {
+        let (mut shared, now) = (self.0.lock(), Instant::now());
+        let kept = shared.take_if(|kept| {
+            let young = now.saturating_duration_since(kept.used) < unused_max;
+            !young || kept.suspensions != suspensions || kept.sender.is_closed()
+        });
+        drop(kept);
+        let kept = shared.as_mut()?;
+        kept.used = now;
+        Some(kept.sender.clone())
     }
 
-    fn set(&self, sender: SendRequest<Upload>) {
-        *self.0.lock() = Some(sender);
+    fn set(&self, sender: SendRequest<Upload>, suspensions: u64) {
+        *self.0.lock() = Some(Kept { sender, used: Instant::now(), suspensions });
     }
 }
 
@@ -67,11 +86,11 @@ pub(crate) fn outgoing(request: &mut Request<Upload>) {
 pub(crate) async fn send(
     instance: &Instance<Slot>,
     request: Request<Upload>,
-    connect_max: Duration,
+    config: &Config,
 ) -> Result<Response<Incoming>, Broken> {
     let lost = |error: &hyper::Error| Broken::Lost(chain(error));
     let mut request = request;
-    if let Some(mut kept) = instance.slot.calls().get()
+    if let Some(mut kept) = instance.slot.calls().get(instance.suspensions(), config.kept_connection_max())
         && kept.ready().await.is_ok()
     {
         match kept.try_send_request(request).await {
@@ -83,7 +102,7 @@ pub(crate) async fn send(
             },
         }
     }
-    let stream = match open_stream(instance, connect_max).await {
+    let stream = match open_stream(instance, config.connect_max()).await {
         Ok(stream) => stream,
         Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
     };
@@ -91,7 +110,7 @@ pub(crate) async fn send(
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
     // It ends with the connection: when the instance does, or when nobody has a sender any more.
     tokio::spawn(connection);
-    instance.slot.calls().set(sender.clone());
+    instance.slot.calls().set(sender.clone(), instance.suspensions());
     sender.send_request(request).await.map_err(|error| lost(&error))
 }
 

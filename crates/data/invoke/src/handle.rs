@@ -18,6 +18,7 @@ use crate::ahead::Recorded;
 use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::kept::Sweep;
 use crate::metering::OutFlows;
 use crate::route::{self, RoutingKey};
 use crate::shared::Shared;
@@ -58,7 +59,12 @@ impl Invoker {
             let (out_flows, leaving) = (Arc::clone(&out_flows), leaving.clone());
             async move { leaving.run_until_cancelled(out_flows.run()).await }
         });
-        let shared = Shared { catalog, pool, logs, out_flows, config, platform, tasks, leaving, runtime };
+        let sweep = Arc::new(Sweep::default());
+        tokio::spawn({
+            let (sweep, leaving, unused_max) = (Arc::clone(&sweep), leaving.clone(), config.kept_connection_max());
+            async move { leaving.run_until_cancelled(sweep.run(unused_max)).await }
+        });
+        let shared = Shared { catalog, pool, logs, out_flows, sweep, config, platform, tasks, leaving, runtime };
         Self { shared: Arc::new(shared) }
     }
 

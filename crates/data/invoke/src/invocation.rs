@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use types::{CatalogVersion, Qualifier, RequestId, RunStatus};
 
 use crate::call::Target;
+use crate::config::Config;
 use crate::connection::{Connection, Slot};
 use crate::exchange::{Broken, Stopped, exchange, guarded};
 use crate::failure::Failure;
@@ -89,7 +90,7 @@ impl Invocation {
         &mut self,
         target: &Target,
         mut request: Request<Upload>,
-        send: impl AsyncFn(&Instance<Slot>, Request<Upload>, Duration) -> Result<T, Broken>,
+        send: impl AsyncFn(&Instance<Slot>, Request<Upload>, &Config) -> Result<T, Broken>,
     ) -> Result<T, Failure> {
         let mut replacements_left = 1;
         loop {
@@ -98,7 +99,7 @@ impl Invocation {
             let run = self.run();
             let of_version = run.lease.slot.headers(&run.lease.version, &shared.platform);
             headers::stamp(request.headers_mut(), of_version, &id);
-            let work = send(&run.lease, request, shared.config.connect_max());
+            let work = send(&run.lease, request, &shared.config);
             match guarded(&run.lease, run.deadline(), shared.config.exit_wait_max(), work).await {
                 Ok(answer) => return Ok(answer),
                 Err(Stopped::Broken(Broken::Unreached { request: back, .. })) if replacements_left > 0 => {
@@ -134,7 +135,14 @@ impl Invocation {
 
     /// Keeps a connection whose answer is complete for the instance's next request.
     pub fn keep(&mut self, connection: Connection) {
-        self.run().lease.slot.keep(connection);
+        let shared = Arc::clone(&self.shared);
+        if shared.config.kept_connection_ms_max == 0 {
+            return;
+        }
+        let lease = &self.run().lease;
+        let connections = lease.slot.connections();
+        connections.keep(connection, lease.suspensions());
+        shared.sweep.watch(connections);
     }
 
     fn run(&mut self) -> &mut Run {

@@ -13,6 +13,7 @@ use types::{CatalogVersion, Qualifier, RequestId, RouteBy, SharedCatalog};
 use crate::call::{Platform, Target};
 use crate::config::Config;
 use crate::connection::Slot;
+use crate::kept::Sweep;
 use crate::metering::OutFlows;
 use crate::route;
 
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub pool: Pool<Slot>,
     pub logs: Logs,
     pub out_flows: Arc<OutFlows>,
+    /// Of the connections to instances.
+    pub sweep: Arc<Sweep>,
     pub config: Config,
     pub platform: Platform,
     /// Runs of events, and what remains to be done after a web answer is complete.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -31,6 +31,8 @@ pub struct Instance<C> {
     pub(crate) requests: Semaphore,
     /// Held while it is frozen or thawed, so that the two never cross.
     frozen: Mutex<bool>,
+    /// How often it was frozen.
+    suspensions: AtomicU64,
     /// It was told to end, and its capacity counts as coming free.
     told_to_end: AtomicBool,
 }
@@ -40,7 +42,8 @@ impl<C> Instance<C> {
         let places = version.spec.max_concurrency(version.function.kind);
         let requests = Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS));
         let (frozen, told_to_end) = (Mutex::new(false), AtomicBool::new(false));
-        Self { id, process, version, slot, requests, frozen, told_to_end }
+        let suspensions = AtomicU64::new(0);
+        Self { id, process, version, slot, requests, frozen, suspensions, told_to_end }
     }
 
     /// Whether no request of a session is in it.
@@ -56,10 +59,19 @@ impl<C> Instance<C> {
             return;
         }
         match self.process.freeze() {
-            Ok(()) => *frozen = true,
+            Ok(()) => {
+                *frozen = true;
+                self.suspensions.fetch_add(1, Ordering::Relaxed);
+            }
             // It runs on, which costs no more than it did before.
             Err(error) => tracing::debug!(instance = %self.id, %error, "an idle instance was not frozen"),
         }
+    }
+
+    /// How often it was frozen: what was kept with it before the last time may not be there for its processes any more. Of
+    /// use to who has a lease, during which it is not frozen.
+    pub fn suspensions(&self) -> u64 {
+        self.suspensions.load(Ordering::Relaxed)
     }
 
     /// Lets it go on, before a request is sent to it.

@@ -27,6 +27,7 @@ use types::{CatalogVersion, FunctionKind, RequestId};
 
 use self::relay::Limits;
 use crate::call::{Body, Target};
+use crate::config::Config;
 use crate::connection::Slot;
 use crate::exchange::{Broken, chain, open_stream};
 use crate::failure::Failure;
@@ -115,12 +116,8 @@ fn outgoing(request: Request<Body>) -> Request<Upload> {
 }
 
 /// Asks an instance, over a connection of its own that is not kept.
-async fn switch(
-    instance: &Instance<Slot>,
-    request: Request<Upload>,
-    connect_max: std::time::Duration,
-) -> Result<Opened, Broken> {
-    let stream = match open_stream(instance, connect_max).await {
+async fn switch(instance: &Instance<Slot>, request: Request<Upload>, config: &Config) -> Result<Opened, Broken> {
+    let stream = match open_stream(instance, config.connect_max()).await {
         Ok(stream) => stream,
         Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
     };

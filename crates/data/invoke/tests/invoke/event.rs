@@ -74,7 +74,7 @@ async fn an_answer_in_pieces_is_put_together() {
 async fn a_kept_connection_that_the_server_closed_is_replaced() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;
     bench.event("1").await;
-    bench.server(0).close_connections();
+    bench.server(0).close_connections().await;
     let result = bench.event("2").await;
     assert_eq!((result.status, result.ret_msg.as_str()), (RunStatus::Success, "2"));
     assert_eq!((bench.started(), bench.connections()), (1, 2));

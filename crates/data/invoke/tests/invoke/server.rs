@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -45,9 +45,11 @@ pub struct Server {
     pub fate: Arc<Fate>,
     pub connections: AtomicUsize,
     pub requests: AtomicUsize,
+    /// How often the instance was frozen.
+    pub freezes: AtomicUsize,
     /// Requests whose connection is dropped without an answer.
     pub drops_left: AtomicUsize,
-    open: Mutex<Vec<AbortHandle>>,
+    open: Mutex<Vec<JoinHandle<()>>>,
     stdout: Mutex<std::fs::File>,
 }
 
@@ -59,6 +61,7 @@ impl Server {
             fate: Arc::default(),
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            freezes: AtomicUsize::new(0),
             drops_left: AtomicUsize::new(0),
             open: Mutex::default(),
             stdout: Mutex::new(stdout.into()),
@@ -69,7 +72,7 @@ impl Server {
                 () = over.cancelled() => {}
                 () = accepting.accept(listener) => {}
             }
-            accepting.close_connections();
+            accepting.close_connections().await;
         });
         server
     }
@@ -80,7 +83,7 @@ impl Server {
             self.connections.fetch_add(1, Ordering::SeqCst);
             let server = Arc::clone(self);
             let task = tokio::spawn(server.serve(stream));
-            self.open.lock().push(task.abort_handle());
+            self.open.lock().push(task);
         }
     }
 
@@ -91,10 +94,18 @@ impl Server {
     }
 
     /// Closes every connection, idle or not, as a restart of the server within the instance would.
-    pub fn close_connections(&self) {
-        for task in self.open.lock().drain(..) {
+    pub async fn close_connections(&self) {
+        let open = std::mem::take(&mut *self.open.lock());
+        for task in open {
             task.abort();
+            // It ends as cancelled, and its connection with it.
+            drop(task.await);
         }
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        self.open.lock().iter().filter(|task| !task.is_finished()).count()
     }
 
     pub fn print(&self, text: &str) {

@@ -60,6 +60,11 @@ impl Process for FakeProcess {
         }
     }
 
+    fn freeze(&self) -> io::Result<()> {
+        self.0.freezes.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
     fn out_of_memory(&self) -> bool {
         *self.0.fate.out_of_memory.lock()
     }

@@ -1,0 +1,39 @@
+//! Connections that are kept between requests: for how long, and what ends them.
+
+use std::sync::atomic::Ordering;
+
+use invoke::Config;
+use types::RunStatus;
+
+use crate::support::{Bench, EVENT, WEB, text, until};
+
+/// Longer than any test.
+const FOR_EVER_MS: u64 = 3_600_000;
+
+#[tokio::test]
+async fn a_connection_that_is_not_used_is_closed() {
+    let bench = Bench::new(Config { kept_connection_ms_max: 50, ..Config::default() }, &[WEB]).await;
+    assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
+    until("its connection is closed", || bench.server(0).open() == 0).await;
+    assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
+    assert_eq!((bench.started(), bench.connections()), (1, 2));
+}
+
+#[tokio::test]
+async fn no_connection_is_believed_after_a_suspension() {
+    let bench = Bench::new(Config { kept_connection_ms_max: FOR_EVER_MS, ..Config::default() }, &[EVENT]).await;
+    for times in 1..3 {
+        assert_eq!(bench.event("1").await.status, RunStatus::Success);
+        assert_eq!((bench.started(), bench.connections()), (1, times));
+        until("the instance is frozen", || bench.server(0).freezes.load(Ordering::SeqCst) == times).await;
+    }
+}
+
+#[tokio::test]
+async fn no_connection_is_kept_when_none_is_to_be() {
+    let bench = Bench::new(Config { kept_connection_ms_max: 0, ..Config::default() }, &[WEB]).await;
+    for _ in 0..3 {
+        assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
+    }
+    assert_eq!((bench.started(), bench.connections()), (1, 3));
+}

@@ -86,13 +86,12 @@ impl Upload {
         (Self::Stream(Box::new(Stream { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
     }
 
-    /// The same body for a second try of a request, where it is at hand and a second try is allowed: events always, as
-    /// their callers retry them anyway, web requests by their method (RFC 9110, 9.2.2).
+    /// The same body for a second try of a request that may have been processed: only an idempotent method without a body
+    /// allows one (RFC 9110, 9.2.2). An event never does, as its handler may have run.
     pub fn again(&self, method: &Method) -> Option<Self> {
         match self {
-            Self::Event(payload) => Some(Self::Event(payload.clone())),
             Self::Empty => method.is_idempotent().then_some(Self::Empty),
-            Self::Stream(_) => None,
+            Self::Event(_) | Self::Stream(_) => None,
         }
     }
 }

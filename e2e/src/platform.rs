@@ -70,6 +70,13 @@ impl Platform {
         Self::start_in(work_folder(folder)?, owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
+    /// Starts one whose own log cannot be written: each line fails as on a full disk.
+    pub async fn start_without_log() -> anyhow::Result<Self> {
+        let work = work_folder(&std::env::temp_dir())?;
+        std::os::unix::fs::symlink("/dev/full", log_file(work.path()))?;
+        Self::start_in(work, Vec::new(), "127.0.0.1:0", "127.0.0.1:0").await
+    }
+
     async fn start_in(work: TempDir, env: Vec<(String, String)>, control: &str, gateway: &str) -> anyhow::Result<Self> {
         let mut process = Process::spawn(work.path(), &env, control, gateway)?;
         let ready = process.ready().await?;
@@ -104,7 +111,7 @@ impl Platform {
 
     /// What the platform wrote to its own log so far.
     pub fn platform_log(&self) -> String {
-        std::fs::read_to_string(log_file(self.work.path())).unwrap_or_default()
+        log(self.work.path())
     }
 
     /// The platform's process.
@@ -279,9 +286,16 @@ fn log_file(work: &Path) -> PathBuf {
     work.join("sampan.log")
 }
 
+/// The platform's log; empty where it is no file, such as /dev/full, which has no end.
+fn log(work: &Path) -> String {
+    let file = log_file(work);
+    let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+    if is_file { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() }
+}
+
 /// The end of the platform's log, for a test that fails.
 fn log_tail(work: &Path) -> String {
-    let text = std::fs::read_to_string(log_file(work)).unwrap_or_default();
+    let text = log(work);
     let lines: Vec<&str> = text.lines().collect();
     format!("--- end of the platform's log ---\n{}", lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"))
 }

@@ -27,6 +27,16 @@ async fn an_idle_platform_starts_and_stops_cleanly() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_platform_whose_log_cannot_be_written_deploys_serves_and_stops() -> anyhow::Result<()> {
+    let platform = Platform::start_without_log().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &[]).await?;
+    assert_eq!(platform.get("hello", "/").await?.status(), 200);
+    platform.cli_json(&["delete", "hello"]).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named_with_the_flag_that_changes_it() -> anyhow::Result<()> {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();

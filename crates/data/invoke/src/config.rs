@@ -42,6 +42,12 @@ pub struct Config {
     pub superseded_retries_max: u32,
     /// Bytes of an answer that are kept in the log's `Response` line and in the record of the invocation.
     pub log_ret_msg_bytes_max: usize,
+    /// How long the result of an event is kept whose caller had stopped waiting, in seconds. 0 keeps none.
+    pub result_retention_s: u64,
+    /// Bytes of all these results together; the oldest go first.
+    pub results_bytes_max: u64,
+    /// How many results are kept; the oldest go first.
+    pub results_max: usize,
     /// Bytes of an image's own error text that are repeated in an error message.
     pub error_message_bytes_max: usize,
 }
@@ -64,6 +70,9 @@ impl Default for Config {
             exit_wait_ms_max: 500,
             superseded_retries_max: 3,
             log_ret_msg_bytes_max: 4096,
+            result_retention_s: 3600,
+            results_bytes_max: 256 << 20,
+            results_max: 1000,
             error_message_bytes_max: 4096,
         }
     }

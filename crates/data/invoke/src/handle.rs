@@ -1,5 +1,7 @@
 //! The public face: invoke functions, see what is used, shut down.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,8 @@ use http_body_util::BodyExt;
 use logs::Logs;
 use pool::{Launch, Pool};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
@@ -20,6 +23,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::kept::Sweep;
 use crate::metering::OutFlows;
+use crate::results::Results;
 use crate::route::{self, RoutingKey};
 use crate::shared::Shared;
 use crate::{event, metering, web};
@@ -42,14 +46,25 @@ pub struct Parts {
     pub logs: Logs,
     /// What functions are told about the installation.
     pub platform: Platform,
+    /// Where results of events are kept that nobody waits for.
+    pub results_dir: PathBuf,
 }
 
 impl Invoker {
     /// An invoker with a pool of its own. `shutdown` ends the pool's upkeep; [`Invoker::drain`] ends its instances. Must be
     /// called within a Tokio runtime.
-    pub fn new(parts: Parts, config: Config, pool_config: pool::Config, shutdown: &CancellationToken) -> Self {
+    ///
+    /// # Errors
+    /// When the folder of results cannot be made or read.
+    pub fn new(
+        parts: Parts,
+        config: Config,
+        pool_config: pool::Config,
+        shutdown: &CancellationToken,
+    ) -> io::Result<Self> {
         metering::describe();
-        let Parts { catalog, changes, launch, logs, platform } = parts;
+        let Parts { catalog, changes, launch, logs, platform, results_dir } = parts;
+        let results = Arc::new(Results::open(results_dir, &config)?);
         let launch = Arc::new(Recorded { launch, logs: logs.clone() });
         let pool = Pool::new(launch, Arc::clone(&catalog), changes, pool_config, shutdown);
         let tasks = TaskTracker::new();
@@ -64,8 +79,8 @@ impl Invoker {
             let (sweep, leaving, unused_max) = (Arc::clone(&sweep), leaving.clone(), config.kept_connection_max());
             async move { leaving.run_until_cancelled(sweep.run(unused_max)).await }
         });
-        let shared = Shared { catalog, pool, logs, out_flows, sweep, config, platform, tasks, leaving, runtime };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// What the call `request` of `target` would run now; `key` is for rules of aliases.
@@ -79,7 +94,8 @@ impl Invoker {
         self.shared.resolve(target, by)
     }
 
-    /// Runs an event to its end, also when the caller goes away meanwhile. Failures are results too. Rules of an alias see
+    /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then, for
+    /// [`Invoker::kept_result`]. Failures are results too. Rules of an alias see
     /// no header.
     pub async fn event(&self, target: Target, call: EventCall) -> EventResult {
         self.routed_event(target, call, RoutingKey::default()).await
@@ -87,14 +103,28 @@ impl Invoker {
 
     /// [`Invoker::event`] with what rules of an alias look at.
     pub async fn routed_event(&self, target: Target, call: EventCall, key: RoutingKey) -> EventResult {
-        let task = self.shared.tasks.spawn(event::run(Arc::clone(&self.shared), target, call.clone(), key));
-        match task.await {
-            Ok(result) => result,
-            Err(error) => {
-                tracing::error!(request = %call.request_id, %error, "the run of an event was cut short");
-                event::failed(call, &Failure::internal("the run of the event was cut short"))
+        let (answer, result) = oneshot::channel();
+        let run = event::run(Arc::clone(&self.shared), target, call.clone(), key);
+        let results = Arc::clone(&self.shared.results);
+        let waiting = Waiting { result, results: Arc::clone(&results), runtime: self.shared.runtime.clone() };
+        self.shared.tasks.spawn(async move {
+            if let Err(unheard) = answer.send(run.await) {
+                keep(results, unheard).await;
             }
-        }
+        });
+        waiting.result().await.unwrap_or_else(|| {
+            tracing::error!(request = %call.request_id, "the run of an event was cut short");
+            event::failed(call, &Failure::internal("the run of the event was cut short"))
+        })
+    }
+
+    /// The result of an event whose caller had stopped waiting when it ended, while it is kept.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub async fn kept_result(&self, request: &RequestId) -> io::Result<Option<EventResult>> {
+        let (results, request) = (Arc::clone(&self.shared.results), request.clone());
+        spawn_blocking(move || results.get(&request)).await.map_err(io::Error::other)?
     }
 
     /// Passes a web request on to an instance and its answer back, both as streams. Failures of the platform are answers
@@ -133,4 +163,31 @@ impl Invoker {
         // Without their instances all runs end by themselves; each wait of theirs is bounded.
         self.shared.tasks.wait().await;
     }
+}
+
+/// A caller that waits for a result. One that goes away between the end of the run and its answer has the result kept.
+struct Waiting {
+    result: oneshot::Receiver<EventResult>,
+    results: Arc<Results>,
+    runtime: Handle,
+}
+
+impl Waiting {
+    async fn result(mut self) -> Option<EventResult> {
+        (&mut self.result).await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.result.close();
+        if let Ok(unheard) = self.result.try_recv() {
+            self.runtime.spawn(keep(Arc::clone(&self.results), unheard));
+        }
+    }
+}
+
+async fn keep(results: Arc<Results>, result: EventResult) {
+    // Fails only when the runtime ends; then there is nobody to ask for it either.
+    let _ = spawn_blocking(move || results.keep(&result)).await;
 }

@@ -30,6 +30,7 @@ mod metering;
 mod nest;
 mod record;
 mod report;
+mod results;
 mod route;
 mod session;
 mod shared;

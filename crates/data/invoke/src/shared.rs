@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::connection::Slot;
 use crate::kept::Sweep;
 use crate::metering::OutFlows;
+use crate::results::Results;
 use crate::route;
 
 pub(crate) struct Shared {
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub sweep: Arc<Sweep>,
     pub config: Config,
     pub platform: Platform,
+    /// Results that nobody waited for.
+    pub results: Arc<Results>,
     /// Runs of events, and what remains to be done after a web answer is complete.
     pub tasks: TaskTracker,
     /// Cancelled when the platform shuts down: connections without an end of their own are closed.

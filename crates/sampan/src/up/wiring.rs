@@ -112,9 +112,11 @@ impl Platform {
             launch: Arc::new(launch),
             logs: logs.clone(),
             platform,
+            results_dir: dir.join("results"),
         };
         let pool = settings.pool.or_machine_memory(machine_memory_mb());
-        let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running);
+        let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running)
+            .context("cannot open the folder of results")?;
         let deploy = deploy::Deploy::start(store.clone(), images.clone(), settings.deploy, running.clone());
         let certificates = settings.gateway.certificates.keys().cloned().collect();
         let tls = match gateway.tls {

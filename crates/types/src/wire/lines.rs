@@ -28,6 +28,17 @@ pub struct GetLogLinesRequest {
     pub after: Option<String>,
 }
 
+/// `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended. It is answered as
+/// `Invoke` is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GetInvocationResultRequest {
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// The run.
+    pub function_request_id: Option<String>,
+}
+
 /// Answer of `GetLogLines`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

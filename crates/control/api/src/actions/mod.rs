@@ -97,8 +97,10 @@ const HANDLED: [Action; 36] = [
 ];
 
 /// Actions that the cloud API does not have, at a path of their own: they take nothing from its names.
-const EXTENSIONS: [Action; 1] =
-    [Action { name: "GetLogLines", run: |cx, params, _| Box::pin(runs::log_lines::run(cx, params)) }];
+const EXTENSIONS: [Action; 2] = [
+    Action { name: "GetLogLines", run: |cx, params, _| Box::pin(runs::log_lines::run(cx, params)) },
+    Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(runs::result::run(cx, params)) },
+];
 
 /// Finds an action that the cloud API does not have.
 ///

@@ -190,8 +190,10 @@ impl Bench {
             launch: launch.clone(),
             logs: logs.clone(),
             platform: Platform { region: "local".to_owned(), app_id: "100".to_owned(), uin: "200".to_owned() },
+            results_dir: dir.path().join("results"),
         };
         let invoker = Invoker::new(parts, config, pool::Config::default(), &CancellationToken::new());
+        let invoker = invoker.expect("the folder of results opens");
         let bench = Self { invoker, launch, logs, catalog, changes, _dir: dir };
         bench.serve(functions);
         bench

@@ -73,7 +73,10 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.routed_event(target, call, key)).await;
     let result = waited.map_err(|_| {
         let seconds = cx.config.invoke_wait_s_max;
-        let message = format!("the run did not end within the {seconds} s that a call waits; it goes on as {id}");
+        let message = format!(
+            "the run did not end within the {seconds} s that a call waits (api.invoke_wait_s_max); it goes on as {id}, \
+             and GetInvocationResult has its answer when it has ended"
+        );
         ApiError::new(ErrorCode::FAILED_INVOKE_FUNCTION, message)
     })?;
     let log = if tail { cx.logs.tail(&id, LOG_TAIL_BYTES) } else { String::new() };

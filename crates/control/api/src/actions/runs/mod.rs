@@ -5,3 +5,4 @@ mod instance_logs;
 pub(super) mod invoke;
 pub(super) mod log_lines;
 pub(super) mod request_status;
+pub(super) mod result;

@@ -59,9 +59,10 @@ impl Platform {
             launch: Arc::new(instance::FakeLaunch::new(logs.clone())),
             logs: logs.clone(),
             platform: invoke::Platform { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() },
+            results_dir: dir.path().join("results"),
         };
         let pool = pool::Config { memory_mb_max: 12_800, ..pool::Config::default() };
-        let invoker = invoke::Invoker::new(parts, invoke::Config::default(), pool, &shutdown);
+        let invoker = invoke::Invoker::new(parts, invoke::Config::default(), pool, &shutdown).unwrap();
         let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
         let account = Account { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
         let certificates = Arc::new(["main".to_owned()].into());

@@ -61,8 +61,10 @@ impl Fixture {
             launch: Arc::new(Here(server.address)),
             logs: logs.clone(),
             platform: invoke::Platform { region: "local".into(), app_id: "1".into(), uin: "2".into() },
+            results_dir: dir.path().join("results"),
         };
         let invoker = Invoker::new(parts, invoke::Config::default(), pool::Config::default(), &shutdown);
+        let invoker = invoker.expect("the folder of results opens");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let gateway = Gateway::serve(

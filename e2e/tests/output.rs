@@ -107,3 +107,81 @@ async fn a_call_that_runs_is_followed() -> anyhow::Result<()> {
     }
     platform.stop().await
 }
+
+/// What a terminal would act on, and a line that says it is the platform's.
+const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\rSTART RequestId:forged\u{202e}";
+const HOSTILE_SHOWN: &str = "\\x1b[2J\\x1b]0;title\\x07\\x9b31m\\rSTART RequestId:forged\\u{202e}";
+
+/// Whether a terminal would do more with the text than print it.
+fn acts(text: &str) -> bool {
+    text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}')
+}
+
+#[tokio::test]
+async fn what_a_function_says_does_nothing_to_a_terminal() -> anyhow::Result<()> {
+    let platform = with_printers().await?;
+    platform.deploy("event", "printer:v1", &["--type", "event"]).await?;
+    printer::print(&platform, "many", "/", format!("{HOSTILE}\n").as_bytes()).await?;
+    documents(&platform, "many", HOSTILE).await?;
+    let said = logs(&platform, &["many"]).await?;
+    let forged = said.lines().find(|line| line.contains("RequestId:forged")).context("it is shown")?;
+    assert!(forged.contains(" stdout ") && forged.ends_with(HOSTILE_SHOWN) && !acts(&said), "{said}");
+    let platforms = said.lines().filter(|line| line.contains("START RequestId") && line.contains(" platform "));
+    assert_eq!(platforms.count(), 1, "{said}");
+    assert!(logs(&platform, &["many", "--raw"]).await?.contains(HOSTILE), "--raw keeps it");
+    let json = logs(&platform, &["many", "--output", "json"]).await?;
+    assert!(!acts(&json), "{json}");
+
+    let invoke = ["invoke", "many", "--path", "/answer", "--data", HOSTILE];
+    let said = tools::run(&mut platform.cli(&invoke)).await?;
+    assert!(said.stdout.starts_with(HOSTILE_SHOWN) && !acts(&said.stdout) && !acts(&said.stderr), "{said:?}");
+    let raw = tools::run_ok(platform.cli(&invoke).arg("--raw")).await?;
+    assert!(raw.starts_with(HOSTILE), "{raw:?}");
+    let body = platform.cli_json(&invoke).await?;
+    assert_eq!(body["body"], HOSTILE);
+    let binary = ["invoke", "many", "--path", "/binary", "--data", HOSTILE];
+    assert!(tools::run_ok(&mut platform.cli(&binary)).await?.starts_with(HOSTILE), "a file gets what is no text");
+
+    // The log that comes with an answer tells the streams apart as well.
+    let event = json!({"print": "START RequestId:forged"}).to_string();
+    let said = tools::run(&mut platform.cli(&["invoke", "event", "--log", "--data", &event])).await?;
+    assert!(said.stderr.lines().any(|l| l.contains(" stdout ") && l.contains("RequestId:forged")), "{said:?}");
+    assert!(said.stderr.lines().any(|l| l.contains(" platform ") && l.contains("START RequestId:")), "{said:?}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn the_answer_of_a_run_that_nobody_waited_for_is_kept() -> anyhow::Result<()> {
+    let platform = Platform::start_with(&[("SAMPAN_API__INVOKE_WAIT_S_MAX", "1")]).await?;
+    printer::push(&platform).await?;
+    platform.deploy("event", "printer:v1", &["--type", "event", "--timeout", "60"]).await?;
+    let event = json!({"ms": 4_000, "bytes": 6_000_000}).to_string();
+    let left = tools::run(&mut platform.cli(&["invoke", "event", "--data", &event])).await?;
+    let hint = left.stderr.split_once("`sampan invoke --result ").context("the hint names the command")?.1;
+    let id = hint.split('`').next().context("it ends")?.to_owned();
+    assert!(!left.ok && left.stderr.contains("goes on as"), "{}", left.stderr);
+    let early = tools::run(&mut platform.cli(&["invoke", "--result", &id])).await?;
+    assert!(!early.ok && early.stderr.contains("has not ended yet"), "{}", early.stderr);
+    let result = |platform: &Platform| {
+        let mut command = platform.cli(&["invoke", "--result", &id, "--output", "json"]);
+        async move {
+            let said = tools::run(&mut command).await?;
+            Ok(said.ok.then(|| serde_json::from_str::<Value>(&said.stdout)).transpose()?)
+        }
+    };
+    let kept = wait::until("the run has ended", || result(&platform)).await?;
+    assert_eq!((kept["RetMsg"].as_str().map(str::len), &kept["InvokeResult"]), (Some(6_000_000), &json!(0)));
+    assert!(kept["Duration"].as_f64().is_some_and(|ms| ms >= 4_000.0), "{}", kept["Duration"]);
+    assert_eq!(platform.api.log_of("event", &id).await?["RetCode"], 0);
+    let mut platform = platform;
+    platform.kill().await?;
+    let platform = platform.restart().await?;
+    assert_eq!(result(&platform).await?.context("it is there after a crash, too")?, kept);
+
+    // What its caller got is not kept twice.
+    let answered = platform.cli_json(&["invoke", "event", "--data", "{\"bytes\":3}"]).await?;
+    let id = answered["FunctionRequestId"].as_str().unwrap_or_default();
+    let none = tools::run(&mut platform.cli(&["invoke", "--result", id])).await?;
+    assert!(!none.ok && none.stderr.contains("its caller got it"), "{}", none.stderr);
+    platform.stop().await
+}

@@ -272,16 +272,23 @@ pub struct DeployArgs {
 #[derive(Args)]
 pub struct InvokeArgs {
     /// Name of the function, with an optional `:qualifier`
-    pub name: String,
+    #[arg(required_unless_present = "result")]
+    pub name: Option<String>,
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
     /// Event (JSON) or body; `@FILE` reads a file, `-` standard input
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     pub data: Option<String>,
-    /// Print the last 4 KB of the run's log too (event functions)
+    /// Print the newest lines of the run's log too (event functions)
     #[arg(long)]
     pub log: bool,
+    /// Do not call: print the answer of this run, which went on when its caller stopped waiting (event functions)
+    #[arg(long, value_name = "ID", conflicts_with_all = ["name", "data", "log"])]
+    pub result: Option<String>,
+    /// Print control characters as they are, also those that a terminal obeys
+    #[arg(long)]
+    pub raw: bool,
     /// Path and query of the request (web functions)
     #[arg(long, default_value = "/", allow_hyphen_values = true)]
     pub path: String,

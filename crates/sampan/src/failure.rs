@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::args::Output;
+use crate::terminal;
 
 /// Exit codes of the command line, as `sampan --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,16 @@ impl Failure {
         Self { request_id: id, ..self }
     }
 
+    /// The same failure with another remedy.
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+
+    /// The id by which the platform knows the request, if it does.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
     /// The API's code, when the API refused.
     pub fn api_code(&self) -> Option<&str> {
         self.api_code.as_deref()
@@ -103,9 +114,9 @@ impl Failure {
         match output {
             Output::Json => eprintln!("{}", self.json()),
             Output::Text => {
-                eprintln!("error: {self}");
+                eprintln!("error: {}", terminal::message(&self.to_string()));
                 if !self.hint.is_empty() {
-                    eprintln!("hint: {}", self.hint);
+                    eprintln!("hint: {}", terminal::message(&self.hint));
                 }
             }
         }
@@ -120,7 +131,7 @@ impl Failure {
             request_id: self.request_id.as_deref(),
             exit_code: self.exit as u8,
         };
-        serde_json::to_string(&shown).expect("texts and numbers always serialize")
+        terminal::json(serde_json::to_string(&shown).expect("texts and numbers always serialize"))
     }
 }
 

@@ -1,23 +1,27 @@
 //! What a person or a script sees: JSON documents, aligned columns, and progress on a terminal.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::args::Output;
+use crate::terminal;
 
 /// How often a spinner moves.
 const TICK: Duration = Duration::from_millis(120);
 
 /// Prints one JSON document on a line of its own.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(value)?);
+    println!("{}", terminal::json(serde_json::to_string(value)?));
     Ok(())
 }
 
-/// Prints rows under headings, columns aligned by their longest entry.
+/// Prints rows under headings, columns aligned by their longest entry; an entry is one line, whatever it holds.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) {
+    let rows: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|entry| terminal::line(entry)).collect()).collect();
     let widths: Vec<usize> = (0..headings.len())
         .map(|i| rows.iter().map(|r| r[i].chars().count()).chain([headings[i].len()]).max().unwrap_or_default())
         .collect();
@@ -26,8 +30,8 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
         println!("{}", padded.join("  ").trim_end());
     };
     line(headings.to_vec());
-    for row in rows {
-        line(row.iter().map(String::as_str).collect());
+    for row in &rows {
+        line(row.iter().map(AsRef::as_ref).collect());
     }
 }
 
@@ -37,14 +41,14 @@ pub fn bytes_bar(output: Output, total: u64, what: String) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:28} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
         .expect("the template is constant and right");
     bar.set_style(style);
-    bar.set_message(what);
+    bar.set_message(terminal::line(&what).into_owned());
     bar
 }
 
 /// A spinner with a text that changes; shown on a terminal only, and never with JSON output.
 pub fn spinner(output: Output, what: String) -> ProgressBar {
     let spinner = ProgressBar::with_draw_target(None, target(output));
-    spinner.set_message(what);
+    spinner.set_message(terminal::line(&what).into_owned());
     spinner.enable_steady_tick(TICK);
     spinner
 }

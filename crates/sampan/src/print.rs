@@ -1,5 +1,6 @@
 //! Standard output and standard error of all commands: `println!` and `eprintln!` of this crate, which shadow the
-//! library's. Those panic when the reader of a pipe has gone (`sampan config | head -1`).
+//! library's. Those panic when the reader of a pipe has gone (`sampan config | head -1`). All lines go through
+//! [`terminal::escaped`], because any may repeat what a function, an image or a registry said; [`bytes`] do not.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::args::Output;
 use crate::failure::{Exit, Failure};
+use crate::terminal;
 
 /// How a shell shows a program that SIGPIPE ended (128 + 13). The signal itself stays ignored: a connection that a server
 /// closes would end the command by it as well.
@@ -31,8 +33,9 @@ pub fn outlive_reader() {
 
 /// Writes a line to standard output.
 pub fn line(text: Arguments<'_>) {
+    let text = text.to_string();
     let mut stdout = io::stdout().lock();
-    settle(stdout.write_fmt(text).and_then(|()| stdout.write_all(b"\n")));
+    settle(stdout.write_all(terminal::escaped(&text).as_bytes()).and_then(|()| stdout.write_all(b"\n")));
 }
 
 /// Writes bytes to standard output at once.
@@ -43,8 +46,9 @@ pub fn bytes(bytes: &[u8]) {
 
 /// Writes a line to standard error; there is no other place to say that it cannot be written.
 pub fn error_line(text: Arguments<'_>) {
+    let text = text.to_string();
     let mut stderr = io::stderr().lock();
-    let _ = stderr.write_fmt(text).and_then(|()| stderr.write_all(b"\n"));
+    let _ = stderr.write_all(terminal::escaped(&text).as_bytes()).and_then(|()| stderr.write_all(b"\n"));
 }
 
 fn settle(written: io::Result<()>) {

@@ -13,6 +13,7 @@ use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::terminal;
 
 /// Time between two looks at a function that is being prepared.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -163,7 +164,8 @@ async fn wait_active(client: &Client, args: &DeployArgs, format: Output) -> anyh
             }
             "Creating" | "Updating" | "Publishing" if Instant::now() < deadline => {
                 let detail = text("StatusDesc");
-                spinner.set_message(format!("{}: {}", args.name, if detail.is_empty() { &status } else { &detail }));
+                let shown = terminal::line(if detail.is_empty() { &status } else { &detail }).into_owned();
+                spinner.set_message(format!("{}: {shown}", args.name));
                 tokio::time::sleep(LOOK_INTERVAL).await;
             }
             "Creating" | "Updating" | "Publishing" => {

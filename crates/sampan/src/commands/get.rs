@@ -6,7 +6,7 @@ use types::tags::{INIT, STOP_GRACE};
 use crate::args::{Connection, NameArgs, Output};
 use crate::client::Client;
 use crate::commands::deploy::tag;
-use crate::output;
+use crate::{output, terminal};
 
 /// Fields shown to people, with the words for them; JSON output has all fields.
 const SHOWN: &[(&str, &str)] = &[
@@ -49,7 +49,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(Value::Array(list)) if list.is_empty() => {}
-            Some(Value::String(text)) => println!("{word:15} {text}"),
+            Some(Value::String(text)) => println!("{word:15} {}", terminal::line(text)),
             Some(value) => println!("{word:15} {value}"),
         }
     }
@@ -59,10 +59,15 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
         }
     }
     for variable in entries(&function, "/Environment/Variables") {
-        println!("{:15} {}={}", "env", field(variable, "Key"), field(variable, "Value"));
+        println!("{:15} {}={}", "env", field(variable, "Key"), terminal::line(field(variable, "Value")));
     }
     for reason in entries(&function, "/StatusReasons") {
-        println!("{:15} {}: {}", "reason", field(reason, "ErrorCode"), field(reason, "ErrorMessage"));
+        println!(
+            "{:15} {}: {}",
+            "reason",
+            field(reason, "ErrorCode"),
+            terminal::message(field(reason, "ErrorMessage"))
+        );
     }
     Ok(())
 }

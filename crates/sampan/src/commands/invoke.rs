@@ -1,31 +1,39 @@
 //! `sampan invoke`: one call. Event functions are called through the API, web functions through the gateway.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::time::Instant;
 
 use anyhow::Context;
+use http::HeaderMap;
 use serde_json::{Value, json};
+use types::ErrorCode;
 
 use crate::args::{Connection, InvokeArgs, Output};
 use crate::client::Client;
+use crate::commands::logs;
 use crate::failure::{Exit, Failure};
+use crate::terminal::Escaper;
 use crate::{output, print};
 
-/// Calls the function and prints its answer.
+/// Lines of the run's log that `--log` prints, the newest ones.
+const LOG_LINES: i64 = 100;
+
+/// Calls the function and prints its answer, or prints the answer of a run that went on alone.
 pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
-    let (name, qualifier) = match args.name.split_once(':') {
-        Some((name, qualifier)) => (name.to_owned(), qualifier.to_owned()),
-        None => (args.name.clone(), "$DEFAULT".to_owned()),
-    };
-    let version = if qualifier.starts_with("$DEFAULT") { "$LATEST" } else { &qualifier };
+    if let Some(id) = &args.result {
+        return kept_result(&client, &args, id, format).await;
+    }
+    let name = args.name.as_deref().unwrap_or_default();
+    let (name, qualifier) = name.split_once(':').unwrap_or((name, "$DEFAULT"));
+    let version = if qualifier.starts_with("$DEFAULT") { "$LATEST" } else { qualifier };
     let query = json!({"FunctionName": name, "Namespace": args.namespace, "Qualifier": version});
     let function = client.call("GetFunction", &query).await?;
     let data = args.data.as_deref().map(read_data).transpose()?;
     if function.get("Type").and_then(Value::as_str) == Some("HTTP") {
-        web(&client, &args, &name, &qualifier, data, format).await
+        web(&client, &args, name, qualifier, data, format).await
     } else {
-        event(&client, &args, &name, &qualifier, data, format).await
+        event(&client, &args, name, qualifier, data, format).await
     }
 }
 
@@ -52,27 +60,63 @@ async fn event(
     let event = String::from_utf8(data.unwrap_or_else(|| b"{}".to_vec())).context("an event is JSON text")?;
     let request = json!({
         "FunctionName": name, "Namespace": args.namespace, "Qualifier": qualifier, "Event": event,
-        "LogType": if args.log { "Tail" } else { "None" },
+        "LogType": if args.log && format == Output::Json { "Tail" } else { "None" },
     });
-    let answer = client.call("InvokeFunction", &request).await?;
+    let answer = client.call("InvokeFunction", &request).await.map_err(|error| goes_on(error, name))?;
     let result = answer.get("Result").cloned().unwrap_or_default();
-    let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match format {
-        Output::Json => output::json(&result)?,
-        Output::Text => {
-            println!("{}", text("RetMsg"));
-            if args.log {
-                eprintln!("{}", text("Log").trim_end());
-            }
-            let number = |name: &str| result.get(name).and_then(Value::as_f64).unwrap_or_default();
-            let memory_mb = number("MemUsage") / 1_048_576.0;
-            eprintln!("{} {:.2} ms, {memory_mb:.1} MB", text("FunctionRequestId"), number("Duration"));
-        }
+    let id = result.get("FunctionRequestId").and_then(Value::as_str).unwrap_or_default();
+    if args.log && format == Output::Text {
+        logs::of_request(client, name, &args.namespace, id, LOG_LINES).await?;
     }
+    show(&result, args, format)?;
+    outcome(&result, &format!("`sampan logs {name} --request-id {id}` has its log."))
+}
+
+/// Prints the answer of a run whose caller had stopped waiting.
+async fn kept_result(client: &Client, args: &InvokeArgs, id: &str, format: Output) -> anyhow::Result<()> {
+    let request = json!({"Namespace": args.namespace, "FunctionRequestId": id});
+    let answer = client.call_extension("GetInvocationResult", &request).await?;
+    let result = answer.get("Result").cloned().unwrap_or_default();
+    show(&result, args, format)?;
+    outcome(&result, &format!("`sampan logs FUNCTION --request-id {id}` has its log."))
+}
+
+/// The error of a call whose run goes on alone says how to get its answer.
+fn goes_on(error: anyhow::Error, name: &str) -> anyhow::Error {
+    let failure = Failure::of(&error);
+    match (failure.api_code(), failure.request_id()) {
+        (Some(code), Some(id)) if code == ErrorCode::FAILED_INVOKE_FUNCTION.name => {
+            let hint = format!(
+                "`sampan invoke --result {id}` prints its answer when it has ended; `sampan logs {name} -f --request-id \
+                 {id}` shows what it prints."
+            );
+            failure.with_hint(hint).into()
+        }
+        _ => error,
+    }
+}
+
+fn show(result: &Value, args: &InvokeArgs, format: Output) -> anyhow::Result<()> {
+    if format == Output::Json {
+        return output::json(result);
+    }
+    let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or_default();
+    match args.raw {
+        true => print::bytes(format!("{}\n", text("RetMsg")).as_bytes()),
+        false => println!("{}", text("RetMsg")),
+    }
+    let number = |name: &str| result.get(name).and_then(Value::as_f64).unwrap_or_default();
+    let memory_mb = number("MemUsage") / 1_048_576.0;
+    eprintln!("{} {:.2} ms, {memory_mb:.1} MB", text("FunctionRequestId"), number("Duration"));
+    Ok(())
+}
+
+/// How the run ended; a failed one is a failure of the command.
+fn outcome(result: &Value, hint: &str) -> anyhow::Result<()> {
     if result.get("InvokeResult").and_then(Value::as_i64) == Some(0) {
         return Ok(());
     }
-    let hint = format!("`sampan logs {name} --request-id {}` has its log.", text("FunctionRequestId"));
+    let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or_default();
     let failure = Failure::new(Exit::RunFailed, format!("the run failed: {}", text("ErrMsg")), hint);
     Err(failure.with_request_id(text("FunctionRequestId")).into())
 }
@@ -116,9 +160,14 @@ async fn web(
             )?;
         }
         Output::Text => {
+            let mut escaper = is_escaped(args.raw, answer.headers()).then(Escaper::default);
             while let Some(chunk) = answer.chunk().await.context("the answer was cut short")? {
-                print::bytes(&chunk);
+                match &mut escaper {
+                    Some(escaper) => print::bytes(escaper.push(&chunk).as_bytes()),
+                    None => print::bytes(&chunk),
+                }
             }
+            print::bytes(escaper.unwrap_or_default().finish().as_bytes());
             eprintln!("\n{status}, {request_id}, {:.2} ms", started.elapsed().as_secs_f64() * 1000.0);
         }
     }
@@ -129,4 +178,46 @@ async fn web(
     let hint = format!("`sampan logs {name} --request-id {request_id}` has its log.");
     let failure = Failure::new(Exit::RunFailed, format!("the run failed with status {run_status}"), hint);
     Err(failure.with_request_id(request_id).into())
+}
+
+/// Whether the body of an answer is printed as [`terminal::escaped`] shows text: all that goes to a terminal, and text
+/// wherever it goes. What is no text is for a file or a program, which gets it as it is.
+fn is_escaped(raw: bool, headers: &HeaderMap) -> bool {
+    !raw && (std::io::stdout().is_terminal() || is_text(headers))
+}
+
+/// Whether an answer says that it is text, or does not say what it is.
+fn is_text(headers: &HeaderMap) -> bool {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = header("content-type").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let named = ["json", "xml", "javascript", "yaml", "x-www-form-urlencoded", "x-ndjson"];
+    let (main, sub) = media_type.split_once('/').unwrap_or_default();
+    let text = main.is_empty()
+        || main == "text"
+        || named.iter().any(|name| sub == *name || sub.ends_with(&format!("+{name}")));
+    text && matches!(header("content-encoding"), "" | "identity")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_not_written_out() {
+        let text = |media_type: &str, coding: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", media_type.parse().expect("valid"));
+            headers.insert("content-encoding", coding.parse().expect("valid"));
+            is_text(&headers)
+        };
+        for media_type in
+            ["", "text/html; charset=utf-8", "application/json", "application/problem+json", "image/svg+xml"]
+        {
+            assert!(text(media_type, ""), "{media_type}");
+        }
+        for media_type in ["application/octet-stream", "image/png", "application/zip"] {
+            assert!(!text(media_type, ""), "{media_type}");
+        }
+        assert!(!text("text/plain", "gzip"));
+    }
 }

@@ -10,7 +10,7 @@ use types::wire::{GetLogLinesAnswer, GetLogLinesRequest, LogLine};
 
 use crate::args::{Connection, LogsArgs, Output};
 use crate::client::Client;
-use crate::{local_time, output, terminal};
+use crate::{local_time, output, print, terminal};
 
 /// Time between two questions while following.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
@@ -37,7 +37,7 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
     }
     loop {
         for line in &page.lines {
-            print(line, format, args.raw)?;
+            show(line, format, args.raw)?;
         }
         if !args.follow {
             return Ok(());
@@ -50,14 +50,33 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
     }
 }
 
+/// Prints the newest lines of a run to standard error, in the text form.
+pub async fn of_request(client: &Client, name: &str, namespace: &str, id: &str, limit: i64) -> anyhow::Result<()> {
+    let request = GetLogLinesRequest {
+        function_name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        function_request_id: Some(id.to_owned()),
+        limit: Some(limit),
+        ..GetLogLinesRequest::default()
+    };
+    for line in ask(client, &request).await?.lines {
+        eprintln!("{}", text(&line, false));
+    }
+    Ok(())
+}
+
 async fn ask(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
     let answer = client.call_extension("GetLogLines", &serde_json::to_value(request)?).await?;
     Ok(serde_json::from_value(answer)?)
 }
 
-fn print(line: &LogLine, format: Output, raw: bool) -> anyhow::Result<()> {
+fn show(line: &LogLine, format: Output, raw: bool) -> anyhow::Result<()> {
     match format {
         Output::Json => output::json(&document(line)),
+        Output::Text if raw => {
+            print::bytes(format!("{}\n", text(line, raw)).as_bytes());
+            Ok(())
+        }
         Output::Text => {
             println!("{}", text(line, raw));
             Ok(())

@@ -13,7 +13,7 @@ use crate::args::registry::{AddArgs, RegistryArgs, RegistryCommand};
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-use crate::output;
+use crate::{output, terminal};
 
 /// Bytes of a password or a key that are read.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
@@ -168,7 +168,7 @@ fn show(tested: &Tested) {
         println!("{kind:12} {}", place.endpoint);
         println!("{:12} {}", "credentials", place.provider.as_deref().unwrap_or("none"));
         match (&place.digest, &place.error) {
-            (_, Some(error)) => println!("{:12} {error}", "failed"),
+            (_, Some(error)) => println!("{:12} {}", "failed", terminal::message(error)),
             (Some(digest), None) => println!("{:12} {digest}", "manifest"),
             (None, None) => println!("{:12} lets in", "answer"),
         }

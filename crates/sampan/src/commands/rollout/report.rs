@@ -8,7 +8,7 @@ use serde_json::json;
 use super::plan::{Figures, Verdict};
 use crate::args::Output;
 use crate::args::release::RolloutArgs;
-use crate::output;
+use crate::{output, terminal};
 
 /// What became of a step.
 #[derive(Debug, Serialize)]
@@ -71,7 +71,7 @@ impl Report {
                 "elapsed_ms": self.began.elapsed().as_millis() as u64,
             })),
             Output::Text => {
-                let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let reason = if reason.is_empty() { String::new() } else { format!(": {}", terminal::message(reason)) };
                 println!("{alias}: {}{reason}", outcome.replace('_', " "));
                 Ok(())
             }

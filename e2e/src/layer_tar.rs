@@ -77,6 +77,17 @@ impl LayerTar {
         self.file(&format!("{folder}{slash}.wh.{name}"), 0o644, b"")
     }
 
+    /// Adds an entry of an owner, who is its group too; a directory when its path ends with a slash.
+    pub fn owned(&mut self, path: &str, mode: u32, owner: u64, content: &[u8]) -> anyhow::Result<&mut Self> {
+        let kind = if path.ends_with('/') { EntryType::Directory } else { EntryType::Regular };
+        let mut header = header(kind, mode);
+        header.set_uid(owner);
+        header.set_gid(owner);
+        header.set_size(content.len() as u64);
+        self.0.append_data(&mut header, path, content).with_context(|| format!("cannot add {path}"))?;
+        Ok(self)
+    }
+
     /// Adds an entry whose name `tar` itself would refuse to write.
     pub fn unchecked(
         &mut self,

@@ -14,9 +14,9 @@ use crate::{Platform, kept, tools};
 const SANDBOX: &[&str] = &["proc", "sys", "dev", "tmp", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
 /// Directories in which the sandbox makes its own entries where the image has none, so that their time is another.
 const TOUCHED: &[&str] = &["", "etc"];
-/// What the kernel shows for an owner that an instance's user namespace has no id for; it has 65,536 of them.
-const NOBODY: u64 = 65_534;
-const IDS_PER_INSTANCE: u64 = 65_536;
+/// Owners above the first belong to the second in an instance.
+const MAPPED_ID_MAX: u64 = 65_534;
+const FOLDED_ID: u64 = 65_535;
 /// Differences that a failed test shows.
 const SHOWN_MAX: usize = 40;
 
@@ -123,8 +123,8 @@ fn comparable(walk: Walk) -> Walk {
                 fields.remove("mtime");
             }
             for owner in ["uid", "gid"] {
-                if fields.get(owner).and_then(Value::as_u64).is_some_and(|id| id >= IDS_PER_INSTANCE) {
-                    fields.insert(owner.to_owned(), NOBODY.into());
+                if fields.get(owner).and_then(Value::as_u64).is_some_and(|id| id > MAPPED_ID_MAX) {
+                    fields.insert(owner.to_owned(), FOLDED_ID.into());
                 }
             }
             if let Some(Value::Object(xattrs)) = fields.get_mut("xattrs") {
@@ -171,7 +171,7 @@ mod tests {
         let unpacked = [entry("d", "directory", 0, 2, "trusted.a"), entry("f", "file", 70_000, 1, "user.a")];
         let instance = [
             entry("d", "directory", 0, 1, ""),
-            entry("f", "file", 65_534, 1, "user.a"),
+            entry("f", "file", 65_535, 1, "user.a"),
             entry("proc/1", "directory", 0, 1, ""),
             entry("etc/hosts", "file", 0, 1, ""),
         ];

@@ -154,7 +154,8 @@ pub struct UpArgs {
 
 #[derive(Args)]
 pub struct PushArgs {
-    /// OCI layout (folder or archive) or docker archive (`docker save`); with --from-dir the first name is the image's
+    /// OCI layout (folder or archive) or docker archive (`docker save`), - for one piped in, plain or compressed with
+    /// gzip or zstd; with --from-dir the first name is the image's
     #[arg(value_name = "SOURCE or IMAGE", num_args = 1..=2, required = true)]
     pub names: Vec<String>,
     /// Make an image with one layer of this folder's content

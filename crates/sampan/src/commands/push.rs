@@ -20,6 +20,9 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output) -> any
     let own = Client::new(connection);
     let own_registry = own.as_ref().ok().map(Client::registry);
     let (content, name) = read(&args, format).await?;
+    if !content.left_out.is_empty() {
+        eprintln!("note: not pushed, since the source does not hold it: {}", content.left_out.join(", "));
+    }
     let image = resolve(&name, own_registry)?;
     let login = login(&args, own.as_ref().ok(), &image)?;
     let total = content.blobs.iter().map(|b| b.size).sum();

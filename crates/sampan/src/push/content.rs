@@ -16,6 +16,8 @@ pub struct Content {
     pub blobs: Vec<Blob>,
     /// Manifests and indexes; the last one is what the tag will name.
     pub manifests: Vec<Manifest>,
+    /// Platforms that the source names but does not hold.
+    pub left_out: Vec<String>,
     /// Holds the folder that the blobs' files lie in, when it was made for this push.
     pub unpacked: Option<tempfile::TempDir>,
 }

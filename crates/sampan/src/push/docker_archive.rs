@@ -4,6 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
+use image::Compression;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -50,6 +51,7 @@ pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     Ok(Content {
         blobs,
         manifests: vec![Manifest { media_type, bytes: serde_json::to_vec(&manifest)? }],
+        left_out: Vec::new(),
         unpacked: None,
     })
 }
@@ -58,12 +60,14 @@ pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
 fn layer_media_type(blob: &Blob) -> &'static str {
     use std::io::Read;
     let super::content::BlobData::File(file) = &blob.data else { return "application/vnd.oci.image.layer.v1.tar" };
-    let mut magic = [0; 2];
-    let read = std::fs::File::open(file).and_then(|mut f| f.read(&mut magic)).unwrap_or(0);
-    if read == 2 && magic == [0x1f, 0x8b] {
-        "application/vnd.oci.image.layer.v1.tar+gzip"
-    } else {
-        "application/vnd.oci.image.layer.v1.tar"
+    let mut magic = Vec::new();
+    let bytes = Compression::MAGIC_BYTES as u64;
+    // What cannot be read is told when it is sent.
+    let _ = std::fs::File::open(file).and_then(|file| file.take(bytes).read_to_end(&mut magic));
+    match Compression::of(&magic) {
+        Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+        Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        Compression::None | Compression::Unknown(_) => "application/vnd.oci.image.layer.v1.tar",
     }
 }
 

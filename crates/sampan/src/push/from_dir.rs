@@ -72,7 +72,7 @@ pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
     });
     let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
     let manifests = vec![Manifest { media_type, bytes: serde_json::to_vec(&manifest)? }];
-    Ok(Content { blobs: vec![layer, config], manifests, unpacked: Some(work) })
+    Ok(Content { blobs: vec![layer, config], manifests, left_out: Vec::new(), unpacked: Some(work) })
 }
 
 /// Writes bytes through and hashes them: the digest of the uncompressed tar is the layer's diff id.

@@ -27,6 +27,18 @@ struct Descriptor {
     size: u64,
     #[serde(default)]
     annotations: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    platform: Option<Platform>,
+}
+
+#[derive(Debug, Deserialize, Clone, PartialEq, Eq)]
+struct Platform {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +56,21 @@ impl Descriptor {
     fn is_index(&self) -> bool {
         self.media_type.contains("index") || self.media_type.contains("manifest.list")
     }
+
+    /// Attestations hang in an index as manifests for an unknown platform.
+    fn is_attestation(&self) -> bool {
+        self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+    }
+
+    fn is_amd64(&self) -> bool {
+        self.platform.as_ref().is_some_and(|platform| platform.os == "linux" && platform.architecture == "amd64")
+    }
+
+    fn platform_name(&self) -> String {
+        let Some(Platform { os, architecture, variant }) = &self.platform else { return self.digest.to_string() };
+        let variant = variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+        format!("{os}/{architecture}{variant}")
+    }
 }
 
 /// Reads the image of a layout; `select` is its reference name when there are several.
@@ -59,8 +86,8 @@ pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     let index: Index = serde_json::from_slice(&text).with_context(|| format!("{} is not an index", file.display()))?;
     let chosen = choose(&index.manifests, select)?;
     let mut reader = Reader { folder, seen: HashSet::new(), blobs: Vec::new(), manifests: Vec::new() };
-    reader.add_manifest(&chosen, 0)?;
-    Ok(Content { blobs: reader.blobs, manifests: reader.manifests, unpacked: None })
+    let left_out = reader.add_top(&chosen)?;
+    Ok(Content { blobs: reader.blobs, manifests: reader.manifests, left_out, unpacked: None })
 }
 
 fn choose(manifests: &[Descriptor], select: Option<&str>) -> anyhow::Result<Descriptor> {
@@ -69,7 +96,14 @@ fn choose(manifests: &[Descriptor], select: Option<&str>) -> anyhow::Result<Desc
         (Some(wanted), Some(name)) => name == wanted || name.ends_with(&format!(":{wanted}")),
         (Some(_), None) => false,
     };
-    let found: Vec<&Descriptor> = manifests.iter().filter(matches).collect();
+    let mut seen = HashSet::new();
+    // One image may have several names.
+    let mut found: Vec<&Descriptor> = manifests.iter().filter(matches).filter(|d| seen.insert(&d.digest)).collect();
+    let one_image = found.iter().all(|d| d.platform.is_some() && d.name() == found[0].name());
+    if found.len() > 1 && one_image {
+        // Its platforms stand side by side.
+        found.retain(|d| d.is_amd64());
+    }
     match found.as_slice() {
         [one] => Ok((*one).clone()),
         [] => Err(Failure::new(
@@ -100,6 +134,51 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Adds what the tag will name. Of an index whose platforms are not all there (an archive of one of several
+    /// platforms), only those that are whole: alone if it is one, else under an index of them. Gives what is missing.
+    fn add_top(&mut self, top: &Descriptor) -> anyhow::Result<Vec<String>> {
+        if !top.is_index() {
+            return self.add_manifest(top, 0).map(|()| Vec::new());
+        }
+        let bytes = self.manifest_bytes(top)?;
+        let index: Index =
+            serde_json::from_slice(&bytes).with_context(|| format!("index {} cannot be read", top.digest))?;
+        let (whole, missing): (Vec<_>, Vec<_>) = index.manifests.iter().partition(|child| self.is_whole(child, 1));
+        if missing.is_empty() {
+            return self.add_manifest(top, 0).map(|()| Vec::new());
+        }
+        let images: Vec<_> = whole.iter().filter(|child| !child.is_attestation()).collect();
+        let left_out: Vec<_> =
+            missing.iter().filter(|child| !child.is_attestation()).map(|child| child.platform_name()).collect();
+        match images.as_slice() {
+            [] => return Err(nothing_whole(&left_out)),
+            [one] => self.add_manifest(one, 1)?,
+            _ => {
+                for child in &whole {
+                    self.add_manifest(child, 1)?;
+                }
+                let kept: HashSet<&str> = whole.iter().map(|child| child.digest.as_str()).collect();
+                self.manifests.push(Manifest { media_type: top.media_type.clone(), bytes: with_only(&bytes, &kept)? });
+            }
+        }
+        Ok(left_out)
+    }
+
+    /// Whether all that a manifest or index names is there. What cannot be read is: its error is told when it is added.
+    fn is_whole(&self, descriptor: &Descriptor, depth: usize) -> bool {
+        let Ok(bytes) = std::fs::read(self.blob_file(&descriptor.digest)) else { return false };
+        if depth > DEPTH_MAX {
+            return true;
+        }
+        if descriptor.is_index() {
+            let index = serde_json::from_slice::<Index>(&bytes);
+            return index.map_or(true, |index| index.manifests.iter().all(|child| self.is_whole(child, depth + 1)));
+        }
+        let there = |blob: &Descriptor| self.blob_file(&blob.digest).exists();
+        let manifest = serde_json::from_slice::<ImageManifest>(&bytes);
+        manifest.map_or(true, |manifest| there(&manifest.config) && manifest.layers.iter().all(there))
+    }
+
     fn add_manifest(&mut self, descriptor: &Descriptor, depth: usize) -> anyhow::Result<()> {
         if depth > DEPTH_MAX {
             return Err(Failure::new(Exit::Usage, "the layout's indexes lie too deep in each other", "").into());
@@ -153,6 +232,24 @@ impl Reader<'_> {
     }
 }
 
+/// An index with those of its manifests that have these digests; all else stays as it is.
+fn with_only(index: &[u8], kept: &HashSet<&str>) -> anyhow::Result<Vec<u8>> {
+    let mut index: serde_json::Value = serde_json::from_slice(index)?;
+    if let Some(manifests) = index["manifests"].as_array_mut() {
+        manifests.retain(|entry| entry["digest"].as_str().is_some_and(|digest| kept.contains(digest)));
+    }
+    Ok(serde_json::to_vec(&index)?)
+}
+
+fn nothing_whole(left_out: &[String]) -> anyhow::Error {
+    Failure::new(
+        Exit::NotFound,
+        format!("the layout holds no whole image: parts of {} are missing", left_out.join(", ")),
+        "Pull the platform before saving it: docker pull --platform linux/amd64 NAME",
+    )
+    .into()
+}
+
 fn corrupt(digest: &Digest) -> anyhow::Error {
     Failure::new(Exit::Usage, format!("blob {digest} of the layout is corrupt"), "Write the layout again.").into()
 }
@@ -168,7 +265,74 @@ mod tests {
             digest: digest_of(name.unwrap_or_default().as_bytes()),
             size: 1,
             annotations: annotations.into_iter().collect(),
+            platform: None,
         }
+    }
+
+    /// A layout of an index whose children are for these platforms; only those that are `there` have all their blobs.
+    fn layout(platforms: &[(&str, bool)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blobs = folder.path().join("blobs/sha256");
+        std::fs::create_dir_all(&blobs).expect("made");
+        let add = |bytes: &[u8]| {
+            let digest = digest_of(bytes);
+            std::fs::write(blobs.join(digest.hex()), bytes).expect("written");
+            serde_json::json!({"mediaType": "x", "digest": digest.as_str(), "size": bytes.len()})
+        };
+        let mut children = Vec::new();
+        for (architecture, there) in platforms {
+            let config = add(architecture.as_bytes());
+            let mut layer = add(format!("layer of {architecture}").as_bytes());
+            if !there {
+                layer["digest"] = digest_of(b"nowhere").as_str().into();
+            }
+            let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+            let mut child = add(manifest.to_string().as_bytes());
+            child["mediaType"] = "application/vnd.oci.image.manifest.v1+json".into();
+            child["platform"] = serde_json::json!({"os": "linux", "architecture": architecture});
+            children.push(child);
+        }
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": children});
+        let mut top = add(index.to_string().as_bytes());
+        top["mediaType"] = "application/vnd.oci.image.index.v1+json".into();
+        let top = serde_json::json!({"schemaVersion": 2, "manifests": [top]});
+        std::fs::write(folder.path().join("index.json"), top.to_string()).expect("written");
+        folder
+    }
+
+    #[test]
+    fn of_an_index_what_is_whole_is_read() {
+        let all = layout(&[("amd64", true), ("arm64", true)]);
+        let content = read(all.path(), None).expect("whole");
+        assert_eq!((content.manifests.len(), content.blobs.len(), content.left_out.len()), (3, 4, 0));
+        let one = layout(&[("amd64", true), ("arm64", false)]);
+        let content = read(one.path(), None).expect("one of two");
+        assert_eq!((content.manifests.len(), content.blobs.len()), (1, 2));
+        assert_eq!(content.left_out, ["linux/arm64"]);
+        let two = layout(&[("amd64", true), ("arm64", false), ("s390x", true)]);
+        let content = read(two.path(), None).expect("two of three");
+        assert_eq!((content.manifests.len(), content.blobs.len()), (3, 4));
+        let index: Index = serde_json::from_slice(&content.manifests[2].bytes).expect("an index");
+        assert_eq!(
+            index.manifests.iter().map(Descriptor::platform_name).collect::<Vec<_>>(),
+            ["linux/amd64", "linux/s390x"]
+        );
+        let none = read(layout(&[("amd64", false)]).path(), None).err().expect("nothing is whole");
+        assert!(none.to_string().contains("linux/amd64"), "{none}");
+    }
+
+    #[test]
+    fn several_names_or_platforms_of_one_image_need_no_choice() {
+        let mut twice = [descriptor(Some("a:v1")), descriptor(Some("a:latest"))];
+        twice[1].digest = twice[0].digest.clone();
+        assert!(choose(&twice, None).is_ok());
+        let mut platforms = [descriptor(Some("a")), descriptor(Some("a"))];
+        platforms[1].digest = digest_of(b"another");
+        for (one, architecture) in platforms.iter_mut().zip(["arm64", "amd64"]) {
+            let (os, architecture) = ("linux".to_owned(), architecture.to_owned());
+            one.platform = Some(Platform { os, architecture, variant: None });
+        }
+        assert_eq!(choose(&platforms, None).expect("this machine's").digest, platforms[1].digest);
     }
 
     #[test]

@@ -1,34 +1,54 @@
-//! Tells what a source is (OCI layout, OCI archive, docker archive) and reads it.
+//! Tells what a source is (OCI layout, OCI archive, docker archive) and reads it, also from a pipe.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Cursor, IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::Context;
+use image::Compression;
 
 use super::content::Content;
 use super::{docker_archive, layout};
 use crate::failure::{Exit, Failure};
 
-/// First bytes of a gzip stream (RFC 1952).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The source that means standard input.
+const STDIN: &str = "-";
 
 /// Reads the image at `source`; `select` chooses one where it holds several.
 pub fn read(source: &Path, select: Option<&str>) -> anyhow::Result<Content> {
+    if source == Path::new(STDIN) {
+        return read_stdin(select);
+    }
     if !source.exists() {
         return Err(Failure::new(
             Exit::NotFound,
             format!("there is no file or folder {}", source.display()),
-            "Name an OCI layout (folder or archive) or a docker archive; or make an image with --from-dir.",
+            "Name an OCI layout (folder or archive), a docker archive, or - for one that is piped in; or make an image \
+             with --from-dir.",
         )
         .into());
     }
     if source.is_dir() {
         return layout::read(source, select);
     }
+    let file = File::open(source).with_context(|| format!("cannot open {}", source.display()))?;
+    read_archive(file, &source.display().to_string(), select)
+}
+
+fn read_stdin(select: Option<&str>) -> anyhow::Result<Content> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        let hint = "Pipe an archive in: docker save app | sampan push - app:v1";
+        return Err(Failure::new(Exit::Usage, "nothing is piped into standard input", hint).into());
+    }
+    read_archive(stdin.lock(), "standard input", select)
+}
+
+/// Reads an archive, which may be a pipe: once, from its begin to its end.
+fn read_archive(archive: impl Read, name: &str, select: Option<&str>) -> anyhow::Result<Content> {
     // Blobs are sent from files, so an archive is laid out first.
     let folder = tempfile::tempdir().context("cannot make a temporary folder for the archive")?;
-    unpack(source, folder.path())?;
+    unpack(archive, name, folder.path())?;
     let mut content = if folder.path().join("index.json").is_file() {
         layout::read(folder.path(), select)?
     } else if folder.path().join("manifest.json").is_file() {
@@ -36,7 +56,7 @@ pub fn read(source: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     } else {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{} holds neither an OCI layout nor a docker archive", source.display()),
+            format!("{name} holds neither an OCI layout nor a docker archive"),
             "Make one with `skopeo copy … oci-archive:FILE`, `podman save` or `docker save`.",
         )
         .into());
@@ -45,21 +65,65 @@ pub fn read(source: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     Ok(content)
 }
 
-fn unpack(archive: &Path, folder: &Path) -> anyhow::Result<()> {
-    let open = || File::open(archive).with_context(|| format!("cannot open {}", archive.display()));
-    let mut magic = [0; 2];
-    let read = open()?.read(&mut magic).with_context(|| format!("cannot read {}", archive.display()))?;
-    let gzip = read == magic.len() && magic == GZIP_MAGIC;
-    let from: Box<dyn Read> =
-        if gzip { Box::new(flate2::read::MultiGzDecoder::new(open()?)) } else { Box::new(open()?) };
+fn unpack(mut archive: impl Read, name: &str, folder: &Path) -> anyhow::Result<()> {
+    let mut magic = Vec::new();
+    let bytes = Compression::MAGIC_BYTES as u64;
+    archive.by_ref().take(bytes).read_to_end(&mut magic).with_context(|| format!("cannot read {name}"))?;
+    let compression = Compression::of(&magic);
+    let whole = Cursor::new(magic).chain(archive);
+    let from: Box<dyn Read + '_> = match compression {
+        Compression::None => Box::new(whole),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(whole).context("cannot begin to decompress")?),
+        Compression::Unknown(by) => {
+            let hint = "Decompress it first, and pipe it in: sampan push - app:v1";
+            return Err(Failure::new(Exit::Usage, format!("{name} is compressed with {by}"), hint).into());
+        }
+    };
     let mut entries = tar::Archive::new(from);
     entries.set_preserve_permissions(false);
     let what = || {
         Failure::new(
             Exit::Usage,
-            format!("{} is not a whole tar archive", archive.display()),
+            format!("{name} is not a whole tar archive"),
             "Write it again; it may have been cut short.",
         )
     };
     entries.unpack(folder).with_context(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// An archive of one file.
+    fn archive() -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(2);
+        tar.append_data(&mut header, "index.json", &b"{}"[..]).expect("memory takes all");
+        tar.into_inner().expect("memory takes all")
+    }
+
+    #[test]
+    fn archives_are_unpacked_however_they_are_compressed() {
+        let tar = archive();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&tar).expect("memory takes all");
+        let gzip = gzip.finish().expect("memory takes all");
+        let zstd = zstd::encode_all(&tar[..], 1).expect("memory takes all");
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, b'x'][..], &zstd].concat();
+        for (form, bytes) in [("tar", &tar), ("tar.gz", &gzip), ("tar.zst", &zstd), ("pzstd", &skippable)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            unpack(&bytes[..], form, folder.path()).expect(form);
+            assert_eq!(std::fs::read(folder.path().join("index.json")).expect(form), b"{}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = unpack(&b"BZh91AY&SY"[..], "a.tar.bz2", folder.path()).expect_err("bzip2");
+        assert_eq!(error.to_string(), "a.tar.bz2 is compressed with bzip2");
+        assert!(unpack(&tar[..700], "cut", folder.path()).is_err());
+    }
 }

@@ -28,6 +28,13 @@ impl IdMap {
         Self { first: 0, count: u32::MAX, large: None }
     }
 
+    /// How owners in prepared images become ids of the host where the id `used` is one of these itself; nothing where they are
+    /// the same.
+    pub fn unfolded(used: u32) -> Option<Vec<IdRange>> {
+        let below = IdRange { inside: 0, outside: 0, count: FOLDED_ID };
+        (used > FOLDED_ID).then(|| vec![below, IdRange { inside: FOLDED_ID, outside: used, count: 1 }])
+    }
+
     /// Whether it is the same for every instance with these host ids.
     pub fn is_plain(&self) -> bool {
         self.large.is_none()
@@ -73,6 +80,8 @@ mod tests {
             assert_eq!(map.host_id(used), last.outside + (used - last.inside));
             assert_eq!(map.host_id(7), 1_000_007);
         }
+        assert_eq!(IdMap::unfolded(65_535), None);
+        assert_eq!(IdMap::unfolded(70_000), Some(vec![range(0, 0, 65_535), range(65_535, 70_000, 1)]));
         assert_eq!(IdMap::of_host().host_id(1_000_660_000), 1_000_660_000);
     }
 }

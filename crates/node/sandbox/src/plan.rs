@@ -9,8 +9,10 @@ use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use sys::ahead::Mounts;
+use sys::namespace::IdRange;
 use sys::spawn::{Hosted, Masked, PathStep};
 use sys::{Plan, Stack};
+use types::limits::FOLDED_ID;
 
 use crate::cgroup::Doors;
 use crate::config::Config;
@@ -80,13 +82,11 @@ pub fn make(
     let (users, groups) = id_maps(&identity, maps_ids.then_some(owner), config);
     give_output(&spec, users.host_id(identity.uid), groups.host_id(identity.gid))?;
     // By the slot's own namespace in any case: the owners in prepared images are folded into it.
-    let lowers = lowers(&spec.lower_dirs, maps_ids.then(|| slot.ids.namespace().as_fd()))?;
+    let layers_user = if maps_ids { Some(slot.ids.namespace().clone()) } else { unfolding(&identity, stack)? };
+    let lowers = lowers(&spec.lower_dirs, layers_user.as_ref().map(AsFd::as_fd))?;
     let user = match &spec.runtime {
         // The runtime makes its own.
-        None if !users.is_plain() || !groups.is_plain() => Arc::new(
-            sys::namespace::new_user(&users.ranges(), &groups.ranges(), stack)
-                .map_err(|source| Error::Namespace { kind: "user", source })?,
-        ),
+        None if !users.is_plain() || !groups.is_plain() => new_user(&users.ranges(), &groups.ranges(), stack)?,
         _ => slot.ids.namespace().clone(),
     };
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
@@ -157,6 +157,21 @@ pub fn make(
 fn id_maps(identity: &Identity, first: Option<u32>, config: &Config) -> (IdMap, IdMap) {
     let map = |used| first.map_or_else(IdMap::of_host, |first| IdMap::new(first, config.ids_per_instance, used));
     (map(identity.uid), map(identity.gid))
+}
+
+/// A namespace that gives the owners in prepared images back to a user that has an id of the host's.
+fn unfolding(identity: &Identity, stack: &mut Stack) -> Result<Option<Arc<OwnedFd>>, Error> {
+    let (users, groups) = (IdMap::unfolded(identity.uid), IdMap::unfolded(identity.gid));
+    if users.is_none() && groups.is_none() {
+        return Ok(None);
+    }
+    let same = || vec![IdRange { inside: 0, outside: 0, count: FOLDED_ID + 1 }];
+    new_user(&users.unwrap_or_else(same), &groups.unwrap_or_else(same), stack).map(Some)
+}
+
+fn new_user(users: &[IdRange], groups: &[IdRange], stack: &mut Stack) -> Result<Arc<OwnedFd>, Error> {
+    let made = sys::namespace::new_user(users, groups, stack);
+    made.map(Arc::new).map_err(|source| Error::Namespace { kind: "user", source })
 }
 
 /// The layers, detached; with the owners the image gave them where ids are mapped.

@@ -167,13 +167,15 @@ fn wanted_dirs(
     let resolved = |path: &str| root.resolve(path.as_bytes()).ok().filter(|place| !is_kernels(place));
     let mut places: Vec<_> = image.volumes.iter().filter_map(|volume| Some((resolved(volume)?, user))).collect();
     places.extend(resolved(image.working_dir).map(|place| (place, ROOT)));
-    places.extend(tmp.and_then(Place::parent).map(|place| (place, ROOT)));
+    // Where the image has none, whoever mounts it makes it; behind a link not each of them does.
+    places.extend(tmp.filter(|tmp| tmp.path() != TMP.as_bytes()).map(|tmp| (tmp.clone(), ROOT)));
     // A volume in another one is made after it, and one where programs start is a volume.
     places.sort_by_key(|(place, owner)| (place.path(), *owner == ROOT));
     let mut dirs: Vec<(Place, (u32, u32))> = Vec::new();
     for (place, owner) in places {
         for dir in place.missing() {
-            if tmp != Some(&dir) && !dirs.iter().any(|(made, _)| *made == dir) {
+            let is_tmp = dir.path() == TMP.as_bytes() && tmp.is_some();
+            if !is_tmp && !dirs.iter().any(|(made, _)| *made == dir) {
                 let owner = if dir == place { owner } else { ROOT };
                 dirs.push((dir, owner));
             }

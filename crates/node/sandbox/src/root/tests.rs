@@ -79,7 +79,8 @@ fn a_tmp_with_entries_is_kept_and_any_other_is_a_mount() {
             other => panic!("{entries:?}: {other:?}"),
         }
         let dirs: Vec<_> = facts.dirs.iter().map(|dir| path(&dir.target)).collect();
-        let want: &[&str] = if mounted == Some("var/volatile/tmp") { &["var/volatile"] } else { &[] };
+        let want: &[&str] =
+            if mounted == Some("var/volatile/tmp") { &["var/volatile", "var/volatile/tmp"] } else { &[] };
         assert_eq!(dirs, want, "{entries:?}");
     }
     let root = root(&["tmp/file"]);

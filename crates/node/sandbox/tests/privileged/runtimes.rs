@@ -22,6 +22,11 @@ fn runtimes() -> Vec<Runtime> {
     found
 }
 
+/// Our own isolation, and the runtimes.
+pub fn every_isolation() -> impl Iterator<Item = Option<Runtime>> {
+    std::iter::once(None).chain(runtimes().into_iter().map(Some))
+}
+
 /// Those that use the host's kernel.
 pub fn on_the_hosts_kernel() -> impl Iterator<Item = Runtime> {
     runtimes().into_iter().filter(|runtime| runtime.name() != "runsc")

@@ -147,7 +147,8 @@ async fn a_program_with_a_file_capability_runs_without_it() -> anyhow::Result<()
 async fn a_user_above_the_mapped_ids_runs_under_its_own_number() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_LAUNCHER__RUNTIMES_ALLOWED", "[runc,crun]")]).await?;
     let config = json!({"User": "1000660000", "Volumes": {"/data": {}}});
-    deploy(&platform, "openshift", config, |tar| tar.directory("app").map(drop)).await?;
+    let own = (1_000_660_000, 1_000_660_000);
+    deploy(&platform, "openshift", config, |tar| tar.directory_of("app", 0o700, own).map(drop)).await?;
     for runtime in ["runc", "crun"] {
         platform.deploy(runtime, "openshift:v1", &["--memory", "128", "--runtime", runtime]).await?;
     }
@@ -155,6 +156,7 @@ async fn a_user_above_the_mapped_ids_runs_under_its_own_number() -> anyhow::Resu
         let status = get(&platform, name, "/read?/proc/self/status").await?;
         assert!(status.contains("Uid:\t1000660000\t1000660000\t"), "{name}: {status}");
         get(&platform, name, "/write?/data/new").await?;
+        get(&platform, name, "/write?/app/of-its-own").await?;
     }
     platform.stop().await
 }

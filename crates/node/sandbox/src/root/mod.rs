@@ -20,8 +20,9 @@ const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Where the kernel's file systems and devices are mounted, whatever the image has there.
 const KERNELS: &[&str] = &["proc", "sys", "dev"];
 const TMP: &str = "tmp";
-/// Root's user and group.
-const ROOT: (u32, u32) = (0, 0);
+/// User and group inside.
+type Owner = (u32, u32);
+const ROOT: Owner = (0, 0);
 /// Mode of directories that are made.
 const DIR_MODE: u32 = 0o755;
 /// Mode of `/tmp`.
@@ -97,8 +98,8 @@ pub(crate) struct Dir {
     pub target: Target,
     /// Its mode.
     pub mode: u32,
-    /// User and group inside.
-    pub owner: (u32, u32),
+    /// Whose it is.
+    pub owner: Owner,
 }
 
 impl Target {
@@ -110,7 +111,7 @@ impl Target {
 }
 
 impl Dir {
-    fn of(place: &Place, owner: (u32, u32)) -> Option<Self> {
+    fn of(place: &Place, owner: Owner) -> Option<Self> {
         Target::of(place).map(|target| Self { target, mode: DIR_MODE, owner })
     }
 }
@@ -154,8 +155,8 @@ fn wanted_dirs(
     root: &Merged,
     image: &Image<'_>,
     tmp: Option<&Place>,
-    user: (u32, u32),
-) -> Result<Vec<(Place, (u32, u32))>, Error> {
+    user: Owner,
+) -> Result<Vec<(Place, Owner)>, Error> {
     let too_many = || Error::BadSpec {
         what: "volumes and working directory",
         value: format!("{} volumes", image.volumes.len()),
@@ -171,7 +172,7 @@ fn wanted_dirs(
     places.extend(tmp.filter(|tmp| tmp.path() != TMP.as_bytes()).map(|tmp| (tmp.clone(), ROOT)));
     // A volume in another one is made after it, and one where programs start is a volume.
     places.sort_by_key(|(place, owner)| (place.path(), *owner == ROOT));
-    let mut dirs: Vec<(Place, (u32, u32))> = Vec::new();
+    let mut dirs: Vec<(Place, Owner)> = Vec::new();
     for (place, owner) in places {
         for dir in place.missing() {
             let is_tmp = dir.path() == TMP.as_bytes() && tmp.is_some();

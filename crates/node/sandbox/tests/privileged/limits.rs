@@ -3,7 +3,7 @@
 use sandbox::Config;
 
 use crate::lifecycle::WAIT;
-use crate::runtimes::on_the_hosts_kernel;
+use crate::runtimes::{on_the_hosts_kernel, runtimes};
 use crate::support::Bench;
 
 /// What the instances here may use.
@@ -67,6 +67,22 @@ async fn an_instance_of_another_runtime_sees_its_own_limits() -> anyhow::Result<
     let bench = Bench::new().await?;
     for runtime in on_the_hosts_kernel() {
         sees_its_limits(&bench, Some(runtime)).await?;
+    }
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn every_runtime_shows_the_files_of_limits() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    // gVisor's own memory counts, too.
+    let memory_bytes = 4 * MEMORY_BYTES;
+    for runtime in runtimes() {
+        let change = |spec: &mut sandbox::LaunchSpec| {
+            (spec.runtime, spec.memory_bytes) = (Some(runtime.clone()), memory_bytes);
+        };
+        let files = [format!("cat={}", shown()[0]), format!("write={}", shown()[0])];
+        let (_, text) = bench.run_changed(&files.each_ref().map(String::as_str), change).await?;
+        assert!(text.starts_with(&format!("{memory_bytes}\n")) && !text.contains(" opened"), "{runtime}: {text}");
     }
     bench.finish().await
 }

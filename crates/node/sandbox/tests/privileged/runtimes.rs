@@ -15,7 +15,7 @@ use crate::support::Bench;
 const MEMORY_BYTES: u64 = 256 << 20;
 
 /// The runtimes that are installed. A machine without one of them says so: Debian has `runsc` in some releases only.
-fn runtimes() -> Vec<Runtime> {
+pub fn runtimes() -> Vec<Runtime> {
     let found = |name: &str| Runtime::find(name).inspect_err(|error| eprintln!("NOT TESTED: {error}")).ok();
     let found: Vec<Runtime> = ["runc", "crun", "runsc"].into_iter().filter_map(found).collect();
     assert!(!found.is_empty(), "apt-get install runc");

@@ -107,7 +107,7 @@ async fn the_same_work_is_reported_with_the_same_memory_whoever_reads_the_image_
     let (warm, charged_warm) = walked(&platform, "second").await?;
     assert!(charged > charged_warm + LARGE_MB * MB / 2, "{charged} {charged_warm}: nothing was read anew");
     assert!(cold.abs_diff(warm) * 20 < warm, "{cold} {warm}");
-    assert!((20 * MB..LARGE_MB * MB / 2).contains(&warm), "{warm}");
+    assert!((19 * MB..LARGE_MB * MB / 2).contains(&warm), "{warm}");
     platform.stop().await
 }
 
@@ -126,7 +126,7 @@ async fn what_a_call_takes_and_gives_back_is_reported_and_no_less_than_the_limit
     assert!(idle < 16 * MB, "{idle}");
     // Given back before anybody looks.
     let (held, _) = used("alloc?100").await?;
-    assert!((100 * MB..116 * MB).contains(&held), "{held}");
+    assert!((99 * MB..116 * MB).contains(&held), "{held}");
     let (ended, message) = used("alloc?400").await?;
     assert!(ended >= 256 * MB && message.contains("it had 256.00 MB"), "{ended} {message}");
     platform.stop().await

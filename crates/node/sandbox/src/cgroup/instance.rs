@@ -102,13 +102,12 @@ impl InstanceCgroup {
             .map(|(controller, settings, folder)| Controlled { controller, settings, folder })
             .collect();
         let view = View::new(layout, place);
-        let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
         let made = Self {
             v1,
             v2,
             controlled,
             memory,
-            peak: Mutex::new(Peak::new(processors)),
+            peak: Mutex::default(),
             peak_bytes: AtomicU64::new(0),
             freezer,
             view,

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// The parts are sampled again when the peak of the whole has grown by one part in this many.
 const GROWTH_PARTS: u64 = 32;
-/// What the kernel may charge to a group, or not yet have counted in `memory.stat`, for each processor: 64 pages
-/// (`MEMCG_CHARGE_BATCH`).
-const UNCOUNTED_BYTES_PER_PROCESSOR: u64 = 64 * 4096;
+/// What the kernel may have charged ahead, or not yet have counted in `memory.stat`: 64 pages (`MEMCG_CHARGE_BATCH`) for each
+/// processor that an instance used of late, taken as two.
+const UNCOUNTED_BYTES_MAX: u64 = 2 * 64 * 4096;
 
 /// One reading of the parts, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,21 +82,15 @@ fn field(stat: &str, name: &str) -> Option<u64> {
 }
 
 /// The most that an instance has used so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Peak {
     bytes: u64,
     cache_max: u64,
     /// The peak of the whole, as of the newest sample.
     whole: u64,
-    uncounted_max: u64,
 }
 
 impl Peak {
-    /// Nothing yet, on a machine with as many processors.
-    pub fn new(processors: u64) -> Self {
-        Self { bytes: 0, cache_max: 0, whole: 0, uncounted_max: processors * UNCOUNTED_BYTES_PER_PROCESSOR }
-    }
-
     /// Whether the parts are to be sampled again, by the peak of the whole.
     pub fn is_stale(&self, whole: u64) -> bool {
         whole > self.whole + self.whole / GROWTH_PARTS
@@ -107,7 +101,7 @@ impl Peak {
     pub fn add(&mut self, whole: u64, sample: Sample) {
         self.whole = self.whole.max(whole);
         self.cache_max = self.cache_max.max(sample.cache);
-        let between = self.whole.saturating_sub(self.cache_max + self.uncounted_max);
+        let between = self.whole.saturating_sub(self.cache_max + UNCOUNTED_BYTES_MAX);
         self.raise(sample.used.max(between));
     }
 
@@ -142,7 +136,7 @@ mod tests {
     #[test]
     fn the_same_work_is_reported_the_same_whoever_reads_the_image_first() {
         let work = |cache| {
-            let mut peak = Peak::new(1);
+            let mut peak = Peak::default();
             // 20 MB at the start, then 200 MB that are gone again when it is looked at.
             peak.add(20 * MB, Sample { used: 20 * MB, cache: 0 });
             assert!(peak.is_stale((cache + 220) * MB));
@@ -155,7 +149,7 @@ mod tests {
 
     #[test]
     fn samples_are_taken_as_the_whole_grows_and_the_most_stays() {
-        let mut peak = Peak::new(2);
+        let mut peak = Peak::default();
         assert!(!peak.is_stale(0) && peak.is_stale(1));
         peak.add(100 * MB, Sample { used: 60 * MB, cache: 40 * MB });
         assert!(!peak.is_stale(103 * MB) && peak.is_stale(104 * MB));

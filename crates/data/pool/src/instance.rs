@@ -35,15 +35,17 @@ pub struct Instance<C> {
     suspensions: AtomicU64,
     /// It was told to end, and its capacity counts as coming free.
     told_to_end: AtomicBool,
+    /// Its grace is bounded, because somebody waits for its room.
+    hurries: AtomicBool,
 }
 
 impl<C> Instance<C> {
     pub(crate) fn new(id: InstanceId, process: Arc<dyn Process>, version: Arc<CatalogVersion>, slot: C) -> Self {
         let places = version.spec.max_concurrency(version.function.kind);
         let requests = Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS));
-        let (frozen, told_to_end) = (Mutex::new(false), AtomicBool::new(false));
-        let suspensions = AtomicU64::new(0);
-        Self { id, process, version, slot, requests, frozen, suspensions, told_to_end }
+        let (frozen, suspensions) = (Mutex::new(false), AtomicU64::new(0));
+        let (told_to_end, hurries) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { id, process, version, slot, requests, frozen, suspensions, told_to_end, hurries }
     }
 
     /// Whether no request of a session is in it.
@@ -90,6 +92,13 @@ impl<C> Instance<C> {
     pub(crate) fn stop(&self, longest: Duration) {
         *self.frozen.lock() = false;
         self.process.stop(longest);
+    }
+
+    /// Whether it was told to end and may take longer for that than `longest`; true for the first who asks.
+    pub(crate) fn must_hurry(&self, longest: Duration) -> bool {
+        self.told_to_end.load(Ordering::Relaxed)
+            && self.process.stop_grace() > longest
+            && !self.hurries.swap(true, Ordering::Relaxed)
     }
 
     /// Marks it as told to end; true for the first who does. Called under the lock of the capacity, which counts it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{CatalogVersion, FunctionId, SharedCatalog, VersionKey, VersionName};
@@ -149,6 +149,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     /// Stops idle instances of other versions if that makes room for one of this version.
     fn make_room(&self, pool: &VersionPool<C>, since: Instant) {
         let mut others: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
+        self.hurry_ending(&others);
         let shortfall = {
             let capacity = self.capacity.lock();
             let shortfall = capacity.shortfall(&pool.version.key, pool.version.spec.memory_mb, since);
@@ -165,6 +166,22 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         };
         if !shortfall.load.is_zero() {
             self.end_idle(&others, shortfall.load, self.config.evict_grace_max());
+        }
+    }
+
+    /// Bounds the graces of what ends already: somebody waits for room.
+    fn hurry_ending(&self, versions: &[Arc<VersionPool<C>>]) {
+        let longest = self.config.evict_grace_max();
+        for version in versions {
+            let hurrying: Vec<Arc<Instance<C>>> =
+                version.ledger.lock().instances().filter(|instance| instance.must_hurry(longest)).cloned().collect();
+            for instance in hurrying {
+                self.tasks.spawn(async move {
+                    if timeout(longest, instance.process.ended()).await.is_err() {
+                        instance.process.kill();
+                    }
+                });
+            }
         }
     }
 

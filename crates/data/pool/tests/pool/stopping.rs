@@ -5,7 +5,7 @@ use std::time::Duration;
 use pool::Config;
 use tokio::time::Instant;
 
-use crate::support::{EVENT, OTHER, until};
+use crate::support::{EVENT, OTHER, until, version};
 use crate::{START, lease, request, serving, waiting};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -35,6 +35,27 @@ async fn a_long_grace_keeps_nobody_waiting_for_longer_than_requests_wait() {
     let before = Instant::now();
     lease(&bench, &versions[1]).await;
     assert_eq!(before.elapsed(), Duration::from_millis(config.evict_grace_ms_max) + START);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_already_hurries_when_somebody_waits_for_its_room() {
+    let config = Config { memory_mb_max: 128, ..Config::default() };
+    let (bench, versions) = serving(config.clone(), &[EVENT, OTHER]);
+    *bench.launch.lingering.lock() = 30 * SECOND;
+    drop(lease(&bench, &versions[0]).await);
+    // It is replaced, and nobody waits.
+    let replaced = [version(EVENT, 2), version(OTHER, 1)];
+    bench.serve(&replaced);
+    until("it is asked to end", || bench.launch.asked() == 1).await;
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(bench.launch.alive(), 1);
+    let before = Instant::now();
+    let waits = [request(&bench, &replaced[0]), request(&bench, &replaced[0])];
+    for waits in waits {
+        drop(waits.await.expect("no panic").expect("room"));
+    }
+    assert_eq!(before.elapsed(), Duration::from_millis(config.evict_grace_ms_max) + START);
+    assert_eq!(bench.launch.asked(), 1, "nobody is asked twice");
 }
 
 #[tokio::test(start_paused = true)]

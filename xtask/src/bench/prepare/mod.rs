@@ -133,5 +133,5 @@ fn peak_mb(pid: u32) -> anyhow::Result<f64> {
 
 /// The platform's line about the start of an instance, among the lines of its first call.
 fn init_report(lines: &str) -> Option<String> {
-    lines.lines().find(|line| line.contains("Init Report")).map(|line| line.trim().to_owned())
+    lines.lines().find_map(|line| line.find("Init Report").map(|at| line[at..].trim().to_owned()))
 }

@@ -79,7 +79,8 @@ impl Invoker {
             let (sweep, leaving, unused_max) = (Arc::clone(&sweep), leaving.clone(), config.kept_connection_max());
             async move { leaving.run_until_cancelled(sweep.run(unused_max)).await }
         });
-        let shared = Shared { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };
+        let shared =
+            Shared { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };
         Ok(Self { shared: Arc::new(shared) })
     }
 

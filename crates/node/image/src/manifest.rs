@@ -385,8 +385,7 @@ mod tests {
         };
         let chosen = |all: &[Option<&'static str>], processor: u8| {
             let index = variants(all);
-            let best = index.fitting(processor).first().map(|entry| entry.platform.clone().expect("given").variant);
-            best
+            index.fitting(processor).first().map(|entry| entry.platform.clone().expect("given").variant)
         };
         let v = |variant: &str| Some(Some(variant.to_owned()));
         assert_eq!(chosen(&[Some("v2"), Some("v3")], 2), v("v2"));

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod streams;
+
 /// A tar stream, written entry by entry.
 #[derive(Default, Clone)]
 struct Tar(Vec<u8>);
@@ -277,79 +279,6 @@ fn sparse_files_of_every_format_have_their_holes() {
         let blocks = fs::metadata(place.path("a").join(name)).expect("there").blocks();
         assert!(blocks < 100, "{name} takes {blocks} blocks, its holes are not holes");
     }
-}
-
-#[test]
-fn every_compression_is_read_also_in_several_parts() {
-    let place = Place::new();
-    let tar = Tar::default().file("a", "hello").end();
-    let (front, back) = tar.split_at(700);
-    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).expect("memory takes all");
-    let skippable = |kind: u8, len: usize| {
-        let header = [&[0x50 | kind, 0x2a, 0x4d, 0x18][..], &u32::try_from(len).expect("small").to_le_bytes()].concat();
-        [header, vec![b'x'; len]].concat()
-    };
-    // As pzstd writes them: the length of each frame is in a skippable one before it.
-    let parallel = [skippable(0, 4), zstd(front), skippable(0, 4), zstd(back)].concat();
-    let forms = [
-        tar.clone(),
-        gzip(&tar),
-        [gzip(front), gzip(b""), gzip(back)].concat(),
-        zstd(&tar),
-        [zstd(front), zstd(back)].concat(),
-        parallel,
-        [skippable(15, 0), skippable(3, 300 << 10), zstd(front), zstd(back), skippable(7, 9)].concat(),
-    ];
-    for (i, form) in forms.into_iter().enumerate() {
-        let name = format!("l{i}");
-        let indexed = place.run(&name, place.job(form.clone())).expect("valid");
-        assert_eq!((indexed.diff_id, indexed.tar_bytes), (digest(&tar), tar.len() as u64));
-        assert_eq!(fs::read(place.path(&format!("{name}.tar"))).expect("a tar"), tar, "the tar is kept as it is");
-        // A download may come in pieces that are shorter than a magic number.
-        let (tar_file, sparse) =
-            (place.path(&format!("{name}-bytes.tar")), place.path(&format!("{name}-bytes.sparse")));
-        let Job { limits, budget, cancel, .. } = place.job(Vec::new());
-        let job = Job { compressed: ByteByByte(&form), limits, budget, cancel };
-        assert_eq!(index(job, &tar_file, &sparse).expect("valid").diff_id, digest(&tar), "form {i}");
-    }
-}
-
-/// Gives one byte at a time.
-struct ByteByByte<'a>(&'a [u8]);
-
-impl Read for ByteByByte<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let len = buffer.len().min(1);
-        self.0.read(&mut buffer[..len])
-    }
-}
-
-#[test]
-fn a_compression_that_no_layer_may_have_is_named() {
-    let place = Place::new();
-    for (name, start) in [("bzip2", &b"BZh91AY&SY"[..]), ("xz", b"\xfd7zXZ\0\0\x04")] {
-        let LayerError::Read { source } = place.run(name, place.job(start.to_vec())).expect_err(name) else {
-            panic!("{name}");
-        };
-        assert!(source.to_string().contains(name), "{source}");
-    }
-}
-
-#[test]
-fn damaged_streams_are_refused() {
-    let place = Place::new();
-    let tar = Tar::default().file("a", &"hello".repeat(1000)).end();
-    let refused = |name: &str, bytes: Vec<u8>| {
-        let error = place.run(name, place.job(bytes)).expect_err("damaged");
-        assert!(!error.to_string().is_empty());
-        error
-    };
-    let packed = gzip(&tar);
-    assert!(matches!(refused("cut", packed[..packed.len() / 2].to_vec()), LayerError::Read { .. }));
-    assert!(matches!(refused("tail", tar[..3000].to_vec()), LayerError::Archive { .. }));
-    let mut wrong = tar.clone();
-    wrong[3] ^= 1;
-    assert!(matches!(refused("sum", wrong), LayerError::Archive { .. }));
 }
 
 #[test]

@@ -14,9 +14,9 @@ use crate::content::ledger::{Hold, Pin};
 use crate::content::{ContentStore, INDEX_DEPTH_MAX};
 use crate::credentials::Credentials;
 use crate::gc::{self, BackgroundTasks, Collected};
-use crate::image_config::{self, ImageConfig, RunConfig};
+use crate::image_config::{self, RunConfig};
 use crate::layers::{LayerFacts, LayerName, Layers, RootfsFacts};
-use crate::manifest::{self, Document, Index, Manifest, ManifestError};
+use crate::manifest::{self, Document, Manifest, ManifestError};
 use crate::platform;
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
 use crate::rootfs::{self, MakeError, Method, Mounted, Mounts, Rootfs};
@@ -236,10 +236,22 @@ impl Core {
         self.workshop.layers.facts::<RootfsFacts>(&ready.rootfs).map(|facts| facts.is_some())
     }
 
+    /// The first variant that is prepared: another one is the best now when the processor, or what is known of it, is
+    /// another than when it was prepared.
     fn find(&self, root: &Digest) -> Result<Ready, Error> {
-        let Workshop { layers, mounts, .. } = &*self.workshop;
-        let mut blobs = Vec::new();
-        let config = self.read_image(root, &mut blobs)?;
+        for (manifest, blobs) in self.manifests(root, root, Vec::new())? {
+            match self.find_one(root, &manifest, blobs) {
+                Err(Error::NotPrepared { .. }) => {}
+                found => return found,
+            }
+        }
+        Err(Error::NotPrepared { digest: root.clone() })
+    }
+
+    fn find_one(&self, root: &Digest, manifest: &Manifest, mut blobs: Vec<Digest>) -> Result<Ready, Error> {
+        let Workshop { layers, mounts, config, .. } = &*self.workshop;
+        let bytes = self.read(root, &manifest.config.digest, config.config_bytes_max, &mut blobs)?;
+        let config = image_config::parse(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))?;
         let (rootfs, facts) = self.find_rootfs(root, &config.diff_ids)?;
         if mounts.method().is_erofs() {
             // Touched, so that they are not collected while the mount is made.
@@ -272,34 +284,31 @@ impl Core {
         Ok((name, facts))
     }
 
-    fn read_image(&self, root: &Digest, blobs: &mut Vec<Digest>) -> Result<ImageConfig, Error> {
-        let manifest = self.read_manifest(root, blobs)?;
-        let bytes_max = self.workshop.config.config_bytes_max;
-        let bytes = self.read(root, &manifest.config.digest, bytes_max, blobs)?;
-        image_config::parse(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))
-    }
-
-    fn read_manifest(&self, root: &Digest, blobs: &mut Vec<Digest>) -> Result<Manifest, Error> {
-        let mut digest = root.clone();
-        for _ in 0..=INDEX_DEPTH_MAX {
-            let bytes = self.read(root, &digest, self.workshop.config.manifest_bytes_max, blobs)?;
-            match manifest::parse(&bytes).map_err(|source| unusable(root, source))? {
-                Document::Manifest(manifest) => return Ok(manifest),
-                Document::Index(index) => digest = self.prepared_entry(root, &index)?,
-            }
-        }
-        Err(Error::NotPrepared { digest: root.clone() })
-    }
-
-    /// The entry of an index that was prepared. Another one is the best now when the processor is another than then.
-    fn prepared_entry(&self, root: &Digest, index: &Index) -> Result<Digest, Error> {
-        let best = index.choose().map_err(|source| unusable(root, source))?;
+    /// The manifests below `digest` that are on disk and that the processor runs, the highest variant first, each with
+    /// the documents that lead to it after those `above`.
+    fn manifests(
+        &self,
+        root: &Digest,
+        digest: &Digest,
+        mut above: Vec<Digest>,
+    ) -> Result<Vec<(Manifest, Vec<Digest>)>, Error> {
+        let bytes = self.read(root, digest, self.workshop.config.manifest_bytes_max, &mut above)?;
+        let index = match manifest::parse(&bytes).map_err(|source| unusable(root, source))? {
+            Document::Manifest(manifest) => return Ok(vec![(manifest, above)]),
+            Document::Index(index) => index,
+        };
+        index.choose().map_err(|source| unusable(root, source))?;
+        let mut found = Vec::new();
         for entry in index.fitting(platform::processor_level()) {
-            if self.workshop.content.size_now(&entry.digest)?.is_some() {
-                return Ok(entry.digest.clone());
+            if above.len() > INDEX_DEPTH_MAX {
+                break;
+            }
+            match self.manifests(root, &entry.digest, above.clone()) {
+                Err(Error::NotPrepared { .. }) => {}
+                below => found.extend(below?),
             }
         }
-        Ok(best.digest.clone())
+        Ok(found)
     }
 
     fn read(&self, root: &Digest, digest: &Digest, bytes_max: u64, blobs: &mut Vec<Digest>) -> Result<Bytes, Error> {

@@ -197,6 +197,22 @@ async fn a_root_file_system_of_an_earlier_version_is_made_anew() {
 }
 
 #[tokio::test]
+async fn the_variant_that_was_prepared_is_found_where_another_would_be_chosen_now() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let (plain, better) = (image(&[layer(&[("plain", "1")])]), image(&[layer(&[("better", "2")])]));
+    store.prepare(&registry.serve("plain", &plain)).await.expect("a good image");
+    // The own registry has all of both.
+    store.push(&better).await;
+    let both = support::index(&[("linux", "amd64", &plain), ("linux", "amd64", &better)]);
+    let mut both: serde_json::Value = serde_json::from_slice(&both).expect("JSON");
+    both["manifests"][1]["platform"]["variant"] = "v2".into();
+    let both = bytes::Bytes::from(both.to_string());
+    store.images.content().put(&digest(&both), both.clone()).await.expect("room for it");
+    let rootfs = store.images.rootfs(&digest(&both)).await.expect("one of them is prepared");
+    assert_eq!(Mounted::new(&rootfs).list(""), ["plain"]);
+}
+
+#[tokio::test]
 async fn plain_files_without_their_layers_stay_as_an_earlier_version_made_them() {
     let (store, registry) = (store_with(with(RootfsMode::Files)).await, Registry::start().await);
     let prepared = store.prepare(&registry.serve("v1", &image(&[owned()]))).await.expect("a good image");

@@ -222,15 +222,17 @@ impl Layers {
         }
     }
 
-    /// Remembers that a blob of so many bytes holds a layer, which is there.
+    /// Remembers that a blob of so many bytes holds a layer, which is there. Not synced: what a power cut takes away, or
+    /// leaves empty, is found out again.
     pub(crate) fn add_source(&self, name: &LayerName, blob: &Digest, bytes: u64) -> Result<(), Error> {
-        let path = self.dir(name).join(source_name(blob));
-        if path.exists() {
+        if self.source_bytes(name, blob)?.is_some() {
             return Ok(());
         }
+        let path = self.dir(name).join(source_name(blob));
         // Two may do this at once.
         let draft = self.dir(name).join(format!("source-{}.draft", uuid::Uuid::new_v4().as_simple()));
-        durable::write(&path, &draft, bytes.to_string().as_bytes())
+        let written = fs::write(&draft, bytes.to_string()).and_then(|()| fs::rename(&draft, &path));
+        written.map_err(|e| Error::io("write", &path, e))
     }
 
     /// A layer with its entries, `None` when it is not there.

@@ -34,6 +34,7 @@ mod cgroup;
 mod config;
 mod doctor;
 mod end;
+mod environment;
 mod error;
 mod handle;
 mod id_map;
@@ -50,6 +51,7 @@ mod seccomp;
 mod slots;
 mod spec;
 mod stop;
+mod users;
 mod workers;
 
 pub use config::Config;

@@ -9,29 +9,25 @@ use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use sys::ahead::Mounts;
-use sys::namespace::IdRange;
 use sys::spawn::{Hosted, Masked, PathStep};
 use sys::{Plan, Stack};
-use types::limits::FOLDED_ID;
 
 use crate::cgroup::Doors;
 use crate::config::Config;
+use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
-use crate::id_map::IdMap;
-use crate::identity::Identity;
 use crate::injected::{Injection, injection};
 use crate::root::{Facts, Image, Tmp};
 use crate::runtime::{self, Bundle, Runtime};
 use crate::slots::Slot;
 use crate::spec::LaunchSpec;
+use crate::users::Users;
 use crate::{capabilities, seccomp};
 
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
 /// Where cgroups are mounted (systemd's file hierarchy).
 const CGROUPS: &str = "/sys/fs/cgroup";
-/// Where programs are looked for when the environment has no PATH.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What tells about or reaches the machine below `/proc` and `/sys` (the list of the OCI runtimes).
 const MASKED_PROC: &[&str] = &[
@@ -77,18 +73,9 @@ pub fn make(
     let identity = facts.identity.clone();
     let env = environment(&spec.env, &spec.hostname, &identity);
     let argv = behind_init(&spec, "init", config.oom_score_adj);
-    let maps_ids = spec.runtime.as_ref().is_none_or(|runtime| runtime.kind().maps_ids());
-    let owner = if maps_ids { slot.ids.first_id() } else { 0 };
-    let (users, groups) = id_maps(&identity, maps_ids.then_some(owner), config);
-    give_output(&spec, users.host_id(identity.uid), groups.host_id(identity.gid))?;
-    // By the slot's own namespace in any case: the owners in prepared images are folded into it.
-    let layers_user = if maps_ids { Some(slot.ids.namespace().clone()) } else { unfolding(&identity, stack)? };
-    let lowers = lowers(&spec.lower_dirs, layers_user.as_ref().map(AsFd::as_fd))?;
-    let user = match &spec.runtime {
-        // The runtime makes its own.
-        None if !users.is_plain() || !groups.is_plain() => new_user(&users.ranges(), &groups.ranges(), stack)?,
-        _ => slot.ids.namespace().clone(),
-    };
+    let users = Users::new(&identity, slot, spec.runtime.as_ref(), config.ids_per_instance, stack)?;
+    give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
+    let lowers = lowers(&spec.lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
     // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and copy.
     let overlay_options = format!(
@@ -98,22 +85,22 @@ pub fn make(
     let hosted = spec
         .runtime
         .as_ref()
-        .map(|runtime| hosted(runtime, &spec, &env, &facts, ((&users, &groups), &doors), config))
+        .map(|runtime| hosted(runtime, &spec, &env, &facts, (&users, &doors), config))
         .transpose()?;
     let Injection { dirs, files, injected, made, tmp, made_in_tmp } =
-        injection(&facts, &spec.hostname, resolv_conf, (&users, &groups));
+        injection(&facts, &spec.hostname, resolv_conf, (&users.users, &users.groups));
     let plan = Plan {
         bare,
         stage: text("stage", "/")?,
         overlay_options: text("mount options", &overlay_options)?,
         lower_names: texts("layer", &lower_names)?,
         lowers,
-        owner,
+        owner: users.root,
         cgroup_v1_tasks: doors.v1_tasks,
         cgroup_v2: doors.v2_directory,
         cgroup_view: doors.view,
         network: slot.network.clone(),
-        user,
+        user: users.namespace,
         mounts,
         dirs,
         files,
@@ -153,27 +140,6 @@ pub fn make(
     }
 }
 
-/// Users and groups of an instance whose host ids begin with `first`, if it has any of its own.
-fn id_maps(identity: &Identity, first: Option<u32>, config: &Config) -> (IdMap, IdMap) {
-    let map = |used| first.map_or_else(IdMap::of_host, |first| IdMap::new(first, config.ids_per_instance, used));
-    (map(identity.uid), map(identity.gid))
-}
-
-/// A namespace that gives the owners in prepared images back to a user that has an id of the host's.
-fn unfolding(identity: &Identity, stack: &mut Stack) -> Result<Option<Arc<OwnedFd>>, Error> {
-    let (users, groups) = (IdMap::unfolded(identity.uid), IdMap::unfolded(identity.gid));
-    if users.is_none() && groups.is_none() {
-        return Ok(None);
-    }
-    let same = || vec![IdRange { inside: 0, outside: 0, count: FOLDED_ID + 1 }];
-    new_user(&users.unwrap_or_else(same), &groups.unwrap_or_else(same), stack).map(Some)
-}
-
-fn new_user(users: &[IdRange], groups: &[IdRange], stack: &mut Stack) -> Result<Arc<OwnedFd>, Error> {
-    let made = sys::namespace::new_user(users, groups, stack);
-    made.map(Arc::new).map_err(|source| Error::Namespace { kind: "user", source })
-}
-
 /// The layers, detached; with the owners the image gave them where ids are mapped.
 fn lowers(dirs: &[PathBuf], user: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>, Error> {
     let detached = |dir: &PathBuf| match user {
@@ -195,7 +161,7 @@ fn hosted(
     spec: &LaunchSpec,
     env: &[String],
     facts: &Facts,
-    (ids, doors): ((&IdMap, &IdMap), &Doors),
+    (users, doors): (&Users, &Doors),
     config: &Config,
 ) -> Result<Made, Error> {
     let stage = runtime::stage(runtime.program());
@@ -210,7 +176,7 @@ fn hosted(
         identity: &facts.identity,
         mounts_tmp: matches!(facts.tmp, Tmp::Mounted(_)),
         hostname: &spec.hostname,
-        ids,
+        ids: (&users.users, &users.groups),
         files_max: spec.files_max,
         oom_score_adj: config.oom_score_adj,
         masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
@@ -315,37 +281,6 @@ fn way_to(working_dir: &str) -> Result<Vec<PathStep>, Error> {
     Ok(steps)
 }
 
-/// The files to try for a program, as `execvp` does: a name with a slash is a path, any other is looked up on PATH.
-fn programs(argv: &[String], env: &[String]) -> Vec<String> {
-    let Some(program) = argv.first() else { return Vec::new() };
-    if program.contains('/') {
-        return vec![program.clone()];
-    }
-    let search = env.iter().rev().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    search.split(':').map(|dir| if dir.is_empty() { program.clone() } else { format!("{dir}/{program}") }).collect()
-}
-
-fn environment(given: &[(String, String)], hostname: &str, identity: &Identity) -> Vec<String> {
-    // An empty home counts as none, as container runtimes have it.
-    let given: Vec<_> = given.iter().filter(|(key, value)| key != "HOME" || !value.is_empty()).collect();
-    let mut env: Vec<String> = given.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    for (name, value) in [("PATH", DEFAULT_PATH), ("HOSTNAME", hostname), ("HOME", home(identity))] {
-        if !given.iter().any(|(key, _)| key == name) {
-            env.push(format!("{name}={value}"));
-        }
-    }
-    env
-}
-
-/// Home of the user by the image's /etc/passwd (POSIX XBD 8.3). Root has one in images without that file, too.
-fn home(identity: &Identity) -> &str {
-    match identity.home.as_deref() {
-        Some(home) if !home.is_empty() => home,
-        _ if identity.uid == 0 => "/root",
-        _ => "/",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,36 +293,5 @@ mod tests {
             assert!(steps.iter().all(|step| step.path.to_bytes().ends_with(step.name.to_bytes())));
         }
         assert!(way_to("/a\0b").is_err());
-    }
-
-    #[test]
-    fn a_name_is_looked_up_on_the_path_and_a_path_is_not() {
-        let argv = |text: &str| vec![text.to_owned()];
-        let env = ["PATH=/a:/b".to_owned()];
-        assert_eq!(programs(&argv("run"), &env), ["/a/run", "/b/run"]);
-        assert_eq!(programs(&argv("./run"), &env), ["./run"]);
-        assert!(programs(&argv("run"), &[]).contains(&"/bin/run".to_owned()));
-    }
-
-    #[test]
-    fn home_is_the_users_unless_the_environment_has_one() {
-        let identity = |uid, home: &str| Identity { uid, home: Some(home.to_owned()), ..Identity::default() };
-        for (own, identity, want) in [
-            (None, identity(1000, "/home/app"), "/home/app"),
-            (None, identity(0, "/var/root"), "/var/root"),
-            (None, identity(1000, ""), "/"),
-            (None, Identity::default(), "/root"),
-            (None, Identity { uid: 4242, ..Identity::default() }, "/"),
-            (Some("/own"), identity(1000, "/home/app"), "/own"),
-            (Some(""), identity(1000, "/home/app"), "/home/app"),
-        ] {
-            let own: Vec<_> = own.map(|home| ("HOME".to_owned(), home.to_owned())).into_iter().collect();
-            let env = environment(&own, "me", &identity);
-            let homes: Vec<_> = env.iter().filter_map(|variable| variable.strip_prefix("HOME=")).collect();
-            assert_eq!(homes, [want], "{own:?} {identity:?}");
-            assert!(env.contains(&"HOSTNAME=me".to_owned()), "{env:?}");
-        }
-        let own = [("HOSTNAME".to_owned(), "mine".to_owned())];
-        assert!(!environment(&own, "me", &Identity::default()).contains(&"HOSTNAME=me".to_owned()));
     }
 }

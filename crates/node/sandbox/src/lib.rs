@@ -8,6 +8,7 @@
 //! ids that no other running instance has. Its root is an overlay of the given directories, idmapped so that files show
 //! the owners the image gave them, under a bounded tmpfs. It has no new privileges, a short list of capabilities, a
 //! system call filter, limits, and a network of its own: a loopback and, if it is to reach the outside, one link (`network`).
+//! It sees its own cgroups at `/sys/fs/cgroup`, read-only.
 //!
 //! # Its writable layer
 //! A tmpfs of a bounded size, mounted by the instance's first process after it has joined its cgroup: what is written

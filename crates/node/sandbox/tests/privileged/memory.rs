@@ -1,6 +1,7 @@
 //! What is said of the memory of instances.
 
 use std::fs::File;
+use std::time::{Duration, Instant};
 
 use crate::lifecycle::WAIT;
 use crate::support::Bench;
@@ -24,20 +25,43 @@ async fn used(bench: &Bench) -> anyhow::Result<(u64, u64)> {
     Ok((used, charged.unwrap_or_default()))
 }
 
-#[tokio::test]
-async fn memory_is_the_same_whoever_reads_the_images_files_first() -> anyhow::Result<()> {
-    let bench = Bench::new().await?;
+/// Makes the image's large file, out of the page cache: the first to read it is charged.
+fn make_large(bench: &Bench) -> anyhow::Result<()> {
     let large = bench.root.join("large");
     std::fs::write(&large, vec![7; FILE_MB << 20])?;
-    // Out of the page cache: the first to read it is charged.
     let file = File::open(&large)?;
     file.sync_all()?;
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn memory_is_the_same_whoever_reads_the_images_files_first() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    make_large(&bench)?;
     let (cold, charged) = used(&bench).await?;
     let (warm, charged_warm) = used(&bench).await?;
     assert!(charged > charged_warm + (FILE_MB as u64 - 8) * MB, "{charged} {charged_warm}: nothing was read anew");
     assert!(cold.abs_diff(warm) * 20 < warm, "{cold} {warm}");
     assert!((30 * MB..36 * MB).contains(&warm), "{warm}");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn memory_in_the_place_of_page_cache_is_seen_while_an_instance_runs() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    make_large(&bench)?;
+    // The file fills the limit, so that the kernel's peak says nothing of what comes after.
+    let (spec, _output) = bench.spec(&["read=/large", "alloc=30", "serve=9000"])?;
+    assert_eq!(spec.memory_bytes, FILE_MB as u64 * MB);
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    sandbox.wait_listening(9000, WAIT).await.expect("it listens");
+    let deadline = Instant::now() + WAIT;
+    while sandbox.memory_peak_bytes() < 30 * MB {
+        assert!(Instant::now() < deadline, "{}", sandbox.memory_peak_bytes());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(sandbox.memory_peak_bytes() < 40 * MB, "{}", sandbox.memory_peak_bytes());
     bench.finish().await
 }
 

@@ -131,6 +131,33 @@ async fn a_deploy_keeps_what_it_does_not_say() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_alias_and_what_is_kept_ready_keep_what_an_update_does_not_say() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("web", "hello:v1", &["--memory", "128"]).await?;
+    for _ in 0..2 {
+        platform.cli_json(&["publish", "web"]).await?;
+    }
+    platform.cli_json(&["alias", "create", "web", "prod", "--version", "1", "--weight", "2=0.25"]).await?;
+    let led = platform.cli_json(&["alias", "update", "web", "prod", "--description", "-x"]).await?;
+    assert_eq!((&led["FunctionVersion"], &led["Description"]), (&json!("1"), &json!("-x")), "{led}");
+    let led = platform.cli_json(&["alias", "update", "web", "prod", "--weight", "2=0.5"]).await?;
+    assert_eq!((&led["FunctionVersion"], &led["Description"]), (&json!("1"), &json!("-x")), "{led}");
+    assert_eq!(led["RoutingConfig"]["AdditionalVersionWeights"][0]["Weight"], 0.5, "{led}");
+    let led = platform.cli_json(&["alias", "update", "web", "prod", "--version", "2"]).await?;
+    assert_eq!(led["RoutingConfig"]["AdditionalVersionWeights"], json!([]), "{led}");
+
+    let yearly = "0 0 0 1 1 * *=1";
+    platform.cli_json(&["provision", "web:1", "--number", "1", "--at", yearly]).await?;
+    let kept = platform.cli_json(&["provision", "web:1", "--number", "2"]).await?;
+    assert_eq!(kept["provisioned"][0]["TriggerActions"][0]["TriggerCronConfig"], "0 0 0 1 1 * *", "{kept}");
+    let kept = platform.cli_json(&["provision", "web:1", "--no-at"]).await?;
+    assert_eq!(kept["provisioned"][0]["AllocatedProvisionedConcurrencyNum"], 2, "{kept}");
+    assert_eq!(kept["provisioned"][0]["TriggerActions"], json!([]), "{kept}");
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn a_port_that_is_not_open_says_which_is_and_which_should_be() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
@@ -158,6 +185,9 @@ async fn hints_name_commands_and_errors_of_the_api_have_its_code() -> anyhow::Re
         let shown = said.stderr.split_once("hint: ").map(|(_, hint)| hint.to_owned()).unwrap_or_default();
         assert!(shown.contains(hint), "{args:?}: {}", said.stderr);
     }
+    let wrong = ["deploy", "fresh", "--image", "hello:v1", "--memory", "100"];
+    let said = tools::run(&mut platform.cli(&wrong)).await?;
+    assert!(said.stderr.contains("--memory: 100 MB is not allowed"), "{}", said.stderr);
     let said = tools::run(platform.cli(&["get", "nobody"]).args(["--output", "json"])).await?;
     let error: Value = serde_json::from_str(&said.stderr).with_context(|| said.stderr.clone())?;
     assert_eq!((&error["code"], &error["exit_code"]), (&json!("ResourceNotFound.Function"), &json!(3)), "{error}");

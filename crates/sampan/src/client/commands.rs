@@ -11,9 +11,37 @@ const COMMANDS: [(&str, &str); 6] = [
     ("DeleteAlias", "`sampan alias delete`"),
 ];
 
-/// A message that names commands.
+/// Fields that a message begins with, and the options that say them.
+const OPTIONS: [(&str, &str); 11] = [
+    ("MemorySize", "--memory"),
+    ("Timeout", "--timeout"),
+    ("InitTimeout", "--init-timeout"),
+    ("Description", "--description"),
+    ("Code.ImageConfig.ImageUri", "--image"),
+    ("Code.ImageConfig.ImagePort", "--port"),
+    ("Code.ImageConfig.Command", "--command"),
+    ("Code.ImageConfig.Args", "--args"),
+    ("Code.ImageConfig.RegistryId", "--registry-id"),
+    ("InstanceConcurrencyConfig.MaxConcurrency", "--concurrency"),
+    ("Environment.Variables", "--env"),
+];
+
+/// A message that names commands and their options.
 pub fn named(message: &str) -> String {
-    COMMANDS.iter().fold(message.to_owned(), |text, (action, command)| replaced(&text, action, command))
+    let message = match message.split_once(": ") {
+        Some((field, rest)) => format!("{}: {rest}", option(field)),
+        None => message.to_owned(),
+    };
+    COMMANDS.iter().fold(message, |text, (action, command)| replaced(&text, action, command))
+}
+
+/// The option of a field, which may be one of a list (`Environment.Variables.3.Key`, `CommandList`).
+fn option(field: &str) -> &str {
+    let of = |name: &str| {
+        let rest = field.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with("List"))
+    };
+    OPTIONS.iter().find(|(name, _)| of(name)).map_or(field, |(_, option)| option)
 }
 
 /// Replaces a word where it is a whole one.
@@ -31,6 +59,19 @@ fn replaced(text: &str, word: &str, by: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_become_options() {
+        for (said, shown) in [
+            ("MemorySize: 100 MB is not allowed", "--memory: 100 MB is not allowed"),
+            ("Environment.Variables.0.Key: it is", "--env: it is"),
+            ("Code.ImageConfig.ArgsList: it is", "--args: it is"),
+            ("MemorySizes: it is", "MemorySizes: it is"),
+            ("function f: no", "function f: no"),
+        ] {
+            assert_eq!(named(said), shown);
+        }
+    }
 
     #[test]
     fn actions_become_commands() {

@@ -31,7 +31,8 @@ pub struct Config {
     pub websocket_bytes_per_s_max: u64,
     /// Longest wait for the other side when one has closed a WebSocket connection, in milliseconds.
     pub websocket_close_wait_ms_max: u64,
-    /// Longest time to connect to an instance's server, in milliseconds.
+    /// Longest time of one attempt to connect to an instance's server, in milliseconds. A server whose queue of connections
+    /// is full lets attempts wait; they are repeated for as long as the function may run.
     pub connect_ms_max: u64,
     /// How long a connection to an instance's server is kept unused for the next request, in milliseconds; servers close
     /// theirs after some seconds. None is kept while the instance is frozen. 0 keeps none.
@@ -65,7 +66,7 @@ impl Default for Config {
             websocket_frames_per_s_max: 0,
             websocket_bytes_per_s_max: 0,
             websocket_close_wait_ms_max: 2000,
-            connect_ms_max: 1000,
+            connect_ms_max: 250,
             kept_connection_ms_max: 1000,
             exit_wait_ms_max: 500,
             superseded_retries_max: 3,
@@ -80,7 +81,7 @@ impl Default for Config {
 
 impl Config {
     pub(crate) fn connect_max(&self) -> Duration {
-        Duration::from_millis(self.connect_ms_max)
+        Duration::from_millis(self.connect_ms_max.max(1))
     }
 
     pub(crate) fn kept_connection_max(&self) -> Duration {

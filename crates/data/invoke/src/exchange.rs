@@ -109,17 +109,20 @@ async fn exchange_fresh(
     }
 }
 
-/// A new connection to the instance's server.
-pub(crate) async fn open_stream(instance: &Instance<Slot>, connect_max: Duration) -> io::Result<TcpStream> {
-    let stream = timeout(connect_max, instance.process.connect())
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {connect_max:?}")))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// A new connection to the instance's server, tried anew after each `attempt_max` until whoever waits gives up. A server
+/// whose queue is full answers no attempt, and the kernel repeats one only after 1, 3 and 7 s.
+pub(crate) async fn open_stream(instance: &Instance<Slot>, attempt_max: Duration) -> io::Result<TcpStream> {
+    loop {
+        if let Ok(connected) = timeout(attempt_max, instance.process.connect()).await {
+            let stream = connected?;
+            stream.set_nodelay(true)?;
+            return Ok(stream);
+        }
+    }
 }
 
-async fn connect(instance: &Instance<Slot>, connect_max: Duration) -> io::Result<Connection> {
-    let mut connection = Connection::over(open_stream(instance, connect_max).await?).await?;
+async fn connect(instance: &Instance<Slot>, attempt_max: Duration) -> io::Result<Connection> {
+    let mut connection = Connection::over(open_stream(instance, attempt_max).await?).await?;
     // The first drive is what makes a new connection take a request.
     connection.is_ready().await;
     Ok(connection)

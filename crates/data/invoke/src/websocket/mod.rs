@@ -151,7 +151,7 @@ async fn refused(answer: Response<Incoming>) -> Result<Opened, Broken> {
 async fn carry(mut invocation: Invocation, caller: OnUpgrade, server: Upgraded) {
     let limits = limits(&mut invocation);
     // The caller's connection is ours when the 101 is out.
-    let ending = match timeout(invocation.shared.config.connect_max(), caller).await {
+    let ending = match timeout(invocation.shared.config.websocket_close_wait_max(), caller).await {
         Ok(Ok(caller)) => {
             let over = relay::relay(TokioIo::new(caller), TokioIo::new(server), &limits).await;
             over.ending(limits.idle_s, limits.timeout_s)

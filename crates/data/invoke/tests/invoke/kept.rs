@@ -1,4 +1,4 @@
-//! Connections that are kept between requests: for how long, and what ends them.
+//! Connections to instances: how they are made, how long they are kept between requests, and what ends them.
 
 use std::sync::atomic::Ordering;
 
@@ -36,4 +36,15 @@ async fn no_connection_is_kept_when_none_is_to_be() {
         assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
     }
     assert_eq!((bench.started(), bench.connections()), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_queue_is_full_is_asked_again_and_not_replaced() {
+    let bench = Bench::new(Config { kept_connection_ms_max: 0, ..Config::default() }, &[EVENT]).await;
+    assert_eq!(bench.event("1").await.status, RunStatus::Success);
+    bench.server(0).attempts_lost.store(8, Ordering::SeqCst);
+    assert_eq!(bench.event("2").await.status, RunStatus::Success);
+    assert_eq!((bench.started(), bench.connections()), (1, 2));
+    bench.server(0).attempts_lost.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(bench.event("3").await.status, RunStatus::TimeLimitReached, "by the function's own time");
 }

@@ -45,6 +45,8 @@ pub struct Server {
     pub fate: Arc<Fate>,
     pub connections: AtomicUsize,
     pub requests: AtomicUsize,
+    /// Attempts to connect that are not answered, as by a server whose queue is full.
+    pub attempts_lost: AtomicUsize,
     /// How often the instance was frozen.
     pub freezes: AtomicUsize,
     /// Requests whose connection is dropped without an answer.
@@ -61,6 +63,7 @@ impl Server {
             fate: Arc::default(),
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            attempts_lost: AtomicUsize::new(0),
             freezes: AtomicUsize::new(0),
             drops_left: AtomicUsize::new(0),
             open: Mutex::default(),

@@ -42,6 +42,10 @@ struct FakeProcess(Arc<Server>);
 
 impl Process for FakeProcess {
     fn connect(&self) -> BoxFuture<'_, io::Result<TcpStream>> {
+        let lost = &self.0.attempts_lost;
+        if lost.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(TcpStream::connect(("127.0.0.1", self.0.port)))
     }
 

@@ -77,11 +77,15 @@ impl Connection {
 
     /// Polls something that this connection brings, and drives it.
     pub fn poll<T>(&mut self, cx: &mut Context<'_>, mut waiting: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        let Self { driver, nest, .. } = self;
-        nest.poll(cx, |cx| {
+        let Self { driver, nest, socket, .. } = self;
+        let polled = nest.poll(cx, |cx| {
             driver.drive(cx);
             waiting(cx)
-        })
+        });
+        if polled.is_pending() {
+            socket.acknowledge();
+        }
+        polled
     }
 
     /// Whether neither side has closed it, as far as the kernel knows.
@@ -105,14 +109,20 @@ impl Connection {
     pub async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Box<Unanswered>> {
         // A server that sends without a pause uses up what a task may do at once, and the answer, though it is there, would
         // not be looked at.
-        let Self { sender, driver, nest, .. } = self;
+        let Self { sender, driver, nest, socket } = self;
+        socket.begin();
         // Sent in the first turn, for it wakes the driver.
         let mut answer = pin!(unconstrained(async { sender.try_send_request(request).await }));
         poll_fn(|cx| {
-            nest.poll(cx, |cx| {
+            let polled = nest.poll(cx, |cx| {
                 driver.drive(cx);
                 answer.as_mut().poll(cx)
-            })
+            });
+            if polled.is_pending() {
+                // An answer's head may come in pieces too.
+                socket.acknowledge();
+            }
+            polled
         })
         .await
         .map_err(|mut refused| {

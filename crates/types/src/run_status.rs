@@ -110,6 +110,19 @@ impl RunStatus {
         }
     }
 
+    /// The reason phrase for an HTTP status that HTTP itself has none for: the contract's name, or that of its class.
+    pub fn reason_phrase(code: u16) -> &'static str {
+        match (Self::try_from(code), code / 100) {
+            (Ok(status), _) => status.name(),
+            (Err(_), 1) => "Informational",
+            (Err(_), 2) => "Successful",
+            (Err(_), 3) => "Redirection",
+            (Err(_), 4) => "Client Error",
+            (Err(_), 5) => "Server Error",
+            (Err(_), _) => "Unassigned",
+        }
+    }
+
     /// Whether the run did what it was asked to.
     pub fn is_success(self) -> bool {
         self == Self::Success
@@ -144,5 +157,15 @@ mod tests {
             assert_eq!(RunStatus::try_from(status.code()), Ok(*status));
         }
         assert_eq!(RunStatus::try_from(201), Err(UnknownRunStatus(201)));
+    }
+
+    #[test]
+    fn every_code_has_a_reason_phrase_that_a_status_line_can_carry() {
+        for code in 100..1000 {
+            let phrase = RunStatus::reason_phrase(code);
+            assert!(!phrase.is_empty() && phrase.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{code} {phrase}");
+        }
+        assert_eq!(RunStatus::reason_phrase(433), "TimeLimitReached");
+        assert_eq!(RunStatus::reason_phrase(599), "Server Error");
     }
 }

@@ -22,6 +22,7 @@ mod integration;
 mod limits;
 mod meters;
 mod query;
+mod reason;
 mod response_body;
 mod route;
 mod service;

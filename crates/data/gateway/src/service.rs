@@ -20,6 +20,7 @@ use crate::find::{self, Found};
 use crate::forward::{self, Peer};
 use crate::limits::{Admitted, Limits, Route};
 use crate::meters::Meters;
+use crate::reason;
 use crate::response_body::ResponseBody;
 use crate::route::{self, Address, Domains};
 use crate::upload::Upload;
@@ -84,6 +85,9 @@ impl Client {
             tracing::debug!(request_id = request_id.as_str(), reason = %refusal, "refused");
             (refusal.into_response(&request_id), Admitted::default())
         });
+        if !multiplexed {
+            reason::add(&mut response);
+        }
         if is_head && !response.body().is_end_stream() {
             response = without_body(response);
         }

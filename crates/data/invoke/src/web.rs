@@ -9,6 +9,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, Ve
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use types::catalog::Lookup;
 use types::{CatalogVersion, FunctionKind, RequestId, RouteBy, RunStatus};
 
@@ -181,7 +182,9 @@ fn stream(invocation: Invocation, answer: Answer) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     headers::from_instance(&mut head.headers);
     head.version = Version::HTTP_11;
+    let reason = head.extensions.remove::<ReasonPhrase>();
     head.extensions.clear();
+    reason.into_iter().for_each(|reason| drop(head.extensions.insert(reason)));
     match Download::begin(invocation, connection, body, upload) {
         Some(download) => Response::from_parts(head, download.boxed_unsync()),
         None => Response::from_parts(head, Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync()),

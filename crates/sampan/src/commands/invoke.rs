@@ -4,9 +4,9 @@ use std::io::{IsTerminal, Read};
 use std::time::Instant;
 
 use anyhow::Context;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use types::ErrorCode;
+use types::{ErrorCode, RunStatus};
 
 use crate::args::{Connection, InvokeArgs, Output};
 use crate::client::Client;
@@ -168,7 +168,11 @@ async fn web(
                 }
             }
             print::bytes(escaper.unwrap_or_default().finish().as_bytes());
-            eprintln!("\n{status}, {request_id}, {:.2} ms", started.elapsed().as_secs_f64() * 1000.0);
+            eprintln!(
+                "\n{}, {request_id}, {:.2} ms",
+                named(status, &run_status),
+                started.elapsed().as_secs_f64() * 1000.0
+            );
         }
     }
     // The platform marks its own answers; a status that the function chose is the function's business.
@@ -176,7 +180,7 @@ async fn web(
         return Ok(());
     }
     let hint = format!("`sampan logs {name} --request-id {request_id}` has its log.");
-    let failure = Failure::new(Exit::RunFailed, format!("the run failed with status {run_status}"), hint);
+    let failure = Failure::new(Exit::RunFailed, format!("the run failed with status {}", run(&run_status)), hint);
     Err(failure.with_request_id(request_id).into())
 }
 
@@ -196,6 +200,19 @@ fn is_text(headers: &HeaderMap) -> bool {
         || main == "text"
         || named.iter().any(|name| sub == *name || sub.ends_with(&format!("+{name}")));
     text && matches!(header("content-encoding"), "" | "identity")
+}
+
+/// A status with its reason phrase: the contract's for a failed run, HTTP's otherwise.
+fn named(status: StatusCode, run_status: &str) -> String {
+    match status.canonical_reason().filter(|_| status.as_str() != run_status) {
+        Some(phrase) => format!("{} {phrase}", status.as_u16()),
+        None => format!("{} {}", status.as_u16(), RunStatus::reason_phrase(status.as_u16())),
+    }
+}
+
+/// How a run ended, with the name of the contract.
+fn run(status: &str) -> String {
+    status.parse().map_or_else(|_| status.to_owned(), |code| format!("{status} {}", RunStatus::reason_phrase(code)))
 }
 
 #[cfg(test)]
@@ -219,5 +236,15 @@ mod tests {
             assert!(!text(media_type, ""), "{media_type}");
         }
         assert!(!text("text/plain", "gzip"));
+    }
+
+    #[test]
+    fn statuses_are_printed_with_their_names() {
+        let http = |code| StatusCode::from_u16(code).expect("a status");
+        assert_eq!(named(http(200), ""), "200 OK");
+        assert_eq!(named(http(404), "435"), "404 Not Found");
+        assert_eq!(named(http(438), "438"), "438 FunctionStatusError");
+        assert_eq!(named(http(406), "406"), "406 RequestTooLarge");
+        assert_eq!(run("435"), "435 FunctionNotFound");
     }
 }

@@ -146,6 +146,13 @@ impl Activity {
 #[derive(Debug)]
 pub struct Turn(Arc<Activity>);
 
+impl Turn {
+    /// Whether the client has not taken what was written last.
+    pub fn is_write_blocked(&self) -> bool {
+        self.0.blocked_since_ms.load(Ordering::Relaxed) != NEVER
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         // The time first: whoever sees no request under way must not see an old time with it.

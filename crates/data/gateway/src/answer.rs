@@ -48,10 +48,22 @@ pub enum Refusal {
     #[error("{0}")]
     Busy(Busy),
     /// The body cannot become an event.
-    #[error("the request body is longer than the {bytes_max} bytes that the event of an event function may have")]
+    #[error("content too large: the event of the function may have {bytes_max} bytes (setting {setting})")]
     BodyTooLong {
         /// The limit.
         bytes_max: usize,
+        /// Where it is set.
+        setting: &'static str,
+    },
+    /// The head is larger than allowed.
+    #[error("the request's {what}; the limit is {max} (setting {setting})")]
+    Head {
+        /// What is too large, and how large it is.
+        what: String,
+        /// The limit.
+        max: usize,
+        /// Where it is set.
+        setting: &'static str,
     },
     /// The body did not come.
     #[error("the request body did not arrive")]
@@ -66,6 +78,7 @@ impl Refusal {
     fn status(&self) -> (StatusCode, RunStatus) {
         match self {
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
+            Self::Head { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, RunStatus::RequestTooLarge),
             Self::Host(_) | Self::Path(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
             Self::Domain(NoEndpoint::HttpsOnly { .. } | NoEndpoint::HttpOnly { .. }) => {
                 (StatusCode::FORBIDDEN, RunStatus::InvalidParameterValue)

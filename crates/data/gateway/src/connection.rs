@@ -16,11 +16,9 @@ use crate::activity::{Activity, Verdict};
 use crate::client_io::ClientIo;
 use crate::config::Config;
 use crate::forward::Peer;
+use crate::heads::HeadLimits;
 use crate::service::{Client, Shared};
 use crate::tls::Tls;
-
-/// The smallest buffer that the HTTP/1 parser works with, in bytes.
-const HEAD_BYTES_MIN: u32 = 8 * 1024;
 
 /// Whether connections may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,20 +33,20 @@ pub enum Phase {
 
 /// How connections speak HTTP.
 pub fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
-    let head_bytes_max = config.request_head_bytes_max.max(HEAD_BYTES_MIN);
+    let HeadLimits { headers_max, bytes_max } = HeadLimits::new(config).of_library();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         // The time for headers is watched by `activity`, which also covers the bytes before the version is known.
         .header_read_timeout(None)
-        .max_headers(config.request_headers_max)
-        .max_buf_size(head_bytes_max as usize);
+        .max_headers(headers_max)
+        .max_buf_size(bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
         .adaptive_window(true)
         .max_concurrent_streams(config.h2_streams_max)
-        .max_header_list_size(head_bytes_max);
+        .max_header_list_size(u32::try_from(bytes_max).unwrap_or(u32::MAX));
     builder
 }
 

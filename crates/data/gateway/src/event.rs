@@ -14,6 +14,15 @@ use crate::forward::{self, Peer};
 use crate::integration::{self, Call};
 use crate::upload::{Upload, UploadError};
 
+/// What a body may have, and where it is set.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit {
+    /// The limit.
+    pub bytes_max: usize,
+    /// Its setting.
+    pub setting: &'static str,
+}
+
 /// Calls the function and makes the answer. `prefix_len` bytes of the path are its address.
 pub async fn call(
     invoker: &Invoker,
@@ -22,9 +31,9 @@ pub async fn call(
     (parts, body): (Parts, Upload<Incoming>),
     prefix_len: usize,
     peer: &Peer,
-    body_bytes_max: usize,
+    limit: BodyLimit,
 ) -> Result<Response<invoke::Body>, Refusal> {
-    let body = collect(body, body_bytes_max).await?;
+    let body = collect(body, limit).await?;
     let payload = payload(&parts, &body, prefix_len, peer)?;
     let call = EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url };
     let result = invoker.routed_event(target, call, RoutingKey::from(&parts.headers)).await;
@@ -37,8 +46,8 @@ pub async fn call(
     Ok(response.map(answer::full))
 }
 
-async fn collect(body: Upload<Incoming>, bytes_max: usize) -> Result<Bytes, Refusal> {
-    let too_long = || Refusal::BodyTooLong { bytes_max };
+async fn collect(body: Upload<Incoming>, BodyLimit { bytes_max, setting }: BodyLimit) -> Result<Bytes, Refusal> {
+    let too_long = || Refusal::BodyTooLong { bytes_max, setting };
     // A length that was announced is refused before the client sends it all.
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_long());

@@ -17,6 +17,7 @@ mod domain;
 mod event;
 mod find;
 mod forward;
+mod heads;
 mod host;
 mod integration;
 mod limits;

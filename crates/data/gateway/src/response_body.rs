@@ -1,8 +1,9 @@
 //! The body that a client receives. Over HTTP/2 a client can stop taking one stream while the others go on; such a body
 //! is pumped by a task of its own that gives up after a while, so that it cannot hold an instance for ever.
 
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,18 +11,29 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use invoke::BoxError;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::activity::Turn;
 use crate::limits::Admitted;
 
 /// Frames that wait between the function and one HTTP/2 stream.
 const PUMPED_FRAMES_MAX: usize = 1;
+/// How long a body that broke off is held open, so that what came of it is written before the transfer is broken: the
+/// library throws away what it has not written yet when a body fails.
+const FLUSH: Duration = Duration::from_millis(20);
 
 /// A response body; the request lasts until it is dropped.
 pub struct ResponseBody {
     source: Source,
-    _turn: Turn,
+    broken: Option<Broken>,
+    turn: Turn,
     _admitted: Admitted,
+}
+
+/// A body that broke off, until its reader is told.
+struct Broken {
+    error: Option<BoxError>,
+    flush: Pin<Box<Sleep>>,
 }
 
 enum Source {
@@ -37,7 +49,7 @@ struct Stalled(Duration);
 impl ResponseBody {
     /// For a connection that carries one request at a time: its socket shows whether the client reads.
     pub fn direct(body: invoke::Body, turn: Turn) -> Self {
-        Self { source: Source::Direct(body), _turn: turn, _admitted: Admitted::default() }
+        Self { source: Source::Direct(body), broken: None, turn, _admitted: Admitted::default() }
     }
 
     /// For one stream of many: `body` is dropped when the stream takes nothing for `stall`.
@@ -48,12 +60,19 @@ impl ResponseBody {
         let (sender, receiver) = mpsc::channel(PUMPED_FRAMES_MAX);
         // Ends with the body, with the receiver (a stream that is reset), or by the time limit.
         tokio::spawn(pump(body, sender, stall));
-        Self { source: Source::Pumped(receiver), _turn: turn, _admitted: Admitted::default() }
+        Self { source: Source::Pumped(receiver), broken: None, turn, _admitted: Admitted::default() }
     }
 
     /// The same of a request that counts against limits until it is answered.
     pub fn of(self, admitted: Admitted) -> Self {
         Self { _admitted: admitted, ..self }
+    }
+
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.source {
+            Source::Direct(body) => Pin::new(body).poll_frame(context),
+            Source::Pumped(receiver) => receiver.poll_recv(context),
+        }
     }
 }
 
@@ -90,15 +109,28 @@ impl Body for ResponseBody {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.source {
-            Source::Direct(body) => Pin::new(body).poll_frame(context),
-            Source::Pumped(receiver) => receiver.poll_recv(context),
+        let this = &mut *self;
+        if this.broken.is_none() {
+            match ready!(this.poll_source(context)) {
+                Some(Err(error)) => {
+                    this.broken = Some(Broken { error: Some(error), flush: Box::pin(sleep(FLUSH)) });
+                }
+                frame => return Poll::Ready(frame),
+            }
         }
+        let Some(broken) = &mut this.broken else { return Poll::Ready(None) };
+        ready!(broken.flush.as_mut().poll(context));
+        while this.turn.is_write_blocked() {
+            // A client that takes nothing is dropped by the connection's own watch.
+            broken.flush.as_mut().reset(Instant::now() + FLUSH);
+            ready!(broken.flush.as_mut().poll(context));
+        }
+        Poll::Ready(broken.error.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Direct(body) => body.is_end_stream(),
+            Source::Direct(body) => self.broken.is_none() && body.is_end_stream(),
             Source::Pumped(_) => false,
         }
     }

@@ -16,8 +16,10 @@ use types::{FunctionKind, RequestId, SharedCatalog};
 use crate::activity::{Activity, Patience};
 use crate::answer::Refusal;
 use crate::config::Config;
+use crate::event::BodyLimit;
 use crate::find::{self, Found};
 use crate::forward::{self, Peer};
+use crate::heads::HeadLimits;
 use crate::limits::{Admitted, Limits, Route};
 use crate::meters::Meters;
 use crate::reason;
@@ -33,6 +35,7 @@ pub struct Shared {
     domains: Domains,
     stall: Duration,
     event_body_bytes_max: usize,
+    heads: HeadLimits,
     limits: Limits,
     /// How long connections may be in each state.
     pub patience: Patience,
@@ -51,6 +54,7 @@ impl Shared {
             domains: Domains::new(&config.domains),
             stall: Duration::from_secs(config.stall_timeout_s.max(1)),
             event_body_bytes_max: config.event_body_bytes_max,
+            heads: HeadLimits::new(config),
             limits: Limits::new(&config.limits, Instant::now()),
             patience: Patience::new(config),
             trust_forwarded: config.trust_forwarded,
@@ -107,6 +111,7 @@ impl Client {
         id: &RequestId,
     ) -> Result<(Response<invoke::Body>, Admitted), Refusal> {
         let (mut parts, body) = request.into_parts();
+        self.shared.heads.check(&parts)?;
         let limits = &self.shared.limits;
         // Finding the function may change the path.
         let sent = (!limits.is_empty()).then(|| parts.uri.clone());
@@ -131,8 +136,14 @@ impl Client {
             }
             FunctionKind::Event => {
                 let own = admitted.body_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
-                let bytes_max = self.shared.event_body_bytes_max.min(own.unwrap_or(usize::MAX));
-                let answer = event::call(invoker, target, id, (parts, body), prefix_len, &self.peer, bytes_max).await?;
+                let of_all = self.shared.event_body_bytes_max;
+                let limit = match own {
+                    Some(bytes_max) if bytes_max < of_all => {
+                        BodyLimit { bytes_max, setting: "body_bytes_max of [[gateway.limits]]" }
+                    }
+                    _ => BodyLimit { bytes_max: of_all, setting: "gateway.event_body_bytes_max" },
+                };
+                let answer = event::call(invoker, target, id, (parts, body), prefix_len, &self.peer, limit).await?;
                 Ok((answer, admitted))
             }
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use types::limits;
 
+use crate::limit::Limit;
+
 /// The `[invoke]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,10 +23,22 @@ pub struct Config {
     /// Bytes of the body of a web answer; a longer one is cut off and ends with 407. 0, the default, is no limit, because
     /// answers stream through and are held nowhere.
     pub web_response_bytes_max: u64,
-    /// Bytes of the names and values of a web answer's headers; more end with 407.
+    /// Bytes of the names and values of the headers of an instance's answer; more end with 407. The contract's 4 KB refuse
+    /// what servers really send (five cookies, a content security policy) and are departed from.
     pub web_response_headers_bytes_max: usize,
-    /// Bytes of a frame of a WebSocket connection; a longer one closes it. 0 is no limit.
+    /// Header lines of an instance's answer; more end with 407.
+    pub web_response_headers_max: usize,
+    /// Interim answers (1xx) before an instance's answer; more end with 430.
+    pub interim_responses_max: u32,
+    /// Bytes of their headers in sum; more end with 430.
+    pub interim_responses_bytes_max: usize,
+    /// Bytes of a frame of a WebSocket connection that a caller sends; a longer one closes it. 0 is no limit.
     pub websocket_frame_bytes_max: u64,
+    /// The same of a frame that the function sends. 0, the default, is no limit, because frames stream through and are held
+    /// nowhere.
+    pub websocket_response_frame_bytes_max: u64,
+    /// Bytes of the answer of a server that refuses a WebSocket connection; a longer one ends with 407.
+    pub websocket_refusal_bytes_max: usize,
     /// Frames that are taken from a caller's WebSocket connection in a second; more wait. 0, the default, is any number.
     pub websocket_frames_per_s_max: u32,
     /// The same in bytes.
@@ -61,8 +75,13 @@ impl Default for Config {
             web_request_bytes_max: limits::SYNC_EVENT_BYTES_MAX as u64,
             grpc_request_bytes_max: 0,
             web_response_bytes_max: 0,
-            web_response_headers_bytes_max: 4096,
+            web_response_headers_bytes_max: 64 * 1024,
+            web_response_headers_max: 500,
+            interim_responses_max: 16,
+            interim_responses_bytes_max: 64 * 1024,
             websocket_frame_bytes_max: 256 * 1024,
+            websocket_response_frame_bytes_max: 0,
+            websocket_refusal_bytes_max: 64 * 1024,
             websocket_frames_per_s_max: 0,
             websocket_bytes_per_s_max: 0,
             websocket_close_wait_ms_max: 2000,
@@ -80,6 +99,10 @@ impl Default for Config {
 }
 
 impl Config {
+    pub(crate) fn web_response_limit(&self) -> Limit {
+        Limit::new("invoke.web_response_bytes_max", self.web_response_bytes_max)
+    }
+
     pub(crate) fn connect_max(&self) -> Duration {
         Duration::from_millis(self.connect_ms_max.max(1))
     }

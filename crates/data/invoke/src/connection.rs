@@ -20,15 +20,18 @@ use tokio::task::unconstrained;
 use tokio::time::Instant;
 use types::{CatalogVersion, FunctionKey};
 
+use crate::answer_head::{self, AnswerError, Interim};
 use crate::call::Platform;
+use crate::config::Config;
+use crate::early_answer::EarlyAnswer;
 use crate::kept::KeptConnections;
 use crate::metering::{OutFlow, Successes};
 use crate::nest::Nest;
 use crate::socket::Socket;
 use crate::upload::Upload;
-use crate::{grpc, headers};
+use crate::{framing, grpc, headers};
 
-type Driven = Pin<Box<http1::Connection<Socket, Upload>>>;
+type Driven = Pin<Box<http1::Connection<EarlyAnswer<Socket>, Upload>>>;
 
 enum Driver {
     /// By whoever waits for the answer.
@@ -44,6 +47,8 @@ pub(crate) struct Connection {
     sender: SendRequest<Upload>,
     driver: Driver,
     socket: Socket,
+    /// Another answer may follow the last one.
+    reusable: bool,
     /// Of the driver and of who waits for its answer.
     nest: Nest,
 }
@@ -62,17 +67,18 @@ impl Driver {
 
 /// A request that got no answer.
 pub(crate) struct Unanswered {
-    pub error: hyper::Error,
+    pub error: AnswerError,
     /// The request, when nothing of it was sent.
     pub unsent: Option<Request<Upload>>,
 }
 
 impl Connection {
     /// A connection over an open stream.
-    pub async fn over(stream: TcpStream) -> io::Result<Self> {
+    pub async fn over(stream: TcpStream, config: &Config) -> io::Result<Self> {
         let socket = Socket::new(stream);
-        let (sender, driven) = http1::handshake(socket.clone()).await.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Driver::Here(Box::pin(driven)), socket, nest: Nest::default() })
+        let io = EarlyAnswer::over(socket.clone());
+        let (sender, driven) = answer_head::http1(config).handshake(io).await.map_err(io::Error::other)?;
+        Ok(Self { sender, driver: Driver::Here(Box::pin(driven)), socket, reusable: true, nest: Nest::default() })
     }
 
     /// Polls something that this connection brings, and drives it.
@@ -88,9 +94,9 @@ impl Connection {
         polled
     }
 
-    /// Whether neither side has closed it, as far as the kernel knows.
+    /// Whether neither side has closed it, as far as the kernel knows, and nothing of its last answer is still to come.
     pub fn stands(&self) -> bool {
-        !self.sender.is_closed() && self.socket.is_silent()
+        self.reusable && !self.sender.is_closed() && self.socket.is_silent()
     }
 
     /// Whether a request can be sent now; false also when the server has closed the connection meanwhile.
@@ -106,17 +112,22 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of the answer.
-    pub async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Box<Unanswered>> {
+    pub async fn send(
+        &mut self,
+        mut request: Request<Upload>,
+        config: &Config,
+    ) -> Result<Response<Incoming>, Box<Unanswered>> {
+        let (interim, method) = (Interim::watch(&mut request, config), request.method().clone());
         // A server that sends without a pause uses up what a task may do at once, and the answer, though it is there, would
         // not be looked at.
-        let Self { sender, driver, nest, socket } = self;
+        let Self { sender, driver, nest, socket, reusable } = self;
         socket.begin();
         // Sent in the first turn, for it wakes the driver.
         let mut answer = pin!(unconstrained(async { sender.try_send_request(request).await }));
-        poll_fn(|cx| {
+        let answered = poll_fn(|cx| {
             let polled = nest.poll(cx, |cx| {
                 driver.drive(cx);
-                answer.as_mut().poll(cx)
+                if interim.is_over() { Poll::Ready(None) } else { answer.as_mut().poll(cx).map(Some) }
             });
             if polled.is_pending() {
                 // An answer's head may come in pieces too.
@@ -124,11 +135,19 @@ impl Connection {
             }
             polled
         })
-        .await
-        .map_err(|mut refused| {
-            let unsent = refused.take_message();
-            Box::new(Unanswered { error: refused.into_error(), unsent })
-        })
+        .await;
+        let unusable = |error| Box::new(Unanswered { error, unsent: None });
+        let mut response = match answered.ok_or_else(|| unusable(AnswerError::Interim))? {
+            Ok(response) => response,
+            Err(mut refused) => {
+                let unsent = refused.take_message();
+                return Err(Box::new(Unanswered { error: refused.into_error().into(), unsent }));
+            }
+        };
+        let status = response.status();
+        *reusable =
+            framing::of_answer(&method, status, response.headers_mut()).map_err(|error| unusable(error.into()))?;
+        Ok(response)
     }
 
     /// Goes on in a task of its own, which ends with the connection: the rest of the request's body must flow whether or

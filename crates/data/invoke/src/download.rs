@@ -73,8 +73,8 @@ impl Download {
 
     fn broken(&mut self, error: hyper::Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(flowing) = self.flowing.take() {
-            let ending = match flowing.upload.as_ref().map(|watch| (watch.progress(), watch.bytes_max)) {
-                Some((Progress::TooLarge, bytes_max)) => Ending::Failed(Failure::request_too_large(bytes_max)),
+            let ending = match flowing.upload.as_ref().map(|watch| (watch.progress(), watch.limit)) {
+                Some((Progress::TooLarge, limit)) => Ending::Failed(Failure::request_too_large(limit)),
                 Some((Progress::CallerGone, _)) => Ending::Failed(Failure::caller_gone()),
                 _ => Ending::Broken(chain(&error)),
             };
@@ -120,8 +120,8 @@ impl Body for Download {
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         let Some(left_bytes) = this.left_bytes.checked_sub(bytes) else {
-            let bytes_max = flowing.invocation.shared.config.web_response_bytes_max;
-            return this.cut_off(Failure::response_too_large(bytes_max));
+            let limit = flowing.invocation.shared.config.web_response_limit();
+            return this.cut_off(Failure::response_too_large(limit));
         };
         this.left_bytes = left_bytes;
         // The reader does not ask again after the last frame: the end must be seen with it.

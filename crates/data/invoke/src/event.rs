@@ -13,6 +13,7 @@ use crate::exchange::read_whole;
 use crate::failure::Failure;
 use crate::headers::TRIGGER_SRC;
 use crate::invocation::{Invocation, Summary};
+use crate::limit::Limit;
 use crate::report;
 use crate::route::{self, RoutingKey};
 use crate::shared::Shared;
@@ -78,7 +79,8 @@ async fn serve(invocation: &mut Invocation, target: &Target, call: &EventCall) -
     check_payload(&call.payload, config.event_bytes_max)?;
     let (mut connection, response) = invocation.dispatch(target, request(call)).await?;
     let (head, body) = response.into_parts();
-    let read = read_whole(&mut connection, body, config.event_response_bytes_max);
+    let limit = Limit::new("invoke.event_response_bytes_max", config.event_response_bytes_max as u64);
+    let read = read_whole(&mut connection, body, limit);
     let answer = text(invocation.guarded(read).await?);
     invocation.keep(connection);
     if head.status.is_success() {

@@ -15,8 +15,11 @@ use pool::{Ended, Instance};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::answer_head::AnswerError;
 use crate::config::Config;
 use crate::connection::{Connection, Slot};
+use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::upload::Upload;
 
 /// An answer's head, and the connection that its body comes over.
@@ -33,8 +36,8 @@ pub(crate) enum Broken {
     },
     /// The connection broke after the request, or a part of it, was sent.
     Lost(String),
-    /// The answer is longer than this many bytes.
-    TooLarge(u64),
+    /// The instance answered with what cannot be passed on.
+    Refused(Box<Failure>),
 }
 
 /// Why an exchange stopped without a complete answer.
@@ -63,17 +66,17 @@ pub(crate) async fn exchange(
             continue;
         }
         let spare = again(&request);
-        let unanswered = match kept.send(request).await {
+        let unanswered = match kept.send(request, config).await {
             Ok(response) => return Ok((kept, response)),
             Err(unanswered) => unanswered,
         };
         match (unanswered.unsent, spare) {
             (Some(unsent), _) => request = unsent,
-            (None, Some(spare)) => {
+            (None, Some(spare)) if !unanswered.error.is_answer() => {
                 request = spare;
                 delivered = Some(unanswered.error);
             }
-            (None, None) => return Err(Broken::Lost(chain(&unanswered.error))),
+            (None, _) => return Err(unanswered.error.broken(config)),
         }
     }
     exchange_fresh(instance, request, delivered, config).await
@@ -83,12 +86,12 @@ pub(crate) async fn exchange(
 async fn exchange_fresh(
     instance: &Instance<Slot>,
     mut request: Request<Upload>,
-    delivered: Option<hyper::Error>,
+    delivered: Option<AnswerError>,
     config: &Config,
 ) -> Result<Answer, Broken> {
     let mut connections_left = FRESH_CONNECTIONS_MAX;
     loop {
-        let mut fresh = match connect(instance, config.connect_max()).await {
+        let mut fresh = match connect(instance, config).await {
             Ok(fresh) => fresh,
             Err(error) => {
                 return Err(match delivered {
@@ -98,13 +101,13 @@ async fn exchange_fresh(
             }
         };
         connections_left -= 1;
-        let unanswered = match fresh.send(request).await {
+        let unanswered = match fresh.send(request, config).await {
             Ok(response) => return Ok((fresh, response)),
             Err(unanswered) => unanswered,
         };
         match unanswered.unsent {
             Some(unsent) if connections_left > 0 => request = unsent,
-            _ => return Err(Broken::Lost(chain(&unanswered.error))),
+            _ => return Err(unanswered.error.broken(config)),
         }
     }
 }
@@ -121,8 +124,8 @@ pub(crate) async fn open_stream(instance: &Instance<Slot>, attempt_max: Duration
     }
 }
 
-async fn connect(instance: &Instance<Slot>, attempt_max: Duration) -> io::Result<Connection> {
-    let mut connection = Connection::over(open_stream(instance, attempt_max).await?).await?;
+async fn connect(instance: &Instance<Slot>, config: &Config) -> io::Result<Connection> {
+    let mut connection = Connection::over(open_stream(instance, config.connect_max()).await?, config).await?;
     // The first drive is what makes a new connection take a request.
     connection.is_ready().await;
     Ok(connection)
@@ -138,13 +141,9 @@ fn again(request: &Request<Upload>) -> Option<Request<Upload>> {
 }
 
 /// Reads an answer's body whole.
-pub(crate) async fn read_whole(
-    connection: &mut Connection,
-    mut body: Incoming,
-    bytes_max: usize,
-) -> Result<Bytes, Broken> {
-    let too_large = || Broken::TooLarge(bytes_max as u64);
-    if body.size_hint().lower() > bytes_max as u64 {
+pub(crate) async fn read_whole(connection: &mut Connection, mut body: Incoming, limit: Limit) -> Result<Bytes, Broken> {
+    let too_large = || Broken::Refused(Box::new(Failure::response_too_large(limit)));
+    if body.size_hint().lower() > limit.bytes_max {
         return Err(too_large());
     }
     let mut first = Bytes::new();
@@ -153,7 +152,7 @@ pub(crate) async fn read_whole(
         let frame = poll_fn(|cx| poll_driven(Some(connection), &mut body, cx)).await;
         let Some(frame) = frame.transpose().map_err(|error| Broken::Lost(chain(&error)))? else { break };
         let Ok(data) = frame.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > bytes_max {
+        if (first.len() + rest.len() + data.len()) as u64 > limit.bytes_max {
             return Err(too_large());
         }
         if first.is_empty() {

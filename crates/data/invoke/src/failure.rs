@@ -12,6 +12,8 @@ use types::catalog::Lookup;
 use types::{FunctionKey, RequestId, RunStatus};
 
 use crate::call::Body;
+use crate::framing::Misframed;
+use crate::limit::Limit;
 use crate::{headers, report};
 
 /// How a start went that failed.
@@ -54,11 +56,12 @@ impl Failure {
     }
 
     pub fn event_too_large(bytes: usize, bytes_max: usize) -> Self {
-        Self::new(RunStatus::RequestTooLarge, format!("the event has {bytes} bytes; the limit is {bytes_max}"))
+        let limit = Limit::new("invoke.event_bytes_max", bytes_max as u64);
+        Self::new(RunStatus::RequestTooLarge, format!("the event has {bytes} bytes, more than {limit}"))
     }
 
-    pub fn request_too_large(bytes_max: u64) -> Self {
-        let message = format!("the body of the request is longer than the limit of {bytes_max} bytes");
+    pub fn request_too_large(limit: Limit) -> Self {
+        let message = format!("content too large: the body of the request is longer than {limit}");
         Self::new(RunStatus::RequestTooLarge, message)
     }
 
@@ -66,14 +69,45 @@ impl Failure {
         Self::new(RunStatus::InvalidParameterValue, problem.to_string())
     }
 
-    pub fn response_too_large(bytes_max: u64) -> Self {
-        let message = format!("the function's response exceeds the limit of {bytes_max} bytes");
+    pub fn response_too_large(limit: Limit) -> Self {
+        let message = format!("the function's response is longer than {limit}");
         Self::new(RunStatus::ResponseTooLarge, message)
     }
 
     pub fn response_headers_too_large(bytes: usize, bytes_max: usize) -> Self {
-        let message = format!("the headers of the function's response have {bytes} bytes; the limit is {bytes_max}");
+        let limit = Limit::new("invoke.web_response_headers_bytes_max", bytes_max as u64);
+        let message = format!("the headers of the function's response have {bytes} bytes, more than {limit}");
         Self::new(RunStatus::ResponseTooLarge, message)
+    }
+
+    /// The head was not read to its end.
+    pub fn response_head_too_large(headers_max: usize, bytes_max: usize) -> Self {
+        let message = format!(
+            "the function's response has more than {headers_max} headers (setting invoke.web_response_headers_max) or \
+             {bytes_max} bytes of them (setting invoke.web_response_headers_bytes_max)"
+        );
+        Self::new(RunStatus::ResponseTooLarge, message)
+    }
+
+    pub fn interim(responses_max: u32, bytes_max: usize) -> Self {
+        let message = format!(
+            "the function's server sent more than {responses_max} interim answers (1xx, setting \
+             invoke.interim_responses_max) or {bytes_max} bytes of them (setting invoke.interim_responses_bytes_max) and \
+             no final one"
+        );
+        Self::new(RunStatus::UserCodeException, message)
+    }
+
+    /// What the instance's server sent is no answer that can be passed on.
+    pub fn no_http(detail: &str) -> Self {
+        let message = format!("the function's server sent no valid HTTP answer: {detail}");
+        Self::new(RunStatus::UserCodeException, message)
+    }
+
+    /// Nobody can know where the caller's request ends.
+    pub fn misframed(misframed: &Misframed) -> Self {
+        let message = format!("the end of the request cannot be known: {misframed}");
+        Self { http_status: Some(StatusCode::BAD_REQUEST), ..Self::new(RunStatus::InvalidParameterValue, message) }
     }
 
     pub fn timed_out(timeout_s: u32) -> Self {

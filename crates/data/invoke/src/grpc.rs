@@ -7,23 +7,24 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use pool::Instance;
 use tokio::time::Instant;
 use types::{RequestId, RunStatus};
 
+use crate::answer_head::{self, AnswerError};
 use crate::call::Body;
 use crate::config::Config;
 use crate::connection::Slot;
 use crate::exchange::{Broken, chain, open_stream};
 use crate::failure::Failure;
-use crate::headers;
 use crate::upload::Upload;
+use crate::{framing, headers};
 
 const KIND: &str = "application/grpc";
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -89,12 +90,13 @@ pub(crate) async fn send(
     config: &Config,
 ) -> Result<Response<Incoming>, Broken> {
     let lost = |error: &hyper::Error| Broken::Lost(chain(error));
+    let method = request.method().clone();
     let mut request = request;
     if let Some(mut kept) = instance.slot.calls().get(instance.suspensions(), config.kept_connection_max())
         && kept.ready().await.is_ok()
     {
         match kept.try_send_request(request).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => return framed(&method, answer, config),
             Err(mut refused) => match refused.take_message() {
                 // It was closed meanwhile, and nothing was sent.
                 Some(unsent) => request = unsent,
@@ -107,11 +109,20 @@ pub(crate) async fn send(
         Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
     };
     let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+        answer_head::http2(config).handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
     // It ends with the connection: when the instance does, or when nobody has a sender any more.
     tokio::spawn(connection);
     instance.slot.calls().set(sender.clone(), instance.suspensions());
-    sender.send_request(request).await.map_err(|error| lost(&error))
+    let answer = sender.send_request(request).await.map_err(|error| lost(&error))?;
+    framed(&method, answer, config)
+}
+
+/// An answer with the one length that counts.
+fn framed(method: &Method, mut answer: Response<Incoming>, config: &Config) -> Result<Response<Incoming>, Broken> {
+    let status = answer.status();
+    framing::of_answer(method, status, answer.headers_mut())
+        .map_err(|misframed| AnswerError::from(misframed).broken(config))?;
+    Ok(answer)
 }
 
 /// A failure of the platform as the answer to a call: a status and no message.

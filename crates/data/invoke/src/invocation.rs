@@ -175,7 +175,7 @@ impl Invocation {
         match stopped {
             Stopped::TimedOut => self.timed_out(),
             Stopped::Ended(ended) => run.ended(&ended),
-            Stopped::Broken(Broken::TooLarge(bytes_max)) => Failure::response_too_large(bytes_max),
+            Stopped::Broken(Broken::Refused(failure)) => *failure,
             Stopped::Broken(Broken::Lost(detail)) => run.why_broken(&detail, exit_wait_max).await,
             Stopped::Broken(Broken::Unreached { error, .. }) => {
                 let port = run.lease.version.spec.image.port;

@@ -8,24 +8,29 @@
 //! web ───┘       ^                                    event: body read whole ──┐                         │
 //!                └── log lines, record, metrics <──── web: body streams (download) <─────────────────────┘
 //! ```
-//! Pure, and tested as tables: `failure` (texts and status codes), `headers` (what passes and what does not),
+//! Pure, and tested as tables: `failure` (texts and status codes), `framing` (where messages end), `headers` (what passes and
+//! what does not),
 //! `report` (log lines), `route` (which of an alias's versions a call gets).
 #![forbid(unsafe_code)]
 
 mod acquire;
 mod ahead;
+mod answer_head;
 mod call;
 mod config;
 mod connection;
 mod download;
+mod early_answer;
 mod event;
 mod exchange;
 mod failure;
+mod framing;
 mod grpc;
 mod handle;
 mod headers;
 mod invocation;
 mod kept;
+mod limit;
 mod metering;
 mod nest;
 mod record;

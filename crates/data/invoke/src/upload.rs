@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::call::{Body, BoxError};
 use crate::headers;
+use crate::limit::Limit;
 
 /// How far the upload of a request's body has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct Watch {
     progress: AtomicU8,
-    /// What the body may have; 0 is any number.
-    pub bytes_max: u64,
+    /// What the body may have.
+    pub limit: Limit,
 }
 
 impl Watch {
@@ -76,13 +77,13 @@ impl Upload {
         Self::Event(Some(payload))
     }
 
-    /// A caller's body that may have `bytes_max` bytes (0: any number), and the view of its progress unless it is empty.
-    pub fn stream(caller: Body, bytes_max: u64) -> (Self, Option<Arc<Watch>>) {
+    /// A caller's body within a limit, and the view of its progress unless it is empty.
+    pub fn stream(caller: Body, limit: Limit) -> (Self, Option<Arc<Watch>>) {
         if caller.is_end_stream() {
             return (Self::Empty, None);
         }
-        let watch = Arc::new(Watch { progress: AtomicU8::new(Progress::Flowing as u8), bytes_max });
-        let left_bytes = if bytes_max == 0 { u64::MAX } else { bytes_max };
+        let watch = Arc::new(Watch { progress: AtomicU8::new(Progress::Flowing as u8), limit });
+        let left_bytes = if limit.bytes_max == 0 { u64::MAX } else { limit.bytes_max };
         (Self::Stream(Box::new(Stream { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
     }
 

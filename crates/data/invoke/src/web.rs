@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -19,12 +19,13 @@ use crate::connection::Connection;
 use crate::download::Download;
 use crate::failure::Failure;
 use crate::invocation::{Ending, Invocation};
+use crate::limit::Limit;
 use crate::metering;
 use crate::route;
 use crate::shared::Shared;
 use crate::upload::{Progress, Upload, Watch};
 use crate::websocket;
-use crate::{grpc, headers};
+use crate::{framing, grpc, headers};
 
 /// Answers a web request; failures of the platform are answers too.
 pub(crate) async fn run(shared: &Arc<Shared>, target: Target, id: RequestId, request: Request<Body>) -> Response<Body> {
@@ -90,8 +91,8 @@ async fn answer(invocation: &mut Invocation, target: &Target, request: Request<B
     }
     check(&request, &shared.config)?;
     let is_call = grpc::asks(request.headers());
-    let bytes_max = request_bytes_max(request.extensions(), is_call, &shared.config);
-    let (request, upload) = outgoing(request, bytes_max, is_call);
+    let limit = request_limit(request.extensions(), is_call, &shared.config);
+    let (request, upload) = outgoing(request, limit, is_call)?;
     let progress = || upload.as_ref().map_or(Progress::Complete, |watch| watch.progress());
     let answered = if is_call {
         invocation.dispatch_by(target, request, grpc::send).await.map(|response| (None, response))
@@ -100,7 +101,7 @@ async fn answer(invocation: &mut Invocation, target: &Target, request: Request<B
     };
     let (connection, response) = match answered {
         Ok(answer) => answer,
-        Err(_) if progress() == Progress::TooLarge => return Err(Failure::request_too_large(bytes_max)),
+        Err(_) if progress() == Progress::TooLarge => return Err(Failure::request_too_large(limit)),
         Err(_) if progress() == Progress::CallerGone => return Err(Failure::caller_gone()),
         Err(failure) => return Err(failure),
     };
@@ -113,18 +114,23 @@ fn check(request: &Request<Body>, config: &Config) -> Result<(), Failure> {
         return Err(Failure::tunnel());
     }
     let announced = announced_bytes(request);
-    let bytes_max = request_bytes_max(request.extensions(), grpc::asks(request.headers()), config);
-    if bytes_max != 0 && announced > bytes_max {
-        return Err(Failure::request_too_large(bytes_max));
+    let limit = request_limit(request.extensions(), grpc::asks(request.headers()), config);
+    if limit.is_exceeded_by(announced) {
+        return Err(Failure::request_too_large(limit));
     }
     Ok(())
 }
 
-/// What the body of a request, or of a gRPC call, may have; 0 is any number.
-fn request_bytes_max(extensions: &Extensions, is_call: bool, config: &Config) -> u64 {
-    let of_all = if is_call { config.grpc_request_bytes_max } else { config.web_request_bytes_max };
+/// What the body of a request, or of a gRPC call, may have.
+fn request_limit(extensions: &Extensions, is_call: bool, config: &Config) -> Limit {
+    let of_all = match is_call {
+        true => Limit::new("invoke.grpc_request_bytes_max", config.grpc_request_bytes_max),
+        false => Limit::new("invoke.web_request_bytes_max", config.web_request_bytes_max),
+    };
     match extensions.get::<RequestBytesMax>() {
-        Some(RequestBytesMax(own)) if of_all == 0 || *own < of_all => *own,
+        Some(RequestBytesMax(own)) if of_all.bytes_max == 0 || *own < of_all.bytes_max => {
+            Limit::new("body_bytes_max of [[gateway.limits]]", *own)
+        }
         _ => of_all,
     }
 }
@@ -140,8 +146,9 @@ fn check_answer(status: StatusCode, map: &HeaderMap, body_bytes: u64, config: &C
         return Err(Failure::new(RunStatus::UserCodeException, message));
     }
     check_headers(map, config)?;
-    if config.web_response_bytes_max != 0 && body_bytes > config.web_response_bytes_max {
-        return Err(Failure::response_too_large(config.web_response_bytes_max));
+    let limit = config.web_response_limit();
+    if limit.is_exceeded_by(body_bytes) {
+        return Err(Failure::response_too_large(limit));
     }
     Ok(())
 }
@@ -156,10 +163,20 @@ pub(crate) fn check_headers(map: &HeaderMap, config: &Config) -> Result<(), Fail
 }
 
 /// The caller's request as HTTP/1.1 to the instance; its platform headers follow when the instance is known.
-fn outgoing(request: Request<Body>, bytes_max: u64, is_call: bool) -> (Request<Upload>, Option<Arc<Watch>>) {
+fn outgoing(
+    request: Request<Body>,
+    limit: Limit,
+    is_call: bool,
+) -> Result<(Request<Upload>, Option<Arc<Watch>>), Failure> {
     let (mut head, body) = request.into_parts();
+    framing::of_request(&mut head.headers).map_err(|misframed| Failure::misframed(&misframed))?;
     headers::towards_instance(&mut head.headers, head.uri.authority());
-    let (upload, watch) = Upload::stream(body, bytes_max);
+    let (upload, watch) = Upload::stream(body, limit);
+    let has_length = head.headers.contains_key(CONTENT_LENGTH) || upload.size_hint().exact().is_some();
+    if watch.is_some() && !has_length && !is_call {
+        // Without it the library takes a GET to have no body.
+        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let mut request = Request::new(upload);
     *request.version_mut() = Version::HTTP_11;
     *request.method_mut() = head.method;
@@ -168,7 +185,7 @@ fn outgoing(request: Request<Body>, bytes_max: u64, is_call: bool) -> (Request<U
     if is_call {
         grpc::outgoing(&mut request);
     }
-    (request, watch)
+    Ok((request, watch))
 }
 
 /// Path and query alone, as a server expects them.

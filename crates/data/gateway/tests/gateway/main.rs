@@ -1,5 +1,6 @@
 //! The gateway over real sockets, with a real invoker behind it and instances that are one HTTP server in this process.
 
+mod answers;
 mod connections;
 mod requests;
 mod support;

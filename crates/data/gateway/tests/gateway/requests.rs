@@ -174,6 +174,16 @@ async fn too_many_or_too_long_headers_are_refused() {
             fixture.raw().await.call(format!("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\n{headers}\r\n")).await;
         assert_eq!(answer.status, 431);
     }
+    // Up to twice the limits the answer says which it was.
+    let many = "x: 1\r\n".repeat(150);
+    let long = format!("x-long: {}\r\n", "y".repeat(70 * 1024));
+    for (headers, setting) in [(many, "gateway.request_headers_max"), (long, "gateway.request_head_bytes_max")] {
+        let answer =
+            fixture.raw().await.call(format!("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\n{headers}\r\n")).await;
+        let message = answer.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.status, 431, "{message}");
+        assert!(message.contains(setting), "{message}");
+    }
     fixture.stop().await;
 }
 

@@ -47,6 +47,14 @@ const GOING_AWAY: u16 = 1001;
 const PROTOCOL_ERROR: u16 = 1002;
 const TOO_BIG: u16 = 1009;
 
+/// The setting that bounds what was too long.
+fn setting(violation: Violation, name: &str) -> String {
+    match violation {
+        Violation::TooLong { .. } => format!(" (invoke.{name})"),
+        Violation::Control => String::new(),
+    }
+}
+
 impl Over {
     /// What the platform tells both sides, where none of them closed the connection.
     pub fn code(self) -> Option<u16> {
@@ -65,8 +73,15 @@ impl Over {
             Self::Closed(Side::Caller, code) => format!("the caller closed the connection{}", with(code)),
             Self::Gone(Side::Server) => "the function's server ended the connection without closing it".to_owned(),
             Self::Gone(Side::Caller) => "the caller went away without closing the connection".to_owned(),
-            Self::Violated(Side::Server, violation) => format!("from the function's server: {violation}"),
-            Self::Violated(Side::Caller, violation) => format!("from the caller: {violation}"),
+            Self::Violated(Side::Server, violation) => {
+                format!(
+                    "from the function's server: {violation}{}",
+                    setting(violation, "websocket_response_frame_bytes_max")
+                )
+            }
+            Self::Violated(Side::Caller, violation) => {
+                format!("from the caller: {violation}{}", setting(violation, "websocket_frame_bytes_max"))
+            }
             Self::Idle => format!("nothing was sent for {idle_s} s (IdleTimeOut)"),
             Self::TimedOut => format!("the connection lasted for {timeout_s} s (Timeout)"),
             Self::Leaving => "the platform is shutting down; connect again".to_owned(),

@@ -12,13 +12,15 @@ mod frames;
 mod pace;
 mod relay;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use pool::Instance;
@@ -26,24 +28,24 @@ use tokio::time::timeout;
 use types::{CatalogVersion, FunctionKind, RequestId};
 
 use self::relay::Limits;
+use crate::answer_head::{self, AnswerError, Interim};
 use crate::call::{Body, Target};
 use crate::config::Config;
 use crate::connection::Slot;
 use crate::exchange::{Broken, chain, open_stream};
 use crate::failure::Failure;
-use crate::headers;
 use crate::invocation::{Ending, Invocation};
+use crate::limit::Limit;
 use crate::metering;
 use crate::shared::Shared;
 use crate::upload::Upload;
 use crate::web::{check_headers, origin_form, resolve};
+use crate::{framing, headers};
 
 /// The API's name of the protocol, in `ProtocolType`.
 const PROTOCOL: &str = "WS";
 /// Silence that ends a connection when the function says nothing (contract 3), in seconds.
 const IDLE_S: u64 = 15;
-/// Bytes of the answer of a server that does not switch protocols.
-const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
 /// What the instance's server said.
 enum Opened {
@@ -116,18 +118,36 @@ fn outgoing(request: Request<Body>) -> Request<Upload> {
 }
 
 /// Asks an instance, over a connection of its own that is not kept.
-async fn switch(instance: &Instance<Slot>, request: Request<Upload>, config: &Config) -> Result<Opened, Broken> {
+async fn switch(instance: &Instance<Slot>, mut request: Request<Upload>, config: &Config) -> Result<Opened, Broken> {
     let stream = match open_stream(instance, config.connect_max()).await {
         Ok(stream) => stream,
         Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
     };
     let lost = |error: &hyper::Error| Broken::Lost(chain(error));
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
-    // It ends with the connection, or hands it over; either is seen at the answer.
-    tokio::spawn(connection.with_upgrades());
-    let mut answer = sender.send_request(request).await.map_err(|error| lost(&error))?;
-    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return refused(answer).await;
+    let (mut sender, connection) =
+        answer_head::http1(config).handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+    let interim = Interim::watch(&mut request, config);
+    let mut connection = Some(Box::pin(connection.with_upgrades()));
+    let mut answer = pin!(sender.send_request(request));
+    let answer = poll_fn(|cx| {
+        // How it ended is seen at the answer.
+        if connection.as_mut().is_some_and(|driven| driven.as_mut().poll(cx).is_ready()) {
+            connection = None;
+        }
+        if interim.is_over() {
+            Poll::Ready(Err(AnswerError::Interim))
+        } else {
+            answer.as_mut().poll(cx).map_err(AnswerError::from)
+        }
+    });
+    let mut answer = answer.await.map_err(|error| error.broken(config))?;
+    // It ends with the connection, or hands it over.
+    connection.map(tokio::spawn);
+    let status = answer.status();
+    framing::of_answer(&Method::GET, status, answer.headers_mut())
+        .map_err(|misframed| AnswerError::from(misframed).broken(config))?;
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        return refused(answer, config).await;
     }
     let server = hyper::upgrade::on(&mut answer).await.map_err(|error| lost(&error))?;
     let (mut head, _) = answer.into_parts();
@@ -138,10 +158,15 @@ async fn switch(instance: &Instance<Slot>, request: Request<Upload>, config: &Co
     Ok(Opened::Switched(Response::from_parts(head, ()), server))
 }
 
-async fn refused(answer: Response<Incoming>) -> Result<Opened, Broken> {
+async fn refused(answer: Response<Incoming>, config: &Config) -> Result<Opened, Broken> {
     let (mut head, body) = answer.into_parts();
-    let too_large = |_| Broken::TooLarge(REFUSAL_BYTES_MAX as u64);
-    let body = Limited::new(body, REFUSAL_BYTES_MAX).collect().await.map_err(too_large)?.to_bytes();
+    let bytes_max = config.websocket_refusal_bytes_max;
+    let limit = Limit::new("invoke.websocket_refusal_bytes_max", bytes_max as u64);
+    let body = Limited::new(body, bytes_max).collect().await.map_err(|error| match error.is::<LengthLimitError>() {
+        true => Broken::Refused(Box::new(Failure::response_too_large(limit))),
+        false => Broken::Lost(chain(&*error)),
+    })?;
+    let body = body.to_bytes();
     headers::from_instance(&mut head.headers);
     head.extensions.clear();
     let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
@@ -169,6 +194,7 @@ fn limits(invocation: &mut Invocation) -> Limits {
         idle_s: idle_s(&version),
         timeout_s: version.spec.timeout_s,
         frame_bytes_max: config.websocket_frame_bytes_max,
+        response_frame_bytes_max: config.websocket_response_frame_bytes_max,
         frames_per_s_max: config.websocket_frames_per_s_max,
         bytes_per_s_max: config.websocket_bytes_per_s_max,
         close_wait_max: config.websocket_close_wait_max(),

@@ -21,7 +21,10 @@ pub(super) struct Limits {
     pub deadline: Instant,
     pub idle_s: u64,
     pub timeout_s: u32,
+    /// Of a frame from the caller.
     pub frame_bytes_max: u64,
+    /// Of a frame from the function's server.
+    pub response_frame_bytes_max: u64,
     pub frames_per_s_max: u32,
     pub bytes_per_s_max: u64,
     pub close_wait_max: Duration,
@@ -78,9 +81,8 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
                     Ok(seen) => seen,
                     Err(violation) => return Over::Violated(self.side, violation),
                 };
-                if seen.frames > 0 {
-                    heard.now();
-                }
+                // The bytes of a long frame are no silence either.
+                heard.now();
                 self.pace.spend(seen.frames, seen.bytes as u64);
                 let (now, later) = rest.split_at(seen.bytes);
                 *self.writing.get_mut() = true;
@@ -123,14 +125,13 @@ where
 {
     let heard = Heard { begun: Instant::now(), last_ms: AtomicU64::new(0) };
     let ((from_caller, to_caller), (from_server, to_server)) = (split(caller), split(server));
-    let frames = || Frames::new(limits.frame_bytes_max);
     let pace = Pace::new(limits.frames_per_s_max, limits.bytes_per_s_max);
     let writing = || AtomicBool::new(false);
-    let mut up =
-        Flow { from: from_caller, to: to_server, side: Side::Caller, frames: frames(), pace, writing: writing() };
+    let frames = Frames::new(limits.frame_bytes_max);
+    let mut up = Flow { from: from_caller, to: to_server, side: Side::Caller, frames, pace, writing: writing() };
     let pace = Pace::unlimited();
-    let mut down =
-        Flow { from: from_server, to: to_caller, side: Side::Server, frames: frames(), pace, writing: writing() };
+    let frames = Frames::new(limits.response_frame_bytes_max);
+    let mut down = Flow { from: from_server, to: to_caller, side: Side::Server, frames, pace, writing: writing() };
     let over = {
         let (mut upward, mut downward) = (std::pin::pin!(up.run(&heard)), std::pin::pin!(down.run(&heard)));
         // A side that sends without a pause must not keep the clocks from being looked at.
@@ -171,6 +172,7 @@ mod tests {
             idle_s: 15,
             timeout_s: 100,
             frame_bytes_max: 1000,
+            response_frame_bytes_max: 1000,
             frames_per_s_max: 0,
             bytes_per_s_max: 0,
             close_wait_max: Duration::from_secs(2),
@@ -235,6 +237,17 @@ mod tests {
         server.write_all(&[0x82, 126, 4, 0]).await.expect("taken");
         let over = relay(a, b, &limits()).await;
         assert!(matches!(over, Over::Violated(Side::Server, _)), "{over:?}");
+
+        let unbounded = Limits { response_frame_bytes_max: 0, ..limits() };
+        let ((mut caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
+        let long = async {
+            server.write_all(&[0x82, 126, 4, 0]).await.expect("taken");
+            server.write_all(&[b'x'; 1024]).await.expect("taken");
+            read(&mut caller, 1028).await;
+            drop(server);
+        };
+        let (over, ()) = tokio::join!(relay(a, b, &unbounded), long);
+        assert_eq!(over, Over::Gone(Side::Server), "a long frame of the function passes");
 
         let ((_caller, a), (b, _server)) = (duplex(4096), duplex(4096));
         let soon = Limits { deadline: Instant::now() + Duration::from_secs(1), ..limits() };

@@ -248,7 +248,8 @@ async fn request_bodies_over_the_limit_get_406() {
 
 #[tokio::test]
 async fn answers_over_the_limits_get_407() {
-    let bench = Bench::new(Config { web_response_bytes_max: 8, ..Config::default() }, &[WEB]).await;
+    let config = Config { web_response_bytes_max: 8, web_response_headers_bytes_max: 4096, ..Config::default() };
+    let bench = Bench::new(config, &[WEB]).await;
     assert_eq!(bench.get(WEB, "/big-headers").await.status().as_u16(), 407);
     assert_eq!(bench.get(WEB, "/forge").await.status().as_u16(), 407);
     let id = RequestId::random();

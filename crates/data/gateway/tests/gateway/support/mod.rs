@@ -1,6 +1,7 @@
 //! A gateway with everything real behind it but the instances: a fake `Launch` whose instances are one HTTP server in this
 //! process.
 
+pub mod exact;
 pub mod function;
 pub mod raw;
 
@@ -49,21 +50,36 @@ impl Fixture {
 
     /// Starts one.
     pub async fn start_with(config: Config) -> Self {
+        let server = FunctionServer::start().await;
+        let address = server.address;
+        Self::start_serving(config, invoke::Config::default(), server, address).await
+    }
+
+    /// Starts one whose instances are at an address.
+    pub async fn start_over(config: Config, invoke: invoke::Config, instances: SocketAddr) -> Self {
+        Self::start_serving(config, invoke, FunctionServer::start().await, instances).await
+    }
+
+    async fn start_serving(
+        config: Config,
+        invoke: invoke::Config,
+        server: FunctionServer,
+        instances: SocketAddr,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let logs = logs::Logs::open(dir.path(), logs::Config::default()).await.expect("logs open");
-        let server = FunctionServer::start().await;
         let (_changed, changes) = watch::channel(0);
         let catalog = catalog();
         let shutdown = CancellationToken::new();
         let parts = invoke::Parts {
             catalog: catalog.clone(),
             changes,
-            launch: Arc::new(Here(server.address)),
+            launch: Arc::new(Here(instances)),
             logs: logs.clone(),
             platform: invoke::Platform { region: "local".into(), app_id: "1".into(), uin: "2".into() },
             results_dir: dir.path().join("results"),
         };
-        let invoker = Invoker::new(parts, invoke::Config::default(), pool::Config::default(), &shutdown);
+        let invoker = Invoker::new(parts, invoke, pool::Config::default(), &shutdown);
         let invoker = invoker.expect("the folder of results opens");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -80,6 +96,22 @@ impl Fixture {
     /// A connection to speak over byte by byte.
     pub async fn raw(&self) -> Raw {
         Raw::connect(self.address).await
+    }
+
+    /// Waits until the log of a request has its end and this text.
+    pub async fn logged(&self, id: &str, wanted: &str) {
+        let id: RequestId = id.parse().expect("a request id");
+        let ended = async {
+            loop {
+                let log = self.logs.tail(&id, 64 * 1024);
+                if log.contains("END ") {
+                    return log;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let log = tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("the request ends");
+        assert!(log.contains(wanted), "{log}");
     }
 
     /// Ends everything; the gateway's own end is what is waited for first.

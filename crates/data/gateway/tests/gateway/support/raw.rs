@@ -126,6 +126,11 @@ impl Raw {
         }
     }
 
+    /// Sends nothing more.
+    pub async fn close_half(&mut self) {
+        self.socket.get_mut().shutdown().await.expect("still open");
+    }
+
     /// Waits until the gateway closes, and returns what came before that.
     pub async fn closed(&mut self) -> String {
         let mut rest = Vec::new();

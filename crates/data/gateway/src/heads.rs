@@ -1,0 +1,74 @@
+//! How large the head of a request may be, and the answer that says so. Pure.
+
+use http::request::Parts;
+
+use crate::answer::Refusal;
+use crate::config::Config;
+
+/// The smallest buffer that the HTTP/1 parser works with, in bytes.
+const BYTES_MIN: usize = 8 * 1024;
+/// Bytes of a line beside name and value, and of a request line beside method and target.
+const LINE_BYTES: usize = ": \r\n".len();
+
+/// What a head may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Header lines.
+    pub headers_max: usize,
+    /// Bytes of all of it.
+    pub bytes_max: usize,
+}
+
+impl HeadLimits {
+    /// Those of the configuration.
+    pub fn new(config: &Config) -> Self {
+        let bytes_max = (config.request_head_bytes_max as usize).max(BYTES_MIN);
+        Self { headers_max: config.request_headers_max, bytes_max }
+    }
+
+    /// Where the library gives up: with a bare 431, which names no setting, and hence only at twice as much.
+    pub fn of_library(self) -> Self {
+        Self { headers_max: self.headers_max.saturating_mul(2), bytes_max: self.bytes_max.saturating_mul(2) }
+    }
+
+    /// Refuses a head that is too large.
+    pub fn check(&self, parts: &Parts) -> Result<(), Refusal> {
+        let headers = parts.headers.len();
+        if headers > self.headers_max {
+            let what = format!("head has {headers} headers");
+            return Err(Refusal::Head { what, max: self.headers_max, setting: "gateway.request_headers_max" });
+        }
+        let line = parts.method.as_str().len() + parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
+        let lines = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_BYTES);
+        let bytes = line + LINE_BYTES + lines.sum::<usize>();
+        if bytes > self.bytes_max {
+            let what = format!("line and headers have {bytes} bytes");
+            return Err(Refusal::Head { what, max: self.bytes_max, setting: "gateway.request_head_bytes_max" });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn told(lines: usize, bytes: usize) -> Option<String> {
+        let mut request = Request::get("/").body(()).expect("valid");
+        for _ in 0..lines {
+            request.headers_mut().append("x-h", "x".repeat(bytes).parse().expect("valid"));
+        }
+        let limits = HeadLimits::new(&Config::default());
+        limits.check(&request.into_parts().0).err().map(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn a_head_that_is_too_large_is_told_with_its_setting() {
+        assert_eq!(told(100, 10), None);
+        assert_eq!(told(1, 65_000), None);
+        assert!(told(101, 1).is_some_and(|told| told.contains("gateway.request_headers_max")));
+        assert!(told(2, 33_000).is_some_and(|told| told.contains("gateway.request_head_bytes_max")));
+    }
+}

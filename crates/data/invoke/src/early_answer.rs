@@ -1,0 +1,82 @@
+//! A connection to an instance whose server may answer and close before it has read the whole request, as it does with 413:
+//! what can no longer be written is thrown away, and the answer is read. Without it the failed write would hide the answer.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+/// A stream whose failed writes show when it is read.
+#[derive(Debug)]
+pub(crate) struct EarlyAnswer<S> {
+    stream: S,
+    /// The server reads no more.
+    unread: bool,
+}
+
+impl<S> EarlyAnswer<S> {
+    /// Over an open stream.
+    pub fn over(stream: S) -> Self {
+        Self { stream, unread: false }
+    }
+
+    /// What became of a write of `bytes`.
+    fn written(&mut self, bytes: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Err(error)) if is_closed(error.kind()) => {
+                self.unread = true;
+                Poll::Ready(Ok(bytes))
+            }
+            written => written,
+        }
+    }
+}
+
+fn is_closed(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+impl<S: Read + Unpin> Read for EarlyAnswer<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: Write + Unpin> Write for EarlyAnswer<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.unread {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(bytes.len(), written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        if self.unread {
+            return Poll::Ready(Ok(bytes));
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(bytes, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Err(error)) if is_closed(error.kind()) => Poll::Ready(Ok(())),
+            flushed => flushed,
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

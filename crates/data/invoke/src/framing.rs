@@ -1,0 +1,185 @@
+//! Where a message ends when its head says it twice or wrongly (RFC 9112, 6.3; RFC 9110, 8.6; RFC 9113, 8.1.1), for answers
+//! of instances and for requests to them, whichever version of HTTP each side speaks. Pure.
+//!
+//! After it a head has at most one length, which is a number and is that of the body that follows.
+
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, StatusCode};
+
+/// Why nobody can know where a message ends, or what its body is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misframed {
+    #[error("its Content-Length is no single number")]
+    Length,
+    #[error("its Transfer-Encoding is {0:?}, where only \"chunked\" can be passed on")]
+    Coding(String),
+}
+
+/// What the lengths of a head come to.
+enum Length {
+    None,
+    One(u64),
+    Invalid,
+}
+
+/// Leaves the one length of an answer that counts. Returns whether the connection may be used again: one whose head said two
+/// things may have the other one's bytes still to come.
+pub(crate) fn of_answer(method: &Method, status: StatusCode, map: &mut HeaderMap) -> Result<bool, Misframed> {
+    let bodiless = status.is_informational() || matches!(status.as_u16(), 204 | 304);
+    let ends_with_head = bodiless || method == Method::HEAD;
+    let length = length(map);
+    let coded = map.contains_key(TRANSFER_ENCODING);
+    let had_length = !matches!(length, Length::None | Length::One(0));
+    if coded {
+        if !ends_with_head {
+            check_coding(map)?;
+        }
+        map.remove(TRANSFER_ENCODING);
+        map.remove(CONTENT_LENGTH);
+    } else {
+        match length {
+            Length::None => {}
+            Length::One(bytes) => set_length(map, bytes),
+            Length::Invalid if ends_with_head => drop(map.remove(CONTENT_LENGTH)),
+            Length::Invalid => return Err(Misframed::Length),
+        }
+    }
+    if bodiless {
+        map.remove(CONTENT_LENGTH);
+    }
+    // A length on a 304 is that of the answer to an unconditional request.
+    let announced_in_vain = status == StatusCode::NO_CONTENT && (coded || had_length);
+    Ok(!announced_in_vain && !(coded && had_length))
+}
+
+/// Leaves the one length of a caller's request that counts; a coded request has none.
+pub(crate) fn of_request(map: &mut HeaderMap) -> Result<(), Misframed> {
+    if map.contains_key(TRANSFER_ENCODING) {
+        check_coding(map)?;
+        map.remove(CONTENT_LENGTH);
+        return Ok(());
+    }
+    match length(map) {
+        Length::None => {}
+        Length::One(bytes) => set_length(map, bytes),
+        Length::Invalid => return Err(Misframed::Length),
+    }
+    Ok(())
+}
+
+/// The library takes off the chunks and nothing else.
+fn check_coding(map: &HeaderMap) -> Result<(), Misframed> {
+    let codings: Vec<_> = map.get_all(TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes).collect();
+    let codings = codings.join(&b", "[..]);
+    if codings.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    Err(Misframed::Coding(String::from_utf8_lossy(&codings).into_owned()))
+}
+
+fn length(map: &HeaderMap) -> Length {
+    let mut length = Length::None;
+    for value in map.get_all(CONTENT_LENGTH) {
+        for item in value.as_bytes().split(|byte| *byte == b',') {
+            length = match (number(item.trim_ascii()), length) {
+                (Some(new), Length::None) => Length::One(new),
+                (Some(new), Length::One(known)) if new == known => Length::One(known),
+                _ => return Length::Invalid,
+            };
+        }
+    }
+    length
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    text.parse().ok()
+}
+
+/// Nothing is written where it stands as it should, which is nearly always.
+fn set_length(map: &mut HeaderMap, bytes: u64) {
+    let mut values = map.get_all(CONTENT_LENGTH).iter();
+    let is_plain =
+        values.next().is_some_and(|value| number(value.as_bytes()) == Some(bytes)) && values.next().is_none();
+    if !is_plain {
+        map.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    const TE: &str = "transfer-encoding";
+    const CL: &str = "content-length";
+
+    #[test]
+    fn an_answer_has_one_length_or_none() {
+        let (get, head_request) = (Method::GET, Method::HEAD);
+        let chunked = (TE, "chunked");
+        let table: &[(&Method, u16, &[(&'static str, &'static str)], Option<&str>, bool)] = &[
+            (&get, 200, &[], None, true),
+            (&get, 200, &[(CL, "5")], Some("5"), true),
+            (&get, 200, &[(CL, "5"), (CL, "5")], Some("5"), true),
+            (&get, 200, &[(CL, "5, 5")], Some("5"), true),
+            (&get, 200, &[(CL, "5"), chunked], None, false),
+            (&get, 200, &[chunked, (CL, "x")], None, false),
+            (&get, 200, &[(TE, " Chunked ")], None, true),
+            (&get, 204, &[(CL, "5")], None, false),
+            (&get, 204, &[(CL, "0")], None, true),
+            (&get, 204, &[chunked], None, false),
+            (&get, 204, &[], None, true),
+            (&get, 304, &[(CL, "5")], None, true),
+            (&head_request, 200, &[(CL, "5")], Some("5"), true),
+            (&head_request, 200, &[(CL, "5, 5")], Some("5"), true),
+            (&head_request, 200, &[(CL, "5, 6")], None, true),
+            (&head_request, 200, &[chunked], None, true),
+        ];
+        for (method, status, lines, wanted, reusable) in table {
+            let mut map = head(lines);
+            let status = StatusCode::from_u16(*status).expect("a status");
+            assert_eq!(of_answer(method, status, &mut map), Ok(*reusable), "{status} {lines:?}");
+            let lengths: Vec<_> = map.get_all(CL).iter().map(|value| value.to_str().expect("text")).collect();
+            assert_eq!(lengths, wanted.iter().copied().collect::<Vec<_>>(), "{method} {status} {lines:?}");
+            assert!(!map.contains_key(TE));
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_frame_is_refused() {
+        let lengths: &[&[(&'static str, &'static str)]] =
+            &[&[(CL, "5"), (CL, "6")], &[(CL, "5, 6")], &[(CL, "+5")], &[(CL, "")], &[(CL, "99999999999999999999")]];
+        for lines in lengths {
+            assert_eq!(of_answer(&Method::GET, StatusCode::OK, &mut head(lines)), Err(Misframed::Length), "{lines:?}");
+            assert_eq!(of_request(&mut head(lines)), Err(Misframed::Length), "{lines:?}");
+        }
+        for coding in ["gzip, chunked", "gzip", "chunked, chunked", ""] {
+            let map = head(&[(TE, coding)]);
+            assert!(of_answer(&Method::GET, StatusCode::OK, &mut map.clone()).is_err(), "{coding}");
+            assert!(of_request(&mut map.clone()).is_err(), "{coding}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_one_length_or_is_coded() {
+        for (lines, wanted) in [
+            (&[(CL, "5"), (CL, "5")][..], Some("5")),
+            (&[(CL, "5, 5")], Some("5")),
+            (&[(CL, "5"), (TE, "chunked")], None),
+            (&[], None),
+        ] {
+            let mut map = head(lines);
+            assert_eq!(of_request(&mut map), Ok(()), "{lines:?}");
+            assert_eq!(map.get(CL).map(|value| value.to_str().expect("text")), wanted, "{lines:?}");
+            assert!(map.get_all(CL).iter().count() <= 1);
+        }
+    }
+}

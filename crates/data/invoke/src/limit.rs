@@ -1,0 +1,30 @@
+//! A limit with the name of the setting that holds it: every "too large" says which one to raise.
+
+use std::fmt;
+
+/// A limit in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// 0 is any number, where the setting says so.
+    pub bytes_max: u64,
+    /// The setting.
+    pub setting: &'static str,
+}
+
+impl Limit {
+    /// A limit of the `[invoke]` table; `setting` is its full name.
+    pub fn new(setting: &'static str, bytes_max: u64) -> Self {
+        Self { bytes_max, setting }
+    }
+
+    /// Whether so many bytes are too many.
+    pub fn is_exceeded_by(&self, bytes: u64) -> bool {
+        self.bytes_max != 0 && bytes > self.bytes_max
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the limit of {} bytes (setting {})", self.bytes_max, self.setting)
+    }
+}

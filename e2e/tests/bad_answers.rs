@@ -77,11 +77,9 @@ impl Bad {
 #[tokio::test]
 async fn answers_that_take_too_long_end_with_the_time_limit() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
-    for answer in ["dripping-head", "endless-information"] {
-        let got = bad.get(answer).await?;
-        assert_eq!(got.status, 433, "{answer}: {:?}", got.body);
-        bad.all_is_well(answer).await?;
-    }
+    let got = bad.get("dripping-head").await?;
+    assert_eq!(got.status, 433, "{:?}", got.body);
+    bad.all_is_well("dripping-head").await?;
     for answer in ["dripping-body", "endless-body"] {
         let got = bad.get(answer).await?;
         assert_eq!((got.status, got.body), (200, None), "{answer} has begun well and is cut off");
@@ -96,9 +94,9 @@ async fn answers_that_take_too_long_end_with_the_time_limit() -> anyhow::Result<
 async fn heads_that_are_too_large_or_no_http_are_failures_of_the_function() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
     for (answer, status) in [
-        ("large-header", 407),
-        ("endless-header", 430),
-        ("endless-headers", 430),
+        ("endless-header", 407),
+        ("endless-headers", 407),
+        ("endless-information", 430),
         ("no-http", 430),
         ("two-lengths", 430),
         ("switching", 430),
@@ -115,10 +113,8 @@ async fn heads_that_are_too_large_or_no_http_are_failures_of_the_function() -> a
 async fn bodies_that_break_their_own_rules_are_cut_off() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
     for answer in ["half", "endless-trailers", "endless-chunk-size"] {
-        // One that breaks at once does so before its head has been sent on.
-        if let Ok(got) = bad.get(answer).await {
-            assert_eq!((got.status, got.body), (200, None), "{answer}");
-        }
+        let got = bad.get(answer).await?;
+        assert_eq!((got.status, got.body), (200, None), "{answer}");
         bad.all_is_well(answer).await?;
     }
     bad.platform.stop().await

@@ -28,10 +28,22 @@ pub fn send(name: &str, to: &mut TcpStream) -> io::Result<()> {
         "no-http" => put("220 this is no HTTP\r\n\r\n"),
         "two-lengths" => put("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
         "switching" => put("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
-        "another-answer" => put("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"),
+        "another-answer" => {
+            put("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray")
+        }
+        name if name.starts_with("raw=") => raw(to, &name["raw=".len()..]),
         "half" => put("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf"),
         _ => Ok(()),
     }
+}
+
+/// Exactly the bytes that a test writes in hexadecimal digits, and as many `x` behind them as a number after `+` says.
+fn raw(to: &mut TcpStream, digits: &str) -> io::Result<()> {
+    let (digits, fill) = digits.split_once('+').unwrap_or((digits, "0"));
+    let byte = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let mut bytes: Vec<u8> = (0..digits.len()).step_by(2).map_while(byte).collect();
+    bytes.resize(bytes.len() + fill.parse().unwrap_or(0), b'x');
+    to.write_all(&bytes)
 }
 
 /// A byte at a time, for ever.

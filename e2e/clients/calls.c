@@ -1,0 +1,96 @@
+/* A server with habits of real ones. It closes a connection that was silent for KEEP_ALIVE_S seconds, writes head and body
+ * of an answer apart without TCP_NODELAY, and takes BACKLOG connections that it has not accepted. With SLOW_MS it serves
+ * one connection at a time, one request on each, and takes that long for it.
+ * It answers with the time of its start, which tells one instance from another. Events are counted: one with "fail" in it
+ * breaks off the connection after that, and one with "count" is answered with the number of the others. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static atomic_int runs;
+static long long started;
+static int slow_ms, keep_alive_s;
+
+static int setting(const char *name, int otherwise) {
+    const char *value = getenv(name);
+    return value ? atoi(value) : otherwise;
+}
+
+/* Reads a whole request; 0 when the connection is over. */
+static int read_request(int client, char *request, size_t size) {
+    size_t length = 0;
+    for (;;) {
+        ssize_t more = read(client, request + length, size - 1 - length);
+        if (more <= 0) return 0;
+        length += more;
+        request[length] = 0;
+        char *end = strstr(request, "\r\n\r\n"), *announced = strcasestr(request, "content-length:");
+        size_t body = announced ? atoi(announced + 15) : 0;
+        if (end && length >= end + 4 - request + body) return 1;
+    }
+}
+
+static void answer(int client, const char *body) {
+    char head[200];
+    int length = sprintf(head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n", strlen(body),
+                         slow_ms ? "Connection: close\r\n" : "");
+    write(client, head, length);
+    write(client, body, strlen(body));
+}
+
+static void *serve(void *arg) {
+    int client = (int)(intptr_t)arg;
+    char request[8192], body[40];
+    struct pollfd silent = {.fd = client, .events = POLLIN};
+    for (;;) {
+        /* As a timer of an event loop that runs before what has come is looked at. */
+        struct timespec before, after;
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        int ready = poll(&silent, 1, keep_alive_s * 1000);
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        if (ready <= 0 || after.tv_sec - before.tv_sec > keep_alive_s) break;
+        if (!read_request(client, request, sizeof request)) break;
+        if (slow_ms) usleep(slow_ms * 1000);
+        sprintf(body, "%lld", started);
+        if (!strncmp(request, "POST /event-invoke", 18)) {
+            if (!strstr(request, "\"count\"")) runs++;
+            if (strstr(request, "\"fail\"")) break;
+            sprintf(body, "%d", runs);
+        }
+        answer(client, body);
+        if (slow_ms) break;
+    }
+    close(client);
+    return 0;
+}
+
+int main(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    started = now.tv_sec * 1000000000LL + now.tv_nsec;
+    slow_ms = setting("SLOW_MS", 0);
+    keep_alive_s = setting("KEEP_ALIVE_S", 60);
+    signal(SIGPIPE, SIG_IGN);
+    int one = 1, server = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9000)};
+    setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(server, (void *)&address, sizeof address) || listen(server, setting("BACKLOG", 64))) return 9;
+    for (;;) {
+        int client = accept(server, 0, 0);
+        pthread_t thread;
+        if (client < 0) continue;
+        if (slow_ms) serve((void *)(intptr_t)client);
+        else if (!pthread_create(&thread, 0, serve, (void *)(intptr_t)client)) pthread_detach(thread);
+    }
+}

@@ -180,7 +180,7 @@ async fn web(
         return Ok(());
     }
     let hint = format!("`sampan logs {name} --request-id {request_id}` has its log.");
-    let failure = Failure::new(Exit::RunFailed, format!("the run failed with status {}", run(&run_status)), hint);
+    let failure = Failure::new(Exit::RunFailed, format!("the run failed with status {}", run_named(&run_status)), hint);
     Err(failure.with_request_id(request_id).into())
 }
 
@@ -211,7 +211,7 @@ fn named(status: StatusCode, run_status: &str) -> String {
 }
 
 /// How a run ended, with the name of the contract.
-fn run(status: &str) -> String {
+fn run_named(status: &str) -> String {
     status.parse().map_or_else(|_| status.to_owned(), |code| format!("{status} {}", RunStatus::reason_phrase(code)))
 }
 
@@ -245,6 +245,6 @@ mod tests {
         assert_eq!(named(http(404), "435"), "404 Not Found");
         assert_eq!(named(http(438), "438"), "438 FunctionStatusError");
         assert_eq!(named(http(406), "406"), "406 RequestTooLarge");
-        assert_eq!(run("435"), "435 FunctionNotFound");
+        assert_eq!(run_named("435"), "435 FunctionNotFound");
     }
 }

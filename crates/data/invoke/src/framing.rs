@@ -49,7 +49,7 @@ pub(crate) fn of_answer(method: &Method, status: StatusCode, map: &mut HeaderMap
     }
     // A length on a 304 is that of the answer to an unconditional request.
     let announced_in_vain = status == StatusCode::NO_CONTENT && (coded || had_length);
-    Ok(!announced_in_vain && !(coded && had_length))
+    Ok(!(announced_in_vain || (coded && had_length)))
 }
 
 /// Leaves the one length of a caller's request that counts; a coded request has none.
@@ -125,7 +125,8 @@ mod tests {
     fn an_answer_has_one_length_or_none() {
         let (get, head_request) = (Method::GET, Method::HEAD);
         let chunked = (TE, "chunked");
-        let table: &[(&Method, u16, &[(&'static str, &'static str)], Option<&str>, bool)] = &[
+        type Headers<'a> = &'a [(&'static str, &'static str)];
+        let table: &[(&Method, u16, Headers<'_>, Option<&str>, bool)] = &[
             (&get, 200, &[], None, true),
             (&get, 200, &[(CL, "5")], Some("5"), true),
             (&get, 200, &[(CL, "5"), (CL, "5")], Some("5"), true),

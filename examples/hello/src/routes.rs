@@ -15,7 +15,8 @@ const PAGE_BYTES: usize = 4096;
 
 /// Answers one request.
 pub fn answer(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
-    if request.path() != "/" {
+    // What is called as fast as can be prints nothing.
+    if !matches!(request.path(), "/" | "/parts") {
         println!("{} {}", request.method, request.target);
     }
     let query = request.query().to_owned();
@@ -49,6 +50,7 @@ pub fn answer(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<(
         "/status" => respond(writer, request, u16::try_from(number).unwrap_or(500), "text/plain", b"as you wish"),
         "/big" => respond(writer, request, 200, "application/octet-stream", &vec![b'x'; number as usize]),
         "/chunks" => chunks(request, writer, number),
+        "/parts" => parts(writer),
         "/write" => write_file(request, writer, &query),
         "/read" => read_file(request, writer, &query),
         "/walk" => walk_files(writer, &query),
@@ -64,6 +66,15 @@ fn greeting(request: &Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     let id = request.header("x-scf-request-id").unwrap_or("none");
     let body = format!("hello from Sampan: {} {} (request {id})\n", request.method, request.target);
     text(request, writer, &body)
+}
+
+/// Sends head and body apart over a socket without TCP_NODELAY, as many simple servers do: the body leaves when the head
+/// was acknowledged.
+fn parts(writer: &mut TcpStream) -> io::Result<()> {
+    let body = "head and body apart\n";
+    writer.set_nodelay(false)?;
+    writer.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes())?;
+    writer.write_all(body.as_bytes())
 }
 
 /// Answers an event with itself. An event that is an object with a key `route` does what that route does, so that event

@@ -179,8 +179,8 @@ fn not_a_body_type(media_type: &str) -> ApiError {
 
 fn form_too_large(config: &Config) -> ApiError {
     let message = format!(
-        "the body is longer than the limit of {} bytes for requests signed with HmacSHA1 or HmacSHA256; sign with \
-         TC3-HMAC-SHA256",
+        "the body is longer than the limit of {} bytes, [api] v1_body_bytes_max, for requests signed with HmacSHA1 or \
+         HmacSHA256; sign with TC3-HMAC-SHA256",
         config.v1_body_bytes_max
     );
     ApiError::new(ErrorCode::REQUEST_SIZE_LIMIT_EXCEEDED, message)

@@ -61,7 +61,7 @@ async fn answer(
     }
     let query_bytes = parts.uri.query().map_or(0, str::len);
     if query_bytes > config.query_bytes_max {
-        return Err(too_large("the query", config.query_bytes_max));
+        return Err(too_large("the query", config.query_bytes_max, "query_bytes_max"));
     }
     // Held until the call has ended: what was parsed from the body is about as large.
     let _held = room(api, parts)?;
@@ -89,15 +89,15 @@ fn room(api: &Inner, parts: &Parts) -> Result<OwnedSemaphorePermit, ApiError> {
     let units = u32::try_from(bytes.div_ceil(HELD_UNIT_BYTES)).unwrap_or(u32::MAX).max(1);
     api.held.clone().try_acquire_many_owned(units).map_err(|_| {
         let message =
-            format!("calls under way hold {} bytes already; try again, with fewer at once", config.held_bytes_max);
+            format!("calls under way hold {} bytes already, [api] held_bytes_max; try again", config.held_bytes_max);
         ApiError::new(ErrorCode::REQUEST_LIMIT_EXCEEDED, message)
     })
 }
 
-fn too_large(what: &str, bytes_max: usize) -> ApiError {
+fn too_large(what: &str, bytes_max: usize, key: &str) -> ApiError {
     ApiError::new(
         ErrorCode::REQUEST_SIZE_LIMIT_EXCEEDED,
-        format!("{what} is longer than the limit of {bytes_max} bytes"),
+        format!("{what} is longer than the limit of {bytes_max} bytes, [api] {key}"),
     )
 }
 
@@ -135,6 +135,6 @@ async fn collect(mut body: Body, config: &Config) -> Result<Bytes, ApiError> {
     }
     match discarded {
         None => Ok(read.freeze()),
-        Some(_) => Err(too_large("the body of the request", config.body_bytes_max)),
+        Some(_) => Err(too_large("the body of the request", config.body_bytes_max, "body_bytes_max")),
     }
 }

@@ -214,3 +214,14 @@ async fn times_have_the_zone_of_the_machine() -> anyhow::Result<()> {
     }
     platform.stop().await
 }
+
+#[tokio::test]
+async fn a_failed_deploy_is_tried_again_by_the_name_alone() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    let failed = tools::run(&mut platform.cli(&["deploy", "late", "--image", "hello:v1"])).await?;
+    assert!(!failed.ok, "{}", failed.stdout);
+    platform.push_hello().await?;
+    tools::run_ok(&mut platform.cli(&["deploy", "late"])).await?;
+    assert_eq!(platform.get("late", "/").await?.status(), 200);
+    platform.stop().await
+}

@@ -93,7 +93,7 @@ fn report(targets: &mut [Target]) {
     let [direct, nginx, sampan] = figures[..] else { return };
     println!("added p50 over a direct call: sampan {:.1} us, nginx {:.1} us", sampan.0 - direct.0, nginx.0 - direct.0);
     println!("throughput with 32 clients: sampan {:.2}x nginx (goal >= 0.9)", sampan.2 / nginx.2);
-    println!("head and body apart, p50: sampan {:.2}x nginx (goal <= 1.2)", sampan.1 / nginx.1);
+    println!("head and body apart, p50: sampan {:.3}x nginx (goal <= 1.2)", sampan.1 / nginx.1);
 }
 
 fn wait_for(target: &Target) -> anyhow::Result<()> {

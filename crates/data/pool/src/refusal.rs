@@ -63,7 +63,7 @@ impl fmt::Display for Refusal {
             Self::Memory { max_mb } => write!(
                 f,
                 "region unreserved quota {max_mb} MB; lower the load or the memory sizes, or raise the quota of the \
-                 installation ([pool] memory_mb_max)"
+                 installation (`sampan quota --total`, at most [pool] memory_mb_max)"
             ),
             Self::Reserved { max_mb: 0 } => {
                 write!(f, "reserved quota 0 MB; this stops the function: reserve more for it or delete the reservation")

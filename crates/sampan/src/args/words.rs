@@ -15,10 +15,15 @@ impl FromStr for Words {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim_start().starts_with('[')
-            && let Ok(words) = serde_json::from_str(text)
-        {
-            return Ok(Self::List(words));
+        if text.trim_start().starts_with('[') {
+            match serde_json::from_str(text) {
+                Ok(words) => return Ok(Self::List(words)),
+                // The program `[` has a blank behind it.
+                Err(error) if text.trim_start().starts_with("[\"") => {
+                    return Err(format!("it begins as a JSON array of texts and is none: {error}"));
+                }
+                Err(_) => {}
+            }
         }
         if !text.contains(['\'', '"', '\\']) {
             return Ok(Self::Plain(text.to_owned()));
@@ -108,6 +113,8 @@ mod tests {
         assert_eq!(list(r#"["sh", "-c", "a b"]"#), ["sh", "-c", "a b"]);
         assert_eq!("[ -f x ]".parse(), Ok(Words::Plain("[ -f x ]".to_owned())));
         assert_eq!("[1]".parse(), Ok(Words::Plain("[1]".to_owned())));
+        assert_eq!(list(r#"[ "a" = "b c" ]"#), ["[", "a", "=", "b c", "]"]);
+        assert!(r#"["sh","-c""#.parse::<Words>().is_err());
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! look up.
 
 /// Actions that messages advise, and the commands for them.
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("UpdateFunctionCode or UpdateFunctionConfiguration", "`sampan deploy`"),
     ("UpdateFunctionConfiguration", "`sampan deploy`"),
     ("UpdateFunctionCode", "`sampan deploy`"),
     ("PublishVersion", "`sampan publish`"),
     ("DeleteFunction", "`sampan delete`"),
     ("DeleteAlias", "`sampan alias delete`"),
+    ("GetFunctionLogs", "`sampan logs NAME --request-id ID`"),
 ];
 
 /// Fields that a message begins with, and the options that say them.

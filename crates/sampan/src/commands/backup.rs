@@ -25,6 +25,7 @@ pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
         let message = format!("there is no database {}", from.display());
         return Err(Failure::new(Exit::NotFound, message, "Name the data directory with --data-dir.").into());
     }
+    check_target(&args.file)?;
     let images = store::backup(&from, &args.file).await.context("cannot back up")?;
     store::sync(&args.file).with_context(|| format!("cannot write {}", args.file.display()))?;
     report("backed up", &args.file, &images, format)
@@ -32,7 +33,7 @@ pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
 
 /// Puts a copy in the place of the database; the platform must be down.
 pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
-    let images = store::verify(&args.file).await.context("cannot restore")?;
+    let images = store::verify(&args.file).await.map_err(|error| no_backup(&args.file, error))?;
     let data_dir = settings::load(&args.place.into())?.data_dir;
     crate::up::make_data_dir(&data_dir)?;
     let _lock = take_lock(&data_dir)?;
@@ -44,6 +45,31 @@ pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
     }
     put(&args.file, &database).with_context(|| format!("cannot write {}", database.display()))?;
     report("restored", &database, &images, format)
+}
+
+/// Refuses what can be no new file.
+fn check_target(file: &Path) -> anyhow::Result<()> {
+    if file.exists() {
+        let message = format!("{} exists already, and a backup never writes over a file", file.display());
+        return Err(Failure::new(Exit::Usage, message, "Name another file.").into());
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let message = format!("there is no folder {}", folder.display());
+        return Err(Failure::new(Exit::Usage, message, "Make it, or name a file in another one.").into());
+    }
+    Ok(())
+}
+
+/// What is wrong with a file that is to be restored.
+fn no_backup(file: &Path, error: store::Error) -> anyhow::Error {
+    match error {
+        store::Error::Damaged { .. } | store::Error::Open { .. } => {
+            let message = format!("{} is no whole backup of Sampan", file.display());
+            Failure::new(Exit::Failed, message, "Take another file that `sampan backup` wrote.").into()
+        }
+        error => anyhow::Error::from(error).context("cannot restore"),
+    }
 }
 
 /// Replaces the database by a copy in one step; logs of the one before would be applied to the new one.

@@ -107,11 +107,14 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
     }
     let request = configuration(args, Some(function))?;
     // Beyond the two names there is something to change only when a flag was given.
-    if request.len() > 2 {
+    let is_configured = request.len() > 2;
+    if is_configured {
         client.call("UpdateFunctionConfiguration", &Value::Object(request)).await?;
         wait_active(client, args, format).await?;
     }
-    if code::is_changed(args) {
+    // Whoever has mended what a deploy failed for deploys again, and says nothing new.
+    let tries_again = !is_configured && function["Status"].as_str().is_some_and(|status| status.ends_with("Failed"));
+    if code::is_changed(args) || tries_again {
         let code = code::of(client, args, function.pointer("/ImageConfig"))?;
         let request = json!({"FunctionName": args.name, "Namespace": args.namespace, "Code": code});
         client.call("UpdateFunctionCode", &request).await?;

@@ -16,6 +16,9 @@ pub struct Identity {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+    /// The group that may be above the mapped ids: its own, or the first of the supplementary ones. There is room for one,
+    /// and files of all of them are folded into it.
+    pub large_group: u32,
     /// Home directory by /etc/passwd, if the user is there.
     pub home: Option<String>,
 }
@@ -27,11 +30,13 @@ struct Passwd<'a> {
     home: &'a str,
 }
 
+/// Fields behind the id may be missing, and blanks stand around a line, as container runtimes have it.
 fn passwd(text: &str) -> impl Iterator<Item = Passwd<'_>> {
     text.lines().filter_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let [name, _, uid, gid, _, home, ..] = fields[..] else { return None };
-        Some(Passwd { name, uid: uid.parse().ok()?, gid: gid.parse().ok()?, home })
+        let mut fields = line.trim().split(':');
+        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?.parse().ok()?);
+        let gid = fields.next().filter(|gid| !gid.is_empty()).map_or(Ok(0), str::parse).ok()?;
+        Some(Passwd { name, uid, gid, home: fields.nth(1).unwrap_or_default() })
     })
 }
 
@@ -43,13 +48,14 @@ struct Group<'a> {
 
 fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
     text.lines().filter_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let [name, _, gid, members, ..] = fields[..] else { return None };
-        Some(Group { name, gid: gid.parse().ok()?, members })
+        let mut fields = line.trim().split(':');
+        let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?.parse().ok()?);
+        Some(Group { name, gid, members: fields.next().unwrap_or_default() })
     })
 }
 
-/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. Numbers need not be in the files.
+/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. A number is an id, whatever names there are, and
+/// need not be in the files.
 pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identity, Error> {
     let (user, group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|g| !g.is_empty())),
@@ -57,7 +63,7 @@ pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identi
     };
     let user = if user.is_empty() { "0" } else { user };
     let number = user.parse::<u32>().ok();
-    let entry = passwd(passwd_text).find(|p| p.name == user || Some(p.uid) == number);
+    let entry = passwd(passwd_text).find(|p| number.map_or(p.name == user, |uid| p.uid == uid));
     let unknown = |kind, name: &str| Error::UnknownIdentity { kind, name: name.to_owned() };
     let (uid, own_gid) = match (&entry, number) {
         (Some(entry), _) => (entry.uid, entry.gid),
@@ -67,18 +73,20 @@ pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identi
     let gid = match group {
         None => own_gid,
         Some(name) => {
-            let listed = groups(group_text).find(|g| g.name == name).map(|g| g.gid);
-            listed.or_else(|| name.parse().ok()).ok_or_else(|| unknown("group", name))?
+            let listed = || groups(group_text).find(|g| g.name == name).map(|g| g.gid);
+            name.parse().ok().or_else(listed).ok_or_else(|| unknown("group", name))?
         }
     };
     let name = entry.as_ref().map(|e| e.name);
     let member = |g: &Group<'_>| name.is_some_and(|name| g.members.split(',').any(|m| m == name));
-    // A group that is named stands alone, as container runtimes have it. Of large ones an instance has its own only.
-    let exists = |id: &u32| *id <= MAPPED_ID_MAX || *id == gid;
-    let supplementary = match group {
-        None => groups(group_text).filter(member).map(|g| g.gid).filter(exists).collect(),
+    // A group that is named stands alone, as container runtimes have it.
+    let mut supplementary: Vec<u32> = match group {
+        None => groups(group_text).filter(member).map(|g| g.gid).filter(|id| *id != NO_ID).collect(),
         Some(_) => Vec::new(),
     };
+    let is_large = |id: &u32| *id > MAPPED_ID_MAX;
+    let large_group = [gid].iter().chain(&supplementary).copied().find(is_large).unwrap_or(gid);
+    supplementary.retain(|id| !is_large(id) || *id == large_group);
     for (what, id) in [("user", uid), ("group", gid)] {
         if id == NO_ID {
             return Err(Error::BadSpec {
@@ -88,7 +96,8 @@ pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identi
             });
         }
     }
-    Ok(Identity { uid, gid, groups: supplementary, home: entry.map(|e| e.home.to_owned()) })
+    let home = entry.map(|e| e.home.to_owned()).filter(|home| !home.is_empty());
+    Ok(Identity { uid, gid, groups: supplementary, large_group, home })
 }
 
 #[cfg(test)]
@@ -120,6 +129,38 @@ mod tests {
         ] {
             assert_eq!(ids(user).expect(user), want, "{user}");
         }
+    }
+
+    #[test]
+    fn a_number_is_an_id_whatever_names_there_are() {
+        let passwd = "2000:x:0:0::/root:/bin/sh\n1000:x:5:6::/named:\nu:x:1000:7::/numbered:\n";
+        let group = "50:x:77:\ng:x:50:\n";
+        let ids = |user: &str| resolve(user, passwd, group).map(|i| (i.uid, i.gid, i.home)).expect(user);
+        assert_eq!(ids("2000"), (2000, 0, None));
+        assert_eq!(ids("1000"), (1000, 7, Some("/numbered".to_owned())));
+        assert_eq!(ids("u:50").1, 50);
+    }
+
+    #[test]
+    fn lines_may_end_early_and_have_blanks_around_them() {
+        let passwd = "  u:x:1000:1001\nv:x:1002\nw:x:1003:1004::/w:/bin/sh\nno:x:number:1\n";
+        let ids = |user: &str| resolve(user, passwd, "g:x:50\n").map(|i| (i.uid, i.gid, i.home));
+        assert_eq!(ids("u").expect("short"), (1000, 1001, None));
+        assert_eq!(ids("v:g").expect("shorter"), (1002, 50, None));
+        assert_eq!(ids("w").expect("whole"), (1003, 1004, Some("/w".to_owned())));
+        assert!(ids("no").is_err());
+    }
+
+    #[test]
+    fn of_large_groups_one_has_a_place() {
+        let group = "a:x:10:u\nb:x:70000:u\nc:x:80000:u\nd:x:65535:u\n";
+        let of = |gid: u32| {
+            let found = resolve("u", &format!("u:x:1000:{gid}::/:"), group).expect("known");
+            (found.groups, found.large_group)
+        };
+        assert_eq!(of(1001), (vec![10, 70_000], 70_000));
+        assert_eq!(of(80_000), (vec![10, 80_000], 80_000));
+        assert_eq!(resolve("7:8", "", group).expect("numbers").large_group, 8);
     }
 
     #[test]

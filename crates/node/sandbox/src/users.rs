@@ -49,7 +49,7 @@ impl Users {
         }
         let root = slot.ids.first_id();
         let map = |used| IdMap::new(root, ids_per_instance, used);
-        let (users, groups) = (map(identity.uid), map(identity.gid));
+        let (users, groups) = (map(identity.uid), map(identity.large_group));
         let namespace = if runtime.is_none() && !(users.is_plain() && groups.is_plain()) {
             new_namespace(&users.ranges(), &groups.ranges(), stack)?
         } else {
@@ -62,7 +62,7 @@ impl Users {
 
 /// A namespace that gives the owners in prepared images back to a user that has an id of the host's.
 fn unfolding(identity: &Identity, stack: &mut Stack) -> Result<Option<Arc<OwnedFd>>, Error> {
-    let (users, groups) = (IdMap::unfolded(identity.uid), IdMap::unfolded(identity.gid));
+    let (users, groups) = (IdMap::unfolded(identity.uid), IdMap::unfolded(identity.large_group));
     if users.is_none() && groups.is_none() {
         return Ok(None);
     }

@@ -132,7 +132,14 @@ impl Facts {
                 None => dirs.extend(Dir::of(&dir, owner)),
             }
         }
-        Ok(Self { identity, etc: Etc::of(&root, mounted.as_ref()), tmp, dirs, tmp_dirs })
+        let mut etc = Etc::of(&root, mounted.as_ref());
+        // A volume is its user's, also where a link of `/etc` leads into it.
+        for dir in &mut etc.dirs {
+            if let Some(volume) = dirs.iter().find(|volume| volume.target == dir.target) {
+                dir.owner = volume.owner;
+            }
+        }
+        Ok(Self { identity, etc, tmp, dirs, tmp_dirs })
     }
 }
 

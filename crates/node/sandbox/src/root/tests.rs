@@ -218,3 +218,11 @@ fn what_is_outside_of_the_root_is_never_read() {
         fs::remove_dir_all(inside.path().join("etc")).expect("removed");
     }
 }
+
+#[test]
+fn a_volume_is_its_users_where_a_link_of_etc_leads_into_it() {
+    let root = root(&["etc/", "etc/hosts -> /data/h"]);
+    let facts = facts(&[root.path()], &["/data"]).expect("fine");
+    let made: Vec<_> = facts.etc.dirs.iter().chain(&facts.dirs).filter(|dir| dir.target.name == b"data").collect();
+    assert!(!made.is_empty() && made.iter().all(|dir| dir.owner == (7, 8)), "{made:?}");
+}

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn made(kind: Kind, uid: u32) -> Value {
-        let identity = Identity { uid, gid: uid, groups: vec![uid], home: None };
+        let identity = Identity { uid, gid: uid, groups: vec![uid], large_group: uid, home: None };
         let ids = IdMap::new(1_000_000, 65_536, uid);
         let (argv, env) = (["/app".to_owned()], ["A=b".to_owned()]);
         let bundle = Bundle {

@@ -195,17 +195,16 @@ impl Index {
         self.fitting(platform::processor_level()).first().copied().ok_or_else(|| self.for_others())
     }
 
-    /// The entries that a processor of this level runs, the highest variant first; of equal ones in the index's order.
+    /// The entries that a processor of this level runs, the highest variant first; of equal ones in the index's order. Where
+    /// there are none, those that say no platform (it is optional, image-index.md): the image's config decides then.
     pub(crate) fn fitting(&self, processor: u8) -> Vec<&Descriptor> {
-        // An index of one entry without a platform says nothing; the image's config decides then.
-        if let [only] = self.manifests.as_slice()
-            && only.platform.as_ref().is_none_or(Platform::is_empty)
-        {
-            return vec![only];
-        }
         let fits = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|platform| platform.fits(processor));
         let mut fitting: Vec<_> = self.manifests.iter().filter(fits).collect();
         fitting.sort_by_key(|entry| std::cmp::Reverse(entry.platform.as_ref().and_then(Platform::level)));
+        if fitting.is_empty() {
+            let says_nothing = |entry: &&Descriptor| entry.platform.as_ref().is_none_or(Platform::is_empty);
+            fitting.extend(self.manifests.iter().filter(says_nothing));
+        }
         fitting
     }
 
@@ -376,6 +375,16 @@ mod tests {
             .choose()
             .expect_err("nothing fits");
         assert_eq!(error, ManifestError::Platform { has: vec!["linux/arm64/v8".into(), "windows/amd64".into()] });
+    }
+
+    #[test]
+    fn entries_without_a_platform_are_taken_where_no_other_fits() {
+        let mut index = index(&[("linux", "arm64", None), ("linux", "amd64", None)]);
+        index.manifests[1].platform = None;
+        assert_eq!(index.choose().expect("the config decides").platform, None);
+        index.manifests[0].platform =
+            Some(Platform { architecture: "amd64".into(), ..index.manifests[0].platform.clone().expect("given") });
+        assert!(index.choose().expect("it fits").platform.is_some());
     }
 
     #[test]

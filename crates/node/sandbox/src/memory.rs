@@ -46,7 +46,7 @@ impl Metered {
         }
         match &*self.cgroup.read() {
             CgroupState::There(cgroup) if sample => cgroup.sample_memory(),
-            CgroupState::There(cgroup) => drop(cgroup.memory_peak_bytes()),
+            CgroupState::There(cgroup) => cgroup.look_at_memory(),
             CgroupState::Gone(_) => return false,
         }
         true

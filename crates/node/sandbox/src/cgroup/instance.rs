@@ -13,7 +13,7 @@ use sys::ReadOnlyTree;
 
 use super::files::{Freezer, MemoryFiles, Reclaim, Setting, v1_settings, v2_settings};
 use super::layout::Layout;
-use super::usage::Peak;
+use super::usage::{Peak, says_nothing};
 use super::view::View;
 use super::{kill_all, make_dir, remove_dir};
 use crate::error::Error;
@@ -188,6 +188,18 @@ impl InstanceCgroup {
             Some(mut peak) if peak.is_stale(whole) => self.sample(&mut peak, whole),
             // Known well enough, or being looked at.
             _ => self.peak_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Looks at what it uses; closely where the kernel's peak tells nothing any more, because page cache took all that it may
+    /// have and is given back as the rest grows.
+    pub fn look_at_memory(&self) {
+        let limit = self.limits.map_or(u64::MAX, |limits| limits.memory_bytes);
+        let whole = self.memory_whole();
+        if says_nothing(whole, limit) {
+            self.sample(&mut self.peak.lock(), whole);
+        } else {
+            self.memory_peak_bytes();
         }
     }
 

@@ -81,6 +81,11 @@ fn field(stat: &str, name: &str) -> Option<u64> {
     stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
+/// Whether the peak of the whole has no room to grow by as much as would have the parts sampled.
+pub fn says_nothing(whole: u64, limit: u64) -> bool {
+    whole >= limit - limit / GROWTH_PARTS
+}
+
 /// The most that an instance has used so far.
 #[derive(Debug, Default)]
 pub struct Peak {
@@ -145,6 +150,12 @@ mod tests {
         };
         assert_eq!(work(0), work(450));
         assert!(work(450) > 219 * MB);
+    }
+
+    #[test]
+    fn a_peak_at_the_limit_says_nothing() {
+        assert!(!says_nothing(495 * MB, 512 * MB) && says_nothing(496 * MB, 512 * MB));
+        assert!(!says_nothing(512 * MB, u64::MAX));
     }
 
     #[test]

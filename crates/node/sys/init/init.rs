@@ -18,6 +18,9 @@ use core::ptr::null;
 const WRITE_ONLY: usize = 1;
 const SIG_BLOCK: usize = 0;
 const SIG_SETMASK: usize = 2;
+const SIGINT: isize = 2;
+const SIGQUIT: isize = 3;
+const SIGTERM: isize = 15;
 const SIGCHLD: usize = 17;
 const NO_HANG: usize = 1;
 const SET_NAME: usize = 15;
@@ -102,36 +105,43 @@ unsafe fn set_score(score: *const u8) {
     }
 }
 
-/// Passes signals on until the child has ended; gives what to end with.
+/// Passes signals on, to the whole group of the child, until it has ended; gives what to end with. Once one was passed on
+/// that asks to end, whatever else runs has the time to end, too: behind a shell without a trap, the shell ends first.
 unsafe fn serve(child: isize, signals: u64) -> usize {
+    let (mut status, mut is_asked) = (None, false);
     loop {
         // SAFETY: the set is a local of eight bytes; nothing is to be told of the signal but its number.
         let signal = unsafe { call(number::SIGTIMEDWAIT, &raw const signals as usize, 0, 0, 8) };
         if signal == SIGCHLD as isize {
             // SAFETY: as for this function.
-            if let Some(status) = unsafe { reap(child) } {
+            let is_last = unsafe { reap(child, &mut status) };
+            if let Some(status) = status.filter(|_| is_last || !is_asked) {
                 return status;
             }
         } else if signal > 0 {
-            // SAFETY: the call takes numbers.
-            unsafe { call(number::KILL, child as usize, signal as usize, 0, 0) };
+            is_asked |= matches!(signal, SIGINT | SIGQUIT | SIGTERM);
+            // SAFETY: the call takes numbers. A child that has not yet made its group is sent it alone.
+            unsafe {
+                if call(number::KILL, (-child) as usize, signal as usize, 0, 0) < 0 {
+                    call(number::KILL, child as usize, signal as usize, 0, 0);
+                }
+            }
         }
     }
 }
 
-/// Takes what has ended, all of it; the child's status when it is among them.
-unsafe fn reap(child: isize) -> Option<usize> {
-    let mut ended = None;
+/// Takes what has ended, all of it, and the child's status when it is among them; true when nothing is left.
+unsafe fn reap(child: isize, ended: &mut Option<usize>) -> bool {
     loop {
         let mut status = 0_u32;
         // SAFETY: the status is a local of four bytes.
         let pid = unsafe { call(number::WAIT4, usize::MAX, &raw mut status as usize, NO_HANG, 0) };
         if pid <= 0 {
-            return ended;
+            return pid < 0;
         }
         if pid == child {
             let signal = status & 0x7f;
-            ended = Some(if signal == 0 { (status >> 8) & 0xff } else { 128 + signal } as usize);
+            *ended = Some(if signal == 0 { (status >> 8) & 0xff } else { 128 + signal } as usize);
         }
     }
 }

@@ -77,6 +77,11 @@ async fn more_calls_at_once_than_a_server_queues_are_all_answered_by_it() -> any
     for answer in answers {
         assert_eq!(answer?, first, "the same instance");
     }
+    // It serves one connection at a time, and keeps each: an idle one must not keep it from the others.
+    platform.deploy("narrow", "calls:v1", &["--timeout", "3"]).await?;
+    for answer in join_all((0..8).map(|_| post(&platform, "narrow"))).await {
+        answer?;
+    }
     platform.stop().await
 }
 

@@ -1,5 +1,6 @@
 //! How large the head of a request may be, and the answer that says so. Pure.
 
+use http::header::COOKIE;
 use http::request::Parts;
 
 use crate::answer::Refusal;
@@ -33,7 +34,9 @@ impl HeadLimits {
 
     /// Refuses a head that is too large.
     pub fn check(&self, parts: &Parts) -> Result<(), Refusal> {
-        let headers = parts.headers.len();
+        // HTTP/2 has a field for each cookie, which are one line (RFC 9113, 8.2.3).
+        let cookies = parts.headers.get_all(COOKIE).iter().count();
+        let headers = parts.headers.len() - cookies.saturating_sub(1);
         if headers > self.headers_max {
             let what = format!("head has {headers} headers");
             return Err(Refusal::Head { what, max: self.headers_max, setting: "gateway.request_headers_max" });
@@ -54,6 +57,31 @@ mod tests {
     use http::Request;
 
     use super::*;
+
+    #[test]
+    fn cookies_are_one_line_however_many_fields_they_come_in() {
+        let limits = HeadLimits { headers_max: 3, bytes_max: 10_000 };
+        let request = |cookies| {
+            let request = Request::get("/").header("a", "1").header("b", "2");
+            (0..cookies).fold(request, |request, _| request.header("cookie", "c=1")).body(()).expect("valid")
+        };
+        assert!(limits.check(&request(150).into_parts().0).is_ok());
+        assert!(
+            limits
+                .check(
+                    &Request::get("/")
+                        .header("d", "1")
+                        .header("e", "1")
+                        .header("f", "1")
+                        .header("g", "1")
+                        .body(())
+                        .expect("valid")
+                        .into_parts()
+                        .0
+                )
+                .is_err()
+        );
+    }
 
     fn told(lines: usize, bytes: usize) -> Option<String> {
         let mut request = Request::get("/").body(()).expect("valid");

@@ -66,6 +66,8 @@ fn head_bytes_max(config: &Config) -> usize {
 pub(crate) fn http1(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
     let bytes_max = head_bytes_max(config);
+    // A proxy takes the blank before a colon away (RFC 9112, 5.1).
+    builder.allow_spaces_after_header_name_in_responses(true);
     builder.max_headers(config.web_response_headers_max).max_header_size(bytes_max);
     if bytes_max > BUFFER_BYTES_MIN {
         builder.max_buf_size(bytes_max);

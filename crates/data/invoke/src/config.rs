@@ -48,6 +48,9 @@ pub struct Config {
     /// Longest time of one attempt to connect to an instance's server, in milliseconds. A server whose queue of connections
     /// is full lets attempts wait; they are repeated for as long as the function may run.
     pub connect_ms_max: u64,
+    /// How long a request over a new connection waits for its answer before the idle connections of its instance are closed,
+    /// in milliseconds: its server may serve one at a time. Again after each such time.
+    pub unanswered_wait_ms: u64,
     /// How long a connection to an instance's server is kept unused for the next request, in milliseconds; servers close
     /// theirs after some seconds. None is kept while the instance is frozen. 0 keeps none.
     pub kept_connection_ms_max: u64,
@@ -86,6 +89,7 @@ impl Default for Config {
             websocket_bytes_per_s_max: 0,
             websocket_close_wait_ms_max: 2000,
             connect_ms_max: 250,
+            unanswered_wait_ms: 50,
             kept_connection_ms_max: 1000,
             exit_wait_ms_max: 500,
             superseded_retries_max: 3,
@@ -101,6 +105,10 @@ impl Default for Config {
 impl Config {
     pub(crate) fn web_response_limit(&self) -> Limit {
         Limit::new("invoke.web_response_bytes_max", self.web_response_bytes_max)
+    }
+
+    pub(crate) fn unanswered_wait(&self) -> Duration {
+        Duration::from_millis(self.unanswered_wait_ms.max(1))
     }
 
     pub(crate) fn connect_max(&self) -> Duration {

@@ -15,6 +15,7 @@ use crate::call::BoxError;
 use crate::connection::Connection;
 use crate::exchange::{chain, poll_driven};
 use crate::failure::Failure;
+use crate::headers;
 use crate::invocation::{Ending, Invocation};
 use crate::upload::{Progress, Watch};
 
@@ -110,7 +111,7 @@ impl Body for Download {
             let failure = flowing.invocation.timed_out();
             return this.cut_off(failure);
         }
-        let frame = match ready!(poll_driven(flowing.connection.as_mut(), &mut this.body, cx)) {
+        let mut frame = match ready!(poll_driven(flowing.connection.as_mut(), &mut this.body, cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return this.broken(error),
             None => {
@@ -118,6 +119,9 @@ impl Body for Download {
                 return Poll::Ready(None);
             }
         };
+        if let Some(trailers) = frame.trailers_mut() {
+            headers::of_trailers(trailers);
+        }
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         let Some(left_bytes) = this.left_bytes.checked_sub(bytes) else {
             let limit = flowing.invocation.shared.config.web_response_limit();

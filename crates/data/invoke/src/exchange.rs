@@ -101,13 +101,28 @@ async fn exchange_fresh(
             }
         };
         connections_left -= 1;
-        let unanswered = match fresh.send(request, config).await {
+        let unanswered = match sent_alone(instance, fresh.send(request, config), config).await {
             Ok(response) => return Ok((fresh, response)),
             Err(unanswered) => unanswered,
         };
         match unanswered.unsent {
             Some(unsent) if connections_left > 0 => request = unsent,
             _ => return Err(unanswered.error.broken(config)),
+        }
+    }
+}
+
+/// Waits for the head of an answer over a new connection. A server that serves one connection at a time looks at it only when
+/// those before are closed: idle ones are, for as long as the answer does not come.
+async fn sent_alone<T>(instance: &Instance<Slot>, sent: impl Future<Output = T>, config: &Config) -> T {
+    if instance.version.spec.max_concurrency(instance.version.function.kind) == 1 {
+        return sent.await;
+    }
+    let mut sent = pin!(sent);
+    loop {
+        match timeout(config.unanswered_wait(), &mut sent).await {
+            Ok(answered) => return answered,
+            Err(_) => instance.slot.connections().close_idle(),
         }
     }
 }

@@ -77,6 +77,15 @@ pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority
     join_cookies(map);
 }
 
+/// Takes from trailers what cannot be said there: what belongs to a connection, and how the message is framed (RFC 9110, 6.5.1;
+/// RFC 9113, 8.2.2). Over HTTP/2 one such field would break the whole answer.
+pub(crate) fn of_trailers(map: &mut HeaderMap) {
+    strip_connection(map);
+    for name in [header::CONTENT_LENGTH, header::HOST, header::TE] {
+        map.remove(name);
+    }
+}
+
 /// Takes from an instance's answer what belongs to its connection, and what only the platform says.
 pub(crate) fn from_instance(map: &mut HeaderMap) {
     strip_connection(map);

@@ -196,3 +196,23 @@ proptest! {
         prop_assert!(value(&text).to_str().is_ok());
     }
 }
+
+#[test]
+fn trailers_say_nothing_of_connection_or_length() {
+    let mut map = HeaderMap::new();
+    for name in [
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "upgrade",
+        "proxy-connection",
+        "content-length",
+        "host",
+        "x-hop",
+    ] {
+        map.insert(name, HeaderValue::from_static("x-hop"));
+    }
+    map.insert("x-checksum", HeaderValue::from_static("07"));
+    of_trailers(&mut map);
+    assert_eq!(map.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-checksum"]);
+}

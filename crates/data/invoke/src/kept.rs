@@ -44,6 +44,12 @@ impl KeptConnections {
         self.list.lock().push(Kept { connection, since: Instant::now(), suspensions });
     }
 
+    /// Closes all of them.
+    pub fn close_idle(&self) {
+        let idle = std::mem::take(&mut *self.list.lock());
+        drop(idle);
+    }
+
     /// Closes what was unused for `unused_max`; true when some are left.
     fn close_unused(&self, now: Instant, unused_max: Duration) -> bool {
         let mut list = self.list.lock();

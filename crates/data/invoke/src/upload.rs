@@ -117,6 +117,7 @@ impl Stream {
             };
             self.left_bytes = left_bytes;
         } else if let Some(trailers) = frame.trailers_mut() {
+            headers::of_trailers(trailers);
             headers::strip_reserved(trailers);
             self.watch.set(Progress::Complete);
         }

@@ -115,7 +115,7 @@ async fn trailers_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_stay_without_one_and_keep_the_connection() {
+async fn answers_without_a_body_stay_without_one_and_give_up_the_connection() {
     let bench = Bench::new(Config::default(), &[WEB]).await;
     for (method, path, status) in
         [("GET", "/no-content", 204), ("GET", "/not-modified", 304), ("HEAD", "/", 200), ("GET", "/", 200)]
@@ -130,7 +130,8 @@ async fn answers_without_a_body_stay_without_one_and_keep_the_connection() {
         assert_eq!(response.body().is_end_stream(), bodiless, "{method} {path}");
         text(response).await;
     }
-    assert_eq!((bench.started(), bench.connections()), (1, 1));
+    // A wrong server may send a body late; it must not become the answer of the next request.
+    assert_eq!((bench.started(), bench.connections()), (1, 4));
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub struct Config {
     pub queue_bytes_max: usize,
     /// Longest line, in bytes; a longer one is split.
     pub line_bytes_max: usize,
+    /// How long a line that has begun waits for more of it before it is shown without its newline, in milliseconds.
+    pub line_wait_ms: u64,
     /// Lines a second that one instance may write for long.
     pub instance_lines_per_s: u32,
     /// Lines that one instance may write at once.
@@ -63,6 +65,7 @@ impl Default for Config {
             flush_ms: 20,
             queue_bytes_max: 8 << 20,
             line_bytes_max: 16 << 10,
+            line_wait_ms: 500,
             instance_lines_per_s: 5_000,
             instance_lines_burst: 50_000,
             instance_bytes_per_s: 1 << 20,
@@ -79,5 +82,11 @@ impl Default for Config {
             page_log_bytes_max: 16 << 20,
             follow_lines_max: 4_096,
         }
+    }
+}
+
+impl Config {
+    pub(crate) fn line_wait(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.line_wait_ms.max(1))
     }
 }

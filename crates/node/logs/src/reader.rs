@@ -50,6 +50,12 @@ struct State {
     dropped: [Dropped; 3],
 }
 
+impl State {
+    fn splitter(&self, stream: Stream) -> &Splitter {
+        if stream == Stream::Stderr { &self.stderr } else { &self.stdout }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Dropped {
     lines: u64,
@@ -97,10 +103,16 @@ impl Reader {
 
     async fn follow(&self, stream: Stream) {
         loop {
+            let has_begun = self.state.lock().splitter(stream).has_begun();
             let ready = tokio::select! {
                 biased;
                 () = self.detached.cancelled() => return,
                 ready = self.pipe(stream).readable() => ready,
+                // A prompt, or a bar that grows: whoever follows is to see it before its newline comes.
+                () = tokio::time::sleep(self.sink.config.line_wait()), if has_begun => {
+                    self.close_line(&mut self.state.lock(), stream);
+                    continue;
+                }
             };
             let pipe = self.pipe(stream);
             if ready.is_err() || self.read_turn(stream, READ_BYTES * 4, |buffer| pipe.try_read(buffer)) == Turn::Ended {
@@ -176,10 +188,16 @@ impl Reader {
 
     /// Ends lines that have begun, and says what was dropped.
     fn close_lines(&self, state: &mut State) {
+        self.close_line(state, Stream::Stdout);
+        self.close_line(state, Stream::Stderr);
+        self.say_dropped(state.owner.as_ref(), &mut state.dropped);
+    }
+
+    /// Ends the line of a stream that has begun.
+    fn close_line(&self, state: &mut State, stream: Stream) {
         let State { owner, stdout, stderr, limiter, dropped } = state;
-        stdout.flush(|line| self.emit(owner.as_ref(), limiter, dropped, Stream::Stdout, line));
-        stderr.flush(|line| self.emit(owner.as_ref(), limiter, dropped, Stream::Stderr, line));
-        self.say_dropped(owner.as_ref(), dropped);
+        let splitter = if stream == Stream::Stderr { stderr } else { stdout };
+        splitter.flush(|line| self.emit(owner.as_ref(), limiter, dropped, stream, line));
     }
 
     fn emit(

@@ -30,6 +30,11 @@ impl Splitter {
         }
     }
 
+    /// Whether a line has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// Ends the line that has begun, if one has.
     pub(crate) fn flush(&mut self, mut emit: impl FnMut(&[u8])) {
         if !self.partial.is_empty() {

@@ -41,6 +41,28 @@ async fn output_belongs_to_the_request_that_the_instance_serves() {
 }
 
 #[tokio::test]
+async fn a_line_that_has_begun_is_shown_before_its_newline_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(dir.path(), Config { line_wait_ms: 10, ..Config::default() }).await;
+    let function = function("hello");
+    let mut instance = Instance::attach(&logs, &function);
+    let request = begin(&logs, &function, 1);
+    logs.assign(&instance.id, Some(&request));
+    instance.print("progress 10%");
+    let seen = async {
+        while logs.tail(&request, 4096).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), seen).await.expect("it is shown");
+    assert_eq!(logs.tail(&request, 4096), "progress 10%\n");
+    instance.print(", done\n");
+    logs.settle(&instance.id).await;
+    assert_eq!(logs.tail(&request, 4096), "progress 10%\n, done\n");
+    logs.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_line_without_its_newline_is_shown_when_the_instance_settles() {
     let dir = tempfile::tempdir().unwrap();
     let logs = open(dir.path(), Config::default()).await;

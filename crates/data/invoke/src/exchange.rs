@@ -101,7 +101,7 @@ async fn exchange_fresh(
             }
         };
         connections_left -= 1;
-        let unanswered = match sent_alone(instance, fresh.send(request, config), config).await {
+        let unanswered = match answer_or_close_idle(instance, fresh.send(request, config), config).await {
             Ok(response) => return Ok((fresh, response)),
             Err(unanswered) => unanswered,
         };
@@ -114,7 +114,7 @@ async fn exchange_fresh(
 
 /// Waits for the head of an answer over a new connection. A server that serves one connection at a time looks at it only when
 /// those before are closed: idle ones are, for as long as the answer does not come.
-async fn sent_alone<T>(instance: &Instance<Slot>, sent: impl Future<Output = T>, config: &Config) -> T {
+async fn answer_or_close_idle<T>(instance: &Instance<Slot>, sent: impl Future<Output = T>, config: &Config) -> T {
     if instance.version.spec.max_concurrency(instance.version.function.kind) == 1 {
         return sent.await;
     }

@@ -31,8 +31,14 @@ pub struct Config {
     pub connections_max: u32,
     /// Questions to name servers under way at once, over all instances.
     pub dns_queries_max: usize,
-    /// The same of one instance.
+    /// The same of one instance. While `dns_queries_max` are under way, the instance with most gives one up to others.
     pub dns_queries_per_instance_max: usize,
+    /// Questions of one instance within a second; the kernel drops more before anybody reads them.
+    pub dns_queries_per_instance_per_s_max: u32,
+    /// Connections for questions at once, over all instances; each has one question under way at most.
+    pub dns_connections_max: usize,
+    /// The same of one instance, shared like questions.
+    pub dns_connections_per_instance_max: usize,
     /// How long one name server may take to answer, in milliseconds.
     pub dns_answer_ms_max: u64,
     /// How long a connection for questions may last, in milliseconds.
@@ -58,6 +64,9 @@ impl Default for Config {
             connections_max: 8192,
             dns_queries_max: 1024,
             dns_queries_per_instance_max: 64,
+            dns_queries_per_instance_per_s_max: 1000,
+            dns_connections_max: 256,
+            dns_connections_per_instance_max: 16,
             dns_answer_ms_max: 2500,
             dns_connection_ms_max: 10_000,
             links_ready: 8,
@@ -82,6 +91,9 @@ impl Config {
             ("connections_max", u64::from(self.connections_max)),
             ("dns_queries_max", self.dns_queries_max as u64),
             ("dns_queries_per_instance_max", self.dns_queries_per_instance_max as u64),
+            ("dns_queries_per_instance_per_s_max", u64::from(self.dns_queries_per_instance_per_s_max)),
+            ("dns_connections_max", self.dns_connections_max as u64),
+            ("dns_connections_per_instance_max", self.dns_connections_per_instance_max as u64),
             ("dns_answer_ms_max", self.dns_answer_ms_max),
             ("dns_connection_ms_max", self.dns_connection_ms_max),
             ("check_interval_ms", self.check_interval_ms),

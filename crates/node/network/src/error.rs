@@ -90,7 +90,7 @@ impl Error {
             Self::NameServer { .. } => "Let the server that listens on all addresses listen on its own only.",
             Self::Kernel { .. } | Self::Setting { .. } => {
                 "Run as root with the kernel modules veth, nf_tables, nft_fib_inet, nft_masq, nft_reject_inet, \
-                 nft_connlimit and nft_ct, or set [network] enabled = false."
+                 nft_connlimit, nft_limit and nft_ct, or set [network] enabled = false."
             }
         }
     }

@@ -4,7 +4,7 @@
 //! send from it by the machine's own route to its address.
 //!
 //! ```text
-//! from     before routing   IPv4 · own address · name server · not this machine · not denied · not too many · tcp udp ping
+//! from     before routing   IPv4 · own address · name server, not too fast · not this machine · not denied · not too many · tcp udp ping
 //! to       after routing    answers and errors only
 //! nat      after routing    leaves as the machine
 //! ```
@@ -35,6 +35,7 @@ const UNREACHABLE: u8 = 3;
 
 const DENIED: &str = "denied";
 const CONNECTIONS: &str = "connections";
+const QUESTIONS: &str = "questions";
 const REFUSE: &str = "refuse";
 const GUARDED: &str = "guarded";
 
@@ -48,6 +49,7 @@ pub fn install(names: &Names, block: Subnet, name_server: Ipv4Addr, config: &Con
         .table()
         .set(&Set::Ranges { name: DENIED, ranges: &ranges })
         .set(&Set::Counts { name: CONNECTIONS })
+        .set(&Set::Counts { name: QUESTIONS })
         // Told at once: software development kits ask clouds' metadata addresses first, and would wait there.
         .chain(Chain {
             name: REFUSE,
@@ -57,7 +59,7 @@ pub fn install(names: &Names, block: Subnet, name_server: Ipv4Addr, config: &Con
         .chain(Chain {
             name: "from",
             hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_DESTINATION_CHANGES),
-            rules: from(&names.links, name_server, config.connections_max),
+            rules: from(&names.links, name_server, config),
         })
         .chain(Chain {
             name: "to",
@@ -86,19 +88,23 @@ fn denied(config: &Config) -> Vec<Subnet> {
 }
 
 /// What comes from instances.
-fn from(links: &str, name_server: Ipv4Addr, connections_max: u32) -> Vec<Rule> {
-    let ask = |protocol| Rule::new().destination(name_server).port(protocol, DNS_PORT).accept();
+fn from(links: &str, name_server: Ipv4Addr, config: &Config) -> Vec<Rule> {
+    let ask = |protocol| Rule::new().destination(name_server).port(protocol, DNS_PORT);
+    let questions_max = config.dns_queries_per_instance_per_s_max;
     vec![
         // The name server is for instances alone; those of other platforms are refused below, by their own rules.
         Rule::new().v4().enters_not_by(LINKS_OF_ALL).destination(name_server).drop(),
         Rule::new().enters_not_by(links).accept(),
         Rule::new().not_v4().drop(),
         Rule::new().forged_source().drop(),
-        ask(libc::IPPROTO_UDP),
-        ask(libc::IPPROTO_TCP),
+        // Before the name server's queue, which all instances share.
+        ask(libc::IPPROTO_UDP).over_rate(QUESTIONS, questions_max).drop(),
+        ask(libc::IPPROTO_TCP).new_connection().over_rate(QUESTIONS, questions_max).drop(),
+        ask(libc::IPPROTO_UDP).accept(),
+        ask(libc::IPPROTO_TCP).accept(),
         Rule::new().destination_here_or_many().go_to(REFUSE),
         Rule::new().destination_in(DENIED).go_to(REFUSE),
-        Rule::new().new_connection().over_connections(CONNECTIONS, connections_max).drop(),
+        Rule::new().new_connection().over_connections(CONNECTIONS, config.connections_max).drop(),
         Rule::new().protocol(libc::IPPROTO_TCP).accept(),
         Rule::new().protocol(libc::IPPROTO_UDP).accept(),
         Rule::new().icmp(ECHO_REQUEST).accept(),

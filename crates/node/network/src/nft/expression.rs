@@ -47,7 +47,7 @@ const GOTO: i32 = -4;
 const WITH_ICMP: u32 = 2;
 const WITH_RESET: u32 = 1;
 const ADMINISTRATIVELY_PROHIBITED: u8 = 3;
-/// `connlimit` holds for more than the number, not for up to it.
+/// `connlimit` and `limit` hold for more than the number, not for up to it.
 const OVER: u32 = 1;
 
 /// One step of a rule.
@@ -214,12 +214,31 @@ impl Rule {
     /// Is of a connection beyond the given number from its source; they are counted in a set.
     pub fn over_connections(self, set: &str, number: u32) -> Self {
         let count = Attributes::new().network_number(1, number).network_number(2, OVER);
+        self.by_source(set, Expression::new("connlimit", count))
+    }
+
+    /// Is beyond the given number of packets in a second from its source, of which as many may come at once; they are
+    /// counted in a set.
+    pub fn over_rate(self, set: &str, number: u32) -> Self {
+        const SECOND: u64 = 1;
+        const PACKETS: u32 = 0;
+        let limit = Attributes::new()
+            .with(1, &u64::from(number).to_be_bytes())
+            .with(2, &SECOND.to_be_bytes())
+            .network_number(3, number)
+            .network_number(4, PACKETS)
+            .network_number(5, OVER);
+        self.by_source(set, Expression::new("limit", limit))
+    }
+
+    /// What a source's own counter, which a set keeps, holds for.
+    fn by_source(self, set: &str, counter: Expression) -> Self {
         let what = Attributes::new()
             .text(1, set)
-            // Add, which is 0, keeps a source's count when it is there.
+            // Add, which is 0, keeps a source's counter when it is there.
             .network_number(3, 0)
             .network_number(4, VALUE)
-            .nest(7, Expression::new("connlimit", count).attributes());
+            .nest(7, counter.attributes());
         self.and([payload(NETWORK_HEADER, SOURCE, 4), Expression::new("dynset", what)])
     }
 

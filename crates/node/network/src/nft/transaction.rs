@@ -72,7 +72,7 @@ pub enum Set<'a> {
         /// First and last of each.
         ranges: &'a [(Ipv4Addr, Ipv4Addr)],
     },
-    /// Counts of connections by their source, which the kernel keeps.
+    /// Counters by source, which the kernel keeps.
     Counts {
         /// Its name.
         name: &'a str,

@@ -71,41 +71,54 @@ async fn an_image_without_a_command_is_refused_unless_the_function_has_one() -> 
     platform.stop().await
 }
 
-/// Deploys an image that prepares well and cannot start, calls it, and returns `(status, errorMessage)`.
+/// Deploys an image that prepares well and cannot start; it is refused with this code, and where that is not checked a call
+/// returns `(status, errorMessage)`.
 async fn start_fails(
     platform: &Platform,
     name: &str,
     folder: &Folder,
     entry: &[&str],
     flags: &[&str],
+    code: &str,
 ) -> anyhow::Result<(u16, String)> {
     let image = format!("{name}:v1");
     platform.push_folder(folder.path(), entry, &image).await?;
     let mut all = vec!["--init-timeout", "3"];
     all.extend(flags);
+    let refused = platform.deploy(&format!("{name}-checked"), &image, &all).await.expect_err("it cannot start");
+    let refused = format!("{refused:#}").replace(r#"\""#, "\"");
+    all.push("--no-start-check");
     platform.deploy(name, &image, &all).await?;
     let answer = platform.get(name, "/").await?;
     let status = answer.status().as_u16();
     let body: Value = answer.json().await?;
     assert_eq!(body["statusCode"], status, "{body}");
-    Ok((status, body["errorMessage"].as_str().unwrap_or_default().to_owned()))
+    let message = body["errorMessage"].as_str().unwrap_or_default();
+    let first = message.lines().next().unwrap_or_default();
+    assert!(refused.contains("CreateFailed") && refused.contains(code) && refused.contains(first), "{refused}");
+    Ok((status, message.to_owned()))
 }
 
 #[tokio::test]
 async fn an_image_that_cannot_start_answers_the_contracts_status() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let folder = images::hello_folder()?;
-    let (status, message) = start_fails(&platform, "wrong-port", &folder, &["/hello"], &["--env", "PORT=8080"]).await?;
+    let port = ["--env", "PORT=8080"];
+    let (status, message) =
+        start_fails(&platform, "wrong-port", &folder, &["/hello"], &port, "PortBindingFailed").await?;
     assert_eq!(status, 446, "{message}");
     assert!(message.contains("9000") && message.contains("8080"), "{message}");
-    let (status, message) = start_fails(&platform, "no-file", &folder, &["/nothing"], &[]).await?;
+    let (status, message) =
+        start_fails(&platform, "no-file", &folder, &["/nothing"], &[], "ContainerInitError").await?;
     assert_eq!(status, 445, "{message}");
     assert!(message.contains("/nothing"), "{message}");
     folder.write("script", b"no program at all")?;
-    let (status, message) = start_fails(&platform, "no-program", &folder, &["/script"], &[]).await?;
-    assert_eq!(status, 445, "{message}");
     let (status, message) =
-        start_fails(&platform, "exits", &folder, &["/hello"], &["--env", "EXIT_AT_START=3"]).await?;
+        start_fails(&platform, "no-program", &folder, &["/script"], &[], "ContainerInitError").await?;
+    assert_eq!(status, 445, "{message}");
+    let exits = ["--env", "EXIT_AT_START=3"];
+    let (status, message) =
+        start_fails(&platform, "exits", &folder, &["/hello"], &exits, "ContainerStateExited").await?;
     assert_eq!(status, 405, "{message}");
     assert!(message.contains('3'), "{message}");
     assert!(platform.platform_log().lines().all(|line| !line.contains("panicked")), "{}", platform.platform_log());

@@ -20,7 +20,7 @@ const GROWTH_MB_MAX: u64 = 64;
 async fn start(env: &[(&str, &str)], flags: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(env).await?;
     hostile::push(&platform).await?;
-    platform.deploy("attacker", "hostile:v1", flags).await?;
+    platform.deploy("attacker", "hostile:v1", &[flags, &["--no-start-check"]].concat()).await?;
     platform.deploy("other", "hostile:v1", &["--timeout", "30"]).await?;
     hostile::attack(&platform, "other", "/").await?;
     Ok(platform)

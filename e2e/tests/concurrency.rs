@@ -21,7 +21,8 @@ async fn with_functions(names: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(&[("SAMPAN_POOL__MEMORY_MB_MAX", &quota)]).await?;
     platform.push_hello().await?;
     for name in names {
-        platform.deploy(name, "hello:v1", &["--memory", &MEMORY_MB.to_string(), "--timeout", "30"]).await?;
+        let flags = ["--memory", &MEMORY_MB.to_string(), "--timeout", "30", "--no-start-check"];
+        platform.deploy(name, "hello:v1", &flags).await?;
     }
     Ok(platform)
 }

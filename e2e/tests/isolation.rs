@@ -67,7 +67,7 @@ async fn attacker(env: &[(&str, &str)]) -> anyhow::Result<(Platform, u32)> {
     // It is looked at from outside while it rests.
     let platform = Platform::start_with(&[env, &[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]].concat()).await?;
     hostile::push(&platform).await?;
-    platform.deploy("attacker", "hostile:v1", &["--memory", "512", "--timeout", "60"]).await?;
+    platform.deploy("attacker", "hostile:v1", &["--memory", "512", "--timeout", "60", "--no-start-check"]).await?;
     let pid = start(&platform, "attacker").await?;
     Ok((platform, pid))
 }
@@ -133,7 +133,7 @@ async fn the_kernel_says_that_the_instance_is_confined() -> anyhow::Result<()> {
 #[tokio::test]
 async fn ids_of_instances_are_nobodys_and_no_two_share_any() -> anyhow::Result<()> {
     let (platform, attacker) = attacker(&[]).await?;
-    platform.deploy("other", "hostile:v1", &[]).await?;
+    platform.deploy("other", "hostile:v1", &["--no-start-check"]).await?;
     let other = start(&platform, "other").await?;
     for file in ["uid_map", "gid_map"] {
         let (first, count) = kernel::ids(attacker, file)?;
@@ -230,7 +230,7 @@ async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> 
 #[tokio::test]
 async fn other_processes_can_neither_be_seen_nor_signalled() -> anyhow::Result<()> {
     let (platform, _) = attacker(&[]).await?;
-    platform.deploy("other", "hostile:v1", &[]).await?;
+    platform.deploy("other", "hostile:v1", &["--no-start-check"]).await?;
     let other = start(&platform, "other").await?;
     assert_eq!(hostile::attack(&platform, "attacker", "/processes").await?, "1\n");
     for pid in [std::process::id(), platform.pid()?, other] {
@@ -248,7 +248,7 @@ async fn without_a_way_out_nothing_is_reached_but_the_instance_itself() -> anyho
     // The gateway listens on every address of the machine.
     let platform = Platform::start_at(&[], "127.0.0.1:0", "0.0.0.0:0").await?;
     hostile::push(&platform).await?;
-    platform.deploy("attacker", "hostile:v1", &[]).await?;
+    platform.deploy("attacker", "hostile:v1", &["--no-start-check"]).await?;
     let port = |url: &str| url.rsplit(':').next().unwrap_or_default().to_owned();
     let (control, gateway) = (port(&platform.control), port(&platform.gateway));
     let connect = async |to: String| hostile::attack(&platform, "attacker", &format!("/connect?{to}")).await;
@@ -284,7 +284,7 @@ fn machine_addresses() -> anyhow::Result<Vec<String>> {
 async fn a_user_of_the_image_has_no_capability_and_no_way_to_one() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]).await?;
     hostile::push_as(&platform, "1000:1000").await?;
-    platform.deploy("user", "hostile:v1", &[]).await?;
+    platform.deploy("user", "hostile:v1", &["--no-start-check"]).await?;
     let pid = start(&platform, "user").await?;
     for set in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
         assert_eq!(kernel::status(pid, set)?, NO_CAPABILITIES, "{set}");

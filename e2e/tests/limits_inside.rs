@@ -101,7 +101,7 @@ async fn the_same_work_is_reported_with_the_same_memory_whoever_reads_the_image_
     folder.write("data/large", &vec![7; (LARGE_MB * MB) as usize])?;
     platform.push_folder(folder.path(), &["/hello"], "large:v1").await?;
     for function in ["first", "second"] {
-        platform.deploy(function, "large:v1", &["--memory", "256", "--timeout", "60"]).await?;
+        platform.deploy(function, "large:v1", &["--memory", "256", "--timeout", "60", "--no-start-check"]).await?;
     }
     let (cold, charged) = walked(&platform, "first").await?;
     let (warm, charged_warm) = walked(&platform, "second").await?;

@@ -55,7 +55,7 @@ async fn tccli_drives_a_function_through_its_life() -> anyhow::Result<()> {
     let invoke = ["Invoke", name[0], name[1], "--ClientContext", r#"{"k":1}"#, "--LogType", "Tail"];
     let answer = tccli_json(&platform, &invoke).await?;
     assert!(answer["Result"]["RetMsg"].as_str().is_some_and(|m| m.contains(r#""k":1"#)), "{answer}");
-    assert!(answer["Result"]["Log"].as_str().is_some_and(|l| l.contains("Init Report")), "{answer}");
+    assert!(answer["Result"]["Log"].as_str().is_some_and(|l| l.contains("Report RequestId")), "{answer}");
     let logs = tccli_json(&platform, &["GetFunctionLogs", name[0], name[1]]).await?;
     assert_eq!(logs["TotalCount"], 1, "{logs}");
     tccli_json(&platform, &["UpdateFunctionConfiguration", name[0], name[1], "--MemorySize", "256"]).await?;

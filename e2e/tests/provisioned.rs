@@ -13,7 +13,7 @@ async fn with_version() -> anyhow::Result<Platform> {
 async fn with_version_and(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(settings).await?;
     platform.push_hello().await?;
-    platform.deploy("web", "hello:v1", &["--memory", "128", "--concurrency", "4"]).await?;
+    platform.deploy("web", "hello:v1", &["--memory", "128", "--concurrency", "4", "--no-start-check"]).await?;
     platform.cli_json(&["publish", "web"]).await?;
     Ok(platform)
 }

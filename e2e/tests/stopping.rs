@@ -4,11 +4,11 @@
 use e2e::{Platform, ending, tools, wait};
 use serde_json::json;
 
-/// A platform with the server as `web`, which has as long as any function may have to end.
+/// A platform with the server as `web`, which has as long as any function may have to end. Calls start its instances.
 async fn with_server(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(settings).await?;
     ending::push(&platform).await?;
-    platform.deploy("web", "ending:v1", &["--memory", "128", "--stop-grace", "30"]).await?;
+    platform.deploy("web", "ending:v1", &["--memory", "128", "--no-start-check", "--stop-grace", "30"]).await?;
     Ok(platform)
 }
 
@@ -67,7 +67,7 @@ async fn an_instance_that_is_not_to_be_kept_ready_any_more_is_asked_to_end() -> 
 #[tokio::test]
 async fn a_request_gets_the_room_of_an_instance_when_that_is_gone() -> anyhow::Result<()> {
     let platform = with_server(&[("SAMPAN_POOL__MEMORY_MB_MAX", "128")]).await?;
-    platform.deploy("other", "ending:v1", &["--memory", "128", "--stop-grace", "0"]).await?;
+    platform.deploy("other", "ending:v1", &["--memory", "128", "--no-start-check", "--stop-grace", "0"]).await?;
     let evicted = server(&platform, "web").await?;
     let waits = platform.get("other", "/");
     let ends = async {
@@ -86,7 +86,8 @@ async fn a_request_gets_the_room_of_an_instance_when_that_is_gone() -> anyhow::R
 async fn a_platform_that_stops_asks_every_instance_and_those_with_requests_before_it_gives_them_up()
 -> anyhow::Result<()> {
     let platform = with_server(&[("SAMPAN_SHUTDOWN_GRACE_S", "6")]).await?;
-    platform.deploy("busy", "ending:v1", &["--memory", "128", "--timeout", "60", "--stop-grace", "2"]).await?;
+    let flags = ["--memory", "128", "--timeout", "60", "--no-start-check", "--stop-grace", "2"];
+    platform.deploy("busy", "ending:v1", &flags).await?;
     let (idle, busy) = (server(&platform, "web").await?, server(&platform, "busy").await?);
     let (client, url) = (platform.http.clone(), platform.url("busy", "/hang"));
     let hangs = tokio::spawn(async move { client.get(url).send().await });
@@ -119,7 +120,8 @@ async fn a_platform_that_is_killed_leaves_no_instance_that_was_ending() -> anyho
 #[tokio::test]
 async fn an_instance_that_took_too_long_for_a_request_is_killed_at_once() -> anyhow::Result<()> {
     let platform = with_server(&[]).await?;
-    platform.deploy("slow", "ending:v1", &["--memory", "128", "--timeout", "1", "--stop-grace", "30"]).await?;
+    let flags = ["--memory", "128", "--timeout", "1", "--no-start-check", "--stop-grace", "30"];
+    platform.deploy("slow", "ending:v1", &flags).await?;
     let slow = server(&platform, "slow").await?;
     assert_eq!(platform.get("slow", "/hang").await?.status(), 433);
     // It would wait to be let go if it had been asked.
@@ -151,7 +153,8 @@ async fn whoever_does_not_listen_to_signals_is_killed_at_once_and_a_grace_is_a_c
 async fn an_init_reaps_passes_signals_on_and_keeps_exit_codes_where_a_function_asks_for_it() -> anyhow::Result<()> {
     // The instance that is left waits to be let go, and is not.
     let platform = with_server(&[("SAMPAN_SHUTDOWN_GRACE_S", "2")]).await?;
-    platform.deploy("init", "ending:v1", &["--memory", "128", "--init", "--stop-grace", "30"]).await?;
+    let flags = ["--memory", "128", "--init", "--no-start-check", "--stop-grace", "30"];
+    platform.deploy("init", "ending:v1", &flags).await?;
     let shown = tools::run_ok(&mut platform.cli(&["get", "init"])).await?;
     assert!(shown.lines().any(|line| line.split_whitespace().eq(["init", "on"])), "{shown}");
     let said = tools::run(&mut platform.cli(&["deploy", "web", "--init"])).await?;
@@ -173,7 +176,7 @@ async fn an_init_reaps_passes_signals_on_and_keeps_exit_codes_where_a_function_a
     let answer = platform.get("init", "/exit").await?;
     assert_eq!(answer.status(), 439);
     assert!(answer.text().await?.contains("exit code 7"));
-    let missing = ["--command", "/missing", "--memory", "128", "--init"];
+    let missing = ["--command", "/missing", "--memory", "128", "--init", "--no-start-check"];
     platform.deploy("missing", "ending:v1", &missing).await?;
     let answer = platform.get("missing", "/").await?;
     assert_eq!(answer.status(), 405);

@@ -28,7 +28,7 @@ async fn start(env: &[(&str, &str)], functions: usize) -> anyhow::Result<Platfor
     let platform = Platform::start_with(env).await?;
     platform.push_hello().await?;
     for number in 0..functions {
-        platform.deploy(&name(number), "hello:v1", &["--memory", "64", "--timeout", "100"]).await?;
+        platform.deploy(&name(number), "hello:v1", &["--memory", "64", "--timeout", "100", "--no-start-check"]).await?;
     }
     Ok(platform)
 }

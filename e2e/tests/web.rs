@@ -171,7 +171,7 @@ async fn each_way_to_fail_has_the_contracts_status_and_the_next_call_works() -> 
 async fn an_instance_is_used_again_and_stops_when_idle() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
     platform.push_hello().await?;
-    platform.deploy("web", "hello:v1", &[]).await?;
+    platform.deploy("web", "hello:v1", &["--no-start-check"]).await?;
     let cgroup = platform.cgroup_name();
     let log_of = async |answer: reqwest::Response| {
         let id = answer.headers()["x-scf-request-id"].to_str()?.to_owned();

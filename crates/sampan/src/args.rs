@@ -256,6 +256,9 @@ pub struct DeployArgs {
     /// signals on; it cannot change later
     #[arg(long)]
     pub init: bool,
+    /// Have images and settings of a new function take over before one of its instances has started; it cannot change later
+    #[arg(long)]
+    pub no_start_check: bool,
     /// Free text
     #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,

@@ -9,6 +9,9 @@ pub const STOP_GRACE: &str = "sampan:stop-grace";
 /// `on` where an init runs the image's program as its child; `off` is as if there were no tag.
 pub const INIT: &str = "sampan:init";
 
+/// `off` where a new image or configuration takes over before an instance of it has started.
+pub const START_CHECK: &str = "sampan:start-check";
+
 /// A tag of ours whose value is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the tag {tag} has the value {value:?}, which is not {expected}")]
@@ -29,12 +32,22 @@ pub fn stop_grace_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag
     seconds.map(Some).ok_or_else(|| InvalidTag { tag: STOP_GRACE, value: value.to_owned(), expected: expected() })
 }
 
+/// Whether an instance has to start before a function's new image or configuration takes over.
+pub fn start_check(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
+    Ok(switch(tags, START_CHECK)?.unwrap_or(true))
+}
+
 /// Whether a function's instances have an init.
 pub fn init(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
-    match value(tags, INIT) {
-        None | Some("off") => Ok(false),
-        Some("on") => Ok(true),
-        Some(other) => Err(InvalidTag { tag: INIT, value: other.to_owned(), expected: "on or off".to_owned() }),
+    Ok(switch(tags, INIT)?.unwrap_or(false))
+}
+
+fn switch(tags: &[(String, String)], tag: &'static str) -> Result<Option<bool>, InvalidTag> {
+    match value(tags, tag) {
+        None => Ok(None),
+        Some("off") => Ok(Some(false)),
+        Some("on") => Ok(Some(true)),
+        Some(other) => Err(InvalidTag { tag, value: other.to_owned(), expected: "on or off".to_owned() }),
     }
 }
 
@@ -42,6 +55,7 @@ pub fn init(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
 pub fn check(tags: &[(String, String)]) -> Result<(), InvalidTag> {
     stop_grace_s(tags)?;
     init(tags)?;
+    start_check(tags)?;
     Ok(())
 }
 
@@ -67,6 +81,13 @@ mod tests {
             let error = stop_grace_s(&tags(STOP_GRACE, value)).expect_err(value).to_string();
             assert!(error.contains("sampan:stop-grace") && error.contains("from 0 to 30"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_start_is_checked_unless_that_is_off() {
+        let checked = [&[][..], &tags(START_CHECK, "on"), &tags(START_CHECK, "off")].map(start_check);
+        assert_eq!(checked, [Ok(true), Ok(true), Ok(false)]);
+        assert!(check(&tags(START_CHECK, "no")).is_err());
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     // A function of its own for each start, so that each is a first call.
     let starts = rounds * STARTS;
     for number in 0..starts {
-        up.quiet_client(&["deploy", &format!("cold-{number}"), "--image", "hello:v1"])?;
+        up.quiet_client(&["deploy", &format!("cold-{number}"), "--image", "hello:v1", "--no-start-check"])?;
     }
     let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
     let (mut ours, mut runc, mut bare) = (Vec::new(), Vec::new(), Vec::new());
@@ -66,7 +66,15 @@ fn flask(up: &Up, gateway: SocketAddr, work: &Path, rounds: usize) -> anyhow::Re
     up.client(&[&["push", "--from-dir", &image][..], &server, &["flask:v1"]].concat())?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for number in 0..rounds * FLASK_STARTS {
-        up.quiet_client(&["deploy", &format!("flask-{number}"), "--image", "flask:v1", "--memory", "1024"])?;
+        up.quiet_client(&[
+            "deploy",
+            &format!("flask-{number}"),
+            "--image",
+            "flask:v1",
+            "--memory",
+            "1024",
+            "--no-start-check",
+        ])?;
         std::thread::sleep(IDLE);
         ours.push(first_call(gateway, &format!("/fn/default/flask-{number}/"))?);
         std::thread::sleep(IDLE);

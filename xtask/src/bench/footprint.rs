@@ -53,10 +53,28 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     let up = Up::start_with(&sampan, &work.path().join("data"), &settings)?;
     let image = image.display().to_string();
     up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
-    up.quiet_client(&["deploy", "many", "--image", "hello:v1", "--memory", "64", "--timeout", "60"])?;
+    up.quiet_client(&[
+        "deploy",
+        "many",
+        "--image",
+        "hello:v1",
+        "--memory",
+        "64",
+        "--timeout",
+        "60",
+        "--no-start-check",
+    ])?;
     up.quiet_client(&["deploy", "one", "--image", "hello:v1", "--memory", "64"])?;
     for number in 0..STEPS.len() * STARTS {
-        up.quiet_client(&["deploy", &format!("new-{number}"), "--image", "hello:v1", "--memory", "64"])?;
+        up.quiet_client(&[
+            "deploy",
+            &format!("new-{number}"),
+            "--image",
+            "hello:v1",
+            "--memory",
+            "64",
+            "--no-start-check",
+        ])?;
     }
     let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
     std::thread::sleep(REST);

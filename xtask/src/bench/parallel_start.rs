@@ -33,7 +33,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let image = bundle.root().display().to_string();
     up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
     for number in 0..CALLERS {
-        up.quiet_client(&["deploy", &format!("start-{number}"), "--image", "hello:v1"])?;
+        up.quiet_client(&["deploy", &format!("start-{number}"), "--image", "hello:v1", "--no-start-check"])?;
     }
     let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -47,7 +47,7 @@ fn to_zero_and_back(sampan: &Path, data: &Path, push: &[&str]) -> anyhow::Result
     ];
     let up = Up::start_with(sampan, data, &settings)?;
     up.client(push)?;
-    up.client(&["deploy", "zero", "--image", "hello:v1"])?;
+    up.client(&["deploy", "zero", "--image", "hello:v1", "--no-start-check"])?;
     let gateway = address(&up)?;
     let (mut times_ms, mut failed) = (Vec::new(), 0);
     for _ in 0..CYCLES {
@@ -74,7 +74,15 @@ fn many_beside_one(sampan: &Path, data: &Path, push: &[&str], rounds: usize) -> 
     let up = Up::start_with(sampan, data, &settings)?;
     up.client(push)?;
     for number in 0..MANY.iter().map(|(functions, _)| *functions).max().unwrap_or(0) {
-        up.quiet_client(&["deploy", &format!("many-{number}"), "--image", "hello:v1", "--memory", "64"])?;
+        up.quiet_client(&[
+            "deploy",
+            &format!("many-{number}"),
+            "--image",
+            "hello:v1",
+            "--memory",
+            "64",
+            "--no-start-check",
+        ])?;
     }
     let gateway = address(&up)?;
     for (functions, rate) in MANY {

@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Versions that are prepared at the same time; further ones wait.
     pub parallel_max: usize,
+    /// Start checks at the same time; further ones wait. They do not count in `parallel_max`: a server that never listens
+    /// holds up no other image.
+    pub start_checks_parallel_max: usize,
+    /// How long a start check waits for room, in seconds; without any the version goes live unchecked.
+    pub start_check_room_wait_s: u64,
     /// Between two passes when nothing changes, in seconds.
     pub poll_interval_s: u64,
     /// Pause before the next pass after one that failed, in milliseconds.
@@ -22,11 +27,22 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { parallel_max: 4, poll_interval_s: 60, retry_pause_ms: 2_000, unknown_keep_s: 600 }
+        Self {
+            parallel_max: 4,
+            start_checks_parallel_max: 8,
+            start_check_room_wait_s: 30,
+            poll_interval_s: 60,
+            retry_pause_ms: 2_000,
+            unknown_keep_s: 600,
+        }
     }
 }
 
 impl Config {
+    pub(crate) fn start_check_room_wait(&self) -> Duration {
+        Duration::from_secs(self.start_check_room_wait_s)
+    }
+
     pub(crate) fn poll_interval(&self) -> Duration {
         // A zero would make the task spin.
         Duration::from_secs(self.poll_interval_s.max(1))

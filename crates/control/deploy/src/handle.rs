@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::prepare::Prepare;
+use crate::start_check::StartCheck;
 use crate::task::Reconciler;
 
 /// Deploying, as it runs.
@@ -19,8 +20,14 @@ pub struct Deploy {
 impl Deploy {
     /// Begins to deploy: first whatever an earlier run left to do, then what changes. Must be called within a tokio
     /// runtime. Ends when `shutdown` is cancelled; what is being prepared then stays to be done.
-    pub fn start(store: Store, images: impl Prepare, config: Config, shutdown: CancellationToken) -> Self {
-        let reconciler = Reconciler::new(store, Arc::new(images), config);
+    pub fn start(
+        store: Store,
+        images: impl Prepare,
+        starts: impl StartCheck,
+        config: Config,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let reconciler = Reconciler::new(store, Arc::new(images), Arc::new(starts), config);
         Self { task: tokio::spawn(reconciler.run(shutdown)) }
     }
 

@@ -1,9 +1,9 @@
 //! Brings what the store says and what the image store keeps together: a version goes from `Creating`, `Updating` or
-//! `Publishing` to `Active` by having its image prepared, or to a failed state with the reason; what nothing serves any
+//! `Publishing` to `Active` by having its image prepared and an instance of it started, or to a failed state with the reason; what nothing serves any
 //! more is released.
 //!
 //! Owns the order of these steps. Must not know requests or instances (a root file system in use holds its own content),
-//! nor how an image is fetched: it sees [`Prepare`].
+//! nor how an image is fetched or an instance started: it sees [`Prepare`] and [`StartCheck`].
 //!
 //! One task owns everything. A signal of the store or a timer begins a pass; a pass reads what there is, decides in `plan`
 //! (pure), and acts. Every step can be done again, so a start after a crash needs nothing but its first pass.
@@ -24,8 +24,10 @@ mod plan;
 mod preparation;
 mod prepare;
 mod progress;
+mod start_check;
 mod task;
 
 pub use config::Config;
 pub use handle::Deploy;
 pub use prepare::Prepare;
+pub use start_check::{StartCheck, StartError};

@@ -17,11 +17,13 @@ pub(crate) struct View {
     pub(crate) serving: Vec<VersionKey>,
     /// Preparations that run, or whose end the store has not taken yet.
     pub(crate) busy: Vec<VersionKey>,
+    /// How many of these have their image and check its start.
+    pub(crate) checking: usize,
     /// Owners of versions that keep an image.
     pub(crate) pinned: Vec<String>,
     /// Functions that the store knows, when owners of others are to be kept: soon after a start.
     pub(crate) known: Option<HashSet<FunctionId>>,
-    /// Preparations that may be busy at once.
+    /// Images that may be prepared at once.
     pub(crate) parallel_max: usize,
 }
 
@@ -46,7 +48,7 @@ pub(crate) fn plan(view: &View) -> Plan {
     let pending: HashSet<&VersionKey> = view.pending.iter().collect();
     let busy_versions: HashSet<_> = view.busy.iter().map(|key| (&key.function_id, key.version)).collect();
     let busy_functions: HashSet<_> = view.busy.iter().map(|key| &key.function_id).collect();
-    let free = view.parallel_max.saturating_sub(view.busy.len());
+    let free = view.parallel_max.saturating_sub(view.busy.len().saturating_sub(view.checking));
     let startable = view.pending.iter().filter(|key| !busy_versions.contains(&(&key.function_id, key.version)));
     let needed: HashSet<String> = view.serving.iter().chain(&view.pending).chain(&view.busy).map(owner::of).collect();
     let published = view.pending.iter().filter(|key| key.version != VersionName::Latest);
@@ -87,6 +89,14 @@ mod tests {
         assert_eq!(plan(&view(&pending, &[], &[])).start, pending[..2]);
         assert_eq!(plan(&view(&pending, &pending[..1], &[])).start, pending[1..2]);
         assert_eq!(plan(&view(&pending, &pending[..2], &[])), Plan::default());
+    }
+
+    #[test]
+    fn a_start_check_makes_way_for_the_next_image() {
+        let pending = [key('a', 1), key('b', 1), key('c', 1), key('d', 1)];
+        let busy = view(&pending, &pending[..2], &[]);
+        assert_eq!(plan(&View { checking: 1, ..busy.clone() }).start, pending[2..3]);
+        assert_eq!(plan(&View { checking: 2, ..busy }).start, pending[2..]);
     }
 
     #[test]

@@ -1,28 +1,32 @@
 //! One preparation from what is pending to how it ended. Must not know what becomes of the end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use image::{PrepareRequest, Step};
 use parking_lot::Mutex;
 use store::{Pending, Store};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
-use types::{PinnedImage, StatusReason, VersionKey};
+use types::{CatalogVersion, PinnedImage, StatusReason, VersionKey};
 
 use crate::prepare::Prepare;
+use crate::start_check::{StartCheck, StartError};
 use crate::{check, owner, progress};
 
 /// How a preparation ended.
-#[derive(Debug, Clone)]
-pub(crate) enum End {
-    /// The image is there and pinned.
-    Prepared(PinnedImage),
+#[derive(Debug)]
+pub(crate) enum End<S> {
+    /// The image is there and pinned, and an instance has started where that was to be checked.
+    Prepared(PinnedImage, Option<S>),
     /// It cannot be used.
     Failed(StatusReason),
     /// Nobody awaits it any more.
     Cancelled,
 }
 
-impl End {
+impl<S> End<S> {
     /// The end of a preparation whose task panicked.
     pub(crate) fn panicked() -> Self {
         Self::Failed(StatusReason {
@@ -34,47 +38,118 @@ impl End {
     }
 }
 
-/// Prepares a version until it is ready, fails or is cancelled.
-pub(crate) async fn run(
-    store: Store,
-    images: Arc<impl Prepare>,
-    key: VersionKey,
-    pending: Pending,
-    cancelled: CancellationToken,
-) -> End {
-    let prepared = prepare(&store, &*images, &key, &pending);
-    match cancelled.run_until_cancelled(prepared).await {
-        Some(Ok(image)) => End::Prepared(image),
-        Some(Err(reason)) => End::Failed(reason),
-        None => End::Cancelled,
+/// Whether a preparation has its image and checks its start: it makes way for another one then.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stage {
+    checking: Arc<AtomicBool>,
+    changed: Arc<Notify>,
+}
+
+impl Stage {
+    /// One that notifies `changed` when it checks its start.
+    pub(crate) fn new(changed: &Arc<Notify>) -> Self {
+        Self { checking: Arc::default(), changed: Arc::clone(changed) }
+    }
+
+    pub(crate) fn is_checking(&self) -> bool {
+        self.checking.load(Ordering::Relaxed)
+    }
+
+    fn begin_check(&self) {
+        self.checking.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
     }
 }
 
-async fn prepare(
-    store: &Store,
-    images: &impl Prepare,
-    key: &VersionKey,
-    pending: &Pending,
-) -> Result<PinnedImage, StatusReason> {
-    let spec = &pending.version.desired.image;
-    let (listener, listened) = (store.clone(), key.clone());
-    let reached: Arc<Mutex<Option<Step>>> = Arc::default();
-    let reaching = reached.clone();
-    let request = PrepareRequest {
-        image: check::image_of(pending)?,
-        registry_id: spec.registry_id.clone(),
-        owner: owner::of(key),
-        progress: Arc::new(move |report| {
-            *reaching.lock() = Some(report.step);
-            listener.set_progress(&listened, &progress::text(&report));
-        }),
-    };
-    let prepared = images.prepare(request).await.map_err(|mut reason| {
-        if let Some(step) = *reached.lock() {
-            reason.error_message = format!("{}: {}", progress::failed(step), reason.error_message);
+/// What preparations work with.
+pub(crate) struct Preparer<P, S> {
+    pub(crate) store: Store,
+    pub(crate) images: Arc<P>,
+    pub(crate) starts: Arc<S>,
+    /// Permits of start checks that run at the same time.
+    pub(crate) checks: Semaphore,
+    /// Longest wait for room of a start check.
+    pub(crate) room_wait_max: Duration,
+}
+
+impl<P: Prepare, S: StartCheck> Preparer<P, S> {
+    /// Prepares a version until it is ready, fails or is cancelled.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        key: VersionKey,
+        pending: Pending,
+        stage: Stage,
+        cancelled: CancellationToken,
+    ) -> End<S::Started> {
+        let prepared = async {
+            let image = self.prepare(&key, &pending).await.map_err(StartError::Failed)?;
+            let started = self.check_start(&key, &pending, &image, &stage).await?;
+            Ok((image, started))
+        };
+        match cancelled.run_until_cancelled(prepared).await {
+            Some(Ok((image, started))) => End::Prepared(image, started),
+            Some(Err(StartError::Failed(reason))) => End::Failed(reason),
+            Some(Err(StartError::NoRoom(_) | StartError::Stopping)) | None => End::Cancelled,
         }
-        reason
-    })?;
-    check::runnable(spec, &prepared.run)?;
-    Ok(PinnedImage { digest: prepared.digest, size_bytes: prepared.size_bytes })
+    }
+
+    async fn prepare(&self, key: &VersionKey, pending: &Pending) -> Result<PinnedImage, StatusReason> {
+        let spec = &pending.version.desired.image;
+        let (listener, listened) = (self.store.clone(), key.clone());
+        let reached: Arc<Mutex<Option<Step>>> = Arc::default();
+        let reaching = reached.clone();
+        let request = PrepareRequest {
+            image: check::image_of(pending)?,
+            registry_id: spec.registry_id.clone(),
+            owner: owner::of(key),
+            progress: Arc::new(move |report| {
+                *reaching.lock() = Some(report.step);
+                listener.set_progress(&listened, &progress::text(&report));
+            }),
+        };
+        let prepared = self.images.prepare(request).await.map_err(|mut reason| {
+            if let Some(step) = *reached.lock() {
+                reason.error_message = format!("{}: {}", progress::failed(step), reason.error_message);
+            }
+            reason
+        })?;
+        check::runnable(spec, &prepared.run)?;
+        Ok(PinnedImage { digest: prepared.digest, size_bytes: prepared.size_bytes })
+    }
+
+    /// Has an instance start where that is to be checked. Without room for one the version is served unchecked: a full machine
+    /// says nothing of an image.
+    async fn check_start(
+        &self,
+        key: &VersionKey,
+        pending: &Pending,
+        image: &PinnedImage,
+        stage: &Stage,
+    ) -> Result<Option<S::Started>, StartError> {
+        if !check::is_start_checked(pending, image) {
+            return Ok(None);
+        }
+        stage.begin_check();
+        let _permit = self.checks.acquire().await.expect("the semaphore of checks is never closed");
+        self.store.set_progress(key, progress::STARTING);
+        let version = CatalogVersion {
+            key: key.clone(),
+            function: Arc::new(pending.record.clone()),
+            spec: pending.version.desired.clone(),
+            image: image.clone(),
+        };
+        match self.starts.check(Arc::new(version), self.room_wait_max).await {
+            Ok(started) => Ok(Some(started)),
+            Err(StartError::NoRoom(why)) => {
+                tracing::warn!(version = %owner::of(key), why, "a version goes live without its start check");
+                Ok(None)
+            }
+            Err(StartError::Failed(mut reason)) => {
+                reason.error_message = format!("{}: {}", progress::START_FAILED, reason.error_message);
+                Err(StartError::Failed(reason))
+            }
+            // The next start of the platform does it again; this one is about to cancel it.
+            Err(StartError::Stopping) => std::future::pending().await,
+        }
+    }
 }

@@ -2,6 +2,12 @@
 
 use image::{Progress, Step};
 
+/// While an instance is started.
+pub(crate) const STARTING: &str = "Starting an instance to see that it listens";
+
+/// In front of why it did not.
+pub(crate) const START_FAILED: &str = "The instance did not start";
+
 /// One line for whoever watches.
 pub(crate) fn text(progress: &Progress) -> String {
     let Progress { layers_done, layers_total, bytes_done, bytes_total, .. } = *progress;

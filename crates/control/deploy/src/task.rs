@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store::Store;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,35 +15,56 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::owner;
 use crate::plan::{View, plan};
-use crate::preparation::{self, End};
+use crate::preparation::{End, Preparer, Stage};
 use crate::prepare::Prepare;
+use crate::start_check::StartCheck;
 
 /// The state of the task.
-pub(crate) struct Reconciler<P> {
+pub(crate) struct Reconciler<P, S: StartCheck> {
     store: Store,
     images: Arc<P>,
+    preparer: Arc<Preparer<P, S>>,
     config: Config,
-    tasks: JoinSet<End>,
+    tasks: JoinSet<End<S::Started>>,
     running: HashMap<Id, Running>,
+    /// A preparation has its image.
+    stages: Arc<Notify>,
     /// Ends that the store has not taken yet.
-    ended: Vec<(VersionKey, End)>,
+    ended: Vec<(VersionKey, End<S::Started>)>,
     started: Instant,
 }
 
 struct Running {
     key: VersionKey,
+    stage: Stage,
     cancel: CancellationToken,
 }
 
-impl<P: Prepare> Reconciler<P> {
-    pub(crate) fn new(store: Store, images: Arc<P>, config: Config) -> Self {
-        let (tasks, running, started) = (JoinSet::new(), HashMap::new(), Instant::now());
-        Self { store, images, config, tasks, running, ended: Vec::new(), started }
+impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
+    pub(crate) fn new(store: Store, images: Arc<P>, starts: Arc<S>, config: Config) -> Self {
+        let preparer = Preparer {
+            store: store.clone(),
+            images: images.clone(),
+            starts,
+            checks: Semaphore::new(config.start_checks_parallel_max.clamp(1, Semaphore::MAX_PERMITS)),
+            room_wait_max: config.start_check_room_wait(),
+        };
+        Self {
+            store,
+            images,
+            preparer: Arc::new(preparer),
+            config,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            stages: Arc::default(),
+            ended: Vec::new(),
+            started: Instant::now(),
+        }
     }
 
     /// Passes until the shutdown, then ends what runs.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut changes = self.store.changes();
+        let (mut changes, stages) = (self.store.changes(), self.stages.clone());
         loop {
             let pause = self.pass_or_pause().await;
             tokio::select! {
@@ -51,6 +73,7 @@ impl<P: Prepare> Reconciler<P> {
                 Some(joined) = self.tasks.join_next_with_id() => self.note_end(joined),
                 // The store lives in `self`, so the sender does too.
                 _ = changes.changed() => {}
+                () = stages.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -106,6 +129,7 @@ impl<P: Prepare> Reconciler<P> {
             deleting,
             serving: versions.map(|version| version.key.clone()).collect(),
             busy: running.chain(self.ended.iter().map(|(key, _)| key.clone())).collect(),
+            checking: self.running.values().filter(|running| running.stage.is_checking()).count(),
             pinned: self.images.owners(owner::PREFIX),
             parallel_max: self.config.parallel_max.max(1),
         })
@@ -115,13 +139,14 @@ impl<P: Prepare> Reconciler<P> {
         // A change that came since the plan was made is in the next one.
         let Some(pending) = self.store.pending_version(&key).await? else { return Ok(()) };
         let cancel = CancellationToken::new();
-        let work = preparation::run(self.store.clone(), self.images.clone(), key.clone(), pending, cancel.clone());
+        let stage = Stage::new(&self.stages);
+        let work = self.preparer.clone().run(key.clone(), pending, stage.clone(), cancel.clone());
         let id = self.tasks.spawn(work).id();
-        self.running.insert(id, Running { key, cancel });
+        self.running.insert(id, Running { key, stage, cancel });
         Ok(())
     }
 
-    fn note_end(&mut self, joined: Result<(Id, End), JoinError>) {
+    fn note_end(&mut self, joined: Result<(Id, End<S::Started>), JoinError>) {
         let (id, end) = match joined {
             Ok(ended) => ended,
             Err(error) => {
@@ -138,7 +163,8 @@ impl<P: Prepare> Reconciler<P> {
     async fn settle(&mut self) -> Result<(), Error> {
         while let Some((key, end)) = self.ended.last() {
             match end {
-                End::Prepared(image) => {
+                // What has started is served from here on, and is let go of only then.
+                End::Prepared(image, _started) => {
                     if self.store.mark_active(key, image.clone()).await? {
                         tracing::info!(version = %owner::of(key), image = %image.digest, "version active");
                     }

@@ -1,4 +1,5 @@
-//! The record of a start that nobody asked for: its output, and the line that says how long it took (contract 4.6).
+//! The record of a start that nobody asked for: its output, and the line that says how long it took (contract 4.6). A start
+//! check has its output only: it is no run of the function.
 
 use std::sync::Arc;
 
@@ -39,6 +40,42 @@ impl Launch for Recorded {
             outcome
         })
     }
+
+    fn launch_check(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        Box::pin(async move {
+            self.logs.watch(begin(&request, &version));
+            let _watched = Watched { logs: &self.logs, request: &request };
+            self.launch.launch_check(id, version, request.clone()).await
+        })
+    }
+}
+
+fn begin(request: &RequestId, version: &CatalogVersion) -> Begin {
+    Begin {
+        request_id: request.clone(),
+        function: version.function.clone(),
+        version: version.key.version,
+        qualifier: version.key.version.to_string(),
+        start_ms: unix_ms(),
+        opening: String::new(),
+    }
+}
+
+/// A start whose output is kept at hand until it is over.
+struct Watched<'a> {
+    logs: &'a Logs,
+    request: &'a RequestId,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.logs.forget(self.request);
+    }
 }
 
 /// A record that has begun; it ends also when the start is given up.
@@ -51,14 +88,7 @@ struct Open<'a> {
 
 impl Open<'_> {
     fn begin(&self) {
-        self.logs.begin(Begin {
-            request_id: self.request.clone(),
-            function: self.version.function.clone(),
-            version: self.version.key.version,
-            qualifier: self.version.key.version.to_string(),
-            start_ms: unix_ms(),
-            opening: String::new(),
-        });
+        self.logs.begin(begin(self.request, self.version));
     }
 
     fn close(mut self, outcome: &Result<Launched, LaunchError>) {

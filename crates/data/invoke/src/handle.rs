@@ -20,6 +20,7 @@ use types::{CatalogVersion, FunctionKey, RequestId, RouteBy, SharedCatalog};
 use crate::ahead::Recorded;
 use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
 use crate::config::Config;
+use crate::connection::Slot;
 use crate::failure::Failure;
 use crate::kept::Sweep;
 use crate::metering::OutFlows;
@@ -33,6 +34,9 @@ use crate::{event, metering, web};
 pub struct Invoker {
     shared: Arc<Shared>,
 }
+
+/// A version of which an instance has started; see [`pool::Checked`].
+pub struct CheckedStart(#[expect(dead_code, reason = "held for its drop")] pool::Checked<Slot>);
 
 /// What an [`Invoker`] works with.
 pub struct Parts {
@@ -138,6 +142,19 @@ impl Invoker {
     {
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         web::run(&self.shared, target, request_id, request).await
+    }
+
+    /// Starts an instance of a version that the catalog does not have yet, to see whether it starts; it serves the version's
+    /// first call. See [`Pool::check`].
+    ///
+    /// # Errors
+    /// Those of [`Pool::check`].
+    pub async fn check_start(
+        &self,
+        version: &Arc<CatalogVersion>,
+        wait_max: Duration,
+    ) -> Result<CheckedStart, pool::LeaseError> {
+        self.shared.pool.check(version, wait_max).await.map(CheckedStart)
     }
 
     /// What is used now.

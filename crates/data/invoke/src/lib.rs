@@ -46,6 +46,6 @@ mod websocket;
 
 pub use call::{Body, BoxError, EventCall, EventResult, Platform, RequestBytesMax, Source, Target};
 pub use config::Config;
-pub use handle::{Invoker, Parts};
+pub use handle::{CheckedStart, Invoker, Parts};
 pub use pool::{ProvisionedState, ProvisionedStatus};
 pub use route::RoutingKey;

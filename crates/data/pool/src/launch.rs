@@ -36,6 +36,16 @@ pub trait Launch: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
         self.launch(id, version, request)
     }
+
+    /// The same for the start check of a version that nobody can call yet.
+    fn launch_check(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.launch(id, version, request)
+    }
 }
 
 /// A started instance.

@@ -153,6 +153,12 @@ impl<I: Clone, W> Ledger<I, W> {
         self.past.demand.rise(now, self.worth, self.past.start());
     }
 
+    /// An instance was in use for no time at all, as of a call that was over at once.
+    pub fn note_call(&mut self, now: Instant) {
+        self.rise(now);
+        self.past.demand.fall(now);
+    }
+
     /// How many instances calls need, now and soon; the owner may want more.
     pub fn need(&self, now: Instant) -> Need {
         self.past.demand.need(now, self.worth, self.past.start())

@@ -15,6 +15,7 @@
 //! other files act on them.
 #![forbid(unsafe_code)]
 
+mod check;
 mod claims;
 mod config;
 mod demand;
@@ -43,6 +44,7 @@ mod upkeep;
 mod usage;
 mod version;
 
+pub use check::Checked;
 pub use config::Config;
 pub use demand::{Demand, Need};
 pub use error::LeaseError;

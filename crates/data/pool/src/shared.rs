@@ -147,7 +147,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     }
 
     /// Stops idle instances of other versions if that makes room for one of this version.
-    fn make_room(&self, pool: &VersionPool<C>, since: Instant) {
+    pub fn make_room(&self, pool: &VersionPool<C>, since: Instant) {
         let mut others: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         self.hurry_ending(&others);
         let shortfall = {
@@ -315,7 +315,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         for pool in pools {
             pool.set_stopped(self.capacity.lock().is_stopped(&pool.version.key.function_id));
-            if !self.in_force(&pool.version) {
+            if !pool.check.is_unserved() && !self.in_force(&pool.version) {
                 self.drain_version(&pool, |pool| pool.superseded());
             }
         }

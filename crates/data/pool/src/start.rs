@@ -30,13 +30,15 @@ enum Purpose {
     Provisioned,
     /// Calls are expected.
     Expected,
+    /// The version is not served yet: the start shows whether it can be.
+    Check,
 }
 
 impl Purpose {
     fn trigger(self) -> WaiterId {
         match self {
             Self::Request(waiter) => waiter,
-            Self::Provisioned | Self::Expected => WaiterId::NOBODY,
+            Self::Provisioned | Self::Expected | Self::Check => WaiterId::NOBODY,
         }
     }
 }
@@ -55,6 +57,11 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     /// The same for an instance that calls are expected to need.
     pub fn begin_expected(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>) {
         Self::begin_for(shared, pool, Purpose::Expected, RequestId::random());
+    }
+
+    /// The same for one that checks a version; its outcome goes to [`crate::check::Check::ended`].
+    pub fn begin_check(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>) {
+        Self::begin_for(shared, pool, Purpose::Check, RequestId::random());
     }
 
     fn begin_for(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>, purpose: Purpose, request: RequestId) {
@@ -80,10 +87,10 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     async fn launch(&self, id: InstanceId, request: RequestId) -> Result<Launched, LaunchError> {
         let _permit = self.shared.starting.acquire().await.expect("the semaphore of starts is never closed");
         let (launch, version) = (&self.shared.launch, Arc::clone(&self.pool.version));
-        if self.purpose == Purpose::Provisioned {
-            launch.launch_ahead(id, version, request).await
-        } else {
-            launch.launch(id, version, request).await
+        match self.purpose {
+            Purpose::Provisioned => launch.launch_ahead(id, version, request).await,
+            Purpose::Check => launch.launch_check(id, version, request).await,
+            Purpose::Request(_) | Purpose::Expected => launch.launch(id, version, request).await,
         }
     }
 
@@ -93,8 +100,10 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let process = Arc::clone(&launched.process);
         let instance = Arc::new(Instance::new(id, Arc::clone(&process), Arc::clone(&pool.version), C::default()));
         let slot = self.hand_out(&instance, launched.cold_start);
-        if self.purpose == Purpose::Provisioned {
-            pool.provisioned.lock().succeeded();
+        match self.purpose {
+            Purpose::Provisioned => pool.provisioned.lock().succeeded(),
+            Purpose::Check => pool.check.ended(Ok(())),
+            Purpose::Request(_) | Purpose::Expected => {}
         }
         drop(self);
         process.ended().await;
@@ -140,6 +149,11 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             Purpose::Provisioned => {
                 self.pool.ledger.lock().ahead_failed();
                 self.pool.provisioned.lock().failed(error.to_string(), Instant::now());
+                Vec::new()
+            }
+            Purpose::Check => {
+                self.pool.ledger.lock().ahead_failed();
+                self.pool.check.ended(Err(error.clone()));
                 Vec::new()
             }
             Purpose::Expected => {

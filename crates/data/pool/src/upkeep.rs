@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::ledger::Phase;
 use crate::sessions::Sessions;
 use crate::shared::Shared;
 use crate::version::VersionPool;
@@ -82,12 +83,18 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             let sessions_end = |pool: &VersionPool<C>| pool.sessions.as_ref().is_none_or(Sessions::is_empty);
             let goes = |pool: &VersionPool<C>| {
                 let mut ledger = pool.ledger.lock();
-                !pool.is_asked_for() && sessions_end(pool) && !ledger.waits_for_calls(now) && ledger.close_if_empty()
+                // Its check waits for room.
+                let waits = pool.check.is_unserved() && ledger.phase() == Phase::Open;
+                !waits
+                    && !pool.is_asked_for()
+                    && sessions_end(pool)
+                    && !ledger.waits_for_calls(now)
+                    && ledger.close_if_empty()
             };
             let mut gone = Vec::new();
             self.versions.write().map.retain(|_, pool| {
                 let goes = goes(pool);
-                if goes {
+                if goes && !pool.check.is_unserved() {
                     gone.push((pool.name(), pool.ledger.lock().past()));
                 }
                 !goes

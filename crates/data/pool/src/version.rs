@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, FunctionId, RequestId, VersionName};
 
+use crate::check::Check;
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::keep::Worth;
@@ -47,6 +48,8 @@ pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
     pub drained: CancellationToken,
     /// Instances of it that are kept ready.
     pub provisioned: Mutex<Provisioned>,
+    /// The start check of a version that the catalog does not have yet.
+    pub check: Check,
     /// The function's quota is 0.
     stopped: AtomicBool,
 }
@@ -67,6 +70,7 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
             sessions,
             drained: CancellationToken::new(),
             provisioned: Mutex::default(),
+            check: Check::default(),
             stopped: AtomicBool::new(false),
         }
     }

@@ -126,6 +126,17 @@ impl Logs {
         self.0.sink.begin(begin);
     }
 
+    /// Keeps the [`Logs::tail`] of a start that nobody called for, until [`Logs::forget`]: its output is logged under the id,
+    /// and it is no invocation of which there is a record.
+    pub fn watch(&self, start: Begin) {
+        self.0.sink.watch(start);
+    }
+
+    /// Ends what [`Logs::watch`] began.
+    pub fn forget(&self, request: &RequestId) {
+        self.0.sink.live.remove(request);
+    }
+
     /// Appends a platform line to the log of a request that runs or ended lately.
     pub fn platform(&self, request: &RequestId, line: &str) {
         self.0.sink.platform(request, line);

@@ -108,6 +108,11 @@ impl Live {
         self.shard(&id).lock().insert(id, request);
     }
 
+    /// Forgets one that is not to be recorded.
+    pub(crate) fn remove(&self, id: &RequestId) {
+        self.shard(id).lock().remove(id);
+    }
+
     /// Ends an invocation; its tail stays until enough others have ended. `None` when it does not run.
     pub(crate) fn finish(&self, id: &RequestId, closing: &[String]) -> Option<Arc<Request>> {
         let request = self.get(id).filter(|request| request.finish(closing))?;

@@ -44,6 +44,11 @@ impl Sink {
         let _ = self.queue.send(Record::Begin(request, opening));
     }
 
+    /// The memory of a beginning without its record.
+    pub(crate) fn watch(&self, begin: Begin) {
+        self.live.insert(Arc::new(Request::new(begin, self.config.tail_bytes_max)));
+    }
+
     pub(crate) fn platform(&self, id: &RequestId, text: &str) {
         let Some(request) = self.live.get(id) else {
             tracing::debug!(request = %id, "a platform line came for a request that is not known");

@@ -6,9 +6,9 @@ mod support;
 
 use std::io::Write;
 
-use logs::{Config, Filter, Logs, Stream};
-use support::{Instance, begin, end, function, one, open};
-use types::{Namespace, RequestId, RunStatus};
+use logs::{Begin, Config, Filter, Logs, Stream};
+use support::{Instance, all, begin, end, function, one, open};
+use types::{Namespace, RequestId, RunStatus, VersionName};
 
 async fn log_of(logs: &Logs, request: &RequestId) -> String {
     one(logs, request).await.log
@@ -135,6 +135,33 @@ async fn output_of_no_request_is_kept_with_the_instance() {
     let seen: Vec<_> = lines.iter().map(|l| (l.stream, l.text.as_str(), l.request_id.is_none())).collect();
     assert_eq!(seen, [(Stream::Stdout, "between requests", true), (Stream::Stderr, "\u{fffd}\u{fffd} not text", true)]);
     assert!(lines.iter().all(|l| l.instance.as_ref() == Some(&instance.id)));
+    logs.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_start_that_is_watched_has_its_lines_and_tail_but_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(dir.path(), Config::default()).await;
+    let function = function("hello");
+    let mut instance = Instance::attach(&logs, &function);
+    let request = RequestId::random();
+    logs.watch(Begin {
+        request_id: request.clone(),
+        function: function.clone(),
+        version: VersionName::Latest,
+        qualifier: "$LATEST".into(),
+        start_ms: 1,
+        opening: String::new(),
+    });
+    logs.assign(&instance.id, Some(&request));
+    instance.print("no module\n");
+    logs.settle(&instance.id).await;
+    assert_eq!(logs.tail(&request, 100), "no module\n");
+    logs.forget(&request);
+    let lines = logs.lines(Filter::all(Namespace::default_namespace()), None, 100).await.unwrap().lines;
+    let seen: Vec<_> = lines.iter().map(|line| (line.text.as_str(), line.request_id.as_ref())).collect();
+    assert_eq!((seen, all(&logs).await.total), (vec![("no module", Some(&request))], 0));
+    assert_eq!(logs.tail(&request, 100), "");
     logs.shutdown().await;
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
-use types::tags::{INIT, STOP_GRACE};
+use types::tags::{INIT, START_CHECK, STOP_GRACE};
 
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
@@ -69,7 +69,8 @@ fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
     let runtime = args.runtime.clone().map(|runtime| (launcher::RUNTIME_TAG, runtime));
     let stop_grace = args.stop_grace.map(|seconds| (STOP_GRACE, seconds.to_string()));
     let init = args.init.then(|| (INIT, "on".to_owned()));
-    runtime.into_iter().chain(stop_grace).chain(init).collect()
+    let start_check = args.no_start_check.then(|| (START_CHECK, "off".to_owned()));
+    runtime.into_iter().chain(stop_grace).chain(init).chain(start_check).collect()
 }
 
 /// The value of a function's tag.
@@ -103,6 +104,10 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
     }
     if args.init && tag(function, INIT) != Some("on") {
         let message = format!("function {} has no init, and that cannot change", args.name);
+        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
+    }
+    if args.no_start_check && tag(function, START_CHECK) != Some("off") {
+        let message = format!("function {} has its starts checked, and that cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     let request = configuration(args, Some(function))?;

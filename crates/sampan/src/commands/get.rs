@@ -1,7 +1,7 @@
 //! `sampan get`: everything about a function.
 
 use serde_json::{Value, json};
-use types::tags::{INIT, STOP_GRACE};
+use types::tags::{INIT, START_CHECK, STOP_GRACE};
 
 use crate::args::{Connection, NameArgs, Output};
 use crate::client::Client;
@@ -53,7 +53,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             Some(value) => println!("{word:15} {value}"),
         }
     }
-    for (word, name) in [("stop grace s", STOP_GRACE), ("init", INIT)] {
+    for (word, name) in [("stop grace s", STOP_GRACE), ("init", INIT), ("start check", START_CHECK)] {
         if let Some(value) = tag(&function, name) {
             println!("{word:15} {value}");
         }

@@ -7,6 +7,7 @@ mod data_dir;
 mod listener;
 mod lock;
 mod registries;
+mod start_check;
 mod wiring;
 
 use std::io::IsTerminal;

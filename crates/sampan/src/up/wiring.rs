@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::control;
 use super::registries::InstallationCredentials;
+use super::start_check::StartCheck;
 use crate::credentials::Credentials;
 use crate::settings::Settings;
 
@@ -117,7 +118,8 @@ impl Platform {
         let pool = settings.pool.or_machine_memory(machine_memory_mb());
         let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running)
             .context("cannot open the folder of results")?;
-        let deploy = deploy::Deploy::start(store.clone(), images.clone(), settings.deploy, running.clone());
+        let starts = StartCheck(invoker.clone());
+        let deploy = deploy::Deploy::start(store.clone(), images.clone(), starts, settings.deploy, running.clone());
         let certificates = settings.gateway.certificates.keys().cloned().collect();
         let tls = match gateway.tls {
             Some(listener) => Some((listener, gateway::Tls::open(&settings.gateway, store.catalog())?)),

@@ -79,7 +79,9 @@ fn prepare(
 
     let up = Up::start(sampan, &folder.join("sampan"))?;
     settle_disk()?;
-    figures.sampan_s.push(timed(|| up.quiet_client(&["deploy", first, "--image", &registry.image(first)]))?);
+    figures
+        .sampan_s
+        .push(timed(|| up.quiet_client(&["deploy", first, "--image", &registry.image(first), "--no-start-check"]))?);
     figures.peak_mb.push(peak_mb(up.pid())?);
     up.quiet_client(&["invoke", first])?;
     figures.cold_start = init_report(&up.client_output(&["logs", first])?);
@@ -87,7 +89,7 @@ fn prepare(
     let proxy = CountingProxy::start(registry.port)?;
     let image = format!("127.0.0.1:{}/bench/{second}:v1", proxy.port);
     settle_disk()?;
-    figures.second_s.push(timed(|| up.quiet_client(&["deploy", second, "--image", &image]))?);
+    figures.second_s.push(timed(|| up.quiet_client(&["deploy", second, "--image", &image, "--no-start-check"]))?);
     figures.second_bytes.push(proxy.received() as f64);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deploy::{Config, Deploy, Prepare};
+use deploy::{Config, Deploy, Prepare, StartCheck, StartError};
 use image::{PrepareRequest, Prepared, Progress, RunConfig, Step};
 use parking_lot::Mutex;
 use store::{Change, NewFunction, Store};
@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
-    Digest, FunctionKey, FunctionKind, ImageRef, ImageSpec, ImageType, Namespace, Status, StatusReason, VersionKey,
-    VersionName, VersionRecord, VersionSpec,
+    CatalogVersion, Digest, FunctionKey, FunctionKind, ImageRef, ImageSpec, ImageType, Namespace, Status, StatusReason,
+    VersionKey, VersionName, VersionRecord, VersionSpec,
 };
 
 /// How long a condition may take to come true.
@@ -140,6 +140,92 @@ impl Prepare for FakeImages {
     }
 }
 
+/// Starts instances by the name of the repository: `crashes` fails, `crowded` finds no room, `stopping` finds the platform
+/// stopping, all others succeed. While it is closed, starts wait.
+#[derive(Clone)]
+pub struct FakeStarts {
+    state: Arc<Mutex<Starts>>,
+    open: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Starts {
+    checked: Vec<u64>,
+    running: usize,
+    held: usize,
+}
+
+/// Counts an instance until it is let go of, and says whether its version was served then.
+pub struct Held(FakeStarts);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.state.lock().held -= 1;
+    }
+}
+
+struct Starting(FakeStarts);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.state.lock().running -= 1;
+    }
+}
+
+impl FakeStarts {
+    fn new() -> Self {
+        Self { state: Arc::default(), open: watch::Sender::new(true) }
+    }
+
+    pub fn close(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// The generations that were checked.
+    pub fn checked(&self) -> Vec<u64> {
+        self.state.lock().checked.clone()
+    }
+
+    pub fn running(&self) -> usize {
+        self.state.lock().running
+    }
+
+    pub fn held(&self) -> usize {
+        self.state.lock().held
+    }
+}
+
+impl StartCheck for FakeStarts {
+    type Started = Held;
+
+    async fn check(&self, version: Arc<CatalogVersion>, _: Duration) -> Result<Held, StartError> {
+        {
+            let mut state = self.state.lock();
+            state.checked.push(version.key.generation);
+            state.running += 1;
+        }
+        let _starting = Starting(self.clone());
+        self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
+        let image: ImageRef = version.spec.image.uri.parse().unwrap();
+        match image.repository.as_str() {
+            "crashes" => Err(StartError::Failed(StatusReason {
+                error_code: "ContainerStateExited".into(),
+                error_message: "exited with code 1. Its last output:\nno module".into(),
+            })),
+            "crowded" => Err(StartError::NoRoom("no memory".into())),
+            "stopping" => Err(StartError::Stopping),
+            _ => {
+                self.state.lock().held += 1;
+                Ok(Held(self.clone()))
+            }
+        }
+    }
+}
+
 /// What a tag resolves to.
 pub fn digest_of(tag: &str) -> Digest {
     Digest::from_sha256(&[u8::try_from(tag.len()).unwrap(); 32])
@@ -149,6 +235,7 @@ pub fn digest_of(tag: &str) -> Digest {
 pub struct Platform {
     pub store: Store,
     pub images: FakeImages,
+    pub starts: FakeStarts,
     shutdown: CancellationToken,
     deploy: Option<Deploy>,
     _dir: TempDir,
@@ -160,7 +247,8 @@ impl Platform {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("sampan.db"), store::Config::default()).await.unwrap();
         let shutdown = CancellationToken::new();
-        Self { store, images: FakeImages::new(), shutdown, deploy: None, _dir: dir }
+        let (images, starts) = (FakeImages::new(), FakeStarts::new());
+        Self { store, images, starts, shutdown, deploy: None, _dir: dir }
     }
 
     pub async fn started() -> Self {
@@ -177,7 +265,8 @@ impl Platform {
     pub fn start_with(&mut self, images: impl Prepare) {
         let config = Config { parallel_max: 2, retry_pause_ms: 10, ..Config::default() };
         self.shutdown = CancellationToken::new();
-        self.deploy = Some(Deploy::start(self.store.clone(), images, config, self.shutdown.clone()));
+        self.deploy =
+            Some(Deploy::start(self.store.clone(), images, self.starts.clone(), config, self.shutdown.clone()));
     }
 
     /// Ends deploying and waits for it.

@@ -1,5 +1,6 @@
 //! The pool through its public handle, over fake instances and in paused time.
 
+mod checks;
 mod idle;
 mod sessions;
 mod stopping;

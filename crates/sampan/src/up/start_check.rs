@@ -1,0 +1,75 @@
+//! [`deploy::StartCheck`] by the pool of the invoker. Must not decide when a start is checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deploy::StartError;
+use invoke::{CheckedStart, Invoker};
+use pool::{LaunchError, LeaseError};
+use types::{CatalogVersion, RunStatus, StatusReason};
+
+/// Checks starts as calls would have them.
+pub struct StartCheck(pub Invoker);
+
+impl deploy::StartCheck for StartCheck {
+    type Started = CheckedStart;
+
+    async fn check(&self, version: Arc<CatalogVersion>, wait_max: Duration) -> Result<CheckedStart, StartError> {
+        self.0.check_start(&version, wait_max).await.map_err(meaning)
+    }
+}
+
+/// What says nothing of the version is told apart from what does.
+fn meaning(error: LeaseError) -> StartError {
+    match error {
+        LeaseError::Closed { .. } => StartError::Stopping,
+        LeaseError::Launch(LaunchError {
+            status: RunStatus::InsufficientResources | RunStatus::InitContainerTimeout,
+            message,
+            ..
+        }) => StartError::NoRoom(message),
+        LeaseError::Launch(error) => StartError::Failed(StatusReason {
+            error_code: error.status.name().to_owned(),
+            error_message: error.message,
+        }),
+        error @ LeaseError::Superseded { .. } => StartError::Failed(StatusReason {
+            error_code: RunStatus::InternalError.name().to_owned(),
+            error_message: error.to_string(),
+        }),
+        error @ (LeaseError::OverQuota { .. } | LeaseError::NoneFree { .. } | LeaseError::QueueFull { .. }) => {
+            StartError::NoRoom(error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pool::ColdStart;
+
+    use super::*;
+
+    #[test]
+    fn a_full_machine_says_nothing_of_an_image() {
+        let launch = |status| {
+            let message = "why".to_owned();
+            meaning(LeaseError::Launch(LaunchError {
+                status,
+                message,
+                cold_start: ColdStart::default(),
+                peak_bytes: 0,
+            }))
+        };
+        for status in [RunStatus::InsufficientResources, RunStatus::InitContainerTimeout] {
+            assert_eq!(launch(status), StartError::NoRoom("why".to_owned()));
+        }
+        for (status, code) in [
+            (RunStatus::ContainerStateExited, "ContainerStateExited"),
+            (RunStatus::PortBindingFailed, "PortBindingFailed"),
+            (RunStatus::ContainerInitError, "ContainerInitError"),
+            (RunStatus::MemoryLimitReached, "MemoryLimitReached"),
+        ] {
+            let reason = StatusReason { error_code: code.to_owned(), error_message: "why".to_owned() };
+            assert_eq!(launch(status), StartError::Failed(reason));
+        }
+    }
+}

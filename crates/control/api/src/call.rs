@@ -10,7 +10,7 @@ use signature::{Clock, Rejection, Secrets, tc3, v1};
 use types::wire::API_VERSION;
 use types::{ApiError, ErrorCode};
 
-use crate::config::Config;
+use crate::body::Vouched;
 use crate::params::{Params, Tree, parse_form};
 
 /// Parameters that older signatures carry beside the action's own.
@@ -36,23 +36,33 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Checks what a request's head says of its signature, before its body is there.
+    ///
+    /// # Errors
+    /// `AuthFailure.…` where nothing that could follow would be taken.
+    pub(crate) fn check_head(parts: &Parts, secrets: &Secrets, clock: Clock) -> Result<Vouched, ApiError> {
+        if parts.headers.contains_key(AUTHORIZATION) {
+            tc3::check_head(&parts.headers, secrets, clock).map_err(refused)?;
+            return Ok(Vouched::ByHead);
+        }
+        match parts.method {
+            Method::GET => Ok(Vouched::Unused),
+            _ if is_form(parts) => Ok(Vouched::ByItself),
+            _ => Err(not_signed()),
+        }
+    }
+
     /// Checks who sent the request and reads what it calls.
     ///
     /// # Errors
     /// `AuthFailure.…` first, so that strangers learn nothing else; then what the common parameters lack.
-    pub(crate) fn read(
-        parts: &Parts,
-        body: Bytes,
-        secrets: &Secrets,
-        clock: Clock,
-        config: &Config,
-    ) -> Result<Self, ApiError> {
+    pub(crate) fn read(parts: &Parts, body: Bytes, secrets: &Secrets, clock: Clock) -> Result<Self, ApiError> {
         let host = host(parts)?;
         let received = Received { parts, host: &host, body };
         if parts.headers.contains_key(AUTHORIZATION) {
             received.by_headers(secrets, clock)
         } else {
-            received.by_parameters(secrets, clock, config)
+            received.by_parameters(secrets, clock)
         }
     }
 }
@@ -93,17 +103,14 @@ impl Received<'_> {
         Ok(Call { action, params })
     }
 
-    fn by_parameters(self, secrets: &Secrets, clock: Clock, config: &Config) -> Result<Call, ApiError> {
-        let form = media_type(&self.parts.headers) == "application/x-www-form-urlencoded";
+    fn by_parameters(self, secrets: &Secrets, clock: Clock) -> Result<Call, ApiError> {
         let pairs = match self.parts.method {
             Method::GET => parse_form(self.query().as_bytes())?,
-            _ if form && self.body.len() > config.v1_body_bytes_max => return Err(form_too_large(config)),
-            _ if form => parse_form(&self.body)?,
+            _ if is_form(self.parts) => parse_form(&self.body)?,
             _ => Vec::new(),
         };
         if !pairs.iter().any(|(name, _)| name == "Signature") {
-            let message = "the request is not signed: it has neither a header Authorization nor a parameter Signature";
-            return Err(refused(Rejection::Malformed(message.to_owned())));
+            return Err(not_signed());
         }
         let received = v1::Received { method: self.parts.method.as_str(), host: self.host, parameters: &pairs };
         v1::verify(&received, secrets, clock).map_err(refused)?;
@@ -141,6 +148,15 @@ fn media_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
+fn is_form(parts: &Parts) -> bool {
+    media_type(&parts.headers) == "application/x-www-form-urlencoded"
+}
+
+fn not_signed() -> ApiError {
+    let message = "the request is not signed: it has neither a header Authorization nor a parameter Signature";
+    refused(Rejection::Malformed(message.to_owned()))
+}
+
 fn refused(rejection: Rejection) -> ApiError {
     ApiError::new(rejection.code(), rejection.to_string())
 }
@@ -175,13 +191,4 @@ fn not_a_body_type(media_type: &str) -> ApiError {
     let media_type: String = media_type.chars().take(80).collect();
     let message = format!("a body of type {media_type:?} is not read; send application/json");
     ApiError::new(ErrorCode::INVALID_REQUEST, message)
-}
-
-fn form_too_large(config: &Config) -> ApiError {
-    let message = format!(
-        "the body is longer than the limit of {} bytes, [api] v1_body_bytes_max, for requests signed with HmacSHA1 or \
-         HmacSHA256; sign with TC3-HMAC-SHA256",
-        config.v1_body_bytes_max
-    );
-    ApiError::new(ErrorCode::REQUEST_SIZE_LIMIT_EXCEEDED, message)
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::any;
 use signature::Secrets;
-use tokio::sync::Semaphore;
 use types::wire::EXTENSIONS_PATH;
 
+use crate::body::Rooms;
 use crate::config::Config;
 use crate::context::{Account, Context, Surroundings};
 use crate::server;
@@ -19,8 +19,8 @@ pub struct Api(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub context: Context,
     pub secrets: Secrets,
-    /// Room for the bodies of calls under way, in units of [`server::HELD_UNIT_BYTES`].
-    pub held: Arc<Semaphore>,
+    /// Room for the bodies of calls under way.
+    pub rooms: Rooms,
 }
 
 impl Api {
@@ -34,9 +34,9 @@ impl Api {
         surroundings: Surroundings,
         config: Config,
     ) -> Self {
-        let held = Arc::new(Semaphore::new((config.held_bytes_max / server::HELD_UNIT_BYTES).max(1)));
+        let rooms = Rooms::new(&config);
         let context = Context { store, logs, invoker, account, surroundings, config };
-        Self(Arc::new(Inner { context, secrets, held }))
+        Self(Arc::new(Inner { context, secrets, rooms }))
     }
 
     /// Serves `/` and [`EXTENSIONS_PATH`], every method. Other paths are free for others.

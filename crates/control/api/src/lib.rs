@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod actions;
+mod body;
 mod call;
 mod config;
 mod context;

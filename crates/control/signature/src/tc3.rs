@@ -97,22 +97,48 @@ pub struct Received<'a> {
     pub body: &'a [u8],
 }
 
+/// Checks what a signature says of itself: whose key signed, and when. All that can be known before the body is there;
+/// the signature itself covers the body.
+///
+/// # Errors
+/// A [`Rejection`] for each way in which it can be wrong.
+pub fn check_head(headers: &HeaderMap, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
+    Head::check(headers, secrets, clock).map(drop)
+}
+
+/// A signature of a known key and of a time that counts.
+struct Head<'a> {
+    authorization: Authorization<'a>,
+    timestamp: &'a str,
+    secret_key: &'a str,
+}
+
+impl<'a> Head<'a> {
+    fn check(headers: &'a HeaderMap, secrets: &'a Secrets, clock: Clock) -> Result<Self, Rejection> {
+        let authorization = Authorization::parse(text(headers, AUTHORIZATION.as_str())?)?;
+        let timestamp = text(headers, TIMESTAMP)?;
+        let timestamp_s = clock::parse_timestamp("X-TC-Timestamp", timestamp)?;
+        let secret_key = key_of(secrets, authorization.secret_id)?;
+        clock.check(timestamp_s)?;
+        if clock::utc_date(timestamp_s).as_deref() != Some(authorization.date) {
+            return Err(Rejection::Malformed(format!(
+                "the date {:?} of Credential is not the UTC date of X-TC-Timestamp {timestamp}",
+                quoted(authorization.date)
+            )));
+        }
+        for name in authorization.signed_headers.split(';').filter(|name| *name != HOST.as_str()) {
+            text(headers, name)?;
+        }
+        Ok(Self { authorization, timestamp, secret_key })
+    }
+}
+
 /// Checks the signature in a request's `Authorization` header.
 ///
 /// # Errors
 /// A [`Rejection`] for each way in which it can be wrong.
 pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
-    let authorization = Authorization::parse(text(received.headers, AUTHORIZATION.as_str())?)?;
-    let timestamp = text(received.headers, TIMESTAMP)?;
-    let timestamp_s = clock::parse_timestamp("X-TC-Timestamp", timestamp)?;
-    let secret_key = key_of(secrets, authorization.secret_id)?;
-    clock.check(timestamp_s)?;
-    if clock::utc_date(timestamp_s).as_deref() != Some(authorization.date) {
-        return Err(Rejection::Malformed(format!(
-            "the date {:?} of Credential is not the UTC date of X-TC-Timestamp {timestamp}",
-            quoted(authorization.date)
-        )));
-    }
+    let Head { authorization, timestamp, secret_key } = Head::check(received.headers, secrets, clock)?;
     let key = signing_key(secret_key, authorization.date, authorization.service);
     let body_hash = hex::encode(body_hash(received));
     for headers in canonical_headers(received, &authorization)? {

@@ -133,6 +133,12 @@ fn each_wrong_part_has_its_own_code() {
     let mut twice = good.clone();
     twice.append("authorization", HeaderValue::from_static("x"));
     assert_eq!(code(&twice, &secrets(), CLOCK), Err("AuthFailure.InvalidAuthorization"));
+    assert_eq!(check_head(&good, &wrong_key, CLOCK), Ok(()), "the key shows with the body only");
+    for (headers, secrets, clock) in
+        [(&good, &stranger, CLOCK), (&good, &wrong_key, late), (&no_time, &wrong_key, CLOCK)]
+    {
+        assert!(check_head(headers, secrets, clock).is_err());
+    }
     let mut other_day = good;
     let text = other_day["authorization"].to_str().expect("ASCII").replace("2019-02-25", "2019-02-24");
     other_day.insert("authorization", HeaderValue::from_str(&text).expect("a value"));

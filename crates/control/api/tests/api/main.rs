@@ -6,6 +6,7 @@ mod bad_requests;
 mod concurrency;
 mod domains;
 mod functions;
+mod held;
 mod listing;
 mod namespaces;
 mod runs;

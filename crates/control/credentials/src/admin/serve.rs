@@ -12,7 +12,7 @@ use http::header::HOST;
 use http::request::Parts;
 use image::{Asked, Credentials, ProbedPlace};
 use jiff::Timestamp;
-use signature::{Clock, Secrets, tc3};
+use signature::{Clock, Rejection, Secrets, tc3};
 use types::ImageRef;
 
 use super::words::{Answer, Command, PATH, Refused, Reply, Tested, TestedPlace};
@@ -56,9 +56,15 @@ fn refused(status: StatusCode, message: impl Into<String>) -> Refused {
     Refused { status: status.as_u16(), message: message.into() }
 }
 
+fn stranger(rejection: Rejection) -> Refused {
+    refused(StatusCode::UNAUTHORIZED, rejection.to_string())
+}
+
 impl Admin {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Reply, Refused> {
         let config = &self.registries.inner.config;
+        // Nothing is read for strangers.
+        tc3::check_head(&parts.headers, &self.secrets, self.clock()).map_err(stranger)?;
         let read = tokio::time::timeout(config.admin_body_timeout(), to_bytes(body, config.admin_body_bytes_max)).await;
         let late = |_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
         let too_long = |_| {
@@ -79,9 +85,11 @@ impl Admin {
     fn check(&self, parts: &Parts, body: &[u8]) -> Result<(), Refused> {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let received = tc3::Received { method: "POST", host, query: "", headers: &parts.headers, body };
-        let clock = Clock { now_s: Timestamp::now().as_second(), window_s: self.clock_window_s };
-        let checked = tc3::verify(&received, &self.secrets, clock);
-        checked.map_err(|rejection| refused(StatusCode::UNAUTHORIZED, rejection.to_string()))
+        tc3::verify(&received, &self.secrets, self.clock()).map_err(stranger)
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { now_s: Timestamp::now().as_second(), window_s: self.clock_window_s }
     }
 
     async fn run(&self, command: Command) -> Result<Reply, Refused> {

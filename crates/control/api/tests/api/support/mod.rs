@@ -92,6 +92,12 @@ impl Platform {
         self.logs.shutdown().await;
     }
 
+    /// Ends everything after these connections, which would keep the server up.
+    pub async fn stop_after<T>(self, connections: Vec<T>) {
+        drop(connections);
+        self.stop().await;
+    }
+
     /// Sends a request as it is.
     pub async fn send(&self, request: Request<Bytes>) -> Raw {
         let answer = self.client.request(request.map(Full::new)).await.unwrap();

@@ -50,6 +50,10 @@ pub struct Config {
     pub writable_files_max: u64,
     /// Directories made in an instance's root because its image's volumes and working directory lack them.
     pub made_dirs_max: usize,
+    /// Signals that wait and timers of an instance (`RLIMIT_SIGPENDING`); each of its threads may need one.
+    pub signals_pending_max: u64,
+    /// Bytes of an instance's POSIX message queues (`RLIMIT_MSGQUEUE`).
+    pub message_queues_bytes_max: u64,
     /// Longest wait for an emptied cgroup to be removable, in milliseconds.
     pub cgroup_remove_ms_max: u64,
     /// Added to the out-of-memory score of instances: the kernel ends them before it ends the platform.
@@ -78,6 +82,8 @@ impl Default for Config {
             writable_bytes_max: 512 << 20,
             writable_files_max: 262_144,
             made_dirs_max: 1_024,
+            signals_pending_max: 4_096,
+            message_queues_bytes_max: 819_200,
             cgroup_remove_ms_max: 2000,
             oom_score_adj: 500,
         }

@@ -46,6 +46,7 @@ mod listening;
 mod memory;
 mod plan;
 mod reach;
+mod rlimits;
 mod root;
 mod runtime;
 mod seccomp;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 use sys::ahead::Mounts;
 use sys::spawn::{Hosted, Masked, PathStep};
 use sys::{Plan, Stack};
@@ -22,7 +21,7 @@ use crate::runtime::{self, Bundle, Runtime};
 use crate::slots::Slot;
 use crate::spec::LaunchSpec;
 use crate::users::Users;
-use crate::{capabilities, seccomp};
+use crate::{capabilities, rlimits, seccomp};
 
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
@@ -73,7 +72,7 @@ pub fn make(
     let identity = facts.identity.clone();
     let env = environment(&spec.env, &spec.hostname, &identity);
     let argv = behind_init(&spec, "init", config.oom_score_adj);
-    let users = Users::new(&identity, slot, spec.runtime.as_ref(), config.ids_per_instance, stack)?;
+    let users = Users::new(&identity, slot, spec.runtime.as_ref(), config, stack)?;
     give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
     let lowers = lowers(&spec.lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
@@ -82,10 +81,11 @@ pub fn make(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
         lower_names.join(":")
     );
+    let rlimits = rlimits::of_processes(spec.files_max, config);
     let hosted = spec
         .runtime
         .as_ref()
-        .map(|runtime| hosted(runtime, &spec, &env, &facts, (&users, &doors), config))
+        .map(|runtime| hosted(runtime, &spec, (&env, &rlimits), &facts, (&users, &doors), config))
         .transpose()?;
     let Injection { dirs, files, injected, made, tmp, made_in_tmp } =
         injection(&facts, &spec.hostname, resolv_conf, (&users.users, &users.groups));
@@ -111,7 +111,7 @@ pub fn make(
         masked_proc: masked(proc)?,
         read_only: names(READ_ONLY)?,
         hostname: text("host name", &spec.hostname)?,
-        rlimits: rlimits(spec.files_max),
+        rlimits: rlimits.iter().map(|(resource, _, most)| (*resource, *most, *most)).collect(),
         working_dir: way_to(&spec.working_dir)?,
         uid: identity.uid,
         gid: identity.gid,
@@ -129,6 +129,7 @@ pub fn make(
     match hosted {
         None => Ok(plan),
         Some(Made { stage, argv, hosted }) => Ok(Plan {
+            rlimits: if hosted.joins_user { plan.rlimits } else { Vec::new() },
             stage: text("stage", stage)?,
             init: None,
             programs: texts("program", &argv[..1])?,
@@ -159,7 +160,7 @@ struct Made {
 fn hosted(
     runtime: &Runtime,
     spec: &LaunchSpec,
-    env: &[String],
+    (env, rlimits): (&[String], &[(u32, &'static str, u64)]),
     facts: &Facts,
     (users, doors): (&Users, &Doors),
     config: &Config,
@@ -177,7 +178,9 @@ fn hosted(
         mounts_tmp: matches!(facts.tmp, Tmp::Mounted(_)),
         hostname: &spec.hostname,
         ids: (&users.users, &users.groups),
-        files_max: spec.files_max,
+        // In a user namespace that is not root's, only CAP_SYS_RESOURCE may set the limits of others: the runtime begins with
+        // them, and hands them on.
+        rlimits: if runtime.kind().maps_ids() { &[] } else { rlimits },
         oom_score_adj: config.oom_score_adj,
         masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
         read_only: &below("/proc", READ_ONLY),
@@ -187,6 +190,7 @@ fn hosted(
         config: runtime::config(&bundle),
         cgroups: text("path", CGROUPS)?,
         covers_cgroups: runtime.kind().covers_cgroups(),
+        joins_user: runtime.kind().maps_ids(),
         init: spec.init.then_some(sys::init::PROGRAM),
     };
     Ok(Made { stage, argv: runtime.argv(spec.id.as_str()), hosted })
@@ -259,12 +263,6 @@ fn names(names: &[&str]) -> Result<Vec<CString>, Error> {
 
 fn texts(what: &'static str, values: &[String]) -> Result<Vec<CString>, Error> {
     values.iter().map(|value| text(what, value)).collect()
-}
-
-/// Files and core dumps; an instance cannot be given more than the platform has itself.
-fn rlimits(files_max: u64) -> Vec<(u32, u64, u64)> {
-    let files = getrlimit(Resource::Nofile).maximum.map_or(files_max, |hard| files_max.min(hard));
-    vec![(libc::RLIMIT_NOFILE, files, files), (libc::RLIMIT_CORE, 0, 0)]
 }
 
 /// The steps from the root to the working directory: `/a/b` is `a`, `a/b`.

@@ -15,12 +15,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sys::Stack;
 use sys::ahead::{Mounts, Options};
+use sys::namespace::UserNamespace;
 
 use crate::ahead::{Ahead, Next};
 use crate::config::Config;
 use crate::error::Error;
 use crate::id_map::IdMap;
 use crate::plan::MASKED_SYS;
+use crate::rlimits;
 
 /// What an instance without a link is told of name servers: there are none to be reached.
 const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\noptions timeout:1 attempts:1\n";
@@ -288,7 +290,8 @@ impl Slots {
         let (base, count) = (self.config.id_base, self.config.ids_per_instance);
         let first_id = base + index * count;
         let plain = IdMap::new(first_id, count, 0).ranges();
-        match sys::namespace::new_user(&plain, &plain, stack) {
+        let limits = &rlimits::of_users(&self.config);
+        match (UserNamespace { owner: first_id, users: &plain, groups: &plain, limits }).make(stack) {
             Ok(namespace) => {
                 let range = Range { first_id, namespace: Arc::new(namespace) };
                 Ok(Ids { range: Some(range), slots: self.clone() })

@@ -4,12 +4,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use sys::Stack;
-use sys::namespace::IdRange;
+use sys::namespace::{IdRange, UserNamespace};
 use types::limits::FOLDED_ID;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::id_map::IdMap;
 use crate::identity::Identity;
+use crate::rlimits;
 use crate::runtime::Runtime;
 use crate::slots::Slot;
 
@@ -21,7 +23,7 @@ pub struct Users {
     pub users: IdMap,
     /// Its groups.
     pub groups: IdMap,
-    /// Its processes' user namespace; another runtime makes its own.
+    /// Its processes' user namespace.
     pub namespace: Arc<OwnedFd>,
     /// The namespace that its layers are mapped by, if they are.
     pub layers: Option<Arc<OwnedFd>>,
@@ -33,12 +35,12 @@ impl Users {
         identity: &Identity,
         slot: &Slot,
         runtime: Option<&Runtime>,
-        ids_per_instance: u32,
+        config: &Config,
         stack: &mut Stack,
     ) -> Result<Self, Error> {
         let of_slot = slot.ids.namespace();
         if runtime.is_some_and(|runtime| !runtime.kind().maps_ids()) {
-            let layers = unfolding(identity, stack)?;
+            let layers = unfolding(identity, config, stack)?;
             return Ok(Self {
                 root: 0,
                 users: IdMap::of_host(),
@@ -48,12 +50,12 @@ impl Users {
             });
         }
         let root = slot.ids.first_id();
-        let map = |used| IdMap::new(root, ids_per_instance, used);
+        let map = |used| IdMap::new(root, config.ids_per_instance, used);
         let (users, groups) = (map(identity.uid), map(identity.large_group));
-        let namespace = if runtime.is_none() && !(users.is_plain() && groups.is_plain()) {
-            new_namespace(&users.ranges(), &groups.ranges(), stack)?
-        } else {
+        let namespace = if users.is_plain() && groups.is_plain() {
             of_slot.clone()
+        } else {
+            new_namespace(root, (&users.ranges(), &groups.ranges()), config, stack)?
         };
         // By the slot's own in any case: the owners in prepared images are folded into it.
         Ok(Self { root, users, groups, namespace, layers: Some(of_slot.clone()) })
@@ -61,16 +63,22 @@ impl Users {
 }
 
 /// A namespace that gives the owners in prepared images back to a user that has an id of the host's.
-fn unfolding(identity: &Identity, stack: &mut Stack) -> Result<Option<Arc<OwnedFd>>, Error> {
+fn unfolding(identity: &Identity, config: &Config, stack: &mut Stack) -> Result<Option<Arc<OwnedFd>>, Error> {
     let (users, groups) = (IdMap::unfolded(identity.uid), IdMap::unfolded(identity.large_group));
     if users.is_none() && groups.is_none() {
         return Ok(None);
     }
     let same = || vec![IdRange { inside: 0, outside: 0, count: FOLDED_ID + 1 }];
-    new_namespace(&users.unwrap_or_else(same), &groups.unwrap_or_else(same), stack).map(Some)
+    let (users, groups) = (users.unwrap_or_else(same), groups.unwrap_or_else(same));
+    new_namespace(0, (&users, &groups), config, stack).map(Some)
 }
 
-fn new_namespace(users: &[IdRange], groups: &[IdRange], stack: &mut Stack) -> Result<Arc<OwnedFd>, Error> {
-    let made = sys::namespace::new_user(users, groups, stack);
+fn new_namespace(
+    owner: u32,
+    (users, groups): (&[IdRange], &[IdRange]),
+    config: &Config,
+    stack: &mut Stack,
+) -> Result<Arc<OwnedFd>, Error> {
+    let made = UserNamespace { owner, users, groups, limits: &rlimits::of_users(config) }.make(stack);
     made.map(Arc::new).map_err(|source| Error::Namespace { kind: "user", source })
 }

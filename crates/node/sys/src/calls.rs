@@ -148,6 +148,13 @@ pub(crate) fn clone_tree(at: RawFd, name: &CStr) -> Result<RawFd, i32> {
     check_fd(unsafe { libc::syscall(libc::SYS_open_tree, at, name.as_ptr(), FLAGS) })
 }
 
+/// A detached mount of what a descriptor is of.
+pub(crate) fn clone_itself(fd: RawFd) -> Result<RawFd, i32> {
+    const FLAGS: u32 = CLONE_TREE | libc::AT_EMPTY_PATH as u32;
+    // SAFETY: the empty path names the descriptor.
+    check_fd(unsafe { libc::syscall(libc::SYS_open_tree, fd, c"".as_ptr(), FLAGS) })
+}
+
 /// Changes the attributes of a mount.
 pub(crate) fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {
     let (empty, size) = (c"".as_ptr(), size_of::<Attributes>());

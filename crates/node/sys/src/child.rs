@@ -10,13 +10,12 @@ use crate::calls::{
     Done, check, clone_tree, close, cover, errno, give, make_dir, mount, mount_new, mount_point, move_mount,
     move_mount_at, open, open_inside,
 };
+use crate::capability;
 use crate::mount::{DATA_ONLY, READ_ONLY};
 use crate::spawn::{Files, Injected, InjectedDir, InjectedFile, Plan, Shared, Step, Target, Tmp};
 
 mod hosted;
 
-/// Version 3 of the capability structures (linux/capability.h).
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// Capabilities that any kernel may have.
 const CAPABILITIES: u32 = 64;
 /// The last real-time signal (`_NSIG`, asm-generic/signal.h).
@@ -176,21 +175,28 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::Identity);
     identity(plan)?;
     shared.at(Step::Capabilities);
-    keep_capabilities(plan)?;
+    // Root keeps the listed ones; anyone else lost all of them with the change of user.
+    capability::set(if plan.uid == 0 { plan.capabilities } else { 0 })?;
     shared.at(Step::NoNewPrivileges);
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
     // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to one of them.
     close_all(shared.files.init)?;
-    // Only now: our copy of the platform's descriptors may hold more than the program is allowed, and none could be opened.
+    limit(shared)?;
+    shared.at(Step::Seccomp);
+    seccomp(plan)
+}
+
+/// Only when all is closed: our copy of the platform's descriptors may hold more than the program is allowed, and none could
+/// be opened.
+fn limit(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::Limits);
-    for (resource, soft, hard) in &plan.rlimits {
+    for (resource, soft, hard) in &shared.plan.rlimits {
         let limit = libc::rlimit { rlim_cur: *soft, rlim_max: *hard };
         // SAFETY: the structure is a local; 0 is this process.
         check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, *resource, &limit, std::ptr::null::<libc::rlimit>()) })?;
     }
-    shared.at(Step::Seccomp);
-    seccomp(plan)
+    Ok(())
 }
 
 /// All but input and output, and what is executed by its descriptor, which has [`INIT`] from then on.
@@ -443,29 +449,6 @@ fn drop_bounding(keep: u64) -> Done {
         }
     }
     Ok(())
-}
-
-/// Root keeps the listed capabilities; anyone else lost all of them with the change of user.
-fn keep_capabilities(plan: &Plan) -> Done {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
-    }
-    #[repr(C)]
-    struct Data {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-    let keep = if plan.uid == 0 { plan.capabilities } else { 0 };
-    let word = |shift: u32| {
-        let bits = (keep >> shift) as u32;
-        Data { effective: bits, permitted: bits, inheritable: 0 }
-    };
-    let (header, data) = (Header { version: CAPABILITY_VERSION, pid: 0 }, [word(0), word(32)]);
-    // SAFETY: the structures are those of version 3: a header and two data words, all locals.
-    check(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) })
 }
 
 fn seccomp(plan: &Plan) -> Done {

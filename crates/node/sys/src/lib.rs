@@ -7,6 +7,7 @@
 pub mod ahead;
 pub mod bpf;
 mod calls;
+mod capability;
 mod child;
 mod clone;
 pub mod event;
@@ -21,6 +22,7 @@ mod signals;
 pub mod spawn;
 mod stack;
 mod tree;
+mod user_namespace;
 
 pub use clone::clone3_available;
 pub use seats::Seats;

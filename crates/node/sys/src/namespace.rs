@@ -1,19 +1,16 @@
 //! Namespaces as file descriptors: made ahead of time, entered for the length of one call, handed to a child.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::calls::{Done, check, close, mount, move_mount, new_mount, open};
-use crate::clone::{Args, CLEAR_SIGHAND, clone3};
 use crate::mount::{DATA_ONLY, READ_ONLY};
-use crate::process;
-use crate::signals::BlockedSignals;
-use crate::stack::Stack;
+pub use crate::user_namespace::{IdRange, UserNamespace};
 
 /// The network namespace of the calling thread.
 pub fn current_network() -> io::Result<OwnedFd> {
@@ -125,81 +122,5 @@ fn loopback_up() -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
-    }
-}
-
-/// Ids `inside..inside + count` of a user namespace, which are `outside..outside + count` of this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdRange {
-    /// The first inside.
-    pub inside: u32,
-    /// The first outside.
-    pub outside: u32,
-    /// How many they are.
-    pub count: u32,
-}
-
-/// Makes a user namespace of these users and groups.
-///
-/// The kernel lets only another process with privileges outside write the maps, so a child holds the namespace open until
-/// they are written. It shares our memory: a copy would take a millisecond, and every page that we write to next a fault,
-/// which the requests that follow would pay for.
-pub fn new_user(users: &[IdRange], groups: &[IdRange], stack: &mut Stack) -> io::Result<OwnedFd> {
-    let (base, size) = stack.range();
-    let mut pidfd: libc::c_int = -1;
-    let args = Args {
-        // Not CLONE_VFORK: we go on while the child waits, on a stack that is its own.
-        flags: (libc::CLONE_NEWUSER | libc::CLONE_VM | libc::CLONE_PIDFD) as u64 | CLEAR_SIGHAND,
-        pidfd: &raw mut pidfd as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        stack: base,
-        stack_size: size,
-        ..Args::default()
-    };
-    let mut us = i32::try_from(std::process::id()).unwrap_or_default();
-    let blocked = BlockedSignals::all();
-    // SAFETY: the stack is ours alone (`&mut`), and `us` is a local; both outlive the child, which is waited for below however
-    // this function ends. `hold` makes system calls only, none of which fails and sets our thread's `errno`, and never
-    // returns.
-    let pid = unsafe { clone3(&args, hold, (&raw mut us).cast::<c_void>()) };
-    drop(blocked);
-    let pid = pid?;
-    // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
-    let child = Holder(unsafe { OwnedFd::from_raw_fd(pidfd) });
-    // The kernel takes a map in one write, and only once.
-    std::fs::write(format!("/proc/{pid}/uid_map"), map(users))?;
-    std::fs::write(format!("/proc/{pid}/gid_map"), map(groups))?;
-    let made = File::open(format!("/proc/{pid}/ns/user"))?;
-    drop(child);
-    Ok(made.into())
-}
-
-fn map(ranges: &[IdRange]) -> String {
-    ranges.iter().map(|IdRange { inside, outside, count }| format!("{inside} {outside} {count}\n")).collect()
-}
-
-/// A child that only holds a namespace open; it ends with this.
-struct Holder(OwnedFd);
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // It is our child and waits in pause: both calls can only fail if it is already gone.
-        process::send_signal(&self.0, libc::SIGKILL).ok();
-        process::wait(&self.0).ok();
-    }
-}
-
-extern "C" fn hold(parent: *mut c_void) -> ! {
-    // SAFETY: the argument points to the parent's pid, which stays there until we have ended; the calls take numbers only.
-    unsafe {
-        // Should the parent be killed meanwhile, nobody else would end us. The signal only comes for a later death, so
-        // an earlier one is asked for.
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-        if libc::getppid() != *parent.cast::<i32>() {
-            libc::_exit(0);
-        }
-        loop {
-            libc::syscall(libc::SYS_pause);
-        }
     }
 }

@@ -28,6 +28,13 @@ pub fn open(pid: i32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
+/// After a child that shares our memory changed its credentials: that cleared our dumpable flag, which hides our own files in
+/// `/proc` from us where we lack CAP_SYS_PTRACE.
+pub(crate) fn become_dumpable() {
+    // SAFETY: prctl(PR_SET_DUMPABLE) takes a number and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+}
+
 /// Waits for the end of a child and reaps it (`waitid(2)` with `P_PIDFD`).
 pub fn wait(child: &impl AsFd) -> io::Result<Ended> {
     let id = WaitId::PidFd(child.as_fd());

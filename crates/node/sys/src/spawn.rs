@@ -162,6 +162,8 @@ pub struct Hosted {
     pub cgroups: CString,
     /// Cover them with an empty directory instead.
     pub covers_cgroups: bool,
+    /// Put the user namespace at the stage, as `user`.
+    pub joins_user: bool,
     /// A program to put at the stage, as `init`.
     pub init: Option<&'static [u8]>,
 }
@@ -386,9 +388,7 @@ pub fn spawn(plan: &Plan, stack: &mut Stack, seats: &mut Seats) -> Result<Spawne
     // has executed or ended (CLONE_VFORK); `child::run` makes system calls only.
     let started = unsafe { clone3(&args, child::run, (&raw mut shared).cast::<c_void>()) };
     drop(blocked);
-    // Changing credentials in a child that shares our memory clears our dumpable flag, which hides our own /proc files.
-    // SAFETY: prctl(PR_SET_DUMPABLE) takes a number and touches no memory.
-    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    crate::process::become_dumpable();
     let pid = started.map_err(|source| Failure { step: Step::Clone, source })?;
     // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };

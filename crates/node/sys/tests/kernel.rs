@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
 use sys::event::{Timer, readable};
-use sys::namespace::IdRange;
+use sys::namespace::{IdRange, UserNamespace};
 use sys::process::Ended;
 use sys::{Stack, bpf, namespace, process};
 
@@ -58,15 +59,31 @@ fn a_user_namespace_is_made_without_a_process_that_stays() {
     let children = || fs::read_to_string("/proc/thread-self/children").expect("a list");
     let before = children();
     let ids = |outside| [IdRange { inside: 0, outside, count: 1000 }];
+    let mut make = |users: &[IdRange]| {
+        let limits = &[(libc::RLIMIT_SIGPENDING, 64)];
+        UserNamespace { owner: 2_000_000, users, groups: &ids(7), limits }.make(&mut stack)
+    };
     for number in 0..3 {
-        namespace::new_user(&ids(2_000_000 + number * 1000), &ids(7), &mut stack).expect("a namespace");
+        make(&ids(2_000_000 + number * 1000)).expect("a namespace");
     }
     assert_eq!(children(), before);
     let two = [IdRange { inside: 0, outside: 7, count: 9 }, IdRange { inside: 1_000_660_000, outside: 16, count: 1 }];
-    namespace::new_user(&two, &ids(7), &mut stack).expect("of two ranges");
+    make(&two).expect("of two ranges");
     // Ids beyond the highest cannot be mapped.
-    namespace::new_user(&ids(u32::MAX - 5), &ids(7), &mut stack).expect_err("no such ids");
-    assert_eq!(children(), before);
+    make(&ids(u32::MAX - 5)).expect_err("no such ids");
+    assert_eq!((children(), rustix::process::geteuid().as_raw()), (before, 0));
+}
+
+#[test]
+fn a_user_namespace_that_cannot_be_made_says_why_and_leaves_nothing() {
+    let mut stack = Stack::new().expect("a stack");
+    let open = || fs::read_dir("/proc/self/fd").expect("a list").count();
+    let (before, limits) = (open(), getrlimit(Resource::Sigpending));
+    let namespace = UserNamespace { owner: 5, users: &[], groups: &[], limits: &[(u32::MAX, 1)] };
+    let error = namespace.make(&mut stack).expect_err("no such resource");
+    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    assert_eq!((open(), getrlimit(Resource::Sigpending)), (before, limits));
+    assert_eq!(dumpable_behavior().expect("known"), DumpableBehavior::Dumpable);
 }
 
 #[tokio::test]

@@ -13,6 +13,9 @@ const SPECIFICATION: &str = "1.0.2";
 /// Group of terminals, as `/dev/pts` has it.
 const TTY_GROUP: u32 = 5;
 
+/// Where its user namespace is, below the stage.
+const USER: &str = "user";
+
 /// Where an instance's init is, if it has one.
 pub(crate) const INIT: &str = "/dev/init";
 
@@ -38,8 +41,8 @@ pub(crate) struct Bundle<'a> {
     pub hostname: &'a str,
     /// Its users and groups.
     pub ids: (&'a IdMap, &'a IdMap),
-    /// Open files of a process.
-    pub files_max: u64,
+    /// Limits of a process that the runtime is to set: number, name, most.
+    pub rlimits: &'a [(u32, &'static str, u64)],
     /// Added to its out-of-memory score.
     pub oom_score_adj: i32,
     /// Names below `/proc` and `/sys` that are hidden.
@@ -67,7 +70,7 @@ fn process(bundle: &Bundle<'_>) -> Value {
     let Identity { uid, gid, groups, .. } = bundle.identity;
     // Whoever is not root has none, as in our own isolation.
     let kept = if *uid == 0 { capabilities::names() } else { Vec::new() };
-    let files = json!({"type": "RLIMIT_NOFILE", "hard": bundle.files_max, "soft": bundle.files_max});
+    let rlimits = bundle.rlimits.iter().map(|(_, name, most)| json!({"type": name, "hard": most, "soft": most}));
     json!({
         "terminal": false,
         "user": {"uid": uid, "gid": gid, "additionalGids": groups, "umask": 0o022},
@@ -76,7 +79,7 @@ fn process(bundle: &Bundle<'_>) -> Value {
         "cwd": if bundle.working_dir.starts_with('/') { bundle.working_dir } else { "/" },
         "noNewPrivileges": true,
         "oomScoreAdj": bundle.oom_score_adj,
-        "rlimits": [files, {"type": "RLIMIT_CORE", "hard": 0, "soft": 0}],
+        "rlimits": rlimits.collect::<Vec<_>>(),
         "capabilities": {
             "bounding": capabilities::names(), "permitted": kept, "effective": kept, "inheritable": [], "ambient": [],
         },
@@ -119,8 +122,10 @@ fn linux(bundle: &Bundle<'_>) -> Value {
         "maskedPaths": bundle.masked,
         "readonlyPaths": bundle.read_only,
     });
+    let mut user = None;
     if bundle.kind.maps_ids() {
-        kinds.push("user");
+        // Not one of its making: root would own it, and what is used inside would count as root's.
+        user = Some(json!({"type": "user", "path": format!("{}/{USER}", bundle.stage)}));
         let (users, groups) = bundle.ids;
         (linux["uidMappings"], linux["gidMappings"]) = (mappings(users), mappings(groups));
     }
@@ -129,7 +134,8 @@ fn linux(bundle: &Bundle<'_>) -> Value {
         kinds.push("cgroup");
         linux["seccomp"] = seccomp::filter();
     }
-    linux["namespaces"] = kinds.into_iter().map(|kind| json!({"type": kind})).collect();
+    let namespaces = kinds.into_iter().map(|kind| json!({"type": kind}));
+    linux["namespaces"] = namespaces.chain(user).collect();
     linux
 }
 
@@ -157,7 +163,7 @@ mod tests {
             mounts_tmp: true,
             hostname: "h",
             ids: (&ids, &ids),
-            files_max: 1024,
+            rlimits: &[(libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", 4096)],
             oom_score_adj: 500,
             masked: &["/proc/kcore".to_owned()],
             read_only: &["/proc/sys".to_owned()],
@@ -173,7 +179,9 @@ mod tests {
         assert_eq!((&config["process"]["cwd"], &config["process"]["noNewPrivileges"]), (&json!("/"), &json!(true)));
         assert_eq!(config["linux"]["uidMappings"][0]["hostID"], 1_000_000);
         assert!(config["process"]["capabilities"]["effective"].as_array().is_some_and(|kept| kept.len() == 9));
+        assert_eq!(config["process"]["rlimits"][0]["hard"], 4096);
         let namespaces = config["linux"]["namespaces"].as_array().expect("a list");
+        assert!(namespaces.contains(&json!({"type": "user", "path": "/mnt/user"})), "{namespaces:?}");
         assert!(!namespaces.contains(&json!({"type": "network"})), "it is in the instance's network already");
         assert!(config["linux"].get("cgroupsPath").is_none() && config["linux"].get("resources").is_none());
     }
@@ -219,6 +227,7 @@ mod tests {
     fn gvisor_gets_no_user_namespace_and_no_filter() {
         let config = made(Kind::Runsc, 0);
         assert!(config["linux"].get("uidMappings").is_none() && config["linux"].get("seccomp").is_none());
-        assert!(!config["linux"]["namespaces"].as_array().expect("a list").contains(&json!({"type": "user"})));
+        let namespaces = config["linux"]["namespaces"].as_array().expect("a list");
+        assert!(namespaces.iter().all(|namespace| namespace["type"] != "user"), "{namespaces:?}");
     }
 }

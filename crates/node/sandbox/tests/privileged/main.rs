@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod memory;
 mod outside;
+mod pools;
 mod runtimes;
 mod stopping;
 mod support;

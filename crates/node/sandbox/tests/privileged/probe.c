@@ -5,18 +5,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void cat(const char *path) {
@@ -181,6 +185,25 @@ static void terminal(void) {
     printf(" %d:%d %o\n", s.st_uid, s.st_gid, s.st_mode & 0777);
 }
 
+/* Takes all that it may of what the kernel counts by user, and says how much that was. What it took it keeps. */
+static void counted(void) {
+    struct sigevent none = {.sigev_notify = SIGEV_NONE};
+    struct mq_attr queue = {.mq_maxmsg = 10, .mq_msgsize = 8192};
+    union sigval value = {.sival_int = 1};
+    int watches = 0, queues = 0, signals = 0, timers = 0;
+    char name[16];
+    timer_t timer;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    sigprocmask(SIG_BLOCK, &set, 0);
+    while (watches < 900 && inotify_init1(0) >= 0) watches++;
+    while (queues < 100 && (sprintf(name, "/q%d", queues), mq_open(name, O_CREAT | O_RDWR, 0600, &queue)) != (mqd_t)-1) queues++;
+    while (signals < 1000 && !sigqueue(getpid(), SIGRTMIN, value)) signals++;
+    while (timers < 300000 && !syscall(SYS_timer_create, CLOCK_MONOTONIC, &none, &timer)) timers++;
+    printf("counted %d %d %d\n", watches, queues, signals + timers);
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, 0, _IOLBF, 0);
     for (int i = 1; i < argc; i++) {
@@ -223,6 +246,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "say")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_APPEND); if (fd < 0 || write(fd, text, strlen(text)) < 0) printf("%s %s\n", value, strerror(errno)); close(fd); }
         else if (!strcmp(what, "echo")) echo(value);
         else if (!strcmp(what, "terminal")) terminal();
+        else if (!strcmp(what, "counted")) counted();
         else if (!strcmp(what, "sleep")) sleep(atoi(value));
         else if (!strcmp(what, "exit")) exit(atoi(value));
     }

@@ -6,9 +6,9 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::{attach, close_all, join_cgroups, join_network, overlay, put_files, show_cgroups, stdio};
+use super::{attach, close_all, join_cgroups, join_network, limit, overlay, put_files, show_cgroups, stdio};
 use crate::ahead::stage::UPPER;
-use crate::calls::{Done, check, close, give, mount, mount_point, open};
+use crate::calls::{Done, check, clone_itself, close, give, mount, mount_point, move_mount_at, open};
 use crate::mount::{Attributes, READ_ONLY};
 use crate::spawn::{Hosted, Shared, Step};
 
@@ -16,6 +16,8 @@ use crate::spawn::{Hosted, Shared, Step};
 const CONFIG: &CStr = c"config.json";
 /// The init, where the instance has one.
 const INIT: &CStr = c"init";
+/// The instance's user namespace, where the runtime is to join it.
+const USER: &CStr = c"user";
 /// Where it keeps its notes.
 const STATE: &CStr = c"state";
 
@@ -46,13 +48,17 @@ pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
     hide_cgroups(hosted)?;
     shared.at(Step::Bundle);
     close(mount_point(libc::AT_FDCWD, 0, STATE)?);
+    if hosted.joins_user {
+        show_user(shared.files.user)?;
+    }
     write_file(CONFIG, 0o644, &hosted.config)?;
     if let Some(init) = hosted.init {
         write_file(INIT, 0o555, init)?;
     }
     shared.at(Step::Stdio);
     stdio(&shared.files)?;
-    close_all(None)
+    close_all(None)?;
+    limit(shared)
 }
 
 /// What it made there would stay when the platform is killed; its limits are set already.
@@ -68,6 +74,15 @@ fn hide_cgroups(hosted: &Hosted) -> Done {
     check(unsafe {
         libc::syscall(libc::SYS_mount_setattr, tree, empty, flags, std::ptr::from_ref(&attributes), size)
     })?;
+    close(tree);
+    Ok(())
+}
+
+/// Gives a namespace a path: a runtime takes no descriptors.
+fn show_user(user: RawFd) -> Done {
+    write_file(USER, 0o444, b"")?;
+    let tree = clone_itself(user)?;
+    move_mount_at(tree, libc::AT_FDCWD, USER)?;
     close(tree);
     Ok(())
 }

@@ -1,0 +1,29 @@
+//! Resource limits of instances (setrlimit(2)): those of each process, and those that the kernel keeps for all users of an
+//! instance together. An instance cannot be given more than the platform has itself.
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::config::Config;
+
+/// Of every process: resource, name, soft and hard limit.
+pub fn of_processes(files_max: u64, config: &Config) -> Vec<(u32, &'static str, u64)> {
+    let files = (libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", available(Resource::Nofile, files_max));
+    [vec![files, (libc::RLIMIT_CORE, "RLIMIT_CORE", 0)], counted_by_user(config).into()].concat()
+}
+
+/// Of all users of an instance together, by its user namespace.
+pub fn of_users(config: &Config) -> [(u32, u64); 2] {
+    counted_by_user(config).map(|(resource, _, most)| (resource, most))
+}
+
+fn counted_by_user(config: &Config) -> [(u32, &'static str, u64); 2] {
+    let Config { signals_pending_max, message_queues_bytes_max, .. } = *config;
+    [
+        (libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", available(Resource::Sigpending, signals_pending_max)),
+        (libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", available(Resource::Msgqueue, message_queues_bytes_max)),
+    ]
+}
+
+fn available(resource: Resource, wanted: u64) -> u64 {
+    getrlimit(resource).maximum.map_or(wanted, |hard| wanted.min(hard))
+}

@@ -1,0 +1,71 @@
+//! What the kernel has once for the whole machine: an instance takes of it what is its own, and leaves the rest to others.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+
+use sandbox::{Config, Sandbox};
+
+use crate::runtimes::on_the_hosts_kernel;
+use crate::support::Bench;
+
+/// Memory of an instance here: a runtime's own counts, too.
+const MEMORY_BYTES: u64 = 256 << 20;
+
+/// Our own isolation, and the runtimes that use the host's kernel.
+fn isolations() -> impl Iterator<Item = Option<sandbox::Runtime>> {
+    std::iter::once(None).chain(on_the_hosts_kernel().map(Some))
+}
+
+/// An instance that has done what it is told, runs on, and said this of it.
+async fn held(bench: &Bench, args: &[&str], runtime: Option<sandbox::Runtime>) -> anyhow::Result<(Sandbox, String)> {
+    let (mut spec, output) = bench.spec(&[args, &["sleep=600"]].concat())?;
+    (spec.runtime, spec.memory_bytes) = (runtime, MEMORY_BYTES);
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        BufReader::new(output.into_reader()).read_line(&mut line).map(|_| line)
+    });
+    Ok((sandbox, line.await??))
+}
+
+#[tokio::test]
+async fn what_the_kernel_counts_by_user_counts_for_each_instance_alone() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let watches: usize = fs::read_to_string("/proc/sys/user/max_inotify_instances")?.trim().parse()?;
+    let Config { signals_pending_max, message_queues_bytes_max, .. } = Config::default();
+    // The kernel counts some hundred bytes of its own for a queue of ten messages of 8 KiB.
+    let queues = message_queues_bytes_max / (10 * 8192 + 1024);
+    let all = format!("counted {} {queues} {signals_pending_max}\n", watches.min(900));
+    for runtime in isolations() {
+        let mut holding = Vec::new();
+        for _ in 0..2 {
+            let (sandbox, said) = held(&bench, &["counted"], runtime.clone()).await?;
+            assert_eq!(said, all, "{runtime:?} beside {}", holding.len());
+            holding.push(sandbox);
+        }
+        // Root's own are not touched.
+        let status = fs::read_to_string("/proc/self/status")?;
+        let queued = status.lines().find_map(|line| line.strip_prefix("SigQ:\t")?.split_once('/')?.0.parse().ok());
+        assert!(queued.is_some_and(|queued: u64| queued < signals_pending_max), "{queued:?}");
+    }
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn an_instance_is_told_the_limits_that_it_has() -> anyhow::Result<()> {
+    let bench = Bench::with(Config { signals_pending_max: 77, ..Config::default() }).await?;
+    for runtime in isolations() {
+        let change = |spec: &mut sandbox::LaunchSpec| {
+            (spec.runtime, spec.memory_bytes) = (runtime.clone(), MEMORY_BYTES);
+        };
+        let (_, text) = bench.run_changed(&["cat=/proc/self/limits", "counted"], change).await?;
+        let words = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(words("Max pending signals"), ["77", "77"], "{runtime:?}");
+        assert_eq!(words("Max msgqueue size"), ["819200", "819200"], "{runtime:?}");
+        assert!(text.trim_end().ends_with(" 77"), "{runtime:?}: {text}");
+    }
+    bench.finish().await
+}

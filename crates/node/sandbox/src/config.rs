@@ -54,6 +54,12 @@ pub struct Config {
     pub signals_pending_max: u64,
     /// Bytes of an instance's POSIX message queues (`RLIMIT_MSGQUEUE`).
     pub message_queues_bytes_max: u64,
+    /// Processes and threads of all instances together, in percent of what this machine can have (`kernel.pid_max`,
+    /// `kernel.threads-max`).
+    pub machine_tasks_percent_max: u64,
+    /// Memory of the sockets of all instances together, in percent of what the kernel lets TCP have (`net.ipv4.tcp_mem`); cgroup
+    /// version 1. Version 2 counts it as memory of each instance.
+    pub machine_socket_memory_percent_max: u64,
     /// Longest wait for an emptied cgroup to be removable, in milliseconds.
     pub cgroup_remove_ms_max: u64,
     /// Added to the out-of-memory score of instances: the kernel ends them before it ends the platform.
@@ -84,6 +90,8 @@ impl Default for Config {
             made_dirs_max: 1_024,
             signals_pending_max: 4_096,
             message_queues_bytes_max: 819_200,
+            machine_tasks_percent_max: 75,
+            machine_socket_memory_percent_max: 50,
             cgroup_remove_ms_max: 2000,
             oom_score_adj: 500,
         }
@@ -91,11 +99,20 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether every instance has a range of ids, none of them the highest, which the kernel keeps for itself.
+    /// Whether every instance has a range of ids, none of them the highest, which the kernel keeps for itself; and whether
+    /// percents are some.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let last = u64::from(self.id_base) + u64::from(self.instances_max) * u64::from(self.ids_per_instance);
         if self.ids_per_instance == 0 || last >= u64::from(u32::MAX) {
             return Err(Error::IdRange { last });
+        }
+        for (key, percent) in [
+            ("machine_tasks_percent_max", self.machine_tasks_percent_max),
+            ("machine_socket_memory_percent_max", self.machine_socket_memory_percent_max),
+        ] {
+            if !(1..=100).contains(&percent) {
+                return Err(Error::Percent { key, percent });
+            }
         }
         Ok(())
     }
@@ -106,13 +123,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_of_ids_must_fit() {
+    fn ranges_of_ids_must_fit_and_percents_be_some() {
         Config::default().check().expect("the defaults fit");
         for config in [
             Config { instances_max: 100_000, ..Config::default() },
             Config { ids_per_instance: 0, ..Config::default() },
         ] {
             assert!(config.check().expect_err("too many").to_string().contains("instances_max"));
+        }
+        for percent in [0, 101] {
+            let error = Config { machine_tasks_percent_max: percent, ..Config::default() }.check().expect_err("none");
+            assert!(error.to_string().contains("machine_tasks_percent_max = "), "{error}");
         }
     }
 }

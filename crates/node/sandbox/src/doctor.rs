@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::cgroup::{CONTROLLERS, Layout, Mode};
+use crate::cgroup::{CONTROLLERS, Layout, Mode, V1_SOCKETS};
 use crate::runtime::Runtime;
 
 /// Oldest kernel that has everything: overlays over idmapped layers came with it.
@@ -73,7 +73,17 @@ pub fn doctor() -> Vec<Check> {
     checks.extend(namespaces());
     checks.push(file_systems());
     checks.extend(cgroups());
-    checks.extend([seccomp(), starting(), network(), readiness(), freezing(), swap(), open_files(), memory()]);
+    checks.extend([
+        seccomp(),
+        starting(),
+        network(),
+        readiness(),
+        freezing(),
+        swap(),
+        sockets(),
+        open_files(),
+        memory(),
+    ]);
     checks.extend(Runtime::known().map(|(name, found)| other_runtime(name, found)));
     checks
 }
@@ -205,6 +215,30 @@ fn network() -> Check {
         }
     };
     Check::new("public network", ok, CheckStatus::Degraded, found, &remedy)
+}
+
+/// Version 1 of cgroups has a file for it, version 2 counts it unless the kernel was told not to.
+fn sockets() -> Check {
+    let counted = match Layout::detect() {
+        Ok(layout) => match layout.v1.get("memory") {
+            Some(root) => {
+                root.join(V1_SOCKETS).exists().then_some("bounded beside other memory, for all instances together too")
+            }
+            None => (!told_off("nosocket")).then_some("counted with other memory, by instance"),
+        },
+        Err(_) => None,
+    };
+    let remedy = "Instances can fill the kernel's memory for TCP (net.ipv4.tcp_mem): use a kernel that counts it, without \
+                  cgroup.memory=nosocket, and cgroup version 2 or CONFIG_MEMCG_V1.";
+    let found = counted.unwrap_or("not counted");
+    Check::new("socket memory", counted.is_some(), CheckStatus::Degraded, found, remedy)
+}
+
+/// Whether the kernel was started with this value of `cgroup.memory`.
+fn told_off(what: &str) -> bool {
+    let line = read("/proc/cmdline");
+    let mut values = line.split_whitespace().filter_map(|word| word.strip_prefix("cgroup.memory="));
+    values.any(|values| values.split(',').any(|value| value == what))
 }
 
 fn freezing() -> Check {

@@ -53,6 +53,14 @@ pub enum Error {
         /// The id after the last range.
         last: u64,
     },
+    /// A part of the machine that cannot be.
+    #[error("[sandbox] {key} = {percent} cannot be: it is 1 to 100")]
+    Percent {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        percent: u64,
+    },
     /// Too many starts wait already.
     #[error(
         "{launch_queue_len_max} starts are waiting already; raise [sandbox] launch_queue_len_max or launcher_threads"

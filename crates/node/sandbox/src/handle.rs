@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use crate::cgroup::{Cgroups, Layout, ReadyCgroups};
+use crate::cgroup::{Ceilings, Cgroups, Layout, ReadyCgroups};
 use crate::config::Config;
 use crate::error::Error;
 use crate::instance::Sandbox;
@@ -68,7 +68,8 @@ impl Sandboxes {
         let name = format!("sampan-{number:016x}");
         let remove_max = Duration::from_millis(config.cgroup_remove_ms_max);
         let (killed, removed) = Cgroups::clear(&layout, &name, remove_max)?;
-        let cgroups = Cgroups::open(layout, name, remove_max)?;
+        let ceilings = Ceilings::of_machine(config.machine_tasks_percent_max, config.machine_socket_memory_percent_max);
+        let cgroups = Cgroups::open(layout, name, ceilings, remove_max)?;
         let home = || sys::namespace::current_network().map_err(Error::path("open", "/proc/thread-self/ns/net"));
         let watch =
             cgroups.v2_directory().filter(|_| config.listen_events).and_then(|directory| watch(&directory, &runtime));

@@ -6,7 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::ceilings::Ceilings;
 use super::usage::Parts;
+use crate::error::Error;
 
 /// Length of the period that the processor quota is of, in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
@@ -15,6 +17,9 @@ const SHARES_PER_CORE: u64 = 1024;
 /// Where the processor quota is set.
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
 const V2_QUOTA: &str = "cpu.max";
+/// Where version 1 bounds the memory of sockets, of other protocols than TCP too; version 2 counts it with all other memory.
+/// Sockets that were there before the limit are not counted.
+pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 
 /// A value to be written, and whether a kernel without the file will do too.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +56,7 @@ pub fn v1_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
             required("memory.limit_in_bytes", limits.memory_bytes),
             optional("memory.memsw.limit_in_bytes", limits.memory_bytes),
             optional("memory.swappiness", 0),
+            optional(V1_SOCKETS, limits.memory_bytes),
         ],
         "cpu" => vec![
             required("cpu.cfs_period_us", CPU_PERIOD_US),
@@ -79,6 +85,38 @@ pub fn v2_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
         ],
         _ => vec![required("pids.max", limits.pids_max)],
     }
+}
+
+/// What all instances together may have, by one controller in version 1.
+pub fn v1_ceilings(controller: &str, ceilings: Ceilings) -> Vec<Setting> {
+    let sockets = ceilings.socket_bytes_max.filter(|_| controller == "memory");
+    let sockets = sockets.map(|bytes| optional(V1_SOCKETS, bytes));
+    sockets.into_iter().chain(v2_ceilings(controller, ceilings)).collect()
+}
+
+/// The same in version 2, which has no limit for the memory of sockets by itself.
+pub fn v2_ceilings(controller: &str, ceilings: Ceilings) -> Vec<Setting> {
+    let tasks = ceilings.tasks_max.filter(|_| controller == "pids");
+    tasks.map(|most| required("pids.max", most)).into_iter().collect()
+}
+
+/// Writes settings into a directory.
+pub fn apply(folder: &Path, settings: Vec<Setting>) -> Result<(), Error> {
+    for setting in settings {
+        let file = folder.join(setting.file);
+        match fs::write(&file, &setting.value) {
+            Err(error) if setting.optional && is_absent(&error) => {}
+            other => other.map_err(Error::path("set the limit", &file))?,
+        }
+    }
+    Ok(())
+}
+
+/// A control file that this kernel does not have; cgroup file systems refuse to create one.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+        || error.raw_os_error() == Some(libc::EOPNOTSUPP)
+        || error.raw_os_error() == Some(libc::EINVAL)
 }
 
 /// A file that is read again and again, on the way of a request: it is opened once.

@@ -1,9 +1,8 @@
 //! The cgroup directories of one instance.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sys::ReadOnlyTree;
 
-use super::files::{Freezer, MemoryFiles, Reclaim, Setting, v1_settings, v2_settings};
+use super::files::{Freezer, MemoryFiles, Reclaim, Setting, apply, v1_settings, v2_settings};
 use super::layout::Layout;
 use super::usage::{Peak, says_nothing};
 use super::view::View;
@@ -255,28 +254,12 @@ impl InstanceCgroup {
     }
 }
 
-fn apply(folder: &Path, settings: Vec<Setting>) -> Result<(), Error> {
-    for setting in settings {
-        let file = folder.join(setting.file);
-        match fs::write(&file, &setting.value) {
-            Err(error) if setting.optional && is_absent(&error) => {}
-            other => other.map_err(Error::path("set the limit", &file))?,
-        }
-    }
-    Ok(())
-}
-
-/// A control file that this kernel does not have; cgroup file systems refuse to create one.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
-        || error.raw_os_error() == Some(libc::EOPNOTSUPP)
-        || error.raw_os_error() == Some(libc::EINVAL)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cgroup::Cgroups;
+    use crate::cgroup::{Ceilings, Cgroups};
+
+    const CEILINGS: Ceilings = Ceilings { tasks_max: Some(900), socket_bytes_max: Some(9 << 20) };
 
     const SMALL: Limits =
         Limits { memory_bytes: 128 << 20, cpu_quota_us: 7_142, cpu_start_quota_us: 100_000, pids_max: 64 };
@@ -286,9 +269,11 @@ mod tests {
     fn version_2_directories_get_their_limits_and_are_read_back() {
         let tree = tempfile::tempdir().expect("a folder");
         let layout = Layout { v1: Default::default(), freezer: None, v2: Some(tree.path().to_owned()) };
-        let cgroups = Cgroups::open(layout, "ours".to_owned(), Duration::ZERO).expect("made");
+        let cgroups = Cgroups::open(layout, "ours".to_owned(), CEILINGS, Duration::ZERO).expect("made");
         let handed = fs::read_to_string(tree.path().join("ours/cgroup.subtree_control")).expect("written");
         assert_eq!(handed, "+pids", "the last controller that was handed down");
+        let ceiling = fs::read_to_string(tree.path().join("ours/pids.max")).expect("written");
+        assert_eq!(ceiling, "900", "of all instances together");
         let mut instance = cgroups.create("i-1").expect("made");
         instance.limit(SMALL).expect("limited");
         let folder = tree.path().join("ours/i-1");
@@ -331,7 +316,7 @@ mod tests {
     fn limits_are_written_again_only_when_they_change() {
         let tree = tempfile::tempdir().expect("a folder");
         let layout = Layout { v1: Default::default(), freezer: None, v2: Some(tree.path().to_owned()) };
-        let cgroups = Cgroups::open(layout, "ours".to_owned(), Duration::ZERO).expect("made");
+        let cgroups = Cgroups::open(layout, "ours".to_owned(), CEILINGS, Duration::ZERO).expect("made");
         let mut instance = cgroups.create("i-1").expect("made");
         let file = tree.path().join("ours/i-1/memory.max");
         instance.limit(SMALL).expect("limited");
@@ -352,8 +337,13 @@ mod tests {
         };
         let v1 = ["memory", "cpu", "pids"].map(|name| (name, root(name))).into();
         let layout = Layout { v1, freezer: Some(root("freezer")), v2: None };
-        let cgroups = Cgroups::open(layout, "ours".to_owned(), Duration::ZERO).expect("made");
-        let instance = cgroups.create("i-1").expect("made");
+        let cgroups = Cgroups::open(layout, "ours".to_owned(), CEILINGS, Duration::ZERO).expect("made");
+        let mut instance = cgroups.create("i-1").expect("made");
+        instance.limit(SMALL).expect("limited");
+        let read = |file: &str| fs::read_to_string(tree.path().join(file)).expect("written");
+        assert_eq!(read("pids/ours/pids.max"), "900");
+        assert_eq!(read("memory/ours/memory.kmem.tcp.limit_in_bytes"), (9 << 20).to_string());
+        assert_eq!(read("memory/ours/i-1/memory.kmem.tcp.limit_in_bytes"), SMALL.memory_bytes.to_string());
         let freezer = instance.freezer().expect("there");
         freezer.freeze().expect("written");
         let file = tree.path().join("freezer/ours/i-1/freezer.state");

@@ -3,6 +3,7 @@
 //! Owns everything below `<hierarchy>/<name>`; touches nothing else. Version 1 and 2 are decided by what is mounted
 //! (`layout.rs`), controller by controller, so that hybrid machines work too.
 
+mod ceilings;
 mod files;
 mod instance;
 mod layout;
@@ -15,7 +16,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use files::Freezer;
+pub use ceilings::Ceilings;
+pub use files::{Freezer, V1_SOCKETS};
 pub use instance::{Doors, InstanceCgroup, Limits};
 pub use layout::{CONTROLLERS, Layout, Mode};
 pub use ready::ReadyCgroups;
@@ -34,8 +36,9 @@ pub struct Cgroups {
 }
 
 impl Cgroups {
-    /// Makes the directory `name` in every hierarchy of the layout and hands controllers down (version 2).
-    pub fn open(mut layout: Layout, name: String, remove_max: Duration) -> Result<Self, Error> {
+    /// Makes the directory `name` in every hierarchy of the layout, with the ceilings of all that will be in it, and hands
+    /// controllers down (version 2).
+    pub fn open(mut layout: Layout, name: String, ceilings: Ceilings, remove_max: Duration) -> Result<Self, Error> {
         layout.v1.retain(|controller, root| {
             !layout::SHOWN.contains(controller) || can_be_shown(controller, root, &root.join(&name))
         });
@@ -54,7 +57,17 @@ impl Cgroups {
                 }
             }
         }
+        cgroups.bound(ceilings)?;
         Ok(cgroups)
+    }
+
+    /// Before anything is in it: version 1 counts sockets that are made from then on.
+    fn bound(&self, ceilings: Ceilings) -> Result<(), Error> {
+        let Layout { v1, v2, .. } = &self.layout;
+        let of_v1 = v1.iter().map(|(controller, root)| (root, files::v1_ceilings(controller, ceilings)));
+        let in_v2 = self.layout.v2_controllers();
+        let of_v2 = v2.iter().flat_map(|root| in_v2.iter().map(move |c| (root, files::v2_ceilings(c, ceilings))));
+        of_v1.chain(of_v2).try_for_each(|(root, settings)| files::apply(&root.join(&self.name), settings))
     }
 
     /// Name of our directory in every hierarchy.

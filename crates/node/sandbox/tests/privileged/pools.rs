@@ -69,3 +69,34 @@ async fn an_instance_is_told_the_limits_that_it_has() -> anyhow::Result<()> {
     }
     bench.finish().await
 }
+
+#[tokio::test]
+async fn memory_in_sockets_ends_with_the_instances_memory() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    for kind in ["tcp", "udp"] {
+        let hold = format!("hold={kind}:300");
+        let (exit, text) = bench.run(&[&hold]).await?;
+        let held = text.trim_end().strip_prefix("held ").and_then(|text| text.strip_suffix(" MB")?.parse::<u64>().ok());
+        // Version 2 ends it as any that goes over its memory; version 1 lets it send no more.
+        match held {
+            Some(held) => assert!(held <= 80, "{kind}: {held} MB by an instance of 64"),
+            None => assert!(exit.out_of_memory, "{kind}: {exit:?} {text}"),
+        }
+    }
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn all_instances_together_have_a_part_of_the_machines_processes_and_socket_memory() -> anyhow::Result<()> {
+    let bench = Bench::with(Config { machine_tasks_percent_max: 10, ..Config::default() }).await?;
+    let number = |file: &str| fs::read_to_string(file).map(|text| text.trim().parse::<u64>().unwrap_or(u64::MAX));
+    let most = number("/proc/sys/kernel/pid_max")?.min(number("/proc/sys/kernel/threads-max")?) / 10;
+    let of_all = |file: &str| bench.cgroups().iter().find_map(|place| fs::read_to_string(place.join(file)).ok());
+    assert_eq!(of_all("pids.max").map(|text| text.trim().to_owned()), Some(most.to_string()));
+    if let Some(sockets) = of_all("memory.kmem.tcp.limit_in_bytes") {
+        let tcp_mem = fs::read_to_string("/proc/sys/net/ipv4/tcp_mem")?;
+        let pages: u64 = tcp_mem.split_whitespace().nth(2).unwrap_or_default().parse()?;
+        assert_eq!(sockets.trim().parse::<u64>()?, pages / 2 * 4096);
+    }
+    bench.finish().await
+}

@@ -1,6 +1,7 @@
 /* A static program for the sandbox's tests: each argument is one thing to do, in order. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <asm/socket.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -204,6 +205,45 @@ static void counted(void) {
     printf("counted %d %d %d\n", watches, queues, signals + timers);
 }
 
+/* Holds so many MB in buffers of sockets of a kind that nobody reads, and says how far it came. */
+static void hold(const char *kind, long megabytes) {
+    static char block[60000];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int tcp = !strcmp(kind, "tcp"), large = 4 << 20, listener = -1;
+    long long held = 0, most = (long long)megabytes << 20;
+    if (tcp) {
+        listener = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+        if (bind(listener, (void *)&address, length) || listen(listener, 512)) { perror("listen"); exit(9); }
+        getsockname(listener, (void *)&address, &length);
+    }
+    for (int pair = 0; pair < 450 && held < most; pair++) {
+        int from = socket(AF_INET, tcp ? SOCK_STREAM : SOCK_DGRAM, 0), to = -1;
+        setsockopt(from, SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+        if (!tcp) {
+            to = socket(AF_INET, SOCK_DGRAM, 0);
+            setsockopt(to, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+            address.sin_port = 0;
+            if (bind(to, (void *)&address, sizeof address)) { perror("bind"); exit(9); }
+            getsockname(to, (void *)&address, &length);
+        }
+        if (connect(from, (void *)&address, sizeof address)) break;
+        if (tcp) to = accept(listener, 0, 0);
+        ssize_t n = 0;
+        for (int sent = 0; sent < 1000 && (n = send(from, block, sizeof block, MSG_DONTWAIT)) > 0; sent++) held += tcp ? n : 0;
+        if (tcp) continue;
+        /* What was dropped nobody holds: count what can be read, without reading it. */
+        unsigned memory[9];
+        length = sizeof memory;
+        getsockopt(to, SOL_SOCKET, SO_MEMINFO, memory, &length);
+        held += memory[0];
+        length = sizeof address;
+        close(from);
+    }
+    printf("held %lld MB\n", held >> 20);
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, 0, _IOLBF, 0);
     for (int i = 1; i < argc; i++) {
@@ -246,6 +286,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "say")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_APPEND); if (fd < 0 || write(fd, text, strlen(text)) < 0) printf("%s %s\n", value, strerror(errno)); close(fd); }
         else if (!strcmp(what, "echo")) echo(value);
         else if (!strcmp(what, "terminal")) terminal();
+        else if (!strcmp(what, "hold")) { char *mb = strchr(value, ':'); *mb++ = 0; hold(value, atol(mb)); }
         else if (!strcmp(what, "counted")) counted();
         else if (!strcmp(what, "sleep")) sleep(atoi(value));
         else if (!strcmp(what, "exit")) exit(atoi(value));

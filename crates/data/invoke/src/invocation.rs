@@ -130,7 +130,7 @@ impl Invocation {
 
     /// Why the run timed out, for the caller.
     pub fn timed_out(&mut self) -> Failure {
-        Failure::timed_out(self.run().lease.version.spec.timeout_s)
+        self.run().timed_out()
     }
 
     /// Keeps a connection whose answer is complete for the instance's next request.
@@ -307,17 +307,31 @@ impl Run {
         Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory_peak_bytes())
     }
 
+    /// Over its time limit. An instance that went over its memory did so because of that, and may take the kernel seconds
+    /// to end.
+    fn timed_out(&self) -> Failure {
+        if self.lease.process.out_of_memory() {
+            self.over_memory()
+        } else {
+            Failure::timed_out(self.lease.version.spec.timeout_s)
+        }
+    }
+
+    /// Ends an instance of which the kernel has ended a process for memory: it may have ended that one only, on whose work the
+    /// others wait for ever. The instance is one thing, and every request in it fails with this.
+    fn over_memory(&self) -> Failure {
+        self.lease.kill();
+        self.ended(&Ended { code: None, signal: None, out_of_memory: true })
+    }
+
     async fn ended_or(&self, exit_wait_max: Duration, otherwise: impl FnOnce() -> Failure) -> Failure {
-        let out_of_memory = self.lease.process.out_of_memory();
-        if out_of_memory {
-            // The kernel may have ended only the process that went over, on whose work the others wait for ever: the
-            // instance is one thing, and every request in it fails with this.
+        if self.lease.process.out_of_memory() {
             self.lease.kill();
         }
         match timeout(exit_wait_max, self.lease.process.ended()).await {
             Ok(ended) => self.ended(&ended),
-            // An instance full of files takes the kernel seconds to end; why it does is known already.
-            Err(_) if out_of_memory => self.ended(&Ended { code: None, signal: None, out_of_memory }),
+            // An instance full of files takes the kernel seconds to end; why it does is known by now.
+            Err(_) if self.lease.process.out_of_memory() => self.over_memory(),
             Err(_) => otherwise(),
         }
     }

@@ -133,6 +133,16 @@ async fn an_instance_that_went_over_its_memory_fails_with_434_however_long_it_ta
     server.fate.over.cancel();
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_went_over_its_memory_and_then_its_time_fails_with_434() {
+    let bench = Bench::new(Config::default(), &[EVENT]).await;
+    bench.event("{}").await;
+    *bench.server(0).fate.out_of_memory.lock() = true;
+    let result = bench.event(r#"{"do":"hang"}"#).await;
+    assert_eq!(result.status, RunStatus::MemoryLimitReached, "{}", result.ret_msg);
+    assert_eq!(bench.alive(), 0, "what is left of it is ended");
+}
+
 #[tokio::test]
 async fn an_error_answer_of_the_code_is_a_failed_run() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;

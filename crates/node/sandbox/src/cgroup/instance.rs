@@ -222,7 +222,10 @@ impl InstanceCgroup {
 
     /// Processes that the kernel killed for memory. It used its limit then, however short.
     pub fn out_of_memory_kills(&self) -> u64 {
-        let text = fs::read_to_string(&self.memory.events).unwrap_or_default();
+        let text = fs::read_to_string(&self.memory.events).unwrap_or_else(|error| {
+            tracing::error!(%error, file = %self.memory.events.display(), "the out-of-memory counter was not read");
+            String::new()
+        });
         let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
         if kills.is_some_and(|kills| kills > 0) {
             let mut peak = self.peak.lock();

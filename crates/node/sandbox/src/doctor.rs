@@ -80,6 +80,7 @@ pub fn doctor() -> Vec<Check> {
         readiness(),
         freezing(),
         swap(),
+        oom_score(),
         sockets(),
         open_files(),
         memory(),
@@ -111,15 +112,19 @@ fn root() -> Check {
 }
 
 fn capabilities() -> Check {
-    let status = read("/proc/self/status");
-    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
-    let bits = u64::from_str_radix(bits.trim(), 16).unwrap_or_default();
+    let bits = effective_capabilities();
     let lacking: Vec<&str> =
         NEEDED_CAPABILITIES.iter().filter(|(n, _)| bits & (1 << n) == 0).map(|(_, name)| *name).collect();
     let found =
         if lacking.is_empty() { "all that are needed".to_owned() } else { format!("lacks {}", lacking.join(", ")) };
     let remedy = "Run outside a container, or in a privileged one.";
     Check::new("capabilities", lacking.is_empty(), CheckStatus::Missing, found, remedy)
+}
+
+fn effective_capabilities() -> u64 {
+    let status = read("/proc/self/status");
+    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    u64::from_str_radix(bits.trim(), 16).unwrap_or_default()
 }
 
 fn namespaces() -> Vec<Check> {
@@ -265,6 +270,20 @@ fn swap() -> Check {
     };
     let remedy = "Memory limits hold without swap only: boot with swapaccount=1, or switch it off (swapoff -a).";
     Check::new("swap", ok, CheckStatus::Degraded, found, remedy)
+}
+
+/// Who may lower the score of a process below what it was raised to is decided by whoever raised it.
+fn oom_score() -> Check {
+    const SYS_RESOURCE: u32 = 24;
+    let own: i32 = read("/proc/self/oom_score_adj").parse().unwrap_or_default();
+    let kept = effective_capabilities() & (1 << SYS_RESOURCE) != 0;
+    let found = if kept {
+        "instances end before other programs, and cannot change that".to_owned()
+    } else {
+        format!("instances end before other programs, but can lower their score to {own}")
+    };
+    let remedy = "When the machine runs out of memory, the kernel may end others first: allow CAP_SYS_RESOURCE.";
+    Check::new("oom score", kept, CheckStatus::Degraded, found, remedy)
 }
 
 fn open_files() -> Check {

@@ -111,6 +111,7 @@ pub fn make(
         masked_proc: masked(proc)?,
         read_only: names(READ_ONLY)?,
         hostname: text("host name", &spec.hostname)?,
+        oom_score_adj: text("score", &config.oom_score_adj.to_string())?,
         rlimits: rlimits.iter().map(|(resource, _, most)| (*resource, *most, *most)).collect(),
         working_dir: way_to(&spec.working_dir)?,
         uid: identity.uid,

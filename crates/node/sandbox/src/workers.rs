@@ -181,7 +181,6 @@ fn start(shared: &Arc<Shared>, spec: LaunchSpec, own: &mut Own) -> Result<Sandbo
     let mut cgroup = shared.cgroups.take(limits)?;
     match cgroup.doors().and_then(|doors| run(shared, spec, (&slot, mounts), doors, own)) {
         Ok((spawned, end)) => {
-            prefer_for_oom(spawned.pid, shared.config.oom_score_adj);
             Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard, made_by }))
         }
         Err(error) => {
@@ -221,14 +220,6 @@ fn run(
         }
     }
     // The plan, our pipe ends and layers among it, closes here.
-}
-
-/// Makes the kernel end instances before anything else when the whole machine is short of memory.
-fn prefer_for_oom(pid: i32, score: i32) {
-    let file = format!("/proc/{pid}/oom_score_adj");
-    if let Err(error) = std::fs::write(&file, score.to_string()) {
-        tracing::debug!(%error, file, "the out-of-memory score could not be raised");
-    }
 }
 
 /// Says what a failed step means to the owner of the image.

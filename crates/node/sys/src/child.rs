@@ -63,6 +63,7 @@ fn prepare(shared: &mut Shared<'_>) -> Done {
 
 /// Cgroups first, so that all that follows is counted there; the namespace then shows them as the root.
 fn join(shared: &mut Shared<'_>) -> Done {
+    raise_oom_score(shared.plan);
     join_cgroups(shared)?;
     shared.at(Step::CgroupNamespace);
     // SAFETY: unshare takes flags only.
@@ -83,6 +84,17 @@ fn join_cgroups(shared: &mut Shared<'_>) -> Done {
         check(unsafe { libc::write(*tasks, b"0".as_ptr().cast(), 1) } as i64)?;
     }
     Ok(())
+}
+
+/// Makes the kernel end this process before others when the whole machine is short of memory. As root's doing it is also the
+/// least that the instance can have (proc_pid_oom_score_adj(5)). One that is higher already may not be lowered, and stays.
+fn raise_oom_score(plan: &Plan) {
+    let Ok(file) = open(libc::AT_FDCWD, c"/proc/self/oom_score_adj", libc::O_WRONLY | libc::O_CLOEXEC, 0) else {
+        return;
+    };
+    // SAFETY: pointer and length are of a string that outlives the call; the descriptor is open.
+    unsafe { libc::write(file, plan.oom_score_adj.as_ptr().cast(), plan.oom_score_adj.count_bytes()) };
+    close(file);
 }
 
 fn join_network(shared: &mut Shared<'_>) -> Done {

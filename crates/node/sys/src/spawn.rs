@@ -123,6 +123,8 @@ pub struct Plan {
     pub read_only: Vec<CString>,
     /// Host name inside.
     pub hostname: CString,
+    /// What is added to its out-of-memory score, in decimal.
+    pub oom_score_adj: CString,
     /// Resource limits: resource, soft, hard.
     pub rlimits: Vec<(u32, u64, u64)>,
     /// Directory to start in, as the way to it from the root: made where missing. Empty for the root itself.

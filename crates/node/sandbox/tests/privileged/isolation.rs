@@ -123,6 +123,23 @@ async fn the_platforms_own_process_is_as_before() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_instance_has_its_out_of_memory_score_from_its_first_moment_on() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let args = ["cat=/proc/self/oom_score_adj", "say=/proc/self/oom_score_adj:0", "cat=/proc/self/oom_score_adj"];
+    // Whoever raised it without CAP_SYS_RESOURCE lets it be lowered again: the doctor says so.
+    let kept = !sandbox::doctor().iter().any(|check| check.name == "oom score" && !check.remedy.is_empty());
+    let want = if kept { "500\n/proc/self/oom_score_adj Permission denied\n500\n" } else { "500\n0\n" };
+    for runtime in every_isolation().filter(|runtime| runtime.as_ref().is_none_or(|known| known.name() != "runsc")) {
+        let change = |spec: &mut sandbox::LaunchSpec| {
+            (spec.runtime, spec.memory_bytes) = (runtime.clone(), 256 << 20);
+        };
+        let (_, text) = bench.run_changed(&args, change).await?;
+        assert_eq!(text, want, "{runtime:?}");
+    }
+    bench.finish().await
+}
+
+#[tokio::test]
 async fn the_images_user_writes_to_its_output_by_name_and_reads_the_platforms_files() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     // Such as a daemon started by a careful administrator has.

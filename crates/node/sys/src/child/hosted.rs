@@ -6,7 +6,9 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::{attach, close_all, join_cgroups, join_network, limit, overlay, put_files, show_cgroups, stdio};
+use super::{
+    attach, close_all, join_cgroups, join_network, limit, overlay, put_files, raise_oom_score, show_cgroups, stdio,
+};
 use crate::ahead::stage::UPPER;
 use crate::calls::{Done, check, clone_itself, close, give, mount, mount_point, move_mount_at, open};
 use crate::mount::{Attributes, READ_ONLY};
@@ -26,6 +28,7 @@ pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
     let Some(hosted) = &plan.hosted else { return Err(libc::EINVAL) };
     // SAFETY: umask takes a number; this process has a copy of the file system attributes (no CLONE_FS).
     unsafe { libc::umask(0o022) };
+    raise_oom_score(plan);
     join_cgroups(shared)?;
     join_network(shared)?;
     shared.at(Step::Mounts);

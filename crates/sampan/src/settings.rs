@@ -212,15 +212,18 @@ fn file(args: &UpArgs) -> anyhow::Result<Option<PathBuf>> {
 }
 
 fn read(figment: &Figment) -> anyhow::Result<Settings> {
-    figment.extract().map_err(|error| {
+    let settings: Settings = figment.extract().map_err(|error: figment::Error| {
         let what: Vec<String> = error.into_iter().map(|e| e.to_string()).collect();
         Failure::new(
             Exit::Usage,
             format!("the configuration is wrong: {}", what.join("; ")),
             "`sampan config` prints every key with its value and origin.",
         )
-        .into()
-    })
+    })?;
+    // What instances may not reach, registries may not lead the platform to.
+    let denied = settings.network.denied.iter().map(|range| range.to_string().parse());
+    let redirects_denied = denied.collect::<Result<_, _>>()?;
+    Ok(Settings { image: image::Config { redirects_denied, ..settings.image }, ..settings })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::AddressRange;
 use crate::rootfs::RootfsMode;
 
 /// Table `[image]` of the configuration.
@@ -48,6 +49,12 @@ pub struct Config {
     pub retry_pause_ms_max: u64,
     /// Redirects that one request follows.
     pub redirects_max: usize,
+    /// Addresses and ranges of them that registries may lead to, by redirects and by naming token servers, though they are
+    /// neither public nor the registry's own: a private registry's store of blobs, for example.
+    pub redirects_allowed: Vec<AddressRange>,
+    /// Addresses that registries may not lead to though they are public: `denied` of `[network]`.
+    #[serde(skip)]
+    pub redirects_denied: Vec<AddressRange>,
     /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always are.
     pub insecure_registries: Vec<String>,
     /// Bytes of an answer that is read for its words: errors and tokens.
@@ -87,6 +94,8 @@ impl Default for Config {
             retry_pause_ms: 200,
             retry_pause_ms_max: 30_000,
             redirects_max: 10,
+            redirects_allowed: Vec::new(),
+            redirects_denied: Vec::new(),
             insecure_registries: Vec::new(),
             answer_bytes_max: 64 << 10,
             progress_interval_ms: 100,

@@ -11,6 +11,7 @@ use types::{Digest, RunStatus};
 use crate::credentials::CredentialError;
 use crate::index::LayerError;
 use crate::manifest::ManifestError;
+use crate::pull::RefusedDestination;
 
 /// Why content could not be had, kept or used. Cheap to clone, since callers that wait for the same download or
 /// layer get the same error.
@@ -102,6 +103,16 @@ pub enum Error {
         image: String,
         /// What is wrong.
         what: String,
+    },
+    /// A registry redirects, or sends for a token, to where none may lead.
+    #[error("registry {registry} leads to {destination} (image {image}); nothing was sent there")]
+    LeadsAstray {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// Where to.
+        destination: RefusedDestination,
     },
     /// The preparation took longer than it may.
     #[error("image {image} was not ready within {limit_s} s")]
@@ -256,6 +267,7 @@ impl Error {
             Self::PlainHttp { .. } | Self::NeedsTls { .. } | Self::Untrusted { .. } => "RegistryTlsFailed",
             Self::AccessDenied { .. } | Self::Credentials { .. } => "ImageAccessDenied",
             Self::NotFound { .. } => "ImageNotFound",
+            Self::LeadsAstray { .. } => "RegistryRedirectRefused",
             Self::TimedOut { .. } => "PullImageTimeOut",
             Self::Manifest { source: ManifestError::Platform { .. }, .. } => "ImagePlatformMismatch",
             Self::Layer { source, .. } if source.is_too_large() => "ImageTooLarge",
@@ -320,6 +332,9 @@ impl Error {
             Self::Refused { .. } => "Try again later; if it stays, ask the operator of the registry.",
             Self::Protocol { .. } => {
                 "Check that the address is that of a container registry and that no proxy answers for it."
+            }
+            Self::LeadsAstray { .. } => {
+                "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image]."
             }
             Self::TimedOut { .. } => "Use a smaller image or a nearer registry, or raise prepare_timeout_s of [image].",
             Self::Credentials { .. } => {

@@ -9,6 +9,7 @@
 //! one small file system of metadata whose data lie in its layers' tars. Mounting needs root.
 #![forbid(unsafe_code)]
 
+mod address_range;
 mod blocking;
 mod config;
 mod content;
@@ -29,6 +30,7 @@ mod progress;
 mod pull;
 mod rootfs;
 
+pub use address_range::{AddressRange, InvalidAddressRange};
 pub use config::Config;
 pub use content::{ContentStore, Lease, Upload};
 pub use credentials::{
@@ -43,5 +45,5 @@ pub use index::{Compression, LayerError};
 pub use manifest::ManifestError;
 pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};
-pub use pull::{Asked, ProbedPlace, probe};
+pub use pull::{Asked, Destinations, Origin, ProbedPlace, RefusedDestination, Resolver, probe};
 pub use rootfs::{Check, Rootfs, RootfsMode, doctor};

@@ -1,23 +1,30 @@
 //! Sends an image to a registry by the OCI distribution specification: blobs that it lacks, then the manifests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use base64::Engine as _;
 use futures_util::StreamExt;
+use image::{Destinations, Origin, RefusedDestination, Resolver};
 use indicatif::ProgressBar;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
+use reqwest::redirect::{Action, Attempt, Policy};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 use types::ImageRef;
 
 use super::content::{Blob, BlobData, Content, Manifest, digest_of};
+use crate::args::UpArgs;
 use crate::failure::{Exit, Failure, root_cause};
+use crate::settings;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence of the registry while something is sent or received.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
+/// Redirects within the registry that one request follows.
+const REDIRECTS_MAX: usize = 10;
 /// Bytes read from a file at once.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// Bytes of a registry's error text that are shown.
@@ -70,7 +77,10 @@ pub async fn push(
 
 /// One repository of a registry with what it takes to be let in.
 struct Session {
+    /// For the registry itself; it stops at redirects to other places.
     client: Client,
+    /// For where the registry leads.
+    led: Led,
     base: String,
     registry: String,
     authorization: Option<String>,
@@ -86,21 +96,23 @@ struct Token {
 impl Session {
     async fn open(image: &ImageRef, login: Option<Login>) -> anyhow::Result<Self> {
         let loopback = is_loopback(&image.registry);
-        let mut builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
-        if loopback {
+        let builder = || {
+            let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
             // A proxy for the outside world must not see calls to this machine.
-            builder = builder.no_proxy();
-        }
+            if loopback { builder.no_proxy() } else { builder }
+        };
         let scheme = if loopback { "http" } else { "https" };
         let host = if image.registry == "docker.io" { "registry-1.docker.io" } else { &image.registry };
         let mut session = Self {
-            client: builder.build()?,
+            client: builder().redirect(Policy::custom(stay)).build()?,
+            led: Led::by(None, builder())?,
             base: format!("{scheme}://{host}/v2/{}", image.repository),
             registry: image.registry.clone(),
             authorization: None,
         };
         let ping =
             session.client.get(format!("{scheme}://{host}/v2/")).send().await.map_err(|e| session.unreachable(&e))?;
+        session.led = Led::by(Some(&ping), builder())?;
         if ping.status() == StatusCode::UNAUTHORIZED {
             session.authorization = Some(session.authorize(&ping, image, login).await?);
         }
@@ -124,7 +136,8 @@ impl Session {
         query.extend(field("service").map(|service| ("service", service)));
         let mut url = reqwest::Url::parse(&realm).with_context(|| format!("the registry's realm {realm} is no URL"))?;
         url.query_pairs_mut().extend_pairs(query);
-        let mut request = self.client.get(url);
+        self.led.check(&url).map_err(|refused| self.leads_astray(&refused))?;
+        let mut request = self.led.client.get(url);
         if let Some(basic) = basic {
             request = request.header(header::AUTHORIZATION, basic);
         }
@@ -135,6 +148,16 @@ impl Session {
         let token: Token = answer.json().await.context("the registry's token cannot be read")?;
         let token = token.token.or(token.access_token).context("the registry's answer holds no token")?;
         Ok(format!("Bearer {token}"))
+    }
+
+    /// A request to where the registry says; its authorization is for itself alone.
+    fn request_led(&self, method: Method, url: Url) -> anyhow::Result<RequestBuilder> {
+        let base: Url = self.base.parse().context("the registry's address is no URL")?;
+        if same_place(&base, &url) {
+            return Ok(self.request(method, url.to_string()));
+        }
+        self.led.check(&url).map_err(|refused| self.leads_astray(&refused))?;
+        Ok(self.led.client.request(method, url))
     }
 
     fn request(&self, method: Method, url: String) -> RequestBuilder {
@@ -151,7 +174,8 @@ impl Session {
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
             return Err(self.refused(&format!("it answered {status} to {what}")));
         }
-        if status.is_success() || status == StatusCode::NOT_FOUND && what.starts_with("asking") {
+        let no_answer_needed = status == StatusCode::NOT_FOUND || status.is_redirection();
+        if status.is_success() || no_answer_needed && what.starts_with("asking") {
             return Ok(answer);
         }
         let text: String = answer.text().await.unwrap_or_default().chars().take(ERROR_TEXT_LEN_MAX).collect();
@@ -162,7 +186,9 @@ impl Session {
     async fn has_blob(&self, blob: &Blob) -> anyhow::Result<bool> {
         let url = format!("{}/blobs/{}", self.base, blob.digest);
         let what = format!("asking for blob {}", blob.digest);
-        Ok(self.send(self.request(Method::HEAD, url), &what).await?.status().is_success())
+        let status = self.send(self.request(Method::HEAD, url), &what).await?.status();
+        // A redirect is to where the blob is.
+        Ok(status.is_success() || status.is_redirection())
     }
 
     async fn send_blob(&self, blob: &Blob, bar: &ProgressBar) -> anyhow::Result<()> {
@@ -185,7 +211,7 @@ impl Session {
                 reqwest::Body::wrap_stream(bytes)
             }
         };
-        let request = self.request(Method::PUT, url.to_string());
+        let request = self.request_led(Method::PUT, url)?;
         let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
         self.send(request.header(header::CONTENT_LENGTH, blob.size).body(body), &what).await?;
         Ok(())
@@ -198,7 +224,20 @@ impl Session {
         Ok(())
     }
 
+    fn leads_astray(&self, refused: &RefusedDestination) -> anyhow::Error {
+        Failure::new(
+            Exit::Connection,
+            format!("registry {} leads to {refused}; nothing was sent there", self.registry),
+            "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image], as \
+             in SAMPAN_IMAGE__REDIRECTS_ALLOWED='[\"10.0.0.5\"]'.",
+        )
+        .into()
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        if let Some(refused) = refused_destination(error) {
+            return self.leads_astray(refused);
+        }
         Failure::new(
             Exit::Connection,
             format!("registry {} cannot be reached: {}", self.registry, root_cause(error)),
@@ -216,6 +255,51 @@ impl Session {
         )
         .into()
     }
+}
+
+/// The way to where a registry leads: token servers and places of uploads.
+struct Led {
+    client: Client,
+    destinations: Arc<Destinations>,
+    origin: Option<Origin>,
+}
+
+impl Led {
+    /// By an answer of the registry itself; before there is one, to public addresses alone.
+    fn by(answer: Option<&Response>, builder: ClientBuilder) -> anyhow::Result<Self> {
+        let image = settings::load(&UpArgs::default()).unwrap_or_default().image;
+        let destinations = Arc::new(Destinations::new(image.redirects_allowed, image.redirects_denied));
+        let origin = answer.and_then(|answer| destinations.origin(answer.url(), answer.remote_addr()));
+        let resolver = Resolver::new(destinations.clone(), origin.clone());
+        let client = builder.redirect(Policy::none()).dns_resolver(Arc::new(resolver)).build()?;
+        Ok(Self { client, destinations, origin })
+    }
+
+    fn check(&self, url: &Url) -> Result<(), RefusedDestination> {
+        self.destinations.check(self.origin.as_ref(), url)
+    }
+}
+
+/// Follows redirects within one place; others are for the caller to see.
+fn stay(attempt: Attempt<'_>) -> Action {
+    let stays = attempt.previous().last().is_some_and(|from| same_place(from, attempt.url()));
+    if stays && attempt.previous().len() <= REDIRECTS_MAX { attempt.follow() } else { attempt.stop() }
+}
+
+fn same_place(one: &Url, other: &Url) -> bool {
+    let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    place(one) == place(other)
+}
+
+fn refused_destination(error: &reqwest::Error) -> Option<&RefusedDestination> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(refused) = error.downcast_ref() {
+            return Some(refused);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Whether a registry is on this machine, hence spoken to over plain http (as docker does).

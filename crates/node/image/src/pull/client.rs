@@ -13,18 +13,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Client};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Url};
 
+use super::destination::{Destinations, Origin, RefusedDestination, Resolver};
 use super::endpoint::Endpoint;
 use crate::Config;
 
 /// Clients that are kept; authorities change rarely, so reaching this means that they did, and all are made anew.
 const CLIENTS_MAX: usize = 64;
 
-/// Makes clients when they are first needed, since that reads the system's certificates.
-pub(crate) struct Clients {
+/// Makes clients when they are first needed, since that reads the system's certificates. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Clients(Arc<Shared>);
+
+struct Shared {
     config: Config,
+    destinations: Arc<Destinations>,
     made: Mutex<HashMap<Kind, Client>>,
 }
 
@@ -33,32 +38,53 @@ pub(crate) struct Clients {
 struct Kind {
     loopback: bool,
     ca_pem: Option<Arc<str>>,
+    target: Target,
+}
+
+/// What a client connects to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Target {
+    /// Places that the configuration or an image's name names; their redirects are given to the caller.
+    Named,
+    /// Places that a registry leads to, and their redirects. Connections are kept apart by where the registry is, since
+    /// that decides which may be made.
+    Led { by: Option<Origin> },
 }
 
 impl Clients {
     pub(crate) fn new(config: Config) -> Self {
         // Fails only when a provider was installed before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { config, made: Mutex::default() }
+        let destinations = Destinations::new(config.redirects_allowed.clone(), config.redirects_denied.clone());
+        Self(Arc::new(Shared { config, destinations: Arc::new(destinations), made: Mutex::default() }))
     }
 
-    /// The client for an endpoint.
-    pub(super) fn client(&self, endpoint: &Endpoint) -> reqwest::Result<Client> {
-        let kind = Kind { loopback: endpoint.loopback, ca_pem: endpoint.ca_pem.clone() };
-        let mut made = self.made.lock();
+    pub(super) fn destinations(&self) -> &Destinations {
+        &self.0.destinations
+    }
+
+    pub(super) fn redirects_max(&self) -> usize {
+        self.0.config.redirects_max
+    }
+
+    /// The client for an endpoint, or for where it leads.
+    pub(super) fn client(&self, endpoint: &Endpoint, target: Target) -> reqwest::Result<Client> {
+        let kind = Kind { loopback: endpoint.loopback, ca_pem: endpoint.ca_pem.clone(), target };
+        let mut made = self.0.made.lock();
         if let Some(client) = made.get(&kind) {
             return Ok(client.clone());
         }
-        let client = self.build(endpoint)?;
+        let client = self.0.build(endpoint, &kind.target)?;
         if made.len() >= CLIENTS_MAX {
             made.clear();
         }
         made.insert(kind, client.clone());
         Ok(client)
     }
+}
 
-    fn build(&self, endpoint: &Endpoint) -> reqwest::Result<Client> {
-        let redirects_max = self.config.redirects_max;
+impl Shared {
+    fn build(&self, endpoint: &Endpoint, target: &Target) -> reqwest::Result<Client> {
         let authorities = endpoint.ca_pem.as_ref().map(|pem| Certificate::from_pem_bundle(pem.as_bytes()));
         let authorities = authorities.transpose()?.unwrap_or_default();
         let builder = || {
@@ -66,11 +92,17 @@ impl Clients {
                 .user_agent(concat!("sampan/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(Duration::from_secs(self.config.connect_timeout_s))
                 .read_timeout(Duration::from_secs(self.config.read_idle_timeout_s))
-                .redirect(Policy::custom(move |attempt| follow(attempt, redirects_max)))
                 .referer(false)
                 .tls_certs_merge(authorities.clone());
             // The proxy variables name no exception for loopback, and a proxy's loopback is another machine's.
-            if endpoint.loopback { builder.no_proxy() } else { builder }
+            let builder = if endpoint.loopback { builder.no_proxy() } else { builder };
+            match target {
+                Target::Named => builder.redirect(Policy::none()),
+                Target::Led { by } => {
+                    let resolver = Resolver::new(self.destinations.clone(), by.clone());
+                    builder.redirect(self.policy(by.clone())).dns_resolver(Arc::new(resolver))
+                }
+            }
         };
         match builder().build() {
             // A machine without certificates can still talk to itself.
@@ -78,19 +110,29 @@ impl Clients {
             built => built,
         }
     }
+
+    /// Follows redirects, as to a blob store. reqwest drops the authorization when the host changes.
+    fn policy(&self, origin: Option<Origin>) -> Policy {
+        let (destinations, redirects_max) = (self.destinations.clone(), self.config.redirects_max);
+        Policy::custom(move |attempt| {
+            // One was followed before this client was asked.
+            if attempt.previous().len() >= redirects_max {
+                return attempt.error("too many redirects");
+            }
+            if attempt.previous().last().is_some_and(|from| is_downgrade(from, attempt.url())) {
+                return attempt.error("a redirect from https to http");
+            }
+            match destinations.check(origin.as_ref(), attempt.url()) {
+                Ok(()) => attempt.follow(),
+                Err(refused) => attempt.error(refused),
+            }
+        })
+    }
 }
 
-/// Follows redirects, as to a blob store, but never from TLS to plain HTTP. reqwest drops the authorization when the
-/// host changes.
-fn follow(attempt: Attempt<'_>, redirects_max: usize) -> reqwest::redirect::Action {
-    let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    if attempt.previous().len() > redirects_max {
-        attempt.error("too many redirects")
-    } else if from_tls && attempt.url().scheme() != "https" {
-        attempt.error("a redirect from https to http")
-    } else {
-        attempt.follow()
-    }
+/// Whether a step leads from TLS to something else.
+pub(super) fn is_downgrade(from: &Url, to: &Url) -> bool {
+    from.scheme() == "https" && to.scheme() != "https"
 }
 
 /// Why there was no answer.
@@ -121,7 +163,7 @@ pub(super) fn cause(error: &reqwest::Error) -> Cause {
     if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
         return Cause::NotHttp;
     }
-    if error.is_redirect() || error.is_builder() {
+    if error.is_redirect() || error.is_builder() || find::<RefusedDestination>(error).is_some() {
         Cause::Request
     } else if error.is_connect() {
         Cause::Connect
@@ -131,7 +173,7 @@ pub(super) fn cause(error: &reqwest::Error) -> Cause {
 }
 
 /// The error of type `E` in a chain, also inside an `io::Error`, which does not show what it wraps as its source.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {
@@ -167,7 +209,9 @@ mod tests {
             }
         };
         let endpoint = Endpoint { base, plain: true, loopback: true, ca_pem: None };
-        let client = Clients::new(Config::default()).client(&endpoint).expect("a client");
+        let origin = Origin::of("127.0.0.1", [127, 0, 0, 1].into());
+        let client =
+            Clients::new(Config::default()).client(&endpoint, Target::Led { by: Some(origin) }).expect("a client");
         tokio::select! {
             result = client.get(&endpoint.base).send() => cause(&result.expect_err("no valid answer")),
             () = server => unreachable!("serves for ever"),

@@ -9,8 +9,10 @@ mod ask;
 mod auth;
 pub(crate) mod blob;
 mod client;
+mod destination;
 mod endpoint;
 mod probe;
+mod redirect;
 mod refusal;
 mod retry;
 mod route;
@@ -28,6 +30,7 @@ use crate::content::digest_of;
 use crate::{Error, manifest};
 
 pub(crate) use self::client::Clients;
+pub use self::destination::{Destinations, Origin, RefusedDestination, Resolver};
 pub use self::probe::{Asked, ProbedPlace, probe};
 pub(crate) use self::session::Session;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use types::ImageRef;
 
-use super::client::{Cause, cause};
+use super::client::{Cause, cause, find};
+use super::destination::RefusedDestination;
 use crate::Error;
 
 /// Whom errors name.
@@ -39,8 +40,16 @@ impl Subject {
         Error::Unreachable { registry, image, source: Arc::new(error.without_url()) }
     }
 
+    pub(super) fn leads_astray(&self, destination: RefusedDestination) -> Error {
+        let (registry, image) = self.names();
+        Error::LeadsAstray { registry, image, destination }
+    }
+
     /// What it means that there is no answer.
     pub(super) fn no_answer(&self, error: reqwest::Error) -> Error {
+        if let Some(destination) = find::<RefusedDestination>(&error) {
+            return self.leads_astray(destination.clone());
+        }
         let (registry, image) = self.names();
         match cause(&error) {
             Cause::PlainHttp => Error::PlainHttp { registry, image },

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::Mutex;
 
 use super::ask::Ask;
 use super::auth::{self, Challenge};
+use super::client;
+use super::destination::Origin;
 use super::refusal::Subject;
 use super::token;
 use super::wire::Wire;
@@ -24,8 +26,6 @@ const REQUESTS_MAX: u32 = 4;
 
 /// A place.
 pub(super) struct Route {
-    /// Scheme and host.
-    base: String,
     wire: Wire,
     request: CredentialRequest,
     credentials: Arc<dyn Credentials>,
@@ -53,16 +53,15 @@ struct Tried {
 }
 
 impl Route {
-    /// A place below `base`, which `request` names to those who have credentials.
+    /// A place, which `request` names to those who have credentials.
     pub(super) fn new(
-        base: String,
         wire: Wire,
         request: CredentialRequest,
         credentials: Arc<dyn Credentials>,
         is_mirror: bool,
     ) -> Self {
         let (held, given_up) = (Mutex::default(), AtomicBool::new(false));
-        Self { base, wire, request, credentials, is_mirror, held, given_up }
+        Self { wire, request, credentials, is_mirror, held, given_up }
     }
 
     pub(super) fn is_mirror(&self) -> bool {
@@ -71,7 +70,7 @@ impl Route {
 
     /// Where it is, such as `https://registry-1.docker.io`.
     pub(super) fn base(&self) -> &str {
-        &self.base
+        &self.wire.endpoint.base
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -81,7 +80,7 @@ impl Route {
     /// Is not asked again, because of `why`.
     pub(super) fn give_up(&self, why: &str) {
         if !self.given_up.swap(true, Ordering::Relaxed) {
-            tracing::warn!(mirror = self.base, image = self.wire.subject.image, why, "a mirror is passed over");
+            tracing::warn!(mirror = self.base(), image = self.wire.subject.image, why, "a mirror is passed over");
         }
     }
 
@@ -100,8 +99,8 @@ impl Route {
         let mut requests = 0;
         loop {
             let (authorization, turn) = self.ready().await?;
-            let build = || self.request(ask, authorization.as_ref());
-            let response = self.wire.send(ask.retry && !self.is_mirror, build).await?;
+            let build = |client: &Client| self.request(client, ask, authorization.as_ref());
+            let response = self.wire.send(client::Target::Named, ask.retry && !self.is_mirror, build).await?;
             requests += 1;
             if response.status().is_success() {
                 return Ok(response);
@@ -111,7 +110,10 @@ impl Route {
                 _ => None,
             };
             let again = match challenge {
-                Some(challenge) => self.answer(&challenge, turn, &mut tried).await?,
+                Some(challenge) => {
+                    let origin = self.wire.origin(&response);
+                    self.answer(&challenge, origin, turn, &mut tried).await?
+                }
                 None => false,
             };
             if !again {
@@ -120,8 +122,8 @@ impl Route {
         }
     }
 
-    fn request(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> RequestBuilder {
-        let url = format!("{}/v2/{}", self.base, ask.target.path(&self.request.repository));
+    fn request(&self, client: &Client, ask: &Ask, authorization: Option<&HeaderValue>) -> RequestBuilder {
+        let url = format!("{}/v2/{}", self.base(), ask.target.path(&self.request.repository));
         let mut headers = HeaderMap::new();
         headers.extend(ask.accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
         headers.extend(authorization.cloned().map(|value| (AUTHORIZATION, value)));
@@ -129,7 +131,7 @@ impl Route {
             let range = format!("bytes={}-", ask.offset);
             headers.insert(RANGE, range.parse().expect("digits are valid in a header"));
         }
-        self.wire.client.request(ask.method.clone(), url).headers(headers)
+        client.request(ask.method.clone(), url).headers(headers)
     }
 
     /// What to show now; a credential whose time is over is replaced first.
@@ -162,7 +164,13 @@ impl Route {
 
     /// Gets what a challenge asks for, with the credential at hand and, where that was in vain, with a new one. Gives
     /// whether it is worth asking again.
-    async fn answer(&self, challenge: &Challenge, turn: u64, tried: &mut Tried) -> Result<bool, Error> {
+    async fn answer(
+        &self,
+        challenge: &Challenge,
+        origin: Option<Origin>,
+        turn: u64,
+        tried: &mut Tried,
+    ) -> Result<bool, Error> {
         let mut held = self.held.lock().await;
         if held.turn != turn {
             // Another request of this image was refused for the same reason, and has got something new.
@@ -170,7 +178,7 @@ impl Route {
         }
         let grant = held.grant.clone().unwrap_or_else(Grant::anonymous);
         let mut outcome = match tried.answered {
-            false => self.authorization(challenge, &grant).await,
+            false => self.authorization(challenge, &grant, origin.clone()).await,
             true => Ok(None),
         };
         tried.answered = true;
@@ -183,7 +191,7 @@ impl Route {
             tried.renewed = true;
             let renewed = self.ask_provider(true).await?;
             if renewed.credential != grant.credential {
-                outcome = self.authorization(challenge, &renewed).await;
+                outcome = self.authorization(challenge, &renewed, origin).await;
                 held.take(renewed);
             } else if outcome.is_ok() {
                 return Ok(false);
@@ -195,8 +203,13 @@ impl Route {
         Ok(again)
     }
 
-    async fn authorization(&self, challenge: &Challenge, grant: &Grant) -> Result<Option<HeaderValue>, Error> {
-        token::authorization(&self.wire, challenge, grant, &self.request.repository).await
+    async fn authorization(
+        &self,
+        challenge: &Challenge,
+        grant: &Grant,
+        origin: Option<Origin>,
+    ) -> Result<Option<HeaderValue>, Error> {
+        token::authorization(&self.wire, challenge, grant, &self.request.repository, origin).await
     }
 }
 

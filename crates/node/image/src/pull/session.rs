@@ -12,7 +12,7 @@ use reqwest::Response;
 use types::{Digest, ImageRef};
 
 use super::ask::Ask;
-use super::client::Clients;
+use super::client::{Clients, Target};
 use super::endpoint::Endpoint;
 use super::refusal::Subject;
 use super::retry::RetryPolicy;
@@ -45,13 +45,14 @@ impl Session {
     ) -> Result<Self, Error> {
         let place = |endpoint: Endpoint, name: &str, repository: String, is_mirror: bool| {
             let subject = Subject::new(name, image, endpoint.plain);
-            let client = clients.client(&endpoint).map_err(|error| subject.unreachable(error))?;
+            // A broken setting of it is told before anybody is asked.
+            clients.client(&endpoint, Target::Named).map_err(|error| subject.unreachable(error))?;
             let (policy, answer_bytes_max) = (RetryPolicy::new(config), config.answer_bytes_max);
-            let wire = Wire { client, subject, policy, answer_bytes_max };
+            let wire = Wire { clients: clients.clone(), endpoint, subject, policy, answer_bytes_max };
             // The password of a registry is none of its mirrors' business.
             let registry_id = registry_id.filter(|_| !is_mirror).map(str::to_owned);
             let request = CredentialRequest { registry: name.to_owned(), repository, registry_id, renew: false };
-            Ok(Route::new(endpoint.base, wire, request, credentials.clone(), is_mirror))
+            Ok(Route::new(wire, request, credentials.clone(), is_mirror))
         };
         let reach = credentials.reach(&image.registry);
         let mirrors = reach.mirrors.iter().map(|mirror| {

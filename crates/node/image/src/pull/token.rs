@@ -1,20 +1,24 @@
 //! From a challenge and a credential to the header that answers it, by way of the registry's token server where it has
 //! one. Must not know where credentials come from.
 
+use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
 use super::auth::{self, Challenge};
+use super::client::Target;
+use super::destination::Origin;
 use super::wire::Wire;
 use crate::Error;
 use crate::credentials::{Credential, Grant};
 
 /// The header that a challenge asks for; `None` when the credential has no such form. A token is for pulls of
-/// `repository`, unless the challenge names something else.
+/// `repository`, unless the challenge names something else. `origin` is where the challenge came from.
 pub(super) async fn authorization(
     wire: &Wire,
     challenge: &Challenge,
     grant: &Grant,
     repository: &str,
+    origin: Option<Origin>,
 ) -> Result<Option<HeaderValue>, Error> {
     match (challenge, &grant.credential) {
         (Challenge::Basic, credential) => Ok(credential.as_ref().and_then(auth::basic)),
@@ -25,13 +29,19 @@ pub(super) async fn authorization(
             let scope = scope.clone().or_else(usual);
             let fields = [("scope", scope), ("service", service.clone())];
             let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-            fetch(wire, realm, fields, grant).await.map(Some)
+            fetch(wire, realm, fields, grant, origin).await.map(Some)
         }
     }
 }
 
-async fn fetch(wire: &Wire, realm: &str, mut fields: Vec<(&str, String)>, grant: &Grant) -> Result<HeaderValue, Error> {
-    let Wire { client, subject, .. } = wire;
+async fn fetch(
+    wire: &Wire,
+    realm: &str,
+    mut fields: Vec<(&str, String)>,
+    grant: &Grant,
+    origin: Option<Origin>,
+) -> Result<HeaderValue, Error> {
+    let subject = &wire.subject;
     let url: reqwest::Url = realm.parse().map_err(|_| subject.protocol("its token server has no valid address"))?;
     if !auth::may_tell(&url, subject.plain) {
         return Err(subject.protocol("its token server is not encrypted, so no credentials were sent to it"));
@@ -43,16 +53,16 @@ async fn fetch(wire: &Wire, realm: &str, mut fields: Vec<(&str, String)>, grant:
             fields.push(("refresh_token", token.clone()));
             let form = encoded(&url, &fields).query().unwrap_or_default().to_owned();
             let kind = "application/x-www-form-urlencoded";
-            let build = || client.post(url.clone()).header(CONTENT_TYPE, kind).body(form.clone());
-            wire.send(true, build).await?
+            let build = |client: &Client| client.post(url.clone()).header(CONTENT_TYPE, kind).body(form.clone());
+            wire.send(Target::Led { by: origin }, true, build).await?
         }
         credential => {
             let (basic, url) = (credential.as_ref().and_then(auth::basic), encoded(&url, &fields));
-            let build = || {
+            let build = |client: &Client| {
                 let request = client.get(url.clone());
                 basic.iter().fold(request, |request, value| request.header(AUTHORIZATION, value))
             };
-            wire.send(true, build).await?
+            wire.send(Target::Led { by: origin }, true, build).await?
         }
     };
     if !response.status().is_success() {

@@ -6,16 +6,20 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, Url};
 
-use super::client::{Cause, cause};
+use super::client::{Cause, Clients, Target, cause};
+use super::destination::Origin;
+use super::endpoint::Endpoint;
+use super::redirect::{self, NoAnswer};
 use super::refusal::Subject;
 use super::retry::{Failure, RetryPolicy, is_transient, retry_after};
 use crate::Error;
 
-/// The way to a host.
+/// The way to a place, and to where it leads.
 pub(super) struct Wire {
-    pub client: Client,
+    pub clients: Clients,
+    pub endpoint: Endpoint,
     /// Whom errors name.
     pub subject: Subject,
     pub policy: RetryPolicy,
@@ -24,24 +28,63 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Sends until there is an answer that trying again would not change.
-    pub(super) async fn send(&self, retry: bool, build: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
+    /// Sends a request until there is an answer that trying again would not change.
+    pub(super) async fn send(
+        &self,
+        target: Target,
+        retry: bool,
+        build: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Response, Error> {
+        let client = self.clients.client(&self.endpoint, target.clone());
+        let client = client.map_err(|error| self.subject.unreachable(error))?;
         let mut tried = 0;
         loop {
-            let outcome = build().send().await;
+            let outcome = self.exchange(&client, &target, &build).await;
             let failure = match &outcome {
                 Ok(response) if is_transient(response.status().as_u16()) => {
                     Failure::Transient { retry_after: asked_pause(response.headers()) }
                 }
-                Ok(_) => Failure::Final,
-                Err(error) => failure_of(error),
+                Err(NoAnswer::Http(error)) => failure_of(error),
+                Ok(_) | Err(_) => Failure::Final,
             };
             let pause = self.policy.pause(failure, tried).filter(|_| retry);
-            let Some(pause) = pause else { return outcome.map_err(|error| self.subject.no_answer(error)) };
+            let Some(pause) = pause else { return outcome.map_err(|error| self.no_answer(error)) };
             tracing::debug!(image = self.subject.image, tried, ?pause, ?failure, "asking the registry again");
             tokio::time::sleep(pause).await;
             tried += 1;
         }
+    }
+
+    async fn exchange(
+        &self,
+        client: &Client,
+        target: &Target,
+        build: &impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Response, NoAnswer> {
+        let request = build(client).build()?;
+        if let Target::Led { by } = target {
+            self.clients.destinations().check(by.as_ref(), request.url())?;
+        }
+        let answer = client.execute(request).await?;
+        match redirect::target(&answer)? {
+            Some(to) => redirect::follow(&self.clients, &self.endpoint, &answer, to, build).await,
+            None => Ok(answer),
+        }
+    }
+
+    fn no_answer(&self, error: NoAnswer) -> Error {
+        match error {
+            NoAnswer::Http(error) => self.subject.no_answer(error),
+            NoAnswer::Destination(refused) => self.subject.leads_astray(refused),
+            NoAnswer::Redirect(what) => self.subject.protocol(what),
+        }
+    }
+
+    /// Where an answer of the place itself came from, if it may lead to more than public addresses.
+    pub(super) fn origin(&self, answer: &Response) -> Option<Origin> {
+        let host = |url: &Url| url.host_str().map(str::to_owned);
+        let is_itself = self.endpoint.base.parse().ok().as_ref().and_then(host) == host(answer.url());
+        is_itself.then(|| self.clients.destinations().origin(answer.url(), answer.remote_addr())).flatten()
     }
 
     /// Reads a whole answer of at most `bytes_max`; `None` when it is longer.

@@ -26,6 +26,8 @@ pub enum Fault {
     IgnoreRange,
     /// Headers, then nothing.
     Stall,
+    /// To this URL.
+    Redirect(String),
 }
 
 /// Who may pull.
@@ -40,7 +42,7 @@ pub enum Access {
 
 struct Shelf {
     access: Access,
-    address: SocketAddr,
+    realm: String,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     faults: HashMap<String, VecDeque<Fault>>,
@@ -63,11 +65,16 @@ const TOKEN: &str = "the-token";
 
 impl Registry {
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at("127.0.0.1").await
+    }
+
+    /// At another address of this machine.
+    pub async fn start_at(address: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind((address, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shelf = Arc::new(Mutex::new(Shelf {
             access: Access::Anyone,
-            address,
+            realm: format!("http://{address}/token"),
             manifests: HashMap::new(),
             blobs: HashMap::new(),
             faults: HashMap::new(),
@@ -80,6 +87,11 @@ impl Registry {
 
     pub fn guard(&self, access: Access) {
         self.shelf.lock().expect("nobody panics").access = access;
+    }
+
+    /// Sends for tokens to another server.
+    pub fn send_for_tokens_to(&self, realm: String) {
+        self.shelf.lock().expect("nobody panics").realm = realm;
     }
 
     /// Serves an image under a tag, and gives its reference.
@@ -174,7 +186,7 @@ fn check(shelf: &Shelf, headers: &HeaderMap) -> Option<Response<Body>> {
             (authorization(headers) == basic(user, password), r#"Basic realm="here""#.to_owned())
         }
         Access::Token(_) => {
-            let realm = format!("http://{}/token", shelf.address);
+            let realm = &shelf.realm;
             (authorization(headers) == format!("Bearer {TOKEN}"), format!(r#"Bearer realm="{realm}",service="test""#))
         }
     };
@@ -195,6 +207,11 @@ fn serve(method: &Method, media_type: &str, bytes: &Bytes, range: &str, fault: O
             if let Some(value) = retry_after {
                 response.headers_mut().insert(header::RETRY_AFTER, value.parse().expect("a header"));
             }
+            return response;
+        }
+        Some(Fault::Redirect(to)) => {
+            let mut response = plain(307, "");
+            response.headers_mut().insert(header::LOCATION, to.parse().expect("a header"));
             return response;
         }
         Some(Fault::Stall) => {

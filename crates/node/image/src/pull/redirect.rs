@@ -1,0 +1,70 @@
+//! The first redirect of a request that went to a place itself; further ones are followed by the client that this one goes
+//! to. Must not know what is asked.
+
+use reqwest::header::{AUTHORIZATION, LOCATION};
+use reqwest::{Client, RequestBuilder, Response, Url};
+
+use super::client::{Clients, Target, is_downgrade};
+use super::destination::RefusedDestination;
+use super::endpoint::Endpoint;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    Http(reqwest::Error),
+    Destination(RefusedDestination),
+    /// It redirects in a way that is not followed.
+    Redirect(&'static str),
+}
+
+impl From<reqwest::Error> for NoAnswer {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl From<RefusedDestination> for NoAnswer {
+    fn from(refused: RefusedDestination) -> Self {
+        Self::Destination(refused)
+    }
+}
+
+/// Where an answer redirects to.
+pub(super) fn target(answer: &Response) -> Result<Option<Url>, NoAnswer> {
+    if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = answer.headers().get(LOCATION) else { return Ok(None) };
+    let url = location.to_str().ok().and_then(|location| answer.url().join(location).ok());
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(Some).ok_or(NoAnswer::Redirect("it redirects to no valid address"))
+}
+
+/// Sends the request again, which has no body, to where it is redirected.
+pub(super) async fn follow(
+    clients: &Clients,
+    endpoint: &Endpoint,
+    answer: &Response,
+    to: Url,
+    build: &impl Fn(&Client) -> RequestBuilder,
+) -> Result<Response, NoAnswer> {
+    if clients.redirects_max() == 0 {
+        return Err(NoAnswer::Redirect("it redirects, which redirects_max of [image] forbids"));
+    }
+    if is_downgrade(answer.url(), &to) {
+        return Err(NoAnswer::Redirect("it redirects from https to http"));
+    }
+    let origin = clients.destinations().origin(answer.url(), answer.remote_addr());
+    clients.destinations().check(origin.as_ref(), &to)?;
+    let client = clients.client(endpoint, Target::Led { by: origin })?;
+    let mut request = build(&client).build()?;
+    if !same_place(answer.url(), &to) {
+        request.headers_mut().remove(AUTHORIZATION);
+    }
+    *request.url_mut() = to;
+    Ok(client.execute(request).await?)
+}
+
+fn same_place(one: &Url, other: &Url) -> bool {
+    one.host_str() == other.host_str() && one.port_or_known_default() == other.port_or_known_default()
+}

@@ -20,9 +20,12 @@ pub struct Config {
     pub poll_interval_s: u64,
     /// Pause before the next pass after one that failed, in milliseconds.
     pub retry_pause_ms: u64,
-    /// How long after a start images are kept of functions that the database does not know, in seconds: time to notice that
-    /// it is an older one, and to restore the right one.
+    /// How long after a start images are kept that the database does not name, of functions that it does not know and of
+    /// versions that it does not serve, in seconds: time to notice that it is an older one, and to restore the right one.
     pub unknown_keep_s: u64,
+    /// Between two looks whether the images of active versions are kept and whole, in seconds; damage that is found begins
+    /// one at once.
+    pub repair_interval_s: u64,
 }
 
 impl Default for Config {
@@ -34,6 +37,7 @@ impl Default for Config {
             poll_interval_s: 60,
             retry_pause_ms: 2_000,
             unknown_keep_s: 600,
+            repair_interval_s: 600,
         }
     }
 }
@@ -50,6 +54,10 @@ impl Config {
 
     pub(crate) fn unknown_keep(&self) -> Duration {
         Duration::from_secs(self.unknown_keep_s)
+    }
+
+    pub(crate) fn repair_interval(&self) -> Duration {
+        Duration::from_secs(self.repair_interval_s.max(1))
     }
 
     pub(crate) fn retry_pause(&self) -> Duration {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::prepare::Prepare;
+use crate::repair::Repair;
 use crate::start_check::StartCheck;
 use crate::task::Reconciler;
 
@@ -15,6 +16,7 @@ use crate::task::Reconciler;
 #[derive(Debug)]
 pub struct Deploy {
     task: JoinHandle<()>,
+    repair: JoinHandle<()>,
 }
 
 impl Deploy {
@@ -27,14 +29,19 @@ impl Deploy {
         config: Config,
         shutdown: CancellationToken,
     ) -> Self {
-        let reconciler = Reconciler::new(store, Arc::new(images), Arc::new(starts), config);
-        Self { task: tokio::spawn(reconciler.run(shutdown)) }
+        let images = Arc::new(images);
+        let repair = Repair::new(store.clone(), images.clone(), config.clone());
+        let reconciler = Reconciler::new(store, images, Arc::new(starts), config);
+        let repair = tokio::spawn(repair.run(shutdown.clone()));
+        Self { task: tokio::spawn(reconciler.run(shutdown)), repair }
     }
 
     /// Waits until deploying has ended after the shutdown, its preparations included.
     pub async fn join(self) {
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the task that deploys functions ended before its time");
+        for (name, task) in [("deploys functions", self.task), ("repairs images", self.repair)] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the task that {name} ended before its time");
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! [`Prepare`] by the image store of this machine. Must not know functions.
 
 use image::{Images, PrepareRequest, Prepared};
-use types::StatusReason;
+use tokio::sync::watch;
+use types::{Digest, StatusReason};
 
 use crate::prepare::Prepare;
 
@@ -12,6 +13,14 @@ impl Prepare for Images {
 
     async fn unpin(&self, owner: &str) -> Result<(), StatusReason> {
         Images::unpin(self, owner).await.map_err(|error| reason(&error))
+    }
+
+    async fn keep(&self, owner: &str, digest: &Digest) -> Result<bool, StatusReason> {
+        Images::keep(self, owner, digest).await.map_err(|error| reason(&error))
+    }
+
+    fn damage(&self) -> watch::Receiver<u64> {
+        self.content().damage()
     }
 
     fn owners(&self, prefix: &str) -> Vec<String> {

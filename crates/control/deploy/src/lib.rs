@@ -10,7 +10,11 @@
 //!
 //! # Owners
 //! What a preparation pins belongs to `function/<function id>/<version>/<generation>`. A pass unpins all of these that are
-//! neither served, nor pending, nor being prepared; so does the pass after a crash between any two steps.
+//! neither served, nor pending, nor being prepared; so does the pass after a crash between any two steps. Soon after a start
+//! only deletions unpin.
+//!
+//! A second task, `repair`, keeps what is served whole: it pins again what lost its pin, and prepares again by its digest
+//! what is missing or was found damaged. It changes no state.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 
@@ -24,6 +28,7 @@ mod plan;
 mod preparation;
 mod prepare;
 mod progress;
+mod repair;
 mod start_check;
 mod task;
 

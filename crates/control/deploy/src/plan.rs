@@ -21,8 +21,8 @@ pub(crate) struct View {
     pub(crate) checking: usize,
     /// Owners of versions that keep an image.
     pub(crate) pinned: Vec<String>,
-    /// Functions that the store knows, when owners of others are to be kept: soon after a start.
-    pub(crate) known: Option<HashSet<FunctionId>>,
+    /// Whether only what belongs to functions that are being deleted is released: soon after a start.
+    pub(crate) keep_all: bool,
     /// Images that may be prepared at once.
     pub(crate) parallel_max: usize,
 }
@@ -42,8 +42,8 @@ pub(crate) struct Plan {
 
 /// Decides. A version is prepared by one preparation at a time: a newer change waits until the one before has ended. While
 /// a version is being published, nothing of its function is released: until it keeps its image itself, only what `$LATEST`
-/// was when it was published does, and `$LATEST` may have moved on. A function that the store does not know is not proof of
-/// a deletion, which unpins before it forgets: the database may be an older one.
+/// was when it was published does, and `$LATEST` may have moved on. That the store does not name a version is not proof of its
+/// end: the database may be an older one, and the one to come after it may name what this one does not.
 pub(crate) fn plan(view: &View) -> Plan {
     let pending: HashSet<&VersionKey> = view.pending.iter().collect();
     let busy_versions: HashSet<_> = view.busy.iter().map(|key| (&key.function_id, key.version)).collect();
@@ -53,11 +53,11 @@ pub(crate) fn plan(view: &View) -> Plan {
     let needed: HashSet<String> = view.serving.iter().chain(&view.pending).chain(&view.busy).map(owner::of).collect();
     let published = view.pending.iter().filter(|key| key.version != VersionName::Latest);
     let publishing: HashSet<String> = published.map(|key| owner::of_function(&key.function_id)).collect();
-    let is_known = |owner: &String| match &view.known {
-        Some(known) => owner::function_of(owner).is_some_and(|id| known.contains(&id)),
-        None => true,
+    let deleting: HashSet<&FunctionId> = view.deleting.iter().collect();
+    let is_deleted = |owner: &String| owner::function_of(owner).is_some_and(|id| deleting.contains(&id));
+    let held = |owner: &String| {
+        (view.keep_all && !is_deleted(owner)) || publishing.iter().any(|function| owner.starts_with(function))
     };
-    let held = |owner: &String| !is_known(owner) || publishing.iter().any(|function| owner.starts_with(function));
     Plan {
         cancel: view.busy.iter().filter(|key| !pending.contains(key)).cloned().collect(),
         start: startable.take(free).cloned().collect(),
@@ -117,11 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn images_of_unknown_functions_are_kept_when_only_known_ones_may_be_released() {
-        let pinned = vec![owner::of(&key('a', 1)), owner::of(&key('b', 1))];
-        let view = View { pinned: pinned.clone(), known: Some(HashSet::from([id('a')])), ..View::default() };
-        assert_eq!(plan(&view).unpin, pinned[..1]);
-        assert_eq!(plan(&View { known: None, ..view }).unpin, pinned);
+    fn soon_after_a_start_only_deletions_release() {
+        let pinned = vec![owner::of(&key('a', 1)), owner::of(&key('b', 1)), owner::of(&key('c', 1))];
+        let now = View { pinned: pinned.clone(), deleting: vec![id('a')], ..view(&[], &[], &[key('b', 2)]) };
+        assert_eq!(plan(&View { keep_all: true, ..now.clone() }).unpin, pinned[..1]);
+        assert_eq!(plan(&now).unpin, pinned);
     }
 
     #[test]

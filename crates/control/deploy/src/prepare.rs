@@ -1,7 +1,8 @@
 //! What deploying needs of an image store. Implemented by [`image::Images`], and by the fake of the tests.
 
 use image::{PrepareRequest, Prepared};
-use types::StatusReason;
+use tokio::sync::watch;
+use types::{Digest, StatusReason};
 
 /// Prepares images and keeps them for owners. A caller that drops a future ends that work.
 pub trait Prepare: Send + Sync + 'static {
@@ -16,6 +17,15 @@ pub trait Prepare: Send + Sync + 'static {
     /// # Errors
     /// The reason as the operator shall read it.
     fn unpin(&self, owner: &str) -> impl Future<Output = Result<(), StatusReason>> + Send;
+
+    /// Keeps an image for an owner if all of it is there; false when something is missing or damaged.
+    ///
+    /// # Errors
+    /// The reason as the operator shall read it.
+    fn keep(&self, owner: &str, digest: &Digest) -> impl Future<Output = Result<bool, StatusReason>> + Send;
+
+    /// Changes when content is found damaged.
+    fn damage(&self) -> watch::Receiver<u64>;
 
     /// Owners whose text begins with `prefix` and that keep something.
     fn owners(&self, prefix: &str) -> Vec<String>;

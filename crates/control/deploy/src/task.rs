@@ -1,6 +1,6 @@
 //! The one task that deploys: passes, running preparations, and their ends. Decisions are in `plan`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use types::{Catalog, FunctionId, StatusReason, VersionKey};
+use types::{StatusReason, VersionKey};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -122,9 +122,8 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         let catalog = self.store.catalog().load_full();
         let versions = catalog.functions.values().flat_map(|function| function.versions.values());
         let running = self.running.values().map(|running| running.key.clone());
-        let keep_unknown = self.started.elapsed() < self.config.unknown_keep();
         Ok(View {
-            known: keep_unknown.then(|| known(&catalog, &pending, &deleting)),
+            keep_all: self.started.elapsed() < self.config.unknown_keep(),
             pending,
             deleting,
             serving: versions.map(|version| version.key.clone()).collect(),
@@ -181,10 +180,4 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         }
         Ok(())
     }
-}
-
-/// Functions that the store has, in whatever state.
-fn known(catalog: &Catalog, pending: &[VersionKey], deleting: &[FunctionId]) -> HashSet<FunctionId> {
-    let listed = catalog.functions.values().map(|function| &function.record.id);
-    listed.chain(pending.iter().map(|key| &key.function_id)).chain(deleting).cloned().collect()
 }

@@ -19,13 +19,14 @@
 //! `NAME` holds slashes and becomes nested directories; a component never begins with `_`, so the four words stand apart.
 //! Every file is written beside, synced, renamed and its directory synced, so each is there whole or not at all. Content
 //! is pinned (owners `registry/NAME@DIGEST` for manifests, `registry-blob/NAME@DIGEST` for blobs) before its file is
-//! written and unpinned after its file is gone; a pin without a file, left by a crash, is dropped at the next start.
+//! written and unpinned after its file is gone; a pin without a file, left by a crash, is dropped some time after the start.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use image::ContentStore;
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     content: ContentStore,
     repositories: Repositories,
     uploads: Sessions,
+    /// Whether pins without a file may be there, as a crash leaves them.
+    orphans: AtomicBool,
 }
 
 /// The registry; cheap to clone.
@@ -91,7 +94,8 @@ impl Registry {
         let repositories = Repositories::open(dir, content.clone(), arrivals).await?;
         let auth = Auth::open(dir, credentials, &config)?;
         let uploads = Sessions::new(config.uploads_max, config.upload_idle());
-        Ok(Self { shared: Arc::new(Shared { config, auth, content, repositories, uploads }) })
+        let orphans = AtomicBool::new(content.keeps_all());
+        Ok(Self { shared: Arc::new(Shared { config, auth, content, repositories, uploads, orphans }) })
     }
 
     /// The routes, all below `/v2/` (with the token endpoint at `/v2/token`); to be merged into the control address's.
@@ -130,9 +134,22 @@ impl Registry {
     /// One round of what [`Registry::run`] does. A repository that cannot be swept is logged and left for the next round.
     pub async fn sweep(&self) {
         self.shared.uploads.expire();
+        self.drop_orphans().await;
         let keep = self.shared.config.unreferenced_blob_keep();
         // Before the epoch when `keep` is absurdly long: then nothing is old enough.
         let Some(before) = SystemTime::now().checked_sub(keep) else { return };
         self.shared.repositories.sweep(before).await;
+    }
+
+    /// Ends pins that a crash left, when the start is long enough ago.
+    async fn drop_orphans(&self) {
+        let Shared { content, repositories, orphans, .. } = &*self.shared;
+        if content.keeps_all() || !orphans.load(Ordering::Relaxed) {
+            return;
+        }
+        match repositories.drop_orphans().await {
+            Ok(()) => orphans.store(false, Ordering::Relaxed),
+            Err(error) => tracing::error!(error = error.chain(), "cannot end pins of the registry that a crash left"),
+        }
     }
 }

@@ -66,6 +66,11 @@ pub struct Config {
     /// Bytes of content that nothing pins which may stay beyond that, for whoever wants it again; the most lately used
     /// stays.
     pub unpinned_bytes_max: u64,
+    /// After a start nothing is collected for this long, in seconds, unless it is asked for (`sampan images prune`): what
+    /// keeps content may be incomplete after a crash or a restore, and is made again in this time.
+    pub start_keep_s: u64,
+    /// Bytes of damaged content that are set aside, for whoever wants to look at it; the oldest goes first.
+    pub quarantine_bytes_max: u64,
     /// Between two garbage collections, in seconds.
     pub collect_interval_s: u64,
     /// Prepared images whose facts stay in memory.
@@ -101,6 +106,8 @@ impl Default for Config {
             progress_interval_ms: 100,
             grace_s: 3600,
             unpinned_bytes_max: 10 << 30,
+            start_keep_s: 600,
+            quarantine_bytes_max: 1 << 30,
             collect_interval_s: 3600,
             cached_images_max: 256,
         }
@@ -110,6 +117,10 @@ impl Default for Config {
 impl Config {
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_s)
+    }
+
+    pub(crate) fn start_keep(&self) -> Duration {
+        Duration::from_secs(self.start_keep_s)
     }
 
     pub(crate) fn collect_interval(&self) -> Duration {

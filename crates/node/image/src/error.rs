@@ -350,7 +350,9 @@ impl Error {
             Self::DigestMismatch { .. } => "Send the content again.",
             Self::ContentTooLarge { .. } => "",
             Self::Damaged { .. } => "Check the disk, remove the file, and push or deploy the image again.",
-            Self::DiskFull { .. } => "Free space on that file system: delete functions or images that are not needed.",
+            Self::DiskFull { .. } => {
+                "Free space on that file system: delete functions that are not needed, then `sampan images prune`."
+            }
             Self::Io { .. } => "Check the data directory, its permissions and its file system.",
             Self::Interrupted { .. } => "Try again; the platform log has the cause.",
         }

@@ -20,7 +20,7 @@ use crate::manifest::{self, Document, Manifest, ManifestError};
 use crate::platform;
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
 use crate::rootfs::{self, MakeError, Method, Mounted, Mounts, Rootfs};
-use crate::{Config, Error, blocking};
+use crate::{Config, Error, blocking, sound};
 
 /// All images of a machine; clones are the same.
 #[derive(Clone)]
@@ -56,14 +56,14 @@ impl Images {
     /// in the way that the configuration wants.
     pub async fn open(dir: &Path, config: Config, credentials: Arc<dyn Credentials>) -> Result<Self, Error> {
         let dir = dir.to_owned();
-        let (manifest_bytes_max, mode) = (config.manifest_bytes_max, config.rootfs);
+        let (store_config, mode) = (config.clone(), config.rootfs);
         let (content, layers, mounts) = blocking::run("opening the image store", move || {
             let layout = Layout::open(&dir)?;
             rootfs::unmount_left(&layout.mounts())?;
             let method = Method::choose(mode, &layout.drafts(), &layout.mounts());
             let method = method.map_err(|e| Error::io("mount a file system below", &dir, e))?;
             let mounts = Mounts::new(method, layout.mounts());
-            let content = ContentStore::load(layout.clone(), manifest_bytes_max)?;
+            let content = ContentStore::load(layout.clone(), store_config)?;
             let layers = Layers::new(layout, content.ledger().clone());
             Ok((content, layers, mounts))
         })
@@ -73,7 +73,7 @@ impl Images {
         let workshop = Arc::new(Workshop::new(content, layers, mounts, config, credentials));
         let core = Arc::new(Core { workshop, ready: Mutex::default(), collecting: tokio::sync::Mutex::default() });
         let weak: Weak<Core> = Arc::downgrade(&core);
-        let collect = move || weak.upgrade().map(|core| async move { core.collect().await });
+        let collect = move || weak.upgrade().map(|core| async move { core.collect_by_itself().await });
         let task = Arc::new(BackgroundTasks::start(interval, collect));
         Ok(Self { core, task })
     }
@@ -145,6 +145,22 @@ impl Images {
         self.content().pin_as(owner, Pin { digest: digest.clone(), keeps_rootfs: true }).await
     }
 
+    /// Keeps an image for `owner` if all of it is here, which is looked for without reading layers; false when something
+    /// is missing or damaged. Survives a crash once this returns.
+    ///
+    /// # Errors
+    /// `DiskFull`, `Io`.
+    pub async fn keep(&self, owner: &str, digest: &Digest) -> Result<bool, Error> {
+        let pin = Pin { digest: digest.clone(), keeps_rootfs: true };
+        let _hold = self.content().ledger().hold(digest);
+        let (core, root) = (self.core.clone(), digest.clone());
+        let whole = blocking::run("looking for an image", move || core.is_whole(&root)).await?;
+        if whole && self.content().ledger().pin(owner).as_ref() != Some(&pin) {
+            self.content().pin_as(owner, pin).await?;
+        }
+        Ok(whole)
+    }
+
     /// Ends what `owner` keeps; nothing happens when it keeps nothing. The content goes with a later collection.
     ///
     /// # Errors
@@ -153,7 +169,8 @@ impl Images {
         self.content().unpin(owner).await
     }
 
-    /// Removes blobs and layers that no pin, rootfs or lease needs and nobody touched within `grace_s`.
+    /// Removes blobs and layers that no pin, rootfs or lease needs and nobody touched within `grace_s`, also soon after a
+    /// start.
     ///
     /// # Errors
     /// `Io`, `Damaged`: what cannot be read may name what must stay, so nothing more is removed.
@@ -180,8 +197,16 @@ impl Core {
         self.collect_beyond(unpinned_bytes_max).await
     }
 
+    /// As [`Self::collect`], from time to time; nothing soon after a start.
+    async fn collect_by_itself(self: Arc<Self>) -> Result<Collected, Error> {
+        if self.workshop.content.keeps_all() { Ok(Collected::default()) } else { self.collect().await }
+    }
+
     /// Removes all that nobody needs; whether that was anything.
     async fn make_room(self: Arc<Self>) -> Result<bool, Error> {
+        if self.workshop.content.keeps_all() {
+            return Ok(false);
+        }
         Ok(self.collect_beyond(0).await?.bytes > 0)
     }
 
@@ -234,6 +259,44 @@ impl Core {
             }
         }
         self.workshop.layers.facts::<RootfsFacts>(&ready.rootfs).map(|facts| facts.is_some())
+    }
+
+    /// Whether all of a variant is there, by its sizes.
+    fn is_whole(&self, root: &Digest) -> Result<bool, Error> {
+        let manifests = match self.manifests(root, root, Vec::new()) {
+            Err(Error::NotPrepared { .. } | Error::Damaged { .. }) => return Ok(false),
+            manifests => manifests?,
+        };
+        for (manifest, _) in manifests {
+            match self.is_variant_whole(root, &manifest) {
+                Ok(false) | Err(Error::NotPrepared { .. } | Error::Damaged { .. }) => {}
+                whole => return whole,
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_variant_whole(&self, root: &Digest, manifest: &Manifest) -> Result<bool, Error> {
+        let Workshop { layers, mounts, config, .. } = &*self.workshop;
+        let bytes = self.read(root, &manifest.config.digest, config.config_bytes_max, &mut Vec::new())?;
+        let config = image_config::parse(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))?;
+        let is_erofs = mounts.method().is_erofs();
+        let name = rootfs::name(mounts.method(), &config.diff_ids);
+        if is_erofs {
+            for diff_id in &config.diff_ids {
+                if !sound::layer_fits(layers, &LayerName::tar(diff_id))? {
+                    return Ok(false);
+                }
+            }
+        }
+        if sound::rootfs_fits(layers, &name, is_erofs)? {
+            return Ok(true);
+        }
+        // Those of an earlier version are made anew of their layers when they are used.
+        Ok(match rootfs::unfolded_name(mounts.method(), &config.diff_ids) {
+            Some(unfolded) => sound::rootfs_fits(layers, &unfolded, is_erofs)?,
+            None => !layers.exists(&name),
+        })
     }
 
     /// The first variant that is prepared: another one is the best now when the processor, or what is known of it, is

@@ -29,6 +29,7 @@ mod prepare;
 mod progress;
 mod pull;
 mod rootfs;
+mod sound;
 
 pub use address_range::{AddressRange, InvalidAddressRange};
 pub use config::Config;

@@ -5,7 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use image::{Anonymous, Images};
+use image::{Anonymous, Config, Images};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use support::registry::Registry;
 use support::{config, image, layer, list, noise, request};
@@ -33,6 +33,25 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         unmount(self.dir.path(), UnmountFlags::DETACH).expect("mounted above");
     }
+}
+
+#[tokio::test]
+async fn room_is_made_by_what_nobody_needs_but_not_soon_after_a_start() {
+    let (disk, registry) = (SmallDisk::new(), Registry::start().await);
+    let (old, new) =
+        (image(&[layer(&[("old", &noise(1_300_000, 1))])]), image(&[layer(&[("new", &noise(1_300_000, 2))])]));
+    let (old, new) = (registry.serve("old", &old), registry.serve("new", &new));
+    let path = disk.path();
+    let open = async |start_keep_s| Images::open(&path, Config { start_keep_s, ..config() }, Arc::new(Anonymous)).await;
+    let images = open(600).await.expect("there is room for nothing");
+    images.prepare(request(&old, "owner")).await.expect("there is room for this");
+    images.unpin("owner").await.expect("unpinned");
+    let error = images.prepare(request(&new, "owner")).await.expect_err("no room");
+    assert_eq!(error.code(), "DiskFull");
+    assert!(error.report().contains("sampan images prune"), "{}", error.report());
+    images.shutdown().await;
+    let images = open(0).await.expect("what was there can be opened");
+    images.prepare(request(&new, "owner")).await.expect("room is made");
 }
 
 #[tokio::test]

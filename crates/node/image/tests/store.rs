@@ -124,10 +124,20 @@ async fn strangers_cannot_enter_the_store() {
 }
 
 #[tokio::test]
-async fn a_pin_that_cannot_be_read_stops_the_start() {
+async fn a_damaged_pin_is_set_aside_and_nothing_is_collected_before_it_is_made_again() {
     let store = store().await;
-    std::fs::write(store.dir.path().join("pins/broken.json"), "{").expect("written");
-    let again = image::Images::open(store.dir.path(), config(), std::sync::Arc::new(image::Anonymous)).await;
-    let error = again.err().expect("what it keeps would be removed");
-    assert!(error.report().contains("broken.json"), "{}", error.report());
+    let image = image(&[layer(&[("a", "1")])]);
+    store.push(&image).await;
+    for owner in ["whole", "halved"] {
+        store.images.content().pin(owner, &image.digest()).await.expect("there");
+    }
+    let path = store.dir.path().join("pins").join(format!("{}.json", digest(b"halved").hex()));
+    let text = std::fs::read_to_string(&path).expect("there");
+    std::fs::write(&path, &text[..text.len() / 2]).expect("written");
+    let store = store.restart(image::Config { start_keep_s: 600, ..config() }).await;
+    let content = store.images.content();
+    assert_eq!((content.pinned("whole"), content.pinned("halved")), (Some(image.digest()), None));
+    assert!(store.list("damaged").iter().any(|name| name.contains("-pin-")), "{:?}", store.list("damaged"));
+    assert!(content.keeps_all());
+    content.pin("halved", &image.digest()).await.expect("made again");
 }

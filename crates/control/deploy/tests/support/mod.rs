@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct FakeImages {
     state: Arc<Mutex<State>>,
     open: watch::Sender<bool>,
+    damage: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -35,6 +36,8 @@ struct State {
     running_max: usize,
     unpins_refused: usize,
     preparations_refused: usize,
+    /// Images of which something is missing.
+    broken: Vec<Digest>,
 }
 
 /// Counts a preparation until it ends or is dropped.
@@ -48,7 +51,7 @@ impl Drop for Running {
 
 impl FakeImages {
     pub fn new() -> Self {
-        Self { state: Arc::default(), open: watch::Sender::new(true) }
+        Self { state: Arc::default(), open: watch::Sender::new(true), damage: watch::Sender::new(0) }
     }
 
     /// From now on preparations wait.
@@ -73,6 +76,17 @@ impl FakeImages {
 
     pub fn pin(&self, owner: &str) {
         self.state.lock().pins.insert(owner.to_owned(), digest_of("left"));
+    }
+
+    /// Forgets all pins, as a lost directory would.
+    pub fn lose_pins(&self) {
+        self.state.lock().pins.clear();
+    }
+
+    /// Damages an image until it is prepared again.
+    pub fn damage(&self, digest: Digest) {
+        self.state.lock().broken.push(digest);
+        self.damage.send_modify(|count| *count += 1);
     }
 
     pub fn pinned(&self) -> Vec<String> {
@@ -121,7 +135,9 @@ impl Prepare for FakeImages {
             _ => RunConfig { cmd: vec!["/server".into()], ..RunConfig::default() },
         };
         let digest = request.image.digest.clone().unwrap_or_else(|| digest_of(request.image.reference()));
-        self.state.lock().pins.insert(request.owner, digest.clone());
+        let mut state = self.state.lock();
+        state.broken.retain(|broken| *broken != digest);
+        state.pins.insert(request.owner, digest.clone());
         Ok(Prepared { digest, size_bytes: 7, run: Arc::new(run), layers: 2 })
     }
 
@@ -133,6 +149,19 @@ impl Prepare for FakeImages {
         }
         state.pins.remove(owner);
         Ok(())
+    }
+
+    async fn keep(&self, owner: &str, digest: &Digest) -> Result<bool, StatusReason> {
+        let mut state = self.state.lock();
+        if state.broken.contains(digest) {
+            return Ok(false);
+        }
+        state.pins.insert(owner.to_owned(), digest.clone());
+        Ok(true)
+    }
+
+    fn damage(&self) -> watch::Receiver<u64> {
+        self.damage.subscribe()
     }
 
     fn owners(&self, prefix: &str) -> Vec<String> {
@@ -261,9 +290,18 @@ impl Platform {
         self.start_with(self.images.clone());
     }
 
+    /// Deploys as soon after a start, when nothing is released.
+    pub fn start_keeping(&mut self) {
+        self.start_by(self.images.clone(), Config::default().unknown_keep_s);
+    }
+
     /// Deploys with another image store.
     pub fn start_with(&mut self, images: impl Prepare) {
-        let config = Config { parallel_max: 2, retry_pause_ms: 10, ..Config::default() };
+        self.start_by(images, 0);
+    }
+
+    fn start_by(&mut self, images: impl Prepare, unknown_keep_s: u64) {
+        let config = Config { parallel_max: 2, retry_pause_ms: 10, unknown_keep_s, ..Config::default() };
         self.shutdown = CancellationToken::new();
         self.deploy =
             Some(Deploy::start(self.store.clone(), images, self.starts.clone(), config, self.shutdown.clone()));

@@ -36,18 +36,19 @@ pub(crate) async fn read(
     if is_known(&parts.headers, &digest) {
         return Ok(not_modified(&digest));
     }
+    let failed = |operation| {
+        let digest = digest.clone();
+        move |source: image::Error| Error::Content { operation, digest, source: source.into() }
+    };
     let body = if parts.method == Method::HEAD {
+        // A client that finds it here does not push it.
+        shared.content.size(&digest).await.map_err(failed("look at"))?.ok_or_else(unknown)?;
         Body::empty()
     } else {
         // It was within the limit of its day; the limit may have been lowered since.
         let bytes_max = record.size_bytes.max(shared.config.manifest_bytes_max);
         let content = shared.content.read_small(&digest, bytes_max).await;
-        let content = content.map_err(|source| Error::Content {
-            operation: "read",
-            digest: digest.clone(),
-            source: source.into(),
-        })?;
-        Body::from(content.ok_or_else(unknown)?)
+        Body::from(content.map_err(failed("read"))?.ok_or_else(unknown)?)
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();

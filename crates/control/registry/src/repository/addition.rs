@@ -90,6 +90,11 @@ impl Repositories {
         if let Some(missing) = missing.await? {
             return Ok(Some(missing));
         }
+        for digest in &manifest.manifests {
+            if self.size(digest).await?.is_none() {
+                return Ok(Some(Addition::MissingManifest(digest.clone())));
+            }
+        }
         for (digest, stated) in manifest.record.blobs.iter().zip(&manifest.blob_sizes) {
             match self.size(digest).await? {
                 None => return Ok(Some(Addition::MissingBlob(digest.clone()))),

@@ -1,6 +1,6 @@
 //! Making pins and files agree after a crash, and taking out blobs that no manifest came for. Must not know requests.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use types::Digest;
@@ -18,10 +18,37 @@ struct Holdings {
 }
 
 impl Repositories {
-    /// Pins all that the files name and nothing else. Files are written after their pin and removed before it, so a pin
-    /// too many is usual after a crash; a file without its content means that the content store has lost something, and
-    /// is forgotten, so that a push brings it back.
+    /// Pins all that the files name. Files are written after their pin and removed before it, so a pin too many is usual
+    /// after a crash; a file without its content means that the content store has lost something: it answers as if it were
+    /// not there, so that a push brings it back.
     pub(super) async fn reconcile(&self) -> Result<(), Error> {
+        let mut lost = 0;
+        for (owner, digest) in self.owners().await? {
+            if !self.ensure_pinned(&owner, &digest).await? {
+                tracing::debug!(owner, "content is lost");
+                lost += 1;
+            }
+        }
+        if lost > 0 {
+            tracing::warn!(lost, "content of the registry is lost; push the images again");
+        }
+        if self.content.keeps_all() { Ok(()) } else { self.drop_orphans().await }
+    }
+
+    /// Ends the pins that no file stands for.
+    pub(crate) async fn drop_orphans(&self) -> Result<(), Error> {
+        // Additions pin before they write: none may be between the two.
+        let _alone = self.changes.write().await;
+        let named = self.owners().await?;
+        let pins = [MANIFEST_OWNERS, BLOB_OWNERS].into_iter().flat_map(|prefix| self.content.pins(prefix));
+        for (owner, _) in pins.filter(|(owner, _)| !named.contains_key(owner)) {
+            self.unpin(owner).await?;
+        }
+        Ok(())
+    }
+
+    /// The owners that the files stand for, with what each pins.
+    async fn owners(&self) -> Result<HashMap<String, Digest>, Error> {
         let holdings = self.on_disk("list what is held", |metadata| {
             let held = metadata.repositories()?.into_iter().map(|repository| {
                 let (blobs, manifests) = (metadata.blobs(&repository)?, metadata.manifests(&repository)?);
@@ -29,35 +56,12 @@ impl Repositories {
             });
             held.collect::<Result<Vec<_>, Error>>()
         });
-        let mut owners = HashSet::new();
+        let mut owners = HashMap::new();
         for Holdings { repository, blobs, manifests } in holdings.await? {
-            for digest in blobs {
-                let owner = blob_owner(&repository, &digest);
-                if self.ensure_pinned(&owner, &digest).await? {
-                    owners.insert(owner);
-                } else {
-                    tracing::warn!(%repository, %digest, "the content of a blob is lost; push it again");
-                    let repository = repository.clone();
-                    self.on_disk("forget a blob", move |metadata| metadata.remove_blob(&repository, &digest)).await?;
-                }
-            }
-            for digest in manifests {
-                let owner = manifest_owner(&repository, &digest);
-                if self.ensure_pinned(&owner, &digest).await? {
-                    owners.insert(owner);
-                } else {
-                    tracing::warn!(%repository, %digest, "the content of a manifest is lost; push it again");
-                    let repository = repository.clone();
-                    self.on_disk("forget a manifest", move |metadata| metadata.remove_manifest(&repository, &digest))
-                        .await?;
-                }
-            }
+            owners.extend(blobs.into_iter().map(|digest| (blob_owner(&repository, &digest), digest)));
+            owners.extend(manifests.into_iter().map(|digest| (manifest_owner(&repository, &digest), digest)));
         }
-        let pins = [MANIFEST_OWNERS, BLOB_OWNERS].into_iter().flat_map(|prefix| self.content.pins(prefix));
-        for (owner, _) in pins.filter(|(owner, _)| !owners.contains(owner)) {
-            self.unpin(owner).await?;
-        }
-        Ok(())
+        Ok(owners)
     }
 
     /// False when there is no content to pin.

@@ -51,7 +51,7 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let images = dir.path().join("images");
         // Nothing is kept but what is needed, so that a test sees what the collector may take.
-        let keep_nothing = image::Config { grace_s: 0, unpinned_bytes_max: 0, ..Default::default() };
+        let keep_nothing = image::Config { grace_s: 0, unpinned_bytes_max: 0, start_keep_s: 0, ..Default::default() };
         let images = Images::open(&images, keep_nothing, Arc::new(image::Anonymous)).await.unwrap();
         let credentials = Credentials { secret_id: ID.into(), secret_key: KEY.into() };
         let content = images.content().clone();

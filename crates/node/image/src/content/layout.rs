@@ -6,6 +6,7 @@
 //!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; the name is the SHA-256 of the owner's text
 //!   layers/<name>/               one layer or root file system, see `layers`
 //!   mounts/<uuid>                where root file systems are mounted, if they cannot be mounted out of sight
+//!   damaged/<ms>-<kind>-<name>   what was found damaged, and when (Unix milliseconds), see `quarantine`
 //!   drafts/<uuid>                all that is half-made or half-removed; emptied at start
 //! ```
 //! Nothing is ever changed in place: things are made in `drafts`, synced, and renamed.
@@ -38,7 +39,7 @@ impl Layout {
         if drafts.exists() {
             fs::remove_dir_all(&drafts).map_err(|e| Error::io("remove", &drafts, e))?;
         }
-        for path in [drafts, layout.blobs(), layout.pins(), layout.layers(), layout.mounts()] {
+        for path in [drafts, layout.blobs(), layout.pins(), layout.layers(), layout.mounts(), layout.damaged()] {
             layout.make(&path)?;
         }
         Ok(layout)
@@ -72,6 +73,10 @@ impl Layout {
 
     pub(crate) fn mounts(&self) -> PathBuf {
         self.dir.join("mounts")
+    }
+
+    pub(crate) fn damaged(&self) -> PathBuf {
+        self.dir.join("damaged")
     }
 
     pub(crate) fn drafts(&self) -> PathBuf {

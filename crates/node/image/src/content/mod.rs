@@ -5,20 +5,24 @@ pub(crate) mod durable;
 pub(crate) mod layout;
 pub(crate) mod ledger;
 mod pins;
+pub(crate) mod quarantine;
 mod upload;
 
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 use types::Digest;
 
 use self::layout::Layout;
 use self::ledger::{Hold, Item, Ledger, Pin};
+use self::quarantine::Quarantine;
 use crate::manifest::{self, References};
-use crate::{Error, blocking};
+use crate::{Config, Error, blocking};
 
 pub use self::ledger::Lease;
 pub use self::upload::Upload;
@@ -35,18 +39,33 @@ pub struct ContentStore {
 struct Inner {
     layout: Layout,
     ledger: Ledger,
-    manifest_bytes_max: u64,
+    opened: Instant,
+    config: Config,
     /// One pin is written at a time, so that what is on disk and what the ledger says change in one order.
     pin_writes: tokio::sync::Mutex<()>,
+    /// Counts what was found damaged.
+    damage: watch::Sender<u64>,
 }
 
 impl ContentStore {
     /// Blocks while it reads the pins.
-    pub(crate) fn load(layout: Layout, manifest_bytes_max: u64) -> Result<Self, Error> {
-        let ledger = Ledger::default();
-        pins::load(&layout, &ledger)?;
+    pub(crate) fn load(layout: Layout, config: Config) -> Result<Self, Error> {
+        let (ledger, opened) = (Ledger::default(), Instant::now());
+        let quarantine = Quarantine::new(layout.clone(), config.quarantine_bytes_max);
+        pins::load(&layout, &ledger, &quarantine)?;
         let pin_writes = tokio::sync::Mutex::new(());
-        Ok(Self { inner: Arc::new(Inner { layout, ledger, manifest_bytes_max, pin_writes }) })
+        let damage = watch::Sender::new(0);
+        Ok(Self { inner: Arc::new(Inner { layout, ledger, opened, config, pin_writes, damage }) })
+    }
+
+    /// Whether the start was so lately that nothing may be let go yet which only seems to be needed no more.
+    pub fn keeps_all(&self) -> bool {
+        self.inner.opened.elapsed() < self.inner.config.start_keep()
+    }
+
+    /// Counts what is found damaged, and changes with it.
+    pub fn damage(&self) -> watch::Receiver<u64> {
+        self.inner.damage.subscribe()
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -237,7 +256,7 @@ impl ContentStore {
         let mut documents = vec![(root.clone(), 0)];
         while let Some((digest, depth)) = documents.pop() {
             item(Item::Blob(digest.clone()));
-            let bytes = match self.read_small_now(&digest, self.inner.manifest_bytes_max) {
+            let bytes = match self.read_small_now(&digest, self.inner.config.manifest_bytes_max) {
                 Ok(Some(bytes)) => bytes,
                 // An index names platforms that were never pulled; what is too large is no manifest.
                 Ok(None) | Err(Error::ContentTooLarge { .. }) => continue,

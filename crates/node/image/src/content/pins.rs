@@ -10,6 +10,7 @@ use types::Digest;
 use super::durable;
 use super::layout::Layout;
 use super::ledger::{Ledger, Pin};
+use super::quarantine::Quarantine;
 use crate::Error;
 
 #[derive(Serialize, Deserialize)]
@@ -19,16 +20,24 @@ struct Record {
     keeps_rootfs: bool,
 }
 
-/// Reads all pins into the ledger.
-pub(super) fn load(layout: &Layout, ledger: &Ledger) -> Result<(), Error> {
+/// Reads all pins into the ledger. One that cannot be read is set aside: whoever owns it pins again at this start, and
+/// nothing is collected before (`start_keep_s`).
+pub(super) fn load(layout: &Layout, ledger: &Ledger, quarantine: &Quarantine) -> Result<(), Error> {
     let dir = layout.pins();
     for entry in fs::read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
         let path = entry.map_err(|e| Error::io("list", &dir, e))?.path();
+        // A disk that cannot be read stops the start.
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        // A pin that cannot be read must stop the start: without it the collector would remove what it keeps.
-        let record: Record =
-            serde_json::from_slice(&bytes).map_err(|e| Error::io("read the pin in", &path, io::Error::other(e)))?;
-        ledger.set_pin(&record.owner, Pin { digest: record.digest, keeps_rootfs: record.keeps_rootfs });
+        match serde_json::from_slice::<Record>(&bytes) {
+            // The name is a checksum of the owner.
+            Ok(record) if layout.pin(&record.owner) == path => {
+                ledger.set_pin(&record.owner, Pin { digest: record.digest, keeps_rootfs: record.keeps_rootfs });
+            }
+            _ => {
+                let place = quarantine.take("pin", &path)?;
+                tracing::error!(place = %place.display(), "a pin is damaged and was set aside");
+            }
+        }
     }
     Ok(())
 }

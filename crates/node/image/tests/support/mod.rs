@@ -136,6 +136,7 @@ pub fn config() -> Config {
         retries_max: 3,
         read_idle_timeout_s: 5,
         grace_s: 0,
+        start_keep_s: 0,
         unpinned_bytes_max: 0,
         ..Config::default()
     }

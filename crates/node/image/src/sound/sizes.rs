@@ -1,0 +1,34 @@
+//! Lengths of files beside what is known of them: finds what was cut off or is missing, without reading any of it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::Error;
+use crate::layers::{LayerFacts, LayerName, Layers, RootfsFacts};
+
+/// Whether a layer is there with files of the lengths that they had; it is touched.
+pub(crate) fn layer_fits(layers: &Layers, name: &LayerName) -> Result<bool, Error> {
+    let Some(facts) = layers.facts::<LayerFacts>(name)? else { return Ok(false) };
+    let sparse = Layers::device_name(name, true);
+    Ok(len(&layers.device(&Layers::device_name(name, false)))? == Some(facts.tar_bytes)
+        && (facts.sparse_bytes == 0 || len(&layers.device(&sparse))? == Some(facts.sparse_bytes)))
+}
+
+/// Whether a root file system is there; it is touched. The layers that it has are looked at by themselves.
+pub(crate) fn rootfs_fits(layers: &Layers, name: &LayerName, is_erofs: bool) -> Result<bool, Error> {
+    if layers.facts::<RootfsFacts>(name)?.is_none() {
+        return Ok(false);
+    }
+    let file = if is_erofs { layers.metadata(name) } else { layers.root(name) };
+    Ok(len(&file)?.is_some_and(|bytes| bytes > 0))
+}
+
+/// The length of a file; `None` when it is not there.
+pub(super) fn len(path: &Path) -> Result<Option<u64>, Error> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(Some(meta.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("look at", path, error)),
+    }
+}

@@ -53,6 +53,8 @@ pub struct Settings {
     pub uin: String,
     /// Longest drain when the platform stops, in seconds.
     pub shutdown_grace_s: u64,
+    /// `[control]`
+    pub control: crate::up::ControlConfig,
     /// `[store]`
     pub store: store::Config,
     /// `[image]`
@@ -94,6 +96,7 @@ impl Default for Settings {
             app_id: "1250000000".to_owned(),
             uin: "100000000001".to_owned(),
             shutdown_grace_s: 30,
+            control: crate::up::ControlConfig::default(),
             store: store::Config::default(),
             image: image::Config::default(),
             sandbox: sandbox::Config::default(),

@@ -16,6 +16,10 @@ pub struct Config {
     pub token_scopes_max: usize,
     /// Bytes of a request for a token.
     pub token_request_bytes_max: u64,
+    /// Requests for tokens whose bodies arrive at once; anyone may begin one.
+    pub token_requests_max: usize,
+    /// Longest time in which such a body must have arrived, in seconds.
+    pub token_request_wait_s: u64,
     /// Bytes of one manifest.
     pub manifest_bytes_max: u64,
     /// Bytes of one blob.
@@ -45,6 +49,8 @@ impl Default for Config {
             token_ttl_s: 300,
             token_scopes_max: 64,
             token_request_bytes_max: 64 * 1024,
+            token_requests_max: 32,
+            token_request_wait_s: 5,
             manifest_bytes_max: 4 * 1024 * 1024,
             blob_bytes_max: 10 * 1024 * 1024 * 1024,
             uploads_max: 256,
@@ -65,6 +71,10 @@ impl Config {
 
     pub(crate) fn body_idle(&self) -> Duration {
         Duration::from_secs(self.body_idle_s)
+    }
+
+    pub(crate) fn token_request_wait(&self) -> Duration {
+        Duration::from_secs(self.token_request_wait_s)
     }
 
     pub(crate) fn download_idle(&self) -> Duration {

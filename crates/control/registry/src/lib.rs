@@ -23,14 +23,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use image::ContentStore;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 mod arrival;
@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     uploads: Sessions,
     /// Whether pins without a file may be there, as a crash leaves them.
     orphans: AtomicBool,
+    /// Room for requests for tokens whose bodies are read.
+    token_requests: Semaphore,
 }
 
 /// The registry; cheap to clone.
@@ -95,7 +97,9 @@ impl Registry {
         let auth = Auth::open(dir, credentials, &config)?;
         let uploads = Sessions::new(config.uploads_max, config.upload_idle());
         let orphans = AtomicBool::new(content.keeps_all());
-        Ok(Self { shared: Arc::new(Shared { config, auth, content, repositories, uploads, orphans }) })
+        let token_requests = Semaphore::new(config.token_requests_max.max(1));
+        let shared = Shared { config, auth, content, repositories, uploads, orphans, token_requests };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The routes, all below `/v2/` (with the token endpoint at `/v2/token`); to be merged into the control address's.
@@ -103,9 +107,9 @@ impl Registry {
         routes::router(self.shared.clone())
     }
 
-    /// The connections that the routes are to be served on: a client that stops reading loses its own.
-    pub fn listener(&self, tcp: TcpListener) -> impl axum::serve::Listener<Io = TcpStream, Addr = SocketAddr> + use<> {
-        listener::with_write_limit(tcp, self.shared.config.download_idle())
+    /// To be called with each connection that the routes are served on: a client that stops reading loses its own.
+    pub fn limit_writes(&self, stream: &TcpStream) {
+        listener::limit_writes(stream, self.shared.config.download_idle());
     }
 
     /// A short-lived token that allows pulling from one repository: for the platform's own pulls.

@@ -6,22 +6,13 @@
 //! write that waits says little about a slow reader, because a socket takes more only when a good part of megabytes is
 //! gone.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use rustix::net::sockopt::set_tcp_user_timeout;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-/// Connections that end when nothing of what waits to be sent is taken for `idle`.
-pub(crate) fn with_write_limit(
-    tcp: TcpListener,
-    idle: Duration,
-) -> impl axum::serve::Listener<Io = TcpStream, Addr = SocketAddr> {
-    tcp.tap_io(move |stream| limit(stream, idle))
-}
-
-fn limit(stream: &TcpStream, idle: Duration) {
+/// Has a connection end when nothing of what waits to be sent is taken for `idle`.
+pub(crate) fn limit_writes(stream: &TcpStream, idle: Duration) {
     // Zero would mean no limit at all.
     let idle_ms = u32::try_from(idle.as_millis()).unwrap_or(u32::MAX).max(1);
     let tuned = set_tcp_user_timeout(stream, idle_ms).map_err(Into::into).and_then(|()| stream.set_nodelay(true));

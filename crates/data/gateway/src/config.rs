@@ -26,9 +26,10 @@ pub struct Config {
     pub certificates_check_s: u64,
     /// Longest time of a TLS handshake, in seconds.
     pub tls_handshake_timeout_s: u64,
-    /// Connections at once; those above wait in the kernel's queue until one ends.
+    /// Connections at once, WebSockets among them. When there are as many, the longest idle one of the address that has
+    /// most makes room; where none is idle, the next waits until one is.
     pub connections_max: usize,
-    /// Pause after the system refused a connection (no file descriptor left), in milliseconds.
+    /// Pause after the system refused a connection (no file descriptor left), and between looks for room, in milliseconds.
     pub accept_retry_ms: u64,
     /// From a request's first byte (or the connection's opening) to the end of its headers, in seconds. All times of a
     /// connection are looked at in intervals, so that it may take half as long again.
@@ -43,6 +44,11 @@ pub struct Config {
     pub request_head_bytes_max: u32,
     /// Requests at once on one HTTP/2 connection.
     pub h2_streams_max: u32,
+    /// Frames of an HTTP/2 connection that carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA,
+    /// unknown ones), at once; each message earns one more. A connection with more is closed.
+    pub h2_control_frames_max: u32,
+    /// The same in each second, on and on.
+    pub h2_control_frames_per_s_max: u32,
     /// Bytes of a request body that becomes the event of an event function; more are answered with 406.
     pub event_body_bytes_max: usize,
     /// Limits of single routes: tables `[[gateway.limits]]`.
@@ -69,6 +75,8 @@ impl Default for Config {
             request_headers_max: 100,
             request_head_bytes_max: 64 * 1024,
             h2_streams_max: 256,
+            h2_control_frames_max: 2_000,
+            h2_control_frames_per_s_max: 500,
             event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
             limits: Vec::new(),
             drain_s: 20,

@@ -1,43 +1,73 @@
-//! One client's connection: HTTP/1.1 or HTTP/2 by its first bytes, watched until it ends.
+//! From a connection to its requests: TLS where there is some, and how HTTP is spoken.
 
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use connections::{Accepted, Acceptor, Connection, Connections, FrameLimits, Meters, Timeouts};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
+use metrics::{counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::time::{Instant, interval_at};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use crate::activity::{Activity, Verdict};
-use crate::client_io::ClientIo;
 use crate::config::Config;
 use crate::forward::Peer;
 use crate::heads::HeadLimits;
 use crate::service::{Client, Shared};
 use crate::tls::Tls;
 
-/// Whether connections may go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// They may.
-    Open,
-    /// Requests under way may end; no new ones.
-    Draining,
-    /// Nothing may.
-    Cut,
+/// Room for the connections of all listeners.
+pub fn table(config: &Config) -> Connections {
+    let meters = Meters {
+        open: gauge!("sampan_gateway_connections"),
+        dropped: counter!("sampan_gateway_connections_dropped_total"),
+        evicted: counter!("sampan_gateway_connections_evicted_total"),
+    };
+    Connections::new(config.connections_max, meters)
+}
+
+/// Where connections come from, and what they speak before HTTP.
+pub struct Entrance {
+    /// Takes them.
+    pub listener: TcpListener,
+    /// Nothing for plain connections.
+    pub tls: Option<Arc<Tls>>,
+    /// Room for them.
+    pub connections: Connections,
+}
+
+/// Serves an entrance until `shutdown`, then drains.
+pub async fn run(entrance: Entrance, shared: Arc<Shared>, config: Config, shutdown: CancellationToken) {
+    let Entrance { listener, tls, connections } = entrance;
+    let stall_s = Some(config.stall_timeout_s);
+    let acceptor = Acceptor {
+        listener,
+        connections,
+        timeouts: Timeouts::new(config.header_read_timeout_s, config.idle_timeout_s, stall_s),
+        retry: Duration::from_millis(config.accept_retry_ms),
+        drain: Duration::from_secs(config.drain_s),
+    };
+    let frames =
+        FrameLimits { burst_max: config.h2_control_frames_max, per_second_max: config.h2_control_frames_per_s_max };
+    let speech = Arc::new(Speech { protocol: protocol(&config), frames });
+    let serve = move |accepted| run_one(accepted, tls.clone(), shared.clone(), speech.clone());
+    acceptor.run(shutdown, serve).await;
 }
 
 /// How connections speak HTTP.
-pub fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
+struct Speech {
+    protocol: auto::Builder<TokioExecutor>,
+    frames: FrameLimits,
+}
+
+fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     let HeadLimits { headers_max, bytes_max } = HeadLimits::new(config).of_library();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        // The time for headers is watched by `activity`, which also covers the bytes before the version is known.
+        // The time for headers is watched by `connections`, which also covers the bytes before the version is known.
         .header_read_timeout(None)
         .max_headers(headers_max)
         .max_buf_size(bytes_max);
@@ -50,86 +80,32 @@ pub fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// A connection that was taken.
-pub struct Opened {
-    /// Its socket.
-    pub socket: TcpStream,
-    /// Where its client is.
-    pub address: SocketAddr,
-    /// What it speaks before HTTP; nothing for a plain one.
-    pub tls: Option<Arc<Tls>>,
-}
-
-/// Serves a connection until its client, its inactivity or the gateway's end closes it, or it becomes something else than
-/// HTTP: whoever it is for then goes on with it.
-pub async fn run(
-    Opened { socket, address, tls }: Opened,
-    shared: Arc<Shared>,
-    protocol: Arc<auto::Builder<TokioExecutor>>,
-    mut phase: watch::Receiver<Phase>,
-) {
+async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, shared: Arc<Shared>, speech: Arc<Speech>) {
+    let Accepted { socket, address, mut connection } = accepted;
     // A socket that is gone already shows at the first read.
     let _ = socket.set_nodelay(true);
-    let Some(tls) = tls else { return serve(socket, (address, false), shared, protocol, phase).await };
+    let peer = Peer::new(address.ip(), tls.is_some(), shared.trust_forwarded);
+    let Some(tls) = tls else { return serve(socket, connection, peer, shared, &speech).await };
     let stream = tokio::select! {
         biased;
         // Nothing was asked for yet that could be lost.
-        _ = phase.changed() => return,
+        () = connection.must_go() => return,
         stream = tls.accept(socket) => stream,
     };
     match stream {
-        Some(stream) => serve(stream, (address, true), shared, protocol, phase).await,
-        None => shared.meters.connections_dropped.increment(1),
+        Some(stream) => serve(stream, connection, peer, shared, &speech).await,
+        None => connection.count_dropped(),
     }
 }
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    (address, is_secure): (SocketAddr, bool),
+    connection: Connection,
+    peer: Peer,
     shared: Arc<Shared>,
-    protocol: Arc<auto::Builder<TokioExecutor>>,
-    mut phase: watch::Receiver<Phase>,
+    speech: &Speech,
 ) {
-    let activity = Activity::new();
-    let peer = Peer::new(address.ip(), is_secure, shared.trust_forwarded);
-    let client = Arc::new(Client::new(shared.clone(), peer, activity.clone()));
+    let client = Arc::new(Client::new(shared, peer, connection.activity().clone()));
     let service = service_fn(move |request| client.clone().answer(request));
-    let mut serving =
-        pin!(protocol.serve_connection_with_upgrades(TokioIo::new(ClientIo::new(stream, activity.clone())), service));
-    let look = shared.patience.interval();
-    let mut looks = interval_at(Instant::now() + look, look);
-    let mut leaving = false;
-    loop {
-        tokio::select! {
-            biased;
-            changed = phase.changed() => {
-                if changed.is_err() || *phase.borrow_and_update() == Phase::Cut {
-                    return;
-                }
-                serving.as_mut().graceful_shutdown();
-            }
-            served = serving.as_mut() => return log_end(address, served),
-            _ = looks.tick() => match activity.verdict(shared.patience) {
-                Verdict::Keep => {}
-                // Over HTTP/2 the client answers a goodbye; one that has not by now never will.
-                Verdict::CloseGently if leaving => return,
-                Verdict::CloseGently => {
-                    leaving = true;
-                    serving.as_mut().graceful_shutdown();
-                }
-                Verdict::CloseNow(reason) => {
-                    shared.meters.connections_dropped.increment(1);
-                    tracing::debug!(%address, reason, "connection dropped");
-                    return;
-                }
-            },
-        }
-    }
-}
-
-/// Broken connections are the clients' everyday life, not an error of ours.
-fn log_end(address: SocketAddr, served: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
-    if let Err(error) = served {
-        tracing::debug!(%address, %error, "connection ended");
-    }
+    connection.serve(stream, &speech.protocol, speech.frames, service).await;
 }

@@ -1,16 +1,13 @@
 //! The public HTTP of functions: from a client's connection to one call of [`invoke`], and back.
 //!
-//! Owns connections (HTTP/1.1 and HTTP/2, with and without TLS), how an address names a function, what a proxy adds to a request,
+//! Owns what connections speak (HTTP/1.1 and HTTP/2, with and without TLS), how an address names a function, what a proxy adds to a request,
 //! and the HTTP shape of event functions. Must not know images, SQL or processes.
 //!
-//! A request is read left to right: `accept` → `connection` → `service` → `domain`, or `route` and `find` (pure, over one
+//! A request is read left to right: `connections` → `connection` → `service` → `domain`, or `route` and `find` (pure, over one
 //! snapshot of the catalog) → `limits` → `forward` (pure) → `Invoker::web`, or `event` with `integration` (pure) → `Invoker::event`.
 #![forbid(unsafe_code)]
 
-mod accept;
-mod activity;
 mod answer;
-mod client_io;
 mod config;
 mod connection;
 mod domain;
@@ -38,7 +35,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use types::SharedCatalog;
 
-use crate::accept::Entrance;
+use crate::connection::Entrance;
 
 pub use config::Config;
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
@@ -71,13 +68,13 @@ impl Gateway {
         shutdown: CancellationToken,
     ) -> Self {
         let shared = service::Shared::new(invoker, catalog, &config);
-        let slots = accept::slots(&config);
+        let connections = connection::table(&config);
         let tls = listeners.tls.as_ref().map(|(_, tls)| tls.clone());
         let secure = listeners.tls.map(|(listener, tls)| (listener, Some(tls)));
         let entrances = [(listeners.plain, None)].into_iter().chain(secure);
         let enter = |(listener, tls)| {
-            let entrance = Entrance { listener, tls, slots: slots.clone() };
-            tokio::spawn(accept::run(entrance, shared.clone(), config.clone(), shutdown.clone()))
+            let entrance = Entrance { listener, tls, connections: connections.clone() };
+            tokio::spawn(connection::run(entrance, shared.clone(), config.clone(), shutdown.clone()))
         };
         let mut accepting: Vec<JoinHandle<()>> = entrances.map(enter).collect();
         accepting.extend(tls.clone().map(|tls| tokio::spawn(tls.follow_files(shutdown.clone()))));

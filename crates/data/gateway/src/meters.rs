@@ -1,13 +1,9 @@
 //! The gateway's own metrics, looked up once: a request only adds to a counter.
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, counter};
 
-/// Counters and gauges.
+/// Counters.
 pub struct Meters {
-    /// Connections that are open.
-    pub connections: Gauge,
-    /// Connections that were ended because their client did not do its part.
-    pub connections_dropped: Counter,
     /// Requests over HTTP/1.
     pub requests_http1: Counter,
     /// Requests over HTTP/2.
@@ -20,8 +16,6 @@ impl Meters {
     /// Registers them with the recorder that is installed now.
     pub fn new() -> Self {
         Self {
-            connections: gauge!("sampan_gateway_connections"),
-            connections_dropped: counter!("sampan_gateway_connections_dropped_total"),
             requests_http1: counter!("sampan_gateway_requests_total", "protocol" => "http1"),
             requests_http2: counter!("sampan_gateway_requests_total", "protocol" => "http2"),
             refusals: counter!("sampan_gateway_refusals_total"),

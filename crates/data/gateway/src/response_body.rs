@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use connections::Turn;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use invoke::BoxError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::activity::Turn;
 use crate::limits::Admitted;
 
 /// Frames that wait between the function and one HTTP/2 stream.
@@ -149,7 +149,7 @@ mod tests {
     use http_body_util::channel::Channel;
 
     use super::*;
-    use crate::activity::Activity;
+    use connections::Activity;
 
     const STALL: Duration = Duration::from_secs(5);
 

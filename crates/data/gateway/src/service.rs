@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connections::Activity;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
@@ -13,7 +14,6 @@ use invoke::{Invoker, RequestBytesMax};
 use tokio::time::Instant;
 use types::{FunctionKind, RequestId, SharedCatalog};
 
-use crate::activity::{Activity, Patience};
 use crate::answer::Refusal;
 use crate::config::Config;
 use crate::event::BodyLimit;
@@ -37,8 +37,6 @@ pub struct Shared {
     event_body_bytes_max: usize,
     heads: HeadLimits,
     limits: Limits,
-    /// How long connections may be in each state.
-    pub patience: Patience,
     /// Whether peers' `X-Forwarded-*` are believed.
     pub trust_forwarded: bool,
     /// The gateway's own metrics.
@@ -56,7 +54,6 @@ impl Shared {
             event_body_bytes_max: config.event_body_bytes_max,
             heads: HeadLimits::new(config),
             limits: Limits::new(&config.limits, Instant::now()),
-            patience: Patience::new(config),
             trust_forwarded: config.trust_forwarded,
             meters: Meters::new(),
         })

@@ -32,6 +32,11 @@ pub struct Config {
     pub interim_responses_max: u32,
     /// Bytes of their headers in sum; more end with 430.
     pub interim_responses_bytes_max: usize,
+    /// Frames of an instance's HTTP/2 connection that carry nothing (PING, SETTINGS, WINDOW_UPDATE, RST_STREAM, empty DATA,
+    /// interim answers, unknown ones), at once; each message earns more. A connection with more is closed.
+    pub h2_control_frames_max: u32,
+    /// The same in each second, on and on.
+    pub h2_control_frames_per_s_max: u32,
     /// Bytes of a frame of a WebSocket connection that a caller sends; a longer one closes it. 0 is no limit.
     pub websocket_frame_bytes_max: u64,
     /// The same of a frame that the function sends. 0, the default, is no limit, because frames stream through and are held
@@ -82,6 +87,8 @@ impl Default for Config {
             web_response_headers_max: 500,
             interim_responses_max: 16,
             interim_responses_bytes_max: 64 * 1024,
+            h2_control_frames_max: 2_000,
+            h2_control_frames_per_s_max: 500,
             websocket_frame_bytes_max: 256 * 1024,
             websocket_response_frame_bytes_max: 0,
             websocket_refusal_bytes_max: 64 * 1024,

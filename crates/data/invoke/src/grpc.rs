@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use connections::{FrameLimits, Metered};
 use http::header::{CONTENT_TYPE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
@@ -108,13 +109,21 @@ pub(crate) async fn send(
         Ok(stream) => stream,
         Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
     };
-    let (mut sender, connection) =
-        answer_head::http2(config).handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+    let (mut sender, connection) = answer_head::http2(config)
+        .handshake(TokioIo::new(metered(stream, config)))
+        .await
+        .map_err(|error| lost(&error))?;
     // It ends with the connection: when the instance does, or when nobody has a sender any more.
     tokio::spawn(connection);
     instance.slot.calls().set(sender.clone(), instance.suspensions());
     let answer = sender.send_request(request).await.map_err(|error| lost(&error))?;
     framed(&method, answer, config)
+}
+
+/// Frames that carry nothing cost a server little and us much.
+fn metered<S>(stream: S, config: &Config) -> Metered<S> {
+    let (burst_max, per_second_max) = (config.h2_control_frames_max, config.h2_control_frames_per_s_max);
+    Metered::to_server(stream, FrameLimits { burst_max, per_second_max })
 }
 
 /// An answer with the one length that counts.

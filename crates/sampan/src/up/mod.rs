@@ -22,6 +22,7 @@ use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
 use crate::{credentials, output, print, settings};
 
+pub use control::Config as ControlConfig;
 pub use data_dir::{DATABASE, make as make_data_dir};
 pub use lock::take as take_lock;
 

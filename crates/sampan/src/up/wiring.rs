@@ -137,17 +137,15 @@ impl Platform {
         let utc_offset = settings.api.utc_offset;
         let api =
             api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
-        let control = registry.listener(control);
-        let served = control::serve(
-            control,
-            api.router().merge(administration),
-            registry.router(),
+        let served = control::Served {
+            api: api.router().merge(administration),
+            registry: registry.clone(),
             gateway_url,
             utc_offset,
             metrics,
-            listening.clone(),
-        );
-        let control = tokio::spawn(served);
+        };
+        let drain = Duration::from_secs(settings.shutdown_grace_s);
+        let control = tokio::spawn(control::serve(control, served, settings.control, drain, listening.clone()));
         let sweeping = tokio::spawn(registry.run(running.clone()));
         Ok(Self { listening, running, invoker, sandboxes, logs, images, store, deploy, gateway, control, sweeping })
     }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -23,13 +25,28 @@ pub(crate) async fn token(State(shared): State<Arc<Shared>>, request: Request) -
     match parts.method {
         Method::GET => by_query(&shared.auth, &shared.config, &parts),
         Method::POST => {
-            let body = Incoming::new(body, &shared.config);
-            let bytes_max = shared.config.token_request_bytes_max;
-            let form = body.collect("token request", bytes_max, "token_request_bytes_max").await?;
+            let form = form(&shared, body).await?;
             by_form(&shared.auth, &shared.config, &form)
         }
         method => Err(Problem::method_not_allowed(&method, "GET, POST")),
     }
+}
+
+/// Reads the body of one who is not known yet: few at once, and not for long.
+async fn form(shared: &Shared, body: Body) -> Result<Bytes, Problem> {
+    let config = &shared.config;
+    let Ok(_room) = shared.token_requests.try_acquire() else {
+        let message = "as many requests for tokens are under way as may (registry.token_requests_max); try again";
+        return Err(Problem::new(Code::TooManyRequests, message));
+    };
+    let body = Incoming::new(body, config);
+    let form = body.collect("token request", config.token_request_bytes_max, "token_request_bytes_max");
+    let late = |_| {
+        let limit_s = config.token_request_wait_s;
+        let message = format!("the request did not arrive within {limit_s} seconds (registry.token_request_wait_s)");
+        Problem::new(Code::RequestTimeout, message)
+    };
+    tokio::time::timeout(config.token_request_wait(), form).await.map_err(late)?
 }
 
 /// GET: the scopes stand in the query, the key pair in `Authorization`. `service`, `account`, `client_id` and

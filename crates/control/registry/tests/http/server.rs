@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use image::Images;
 use registry::{Arrival, ArrivalListener, Config, Credentials, Registry};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -60,7 +61,8 @@ impl Server {
         let registry = Registry::open(content, &metadata, credentials, config, told).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let (listener, router) = (registry.listener(listener), registry.router());
+        let (limits, router) = (registry.clone(), registry.router());
+        let listener = listener.tap_io(move |stream| limits.limit_writes(stream));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { registry, images, host, arrivals, client: Client::new(), dir, task }
     }

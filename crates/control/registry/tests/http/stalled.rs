@@ -97,3 +97,16 @@ async fn an_upload_at_once_of_which_nothing_comes_frees_its_place() {
     assert!(read_to_end(&mut stream).await.starts_with(b"HTTP/1.1 408 "));
     server.push_blob("a", "x").await;
 }
+
+#[tokio::test]
+async fn requests_for_tokens_that_never_end_are_few_and_short() {
+    let server = Server::with(Config { token_requests_max: 1, token_request_wait_s: 1, ..Config::default() }).await;
+    let post = format!("POST /v2/token HTTP/1.1\r\nHost: {}\r\nContent-Length: 100\r\n\r\ngrant", server.host);
+    let (mut first, mut second) = (connect(&server).await, connect(&server).await);
+    first.write_all(post.as_bytes()).await.unwrap();
+    second.write_all(post.as_bytes()).await.unwrap();
+    let (one, other) = tokio::join!(read_to_end(&mut first), read_to_end(&mut second));
+    let mut status = [one, other].map(|answer| String::from_utf8(answer).unwrap()[9..12].to_owned());
+    status.sort();
+    assert_eq!(status, ["408", "429"]);
+}

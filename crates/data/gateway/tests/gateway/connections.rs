@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use crate::support::Fixture;
+use crate::support::raw::Raw;
 
 const HOLD: &str = "GET /fn/default/web/hold HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -110,16 +111,47 @@ async fn a_client_that_goes_away_ends_its_own_request_only() {
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_wait_until_one_ends() {
+async fn connections_over_the_limit_wait_while_all_have_requests() {
     let fixture = Fixture::start_with(Config { connections_max: 1, ..Config::default() }).await;
     let mut first = fixture.raw().await;
-    assert_eq!(first.get("a", "/fn/default/web/").await.status, 200);
+    first.send(HOLD).await;
+    fixture.server.until_open(1).await;
     let mut second = fixture.raw().await;
     second.send("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let early = tokio::time::timeout(Duration::from_millis(200), second.answer()).await;
     assert!(early.is_err(), "the second was served beside the first: {early:?}");
-    drop(first);
+    fixture.server.release();
+    assert_eq!(first.answer().await.body, "released");
     assert_eq!(second.answer().await.status, 200);
+    assert_eq!(first.closed().await, "", "it made room");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn the_longest_idle_connection_of_the_biggest_holder_makes_room() {
+    let fixture = Fixture::start_with(Config { connections_max: 6, ..Config::default() }).await;
+    let mut quiet = Raw::connect_from([127, 0, 0, 2], fixture.address).await;
+    assert_eq!(quiet.get("a", "/fn/default/web/").await.status, 200);
+    let mut busy = fixture.raw().await;
+    busy.send(HOLD).await;
+    fixture.server.until_open(1).await;
+    let mut flood = Vec::new();
+    for number in 0..40 {
+        let mut held = fixture.raw().await;
+        // Some begin a head that never ends.
+        if number % 2 == 0 {
+            held.send("GET / HTTP/1.1\r\nX: ").await;
+        }
+        flood.push(held);
+    }
+    let mut newcomer = Raw::connect_from([127, 0, 0, 3], fixture.address).await;
+    assert_eq!(newcomer.get("a", "/fn/default/web/").await.status, 200);
+    assert_eq!(quiet.get("a", "/fn/default/web/").await.status, 200, "it is still there");
+    for mut oldest in flood.drain(..30) {
+        oldest.closed().await;
+    }
+    fixture.server.release();
+    assert_eq!(busy.answer().await.body, "released");
     fixture.stop().await;
 }
 

@@ -2,5 +2,6 @@
 
 mod answers;
 mod connections;
+mod floods;
 mod requests;
 mod support;

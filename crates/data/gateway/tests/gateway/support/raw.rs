@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Longest wait for an answer or an end.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -51,6 +51,14 @@ impl Raw {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).await.expect("the gateway accepts");
+        Self { socket: BufReader::new(socket) }
+    }
+
+    /// Connects from an address of loopback.
+    pub async fn connect_from(from: [u8; 4], address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("all of 127/8 is loopback");
+        let socket = socket.connect(address).await.expect("the gateway accepts");
         Self { socket: BufReader::new(socket) }
     }
 

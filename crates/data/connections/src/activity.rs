@@ -7,39 +7,35 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Config;
-
 /// No mark: a time that is never reached.
 const NEVER: u64 = u64::MAX;
 
 /// How long a connection may be in each state.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     header_read_ms: u64,
     idle_ms: u64,
     stall_ms: u64,
 }
 
-impl Patience {
-    /// Takes the times out of the configuration; less than a second would close healthy connections.
-    pub fn new(config: &Config) -> Self {
+impl Timeouts {
+    /// From a request's first byte, or the connection's opening, to the end of its headers; without a request; and with
+    /// bytes that the client does not take, where that is watched. In seconds, of which less than one would close healthy
+    /// connections.
+    pub fn new(header_read_s: u64, idle_s: u64, stall_s: Option<u64>) -> Self {
         let ms = |seconds: u64| seconds.max(1).saturating_mul(1000);
-        Self {
-            header_read_ms: ms(config.header_read_timeout_s),
-            idle_ms: ms(config.idle_timeout_s),
-            stall_ms: ms(config.stall_timeout_s),
-        }
+        Self { header_read_ms: ms(header_read_s), idle_ms: ms(idle_s), stall_ms: stall_s.map_or(NEVER, ms) }
     }
 
     /// How often to look at a connection: half the shortest time, so that none is exceeded by more than that.
-    pub fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         Duration::from_millis(self.header_read_ms.min(self.idle_ms).min(self.stall_ms) / 2)
     }
 }
 
 /// What to do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Nothing.
     Keep,
     /// It waits for a request that may never come: say goodbye as the protocol does.
@@ -60,15 +56,15 @@ struct Snapshot {
     blocked_since_ms: u64,
 }
 
-fn decide(now_ms: u64, state: Snapshot, patience: Patience) -> Verdict {
+fn decide(now_ms: u64, state: Snapshot, timeouts: Timeouts) -> Verdict {
     let lasted = |since: u64, limit: u64| since != NEVER && now_ms.saturating_sub(since) >= limit;
-    if lasted(state.blocked_since_ms, patience.stall_ms) {
+    if lasted(state.blocked_since_ms, timeouts.stall_ms) {
         Verdict::CloseNow("the client does not read")
     } else if state.in_flight > 0 {
         Verdict::Keep
-    } else if lasted(state.head_since_ms, patience.header_read_ms) {
+    } else if lasted(state.head_since_ms, timeouts.header_read_ms) {
         Verdict::CloseNow("the client does not complete a request's headers")
-    } else if lasted(state.quiet_since_ms, patience.idle_ms) {
+    } else if lasted(state.quiet_since_ms, timeouts.idle_ms) {
         Verdict::CloseGently
     } else {
         Verdict::Keep
@@ -81,6 +77,8 @@ pub struct Activity {
     opened: Instant,
     in_flight: AtomicU32,
     multiplexed: AtomicBool,
+    /// It became something else than HTTP.
+    left_http: AtomicBool,
     quiet_since_ms: AtomicU64,
     head_since_ms: AtomicU64,
     blocked_since_ms: AtomicU64,
@@ -93,6 +91,7 @@ impl Activity {
             opened: Instant::now(),
             in_flight: AtomicU32::new(0),
             multiplexed: AtomicBool::new(false),
+            left_http: AtomicBool::new(false),
             quiet_since_ms: AtomicU64::new(NEVER),
             head_since_ms: AtomicU64::new(0),
             blocked_since_ms: AtomicU64::new(NEVER),
@@ -105,7 +104,7 @@ impl Activity {
 
     /// Marks that bytes came. Between requests of HTTP/1 they begin the next one's headers; over HTTP/2 they may be mere
     /// pings, which keep no connection open.
-    pub fn bytes_came(&self) {
+    pub(crate) fn bytes_came(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0
             && !self.multiplexed.load(Ordering::Relaxed)
             && self.head_since_ms.load(Ordering::Relaxed) == NEVER
@@ -115,11 +114,28 @@ impl Activity {
     }
 
     /// Marks whether the client took what was written.
-    pub fn write_blocked(&self, blocked: bool) {
+    pub(crate) fn write_blocked(&self, blocked: bool) {
         let marked = self.blocked_since_ms.load(Ordering::Relaxed) != NEVER;
         if blocked != marked {
             self.blocked_since_ms.store(if blocked { self.now_ms() } else { NEVER }, Ordering::Relaxed);
         }
+    }
+
+    /// Marks that requests no longer tell what it does.
+    pub(crate) fn leave_http(&self) {
+        self.left_http.store(true, Ordering::Relaxed);
+    }
+
+    /// For how long it has had no request, in milliseconds; nothing while it has one.
+    pub(crate) fn idle_ms(&self) -> Option<u64> {
+        if self.in_flight.load(Ordering::Acquire) > 0 || self.left_http.load(Ordering::Relaxed) {
+            return None;
+        }
+        let since_ms = match self.quiet_since_ms.load(Ordering::Relaxed) {
+            NEVER => 0,
+            ended_ms => ended_ms,
+        };
+        Some(self.now_ms().saturating_sub(since_ms))
     }
 
     /// Begins a request; it lasts until the turn is dropped.
@@ -131,14 +147,14 @@ impl Activity {
     }
 
     /// What to do with the connection now.
-    pub fn verdict(&self, patience: Patience) -> Verdict {
+    pub(crate) fn verdict(&self, timeouts: Timeouts) -> Verdict {
         let state = Snapshot {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             quiet_since_ms: self.quiet_since_ms.load(Ordering::Relaxed),
             head_since_ms: self.head_since_ms.load(Ordering::Relaxed),
             blocked_since_ms: self.blocked_since_ms.load(Ordering::Relaxed),
         };
-        decide(self.now_ms(), state, patience)
+        decide(self.now_ms(), state, timeouts)
     }
 }
 
@@ -165,15 +181,15 @@ impl Drop for Turn {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { header_read_ms: 10, idle_ms: 100, stall_ms: 50 };
+    const TIMEOUTS: Timeouts = Timeouts { header_read_ms: 10, idle_ms: 100, stall_ms: 50 };
 
     fn at(now_ms: u64, in_flight: u32, quiet: u64, head: u64, blocked: u64) -> Verdict {
         let state = Snapshot { in_flight, quiet_since_ms: quiet, head_since_ms: head, blocked_since_ms: blocked };
-        decide(now_ms, state, PATIENCE)
+        decide(now_ms, state, TIMEOUTS)
     }
 
     #[test]
-    fn each_state_has_its_patience() {
+    fn each_state_has_its_timeouts() {
         let now = |verdict| matches!(verdict, Verdict::CloseNow(_));
         assert_eq!(at(9, 0, NEVER, 0, NEVER), Verdict::Keep, "the first headers may still come");
         assert!(now(at(10, 0, NEVER, 0, NEVER)), "the first headers are late");
@@ -190,12 +206,27 @@ mod tests {
         let activity = Activity::new();
         let turn = activity.begin(false);
         tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(activity.verdict(PATIENCE), Verdict::Keep);
+        assert_eq!(activity.verdict(TIMEOUTS), Verdict::Keep);
         drop(turn);
         tokio::time::advance(Duration::from_millis(99)).await;
-        assert_eq!(activity.verdict(PATIENCE), Verdict::Keep);
+        assert_eq!(activity.verdict(TIMEOUTS), Verdict::Keep);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(activity.verdict(PATIENCE), Verdict::CloseGently);
+        assert_eq!(activity.verdict(TIMEOUTS), Verdict::CloseGently);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_since_its_last_request_or_its_opening() {
+        let activity = Activity::new();
+        tokio::time::advance(Duration::from_millis(30)).await;
+        assert_eq!(activity.idle_ms(), Some(30));
+        let turn = activity.begin(false);
+        assert_eq!(activity.idle_ms(), None);
+        drop(turn);
+        tokio::time::advance(Duration::from_millis(7)).await;
+        activity.bytes_came();
+        assert_eq!(activity.idle_ms(), Some(7), "a head that is not complete is no request");
+        activity.leave_http();
+        assert_eq!(activity.idle_ms(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -205,7 +236,7 @@ mod tests {
             drop(activity.begin(multiplexed));
             activity.bytes_came();
             tokio::time::advance(Duration::from_millis(20)).await;
-            assert_eq!(matches!(activity.verdict(PATIENCE), Verdict::CloseNow(_)), expected, "{multiplexed}");
+            assert_eq!(matches!(activity.verdict(TIMEOUTS), Verdict::CloseNow(_)), expected, "{multiplexed}");
         }
     }
 }

@@ -11,19 +11,21 @@ use crate::activity::Activity;
 
 /// The socket with its marks.
 #[derive(Debug)]
-pub struct ClientIo<S> {
+pub(crate) struct ClientIo<S, M> {
     socket: S,
     activity: Arc<Activity>,
+    /// What is held as long as the socket is open, whoever has it.
+    _member: M,
 }
 
-impl<S> ClientIo<S> {
+impl<S, M> ClientIo<S, M> {
     /// Marks on `activity` what happens on `socket`.
-    pub fn new(socket: S, activity: Arc<Activity>) -> Self {
-        Self { socket, activity }
+    pub fn new(socket: S, activity: Arc<Activity>, member: M) -> Self {
+        Self { socket, activity, _member: member }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
+impl<S: AsyncRead + Unpin, M: Unpin> AsyncRead for ClientIo<S, M> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -38,7 +40,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
+impl<S: AsyncWrite + Unpin, M: Unpin> AsyncWrite for ClientIo<S, M> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.activity.write_blocked(polled.is_pending());
@@ -75,21 +77,20 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::activity::{Patience, Verdict};
-    use crate::config::Config;
+    use crate::activity::{Timeouts, Verdict};
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_noticed_and_one_that_takes_again_forgiven() {
-        let patience = Patience::new(&Config { stall_timeout_s: 1, ..Config::default() });
+        let timeouts = Timeouts::new(10, 75, Some(1));
         let activity = Activity::new();
         let _turn = activity.begin(false);
         let (mut client, server) = tokio::io::duplex(4);
-        let mut server = ClientIo::new(server, activity.clone());
+        let mut server = ClientIo::new(server, activity.clone(), ());
         let mut written = tokio::spawn(async move { server.write_all(b"0123456789").await });
         assert!(tokio::time::timeout(Duration::from_millis(1500), &mut written).await.is_err());
-        assert!(matches!(activity.verdict(patience), Verdict::CloseNow(_)));
+        assert!(matches!(activity.verdict(timeouts), Verdict::CloseNow(_)));
         client.read_exact(&mut [0; 10]).await.expect("ten bytes");
         written.await.expect("no panic").expect("all was written");
-        assert_eq!(activity.verdict(patience), Verdict::Keep);
+        assert_eq!(activity.verdict(timeouts), Verdict::Keep);
     }
 }

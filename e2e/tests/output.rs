@@ -50,6 +50,15 @@ async fn all_that_a_function_prints_is_shown_once_whatever_its_concurrency() -> 
     assert!(words[1] == "stdout" && words[2].starts_with("i-"), "{line}");
     let of_instance = logs(&platform, &["many", "--instance", words[2]]).await?;
     assert!(of_instance.contains("many/later 4") && !of_instance.contains("START RequestId"), "{of_instance}");
+    // A time leaves out what is older or newer, to the millisecond.
+    let (before, after) = (
+        logs(&platform, &["many", "--until", words[0]]).await?,
+        logs(&platform, &["many", "--since", words[0]]).await?,
+    );
+    assert!(before.contains("many/ 3") && before.contains("many/ 0") && !before.contains("many/later 0"), "{before}");
+    assert!(after.contains("many/ 3") && after.contains("many/later 4") && !after.contains("many/ 2"), "{after}");
+    assert_eq!(logs(&platform, &["many", "--since", "1h"]).await?, said);
+    assert_eq!(logs(&platform, &["many", "--until", "1h"]).await?, "");
     // A limit is one of lines.
     assert_eq!(logs(&platform, &["many", "--limit", "3"]).await?.lines().count(), 3);
     assert!(said.lines().count() > 15, "{said}");

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod domain;
+pub mod moment;
 pub mod provision;
 pub mod quota;
 pub mod registry;
@@ -323,6 +324,12 @@ pub struct LogsArgs {
     /// Only lines of failed invocations, when they have ended
     #[arg(long)]
     pub failed: bool,
+    /// Only lines from this time on: how long ago (10m, 1h30m, 2d) or a time (2026-11-28T08:15:00Z)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<moment::Moment>,
+    /// Only lines up to this time
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    pub until: Option<moment::Moment>,
     /// How many lines, the newest ones
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,

@@ -87,7 +87,6 @@ impl From<store::Error> for Failure {
 impl From<logs::Error> for Failure {
     fn from(error: logs::Error) -> Self {
         let code = match &error {
-            logs::Error::ScanTooLarge { .. } | logs::Error::TooManyMatches { .. } => ErrorCode::FAILED_QUERY,
             logs::Error::Stopped => ErrorCode::SERVICE_UNAVAILABLE,
             _ => return Self::Internal(Box::new(error)),
         };

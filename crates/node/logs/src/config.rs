@@ -39,13 +39,15 @@ pub struct Config {
     pub tail_bytes_max: usize,
     /// Invocations whose tail stays in memory after their end.
     pub finished_tails_max: usize,
-    /// Invocations that are found without reading segments.
+    /// A segment is closed when this many invocations ended in it; those of the last few segments are in memory.
     pub index_invocations_max: usize,
     /// How much of the newest segments is read at start to fill the index, in bytes before compression.
     pub index_rebuild_bytes_max: u64,
-    /// How much of older segments one query may read, in bytes before compression.
+    /// How much of the log one page of lines from a cursor on may read, in bytes before compression.
     pub scan_bytes_max: u64,
-    /// How far back the newest lines are looked for, in bytes before compression.
+    /// How much of the log is read for the newest lines, in bytes before compression; what its index rules out is not.
+    /// Directories of closed segments' indexes that are held in memory, in bytes.
+    pub index_directories_bytes_max: usize,
     pub newest_scan_bytes_max: u64,
     /// Invocations or lines that one query returns at most.
     pub page_len_max: usize,

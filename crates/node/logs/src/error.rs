@@ -32,18 +32,6 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A query would have to read too much.
-    #[error("the query reaches more than {bytes_max} bytes of old logs; ask for a later start time")]
-    ScanTooLarge {
-        /// `scan_bytes_max`.
-        bytes_max: u64,
-    },
-    /// A query matches too many invocations to sort.
-    #[error("the query matches more than {invocations_max} old invocations; ask for a shorter time or one function")]
-    TooManyMatches {
-        /// `index_invocations_max`.
-        invocations_max: usize,
-    },
     /// A cursor that no answer of [`crate::Logs::lines`] carried.
     #[error("{text:?} is no cursor of this log; begin again without one")]
     InvalidCursor {

@@ -29,6 +29,15 @@ use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
 const COMMANDS_MAX: usize = 64;
 
 /// The logs of this machine; cheap to clone. All clones are one.
+/// What queries have read since the logs were opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reads {
+    /// Segments and indexes opened.
+    pub files_opened: u64,
+    /// Bytes of indexes, and of segments before compression.
+    pub bytes: u64,
+}
+
 #[derive(Clone)]
 pub struct Logs(Arc<Inner>);
 
@@ -153,8 +162,8 @@ impl Logs {
         self.0.sink.live.get(request).map_or_else(String::new, |request| request.tail(bytes))
     }
 
-    /// A page of invocations with their logs; sees everything recorded before the call. Fails when old segments that the
-    /// index does not cover are too many to read or cannot be read.
+    /// A page of invocations with their logs; sees everything recorded before the call. Reads what the page needs, however
+    /// many invocations there are.
     pub async fn invocations(&self, query: Query) -> Result<Page, Error> {
         let inner = self.0.clone();
         let page = self.answer(query.clone(), move |id| inner.sink.live.runs(id)).await?;
@@ -198,6 +207,11 @@ impl Logs {
     pub fn follow(&self, filter: Filter) -> impl Items<Item = Followed> + Send + use<> {
         let ended = || broadcast::channel(1).1;
         let lines = self.0.follow.upgrade().map_or_else(ended, |sender| sender.subscribe());
+    /// What queries have read.
+    pub fn reads(&self) -> Reads {
+        self.0.segments.reads.sum()
+    }
+
         BroadcastStream::new(lines).filter_map(move |next| {
             let followed = match next {
                 Ok(line) => filter.matches(&line).then(|| Followed::Line(line.as_ref().clone())),
@@ -221,6 +235,7 @@ impl Logs {
         if self.0.commands.send(Command::Stop(done)).await.is_ok() {
             // An error means that the writer had stopped by itself.
             let _ = stopped.await;
+        self.0.segments.stop();
         }
         self.0.tasks.close();
         self.0.tasks.wait().await;

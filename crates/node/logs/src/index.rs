@@ -1,5 +1,5 @@
-//! The newest invocations in memory: what each was, how it ended, and where its rows are. Must not do I/O; the writer
-//! feeds it, queries copy out of it.
+//! Invocations in memory, those that run and those that ended in segments without an index of their own: what each was,
+//! how it ended, and where its rows are. Must not do I/O; the writer feeds it, queries copy out of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -115,20 +115,25 @@ impl Index {
         }
     }
 
+    /// Ends of one segment are all here or none is, so that a count takes no invocation twice.
     fn insert_finished(&mut self, entry: Entry, segment: u64) {
+        if segment <= self.unindexed_through {
+            self.entries.remove(&entry.request_id);
+            return;
+        }
         self.finished.push_back((segment, entry.request_id.clone()));
         self.entries.insert(entry.request_id.clone(), Arc::new(entry));
-        while self.finished.len() > self.invocations_max
-            && let Some((segment, id)) = self.finished.pop_front()
+        if self.finished.len() > self.invocations_max
+            && let Some((segment, _)) = self.finished.front()
         {
-            self.entries.remove(&id);
-            self.unindexed_through = self.unindexed_through.max(segment);
+            self.forget_through(*segment);
         }
     }
 
-    /// Forgets invocations whose end lies before segment `oldest`, which is the oldest that is left.
-    pub(crate) fn forget_before(&mut self, oldest: u64) {
-        while self.finished.front().is_some_and(|(segment, _)| *segment < oldest)
+    /// Forgets invocations whose end lies in segments up to this one: those are looked for on disk from now on.
+    pub(crate) fn forget_through(&mut self, segment: u64) {
+        self.unindexed_through = self.unindexed_through.max(segment);
+        while self.finished.front().is_some_and(|(of, _)| *of <= segment)
             && let Some((_, id)) = self.finished.pop_front()
         {
             self.entries.remove(&id);
@@ -198,7 +203,7 @@ mod tests {
         let held = |index: &Index, n: usize| index.get(&requests[n].begin.request_id).is_some();
         assert_eq!([0, 1, 2, 3].map(|n| held(&index, n)), [true, false, true, true]);
         assert_eq!(index.unindexed_through(), 11);
-        index.forget_before(13);
+        index.forget_through(12);
         assert_eq!([0, 1, 2, 3].map(|n| held(&index, n)), [true, false, false, true]);
     }
 

@@ -1,17 +1,18 @@
-//! Answers about invocations: those in the index, those found in older segments, and their logs read back. Blocking;
+//! Answers about invocations: which a page has, and their logs read back. Blocking;
 //! must not be called on a runtime's worker.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use types::{FunctionKey, RequestId, RunStatus, VersionName};
 
-use crate::extents::{Extents, Position};
+use crate::extents::Position;
 use crate::index::{Entry, Index};
 use crate::query::Query;
 use crate::row::{Kind, Row};
 use crate::segments::{Form, SegmentFile, Segments};
+use crate::select::{Place, Selection, entry_at, select};
 use crate::{Config, Error};
 
 /// One invocation with its log.
@@ -72,73 +73,16 @@ pub(crate) fn answer(
     config: &Config,
     runs: impl Fn(&RequestId) -> bool,
 ) -> Result<Page, Error> {
-    let (mut matches, unindexed_through) = {
-        let index = index.lock();
-        (index.select(query), index.unindexed_through())
-    };
-    if query.request_id.is_none() || matches.is_empty() {
-        let known: HashSet<RequestId> = matches.iter().map(|entry| entry.request_id.clone()).collect();
-        let old = scan(segments, query, unindexed_through, config)?;
-        matches.extend(old.into_iter().filter(|entry| !known.contains(&entry.request_id)));
-    }
-    let total = matches.len();
+    let Selection { total, page } = select(segments, index, query, config.page_len_max)?;
     let mut logs = Logs { segments, open: HashMap::new(), left_bytes: config.page_log_bytes_max };
-    let page = query.page(matches, config.page_len_max);
-    let invocations = page.iter().map(|entry| logs.load(entry, &runs)).collect::<Result<_, _>>()?;
-    Ok(Page { total, invocations })
-}
-
-/// Where the rows of one invocation are; `None` for one that is not in the log.
-pub(crate) fn find(
-    segments: &Segments,
-    index: &Mutex<Index>,
-    query: &Query,
-    id: &RequestId,
-    config: &Config,
-) -> Result<Option<Extents>, Error> {
-    let (known, unindexed_through) = {
-        let index = index.lock();
-        (index.get(id), index.unindexed_through())
-    };
-    let entry = match known {
-        Some(entry) => Some(entry),
-        None => scan(segments, query, unindexed_through, config)?.pop(),
-    };
-    Ok(entry.map(|entry| entry.extents.clone()))
-}
-
-/// Matches that ended in segments up to `through`.
-fn scan(segments: &Segments, query: &Query, through: u64, config: &Config) -> Result<Vec<Arc<Entry>>, Error> {
-    let mut left_bytes = config.scan_bytes_max;
-    let mut found = Vec::new();
-    for (number, segment) in segments.all().into_iter().rev() {
-        // An invocation ends after its beginning, so an end in a segment older than the wanted time is not wanted.
-        if number > through || segment.newest_ms < query.start_ms || segment.plain_bytes == 0 {
-            continue;
-        }
-        left_bytes = left_bytes
-            .checked_sub(segment.plain_bytes)
-            .ok_or(Error::ScanTooLarge { bytes_max: config.scan_bytes_max })?;
-        each_row(segments, number, |bytes, at| {
-            if !is_end(bytes) {
-                return;
-            }
-            let entry = Row::decode(bytes).and_then(|row| Entry::of_row(&row, at, bytes.len() as u64));
-            found.extend(entry.filter(|entry| query.matches(entry)).map(Arc::new));
-        })?;
-        if found.len() > config.index_invocations_max {
-            return Err(Error::TooManyMatches { invocations_max: config.index_invocations_max });
-        }
-        if query.request_id.is_some() && !found.is_empty() {
-            break;
+    let mut invocations = Vec::with_capacity(page.len());
+    for place in page {
+        // Its segment may have been removed meanwhile.
+        if let Some(entry) = logs.entry(place)? {
+            invocations.push(logs.load(&entry, &runs)?);
         }
     }
-    Ok(found)
-}
-
-/// Whether a row is an end, by its first bytes: the kind is the first field that [`Row::encode`] writes.
-fn is_end(row: &[u8]) -> bool {
-    row.starts_with(b"{\"Record\":\"end\"")
+    Ok(Page { total, invocations })
 }
 
 /// Calls `each` for every row of a segment, with its newline and its position.
@@ -224,7 +168,23 @@ impl Logs<'_> {
         }
     }
 
+    fn entry(&mut self, place: Place) -> Result<Option<Arc<Entry>>, Error> {
+        match place {
+            Place::Memory(entry) => Ok(Some(entry)),
+            Place::Row(Position { segment, offset }, len) => {
+                let failed = |source| Error::ReadSegment { path: self.segments.path(segment, Form::Plain), source };
+                let Some(file) = self.open(segment)? else { return Ok(None) };
+                Ok(entry_at(file, segment, offset, len).map_err(failed)?.map(Arc::new))
+            }
+        }
+    }
+
     fn read(&mut self, number: u64, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let failed = |source| Error::ReadSegment { path: self.segments.path(number, Form::Plain), source };
+        self.open(number)?.map_or(Ok(Vec::new()), |file| file.read(offset, len)).map_err(failed)
+    }
+
+    fn open(&mut self, number: u64) -> Result<Option<&mut SegmentFile>, Error> {
         let failed = |source| Error::ReadSegment { path: self.segments.path(number, Form::Plain), source };
         if self.open.len() >= OPEN_SEGMENTS_MAX && !self.open.contains_key(&number) {
             self.open.clear();
@@ -235,6 +195,6 @@ impl Logs<'_> {
                 place.insert(self.segments.read(number).map_err(failed)?)
             }
         };
-        file.as_mut().map_or(Ok(Vec::new()), |file| file.read(offset, len)).map_err(failed)
+        Ok(file.as_mut())
     }
 }

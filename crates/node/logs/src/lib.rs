@@ -17,7 +17,8 @@
 //! ```text
 //! <dir>/segments/0000000007.jsonl.zst    closed: zstd frames with a seek table behind them; `zstdcat` reads it
 //! <dir>/segments/0000000008.jsonl        active: one JSON object a line, appended
-//! <dir>/segments/0000000007.tmp          being compressed; removed by the next start
+//! <dir>/segments/0000000007.idx          index of a closed one, see `segment_index`; made again when it is missing
+//! <dir>/segments/0000000007.tmp          being compressed; removed by the next start (idx.tmp too)
 //! ```
 //! Field names are the contract's (`SCF_RequestId`, `SCF_Message`, …; see `row.rs`), so that log shippers can follow the
 //! files. Closed segments go when they are older than `retention_days`, or oldest first when all together are larger
@@ -49,6 +50,8 @@ mod record;
 mod row;
 mod scan;
 mod segments;
+mod select;
+mod segment_index;
 mod sink;
 mod split;
 mod tail;
@@ -56,7 +59,7 @@ mod writer;
 
 pub use config::Config;
 pub use error::Error;
-pub use handle::Logs;
+pub use handle::{Logs, Reads};
 pub use invocations::{Invocation, Page};
 pub use lines::{Cursor, Filter, Followed, Line, LinePage, Stream};
 pub use query::{OrderBy, Query, Ret};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use types::{FunctionName, Namespace, RequestId, RunStatus};
 
 use crate::index::Entry;
+use crate::segment_index::{Group, duration_us, id_number, memory_kib};
 
 /// Which ends are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,32 +87,60 @@ impl Query {
             && self.function.as_ref().is_none_or(|name| *name == entry.key.name)
             && self.request_id.as_ref().is_none_or(|id| *id == entry.request_id)
             && self.qualifier.as_deref().is_none_or(|q| *q == *entry.qualifier || q == entry.version.to_string())
-            && self.ret.matches(entry)
+            && self.ret.matches(entry.outcome.map(|outcome| outcome.status))
     }
 
-    fn compare(&self, a: &Entry, b: &Entry) -> Ordering {
-        let run = |e: &Entry| e.outcome.map_or((0, 0), |o| (o.duration_us, o.memory_bytes));
+    /// Whether an end of a group may be wanted, by all but its time.
+    pub(crate) fn wants(&self, group: &Group) -> bool {
+        self.qualifier.as_deref().is_none_or(|q| q == group.qualifier || q == group.version.to_string())
+            && self.ret.matches(Some(group.status()))
+    }
+
+    /// The order of a page.
+    pub(crate) fn compare(&self, a: &Rank, b: &Rank) -> Ordering {
         let by_key = match self.order_by {
             OrderBy::StartTime => Ordering::Equal,
-            OrderBy::Duration => run(a).0.cmp(&run(b).0),
-            OrderBy::Memory => run(a).1.cmp(&run(b).1),
-            OrderBy::FunctionName => a.key.name.cmp(&b.key.name),
+            OrderBy::Duration => a.duration_us.cmp(&b.duration_us),
+            OrderBy::Memory => a.memory_kib.cmp(&b.memory_kib),
+            OrderBy::FunctionName => a.name.cmp(&b.name),
         };
         // The id makes the order total, so that pages of one query neither overlap nor leave gaps.
-        let order = by_key.then(a.start_ms.cmp(&b.start_ms)).then_with(|| a.request_id.cmp(&b.request_id));
+        let order = by_key.then(a.start_ms.cmp(&b.start_ms)).then(a.id.cmp(&b.id));
         if self.descending { order.reverse() } else { order }
     }
 
-    /// Sorts the matches and cuts out the page.
-    pub(crate) fn page(&self, mut matches: Vec<Arc<Entry>>, page_len_max: usize) -> Vec<Arc<Entry>> {
-        matches.sort_unstable_by(|a, b| self.compare(a, b));
-        matches.into_iter().skip(self.offset).take(self.limit.min(page_len_max)).collect()
+    /// How many of the first ones must be known to cut out the page.
+    pub(crate) fn reach(&self, page_len_max: usize) -> usize {
+        self.offset.saturating_add(self.limit.min(page_len_max))
+    }
+}
+
+/// What an invocation is ordered by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rank {
+    pub(crate) name: Arc<str>,
+    pub(crate) start_ms: i64,
+    pub(crate) id: u128,
+    pub(crate) duration_us: u32,
+    pub(crate) memory_kib: u32,
+}
+
+impl Rank {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let (duration, memory) = entry.outcome.map_or((0, 0), |o| (o.duration_us, o.memory_bytes));
+        Self {
+            name: entry.key.name.as_str().into(),
+            start_ms: entry.start_ms,
+            id: id_number(&entry.request_id),
+            duration_us: duration_us(duration),
+            memory_kib: memory_kib(memory),
+        }
     }
 }
 
 impl Ret {
-    fn matches(&self, entry: &Entry) -> bool {
-        let status = entry.outcome.map(|outcome| outcome.status);
+    /// `status`: that of the end, where there is one.
+    fn matches(&self, status: Option<Option<RunStatus>>) -> bool {
         match self {
             Self::Any => true,
             Self::Failed => status.is_some_and(|s| s != Some(RunStatus::Success)),
@@ -134,7 +163,7 @@ mod tests {
             version: VersionName::Number(3),
             qualifier: "prod".into(),
             start_ms,
-            outcome: status.map(|status| Outcome { status, duration_us, memory_bytes: 100 - duration_us }),
+            outcome: status.map(|status| Outcome { status, duration_us, memory_bytes: (100 - duration_us) << 10 }),
             extents: Default::default(),
         })
     }
@@ -151,8 +180,9 @@ mod tests {
     fn starts(change: impl Fn(&mut Query)) -> Vec<i64> {
         let mut query = Query::latest(Namespace::default_namespace());
         change(&mut query);
-        let matches = entries().into_iter().filter(|e| query.matches(e)).collect();
-        query.page(matches, 10_000).iter().map(|e| e.start_ms).collect()
+        let mut ranks: Vec<_> = entries().iter().filter(|e| query.matches(e)).map(|e| Rank::of(e)).collect();
+        ranks.sort_unstable_by(|a, b| query.compare(a, b));
+        ranks.iter().take(query.reach(10_000)).skip(query.offset).map(|rank| rank.start_ms).collect()
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! Lines read back from the segments: pages from a cursor on, and the newest ones from the end back. Blocking; must not
 //! be called on a runtime's worker.
 
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::Range;
+
 use parking_lot::Mutex;
-use types::{RequestId, RunStatus};
+use types::{FunctionName, RequestId, RunStatus};
 
 use crate::extents::{Extents, Position};
 use crate::index::Index;
 use crate::lines::{Cursor, Filter, Line, LinePage};
-use crate::query::Query;
 use crate::row::Row;
 use crate::segments::{Form, Segment, Segments};
-use crate::{Config, Error, invocations};
+use crate::{Config, Error, segment_index, select};
 
 /// Reads up to `limit` wanted lines behind `after`, or from the filter's time on; more when the first row alone has more.
 /// Stops early, with `more`, when it has read `scan_bytes_max` or the page is full.
@@ -33,13 +36,22 @@ pub(crate) fn forward(
         if number > position.segment {
             position = Position { segment: number, offset: 0 };
         }
-        if segment.newest_ms < filter.start_ms {
+        let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
+        let stretches = if segment.newest_ms < filter.start_ms {
+            Some(Vec::new())
+        } else {
+            wanted.stretches(number, &segment).map_err(failed)?
+        };
+        if stretches.as_ref().is_some_and(Vec::is_empty) {
             position.offset = position.offset.max(segment.plain_bytes);
             continue;
         }
-        let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
         let Some(mut file) = segments.read(number).map_err(failed)? else { continue };
         loop {
+            if let Some(stretches) = &stretches {
+                let next = stretches.iter().find(|stretch| stretch.end > position.offset);
+                position.offset = next.map_or(segment.plain_bytes, |stretch| stretch.start).max(position.offset);
+            }
             let rows = file.rows_at(position.offset).map_err(failed)?;
             if rows.is_empty() {
                 break;
@@ -85,9 +97,8 @@ pub(crate) fn newest(
     };
     let complete = match &filter.request_id {
         Some(id) => {
-            let query = Query { request_id: Some(id.clone()), ..Query::latest(filter.namespace.clone()) };
-            let found = invocations::find(segments, index, &query, id, config)?;
-            found.map_or(Ok(true), |extents| back.request(&extents, id))?
+            let found = select::find(segments, index, id, 0)?;
+            found.map_or(Ok(true), |entry| back.request(&entry.extents, id))?
         }
         None => back.segments(all, config.newest_scan_bytes_max)?,
     };
@@ -112,7 +123,7 @@ impl Back<'_> {
             if segment.newest_ms < self.wanted.filter.start_ms {
                 break;
             }
-            if !self.segment(number, segment.plain_bytes, &mut left_bytes)? {
+            if !self.segment(number, &segment, &mut left_bytes)? {
                 return Ok(false);
             }
         }
@@ -120,16 +131,30 @@ impl Back<'_> {
     }
 
     /// Takes the wanted lines of a segment; false when there may be older ones that were not looked at.
-    fn segment(&mut self, number: u64, plain_bytes: u64, left_bytes: &mut u64) -> Result<bool, Error> {
+    fn segment(&mut self, number: u64, segment: &Segment, left_bytes: &mut u64) -> Result<bool, Error> {
         let segments = self.wanted.segments;
         let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
+        let stretches = self.wanted.stretches(number, segment).map_err(failed)?;
+        if stretches.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(true);
+        }
         let Some(mut file) = segments.read(number).map_err(failed)? else { return Ok(true) };
-        let mut end = plain_bytes;
-        while end > 0 {
+        let mut end = segment.plain_bytes;
+        loop {
+            let (start, rows) = match &stretches {
+                // Without an index, all of it.
+                None if end == 0 => return Ok(true),
+                None => file.rows_before(end).map_err(failed)?,
+                Some(stretches) => {
+                    let Some(next) = stretches.iter().rev().find(|stretch| stretch.end <= end) else { return Ok(true) };
+                    let mut rows = file.rows_at(next.start).map_err(failed)?;
+                    rows.truncate(usize::try_from(next.end - next.start).unwrap_or(usize::MAX));
+                    (next.start, rows)
+                }
+            };
             if *left_bytes == 0 || self.left == 0 {
                 return Ok(false);
             }
-            let (start, rows) = file.rows_before(end).map_err(failed)?;
             *left_bytes = left_bytes.saturating_sub(rows.len() as u64);
             for row in rows.split_inclusive(|b| *b == b'\n').rev() {
                 let lines = self.wanted.of_row(row)?;
@@ -139,7 +164,6 @@ impl Back<'_> {
             }
             end = start;
         }
-        Ok(true)
     }
 
     /// Takes the lines of one request; false when they are too many.
@@ -176,6 +200,35 @@ impl<'a> Wanted<'a> {
     fn new(segments: &'a Segments, filter: &'a Filter) -> Self {
         let mark = filter.function.as_ref().map(|name| format!("\"SCF_FunctionName\":\"{name}\""));
         Self { segments, filter, mark }
+    }
+
+    /// The stretches of a segment that may have wanted rows, in order, by its index; `None` where it has none.
+    fn stretches(&self, number: u64, segment: &Segment) -> io::Result<Option<Vec<Range<u64>>>> {
+        // One that is damaged is built again by the next question about invocations.
+        let Ok(Some(index)) = segment_index::open_existing(self.segments, number) else { return Ok(None) };
+        let directory = &index.directory;
+        let name = self.filter.function.as_ref().map(FunctionName::as_str);
+        let functions = directory.functions(self.filter.namespace.as_str(), name);
+        let mut numbers = BTreeSet::new();
+        for rows in functions {
+            if self.filter.failed {
+                for group in rows.groups.iter().filter(|group| group.status() != Some(RunStatus::Success)) {
+                    let ends = index.entries(group.first..group.first.saturating_add(group.count))?;
+                    numbers.extend(ends.iter().map(|end| directory.block_at(end.offset)));
+                }
+            } else {
+                numbers.extend(rows.blocks.iter().map(|number| *number as usize));
+            }
+        }
+        let end_of = |number: usize| directory.blocks.get(number + 1).map_or(segment.plain_bytes, |next| next.offset);
+        let blocks = numbers.into_iter().filter_map(|number| directory.blocks.get(number).map(|block| (number, block)));
+        let wanted = blocks.filter(|(_, block)| self.reaches(block.oldest_ms, block.newest_ms));
+        Ok(Some(wanted.map(|(number, block)| block.offset..end_of(number)).collect()))
+    }
+
+    /// Whether rows of a time may have wanted lines. Those of a failed request are older than its end.
+    fn reaches(&self, oldest_ms: i64, newest_ms: i64) -> bool {
+        newest_ms >= self.filter.start_ms && (self.filter.failed || oldest_ms <= self.filter.end_ms)
     }
 
     fn of_row(&self, row: &[u8]) -> Result<Vec<Line>, Error> {

@@ -25,6 +25,8 @@ use crate::segments::{Active, Retention, Segments};
 
 /// Bytes of records that are written at once; also how far a segment may grow over its size.
 const BATCH_BYTES: usize = 1 << 20;
+/// Segments whose ends may be in memory at once: the active one, and those that wait for their index.
+const SEGMENTS_IN_MEMORY: usize = 4;
 /// How often age limits are looked at when nothing is written.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -43,6 +45,9 @@ pub(crate) struct Store {
     pub(crate) index: Arc<Mutex<Index>>,
     follow: broadcast::Sender<Arc<Line>>,
     retention: Retention,
+    /// Invocations that ended in the active segment, and how many may.
+    ends_in_active: usize,
+    ends_max: usize,
     /// Writing failed the last time; said once, not at each batch.
     failing: bool,
 }
@@ -51,7 +56,7 @@ impl Store {
     /// Opens the segments, rebuilds the index from the newest of them, and records running invocations as interrupted.
     pub(crate) fn open(dir: &Path, config: &Config, follow: broadcast::Sender<Arc<Line>>) -> io::Result<Self> {
         let now_ms = clock::now_ms();
-        let segments = Arc::new(Segments::open(dir)?);
+        let segments = Arc::new(Segments::open(dir)?.hold_directories(config.index_directories_bytes_max));
         let age_ms_max = i64::try_from(config.segment_age_s_max.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let active = Active::open(segments.clone(), config.segment_bytes_max, age_ms_max, now_ms)?;
         let index = Arc::new(Mutex::new(rebuild(&segments, config)));
@@ -59,7 +64,9 @@ impl Store {
             age_ms_max: i64::from(config.retention_days) * 24 * 60 * 60 * 1_000,
             disk_bytes_max: config.disk_bytes_max,
         };
-        let mut store = Self { active, segments, index, follow, retention, failing: false };
+        let ends_max = config.index_invocations_max;
+        let mut store =
+            Self { active, segments, index, follow, retention, ends_in_active: 0, ends_max, failing: false };
         store.end_interrupted(now_ms)?;
         Ok(store)
     }
@@ -91,10 +98,15 @@ impl Store {
     /// Writes a batch; true when a segment was closed before it.
     fn write(&mut self, records: &[Record]) -> bool {
         let now_ms = clock::now_ms();
-        let rotated = self.active.rotate_if_due(now_ms).unwrap_or_else(|error| {
+        let full = self.ends_in_active >= self.ends_max;
+        let rotated = self.active.rotate_if_due(now_ms, full).unwrap_or_else(|error| {
             self.report(&error, 0);
             false
         });
+        if rotated {
+            self.ends_in_active = 0;
+        }
+        self.ends_in_active += records.iter().filter(|record| matches!(record, Record::End(..))).count();
         let mut bytes = Vec::new();
         {
             let mut index = self.index.lock();
@@ -135,20 +147,21 @@ impl Store {
     }
 }
 
-/// Reads the newest segments, up to `index_rebuild_bytes_max`, into an index.
+/// Reads the newest segment, and those before it up to `index_rebuild_bytes_max`, into an index.
 fn rebuild(segments: &Segments, config: &Config) -> Index {
     let mut left = config.index_rebuild_bytes_max;
     let mut newest = BTreeMap::new();
     let mut unindexed_through = 0;
     for (number, segment) in segments.all().into_iter().rev() {
-        if segment.plain_bytes > left {
+        // The one that grows has no index of its own.
+        if segment.plain_bytes > left && !newest.is_empty() {
             unindexed_through = number;
             break;
         }
-        left -= segment.plain_bytes;
+        left = left.saturating_sub(segment.plain_bytes);
         newest.insert(number, segment);
     }
-    let mut index = Index::new(config.index_invocations_max, unindexed_through);
+    let mut index = Index::new(config.index_invocations_max.saturating_mul(SEGMENTS_IN_MEMORY), unindexed_through);
     for (number, _) in newest {
         let read = each_row(segments, number, |bytes, at| {
             if let Some(row) = Row::decode(bytes) {
@@ -294,11 +307,11 @@ impl Writer {
 }
 
 fn upkeep(segments: &Segments, index: &Mutex<Index>, retention: Retention, active: u64) -> io::Result<()> {
-    // Room first: compression needs some.
+    // Room first: the rest needs some.
     segments.apply_retention(retention, active, clock::now_ms())?;
-    segments.compress_closed(active)?;
-    if let Some((oldest, _)) = segments.all().first() {
-        index.lock().forget_before(*oldest);
+    // Before compression, while the rows are at hand.
+    if segments.index_closed(active) {
+        index.lock().forget_through(active.saturating_sub(1));
     }
-    Ok(())
+    segments.compress_closed(active)
 }

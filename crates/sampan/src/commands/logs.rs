@@ -22,12 +22,15 @@ const ID_CHARS: usize = 10;
 /// Prints the logs.
 pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
+    let now_ms = jiff::Timestamp::now().as_millisecond();
     let mut request = GetLogLinesRequest {
         function_name: Some(args.name),
         namespace: Some(args.namespace),
         function_request_id: args.request_id,
         instance_id: args.instance,
         failed: args.failed,
+        start_time_ms: args.since.map(|since| since.unix_ms(now_ms)),
+        end_time_ms: args.until.map(|until| until.unix_ms(now_ms)),
         limit: Some(i64::from(args.limit)),
         ..GetLogLinesRequest::default()
     };

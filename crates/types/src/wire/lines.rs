@@ -22,6 +22,10 @@ pub struct GetLogLinesRequest {
     pub instance_id: Option<String>,
     /// Lines of requests that failed, when they have ended.
     pub failed: bool,
+    /// Lines of this time or later, Unix milliseconds.
+    pub start_time_ms: Option<i64>,
+    /// Lines of this time or earlier, Unix milliseconds.
+    pub end_time_ms: Option<i64>,
     /// How many lines at most.
     pub limit: Option<i64>,
     /// `Next` of an earlier answer: the lines behind it, from the oldest on. Without one, the newest lines.

@@ -32,7 +32,18 @@ impl Active {
             last => {
                 let number = last.map_or(1, |(number, _)| number + 1);
                 let file = create(&segments, number)?;
-                Ok(Self { segments, file, number, bytes: 0, oldest_ms: None, newest_ms: now_ms, rotation, torn: false })
+                let active = Self {
+                    segments,
+                    file,
+                    number,
+                    bytes: 0,
+                    oldest_ms: None,
+                    newest_ms: now_ms,
+                    rotation,
+                    torn: false,
+                };
+                active.segments.set(number, active.summary());
+                Ok(active)
             }
         }
     }
@@ -45,7 +56,9 @@ impl Active {
             file.set_len(bytes)?;
             tracing::info!(path = %path.display(), "trimmed a torn last line");
         }
-        segments.set(number, Segment { plain_bytes: bytes, disk_bytes: bytes, ..segment });
+        // An index of a segment that grows again would be out of date.
+        super::remove_if_there(&segments.path(number, Form::Index))?;
+        segments.set(number, Segment { plain_bytes: bytes, disk_bytes: bytes, index_bytes: 0, ..segment });
         let newest_ms = segment.newest_ms;
         // The age of its first row is not known any more; counting from its last one closes it a little later.
         let oldest_ms = (bytes > 0).then_some(newest_ms);
@@ -71,9 +84,10 @@ impl Active {
         Ok(())
     }
 
-    /// Closes the segment and begins the next if it is due; true if so.
-    pub(crate) fn rotate_if_due(&mut self, now_ms: i64) -> io::Result<bool> {
-        if !self.torn && !must_rotate(self.rotation, self.bytes, self.oldest_ms, now_ms) {
+    /// Closes the segment and begins the next if it is due or `full`; true if so.
+    pub(crate) fn rotate_if_due(&mut self, now_ms: i64, full: bool) -> io::Result<bool> {
+        let full = full && self.bytes > 0;
+        if !full && !self.torn && !must_rotate(self.rotation, self.bytes, self.oldest_ms, now_ms) {
             return Ok(false);
         }
         let next = create(&self.segments, self.number + 1)?;
@@ -81,6 +95,8 @@ impl Active {
         self.file = next;
         self.number += 1;
         (self.bytes, self.oldest_ms, self.newest_ms, self.torn) = (0, None, now_ms, false);
+        // The last one of the list is the one that grows, also before its first row.
+        self.segments.set(self.number, self.summary());
         Ok(true)
     }
 
@@ -90,7 +106,13 @@ impl Active {
     }
 
     fn summary(&self) -> Segment {
-        Segment { plain_bytes: self.bytes, disk_bytes: self.bytes, newest_ms: self.newest_ms, compressed: false }
+        Segment {
+            plain_bytes: self.bytes,
+            disk_bytes: self.bytes,
+            index_bytes: 0,
+            newest_ms: self.newest_ms,
+            compressed: false,
+        }
     }
 }
 
@@ -139,7 +161,7 @@ mod tests {
         let segments = Arc::new(Segments::open(dir.path()).unwrap());
         let mut active = active(&segments);
         for now in 0..20 {
-            active.rotate_if_due(now).unwrap();
+            active.rotate_if_due(now, false).unwrap();
             active.append(b"0123456789\n", now).unwrap();
         }
         segments.compress_closed(20).unwrap();

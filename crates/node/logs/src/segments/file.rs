@@ -4,14 +4,21 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
+use super::Reads;
 use super::seekable::{self, Frame};
 
 /// How much is read at once, in bytes; a frame of a compressed segment holds as much.
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// A segment open to read.
-pub(crate) enum SegmentFile {
+pub(crate) struct SegmentFile {
+    form: OpenForm,
+    reads: Arc<Reads>,
+}
+
+enum OpenForm {
     Plain(File),
     Zstd {
         file: File,
@@ -22,19 +29,24 @@ pub(crate) enum SegmentFile {
 }
 
 impl SegmentFile {
-    pub(super) fn plain(file: File) -> Self {
-        Self::Plain(file)
+    pub(crate) fn plain(file: File) -> Self {
+        Self { form: OpenForm::Plain(file), reads: Arc::default() }
     }
 
     pub(super) fn compressed(file: File) -> io::Result<Self> {
         let frames = seekable::read_table(&file)?;
-        Ok(Self::Zstd { file, frames, cached: None })
+        Ok(Self { form: OpenForm::Zstd { file, frames, cached: None }, reads: Arc::default() })
+    }
+
+    /// Counts what is read of it.
+    pub(super) fn counted(self, reads: Arc<Reads>) -> Self {
+        Self { reads, ..self }
     }
 
     /// Whole rows from `offset` (the beginning of one) on, about 256 KiB of them; nothing at the end. A last row without
     /// its newline is not there yet.
     pub(crate) fn rows_at(&mut self, offset: u64) -> io::Result<Vec<u8>> {
-        if let Self::Zstd { .. } = self {
+        if let OpenForm::Zstd { .. } = self.form {
             // Frames end with a row, so what is left of a frame is whole rows.
             return Ok(self.frame_from(offset)?.to_vec());
         }
@@ -55,7 +67,7 @@ impl SegmentFile {
 
     /// Whole rows that end at `end` (where one ends), about 256 KiB of them, and where the first of them begins.
     pub(crate) fn rows_before(&mut self, end: u64) -> io::Result<(u64, Vec<u8>)> {
-        if let Self::Zstd { frames, .. } = self {
+        if let OpenForm::Zstd { frames, .. } = &self.form {
             let index = frames.partition_point(|f| f.plain_offset + u64::from(f.plain_len) < end);
             let Some(start) = frames.get(index).map(|frame| frame.plain_offset) else { return Ok((0, Vec::new())) };
             let len = usize::try_from(end - start).unwrap_or(usize::MAX);
@@ -79,8 +91,10 @@ impl SegmentFile {
 
     /// Up to `len` bytes from `offset`; fewer at the end.
     pub(crate) fn read(&mut self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        if let Self::Plain(file) = self {
-            return read_plain(file, offset, len);
+        if let OpenForm::Plain(file) = &self.form {
+            let bytes = read_plain(file, offset, len)?;
+            self.reads.took(bytes.len());
+            return Ok(bytes);
         }
         let mut bytes = Vec::new();
         while bytes.len() < len {
@@ -96,12 +110,13 @@ impl SegmentFile {
 
     /// What is left from `offset` on of the frame that holds it; nothing behind the last frame or in a plain file.
     fn frame_from(&mut self, offset: u64) -> io::Result<&[u8]> {
-        let Self::Zstd { file, frames, cached } = self else { return Ok(&[]) };
+        let OpenForm::Zstd { file, frames, cached } = &mut self.form else { return Ok(&[]) };
         let index = frames.partition_point(|f| f.plain_offset + u64::from(f.plain_len) <= offset);
         let Some(frame) = frames.get(index) else { return Ok(&[]) };
         if cached.as_ref().is_none_or(|(held, _)| *held != index) {
             let mut compressed = vec![0; frame.len as usize];
             file.read_exact_at(&mut compressed, frame.offset)?;
+            self.reads.took(frame.plain_len as usize);
             *cached = Some((index, zstd::bulk::decompress(&compressed, frame.plain_len as usize)?));
         }
         let text = cached.as_ref().map_or(&[][..], |(_, text)| text);

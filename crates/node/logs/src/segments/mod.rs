@@ -4,19 +4,24 @@
 mod active;
 mod file;
 mod plan;
+mod reads;
 mod seekable;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
 pub(crate) use active::Active;
 pub(crate) use file::SegmentFile;
+pub(crate) use reads::Reads;
 
 use crate::clock;
+use crate::segment_index::{self, Directories};
 
 /// What is known of a segment without opening it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub(crate) struct Segment {
     pub(crate) plain_bytes: u64,
     /// Bytes on disk.
     pub(crate) disk_bytes: u64,
+    /// Bytes of its index on disk; 0 when it has none.
+    pub(crate) index_bytes: u64,
     /// When its last row was written, Unix milliseconds.
     pub(crate) newest_ms: i64,
     /// Closed and compressed.
@@ -36,21 +43,38 @@ pub(crate) struct Segment {
 pub(crate) struct Segments {
     dir: PathBuf,
     list: Mutex<BTreeMap<u64, Segment>>,
+    /// What queries have read.
+    pub(crate) reads: Arc<Reads>,
+    pub(crate) directories: Directories,
+    /// Held while an index is built.
+    pub(crate) index_build: Mutex<()>,
+    /// The logs are being shut down: long upkeep is left to the next start.
+    stopping: AtomicBool,
 }
+
+/// Directories of indexes that are held in memory, in bytes, where nothing else is said.
+const DIRECTORIES_BYTES: usize = 16 << 20;
 
 impl Segments {
     /// Opens the directory, makes it if needed, and clears what a crash left: half-compressed files, and plain files
     /// whose compressed form is complete.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut list = BTreeMap::new();
+        let (mut list, mut indexes) = (BTreeMap::new(), BTreeMap::new());
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let name = entry.file_name();
             let Some((number, form)) = name.to_str().and_then(parse_name) else { continue };
-            if form == Form::Unfinished {
-                fs::remove_file(entry.path())?;
-                continue;
+            match form {
+                Form::Unfinished | Form::UnfinishedIndex => {
+                    fs::remove_file(entry.path())?;
+                    continue;
+                }
+                Form::Index => {
+                    indexes.insert(number, entry.metadata()?.len());
+                    continue;
+                }
+                Form::Plain | Form::Zstd => {}
             }
             let file = fs::File::open(entry.path())?;
             let metadata = file.metadata()?;
@@ -64,19 +88,38 @@ impl Segments {
                         0
                     }
                 },
-                Form::Plain | Form::Unfinished => metadata.len(),
+                _ => metadata.len(),
             };
             let newest_ms = clock::unix_ms(metadata.modified()?);
-            let segment = Segment { plain_bytes, disk_bytes: metadata.len(), newest_ms, compressed };
+            let segment = Segment { plain_bytes, disk_bytes: metadata.len(), index_bytes: 0, newest_ms, compressed };
             if list.get(&number).is_none_or(|other: &Segment| !other.compressed) {
                 list.insert(number, segment);
             }
         }
-        let segments = Self { dir: dir.to_owned(), list: Mutex::new(list) };
+        let segments = Self {
+            dir: dir.to_owned(),
+            list: Mutex::new(list),
+            reads: Arc::default(),
+            directories: Directories::new(DIRECTORIES_BYTES),
+            index_build: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        };
+        for (number, bytes) in indexes {
+            // One whose segment is gone was being removed.
+            if !segments.set_index_bytes(number, bytes) {
+                remove_if_there(&segments.path(number, Form::Index))?;
+            }
+        }
         for (number, _) in segments.all().into_iter().filter(|(_, s)| s.compressed) {
             remove_if_there(&segments.path(number, Form::Plain))?;
         }
         Ok(segments)
+    }
+
+    /// Holds directories of indexes up to `bytes_max` in memory.
+    pub(crate) fn hold_directories(mut self, bytes_max: usize) -> Self {
+        self.directories = Directories::new(bytes_max);
+        self
     }
 
     pub(crate) fn path(&self, number: u64, form: Form) -> PathBuf {
@@ -94,8 +137,12 @@ impl Segments {
         // in the other, and once more.
         for form in [Form::Plain, Form::Zstd, Form::Plain] {
             match fs::File::open(self.path(number, form)) {
-                Ok(file) if form == Form::Zstd => return SegmentFile::compressed(file).map(Some),
-                Ok(file) => return Ok(Some(SegmentFile::plain(file))),
+                Ok(file) => {
+                    self.reads.opened();
+                    let opened =
+                        if form == Form::Zstd { SegmentFile::compressed(file)? } else { SegmentFile::plain(file) };
+                    return Ok(Some(opened.counted(self.reads.clone())));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -105,6 +152,36 @@ impl Segments {
 
     fn set(&self, number: u64, segment: Segment) {
         self.list.lock().insert(number, segment);
+    }
+
+    /// Notes that a segment has an index; false when there is no such segment.
+    pub(crate) fn set_index_bytes(&self, number: u64, bytes: u64) -> bool {
+        let mut list = self.list.lock();
+        let segment = list.get_mut(&number);
+        segment.map(|segment| segment.index_bytes = bytes).is_some()
+    }
+
+    /// Makes [`Segments::index_closed`] return after the segment that it works on.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes the index of every closed segment that has none, the newest first; false when some are left.
+    pub(crate) fn index_closed(&self, active: u64) -> bool {
+        let mut all = true;
+        for (number, segment) in self.all().into_iter().rev() {
+            if number >= active || segment.index_bytes > 0 || segment.plain_bytes == 0 {
+                continue;
+            }
+            if self.stopping.load(Ordering::Relaxed) {
+                return false;
+            }
+            if let Err(error) = segment_index::open(self, number) {
+                tracing::error!(segment = number, %error, "cannot index a log segment");
+            }
+            all &= self.list.lock().get(&number).is_none_or(|segment| segment.index_bytes > 0);
+        }
+        all
     }
 
     /// Compresses every closed segment that is still plain.
@@ -133,7 +210,9 @@ impl Segments {
         let disk_bytes = target.metadata()?.len();
         fs::rename(&unfinished, self.path(number, Form::Zstd))?;
         fs::File::open(&self.dir)?.sync_all()?;
-        self.set(number, Segment { disk_bytes, compressed: true, ..segment });
+        // Its index may have come meanwhile.
+        let index_bytes = self.list.lock().get(&number).map_or(segment.index_bytes, |segment| segment.index_bytes);
+        self.set(number, Segment { disk_bytes, index_bytes, compressed: true, ..segment });
         remove_if_there(&plain)
     }
 
@@ -142,6 +221,7 @@ impl Segments {
         for number in plan::to_remove(&self.all(), limits, active, now_ms) {
             remove_if_there(&self.path(number, Form::Zstd))?;
             remove_if_there(&self.path(number, Form::Plain))?;
+            remove_if_there(&self.path(number, Form::Index))?;
             self.list.lock().remove(&number);
         }
         Ok(())
@@ -156,6 +236,9 @@ pub(crate) enum Form {
     Plain,
     Zstd,
     Unfinished,
+    /// Its index, beside it.
+    Index,
+    UnfinishedIndex,
 }
 
 impl Form {
@@ -164,6 +247,8 @@ impl Form {
             Self::Plain => "jsonl",
             Self::Zstd => "jsonl.zst",
             Self::Unfinished => "tmp",
+            Self::Index => "idx",
+            Self::UnfinishedIndex => "idx.tmp",
         }
     }
 }
@@ -171,7 +256,8 @@ impl Form {
 /// Number and form from a file name; `None` for files that are not ours.
 fn parse_name(name: &str) -> Option<(u64, Form)> {
     let (number, suffix) = name.split_once('.')?;
-    let form = [Form::Plain, Form::Zstd, Form::Unfinished].into_iter().find(|form| form.suffix() == suffix)?;
+    let forms = [Form::Plain, Form::Zstd, Form::Unfinished, Form::Index, Form::UnfinishedIndex];
+    let form = forms.into_iter().find(|form| form.suffix() == suffix)?;
     (number.len() == 10).then(|| number.parse().ok())?.map(|number| (number, form))
 }
 
@@ -190,6 +276,7 @@ mod tests {
     fn names_that_are_not_ours_are_left_alone() {
         assert_eq!(parse_name("0000000012.jsonl"), Some((12, Form::Plain)));
         assert_eq!(parse_name("0000000012.jsonl.zst"), Some((12, Form::Zstd)));
+        assert_eq!(parse_name("0000000012.idx.tmp"), Some((12, Form::UnfinishedIndex)));
         for other in ["12.jsonl", "0000000012.json", "notes.jsonl", "000000001x.tmp", ""] {
             assert_eq!(parse_name(other), None, "{other}");
         }

@@ -24,12 +24,12 @@ pub(crate) fn must_rotate(limits: Rotation, bytes: u64, oldest_ms: Option<i64>, 
 
 /// Numbers of the segments to remove: those too old, then the oldest until the rest fits. Never the active one.
 pub(crate) fn to_remove(segments: &[(u64, Segment)], limits: Retention, active: u64, now_ms: i64) -> Vec<u64> {
-    let mut total: u64 = segments.iter().map(|(_, segment)| segment.disk_bytes).sum();
+    let mut total: u64 = segments.iter().map(|(_, segment)| segment.disk_bytes + segment.index_bytes).sum();
     let mut removed = Vec::new();
     for (number, segment) in segments.iter().filter(|(number, _)| *number != active) {
         let old = now_ms.saturating_sub(segment.newest_ms) > limits.age_ms_max;
         if old || total > limits.disk_bytes_max {
-            total -= segment.disk_bytes;
+            total -= segment.disk_bytes + segment.index_bytes;
             removed.push(*number);
         }
     }
@@ -44,7 +44,7 @@ mod tests {
     const RETENTION: Retention = Retention { age_ms_max: 1_000, disk_bytes_max: 100 };
 
     fn segment(disk_bytes: u64, newest_ms: i64) -> Segment {
-        Segment { plain_bytes: disk_bytes * 8, disk_bytes, newest_ms, compressed: true }
+        Segment { plain_bytes: disk_bytes * 8, disk_bytes, index_bytes: 0, newest_ms, compressed: true }
     }
 
     #[test]

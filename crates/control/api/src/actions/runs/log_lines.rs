@@ -39,6 +39,8 @@ fn filter(request: &GetLogLinesRequest, key: &types::FunctionKey) -> Result<Filt
         request_id: filled(request.function_request_id.as_deref()).map(request_id).transpose()?,
         instance: filled(request.instance_id.as_deref()).map(instance).transpose()?,
         failed: request.failed,
+        start_ms: request.start_time_ms.unwrap_or(i64::MIN),
+        end_ms: request.end_time_ms.unwrap_or(i64::MAX),
         ..Filter::all(key.namespace.clone())
     })
 }

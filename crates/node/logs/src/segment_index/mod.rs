@@ -1,0 +1,209 @@
+//! The index of a closed segment: which functions have rows in which blocks and at which times, and each ended
+//! invocation with the place of its end row. Queries read of it what their page needs.
+//!
+//! # On disk
+//! ```text
+//! <dir>/segments/0000000007.idx    entries   44 bytes for each end row, by group, then by start time
+//!                                  by id     the numbers of the entries in the order of their ids, 4 bytes each
+//!                                  directory JSON: blocks, functions and their groups, the fan-out of ids
+//!                                  footer    bytes of the directory, number of entries, magic
+//! ```
+//! A group is all ends of one function, version, qualifier and status, so that counting them reads no entry. An index
+//! that is missing or damaged is built again from its segment.
+
+mod build;
+mod file;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use types::{RequestId, RunStatus, VersionName};
+
+use crate::segments::{Form, Segments};
+
+pub(crate) use file::SegmentIndex;
+
+/// What an index has beside its entries.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Directory {
+    /// The stretches in which the segment is read: frames of its compressed form.
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) functions: Vec<FunctionRows>,
+    /// For each first byte of an id, how many entries have a smaller one; one more for the end.
+    fanout: Vec<u32>,
+}
+
+/// A stretch of whole rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Block {
+    pub(crate) offset: u64,
+    /// Of its rows, Unix milliseconds.
+    pub(crate) oldest_ms: i64,
+    pub(crate) newest_ms: i64,
+}
+
+/// Where the rows of one function are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FunctionRows {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// Numbers of the blocks that have rows of it, ascending.
+    pub(crate) blocks: Vec<u32>,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// Ends of one function, version, qualifier and status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Group {
+    pub(crate) version: VersionName,
+    pub(crate) qualifier: String,
+    /// `None`: Sampan stopped while they ran.
+    status: Option<u16>,
+    /// Its entries.
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    /// Smallest and largest.
+    pub(crate) start_ms: (i64, i64),
+    pub(crate) duration_us: (u32, u32),
+    pub(crate) memory_kib: (u32, u32),
+}
+
+impl Group {
+    pub(crate) fn status(&self) -> Option<RunStatus> {
+        self.status.and_then(|code| RunStatus::try_from(code).ok())
+    }
+}
+
+impl Directory {
+    /// The functions of a namespace, or one of them.
+    pub(crate) fn functions<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a FunctionRows> {
+        self.functions
+            .iter()
+            .filter(move |rows| rows.namespace == namespace && name.is_none_or(|name| rows.name == name))
+    }
+
+    /// The number of the block that holds the row at `offset`.
+    pub(crate) fn block_at(&self, offset: u64) -> usize {
+        self.blocks.partition_point(|block| block.offset <= offset).saturating_sub(1)
+    }
+}
+
+/// One ended invocation. Durations and memory are for the order of a page only; its end row has them whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndEntry {
+    pub(crate) id: u128,
+    pub(crate) start_ms: i64,
+    pub(crate) duration_us: u32,
+    pub(crate) memory_kib: u32,
+    /// The end row, in the segment's text.
+    pub(crate) offset: u64,
+    pub(crate) len: u32,
+}
+
+/// A request id as a number; numbers are in the order of the texts.
+pub(crate) fn id_number(id: &RequestId) -> u128 {
+    let digits = id.as_str().bytes().filter_map(|byte| char::from(byte).to_digit(16));
+    digits.fold(0, |number, digit| number << 4 | u128::from(digit))
+}
+
+/// Run time as an entry has it.
+pub(crate) fn duration_us(duration_us: u64) -> u32 {
+    u32::try_from(duration_us).unwrap_or(u32::MAX)
+}
+
+/// Memory as an entry has it.
+pub(crate) fn memory_kib(memory_bytes: u64) -> u32 {
+    u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX)
+}
+
+/// Directories read lately, by segment; the oldest segments' go first.
+#[derive(Debug)]
+pub(crate) struct Directories {
+    held: Mutex<(usize, BTreeMap<u64, (usize, Arc<Directory>)>)>,
+    bytes_max: usize,
+}
+
+impl Directories {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { held: Mutex::default(), bytes_max }
+    }
+
+    fn get(&self, number: u64) -> Option<Arc<Directory>> {
+        self.held.lock().1.get(&number).map(|(_, directory)| directory.clone())
+    }
+
+    fn insert(&self, number: u64, bytes: usize, directory: Arc<Directory>) {
+        let (total, held) = &mut *self.held.lock();
+        if let Some((before, _)) = held.insert(number, (bytes, directory)) {
+            *total -= before;
+        }
+        *total += bytes;
+        while *total > self.bytes_max
+            && let Some((_, (bytes, _))) = held.pop_first()
+        {
+            *total -= bytes;
+        }
+    }
+}
+
+/// Opens the index of a closed segment; `None` when it has none (yet).
+pub(crate) fn open_existing(segments: &Segments, number: u64) -> io::Result<Option<SegmentIndex>> {
+    let file = match File::open(segments.path(number, Form::Index)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let reads = segments.reads.clone();
+    reads.opened();
+    let held = segments.directories.get(number);
+    let index = SegmentIndex::of_file(file, held.clone(), reads)?;
+    if held.is_none() {
+        segments.directories.insert(number, index.directory_bytes(), index.directory.clone());
+    }
+    Ok(Some(index))
+}
+
+/// Opens the index of a closed segment, built first where it is missing; `None` when the segment is gone.
+pub(crate) fn open(segments: &Segments, number: u64) -> io::Result<Option<SegmentIndex>> {
+    match open_existing(segments, number) {
+        Ok(Some(index)) => return Ok(Some(index)),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(segment = number, %error, "a log index is unreadable and is built again"),
+    }
+    let _one_at_a_time = segments.index_build.lock();
+    if let Ok(Some(index)) = open_existing(segments, number) {
+        return Ok(Some(index));
+    }
+    let Some(mut rows) = segments.read(number)? else { return Ok(None) };
+    let bytes = build::build(&mut rows)?;
+    if let Err(error) = store(segments, number, &bytes) {
+        tracing::warn!(segment = number, %error, "cannot write a log index; it is built again when it is needed");
+    }
+    SegmentIndex::of_bytes(bytes, segments.reads.clone()).map(Some)
+}
+
+fn store(segments: &Segments, number: u64, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let unfinished = segments.path(number, Form::UnfinishedIndex);
+    let mut file = File::create(&unfinished)?;
+    let done = file.write_all(bytes).and_then(|()| file.sync_all());
+    match done.and_then(|()| fs::rename(&unfinished, segments.path(number, Form::Index))) {
+        Ok(()) => {
+            segments.set_index_bytes(number, bytes.len() as u64);
+            Ok(())
+        }
+        Err(error) => {
+            // The next start removes it if this fails, too.
+            let _ = fs::remove_file(&unfinished);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A time on the command line: how long ago, or by the calendar.
+
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Hours of a day, in which jiff's durations do not count.
+const DAY_HOURS: i64 = 24;
+
+/// A time, as it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// So long before now.
+    Ago(SignedDuration),
+    /// This one.
+    At(Timestamp),
+}
+
+impl Moment {
+    /// In Unix milliseconds, when it is `now_ms`.
+    pub fn unix_ms(self, now_ms: i64) -> i64 {
+        match self {
+            Self::Ago(duration) => now_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+            Self::At(time) => time.as_millisecond(),
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ago = days(text).or_else(|| text.parse().ok()).filter(|ago: &SignedDuration| !ago.is_negative());
+        ago.map(Self::Ago).or_else(|| text.parse().ok().map(Self::At)).ok_or_else(|| {
+            "it is neither a time before now such as 10m, 1h30m or 2d, nor one such as 2026-11-28T08:15:00Z".to_owned()
+        })
+    }
+}
+
+/// Whole days, each of 24 hours.
+fn days(text: &str) -> Option<SignedDuration> {
+    let days: i64 = text.strip_suffix('d')?.parse().ok()?;
+    Some(SignedDuration::from_hours(days.checked_mul(DAY_HOURS).filter(|hours| hours.abs() < 1 << 40)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_given_by_how_long_ago_or_by_the_calendar() {
+        let now_ms = 1_551_113_065_250;
+        let table = [
+            ("10m", now_ms - 600_000),
+            ("1h30m", now_ms - 5_400_000),
+            ("1500ms", now_ms - 1_500),
+            ("2d", now_ms - 2 * 86_400_000),
+            ("2019-02-25T16:44:25Z", 1_551_113_065_000),
+            ("2019-02-26T00:44:25.250+08:00", now_ms),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(text.parse::<Moment>().map(|moment| moment.unix_ms(now_ms)), Ok(wanted), "{text}");
+        }
+        for wrong in ["", "10", "-5m", "-1d", "yesterday", "2019-02-25", "99999999999999999d", "10m ago please"] {
+            assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -31,6 +31,11 @@ pub struct Config {
     pub instance_bytes_per_s: u32,
     /// Bytes that one instance may write at once.
     pub instance_bytes_burst: u32,
+    /// How many times as fast as an instance may write for long its output is read; what is beyond waits in the pipe,
+    /// and with it the instance.
+    pub instance_read_factor: u32,
+    /// Lines of one function that wait for the writer, in bytes; lines over it are dropped and counted.
+    pub function_queue_bytes_max: usize,
     /// Output kept of one invocation, in bytes; platform lines do not count.
     pub request_log_bytes_max: usize,
     /// What an invocation returned is recorded up to this many bytes.
@@ -41,13 +46,13 @@ pub struct Config {
     pub finished_tails_max: usize,
     /// A segment is closed when this many invocations ended in it; those of the last few segments are in memory.
     pub index_invocations_max: usize,
+    /// Directories of closed segments' indexes that are held in memory, in bytes.
+    pub index_directories_bytes_max: usize,
     /// How much of the newest segments is read at start to fill the index, in bytes before compression.
     pub index_rebuild_bytes_max: u64,
     /// How much of the log one page of lines from a cursor on may read, in bytes before compression.
     pub scan_bytes_max: u64,
     /// How much of the log is read for the newest lines, in bytes before compression; what its index rules out is not.
-    /// Directories of closed segments' indexes that are held in memory, in bytes.
-    pub index_directories_bytes_max: usize,
     pub newest_scan_bytes_max: u64,
     /// Invocations or lines that one query returns at most.
     pub page_len_max: usize,
@@ -72,11 +77,14 @@ impl Default for Config {
             instance_lines_burst: 50_000,
             instance_bytes_per_s: 1 << 20,
             instance_bytes_burst: 8 << 20,
+            instance_read_factor: 10,
+            function_queue_bytes_max: 2 << 20,
             request_log_bytes_max: 1 << 20,
             ret_msg_bytes_max: 4 << 10,
             tail_bytes_max: 8 << 10,
             finished_tails_max: 1_000,
             index_invocations_max: 50_000,
+            index_directories_bytes_max: 16 << 20,
             index_rebuild_bytes_max: 64 << 20,
             scan_bytes_max: 1 << 30,
             newest_scan_bytes_max: 256 << 20,

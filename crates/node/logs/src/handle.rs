@@ -21,6 +21,7 @@ use crate::query::Query;
 use crate::queue::queue;
 use crate::reader::Reader;
 use crate::segments::Segments;
+use crate::shares::Shares;
 use crate::sink::{Origin, Sink};
 use crate::writer::{Command, Store, Writer};
 use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
@@ -28,7 +29,6 @@ use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
 /// Commands waiting for the writer; those who ask wait for its answer anyway.
 const COMMANDS_MAX: usize = 64;
 
-/// The logs of this machine; cheap to clone. All clones are one.
 /// What queries have read since the logs were opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reads {
@@ -38,12 +38,14 @@ pub struct Reads {
     pub bytes: u64,
 }
 
+/// The logs of this machine; cheap to clone. All clones are one.
 #[derive(Clone)]
 pub struct Logs(Arc<Inner>);
 
 struct Inner {
     config: Arc<Config>,
     sink: Sink,
+    shares: Shares,
     readers: Arc<RwLock<HashMap<InstanceId, Arc<Reader>>>>,
     segments: Arc<Segments>,
     index: Arc<Mutex<Index>>,
@@ -67,6 +69,7 @@ impl Logs {
         let (commands, commanded) = mpsc::channel(COMMANDS_MAX);
         let inner = Inner {
             sink: Sink::new(sender, config.clone()),
+            shares: Shares::default(),
             readers: Arc::default(),
             segments: store.segments.clone(),
             index: store.index.clone(),
@@ -89,7 +92,8 @@ impl Logs {
         function: &Arc<FunctionRecord>,
         version: VersionName,
     ) -> Result<Stdio, Error> {
-        let origin = Origin { instance: instance.clone(), function: function.clone(), version };
+        let share = self.0.shares.of(&function.key, self.0.config.function_queue_bytes_max);
+        let origin = Origin { instance: instance.clone(), function: function.clone(), version, share };
         let _runtime = self.0.runtime.enter();
         let (reader, stdio) = Reader::new(origin, self.0.sink.clone())
             .map_err(|source| Error::Attach { instance: instance.clone(), source })?;
@@ -203,15 +207,15 @@ impl Logs {
         read.await.map_err(|_| Error::Stopped)?
     }
 
-    /// New lines as they are written, from now on, until the logs are shut down or the stream is dropped.
-    pub fn follow(&self, filter: Filter) -> impl Items<Item = Followed> + Send + use<> {
-        let ended = || broadcast::channel(1).1;
-        let lines = self.0.follow.upgrade().map_or_else(ended, |sender| sender.subscribe());
     /// What queries have read.
     pub fn reads(&self) -> Reads {
         self.0.segments.reads.sum()
     }
 
+    /// New lines as they are written, from now on, until the logs are shut down or the stream is dropped.
+    pub fn follow(&self, filter: Filter) -> impl Items<Item = Followed> + Send + use<> {
+        let ended = || broadcast::channel(1).1;
+        let lines = self.0.follow.upgrade().map_or_else(ended, |sender| sender.subscribe());
         BroadcastStream::new(lines).filter_map(move |next| {
             let followed = match next {
                 Ok(line) => filter.matches(&line).then(|| Followed::Line(line.as_ref().clone())),
@@ -231,11 +235,11 @@ impl Logs {
     pub async fn shutdown(&self) {
         let readers: Vec<_> = self.0.readers.read().values().cloned().collect();
         readers.iter().for_each(|reader| reader.detach());
+        self.0.segments.stop();
         let (done, stopped) = oneshot::channel();
         if self.0.commands.send(Command::Stop(done)).await.is_ok() {
             // An error means that the writer had stopped by itself.
             let _ = stopped.await;
-        self.0.segments.stop();
         }
         self.0.tasks.close();
         self.0.tasks.wait().await;

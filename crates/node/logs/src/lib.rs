@@ -11,7 +11,8 @@
 //!                                                                                                   +--> followers
 //! ```
 //! Nothing on the way waits for the disk: the queue is bounded in bytes, and what does not fit is dropped, counted, and
-//! said in the log. Readers always read, so a flood of output never blocks the function that writes it.
+//! said in the log. Readers read several times as fast as lines are kept (`instance_read_factor`); what an instance writes
+//! beyond waits in its pipe, and the instance with it: a flood costs the platform little and others nothing.
 //!
 //! # On disk
 //! ```text
@@ -49,9 +50,10 @@ mod reader;
 mod record;
 mod row;
 mod scan;
+mod segment_index;
 mod segments;
 mod select;
-mod segment_index;
+mod shares;
 mod sink;
 mod split;
 mod tail;

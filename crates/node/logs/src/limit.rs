@@ -1,6 +1,6 @@
 //! How much one instance may write. Pure: time is given.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Config;
 
@@ -73,10 +73,45 @@ impl Limiter {
     }
 }
 
+/// How fast the output of one instance is read: several times as fast as it may be kept, so that what is beyond is dropped
+/// and said, and no faster, so that a flood costs little. What is not read waits in the pipe, and with it the instance.
+#[derive(Debug)]
+pub(crate) struct ReadPace {
+    lines: Bucket,
+    bytes: Bucket,
+    filled_at: Instant,
+}
+
+/// Longest pause; whatever settles the instance meanwhile does not add to it.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+impl ReadPace {
+    pub(crate) fn new(config: &Config, now: Instant) -> Self {
+        let times = |rate: u32| rate.saturating_mul(config.instance_read_factor.max(1));
+        Self {
+            lines: Bucket::new(times(config.instance_lines_per_s), config.instance_lines_burst),
+            bytes: Bucket::new(times(config.instance_bytes_per_s), config.instance_bytes_burst),
+            filled_at: now,
+        }
+    }
+
+    /// Takes note of what was read; how long to read nothing more.
+    pub(crate) fn took(&mut self, lines: usize, bytes: usize, now: Instant) -> Duration {
+        let seconds = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.filled_at = self.filled_at.max(now);
+        let mut pause: f64 = 0.0;
+        for (bucket, taken) in [(&mut self.lines, lines), (&mut self.bytes, bytes)] {
+            bucket.fill(seconds);
+            bucket.tokens = (bucket.tokens - taken as f64).max(-bucket.per_s * PAUSE_MAX.as_secs_f64());
+            pause = pause.max(-bucket.tokens / bucket.per_s.max(1.0));
+        }
+        Duration::from_secs_f64(pause.clamp(0.0, PAUSE_MAX.as_secs_f64()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn limiter(now: Instant) -> Limiter {
         let config = Config {
@@ -126,6 +161,25 @@ mod tests {
         assert!(limiter.allow(20_000, start));
         assert!(!limiter.allow(1, start + Duration::from_secs(5)));
         assert!(limiter.allow(1, start + Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn reading_pauses_beyond_a_multiple_of_the_rate() {
+        let config = Config {
+            instance_lines_per_s: 10,
+            instance_lines_burst: 100,
+            instance_bytes_per_s: 1_000,
+            instance_bytes_burst: 10_000,
+            instance_read_factor: 10,
+            ..Config::default()
+        };
+        let start = Instant::now();
+        let mut pace = ReadPace::new(&config, start);
+        assert_eq!(pace.took(100, 10_000, start), Duration::ZERO, "a burst is read at once");
+        assert_eq!(pace.took(50, 0, start), Duration::from_millis(500), "of 100 lines a second");
+        assert_eq!(pace.took(0, 0, start + Duration::from_millis(500)), Duration::ZERO);
+        assert_eq!(pace.took(0, 1 << 30, start + Duration::from_millis(500)), PAUSE_MAX);
+        assert_eq!(pace.took(0, 0, start + Duration::from_millis(1_500)), Duration::ZERO, "a debt is bounded");
     }
 
     #[test]

@@ -121,6 +121,7 @@ mod tests {
             instance: None,
             stream: crate::Stream::Stdout,
             text: "x".repeat(bytes).into(),
+            _share: None,
         })
     }
 

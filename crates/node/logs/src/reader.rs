@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::pipe::PipeFlags;
@@ -14,7 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::CancellationToken;
 use types::RequestId;
 
-use crate::limit::Limiter;
+use crate::limit::{Limiter, ReadPace};
 use crate::lines::Stream;
 use crate::sink::{Origin, Sink};
 use crate::split::Splitter;
@@ -28,7 +28,7 @@ pub struct Stdio {
     pub stderr: OwnedFd,
 }
 
-/// Bytes taken from a pipe by one system call: the whole of a pipe of the kernel's default size in four.
+/// Bytes taken from a pipe by one system call, and in one turn of its task: a worker has others to serve.
 const READ_BYTES: usize = 16 << 10;
 
 /// The reader of one instance.
@@ -46,6 +46,7 @@ struct State {
     stdout: Splitter,
     stderr: Splitter,
     limiter: Limiter,
+    pace: ReadPace,
     /// What was dropped and not yet said, by [`Why`].
     dropped: [Dropped; 3],
 }
@@ -88,6 +89,7 @@ impl Reader {
             stdout: Splitter::new(sink.config.line_bytes_max),
             stderr: Splitter::new(sink.config.line_bytes_max),
             limiter: Limiter::new(&sink.config, Instant::now()),
+            pace: ReadPace::new(&sink.config, Instant::now()),
             dropped: [Dropped::default(); 3],
         };
         let reader =
@@ -115,8 +117,19 @@ impl Reader {
                 }
             };
             let pipe = self.pipe(stream);
-            if ready.is_err() || self.read_turn(stream, READ_BYTES * 4, |buffer| pipe.try_read(buffer)) == Turn::Ended {
-                return;
+            let Ok(()) = ready else { return };
+            let (turn, pause) = self.read_turn(stream, READ_BYTES, |buffer| pipe.try_read(buffer));
+            match turn {
+                Turn::Ended => return,
+                _ if !pause.is_zero() => {
+                    let rest = tokio::time::sleep(pause);
+                    if self.detached.run_until_cancelled(rest).await.is_none() {
+                        return;
+                    }
+                }
+                // There may be more at once, again and again.
+                Turn::More => tokio::task::yield_now().await,
+                Turn::Empty => {}
             }
         }
     }
@@ -156,34 +169,48 @@ impl Reader {
         if stream == Stream::Stderr { &self.stderr } else { &self.stdout }
     }
 
-    /// Reads at most `bytes_max` with `read`.
-    fn read_turn(&self, stream: Stream, bytes_max: usize, read: impl Fn(&mut [u8]) -> io::Result<usize>) -> Turn {
+    /// Reads at most `bytes_max` with `read`; also how long to wait before the next turn.
+    fn read_turn(
+        &self,
+        stream: Stream,
+        bytes_max: usize,
+        read: impl Fn(&mut [u8]) -> io::Result<usize>,
+    ) -> (Turn, Duration) {
         let mut buffer = [0; READ_BYTES];
         let mut state = self.state.lock();
-        let mut left = bytes_max;
-        while left > 0 {
+        let (mut left, mut lines) = (bytes_max, 0);
+        let turn = loop {
+            if left == 0 {
+                break Turn::More;
+            }
             let want = left.min(READ_BYTES);
             match read(&mut buffer[..want]) {
-                Ok(0) => return Turn::Ended,
+                Ok(0) => break Turn::Ended,
                 Ok(len) => {
-                    self.take(&mut state, stream, &buffer[..len]);
+                    lines += self.take(&mut state, stream, &buffer[..len]);
                     left -= len;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Empty,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Turn::Empty,
                 Err(error) => {
                     tracing::error!(instance = %self.origin.instance, %error, "cannot read the output of an instance");
-                    return Turn::Ended;
+                    break Turn::Ended;
                 }
             }
-        }
-        Turn::More
+        };
+        (turn, state.pace.took(lines, bytes_max - left, Instant::now()))
     }
 
-    fn take(&self, state: &mut State, stream: Stream, bytes: &[u8]) {
-        let State { owner, stdout, stderr, limiter, dropped } = state;
+    /// Splits what was read; how many lines it ended.
+    fn take(&self, state: &mut State, stream: Stream, bytes: &[u8]) -> usize {
+        let State { owner, stdout, stderr, limiter, dropped, .. } = state;
         let splitter = if stream == Stream::Stderr { stderr } else { stdout };
-        splitter.push(bytes, |line| self.emit(owner.as_ref(), limiter, dropped, stream, line));
+        let mut lines = 0;
+        splitter.push(bytes, |line| {
+            lines += 1;
+            self.emit(owner.as_ref(), limiter, dropped, stream, line);
+        });
+        lines
     }
 
     /// Ends lines that have begun, and says what was dropped.
@@ -195,7 +222,7 @@ impl Reader {
 
     /// Ends the line of a stream that has begun.
     fn close_line(&self, state: &mut State, stream: Stream) {
-        let State { owner, stdout, stderr, limiter, dropped } = state;
+        let State { owner, stdout, stderr, limiter, dropped, .. } = state;
         let splitter = if stream == Stream::Stderr { stderr } else { stdout };
         splitter.flush(|line| self.emit(owner.as_ref(), limiter, dropped, stream, line));
     }

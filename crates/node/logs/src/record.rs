@@ -7,6 +7,7 @@ use types::{FunctionRecord, InstanceId, RequestId, RunStatus, VersionName};
 
 use crate::lines::Stream;
 use crate::live::Request;
+use crate::shares::QueueShare;
 
 /// An invocation that begins.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub(crate) struct LineRecord {
     pub(crate) instance: Option<InstanceId>,
     pub(crate) stream: Stream,
     pub(crate) text: Box<str>,
+    /// Its part of the queue; `None` for lines of the platform.
+    pub(crate) _share: Option<QueueShare>,
 }
 
 /// Anything on its way to the disk.
@@ -67,10 +70,12 @@ pub(crate) enum Record {
     End(Arc<Request>, End),
 }
 
+/// What a record takes beside its texts, in bytes.
+pub(crate) const FIXED_BYTES: usize = 160;
+
 impl Record {
     /// Roughly what the record takes in memory, in bytes.
     pub(crate) fn cost(&self) -> usize {
-        const FIXED_BYTES: usize = 160;
         FIXED_BYTES
             + match self {
                 Self::Begin(_, opening) => opening.len(),

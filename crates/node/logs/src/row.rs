@@ -340,6 +340,24 @@ pub(crate) mod tests {
         Request::new(begin, 1_000)
     }
 
+    /// The end rows of runs by their ids and starts.
+    pub(crate) fn ended_rows(runs: &[(u128, i64)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (id, start_ms) in runs {
+            let id = format!("{id:032x}");
+            let parts = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]];
+            let request_id: RequestId = parts.join("-").parse().unwrap();
+            let started = Started {
+                request_id: &request_id,
+                version: VersionName::Latest,
+                qualifier: "prod",
+                start_ms: *start_ms,
+            };
+            Row::interrupted(&function("hello").key, &started, Extents::default(), *start_ms).encode(&mut bytes);
+        }
+        bytes
+    }
+
     fn encoded(row: &Row<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
         row.encode(&mut bytes);
@@ -358,6 +376,7 @@ pub(crate) mod tests {
             instance: Some(InstanceId::random()),
             stream: Stream::Stderr,
             text: "a \"quoted\" line\u{1}".into(),
+            _share: None,
         });
         let bytes = encoded(&Row::of(&record, Extents::default()));
         let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
@@ -372,6 +391,17 @@ pub(crate) mod tests {
         assert_eq!(json["SCF_Message"], "a \"quoted\" line\u{1}");
         let line = Row::decode(&bytes).unwrap().into_lines().remove(0);
         assert_eq!((line.stream, line.text.as_str()), (Stream::Stderr, "a \"quoted\" line\u{1}"));
+    }
+
+    #[test]
+    fn the_head_of_a_row_is_read_without_the_rest() {
+        let rows = ended_rows(&[(7, 5)]);
+        let wanted = Head { kind: Kind::End, time_ms: 5, namespace: "default", function: "hello" };
+        assert_eq!(Head::of(&rows), Some(wanted));
+        let names_end = std::str::from_utf8(&rows).unwrap().find("hello\"").unwrap() + "hello".len();
+        for len in 0..=names_end {
+            assert_eq!(Head::of(&rows[..len]), None);
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::clock;
 use crate::lines::Stream;
 use crate::live::{Live, Request};
 use crate::queue::{Refused, Sender};
-use crate::record::{Begin, End, LineRecord, Record};
+use crate::record::{Begin, End, FIXED_BYTES, LineRecord, Record};
+use crate::shares::FunctionShare;
 
 /// The way in; cheap to clone.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub(crate) struct Origin {
     pub(crate) instance: InstanceId,
     pub(crate) function: Arc<FunctionRecord>,
     pub(crate) version: VersionName,
+    pub(crate) share: FunctionShare,
 }
 
 impl Sink {
@@ -68,6 +70,7 @@ impl Sink {
             instance: None,
             stream: Stream::Platform,
             text: text.into(),
+            _share: None,
         }))
     }
 
@@ -92,6 +95,7 @@ impl Sink {
         stream: Stream,
         text: &str,
     ) -> Result<(), Refused> {
+        let share = origin.share.take(FIXED_BYTES + text.len()).ok_or(Refused)?;
         if let Some(request) = &request {
             request.push(text);
         }
@@ -104,6 +108,7 @@ impl Sink {
             instance: Some(origin.instance.clone()),
             stream,
             text: text.into(),
+            _share: Some(share),
         }))
     }
 }

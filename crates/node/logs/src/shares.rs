@@ -1,0 +1,77 @@
+//! The part of the queue to the writer that one function may fill, so that its flood drops its own lines and no other's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use types::FunctionKey;
+
+/// What waits in the queue, by function.
+#[derive(Debug, Default)]
+pub(crate) struct Shares(Mutex<HashMap<FunctionKey, Weak<AtomicUsize>>>);
+
+/// What waits of one function; all its instances have the same.
+#[derive(Debug, Clone)]
+pub(crate) struct FunctionShare {
+    waiting_bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
+}
+
+/// The part of one line; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct QueueShare {
+    waiting_bytes: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Shares {
+    /// The share of a function; functions without instances are forgotten.
+    pub(crate) fn of(&self, function: &FunctionKey, bytes_max: usize) -> FunctionShare {
+        let mut shares = self.0.lock();
+        if let Some(waiting_bytes) = shares.get(function).and_then(Weak::upgrade) {
+            return FunctionShare { waiting_bytes, bytes_max };
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        let waiting_bytes = Arc::<AtomicUsize>::default();
+        shares.insert(function.clone(), Arc::downgrade(&waiting_bytes));
+        FunctionShare { waiting_bytes, bytes_max }
+    }
+}
+
+impl FunctionShare {
+    /// Takes a part; `None` when the function has used its own up.
+    pub(crate) fn take(&self, bytes: usize) -> Option<QueueShare> {
+        let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Dropped at once, it gives back what does not fit.
+        let share = QueueShare { waiting_bytes: self.waiting_bytes.clone(), bytes };
+        (before.saturating_add(bytes) <= self.bytes_max).then_some(share)
+    }
+}
+
+impl Drop for QueueShare {
+    fn drop(&mut self) {
+        self.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::tests::function;
+
+    #[test]
+    fn a_function_fills_its_own_share_with_all_its_instances_and_no_other() {
+        let shares = Shares::default();
+        let (one, same) = (shares.of(&function("one").key, 100), shares.of(&function("one").key, 100));
+        let other = shares.of(&function("other").key, 100);
+        let held = one.take(60).expect("it fits");
+        assert!(same.take(60).is_none() && same.take(40).is_some());
+        assert!(other.take(100).is_some());
+        drop(held);
+        assert!(same.take(100).is_some());
+        drop((one, same, other));
+        shares.of(&function("third").key, 100);
+        assert_eq!(shares.0.lock().len(), 1);
+    }
+}

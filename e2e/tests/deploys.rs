@@ -117,6 +117,45 @@ async fn what_does_not_start_never_takes_over_and_says_why() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn image_and_settings_take_over_together_or_not_at_all() -> anyhow::Result<()> {
+    let platform = platform_with(&[]).await?;
+    let mark = async || platform.get("web", "/read?/mark").await?.text().await.map_err(anyhow::Error::from);
+    platform.deploy("web", "hello:v1", &[]).await?;
+    // None of the three is of use without the others.
+    platform.deploy("web", "marked:v1", &["--port", "8080", "--env", "EXIT_AT_START=no"]).await?;
+    assert_eq!(mark().await?, "another image");
+    let lines = tools::run_ok(&mut platform.cli(&["logs", "web"])).await?;
+    let starts = ["port 9000", "port 8080"].map(|port| lines.matches(&format!("hello listens on {port}")).count());
+    assert_eq!(starts, [1, 1], "one change, one start: {lines}");
+
+    // A setting that is refused keeps the image away, and one that breaks it, too.
+    let said = tools::run(&mut platform.cli(&["deploy", "web", "--image", "hello:v1", "--timeout", "901"])).await?;
+    assert!(!said.ok && said.stderr.contains("901"), "{said:?}");
+    assert_eq!(platform.api.call("GetFunction", json!({"FunctionName": "web"})).await?["Status"], "Active");
+    let broken = ["deploy", "web", "--image", "hello:v1", "--port", "9000", "--env", "EXIT_AT_START=3"];
+    let said = tools::run(&mut platform.cli(&broken)).await?;
+    assert!(!said.ok && said.stderr.contains("code 3"), "{said:?}");
+    assert_eq!(mark().await?, "another image");
+    assert_eq!(platform.get("web", "/env?PORT").await?.text().await?, "8080");
+    // What is wrong is mended alone, and the rest of the change comes with it.
+    platform.cli_json(&["deploy", "web", "--env", "A=b"]).await?;
+    assert_eq!(platform.get("web", "/read?/mark").await?.status(), 404);
+    assert_eq!(platform.get("web", "/env?PORT").await?.text().await?, "9000");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_deploy_waits_for_the_change_before_it() -> anyhow::Result<()> {
+    let platform = platform_with(&[]).await?;
+    platform.deploy("web", "hello:v1", &["--init-timeout", "3"]).await?;
+    let request = json!({"FunctionName": "web", "Environment": environment("PORT", "8080")});
+    platform.api.call("UpdateFunctionConfiguration", request).await?;
+    platform.deploy("web", "marked:v1", &["--env", "A=b"]).await?;
+    assert_eq!(platform.get("web", "/read?/mark").await?.text().await?, "another image");
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn a_new_function_is_creating_until_an_instance_has_started() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     let request = json!({

@@ -23,6 +23,8 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     let client = Client::new(connection)?;
     let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
     let existing = match client.call("GetFunction", &name).await {
+        // A change that is under way takes no other beside it.
+        Ok(function) if is_pending(&function) && !args.no_wait => Some(wait_settled(&client, &args, format).await?),
         Ok(function) => Some(function),
         Err(error) if is_unknown_function(&error) => None,
         Err(error) => return Err(error),
@@ -30,7 +32,7 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     let started = Instant::now();
     match &existing {
         None => create(&client, &args).await?,
-        Some(function) => update(&client, &args, function, format).await?,
+        Some(function) => update(&client, &args, function).await?,
     }
     if args.no_wait {
         return report(&client, &args, &client.call("GetFunction", &name).await?, started, format).await;
@@ -79,7 +81,8 @@ pub(super) fn tag<'a>(function: &'a Value, key: &str) -> Option<&'a str> {
     tags.iter().find(|tag| tag["Key"] == key).and_then(|tag| tag["Value"].as_str())
 }
 
-async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Output) -> anyhow::Result<()> {
+/// Image and settings change together: neither is there without the other.
+async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow::Result<()> {
     let kind = function.get("Type").and_then(Value::as_str).unwrap_or_default();
     let wanted = args.kind.map(|kind| if kind == Kind::Event { "Event" } else { "HTTP" });
     if wanted.is_some_and(|wanted| wanted != kind) {
@@ -110,19 +113,16 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value, format: Ou
         let message = format!("function {} has its starts checked, and that cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
-    let request = configuration(args, Some(function))?;
+    let mut request = configuration(args, Some(function))?;
     // Beyond the two names there is something to change only when a flag was given.
     let is_configured = request.len() > 2;
-    if is_configured {
-        client.call("UpdateFunctionConfiguration", &Value::Object(request)).await?;
-        wait_active(client, args, format).await?;
-    }
     // Whoever has mended what a deploy failed for deploys again, and says nothing new.
     let tries_again = !is_configured && function["Status"].as_str().is_some_and(|status| status.ends_with("Failed"));
     if code::is_changed(args) || tries_again {
-        let code = code::of(client, args, function.pointer("/ImageConfig"))?;
-        let request = json!({"FunctionName": args.name, "Namespace": args.namespace, "Code": code});
-        client.call("UpdateFunctionCode", &request).await?;
+        request.insert("Code".to_owned(), code::of(client, args, function.pointer("/ImageConfig"))?);
+        client.call("UpdateFunctionCode", &Value::Object(request)).await?;
+    } else if is_configured {
+        client.call("UpdateFunctionConfiguration", &Value::Object(request)).await?;
     }
     Ok(())
 }
@@ -158,6 +158,19 @@ fn variable(pair: &str) -> anyhow::Result<Value> {
 }
 
 async fn wait_active(client: &Client, args: &DeployArgs, format: Output) -> anyhow::Result<Value> {
+    let function = wait_settled(client, args, format).await?;
+    match function.get("Status").and_then(Value::as_str) {
+        Some("Active") => Ok(function),
+        status => Err(failed(args, status.unwrap_or_default(), &function)),
+    }
+}
+
+fn is_pending(function: &Value) -> bool {
+    matches!(function.get("Status").and_then(Value::as_str), Some("Creating" | "Updating" | "Publishing"))
+}
+
+/// Waits until nothing of the function is being prepared.
+async fn wait_settled(client: &Client, args: &DeployArgs, format: Output) -> anyhow::Result<Value> {
     let spinner = output::spinner(format, format!("preparing {}", args.name));
     let deadline = Instant::now() + Duration::from_secs(args.wait_timeout);
     let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
@@ -165,23 +178,18 @@ async fn wait_active(client: &Client, args: &DeployArgs, format: Output) -> anyh
         let function = client.call("GetFunction", &name).await?;
         let text = |name: &str| function.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let status = text("Status");
-        match status.as_str() {
-            "Active" => {
-                spinner.finish_and_clear();
-                return Ok(function);
-            }
-            "Creating" | "Updating" | "Publishing" if Instant::now() < deadline => {
-                let detail = text("StatusDesc");
-                let shown = terminal::line(if detail.is_empty() { &status } else { &detail }).into_owned();
-                spinner.set_message(format!("{}: {shown}", args.name));
-                tokio::time::sleep(LOOK_INTERVAL).await;
-            }
-            "Creating" | "Updating" | "Publishing" => {
-                let message = format!("function {} is still {status} after {} s", args.name, args.wait_timeout);
-                return Err(Failure::new(Exit::Failed, message, "It goes on; look with `sampan get`.").into());
-            }
-            _ => return Err(failed(args, &status, &function)),
+        if !is_pending(&function) {
+            spinner.finish_and_clear();
+            return Ok(function);
         }
+        if Instant::now() >= deadline {
+            let message = format!("function {} is still {status} after {} s", args.name, args.wait_timeout);
+            return Err(Failure::new(Exit::Failed, message, "It goes on; look with `sampan get`.").into());
+        }
+        let detail = text("StatusDesc");
+        let shown = terminal::line(if detail.is_empty() { &status } else { &detail }).into_owned();
+        spinner.set_message(format!("{}: {shown}", args.name));
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 

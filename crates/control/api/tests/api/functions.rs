@@ -49,6 +49,31 @@ async fn a_web_function_with_every_setting_comes_back_as_it_was_given() {
 }
 
 #[tokio::test]
+async fn image_and_settings_are_one_change_or_none() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello", "Timeout": 5, "Description": "old"})).await;
+    let both = |timeout: i64| {
+        let environment = json!({"Variables": [{"Key": "A", "Value": "1"}]});
+        json!({"FunctionName": "hello", "Code": code("localhost:5000/ns/app:v2"), "Timeout": timeout, "Environment": environment})
+    };
+    let refused = platform.refused("UpdateFunctionCode", both(901)).await;
+    assert!(refused.starts_with("LimitExceeded.Timeout: "), "{refused}");
+    let before = get(&platform, "hello").await;
+    assert_eq!((&before["Status"], &before["Timeout"]), (&json!("Active"), &json!(5)));
+    platform.ok("UpdateFunctionCode", both(9)).await;
+    let after = get(&platform, "hello").await;
+    assert_eq!(
+        (&after["Status"], &after["Timeout"], &after["Description"]),
+        (&json!("Updating"), &json!(9), &json!("old"))
+    );
+    assert_eq!(after["ImageConfig"]["ImageUri"], "localhost:5000/ns/app:v2");
+    assert_eq!(after["Environment"]["Variables"][0]["Key"], "A");
+    platform.finish_preparations().await;
+    assert_eq!(get(&platform, "hello").await["Status"], "Active");
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn a_failed_preparation_shows_its_reason_and_can_be_mended() {
     let platform = Platform::start().await;
     platform.ok("CreateFunction", json!({"FunctionName": "hello", "Code": code("localhost:5000/ns/app:v1")})).await;

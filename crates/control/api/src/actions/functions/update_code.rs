@@ -1,7 +1,8 @@
-//! `UpdateFunctionCode`: another image, whose tag is resolved anew. Calls get the previous one until it is prepared.
+//! `UpdateFunctionCode`: another image, whose tag is resolved anew. Calls get the previous one until it is prepared. As an
+//! extension it takes the fields of `UpdateFunctionConfiguration`, so that image and settings are one change.
 
 use store::Change;
-use types::wire::UpdateFunctionCodeRequest;
+use types::wire::{UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest};
 use types::{ApiError, ErrorCode, VersionSpec};
 
 use crate::actions::Outcome;
@@ -9,10 +10,12 @@ use crate::context::Context;
 use crate::envelope::Answer;
 use crate::failure::StoreCodes;
 use crate::params::Params;
-use crate::validate::{code, names, scalars};
+use crate::validate::given::Given;
+use crate::validate::{code, configuration, names, scalars};
 
 pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let request: UpdateFunctionCodeRequest = params.read()?;
+    let settings: UpdateFunctionConfigurationRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
     let publish = scalars::publish(request.publish.as_deref())?;
     code::refuse_package(&[
@@ -20,10 +23,16 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
         ("CosBucketName", request.cos_bucket_name.as_deref()),
         ("CosObjectName", request.cos_object_name.as_deref()),
     ])?;
-    code::refuse_code_settings(None, None, request.install_dependency.as_deref())?;
+    code::refuse_code_settings(
+        settings.runtime.as_deref(),
+        settings.layers.as_deref(),
+        request.install_dependency.as_deref(),
+    )?;
     let image = code::image(request.code.as_ref())?;
-    let change = cx.store.change_latest(&key, move |_, latest| {
-        let spec = VersionSpec { image, ..latest.desired.clone() };
+    let given = Given::from(settings);
+    let change = cx.store.change_latest(&key, move |function, latest| {
+        let base = VersionSpec { image, ..latest.desired.clone() };
+        let spec = configuration::apply(&given, function.kind, function.protocol.as_deref(), base)?;
         Ok::<_, ApiError>(Change { spec, resolve: true, publish })
     });
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CODE, ..StoreCodes::default() };

@@ -138,7 +138,7 @@ async fn rules_look_at_the_headers_of_requests() -> anyhow::Result<()> {
     assert_eq!(called(&[("X-Ring", "10")]).await?, "two");
     assert_eq!(called(&[("x-ring", "21")]).await?, "one");
     let shown = tools::run_ok(&mut platform.cli(&["alias", "get", "web", "prod"])).await?;
-    assert_eq!(shown.trim(), "prod -> 1, invoke.headers.x-ring in [10,20] to 2");
+    assert_eq!(shown.trim(), "prod -> 1, invoke.headers.X-Ring in [10,20] to 2");
 
     // So do those of an event function that is called by HTTP.
     platform.deploy("event", "marked:one", &["--type", "event"]).await?;

@@ -30,9 +30,9 @@ pub struct Additional {
 pub enum When {
     /// This share of them.
     Weight(Weight),
-    /// Those with a header like this; the name is in lower case.
+    /// Those with a header like this.
     Header {
-        /// Name of the header, without the `invoke.headers.` that the API puts before it.
+        /// Name of the header as it was given, in letters of any case, without the `invoke.headers.` that the API puts before it.
         name: String,
         /// What its value must be.
         value: HeaderValue,
@@ -84,7 +84,7 @@ impl HeaderValue {
 pub struct RouteBy<'a> {
     /// Where the call falls among [`WEIGHT_PARTS`]; the same call falls at the same place each time it is tried.
     pub draw: u32,
-    /// The value of the header (or of the routing key's entry) of that name, in lower case.
+    /// The value of the header (or of the routing key's entry) of that name, in letters of any case.
     pub header: &'a dyn Fn(&str) -> Option<String>,
 }
 

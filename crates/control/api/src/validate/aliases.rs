@@ -123,7 +123,7 @@ fn matched(given: &VersionMatch) -> Result<Additional, ApiError> {
         })?,
         other => return Err(wrong("Method", format!("{} is neither exact nor range", quoted(other)))),
     };
-    Ok(Additional { version: to, when: When::Header { name: header.to_ascii_lowercase(), value } })
+    Ok(Additional { version: to, when: When::Header { name: header.to_owned(), value } })
 }
 
 fn is_header_name(text: &str) -> bool {
@@ -188,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_names_a_header_in_lower_case() {
+    fn a_rule_names_a_header_as_it_is_given() {
         let config = rule("invoke.headers.X-User", "exact", "Ann");
-        let when = When::Header { name: "x-user".to_owned(), value: HeaderValue::Exact("Ann".to_owned()) };
+        let when = When::Header { name: "X-User".to_owned(), value: HeaderValue::Exact("Ann".to_owned()) };
         let additional = route(Some("1"), Some(&config)).expect("valid").additional.expect("a second version");
         assert_eq!((additional.version, additional.when), (TWO, when));
         for (key, method, expression) in [

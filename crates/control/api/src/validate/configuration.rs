@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use types::limits::{INIT_TIMEOUT_S_DEFAULT, MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT};
 use types::{ApiError, FunctionKind, ImageSpec, VersionSpec};
 
-use super::given::Given;
+use super::given::{self, Given};
 use super::{concurrency, environment, scalars};
 
 /// The configuration of an image of which nothing else is said.
@@ -33,6 +33,7 @@ pub(crate) fn apply(
     }
     let mut carried = base.carried;
     for (name, value) in given.carried()? {
+        given::refuse_without_effect(name, &value, carried.get(name))?;
         // An empty text takes a setting away.
         if value == Value::String(String::new()) {
             carried.remove(name);
@@ -59,7 +60,7 @@ pub(crate) fn apply(
 mod tests {
     use serde_json::json;
     use types::ImageType;
-    use types::wire::{UpdateFunctionConfigurationRequest, VpcConfig};
+    use types::wire::{CfsConfig, DeadLetterConfig, PublicNetConfigIn, UpdateFunctionConfigurationRequest, VpcConfig};
 
     use super::*;
 
@@ -92,13 +93,60 @@ mod tests {
             timeout: Some(30),
             description: Some(String::new()),
             role: Some(String::new()),
-            vpc_config: Some(VpcConfig { vpc_id: "vpc-1".to_owned(), subnet_id: "s".to_owned() }),
+            public_net_config: Some(PublicNetConfigIn {
+                public_net_status: Some("DISABLE".to_owned()),
+                eip_config: None,
+            }),
             ..UpdateFunctionConfigurationRequest::default()
         };
         let spec = applied(request).expect("valid");
         assert_eq!((spec.timeout_s, spec.memory_mb, spec.description.as_str()), (30, 512, ""));
-        let carried = json!({"DnsCache": "TRUE", "VpcConfig": {"VpcId": "vpc-1", "SubnetId": "s"}});
+        let carried = json!({"DnsCache": "TRUE", "PublicNetConfig": {"PublicNetStatus": "DISABLE", "EipConfig": null}});
         assert_eq!(Value::Object(spec.carried), carried);
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused_unless_it_is_empty_or_stored_already() {
+        let empty = || UpdateFunctionConfigurationRequest::default();
+        let vpc = || Some(VpcConfig { vpc_id: "vpc-1".to_owned(), subnet_id: "s".to_owned() });
+        let cfs =
+            CfsConfig { cfs_ins_list: vec![types::wire::CfsInsInfo { cfs_id: "c".to_owned(), ..Default::default() }] };
+        let dead = DeadLetterConfig { name: "q".to_owned(), ..DeadLetterConfig::default() };
+        for (field, request) in [
+            ("VpcConfig", UpdateFunctionConfigurationRequest { vpc_config: vpc(), ..empty() }),
+            ("CfsConfig", UpdateFunctionConfigurationRequest { cfs_config: Some(cfs), ..empty() }),
+            ("DeadLetterConfig", UpdateFunctionConfigurationRequest { dead_letter_config: Some(dead), ..empty() }),
+            ("ClsLogsetId", UpdateFunctionConfigurationRequest { cls_logset_id: Some("l".to_owned()), ..empty() }),
+            ("ClsTopicId", UpdateFunctionConfigurationRequest { cls_topic_id: Some("t".to_owned()), ..empty() }),
+        ] {
+            let error = apply(&request.into(), FunctionKind::Event, None, base()).expect_err(field);
+            assert_eq!(error.code.name, "UnsupportedOperation");
+            assert!(error.message.starts_with(&format!("{field}: it has no effect here")), "{}", error.message);
+        }
+        let nothing = UpdateFunctionConfigurationRequest {
+            vpc_config: Some(VpcConfig::default()),
+            cfs_config: Some(CfsConfig::default()),
+            dead_letter_config: Some(DeadLetterConfig::default()),
+            cls_logset_id: Some(String::new()),
+            role: Some("any".to_owned()),
+            ..empty()
+        };
+        assert!(applied(nothing).is_ok());
+        // What an earlier release stored stays as it is, is accepted again, and can be taken away.
+        let mut stored = base();
+        stored.carried.insert("VpcConfig".to_owned(), serde_json::to_value(vpc()).expect("serializes"));
+        let change = |request: UpdateFunctionConfigurationRequest| {
+            apply(&request.into(), FunctionKind::Event, None, stored.clone()).map_err(|error| error.code.name)
+        };
+        let kept = change(UpdateFunctionConfigurationRequest { vpc_config: vpc(), timeout: Some(9), ..empty() });
+        assert_eq!(kept.map(|spec| spec.carried), Ok(stored.carried.clone()));
+        assert!(change(UpdateFunctionConfigurationRequest { timeout: Some(9), ..empty() }).is_ok());
+        let other = VpcConfig { vpc_id: "vpc-2".to_owned(), subnet_id: "s".to_owned() };
+        let other = change(UpdateFunctionConfigurationRequest { vpc_config: Some(other), ..empty() });
+        assert_eq!(other, Err("UnsupportedOperation"));
+        assert!(
+            change(UpdateFunctionConfigurationRequest { vpc_config: Some(VpcConfig::default()), ..empty() }).is_ok()
+        );
     }
 
     #[test]

@@ -8,7 +8,30 @@ use types::wire::{
 };
 use types::{ApiError, ErrorCode};
 
-use super::{filled, scalars};
+use super::{filled, invalid, scalars};
+
+/// Settings that nothing acts on, and that somebody who gives them relies on.
+const WITHOUT_EFFECT: [&str; 5] = ["VpcConfig", "CfsConfig", "DeadLetterConfig", "ClsLogsetId", "ClsTopicId"];
+
+/// Refuses a setting that would have no effect. An empty one asks for nothing; `stored` is what an earlier release kept, and
+/// tools send again.
+pub(crate) fn refuse_without_effect(name: &str, value: &Value, stored: Option<&Value>) -> Result<(), ApiError> {
+    if !WITHOUT_EFFECT.contains(&name) || is_empty(value) || stored == Some(value) {
+        return Ok(());
+    }
+    let problem = "it has no effect here and is refused, so that nobody relies on it; leave it out or empty";
+    Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, name, problem))
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.iter().all(is_empty),
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
 
 /// Settings of a version; what is `None` was not given.
 #[derive(Debug, Default)]

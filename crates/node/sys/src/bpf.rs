@@ -10,16 +10,14 @@ use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Bytes of the ring: a power of two, whole pages. 2,730 sockets that begin to listen before anybody reads of them.
-const RING_BYTES: usize = 64 * 1024;
+use self::records::{DATA_WORDS, RING_BYTES, Records};
+
+pub use self::records::Listen;
+
+mod records;
+
 const PAGE_BYTES: usize = 4096;
-/// Bytes before each record: its length with two flags, and an offset that is the kernel's own.
-const HEADER_BYTES: u64 = 8;
-/// `BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT` (linux/bpf.h).
-const BUSY: u32 = 1 << 31;
-const DISCARDED: u32 = 1 << 30;
 
 /// Commands of `bpf(2)`, kinds and helpers (linux/bpf.h).
 const MAP_CREATE: u32 = 0;
@@ -33,23 +31,6 @@ const GET_NETNS_COOKIE: i32 = 122;
 const RINGBUF_OUTPUT: i32 = 130;
 /// `SO_NETNS_COOKIE` (asm-generic/socket.h; Linux 5.14).
 const SO_NETNS_COOKIE: libc::c_int = 71;
-
-/// A socket that listens since just now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub struct Listen {
-    /// Cookie of its network namespace; see [`network_cookie`].
-    pub network: u64,
-    port: u64,
-}
-
-impl Listen {
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        // The program writes the kernel's 16-bit number into 64 bits.
-        u16::try_from(self.port).unwrap_or_default()
-    }
-}
 
 /// The attached program and what it has written.
 pub struct Listens {
@@ -245,34 +226,19 @@ impl Ring {
 
     /// The next record: `None` when there is none, `Some(None)` for one that is not ours to see.
     fn next(&mut self) -> Option<Option<Listen>> {
-        // SAFETY: each mapping begins with a page whose first 8 bytes are the position, aligned; the kernel changes them
-        // as an atomic, and so do we.
-        let (read, written) =
-            unsafe { (self.read.base.cast::<AtomicU64>().as_ref(), self.written.base.cast::<AtomicU64>().as_ref()) };
-        let position = read.load(Ordering::Relaxed);
-        if position >= written.load(Ordering::Acquire) {
-            return None;
+        self.records().next()
+    }
+
+    fn records(&self) -> Records<'_> {
+        // SAFETY: each mapping begins with a page whose first 8 bytes are the position; behind that of `written` are both
+        // copies of the data. All is aligned, stays mapped as long as `self`, and is only ever read and written as atomics.
+        unsafe {
+            Records {
+                read: self.read.base.cast().as_ref(),
+                written: self.written.base.cast().as_ref(),
+                data: std::slice::from_raw_parts(self.written.base.byte_add(PAGE_BYTES).cast().as_ptr(), DATA_WORDS),
+            }
         }
-        let offset = usize::try_from(position).ok()? % RING_BYTES;
-        // SAFETY: the offset lies in the first copy of the data, records begin at multiples of 8, and the kernel changes
-        // a record's length as an atomic.
-        let header = unsafe { self.written.base.byte_add(PAGE_BYTES + offset).cast::<AtomicU32>().as_ref() };
-        let length = header.load(Ordering::Acquire);
-        if length & BUSY != 0 {
-            // It is being written; the kernel wakes us for it.
-            return None;
-        }
-        let bytes = u64::from(length & !DISCARDED);
-        let ours = length & DISCARDED == 0 && bytes == size_of::<Listen>() as u64;
-        // SAFETY: behind the header is a whole record of the length just seen, within the two copies of the data; it
-        // stays as it is until the position is moved over it below.
-        let record = ours.then(|| unsafe {
-            self.written.base.byte_add(PAGE_BYTES + offset + HEADER_BYTES as usize).cast::<Listen>().read()
-        });
-        // In one order with the look at `written` that follows: the kernel wakes us only for a record that comes when
-        // it sees that all before were read.
-        read.store(position + (HEADER_BYTES + bytes).next_multiple_of(8), Ordering::SeqCst);
-        Some(record)
     }
 }
 
@@ -282,8 +248,7 @@ struct Mapping {
     length: usize,
 }
 
-// SAFETY: the mapping belongs to this value alone; what the kernel changes in it is read as atomics, or not while it can
-// change.
+// SAFETY: the mapping belongs to this value alone; what the kernel changes in it is read as atomics.
 unsafe impl Send for Mapping {}
 // SAFETY: through a shared reference nothing is read or written.
 unsafe impl Sync for Mapping {}

@@ -1,0 +1,165 @@
+//! The records in the ring buffer of the kernel program, as memory that the kernel writes while we read it. No system calls.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// Bytes of the ring: a power of two, whole pages. 2,730 sockets that begin to listen before anybody reads of them.
+pub const RING_BYTES: usize = 64 * 1024;
+const WORD_BYTES: usize = size_of::<u32>();
+/// Words of the data, which is mapped twice.
+pub const DATA_WORDS: usize = 2 * RING_BYTES / WORD_BYTES;
+/// Bytes before each record: its length with two flags, and an offset that is the kernel's own.
+const HEADER_BYTES: u64 = 8;
+/// `BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT` (linux/bpf.h).
+const BUSY: u32 = 1 << 31;
+const DISCARDED: u32 = 1 << 30;
+
+/// A socket that listens since just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Listen {
+    /// Cookie of its network namespace; see [`network_cookie`].
+    pub network: u64,
+    port: u64,
+}
+
+impl Listen {
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        // The program writes the kernel's 16-bit number into 64 bits.
+        u16::try_from(self.port).unwrap_or_default()
+    }
+}
+
+/// What is in the ring.
+///
+/// Of what the kernel maps for reading only relaxed loads are defined (`std::sync::atomic`, "atomic accesses to read-only
+/// memory"); fences give them their order.
+pub struct Records<'a> {
+    /// How far we have read, for the kernel to know.
+    pub read: &'a AtomicU64,
+    /// How far the kernel has written, or begun to.
+    pub written: &'a AtomicU64,
+    /// The data, twice.
+    pub data: &'a [AtomicU32],
+}
+
+impl Records<'_> {
+    /// The next record: `None` when there is none, `Some(None)` for one that is not ours to see.
+    pub fn next(&self) -> Option<Option<Listen>> {
+        let position = self.read.load(Ordering::Relaxed);
+        if position >= self.written.load(Ordering::Relaxed) {
+            return None;
+        }
+        // What was written before the position was moved: the header of the record.
+        fence(Ordering::Acquire);
+        let offset = usize::try_from(position).ok()? % RING_BYTES / WORD_BYTES;
+        let length = self.data[offset].load(Ordering::Relaxed);
+        if length & BUSY != 0 {
+            // It is being written; the kernel wakes us for it.
+            return None;
+        }
+        // What was written before the record was no longer busy.
+        fence(Ordering::Acquire);
+        let bytes = u64::from(length & !DISCARDED);
+        let ours = length & DISCARDED == 0 && bytes == size_of::<Listen>() as u64;
+        let record = ours.then(|| self.listen(offset + HEADER_BYTES as usize / WORD_BYTES));
+        self.read.store(position + (HEADER_BYTES + bytes).next_multiple_of(8), Ordering::Release);
+        // Before the look at `written` that follows: the kernel wakes us only for a record that comes when it sees that all
+        // before were read, and it has a fence between the two, too.
+        fence(Ordering::SeqCst);
+        Some(record)
+    }
+
+    fn listen(&self, at: usize) -> Listen {
+        let word = |number: usize| u64::from(self.data[at + number].load(Ordering::Relaxed));
+        Listen { network: word(0) | word(1) << 32, port: word(2) | word(3) << 32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory laid out as the kernel's.
+    struct Memory {
+        read: AtomicU64,
+        written: AtomicU64,
+        data: Vec<AtomicU32>,
+    }
+
+    impl Memory {
+        fn new() -> Self {
+            let data = (0..DATA_WORDS).map(|_| AtomicU32::new(0)).collect();
+            Self { read: AtomicU64::new(0), written: AtomicU64::new(0), data }
+        }
+
+        fn records(&self) -> Records<'_> {
+            Records { read: &self.read, written: &self.written, data: &self.data }
+        }
+
+        fn set(&self, position: u64, value: u32) {
+            let word = position as usize % RING_BYTES / WORD_BYTES;
+            self.data[word].store(value, Ordering::Relaxed);
+            self.data[word + DATA_WORDS / 2].store(value, Ordering::Relaxed);
+        }
+
+        /// Writes as the kernel does (kernel/bpf/ringbuf.c): the header while it is busy, the position, what is in it, and the
+        /// header again.
+        fn write(&self, flags: u32, words: &[u32]) {
+            let at = self.written.load(Ordering::Relaxed);
+            let length = (words.len() * WORD_BYTES) as u32;
+            let end = at + (HEADER_BYTES + u64::from(length)).next_multiple_of(8);
+            while end - self.read.load(Ordering::Acquire) > RING_BYTES as u64 {
+                std::thread::yield_now();
+            }
+            self.set(at, length | BUSY);
+            self.written.store(end, Ordering::Release);
+            for (word, number) in words.iter().zip(0..) {
+                self.set(at + HEADER_BYTES + number * WORD_BYTES as u64, *word);
+            }
+            fence(Ordering::Release);
+            self.set(at, length | flags);
+        }
+    }
+
+    #[test]
+    fn records_are_read_in_order_and_whole_while_others_are_written() {
+        // Several times around the ring, of lengths that end anywhere in it.
+        const RECORDS: u32 = 20_000;
+        let memory = Memory::new();
+        let seen = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..RECORDS {
+                    match number % 5 {
+                        0 => memory.write(DISCARDED, &[0; 4]),
+                        1 => memory.write(0, &[7; 3]),
+                        _ => memory.write(0, &[number, !number, number & 0xffff, 0]),
+                    }
+                }
+            });
+            let mut seen = Vec::new();
+            while seen.len() < RECORDS as usize {
+                match memory.records().next() {
+                    Some(record) => seen.push(record),
+                    None => std::thread::yield_now(),
+                }
+            }
+            seen
+        });
+        for (number, record) in (0..RECORDS).zip(seen) {
+            let ours =
+                Listen { network: u64::from(number) | u64::from(!number) << 32, port: u64::from(number & 0xffff) };
+            assert_eq!(record, (number % 5 > 1).then_some(ours), "record {number}");
+        }
+        assert!(memory.records().next().is_none());
+    }
+
+    #[test]
+    fn a_record_that_is_being_written_is_left_for_later() {
+        let memory = Memory::new();
+        memory.write(BUSY, &[1, 0, 80, 0]);
+        assert!(memory.records().next().is_none());
+        memory.set(0, 16);
+        assert_eq!(memory.records().next(), Some(Some(Listen { network: 1, port: 80 })));
+    }
+}

@@ -27,7 +27,6 @@ const SHOWN_LINES: usize = 60;
 struct Ready {
     control: String,
     gateway: String,
-    credentials: PathBuf,
     cgroup: String,
 }
 
@@ -62,29 +61,43 @@ impl Platform {
 
     /// Starts one that listens on these addresses, such as `0.0.0.0:0`.
     pub async fn start_at(env: &[(&str, &str)], control: &str, gateway: &str) -> anyhow::Result<Self> {
-        Self::start_in(work_folder(&std::env::temp_dir())?, owned(env), control, gateway).await
+        Self::start_in(work_folder(&std::env::temp_dir())?, &[], owned(env), control, gateway).await
+    }
+
+    /// Starts one through another program, such as `setpriv`: words before the command. `{data}` in them is the data
+    /// directory.
+    pub async fn start_through(words: &[&str], env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let work = work_folder(&std::env::temp_dir())?;
+        Self::start_in(work, words, owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
     /// Starts one that has its folder, and all that it keeps, below another, such as a small file system.
     pub async fn start_below(folder: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::start_in(work_folder(folder)?, owned(env), "127.0.0.1:0", "127.0.0.1:0").await
+        Self::start_in(work_folder(folder)?, &[], owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
     /// Starts one whose own log cannot be written: each line fails as on a full disk.
     pub async fn start_without_log() -> anyhow::Result<Self> {
         let work = work_folder(&std::env::temp_dir())?;
         std::os::unix::fs::symlink("/dev/full", log_file(work.path()))?;
-        Self::start_in(work, Vec::new(), "127.0.0.1:0", "127.0.0.1:0").await
+        Self::start_in(work, &[], Vec::new(), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
-    async fn start_in(work: TempDir, env: Vec<(String, String)>, control: &str, gateway: &str) -> anyhow::Result<Self> {
-        let mut process = Process::spawn(work.path(), &env, control, gateway)?;
+    async fn start_in(
+        work: TempDir,
+        through: &[&str],
+        env: Vec<(String, String)>,
+        control: &str,
+        gateway: &str,
+    ) -> anyhow::Result<Self> {
+        let mut process = Process::spawn(work.path(), through, &env, control, gateway)?;
         let ready = process.ready().await?;
         // Chosen once for the whole process; another test of this process may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
-        let api = ApiClient::new(http.clone(), ready.control.clone(), &ready.credentials)?;
-        let Ready { control, gateway, credentials, cgroup } = ready;
+        let Ready { control, gateway, cgroup } = ready;
+        let credentials = data_dir(work.path()).join("credentials.toml");
+        let api = ApiClient::new(http.clone(), control.clone(), &credentials)?;
         let platform = Self { api, http, control, gateway, credentials, cgroup, env, process, work };
         wait::until("/healthz answers", || async {
             let answer = platform.http.get(format!("{}/healthz", platform.control)).send().await;
@@ -179,10 +192,33 @@ impl Platform {
 
     /// Starts it again after [`Platform::kill`], on the same data directory and addresses.
     pub async fn restart(self) -> anyhow::Result<Self> {
-        let Self { work, env, control, gateway, process, .. } = self;
+        let control = self.registry().to_owned();
+        self.restart_at(&control).await
+    }
+
+    /// The same with another control address.
+    pub async fn restart_at(self, control: &str) -> anyhow::Result<Self> {
+        let Self { work, env, gateway, process, .. } = self;
         drop(process);
-        let address = |url: &str| url.trim_start_matches("http://").to_owned();
-        Self::start_in(work, env, &address(&control), &address(&gateway)).await
+        Self::start_in(work, &[], env, control, gateway.trim_start_matches("http://")).await
+    }
+
+    /// Kills it as a crash would, and starts it again without waiting for its end.
+    pub async fn kill_and_restart(self) -> anyhow::Result<Self> {
+        let control = self.registry().to_owned();
+        let Self { work, env, gateway, mut process, .. } = self;
+        process.signal(Signal::KILL)?;
+        let started = Self::start_in(work, &[], env, &control, gateway.trim_start_matches("http://")).await;
+        process.ended().await?;
+        started
+    }
+
+    /// Sends SIGTERM, and another when the first has been taken; returns how it ended.
+    pub async fn terminate_twice(&mut self) -> anyhow::Result<ExitStatus> {
+        self.process.signal(Signal::TERM)?;
+        wait::until("it stops", || async { Ok(self.platform_log().contains("stopping").then_some(())) }).await?;
+        self.process.signal(Signal::TERM)?;
+        self.process.ended().await
     }
 
     /// Ends it with SIGTERM, as a user does. Fails unless it ends well and leaves no process, mount or cgroup.
@@ -217,11 +253,21 @@ struct Process {
 }
 
 impl Process {
-    fn spawn(work: &Path, env: &[(String, String)], control: &str, gateway: &str) -> anyhow::Result<Self> {
+    fn spawn(
+        work: &Path,
+        through: &[&str],
+        env: &[(String, String)],
+        control: &str,
+        gateway: &str,
+    ) -> anyhow::Result<Self> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log_file(work))?;
         let program = tools::sampan();
-        let mut command = tools::command(&program.display().to_string());
+        let data = data_dir(work).display().to_string();
+        let words = through.iter().map(|word| word.replace("{data}", &data)).chain([program.display().to_string()]);
+        let words: Vec<String> = words.collect();
+        let mut command = tools::command(&words[0]);
         command
+            .args(&words[1..])
             .args(["up", "--output", "json", "--control-addr", control, "--gateway-addr", gateway])
             .arg("--data-dir")
             .arg(data_dir(work))

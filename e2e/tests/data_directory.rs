@@ -60,3 +60,85 @@ async fn a_lost_database_is_refused_and_a_backup_brings_functions_and_images_bac
     anyhow::ensure!(response.status().is_success(), "{}", response.status());
     platform.stop().await
 }
+
+/// Runs what follows with a folder of its own, `{data}`, at one path for all: as containers have it.
+const IN_A_CONTAINER: &str = r#"own=$0; shared=$1; shift
+mkdir -p "$own" && mount --bind "$own" "$shared" || exit 1
+for word; do shift; [ "$word" = "$own" ] && word=$shared; set -- "$@" "$word"; done
+exec "$@""#;
+
+#[tokio::test]
+async fn platforms_with_one_path_in_mount_namespaces_leave_each_others_instances_alone() -> anyhow::Result<()> {
+    let shared = tempfile::tempdir()?;
+    let path = shared.path().display().to_string();
+    let words = ["unshare", "--mount", "sh", "-c", IN_A_CONTAINER, "{data}", &path];
+    let first = Platform::start_through(&words, &[]).await?;
+    first.push_hello().await?;
+    first.deploy("hello", "hello:v1", &[]).await?;
+    anyhow::ensure!(first.get("hello", "/").await?.status().is_success());
+    let running = e2e::leftovers::processes(&first.cgroup_name());
+    anyhow::ensure!(!running.is_empty());
+
+    let second = Platform::start_through(&words, &[]).await?;
+    anyhow::ensure!(first.cgroup_name() != second.cgroup_name(), "both are {}", first.cgroup_name());
+    second.push_hello().await?;
+    second.deploy("hello", "hello:v1", &[]).await?;
+    anyhow::ensure!(second.get("hello", "/").await?.status().is_success());
+    second.stop().await?;
+    anyhow::ensure!(e2e::leftovers::processes(&first.cgroup_name()) == running, "instances were ended");
+    anyhow::ensure!(first.get("hello", "/").await?.status().is_success());
+    first.stop().await
+}
+
+#[tokio::test]
+async fn a_moved_data_directory_finds_its_instances_and_a_copy_is_an_installation_of_its_own() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &[]).await?;
+    anyhow::ensure!(platform.get("hello", "/").await?.status().is_success());
+    platform.kill().await?;
+    let cgroup = platform.cgroup_name();
+    let orphans = e2e::leftovers::processes(&cgroup);
+    anyhow::ensure!(!orphans.is_empty(), "a kill ends no instances");
+
+    // Moved away, copied back: the copy is at the old path, and finds nothing of its own.
+    let (data, moved) = (platform.data_dir(), platform.work_dir().join("moved"));
+    fs::rename(&data, &moved)?;
+    tools::run_ok(tools::command("cp").arg("-a").arg(&moved).arg(&data)).await?;
+    let copy = platform.restart().await?;
+    anyhow::ensure!(copy.cgroup_name() != cgroup, "the copy has its original's name");
+    anyhow::ensure!(copy.get("hello", "/").await?.status().is_success());
+    anyhow::ensure!(e2e::leftovers::processes(&cgroup) == orphans, "the copy ended its original's instances");
+
+    let mut original = copy;
+    original.kill().await?;
+    let of_copy = original.cgroup_name();
+    fs::remove_dir_all(&data)?;
+    fs::rename(&moved, &data)?;
+    let original = original.restart().await?;
+    anyhow::ensure!(original.cgroup_name() == cgroup, "the moved directory has another name");
+    anyhow::ensure!(orphans.iter().all(|pid| !e2e::leftovers::processes(&cgroup).contains(pid)), "orphans are left");
+    anyhow::ensure!(original.get("hello", "/").await?.status().is_success());
+    original.stop().await?;
+    end(&of_copy)
+}
+
+/// Ends what a platform left whose directory is gone.
+fn end(cgroup: &str) -> anyhow::Result<()> {
+    for pid in e2e::leftovers::processes(cgroup) {
+        if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        }
+    }
+    let deadline = std::time::Instant::now() + e2e::wait::WAIT_MAX;
+    for top in e2e::leftovers::cgroups(cgroup) {
+        let below = fs::read_dir(&top)?.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        for folder in below.map(|entry| entry.path()).chain([top.clone()]) {
+            while fs::remove_dir(&folder).is_err() && folder.exists() {
+                anyhow::ensure!(std::time::Instant::now() < deadline, "{} is busy", folder.display());
+                std::thread::yield_now();
+            }
+        }
+    }
+    Ok(())
+}

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::cgroup::{Ceilings, Cgroups, Layout, ReadyCgroups};
 use crate::config::Config;
 use crate::error::Error;
+use crate::installation;
 use crate::instance::Sandbox;
 use crate::listening::Watch;
 use crate::memory::Meter;
@@ -62,27 +63,63 @@ impl Sandboxes {
     ) -> Result<(Self, Recovered), Error> {
         config.check()?;
         let stage = dir.join("stage");
-        fs::create_dir_all(&stage).map_err(Error::path("make", &stage))?;
         let layout = Layout::detect()?;
-        let number = number(&dir.canonicalize().map_err(Error::path("find", dir))?);
-        let name = format!("sampan-{number:016x}");
+        fs::create_dir_all(dir).map_err(Error::path("make", dir))?;
+        let older = installation::id_by_path(dir);
+        let id = installation::id(dir)?;
+        fs::create_dir_all(&stage).map_err(Error::path("make", &stage))?;
         let remove_max = Duration::from_millis(config.cgroup_remove_ms_max);
-        let (killed, removed) = Cgroups::clear(&layout, &name, remove_max)?;
+        let mut recovered = Recovered::default();
+        for id in older.into_iter().chain([id]) {
+            let (killed, removed) = Cgroups::clear(&layout, &cgroup_name(id), remove_max)?;
+            recovered.killed += killed;
+            recovered.removed += removed;
+        }
+        if let Some(older) = older {
+            // Switched off, it only removes what is there.
+            network_of(older, network::Config { enabled: false, ..network.clone() }, &runtime)?;
+        }
         let ceilings = Ceilings::of_machine(config.machine_tasks_percent_max, config.machine_socket_memory_percent_max);
-        let cgroups = Cgroups::open(layout, name, ceilings, remove_max)?;
+        let cgroups = Arc::new(ReadyCgroups::new(
+            Cgroups::open(layout, cgroup_name(id), ceilings, remove_max)?,
+            config.slots_ready,
+            config.slots_ready_max,
+        ));
+        let network = network_of(id, network, &runtime);
+        let network = network.inspect_err(|_| cgroups.cgroups().remove_after_failure())?;
+        let opened = Self::start_workers(&stage, config, cgroups.clone(), network.clone(), runtime.clone());
+        let inner = opened.inspect_err(|_| {
+            cgroups.cgroups().remove_after_failure();
+            if let Some(network) = network {
+                runtime.block_on(close(&network));
+            }
+        })?;
+        Ok((Self { inner: Arc::new(inner) }, recovered))
+    }
+
+    fn start_workers(
+        stage: &Path,
+        config: Config,
+        cgroups: Arc<ReadyCgroups>,
+        network: Option<Network>,
+        runtime: Handle,
+    ) -> Result<Inner, Error> {
         let home = || sys::namespace::current_network().map_err(Error::path("open", "/proc/thread-self/ns/net"));
-        let watch =
-            cgroups.v2_directory().filter(|_| config.listen_events).and_then(|directory| watch(&directory, &runtime));
+        let watch = cgroups
+            .cgroups()
+            .v2_directory()
+            .filter(|_| config.listen_events)
+            .and_then(|directory| watch(&directory, &runtime));
         let shared = Arc::new(Shared {
-            slots: Slots::new(config.clone(), network_of(number, network, &runtime)?, home()?),
-            cgroups: Arc::new(ReadyCgroups::new(cgroups, config.slots_ready, config.slots_ready_max)),
+            slots: Slots::new(config.clone(), network, home()?),
+            cgroups,
             watch,
             meter: Arc::new(Meter::new(
                 Duration::from_millis(config.memory_look_interval_ms.max(1)),
                 Duration::from_millis(config.memory_sample_interval_ms.max(1)),
             )),
             config,
-            bare: Arc::new(bare(&stage)?),
+            bare: Arc::new(bare(stage)?),
             proc: sys::mount::new_proc().map_err(Error::path("mount", "/proc"))?,
             home: Arc::new(home()?),
             runtime,
@@ -91,7 +128,7 @@ impl Sandboxes {
             stopping: AtomicBool::new(false),
         });
         let workers = Workers::start(&shared)?;
-        Ok((Self { inner: Arc::new(Inner { shared, workers }) }, Recovered { killed, removed }))
+        Ok(Inner { shared, workers })
     }
 
     /// Starts an instance; resolves when its program executes. Dropping the future ends what was started.
@@ -130,13 +167,30 @@ impl Sandboxes {
             Ok(Err(error)) => tracing::warn!(%error, "cgroups were left behind"),
             Err(error) => tracing::error!(%error, "removing cgroups failed"),
         }
-        if let Some(network) = shared.slots.network()
-            && let Err(error) = network.close().await
-        {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "links or packet rules were left behind; the next start removes them");
+        if let Some(network) = shared.slots.network() {
+            close(network).await;
         }
     }
+
+    /// Kills every instance and returns at once; what they leave is removed by the next start.
+    pub fn kill_all(&self) {
+        let shared = &self.inner.shared;
+        shared.stopping.store(true, Ordering::Relaxed);
+        shared.running.lock().values().for_each(|killer| killer.kill());
+    }
+}
+
+/// Removes the network from the machine.
+async fn close(network: &Network) {
+    if let Err(error) = network.close().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "links or packet rules were left behind; the next start removes them");
+    }
+}
+
+/// Name of the directory of an installation in every hierarchy.
+fn cgroup_name(id: u64) -> String {
+    format!("sampan-{id:016x}")
 }
 
 /// The mounts that instances begin with.
@@ -158,8 +212,8 @@ fn watch(directory: &Path, runtime: &Handle) -> Option<Watch> {
 }
 
 /// The instances' way out. A machine that cannot have one runs instances all the same; settings that cannot be are refused.
-fn network_of(number: u64, config: network::Config, runtime: &Handle) -> Result<Option<Network>, Error> {
-    match Network::open(number, config, runtime) {
+fn network_of(id: u64, config: network::Config, runtime: &Handle) -> Result<Option<Network>, Error> {
+    match Network::open(id, config, runtime) {
         Ok(network) => Ok(network),
         Err(source @ network::Error::BadConfig { .. }) => Err(Error::Network { source }),
         Err(error) => {
@@ -167,27 +221,5 @@ fn network_of(number: u64, config: network::Config, runtime: &Handle) -> Result<
             tracing::warn!(error, remedy, "functions start without their public network");
             Ok(None)
         }
-    }
-}
-
-/// The number of a data directory, which names its cgroups and its network, by its path: a platform that is killed is found
-/// again by the next one there, and a copied data directory does not clean up after its original.
-fn number(dir: &Path) -> u64 {
-    // FNV-1a: the same on every machine and in every version, which the standard library's hash does not promise.
-    dir.as_os_str()
-        .as_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_number_is_of_the_directory() {
-        // The published test value of FNV-1a for "a".
-        assert_eq!(number(Path::new("a")), 0xaf63_dc4c_8601_ec8c);
-        assert_ne!(number(Path::new("/var/lib/sampan")), number(Path::new("/var/lib/sampan2")));
     }
 }

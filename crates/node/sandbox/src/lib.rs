@@ -23,10 +23,11 @@
 //! # On disk
 //! ```text
 //! <dir>/stage    empty; each instance builds its root over it, in its own mount namespace
+//! <dir>/id       the installation's id, with the device and inode of <dir>, see `installation`
 //! ```
 //! Nothing else: the writable layer goes with its mount namespace, and an instance's namespaces go with its processes; no
 //! mount is ever made in the host's namespace. What a killed platform leaves are processes and cgroup directories
-//! `sampan-<hash of dir>/<number>`, at the root of each cgroup hierarchy.
+//! `sampan-<id>/<number>`, at the root of each cgroup hierarchy.
 #![forbid(unsafe_code)]
 
 mod ahead;
@@ -41,6 +42,7 @@ mod handle;
 mod id_map;
 mod identity;
 mod injected;
+mod installation;
 mod instance;
 mod listening;
 mod memory;

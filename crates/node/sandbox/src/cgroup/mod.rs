@@ -7,6 +7,7 @@ mod ceilings;
 mod files;
 mod instance;
 mod layout;
+mod leaf;
 mod ready;
 mod usage;
 mod view;
@@ -37,19 +38,25 @@ pub struct Cgroups {
 
 impl Cgroups {
     /// Makes the directory `name` in every hierarchy of the layout, with the ceilings of all that will be in it, and hands
-    /// controllers down (version 2).
+    /// controllers down (version 2). Makes none when it fails.
     pub fn open(mut layout: Layout, name: String, ceilings: Ceilings, remove_max: Duration) -> Result<Self, Error> {
         layout.v1.retain(|controller, root| {
             !layout::SHOWN.contains(controller) || can_be_shown(controller, root, &root.join(&name))
         });
         let cgroups = Self { layout, name, remove_max };
-        for root in cgroups.layout.roots() {
-            let folder = root.join(&cgroups.name);
+        cgroups.make().and_then(|()| cgroups.bound(ceilings)).inspect_err(|_| cgroups.remove_after_failure())?;
+        Ok(cgroups)
+    }
+
+    fn make(&self) -> Result<(), Error> {
+        for root in self.layout.roots() {
+            let folder = root.join(&self.name);
             make_dir(&folder).map_err(Error::path("make the cgroup", &folder))?;
         }
-        if let Some(root) = &cgroups.layout.v2 {
-            let handed_down = cgroups.layout.v2_controllers();
-            for folder in [root.clone(), root.join(&cgroups.name)] {
+        if let Some(root) = &self.layout.v2 {
+            let handed_down = self.layout.v2_controllers();
+            leaf::empty_root(root, &handed_down).map_err(Error::path("move the processes of the cgroup", root))?;
+            for folder in [root.clone(), root.join(&self.name)] {
                 for controller in &handed_down {
                     let file = folder.join("cgroup.subtree_control");
                     fs::write(&file, format!("+{controller}"))
@@ -57,8 +64,7 @@ impl Cgroups {
                 }
             }
         }
-        cgroups.bound(ceilings)?;
-        Ok(cgroups)
+        Ok(())
     }
 
     /// Before anything is in it: version 1 counts sockets that are made from then on.
@@ -105,6 +111,13 @@ impl Cgroups {
     /// Removes our own directories, after every instance's.
     pub fn remove(&self) -> Result<(), Error> {
         Self::clear(&self.layout, &self.name, self.remove_max).map(drop)
+    }
+
+    /// The same when a start is given up, whose reason matters more than what cannot be removed.
+    pub fn remove_after_failure(&self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(%error, "cgroups were left behind");
+        }
     }
 }
 

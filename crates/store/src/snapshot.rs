@@ -61,8 +61,8 @@ pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
     let (mut namespaces, mut quota_mb, mut domains) = (None, old.quota_mb, Arc::clone(&old.domains));
     for edit in edits {
         match edit {
-            Edit::Function(key, Some(entry)) => drop(functions.insert(key, entry)),
-            Edit::Function(key, None) => drop(functions.remove(&key)),
+            Edit::Function(key, Some(entry)) => functions.insert(key, entry),
+            Edit::Function(key, None) => functions.remove(&key),
             Edit::Namespaces(all) => namespaces = Some(all),
             Edit::Quota(mb) => quota_mb = Some(mb),
             Edit::Domain(name, Some(domain)) => drop(Arc::make_mut(&mut domains).insert(name, domain)),

@@ -3,7 +3,7 @@
 //! A snapshot is immutable; a change makes a new one and swaps the pointer, so a reader never waits for a deploy. Must
 //! not know who writes it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use crate::alias::{Route, RouteBy};
 use crate::concurrency::ProvisionedSpec;
 use crate::domain::CustomDomain;
 use crate::function::{FunctionRecord, PinnedImage, Status, VersionSpec};
+use crate::function_map::FunctionMap;
 use crate::ids::{FunctionId, FunctionKey, Namespace, Qualifier, VersionName};
 
 /// The snapshot in force; cheap to clone, cheap to load.
@@ -95,7 +96,7 @@ pub struct Catalog {
     /// Counts the snapshots.
     pub revision: u64,
     /// Every function that is not being removed.
-    pub functions: HashMap<FunctionKey, Arc<CatalogFunction>>,
+    pub functions: FunctionMap,
     /// Every namespace.
     pub namespaces: Vec<Namespace>,
     /// Quota of the whole installation in MB, when its owner has set one.

@@ -10,6 +10,7 @@ pub mod concurrency;
 pub mod domain;
 pub mod error;
 pub mod function;
+pub mod function_map;
 pub mod ids;
 pub mod image_ref;
 pub mod limits;
@@ -26,6 +27,7 @@ pub use function::{
     CommandWords, ConcurrencySpec, FunctionKind, FunctionRecord, ImageSpec, ImageType, PinnedImage, Serving, Status,
     StatusReason, VersionRecord, VersionSpec,
 };
+pub use function_map::FunctionMap;
 pub use ids::{
     Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionName,
 };

@@ -8,6 +8,10 @@ pub const NAMESPACE_LEN_MAX: usize = 60;
 pub const FULL_NAME_LEN_MAX: usize = 118;
 /// Characters of an alias name.
 pub const ALIAS_LEN_MAX: usize = 64;
+/// Bytes of a host name (RFC 1035, 2.3.4, as text without the final dot).
+pub const HOST_LEN_MAX: usize = 253;
+/// Bytes of the label of a host that names a function: the longest alias, `--` and the longest name.
+pub const HOST_LABEL_LEN_MAX: usize = ALIAS_LEN_MAX + 2 + FUNCTION_NAME_LEN_MAX;
 /// Characters of a description.
 pub const DESCRIPTION_LEN_MAX: usize = 1000;
 /// Bytes of the event of a synchronous invocation.

@@ -1,17 +1,21 @@
 //! From an address to a function of the catalog and what to call of it. Pure: reads one snapshot.
 //!
-//! Hosts carry no letter case while names do: the exact name wins, else the only one that differs in case alone. Only a
-//! miss looks at all functions.
+//! Hosts carry no letter case while names do: the exact name wins, else the only one that differs in case alone. A host's label
+//! can be read in at most [`READINGS_MAX`] ways, each of which costs one look-up of a hash table: a miss costs the same
+//! however many functions there are.
 
 use std::sync::{Arc, LazyLock};
 
 use invoke::Target;
-use types::{Catalog, CatalogFunction, FunctionKey, FunctionKind, Qualifier, VersionName};
+use types::limits::HOST_LABEL_LEN_MAX;
+use types::{CatalogFunction, FunctionKey, FunctionKind, FunctionMap, Qualifier, VersionName};
 
 use crate::route::Address;
 
 /// Between the qualifier and the function in a host.
 const QUALIFIER_SEPARATOR: &str = "--";
+/// How many ways there are at most to read a label: without a qualifier, and split at each separator that fits into it.
+const READINGS_MAX: usize = 1 + HOST_LABEL_LEN_MAX / QUALIFIER_SEPARATOR.len();
 
 /// What is called when the address names no qualifier; made once, for every request takes a copy.
 static DEFAULT: LazyLock<Qualifier> = LazyLock::new(|| Qualifier::Alias(Qualifier::DEFAULT_ALIAS.into()));
@@ -55,38 +59,42 @@ pub enum NotFound {
 }
 
 /// Finds what `address` names. A qualifier that merely does not exist is found too: calling it says so.
-pub fn find(catalog: &Catalog, address: &Address<'_>) -> Result<Found, NotFound> {
+pub fn find(functions: &FunctionMap, address: &Address<'_>) -> Result<Found, NotFound> {
     match address {
         Address::Path { namespace, function, qualifier, .. } => {
-            let (key, entry) = exact(catalog, namespace, function).ok_or_else(|| NotFound::Function {
+            let (key, entry) = exact(functions, namespace, function).ok_or_else(|| NotFound::Function {
                 namespace: namespace.to_string(),
                 function: function.to_string(),
             })?;
             found(key, entry, qualifier.as_deref())
         }
-        Address::Host { label, namespace } => by_host(catalog, label, namespace),
+        Address::Host { label, namespace } => by_host(functions, label, namespace),
     }
 }
 
-fn by_host(catalog: &Catalog, label: &str, namespace: &str) -> Result<Found, NotFound> {
+fn by_host(functions: &FunctionMap, label: &str, namespace: &str) -> Result<Found, NotFound> {
+    let mut folded = format!("{namespace}/").to_ascii_lowercase();
+    let prefix_len = folded.len();
+    // The first reading that names something but for letter case; an exact one of any reading comes before it.
+    let mut similar = None;
     for (qualifier, function) in readings(label) {
-        if let Some((key, entry)) = exact(catalog, namespace, function) {
-            return found(key, entry, qualifier);
+        folded.truncate(prefix_len);
+        folded.extend(function.chars().map(|c| c.to_ascii_lowercase()));
+        let keys = functions.similar(&folded);
+        let exact = |key: &&FunctionKey| key.name.as_str() == function && key.namespace.as_str() == namespace;
+        if let Some(key) = keys.iter().find(exact) {
+            return found(key, &functions[key], qualifier);
+        }
+        if !keys.is_empty() && similar.is_none() {
+            similar = Some((qualifier, function, keys));
         }
     }
-    for (qualifier, function) in readings(label) {
-        let mut similar = catalog.functions.iter().filter(|(key, _)| {
-            key.namespace.as_str().eq_ignore_ascii_case(namespace) && key.name.as_str().eq_ignore_ascii_case(function)
-        });
-        match (similar.next(), similar.next()) {
-            (None, _) => {}
-            (Some((key, entry)), None) => return found(key, entry, qualifier),
-            (Some(_), Some(_)) => {
-                return Err(NotFound::Ambiguous { namespace: namespace.to_owned(), function: function.to_owned() });
-            }
-        }
+    let (namespace, name) = (namespace.to_owned(), |text: &str| text.to_owned());
+    match similar {
+        None => Err(NotFound::Function { namespace, function: name(label) }),
+        Some((qualifier, _, [key])) => found(key, &functions[key], qualifier),
+        Some((_, function, _)) => Err(NotFound::Ambiguous { namespace, function: name(function) }),
     }
-    Err(NotFound::Function { namespace: namespace.to_owned(), function: label.to_owned() })
 }
 
 /// Every way to read a label: as a function's whole name first, then split at each separator.
@@ -94,16 +102,16 @@ fn readings(label: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
     let splits = label
         .match_indices(QUALIFIER_SEPARATOR)
         .map(|(at, separator)| (Some(&label[..at]), &label[at + separator.len()..]));
-    std::iter::once((None, label)).chain(splits)
+    std::iter::once((None, label)).chain(splits).take(READINGS_MAX)
 }
 
 fn exact<'a>(
-    catalog: &'a Catalog,
+    functions: &'a FunctionMap,
     namespace: &str,
     function: &str,
 ) -> Option<(&'a FunctionKey, &'a Arc<CatalogFunction>)> {
     let key = FunctionKey { namespace: namespace.parse().ok()?, name: function.parse().ok()? };
-    catalog.functions.get_key_value(&key)
+    functions.get_key_value(&key)
 }
 
 fn found(key: &FunctionKey, entry: &CatalogFunction, qualifier: Option<&str>) -> Result<Found, NotFound> {
@@ -139,13 +147,13 @@ fn qualifier_of(entry: &CatalogFunction, text: &str) -> Option<Qualifier> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::BTreeMap;
 
     use types::{FunctionId, FunctionRecord, Route, Status};
 
     use super::*;
 
-    fn catalog(functions: &[(&str, &str, &[&str])]) -> Catalog {
+    fn catalog(functions: &[(&str, &str, &[&str])]) -> FunctionMap {
         let entry = |(namespace, name, aliases): &(&str, &str, &[&str])| {
             let key =
                 FunctionKey { namespace: namespace.parse().expect("a namespace"), name: name.parse().expect("a name") };
@@ -171,11 +179,10 @@ mod tests {
             };
             (key, Arc::new(function))
         };
-        let functions: HashMap<_, _> = functions.iter().map(entry).collect();
-        Catalog { revision: 1, functions, ..Catalog::default() }
+        functions.iter().map(entry).collect()
     }
 
-    fn sample() -> Catalog {
+    fn sample() -> FunctionMap {
         catalog(&[
             ("default", "hello", &["$DEFAULT", "Blue"]),
             ("default", "Camel", &["$DEFAULT", "latest"]),
@@ -215,6 +222,20 @@ mod tests {
         ] {
             assert_eq!(called(&Address::Host { label, namespace: "default" }), expected, "{label}");
         }
+    }
+
+    #[test]
+    fn a_label_of_the_longest_has_few_readings_and_of_those_all_that_name_something_count() {
+        for label in ["-".repeat(HOST_LABEL_LEN_MAX), "a".repeat(HOST_LABEL_LEN_MAX), "a--".repeat(42)] {
+            assert!(readings(&label).count() <= READINGS_MAX, "{label}");
+        }
+        let (alias, name) = ("v".repeat(64), "F".repeat(60));
+        let label = format!("{alias}--{name}");
+        assert_eq!(label.len(), HOST_LABEL_LEN_MAX);
+        let functions = catalog(&[("default", &name, &["$DEFAULT"])]);
+        let address = Address::Host { label: &label.to_ascii_lowercase(), namespace: "DEFAULT" };
+        let found = find(&functions, &address).expect("the function is there");
+        assert_eq!((found.target.function.name.as_str(), found.target.qualifier.to_string()), (name.as_str(), alias));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Version};
+use types::limits::HOST_LEN_MAX;
 
 /// Why a request's host cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +17,12 @@ pub enum BadHost {
     /// No host and optional port.
     #[error("the request's host is not a name or address with an optional port")]
     Malformed,
+    /// No name is so long.
+    #[error("the request's host has {len} bytes; a host name has at most {HOST_LEN_MAX}")]
+    TooLong {
+        /// Bytes of the name, without port and final dot.
+        len: usize,
+    },
 }
 
 /// The host with its port, as it was sent; `None` where HTTP allows that there is none. An authority in the request's
@@ -46,6 +53,10 @@ fn of_headers(headers: &HeaderMap) -> Result<Option<&str>, BadHost> {
 
 /// The characters of RFC 3986's host and port. User information (`user@`) is not among them.
 fn checked(text: &str) -> Result<&str, BadHost> {
+    let len = name(text).len();
+    if len > HOST_LEN_MAX {
+        return Err(BadHost::TooLong { len });
+    }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&b);
     let (_, port) = split_port(text);
     if text.bytes().all(allowed) && port.bytes().all(|b| b.is_ascii_digit()) {
@@ -105,6 +116,18 @@ mod tests {
         ];
         for (uri, version, hosts, expected) in cases {
             assert_eq!(of_request(&parts(uri, *version, hosts)), *expected, "{uri} {version:?} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_longer_than_any_name_is_refused_wherever_it_stands() {
+        let host = |len: usize| format!("{}:65535", "a".repeat(len));
+        let longest = host(HOST_LEN_MAX);
+        assert_eq!(of_request(&parts("/", Version::HTTP_11, &[&longest])), Ok(Some(longest.as_str())));
+        for len in [HOST_LEN_MAX + 1, 10_000] {
+            let refused = Err(BadHost::TooLong { len });
+            assert_eq!(of_request(&parts("/", Version::HTTP_11, &[&host(len)])), refused);
+            assert_eq!(of_request(&parts(&format!("http://{}/", host(len)), Version::HTTP_2, &[])), refused);
         }
     }
 

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
+use types::limits::{ALIAS_LEN_MAX, FUNCTION_NAME_LEN_MAX, HOST_LABEL_LEN_MAX, NAMESPACE_LEN_MAX};
 
 use crate::host;
 
@@ -61,6 +62,20 @@ pub enum Address<'a> {
     },
 }
 
+impl Address<'_> {
+    /// Whether no function has an address as long as this.
+    fn is_too_long(&self) -> bool {
+        match self {
+            Self::Host { label, namespace } => label.len() > HOST_LABEL_LEN_MAX || namespace.len() > NAMESPACE_LEN_MAX,
+            Self::Path { namespace, function, qualifier, .. } => {
+                namespace.len() > NAMESPACE_LEN_MAX
+                    || function.len() > FUNCTION_NAME_LEN_MAX
+                    || qualifier.as_ref().is_some_and(|qualifier| qualifier.len() > ALIAS_LEN_MAX)
+            }
+        }
+    }
+}
+
 /// Why an address names no function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
@@ -70,14 +85,22 @@ pub enum NoAddress {
     /// Neither the host nor the path is one of functions.
     #[error("neither the host nor the path names a function")]
     Path,
+    /// No function, alias and namespace have names as long as these.
+    #[error(
+        "the address is longer than that of any function: a name has at most {FUNCTION_NAME_LEN_MAX} characters, a \
+         namespace {NAMESPACE_LEN_MAX} and an alias {ALIAS_LEN_MAX}"
+    )]
+    TooLong,
 }
 
-/// Reads the address out of a request's host and its path with query, both as they were sent.
+/// Reads the address out of a request's host and its path with query, both as they were sent. What can be no name, for it is
+/// too long, is not looked for.
 pub fn route<'a>(host: Option<&'a str>, path_and_query: &'a str, domains: &Domains) -> Result<Address<'a>, NoAddress> {
-    match host.and_then(|text| domains.below(host::name(text))) {
+    let address = match host.and_then(|text| domains.below(host::name(text))) {
         Some(labels) => by_host(labels).ok_or(NoAddress::Host),
         None => by_path(path_and_query).ok_or(NoAddress::Path),
-    }
+    }?;
+    if address.is_too_long() { Err(NoAddress::TooLong) } else { Ok(address) }
 }
 
 fn by_host(labels: &str) -> Option<Address<'_>> {
@@ -181,6 +204,22 @@ mod tests {
         ] {
             assert_eq!(routed("127.0.0.1:7080", path), expected, "{path}");
             assert_eq!(routed("", path), expected, "{path} without a host");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_name_is_no_address() {
+        let a = |len: usize| "a".repeat(len);
+        for (label, namespace, too_long) in [(126, 60, false), (127, 60, true), (126, 61, true), (2, 2, false)] {
+            let routed = routed(&format!("{}.{}.fn.localhost", a(label), a(namespace)), "/");
+            assert_eq!(routed == "! TooLong", too_long, "{label} {namespace}: {routed}");
+        }
+        for (namespace, function, qualifier, too_long) in
+            [(60, 60, 64, false), (61, 60, 64, true), (60, 61, 64, true), (60, 60, 65, true), (60, 60_000, 1, true)]
+        {
+            let path = format!("/fn/{}/{}:{}/", a(namespace), a(function), a(qualifier));
+            let routed = routed("", &path);
+            assert_eq!(routed == "! TooLong", too_long, "{namespace} {function} {qualifier}: {routed}");
         }
     }
 

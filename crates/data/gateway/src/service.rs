@@ -165,7 +165,7 @@ impl Client {
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let address = route::route(host, target, &self.shared.domains)
             .map_err(|none| Refusal::Address(none, self.shared.domains.example().map(str::to_owned)))?;
-        let found = find::find(&catalog, &address).map_err(Refusal::Function)?;
+        let found = find::find(&catalog.functions, &address).map_err(Refusal::Function)?;
         let prefix_len = match address {
             Address::Host { .. } => 0,
             Address::Path { prefix_len, .. } => prefix_len,

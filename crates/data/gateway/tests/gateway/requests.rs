@@ -110,6 +110,25 @@ async fn what_names_no_function_is_told_how_to() {
 }
 
 #[tokio::test]
+async fn addresses_longer_than_any_are_refused_as_such() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.raw().await;
+    let dashes = |len: usize| "-".repeat(len);
+    for (host, target, status, hint) in [
+        (format!("{}.default.fn.localhost", dashes(60_000)), "/".to_owned(), 400, "a host name has at most 253"),
+        (format!("{}.default.fn.localhost", dashes(127)), "/".to_owned(), 404, "longer than that of any function"),
+        (format!("{}.default.fn.localhost", dashes(126)), "/".to_owned(), 404, "does not exist"),
+        ("localhost".to_owned(), format!("/fn/default/{}/", dashes(60_000)), 404, "longer than that of any function"),
+    ] {
+        let answer = client.get(&host, &target).await;
+        let message = answer.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.status, status, "{message}");
+        assert!(message.contains(hint) && message.len() < 400, "{message}");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_that_two_parties_could_read_differently_is_refused() {
     let fixture = Fixture::start().await;
     for (request, status) in [

@@ -1,6 +1,5 @@
 //! An invoker with real logs over fake instances, and a catalog to change.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,8 +19,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
     Catalog, CatalogFunction, CatalogVersion, ConcurrencySpec, Digest, FunctionId, FunctionKey, FunctionKind,
-    FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, Qualifier, RequestId, Route, RunStatus,
-    SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
+    FunctionMap, FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, Qualifier, RequestId, Route,
+    RunStatus, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
 };
 
 use crate::server::Server;
@@ -205,7 +204,7 @@ impl Bench {
 
     /// Makes the catalog serve these functions and no others.
     pub fn serve(&self, functions: &[Function]) {
-        let mut served = HashMap::new();
+        let mut served = FunctionMap::default();
         for function in functions {
             let version = version(*function);
             let entry = CatalogFunction {
@@ -240,7 +239,7 @@ impl Bench {
             provisioned: [].into(),
         };
         let revision = self.catalog.load().revision + 1;
-        let functions = [(entry.record.key.clone(), Arc::new(entry))].into();
+        let functions = [(entry.record.key.clone(), Arc::new(entry))].into_iter().collect();
         self.catalog.store(Arc::new(Catalog { revision, functions, ..Catalog::default() }));
         self.changes.send_replace(revision);
     }

@@ -5,7 +5,7 @@ pub mod exact;
 pub mod function;
 pub mod raw;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -124,8 +124,10 @@ impl Fixture {
 }
 
 fn catalog() -> SharedCatalog {
-    let functions: HashMap<_, _> =
-        [("web", FunctionKind::Http), ("event", FunctionKind::Event)].map(|(name, kind)| function(name, kind)).into();
+    let functions = [("web", FunctionKind::Http), ("event", FunctionKind::Event)]
+        .map(|(name, kind)| function(name, kind))
+        .into_iter()
+        .collect();
     let domains = [domain()].map(|domain| (domain.domain.clone(), Arc::new(domain)));
     Arc::new(ArcSwap::from_pointee(Catalog {
         revision: 1,

@@ -1,6 +1,5 @@
 //! A pool over instances that exist only in the test, and a catalog to change.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,8 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
     Catalog, CatalogFunction, CatalogVersion, ConcurrencySpec, Digest, FunctionId, FunctionKey, FunctionKind,
-    FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, ProvisionedSpec, RequestId, RunStatus,
-    SessionSource, SessionSpec, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
+    FunctionMap, FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, ProvisionedSpec, RequestId,
+    RunStatus, SessionSource, SessionSpec, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
 };
 
 /// How starts go from now on.
@@ -280,7 +279,7 @@ impl Bench {
     /// The same with so many instances of each kept ready.
     pub fn serve_ready(&self, versions: &[Arc<CatalogVersion>], number: u32) {
         let spec = ProvisionedSpec { number, tracking: None, actions: Vec::new(), set_ms: 0, utc_offset_s: 0 };
-        let mut functions = HashMap::new();
+        let mut functions = FunctionMap::default();
         for version in versions {
             let function = CatalogFunction {
                 record: Arc::clone(&version.function),

@@ -11,9 +11,22 @@ use crate::runtime::Runtime;
 
 /// Oldest kernel that has everything: overlays over idmapped layers came with it.
 const KERNEL_MIN: (u32, u32) = (5, 19);
-/// Capabilities without which no instance can be made, by number and name.
-const NEEDED_CAPABILITIES: &[(u32, &str)] =
-    &[(0, "CHOWN"), (5, "KILL"), (6, "SETGID"), (7, "SETUID"), (12, "NET_ADMIN"), (21, "SYS_ADMIN"), (27, "MKNOD")];
+/// Capabilities without which no instance can be made, by number (linux/capability.h) and name.
+const NEEDED_CAPABILITIES: &[(u32, &str)] = &[
+    (0, "CHOWN"),        // file systems of instances belong to their ids
+    (1, "DAC_OVERRIDE"), // cgroups, and folders of images' owners
+    (3, "FOWNER"),       // modes of what belongs to instances
+    (5, "KILL"),         // instances have ids of their own
+    (6, "SETGID"),       // maps of user namespaces
+    (7, "SETUID"),       // the same
+    (12, "NET_ADMIN"),   // links and packet rules
+    (18, "SYS_CHROOT"),  // entering a mount namespace
+    (21, "SYS_ADMIN"),   // namespaces and mounts
+    (27, "MKNOD"),       // devices of instances
+];
+/// Those without which something else is used, and what is lost.
+const USED_CAPABILITIES: &[(u32, &str, &str)] =
+    &[(10, "NET_BIND_SERVICE", "Functions start without their public network: its name server listens on port 53.")];
 
 /// Open files that some hundred instances and their connections need.
 const OPEN_FILES_MIN: u64 = 4096;
@@ -112,13 +125,27 @@ fn root() -> Check {
 }
 
 fn capabilities() -> Check {
-    let bits = effective_capabilities();
-    let lacking: Vec<&str> =
-        NEEDED_CAPABILITIES.iter().filter(|(n, _)| bits & (1 << n) == 0).map(|(_, name)| *name).collect();
-    let found =
-        if lacking.is_empty() { "all that are needed".to_owned() } else { format!("lacks {}", lacking.join(", ")) };
-    let remedy = "Run outside a container, or in a privileged one.";
-    Check::new("capabilities", lacking.is_empty(), CheckStatus::Missing, found, remedy)
+    judge_capabilities(effective_capabilities())
+}
+
+fn judge_capabilities(bits: u64) -> Check {
+    let lacks = |number: &u32| bits & (1 << number) == 0;
+    let needed: Vec<&str> = NEEDED_CAPABILITIES.iter().filter(|(n, _)| lacks(n)).map(|(_, name)| *name).collect();
+    let used: Vec<_> = USED_CAPABILITIES.iter().filter(|(n, ..)| lacks(n)).collect();
+    let lacking: Vec<&str> = needed.iter().copied().chain(used.iter().map(|(_, name, _)| *name)).collect();
+    if lacking.is_empty() {
+        return Check::new("capabilities", true, CheckStatus::Missing, "all that are needed", "");
+    }
+    let all: Vec<&str> = NEEDED_CAPABILITIES.iter().map(|(_, name)| *name).collect();
+    let found = format!("lacks {}", lacking.join(", "));
+    let (status, remedy) = match used.first() {
+        Some((_, _, lost)) if needed.is_empty() => (CheckStatus::Degraded, (*lost).to_owned()),
+        _ => {
+            let remedy = format!("Run outside a container, in a privileged one, or in one with {}.", all.join(", "));
+            (CheckStatus::Missing, remedy)
+        }
+    };
+    Check::new("capabilities", false, status, found, &remedy)
 }
 
 fn effective_capabilities() -> u64 {
@@ -326,6 +353,19 @@ mod tests {
         assert!(version("5.19.0") >= KERNEL_MIN);
         assert!(version("5.4.0-150-generic") < KERNEL_MIN);
         assert!(version("nonsense") < KERNEL_MIN);
+    }
+
+    #[test]
+    fn capabilities_that_lack_are_named() {
+        let without = |numbers: &[u32]| judge_capabilities(numbers.iter().fold(u64::MAX, |bits, n| bits & !(1 << n)));
+        assert_eq!(without(&[2, 4, 8, 13, 24, 31, 39]).status, CheckStatus::Ok);
+        let one = without(&[18]);
+        assert!(
+            one.is_missing() && one.found == "lacks SYS_CHROOT" && one.remedy.contains("CHOWN, DAC_OVERRIDE, FOWNER")
+        );
+        let lost = without(&[10]);
+        assert!(lost.status == CheckStatus::Degraded && lost.remedy.contains("public network"), "{lost:?}");
+        assert!(without(&[10, 0]).is_missing());
     }
 
     #[test]

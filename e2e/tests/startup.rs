@@ -2,7 +2,8 @@
 //! leaves nothing behind.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
-use e2e::{Platform, tools};
+use anyhow::Context;
+use e2e::{Platform, leftovers, tools, wait};
 
 /// Runs `sampan up` with settings that must be refused, and returns what it said.
 async fn up_fails(args: &[&str]) -> anyhow::Result<String> {
@@ -100,4 +101,160 @@ async fn a_client_without_a_platform_is_told_where_it_looked() -> anyhow::Result
     let said = tools::run(&mut command).await?;
     assert!(said.stderr.contains(&endpoint) && said.stderr.contains("hint: "), "{}", said.stderr);
     Ok(())
+}
+
+#[tokio::test]
+async fn variables_of_a_kubernetes_service_are_ignored_and_misspelt_ones_named() -> anyhow::Result<()> {
+    let env = [
+        ("SAMPAN_PORT", "tcp://10.96.0.7:7070"),
+        ("SAMPAN_PORT_7070_TCP_ADDR", "10.96.0.7"),
+        ("SAMPAN_SERVICE_HOST", "10.96.0.7"),
+        ("SAMPAN_GATEWAY_PORT", "tcp://10.96.0.8:7080"),
+        ("SAMPAN_POOL__KEEP_IDLE", "5"),
+    ];
+    let platform = Platform::start_with(&env).await?;
+    let log = platform.platform_log();
+    assert!(log.contains("SAMPAN_POOL__KEEP_IDLE"), "{log}");
+    assert!(env[..4].iter().all(|(name, _)| !log.contains(&format!("{name}\""))), "{log}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn an_unspecified_address_is_never_shown_as_one_to_call() -> anyhow::Result<()> {
+    let platform = Platform::start_at(&[], "0.0.0.0:0", "0.0.0.0:0").await?;
+    for url in [&platform.control, &platform.gateway] {
+        assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    }
+    let kept = std::fs::read_to_string(platform.data_dir().join("credentials.toml"))?;
+    assert!(kept.contains(&platform.control), "the file of credentials has another endpoint");
+    let gateway = async |host: &str| -> anyhow::Result<String> {
+        let health = platform.http.get(format!("{}/healthz", platform.control)).header("host", host).send().await?;
+        Ok(health.json::<serde_json::Value>().await?["gateway"].as_str().context("a gateway")?.to_owned())
+    };
+    let port = platform.gateway.rsplit(':').next().context("a port")?;
+    // Who came by another name of the machine reaches the gateway by it, too.
+    assert_eq!(gateway("sampan.example:7070").await?, format!("http://sampan.example:{port}"));
+    assert_eq!(gateway("127.0.0.1:7070").await?, platform.gateway);
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &[]).await?;
+    assert_eq!(platform.get("hello", "/").await?.status(), 200);
+    platform.stop().await
+}
+
+/// Capabilities by their names, as setpriv has them.
+fn needed() -> anyhow::Result<Vec<String>> {
+    let said = std::process::Command::new("setpriv")
+        .args(["--bounding-set", "-all", "--inh-caps", "-all"])
+        .arg(tools::sampan())
+        .args(["doctor", "--output", "json"])
+        .output()?;
+    let checks: serde_json::Value = serde_json::from_slice(&said.stdout)?;
+    let all = checks.as_array().context("a list")?;
+    let check = all.iter().find(|check| check["name"] == "capabilities").context("it is looked at")?;
+    let found = check["found"].as_str().and_then(|found| found.strip_prefix("lacks ")).context("all are lacking")?;
+    Ok(found.split(", ").map(str::to_lowercase).collect())
+}
+
+#[tokio::test]
+async fn doctors_capabilities_are_enough_to_run_functions_and_none_is_idle() -> anyhow::Result<()> {
+    let needed = needed()?;
+    let set = format!("-all,{}", needed.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(","));
+    let platform = Platform::start_through(&["setpriv", "--bounding-set", &set, "--inh-caps", &set], &[]).await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &[]).await?;
+    assert_eq!(platform.get("hello", "/").await?.status(), 200);
+    platform.stop().await?;
+    assert!(
+        needed.iter().any(|name| name == "sys_chroot") && !needed.iter().any(|name| name == "net_raw"),
+        "{needed:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_that_is_refused_late_leaves_no_cgroup() -> anyhow::Result<()> {
+    let work = tempfile::tempdir()?;
+    let data = work.path().join("data");
+    std::fs::create_dir(&data)?;
+    // Where a folder is to be, which is the last thing that is opened.
+    std::fs::write(data.join("results"), "")?;
+    let addresses = ["--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"];
+    let said = up_fails(&[&["--data-dir", &data.display().to_string()], &addresses[..]].concat()).await?;
+    assert!(said.contains("results"), "{said}");
+    let id = std::fs::read_to_string(data.join("sandbox/id"))?;
+    let name = format!("sampan-{}", id.split(' ').next().context("an id")?);
+    assert_eq!(leftovers::of(&data, Some(&name)), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_at_once_after_a_kill_waits_for_the_one_that_dies() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &[]).await?;
+    for _ in 0..3 {
+        assert_eq!(platform.get("hello", "/").await?.status(), 200);
+        platform = platform.kill_and_restart().await?;
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn requests_under_way_may_take_the_whole_grace_when_the_platform_stops() -> anyhow::Result<()> {
+    let platform = Platform::start_with(&[("SAMPAN_SHUTDOWN_GRACE_S", "60")]).await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &["--timeout", "60"]).await?;
+    assert_eq!(platform.get("hello", "/").await?.status(), 200);
+    // Longer than the gateway once waited by itself, whatever the grace.
+    let url = platform.url("hello", "/sleep?21000");
+    let answer = tokio::spawn(platform.http.get(url).send());
+    begun(&platform).await?;
+    platform.stop().await?;
+    assert_eq!(answer.await??.status(), 200);
+    Ok(())
+}
+
+/// Waits until a second request has come to the gateway.
+async fn begun(platform: &Platform) -> anyhow::Result<()> {
+    wait::until("a request is under way", || async {
+        let metrics = platform.http.get(format!("{}/metrics", platform.control)).send().await?.text().await?;
+        Ok(metrics.contains("sampan_gateway_requests_total{protocol=\"http1\"} 2").then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_platform_at_once() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &["--timeout", "60"]).await?;
+    assert_eq!(platform.get("hello", "/").await?.status(), 200);
+    let answer = tokio::spawn(platform.http.get(platform.url("hello", "/sleep?50000")).send());
+    begun(&platform).await?;
+    let status = platform.terminate_twice().await?;
+    assert_eq!(status.code(), Some(128 + 15), "{status}");
+    assert!(answer.await?.is_err(), "it was cut off");
+    let cgroup = platform.cgroup_name();
+    wait::until("the instances end", || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) }).await?;
+    let platform = platform.restart().await?;
+    assert_eq!(platform.get("hello", "/").await?.status(), 200);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn images_keep_their_names_when_the_control_port_changes() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &[]).await?;
+    let image = format!("{}/hello:v1", platform.registry());
+    platform.kill().await?;
+    let platform = platform.restart_at("127.0.0.1:0").await?;
+    assert!(!image.starts_with(&format!("{}/", platform.registry())), "it has the same port");
+    // What the function names is pulled again when it changes, and by others.
+    platform.deploy("hello", &image, &["--memory", "256"]).await?;
+    platform.deploy("other", &image, &[]).await?;
+    for function in ["hello", "other"] {
+        assert_eq!(platform.get(function, "/").await?.status(), 200, "{function}");
+    }
+    platform.stop().await
 }

@@ -20,7 +20,8 @@ use self::words::Words;
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
 4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials, 6 a rollout was \
-rolled back, 141 the reader of its output has gone. With --output json an error is one object on standard error: code, \
+rolled back, 130 and 143 `sampan up` was ended at once by a second SIGINT or SIGTERM, 141 the reader of its output has \
+gone. With --output json an error is one object on standard error: code, \
 message, hint, request_id, exit_code.";
 
 /// Container images as functions, on one machine.
@@ -54,7 +55,7 @@ pub fn asks_for_json(args: impl IntoIterator<Item = OsString>) -> bool {
 /// Where Sampan is and who asks.
 #[derive(Args, Clone, Default)]
 pub struct Connection {
-    /// Control address of Sampan, such as http://127.0.0.1:7070
+    /// Control address of Sampan, such as http://127.0.0.1:7070; its registry is called by the same scheme
     #[arg(long, global = true, env = "SAMPAN_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
     /// Secret id of the key pair

@@ -24,6 +24,10 @@ pub enum Exit {
     Connection = 5,
     /// A rollout was given up, and its alias leads where it led before.
     RolledBack = 6,
+    /// `sampan up` was ended at once by a second signal, this one SIGINT.
+    Interrupted = 128 + 2,
+    /// The same by SIGTERM.
+    Terminated = 128 + 15,
 }
 
 /// An error with a remedy and an exit code.

@@ -14,22 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::args::UpArgs;
 use crate::failure::{Exit, Failure};
 
+mod variables;
+
+pub use variables::unknown as unknown_variables;
+
 /// Prefix of settings in the environment: `[pool] keep_idle_s` is `SAMPAN_POOL__KEEP_IDLE_S`.
 const ENV_PREFIX: &str = "SAMPAN_";
-/// Variables with the prefix that are no settings.
-const ENV_NOT_SETTINGS: &[&str] = &[
-    "secret_id",
-    "secret_key",
-    "secrets_key_file",
-    "endpoint",
-    "credentials",
-    "bin",
-    "hello",
-    "hostile",
-    "python",
-    "log",
-    "config",
-];
 /// The file that is read when it exists and none is named.
 const DEFAULT_FILE: &str = "/etc/sampan/sampan.toml";
 
@@ -196,7 +186,7 @@ fn sources(args: &UpArgs) -> anyhow::Result<Figment> {
     if let Some(file) = file(args)? {
         figment = figment.merge(Toml::file_exact(file));
     }
-    let environment = Env::prefixed(ENV_PREFIX).ignore(ENV_NOT_SETTINGS).split("__");
+    let environment = Env::prefixed(ENV_PREFIX).filter(|name| variables::is_setting(name.as_str())).split("__");
     Ok(figment.merge(environment).merge(Flags(args)))
 }
 
@@ -241,6 +231,10 @@ mod tests {
             jail.set_env("SAMPAN_REGION", "environment");
             jail.set_env("SAMPAN_POOL__KEEP_IDLE_S", "6");
             jail.set_env("SAMPAN_SECRET_ID", "is no setting");
+            // A Service of Kubernetes that is called `sampan`, and a misspelt setting.
+            jail.set_env("SAMPAN_PORT", "tcp://10.96.0.7:7070");
+            jail.set_env("SAMPAN_SERVICE_HOST", "10.96.0.7");
+            jail.set_env("SAMPAN_POOL__KEEP_IDLE", "6");
             let args = UpArgs { config: Some("s.toml".into()), region: Some("flag".to_owned()), ..UpArgs::default() };
             let all = effective(&args).map_err(|e| e.to_string())?;
             let of = |key: &str| {
@@ -251,6 +245,7 @@ mod tests {
             assert_eq!(of("pool.keep_idle_s"), ("6".to_owned(), "environment SAMPAN_POOL__KEEP_IDLE_S".to_owned()));
             assert!(of("uin").1.ends_with("s.toml"), "{}", of("uin").1);
             assert_eq!(of("app_id").1, "default");
+            assert_eq!(unknown_variables(), ["SAMPAN_POOL__KEEP_IDLE"]);
             Ok(())
         });
     }

@@ -7,7 +7,7 @@ mod world;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
-use e2e::{Platform, hostile, leftovers, wait};
+use e2e::{Platform, hostile, images, leftovers, tools, wait};
 use serde_json::json;
 
 use crate::world::{MACHINE, METADATA, NAMED, OUTSIDE, SINK_PORT, WHO_PORT, on_machine, settled, traces};
@@ -162,6 +162,50 @@ fn what_instances_send_out_is_counted_and_answers_to_callers_are_not() -> anyhow
         .await?;
         // Heads of packets are counted too.
         assert!(bytes < 3_000_000.0 * 1.1, "{bytes}");
+        platform.stop().await
+    })
+}
+
+#[test]
+fn a_start_that_is_refused_late_leaves_no_links_addresses_routes_or_rules() -> anyhow::Result<()> {
+    on_machine(async |_outside| {
+        settled().await?;
+        let before = traces()?;
+        let work = tempfile::tempdir()?;
+        let data = work.path().join("data");
+        std::fs::create_dir(&data)?;
+        // Where a folder is to be, which is the last thing that is opened.
+        std::fs::write(data.join("results"), "")?;
+        let mut command = tools::command(&tools::sampan().display().to_string());
+        command.args(["up", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0", "--data-dir"]).arg(&data);
+        let said = tools::run(&mut command).await?;
+        assert!(!said.ok && said.stderr.contains("results"), "{}", said.stderr);
+        wait::until("nothing is left", || async {
+            let mut now = traces()?;
+            now.1.retain(|table| table != "sampan-forwarding");
+            Ok((now == before).then_some(()))
+        })
+        .await
+    })
+}
+
+#[test]
+fn the_command_line_works_in_plain_http_with_an_address_of_the_machine() -> anyhow::Result<()> {
+    on_machine(async |_outside| {
+        settled().await?;
+        let platform = Platform::start_at(&[], "0.0.0.0:0", "0.0.0.0:0").await?;
+        let port = platform.registry().rsplit(':').next().context("a port")?.to_owned();
+        let endpoint = format!("http://{MACHINE}:{port}");
+        let folder = images::hello_folder()?;
+        let folder = folder.path().display().to_string();
+        let cli = async |args: &[&str]| platform.cli_json(&[args, &["--endpoint", &endpoint]].concat()).await;
+        cli(&["push", "--from-dir", &folder, "--entrypoint", "/hello", "hello:v1"]).await?;
+        let deployed = cli(&["deploy", "hello", "--image", "hello:v1"]).await?;
+        let url = deployed["url"].as_str().context("a URL")?;
+        assert!(url.starts_with(&format!("http://{MACHINE}:")), "{url}");
+        let image = deployed["image"].as_str().context("an image")?;
+        assert!(image.starts_with(&format!("{MACHINE}:{port}/hello:v1")), "{image}");
+        cli(&["invoke", "hello"]).await?;
         platform.stop().await
     })
 }

@@ -54,7 +54,9 @@ pub struct Config {
     /// Limits of single routes: tables `[[gateway.limits]]`.
     #[serde(deserialize_with = "route_limits::read")]
     pub limits: Vec<RouteLimit>,
-    /// Longest that requests under way may take after the gateway was told to stop, in seconds.
+    /// Longest that requests under way may take after the gateway was told to stop, in seconds. No key of its own: the
+    /// platform's `shutdown_grace_s`.
+    #[serde(skip)]
     pub drain_s: u64,
 }
 
@@ -79,7 +81,7 @@ impl Default for Config {
             h2_control_frames_per_s_max: 500,
             event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
             limits: Vec::new(),
-            drain_s: 20,
+            drain_s: 30,
         }
     }
 }

@@ -88,6 +88,11 @@ impl Client {
         self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host)
     }
 
+    /// Whether it is spoken to in plain HTTP, as its address says.
+    pub fn is_plain(&self) -> bool {
+        self.endpoint.starts_with("http://")
+    }
+
     /// The key pair, which is user and password of the own registry.
     pub fn key_pair(&self) -> (&str, &str) {
         (&self.secret_id, &self.secret_key)

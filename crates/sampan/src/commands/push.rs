@@ -24,10 +24,12 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output) -> any
         eprintln!("note: not pushed, since the source does not hold it: {}", content.left_out.join(", "));
     }
     let image = resolve(&name, own_registry)?;
-    let login = login(&args, own.as_ref().ok(), &image)?;
+    let to_own = own.as_ref().ok().filter(|client| same_place(client.registry(), &image.registry));
+    let login = login(&args, to_own)?;
+    let plain = to_own.is_some_and(Client::is_plain);
     let total = content.blobs.iter().map(|b| b.size).sum();
     let bar = output::bytes_bar(format, total, format!("pushing {} blobs", content.blobs.len()));
-    let pushed = upload::push(&image, &content, login, &bar).await?;
+    let pushed = upload::push(&image, plain, &content, login, &bar).await?;
     bar.finish_and_clear();
     match format {
         Output::Json => output::json(&json!({
@@ -92,11 +94,11 @@ async fn read(args: &PushArgs, format: Output) -> anyhow::Result<(Content, Strin
     Ok((content, name))
 }
 
-fn login(args: &PushArgs, own: Option<&Client>, image: &ImageRef) -> anyhow::Result<Option<Login>> {
+/// What the registry is given; `own` is there when it is the own one.
+fn login(args: &PushArgs, own: Option<&Client>) -> anyhow::Result<Option<Login>> {
     if let (Some(user), Some(file)) = (&args.registry_user, &args.registry_password_file) {
         return Ok(Some(Login { user: user.clone(), password: read_password(file)? }));
     }
-    let own = own.filter(|client| same_place(client.registry(), &image.registry));
     Ok(own.map(Client::key_pair).map(|(id, key)| Login { user: id.to_owned(), password: key.to_owned() }))
 }
 

@@ -1,13 +1,15 @@
 //! The control address: API, registry, health and metrics under one router, on connections that strangers cannot use up.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -25,6 +27,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use super::address::callable_by;
 
 /// Table `[control]`: what connections to the control address may cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,10 +91,11 @@ impl Config {
 pub struct Served {
     /// The API, and what is administered.
     pub api: Router,
-    /// The registry.
+    /// The registry, and its routes.
     pub registry: registry::Registry,
+    pub registry_routes: Router,
     /// Where functions are called, for `/healthz`.
-    pub gateway_url: String,
+    pub gateway: SocketAddr,
     /// Offset of the API's times, for `/healthz`.
     pub utc_offset: api::UtcOffset,
     /// For `/metrics`.
@@ -100,15 +105,19 @@ pub struct Served {
 impl Served {
     fn router(&self) -> Router {
         let version = env!("CARGO_PKG_VERSION");
-        let (gateway, metrics) = (&self.gateway_url, self.metrics.clone());
-        let health = json!({"status": "ok", "version": version, "gateway": gateway, "utc_offset": self.utc_offset});
+        let (gateway, utc_offset, metrics) = (self.gateway, self.utc_offset, self.metrics.clone());
+        let health = move |headers: HeaderMap| async move {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+            let gateway = format!("http://{}", callable_by(gateway, host));
+            Json(json!({"status": "ok", "version": version, "gateway": gateway, "utc_offset": utc_offset}))
+        };
         Router::new()
-            .route("/healthz", get(move || async move { Json(health) }))
+            .route("/healthz", get(health))
             .route(
                 "/metrics",
                 get(move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) }),
             )
-            .merge(self.registry.router())
+            .merge(self.registry_routes.clone())
             .merge(self.api.clone())
     }
 }

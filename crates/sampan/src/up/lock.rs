@@ -1,28 +1,83 @@
 //! One platform per data directory: an advisory lock that the kernel drops with the process, however it ends.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{Exit, Failure};
 
-/// Name of the locked file.
+/// Name of the locked file. Its text is the process id of the last holder.
 const FILE_NAME: &str = "lock";
+/// How long a holder may take that looks alive: it may have been killed a moment ago.
+const HELD_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long one may take that is ending: the kernel takes its memory, mounts and namespaces apart before the lock.
+const ENDING_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Time between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// Flag of a process that is ending (linux/sched.h), in the ninth field of `/proc/<pid>/stat`.
+const PF_EXITING: u64 = 4;
 
-/// Takes the lock; it is held while the file lives.
+/// Takes the lock, which is held while the file lives. Blocks for a while when another process has it.
 pub fn take(data_dir: &Path) -> anyhow::Result<File> {
+    take_within(data_dir, HELD_WAIT_MAX)
+}
+
+fn take_within(data_dir: &Path, held_wait_max: Duration) -> anyhow::Result<File> {
     let path = data_dir.join(FILE_NAME);
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        Failure::new(
-            Exit::Failed,
-            format!("another `sampan up` runs on the data directory {}", data_dir.display()),
-            "Stop it first, or choose another folder with --data-dir.",
-        )
-    })?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    let holder = || fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let begun = Instant::now();
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let wait_max = if holder().is_some_and(is_ending) { ENDING_WAIT_MAX } else { held_wait_max };
+        if begun.elapsed() > wait_max {
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("another `sampan up` runs on the data directory {}", data_dir.display()),
+                "Stop it first, or choose another folder with --data-dir.",
+            )
+            .into());
+        }
+        std::thread::sleep(RETRY_INTERVAL);
+    }
+    // Its lock is gone before its ports are.
+    while begun.elapsed() < ENDING_WAIT_MAX && holder().is_some_and(closes_files) {
+        std::thread::sleep(RETRY_INTERVAL);
+    }
+    // Only for whoever waits: a full disk is no reason not to start.
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).ok();
     Ok(file)
+}
+
+/// Whether a process has ended, or the kernel is taking it apart.
+fn is_ending(pid: u32) -> bool {
+    state(Path::new(&format!("/proc/{pid}/stat"))).is_none_or(|state| state.has_ended || state.is_exiting)
+}
+
+/// Whether a process is ending and has threads yet that the kernel takes apart.
+fn closes_files(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut states = threads.filter_map(|thread| state(&thread.path().join("stat")));
+    is_ending(pid) && states.any(|state| !state.has_ended)
+}
+
+/// What the kernel says of a thread.
+struct State {
+    has_ended: bool,
+    is_exiting: bool,
+}
+
+fn state(stat: &Path) -> Option<State> {
+    let text = fs::read_to_string(stat).ok()?;
+    // The name, in parentheses, may have anything in it.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    let flags: u64 = fields.nth(5)?.parse().ok()?;
+    Some(State { has_ended, is_exiting: flags & PF_EXITING != 0 })
 }
 
 #[cfg(test)]
@@ -33,8 +88,28 @@ mod tests {
     fn the_second_platform_on_a_data_directory_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let first = take(dir.path()).expect("free");
-        assert!(take(dir.path()).expect_err("held").to_string().contains("another `sampan up`"));
+        let second = take_within(dir.path(), Duration::ZERO);
+        assert!(second.expect_err("held").to_string().contains("another `sampan up`"));
         drop(first);
         assert!(take(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_holder_that_is_ending_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut ended = std::process::Command::new("true").spawn().expect("started");
+        ended.wait().expect("ended");
+        let first = take(dir.path()).expect("free");
+        // As the file says of a process that was killed and still has the lock.
+        fs::write(dir.path().join(FILE_NAME), format!("{}\n", ended.id())).expect("written");
+        let (waiting, second) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| waiting.send(take_within(dir.path(), Duration::ZERO)));
+            assert!(second.recv_timeout(RETRY_INTERVAL * 5).is_err(), "it waits");
+            drop(first);
+            assert!(second.recv().expect("an answer").is_ok());
+        });
+        let own = std::process::id();
+        assert!(!is_ending(own) && !closes_files(own));
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! Owns the order of start and stop. Everything that is started here is stopped here, in the opposite order.
 
+mod address;
 mod control;
 mod data_dir;
 mod listener;
 mod lock;
+mod own_names;
 mod registries;
+mod signals;
 mod start_check;
 mod wiring;
 
@@ -15,7 +18,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Output, UpArgs};
@@ -34,6 +37,9 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     print::outlive_reader();
     let settings = settings::load(&args)?;
     start_tracing();
+    for variable in settings::unknown_variables() {
+        tracing::warn!(variable, "the variable is no setting and has no effect; `sampan config` lists the settings");
+    }
     allow_open_files();
     check_machine()?;
     data_dir::make(&settings.data_dir)?;
@@ -45,16 +51,16 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
         Some(address) => Some(listener::bind("gateway-tls", address).await?),
         None => None,
     };
-    let (control_url, gateway_url) =
-        (format!("http://{}", control.local_addr()?), format!("http://{}", gateway.local_addr()?));
-    let tls_url = tls.as_ref().map(|tls| tls.local_addr().map(|address| format!("https://{address}"))).transpose()?;
+    let (control_url, gateway_url) = (url("http", &control)?, url("http", &gateway)?);
+    let tls_url = tls.as_ref().map(|tls| url("https", tls)).transpose()?;
+    let last_endpoint = credentials::read(&credentials::path(&settings.data_dir)).ok().map(|last| last.endpoint);
     let pair = credentials::prepare(&settings.data_dir, &control_url)?;
     let grace = Duration::from_secs(settings.shutdown_grace_s);
     let file = credentials::path(&settings.data_dir);
     // Listening for signals before anything runs, so that none can fall between.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let platform = wiring::Platform::start(settings, pair, control, wiring::Listening { plain: gateway, tls }).await?;
+    let mut signals = signals::Signals::listen()?;
+    let listening = wiring::Listening { plain: gateway, tls };
+    let platform = wiring::Platform::start(settings, pair, last_endpoint, control, listening).await?;
     match format {
         Output::Json => output::json(&json!({
             "control": control_url, "gateway": gateway_url, "gateway_tls": tls_url, "credentials": file.display().to_string(),
@@ -69,16 +75,21 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
             println!("credentials: {}", file.display());
         }
     }
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-            _ = hang_up.recv() => platform.reload(),
+    signals.end_asked(|| platform.reload()).await;
+    tracing::info!(grace_s = grace.as_secs(), "stopping");
+    let instances = platform.instances();
+    tokio::select! {
+        () = platform.stop(grace) => Ok(()),
+        signal = signals.end_asked(|| ()) => {
+            instances.kill_all();
+            signal.end_process(format)
         }
     }
-    tracing::info!(grace_s = grace.as_secs(), "stopping");
-    platform.stop(grace).await;
-    Ok(())
+}
+
+/// How to call a listener from this machine.
+fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
+    Ok(format!("{scheme}://{}", address::callable(listener.local_addr()?)))
 }
 
 /// The platform's own log: to standard error, filtered by `SAMPAN_LOG` (default `info`).

@@ -2,7 +2,6 @@
 //! administration of the latter.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -11,10 +10,10 @@ use axum::Router;
 use credentials::{KeyFile, Registries, RegistrySettings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use image::{Credential, CredentialError, CredentialRequest, Credentials, Grant, Reach};
+use image::{Credential, CredentialError, CredentialRequest, Credentials, Grant, Mirror, Reach};
 use registry::Registry;
 
-use crate::push::upload::is_loopback;
+use super::own_names::OwnNames;
 
 /// Names the file with the key of the registries' secrets.
 const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
@@ -23,16 +22,15 @@ const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
 pub struct InstallationCredentials {
     /// Set once, when the registry is open: it opens over the content store, which asks for credentials only later.
     own: OnceLock<Registry>,
-    own_address: SocketAddr,
+    own_names: OwnNames,
     registries: Registries,
 }
 
 impl InstallationCredentials {
-    /// Reads what is kept in the data directory. `own_address` is the control address, under which images of the own
-    /// registry are named.
+    /// Reads what is kept in the data directory.
     pub fn open(
         data_dir: &Path,
-        own_address: SocketAddr,
+        own_names: OwnNames,
         settings: &BTreeMap<String, RegistrySettings>,
         config: credentials::Config,
     ) -> anyhow::Result<Self> {
@@ -40,7 +38,7 @@ impl InstallationCredentials {
         let key = named.map_or(KeyFile::Made, |path| KeyFile::Named(PathBuf::from(path)));
         let registries =
             Registries::open(data_dir, &key, settings, config).context("cannot open the registries' credentials")?;
-        Ok(Self { own: OnceLock::new(), own_address, registries })
+        Ok(Self { own: OnceLock::new(), own_names, registries })
     }
 
     /// Makes the own registry known; a second call changes nothing.
@@ -57,17 +55,11 @@ impl InstallationCredentials {
     ) -> Router {
         credentials::admin::router(self.registries.clone(), secrets, clock_window_s, self.clone(), image)
     }
-
-    /// Our own registry goes by the control address, and by any name of this machine's loopback with its port.
-    fn is_own(&self, registry: &str) -> bool {
-        let port = registry.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        registry == self.own_address.to_string() || (is_loopback(registry) && port == Some(self.own_address.port()))
-    }
 }
 
 impl Credentials for InstallationCredentials {
     fn for_registry(&self, request: CredentialRequest) -> BoxFuture<'static, Result<Grant, CredentialError>> {
-        if let Some(own) = self.own.get().filter(|_| self.is_own(&request.registry)) {
+        if let Some(own) = self.own.get().filter(|_| self.own_names.is_called(&request.registry)) {
             // Minted for each pull, and again when it is over: it is for that repository alone.
             let token = own.mint_pull_token(&request.repository);
             return async move { Ok(Grant::lasting("Sampan's own registry", Credential::Bearer(token))) }.boxed();
@@ -76,6 +68,15 @@ impl Credentials for InstallationCredentials {
     }
 
     fn reach(&self, registry: &str) -> Reach {
-        if self.is_own(registry) { Reach::default() } else { self.registries.reach(registry) }
+        let plain = Reach { plain_http: Some(true), ..Reach::default() };
+        if self.own_names.is_current(registry) {
+            return plain;
+        }
+        if !self.own_names.is_own(registry) {
+            return self.registries.reach(registry);
+        }
+        // By a name of before, or by one that only others can call it by.
+        let here = Mirror { plain_http: true, host: self.own_names.current(), prefix: String::new() };
+        Reach { mirrors: vec![here], ..plain }
     }
 }

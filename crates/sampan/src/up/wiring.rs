@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::control;
+use super::own_names::OwnNames;
 use super::registries::InstallationCredentials;
 use super::start_check::StartCheck;
 use crate::credentials::Credentials;
@@ -49,10 +50,12 @@ impl Platform {
         self.gateway.reload();
     }
 
-    /// Starts every part, lowest floor first; cleans up what a crash left behind.
+    /// Starts every part, lowest floor first; cleans up what a crash left behind. A start that fails leaves nothing on the
+    /// machine.
     pub async fn start(
         settings: Settings,
         pair: Credentials,
+        last_endpoint: Option<String>,
         control: TcpListener,
         gateway: Listening,
     ) -> anyhow::Result<Self> {
@@ -61,25 +64,42 @@ impl Platform {
         if gateway.tls.is_some() {
             gateway::Tls::check(&settings.gateway)?;
         }
+        let sandbox_dir = settings.data_dir.join("sandbox");
+        let opened = sandbox::Sandboxes::open(&sandbox_dir, settings.sandbox.clone(), settings.network.clone());
+        let (sandboxes, recovered) = opened.await.context("cannot prepare the sandbox")?;
+        if recovered != sandbox::Recovered::default() {
+            tracing::warn!(?recovered, "cleaned up after an earlier end");
+        }
+        let started = Self::start_over(sandboxes.clone(), settings, pair, last_endpoint, control, gateway).await;
+        if started.is_err() {
+            sandboxes.shutdown().await;
+        }
+        started
+    }
+
+    /// Starts all that is above the sandbox.
+    async fn start_over(
+        sandboxes: sandbox::Sandboxes,
+        settings: Settings,
+        pair: Credentials,
+        last_endpoint: Option<String>,
+        control: TcpListener,
+        gateway: Listening,
+    ) -> anyhow::Result<Self> {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
             .context("cannot install the metrics recorder")?;
         let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
         let (listening, running) = (CancellationToken::new(), CancellationToken::new());
         let dir = &settings.data_dir;
-        let (control_addr, gateway_url) = (control.local_addr()?, format!("http://{}", gateway.plain.local_addr()?));
-
-        let (sandboxes, recovered) = sandbox::Sandboxes::open(&dir.join("sandbox"), settings.sandbox, settings.network)
-            .await
-            .context("cannot prepare the sandbox")?;
-        if recovered != sandbox::Recovered::default() {
-            tracing::warn!(?recovered, "cleaned up after an earlier end");
-        }
+        let (control_addr, gateway_addr) = (control.local_addr()?, gateway.plain.local_addr()?);
         let store = store::Store::open(&dir.join(super::data_dir::DATABASE), settings.store)
             .await
             .context("cannot open the store")?;
         let logs = logs::Logs::open(&dir.join("logs"), settings.logs).await.context("cannot open the logs")?;
-        let credentials = InstallationCredentials::open(dir, control_addr, &settings.registries, settings.credentials)?;
+        let own_names = OwnNames::open(&dir.join("registry"), control_addr, last_endpoint.as_deref())?;
+        let credentials =
+            InstallationCredentials::open(dir, own_names.clone(), &settings.registries, settings.credentials)?;
         let credentials = Arc::new(credentials);
         let images = image::Images::open(&dir.join("images"), settings.image.clone(), credentials.clone())
             .await
@@ -127,8 +147,9 @@ impl Platform {
         };
         let certificates = Arc::new(if tls.is_some() { certificates } else { BTreeSet::new() });
         let gateway = gateway::Listeners { plain: gateway.plain, tls };
-        let gateway =
-            gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), settings.gateway, listening.clone());
+        // One setting for the end of everything: what has not ended by then is cut off by `stop`.
+        let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
+        let gateway = gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), config, listening.clone());
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
         let account = api::Account { region, app_id, uin };
@@ -139,8 +160,9 @@ impl Platform {
             api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
         let served = control::Served {
             api: api.router().merge(administration),
+            registry_routes: own_names.learn_from(registry.router()),
             registry: registry.clone(),
-            gateway_url,
+            gateway: gateway_addr,
             utc_offset,
             metrics,
         };
@@ -153,6 +175,11 @@ impl Platform {
     /// Name of the directory below every cgroup hierarchy that holds the instances.
     pub fn cgroup_name(&self) -> &str {
         self.sandboxes.cgroup_name()
+    }
+
+    /// The instances, to be killed where there is no time for more.
+    pub fn instances(&self) -> sandbox::Sandboxes {
+        self.sandboxes.clone()
     }
 
     /// Stops taking work, lets what runs end within `grace`, then ends everything and leaves nothing behind. The end of the

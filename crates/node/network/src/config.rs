@@ -29,6 +29,9 @@ pub struct Config {
     pub dns: Vec<IpAddr>,
     /// Connections of one instance that this machine tracks at once; more are refused.
     pub connections_max: u32,
+    /// The same of all instances together, beyond a few that each has in any case; 0 for half of what this machine tracks
+    /// (`net.netfilter.nf_conntrack_max`), which it must stay below.
+    pub connections_total_max: u32,
     /// Questions to name servers under way at once, over all instances.
     pub dns_queries_max: usize,
     /// The same of one instance. While `dns_queries_max` are under way, the instance with most gives one up to others.
@@ -62,6 +65,7 @@ impl Default for Config {
             denied: vec![range(169, 254, 0, 0, 16), range(100, 100, 100, 200, 32), range(168, 63, 129, 16, 32)],
             dns: Vec::new(),
             connections_max: 8192,
+            connections_total_max: 0,
             dns_queries_max: 1024,
             dns_queries_per_instance_max: 64,
             dns_queries_per_instance_per_s_max: 1000,

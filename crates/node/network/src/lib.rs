@@ -33,6 +33,7 @@
 
 mod addresses;
 mod config;
+mod connections;
 mod dns;
 mod error;
 mod forwarding;

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::addresses::Addresses;
 use crate::config::Config;
+use crate::connections::Limits;
 use crate::dns::{NameServer, Resolving};
 use crate::error::Error;
 use crate::link::Link;
@@ -28,6 +29,10 @@ use crate::{forwarding, leftovers, nft, route, rules};
 
 /// Where the machine says whom it asks for names.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// How many connections the kernel tracks. There only when it tracks any, which rules about them make it do.
+const TRACKED_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+/// What is assumed until then, which is less than on any machine but the smallest.
+const TRACKED_MAX_ASSUMED: u32 = 1 << 16;
 
 /// The way out of one platform's instances; cheap to clone.
 #[derive(Clone)]
@@ -46,6 +51,7 @@ pub struct Inner {
     pub names: Names,
     block: Subnet,
     name_server: Ipv4Addr,
+    connections: Limits,
     resolving: Resolving,
     /// Addresses of links.
     pub addresses: Mutex<Addresses>,
@@ -98,9 +104,7 @@ impl Network {
         let block = claim(platform, &config, &names, route)?;
         let addresses = Addresses::new(block);
         let name_server = addresses.name_server();
-        netfilter
-            .send(rules::install(&names, block, name_server, &config))
-            .map_err(Error::kernel("install the packet rules", &names.table))?;
+        let connections = install(netfilter, &names, block, &addresses, &config)?;
         tell(&forwarding::ensure(route, netfilter)?);
         let listening = |source| Error::NameServer { address: name_server, source };
         let server = NameServer::bind(name_server).map_err(listening)?;
@@ -110,6 +114,7 @@ impl Network {
             names,
             block,
             name_server,
+            connections,
             addresses: Mutex::new(addresses),
             next_link: AtomicU32::new(0),
             route: Mutex::new(Socket::route().map_err(Error::kernel("open", "a netlink socket"))?),
@@ -183,12 +188,37 @@ impl Inner {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
                 tracing::warn!(table, "the packet rules were removed by another program; they are installed again");
                 netfilter
-                    .send(rules::install(&self.names, self.block, self.name_server, &self.config))
+                    .send(rules::install(&self.names, self.block, self.name_server, &self.config, self.connections))
                     .map_err(Error::kernel("install the packet rules", table))
             }
             Err(error) => Err(Error::kernel("find the packet rules", table)(error)),
         }
     }
+}
+
+/// Puts the packet rules in place. Returns how many connections they let through.
+fn install(
+    netfilter: &mut Socket,
+    names: &Names,
+    block: Subnet,
+    addresses: &Addresses,
+    config: &Config,
+) -> Result<Limits, Error> {
+    let mut put = |connections: Limits| {
+        let rules = rules::install(names, block, addresses.name_server(), config, connections);
+        netfilter.send(rules).map_err(Error::kernel("install the packet rules", &names.table))
+    };
+    if tracked_max().is_none() {
+        let any = Config { connections_total_max: 0, ..config.clone() };
+        put(Limits::new(&any, TRACKED_MAX_ASSUMED, addresses.links_max())?)?;
+    }
+    let connections = Limits::new(config, tracked_max().unwrap_or(TRACKED_MAX_ASSUMED), addresses.links_max())?;
+    put(connections)?;
+    Ok(connections)
+}
+
+fn tracked_max() -> Option<u32> {
+    fs::read_to_string(TRACKED_MAX).ok()?.trim().parse().ok().filter(|max| *max > 0)
 }
 
 /// Sockets, when everything is removed that an earlier platform left.

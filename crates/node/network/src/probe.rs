@@ -5,11 +5,15 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 
 use crate::config::Config;
+use crate::connections::Limits;
 use crate::error::Error;
 use crate::names::{INNER_LINK, Names};
 use crate::netlink::Socket;
 use crate::subnet::Subnet;
 use crate::{nft, route, rules};
+
+/// Connections that a machine tracks that is looked at; any number does.
+const TRACKED_MAX: u32 = 1 << 16;
 
 /// Makes the rules and a link in a new network namespace, which is gone when this returns. Returns the chains of other
 /// programs that drop whatever they have no rule for, and may have none for instances: `FORWARD of the table filter`.
@@ -35,8 +39,10 @@ fn try_all(namespace: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
     let mut route = Socket::route().map_err(Error::kernel("open", "a netlink socket"))?;
     let mut netfilter = Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?;
     let name_server = Ipv4Addr::new(192, 0, 2, 1);
+    let config = Config::default();
+    let connections = Limits::new(&config, TRACKED_MAX, 1)?;
     netfilter
-        .send(rules::install(&names, Subnet::of(name_server, 24), name_server, &Config::default()))
+        .send(rules::install(&names, Subnet::of(name_server, 24), name_server, &config, connections))
         .map_err(Error::kernel("install packet rules", "in a new network namespace"))?;
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&namespace);
     route

@@ -4,6 +4,7 @@
 //! send from it by the machine's own route to its address.
 //!
 //! ```text
+//! asked    before tracking  what instances ask the name server is no connection, nor are its answers
 //! from     before routing   IPv4 · own address · name server, not too fast · not this machine · not denied · not too many · tcp udp ping
 //! to       after routing    answers and errors only
 //! nat      after routing    leaves as the machine
@@ -12,6 +13,7 @@
 use std::net::Ipv4Addr;
 
 use crate::config::Config;
+use crate::connections::Limits;
 use crate::names::{LINKS_OF_ALL, Names};
 use crate::netlink::Message;
 use crate::nft::{Chain, Hook, Kind, Rule, Set, Transaction};
@@ -22,6 +24,8 @@ pub const DNS_PORT: u16 = 53;
 /// The table that all platforms of a machine share, see [`guard`].
 pub const GUARD_TABLE: &str = "sampan-forwarding";
 
+/// Before the tracking of connections (-200).
+const BEFORE_TRACKING: i32 = -300;
 /// Behind the tracking of connections (-200) and before destinations are changed (-100): what another program publishes
 /// on an address of this machine is refused by that address.
 const BEFORE_DESTINATION_CHANGES: i32 = -150;
@@ -36,11 +40,19 @@ const UNREACHABLE: u8 = 3;
 const DENIED: &str = "denied";
 const CONNECTIONS: &str = "connections";
 const QUESTIONS: &str = "questions";
+const ASSURED: &str = "assured";
+const SHARES: &str = "shares";
 const REFUSE: &str = "refuse";
 const GUARDED: &str = "guarded";
 
 /// Puts the platform's table in the place of one that is there.
-pub fn install(names: &Names, block: Subnet, name_server: Ipv4Addr, config: &Config) -> Vec<Message> {
+pub fn install(
+    names: &Names,
+    block: Subnet,
+    name_server: Ipv4Addr,
+    config: &Config,
+    connections: Limits,
+) -> Vec<Message> {
     let ranges = joined(&denied(config));
     let hook = |kind, place, priority| Some(Hook { kind, place, priority });
     Transaction::on(&names.table)
@@ -49,6 +61,8 @@ pub fn install(names: &Names, block: Subnet, name_server: Ipv4Addr, config: &Con
         .table()
         .set(&Set::Ranges { name: DENIED, ranges: &ranges })
         .set(&Set::Counts { name: CONNECTIONS })
+        .set(&Set::Counts { name: ASSURED })
+        .set(&Set::Shares { name: SHARES })
         .set(&Set::Counts { name: QUESTIONS })
         // Told at once: software development kits ask clouds' metadata addresses first, and would wait there.
         .chain(Chain {
@@ -56,15 +70,26 @@ pub fn install(names: &Names, block: Subnet, name_server: Ipv4Addr, config: &Con
             hook: None,
             rules: vec![Rule::new().protocol(libc::IPPROTO_TCP).reset(), Rule::new().prohibit()],
         })
+        // Questions would fill the table of connections: each has a port of its own, and is remembered for half a minute.
+        .chain(Chain {
+            name: "asked",
+            hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_TRACKING),
+            rules: both(|protocol| asks(name_server, protocol).untracked()).to_vec(),
+        })
+        .chain(Chain {
+            name: "answered",
+            hook: hook(Kind::Filter, libc::NF_INET_LOCAL_OUT, BEFORE_TRACKING),
+            rules: both(|protocol| answers(name_server, protocol).untracked()).to_vec(),
+        })
         .chain(Chain {
             name: "from",
             hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_DESTINATION_CHANGES),
-            rules: from(&names.links, name_server, config),
+            rules: from(&names.links, name_server, config, connections),
         })
         .chain(Chain {
             name: "to",
             hook: hook(Kind::Filter, libc::NF_INET_POST_ROUTING, FILTER),
-            rules: to(&names.links),
+            rules: to(&names.links, name_server),
         })
         .chain(Chain {
             name: "nat",
@@ -87,9 +112,23 @@ fn denied(config: &Config) -> Vec<Subnet> {
     never.iter().chain(&config.denied).copied().collect()
 }
 
+/// A question to the name server.
+fn asks(name_server: Ipv4Addr, protocol: i32) -> Rule {
+    Rule::new().v4().destination(name_server).port(protocol, DNS_PORT)
+}
+
+/// What it answers.
+fn answers(name_server: Ipv4Addr, protocol: i32) -> Rule {
+    Rule::new().v4().source(name_server).source_port(protocol, DNS_PORT)
+}
+
+fn both(rule: impl Fn(i32) -> Rule) -> [Rule; 2] {
+    [libc::IPPROTO_UDP, libc::IPPROTO_TCP].map(rule)
+}
+
 /// What comes from instances.
-fn from(links: &str, name_server: Ipv4Addr, config: &Config) -> Vec<Rule> {
-    let ask = |protocol| Rule::new().destination(name_server).port(protocol, DNS_PORT);
+fn from(links: &str, name_server: Ipv4Addr, config: &Config, connections: Limits) -> Vec<Rule> {
+    let ask = |protocol| asks(name_server, protocol);
     let questions_max = config.dns_queries_per_instance_per_s_max;
     vec![
         // The name server is for instances alone; those of other platforms are refused below, by their own rules.
@@ -99,12 +138,17 @@ fn from(links: &str, name_server: Ipv4Addr, config: &Config) -> Vec<Rule> {
         Rule::new().forged_source().drop(),
         // Before the name server's queue, which all instances share.
         ask(libc::IPPROTO_UDP).over_rate(QUESTIONS, questions_max).drop(),
-        ask(libc::IPPROTO_TCP).new_connection().over_rate(QUESTIONS, questions_max).drop(),
+        ask(libc::IPPROTO_TCP).begins_tcp().over_rate(QUESTIONS, questions_max).drop(),
         ask(libc::IPPROTO_UDP).accept(),
         ask(libc::IPPROTO_TCP).accept(),
         Rule::new().destination_here_or_many().go_to(REFUSE),
         Rule::new().destination_in(DENIED).go_to(REFUSE),
-        Rule::new().new_connection().over_connections(CONNECTIONS, config.connections_max).drop(),
+        Rule::new().new_connection().over_connections(CONNECTIONS, connections.per_instance).drop(),
+        Rule::new()
+            .new_connection()
+            .over_connections(ASSURED, connections.assured)
+            .over_share(SHARES, connections.per_share)
+            .drop(),
         Rule::new().protocol(libc::IPPROTO_TCP).accept(),
         Rule::new().protocol(libc::IPPROTO_UDP).accept(),
         Rule::new().icmp(ECHO_REQUEST).accept(),
@@ -113,10 +157,13 @@ fn from(links: &str, name_server: Ipv4Addr, config: &Config) -> Vec<Rule> {
 }
 
 /// What goes to instances, from outside and from this machine.
-fn to(links: &str) -> Vec<Rule> {
+fn to(links: &str, name_server: Ipv4Addr) -> Vec<Rule> {
+    let [by_udp, by_tcp] = both(|protocol| answers(name_server, protocol).accept());
     vec![
         Rule::new().leaves_not_by(links).accept(),
         Rule::new().of_known_connection().accept(),
+        by_udp,
+        by_tcp,
         // Refusals of what was never let through belong to no connection.
         Rule::new().icmp(UNREACHABLE).accept(),
         Rule::new().drop(),

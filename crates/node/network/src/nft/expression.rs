@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::connections::SHARES;
 use crate::netlink::Attributes;
 use crate::subnet::Subnet;
 
@@ -150,6 +151,19 @@ impl Rule {
         self.protocol(protocol).and([payload(TRANSPORT_HEADER, 2, 2), compare(EQUAL, &port.to_be_bytes())])
     }
 
+    /// Is TCP or UDP from a port.
+    pub fn source_port(self, protocol: i32, port: u16) -> Self {
+        self.protocol(protocol).and([payload(TRANSPORT_HEADER, 0, 2), compare(EQUAL, &port.to_be_bytes())])
+    }
+
+    /// Is the first packet of a connection by TCP, as its flags say: SYN without ACK.
+    pub fn begins_tcp(self) -> Self {
+        const FLAGS: u32 = 13;
+        const SYN: u8 = 0x02;
+        const SYN_OR_ACK: u8 = 0x12;
+        self.and([payload(TRANSPORT_HEADER, FLAGS, 1), only_bits(&[SYN_OR_ACK]), compare(EQUAL, &[SYN])])
+    }
+
     /// Is an ICMP message of a type.
     pub fn icmp(self, kind: u8) -> Self {
         self.protocol(libc::IPPROTO_ICMP).and([payload(TRANSPORT_HEADER, 0, 1), compare(EQUAL, &[kind])])
@@ -158,6 +172,11 @@ impl Rule {
     /// Goes to an address.
     pub fn destination(self, address: Ipv4Addr) -> Self {
         self.and([payload(NETWORK_HEADER, DESTINATION, 4), compare(EQUAL, &address.octets())])
+    }
+
+    /// Comes from an address.
+    pub fn source(self, address: Ipv4Addr) -> Self {
+        self.and([payload(NETWORK_HEADER, SOURCE, 4), compare(EQUAL, &address.octets())])
     }
 
     /// Goes to an address of a set.
@@ -213,8 +232,14 @@ impl Rule {
 
     /// Is of a connection beyond the given number from its source; they are counted in a set.
     pub fn over_connections(self, set: &str, number: u32) -> Self {
-        let count = Attributes::new().network_number(1, number).network_number(2, OVER);
-        self.by_source(set, Expression::new("connlimit", count))
+        self.by_source(set, count_over(number))
+    }
+
+    /// Is of a connection beyond the given number in its share of all, by its source port; they are counted in a set.
+    pub fn over_share(self, set: &str, number: u32) -> Self {
+        // Without the lowest bit: programs that do not choose a port get even ones first.
+        const SHARE: u16 = (SHARES as u16 - 1) << 1;
+        self.and([payload(TRANSPORT_HEADER, 0, 2), only_bits(&SHARE.to_be_bytes()), counted(set, count_over(number))])
     }
 
     /// Is beyond the given number of packets in a second from its source, of which as many may come at once; they are
@@ -233,13 +258,12 @@ impl Rule {
 
     /// What a source's own counter, which a set keeps, holds for.
     fn by_source(self, set: &str, counter: Expression) -> Self {
-        let what = Attributes::new()
-            .text(1, set)
-            // Add, which is 0, keeps a source's counter when it is there.
-            .network_number(3, 0)
-            .network_number(4, VALUE)
-            .nest(7, counter.attributes());
-        self.and([payload(NETWORK_HEADER, SOURCE, 4), Expression::new("dynset", what)])
+        self.and([payload(NETWORK_HEADER, SOURCE, 4), counted(set, counter)])
+    }
+
+    /// Is not tracked as a connection.
+    pub fn untracked(self) -> Self {
+        self.and([Expression::new("notrack", Attributes::new())])
     }
 
     /// Goes on its way, as far as this chain is concerned.
@@ -284,6 +308,22 @@ impl Rule {
         const ELEMENT: u16 = 1;
         self.0.into_iter().fold(Attributes::new(), |list, one| list.nest(ELEMENT, one.attributes()))
     }
+}
+
+/// Holds for connections beyond the number.
+fn count_over(number: u32) -> Expression {
+    Expression::new("connlimit", Attributes::new().network_number(1, number).network_number(2, OVER))
+}
+
+/// Asks the counter that a set keeps for the value in the register.
+fn counted(set: &str, counter: Expression) -> Expression {
+    let what = Attributes::new()
+        .text(1, set)
+        // Add, which is 0, keeps a counter that is there.
+        .network_number(3, 0)
+        .network_number(4, VALUE)
+        .nest(7, counter.attributes());
+    Expression::new("dynset", what)
 }
 
 fn lookup(set: &str) -> Expression {

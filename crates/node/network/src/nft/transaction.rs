@@ -23,8 +23,9 @@ const SET_CONSTANT: u32 = 2;
 const SET_INTERVAL: u32 = 4;
 const SET_EVALUATED: u32 = 32;
 const ELEMENT_ENDS_INTERVAL: u32 = 1;
-/// What `nft` shows keys as: addresses, names of links.
+/// What `nft` shows keys as: addresses, ports, names of links.
 const KEY_ADDRESS: u32 = 7;
+const KEY_PORT: u32 = 13;
 const KEY_LINK_NAME: u32 = 41;
 /// Bytes of the name of a link, NULs included.
 const LINK_NAME_BYTES: usize = 16;
@@ -74,6 +75,11 @@ pub enum Set<'a> {
     },
     /// Counters by source, which the kernel keeps.
     Counts {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Counters of shares of all connections, by source port.
+    Shares {
         /// Its name.
         name: &'a str,
     },
@@ -148,6 +154,7 @@ impl<'a> Transaction<'a> {
                 (*name, SET_CONSTANT | SET_INTERVAL, KEY_ADDRESS, size_of::<Ipv4Addr>(), range_elements(ranges))
             }
             Set::Counts { name } => (*name, SET_EVALUATED, KEY_ADDRESS, size_of::<Ipv4Addr>(), None),
+            Set::Shares { name } => (*name, SET_EVALUATED, KEY_PORT, size_of::<u16>(), None),
             Set::Links { name, links } => (*name, 0, KEY_LINK_NAME, LINK_NAME_BYTES, link_elements(links)),
         };
         let id = u32::try_from(self.messages.len()).expect("few changes");

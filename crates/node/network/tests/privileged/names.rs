@@ -183,6 +183,9 @@ fn floods_of_one_instance_leave_the_others_their_share() -> anyhow::Result<()> {
             Ok((by_udp, read_frame(&mut stream)?))
         })?;
         assert_eq!((by_udp[3] & 0xf, by_tcp[3] & 0xf), (0, 5));
+        let table = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack")?;
+        let greedy = format!("src={} ", greedy.link.address());
+        assert!(!table.contains(&greedy), "questions are tracked as connections");
         // 50 at once and 50 a second, of which four are under way at a time; all else was dropped by the kernel.
         let asked = server.join().expect("it answers")?;
         assert!(asked as f64 <= 50.0 + 50.0 * begun.elapsed().as_secs_f64(), "{asked}");

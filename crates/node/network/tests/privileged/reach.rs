@@ -156,6 +156,48 @@ fn connections_of_one_instance_are_bounded() -> anyhow::Result<()> {
     })
 }
 
+/// Lines of the machine's table of connections that have a text.
+fn tracked(text: &str) -> anyhow::Result<usize> {
+    let table = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack")?;
+    Ok(table.lines().filter(|line| line.contains(text)).count())
+}
+
+#[test]
+fn connections_of_all_instances_have_a_ceiling_and_each_instance_has_some_in_any_case() -> anyhow::Result<()> {
+    World::run(|world| {
+        let network = world.platform_with(1, Config { connections_total_max: 256, ..Config::default() })?;
+        world.outside(|| world.serve(Ipv4Addr::UNSPECIFIED, PORT))?;
+        let (greedy, other, modest) = (world.instance(&network)?, world.instance(&network)?, world.instance(&network)?);
+        for flooding in [&greedy, &other] {
+            flooding.inside(|| {
+                for port in 10_000..14_000 {
+                    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?.send_to(b"?", (NEIGHBOUR, PORT))?;
+                }
+                Ok(())
+            })?;
+        }
+        let held = [&greedy, &other].map(|instance| tracked(&format!("src={} ", instance.link.address())));
+        let [greedy, other] = [&held[0], &held[1]].map(|held| *held.as_ref().expect("counted"));
+        // 256 together, and up to 64 each.
+        assert!(greedy > 256 && greedy + other <= 256 + 2 * 64, "{greedy} and {other}");
+        assert!(other > 0, "it had none");
+        for _ in 0..10 {
+            modest.udp(NEIGHBOUR, PORT)?;
+        }
+        Ok(world.wait(network.close())?)
+    })
+}
+
+#[test]
+fn a_ceiling_that_the_machine_cannot_keep_is_refused_by_name() -> anyhow::Result<()> {
+    World::run(|world| {
+        let refused = world.platform_with(1, Config { connections_total_max: u32::MAX, ..Config::default() }).err();
+        let refused = refused.map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("[network] connections_total_max"), "{refused}");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_machine_that_passed_nothing_on_stays_closed_to_others() -> anyhow::Result<()> {
     World::run(|world| {

@@ -29,12 +29,21 @@ pub struct Config {
     pub entry_header_bytes_max: u64,
     /// Bytes of the names and values of all extended attributes of one image.
     pub xattr_bytes_max: u64,
-    /// Bytes of all names, link targets and extended attributes of one layer, which are in memory together.
+    /// Bytes of all names, link targets and extended attributes of one layer.
     pub layer_text_bytes_max: u64,
+    /// Memory of this process for indexing layers and putting them together, in bytes, over all images. An image waits until
+    /// its part is free; half of it is the most that one may take, and that transfers from registries may hold together, a
+    /// quarter that those of one registry may.
+    pub indexing_memory_bytes_max: u64,
     /// How root file systems are made: `auto`, `erofs`, `erofs-loop` or `files`.
     pub rootfs: RootfsMode,
-    /// Layers that are transferred and indexed at once, over all images; each takes two threads and some 10 MiB.
+    /// Layers of stored content that are indexed, and root file systems that are made, at once, over all images; each takes
+    /// two threads.
     pub layers_at_once_max: usize,
+    /// Layers that one registry sends at once, over all images; each takes two threads.
+    pub registry_layers_at_once_max: usize,
+    /// Images that are looked up in one registry at once.
+    pub registry_images_at_once_max: usize,
     /// Longest wait for a connection to a registry, in seconds.
     pub connect_timeout_s: u64,
     /// Longest silence of a registry within an answer, in seconds.
@@ -90,8 +99,11 @@ impl Default for Config {
             entry_header_bytes_max: 1 << 20,
             xattr_bytes_max: 64 << 20,
             layer_text_bytes_max: 256 << 20,
+            indexing_memory_bytes_max: 1 << 30,
             rootfs: RootfsMode::Auto,
             layers_at_once_max: 4,
+            registry_layers_at_once_max: 4,
+            registry_images_at_once_max: 4,
             connect_timeout_s: 10,
             read_idle_timeout_s: 60,
             prepare_timeout_s: 1800,

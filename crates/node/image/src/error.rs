@@ -164,6 +164,18 @@ pub enum Error {
         /// The key of the configuration.
         key: &'static str,
     },
+    /// Indexing it takes more memory than one image may.
+    #[error(
+        "image {image} may take {bytes} bytes of memory to be indexed; one may take {limit}, half of indexing_memory_bytes_max of [image]"
+    )]
+    NeedsMemory {
+        /// The image as it was asked for.
+        image: String,
+        /// What it may take.
+        bytes: u64,
+        /// What one image may take.
+        limit: u64,
+    },
     /// A registry sends another number of bytes than the manifest says.
     #[error("blob {digest} of image {image} has {actual} bytes or more, its manifest says {expected}")]
     SizeMismatch {
@@ -279,7 +291,7 @@ impl Error {
             | Self::SizeMismatch { .. }
             | Self::WrongContent { .. }
             | Self::DigestMismatch { .. } => "ImageInvalid",
-            Self::TooLarge { .. } | Self::ContentTooLarge { .. } => "ImageTooLarge",
+            Self::TooLarge { .. } | Self::NeedsMemory { .. } | Self::ContentTooLarge { .. } => "ImageTooLarge",
             Self::DiskFull { .. } => "DiskFull",
             Self::UnknownContent { .. }
             | Self::Damaged { .. }
@@ -342,6 +354,7 @@ impl Error {
             }
             Self::Manifest { source, .. } => source.hint(),
             Self::Layer { source, .. } => source.hint(),
+            Self::NeedsMemory { .. } => "Use an image with fewer files, or raise the limit.",
             Self::TooLarge { .. } => "Use a smaller image, or raise the limit.",
             Self::SizeMismatch { .. } | Self::WrongContent { .. } => {
                 "Push the image again; what the registry or a proxy on the way sends is damaged."

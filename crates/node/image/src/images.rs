@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use types::Digest;
 
 use crate::content::layout::Layout;
@@ -334,6 +335,11 @@ impl Core {
         if let Some(facts) = layers.facts(&name)? {
             return Ok((name, facts));
         }
+        let needs = rootfs::needs(layers, mounts.method(), stack)?;
+        let shares = &self.workshop.shares;
+        // On a thread that may block.
+        let turn = |bytes| Handle::current().block_on(shares.local(root.as_str(), bytes));
+        let _turn = needs.map(|needs| turn(needs.memory_bytes)).transpose()?;
         match rootfs::make(layers, mounts.method(), stack, config) {
             Ok(()) => {}
             Err(MakeError::Other(error)) => return Err(error),

@@ -32,6 +32,7 @@ use crate::content::digest_of;
 use crate::content::durable;
 use crate::content::layout::Layout;
 use crate::content::ledger::{Item, Ledger};
+use crate::index::{Entries, Weight};
 
 /// What names of root file systems begin with.
 const EROFS: &str = "e2-";
@@ -92,6 +93,9 @@ pub(crate) struct LayerFacts {
     pub tar_bytes: u64,
     /// Length of its file of sparse files; 0 when there is none.
     pub sparse_bytes: u64,
+    /// What putting it on other layers takes; none of layers from before that was kept.
+    #[serde(default)]
+    pub weight: Option<Weight>,
 }
 
 /// What is known about a root file system.
@@ -104,7 +108,16 @@ pub(crate) struct RootfsFacts {
 /// A layer as it was found.
 pub(crate) struct Layer {
     pub facts: LayerFacts,
-    pub index: Vec<erofs::Entry>,
+    path: PathBuf,
+    list: Vec<u8>,
+}
+
+impl Layer {
+    /// Its entries, from the first.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<erofs::Entry, Error>> {
+        let failed = |e| Error::io("read the index in", &self.path, io::Error::other(e));
+        Entries::of(&self.list).map(move |entry| entry.map_err(failed))
+    }
 }
 
 /// All of them.
@@ -128,6 +141,11 @@ impl Draft {
     /// Where sparse files go.
     pub(crate) fn sparse(&self) -> PathBuf {
         self.dir.join(SPARSE)
+    }
+
+    /// Where the list of entries goes.
+    pub(crate) fn list(&self) -> PathBuf {
+        self.dir.join(INDEX)
     }
 
     /// Where the EROFS image goes.
@@ -239,10 +257,16 @@ impl Layers {
     pub(crate) fn read(&self, name: &LayerName) -> Result<Option<Layer>, Error> {
         let Some(facts) = self.facts(name)? else { return Ok(None) };
         let path = self.dir(name).join(INDEX);
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let index = postcard::from_bytes(&bytes);
-        let index = index.map_err(|e| Error::io("read the index in", &path, io::Error::other(e)))?;
-        Ok(Some(Layer { facts, index }))
+        let list = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        Ok(Some(Layer { facts, path, list }))
+    }
+
+    /// What putting a layer on others takes, and bytes of the list of its entries; `None` when it is not there.
+    pub(crate) fn weight(&self, name: &LayerName) -> Result<Option<(Weight, u64)>, Error> {
+        let Some(facts) = self.facts::<LayerFacts>(name)? else { return Ok(None) };
+        let path = self.dir(name).join(INDEX);
+        let list_bytes = fs::metadata(&path).map_err(|e| Error::io("look at", &path, e))?.len();
+        Ok(Some((facts.weight.unwrap_or_else(|| Weight::guess(facts.entries, list_bytes)), list_bytes)))
     }
 
     /// Begins something.
@@ -250,20 +274,6 @@ impl Layers {
         let draft = Draft { dir: self.layout.draft() };
         fs::create_dir(&draft.dir).map_err(|e| Error::io("make directory", &draft.dir, e))?;
         Ok(draft)
-    }
-
-    /// Makes a layer visible, whose tar and sparse files are already durable.
-    pub(crate) fn publish_layer(
-        &self,
-        draft: &Draft,
-        name: &LayerName,
-        index: &[erofs::Entry],
-        facts: &LayerFacts,
-    ) -> Result<(), Error> {
-        let path = draft.dir.join(INDEX);
-        let bytes = postcard::to_stdvec(index).map_err(|e| Error::io("write", &path, io::Error::other(e)))?;
-        durable::write(&path, &draft.dir.join("index.draft"), &bytes)?;
-        self.publish(draft, name, facts)
     }
 
     /// Makes a draft visible, whose files are already durable. One that is there already is the same.

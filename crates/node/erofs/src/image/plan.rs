@@ -93,7 +93,7 @@ impl Plan {
             return Err(Error::TooManyDevices { count: devices.len(), max: DEVICES_MAX });
         }
         let mut plan = Self {
-            places: Vec::new(),
+            places: Vec::with_capacity(tree.inodes.slots()),
             nids: vec![0; tree.inodes.slots()],
             device_blocks: devices.iter().map(device_blocks).collect::<Result<_, _>>()?,
             end: (TABLE_AT + devices.len() * SLOT_BYTES) as u64,

@@ -84,6 +84,11 @@ impl Inodes {
         Self { slots: vec![Some(root)], free: Vec::new(), names: 0, xattr_bytes: 0, limits }
     }
 
+    /// Takes room for more inodes.
+    pub(crate) fn reserve(&mut self, inodes: usize) {
+        self.slots.reserve_exact(inodes);
+    }
+
     /// How many numbers are or were in use; all are below.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()

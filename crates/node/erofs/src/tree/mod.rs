@@ -44,6 +44,11 @@ impl Tree {
         Self { inodes: Inodes::new(limits), resolver: Resolver::default(), last: None }
     }
 
+    /// Takes room for so many more inodes at once: growing bit by bit would take up to three times as much for a while.
+    pub fn reserve(&mut self, inodes: usize) {
+        self.inodes.reserve(inodes);
+    }
+
     /// Puts a layer on top. `devices[n]` is the place in the image's device table, from 0, of the layer's device n.
     ///
     /// The outcome is what unpacking the layers one after the other into a directory gives:
@@ -65,8 +70,22 @@ impl Tree {
     /// # Errors
     /// What is wrong with which entry; the tree cannot be used then.
     pub fn apply(&mut self, entries: Vec<Entry>, devices: &[u16]) -> Result<(), Error> {
+        self.apply_each(|| entries.iter().cloned().map(Ok), devices)
+    }
+
+    /// As [`Tree::apply`], of entries that need not be in memory together: `entries` begins with the first each time that it
+    /// is called.
+    ///
+    /// # Errors
+    /// What is wrong with which entry, or what `entries` gives; the tree cannot be used then.
+    pub fn apply_each<I, E>(&mut self, entries: impl Fn() -> I, devices: &[u16]) -> Result<(), E>
+    where
+        I: Iterator<Item = Result<Entry, E>>,
+        E: From<Error>,
+    {
         self.hide(&entries)?;
-        for entry in entries {
+        for entry in entries() {
+            let entry = entry?;
             path::check(&entry.path).map_err(|reason| Error::entry(&entry.path, reason))?;
             if !matches!(entry.kind, Kind::Whiteout | Kind::Opaque) {
                 self.put(entry, devices)?;
@@ -76,27 +95,48 @@ impl Tree {
     }
 
     /// Does what the whiteouts and opaque marks among `entries` say to the layers that are already there.
-    fn hide(&mut self, entries: &[Entry]) -> Result<(), Error> {
-        let marks = || entries.iter().filter(|entry| matches!(entry.kind, Kind::Whiteout | Kind::Opaque));
-        if marks().next().is_none() {
+    fn hide<I, E>(&mut self, entries: &impl Fn() -> I) -> Result<(), E>
+    where
+        I: Iterator<Item = Result<Entry, E>>,
+        E: From<Error>,
+    {
+        let is_mark = |entry: &Entry| matches!(entry.kind, Kind::Whiteout | Kind::Opaque);
+        let mut has_marks = false;
+        for entry in entries() {
+            has_marks |= is_mark(&entry?);
+        }
+        if !has_marks {
             return Ok(());
         }
         self.last = None;
-        let directories = entries.iter().filter(|entry| matches!(entry.kind, Kind::Directory));
-        let directories: HashSet<&[u8]> = directories.map(|entry| &entry.path[..]).collect();
-        for mark in marks() {
-            path::check(&mark.path).map_err(|reason| Error::entry(&mark.path, reason))?;
-            let (dir, hidden) = match (&mark.kind, path::split(&mark.path)) {
-                (Kind::Opaque, _) => (&mark.path[..], None),
-                (_, Some((dir, name))) => (dir, Some(name)),
-                (_, None) => return Err(Error::entry(&mark.path, "is a whiteout of the root")),
-            };
-            let way = self.resolver.resolve(&self.inodes, dir, &directories);
-            let Way::There(dir) = way.map_err(|circle| circle.error(&mark.path))? else { continue };
-            match hidden {
-                Some(name) => self.inodes.remove(dir, name),
-                None => self.inodes.clear(dir),
+        let mut directories = HashSet::new();
+        for entry in entries() {
+            let entry = entry?;
+            if entry.kind == Kind::Directory {
+                directories.insert(entry.path.into_boxed_slice());
             }
+        }
+        for mark in entries() {
+            let mark = mark?;
+            if is_mark(&mark) {
+                self.hide_one(&mark, &directories)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hide_one(&mut self, mark: &Entry, directories: &HashSet<Box<[u8]>>) -> Result<(), Error> {
+        path::check(&mark.path).map_err(|reason| Error::entry(&mark.path, reason))?;
+        let (dir, hidden) = match (&mark.kind, path::split(&mark.path)) {
+            (Kind::Opaque, _) => (&mark.path[..], None),
+            (_, Some((dir, name))) => (dir, Some(name)),
+            (_, None) => return Err(Error::entry(&mark.path, "is a whiteout of the root")),
+        };
+        let way = self.resolver.resolve(&self.inodes, dir, directories);
+        let Way::There(dir) = way.map_err(|circle| circle.error(&mark.path))? else { return Ok(()) };
+        match hidden {
+            Some(name) => self.inodes.remove(dir, name),
+            None => self.inodes.clear(dir),
         }
         Ok(())
     }

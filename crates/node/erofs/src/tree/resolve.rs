@@ -50,7 +50,12 @@ impl Circle {
 
 impl Resolver {
     /// Follows `path` from the root. A link in the place of one of `replaced` blocks the way.
-    pub(crate) fn resolve(&mut self, inodes: &Inodes, path: &[u8], replaced: &HashSet<&[u8]>) -> Result<Way, Circle> {
+    pub(crate) fn resolve(
+        &mut self,
+        inodes: &Inodes,
+        path: &[u8],
+        replaced: &HashSet<Box<[u8]>>,
+    ) -> Result<Way, Circle> {
         // What is still to be gone: the rest of the path, and of each link that is being followed; innermost last.
         let mut rests = vec![path];
         let mut at = ROOT;

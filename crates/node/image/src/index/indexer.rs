@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use erofs::{BLOCK_BYTES, Extent, Meta};
 
-use super::Limits;
 use super::archive::{Archive, Entry, Kind};
 use super::budget::Budget;
 use super::error::LayerError;
+use super::list::{ListWriter, Weight};
 use super::path::{EntryPath, Place, place};
 use super::sparse::SparseMap;
+use super::{Files, Limits};
 
 const COPY_BYTES: usize = 256 << 10;
 /// Pages of a file begin where pages of its device do, which spares the kernel from reading two for one.
@@ -31,7 +32,7 @@ pub(super) struct Indexer {
     sparse: SparseFiles,
     /// Bytes of names, targets and attributes so far.
     text_bytes: u64,
-    pub entries: Vec<erofs::Entry>,
+    list: Option<ListWriter>,
     /// Bytes of the files, and entries, as they were taken from the budget.
     pub bytes: u64,
     pub taken: u64,
@@ -45,10 +46,10 @@ struct SparseFiles {
 }
 
 impl Indexer {
-    /// Sparse files go to a new file at `sparse`, if there are any.
-    pub(super) fn new(sparse: PathBuf, budget: Arc<Budget>, limits: Limits) -> Self {
-        let sparse = SparseFiles { path: sparse, file: None, bytes: 0 };
-        Self { budget, limits, sparse, text_bytes: 0, entries: Vec::new(), bytes: 0, taken: 0 }
+    pub(super) fn new(files: &Files<'_>, budget: Arc<Budget>, limits: Limits) -> Result<Self, LayerError> {
+        let sparse = SparseFiles { path: files.sparse.to_owned(), file: None, bytes: 0 };
+        let list = Some(ListWriter::create(files.list).map_err(list_error)?);
+        Ok(Self { budget, limits, sparse, text_bytes: 0, list, bytes: 0, taken: 0 })
     }
 
     /// Takes one entry; its data is still in `archive`.
@@ -64,12 +65,14 @@ impl Indexer {
         Ok(())
     }
 
-    /// Makes the sparse files durable; gives the length of the file that they are in, 0 when there is none.
-    pub(super) fn finish(&mut self) -> Result<u64, LayerError> {
+    /// Makes the sparse files and the list durable; gives the length of the file that the former are in, 0 when there is
+    /// none, and what the latter weighs.
+    pub(super) fn finish(&mut self) -> Result<(u64, Weight), LayerError> {
         if let Some(file) = &self.sparse.file {
             file.sync_data().map_err(|e| LayerError::write("sync", b"the layer's sparse files", e))?;
         }
-        Ok(self.sparse.bytes)
+        let weight = self.list.take().map(ListWriter::finish).transpose().map_err(list_error)?;
+        Ok((self.sparse.bytes, weight.unwrap_or_default()))
     }
 
     fn push(&mut self, path: EntryPath, kind: erofs::Kind, meta: Meta) -> Result<(), LayerError> {
@@ -85,8 +88,8 @@ impl Indexer {
             let (what, key) = ("bytes in names, link targets and attributes of a layer", "layer_text_bytes_max");
             return Err(LayerError::TooLarge { what, limit, key });
         }
-        self.entries.push(erofs::Entry { path, kind, meta });
-        Ok(())
+        let list = self.list.as_mut().expect("entries come before the end");
+        list.push(&erofs::Entry { path, kind, meta }).map_err(list_error)
     }
 
     fn entry(&mut self, path: EntryPath, entry: Entry, archive: &mut Archive) -> Result<(), LayerError> {
@@ -145,6 +148,10 @@ impl Indexer {
         self.taken += entries;
         Ok(())
     }
+}
+
+fn list_error(error: io::Error) -> LayerError {
+    LayerError::write("write", b"the layer's index", error)
 }
 
 impl SparseFiles {

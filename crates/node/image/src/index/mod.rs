@@ -7,6 +7,7 @@ mod budget;
 mod compression;
 mod error;
 mod indexer;
+mod list;
 mod path;
 mod pax;
 mod sparse;
@@ -29,6 +30,8 @@ use self::indexer::Indexer;
 pub(crate) use self::budget::Budget;
 pub use self::compression::Compression;
 pub use self::error::LayerError;
+pub(crate) use self::list::{Entries, Weight};
+pub(crate) use self::stream::STREAM_BYTES;
 
 /// One layer to index.
 pub(crate) struct Job<R> {
@@ -46,8 +49,20 @@ pub(crate) struct Limits {
     pub stream_bytes_max: u64,
     pub extension_bytes_max: u64,
     pub path_len_max: usize,
-    /// Bytes of all names, link targets and extended attributes, which are in memory together.
+    /// Bytes of all names, link targets and extended attributes.
     pub text_bytes_max: u64,
+    /// Largest window of a zstd stream, as a power of two.
+    pub zstd_window_bits: u32,
+}
+
+/// Where a layer goes: files that do not exist yet.
+pub(crate) struct Files<'a> {
+    /// The uncompressed tar.
+    pub tar: &'a Path,
+    /// The sparse files in it, if there are any.
+    pub sparse: &'a Path,
+    /// The list of its entries.
+    pub list: &'a Path,
 }
 
 /// What came out.
@@ -63,16 +78,15 @@ pub(crate) struct Indexed {
     pub bytes: u64,
     /// Entries of the archive.
     pub entries: u64,
-    /// The entries, in the archive's order.
-    pub index: Vec<erofs::Entry>,
+    /// What putting it on other layers takes.
+    pub weight: Weight,
 }
 
-/// Indexes a layer whose tar goes to a new file at `tar`, and its sparse files to one at `sparse` if it has any; both
-/// are durable on return. On an error they hold a part, for the caller to remove, and the budget has all back.
-pub(crate) fn index<R: Read + Send>(job: Job<R>, tar: &Path, sparse: &Path) -> Result<Indexed, LayerError> {
-    let file = File::create_new(tar).map_err(|e| LayerError::write("make", b"the layer's tar", e))?;
-    let (decoder, stream) = stream::stream(Some(file), job.limits.stream_bytes_max, job.cancel.clone());
-    let mut indexer = Indexer::new(sparse.to_owned(), job.budget.clone(), job.limits.clone());
+/// Indexes a layer; what it becomes is durable on return. On an error they hold a part, for the caller to remove, and the budget has all back.
+pub(crate) fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<Indexed, LayerError> {
+    let file = File::create_new(files.tar).map_err(|e| LayerError::write("make", b"the layer's tar", e))?;
+    let (decoder, stream) = stream::stream(Some(file), &job.limits, job.cancel.clone());
+    let mut indexer = Indexer::new(files, job.budget.clone(), job.limits.clone())?;
     let archive = Archive::new(stream, job.limits.extension_bytes_max);
     let (decoded, read) = thread::scope(|scope| {
         let decoding = thread::Builder::new().name("layer-decode".into());
@@ -89,12 +103,12 @@ pub(crate) fn index<R: Read + Send>(job: Job<R>, tar: &Path, sparse: &Path) -> R
     let finished = match (decoded, read) {
         // A stream that breaks off also ends within an entry; the break is the cause.
         (Err(error @ LayerError::Read { .. }), Ok(_) | Err(LayerError::Archive { .. })) => Err(error),
-        (_, read) => read.and_then(|end| indexer.finish().map(|sparse_bytes| (end, sparse_bytes))),
+        (_, read) => read.and_then(|end| indexer.finish().map(|made| (end, made))),
     };
     match finished {
-        Ok(((diff_id, tar_bytes), sparse_bytes)) => {
+        Ok(((diff_id, tar_bytes), (sparse_bytes, weight))) => {
             let (bytes, entries) = (indexer.bytes, indexer.taken);
-            Ok(Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, index: indexer.entries })
+            Ok(Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, weight })
         }
         Err(error) => {
             job.budget.give_back(indexer.bytes, indexer.taken);
@@ -115,7 +129,14 @@ fn read_all(mut archive: Archive, indexer: &mut Indexer) -> Result<(Digest, u64)
 pub(crate) fn list(compressed: &[u8]) -> Result<usize, LayerError> {
     const STREAM_BYTES_MAX: u64 = 1 << 20;
     const EXTENSION_BYTES_MAX: u64 = 64 << 10;
-    let (decoder, stream) = stream::stream(None, STREAM_BYTES_MAX, Arc::default());
+    let limits = Limits {
+        stream_bytes_max: STREAM_BYTES_MAX,
+        extension_bytes_max: EXTENSION_BYTES_MAX,
+        path_len_max: 4095,
+        text_bytes_max: STREAM_BYTES_MAX,
+        zstd_window_bits: 20,
+    };
+    let (decoder, stream) = stream::stream(None, &limits, Arc::default());
     let mut archive = Archive::new(stream, EXTENSION_BYTES_MAX);
     thread::scope(|scope| {
         scope.spawn(move || decoder.run(compressed));

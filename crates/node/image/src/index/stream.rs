@@ -14,9 +14,13 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
+use super::Limits;
 use super::compression::Compression;
 use super::error::LayerError;
 
+/// What both ends and what is on its way to them take, beside the window of zstd: the buffers, one more at each end, what
+/// waits for the decoder, and its state.
+pub(crate) const STREAM_BYTES: u64 = 16 << 20;
 /// Of one buffer between the two threads.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Buffers between the two threads; the memory of a stream.
@@ -46,6 +50,7 @@ pub(super) struct Decoder {
     full: SyncSender<Vec<u8>>,
     empty: Receiver<Vec<u8>>,
     cancel: Arc<AtomicBool>,
+    zstd_window_bits: u32,
 }
 
 /// The tar file.
@@ -55,8 +60,8 @@ struct Copy {
     pushed: u64,
 }
 
-/// Both ends of a stream of at most `bytes_max` bytes that is copied to `copy` on its way.
-pub(super) fn stream(copy: Option<File>, bytes_max: u64, cancel: Arc<AtomicBool>) -> (Decoder, Stream) {
+/// Both ends of a stream that is copied to `copy` on its way.
+pub(super) fn stream(copy: Option<File>, limits: &Limits, cancel: Arc<AtomicBool>) -> (Decoder, Stream) {
     let (full, received) = sync_channel(BUFFERS);
     let (empty, spare) = sync_channel(BUFFERS);
     let stream = Stream {
@@ -68,10 +73,10 @@ pub(super) fn stream(copy: Option<File>, bytes_max: u64, cancel: Arc<AtomicBool>
         hash: Sha256::new(),
         offset: 0,
         received: 0,
-        bytes_max,
+        bytes_max: limits.stream_bytes_max,
         cancel: cancel.clone(),
     };
-    (Decoder { full, empty: spare, cancel }, stream)
+    (Decoder { full, empty: spare, cancel, zstd_window_bits: limits.zstd_window_bits }, stream)
 }
 
 impl Decoder {
@@ -105,8 +110,12 @@ impl Decoder {
         match Compression::of(&magic[..len]) {
             Compression::None => self.forward(whole),
             Compression::Gzip => self.forward(MultiGzDecoder::new(whole)),
-            // Reads concatenated frames; a frame that asks for a window above 128 MiB is refused by the library.
-            Compression::Zstd => self.forward(zstd::stream::read::Decoder::with_buffer(whole).map_err(failed)?),
+            Compression::Zstd => {
+                // Reads concatenated frames, and refuses one that asks for a larger window.
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(whole).map_err(failed)?;
+                decoder.window_log_max(self.zstd_window_bits).map_err(failed)?;
+                self.forward(decoder)
+            }
             Compression::Unknown(name) => {
                 let reason = format!("it is compressed with {name}; layers are plain, gzip or zstd");
                 Err(failed(io::Error::new(io::ErrorKind::InvalidData, reason)))

@@ -1,7 +1,9 @@
 //! One layer on its way from its blob to its tar and index, on threads of its own. Must not know where blobs come from
 //! or what the layer is for.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,13 +14,21 @@ use tokio::task::JoinHandle;
 use types::Digest;
 
 use super::Workshop;
-use crate::index::{self, Budget, Indexed, Job, LayerError, Limits};
+use super::shares::Turn;
+use crate::index::{self, Budget, Compression, Files, Indexed, Job, LayerError, Limits, STREAM_BYTES};
 use crate::layers::{LayerFacts, LayerName};
 use crate::pull::blob::Sink;
 use crate::{Config, Error, blocking};
 
 /// Chunks of a download that wait for the decoder. A chunk is what the HTTP client reads at once: 8 to some 400 KiB.
-const WAITING_CHUNKS_MAX: usize = 32;
+const WAITING_CHUNKS_MAX: usize = 16;
+
+/// Windows of zstd streams, as powers of two: of a layer that says to be one, the most that the library takes by itself; and
+/// of one that does not, what all but the slowest levels have.
+const ZSTD_WINDOW_BITS: u32 = 27;
+const HIDDEN_WINDOW_BITS: u32 = 23;
+/// Times that an entry's extension headers are in memory, as they are and in what is read from them.
+const HEADER_COPIES: u64 = 12;
 
 /// What is indexed, and for whom.
 #[derive(Clone)]
@@ -31,6 +41,28 @@ pub(super) struct Order {
     /// What its uncompressed content must be; `None` when nobody knows yet.
     pub diff_id: Option<Digest>,
     pub budget: Arc<Budget>,
+}
+
+/// What indexing one layer takes.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    memory_bytes: u64,
+    zstd_window_bits: u32,
+}
+
+/// Room that was taken.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    #[allow(dead_code)] // Held for its drop.
+    turn: Arc<Turn>,
+    room: Room,
+}
+
+/// Whether a blob begins as a zstd stream; what cannot be read will be told by whoever reads it whole.
+fn is_zstd(blob: &File) -> bool {
+    let mut magic = [0; Compression::MAGIC_BYTES];
+    let read = blob.read_at(&mut magic, 0).unwrap_or_default();
+    Compression::of(&magic[..read]) == Compression::Zstd
 }
 
 /// Ends a thread's work when nobody waits for it any more.
@@ -55,27 +87,49 @@ impl Order {
         }
     }
 
-    /// Indexes a blob that is in the store.
+    /// Indexes a blob that is in the store, when there is room.
     pub(super) async fn stored(self) -> Result<(Digest, LayerFacts), Error> {
         let opened = self.workshop.content.open_blob(&self.digest).await?;
         let (blob, _) = opened.ok_or_else(|| Error::UnknownContent { digest: self.digest.clone() })?;
+        let room = self.room(is_zstd(&blob));
+        let turn = self.workshop.shares.local(&self.image, room.memory_bytes).await?;
         let cancel = Arc::new(AtomicBool::new(false));
         let _guard = CancelOnDrop(cancel.clone());
-        blocking::run("indexing a layer", move || self.index(blob, cancel)).await
+        blocking::run("indexing a layer", move || self.index(blob, cancel, &Taken { turn: Arc::new(turn), room })).await
+    }
+
+    /// Waits until there is room for a blob that comes from a registry.
+    pub(super) async fn take_room(&self, registry: &str, media_type: &str) -> Result<Taken, Error> {
+        let room = self.room(media_type.ends_with("zstd"));
+        let turn = self.workshop.shares.layer(&self.image, registry, room.memory_bytes).await?;
+        Ok(Taken { turn: Arc::new(turn), room })
+    }
+
+    fn room(&self, is_zstd: bool) -> Room {
+        let zstd_window_bits = if is_zstd { ZSTD_WINDOW_BITS } else { HIDDEN_WINDOW_BITS };
+        let headers = HEADER_COPIES.saturating_mul(self.workshop.config.entry_header_bytes_max);
+        let memory_bytes = (STREAM_BYTES + (1 << zstd_window_bits)).saturating_add(headers);
+        Room { memory_bytes, zstd_window_bits }
     }
 
     /// Begins to index a blob whose bytes come.
-    fn begin(self) -> Run {
+    fn begin(self, taken: Taken) -> Run {
         let (chunks, waiting) = mpsc::channel(WAITING_CHUNKS_MAX);
         let (told, digest) = oneshot::channel();
         let cancel = Arc::new(AtomicBool::new(false));
         let blob = Incoming { waiting, chunk: Bytes::new(), hash: Some((Sha256::new(), told)) };
         let flag = cancel.clone();
-        let job = tokio::task::spawn_blocking(move || self.index(blob, flag));
+        let job = tokio::task::spawn_blocking(move || self.index(blob, flag, &taken));
         Run { chunks: Some(chunks), digest, job: Some(job), cancel: CancelOnDrop(cancel) }
     }
 
-    fn index(self, compressed: impl Read + Send, cancel: Arc<AtomicBool>) -> Result<(Digest, LayerFacts), Error> {
+    /// What was taken is given back when the thread ends, which may outlive those that wait for it.
+    fn index(
+        self,
+        compressed: impl Read + Send,
+        cancel: Arc<AtomicBool>,
+        taken: &Taken,
+    ) -> Result<(Digest, LayerFacts), Error> {
         let Workshop { layers, config, .. } = &*self.workshop;
         let draft = layers.begin()?;
         let limits = Limits {
@@ -83,18 +137,20 @@ impl Order {
             extension_bytes_max: config.entry_header_bytes_max,
             path_len_max: config.path_len_max,
             text_bytes_max: config.layer_text_bytes_max,
+            zstd_window_bits: taken.room.zstd_window_bits,
         };
         let mut compressed = Counted { source: compressed, bytes: 0 };
         let job = Job { compressed: &mut compressed, limits, budget: self.budget.clone(), cancel };
-        let indexed = index::index(job, &draft.tar(), &draft.sparse()).map_err(|e| self.failed(e))?;
-        let Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, index } = indexed;
+        let files = Files { tar: &draft.tar(), sparse: &draft.sparse(), list: &draft.list() };
+        let indexed = index::index(job, &files).map_err(|e| self.failed(e))?;
+        let Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, weight } = indexed;
         if let Some(expected) = self.diff_id.clone().filter(|expected| *expected != diff_id) {
             self.budget.give_back(bytes, entries);
             return Err(self.failed(LayerError::DiffId { expected, actual: diff_id }));
         }
-        let facts = LayerFacts { bytes, entries, tar_bytes, sparse_bytes };
+        let facts = LayerFacts { bytes, entries, tar_bytes, sparse_bytes, weight: Some(weight) };
         let name = LayerName::tar(&diff_id);
-        layers.publish_layer(&draft, &name, &index, &facts)?;
+        layers.publish(&draft, &name, &facts)?;
         layers.add_source(&name, &self.digest, compressed.bytes)?;
         self.workshop.remember(&self.digest, &diff_id);
         Ok((diff_id, facts))
@@ -169,14 +225,15 @@ struct Run {
 /// Where the bytes of a layer go that comes from a registry.
 pub(super) struct LayerSink {
     order: Order,
+    taken: Taken,
     run: Run,
     offset: u64,
 }
 
 impl LayerSink {
-    pub(super) fn new(order: Order) -> Self {
-        let run = order.clone().begin();
-        Self { order, run, offset: 0 }
+    pub(super) fn new(order: Order, taken: Taken) -> Self {
+        let run = order.clone().begin(taken.clone());
+        Self { order, taken, run, offset: 0 }
     }
 
     /// Ends the work, and waits until nothing of it is left.
@@ -230,7 +287,7 @@ impl Sink for LayerSink {
 
     async fn restart(&mut self) -> Result<(), Error> {
         self.run.stop().await;
-        (self.run, self.offset) = (self.order.clone().begin(), 0);
+        (self.run, self.offset) = (self.order.clone().begin(self.taken.clone()), 0);
         Ok(())
     }
 }

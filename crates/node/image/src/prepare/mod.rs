@@ -3,6 +3,7 @@
 
 mod indexing;
 mod preparation;
+mod shares;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use types::{Digest, ImageRef};
 
 use self::indexing::Order;
 use self::preparation::Preparation;
+pub(crate) use self::shares::Shares;
 use crate::content::ContentStore;
 use crate::credentials::Credentials;
 use crate::flight::{Failed, Flights};
@@ -53,6 +55,9 @@ pub struct Prepared {
     pub layers: usize,
 }
 
+/// A layer's diff id, and what is known of it.
+type IndexedLayer = (Digest, LayerFacts);
+
 /// What all preparations share.
 pub(crate) struct Workshop {
     pub content: ContentStore,
@@ -61,11 +66,12 @@ pub(crate) struct Workshop {
     pub credentials: Arc<dyn Credentials>,
     pub clients: Clients,
     pub mounts: Mounts,
-    turns: Semaphore,
+    pub shares: Shares,
     /// Configs on their way, by digest.
     blob_flights: Flights<Digest, AtomicU64, Result<(), Failed>>,
-    /// Layers on their way, by the digest of their blob; the result is their diff id.
-    layer_flights: Flights<Digest, AtomicU64, Result<(Digest, LayerFacts), Failed>>,
+    /// Layers on their way, by the digest of their blob and whether that is here already: who has it does not wait for who
+    /// does not. The result is their diff id.
+    layer_flights: Flights<(Digest, bool), AtomicU64, Result<IndexedLayer, Failed>>,
     /// Diff ids of blobs that were indexed, so that a blob that is pushed again is not indexed again.
     indexed: Mutex<HashMap<Digest, Digest>>,
     /// Root file systems that are being made.
@@ -86,7 +92,7 @@ impl Workshop {
             mounts,
             credentials,
             clients: Clients::new(config.clone()),
-            turns: Semaphore::new(config.layers_at_once_max.max(1)),
+            shares: Shares::new(&config),
             blob_flights: Flights::new(),
             layer_flights: Flights::new(),
             indexed: Mutex::default(),
@@ -109,6 +115,7 @@ pub(crate) async fn prepare(workshop: &Arc<Workshop>, request: PrepareRequest) -
         name: image.as_str().into(),
         request,
         session: OnceCell::new(),
+        turn: tokio::sync::Mutex::default(),
         meter: meter.clone(),
     };
     let mut ticks = tokio::time::interval(Duration::from_millis(config.progress_interval_ms.max(1)));
@@ -158,14 +165,9 @@ pub(crate) async fn index_ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Resu
     let by: Arc<str> = "the own registry".into();
     let begin = || {
         let (order, received) = (Order::ahead(workshop, blob), Arc::new(AtomicU64::new(0)));
-        let work = async move {
-            let workshop = order.workshop.clone();
-            let _turn = workshop.turns.acquire().await.map_err(|_| stopping("indexing"))?;
-            order.stored().await
-        };
-        (received, work.boxed())
+        (received, order.stored().boxed())
     };
-    match workshop.layer_flights.run(blob, &by, begin, |_| ()).await {
+    match workshop.layer_flights.run(&(blob.clone(), true), &by, begin, |_| ()).await {
         // A config, or a layer that nothing can be made of: whoever deploys it will be told.
         Ok(_) | Err(Error::Layer { .. }) => Ok(()),
         Err(error) => Err(error),

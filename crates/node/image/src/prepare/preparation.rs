@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use types::Digest;
 
 use super::indexing::{LayerSink, Order, layer_error};
-use super::{PrepareRequest, Prepared, Workshop, stopping};
+use super::shares::Turn;
+use super::{PrepareRequest, Prepared, Workshop};
 use crate::content::INDEX_DEPTH_MAX;
 use crate::content::ledger::Pin;
 use crate::image_config::{self, ImageConfig};
@@ -34,6 +35,8 @@ pub(super) struct Preparation {
     pub source: Arc<str>,
     /// Made when the network is first needed.
     pub session: OnceCell<Arc<Session>>,
+    /// While the registry is asked what the image consists of.
+    pub turn: Mutex<Option<Turn>>,
     pub budget: Arc<Budget>,
     pub meter: Arc<Meter>,
 }
@@ -48,6 +51,7 @@ impl Preparation {
         let manifest = self.manifest(&digest).await?;
         self.check_size(&manifest)?;
         let config = self.config(&manifest).await?;
+        self.turn.lock().await.take();
         let distinct = distinct_layers(&manifest, &config);
         let total = distinct.iter().fold(manifest.config.size, |sum, (_, layer)| sum.saturating_add(layer.size));
         self.meter.begin(distinct.len(), total);
@@ -70,13 +74,23 @@ impl Preparation {
         self.session.get_or_try_init(begin).await
     }
 
+    /// The same, for whoever asks what the image consists of: only some ask one registry at once.
+    async fn session_in_turn(&self) -> Result<&Arc<Session>, Error> {
+        let mut turn = self.turn.lock().await;
+        if turn.is_none() {
+            *turn = Some(self.workshop.shares.image(&self.request.image.registry).await?);
+        }
+        drop(turn);
+        self.session().await
+    }
+
     /// The digest that the reference means now. A tag is asked for each time.
     async fn resolve(&self) -> Result<Digest, Error> {
         let image = &self.request.image;
         if let Some(digest) = &image.digest {
             return Ok(digest.clone());
         }
-        let session = self.session().await?;
+        let session = self.session_in_turn().await?;
         if let Some(digest) = pull::resolve(session, image.reference()).await
             && self.workshop.content.size(&digest).await?.is_some()
         {
@@ -87,7 +101,7 @@ impl Preparation {
 
     async fn fetch_document(&self, reference: &str) -> Result<(Digest, Bytes), Error> {
         let bytes_max = self.workshop.config.manifest_bytes_max;
-        let (digest, body) = pull::manifest(self.session().await?, &self.name, reference, bytes_max).await?;
+        let (digest, body) = pull::manifest(self.session_in_turn().await?, &self.name, reference, bytes_max).await?;
         let body = Bytes::from(body);
         // Not kept before it is known to be a manifest: a proxy's web page has a digest too.
         self.parsed(&body)?;
@@ -172,7 +186,7 @@ impl Preparation {
     }
 
     async fn fetch_blob(&self, blob: &Descriptor) -> Result<(), Error> {
-        let session = self.session().await?;
+        let session = self.session_in_turn().await?;
         let begin = || {
             let received = Arc::new(AtomicU64::new(0));
             let (workshop, session, counter) = (self.workshop.clone(), session.clone(), received.clone());
@@ -198,6 +212,7 @@ impl Preparation {
                 self.charge(&layer, &facts)?;
             }
             None => {
+                let is_here = self.workshop.content.size(&layer.digest).await?.is_some();
                 let begin = || {
                     let received = Arc::new(AtomicU64::new(0));
                     let work = self.clone().index(diff_id.clone(), layer.clone(), received.clone());
@@ -205,7 +220,8 @@ impl Preparation {
                 };
                 let joined = |received| self.meter.watch(received);
                 let flights = &self.workshop.layer_flights;
-                let ((actual, facts), led) = flights.run(&layer.digest, &self.source, begin, joined).await?;
+                let ((actual, facts), led) =
+                    flights.run(&(layer.digest.clone(), is_here), &self.source, begin, joined).await?;
                 if actual != diff_id {
                     let error = LayerError::DiffId { expected: diff_id, actual };
                     return Err(self.layer_error(&layer.digest, error));
@@ -226,7 +242,6 @@ impl Preparation {
         layer: Descriptor,
         received: Arc<AtomicU64>,
     ) -> Result<(Digest, LayerFacts), Error> {
-        let _turn = self.workshop.turns.acquire().await.map_err(|_| stopping("indexing"))?;
         // An earlier flight may have landed between our look at the layers and our boarding.
         if let Some(facts) = self.checked(&diff_id, &layer).await? {
             received.store(layer.size, Ordering::Relaxed);
@@ -256,8 +271,9 @@ impl Preparation {
         layer: &Descriptor,
         received: &AtomicU64,
     ) -> Result<(Digest, LayerFacts), Error> {
+        let taken = order.take_room(&self.request.image.registry, &layer.media_type).await?;
         let session = self.session().await?;
-        let mut sink = LayerSink::new(order);
+        let mut sink = LayerSink::new(order, taken);
         let fetched = pull::blob::transfer(session, &mut sink, &self.name, &layer.digest, layer.size, received).await;
         if let Err(error) = fetched {
             sink.abort().await;
@@ -293,16 +309,28 @@ impl Preparation {
             let (workshop, stack, image) = (self.workshop.clone(), stack.to_vec(), self.name.clone());
             let blobs: HashMap<_, _> =
                 layers.iter().map(|(diff_id, layer)| (diff_id.clone(), layer.digest.clone())).collect();
-            let work = blocking::run("putting layers together", move || {
-                let Workshop { layers, mounts, config, .. } = &*workshop;
-                rootfs::make(layers, mounts.method(), &stack, config).map_err(|error| match error {
-                    MakeError::Other(error) => error,
-                    MakeError::Missing(digest) => Error::UnknownContent { digest },
-                    MakeError::Layer(diff_id, source) => {
-                        layer_error(&workshop, &image, blobs.get(&diff_id).unwrap_or(&diff_id), source)
-                    }
+            let work = async move {
+                let look = (workshop.clone(), stack.clone());
+                let needs = move || rootfs::needs(&look.0.layers, look.0.mounts.method(), &look.1);
+                let needs = blocking::run("looking for layers", needs).await?;
+                let turn = match needs {
+                    Some(needs) => Some(workshop.shares.local(&image, needs.memory_bytes).await?),
+                    // It is there, or will be told to lack a layer.
+                    None => None,
+                };
+                blocking::run("putting layers together", move || {
+                    let _turn = turn;
+                    let Workshop { layers, mounts, config, .. } = &*workshop;
+                    rootfs::make(layers, mounts.method(), &stack, config).map_err(|error| match error {
+                        MakeError::Other(error) => error,
+                        MakeError::Missing(digest) => Error::UnknownContent { digest },
+                        MakeError::Layer(diff_id, source) => {
+                            layer_error(&workshop, &image, blobs.get(&diff_id).unwrap_or(&diff_id), source)
+                        }
+                    })
                 })
-            });
+                .await
+            };
             (Arc::new(()), work.boxed())
         };
         let name = rootfs::name(self.workshop.mounts.method(), stack);

@@ -11,7 +11,7 @@ use types::Digest;
 use super::files;
 use super::method::Method;
 use super::owners;
-use crate::index::LayerError;
+use crate::index::{LayerError, Weight};
 use crate::layers::{Draft, LayerName, Layers, RootfsFacts};
 use crate::{Config, Error};
 
@@ -31,13 +31,49 @@ impl From<Error> for MakeError {
     }
 }
 
+/// What making a root file system takes.
+pub(crate) struct Needs {
+    /// Names in it, at most.
+    names: u64,
+    /// Bytes of memory, at most.
+    pub memory_bytes: u64,
+}
+
+/// What making the root file system of a stack takes; `None` when it is there, or when a layer is missing.
+pub(crate) fn needs(layers: &Layers, method: Method, stack: &[Digest]) -> Result<Option<Needs>, Error> {
+    if layers.facts::<RootfsFacts>(&name(method, stack))?.is_some() {
+        return Ok(None);
+    }
+    let (mut total, mut list_bytes_max) = (Weight::default(), 0);
+    for diff_id in stack {
+        let Some((weight, list_bytes)) = layers.weight(&LayerName::tar(diff_id))? else { return Ok(None) };
+        total += weight;
+        list_bytes_max = list_bytes_max.max(list_bytes);
+    }
+    // The list of one layer at a time, and the paths of its directories.
+    let memory_bytes = total.merged_bytes().saturating_add(list_bytes_max.saturating_mul(2));
+    Ok(Some(Needs { names: total.names(), memory_bytes }))
+}
+
+/// Why a layer could not be put on those below.
+enum Unapplied {
+    Unread(Error),
+    Unfit(erofs::Error),
+}
+
+impl From<erofs::Error> for Unapplied {
+    fn from(source: erofs::Error) -> Self {
+        Self::Unfit(source)
+    }
+}
+
 /// Makes the root file system of a stack of layers, lowest first, unless it is there.
 pub(crate) fn make(layers: &Layers, method: Method, stack: &[Digest], config: &Config) -> Result<(), MakeError> {
     let name = name(method, stack);
     if layers.facts::<RootfsFacts>(&name)?.is_some() {
         return Ok(());
     }
-    let merged = Merged::of(layers, stack, config)?;
+    let merged = Merged::of(layers, method, stack, config)?;
     let draft = layers.begin()?;
     let devices = merged.devices.iter().map(|device| device.name.clone()).collect();
     let facts = if method.is_erofs() {
@@ -85,15 +121,21 @@ struct DataFile {
 }
 
 impl Merged {
-    fn of(layers: &Layers, stack: &[Digest], config: &Config) -> Result<Self, MakeError> {
+    fn of(layers: &Layers, method: Method, stack: &[Digest], config: &Config) -> Result<Self, MakeError> {
         let limits = Limits { entries_max: config.entries_max, xattr_bytes_max: config.xattr_bytes_max };
         let mut merged = Self { tree: Tree::new(limits), devices: Vec::new() };
+        let names = needs(layers, method, stack)?.map_or(0, |needs| needs.names.min(config.entries_max));
+        merged.tree.reserve(usize::try_from(names).unwrap_or_default());
         // A layer may be in a stack several times; its files are devices once.
         let mut known: HashMap<&Digest, Vec<u16>> = HashMap::new();
         for diff_id in stack {
             let layer_name = LayerName::tar(diff_id);
-            let mut layer = layers.read(&layer_name)?.ok_or_else(|| MakeError::Missing(diff_id.clone()))?;
-            layer.index.iter_mut().for_each(|entry| owners::fold(&mut entry.meta));
+            let layer = layers.read(&layer_name)?.ok_or_else(|| MakeError::Missing(diff_id.clone()))?;
+            let folded = |entry: Result<erofs::Entry, Error>| {
+                let mut entry = entry.map_err(Unapplied::Unread)?;
+                owners::fold(&mut entry.meta);
+                Ok(entry)
+            };
             let numbers = known.entry(diff_id).or_insert_with(|| {
                 let mut numbers = vec![merged.add(&layer_name, false, layer.facts.tar_bytes)];
                 if layer.facts.sparse_bytes > 0 {
@@ -101,8 +143,11 @@ impl Merged {
                 }
                 numbers
             });
-            let applied = merged.tree.apply(layer.index, numbers);
-            applied.map_err(|source| MakeError::Layer(diff_id.clone(), LayerError::Stack { source }))?;
+            let applied = merged.tree.apply_each(|| layer.entries().map(folded), numbers);
+            applied.map_err(|error| match error {
+                Unapplied::Unread(error) => MakeError::Other(error),
+                Unapplied::Unfit(source) => MakeError::Layer(diff_id.clone(), LayerError::Stack { source }),
+            })?;
         }
         Ok(merged)
     }

@@ -15,7 +15,7 @@ use crate::image_config::RunConfig;
 
 #[cfg(test)]
 pub(crate) use self::files::write as write_files;
-pub(crate) use self::make::{MakeError, make, name, unfolded_name};
+pub(crate) use self::make::{MakeError, make, name, needs, unfolded_name};
 pub(crate) use self::method::Method;
 pub use self::method::{Check, RootfsMode, doctor};
 pub(crate) use self::mount::{Mounted, Mounts, unmount_left};

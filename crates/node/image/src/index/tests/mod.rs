@@ -115,6 +115,7 @@ impl Place {
                 extension_bytes_max: 1 << 20,
                 path_len_max: 4095,
                 text_bytes_max: 1 << 20,
+                zstd_window_bits: 27,
             },
             budget: Arc::new(Budget::new(64 << 20, 1000)),
             cancel: Arc::default(),
@@ -122,7 +123,8 @@ impl Place {
     }
 
     fn run(&self, name: &str, job: Job<std::io::Cursor<Vec<u8>>>) -> Result<Indexed, LayerError> {
-        index(job, &self.path(&format!("{name}.tar")), &self.path(&format!("{name}.sparse")))
+        let path = |kind: &str| self.path(&format!("{name}.{kind}"));
+        index(job, &Files { tar: &path("tar"), sparse: &path("sparse"), list: &path("list") })
     }
 
     /// Indexes layers, lowest first, and writes what they make to `name`; gives what was found in the topmost.
@@ -138,7 +140,9 @@ impl Place {
                 devices.push(self.path(&format!("{layer}.sparse")));
             }
             let numbers: Vec<u16> = (first..).take(devices.len() - usize::from(first)).collect();
-            let applied = tree.apply(indexed.index.clone(), &numbers);
+            let list = std::fs::read(self.path(&format!("{layer}.list"))).expect("just written");
+            let entries = Entries::of(&list).collect::<Result<_, _>>().expect("just written");
+            let applied = tree.apply(entries, &numbers);
             applied.map_err(|source| LayerError::Stack { source })?;
             top = Some(indexed);
         }

@@ -29,11 +29,11 @@ fn every_compression_is_read_also_in_several_parts() {
         assert_eq!((indexed.diff_id, indexed.tar_bytes), (digest(&tar), tar.len() as u64));
         assert_eq!(fs::read(place.path(&format!("{name}.tar"))).expect("a tar"), tar, "the tar is kept as it is");
         // A download may come in pieces that are shorter than a magic number.
-        let (tar_file, sparse) =
-            (place.path(&format!("{name}-bytes.tar")), place.path(&format!("{name}-bytes.sparse")));
+        let path = |kind: &str| place.path(&format!("{name}-bytes.{kind}"));
+        let files = Files { tar: &path("tar"), sparse: &path("sparse"), list: &path("list") };
         let Job { limits, budget, cancel, .. } = place.job(Vec::new());
         let job = Job { compressed: ByteByByte(&form), limits, budget, cancel };
-        assert_eq!(index(job, &tar_file, &sparse).expect("valid").diff_id, digest(&tar), "form {i}");
+        assert_eq!(index(job, &files).expect("valid").diff_id, digest(&tar), "form {i}");
     }
 }
 

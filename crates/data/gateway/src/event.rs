@@ -1,5 +1,7 @@
 //! A request to an event function: the whole body becomes an event, the return value an answer.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -10,7 +12,7 @@ use invoke::{EventCall, Invoker, RoutingKey, Source, Target};
 use types::RequestId;
 
 use crate::answer::{self, Refusal};
-use crate::forward::{self, Peer};
+use crate::client_headers;
 use crate::integration::{self, Call};
 use crate::upload::{Upload, UploadError};
 
@@ -23,20 +25,20 @@ pub struct BodyLimit {
     pub setting: &'static str,
 }
 
-/// Calls the function and makes the answer. `prefix_len` bytes of the path are its address.
+/// Calls the function and makes the answer. The head is that which [`crate::forward::prepare`] made; `remote` is the client.
 pub async fn call(
     invoker: &Invoker,
     target: Target,
     request_id: &RequestId,
     (parts, body): (Parts, Upload<Incoming>),
-    prefix_len: usize,
-    peer: &Peer,
+    remote: IpAddr,
     limit: BodyLimit,
 ) -> Result<Response<invoke::Body>, Refusal> {
     let body = collect(body, limit).await?;
-    let payload = payload(&parts, &body, prefix_len, peer)?;
+    let key = RoutingKey::from(&parts.headers);
+    let payload = payload(parts, &body, remote);
     let call = EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url };
-    let result = invoker.routed_event(target, call, RoutingKey::from(&parts.headers)).await;
+    let result = invoker.routed_event(target, call, key).await;
     let mut response = if result.status.is_success() {
         integration::response(&result.ret_msg).map_err(Refusal::Format)?
     } else {
@@ -62,17 +64,15 @@ async fn collect(body: Upload<Incoming>, BodyLimit { bytes_max, setting }: BodyL
     }
 }
 
-fn payload(parts: &Parts, body: &[u8], prefix_len: usize, peer: &Peer) -> Result<Vec<u8>, Refusal> {
-    let cut = match parts.uri.path_and_query() {
-        Some(target) if prefix_len > 0 => Some(forward::cut_prefix(target, prefix_len).map_err(Refusal::Path)?),
-        target => target.cloned(),
-    };
-    Ok(integration::event(Call {
+fn payload(mut parts: Parts, body: &[u8], remote: IpAddr) -> Vec<u8> {
+    client_headers::end_connection(&mut parts.headers);
+    let target = parts.uri.path_and_query();
+    integration::event(Call {
         method: &parts.method,
-        path: cut.as_ref().map_or("/", |target| target.path()),
-        query: cut.as_ref().and_then(|target| target.query()).unwrap_or_default(),
+        path: target.map_or("/", |target| target.path()),
+        query: target.and_then(|target| target.query()).unwrap_or_default(),
         headers: &parts.headers,
         body,
-        remote: peer.remote_address(&parts.headers),
-    }))
+        remote,
+    })
 }

@@ -1,13 +1,15 @@
-//! What a proxy changes in a request's head before a web function sees it: the address is cut from the path, and the
-//! client is named. Pure. What belongs to one hop and `X-Scf-*` is the invoker's to drop.
+//! What a proxy changes in a request's head before a function sees it: the address is cut from the path, what the client cannot
+//! say of itself is dropped, and the client is named. Pure.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{FORWARDED, HOST};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use crate::client_headers::sanitize;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -48,7 +50,7 @@ impl Peer {
 }
 
 /// What is left of the target when the first `prefix_len` bytes are cut: everything as it was sent, and at least `/`.
-pub fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, InvalidUri> {
+fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, InvalidUri> {
     let rest = &target.as_str()[prefix_len..];
     if rest.starts_with('/') {
         PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(rest.as_bytes()))
@@ -64,6 +66,8 @@ pub fn prepare(parts: &mut Parts, prefix_len: usize, peer: &Peer) -> Result<(), 
     {
         parts.headers.insert(HOST, host);
     }
+    // First, so that nothing that is added here can be named away.
+    sanitize(&mut parts.headers, peer.trusted);
     name_client(&mut parts.headers, peer);
     if prefix_len > 0 {
         name_prefix(parts, prefix_len, peer.trusted);
@@ -83,8 +87,6 @@ fn name_client(headers: &mut HeaderMap, peer: &Peer) {
             return;
         }
     } else {
-        headers.remove(FORWARDED);
-        headers.remove(X_FORWARDED_PREFIX);
         headers.insert(X_FORWARDED_FOR, peer.value.clone());
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if peer.is_secure { "https" } else { "http" }));
@@ -167,6 +169,19 @@ mod tests {
             Peer::new([1, 2, 3, 4].into(), false, false).remote_address(&parts.headers),
             IpAddr::from([1, 2, 3, 4])
         );
+    }
+
+    #[test]
+    fn connection_cannot_name_away_what_the_gateway_adds() {
+        let names = "close, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Prefix, Host";
+        for trusted in [false, true] {
+            let parts = prepared("/fn/n/ff/x", 8, &[("host", "h"), ("connection", names)], trusted);
+            assert_eq!(header(&parts, "x-forwarded-for"), "192.0.2.7");
+            assert_eq!(header(&parts, "x-forwarded-host"), "h");
+            assert_eq!(header(&parts, "x-forwarded-proto"), "http");
+            assert_eq!(header(&parts, "x-forwarded-prefix"), "/fn/n/ff");
+            assert_eq!(header(&parts, "connection"), "");
+        }
     }
 
     #[test]

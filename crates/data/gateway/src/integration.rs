@@ -16,8 +16,6 @@ use serde_json::{Map, Value};
 
 use crate::query;
 
-/// What the platform alone may say about a request begins with this.
-const PLATFORM_PREFIX: &str = "x-scf-";
 /// Content type of a return value that names none.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -43,7 +41,7 @@ pub struct Call<'a> {
     pub path: &'a str,
     /// Query without its `?`; empty when there is none.
     pub query: &'a str,
-    /// Headers as sent.
+    /// Headers that the function may see.
     pub headers: &'a HeaderMap,
     /// The whole body.
     pub body: &'a [u8],
@@ -57,12 +55,8 @@ pub fn event(call: Call<'_>) -> Vec<u8> {
         Ok(text) => (Cow::Borrowed(text), false),
         Err(_) => (Cow::Owned(BASE64.encode(call.body)), true),
     };
-    let mut headers: BTreeMap<_, _> = call
-        .headers
-        .keys()
-        .filter(|name| !name.as_str().starts_with(PLATFORM_PREFIX))
-        .map(|name| (name.as_str(), joined(call.headers, name)))
-        .collect();
+    let mut headers: BTreeMap<_, _> =
+        call.headers.keys().map(|name| (name.as_str(), joined(call.headers, name))).collect();
     headers.insert("x-scf-remote-addr", Cow::Owned(call.remote.to_string()));
     let event = Event {
         body,
@@ -211,7 +205,6 @@ mod tests {
             ("cookie", "c=1"),
             ("cookie", "d=2"),
             ("x-scf-remote-addr", "forged"),
-            ("x-scf-request-id", "forged"),
         ];
         assert_eq!(
             event_of(&headers, "grüße".as_bytes()),

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod client_headers;
 mod config;
 mod connection;
 mod domain;

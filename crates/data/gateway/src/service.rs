@@ -121,11 +121,12 @@ impl Client {
                 limits.admit(&route, Instant::now()).map_err(Refusal::Busy)?
             }
         };
+        let remote = self.peer.remote_address(&parts.headers);
+        forward::prepare(&mut parts, prefix_len, &self.peer).map_err(Refusal::Path)?;
         let body = Upload::new(body, self.shared.stall);
         let invoker = &self.shared.invoker;
         match kind {
             FunctionKind::Http => {
-                forward::prepare(&mut parts, prefix_len, &self.peer).map_err(Refusal::Path)?;
                 if let Some(bytes_max) = admitted.body_bytes_max {
                     parts.extensions.insert(RequestBytesMax(bytes_max));
                 }
@@ -140,7 +141,7 @@ impl Client {
                     }
                     _ => BodyLimit { bytes_max: of_all, setting: "gateway.event_body_bytes_max" },
                 };
-                let answer = event::call(invoker, target, id, (parts, body), prefix_len, &self.peer, limit).await?;
+                let answer = event::call(invoker, target, id, (parts, body), remote, limit).await?;
                 Ok((answer, admitted))
             }
         }

@@ -9,6 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
 
+use crate::client_headers;
+
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
@@ -90,8 +92,12 @@ impl<B: Drain> Body for Upload<B> {
         let this = self.get_mut();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         match Pin::new(body).poll_frame(context) {
-            Poll::Ready(frame) => {
+            Poll::Ready(mut frame) => {
                 this.waiting = false;
+                if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut()) {
+                    // No proxy says what it knows of a client after the body.
+                    client_headers::sanitize(trailers, false);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Read)))
             }
             Poll::Pending => this.poll_stall(context).map(|error| Some(Err(error))),

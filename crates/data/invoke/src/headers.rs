@@ -103,7 +103,8 @@ pub(crate) fn bytes(map: &HeaderMap) -> usize {
     map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// Drops the `X-Scf-*` of a caller, in any spelling that a server may take for it: WSGI and CGI servers read `_` as `-`.
+/// Drops the `X-Scf-*` of a caller, in any spelling that a server may take for it: WSGI and CGI servers read
+/// every character that is neither letter nor digit as `_`.
 pub(crate) fn strip_reserved(map: &mut HeaderMap) {
     let forged: Vec<HeaderName> = map.keys().filter(|name| is_reserved(name)).cloned().collect();
     for name in forged {
@@ -114,7 +115,10 @@ pub(crate) fn strip_reserved(map: &mut HeaderMap) {
 fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes();
     name.len() >= RESERVED_PREFIX.len()
-        && name.iter().zip(RESERVED_PREFIX).all(|(byte, wanted)| byte == wanted || (*byte == b'_' && *wanted == b'-'))
+        && name
+            .iter()
+            .zip(RESERVED_PREFIX)
+            .all(|(byte, wanted)| byte == wanted || (*wanted == b'-' && !byte.is_ascii_alphanumeric()))
 }
 
 fn has_token(value: &HeaderValue, token: &str) -> bool {

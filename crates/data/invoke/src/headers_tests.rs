@@ -98,6 +98,7 @@ fn forged_platform_headers_are_dropped_in_every_spelling() {
         ("x-scf-uin", "forged"),
         ("X_SCF_SECRET_KEY", "forged"),
         ("X-Scf_Anything", "forged"),
+        ("X.Scf!Anything", "forged"),
         ("X-Scf", "mine"),
         ("X-Scfoo-Bar", "mine"),
         ("Y-X-Scf-Name", "mine"),

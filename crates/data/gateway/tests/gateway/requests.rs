@@ -87,6 +87,36 @@ async fn the_client_is_named_and_cannot_name_itself() {
 }
 
 #[tokio::test]
+async fn nothing_is_forged_by_spelling_or_named_away_by_connection() {
+    let fixture = Fixture::start().await;
+    let forged = "Connection: close, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Scf-Request-Id, X-Scf-Name, Host\r\n\
+                  X_Forwarded_For: 6.6.6.6\r\nX_Forwarded-Proto: https\r\nX_Scf_Request_Id: evil\r\nX-Scf_Name: evil\r\n\
+                  x.forwarded.host: evil\r\nX-Real-IP: 6.6.6.6\r\nX-Original-URL: /admin\r\nX-Forwarded-User: root\r\n\
+                  Forwarded: for=6.6.6.6\r\nProxy: http://evil\r\nX-Mine: 1\r\n";
+    let gone =
+        ["x_forwarded_for", "x_forwarded-proto", "x_scf_request_id", "x-scf_name", "x.forwarded.host", "x-real-ip"];
+    let gone = [&gone[..], &["x-original-url", "x-forwarded-user", "forwarded", "proxy", "connection"]].concat();
+    let there = [("host", "me"), ("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "http")];
+    let there = [&there[..], &[("x-forwarded-host", "me"), ("x-mine", "1")]].concat();
+
+    let answer = fixture.raw().await.call(format!("GET /fn/default/web/ HTTP/1.1\r\nHost: me\r\n{forged}\r\n")).await;
+    for (name, value) in &there {
+        assert_eq!(answer.seen(name), [*value], "{name}");
+    }
+    assert_eq!(answer.seen("x-scf-name"), ["web"]);
+    gone.iter().for_each(|name| assert_eq!(answer.seen(name), [""; 0], "{name}"));
+
+    let answer = fixture.raw().await.call(format!("GET /fn/default/event/ HTTP/1.1\r\nHost: me\r\n{forged}\r\n")).await;
+    let seen = &answer.json()["headers"];
+    for (name, value) in &there {
+        assert_eq!(seen[*name], *value, "{name} of an event");
+    }
+    assert_eq!(seen["x-scf-remote-addr"], "127.0.0.1");
+    gone.iter().for_each(|name| assert!(seen[*name].is_null(), "{name} of an event"));
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn what_names_no_function_is_told_how_to() {
     let fixture = Fixture::start().await;
     let mut client = fixture.raw().await;

@@ -251,3 +251,65 @@ async fn a_token_that_expires_midway_is_renewed() -> anyhow::Result<()> {
     assert!(scene.registry.asked_for(&large.digest).len() <= 2);
     scene.end().await
 }
+
+#[tokio::test]
+async fn images_that_never_come_hold_up_no_other_deploy() -> anyhow::Result<()> {
+    let env =
+        [ENV, &[("SAMPAN_IMAGE__READ_IDLE_TIMEOUT_S", "600"), ("SAMPAN_IMAGE__TRANSFER_SLOW_S_MAX", "600")]].concat();
+    let scene = Scene::start(&env).await?;
+    let (mut references, mut digests) = (Vec::new(), Vec::new());
+    for n in 0..12 {
+        let (image, large) = image(40 + n, Compression::Plain)?;
+        references.push(scene.registry.add(&format!("stuck-{n}"), &image));
+        digests.push(large.digest);
+    }
+    let held = digests.clone();
+    scene.registry.behave(move |ask| if held.iter().any(|d| ask.is_of(d)) { Reply::Hold(0) } else { Reply::Good });
+    for (n, reference) in references.iter().enumerate() {
+        e2e::deploys::begin(&scene.platform, &format!("stuck-{n}"), reference).await?;
+    }
+    e2e::wait::until("a layer is being sent", || async {
+        let asked = digests.iter().any(|digest| !scene.registry.asked_for(digest).is_empty());
+        Ok(asked.then_some(()))
+    })
+    .await?;
+
+    // Another registry, and what is pushed to the platform's own.
+    let other = TestRegistry::start().await?;
+    let (image, _) = image(60, Compression::Zstd)?;
+    e2e::deploys::good(&scene.platform, "other", &other.add("other", &image)).await?;
+    scene.platform.push_hello().await?;
+    scene.platform.deploy("pushed", "hello:v1", &[]).await?;
+    let stuck = scene.platform.api.call("GetFunction", serde_json::json!({"FunctionName": "stuck-0"})).await?;
+    assert_eq!(stuck["Status"], "Creating");
+    scene.platform.stop().await
+}
+
+#[tokio::test]
+async fn a_registry_leads_to_no_address_inside_and_its_pauses_are_told() -> anyhow::Result<()> {
+    let scene = Scene::start(ENV).await?;
+    for (seed, location, words) in [
+        (
+            70,
+            "http://169.254.169.254/latest/meta-data/",
+            ["169.254.169.254", "in denied of [network]", "redirects_allowed of [image]"],
+        ),
+        (71, "http://127.0.0.2:1/", ["127.0.0.2", "a loopback address", "redirects_allowed of [image]"]),
+    ] {
+        let (image, large) = image(seed, Compression::Plain)?;
+        let digest = large.digest.clone();
+        scene.registry.behave(move |ask| match ask.is_of(&digest) {
+            true => Reply::Status(307, vec![("location", location.to_owned())]),
+            false => Reply::Good,
+        });
+        scene.refuses(&format!("astray-{seed}"), &image, "RegistryRedirectRefused", &words).await?;
+    }
+    let (image, large) = image(72, Compression::Plain)?;
+    let digest = large.digest.clone();
+    scene.registry.behave(move |ask| match ask.is_of(&digest) {
+        true => Reply::Status(429, vec![("retry-after", "7200".to_owned())]),
+        false => Reply::Good,
+    });
+    scene.refuses("patient", &image, "RegistryUnreachable", &["HTTP 429", "again in 7200 s"]).await?;
+    scene.end().await
+}

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Versions that are prepared at the same time; further ones wait.
+    /// Versions that are prepared, or wait for their turn to be, at the same time; further ones wait for them, whatever holds
+    /// them up. What each registry and this machine do at once are limits of `[image]`.
     pub parallel_max: usize,
     /// Start checks at the same time; further ones wait. They do not count in `parallel_max`: a server that never listens
     /// holds up no other image.
@@ -31,7 +32,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            parallel_max: 4,
+            parallel_max: 256,
             start_checks_parallel_max: 8,
             start_check_room_wait_s: 30,
             poll_interval_s: 60,

@@ -11,6 +11,9 @@ pub(crate) const START_FAILED: &str = "The instance did not start";
 /// One line for whoever watches.
 pub(crate) fn text(progress: &Progress) -> String {
     let Progress { layers_done, layers_total, bytes_done, bytes_total, .. } = *progress;
+    if let Some(seconds) = progress.pause_s {
+        return format!("Waiting {seconds} s, as the image's registry asks to");
+    }
     match progress.step {
         Step::Resolving => "Looking the image up in its registry".to_owned(),
         Step::Pulling => format!(
@@ -52,7 +55,10 @@ mod tests {
             layers_total: 7,
             bytes_done: 12_345_678,
             bytes_total: 60_000_000,
+            pause_s: None,
         };
         assert_eq!(text(&progress), "Pulling the image: 12.4 of 60.0 MB, 1 of 7 layers ready");
+        let pausing = Progress { pause_s: Some(30), ..progress };
+        assert_eq!(text(&pausing), "Waiting 30 s, as the image's registry asks to");
     }
 }

@@ -54,8 +54,14 @@ pub struct Config {
     pub retries_max: u32,
     /// First pause before a retry, in milliseconds; doubles with each.
     pub retry_pause_ms: u64,
-    /// Longest pause before a retry, in milliseconds, also when a registry's Retry-After asks for more.
+    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After asks for more.
     pub retry_pause_ms_max: u64,
+    /// Longest pause that a registry's Retry-After is given, in seconds; one that asks for more fails the image.
+    pub retry_after_s_max: u64,
+    /// Least bytes a second of a transfer, over `transfer_slow_s_max`; a slower one fails. Zero for any.
+    pub transfer_bytes_per_s_min: u64,
+    /// How long a transfer may be slower than that, in seconds.
+    pub transfer_slow_s_max: u64,
     /// Redirects that one request follows.
     pub redirects_max: usize,
     /// Addresses and ranges of them that registries may lead to, by redirects and by naming token servers, though they are
@@ -110,6 +116,9 @@ impl Default for Config {
             retries_max: 5,
             retry_pause_ms: 200,
             retry_pause_ms_max: 30_000,
+            retry_after_s_max: 300,
+            transfer_bytes_per_s_min: 10_000,
+            transfer_slow_s_max: 60,
             redirects_max: 10,
             redirects_allowed: Vec::new(),
             redirects_denied: Vec::new(),

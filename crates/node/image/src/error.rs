@@ -83,7 +83,7 @@ pub enum Error {
         detail: String,
     },
     /// Any other status, after retries where they may help.
-    #[error("registry {registry} answers HTTP {status} for image {image}{detail}")]
+    #[error("registry {registry} answers HTTP {status} for image {image}{detail}{}", wanted_pause(*retry_after_s))]
     Refused {
         /// Host and port.
         registry: String,
@@ -93,6 +93,24 @@ pub enum Error {
         status: u16,
         /// The registry's own words, with a separator in front; may be empty.
         detail: String,
+        /// When it asks to be asked again, in seconds.
+        retry_after_s: Option<u64>,
+    },
+    /// It sends less than is waited for.
+    #[error(
+        "registry {registry} sends image {image} at {bytes_per_s} bytes a second; less than {bytes_per_s_min} over {over_s} s is not waited for"
+    )]
+    TooSlow {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What came.
+        bytes_per_s: u64,
+        /// What must come.
+        bytes_per_s_min: u64,
+        /// Over how long.
+        over_s: u64,
     },
     /// The registry breaks the distribution protocol.
     #[error("registry {registry} answers wrongly for image {image}: {what}")]
@@ -280,7 +298,7 @@ impl Error {
             Self::AccessDenied { .. } | Self::Credentials { .. } => "ImageAccessDenied",
             Self::NotFound { .. } => "ImageNotFound",
             Self::LeadsAstray { .. } => "RegistryRedirectRefused",
-            Self::TimedOut { .. } => "PullImageTimeOut",
+            Self::TimedOut { .. } | Self::TooSlow { .. } => "PullImageTimeOut",
             Self::Manifest { source: ManifestError::Platform { .. }, .. } => "ImagePlatformMismatch",
             Self::Layer { source, .. } if source.is_too_large() => "ImageTooLarge",
             Self::Layer { source, .. } if matches!(**source, LayerError::Write { .. } | LayerError::Cancelled) => {
@@ -304,7 +322,7 @@ impl Error {
     /// The status of a run that fails for this (contract 4.5).
     pub fn run_status(&self) -> RunStatus {
         match self {
-            Self::TimedOut { .. } => RunStatus::PullImageTimeOut,
+            Self::TimedOut { .. } | Self::TooSlow { .. } => RunStatus::PullImageTimeOut,
             _ if self.code() == "DiskFull" => RunStatus::InsufficientResources,
             Self::Io { .. } | Self::Interrupted { .. } => RunStatus::InternalError,
             _ => RunStatus::PullImageFailed,
@@ -315,7 +333,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Refused { .. } | Self::TimedOut { .. } | Self::Interrupted { .. }
+            Self::Unreachable { .. }
+                | Self::Refused { .. }
+                | Self::TooSlow { .. }
+                | Self::TimedOut { .. }
+                | Self::Interrupted { .. }
         ) || self.code() == "DiskFull"
     }
 
@@ -342,6 +364,9 @@ impl Error {
             }
             Self::NotFound { .. } => "Check repository and tag, and that the image has been pushed.",
             Self::Refused { .. } => "Try again later; if it stays, ask the operator of the registry.",
+            Self::TooSlow { .. } => {
+                "Use a nearer registry or a mirror of it, or lower transfer_bytes_per_s_min of [image]."
+            }
             Self::Protocol { .. } => {
                 "Check that the address is that of a container registry and that no proxy answers for it."
             }
@@ -386,6 +411,10 @@ impl Error {
         }
         text
     }
+}
+
+fn wanted_pause(retry_after_s: Option<u64>) -> String {
+    retry_after_s.map(|seconds| format!(", and asks to be asked again in {seconds} s")).unwrap_or_default()
 }
 
 /// Whether the kernel refused a write for want of room.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::pull::AskedPause;
+
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -33,6 +35,8 @@ pub struct Progress {
     pub bytes_done: u64,
     /// Compressed bytes of config and layers; 0 until known.
     pub bytes_total: u64,
+    /// Seconds of a pause that the registry asked for and is given now.
+    pub pause_s: Option<u64>,
 }
 
 /// Told of progress; must return quickly.
@@ -48,6 +52,8 @@ pub(crate) struct Meter {
     /// Bytes that were there before, and one counter for each blob on its way.
     bytes_here: AtomicU64,
     blobs: Mutex<Vec<Arc<AtomicU64>>>,
+    /// Set by whoever asks the registry.
+    pub asked_pause: AskedPause,
 }
 
 impl Meter {
@@ -60,6 +66,7 @@ impl Meter {
             bytes_total: AtomicU64::default(),
             bytes_here: AtomicU64::default(),
             blobs: Mutex::default(),
+            asked_pause: AskedPause::default(),
         }
     }
 
@@ -108,6 +115,7 @@ impl Meter {
             layers_total: self.layers_total.load(Ordering::Relaxed),
             bytes_done: self.bytes_done(),
             bytes_total: self.bytes_total.load(Ordering::Relaxed),
+            pause_s: self.asked_pause.seconds(),
         });
     }
 }

@@ -115,8 +115,14 @@ impl Prepare for FakeImages {
             state.running_max = state.running_max.max(state.running);
         }
         let _running = Running(self.state.clone());
-        let progress =
-            Progress { step: Step::Indexing, layers_done: 1, layers_total: 2, bytes_done: 5, bytes_total: 5 };
+        let progress = Progress {
+            step: Step::Indexing,
+            layers_done: 1,
+            layers_total: 2,
+            bytes_done: 5,
+            bytes_total: 5,
+            pause_s: None,
+        };
         (request.progress)(progress);
         self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
         {

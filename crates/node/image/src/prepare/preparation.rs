@@ -70,7 +70,10 @@ impl Preparation {
     async fn session(&self) -> Result<&Arc<Session>, Error> {
         let Workshop { clients, config, credentials, .. } = &*self.workshop;
         let (image, registry_id) = (&self.request.image, self.request.registry_id.as_deref());
-        let begin = async || Session::begin(clients, config, credentials, image, registry_id).await.map(Arc::new);
+        let begin = async || {
+            let session = Session::begin(clients, config, credentials, image, registry_id, &self.meter.asked_pause);
+            session.await.map(Arc::new)
+        };
         self.session.get_or_try_init(begin).await
     }
 

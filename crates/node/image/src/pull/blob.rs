@@ -9,9 +9,11 @@ use futures_util::StreamExt;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, timeout_at};
 use types::Digest;
 
 use super::ask::{Ask, Target};
+use super::pace::{Pace, TooSlow};
 use super::retry::Failure;
 use super::session::{Answer, Session};
 use super::wire::failure_of;
@@ -24,6 +26,8 @@ enum Ended {
     Whole,
     /// It broke off.
     Early(Failure, Option<reqwest::Error>),
+    /// It is not waited for any longer.
+    Slow(TooSlow),
 }
 
 /// Where the bytes of a blob go.
@@ -145,10 +149,16 @@ async fn attempt<S: Sink>(
     let mut tried = 0;
     // How far it ever came: what comes again after a restart is no progress.
     let mut furthest = 0;
+    let limit = session.pace();
+    let mut pace = Pace::new(limit, Instant::now());
     while sink.sink.offset() < size {
         let before = sink.sink.offset();
         let ask = Ask { offset: before, ..Ask::get(Target::Blob(digest.clone())) };
-        let Answer { response, route } = match session.send(&ask).await {
+        // A registry that asks for a pause before it answers gets it.
+        let asked = Instant::now();
+        let answer = session.send(&ask).await;
+        pace.leave_out(asked.elapsed());
+        let Answer { response, route } = match answer {
             // The registry has less of it than it sent before: from the start then.
             Err(Error::Refused { status: 416, .. }) if before > 0 => {
                 sink.restart().await?;
@@ -165,8 +175,12 @@ async fn attempt<S: Sink>(
             let (image, digest) = (image.to_owned(), digest.clone());
             return Err(Error::SizeMismatch { image, digest, expected: size, actual });
         }
-        match receive(response, sink, size, received).await? {
+        match receive(response, sink, size, received, &mut pace).await? {
             Ended::Whole => {}
+            Ended::Slow(_) if route.is_mirror() => {
+                route.give_up("it is slower than transfer_bytes_per_s_min of [image]")
+            }
+            Ended::Slow(slow) => return Err(session.subject().too_slow(slow, limit)),
             Ended::Early(..) if sink.sink.offset() > size => {}
             Ended::Early(..) if route.is_mirror() => route.give_up("its answer broke off"),
             Ended::Early(failure, error) => {
@@ -190,13 +204,23 @@ async fn receive<S: Sink>(
     sink: &mut Checked<'_, S>,
     size: u64,
     received: &AtomicU64,
+    pace: &mut Pace,
 ) -> Result<Ended, Error> {
     let mut stream = response.bytes_stream();
-    while let Some(chunk) = stream.next().await {
-        match chunk {
-            Ok(bytes) => sink.write(bytes).await?,
-            Err(error) => return Ok(Ended::Early(failure_of(&error), Some(error))),
+    loop {
+        let bytes = match timeout_at(pace.deadline(), stream.next()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(bytes))) => bytes,
+            Ok(Some(Err(error))) => return Ok(Ended::Early(failure_of(&error), Some(error))),
+            Err(_) => Bytes::new(),
+        };
+        if let Err(slow) = pace.add(bytes.len(), Instant::now()) {
+            return Ok(Ended::Slow(slow));
         }
+        let begun = Instant::now();
+        sink.write(bytes).await?;
+        // The disk's time is not the registry's.
+        pace.leave_out(begun.elapsed());
         received.store(sink.sink.offset(), Ordering::Relaxed);
         if sink.sink.offset() > size {
             break;

@@ -11,6 +11,7 @@ pub(crate) mod blob;
 mod client;
 mod destination;
 mod endpoint;
+mod pace;
 mod probe;
 mod redirect;
 mod refusal;
@@ -33,6 +34,7 @@ pub(crate) use self::client::Clients;
 pub use self::destination::{Destinations, Origin, RefusedDestination, Resolver};
 pub use self::probe::{Asked, ProbedPlace, probe};
 pub(crate) use self::session::Session;
+pub(crate) use self::wire::AskedPause;
 
 /// Asks what a tag means, without the manifest itself; `None` when the registry does not say, for whatever reason: the
 /// request for the manifest will tell.

@@ -10,6 +10,7 @@ use super::client::Clients;
 use super::digest_header;
 use super::route::Route;
 use super::session::Session;
+use super::wire::AskedPause;
 use crate::content::digest_of;
 use crate::credentials::Credentials;
 use crate::{Config, Error, manifest};
@@ -52,7 +53,9 @@ pub async fn probe(
             ImageRef { registry: registry.clone(), repository: String::new(), tag: None, digest: None }
         }
     };
-    let session = Session::begin(&Clients::new(config.clone()), config, credentials, &image, registry_id).await?;
+    let session =
+        Session::begin(&Clients::new(config.clone()), config, credentials, &image, registry_id, &AskedPause::default())
+            .await?;
     let mut places = Vec::new();
     for route in session.places() {
         let outcome = match asked {

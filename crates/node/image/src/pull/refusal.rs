@@ -2,11 +2,13 @@
 //! name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use types::ImageRef;
 
 use super::client::{Cause, cause, find};
 use super::destination::RefusedDestination;
+use super::pace::{PaceLimit, TooSlow};
 use crate::Error;
 
 /// Whom errors name.
@@ -40,6 +42,12 @@ impl Subject {
         Error::Unreachable { registry, image, source: Arc::new(error.without_url()) }
     }
 
+    pub(super) fn too_slow(&self, slow: TooSlow, limit: PaceLimit) -> Error {
+        let (registry, image) = self.names();
+        let PaceLimit { bytes_per_s_min, over } = limit;
+        Error::TooSlow { registry, image, bytes_per_s: slow.bytes_per_s, bytes_per_s_min, over_s: over.as_secs() }
+    }
+
     pub(super) fn leads_astray(&self, destination: RefusedDestination) -> Error {
         let (registry, image) = self.names();
         Error::LeadsAstray { registry, image, destination }
@@ -60,7 +68,14 @@ impl Subject {
     }
 
     /// What it means that an answer is no success; `provider` gave the credentials that were shown.
-    pub(super) fn refusal(&self, status: u16, body: &[u8], what: String, provider: Option<String>) -> Error {
+    pub(super) fn refusal(
+        &self,
+        status: u16,
+        retry_after: Option<Duration>,
+        body: &[u8],
+        what: String,
+        provider: Option<String>,
+    ) -> Error {
         let text = String::from_utf8_lossy(body);
         let (registry, image) = self.names();
         // What Go's and nginx' servers say.
@@ -71,7 +86,10 @@ impl Subject {
             400 if self.plain && wants_tls => Error::NeedsTls { registry, image },
             401 | 403 => Error::AccessDenied { registry, image, status, provider, detail },
             404 => Error::NotFound { registry, image, what, detail },
-            _ => Error::Refused { registry, image, status, detail },
+            _ => {
+                let retry_after_s = retry_after.map(|pause| pause.as_secs());
+                Error::Refused { registry, image, status, detail, retry_after_s }
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct RetryPolicy {
     retries_max: u32,
     pause: Duration,
     pause_max: Duration,
+    retry_after_max: Duration,
 }
 
 /// Why a request did not succeed, as far as it matters for trying again.
@@ -32,18 +33,23 @@ impl RetryPolicy {
             retries_max: config.retries_max,
             pause: Duration::from_millis(config.retry_pause_ms),
             pause_max: Duration::from_millis(config.retry_pause_ms_max),
+            retry_after_max: Duration::from_secs(config.retry_after_s_max),
         }
     }
 
-    /// The pause before the next try after `tried` retries; `None` when it was the last.
+    /// The pause before the next try after `tried` retries; `None` when it was the last, or when the registry asks for a
+    /// longer one than it is given.
     pub(super) fn pause(&self, failure: Failure, tried: u32) -> Option<Duration> {
         let (retries_max, asked) = match failure {
             Failure::Connect => (self.retries_max.min(CONNECT_RETRIES_MAX), None),
             Failure::Transient { retry_after } => (self.retries_max, retry_after),
             Failure::Final => return None,
         };
-        let doubled = self.pause.saturating_mul(2u32.saturating_pow(tried));
-        (tried < retries_max).then(|| asked.map_or(doubled, |asked| asked.max(doubled)).min(self.pause_max))
+        if tried >= retries_max || asked.is_some_and(|asked| asked > self.retry_after_max) {
+            return None;
+        }
+        let doubled = self.pause.saturating_mul(2u32.saturating_pow(tried)).min(self.pause_max);
+        Some(asked.map_or(doubled, |asked| asked.max(doubled)))
     }
 }
 
@@ -66,7 +72,12 @@ mod tests {
     use super::*;
 
     fn policy() -> RetryPolicy {
-        RetryPolicy { retries_max: 4, pause: Duration::from_millis(100), pause_max: Duration::from_millis(500) }
+        RetryPolicy {
+            retries_max: 4,
+            pause: Duration::from_millis(100),
+            pause_max: Duration::from_millis(500),
+            retry_after_max: Duration::from_secs(60),
+        }
     }
 
     #[test]
@@ -82,7 +93,8 @@ mod tests {
     fn a_registry_may_ask_for_a_longer_pause_within_bounds() {
         let asked = |ms| Failure::Transient { retry_after: Some(Duration::from_millis(ms)) };
         assert_eq!(policy().pause(asked(300), 0), Some(Duration::from_millis(300)));
-        assert_eq!(policy().pause(asked(3_600_000), 0), Some(Duration::from_millis(500)));
+        assert_eq!(policy().pause(asked(60_000), 0), Some(Duration::from_secs(60)));
+        assert_eq!(policy().pause(asked(60_001), 0), None);
         assert_eq!(policy().pause(asked(0), 1), Some(Duration::from_millis(200)));
     }
 

@@ -14,10 +14,11 @@ use types::{Digest, ImageRef};
 use super::ask::Ask;
 use super::client::{Clients, Target};
 use super::endpoint::Endpoint;
+use super::pace::PaceLimit;
 use super::refusal::Subject;
 use super::retry::RetryPolicy;
 use super::route::Route;
-use super::wire::Wire;
+use super::wire::{AskedPause, Wire};
 use crate::credentials::{CredentialRequest, Credentials};
 use crate::{Config, Error};
 
@@ -42,13 +43,16 @@ impl Session {
         credentials: &Arc<dyn Credentials>,
         image: &ImageRef,
         registry_id: Option<&str>,
+        asked_pause: &AskedPause,
     ) -> Result<Self, Error> {
         let place = |endpoint: Endpoint, name: &str, repository: String, is_mirror: bool| {
             let subject = Subject::new(name, image, endpoint.plain);
             // A broken setting of it is told before anybody is asked.
             clients.client(&endpoint, Target::Named).map_err(|error| subject.unreachable(error))?;
             let (policy, answer_bytes_max) = (RetryPolicy::new(config), config.answer_bytes_max);
-            let wire = Wire { clients: clients.clone(), endpoint, subject, policy, answer_bytes_max };
+            let (pace, asked_pause) = (PaceLimit::new(config), asked_pause.clone());
+            let wire =
+                Wire { clients: clients.clone(), endpoint, subject, policy, answer_bytes_max, pace, asked_pause };
             // The password of a registry is none of its mirrors' business.
             let registry_id = registry_id.filter(|_| !is_mirror).map(str::to_owned);
             let request = CredentialRequest { registry: name.to_owned(), repository, registry_id, renew: false };
@@ -82,6 +86,11 @@ impl Session {
     /// The policy of the registry itself.
     pub(super) fn policy(&self) -> &RetryPolicy {
         &self.registry.wire().policy
+    }
+
+    /// The least that a transfer must bring.
+    pub(super) fn pace(&self) -> PaceLimit {
+        self.registry.wire().pace
     }
 
     /// Whether content may come from a mirror, and so must be checked before it counts.

@@ -1,8 +1,11 @@
 //! Requests to one host: tried again where that helps, answers read within bounds, failures told in the words of whoever
 //! wants the image. Must not know credentials.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -11,9 +14,12 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use super::client::{Cause, Clients, Target, cause};
 use super::destination::Origin;
 use super::endpoint::Endpoint;
+use super::pace::{Pace, PaceLimit};
 use super::redirect::{self, NoAnswer};
 use super::refusal::Subject;
 use super::retry::{Failure, RetryPolicy, is_transient, retry_after};
+use tokio::time::{Instant, timeout_at};
+
 use crate::Error;
 
 /// The way to a place, and to where it leads.
@@ -25,6 +31,34 @@ pub(super) struct Wire {
     pub policy: RetryPolicy,
     /// Bytes of an answer that is read for its words.
     pub answer_bytes_max: u64,
+    pub pace: PaceLimit,
+    pub asked_pause: AskedPause,
+}
+
+/// A pause that the registry asks for and is given now, for whoever watches.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AskedPause(Arc<AtomicU64>);
+
+impl AskedPause {
+    /// Its seconds.
+    pub(crate) fn seconds(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    }
+
+    async fn wait(&self, pause: Duration, is_asked: bool) {
+        /// Also when nobody waits any more.
+        struct Over<'a>(&'a AtomicU64);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.store(0, Ordering::Relaxed);
+            }
+        }
+        let _over = is_asked.then(|| {
+            self.0.store(pause.as_secs(), Ordering::Relaxed);
+            Over(&self.0)
+        });
+        tokio::time::sleep(pause).await;
+    }
 }
 
 impl Wire {
@@ -50,7 +84,8 @@ impl Wire {
             let pause = self.policy.pause(failure, tried).filter(|_| retry);
             let Some(pause) = pause else { return outcome.map_err(|error| self.no_answer(error)) };
             tracing::debug!(image = self.subject.image, tried, ?pause, ?failure, "asking the registry again");
-            tokio::time::sleep(pause).await;
+            let is_asked = matches!(failure, Failure::Transient { retry_after: Some(_) });
+            self.asked_pause.wait(pause, is_asked).await;
             tried += 1;
         }
     }
@@ -91,8 +126,14 @@ impl Wire {
     pub(super) async fn read_body(&self, response: Response, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| self.subject.no_answer(error))?;
+        let mut pace = Pace::new(self.pace, Instant::now());
+        loop {
+            let chunk = match timeout_at(pace.deadline(), stream.next()).await {
+                Ok(None) => break,
+                Ok(Some(chunk)) => chunk.map_err(|error| self.subject.no_answer(error))?,
+                Err(_) => Bytes::new(),
+            };
+            pace.add(chunk.len(), Instant::now()).map_err(|slow| self.subject.too_slow(slow, self.pace))?;
             if (body.len() + chunk.len()) as u64 > bytes_max {
                 return Ok(None);
             }
@@ -109,9 +150,9 @@ impl Wire {
 
     /// What it means that an answer is no success; `provider` gave the credentials that were shown.
     pub(super) async fn refusal(&self, response: Response, what: String, provider: Option<String>) -> Error {
-        let status = response.status().as_u16();
+        let (status, retry_after) = (response.status().as_u16(), asked_pause(response.headers()));
         let body = self.read_answer(response).await.unwrap_or_default();
-        self.subject.refusal(status, &body, what, provider)
+        self.subject.refusal(status, retry_after, &body, what, provider)
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Fault {
     IgnoreRange,
     /// Headers, then nothing.
     Stall,
+    /// The right bytes, so many in each tenth of a second.
+    Slow(usize),
     /// To this URL.
     Redirect(String),
 }
@@ -200,7 +202,7 @@ fn serve(method: &Method, media_type: &str, bytes: &Bytes, range: &str, fault: O
     let mut bytes = bytes.clone();
     let mut from =
         range.strip_prefix("bytes=").and_then(|r| r.strip_suffix('-')).and_then(|r| r.parse().ok()).unwrap_or(0);
-    let mut cut = None;
+    let (mut cut, mut slow) = (None, None);
     match fault {
         Some(Fault::Status(status, retry_after)) => {
             let mut response = plain(status, "");
@@ -220,6 +222,7 @@ fn serve(method: &Method, media_type: &str, bytes: &Bytes, range: &str, fault: O
         Some(Fault::Bytes(other)) => bytes = other,
         Some(Fault::IgnoreRange) => from = 0,
         Some(Fault::Cut(after)) => cut = Some(after),
+        Some(Fault::Slow(bytes)) => slow = Some(bytes),
         None => {}
     }
     let total = bytes.len();
@@ -243,7 +246,21 @@ fn serve(method: &Method, media_type: &str, bytes: &Bytes, range: &str, fault: O
                 part
             }))
         }
-        _ => Body::from(rest),
+        _ => match slow {
+            Some(bytes) => Body::from_stream(slowly(rest, bytes)),
+            None => Body::from(rest),
+        },
     };
     response.body(body).expect("valid")
+}
+
+fn slowly(rest: Bytes, bytes: usize) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> {
+    stream::unfold(rest, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let next = rest.split_to(bytes.min(rest.len()));
+        Some((Ok(next), rest))
+    })
 }

@@ -1,0 +1,96 @@
+//! Whether a transfer is too slow to be waited for: pure. Must not know what is transferred.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Config;
+
+/// The least that must come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PaceLimit {
+    /// Bytes a second; zero for any.
+    pub bytes_per_s_min: u64,
+    /// Over how long it is measured.
+    pub over: Duration,
+}
+
+/// What has come since the measuring began.
+#[derive(Debug)]
+pub(super) struct Pace {
+    limit: PaceLimit,
+    begun: Instant,
+    bytes: u64,
+}
+
+/// Fewer bytes came than must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooSlow {
+    pub bytes_per_s: u64,
+}
+
+impl PaceLimit {
+    pub(super) fn new(config: &Config) -> Self {
+        let over = Duration::from_secs(config.transfer_slow_s_max.max(1));
+        Self { bytes_per_s_min: config.transfer_bytes_per_s_min, over }
+    }
+}
+
+impl Pace {
+    pub(super) fn new(limit: PaceLimit, now: Instant) -> Self {
+        Self { limit, begun: now, bytes: 0 }
+    }
+
+    /// When to look again at the latest.
+    pub(super) fn deadline(&self) -> Instant {
+        self.begun + self.limit.over
+    }
+
+    /// Counts what came; looks at it whenever the time is over.
+    pub(super) fn add(&mut self, bytes: usize, now: Instant) -> Result<(), TooSlow> {
+        self.bytes += bytes as u64;
+        if now < self.deadline() {
+            return Ok(());
+        }
+        let elapsed_ms = u64::try_from((now - self.begun).as_millis()).unwrap_or(u64::MAX).max(1);
+        let bytes_per_s = self.bytes.saturating_mul(1000) / elapsed_ms;
+        (self.begun, self.bytes) = (now, 0);
+        if bytes_per_s < self.limit.bytes_per_s_min { Err(TooSlow { bytes_per_s }) } else { Ok(()) }
+    }
+
+    /// Leaves out a time in which nothing was asked for.
+    pub(super) fn leave_out(&mut self, time: Duration) {
+        self.begun += time;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: PaceLimit = PaceLimit { bytes_per_s_min: 100, over: Duration::from_secs(60) };
+
+    #[test]
+    fn what_is_slower_than_the_limit_for_its_whole_time_is_told() {
+        let begun = Instant::now();
+        let at = |s| begun + Duration::from_secs(s);
+        let mut pace = Pace::new(LIMIT, begun);
+        assert_eq!(pace.add(5999, at(59)), Ok(()));
+        assert_eq!(pace.add(0, at(60)), Err(TooSlow { bytes_per_s: 99 }));
+        let mut pace = Pace::new(LIMIT, begun);
+        assert_eq!(pace.add(6000, at(60)), Ok(()));
+        // Measured anew: what was fast before does not count.
+        assert_eq!(pace.add(10, at(119)), Ok(()));
+        assert_eq!(pace.add(10, at(120)), Err(TooSlow { bytes_per_s: 0 }));
+    }
+
+    #[test]
+    fn times_of_waiting_for_others_do_not_count_and_zero_means_any() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(LIMIT, begun);
+        pace.leave_out(Duration::from_secs(100));
+        assert_eq!(pace.add(10, begun + Duration::from_secs(120)), Ok(()));
+        let mut pace = Pace::new(PaceLimit { bytes_per_s_min: 0, ..LIMIT }, begun);
+        assert_eq!(pace.add(0, begun + Duration::from_secs(120)), Ok(()));
+    }
+}

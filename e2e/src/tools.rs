@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// Longest run of a program.
 const RUN_MAX: Duration = Duration::from_secs(240);
@@ -48,6 +48,20 @@ pub async fn run(command: &mut Command) -> anyhow::Result<Said> {
     let output = output.with_context(|| format!("`{shown}` does not end"))??;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Said { ok: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+}
+
+/// Runs a command to its end and returns all of it, for what [`run`] does not tell.
+pub async fn output(command: &mut Command) -> anyhow::Result<Output> {
+    let shown = shown(command);
+    // One that is given up is killed, as every command of [`command`] is.
+    let output = tokio::time::timeout(RUN_MAX, command.output()).await;
+    output.with_context(|| format!("`{shown}` does not end"))?.with_context(|| format!("cannot run `{shown}`"))
+}
+
+/// Waits for a child and what it says.
+pub async fn output_of(child: Child) -> anyhow::Result<Output> {
+    let output = tokio::time::timeout(RUN_MAX, child.wait_with_output()).await;
+    Ok(output.context("a child does not end")??)
 }
 
 /// Runs a command that must succeed, and returns its standard output.

@@ -43,7 +43,7 @@ async fn call(
     socket.write_all(head.as_bytes()).await?;
     socket.write_all(body).await?;
     let mut got = Vec::new();
-    socket.read_to_end(&mut got).await?;
+    tokio::time::timeout(e2e::wait::WAIT_MAX, socket.read_to_end(&mut got)).await??;
     Ok(String::from_utf8_lossy(&got).into_owned())
 }
 

@@ -73,7 +73,7 @@ async fn commands_list_and_show_domains_and_say_what_is_wrong() -> anyhow::Resul
         (&["domain", "add", "c.example.com", "--route", "/=none"][..], 3, "function default/none does not exist"),
         (&["domain", "add", "c.example.com", "--route", "/=shop", "--protocol", "https"][..], 2, "CertificateId"),
     ] {
-        let output = platform.cli(args).output().await?;
+        let output = tools::output(&mut platform.cli(args)).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(exit), "{args:?}: {said}");
         assert!(said.contains(word), "{args:?}: {said}");

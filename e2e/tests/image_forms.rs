@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use e2e::blob::{self, Blob};
 use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Document, Format, Image, Layer};
-use e2e::{Platform, TestRegistry, deploys, walk};
+use e2e::{Platform, TestRegistry, deploys, tools, walk};
 use serde_json::{Value, json};
 use tar::EntryType;
 use tokio::io::AsyncWriteExt;
@@ -135,7 +135,7 @@ async fn an_archive_of_one_platform_of_several_is_pushed_also_through_a_pipe() -
             drop(pipe);
             anyhow::Ok(())
         };
-        let (written, said) = tokio::join!(written, child.wait_with_output());
+        let (written, said) = tokio::join!(written, tools::output_of(child));
         let said = said?;
         let errors = String::from_utf8_lossy(&said.stderr);
         ensure!(said.status.success(), "{form}: {errors}");

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use e2e::{Platform, images, wait};
+use e2e::{Platform, images, tools, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -90,7 +90,7 @@ const ROLLOUT: [&str; 8] = ["rollout", "web", "--alias", "prod", "--to", "2", "-
 
 /// Runs a rollout to version 2; its exit code and what it printed.
 async fn rollout(platform: &Platform, flags: &[&str]) -> anyhow::Result<(Option<i32>, Value)> {
-    let ended = platform.cli(&ROLLOUT).args(flags).output().await?;
+    let ended = tools::output(platform.cli(&ROLLOUT).args(flags)).await?;
     let text = String::from_utf8_lossy(&ended.stdout);
     let report = serde_json::from_str(&text)
         .map_err(|error| anyhow::anyhow!("{error}: {text}{}", String::from_utf8_lossy(&ended.stderr)))?;
@@ -185,7 +185,7 @@ async fn slow_versions_quiet_ones_and_interrupted_rollouts_are_rolled_back() -> 
     .await?;
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
     kill_process(pid, Signal::INT)?;
-    let ended = child.wait_with_output().await?;
+    let ended = tools::output_of(child).await?;
     let report: Value = serde_json::from_slice(&ended.stdout)?;
     assert_eq!(
         (ended.status.code(), &report["reason"]),
@@ -209,13 +209,13 @@ async fn an_alias_that_somebody_else_changes_is_left_alone() -> anyhow::Result<(
     })
     .await?;
     platform.cli_json(&["alias", "update", "web", "prod", "--version", "$LATEST"]).await?;
-    let ended = child.wait_with_output().await?;
+    let ended = tools::output_of(child).await?;
     let report: Value = serde_json::from_slice(&ended.stdout)?;
     assert_eq!((ended.status.code(), &report["outcome"]), (Some(1), &json!("failed")), "{report}");
     assert_eq!(leads_to(&platform).await?, (json!("$LATEST"), 0));
     let taken = ["alias", "update", "web", "prod", "--version", "$LATEST", "--weight", "1=0.5"];
     platform.cli_json(&taken).await?;
-    let refused = platform.cli(&ROLLOUT).output().await?;
+    let refused = tools::output(&mut platform.cli(&ROLLOUT)).await?;
     assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
     platform.stop().await
 }

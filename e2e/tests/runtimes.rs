@@ -62,7 +62,7 @@ async fn a_runtime_that_is_not_allowed_is_refused_with_what_is() -> anyhow::Resu
     let refused = tools::run(&mut platform.cli(&wild)).await?;
     assert!(!refused.ok, "{}", refused.stdout);
     assert!(refused.stderr.contains("runsc") && refused.stderr.contains("sampan, runc, crun"), "{}", refused.stderr);
-    let refused = platform.cli(&["deploy", "own", "--runtime", "runc"]).output().await?;
+    let refused = tools::output(&mut platform.cli(&["deploy", "own", "--runtime", "runc"])).await?;
     assert!(!refused.status.success());
     platform.stop().await
 }

@@ -1,9 +1,21 @@
-//! Running other programs: where the workspace is, loud commands, and children that end with their guard.
+//! Running other programs: where the workspace is, loud commands, and children that end with their guard. Every wait has
+//! a limit, after which what was started is killed.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// Longest run of a command that builds, installs or tests.
+const RUN_MAX: Duration = Duration::from_secs(3 * 60 * 60);
+/// Longest run of a command whose output is read.
+const OUTPUT_MAX: Duration = Duration::from_secs(30 * 60);
+/// Longest time from SIGTERM to the end of a child.
+const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// The folder of the workspace's `Cargo.toml`.
 pub fn workspace_root() -> anyhow::Result<PathBuf> {
@@ -13,23 +25,71 @@ pub fn workspace_root() -> anyhow::Result<PathBuf> {
 
 /// Runs a command, shows what it is, and fails when it does.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
+    run_within(command, RUN_MAX)
+}
+
+/// The same, for so long at most.
+pub fn run_within(command: &mut Command, time_max: Duration) -> anyhow::Result<()> {
     let shown = shown(command);
     eprintln!("+ {shown}");
-    let status = command.status().with_context(|| format!("cannot run `{shown}`"))?;
+    let status = status_within(command, time_max)?;
     if !status.success() {
         bail!("`{shown}` ended with {status}");
     }
     Ok(())
 }
 
+/// Runs a command without a word, for so long at most, and returns how it ended.
+pub fn status_within(command: &mut Command, time_max: Duration) -> anyhow::Result<ExitStatus> {
+    let shown = shown(command);
+    let mut child = Stopping(command.spawn().with_context(|| format!("cannot run `{shown}`"))?);
+    match ends_within(&mut child.0, time_max)? {
+        Some(status) => Ok(status),
+        None => {
+            child.0.kill().ok();
+            bail!("`{shown}` did not end within {} s and was killed", time_max.as_secs())
+        }
+    }
+}
+
+/// Waits for a child; `None` when it still runs after `time_max`.
+pub fn ends_within(child: &mut Child, time_max: Duration) -> anyhow::Result<Option<ExitStatus>> {
+    if let Some(status) = child.try_wait()? {
+        return Ok(Some(status));
+    }
+    let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).context("cannot watch a child")?;
+    let deadline = Instant::now() + time_max;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(child.wait()?)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Runs a command and returns its standard output, trimmed.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let shown = shown(command);
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run `{shown}`"))?;
-    if !output.status.success() {
-        bail!("`{shown}` ended with {}", output.status);
+    command.stdin(Stdio::null()).stderr(Stdio::inherit()).stdout(Stdio::piped());
+    let mut child = Stopping(command.spawn().with_context(|| format!("cannot run `{shown}`"))?);
+    let mut stdout = child.0.stdout.take().context("the output is piped")?;
+    let reader = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        stdout.read_to_end(&mut said).map(|_| said)
+    });
+    let Some(status) = ends_within(&mut child.0, OUTPUT_MAX)? else {
+        child.0.kill().ok();
+        bail!("`{shown}` did not end within {} s and was killed", OUTPUT_MAX.as_secs());
+    };
+    if !status.success() {
+        bail!("`{shown}` ended with {status}");
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let said = reader.join().map_err(|_| anyhow::anyhow!("the reader of `{shown}` panicked"))??;
+    Ok(String::from_utf8_lossy(&said).trim().to_owned())
 }
 
 /// Whether a program is on the PATH.
@@ -47,15 +107,20 @@ pub struct Stopping(pub Child);
 
 impl Drop for Stopping {
     fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        // The program cleans up on SIGTERM; its exit is what we wait for.
-        let pid = self.0.id().to_string();
-        if Command::new("kill").args(["-TERM", &pid]).status().is_err() {
-            self.0.kill().ok();
-        }
-        self.0.wait().ok();
+        end(&mut self.0, STOP_MAX);
+    }
+}
+
+/// Asks a child to end, and kills it when it does not.
+fn end(child: &mut Child, time_max: Duration) {
+    if matches!(child.try_wait(), Ok(Some(_))) {
+        return;
+    }
+    // The program cleans up on SIGTERM; its exit is what we wait for.
+    let asked = kill_process(Pid::from_child(child), Signal::TERM);
+    if asked.is_err() || !matches!(ends_within(child, time_max), Ok(Some(_))) {
+        child.kill().ok();
+        child.wait().ok();
     }
 }
 
@@ -84,6 +149,43 @@ pub fn build_example(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
     Ok(target.join("x86_64-unknown-linux-gnu/release").join(name))
 }
 
-fn target_dir(root: &Path) -> PathBuf {
+/// Where builds are.
+pub fn target_dir(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_killed_and_named() {
+        let error = status_within(&mut sh("exec sleep 600"), Duration::from_millis(50)).expect_err("it does not end");
+        assert!(error.to_string().contains("sleep 600") && error.to_string().contains("was killed"), "{error}");
+        let status = status_within(&mut sh("exit 3"), Duration::from_secs(60)).expect("it ends");
+        assert_eq!(status.code(), Some(3));
+    }
+
+    #[test]
+    fn a_child_that_ignores_sigterm_ends_with_its_guard() {
+        let mut child = sh("trap '' TERM; echo ready; while :; do sleep 1; done");
+        let mut child = child.stdout(Stdio::piped()).spawn().expect("sh runs");
+        let mut ready = [0; 5];
+        child.stdout.take().expect("piped").read_exact(&mut ready).expect("it says so");
+        let id = child.id();
+        end(&mut child, Duration::from_millis(50));
+        assert!(!Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[test]
+    fn output_is_whole_however_long_it_is() {
+        let said = output(&mut sh("head -c 1000000 /dev/zero | tr '\\0' x")).expect("it ends");
+        assert_eq!(said.len(), 1_000_000);
+    }
 }

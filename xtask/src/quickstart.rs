@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::process::{self, Stopping, build_example, build_sampan, output};
+use crate::process::{self, Stopping, build_example, build_sampan, output, status_within};
 
 /// Longest wait until the platform says that it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -53,7 +53,8 @@ pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
     println!("\nWhat to try next, while it is up:\n{}", up.next_steps());
     if keep {
         println!("\nSampan stays up until Ctrl-C.");
-        up.child.0.wait()?;
+        // As long as the user wants: Ctrl-C ends both.
+        while process::ends_within(&mut up.child.0, READY_TIMEOUT)?.is_none() {}
     } else {
         println!("\nStopped. `cargo xtask quickstart --keep` leaves it up.");
     }
@@ -101,7 +102,9 @@ impl Up {
         };
         let deadline = Instant::now() + READY_TIMEOUT;
         let health = format!("{}/healthz", up.control);
-        while !Command::new("curl").args(["-fsS", "-o", "/dev/null", &health]).status()?.success() {
+        let mut ask = Command::new("curl");
+        ask.args(["-fsS", "-o", "/dev/null", &health]);
+        while !status_within(&mut ask, READY_TIMEOUT)?.success() {
             if Instant::now() > deadline {
                 bail!("{health} does not answer after {} s", READY_TIMEOUT.as_secs());
             }
@@ -160,13 +163,20 @@ impl Up {
 
 fn first_line(child: &mut Child) -> anyhow::Result<String> {
     let stdout = child.stdout.take().context("the output is piped")?;
-    let mut reader = BufReader::new(stdout);
-    let mut line = String::new();
-    reader.read_line(&mut line).context("cannot read what sampan up says")?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // The rest is read on, so that the platform never blocks on a full pipe.
+    std::thread::spawn(move || {
+        let (mut reader, mut line) = (BufReader::new(stdout), String::new());
+        let read = reader.read_line(&mut line).map(|_| line);
+        if sender.send(read).is_ok() {
+            std::io::copy(&mut reader, &mut std::io::sink()).ok();
+        }
+    });
+    let line = receiver.recv_timeout(READY_TIMEOUT);
+    let line = line.with_context(|| format!("sampan up says nothing for {} s", READY_TIMEOUT.as_secs()))?;
+    let line = line.context("cannot read what sampan up says")?;
     if line.is_empty() {
         bail!("sampan up ended before it was ready; its error stands above");
     }
-    // The rest is read on, so that the platform never blocks on a full pipe.
-    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
     Ok(line)
 }

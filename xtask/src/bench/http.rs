@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-/// Longest wait for any byte.
+/// Longest wait for any byte, to be taken too.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A port of the loopback that was free a moment ago.
@@ -27,9 +27,11 @@ pub struct Connection {
 impl Connection {
     /// Connects; `host` is sent as the Host header.
     pub fn open(address: SocketAddr, host: &str, path: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        let stream = TcpStream::connect_timeout(&address, READ_TIMEOUT);
+        let stream = stream.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
+        stream.set_write_timeout(Some(READ_TIMEOUT))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
         Ok(Self { reader: BufReader::new(stream), request, line: String::new(), body: Vec::new() })
     }

@@ -3,16 +3,20 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
 use super::http::{Connection, free_port};
-use crate::process::{on_path, run as run_loud};
+use crate::process::{Stopping, ends_within, on_path, run as run_loud, status_within};
 
 /// Longest wait for a first answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time from the first kill of a container to its end.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time between two kills.
+const KILL_INTERVAL: Duration = Duration::from_millis(500);
 /// Time between two attempts to connect.
 const CONNECT_INTERVAL: Duration = Duration::from_micros(100);
 
@@ -46,17 +50,11 @@ impl Bundle {
         let port = free_port()?;
         let bundle = self.with_port(&name, port)?;
         let started = Instant::now();
-        let mut child = Command::new("runc")
-            .args(["run", "--bundle"])
-            .arg(&bundle)
-            .arg(&name)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
+        let mut command = Command::new("runc");
+        command.args(["run", "--bundle"]).arg(&bundle).arg(&name).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = Stopping(command.spawn()?);
         let time = answered(port, started);
-        Command::new("runc").args(["kill", &name, "KILL"]).stderr(Stdio::null()).status()?;
-        child.wait()?;
-        Command::new("runc").args(["delete", "-f", &name]).stderr(Stdio::null()).status()?;
+        end(&mut child.0, &name)?;
         std::fs::remove_dir_all(&bundle)?;
         time
     }
@@ -76,6 +74,25 @@ impl Bundle {
         std::fs::write(bundle.join("config.json"), serde_json::to_vec(&config)?)?;
         Ok(bundle)
     }
+}
+
+/// Ends a container and waits for its `runc run`. A kill that comes before runc knows the container fails, so it is
+/// repeated.
+fn end(child: &mut Child, name: &str) -> anyhow::Result<()> {
+    let runc = |args: &[&str]| status_within(Command::new("runc").args(args).stderr(Stdio::null()), END_TIMEOUT);
+    let deadline = Instant::now() + END_TIMEOUT;
+    loop {
+        runc(&["kill", name, "KILL"])?;
+        if ends_within(child, KILL_INTERVAL)?.is_some() {
+            break;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            runc(&["delete", "-f", name])?;
+            bail!("the container {name} does not end within {} s of its kill", END_TIMEOUT.as_secs());
+        }
+    }
+    runc(&["delete", "-f", name]).map(drop)
 }
 
 /// Milliseconds from `started` to the first answer on `port`.

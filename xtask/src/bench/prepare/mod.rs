@@ -13,7 +13,7 @@ mod transfer;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -23,9 +23,11 @@ use self::report::Figures;
 use self::sample::Sample;
 use self::transfer::{Blob, Target};
 use super::PROFILE;
-use crate::process::{build_example, build_sampan, on_path, run as run_loud};
+use crate::process::{build_example, build_sampan, on_path, run as run_loud, status_within};
 use crate::quickstart::Up;
 
+/// Longest time until everything written is on the disk.
+const SYNC_MAX: Duration = Duration::from_secs(10 * 60);
 /// What the bench runs, and the Debian package of each.
 const NEEDED: &[(&str, &str)] = &[
     ("podman", "podman"),
@@ -118,7 +120,7 @@ fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
 
 /// Waits until what was written before is on the disk.
 fn settle_disk() -> anyhow::Result<()> {
-    let status = Command::new("sync").status().context("cannot run sync")?;
+    let status = status_within(&mut Command::new("sync"), SYNC_MAX)?;
     if !status.success() {
         bail!("sync ended with {status}");
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use super::{settle_disk, timed};
 use crate::bench::http::free_port;
-use crate::process::{Stopping, output};
+use crate::process::{Stopping, output, status_within};
 
 /// Longest wait until a registry answers.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -38,7 +38,9 @@ impl DockerRegistry {
         let child = Stopping(command.spawn().context("cannot run docker-registry")?);
         let deadline = Instant::now() + READY_TIMEOUT;
         let url = format!("http://127.0.0.1:{port}/v2/");
-        while !Command::new("curl").args(["-fs", "-o", "/dev/null", &url]).status()?.success() {
+        let mut ask = Command::new("curl");
+        ask.args(["-fs", "-o", "/dev/null", &url]);
+        while !status_within(&mut ask, READY_TIMEOUT)?.success() {
             if Instant::now() > deadline {
                 bail!("docker-registry does not answer on {url} after {} s", READY_TIMEOUT.as_secs());
             }
@@ -76,7 +78,7 @@ impl Drop for Store {
         let below =
             mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| Path::new(at).starts_with(&self.0));
         for at in below.collect::<Vec<_>>().into_iter().rev() {
-            Command::new("umount").arg(at).status().ok();
+            status_within(Command::new("umount").arg(at), READY_TIMEOUT).ok();
         }
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
             eprintln!("cannot remove {}: {error}", self.0.display());

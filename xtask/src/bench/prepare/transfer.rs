@@ -3,16 +3,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::peers::DockerRegistry;
 use super::{sample, settle_disk, timed};
-use crate::process::output;
+use crate::process::{output, status_within};
 use crate::quickstart::Up;
 
 /// Bytes of the blob.
 const BLOB_BYTES: u64 = 1 << 30;
+/// Longest time to make it.
+const MAKE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// A blob that nothing can compress.
 pub struct Blob {
@@ -28,7 +31,8 @@ impl Blob {
         let file = folder.join("blob");
         let bytes = BLOB_BYTES.to_string();
         let random = std::fs::File::create(&file)?;
-        let status = Command::new("head").args(["-c", &bytes, "/dev/urandom"]).stdout(random).status()?;
+        let mut head = Command::new("head");
+        let status = status_within(head.args(["-c", &bytes, "/dev/urandom"]).stdout(random), MAKE_MAX)?;
         if !status.success() {
             bail!("cannot make a blob of {BLOB_BYTES} bytes in {}", folder.display());
         }

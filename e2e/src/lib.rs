@@ -30,6 +30,7 @@ pub mod printer;
 pub mod registry;
 pub mod scene;
 pub mod secrecy;
+pub mod small_disk;
 pub mod tools;
 pub mod wait;
 pub mod walk;

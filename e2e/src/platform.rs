@@ -190,6 +190,11 @@ impl Platform {
         self.process.ended().await.map(drop)
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        self.process.ended().await
+    }
+
     /// Starts it again after [`Platform::kill`], on the same data directory and addresses.
     pub async fn restart(self) -> anyhow::Result<Self> {
         let control = self.registry().to_owned();

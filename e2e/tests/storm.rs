@@ -5,11 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use e2e::small_disk::SmallDisk;
 use e2e::{Platform, images, kernel, leftovers, tools, wait};
 use futures_util::future::join_all;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use tempfile::TempDir;
 
 /// Instances of a storm.
 const STORM: usize = 300;
@@ -149,40 +148,10 @@ async fn a_platform_without_file_descriptors_refuses_starts_and_recovers() -> an
     platform.stop().await
 }
 
-/// A small file system; unmounted when it goes.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn make() -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("sampan-small-").tempdir()?;
-        mount("tmpfs", dir.path(), "tmpfs", MountFlags::empty(), Some(c"size=48m"))?;
-        Ok(Self(dir))
-    }
-
-    /// Writes until nothing more fits.
-    fn fill(&self) -> anyhow::Result<()> {
-        let mut file = std::fs::File::create(self.0.path().join("filling"))?;
-        let block = vec![1; 64 << 10];
-        while std::io::Write::write_all(&mut file, &block).is_ok() {}
-        Ok(())
-    }
-
-    fn make_room(&self) -> anyhow::Result<()> {
-        Ok(std::fs::remove_file(self.0.path().join("filling"))?)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Whatever a failed test still has open must not keep it.
-        let _ = unmount(self.0.path(), UnmountFlags::DETACH);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_deploys_and_not_the_functions_that_are_there() -> anyhow::Result<()> {
-    let disk = SmallDisk::make()?;
-    let platform = Platform::start_below(disk.0.path(), &[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
+    let disk = SmallDisk::make("48m")?;
+    let platform = Platform::start_below(disk.path(), &[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
     platform.push_hello().await?;
     platform.deploy("f0", "hello:v1", &["--timeout", "30"]).await?;
     all_answer(&platform, 1).await?;

@@ -20,8 +20,8 @@ use self::words::Words;
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
 4 the function's run failed, 5 Sampan or a registry cannot be reached or refuses the credentials, 6 a rollout was \
-rolled back, 130 and 143 `sampan up` was ended at once by a second SIGINT or SIGTERM, 141 the reader of its output has \
-gone. With --output json an error is one object on standard error: code, \
+rolled back, 7 `sampan up` ended by a fault of its own, 130 and 143 it was ended at once by a second SIGINT or SIGTERM, \
+141 the reader of its output has gone. With --output json an error is one object on standard error: code, \
 message, hint, request_id, exit_code.";
 
 /// Container images as functions, on one machine.

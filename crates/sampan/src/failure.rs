@@ -24,6 +24,8 @@ pub enum Exit {
     Connection = 5,
     /// A rollout was given up, and its alias leads where it led before.
     RolledBack = 6,
+    /// `sampan up` ended by a fault of its own; a service manager should start it again.
+    Fault = 7,
     /// `sampan up` was ended at once by a second signal, this one SIGINT.
     Interrupted = 128 + 2,
     /// The same by SIGTERM.

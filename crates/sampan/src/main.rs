@@ -20,6 +20,7 @@ mod terminal;
 mod up;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -29,6 +30,9 @@ use crate::failure::Failure;
 /// The C library's allocator took a tenth of the processor time of a warm call more than this one does.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long threads may take to end what they do when a command is done.
+const RUNTIME_END_MAX: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -56,7 +60,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let output = cli.output;
     let region = cli.connection.region.clone();
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         match cli.command {
             Command::Up(args) => up::run(UpArgs { region, ..*args }, output).await,
             Command::Backup(args) => commands::backup::back_up(args, output).await,
@@ -78,5 +82,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Quota(args) => commands::quota::run(&cli.connection, args, output).await,
             Command::Rollout(args) => commands::rollout::run(&cli.connection, *args, output).await,
         }
-    })
+    });
+    // After a fault a thread may hang in what it does.
+    runtime.shutdown_timeout(RUNTIME_END_MAX);
+    done
 }

@@ -33,6 +33,7 @@ mod error;
 mod functions;
 mod handle;
 mod namespaces;
+mod probe;
 mod progress;
 mod provisioned;
 mod quotas;

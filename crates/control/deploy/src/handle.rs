@@ -29,11 +29,17 @@ impl Deploy {
         config: Config,
         shutdown: CancellationToken,
     ) -> Self {
-        let images = Arc::new(images);
-        let repair = Repair::new(store.clone(), images.clone(), config.clone());
-        let reconciler = Reconciler::new(store, images, Arc::new(starts), config);
-        let repair = tokio::spawn(repair.run(shutdown.clone()));
-        Self { task: tokio::spawn(reconciler.run(shutdown)), repair }
+        let (images, starts) = (Arc::new(images), Arc::new(starts));
+        let repair = {
+            let (store, images, config, shutdown) = (store.clone(), images.clone(), config.clone(), shutdown.clone());
+            move || Repair::new(store.clone(), images.clone(), config.clone()).run(shutdown.clone())
+        };
+        let repair = tokio::spawn(supervisor::restarting("image repair", repair));
+        // What it has to do is in the store: one that is started again finds it there.
+        let run = move || {
+            Reconciler::new(store.clone(), images.clone(), starts.clone(), config.clone()).run(shutdown.clone())
+        };
+        Self { task: tokio::spawn(supervisor::restarting("deployer", run)), repair }
     }
 
     /// Waits until deploying has ended after the shutdown, its preparations included.

@@ -15,6 +15,8 @@ use crate::table::Connections;
 
 /// Where connections come from, and what they may.
 pub struct Acceptor {
+    /// Name of the task that takes them, in logs and health checks.
+    pub name: &'static str,
     /// Takes them.
     pub listener: TcpListener,
     /// The table that they are in.
@@ -48,7 +50,7 @@ impl Acceptor {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            () = self.accept(&tasks, &watched, serve) => {}
+            () = supervisor::restarting(self.name, || self.accept(&tasks, &watched, &serve)) => {}
         }
         let drain = self.drain;
         // The port is free again before the last request has ended.

@@ -43,6 +43,7 @@ pub async fn run(entrance: Entrance, shared: Arc<Shared>, config: Config, shutdo
     let Entrance { listener, tls, connections } = entrance;
     let stall_s = Some(config.stall_timeout_s);
     let acceptor = Acceptor {
+        name: "gateway",
         listener,
         connections,
         timeouts: Timeouts::new(config.header_read_timeout_s, config.idle_timeout_s, stall_s),

@@ -78,7 +78,10 @@ impl Gateway {
             tokio::spawn(connection::run(entrance, shared.clone(), config.clone(), shutdown.clone()))
         };
         let mut accepting: Vec<JoinHandle<()>> = entrances.map(enter).collect();
-        accepting.extend(tls.clone().map(|tls| tokio::spawn(tls.follow_files(shutdown.clone()))));
+        accepting.extend(tls.clone().map(|tls| {
+            let follow = move || tls.clone().follow_files(shutdown.clone());
+            tokio::spawn(supervisor::restarting("certificates", follow))
+        }));
         Self { accepting, tls }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use logs::Logs;
 use pool::{Launch, Pool};
+use supervisor::restarting;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -76,12 +77,12 @@ impl Invoker {
         let out_flows = Arc::new(OutFlows::default());
         tokio::spawn({
             let (out_flows, leaving) = (Arc::clone(&out_flows), leaving.clone());
-            async move { leaving.run_until_cancelled(out_flows.run()).await }
+            async move { leaving.run_until_cancelled(restarting("out flows", || out_flows.run())).await }
         });
         let sweep = Arc::new(Sweep::default());
         tokio::spawn({
             let (sweep, leaving, unused_max) = (Arc::clone(&sweep), leaving.clone(), config.kept_connection_max());
-            async move { leaving.run_until_cancelled(sweep.run(unused_max)).await }
+            async move { leaving.run_until_cancelled(restarting("kept connections", || sweep.run(unused_max))).await }
         });
         let shared =
             Shared { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };

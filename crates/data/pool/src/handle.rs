@@ -91,7 +91,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
             stop: shutdown.child_token(),
             config,
         });
-        shared.tasks.spawn(upkeep::run(Arc::clone(&shared), changes));
+        shared.tasks.spawn(supervisor::essential("pool", upkeep::run(Arc::clone(&shared), changes)));
         Self { shared }
     }
 

@@ -80,7 +80,7 @@ impl Logs {
             config,
         };
         let flush = Duration::from_millis(inner.config.flush_ms);
-        inner.tasks.spawn(Writer::new(receiver, commanded, store, flush).run());
+        inner.tasks.spawn(supervisor::essential("log writer", Writer::new(receiver, commanded, store, flush).run()));
         Ok(Self(Arc::new(inner)))
     }
 
@@ -101,7 +101,7 @@ impl Logs {
         self.0.readers.write().insert(instance.clone(), reader.clone());
         let (readers, instance) = (self.0.readers.clone(), instance.clone());
         self.0.tasks.spawn(async move {
-            reader.run().await;
+            supervisor::restarting("log reader", || reader.run()).await;
             readers.write().remove(&instance);
         });
         Ok(stdio)

@@ -110,7 +110,9 @@ impl Workers {
         Ok(workers)
     }
 
-    fn thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    fn thread(&self, name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        // Each owns what only it can put in order: half-made instances, namespaces, groups.
+        let run = move || supervisor::essential_thread(name, run);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
         self.threads.lock().push(thread.map_err(Error::path("start the thread", name))?);
         Ok(())

@@ -1,18 +1,16 @@
 //! The control address: API, registry, health and metrics under one router, on connections that strangers cannot use up.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
-use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use connections::{Accepted, Acceptor, Activity, Connections, FrameLimits, Meters, Timeouts, Turn};
 use http::{Request, Version};
 use http_body::{Frame, SizeHint};
@@ -24,11 +22,8 @@ use hyper_util::service::TowerToHyperService;
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-use super::address::callable_by;
 
 /// Table `[control]`: what connections to the control address may cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,29 +89,21 @@ pub struct Served {
     /// The registry, and its routes.
     pub registry: registry::Registry,
     pub registry_routes: Router,
-    /// Where functions are called, for `/healthz`.
-    pub gateway: SocketAddr,
-    /// Offset of the API's times, for `/healthz`.
-    pub utc_offset: api::UtcOffset,
+    /// Whether all is well.
+    pub health: Router,
     /// For `/metrics`.
     pub metrics: PrometheusHandle,
 }
 
 impl Served {
     fn router(&self) -> Router {
-        let version = env!("CARGO_PKG_VERSION");
-        let (gateway, utc_offset, metrics) = (self.gateway, self.utc_offset, self.metrics.clone());
-        let health = move |headers: HeaderMap| async move {
-            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            let gateway = format!("http://{}", callable_by(gateway, host));
-            Json(json!({"status": "ok", "version": version, "gateway": gateway, "utc_offset": utc_offset}))
-        };
+        let metrics = self.metrics.clone();
         Router::new()
-            .route("/healthz", get(health))
             .route(
                 "/metrics",
                 get(move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) }),
             )
+            .merge(self.health.clone())
             .merge(self.registry_routes.clone())
             .merge(self.api.clone())
     }
@@ -136,6 +123,7 @@ pub async fn serve(
         evicted: counter!("sampan_control_connections_evicted_total"),
     };
     let acceptor = Acceptor {
+        name: "control address",
         listener,
         connections: Connections::new(config.connections_max, meters),
         // Whether clients read is for the kernel to watch, which sees a slow one read: `Registry::limit_writes`.

@@ -5,6 +5,7 @@
 mod address;
 mod control;
 mod data_dir;
+mod health;
 mod listener;
 mod lock;
 mod own_names;
@@ -75,7 +76,10 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
             println!("credentials: {}", file.display());
         }
     }
-    signals.end_asked(|| platform.reload()).await;
+    tokio::select! {
+        _ = signals.end_asked(|| platform.reload()) => {}
+        fatal = supervisor::fatal() => return Err(end_after(fatal, platform, grace).await),
+    }
     tracing::info!(grace_s = grace.as_secs(), "stopping");
     let instances = platform.instances();
     tokio::select! {
@@ -90,6 +94,25 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
 /// How to call a listener from this machine.
 fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{}", address::callable(listener.local_addr()?)))
+}
+
+/// Ends what a panic has left of the platform. Nothing waits for a part that does not end: the next start repairs.
+async fn end_after(fatal: supervisor::Fatal, platform: wiring::Platform, grace: Duration) -> anyhow::Error {
+    let supervisor::Fatal { task, message } = fatal;
+    tracing::error!(
+        task,
+        "a task that owns state panicked; the platform ends, and its next start repairs what is half-done"
+    );
+    if tokio::time::timeout(grace, platform.stop(grace / 2)).await.is_err() {
+        tracing::error!(grace_s = grace.as_secs(), "not all parts ended; instances run on until the next start");
+    }
+    let said = format!("the platform's task {task:?} panicked: {message}");
+    Failure::new(
+        Exit::Fault,
+        said,
+        "This is a fault of Sampan: report it with the log. Start it again; nothing acknowledged is lost.",
+    )
+    .into()
 }
 
 /// The platform's own log: to standard error, filtered by `SAMPAN_LOG` (default `info`).

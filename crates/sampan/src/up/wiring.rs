@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::control;
+use super::health::Health;
 use super::own_names::OwnNames;
 use super::registries::InstallationCredentials;
 use super::start_check::StartCheck;
@@ -89,6 +91,7 @@ impl Platform {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
             .context("cannot install the metrics recorder")?;
+        supervisor::report_panics();
         let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
         let (listening, running) = (CancellationToken::new(), CancellationToken::new());
         let dir = &settings.data_dir;
@@ -158,17 +161,22 @@ impl Platform {
         let utc_offset = settings.api.utc_offset;
         let api =
             api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
+        let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
+        let health = Health::new(store.clone(), settings.data_dir.clone(), about, gateway_addr, listening.clone());
         let served = control::Served {
             api: api.router().merge(administration),
             registry_routes: own_names.learn_from(registry.router()),
             registry: registry.clone(),
-            gateway: gateway_addr,
-            utc_offset,
+            health: health.router(),
             metrics,
         };
         let drain = Duration::from_secs(settings.shutdown_grace_s);
-        let control = tokio::spawn(control::serve(control, served, settings.control, drain, listening.clone()));
-        let sweeping = tokio::spawn(registry.run(running.clone()));
+        let serving = control::serve(control, served, settings.control, drain, listening.clone());
+        let control = tokio::spawn(async move { _ = supervisor::essential("control address", serving).await });
+        let sweeping = tokio::spawn(supervisor::restarting("registry sweep", {
+            let running = running.clone();
+            move || registry.clone().run(running.clone())
+        }));
         Ok(Self { listening, running, invoker, sandboxes, logs, images, store, deploy, gateway, control, sweeping })
     }
 
@@ -185,6 +193,7 @@ impl Platform {
     /// Stops taking work, lets what runs end within `grace`, then ends everything and leaves nothing behind. The end of the
     /// grace, at most half of it, belongs to instances: they end in it that still have requests.
     pub async fn stop(self, grace: Duration) {
+        supervisor::stop();
         self.listening.cancel();
         let stop_grace = self.invoker.stop_grace().min(grace / 2);
         let deadline = Instant::now() + grace - stop_grace;

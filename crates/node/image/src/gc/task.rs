@@ -21,28 +21,14 @@ pub(crate) struct BackgroundTasks {
 impl BackgroundTasks {
     /// Collects every `interval`, until stopped or until `collect` gives `None`, as it does when nothing is left to
     /// collect for.
-    pub(crate) fn start<F>(interval: Duration, collect: impl Fn() -> Option<F> + Send + 'static) -> Self
+    pub(crate) fn start<F>(interval: Duration, collect: impl Fn() -> Option<F> + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Collected, Error>> + Send,
     {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = stopped.cancelled() => return,
-                    () = tokio::time::sleep(interval) => {}
-                }
-                let Some(collection) = collect() else { return };
-                match collection.await {
-                    Ok(collected) if collected != Collected::default() => {
-                        tracing::info!(?collected, "removed content that nothing needs");
-                    }
-                    Ok(_) => {}
-                    Err(error) => tracing::error!(error = error.report(), "garbage collection failed"),
-                }
-            }
+            supervisor::restarting("garbage collection", || collect_every(interval, &collect, &stopped)).await;
         });
         Self { stop, task: parking_lot::Mutex::new(Some(task)), others: TaskTracker::new() }
     }
@@ -69,6 +55,27 @@ impl BackgroundTasks {
         }
         self.others.close();
         self.others.wait().await;
+    }
+}
+
+async fn collect_every<F>(interval: Duration, collect: &(impl Fn() -> Option<F> + Send), stopped: &CancellationToken)
+where
+    F: Future<Output = Result<Collected, Error>> + Send,
+{
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        let Some(collection) = collect() else { return };
+        match collection.await {
+            Ok(collected) if collected != Collected::default() => {
+                tracing::info!(?collected, "removed content that nothing needs");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(error = error.report(), "garbage collection failed"),
+        }
     }
 }
 

@@ -60,10 +60,16 @@ impl NameServer {
     ) -> io::Result<()> {
         let _on_runtime = runtime.enter();
         let udp = Arc::new(tokio::net::UdpSocket::from_std(self.udp)?);
-        let tcp = tokio::net::TcpListener::from_std(self.tcp)?;
+        let tcp = Arc::new(tokio::net::TcpListener::from_std(self.tcp)?);
         let relay = Arc::new(Relay::new(clients, resolving, config, stop));
-        let datagrams = relay.clone().serve_datagrams(udp, tasks.clone());
-        let connections = relay.serve_connections(tcp, tasks.clone());
+        let (datagrams, spawner) = (relay.clone(), tasks.clone());
+        let datagrams = supervisor::restarting("name relay, datagrams", move || {
+            datagrams.clone().serve_datagrams(udp.clone(), spawner.clone())
+        });
+        let spawner = tasks.clone();
+        let connections = supervisor::restarting("name relay, connections", move || {
+            relay.clone().serve_connections(tcp.clone(), spawner.clone())
+        });
         tasks.spawn_on(stop.clone().run_until_cancelled_owned(datagrams), runtime);
         tasks.spawn_on(stop.clone().run_until_cancelled_owned(connections), runtime);
         Ok(())
@@ -111,7 +117,7 @@ impl Relay {
         }
     }
 
-    async fn serve_connections(self: Arc<Self>, tcp: tokio::net::TcpListener, tasks: TaskTracker) {
+    async fn serve_connections(self: Arc<Self>, tcp: Arc<tokio::net::TcpListener>, tasks: TaskTracker) {
         loop {
             let Ok((client, address)) = tcp.accept().await else {
                 tokio::time::sleep(PAUSE).await;

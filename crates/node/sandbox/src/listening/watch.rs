@@ -49,7 +49,10 @@ impl Watch {
         let _on_runtime = runtime.enter();
         let ready = sys::event::readable(listens.readiness()?)?;
         let registered = Arc::<Registered>::default();
-        let task = AbortOnDropHandle::new(runtime.spawn(read(listens, ready, registered.clone())));
+        let read = read(listens, ready, registered.clone());
+        let task = AbortOnDropHandle::new(
+            runtime.spawn(async move { _ = supervisor::essential("listening sockets", read).await }),
+        );
         Ok(Self { registered, _task: task })
     }
 

@@ -1,0 +1,158 @@
+//! Whether the platform lives and is ready, and what is wrong where it is not.
+//!
+//! `/livez` fails when a restart would help: a background task is down again and again, or for good. `/readyz` fails when
+//! work sent here now would fail: a task is down, the database takes no writes, the disk is full, or the platform stops.
+//! `/healthz` answers 200 as long as anything answers, with both and the addresses that clients ask for.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::address::callable_by;
+
+/// Free bytes of the data directory's disk below which it counts as full.
+const DISK_BYTES_MIN: u64 = 16 << 20;
+/// A task that panicked so often without a good run between is not mended by starting it again.
+const PANICS_IN_A_ROW_MAX: u32 = 5;
+/// What was found about disk and database is good for so long: whoever asks often costs no more.
+const FOUND_FOR: Duration = Duration::from_secs(2);
+/// Longest wait for the database.
+const PROBE_MAX: Duration = Duration::from_secs(5);
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Problem {
+    /// `task`, `store`, `disk` or `stopping`.
+    check: &'static str,
+    /// What it is, and what to do where there is something.
+    message: String,
+}
+
+/// What is asked about.
+pub struct Health {
+    store: store::Store,
+    data_dir: PathBuf,
+    /// What `/healthz` says beside.
+    about: Value,
+    /// Where functions are called.
+    gateway: SocketAddr,
+    stopping: CancellationToken,
+    found: Mutex<Option<(Instant, Vec<Problem>)>>,
+}
+
+impl Health {
+    /// Of this store and data directory; `about` is an object.
+    pub fn new(
+        store: store::Store,
+        data_dir: PathBuf,
+        about: Value,
+        gateway: SocketAddr,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { store, data_dir, about, gateway, stopping, found: Mutex::default() }
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/healthz", get(healthz))
+            .route("/livez", get(livez))
+            .route("/readyz", get(readyz))
+            .with_state(Arc::new(self))
+    }
+
+    async fn not_ready(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = supervisor::down().iter().map(task_down).collect();
+        if self.stopping.is_cancelled() {
+            problems.push(Problem { check: "stopping", message: "the platform is stopping".to_owned() });
+            return problems;
+        }
+        problems.extend(self.disk_and_store().await);
+        problems
+    }
+
+    async fn disk_and_store(&self) -> Vec<Problem> {
+        // Those who ask meanwhile get the same.
+        let mut found = self.found.lock().await;
+        if let Some((_, problems)) = found.as_ref().filter(|(at, _)| at.elapsed() < FOUND_FOR) {
+            return problems.clone();
+        }
+        let problems: Vec<Problem> = [self.disk(), self.store().await].into_iter().flatten().collect();
+        *found = Some((Instant::now(), problems.clone()));
+        problems
+    }
+
+    fn disk(&self) -> Option<Problem> {
+        let dir = self.data_dir.display();
+        let message = match rustix::fs::statvfs(&self.data_dir) {
+            Ok(disk) => {
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                if free >= DISK_BYTES_MIN {
+                    return None;
+                }
+                format!("the disk of {dir} is full ({free} bytes are free); make room: calls go on, deploys fail")
+            }
+            Err(error) => format!("the disk of {dir} cannot be asked for its room: {error}"),
+        };
+        Some(Problem { check: "disk", message })
+    }
+
+    async fn store(&self) -> Option<Problem> {
+        let message = match tokio::time::timeout(PROBE_MAX, self.store.probe()).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => {
+                let causes = anyhow::Error::from(error);
+                format!("the database takes no writes: {causes:#}")
+            }
+            Err(_) => format!("the database took no write for {} s", PROBE_MAX.as_secs()),
+        };
+        Some(Problem { check: "store", message })
+    }
+}
+
+fn task_down(down: &supervisor::Down) -> Problem {
+    let supervisor::Down { task, panics_in_a_row, message } = down;
+    Problem { check: "task", message: format!("the task {task:?} is down after panic {panics_in_a_row}: {message}") }
+}
+
+fn not_alive() -> Vec<Problem> {
+    let hopeless = supervisor::down().into_iter().filter(|down| down.panics_in_a_row >= PANICS_IN_A_ROW_MAX);
+    hopeless.map(|down| task_down(&down)).collect()
+}
+
+fn answer(problems: &[Problem]) -> (StatusCode, Json<Value>) {
+    let (status, word) =
+        if problems.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failed") };
+    (status, Json(json!({"status": word, "problems": problems})))
+}
+
+async fn livez() -> (StatusCode, Json<Value>) {
+    answer(&not_alive())
+}
+
+async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, Json<Value>) {
+    answer(&health.not_ready().await)
+}
+
+async fn healthz(State(health): State<Arc<Health>>, headers: HeaderMap) -> Json<Value> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let (live, problems) = (not_alive().is_empty(), health.not_ready().await);
+    let mut said = health.about.clone();
+    said["gateway"] = format!("http://{}", callable_by(health.gateway, host)).into();
+    said["status"] = if problems.is_empty() { "ok" } else { "degraded" }.into();
+    said["live"] = live.into();
+    said["ready"] = problems.is_empty().into();
+    said["problems"] = json!(problems);
+    Json(said)
+}

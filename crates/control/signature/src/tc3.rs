@@ -53,18 +53,19 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
-/// Signs a call: the headers to send with it beside `Host`, names in lower case.
+/// Signs a call, its action among what is signed: the headers to send with it beside `Host`, names in lower case.
 pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
     // No clock of a machine shows a time outside the calendar; such a request is refused by every server.
     let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
     let Product { service, version } = request.product;
     let scope = format!("{date}/{service}/{TERMINATOR}");
     let timestamp = request.timestamp_s.to_string();
-    let signed = "content-type;host";
+    let signed = "content-type;host;x-tc-action";
+    let action = request.action.to_ascii_lowercase();
     let canonical = Canonical {
         method: "POST",
         query: "",
-        headers: &format!("content-type:{JSON}\nhost:{}\n", request.host),
+        headers: &format!("content-type:{JSON}\nhost:{}\nx-tc-action:{action}\n", request.host),
         signed_headers: signed,
         body_hash: &hex::encode(Sha256::digest(request.body)),
     };

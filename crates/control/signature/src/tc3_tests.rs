@@ -161,6 +161,19 @@ fn sent(body: &[u8], host: &str, timestamp_s: i64) -> HeaderMap {
     map(&pairs.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
 }
 
+#[test]
+fn a_signature_of_ours_serves_its_action_alone() {
+    let good = sent(b"{}", "h:1", NOW_S);
+    assert_eq!(verify(&post("h:1", &good, b"{}"), &secrets(), CLOCK), Ok(()));
+    let mut other = good.clone();
+    other.insert("x-tc-action", HeaderValue::from_static("DeleteFunction"));
+    let rejection = verify(&post("h:1", &other, b"{}"), &secrets(), CLOCK).expect_err("another action");
+    assert_eq!(rejection.code().name, "AuthFailure.SignatureFailure");
+    let mut none = good;
+    none.remove("x-tc-action");
+    assert!(verify(&post("h:1", &none, b"{}"), &secrets(), CLOCK).is_err());
+}
+
 proptest! {
     #[test]
     fn what_is_signed_verifies(body in prop::collection::vec(any::<u8>(), 0..200), host in "[a-z0-9.:-]{1,40}",

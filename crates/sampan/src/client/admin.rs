@@ -1,7 +1,7 @@
 //! Administrative requests to the control address, signed like calls of the API. Must not know what they mean.
 
 use anyhow::Context;
-use credentials::admin::{Answer, Command, PATH, Refused, Reply};
+use credentials::admin::{ACTION, Answer, Command, PATH, Refused, Reply};
 
 use super::Client;
 use crate::failure::{Exit, Failure};
@@ -12,7 +12,7 @@ impl Client {
     pub async fn administer(&self, command: &Command) -> anyhow::Result<Reply> {
         let body = serde_json::to_vec(command)?;
         let mut request = self.http.post(format!("{}{PATH}", self.endpoint));
-        for (name, value) in self.signed("AdministerRegistries", &body) {
+        for (name, value) in self.signed(ACTION, &body) {
             request = request.header(name, value);
         }
         let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;

@@ -106,6 +106,15 @@ async fn what_is_not_signed_well_is_refused_before_anything_else() {
 }
 
 #[tokio::test]
+async fn a_signed_action_is_the_one_that_is_called() {
+    let platform = Platform::start().await;
+    let mut request = platform.signed("GetAccount", b"{}", now_s());
+    request.headers_mut().insert("x-tc-action", "ListFunctions".parse().unwrap());
+    assert_eq!(error(&platform.send(request).await), "AuthFailure.SignatureFailure");
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn tokens_versions_and_actions_are_checked_in_this_order() {
     let platform = Platform::start().await;
     let request = |changes: &[(&'static str, &str)]| {
@@ -121,8 +130,11 @@ async fn tokens_versions_and_actions_are_checked_in_this_order() {
     assert_eq!(error(&platform.send(request(&[])).await), "InvalidAction");
     let mut nameless = request(&[]);
     nameless.headers_mut().remove("x-tc-action");
-    assert_eq!(error(&platform.send(nameless).await), "MissingParameter");
-    assert_eq!(error(&platform.send(request(&[("x-tc-action", "ListFunctions"), ("x-tc-token", "")])).await), "");
+    assert_eq!(error(&platform.send(nameless).await), "AuthFailure.InvalidAuthorization", "it was signed");
+    assert_eq!(error(&platform.send(platform.signed("", b"{}", now_s())).await), "MissingParameter");
+    let mut named = platform.signed("ListFunctions", b"{}", now_s());
+    named.headers_mut().insert("x-tc-token", "".parse().unwrap());
+    assert_eq!(error(&platform.send(named).await), "");
     let refused = platform.call("CreateTrigger", Value::Object(serde_json::Map::new())).await;
     assert_eq!(refused["Error"]["Code"], "UnsupportedOperation");
     platform.stop().await;

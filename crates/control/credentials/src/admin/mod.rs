@@ -8,4 +8,6 @@ mod serve;
 mod words;
 
 pub use serve::router;
-pub use words::{Addition, Answer, Command, Listed, ListedLogin, NewLogin, PATH, Refused, Reply, Tested, TestedPlace};
+pub use words::{
+    ACTION, Addition, Answer, Command, Listed, ListedLogin, NewLogin, PATH, Refused, Reply, Tested, TestedPlace,
+};

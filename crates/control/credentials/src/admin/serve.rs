@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use signature::{Clock, Rejection, Secrets, tc3};
 use types::ImageRef;
 
-use super::words::{Answer, Command, PATH, Refused, Reply, Tested, TestedPlace};
+use super::words::{ACTION, Answer, Command, PATH, Refused, Reply, Tested, TestedPlace};
 use crate::{Error, Registries, host};
 
 struct Admin {
@@ -65,6 +65,9 @@ impl Admin {
         let config = &self.registries.inner.config;
         // Nothing is read for strangers.
         tc3::check_head(&parts.headers, &self.secrets, self.clock()).map_err(stranger)?;
+        if parts.headers.get("x-tc-action").is_none_or(|action| action != ACTION) {
+            return Err(refused(StatusCode::BAD_REQUEST, format!("the request is not for the action {ACTION}")));
+        }
         let read = tokio::time::timeout(config.admin_body_timeout(), to_bytes(body, config.admin_body_bytes_max)).await;
         let late = |_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
         let too_long = |_| {

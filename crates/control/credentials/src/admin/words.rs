@@ -7,6 +7,9 @@ use crate::Secret;
 /// Where the endpoint is.
 pub const PATH: &str = "/admin/registries";
 
+/// The action that requests to it are signed for.
+pub const ACTION: &str = "AdministerRegistries";
+
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

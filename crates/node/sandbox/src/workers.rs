@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -163,8 +164,12 @@ fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut own: Own) {
         if reply.is_closed() || shared.stopping.load(Ordering::Relaxed) {
             continue;
         }
-        // Nobody may be waiting any more: the sandbox is dropped then, which ends it.
-        reply.send(start(shared, spec, &mut own)).ok();
+        // A panic ends this start alone: with the thread, the kernel would end every instance that it ever started.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| start(shared, spec, &mut own))) {
+            // Nobody may be waiting any more: the sandbox is dropped then, which ends it.
+            Ok(started) => drop(reply.send(started)),
+            Err(_) => tracing::error!("a start panicked; its caller is told that the platform stops"),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ const EXIT_FAILED: i32 = 127;
 pub(crate) extern "C" fn run(argument: *mut c_void) -> ! {
     // SAFETY: the parent passes a pointer to its `Shared`, which it does not touch until we execute or end.
     let shared = unsafe { &mut *argument.cast::<Shared<'_>>() };
-    let prepared = match take_files(shared) {
+    let prepared = match end_with_platform(shared).and_then(|()| take_files(shared)) {
         Err(errno) => Err(errno),
         Ok(()) if shared.plan.hosted.is_some() => hosted::prepare(shared),
         Ok(()) => prepare(shared),
@@ -41,6 +41,15 @@ pub(crate) extern "C" fn run(argument: *mut c_void) -> ! {
     shared.errno = errno;
     // SAFETY: _exit ends this process only.
     unsafe { libc::_exit(EXIT_FAILED) }
+}
+
+/// Has the kernel kill this process, and with it all of its process namespace, when the thread that started it ends, which is
+/// when the platform does. A change of credentials undoes it. (A parent that is gone already cannot be told from here: in a
+/// process namespace of its own a process has none.)
+fn end_with_platform(shared: &mut Shared<'_>) -> Done {
+    shared.at(Step::EndWithPlatform);
+    // SAFETY: prctl with numbers touches no memory.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }.into())
 }
 
 /// From here on the table of descriptors is ours alone: what we open in it goes with us, however we end.
@@ -192,6 +201,7 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::NoNewPrivileges);
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
+    end_with_platform(shared)?;
     // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to one of them.
     close_all(shared.files.init)?;
     limit(shared)?;

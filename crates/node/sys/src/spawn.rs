@@ -175,6 +175,7 @@ pub struct Hosted {
 #[allow(missing_docs)] // The Display texts say what each is.
 pub enum Step {
     Clone,
+    EndWithPlatform,
     Files,
     JoinCgroup,
     CgroupNamespace,
@@ -210,6 +211,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Clone => "starting a process",
+            Self::EndWithPlatform => "binding its life to the platform's",
             Self::Files => "taking the descriptors it needs",
             Self::JoinCgroup => "joining the cgroup",
             Self::CgroupNamespace => "making a cgroup namespace",

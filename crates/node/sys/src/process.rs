@@ -28,11 +28,12 @@ pub fn open(pid: i32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// After a child that shares our memory changed its credentials: that cleared our dumpable flag, which hides our own files in
-/// `/proc` from us where we lack CAP_SYS_PTRACE.
-pub(crate) fn become_dumpable() {
+/// Keeps our memory, which has the keys of the installation in it, from being dumped or traced by whoever is not privileged:
+/// `fs.suid_dumpable` decides what a child that shares our memory leaves when it changes its credentials. What a process opens
+/// in its own `/proc/self` does not depend on it.
+pub(crate) fn stay_undumpable() {
     // SAFETY: prctl(PR_SET_DUMPABLE) takes a number and touches no memory.
-    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
 /// Waits for the end of a child and reaps it (`waitid(2)` with `P_PIDFD`).

@@ -392,7 +392,7 @@ pub fn spawn(plan: &Plan, stack: &mut Stack, seats: &mut Seats) -> Result<Spawne
     // has executed or ended (CLONE_VFORK); `child::run` makes system calls only.
     let started = unsafe { clone3(&args, child::run, (&raw mut shared).cast::<c_void>()) };
     drop(blocked);
-    crate::process::become_dumpable();
+    crate::process::stay_undumpable();
     let pid = started.map_err(|source| Failure { step: Step::Clone, source })?;
     // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };

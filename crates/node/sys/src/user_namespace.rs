@@ -63,7 +63,7 @@ impl UserNamespace<'_> {
             Ok(namespace)
         });
         drop(holder);
-        process::become_dumpable();
+        process::stay_undumpable();
         made
     }
 }

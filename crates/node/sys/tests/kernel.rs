@@ -83,7 +83,7 @@ fn a_user_namespace_that_cannot_be_made_says_why_and_leaves_nothing() {
     let error = namespace.make(&mut stack).expect_err("no such resource");
     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     assert_eq!((open(), getrlimit(Resource::Sigpending)), (before, limits));
-    assert_eq!(dumpable_behavior().expect("known"), DumpableBehavior::Dumpable);
+    assert_eq!(dumpable_behavior().expect("known"), DumpableBehavior::NotDumpable);
 }
 
 #[tokio::test]

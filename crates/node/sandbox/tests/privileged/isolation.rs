@@ -110,13 +110,13 @@ async fn neither_signals_nor_descriptors_nor_processes_of_the_platform_are_insid
 }
 
 #[tokio::test]
-async fn the_platforms_own_process_is_as_before() -> anyhow::Result<()> {
+async fn the_platforms_own_process_is_as_before_and_not_dumpable() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     let score = || std::fs::read_to_string("/proc/self/oom_score_adj");
     let before = score()?;
     let (spec, _output) = bench.spec(&["sleep=60"])?;
     let sandbox = bench.sandboxes.launch(spec).await?;
-    assert_eq!(rustix::process::dumpable_behavior()?, rustix::process::DumpableBehavior::Dumpable);
+    assert_eq!(rustix::process::dumpable_behavior()?, rustix::process::DumpableBehavior::NotDumpable);
     assert_eq!(score()?, before);
     assert_eq!(std::fs::read_to_string(format!("/proc/{}/oom_score_adj", sandbox.pid()))?.trim(), "500");
     bench.finish().await

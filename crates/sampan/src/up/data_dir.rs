@@ -1,10 +1,12 @@
 //! The data directory before anything is opened in it: that it is there, closed to others, and whole.
 
-use std::fs::{DirBuilder, read_dir};
-use std::os::unix::fs::DirBuilderExt;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, Permissions, read_dir, set_permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use anyhow::Context;
+use rustix::process::geteuid;
 
 use crate::failure::{Exit, Failure};
 
@@ -12,15 +14,51 @@ use crate::failure::{Exit, Failure};
 pub const DATABASE: &str = "sampan.db";
 /// What the parts make in it after the database: where these have content, there was a database.
 const MADE_LATER: [&str; 3] = ["logs", "images", "registry"];
+/// Files that no other program's folder has.
+const MARKS: [&str; 2] = [DATABASE, "credentials.toml"];
+/// What a refused first start leaves, and what an empty file system has.
+const BEGINNING: [&str; 2] = ["lock", "lost+found"];
+/// Permissions of others than the owner.
+const OTHERS: u32 = 0o077;
 
-/// Makes it where it is missing.
+/// Makes it where it is missing. One that others could walk into is closed to them where it is empty or ours, else refused:
+/// images' files lie below with the owners that images give them.
 pub fn make(dir: &Path) -> anyhow::Result<()> {
-    // Images' files lie below with the owners that images give them: nobody else on the machine may walk in.
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| format!("cannot make the data directory {}", dir.display()))
+    let cannot = |what: &str| format!("cannot {what} the data directory {}", dir.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| cannot("make"))?;
+    let meta = dir.metadata().with_context(|| cannot("look at"))?;
+    let own = geteuid().as_raw();
+    if meta.uid() == own && meta.mode() & OTHERS == 0 {
+        return Ok(());
+    }
+    if !is_ours_to_close(dir).with_context(|| cannot("list"))? {
+        let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "the data directory {} has content that is not sampan's, and others may enter it (mode {mode:04o}, owner \
+                 {owner})",
+                dir.display()
+            ),
+            format!(
+                "Choose an empty or new folder with --data-dir, or close this one: `chown {own} DIR && chmod 0700 DIR`."
+            ),
+        )
+        .into());
+    }
+    if meta.uid() != own {
+        chown(dir, Some(own), None).with_context(|| cannot("take"))?;
+    }
+    set_permissions(dir, Permissions::from_mode(0o700)).with_context(|| cannot("close"))?;
+    tracing::info!(dir = %dir.display(), "the data directory was open to others and is closed now, mode 0700");
+    Ok(())
+}
+
+/// Whether it has the files of an installation, or nothing but what one begins with.
+fn is_ours_to_close(dir: &Path) -> std::io::Result<bool> {
+    let names = read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
+    let is = |name: &OsString, known: &[&str]| known.iter().any(|known| name == known);
+    Ok(names.iter().any(|name| is(name, &MARKS)) || names.iter().all(|name| is(name, &BEGINNING)))
 }
 
 /// Refuses a directory whose database is missing or empty while other content is there: with a new one all functions would
@@ -50,6 +88,37 @@ pub fn check_database(dir: &Path, new: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_open_directory_is_closed_where_it_is_ours_and_refused_where_it_is_not() {
+        let mode = |dir: &Path| dir.metadata().expect("there").mode() & 0o7777;
+        for (content, before, closed) in [
+            (&[][..], 0o755, true),
+            (&["lost+found"], 0o755, true),
+            (&["lock", "credentials.toml", "something"], 0o777, true),
+            (&["sampan.db"], 0o2775, true),
+            (&["something"], 0o755, false),
+            (&["something", "lock"], 0o710, false),
+        ] {
+            let dir = tempfile::tempdir().expect("a folder");
+            for name in content {
+                std::fs::write(dir.path().join(name), "x").expect("written");
+            }
+            set_permissions(dir.path(), Permissions::from_mode(before)).expect("set");
+            let made = make(dir.path());
+            assert_eq!((made.is_ok(), mode(dir.path())), (closed, if closed { 0o700 } else { before }), "{content:?}");
+            if let Err(error) = made {
+                assert!(error.to_string().contains("has content that is not sampan's"), "{error}");
+            }
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("something"), "x").expect("written");
+        set_permissions(dir.path(), Permissions::from_mode(0o700)).expect("set");
+        assert!(make(dir.path()).is_ok(), "it is closed already");
+        let new = dir.path().join("a/b");
+        make(&new).expect("made");
+        assert_eq!(mode(&new), 0o700);
+    }
 
     #[test]
     fn absence_of_the_database_is_no_new_installation() {

@@ -149,7 +149,12 @@ impl Client {
 
     /// What the platform counts, in the text form of Prometheus.
     pub async fn metrics(&self) -> anyhow::Result<String> {
-        let answer = self.http.get(format!("{}/metrics", self.endpoint)).send().await;
+        let mut request = self.http.get(format!("{}/metrics", self.endpoint));
+        // Where they are closed, the key pair opens them.
+        if self.may_carry_secrets().is_ok() {
+            request = request.basic_auth(&self.secret_id, Some(&self.secret_key));
+        }
+        let answer = request.send().await;
         let answer = answer.map_err(|error| self.unreachable(&error))?.error_for_status();
         let answer = answer.with_context(|| format!("{} has no metrics", self.endpoint))?;
         answer.text().await.context("the metrics were cut short")

@@ -1,16 +1,18 @@
 //! The control address: API, registry, health and metrics under one router, on connections that strangers cannot use up.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use connections::{Accepted, Acceptor, Activity, Connections, FrameLimits, Meters, Timeouts, Turn};
 use http::{Request, Version};
 use http_body::{Frame, SizeHint};
@@ -20,10 +22,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use metrics::{counter, gauge};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use super::metrics::{Access, Metrics};
 
 /// Table `[control]`: what connections to the control address may cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +48,16 @@ pub struct Config {
     pub h2_control_frames_max: u32,
     /// The same in each second, on and on.
     pub h2_control_frames_per_s_max: u32,
+    /// Who may read `/metrics`: `anyone`, `loopback` (this machine, or whoever has a key) or `key`.
+    pub metrics: Access,
+    /// A file with a token that reads `/metrics` as bearer, beside the key pair; read at the start.
+    pub metrics_token_file: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            connections_max: 256,
+            connections_max: 1_024,
             accept_retry_ms: 50,
             header_read_timeout_s: 10,
             idle_timeout_s: 75,
@@ -58,6 +65,8 @@ impl Default for Config {
             h2_streams_max: 64,
             h2_control_frames_max: 2_000,
             h2_control_frames_per_s_max: 500,
+            metrics: Access::Anyone,
+            metrics_token_file: None,
         }
     }
 }
@@ -92,7 +101,7 @@ pub struct Served {
     /// Whether all is well.
     pub health: Router,
     /// For `/metrics`.
-    pub metrics: PrometheusHandle,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Served {
@@ -101,7 +110,9 @@ impl Served {
         Router::new()
             .route(
                 "/metrics",
-                get(move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) }),
+                get(move |from: Option<Extension<Caller>>, headers: HeaderMap| async move {
+                    metrics.answer(from.map(|Extension(Caller(address))| address), &headers)
+                }),
             )
             .merge(self.health.clone())
             .merge(self.registry_routes.clone())
@@ -133,22 +144,28 @@ pub async fn serve(
     };
     let (router, registry) = (served.router(), served.registry);
     let (protocol, frames) = (Arc::new(config.protocol()), config.frames());
-    let serve = move |Accepted { socket, connection, .. }: Accepted| {
+    let serve = move |Accepted { socket, address, connection }: Accepted| {
         registry.limit_writes(&socket);
         let (router, protocol) = (router.clone(), protocol.clone());
         let activity = connection.activity().clone();
-        let service = service_fn(move |request| answer(router.clone(), activity.clone(), request));
+        let service = service_fn(move |request| answer(router.clone(), activity.clone(), address.ip(), request));
         async move { connection.serve(socket, &protocol, frames, service).await }
     };
     acceptor.run(shutdown, serve).await;
 }
 
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+struct Caller(IpAddr);
+
 /// Answers one request, which lasts until its answer's body is sent.
 async fn answer(
     router: Router,
     activity: Arc<Activity>,
-    request: Request<Incoming>,
+    from: IpAddr,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Lasting>, Infallible> {
+    request.extensions_mut().insert(Caller(from));
     let turn = activity.begin(request.version() == Version::HTTP_2);
     let response = hyper::service::Service::call(&TowerToHyperService::new(router), request).await?;
     Ok(response.map(|body| Lasting { body, _turn: turn }))

@@ -8,6 +8,7 @@ mod data_dir;
 mod health;
 mod listener;
 mod lock;
+mod metrics;
 mod own_names;
 mod registries;
 mod signals;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::control;
 use super::health::Health;
+use super::metrics::Metrics;
 use super::own_names::OwnNames;
 use super::registries::InstallationCredentials;
 use super::start_check::StartCheck;
@@ -92,6 +93,7 @@ impl Platform {
             .install_recorder()
             .context("cannot install the metrics recorder")?;
         supervisor::report_panics();
+        let metrics = Arc::new(Metrics::open(metrics, &settings.control, &pair)?);
         let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
         let (listening, running) = (CancellationToken::new(), CancellationToken::new());
         let dir = &settings.data_dir;

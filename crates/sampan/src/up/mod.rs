@@ -5,6 +5,7 @@
 mod address;
 mod control;
 mod data_dir;
+mod descriptors;
 mod health;
 mod listener;
 mod lock;
@@ -18,7 +19,7 @@ mod wiring;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -31,19 +32,18 @@ pub use control::Config as ControlConfig;
 pub use data_dir::{DATABASE, make as make_data_dir};
 pub use lock::take as take_lock;
 
-/// Open files that the platform asks for: what kernels allow one process unless they are told otherwise (`fs.nr_open`).
-const OPEN_FILES: u64 = 1 << 20;
-
 /// Brings the platform up, says where it is, and stays until SIGINT or SIGTERM. SIGHUP has files read again that can be.
 pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     print::outlive_reader();
-    let settings = settings::load(&args)?;
+    let mut settings = settings::load(&args)?;
     start_tracing();
     for variable in settings::unknown_variables() {
         tracing::warn!(variable, "the variable is no setting and has no effect; `sampan config` lists the settings");
     }
-    allow_open_files();
+    // Keys are in this memory from here on: nobody without privileges traces or dumps it.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     check_machine()?;
+    descriptors::fit(&mut settings, descriptors::raise_limit())?;
     data_dir::make(&settings.data_dir)?;
     let _lock = lock::take(&settings.data_dir)?;
     data_dir::check_database(&settings.data_dir, args.new)?;
@@ -123,20 +123,6 @@ fn start_tracing() {
     // When nothing reads the log any more, reporting that to the same place would panic.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).log_internal_errors(false);
     log.with_writer(std::io::stderr).init();
-}
-
-/// Lets the platform have as many open files as the machine gives it: every instance takes about ten, and shells and
-/// service managers start programs with 1,024.
-fn allow_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let Some(hard) = limit.maximum else { return };
-    let most = Rlimit { current: Some(hard.max(OPEN_FILES)), maximum: Some(hard.max(OPEN_FILES)) };
-    // Beyond fs.nr_open, or without the right to go over the hard limit, there is still the hard limit.
-    let raised = setrlimit(Resource::Nofile, most)
-        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: Some(hard) }));
-    if let Err(error) = raised {
-        tracing::warn!(%error, ?limit, "the limit of open files could not be raised");
-    }
 }
 
 fn check_machine() -> anyhow::Result<()> {

@@ -1,0 +1,146 @@
+//! Descriptors: how many the platform may have, and what each part gets of them. Sharing is pure.
+//!
+//! Connections of strangers get shares that leave enough for starts, whatever comes to either address.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::failure::{Exit, Failure};
+use crate::settings::Settings;
+
+/// Descriptors that the platform asks for: what kernels allow one process unless they are told otherwise (`fs.nr_open`).
+const ASKED: u64 = 1 << 20;
+/// What the parts have open beside what is counted here: database, log, runtime, listeners.
+const OWN: u64 = 128;
+/// What a launcher thread keeps for its children (`sys::Seats`).
+const LAUNCHER: u64 = 49;
+/// Namespaces, mounts and cgroups of an instance that are made before it is needed.
+const READY: u64 = 20;
+/// A client's connection and what is opened for it: the one to an instance, or a file.
+const CONNECTION: u64 = 2;
+/// The least that connections and instances together can do with.
+const SHARED_MIN: u64 = 512;
+
+/// Raises the limit as far as the machine lets it, and returns it: every instance takes about ten, and shells and service
+/// managers start programs with 1,024.
+pub fn raise_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let Some(hard) = limit.maximum else { return u64::MAX };
+    let most = Rlimit { current: Some(hard.max(ASKED)), maximum: Some(hard.max(ASKED)) };
+    // Beyond fs.nr_open, or without the right to go over the hard limit, there is still the hard limit.
+    let raised = setrlimit(Resource::Nofile, most)
+        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: Some(hard) }));
+    if let Err(error) = raised {
+        tracing::warn!(%error, ?limit, "the limit of open files could not be raised");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    launcher_threads: usize,
+    slots_ready: usize,
+    control_connections: usize,
+    gateway_connections: usize,
+}
+
+/// How many connections each address may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shares {
+    control_connections: usize,
+    gateway_connections: usize,
+}
+
+/// A quarter of what the platform does not need itself may be of connections to the control address, half of those to the
+/// gateway; the rest is of instances. `Err` is the least limit that is enough.
+fn share(limit: u64, wanted: Wanted) -> Result<Shares, u64> {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let own = OWN
+        .saturating_add(count(wanted.launcher_threads.max(1)).saturating_mul(LAUNCHER))
+        .saturating_add(count(wanted.slots_ready).saturating_mul(READY));
+    let least = own.saturating_add(SHARED_MIN);
+    if limit < least {
+        return Err(least);
+    }
+    let most =
+        |part: u64, wanted: usize| wanted.min(usize::try_from((limit - own) / part / CONNECTION).unwrap_or(wanted));
+    Ok(Shares {
+        control_connections: most(4, wanted.control_connections),
+        gateway_connections: most(2, wanted.gateway_connections),
+    })
+}
+
+/// Fits the settings to a limit of open files, and says where they are fewer than wanted.
+///
+/// # Errors
+/// The limit is too low for the platform, or for what each instance is promised.
+pub fn fit(settings: &mut Settings, limit: u64) -> anyhow::Result<()> {
+    let wanted = Wanted {
+        launcher_threads: settings.sandbox.launcher_threads,
+        slots_ready: settings.sandbox.slots_ready,
+        control_connections: settings.control.connections_max,
+        gateway_connections: settings.gateway.connections_max,
+    };
+    let remedy =
+        "Raise the hard limit: LimitNOFILE= of the service, --ulimit nofile= of a container, `ulimit -Hn` of a shell.";
+    let shares = share(limit, wanted).map_err(|least| {
+        let message = format!("the limit of open files is {limit}, and sampan needs {least} at least");
+        Failure::new(Exit::Failed, message, remedy)
+    })?;
+    let files_max = settings.launcher.files_max;
+    if files_max > limit {
+        let message = format!(
+            "[launcher] files_max promises each instance {files_max} open files, and the limit here is {limit}"
+        );
+        return Err(Failure::new(Exit::Usage, message, format!("{remedy} Or lower files_max.")).into());
+    }
+    let Shares { control_connections, gateway_connections } = shares;
+    for (key, wanted, given) in [
+        ("control.connections_max", wanted.control_connections, control_connections),
+        ("gateway.connections_max", wanted.gateway_connections, gateway_connections),
+    ] {
+        if given < wanted {
+            tracing::warn!(key, wanted, given, limit, "the limit of open files allows fewer connections; {remedy}");
+        }
+    }
+    settings.control.connections_max = control_connections;
+    settings.gateway.connections_max = gateway_connections;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Wanted =
+        Wanted { launcher_threads: 2, slots_ready: 8, control_connections: 1_024, gateway_connections: 10_000 };
+
+    #[test]
+    fn each_part_has_its_share_of_what_there_is() {
+        let of = |limit| share(limit, WANTED).map(|shares| (shares.control_connections, shares.gateway_connections));
+        assert_eq!(of(256), Err(898));
+        assert_eq!(of(897), Err(898));
+        assert_eq!(of(1_024), Ok((79, 159)));
+        assert_eq!(of(4_096), Ok((463, 927)));
+        assert_eq!(of(65_536), Ok((1_024, 10_000)));
+        assert_eq!(of(u64::MAX), Ok((1_024, 10_000)));
+        for limit in [898, 1_024, 4_096, 20_000, 65_536] {
+            let Shares { control_connections, gateway_connections } = share(limit, WANTED).expect("enough");
+            let taken = 386 + CONNECTION * (control_connections + gateway_connections) as u64;
+            assert!(limit - taken >= 128, "ten starts have room beside full addresses at {limit}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_with_the_key() {
+        let mut settings = Settings::default();
+        settings.launcher.files_max = 5_000;
+        let refused = fit(&mut settings, 4_096).expect_err("too many").to_string();
+        assert!(refused.contains("[launcher] files_max") && refused.contains("4096"), "{refused}");
+        let refused = fit(&mut settings, 300).expect_err("too few").to_string();
+        assert!(refused.contains("limit of open files is 300"), "{refused}");
+        settings.launcher.files_max = 1_024;
+        fit(&mut settings, 4_096).expect("enough");
+        assert_eq!((settings.control.connections_max, settings.gateway.connections_max), (463, 927));
+    }
+}

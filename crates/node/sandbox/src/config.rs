@@ -54,6 +54,11 @@ pub struct Config {
     pub signals_pending_max: u64,
     /// Bytes of an instance's POSIX message queues (`RLIMIT_MSGQUEUE`).
     pub message_queues_bytes_max: u64,
+    /// Terminals of an instance at once.
+    pub terminals_max: u32,
+    /// Let programs inside install filters of their own (seccomp, SO_ATTACH_FILTER). The kernel has one pool of memory for the
+    /// compiled filters of the whole machine (`net.core.bpf_jit_limit`), and one instance can fill it.
+    pub filters_inside: bool,
     /// Processes and threads of all instances together, in percent of what this machine can have (`kernel.pid_max`,
     /// `kernel.threads-max`).
     pub machine_tasks_percent_max: u64,
@@ -90,6 +95,8 @@ impl Default for Config {
             made_dirs_max: 1_024,
             signals_pending_max: 4_096,
             message_queues_bytes_max: 819_200,
+            terminals_max: 16,
+            filters_inside: false,
             machine_tasks_percent_max: 75,
             machine_socket_memory_percent_max: 50,
             cgroup_remove_ms_max: 2000,

@@ -110,8 +110,11 @@ impl Sandboxes {
             .v2_directory()
             .filter(|_| config.listen_events)
             .and_then(|directory| watch(&directory, &runtime));
+        let bare = bare(stage)?;
+        let elsewhere = bare.try_clone().and_then(sys::MountThread::start);
+        let elsewhere = elsewhere.map_err(Error::path("start the thread", "mounts"))?;
         let shared = Arc::new(Shared {
-            slots: Slots::new(config.clone(), network, home()?),
+            slots: Slots::new(config.clone(), network, home()?, elsewhere),
             cgroups,
             watch,
             meter: Arc::new(Meter::new(
@@ -119,7 +122,7 @@ impl Sandboxes {
                 Duration::from_millis(config.memory_sample_interval_ms.max(1)),
             )),
             config,
-            bare: Arc::new(bare(stage)?),
+            bare: Arc::new(bare),
             proc: sys::mount::new_proc().map_err(Error::path("mount", "/proc"))?,
             home: Arc::new(home()?),
             runtime,

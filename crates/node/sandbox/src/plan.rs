@@ -118,7 +118,7 @@ pub fn make(
         gid: identity.gid,
         groups: identity.groups,
         capabilities: capabilities::kept(),
-        seccomp: seccomp::filter(),
+        seccomp: seccomp::filter(config.filters_inside),
         stdout: spec.stdout,
         stderr: spec.stderr,
         init: if spec.init { Some(sys::init::file().map_err(Error::path("make", "the init"))?) } else { None },
@@ -185,6 +185,8 @@ fn hosted(
         oom_score_adj: config.oom_score_adj,
         masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
         read_only: &below("/proc", READ_ONLY),
+        filters_inside: config.filters_inside,
+        terminals_max: config.terminals_max,
         cgroups: &doors.view_places,
     };
     let hosted = Hosted {

@@ -13,9 +13,9 @@ use std::time::Instant;
 use network::{Link, Network};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use sys::Stack;
 use sys::ahead::{Mounts, Options};
 use sys::namespace::UserNamespace;
+use sys::{MountThread, Stack};
 
 use crate::ahead::{Ahead, Next};
 use crate::config::Config;
@@ -129,13 +129,14 @@ pub struct Slots {
     config: Config,
     network: Option<Network>,
     home: OwnedFd,
+    elsewhere: MountThread,
     state: Mutex<State>,
     wanted: Condvar,
 }
 
 impl Slots {
     /// An empty pool; `refill` fills it.
-    pub fn new(config: Config, network: Option<Network>, home: OwnedFd) -> Arc<Self> {
+    pub fn new(config: Config, network: Option<Network>, home: OwnedFd, elsewhere: MountThread) -> Arc<Self> {
         let (links, links_max) = network.as_ref().map_or((0, 0), Network::links_ready);
         let state = State {
             free: VecDeque::new(),
@@ -144,7 +145,7 @@ impl Slots {
             linked: Kept::new(links, links_max),
             stopping: false,
         };
-        Arc::new(Self { config, network, home, state: Mutex::new(state), wanted: Condvar::new() })
+        Arc::new(Self { config, network, home, elsewhere, state: Mutex::new(state), wanted: Condvar::new() })
     }
 
     /// The instances' way out, where there is one.
@@ -248,7 +249,7 @@ impl Slots {
                 link = Some(network.link(sys::namespace::current_network()?.as_fd()));
             }
             cookie = cookie_here();
-            mounts = Some(Mounts::make(ids.first_id(), &options));
+            mounts = Some(Mounts::make(ids.first_id(), &options, &self.elsewhere));
             Ok(())
         });
         let network = Arc::new(namespace.map_err(|source| Error::Namespace { kind: "network", source })?);
@@ -260,14 +261,14 @@ impl Slots {
     fn mount_options(&self, owner: u32) -> Options {
         let text = |options: String| CString::new(options).expect("numbers and constants have no NUL");
         let Config { shm_bytes_max, tmp_bytes_max, writable_bytes_max, writable_files_max, .. } = self.config;
-        let Config { ids_per_instance, assemble_mounts, .. } = self.config;
+        let Config { ids_per_instance, assemble_mounts, terminals_max, .. } = self.config;
         let tty_group = owner + TTY_GROUP.min(ids_per_instance - 1);
         let everyones =
             |size: u64| text(format!("mode=1777,size={size},nr_inodes={writable_files_max},uid={owner},gid={owner}"));
         Options {
             stage: text(format!("mode=755,size={},nr_inodes={writable_files_max}", writable_bytes_max)),
             dev: text(format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}")),
-            terminals: text(format!("ptmxmode=0666,mode=0620,gid={tty_group}")),
+            terminals: text(format!("ptmxmode=0666,mode=0620,gid={tty_group},max={terminals_max}")),
             shared_memory: everyones(shm_bytes_max),
             tmp: everyones(tmp_bytes_max),
             masked_sys: MASKED_SYS.iter().map(|name| text((*name).to_owned())).collect(),

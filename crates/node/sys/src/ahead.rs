@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::calls::{Done, check, clone_tree, cover, give, make_dir, new_mount};
 use crate::mount::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
+use crate::mount_thread::MountThread;
 
 /// Options of the mounts, as `mount(2)` takes them.
 pub struct Options {
@@ -48,8 +49,8 @@ pub(crate) struct Left {
 }
 
 impl Mounts {
-    /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace.
-    pub fn make(owner: u32, options: &Options) -> io::Result<Self> {
+    /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace; terminals on `elsewhere`.
+    pub fn make(owner: u32, options: &Options, elsewhere: &MountThread) -> io::Result<Self> {
         let stage = made(c"tmpfs", Some(&options.stage), NO_SUID | NO_DEVICES)?;
         lay_out(stage.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
         let dev = made(c"tmpfs", Some(&options.dev), NO_SUID | NO_EXECUTION)?;
@@ -57,7 +58,7 @@ impl Mounts {
         let mut mounts = Self {
             stage,
             dev,
-            terminals: made(c"devpts", Some(&options.terminals), NO_SUID | NO_EXECUTION)?,
+            terminals: elsewhere.devpts(options.terminals.clone(), NO_SUID | NO_EXECUTION)?,
             shared_memory: made(c"tmpfs", Some(&options.shared_memory), NO_SUID | NO_DEVICES)?,
             tmp: made(c"tmpfs", Some(&options.tmp), NO_SUID | NO_DEVICES)?,
             sys: made(c"sysfs", None, DATA_ONLY | READ_ONLY)?,

@@ -29,6 +29,7 @@ const EXIT_FAILED: i32 = 127;
 pub(crate) extern "C" fn run(argument: *mut c_void) -> ! {
     // SAFETY: the parent passes a pointer to its `Shared`, which it does not touch until we execute or end.
     let shared = unsafe { &mut *argument.cast::<Shared<'_>>() };
+    default_signals();
     let prepared = match end_with_platform(shared).and_then(|()| take_files(shared)) {
         Err(errno) => Err(errno),
         Ok(()) if shared.plan.hosted.is_some() => hosted::prepare(shared),
@@ -188,6 +189,13 @@ fn settle(shared: &mut Shared<'_>) -> Done {
 /// From the host's root to the image's user, in an order in which each step still may be done.
 fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     let plan = shared.plan;
+    shared.at(Step::NoNewPrivileges);
+    // SAFETY: prctl with numbers touches no memory.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
+    // While this is root outside, too: the kernel compiles its filters however much others have compiled already
+    // (net.core.bpf_jit_limit). All that follows must be allowed by it.
+    shared.at(Step::Seccomp);
+    seccomp(plan)?;
     shared.at(Step::JoinUser);
     // SAFETY: setns takes an open descriptor; this process has one thread and its own memory view of namespaces.
     check(unsafe { libc::setns(shared.files.user, libc::CLONE_NEWUSER) }.into())?;
@@ -198,15 +206,11 @@ fn give_up_rights(shared: &mut Shared<'_>) -> Done {
     shared.at(Step::Capabilities);
     // Root keeps the listed ones; anyone else lost all of them with the change of user.
     capability::set(if plan.uid == 0 { plan.capabilities } else { 0 })?;
-    shared.at(Step::NoNewPrivileges);
-    // SAFETY: prctl with numbers touches no memory.
-    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
+    // The changes of credentials above have undone it.
     end_with_platform(shared)?;
     // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to one of them.
     close_all(shared.files.init)?;
-    limit(shared)?;
-    shared.at(Step::Seccomp);
-    seccomp(plan)
+    limit(shared)
 }
 
 /// Only when all is closed: our copy of the platform's descriptors may hold more than the program is allowed, and none could
@@ -235,14 +239,7 @@ fn close_all(init: Option<RawFd>) -> Done {
 /// Executes the init where there is one; else tries each program in turn, as `execvp` does. Returns the error that says most.
 fn execute(shared: &mut Shared<'_>) -> i32 {
     shared.at(Step::Execute);
-    // The parent blocked all signals for our sake, and CLONE_CLEAR_SIGHAND keeps those that it ignores (SIGPIPE) ignored:
-    // the program starts with none of either.
-    let (default, none) = ([0_u64; 4], 0_u64);
-    for signal in 1..=SIGNAL_MAX {
-        // SAFETY: the kernel's sigaction is four words on this architecture, all zero for the default handler; it refuses
-        // the two signals that have none.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, std::ptr::null::<u64>(), 8) };
-    }
+    let none = 0_u64;
     // SAFETY: the raw call takes the kernel's 8-byte set, a local; umask takes a number.
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &none, std::ptr::null::<u64>(), 8);
@@ -266,6 +263,17 @@ fn execute(shared: &mut Shared<'_>) -> i32 {
         }
     }
     worst
+}
+
+/// The parent blocked all signals for our sake, and CLONE_CLEAR_SIGHAND keeps those that it ignores (SIGPIPE) ignored: the program
+/// starts with none of either. The mask comes last; the handlers now, while no filter looks at each of these calls.
+fn default_signals() {
+    let default = [0_u64; 4];
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: the kernel's sigaction is four words on this architecture, all zero for the default handler; it refuses
+        // the two signals that have none.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, std::ptr::null::<u64>(), 8) };
+    }
 }
 
 /// Attaches the stage and goes there.

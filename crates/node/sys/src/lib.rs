@@ -15,6 +15,7 @@ pub mod file;
 pub mod init;
 pub mod loop_device;
 pub mod mount;
+mod mount_thread;
 pub mod namespace;
 pub mod process;
 mod seats;
@@ -25,6 +26,7 @@ mod tree;
 mod user_namespace;
 
 pub use clone::clone3_available;
+pub use mount_thread::MountThread;
 pub use seats::Seats;
 pub use spawn::{Failure, Plan, Spawned, Step};
 pub use stack::Stack;

@@ -49,6 +49,10 @@ pub(crate) struct Bundle<'a> {
     pub masked: &'a [String],
     /// Paths that may be read only.
     pub read_only: &'a [String],
+    /// Whether its programs may have system call filters of their own.
+    pub filters_inside: bool,
+    /// Terminals at once.
+    pub terminals_max: u32,
     /// Paths of the mounts that show its cgroups, below `/sys`.
     pub cgroups: &'a [String],
 }
@@ -94,8 +98,8 @@ fn mounts(bundle: &Bundle<'_>) -> Value {
         json!({"destination": to, "type": "bind", "source": format!("{stage}/{from}"), "options": options})
     };
     let of_its_own = |to: &str, kind: &str, options: Value| json!({"destination": to, "type": kind, "source": kind, "options": options});
-    let terminals =
-        json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", format!("gid={TTY_GROUP}")]);
+    let (group, most) = (format!("gid={TTY_GROUP}"), format!("max={}", bundle.terminals_max));
+    let terminals = json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", group, most]);
     let read_only = &["ro", "nosuid", "nodev", "noexec"];
     let mut mounts = vec![
         of_its_own("/proc", "proc", json!(["nosuid", "noexec", "nodev"])),
@@ -132,7 +136,7 @@ fn linux(bundle: &Bundle<'_>) -> Value {
     // gVisor filters itself; of ours it would keep nothing from the host. Its processes are in no group of the host's.
     if bundle.kind != Kind::Runsc {
         kinds.push("cgroup");
-        linux["seccomp"] = seccomp::filter();
+        linux["seccomp"] = seccomp::filter(bundle.filters_inside);
     }
     let namespaces = kinds.into_iter().map(|kind| json!({"type": kind}));
     linux["namespaces"] = namespaces.chain(user).collect();
@@ -167,6 +171,8 @@ mod tests {
             oom_score_adj: 500,
             masked: &["/proc/kcore".to_owned()],
             read_only: &["/proc/sys".to_owned()],
+            filters_inside: false,
+            terminals_max: 16,
             cgroups: &["/sys/fs/cgroup".to_owned()],
         };
         serde_json::from_slice(&config(&bundle)).expect("JSON")

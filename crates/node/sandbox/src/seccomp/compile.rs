@@ -132,14 +132,11 @@ impl Code {
 fn instructions(verdict: Verdict) -> Vec<u64> {
     let mut program = Vec::new();
     let argument = |index: u8| op(LOAD, 0, 0, AT_ARGUMENTS + 8 * u32::from(index));
-    let mut among = |index: u8, values: &[u32], hit: u64, miss: u64| {
-        program.push(argument(index));
-        for (place, value) in values.iter().enumerate() {
-            // A hit jumps over the comparisons that are left and over the miss.
-            let over = u8::try_from(values.len() - place).unwrap_or(u8::MAX);
-            program.push(op(JUMP_EQ, over, 0, *value));
-        }
-        program.extend([miss, hit]);
+    let among = |index: u8, values: &[u32], hit: u64, miss: u64| {
+        // A hit jumps over the comparisons that are left and over the miss.
+        let over = |place: usize| u8::try_from(values.len() - place).unwrap_or(u8::MAX);
+        let compare = values.iter().enumerate().map(|(place, value)| op(JUMP_EQ, over(place), 0, *value));
+        [argument(index)].into_iter().chain(compare).chain([miss, hit]).collect::<Vec<_>>()
     };
     match verdict {
         Verdict::Allow => program.push(allow()),
@@ -147,7 +144,7 @@ fn instructions(verdict: Verdict) -> Vec<u64> {
         Verdict::FailOnBits { index, mask, errno } => {
             program.extend([argument(index), op(JUMP_SET, 0, 1, mask), fail(errno), allow()]);
         }
-        Verdict::Only { index, values, errno } => among(index, values, allow(), fail(errno)),
+        Verdict::Only { index, values, errno } => program.extend(among(index, values, allow(), fail(errno))),
         Verdict::OnlyOrBoth { index, values, value, second, errno } => {
             program.push(argument(index));
             for (place, value) in values.iter().enumerate() {
@@ -158,7 +155,13 @@ fn instructions(verdict: Verdict) -> Vec<u64> {
             program.push(op(JUMP_EQ, 0, 2, value));
             program.extend([argument(second.0), op(JUMP_EQ, 1, 0, second.1), fail(errno), allow()]);
         }
-        Verdict::Except { index, values, errno } => among(index, values, fail(errno), allow()),
+        Verdict::Except { index, values, errno } => program.extend(among(index, values, fail(errno), allow())),
+        Verdict::ExceptBoth { index, value, second: (second, values), errno } => {
+            // Past the second argument's load and comparisons, to what lets it through.
+            let over = u8::try_from(values.len() + 1).unwrap_or(u8::MAX);
+            program.extend([argument(index), op(JUMP_EQ, 0, over, value)]);
+            program.extend(among(second, values, fail(errno), allow()));
+        }
     }
     program
 }
@@ -214,24 +217,29 @@ mod tests {
                 (!values.contains(&low(index)) && !both).then_some(errno)
             }
             Verdict::Except { index, values, errno } => values.contains(&low(index)).then_some(errno),
+            Verdict::ExceptBoth { index, value, second: (second, values), errno } => {
+                (low(index) == value && values.contains(&low(second))).then_some(errno)
+            }
         };
         bad.map_or(RET_ALLOW, failing)
     }
 
     #[test]
     fn every_number_gets_its_verdict() {
-        let (all, program) = (verdicts(), compile(&verdicts()));
-        assert!(program.len() < 150, "{} instructions", program.len());
-        for number in (0..KNOWN_MAX + 50).chain([0x4000_0000, u32::MAX]) {
-            let verdict = all[(number as usize).min(all.len() - 1)];
-            for first in [0, 1, 2, 16, 40, 0x1000_0000, 0x5412, u64::from(u32::MAX)] {
-                for third in [0, 9, 12] {
-                    let arguments = [first, first, third, 0, 0, 0];
-                    assert_eq!(
-                        run(&program, ARCHITECTURE, number, arguments),
-                        expected(verdict, arguments),
-                        "{number} {first} {third}"
-                    );
+        for filters_inside in [true, false] {
+            let (all, program) = (verdicts(filters_inside), compile(&verdicts(filters_inside)));
+            assert!(program.len() < 150, "{} instructions", program.len());
+            for number in (0..KNOWN_MAX + 50).chain([0x4000_0000, u32::MAX]) {
+                let verdict = all[(number as usize).min(all.len() - 1)];
+                for first in [0, 1, 2, 16, 22, 26, 40, 0x1000_0000, 0x5412, u64::from(u32::MAX)] {
+                    for third in [0, 9, 12, 26, 51] {
+                        let arguments = [first, first, third, 0, 0, 0];
+                        assert_eq!(
+                            run(&program, ARCHITECTURE, number, arguments),
+                            expected(verdict, arguments),
+                            "{number} {first} {third}"
+                        );
+                    }
                 }
             }
         }
@@ -239,18 +247,19 @@ mod tests {
 
     #[test]
     fn another_architecture_is_killed() {
-        assert_eq!(run(&compile(&verdicts()), 0x4000_0003, 0, [0; 6]), RET_KILL);
+        assert_eq!(run(&compile(&verdicts(true)), 0x4000_0003, 0, [0; 6]), RET_KILL);
     }
 
     proptest! {
         #[test]
-        fn any_list_compiles_to_what_it_says(picks in prop::collection::vec(0_u8..6, 1..600), arguments in prop::array::uniform6(prop_oneof![0_u64..12, any::<u64>()])) {
+        fn any_list_compiles_to_what_it_says(picks in prop::collection::vec(0_u8..7, 1..600), arguments in prop::array::uniform6(prop_oneof![0_u64..12, any::<u64>()])) {
             const VALUES: &[u32] = &[1, 5, 9];
             let all: Vec<_> = picks.iter().map(|pick| match pick {
                 0 => Verdict::Allow,
                 1 => Verdict::Fail(1),
                 2 => Verdict::FailOnBits { index: 0, mask: 0xf0, errno: 2 },
                 3 => Verdict::Only { index: 1, values: VALUES, errno: 3 },
+                5 => Verdict::ExceptBoth { index: 5, value: 9, second: (0, VALUES), errno: 6 },
                 4 => Verdict::OnlyOrBoth { index: 3, values: VALUES, value: 7, second: (4, 2), errno: 5 },
                 _ => Verdict::Except { index: 2, values: VALUES, errno: 4 },
             }).collect();

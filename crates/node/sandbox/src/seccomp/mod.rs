@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 pub use rules::{Verdict, by_name};
 
-/// The filter of every instance: `struct sock_filter` in 64 bits each.
-pub fn filter() -> &'static [u64] {
-    static FILTER: OnceLock<Vec<u64>> = OnceLock::new();
-    FILTER.get_or_init(|| compile::compile(&rules::verdicts()))
+/// The filter of an instance whose programs may have filters of their own, or not: `struct sock_filter` in 64 bits each.
+pub fn filter(filters_inside: bool) -> &'static [u64] {
+    static FILTERS: [OnceLock<Vec<u64>>; 2] = [const { OnceLock::new() }; 2];
+    FILTERS[usize::from(filters_inside)].get_or_init(|| compile::compile(&rules::verdicts(filters_inside)))
 }

@@ -24,6 +24,8 @@ pub enum Verdict {
     OnlyOrBoth { index: u8, values: &'static [u32], value: u32, second: (u8, u32), errno: u16 },
     /// It fails with `errno` when the low half of argument `index` is one of the values.
     Except { index: u8, values: &'static [u32], errno: u16 },
+    /// It fails with `errno` when the low half of argument `index` is `value` and that of `second.0` one of `second.1`.
+    ExceptBoth { index: u8, value: u32, second: (u8, &'static [u32]), errno: u16 },
 }
 
 /// Highest number that this list knows about (`fchmodat2`, Linux 6.6); beyond it is ENOSYS.
@@ -47,6 +49,9 @@ const PAIRS: Verdict = Verdict::Only { index: 0, values: &[AF_UNIX as u32], errn
 
 /// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) reaches whoever reads it next.
 const TERMINAL_INJECTION: &[u32] = &[0x5412, 0x541c];
+
+/// `io_pgetevents` (asm/unistd_64.h).
+const IO_PGETEVENTS: c_long = 333;
 
 /// Personalities that change nothing dangerous: Linux as it is, 32-bit addresses (PER_LINUX32), both with UNAME26, and asking.
 const PERSONALITIES: &[u32] = &[0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
@@ -86,13 +91,13 @@ const ALLOWED: &[(&str, c_long)] = named![
     SYS_tkill, SYS_tgkill, SYS_getpid, SYS_getppid, SYS_gettid, SYS_getpgrp, SYS_getpgid, SYS_setpgid, SYS_getsid,
     SYS_setsid, SYS_getuid, SYS_getgid, SYS_geteuid, SYS_getegid, SYS_setuid, SYS_setgid, SYS_setreuid,
     SYS_setregid, SYS_setresuid, SYS_getresuid, SYS_setresgid, SYS_getresgid, SYS_getgroups, SYS_setgroups,
-    SYS_setfsuid, SYS_setfsgid, SYS_capget, SYS_capset, SYS_prctl, SYS_arch_prctl, SYS_set_tid_address,
+    SYS_setfsuid, SYS_setfsgid, SYS_capget, SYS_capset, SYS_arch_prctl, SYS_set_tid_address,
     SYS_set_robust_list, SYS_get_robust_list, SYS_futex, SYS_futex_waitv, SYS_sched_yield, SYS_sched_getaffinity,
     SYS_sched_setaffinity, SYS_sched_getparam, SYS_sched_setparam, SYS_sched_getscheduler, SYS_sched_setscheduler,
     SYS_sched_get_priority_max, SYS_sched_get_priority_min, SYS_sched_rr_get_interval, SYS_sched_getattr,
     SYS_sched_setattr, SYS_getpriority, SYS_setpriority, SYS_ioprio_get, SYS_ioprio_set, SYS_getrlimit,
     SYS_setrlimit, SYS_prlimit64, SYS_getrusage, SYS_times, SYS_getcpu, SYS_rseq, SYS_pidfd_open,
-    SYS_pidfd_send_signal, SYS_seccomp, SYS_restart_syscall, SYS_uname, SYS_sysinfo, SYS_landlock_create_ruleset,
+    SYS_pidfd_send_signal, SYS_restart_syscall, SYS_uname, SYS_sysinfo, SYS_landlock_create_ruleset,
     SYS_landlock_add_rule, SYS_landlock_restrict_self,
     // signals, timers, events
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigpending, SYS_rt_sigtimedwait,
@@ -101,12 +106,10 @@ const ALLOWED: &[(&str, c_long)] = named![
     SYS_clock_gettime, SYS_clock_getres, SYS_timer_create, SYS_timer_settime, SYS_timer_gettime,
     SYS_timer_getoverrun, SYS_timer_delete, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime,
     SYS_eventfd, SYS_eventfd2, SYS_signalfd, SYS_signalfd4, SYS_epoll_create, SYS_epoll_create1, SYS_epoll_ctl,
-    SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_getrandom, SYS_io_setup, SYS_io_destroy, SYS_io_submit,
-    SYS_io_cancel, SYS_io_getevents,
+    SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_getrandom,
     // sockets
     SYS_connect, SYS_accept, SYS_accept4, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg,
-    SYS_recvmmsg, SYS_shutdown, SYS_bind, SYS_listen, SYS_getsockname, SYS_getpeername, SYS_setsockopt,
-    SYS_getsockopt,
+    SYS_recvmmsg, SYS_shutdown, SYS_bind, SYS_listen, SYS_getsockname, SYS_getpeername, SYS_getsockopt,
 ];
 
 /// Calls whose arguments decide.
@@ -119,23 +122,59 @@ const BY_ARGUMENT: &[(&str, c_long, Verdict)] = &[
     ("SYS_personality", SYS_personality, Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
     // io_uring reaches most of the kernel past this filter; libraries fall back when it is not there.
     ("SYS_io_uring_setup", SYS_io_uring_setup, Verdict::Fail(ENOSYS as u16)),
+    // The kernel has a number of requests for the whole machine (fs.aio-max-nr); libraries fall back here, too.
+    ("SYS_io_setup", SYS_io_setup, Verdict::Fail(ENOSYS as u16)),
+    ("SYS_io_destroy", SYS_io_destroy, Verdict::Fail(ENOSYS as u16)),
+    ("SYS_io_getevents", SYS_io_getevents, Verdict::Fail(ENOSYS as u16)),
+    ("SYS_io_submit", SYS_io_submit, Verdict::Fail(ENOSYS as u16)),
+    ("SYS_io_cancel", SYS_io_cancel, Verdict::Fail(ENOSYS as u16)),
+    ("SYS_io_pgetevents", IO_PGETEVENTS, Verdict::Fail(ENOSYS as u16)),
 ];
 
-/// A verdict for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number after.
-pub fn verdicts() -> Vec<Verdict> {
+/// Calls that load a filter into the kernel, which compiles it: the memory for that is one pool of the whole machine
+/// (net.core.bpf_jit_limit) and counts as nobody's. They fail as on a kernel without filters.
+const FILTERS: &[(&str, c_long, Verdict)] = &[
+    ("SYS_prctl", SYS_prctl, Verdict::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
+    // What the kernel can, not what it is to do.
+    ("SYS_seccomp", SYS_seccomp, Verdict::Only { index: 0, values: &[2, 3], errno: EINVAL as u16 }),
+    (
+        "SYS_setsockopt",
+        SYS_setsockopt,
+        Verdict::ExceptBoth {
+            index: 1,
+            value: SOL_SOCKET as u32,
+            second: (2, &[SO_ATTACH_FILTER as u32, SO_ATTACH_REUSEPORT_CBPF as u32]),
+            errno: ENOPROTOOPT as u16,
+        },
+    ),
+];
+
+/// Joining a user namespace: the filter is installed before an instance's first process does, see `sys::child`. What runs
+/// inside is in the only one that it could name, which the kernel refuses to join again, and makes no others.
+const JOIN_USER: Verdict = Verdict::Only { index: 1, values: &[CLONE_NEWUSER as u32], errno: EPERM as u16 };
+
+fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, c_long, Verdict)> {
+    let allowed = ALLOWED.iter().map(|(name, call)| (*name, *call, Verdict::Allow));
+    let filters = FILTERS
+        .iter()
+        .map(move |(name, call, verdict)| (*name, *call, if filters_inside { Verdict::Allow } else { *verdict }));
+    allowed.chain(BY_ARGUMENT.iter().copied()).chain(filters)
+}
+
+/// A verdict for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number after. Programs may have filters
+/// of their own, or not.
+pub fn verdicts(filters_inside: bool) -> Vec<Verdict> {
     let mut listed: BTreeMap<u32, Verdict> = BTreeMap::new();
     let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    listed.extend(ALLOWED.iter().map(|(_, call)| (number(*call), Verdict::Allow)));
-    listed.extend(BY_ARGUMENT.iter().map(|(_, call, verdict)| (number(*call), *verdict)));
+    listed.extend(self::listed(filters_inside).map(|(_, call, verdict)| (number(call), verdict)));
+    listed.insert(number(SYS_setns), JOIN_USER);
     let of = |n: u32| listed.get(&n).copied().unwrap_or(Verdict::Fail(EPERM as u16));
     (0..=KNOWN_MAX).map(of).chain([Verdict::Fail(ENOSYS as u16)]).collect()
 }
 
 /// The same by name, for runtimes that are told names: what is not among it fails.
-pub fn by_name() -> impl Iterator<Item = (&'static str, Verdict)> {
-    let name = |constant: &'static str| constant.trim_start_matches("SYS_");
-    let allowed = ALLOWED.iter().map(move |(constant, _)| (name(constant), Verdict::Allow));
-    allowed.chain(BY_ARGUMENT.iter().map(move |(constant, _, verdict)| (name(constant), *verdict)))
+pub fn by_name(filters_inside: bool) -> impl Iterator<Item = (&'static str, Verdict)> {
+    listed(filters_inside).map(|(constant, _, verdict)| (constant.trim_start_matches("SYS_"), verdict))
 }
 
 #[cfg(test)]
@@ -144,12 +183,11 @@ mod tests {
 
     #[test]
     fn calls_that_leave_the_sandbox_are_refused() {
-        let all = verdicts();
+        let all = verdicts(false);
         for call in [
             SYS_mount,
             SYS_umount2,
             SYS_unshare,
-            SYS_setns,
             SYS_bpf,
             SYS_ptrace,
             SYS_kexec_load,
@@ -174,12 +212,11 @@ mod tests {
 
     #[test]
     fn no_call_is_listed_twice() {
-        let mut numbers: Vec<_> =
-            ALLOWED.iter().map(|(_, call)| call).chain(BY_ARGUMENT.iter().map(|(_, call, _)| call)).collect();
+        let mut numbers: Vec<_> = listed(false).map(|(_, call, _)| call).chain([SYS_setns]).collect();
         numbers.sort_unstable();
         let all = numbers.len();
         numbers.dedup();
         assert_eq!(numbers.len(), all);
-        assert!(numbers.iter().all(|n| **n <= i64::from(KNOWN_MAX)));
+        assert!(numbers.iter().all(|n| *n <= i64::from(KNOWN_MAX)));
     }
 }

@@ -100,3 +100,73 @@ async fn all_instances_together_have_a_part_of_the_machines_processes_and_socket
     }
     bench.finish().await
 }
+
+#[tokio::test]
+async fn programs_have_no_filters_of_their_own_unless_they_may_and_few_terminals() -> anyhow::Result<()> {
+    for inside in [false, true] {
+        let bench = Bench::with(Config { filters_inside: inside, terminals_max: 5, ..Config::default() }).await?;
+        for runtime in isolations() {
+            let change = |spec: &mut sandbox::LaunchSpec| {
+                (spec.runtime, spec.memory_bytes) = (runtime.clone(), MEMORY_BYTES);
+            };
+            let (_, text) = bench.run_changed(&["aio", "setns", "terminals", "filters"], change).await?;
+            let said = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+            assert_eq!((said("aio"), said("terminals"), said("others")), ("Function not implemented", "5", "0"));
+            // The one that it is in; another runtime's filter does not let it ask.
+            let own = if runtime.is_none() { "Invalid argument" } else { "Operation not permitted" };
+            assert_eq!(said("setns"), own, "{runtime:?}");
+            for call in ["seccomp", "prctl", "long", "socket", "group"] {
+                assert_eq!(said(call) == "worked", inside, "{runtime:?} {call}: {text}");
+            }
+        }
+        bench.finish().await?;
+    }
+    Ok(())
+}
+
+/// The kernel's bound for compiled filters; as it was before when this is dropped.
+struct CompiledMax(String);
+
+impl CompiledMax {
+    const FILE: &str = "/proc/sys/net/core/bpf_jit_limit";
+
+    fn set(value: &str) -> anyhow::Result<Self> {
+        let before = fs::read_to_string(Self::FILE)?;
+        fs::write(Self::FILE, value)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for CompiledMax {
+    fn drop(&mut self) {
+        fs::write(Self::FILE, &self.0).expect("as it was");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_starts_although_others_filled_the_memory_for_compiled_filters() -> anyhow::Result<()> {
+    let bench = Bench::with(Config { filters_inside: true, ..Config::default() }).await?;
+    bench.run(&["ids"]).await?;
+    // Less than is in use: whoever has no privileges of the machine's compiles nothing now.
+    let full = CompiledMax::set("4096")?;
+    let started = bench.run(&["filters", "cat=/proc/self/status"]).await;
+    drop(full);
+    let (_, text) = started?;
+    assert!(!text.contains("seccomp worked") && text.contains("Seccomp:\t2\n"), "{text}");
+    bench.finish().await
+}
+
+#[tokio::test]
+async fn terminals_that_are_kept_for_the_machine_are_left_to_it() -> anyhow::Result<()> {
+    let number = |name: &str| {
+        fs::read_to_string(format!("/proc/sys/kernel/pty/{name}"))?.trim().parse::<u32>().map_err(anyhow::Error::from)
+    };
+    let (most, kept) = (number("max")?, number("reserve")?);
+    let bench = Bench::with(Config { terminals_max: most, ..Config::default() }).await?;
+    let (_, text) =
+        bench.run_changed(&["terminals"], |spec| (spec.files_max, spec.memory_bytes) = (20_000, 1 << 30)).await?;
+    let taken: u32 = text.trim().strip_prefix("terminals ").unwrap_or_default().parse()?;
+    // Others of this machine may have some, too.
+    assert!(taken > 0 && taken <= most - kept, "{taken} of {most}");
+    bench.finish().await
+}

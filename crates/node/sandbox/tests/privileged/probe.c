@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -205,6 +208,31 @@ static void counted(void) {
     printf("counted %d %d %d\n", watches, queues, signals + timers);
 }
 
+/* Loads a filter that allows everything in each way that there is, and says what came of it. */
+static void filters(void) {
+    struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {1, &allow};
+    int one = 1, s = socket(AF_INET, SOCK_DGRAM, 0);
+    /* Only such sockets can have one as a group. */
+    setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    printf("seccomp %s\n", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? strerror(errno) : "worked");
+    printf("prctl %s\n", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) ? strerror(errno) : "worked");
+    /* The kernel looks at the lower half only. */
+    printf("long %s\n", syscall(SYS_prctl, 1L << 32 | PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) ? strerror(errno) : "worked");
+    printf("socket %s\n", setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) ? strerror(errno) : "worked");
+    printf("group %s\n", setsockopt(s, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) ? strerror(errno) : "worked");
+    unsigned action = SECCOMP_RET_ALLOW;
+    printf("others %d\n", syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) || prctl(PR_GET_DUMPABLE) < 0
+        || setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) || setsockopt(s, IPPROTO_IP, IP_TTL, &one, sizeof one));
+}
+
+/* Opens terminals until no more can be. */
+static void terminals(void) {
+    int count = 0;
+    while (count < 9000 && open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0) count++;
+    printf("terminals %d\n", count);
+}
+
 /* Holds so many MB in buffers of sockets of a kind that nobody reads, and says how far it came. */
 static void hold(const char *kind, long megabytes) {
     static char block[60000];
@@ -287,6 +315,10 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "echo")) echo(value);
         else if (!strcmp(what, "terminal")) terminal();
         else if (!strcmp(what, "hold")) { char *mb = strchr(value, ':'); *mb++ = 0; hold(value, atol(mb)); }
+        else if (!strcmp(what, "filters")) filters();
+        else if (!strcmp(what, "terminals")) terminals();
+        else if (!strcmp(what, "aio")) { unsigned long context = 0; printf("aio %s\n", syscall(SYS_io_setup, 8, &context) ? strerror(errno) : "worked"); }
+        else if (!strcmp(what, "setns")) printf("setns %s\n", setns(open("/proc/self/ns/user", O_RDONLY), CLONE_NEWUSER) ? strerror(errno) : "worked");
         else if (!strcmp(what, "counted")) counted();
         else if (!strcmp(what, "sleep")) sleep(atoi(value));
         else if (!strcmp(what, "exit")) exit(atoi(value));

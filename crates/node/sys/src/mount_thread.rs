@@ -1,0 +1,74 @@
+//! A thread in another mount namespace than the machine's, where file systems are made that the kernel treats otherwise there:
+//! a devpts that is made in the machine's first one may use up the terminals that the kernel keeps for the machine
+//! (`kernel.pty.reserve`; fs/devpts/inode.c).
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::calls::new_mount;
+
+/// What is to be made, and where it goes.
+struct Request {
+    options: CString,
+    attributes: u64,
+    reply: SyncSender<io::Result<OwnedFd>>,
+}
+
+/// Requests that wait at once; whoever comes later waits to ask.
+const REQUESTS_MAX: usize = 16;
+
+/// The thread; it ends with this.
+pub struct MountThread {
+    requests: SyncSender<Request>,
+}
+
+impl MountThread {
+    /// Starts it in a mount namespace.
+    pub fn start(namespace: OwnedFd) -> io::Result<Self> {
+        let (requests, received) = sync_channel(REQUESTS_MAX);
+        let (entered, outcome) = sync_channel(1);
+        let run = move || {
+            let inside = enter(&namespace);
+            let go_on = inside.is_ok();
+            // Our caller waits for it.
+            entered.send(inside).ok();
+            if go_on {
+                serve(&received);
+            }
+        };
+        std::thread::Builder::new().name("mounts".to_owned()).spawn(run)?;
+        outcome.recv().map_err(|_| gone())??;
+        Ok(Self { requests })
+    }
+
+    /// Makes a devpts there, detached.
+    pub(crate) fn devpts(&self, options: CString, attributes: u64) -> io::Result<OwnedFd> {
+        let (reply, made) = sync_channel(1);
+        self.requests.send(Request { options, attributes, reply }).map_err(|_| gone())?;
+        made.recv().map_err(|_| gone())?
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that makes mounts has ended")
+}
+
+/// For good: its directories are its own from then on, and lead nowhere on the machine.
+fn enter(namespace: &OwnedFd) -> io::Result<()> {
+    // SAFETY: both calls take numbers and an open descriptor, and change this thread only.
+    let entered =
+        unsafe { libc::unshare(libc::CLONE_FS) == 0 && libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNS) == 0 };
+    if entered { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn serve(requests: &Receiver<Request>) {
+    while let Ok(Request { options, attributes, reply }) = requests.recv() {
+        let made = new_mount(c"devpts", Some(&options), attributes).map_err(io::Error::from_raw_os_error);
+        // SAFETY: the descriptor was just made, and nothing else has it.
+        let made = made.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+        // Whoever asked may have gone.
+        reply.send(made).ok();
+    }
+}

@@ -180,8 +180,12 @@ async fn an_init_reaps_passes_signals_on_and_keeps_exit_codes_where_a_function_a
     platform.deploy("missing", "ending:v1", &missing).await?;
     let answer = platform.get("missing", "/").await?;
     assert_eq!(answer.status(), 405);
+    let id = answer.headers()["x-scf-request-id"].to_str()?.to_owned();
     let text = answer.text().await?;
-    assert!(text.contains("code 127") && text.contains("cannot execute /missing: there is no such file"), "{text}");
+    assert!(text.contains("code 127") && !text.contains("cannot execute"), "{text}");
+    let log = platform.api.log_of("missing", &id).await?;
+    let log = log["Log"].as_str().unwrap_or_default();
+    assert!(log.contains("cannot execute /missing: there is no such file"), "{log}");
 
     let asked = server(&platform, "init").await?;
     tools::run_ok(&mut platform.cli(&["delete", "init"])).await?;

@@ -42,7 +42,7 @@ pub async fn call(
     let mut response = if result.status.is_success() {
         integration::response(&result.ret_msg).map_err(Refusal::Format)?
     } else {
-        answer::of_failed_event(result.status, result.ret_msg)
+        answer::of_failed_event(result.status, result.public_ret_msg.unwrap_or_default())
     };
     response.headers_mut().insert(answer::X_SCF_REQUEST_ID, answer::request_id_value(request_id));
     Ok(response.map(answer::full))

@@ -93,12 +93,14 @@ impl Open<'_> {
 
     fn close(mut self, outcome: &Result<Launched, LaunchError>) {
         let (cold, peak_bytes, status, message) = match outcome {
-            Ok(launched) => (launched.cold_start, launched.process.memory_peak_bytes(), RunStatus::Success, ""),
-            Err(error) => (error.cold_start, error.peak_bytes, error.status, error.message.as_str()),
+            Ok(launched) => {
+                (launched.cold_start, launched.process.memory_peak_bytes(), RunStatus::Success, String::new())
+            }
+            Err(error) => (error.cold_start, error.peak_bytes, error.status, error.to_string()),
         };
         let memory_mb = self.version.spec.memory_mb;
         let report = report::provisioned(self.request, &cold, memory_mb, peak_bytes);
-        self.finish(status, message, peak_bytes, vec![report]);
+        self.finish(status, &message, peak_bytes, vec![report]);
         self.closed = true;
     }
 

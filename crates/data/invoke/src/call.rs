@@ -59,6 +59,8 @@ pub struct EventResult {
     /// What the function answered, or the JSON object of a failed run: `errorCode`, `errorMessage`, `requestId`,
     /// `statusCode`.
     pub ret_msg: String,
+    /// Of a failed run: the same for callers that nobody knows, who are not to have what the image printed.
+    pub public_ret_msg: Option<String>,
     /// Why it failed; `None` on success.
     pub error_message: Option<String>,
     /// Time of the run, without the start of the instance.

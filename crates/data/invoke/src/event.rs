@@ -55,10 +55,11 @@ pub(crate) fn failed(call: EventCall, failure: &Failure) -> EventResult {
 
 fn result(request_id: RequestId, ret_msg: String, failure: Option<&Failure>, summary: Summary) -> EventResult {
     EventResult {
+        public_ret_msg: failure.map(|failure| failure.to_public_json(&request_id)),
         request_id,
         status: failure.map_or(RunStatus::Success, |failure| failure.status),
         ret_msg,
-        error_message: failure.map(|failure| failure.message.clone()),
+        error_message: failure.map(Failure::report),
         duration: summary.duration,
         bill_duration_ms: summary.bill_duration_ms,
         memory_bytes: summary.memory_bytes,

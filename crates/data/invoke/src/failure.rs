@@ -27,7 +27,10 @@ pub(crate) struct FailedStart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub status: RunStatus,
+    /// For whoever calls.
     pub message: String,
+    /// For the function's owner alone, read after the message: in logs and in answers to signed calls.
+    pub detail: String,
     /// HTTP status of the answer when it is not the number of `status`.
     http_status: Option<StatusCode>,
     /// The start that failed, for its line in the log.
@@ -48,7 +51,14 @@ struct Failed<'a> {
 
 impl Failure {
     pub fn new(status: RunStatus, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), http_status: None, start: None, of_connection: false }
+        Self {
+            status,
+            message: message.into(),
+            detail: String::new(),
+            http_status: None,
+            start: None,
+            of_connection: false,
+        }
     }
 
     pub fn event_not_json(error: &serde_json::Error) -> Self {
@@ -202,11 +212,25 @@ impl Failure {
         Self { http_status: Some(StatusCode::NOT_IMPLEMENTED), ..Self::new(RunStatus::InvalidParameterValue, message) }
     }
 
-    /// The JSON object that a failed run answers with.
+    /// All that its owner may know of it.
+    pub fn report(&self) -> String {
+        format!("{}{}", self.message, self.detail)
+    }
+
+    /// The JSON object that a failed run answers its owner with, and that its log has.
     pub fn to_json(&self, request: &RequestId) -> String {
+        self.json(&self.report(), request)
+    }
+
+    /// The same for callers that nobody knows.
+    pub fn to_public_json(&self, request: &RequestId) -> String {
+        self.json(&self.message, request)
+    }
+
+    fn json(&self, message: &str, request: &RequestId) -> String {
         let failed = Failed {
             error_code: -1,
-            error_message: &self.message,
+            error_message: message,
             request_id: request.as_str(),
             status_code: self.status.code(),
         };
@@ -224,9 +248,9 @@ impl Failure {
         }
     }
 
-    /// The platform's own answer to a web request.
+    /// The platform's own answer to a web request, whose caller nobody knows.
     pub fn to_response(&self, request: &RequestId) -> Response<Body> {
-        let body = Full::new(Bytes::from(self.to_json(request))).map_err(|never| match never {}).boxed_unsync();
+        let body = Full::new(Bytes::from(self.to_public_json(request))).map_err(|never| match never {}).boxed_unsync();
         let mut response = Response::new(body);
         *response.status_mut() = self.http_status();
         let map = response.headers_mut();
@@ -254,7 +278,12 @@ impl From<LeaseError> for Failure {
             LeaseError::Launch(launch) => Some(FailedStart { cold: launch.cold_start, peak_bytes: launch.peak_bytes }),
             _ => None,
         };
-        Self { start, ..Self::new(error.status(), error.to_string()) }
+        let status = error.status();
+        let (message, detail) = match error {
+            LeaseError::Launch(error) => (error.message, error.detail),
+            error => (error.to_string(), String::new()),
+        };
+        Self { start, detail, ..Self::new(status, message) }
     }
 }
 
@@ -274,6 +303,15 @@ mod tests {
             "{\"errorCode\":-1,\"errorMessage\":\"Invoking task timed out after 3 seconds\",\
              \"requestId\":\"3c4ed1bd-9c2e-4b0e-8c0c-0f3e6f0f3a11\",\"statusCode\":433}"
         );
+    }
+
+    #[test]
+    fn what_is_for_the_owner_is_in_the_owners_json_alone() {
+        let failure = Failure { detail: "; /app: secret".to_owned(), ..Failure::internal("it failed") };
+        let request = RequestId::random();
+        assert!(failure.to_json(&request).contains("it failed; /app: secret"));
+        let public = failure.to_public_json(&request);
+        assert!(public.contains("it failed") && !public.contains("secret"), "{public}");
     }
 
     #[test]

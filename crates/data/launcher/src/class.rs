@@ -41,7 +41,7 @@ pub(crate) fn runtime(config: &Config, tags: &[(String, String)]) -> Result<Opti
     let name = config.runtime_of(tags);
     if name != config.runtime && !config.runtimes_allowed.iter().any(|allowed| allowed == name) {
         let allowed = [&config.runtime].into_iter().chain(&config.runtimes_allowed).map(String::as_str);
-        return Err(Failure::init(format!(
+        return Err(unusable(&format!(
             "the tag {RUNTIME_TAG} asks for the runtime {name:?}, which is not allowed here; make the function with one of {}, \
              or add it to [launcher] runtimes_allowed",
             allowed.collect::<Vec<_>>().join(", ")
@@ -49,8 +49,13 @@ pub(crate) fn runtime(config: &Config, tags: &[(String, String)]) -> Result<Opti
     }
     match name {
         OWN_RUNTIME => Ok(None),
-        name => Runtime::find(name).map(Some).map_err(|error| Failure::init(error.to_string())),
+        name => Runtime::find(name).map(Some).map_err(|error| unusable(&error.to_string())),
     }
+}
+
+/// What the operator allows and the machine has is not for callers.
+fn unusable(why: &str) -> Failure {
+    Failure::init("the function's runtime cannot be used").with_detail(format!(": {why}"))
 }
 
 #[cfg(test)]
@@ -68,7 +73,7 @@ mod tests {
         assert_eq!(runtime(&config, &tags("sampan")).expect("ours"), None);
         let found = runtime(&config, &tags("sh")).expect("allowed").expect("another");
         assert_eq!(found.name(), "sh");
-        let refused = runtime(&config, &tags("runc")).expect_err("not allowed").message;
+        let refused = runtime(&config, &tags("runc")).expect_err("not allowed").detail;
         assert!(refused.contains("\"runc\"") && refused.contains("one of sampan, sh"), "{refused}");
         let other = Config { runtime: "sh".to_owned(), ..Config::default() };
         assert!(
@@ -84,6 +89,6 @@ mod tests {
         let error = config.check_runtimes().expect_err("not there");
         assert!(error.to_string().contains("runtimes_allowed"), "{error}");
         let tagged = Config { runtimes_allowed: vec!["nothing".to_owned()], ..Config::default() };
-        assert!(runtime(&tagged, &tags("nothing")).expect_err("gone").message.contains("install it"));
+        assert!(runtime(&tagged, &tags("nothing")).expect_err("gone").detail.contains("install it"));
     }
 }

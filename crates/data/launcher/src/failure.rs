@@ -10,12 +10,27 @@ use types::RunStatus;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) status: RunStatus,
+    /// For whoever calls.
     pub(crate) message: String,
+    /// For the function's owner alone, read after the message: what the image printed, its paths and programs, and what a
+    /// library said.
+    pub(crate) detail: String,
 }
 
 impl Failure {
     pub(crate) fn new(status: RunStatus, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), detail: String::new() }
+    }
+
+    /// The same with what its owner alone is to know.
+    #[must_use]
+    pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    /// The same with the last lines of its output.
+    fn with_output(self, last_output: &str) -> Self {
+        if last_output.is_empty() { self } else { self.with_detail(format!(". Its last output:\n{last_output}")) }
     }
 
     /// Nothing can be run as the version says.
@@ -44,19 +59,18 @@ impl Failure {
         if ended.out_of_memory {
             let message = format!(
                 "the container went over its {memory_mb} MB of memory while it started (it had {} MB in use) and was \
-                 killed; raise MemorySize{}",
-                peak_bytes >> 20,
-                quoted(last_output)
+                 killed; raise MemorySize",
+                peak_bytes >> 20
             );
-            return Self::new(RunStatus::MemoryLimitReached, message);
+            return Self::new(RunStatus::MemoryLimitReached, message).with_output(last_output);
         }
         let how = match (ended.code, ended.signal) {
             (Some(code), _) => format!("exited with code {code}"),
             (None, Some(signal)) => format!("was ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         };
-        let message = format!("the container {how} before its server listened on port {port}{}", quoted(last_output));
-        Self::new(RunStatus::ContainerStateExited, message)
+        let message = format!("the container {how} before its server listened on port {port}");
+        Self::new(RunStatus::ContainerStateExited, message).with_output(last_output)
     }
 
     /// The program runs but its server did not accept connections in time. `open` is where it listens.
@@ -72,16 +86,11 @@ impl Failure {
         write!(
             message,
             "; the server must listen on port {port} of 0.0.0.0, [::], 127.0.0.1 or [::1] (the variable PORT says which \
-             port), or ImagePort (`sampan deploy --port`) must say the port that it has{}",
-            quoted(last_output)
+             port), or ImagePort (`sampan deploy --port`) must say the port that it has"
         )
         .expect("a String takes any text");
-        Self::new(RunStatus::PortBindingFailed, message)
+        Self::new(RunStatus::PortBindingFailed, message).with_output(last_output)
     }
-}
-
-fn quoted(last_output: &str) -> String {
-    if last_output.is_empty() { String::new() } else { format!(". Its last output:\n{last_output}") }
 }
 
 /// The last lines of a failed start's log, without the platform's own.
@@ -103,10 +112,10 @@ mod tests {
         let failure = Failure::ended(&CLEAN, 9000, 128, 0, "no module named app");
         assert_eq!(failure.status, RunStatus::ContainerStateExited);
         assert_eq!(
-            failure.message,
-            "the container exited with code 3 before its server listened on port 9000. Its last output:\nno module named \
-             app"
+            failure.message, "the container exited with code 3 before its server listened on port 9000",
+            "output is for the owner alone"
         );
+        assert_eq!(failure.detail, ". Its last output:\nno module named app");
         let killed = Ended { code: None, signal: Some(11), out_of_memory: false };
         assert!(Failure::ended(&killed, 9000, 128, 0, "").message.contains("was ended by signal 11 before"));
     }

@@ -56,9 +56,9 @@ impl Launch for Launcher {
             };
             match start.run().await {
                 Ok(process) => Ok(Launched { process: Arc::new(process), cold_start: start.cold_start }),
-                Err(Failure { status, message }) => {
+                Err(Failure { status, message, detail }) => {
                     let Start { cold_start, peak_bytes, .. } = start;
-                    Err(LaunchError { status, message, cold_start, peak_bytes })
+                    Err(LaunchError { status, message, detail, cold_start, peak_bytes })
                 }
             }
         })
@@ -118,7 +118,7 @@ impl Start<'_> {
         let logs = &self.launcher.logs;
         let stdio = logs.attach(&self.id, &self.version.function, self.version.key.version).map_err(|error| {
             tracing::error!(instance = %self.id, error = &error as &dyn std::error::Error, "cannot attach output");
-            Failure::resources(error.to_string())
+            Failure::resources("no instance can be started now").with_detail(format!(": {error}"))
         })?;
         logs.assign(&self.id, Some(&self.first_request));
         Ok((Output::new(logs.clone(), self.id.clone()), stdio))

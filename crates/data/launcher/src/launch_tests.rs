@@ -130,8 +130,8 @@ async fn an_early_end_tells_code_memory_and_last_output_which_is_in_the_log() {
     let bed = Arc::new(Bed::with(program).await);
     let error = bed.failure().await;
     assert_eq!((error.status, error.peak_bytes), (RunStatus::ContainerStateExited, 2_000));
-    assert!(error.message.contains("exited with code 3"), "{}", error.message);
-    assert!(error.message.ends_with("Its last output:\none\nno module named app"), "{}", error.message);
+    assert!(error.message.contains("exited with code 3") && !error.message.contains("module"), "{}", error.message);
+    assert!(error.detail.ends_with("Its last output:\none\nno module named app"), "{}", error.detail);
     assert!(bed.log().ends_with("\none\nno module named app\n"));
 }
 

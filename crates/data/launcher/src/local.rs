@@ -136,20 +136,22 @@ fn ended(exit: Exit) -> Ended {
 
 /// A missing or damaged image has its own codes; the image crate knows them.
 fn image_failure(error: &image::Error) -> Failure {
-    Failure::new(error.run_status(), error.report())
+    Failure::new(error.run_status(), "the function's image cannot be used").with_detail(format!(": {}", error.report()))
 }
 
-/// What the image or its configuration got wrong is told as it is; a machine that is full is told as such; of anything
-/// else the caller learns what failed, and the operator all of it.
+/// What the image or its configuration got wrong is told to the function's owner as it is; a machine that is full is told as
+/// such; of anything else the owner learns what failed, and the operator all of it. Callers learn which of these it is.
 fn sandbox_failure(error: &sandbox::Error) -> Failure {
     if error.is_images_fault() {
-        return Failure::init(format!("{}; check Command, Args and the image", report(error)));
+        let message = "the container cannot be started as the image and the function's configuration say";
+        return Failure::init(message).with_detail(format!(": {}; check Command, Args and the image", report(error)));
     }
     if error.is_exhaustion() || matches!(error, sandbox::Error::Stopping) {
-        return Failure::resources(format!("no instance can be started now: {}", report(error)));
+        return Failure::resources("no instance can be started now").with_detail(format!(": {}", report(error)));
     }
     tracing::error!(error = report(error), "cannot start an instance");
-    Failure::new(RunStatus::InternalError, format!("cannot start an instance: {error}; see the platform's log"))
+    Failure::new(RunStatus::InternalError, "cannot start an instance")
+        .with_detail(format!(": {error}; see the platform's log"))
 }
 
 /// An error with its sources.
@@ -182,12 +184,13 @@ mod tests {
         let missing = sandbox::Error::Execute { program: "/server".into(), reason: "no such file".into() };
         let failure = sandbox_failure(&missing);
         assert_eq!(failure.status, RunStatus::ContainerInitError);
-        assert!(failure.message.contains("\"/server\": no such file; check Command"), "{}", failure.message);
+        assert!(failure.detail.contains("\"/server\": no such file; check Command"), "{}", failure.detail);
+        assert!(!failure.message.contains("/server"), "paths of the image are for its owner: {}", failure.message);
 
         let denied = io::Error::from_raw_os_error(13);
         let working_dir = sandbox::Error::WorkingDir { path: "/app".into(), source: denied };
         let failure = sandbox_failure(&working_dir);
-        assert!(failure.message.contains("\"/app\": Permission denied"), "{}", failure.message);
+        assert!(failure.detail.contains("\"/app\": Permission denied"), "{}", failure.detail);
 
         let failure = sandbox_failure(&sandbox::Error::InstancesExhausted { instances_max: 7 });
         assert_eq!(failure.status, RunStatus::InsufficientResources);
@@ -196,6 +199,7 @@ mod tests {
         let broken = sandbox::Error::Namespace { kind: "network", source: io::Error::from_raw_os_error(1) };
         let failure = sandbox_failure(&broken);
         assert_eq!(failure.status, RunStatus::InternalError);
-        assert!(!failure.message.contains("Operation not permitted"), "the cause is for the operator");
+        let told = failure.message + &failure.detail;
+        assert!(!told.contains("Operation not permitted"), "the cause is for the operator");
     }
 }

@@ -211,7 +211,7 @@ async fn privileged_an_early_exit_is_405_with_code_and_last_output() {
     let error = failure("exit 3", |_, _| {}).await;
     assert_eq!(error.status, RunStatus::ContainerStateExited, "{error}");
     assert!(error.message.contains("exited with code 3"), "{error}");
-    assert!(error.message.ends_with("no module named app"), "{error}");
+    assert!(error.detail.ends_with("no module named app"), "{error}");
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn privileged_what_cannot_be_executed_is_445_and_named() {
         let error =
             failure("", |_, version| version.spec.image.command = Some(CommandWords::Text(command.into()))).await;
         assert_eq!(error.status, RunStatus::ContainerInitError, "{error}");
-        assert!(error.message.contains(named), "{error}");
+        assert!(error.detail.contains(named) && !error.message.contains(named), "{error}");
     }
 }
 
@@ -243,5 +243,5 @@ async fn privileged_what_cannot_be_executed_is_445_and_named() {
 async fn privileged_an_unknown_user_is_445_and_named() {
     let error = failure("serve 9000", |run, _| run.user = "nobody-knows".into()).await;
     assert_eq!(error.status, RunStatus::ContainerInitError, "{error}");
-    assert!(error.message.contains("nobody-knows"), "{error}");
+    assert!(error.detail.contains("nobody-knows"), "{error}");
 }

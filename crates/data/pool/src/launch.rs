@@ -136,12 +136,14 @@ pub struct Ended {
 
 /// Why an instance could not be started.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{detail}")]
 pub struct LaunchError {
     /// The status that every waiting invocation ends with.
     pub status: RunStatus,
-    /// What failed, on what, and what to do.
+    /// What failed and what to do, for whoever calls.
     pub message: String,
+    /// What is for the function's owner alone and reads on after the message: what the image printed, its paths and programs.
+    pub detail: String,
     /// Where the time went until then.
     pub cold_start: ColdStart,
     /// Highest memory until then, in bytes.

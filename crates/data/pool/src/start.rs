@@ -177,6 +177,7 @@ impl<C: Default + Send + Sync + 'static> Drop for Start<C> {
             self.give_back(&LeaseError::Launch(LaunchError {
                 status: RunStatus::InternalError,
                 message: format!("the start of an instance of {} was cut short", self.pool.version.function.key),
+                detail: String::new(),
                 cold_start: ColdStart::default(),
                 peak_bytes: 0,
             }));

@@ -23,14 +23,12 @@ impl deploy::StartCheck for StartCheck {
 fn meaning(error: LeaseError) -> StartError {
     match error {
         LeaseError::Closed { .. } => StartError::Stopping,
-        LeaseError::Launch(LaunchError {
-            status: RunStatus::InsufficientResources | RunStatus::InitContainerTimeout,
-            message,
-            ..
-        }) => StartError::NoRoom(message),
+        LeaseError::Launch(
+            error @ LaunchError { status: RunStatus::InsufficientResources | RunStatus::InitContainerTimeout, .. },
+        ) => StartError::NoRoom(error.to_string()),
         LeaseError::Launch(error) => StartError::Failed(StatusReason {
             error_code: error.status.name().to_owned(),
-            error_message: error.message,
+            error_message: error.to_string(),
         }),
         error @ LeaseError::Superseded { .. } => StartError::Failed(StatusReason {
             error_code: RunStatus::InternalError.name().to_owned(),
@@ -51,10 +49,11 @@ mod tests {
     #[test]
     fn a_full_machine_says_nothing_of_an_image() {
         let launch = |status| {
-            let message = "why".to_owned();
+            let (message, detail) = ("w".to_owned(), "hy".to_owned());
             meaning(LeaseError::Launch(LaunchError {
                 status,
                 message,
+                detail,
                 cold_start: ColdStart::default(),
                 peak_bytes: 0,
             }))

@@ -150,6 +150,7 @@ mod tests {
             request_id: RequestId::random(),
             status: RunStatus::TimeLimitReached,
             ret_msg: "{}".to_owned(),
+            public_ret_msg: None,
             error_message: Some("timed out".to_owned()),
             duration: Duration::from_micros(3_000_100),
             bill_duration_ms: 3001,

@@ -171,11 +171,14 @@ async fn a_failed_start_gives_its_status_and_shows_in_the_log() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;
     *bench.launch.failing.lock() = Some((RunStatus::PortBindingFailed, "port 9000 not open within 90 s"));
     let result = bench.event("{}").await;
-    assert_eq!(failed(&result.ret_msg), (-1, "port 9000 not open within 90 s".to_owned(), 446));
+    let whole = "port 9000 not open within 90 s. Its last output:\nsecret".to_owned();
+    assert_eq!(failed(&result.ret_msg), (-1, whole, 446));
+    let public = result.public_ret_msg.as_deref().expect("it failed");
+    assert_eq!(failed(public), (-1, "port 9000 not open within 90 s".to_owned(), 446));
     assert_eq!((result.bill_duration_ms, result.memory_bytes), (0, 1 << 20));
     let log = bench.log(&result.request_id).await;
     assert!(log.contains("Coldstart: 236ms"), "{log}");
-    assert!(log.contains("ERROR RequestId:"), "{log}");
+    assert!(log.contains("ERROR RequestId:") && log.contains("secret"), "{log}");
 }
 
 #[tokio::test]

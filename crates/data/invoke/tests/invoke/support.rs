@@ -94,7 +94,8 @@ impl Launch for FakeLaunch {
             let failing =
                 if gone { Some((RunStatus::PullImageFailed, "the image is gone")) } else { *self.failing.lock() };
             if let Some((status, message)) = failing {
-                return Err(LaunchError { status, message: message.to_owned(), cold_start, peak_bytes: 1 << 20 });
+                let (message, detail) = (message.to_owned(), ". Its last output:\nsecret".to_owned());
+                return Err(LaunchError { status, message, detail, cold_start, peak_bytes: 1 << 20 });
             }
             let stdio = self.logs.attach(&id, &version.function, version.key.version).expect("pipes");
             self.logs.assign(&id, Some(&first_request));

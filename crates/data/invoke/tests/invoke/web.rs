@@ -9,7 +9,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Empty, Full};
 use invoke::{BoxError, Config};
-use types::RequestId;
+use types::{RequestId, RunStatus};
 
 use crate::support::{Bench, EVENT, WEB, WIDE, json, target, text, until};
 
@@ -271,6 +271,20 @@ async fn upgrades_are_refused_clearly_and_idle_offers_are_ignored() {
     assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
     assert!(json(response).await["errorMessage"].as_str().expect("text").contains("WebSocket"));
     assert_eq!(text(ask("h2c").await).await, "hello");
+}
+
+#[tokio::test]
+async fn what_a_failed_start_printed_is_in_the_log_and_not_in_the_answer() {
+    let bench = Bench::new(Config::default(), &[WEB]).await;
+    *bench.launch.failing.lock() = Some((RunStatus::ContainerStateExited, "it exited"));
+    for _ in 0..2 {
+        let id = RequestId::random();
+        let answer = bench.get_as(id.clone(), WEB, "/").await;
+        assert_eq!(answer.status().as_u16(), RunStatus::ContainerStateExited.code());
+        let answer = text(answer).await;
+        assert!(answer.contains("it exited") && !answer.contains("secret"), "{answer}");
+        assert!(bench.log(&id).await.contains("secret"));
+    }
 }
 
 #[tokio::test]

@@ -159,6 +159,7 @@ impl Launch for FakeLaunch {
                 return Err(LaunchError {
                     status: RunStatus::PortBindingFailed,
                     message: "port 9000 not open within 90 s".to_owned(),
+                    detail: ". Its last output:\nwaiting".to_owned(),
                     cold_start,
                     peak_bytes: 0,
                 });

@@ -38,7 +38,7 @@ impl Shared {
             version = match (&error, newest) {
                 (LeaseError::Superseded { .. }, newest) => newest?,
                 // The image of a version that was replaced may be gone; that of its successor is there.
-                (LeaseError::Launch(_), Ok(newest)) if newest.key != version.key => newest,
+                (LeaseError::Launch(_) | LeaseError::BackedOff(_), Ok(newest)) if newest.key != version.key => newest,
                 _ => return Err(error.into()),
             };
         }

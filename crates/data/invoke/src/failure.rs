@@ -280,7 +280,7 @@ impl From<LeaseError> for Failure {
         };
         let status = error.status();
         let (message, detail) = match error {
-            LeaseError::Launch(error) => (error.message, error.detail),
+            LeaseError::Launch(error) | LeaseError::BackedOff(error) => (error.message, error.detail),
             error => (error.to_string(), String::new()),
         };
         Self { start, detail, ..Self::new(status, message) }

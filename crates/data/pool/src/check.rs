@@ -155,7 +155,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             return Err(LeaseError::Closed { function: version.function.key.clone() });
         }
         let fresh = || {
-            let pool = VersionPool::new(Arc::clone(version), self.config.worth());
+            let pool = VersionPool::new(Arc::clone(version), &self.config);
             pool.check.set_unserved(true);
             // The version before may go on to be called, so that its history stays until this one takes over.
             if let Some(past) = self.pasts.lock().get(&pool.name()) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backoff::Pauses;
 use crate::keep::Worth;
 
 /// The `[pool]` table.
@@ -22,12 +23,21 @@ pub struct Config {
     pub starts_per_minute_max: u32,
     /// Instances started ahead of any request within any minute; 0 is no limit.
     pub provisioned_starts_per_minute_max: u32,
+    /// Of the starts of a minute, ahead of requests or not, the most that one function alone may have, in percent. What others
+    /// start lowers it, so that all come to equal parts and some are left for who comes next; 100 shares nothing out.
+    pub starts_share_percent_max: u32,
+    /// How long no instance of a version is started after a start of it failed, in milliseconds; it doubles with each further
+    /// failure in a row. Calls that need one fail meanwhile as the last start did. 0 starts again at once.
+    pub start_backoff_ms_min: u64,
+    /// The same at most.
+    pub start_backoff_ms_max: u64,
     /// Requests of one function that may wait for an instance.
     pub waiting_per_function_max: u32,
     /// Longest wait for an instance to come free when none may be started, in milliseconds. A request that waits for a
     /// start in progress waits as long as the start takes.
     pub wait_ms_max: u64,
-    /// Instances that may be starting at the same time; further starts queue.
+    /// Instances that may be starting at the same time, of one version `starts_share_percent_max` of them; further starts
+    /// queue.
     pub starts_parallel_max: u32,
     /// How long an instance has no requests before it is frozen, in milliseconds: it uses no processor until the next
     /// request, which thaws it. 0 freezes none; a function with the tag `sampan:freeze` of the value `off` is never frozen,
@@ -59,6 +69,9 @@ impl Default for Config {
             memory_mb_max: 0,
             starts_per_minute_max: 500,
             provisioned_starts_per_minute_max: 100,
+            starts_share_percent_max: 60,
+            start_backoff_ms_min: 1000,
+            start_backoff_ms_max: 60_000,
             waiting_per_function_max: 1000,
             wait_ms_max: 10_000,
             starts_parallel_max: 32,
@@ -84,6 +97,18 @@ impl Config {
 
     pub(crate) fn wait_max(&self) -> Duration {
         Duration::from_millis(self.wait_ms_max)
+    }
+
+    pub(crate) fn start_pauses(&self) -> Pauses {
+        let min = Duration::from_millis(self.start_backoff_ms_min);
+        Pauses { min, max: Duration::from_millis(self.start_backoff_ms_max).max(min) }
+    }
+
+    /// Starts of one version that may run at the same time.
+    pub(crate) fn starts_parallel_share(&self) -> usize {
+        let percent = u64::from(self.starts_share_percent_max.clamp(1, 100));
+        let share = (u64::from(self.starts_parallel_max) * percent).div_ceil(100);
+        usize::try_from(share.max(1)).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn evict_grace_max(&self) -> Duration {

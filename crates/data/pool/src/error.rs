@@ -21,6 +21,9 @@ pub enum LeaseError {
     /// The instance that the request waited for could not be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// No instance is started now, because starts of the version failed: the last one did so.
+    #[error(transparent)]
+    BackedOff(LaunchError),
     /// No further instance may be started, and there is none to wait for.
     #[error("Function [ {function} ] concurrency exceeded {refusal}")]
     OverQuota {
@@ -62,7 +65,7 @@ impl LeaseError {
     pub fn status(&self) -> RunStatus {
         match self {
             Self::Superseded { .. } => RunStatus::FunctionStatusError,
-            Self::Launch(error) => error.status,
+            Self::Launch(error) | Self::BackedOff(error) => error.status,
             Self::OverQuota { refusal, .. } => refusal.status(),
             Self::NoneFree { .. } => RunStatus::ResourceLimitReached,
             Self::QueueFull { .. } => RunStatus::ResourceLimit,

@@ -167,8 +167,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         mut answer: oneshot::Receiver<Answer<C>>,
     ) -> Answer<C> {
         let place = Place { shared: &self.shared, pool, id };
-        let function = || pool.version.function.key.clone();
-        let over_quota = |refusal| LeaseError::OverQuota { function: function(), refusal };
+        let function = &pool.version.function.key;
         let mut refused = self.shared.start_wanted(pool);
         if refused.is_none() {
             // When a lease was likely to come free sooner than a start would be ready, but none did, a start is due.
@@ -178,19 +177,20 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
                 Err(_) => refused = self.shared.start_wanted(pool),
             }
         }
-        if let Some(Refused { refusal, worth_waiting: false }) = refused
+        if let Some(refused) = refused.as_ref().filter(|refused| !refused.worth_waiting)
             && pool.ledger.lock().give_up(place.id) == Patience::Removed
         {
-            return Err(over_quota(refusal));
+            return Err(refused.error(function));
         }
-        let quota = refused.map(|refused| refused.refusal).filter(|refusal| refusal.is_quota());
+        let refused = refused.filter(Refused::outlasts_waiting);
         let config = &self.shared.config;
         loop {
             match timeout(config.wait_max(), &mut answer).await {
                 Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
                 Err(_) if pool.ledger.lock().give_up(place.id) == Patience::Removed => {
-                    let none_free = || LeaseError::NoneFree { function: function(), wait_ms_max: config.wait_ms_max };
-                    return Err(quota.map_or_else(none_free, over_quota));
+                    let none_free =
+                        || LeaseError::NoneFree { function: function.clone(), wait_ms_max: config.wait_ms_max };
+                    return Err(refused.map_or_else(none_free, |refused| refused.error(function)));
                 }
                 Err(_) => {}
             }

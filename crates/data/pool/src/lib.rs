@@ -11,10 +11,11 @@
 //!                                  └─> stop idle instances of others, wait for one to come free, or refuse
 //! ```
 //! The decisions are pure: `ledger` says which slot serves whom and which instance rests, `scale` whether an instance may be
-//! started, `demand` how many calls need now and soon, `keep` how long an idle one is kept, `idle` which ones make room. The
+//! started, `rate` whose starts come first, `backoff` when a version that failed is tried again, `demand` how many calls need now and soon, `keep` how long an idle one is kept, `idle` which ones make room. The
 //! other files act on them.
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod check;
 mod claims;
 mod config;

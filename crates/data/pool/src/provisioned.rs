@@ -3,22 +3,19 @@
 //! Pure: `now` and what there is come in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use types::{FunctionKey, ProvisionedSpec, VersionName};
 
+use crate::backoff::Pauses;
 use crate::target::Target;
 use crate::usage::{ProvisionedState, ProvisionedStatus};
 
-/// First pause after a start that failed; it doubles with each further one.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// Longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(300);
-
 /// What a version is to have ready, and what stood in the way of late.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Provisioned {
+    /// After starts that failed, and those that no room was left for.
+    pauses: Pauses,
     target: Option<Target>,
     wanted: u32,
     failures: u32,
@@ -27,6 +24,10 @@ pub(crate) struct Provisioned {
 }
 
 impl Provisioned {
+    pub fn new(pauses: Pauses) -> Self {
+        Self { pauses, target: None, wanted: 0, failures: 0, again: None, reason: None }
+    }
+
     pub fn wanted(&self) -> u32 {
         self.wanted
     }
@@ -72,11 +73,15 @@ impl Provisioned {
         (self.wanted as usize).saturating_sub(there)
     }
 
-    /// A start failed, or none may be begun: no other is before a pause is over.
+    /// A start failed, for which the version backs off.
+    pub fn start_failed(&mut self, reason: String) {
+        self.reason = Some(reason);
+    }
+
+    /// There is no room, or none may be begun: no other start is before a pause is over.
     pub fn failed(&mut self, reason: String, now: Instant) {
-        let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(16)).min(PAUSE_MAX);
         self.failures += 1;
-        self.again = Some(now + pause);
+        self.again = Some(now + self.pauses.after(self.failures));
         self.reason = Some(reason);
     }
 
@@ -106,10 +111,13 @@ impl Provisioned {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn wanting(number: u32) -> Provisioned {
-        let mut provisioned = Provisioned::default();
+        let pauses = Pauses { min: Duration::from_secs(1), max: Duration::from_secs(300) };
+        let mut provisioned = Provisioned::new(pauses);
         provisioned.want(number);
         provisioned
     }

@@ -57,7 +57,8 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let missing = pool.provisioned.lock().missing(there, now);
         for _ in 0..missing {
             let mut ledger = pool.ledger.lock();
-            if ledger.phase() != Phase::Open {
+            let failing = pool.backoff.lock().in_the_way(now, ledger.starts()).is_some();
+            if ledger.phase() != Phase::Open || failing {
                 break;
             }
             if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
@@ -90,7 +91,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         lacks: impl FnOnce(&VersionLedger<C>) -> bool,
     ) -> bool {
         let mut ledger = pool.ledger.lock();
-        if pool.is_stopped() || !lacks(&ledger) {
+        if pool.is_stopped() || !lacks(&ledger) || pool.backoff.lock().in_the_way(now, ledger.starts()).is_some() {
             return false;
         }
         if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
@@ -127,7 +128,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             let version = function.versions.get(name)?;
             let pool = self.versions.read().map.get(&version.key).cloned();
             // The catalog may have changed a moment ago.
-            let pool = pool.unwrap_or_else(|| Arc::new(VersionPool::new(Arc::clone(version), self.config.worth())));
+            let pool = pool.unwrap_or_else(|| Arc::new(VersionPool::new(Arc::clone(version), &self.config)));
             let new = pool.provisioned.lock().follow(Some(spec));
             if new {
                 pool.update_provisioned(Instant::now());

@@ -35,13 +35,18 @@ pub enum Refusal {
         /// The limit.
         max: u32,
     },
+    /// What the function may have of the instances started within a minute.
+    StartShare {
+        /// The limit of all functions.
+        max: u32,
+    },
 }
 
 impl Refusal {
     /// The status that an invocation ends with.
     pub fn status(self) -> RunStatus {
         match self {
-            Self::StartsPerMinute { .. } => RunStatus::ResourceLimit,
+            Self::StartsPerMinute { .. } | Self::StartShare { .. } => RunStatus::ResourceLimit,
             _ => RunStatus::ResourceLimitReached,
         }
     }
@@ -49,6 +54,11 @@ impl Refusal {
     /// Whether it is an amount of memory that somebody was given.
     pub(crate) fn is_quota(self) -> bool {
         matches!(self, Self::Memory { .. } | Self::Reserved { .. })
+    }
+
+    /// Whether it counts starts.
+    pub(crate) fn is_of_starts(self) -> bool {
+        matches!(self, Self::StartsPerMinute { .. } | Self::StartShare { .. })
     }
 
     /// Whether what other functions use is in the way.
@@ -83,6 +93,11 @@ impl fmt::Display for Refusal {
                 "the limit of {max} new instances a minute; call again a little later or raise [pool] \
                  starts_per_minute_max"
             ),
+            Self::StartShare { max } => write!(
+                f,
+                "its share of the {max} new instances a minute that all functions have; call again a little later or raise \
+                 [pool] starts_per_minute_max or starts_share_percent_max"
+            ),
         }
     }
 }
@@ -100,6 +115,8 @@ mod tests {
             assert!(own.to_string().starts_with(&format!("reserved quota {max_mb} MB")), "{own}");
             assert_eq!(own.status().code(), 432);
         }
-        assert_eq!(Refusal::StartsPerMinute { max: 500 }.status().code(), 429);
+        for refusal in [Refusal::StartsPerMinute { max: 500 }, Refusal::StartShare { max: 500 }] {
+            assert_eq!(refusal.status().code(), 429);
+        }
     }
 }

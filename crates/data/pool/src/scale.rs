@@ -112,8 +112,11 @@ impl Capacity {
             unreserved_mb: 0,
             unreserved_ending_mb: 0,
             functions: HashMap::new(),
-            starts: StartRate::new(config.starts_per_minute_max),
-            provisioned_starts: StartRate::new(config.provisioned_starts_per_minute_max),
+            starts: StartRate::new(config.starts_per_minute_max, config.starts_share_percent_max),
+            provisioned_starts: StartRate::new(
+                config.provisioned_starts_per_minute_max,
+                config.starts_share_percent_max,
+            ),
             claims: Vec::new(),
         }
     }
@@ -156,17 +159,18 @@ impl Capacity {
         if self.quota.reserved(&want.version.function_id).is_none() {
             self.unreserved_mb += need.memory_mb;
         }
-        self.starts.take(now);
+        self.starts.take(&want.version.function_id, now);
         Ok(())
     }
 
     /// The same for an instance that nobody waits for; those who wait come first.
     pub fn reserve_ahead(&mut self, want: &Want<'_>, now: Instant) -> Result<(), Refusal> {
-        if self.provisioned_starts.free(now) == 0 {
-            return Err(Refusal::StartsPerMinute { max: self.provisioned_starts.max() });
+        let id = &want.version.function_id;
+        if let Some(refusal) = self.provisioned_starts.in_the_way(id, std::iter::empty(), now) {
+            return Err(refusal);
         }
         self.reserve(want, now)?;
-        self.provisioned_starts.take(now);
+        self.provisioned_starts.take(id, now);
         Ok(())
     }
 
@@ -193,13 +197,10 @@ impl Capacity {
         if (self.used.memory_mb + older.memory_mb).saturating_add(need) > self.quota.total_mb() {
             return Some(Refusal::Memory { max_mb: self.quota.total_mb() });
         }
-        let earlier = |claim: &&Claim| {
-            matches!(claim.refusal, Refusal::StartsPerMinute { .. })
-                && claim.since < want.since
-                && claim.version != *want.version
-        };
-        let earlier = self.claims.iter().filter(earlier).count();
-        (self.starts.free(now) <= earlier).then(|| Refusal::StartsPerMinute { max: self.starts.max() })
+        let earlier =
+            |claim: &&Claim| claim.refusal.is_of_starts() && claim.since < want.since && claim.version != *want.version;
+        let earlier = self.claims.iter().filter(earlier).map(|claim| &claim.version.function_id);
+        self.starts.in_the_way(id, earlier, now)
     }
 
     /// An instance was told to end.

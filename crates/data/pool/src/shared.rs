@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{CatalogVersion, FunctionId, SharedCatalog, VersionKey, VersionName};
+use types::{CatalogVersion, FunctionId, FunctionKey, SharedCatalog, VersionKey, VersionName};
 
 use crate::claims::Whose;
 use crate::config::Config;
 use crate::error::LeaseError;
 use crate::idle::{Candidate, victims};
 use crate::instance::{Instance, Lease};
-use crate::launch::Launch;
+use crate::launch::{Launch, LaunchError};
 use crate::ledger::{Phase, Released, SlotIndex};
 use crate::past::Past;
 use crate::quota::Quota;
@@ -30,12 +30,39 @@ use crate::start::Start;
 use crate::version::{VersionPool, Waiting};
 
 /// Why no start was begun for a waiting request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Refused {
     /// What was in the way.
-    pub refusal: Refusal,
+    pub why: InTheWay,
     /// Whether something may come free for it.
     pub worth_waiting: bool,
+}
+
+/// What is in the way of a start.
+#[derive(Debug, Clone)]
+pub(crate) enum InTheWay {
+    /// A limit.
+    Limit(Refusal),
+    /// The version's last start, which failed.
+    Failure(LaunchError),
+}
+
+impl Refused {
+    /// The answer to a request of the function.
+    pub fn error(&self, function: &FunctionKey) -> LeaseError {
+        match &self.why {
+            InTheWay::Limit(refusal) => LeaseError::OverQuota { function: function.clone(), refusal: *refusal },
+            InTheWay::Failure(error) => LeaseError::BackedOff(error.clone()),
+        }
+    }
+
+    /// Whether it is the better answer also to one that has waited.
+    pub fn outlasts_waiting(&self) -> bool {
+        match &self.why {
+            InTheWay::Limit(refusal) => refusal.is_quota(),
+            InTheWay::Failure(_) => true,
+        }
+    }
 }
 
 /// The versions that have instances, starts or waiters.
@@ -85,7 +112,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 return Err(LeaseError::Closed { function: version.function.key.clone() });
             }
             let fresh = || {
-                let pool = VersionPool::new(Arc::clone(version), self.config.worth());
+                let pool = VersionPool::new(Arc::clone(version), &self.config);
                 if let Some(past) = self.pasts.lock().remove(&pool.name()) {
                     pool.ledger.lock().remember(past);
                 }
@@ -101,9 +128,9 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         Ok(pool)
     }
 
-    /// Begins the starts that the waiters of a version need, as far as capacity goes. When it does not, makes room if
-    /// stopping idle instances can, has the version tried again when something ends, and says what was in the way and
-    /// whether there is something to wait for.
+    /// Begins the starts that the waiters of a version need, as far as its failures and the capacity let them. Where the
+    /// capacity does not, makes room if stopping idle instances can, and has the version tried again when something ends. Says
+    /// what was in the way and whether there is something to wait for.
     pub fn start_wanted(self: &Arc<Self>, pool: &Arc<VersionPool<C>>) -> Option<Refused> {
         let mut refused = None;
         let mut begun = Vec::new();
@@ -112,12 +139,17 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             let now = Instant::now();
             for _ in 0..ledger.starts_wanted(now) {
                 let want = pool.want(ledger.waiting_since().unwrap_or(now));
+                if let Some(error) = pool.backoff.lock().in_the_way(now, ledger.starts()) {
+                    let worth_waiting = ledger.open() > 0 || ledger.starts() > 0;
+                    refused = Some((Refused { why: InTheWay::Failure(error), worth_waiting }, want.since));
+                    break;
+                }
                 let mut capacity = self.capacity.lock();
                 if let Err(refusal) = capacity.reserve(&want, now) {
                     let worth_waiting = capacity.worth_waiting(&want, refusal);
                     capacity.claim(&want, refusal);
                     self.claims.store(capacity.claims(), Ordering::Relaxed);
-                    refused = Some((Refused { refusal, worth_waiting }, want.since));
+                    refused = Some((Refused { why: InTheWay::Limit(refusal), worth_waiting }, want.since));
                     break;
                 }
                 let (waiter, who) = ledger.begin_start().expect("a start is wanted for a waiter that has none");
@@ -127,12 +159,19 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         for (waiter, request) in begun {
             Start::begin(self, pool, waiter, request);
         }
-        let Some((refused, since)) = refused else {
-            self.unclaim(&pool.version.key);
-            return None;
-        };
-        self.make_room(pool, since);
-        Some(refused)
+        match refused {
+            Some((refused @ Refused { why: InTheWay::Limit(_), .. }, since)) => {
+                self.make_room(pool, since);
+                Some(refused)
+            }
+            // Who may not start an instance keeps no room from others.
+            refused => {
+                if self.unclaim(&pool.version.key) && refused.is_some() {
+                    self.feed();
+                }
+                refused.map(|(refused, _)| refused)
+            }
+        }
     }
 
     /// Nobody of a version waits for room any more; whether somebody did.

@@ -18,6 +18,7 @@ pub(crate) struct Start<C: Default + Send + Sync + 'static> {
     shared: Arc<Shared<C>>,
     pool: Arc<VersionPool<C>>,
     purpose: Purpose,
+    begun: Instant,
     finished: bool,
 }
 
@@ -66,7 +67,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
 
     fn begin_for(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>, purpose: Purpose, request: RequestId) {
         let (shared, pool) = (Arc::clone(shared), Arc::clone(pool));
-        let start = Self { shared: Arc::clone(&shared), pool, purpose, finished: false };
+        let start = Self { shared: Arc::clone(&shared), pool, purpose, begun: Instant::now(), finished: false };
         shared.tasks.spawn(start.run(request));
     }
 
@@ -85,6 +86,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     }
 
     async fn launch(&self, id: InstanceId, request: RequestId) -> Result<Launched, LaunchError> {
+        // Its own first: who waits for one of those holds none of all.
+        let _own = self.pool.starting.acquire().await.expect("the semaphore of starts is never closed");
         let _permit = self.shared.starting.acquire().await.expect("the semaphore of starts is never closed");
         let (launch, version) = (&self.shared.launch, Arc::clone(&self.pool.version));
         match self.purpose {
@@ -100,12 +103,18 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let process = Arc::clone(&launched.process);
         let instance = Arc::new(Instance::new(id, Arc::clone(&process), Arc::clone(&pool.version), C::default()));
         let slot = self.hand_out(&instance, launched.cold_start);
-        match self.purpose {
-            Purpose::Provisioned => pool.provisioned.lock().succeeded(),
-            Purpose::Check => pool.check.ended(Ok(())),
-            Purpose::Request(_) | Purpose::Expected => {}
+        if self.purpose == Purpose::Check {
+            pool.check.ended(Ok(()));
+        }
+        let recovered = pool.backoff.lock().succeeded();
+        if recovered || self.purpose == Purpose::Provisioned {
+            pool.provisioned.lock().succeeded();
         }
         drop(self);
+        if recovered {
+            // One was started at a time until now.
+            shared.start_wanted(&pool);
+        }
         process.ended().await;
         pool.ledger.lock().ended(slot);
         {
@@ -144,11 +153,20 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
 
     fn give_back(&self, error: &LeaseError) {
         let version = &self.pool.version;
+        if let LeaseError::Launch(error) = error {
+            self.pool.backoff.lock().failed(error, self.begun, Instant::now());
+        }
         let failed = match self.purpose {
             Purpose::Request(trigger) => self.pool.ledger.lock().start_failed(trigger),
             Purpose::Provisioned => {
                 self.pool.ledger.lock().ahead_failed();
-                self.pool.provisioned.lock().failed(error.to_string(), Instant::now());
+                let now = Instant::now();
+                let backs_off = self.pool.backoff.lock().in_the_way(now, 0).is_some();
+                let mut provisioned = self.pool.provisioned.lock();
+                match backs_off {
+                    true => provisioned.start_failed(error.to_string()),
+                    false => provisioned.failed(error.to_string(), now),
+                }
                 Vec::new()
             }
             Purpose::Check => {

@@ -76,6 +76,9 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             for instance in expired {
                 self.end(&instance);
             }
+            if pool.backoff.lock().is_due(now) {
+                self.start_wanted(&pool);
+            }
             self.start_expected(&pool, now);
             empty |= pool.ledger.lock().is_empty();
         }
@@ -83,8 +86,9 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             let sessions_end = |pool: &VersionPool<C>| pool.sessions.as_ref().is_none_or(Sessions::is_empty);
             let goes = |pool: &VersionPool<C>| {
                 let mut ledger = pool.ledger.lock();
-                // Its check waits for room.
-                let waits = pool.check.is_unserved() && ledger.phase() == Phase::Open;
+                // Its check waits for room, or its failures are remembered.
+                let waits = ledger.phase() == Phase::Open
+                    && (pool.check.is_unserved() || pool.backoff.lock().is_remembered(now));
                 !waits
                     && !pool.is_asked_for()
                     && sessions_end(pool)

@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, FunctionId, RequestId, VersionName};
 
+use crate::backoff::Backoff;
 use crate::check::Check;
+use crate::config::Config;
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
-use crate::keep::Worth;
 use crate::ledger::Ledger;
 use crate::provisioned::Provisioned;
 use crate::refusal::Refusal;
@@ -50,12 +51,16 @@ pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
     pub provisioned: Mutex<Provisioned>,
     /// The start check of a version that the catalog does not have yet.
     pub check: Check,
+    /// Its starts that failed.
+    pub backoff: Mutex<Backoff>,
+    /// Permits of its starts that run at the same time.
+    pub starting: Semaphore,
     /// The function's quota is 0.
     stopped: AtomicBool,
 }
 
 impl<C: Default + Send + Sync + 'static> VersionPool<C> {
-    pub fn new(version: Arc<CatalogVersion>, worth: Worth) -> Self {
+    pub fn new(version: Arc<CatalogVersion>, config: &Config) -> Self {
         let kind = version.function.kind;
         let sessions = version.spec.session(kind).map(|spec| Sessions::new(SessionLimits::of(spec)));
         // A session holds one lease for all its requests.
@@ -65,12 +70,14 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
         };
         Self {
             version,
-            ledger: Mutex::new(Ledger::new(leases, worth)),
+            ledger: Mutex::new(Ledger::new(leases, config.worth())),
             leases,
             sessions,
             drained: CancellationToken::new(),
-            provisioned: Mutex::default(),
+            provisioned: Mutex::new(Provisioned::new(config.start_pauses())),
             check: Check::default(),
+            backoff: Mutex::new(Backoff::new(config.start_pauses())),
+            starting: Semaphore::new(config.starts_parallel_share()),
             stopped: AtomicBool::new(false),
         }
     }

@@ -26,7 +26,7 @@ fn meaning(error: LeaseError) -> StartError {
         LeaseError::Launch(
             error @ LaunchError { status: RunStatus::InsufficientResources | RunStatus::InitContainerTimeout, .. },
         ) => StartError::NoRoom(error.to_string()),
-        LeaseError::Launch(error) => StartError::Failed(StatusReason {
+        LeaseError::Launch(error) | LeaseError::BackedOff(error) => StartError::Failed(StatusReason {
             error_code: error.status.name().to_owned(),
             error_message: error.to_string(),
         }),

@@ -179,6 +179,12 @@ async fn a_failed_start_gives_its_status_and_shows_in_the_log() {
     let log = bench.log(&result.request_id).await;
     assert!(log.contains("Coldstart: 236ms"), "{log}");
     assert!(log.contains("ERROR RequestId:") && log.contains("secret"), "{log}");
+
+    // Nothing is started for a while; there is no cold start to tell of.
+    let again = bench.event("{}").await;
+    let (_, message, status) = failed(&again.ret_msg);
+    assert!(status == 446 && message.contains("the next is tried in") && message.ends_with("secret"), "{message}");
+    assert!(!bench.log(&again.request_id).await.contains("Coldstart"));
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! The pool through its public handle, over fake instances and in paused time.
 
+mod backoff;
 mod checks;
 mod idle;
 mod sessions;
+mod starts;
 mod stopping;
 mod support;
 
@@ -107,6 +109,7 @@ async fn cold_start_failure_fails_all_waiting_requests() {
     }
     assert_eq!((bench.launch.begun(), bench.pool.usage().instances), (1, 0));
     bench.launch.plan(Plan::Succeed(START));
+    tokio::time::sleep(Duration::from_secs(1)).await;
     lease(&bench, &versions[0]).await;
 }
 

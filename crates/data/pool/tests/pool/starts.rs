@@ -1,0 +1,48 @@
+//! Starts of a minute, and starts at the same time: functions share them.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_starts_all_it_can_leaves_starts_to_others() {
+    let config = Config { starts_per_minute_max: 20, keep_idle_s: 3600, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT, OTHER]);
+    // Each of its instances serves one call, and is not used again.
+    let mut refusal = None;
+    for _ in 0..100 {
+        match bench.pool.lease(&versions[0], &RequestId::random(), None).await {
+            Ok(lease) => lease.recycle(),
+            Err(error) => refusal = Some(error),
+        }
+    }
+    let refusal = refusal.expect("more than its share");
+    assert_eq!((refusal.status(), bench.launch.begun()), (RunStatus::ResourceLimit, 12));
+    assert!(refusal.to_string().contains("its share of the 20 new instances a minute"), "{refusal}");
+    lease(&bench, &versions[1]).await;
+    assert_eq!(bench.launch.begun(), 13);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_fails_to_start_leaves_starts_to_others() {
+    let config = Config { starts_per_minute_max: 10, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT, OTHER]);
+    bench.launch.plan(Plan::Fail(START));
+    for _ in 0..600 {
+        bench.pool.lease(&versions[0], &RequestId::random(), None).await.expect_err("it does not start");
+    }
+    bench.launch.plan(Plan::Succeed(START));
+    lease(&bench, &versions[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_that_hang_do_not_keep_others_from_starting() {
+    let config = Config { starts_parallel_max: 4, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT, OTHER]);
+    bench.launch.plan(Plan::Succeed(Duration::from_secs(90)));
+    let hang: Vec<_> = (0..10).map(|_| request(&bench, &versions[0])).collect();
+    until("as many as may be are started", || bench.launch.begun() == 3).await;
+    bench.launch.plan(Plan::Succeed(START));
+    let before = Instant::now();
+    lease(&bench, &versions[1]).await;
+    assert_eq!(before.elapsed(), START);
+    hang.into_iter().for_each(|request| request.abort());
+}

@@ -13,6 +13,8 @@ const NO_SPACE: i32 = 28;
 /// Processes and threads, and files of each, by the defaults.
 const TASKS_MAX: u64 = 1024;
 const FILES_MAX: u64 = 1024;
+/// Signals that wait, by the defaults.
+const SIGNALS_MAX: u64 = 4096;
 /// Memory that the platform may need beyond what it had, in MB, whatever an instance does.
 const GROWTH_MB_MAX: u64 = 64;
 
@@ -50,6 +52,32 @@ async fn processes_threads_and_files_end_at_their_limits() -> anyhow::Result<()>
         // The program itself takes a few.
         assert!((limit - 16..limit).contains(&count) && ended_with == error, "{path}: {count}, error {ended_with}");
     }
+    end(platform).await
+}
+
+#[tokio::test]
+async fn what_the_kernel_counts_by_user_is_each_instances_own() -> anyhow::Result<()> {
+    let platform = start(&[], &["--timeout", "60"]).await?;
+    let watches_max: u64 = std::fs::read_to_string("/proc/sys/user/max_inotify_instances")?.trim().parse()?;
+    for (path, limit) in [("/watches", watches_max.min(FILES_MAX)), ("/signals", SIGNALS_MAX)] {
+        // Both keep what they took.
+        for function in ["attacker", "other"] {
+            let (count, error) = hostile::bomb(&platform, function, path).await?;
+            assert!((limit - 16..=limit).contains(&count) && error != 0, "{function}{path}: {count}, error {error}");
+        }
+    }
+    end(platform).await
+}
+
+#[tokio::test]
+async fn memory_in_sockets_is_bounded_by_the_memory_of_the_instance() -> anyhow::Result<()> {
+    let platform = start(&[], &["--memory", "128", "--timeout", "60"]).await?;
+    let answer = platform.get("attacker", "/held?400").await?;
+    let (status, text) = (answer.status().as_u16(), answer.text().await?);
+    let held = text.split(' ').next().and_then(|held| held.parse::<u64>().ok());
+    // Version 2 of cgroups ends it as any that goes over its memory; version 1 lets it send no more.
+    let bounded = status == 434 || held.is_some_and(|held| held <= 160);
+    assert!(bounded, "{status}: {text}");
     end(platform).await
 }
 

@@ -34,10 +34,12 @@ const OTHER_OUTCOMES: &[(&str, &[&str])] = &[
     ),
     // Access denied.
     ("13", &["nice"]),
-    // An id that does not exist inside.
-    ("22", &["setuid-beyond"]),
+    // An id that does not exist inside; no namespace; no filters of their own, as where the kernel has none.
+    ("22", &["setuid-beyond", "setns-user", "seccomp-filter", "prctl-filter"]),
     // No such call.
-    ("38", &["clone3", "io_uring_setup", "x32-getpid", "unknown"]),
+    ("38", &["clone3", "io_uring_setup", "io_setup", "io_submit", "x32-getpid", "unknown"]),
+    // No such option of sockets.
+    ("92", &["setsockopt-filter"]),
     // No such socket family.
     (
         "97",

@@ -96,6 +96,44 @@ pub fn files() -> String {
     outcome(open.len(), error)
 }
 
+/// Makes inotify instances until no more can be made, and keeps them.
+pub fn watches() -> String {
+    let mut count = 0;
+    let error = loop {
+        // SAFETY: takes flags, and gives a new descriptor that nobody else has.
+        match unsafe { libc::inotify_init1(libc::IN_CLOEXEC) } {
+            -1 => break Some(Error::last_os_error()),
+            _ if count == PROCESSES_MAX => break None,
+            _ => count += 1,
+        }
+    };
+    outcome(count, error)
+}
+
+/// Queues signals for this thread that it does not take, until no more can be queued; they go with it.
+pub fn signals() -> String {
+    let signal = libc::SIGRTMIN() + 3;
+    let mut count = 0;
+    // SAFETY: the set is a local; the value of the signal is a number.
+    let error = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        let value = libc::sigval { sival_ptr: std::ptr::null_mut() };
+        loop {
+            if libc::pthread_sigqueue(libc::pthread_self(), signal, value) != 0 {
+                break Some(Error::last_os_error());
+            }
+            count += 1;
+            if count == TRIES_MAX {
+                break None;
+            }
+        }
+    };
+    outcome(count, error)
+}
+
 /// Fills a directory with one file, in MB, and removes it again.
 pub fn fill(dir: &str) -> String {
     let path = Path::new(dir).join("filling");

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::files::number;
@@ -41,6 +41,30 @@ pub fn send(what: &str) -> String {
         Ok::<_, io::Error>(bytes.len())
     };
     sent().map_or_else(|error| format!("error {}", number(&error)), |bytes| bytes.to_string())
+}
+
+/// Sends to itself what it does not read, up to so many MB; how many could be sent, and the error that ended it.
+pub fn held(mb: &str) -> String {
+    const MB: usize = 1 << 20;
+    let most = mb.parse::<usize>().unwrap_or_default() * MB;
+    let (mut sent, mut pairs) = (0, Vec::new());
+    let mut fill = || {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let block = vec![7; 64 << 10];
+        while sent < most {
+            let mut from = TcpStream::connect(listener.local_addr()?)?;
+            let (to, _) = listener.accept()?;
+            from.set_nonblocking(true)?;
+            // Until it would have to wait.
+            while let Ok(bytes) = from.write(&block) {
+                sent += bytes;
+            }
+            pairs.push((from, to));
+        }
+        Ok::<_, io::Error>(())
+    };
+    let error = fill().err();
+    format!("{} {}", sent / MB, error.map_or(0, |error| number(&error)))
 }
 
 /// The first IPv4 address of a name, asked of the first server in `/etc/resolv.conf` as RFC 1035 has it.

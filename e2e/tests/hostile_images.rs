@@ -6,6 +6,7 @@ use bytes::Bytes;
 use e2e::blob::Blob;
 use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Format, Image, Layer};
+use e2e::registry::Reply;
 use e2e::{Scene, blob, deploys, walk};
 use serde_json::{Value, json};
 use tar::EntryType;
@@ -125,9 +126,16 @@ async fn manifests_and_configs_that_cannot_be_used_are_refused() -> anyhow::Resu
     let words = ["windows/amd64"];
     scene.refuses("windows", &with_config(Format::Docker, windows), "ImagePlatformMismatch", &words).await?;
     let foreign_type = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
-    let foreign = Layer { media_type: Some(foreign_type.to_owned()), ..layer.clone() };
+    let foreign = Layer { media_type: Some(foreign_type.to_owned()), ..data_layer()? };
+    let digest = foreign.digest.clone();
+    scene.registry.behave(move |ask| match ask.is_of(&digest) {
+        true => Reply::Status(404, vec![]),
+        false => Reply::Good,
+    });
     let words = [foreign_type, "Build the image on a base"];
-    scene.refuses("foreign", &image_of(&[foreign]), "ImageInvalid", &words).await?;
+    scene.refuses("foreign", &image_of(&[layer.clone(), foreign.clone()]), "ImageInvalid", &words).await?;
+    scene.registry.recover();
+    scene.deploys("foreign-pushed", &image_of(&[layer.clone(), foreign])).await?;
     let many = vec![layer.clone(); 21];
     scene.refuses("many-layers", &image_of(&many), "ImageTooLarge", &["21 layers", "20", "layers_max"]).await?;
     let large = json!({"labels": "x".repeat(5 << 20)});

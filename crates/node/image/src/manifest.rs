@@ -30,6 +30,15 @@ const LAYER_TYPES: [&str; 6] = [
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
 ];
 
+/// Layers that a registry need not have. Where else they are (`urls`) is not followed.
+const FOREIGN_TYPES: [&str; 5] = [
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+];
+
 /// Why a manifest, an index or a config cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
@@ -44,7 +53,7 @@ pub enum ManifestError {
     /// Docker's schema 1, which has no digests of its own.
     #[error("its manifest has the retired Docker schema 1")]
     SchemaOne,
-    /// A layer that other registries keep, or that may not be distributed.
+    /// A layer that other registries keep, or that may not be distributed, and that is not here.
     #[error("layer {digest} is not distributed with the image ({media_type})")]
     Foreign {
         /// The layer.
@@ -82,7 +91,9 @@ impl ManifestError {
         match self {
             Self::Invalid { .. } => "Build and push the image again.",
             Self::SchemaOne => "Push the image again with a current tool, or copy it with `skopeo copy --format v2s2`.",
-            Self::Foreign { .. } => "Build the image on a base whose layers are all in the registry.",
+            Self::Foreign { .. } => {
+                "Build the image on a base whose layers are all in the registry, or push the layer too (docker's allow-nondistributable-artifacts)."
+            }
             Self::Encrypted { .. } => "Push the image without encryption.",
             Self::NotAnImage { .. } => "Name a container image; other artifacts cannot run.",
             Self::Platform { .. } => {
@@ -226,6 +237,18 @@ impl Index {
     }
 }
 
+impl Descriptor {
+    /// Whether it is a layer that its registry need not have.
+    pub(crate) fn is_foreign(&self) -> bool {
+        FOREIGN_TYPES.contains(&self.media_type.as_str())
+    }
+
+    /// What it means that a layer is nowhere.
+    pub(crate) fn foreign(&self) -> ManifestError {
+        ManifestError::Foreign { digest: self.digest.clone(), media_type: self.media_type.clone() }
+    }
+}
+
 impl Manifest {
     /// Whether everything in it is of a kind that can be run.
     pub(crate) fn check(&self) -> Result<(), ManifestError> {
@@ -246,10 +269,8 @@ impl Manifest {
 
 fn check_layer(layer: &Descriptor) -> Result<(), ManifestError> {
     let (digest, media_type) = (layer.digest.clone(), layer.media_type.clone());
-    if LAYER_TYPES.contains(&media_type.as_str()) {
+    if LAYER_TYPES.contains(&media_type.as_str()) || layer.is_foreign() {
         Ok(())
-    } else if media_type.contains("nondistributable") || media_type.contains("foreign") {
-        Err(ManifestError::Foreign { digest, media_type })
     } else if media_type.ends_with("+encrypted") {
         Err(ManifestError::Encrypted { digest, media_type })
     } else {
@@ -341,10 +362,8 @@ mod tests {
     #[test]
     fn layers_that_cannot_be_unpacked_are_refused_by_kind() {
         let with = |media_type: &str| checked(&manifest(CONFIG_TYPES[0], &[layer(media_type)]));
-        let foreign = with("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
-        assert!(matches!(foreign, Err(ManifestError::Foreign { .. })));
-        let nondistributable = with("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip");
-        assert!(matches!(nondistributable, Err(ManifestError::Foreign { .. })));
+        // Whether they can be had is found out when they are wanted.
+        assert!(FOREIGN_TYPES.iter().all(|foreign| with(foreign).is_ok()));
         let encrypted = with("application/vnd.oci.image.layer.v1.tar+gzip+encrypted");
         assert!(matches!(encrypted, Err(ManifestError::Encrypted { .. })));
         assert!(matches!(with("text/plain"), Err(ManifestError::NotAnImage { .. })));

@@ -464,8 +464,10 @@ async fn images_that_cannot_run_are_refused_by_kind() {
     let (store, registry) = (store().await, Registry::start().await);
     let mut foreign = hello();
     foreign.manifest["layers"][0]["mediaType"] = json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
-    let error = store.prepare(&registry.serve("foreign", &foreign)).await.expect_err("a foreign layer");
-    assert!(error.report().contains("not distributed"), "{}", error.report());
+    let reference = registry.serve("foreign", &foreign);
+    registry.fail(&blob_end(&foreign, 0), [Fault::Status(404, None)]);
+    let error = store.prepare(&reference).await.expect_err("a foreign layer that is nowhere");
+    assert!(error.report().contains("not distributed") && error.code() == "ImageInvalid", "{}", error.report());
     let old = json!({"schemaVersion": 1, "name": "app", "fsLayers": []}).to_string();
     let reference = registry.manifest("old", "application/vnd.docker.distribution.manifest.v1+prettyjws", old.into());
     let error = store.prepare(&reference).await.expect_err("schema 1");
@@ -473,7 +475,19 @@ async fn images_that_cannot_run_are_refused_by_kind() {
     let reference = registry.manifest("page", "text/html", Bytes::from_static(b"<html>"));
     let error = store.prepare(&reference).await.expect_err("a web page");
     assert_eq!(error.code(), "ImageInvalid");
-    assert_eq!(store.list("blobs").len(), 1, "only the manifest of the first, which is a manifest");
+}
+
+#[tokio::test]
+async fn a_foreign_layer_is_used_where_it_can_be_had() {
+    let mut foreign = hello();
+    foreign.manifest["layers"][0]["mediaType"] = json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
+    let (store, registry) = (store().await, Registry::start().await);
+    store.prepare(&registry.serve("pushed", &foreign)).await.expect("its registry has it");
+    let store = support::store().await;
+    let _lease = store.images.content().lease();
+    store.push(&foreign).await;
+    let reference = format!("127.0.0.1:1/team/app@{}", foreign.digest());
+    store.prepare(&reference).await.expect("it is here");
 }
 
 #[tokio::test]

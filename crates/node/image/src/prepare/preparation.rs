@@ -280,7 +280,10 @@ impl Preparation {
         let fetched = pull::blob::transfer(session, &mut sink, &self.name, &layer.digest, layer.size, received).await;
         if let Err(error) = fetched {
             sink.abort().await;
-            return Err(error);
+            return Err(match error {
+                Error::NotFound { .. } if layer.is_foreign() => self.manifest_error(layer.foreign()),
+                error => error,
+            });
         }
         match sink.finish().await {
             // Whatever seems to be wrong with the layer: it is not the one that was asked for.

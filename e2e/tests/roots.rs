@@ -115,6 +115,15 @@ async fn a_tmp_with_entries_stays_the_images() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_tmp_that_leads_to_shared_memory_is_written_there() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    deploy(&platform, "shm", json!({"User": "1000"}), |tar| tar.symlink("tmp", "/dev/shm").map(drop)).await?;
+    get(&platform, "shm", "/write?/tmp/new").await?;
+    get(&platform, "shm", "/read?/dev/shm/new").await?;
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn what_is_in_the_way_of_a_mount_is_named() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     for name in ["tmp", "proc", "sys", "dev"] {

@@ -20,6 +20,8 @@ const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Where the kernel's file systems and devices are mounted, whatever the image has there.
 const KERNELS: &[&str] = &["proc", "sys", "dev"];
 const TMP: &str = "tmp";
+/// Where every instance has a file system in memory, whatever the image has there.
+const SHARED_MEMORY: &str = "dev/shm";
 /// User and group inside.
 type Owner = (u32, u32);
 const ROOT: Owner = (0, 0);
@@ -78,7 +80,8 @@ pub(crate) struct Facts {
 pub(crate) enum Tmp {
     /// A file system of its own, at this place.
     Mounted(Target),
-    /// The image's directory, which has something in it; its mode is to be set where there is a place.
+    /// The image's directory, which has something in it, or the one for shared memory, where a link leads; its mode is to be
+    /// set where there is a place.
     Kept(Option<Target>),
 }
 
@@ -146,6 +149,10 @@ impl Facts {
 /// What becomes of `/tmp`, and the place of the mount there, if there is to be one.
 fn tmp(root: &Merged) -> Result<(Tmp, Option<Place>), Error> {
     let place = root.resolve(TMP.as_bytes()).map_err(|_| leads_nowhere(TMP))?;
+    if place.path() == SHARED_MEMORY.as_bytes() {
+        // Its own file system there has the mode already.
+        return Ok((Tmp::Kept(None), None));
+    }
     in_the_way(TMP, place.kind())?;
     let target = Target::of(&place).filter(|_| !is_kernels(&place)).ok_or_else(|| leads_nowhere(TMP))?;
     if place.kind() == Kind::Missing || !root.has_entries(&place) {

@@ -48,7 +48,9 @@ fn what_the_kernel_and_tmp_need_must_be_directories() {
         (&["tmp -> file", "file"], "/tmp", "a file"),
         (&["tmp -> tmp"], "/tmp", "a symbolic link"),
         (&["tmp -> /"], "/tmp", "a symbolic link"),
-        (&["tmp -> ../../dev/shm"], "/tmp", "a symbolic link"),
+        (&["tmp -> ../../dev"], "/tmp", "a symbolic link"),
+        (&["tmp -> /dev/shm/x"], "/tmp", "a symbolic link"),
+        (&["tmp -> /proc/x"], "/tmp", "a symbolic link"),
     ] {
         let root = root(entries);
         let error = facts(&[root.path()], &[]).expect_err(entries[0]);
@@ -86,6 +88,17 @@ fn a_tmp_with_entries_is_kept_and_any_other_is_a_mount() {
     let root = root(&["tmp/file"]);
     fs::set_permissions(root.path().join("tmp"), fs::Permissions::from_mode(0o1777)).expect("a mode");
     assert_eq!(facts(&[root.path()], &[]).expect("good").tmp, Tmp::Kept(None), "its mode is right");
+}
+
+#[test]
+fn a_tmp_that_leads_to_shared_memory_is_that() {
+    for entries in
+        [&["tmp -> /dev/shm"][..], &["tmp -> ../dev/shm", "dev/shm/"], &["tmp -> t", "t -> /dev/shm", "dev/"]]
+    {
+        let root = root(entries);
+        let facts = facts(&[root.path()], &["/tmp/volume"]).expect("nothing is in the way");
+        assert_eq!((facts.tmp, facts.dirs.len(), facts.tmp_dirs.len()), (Tmp::Kept(None), 0, 0), "{entries:?}");
+    }
 }
 
 #[test]
@@ -217,6 +230,26 @@ fn what_is_outside_of_the_root_is_never_read() {
         assert_eq!(text(&Merged::open(&[inside.path().to_owned()]).expect("opened"), "etc/passwd"), "", "{target}");
         fs::remove_dir_all(inside.path().join("etc")).expect("removed");
     }
+}
+
+#[test]
+fn marks_of_directories_outside_of_the_root_say_nothing() {
+    // An upper layer's `etc` leads to a directory of the host that is marked as hiding what is below.
+    let outside = root(&["etc/passwd"]);
+    let marked = outside.path().join("etc");
+    let opaque = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&marked, "trusted.overlay.opaque", b"y", opaque).expect("marked");
+    let (top, bottom) = (root(&[]), root(&["a/passwd"]));
+    let read = |path| text(&Merged::open(&[top.path().to_owned(), bottom.path().to_owned()]).expect("opened"), path);
+    assert_eq!(read("a/passwd"), "of the image");
+    symlink(&marked, top.path().join("a")).expect("a link");
+    assert_eq!(read("a/passwd"), "", "the link hides the directory, and leads nowhere in the root");
+    let etc = facts(&[top.path(), bottom.path()], &[]).expect("nothing is in the way").etc;
+    assert!(etc.files.iter().all(Option::is_some), "{etc:?}");
+    fs::remove_file(top.path().join("a")).expect("removed");
+    symlink(&marked, top.path().join("etc")).expect("a link");
+    assert_eq!(read("etc/passwd"), "");
+    assert_eq!(read("a/passwd"), "of the image");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A tree of layers written out as plain files. Blocks. Must not know what is done with them afterwards.
 //!
 //! The tree is already merged and every path in it is clean, so nothing is ever opened through a link: each directory
-//! is made here, and opened by its name from the one above it.
+//! is made here, and opened by its name from the one above it, or by a path that the kernel may follow no link of.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -12,7 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use erofs::{Extent, Kind, Meta, Tree, Visit};
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{
+    self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Timespec, Timestamps, Uid, XattrFlags,
+};
 use rustix::io::Errno;
 
 use crate::index::LayerError;
@@ -54,7 +56,8 @@ impl Writer<'_> {
         if visit.links > 1 && !matches!(visit.kind, Kind::Directory) {
             if let Some(first) = self.linked.get(&visit.inode) {
                 let (_, root) = &self.open[0];
-                return fs::linkat(root, first.as_slice(), dir, name, AtFlags::empty()).map_err(failed("link"));
+                let (there, first) = inside(root, first).map_err(failed("find the target of"))?;
+                return fs::linkat(there, first, dir, name, AtFlags::empty()).map_err(failed("link"));
             }
             self.linked.insert(visit.inode, path.to_vec());
         }
@@ -123,13 +126,24 @@ impl Writer<'_> {
         let (_, root) = &self.open[0];
         // The innermost first: nothing is changed in a directory afterwards.
         for (path, time) in self.times.iter().rev() {
-            let name = if path.is_empty() { b"." } else { path.as_slice() };
-            set_time(root, name, *time).map_err(|e| LayerError::write("set the time of", path, e))?;
+            let set = inside(root, path).and_then(|(dir, name)| set_time(&dir, name, *time));
+            set.map_err(|e| LayerError::write("set the time of", path, e))?;
         }
         // One call for the file system instead of one for each of thousands of files.
         let dir = File::open(self.root).map_err(|e| LayerError::write("open", b".", e))?;
         fs::syncfs(dir).map_err(|e| LayerError::write("sync", b".", e))
     }
+}
+
+/// The directory that `path` is in, and its name there; no link on the way is followed, and none leads out of the root.
+fn inside<'p>(root: &OwnedFd, path: &'p [u8]) -> rustix::io::Result<(OwnedFd, &'p [u8])> {
+    let (dir, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (&b"."[..], if path.is_empty() { b"." } else { path }),
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    Ok((fs::openat2(root, dir, flags, Mode::empty(), resolve)?, name))
 }
 
 /// Copies `size` bytes that lie at `offset` of `device`; holes stay holes.
@@ -191,4 +205,26 @@ fn set_time(dir: &OwnedFd, name: &[u8], mtime: (i64, u32)) -> rustix::io::Result
 /// A path that names `name` in `dir`; only calls that cannot take a descriptor use it.
 fn through_fd(dir: &OwnedFd, name: &[u8]) -> PathBuf {
     Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(OsStr::from_bytes(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leads_through_a_link_or_out_of_the_root() {
+        let (root, outside) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        std::fs::create_dir_all(root.path().join("a/b")).expect("made");
+        std::fs::create_dir(outside.path().join("b")).expect("made");
+        std::os::unix::fs::symlink(outside.path(), root.path().join("out")).expect("made");
+        std::os::unix::fs::symlink("a", root.path().join("within")).expect("made");
+        let top: OwnedFd = File::open(root.path()).expect("a directory").into();
+        let name = |path: &'static str| inside(&top, path.as_bytes()).map(|(_, name)| name);
+        for (path, expected) in [("", "."), ("a", "a"), ("a/b", "b"), ("a/b/c", "c")] {
+            assert_eq!(name(path).ok(), Some(expected.as_bytes()), "{path}");
+        }
+        for (path, error) in [("out/b", Errno::NOTDIR), ("within/b/c", Errno::LOOP), ("../x/y", Errno::XDEV)] {
+            assert_eq!(name(path).err(), Some(error), "{path}");
+        }
+    }
 }

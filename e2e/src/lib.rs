@@ -22,6 +22,7 @@ pub mod hostile;
 pub mod images;
 pub mod kept;
 pub mod kernel;
+pub mod kill_storm;
 pub mod layer_tar;
 pub mod leftovers;
 pub mod oci;

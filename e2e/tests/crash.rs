@@ -1,8 +1,20 @@
 //! kill -9 at any moment: what was acknowledged is there after the next start, and nothing of before is left running.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+use std::time::Duration;
+
+use e2e::kill_storm::{Storm, run};
 use e2e::{Platform, leftovers, wait};
 use serde_json::json;
+
+/// Enough that kills fall into each kind of work; `cargo xtask storm` makes a thousand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_storm_of_kills_loses_nothing_that_was_acknowledged() -> anyhow::Result<()> {
+    let found = run(Storm { kills: 12, time_max: Duration::from_secs(150) }, |_| {}).await?;
+    assert!(found.is_well(), "{found:#?}");
+    assert!(found.kills > 3 && found.acknowledged > 10, "{found:?}");
+    Ok(())
+}
 
 #[tokio::test]
 async fn functions_images_and_logs_survive_a_kill_and_instances_do_not() -> anyhow::Result<()> {

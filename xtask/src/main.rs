@@ -8,6 +8,7 @@ mod packages;
 mod process;
 mod quickstart;
 mod simulate;
+mod storm;
 mod test;
 mod tidy;
 
@@ -36,6 +37,15 @@ enum Task {
         #[arg(long)]
         no_install: bool,
     },
+    /// Kill the platform under load again and again; fails when anything acknowledged is lost or half-made
+    Storm {
+        /// How many kills
+        #[arg(long, default_value_t = 1000)]
+        kills: u32,
+        /// Fails when they take longer
+        #[arg(long, default_value_t = 120, value_name = "MINUTES")]
+        minutes_max: u32,
+    },
     /// Check the arrows between crates, where `unsafe` stands, and that every file says what it owns
     Tidy,
     /// Print one of the whole-system figures, as a ratio against a peer measured in the same run
@@ -56,6 +66,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Quickstart { keep } => quickstart::run(&root, keep),
         Task::Test { filter, no_install } => test::run(&root, filter.as_deref(), no_install),
+        Task::Storm { kills, minutes_max } => storm::run(&root, kills, minutes_max),
         Task::Tidy => tidy::run(&root),
         Task::Simulate(args) => simulate::run(&args),
         Task::Bench { name, rounds } => bench::run(&root, name, rounds),

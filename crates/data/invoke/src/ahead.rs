@@ -35,7 +35,8 @@ impl Launch for Recorded {
         Box::pin(async move {
             let open = Open { logs: &self.logs, request: &request, version: &version, closed: false };
             open.begin();
-            let outcome = self.launch.launch_ahead(id, Arc::clone(&version), request.clone()).await;
+            let outcome = self.launch.launch_ahead(id.clone(), Arc::clone(&version), request.clone()).await;
+            self.started(&id).await;
             open.close(&outcome);
             outcome
         })
@@ -50,8 +51,18 @@ impl Launch for Recorded {
         Box::pin(async move {
             self.logs.watch(begin(&request, &version));
             let _watched = Watched { logs: &self.logs, request: &request };
-            self.launch.launch_check(id, version, request.clone()).await
+            let outcome = self.launch.launch_check(id.clone(), version, request.clone()).await;
+            self.started(&id).await;
+            outcome
         })
+    }
+}
+
+impl Recorded {
+    /// What an instance prints from here on is of no request, until one comes.
+    async fn started(&self, id: &InstanceId) {
+        self.logs.settle(id).await;
+        self.logs.assign(id, None);
     }
 }
 

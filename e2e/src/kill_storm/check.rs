@@ -10,15 +10,19 @@ use super::load::{EVENT, WEB};
 use crate::{Platform, disk, wait};
 
 /// What was logged so long before a kill is on disk: the writer flushes each 20 ms, on a machine that is busy later.
-const LOGGED_AFTER: Duration = Duration::from_millis(1_500);
+const LOGGED_AFTER: Duration = Duration::from_millis(500);
 /// Events that are looked for after each start, the newest that must be there.
 const EVENTS_LOOKED_FOR: usize = 5;
 /// Published versions that are looked for by name, the newest.
 const VERSIONS_LOOKED_FOR: usize = 30;
 
 /// Looks at all that was acknowledged.
-pub async fn after_start(platform: &Platform, known: &Acknowledged, found: &mut Found) -> anyhow::Result<()> {
-    let started = Instant::now();
+pub async fn after_start(
+    platform: &Platform,
+    known: &Acknowledged,
+    killed: Instant,
+    found: &mut Found,
+) -> anyhow::Result<()> {
     let functions = listed(platform, "ListFunctions", json!({"Limit": 100}), "Functions").await?;
     let exists = |name: &str| functions.iter().any(|function| function["FunctionName"] == name);
     let (created, deleted) = known.with(|state| (state.created.clone(), std::mem::take(&mut state.deleted)));
@@ -34,7 +38,7 @@ pub async fn after_start(platform: &Platform, known: &Acknowledged, found: &mut 
     let names = there.iter().filter_map(|function| function["FunctionName"].as_str());
     let strays: Vec<String> = names.filter(|name| name.starts_with('t')).map(str::to_owned).collect();
     known.with(|state| state.created.extend(strays));
-    logs(platform, known, started, found).await
+    logs(platform, known, killed, found).await
 }
 
 async fn listed(platform: &Platform, action: &str, body: Value, field: &str) -> anyhow::Result<Vec<Value>> {
@@ -130,9 +134,9 @@ async fn whole(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
 }
 
 /// Events that ended a while before the kill are in the log.
-async fn logs(platform: &Platform, known: &Acknowledged, started: Instant, found: &mut Found) -> anyhow::Result<()> {
+async fn logs(platform: &Platform, known: &Acknowledged, killed: Instant, found: &mut Found) -> anyhow::Result<()> {
     let ended = known.with(|state| std::mem::take(&mut state.events));
-    let due = ended.iter().rev().filter(|(_, at)| started.duration_since(*at) > LOGGED_AFTER);
+    let due = ended.iter().rev().filter(|(_, at)| killed.saturating_duration_since(*at) > LOGGED_AFTER);
     for (id, _) in due.take(EVENTS_LOOKED_FOR) {
         let body = json!({"FunctionName": EVENT, "FunctionRequestId": id});
         let answer = platform.api.call("GetFunctionLogs", body).await?;

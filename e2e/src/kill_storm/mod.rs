@@ -14,7 +14,7 @@ use crate::{Platform, disk, kernel, leftovers};
 use acknowledged::Acknowledged;
 
 /// How long the load runs before a kill, in milliseconds: kills fall into different moments.
-const LOAD_MS: std::ops::Range<u64> = 20..700;
+const LOAD_MS: std::ops::Range<u64> = 20..900;
 /// Whole blobs are read again after so many kills.
 const SCRUB_EVERY: u32 = 50;
 
@@ -66,13 +66,14 @@ pub async fn run(storm: Storm, mut after_kill: impl FnMut(&Found)) -> anyhow::Re
         let loads = load::start(&platform, &known);
         tokio::time::sleep(Duration::from_millis(pause_ms(found.kills))).await;
         let cgroup = platform.cgroup_name();
+        let killed = Instant::now();
         platform.kill().await?;
         loads.stopped().await;
         let before = leftovers::processes(&cgroup);
         platform = platform.restart().await.with_context(|| format!("after kill {}", found.kills + 1))?;
         let outlived = before.into_iter().filter(|pid| kernel::runs(*pid));
         found.half_made.extend(outlived.map(|pid| format!("process {pid} outlived kill {}", found.kills + 1)));
-        check::after_start(&platform, &known, &mut found).await?;
+        check::after_start(&platform, &known, killed, &mut found).await?;
         found.kills += 1;
         if found.kills.is_multiple_of(SCRUB_EVERY) {
             check::content(&platform, &mut found).await?;

@@ -86,6 +86,14 @@ pub struct Config {
     pub start_keep_s: u64,
     /// Bytes of damaged content that are set aside, for whoever wants to look at it; the oldest goes first.
     pub quarantine_bytes_max: u64,
+    /// What this process has read and verified, and nobody has written to since, is not read again for this long when it is
+    /// deployed or pushed once more, in seconds.
+    pub verified_keep_s: u64,
+    /// Between two scrubs, which read and verify all that is kept, in seconds; 0 for none. After an unclean stop one begins
+    /// at once.
+    pub scrub_interval_s: u64,
+    /// Bytes that a scrub reads in a second, when it runs by itself; `sampan scrub` reads as fast as it can.
+    pub scrub_bytes_per_s_max: u64,
     /// Between two garbage collections, in seconds.
     pub collect_interval_s: u64,
     /// Prepared images whose facts stay in memory.
@@ -129,6 +137,9 @@ impl Default for Config {
             unpinned_bytes_max: 10 << 30,
             start_keep_s: 600,
             quarantine_bytes_max: 1 << 30,
+            verified_keep_s: 3600,
+            scrub_interval_s: 7 * 24 * 3600,
+            scrub_bytes_per_s_max: 16 << 20,
             collect_interval_s: 3600,
             cached_images_max: 256,
         }

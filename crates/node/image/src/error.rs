@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
 use types::{Digest, RunStatus};
 
 use crate::credentials::CredentialError;
@@ -311,6 +312,7 @@ impl Error {
             | Self::DigestMismatch { .. } => "ImageInvalid",
             Self::TooLarge { .. } | Self::NeedsMemory { .. } | Self::ContentTooLarge { .. } => "ImageTooLarge",
             Self::DiskFull { .. } => "DiskFull",
+            Self::Io { source, .. } if is_disk_failed(source) => "DiskFailed",
             Self::UnknownContent { .. }
             | Self::Damaged { .. }
             | Self::NotPrepared { .. }
@@ -391,6 +393,9 @@ impl Error {
             Self::DiskFull { .. } => {
                 "Free space on that file system: delete functions that are not needed, then `sampan images prune`."
             }
+            Self::Io { source, .. } if is_disk_failed(source) => {
+                "The disk of this machine or its file system fails; the image is not to blame. See the kernel's log."
+            }
             Self::Io { .. } => "Check the data directory, its permissions and its file system.",
             Self::Interrupted { .. } => "Try again; the platform log has the cause.",
         }
@@ -415,6 +420,12 @@ impl Error {
 
 fn wanted_pause(retry_after_s: Option<u64>) -> String {
     retry_after_s.map(|seconds| format!(", and asks to be asked again in {seconds} s")).unwrap_or_default()
+}
+
+/// Whether the kernel says that the disk, or the file system on it, does not work any more.
+pub(crate) fn is_disk_failed(error: &io::Error) -> bool {
+    const ERRORS: [Errno; 4] = [Errno::IO, Errno::UCLEAN, Errno::ROFS, Errno::NXIO];
+    error.raw_os_error().is_some_and(|code| ERRORS.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// Whether the kernel refused a write for want of room.

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -11,17 +13,21 @@ use tokio::runtime::Handle;
 use types::Digest;
 
 use crate::content::layout::Layout;
-use crate::content::ledger::{Hold, Pin};
+use crate::content::ledger::{Hold, Item, Pin};
 use crate::content::{ContentStore, INDEX_DEPTH_MAX};
 use crate::credentials::Credentials;
 use crate::gc::{self, BackgroundTasks, Collected};
 use crate::image_config::{self, RunConfig};
-use crate::layers::{LayerFacts, LayerName, Layers, RootfsFacts};
+use crate::layers::{LayerName, Layers, RootfsFacts};
 use crate::manifest::{self, Document, Manifest, ManifestError};
 use crate::platform;
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
 use crate::rootfs::{self, MakeError, Method, Mounted, Mounts, Rootfs};
+use crate::sound::{Finding, ScrubReport, Scrubs};
 use crate::{Config, Error, blocking, sound};
+
+/// Between two scrubs that run by themselves, whatever the configuration says.
+const SCRUB_PAUSE_MIN: Duration = Duration::from_secs(60);
 
 /// All images of a machine; clones are the same.
 #[derive(Clone)]
@@ -35,6 +41,9 @@ struct Core {
     /// Images that were found on disk; whether they are still there is looked up at each use.
     ready: Mutex<HashMap<Digest, Ready>>,
     collecting: tokio::sync::Mutex<()>,
+    scrubs: Scrubs,
+    /// Of the damage that was found, how much `ready` and the mounts have taken note of.
+    damage_seen: AtomicU64,
 }
 
 /// An image as it was found on disk.
@@ -58,25 +67,60 @@ impl Images {
     pub async fn open(dir: &Path, config: Config, credentials: Arc<dyn Credentials>) -> Result<Self, Error> {
         let dir = dir.to_owned();
         let (store_config, mode) = (config.clone(), config.rootfs);
-        let (content, layers, mounts) = blocking::run("opening the image store", move || {
+        let (content, layers, mounts, was_clean) = blocking::run("opening the image store", move || {
             let layout = Layout::open(&dir)?;
             rootfs::unmount_left(&layout.mounts())?;
             let method = Method::choose(mode, &layout.drafts(), &layout.mounts());
             let method = method.map_err(|e| Error::io("mount a file system below", &dir, e))?;
             let mounts = Mounts::new(method, layout.mounts());
             let content = ContentStore::load(layout.clone(), store_config)?;
-            let layers = Layers::new(layout, content.ledger().clone());
-            Ok((content, layers, mounts))
+            let layers = Layers::new(layout, content.ledger().clone(), content.soundness().clone());
+            let was_clean = content.layout().begin()?;
+            if !was_clean {
+                let bad = sound::check_sizes(&content, &layers)?;
+                tracing::info!(bad, "the last stop was not clean: sizes of content were checked, hashes follow");
+            }
+            Ok((content, layers, mounts, was_clean))
         })
         .await?;
         tracing::info!(method = %mounts.method(), "root file systems of images");
         let interval = config.collect_interval();
         let workshop = Arc::new(Workshop::new(content, layers, mounts, config, credentials));
-        let core = Arc::new(Core { workshop, ready: Mutex::default(), collecting: tokio::sync::Mutex::default() });
+        let core = Arc::new(Core {
+            workshop,
+            ready: Mutex::default(),
+            collecting: tokio::sync::Mutex::default(),
+            scrubs: Scrubs::default(),
+            damage_seen: AtomicU64::new(0),
+        });
         let weak: Weak<Core> = Arc::downgrade(&core);
         let collect = move || weak.upgrade().map(|core| async move { core.collect_by_itself().await });
         let task = Arc::new(BackgroundTasks::start(interval, collect));
+        task.spawn(scrub_from_time_to_time(Arc::downgrade(&core), was_clean));
         Ok(Self { core, task })
+    }
+
+    /// Begins to read and verify all that is kept, as fast as the disk is; one that runs already goes on as fast. What is
+    /// bad is set aside.
+    pub fn scrub(&self) {
+        let Workshop { content, layers, .. } = &*self.core.workshop;
+        if let Some(work) = self.core.scrubs.begin(content, layers, 0) {
+            tokio::task::spawn_blocking(move || log_end(work()));
+        }
+    }
+
+    /// Whether what a scrub found damaged is there again; it was verified then.
+    pub async fn is_there_again(&self, finding: &Finding) -> bool {
+        let path = match finding.name.parse() {
+            Ok(digest) => self.content().layout().blob(&digest),
+            Err(_) => self.content().layout().layers().join(&finding.name),
+        };
+        finding.set_aside.is_some() && tokio::fs::try_exists(path).await.unwrap_or(false)
+    }
+
+    /// How far the scrub is that runs, or how the last one ended; `None` when there was none since the start.
+    pub fn scrub_report(&self) -> Option<ScrubReport> {
+        self.core.scrubs.report()
     }
 
     /// The content store, for the registry.
@@ -179,15 +223,36 @@ impl Images {
         self.core.clone().collect().await
     }
 
+    /// Removes all that nothing needs and nobody touched for `unused`, however much of it may stay otherwise, and soon after
+    /// a start too.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub async fn prune(&self, unused: Duration) -> Result<Collected, Error> {
+        self.core
+            .clone()
+            .collect_with(Config { grace_s: unused.as_secs(), unpinned_bytes_max: 0, ..self.config() })
+            .await
+    }
+
+    fn config(&self) -> Config {
+        self.core.workshop.config.clone()
+    }
+
     /// Ends the collecting of garbage, after what runs of it is done, and unmounts what is mounted; what instances still
     /// have of it stays theirs.
     pub async fn shutdown(&self) {
+        self.core.scrubs.stop();
         self.task.stop().await;
         self.core.ready.lock().clear();
         let mounts = self.content().layout().mounts();
         let unmounted = blocking::run("unmounting root file systems", move || rootfs::unmount_left(&mounts));
         if let Err(error) = unmounted.await {
             tracing::warn!(error = error.report(), "root file systems stay mounted until the next start");
+        }
+        let layout = self.content().layout().clone();
+        if let Err(error) = blocking::run("closing the image store", move || layout.end()).await {
+            tracing::warn!(error = error.report(), "the next start will verify all images");
         }
     }
 }
@@ -212,12 +277,16 @@ impl Core {
     }
 
     async fn collect_beyond(self: Arc<Self>, unpinned_bytes_max: u64) -> Result<Collected, Error> {
+        let config = Config { unpinned_bytes_max, ..self.workshop.config.clone() };
+        self.collect_with(config).await
+    }
+
+    async fn collect_with(self: Arc<Self>, config: Config) -> Result<Collected, Error> {
         let core = self.clone();
         let _turn = self.collecting.lock().await;
         blocking::run("collecting garbage", move || {
-            let Workshop { content, layers, mounts, config, .. } = &*core.workshop;
-            let collected =
-                gc::collect(content, layers, mounts.method(), &Config { unpinned_bytes_max, ..config.clone() })?;
+            let Workshop { content, layers, mounts, .. } = &*core.workshop;
+            let collected = gc::collect(content, layers, mounts.method(), &config)?;
             // What is gone is unmounted, which frees its space, when no instance uses it any more.
             core.ready.lock().retain(|_, ready| layers.exists(&ready.rootfs));
             Ok(collected)
@@ -230,12 +299,24 @@ impl Core {
         if !self.workshop.mounts.method().is_erofs() {
             return None;
         }
+        self.take_note_of_damage();
         let hold = self.workshop.content.ledger().hold(digest);
         self.ready.lock().get(digest).cloned().map(|ready| ready.rootfs(hold))
     }
 
+    /// Forgets what was found on disk and mounted when something was found damaged since: what is used next is looked for,
+    /// and mounted, anew. Instances keep what they have.
+    fn take_note_of_damage(&self) {
+        let found = self.workshop.content.soundness().damage_count();
+        if self.damage_seen.swap(found, Ordering::Relaxed) != found {
+            self.ready.lock().clear();
+            self.workshop.mounts.forget_all();
+        }
+    }
+
     /// Holds an image that is wholly on disk; blocks. First the hold, then the look, see `content::ledger`.
     fn hold(&self, digest: &Digest) -> Result<(Hold, Ready), Error> {
+        self.take_note_of_damage();
         let hold = self.workshop.content.ledger().hold(digest);
         let known = self.ready.lock().get(digest).cloned();
         if let Some(ready) = known
@@ -243,7 +324,15 @@ impl Core {
         {
             return Ok((hold, ready));
         }
-        let ready = self.find(digest)?;
+        let ready = match self.find(digest) {
+            Err(Error::Damaged { digest: damaged, .. }) => {
+                // Whoever repairs images learns of it.
+                let reason = "its digest is another one".to_owned();
+                self.workshop.content.soundness().set_aside(&Item::Blob(damaged), reason)?;
+                return Err(Error::NotPrepared { digest: digest.clone() });
+            }
+            found => found?,
+        };
         let mut known = self.ready.lock();
         if known.len() >= self.workshop.config.cached_images_max {
             known.clear();
@@ -265,12 +354,13 @@ impl Core {
     /// Whether all of a variant is there, by its sizes.
     fn is_whole(&self, root: &Digest) -> Result<bool, Error> {
         let manifests = match self.manifests(root, root, Vec::new()) {
-            Err(Error::NotPrepared { .. } | Error::Damaged { .. }) => return Ok(false),
+            Err(Error::NotPrepared { .. } | Error::Damaged { .. } | Error::Io { .. }) => return Ok(false),
             manifests => manifests?,
         };
         for (manifest, _) in manifests {
             match self.is_variant_whole(root, &manifest) {
-                Ok(false) | Err(Error::NotPrepared { .. } | Error::Damaged { .. }) => {}
+                // What cannot be read is no more whole than what is missing.
+                Ok(false) | Err(Error::NotPrepared { .. } | Error::Damaged { .. } | Error::Io { .. }) => {}
                 whole => return whole,
             }
         }
@@ -320,11 +410,24 @@ impl Core {
         if mounts.method().is_erofs() {
             // Touched, so that they are not collected while the mount is made.
             for diff_id in &config.diff_ids {
-                layers.facts::<LayerFacts>(&LayerName::tar(diff_id))?;
+                self.require(root, &LayerName::tar(diff_id))?;
             }
         }
         let mounted = mounts.mount(layers, &rootfs, &facts)?;
         Ok(Ready { blobs: blobs.into(), rootfs, mounted, run: Arc::new(config.run) })
+    }
+
+    /// Touches a layer and looks at its sizes; one that does not fit is set aside.
+    fn require(&self, root: &Digest, name: &LayerName) -> Result<(), Error> {
+        let layers = &self.workshop.layers;
+        if sound::layer_fits(layers, name)? {
+            return Ok(());
+        }
+        if layers.exists(name) {
+            let reason = "it has not the length that it had".to_owned();
+            layers.soundness().set_aside(&Item::Layer(name.clone()), reason)?;
+        }
+        Err(Error::NotPrepared { digest: root.clone() })
     }
 
     /// The root file system of a stack. One that an earlier version of Sampan made by other rules is made anew of its
@@ -384,6 +487,32 @@ impl Core {
         let bytes = self.workshop.content.read_small_now(digest, bytes_max)?;
         blobs.push(digest.clone());
         bytes.ok_or_else(|| Error::NotPrepared { digest: root.clone() })
+    }
+}
+
+/// Scrubs at once after an unclean stop, and whenever it is time, until the store is closed.
+async fn scrub_from_time_to_time(core: Weak<Core>, was_clean: bool) {
+    let mut at_once = !was_clean;
+    loop {
+        let due = core.upgrade().and_then(|core| sound::due(&core.workshop.content, &core.workshop.config));
+        let pause = match due {
+            _ if at_once => Duration::ZERO,
+            Some(due) => due.max(SCRUB_PAUSE_MIN),
+            None => return,
+        };
+        tokio::time::sleep(pause).await;
+        at_once = false;
+        let Some(core) = core.upgrade() else { return };
+        let Workshop { content, layers, config, .. } = &*core.workshop;
+        let Some(work) = core.scrubs.begin(content, layers, config.scrub_bytes_per_s_max.max(1)) else { continue };
+        drop(core);
+        log_end(blocking::run("scrubbing", work).await);
+    }
+}
+
+fn log_end(ended: Result<(), Error>) {
+    if let Err(error) = ended {
+        tracing::error!(error = error.report(), "a scrub failed");
     }
 }
 

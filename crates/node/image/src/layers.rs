@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use types::Digest;
 
 use crate::Error;
@@ -33,6 +34,10 @@ use crate::content::durable;
 use crate::content::layout::Layout;
 use crate::content::ledger::{Item, Ledger};
 use crate::index::{Entries, Weight};
+use crate::sound::{Soundness, Verified};
+
+/// Bytes of a file that are hashed at once.
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// What names of root file systems begin with.
 const EROFS: &str = "e2-";
@@ -61,6 +66,25 @@ impl LayerName {
     /// A stack of layers as files, from before owners were folded.
     pub(crate) fn unfolded_files(stack: &[Digest]) -> Self {
         Self(format!("f-{}", stack_id(stack).hex()).into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The digest of a layer's tar; `None` for a root file system.
+    pub(crate) fn diff_id(&self) -> Option<Digest> {
+        format!("sha256:{}", self.0.strip_prefix("t-")?).parse().ok()
+    }
+
+    /// Whether it is a root file system that is mounted as EROFS.
+    pub(crate) fn is_erofs(&self) -> bool {
+        self.0.starts_with('e')
+    }
+
+    /// Whether it is a root file system, of whatever kind, of this stack.
+    pub(crate) fn is_of_stack(&self, stack: &[Digest]) -> bool {
+        self.diff_id().is_none() && self.0.ends_with(stack_id(stack).hex())
     }
 
     /// Of this version or another one, so that what those left is collected.
@@ -96,6 +120,12 @@ pub(crate) struct LayerFacts {
     /// What putting it on other layers takes; none of layers from before that was kept.
     #[serde(default)]
     pub weight: Option<Weight>,
+    /// Of that file; missing in layers of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sparse_digest: Option<Digest>,
+    /// Of its index; missing in layers of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_digest: Option<Digest>,
 }
 
 /// What is known about a root file system.
@@ -103,6 +133,9 @@ pub(crate) struct LayerFacts {
 pub(crate) struct RootfsFacts {
     /// Files that hold its data, in the order of its device table, as paths below `layers`; none for plain files.
     pub devices: Vec<String>,
+    /// Of `metadata.erofs`; missing in those of earlier versions, and for plain files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_digest: Option<Digest>,
 }
 
 /// A layer as it was found.
@@ -125,6 +158,7 @@ impl Layer {
 pub(crate) struct Layers {
     layout: Layout,
     ledger: Ledger,
+    soundness: Soundness,
 }
 
 /// Something that is being made. Dropping it removes it.
@@ -166,20 +200,45 @@ impl Drop for Draft {
     }
 }
 
+/// The digest of a file that has just been written.
+fn digest_of_file(path: &Path) -> Result<Digest, Error> {
+    let failed = |e| Error::io("read", path, e);
+    let (mut file, mut hash) = (fs::File::open(path).map_err(failed)?, Sha256::new());
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match io::Read::read(&mut file, &mut buffer).map_err(failed)? {
+            0 => return Ok(Digest::from_sha256(&hash.finalize().into())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
 fn source_name(blob: &Digest) -> String {
     format!("from-{}", blob.hex())
 }
 
-const TAR: &str = "layer.tar";
-const SPARSE: &str = "sparse";
-const INDEX: &str = "index";
-const METADATA: &str = "metadata.erofs";
+pub(crate) const TAR: &str = "layer.tar";
+pub(crate) const SPARSE: &str = "sparse";
+pub(crate) const INDEX: &str = "index";
+pub(crate) const METADATA: &str = "metadata.erofs";
 const ROOT: &str = "fs";
-const FACTS: &str = "facts.json";
+pub(crate) const FACTS: &str = "facts.json";
 
 impl Layers {
-    pub(crate) fn new(layout: Layout, ledger: Ledger) -> Self {
-        Self { layout, ledger }
+    pub(crate) fn new(layout: Layout, ledger: Ledger, soundness: Soundness) -> Self {
+        Self { layout, ledger, soundness }
+    }
+
+    /// Verifies one that is about to be used, unless that was done lately; it is touched. Blocks. False when it is not
+    /// there, or was damaged and is there no more.
+    pub(crate) fn is_sound(&self, name: &LayerName) -> Result<bool, Error> {
+        let item = Item::Layer(name.clone());
+        self.ledger.touch(item.clone());
+        Ok(matches!(self.soundness.verify(&item)?, Verified::Sound))
+    }
+
+    pub(crate) fn soundness(&self) -> &Soundness {
+        &self.soundness
     }
 
     /// Where all of them are, for errors.
@@ -276,6 +335,13 @@ impl Layers {
         Ok(draft)
     }
 
+    /// Makes a layer visible, whose files are already durable, with the digests of those that no digest names.
+    pub(crate) fn publish_layer(&self, draft: &Draft, name: &LayerName, facts: &LayerFacts) -> Result<(), Error> {
+        let sparse_digest = if facts.sparse_bytes > 0 { Some(digest_of_file(&draft.sparse())?) } else { None };
+        let index_digest = Some(digest_of_file(&draft.list())?);
+        self.publish(draft, name, &LayerFacts { sparse_digest, index_digest, ..facts.clone() })
+    }
+
     /// Makes a draft visible, whose files are already durable. One that is there already is the same.
     pub(crate) fn publish(&self, draft: &Draft, name: &LayerName, facts: &impl Serialize) -> Result<(), Error> {
         self.ledger.touch(Item::Layer(name.clone()));
@@ -287,7 +353,7 @@ impl Layers {
         match durable::place(&draft.dir, &self.dir(name)) {
             // Somebody else was faster, with the same.
             Err(_) if self.dir(name).exists() => Ok(()),
-            placed => placed,
+            placed => placed.map(|()| self.soundness.wrote(&Item::Layer(name.clone()))),
         }
     }
 

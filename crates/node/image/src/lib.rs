@@ -48,3 +48,4 @@ pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};
 pub use pull::{Asked, Destinations, Origin, ProbedPlace, RefusedDestination, Resolver, probe};
 pub use rootfs::{Check, Rootfs, RootfsMode, doctor};
+pub use sound::{Finding, ScrubReport};

@@ -139,15 +139,42 @@ async fn what_nobody_needs_stays_as_far_as_there_is_room_for_it() {
 }
 
 #[tokio::test]
-async fn a_damaged_manifest_ends_the_collection_before_anything_is_lost() {
+async fn a_damaged_manifest_neither_ends_the_collection_nor_loses_what_it_named() {
     let store = store().await;
-    let image = small("damaged");
+    let (image, other) = (small("damaged"), small("other"));
     store.push(&image).await;
+    store.push(&other).await;
     store.images.content().pin("a", &image.digest()).await.expect("there");
     std::fs::write(store.dir.path().join("blobs").join(image.digest().hex()), "{}").expect("written");
-    let error = store.images.collect_garbage().await.expect_err("it may name anything");
-    assert!(matches!(error, Error::Damaged { .. }), "{error}");
-    assert_eq!(store.list("blobs").len(), 3);
+    let collected = store.images.collect_garbage().await.expect("collected");
+    assert_eq!(collected.blobs, 3, "those of the other image");
+    let mut left: Vec<_> = image.blobs().iter().map(|blob| digest(blob).hex().to_owned()).collect();
+    left.sort();
+    assert_eq!(store.list("blobs"), left, "the manifest was set aside");
+    // Pushed again, the image is whole.
+    store.images.content().put(&image.digest(), image.manifest_bytes()).await.expect("room");
+    assert_eq!(store.images.collect_garbage().await.expect("collected").blobs, 0);
+    store.images.content().unpin("a").await.expect("unpinned");
+    assert_eq!(store.images.collect_garbage().await.expect("collected").blobs, 3);
+    assert_eq!(store.list("reach"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_and_is_not_remembered_keeps_everything() {
+    let store = store().await;
+    let (image, other) = (small("unreadable"), small("other"));
+    store.push(&image).await;
+    store.push(&other).await;
+    store.images.content().pin("a", &image.digest()).await.expect("there");
+    std::fs::remove_file(store.dir.path().join("reach").join(format!("{}.json", image.digest().hex()))).expect("there");
+    // Reading this file fails with EIO, as on a failing disk.
+    let path = store.dir.path().join("blobs").join(image.digest().hex());
+    std::fs::remove_file(&path).expect("there");
+    std::os::unix::fs::symlink("/proc/self/mem", &path).expect("made");
+    assert_eq!(store.images.collect_garbage().await.expect("ended"), image::Collected::default());
+    std::fs::remove_file(&path).expect("there");
+    store.push(&image).await;
+    assert_eq!(store.images.collect_garbage().await.expect("collected").blobs, 3);
 }
 
 #[tokio::test]

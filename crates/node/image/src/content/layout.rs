@@ -5,19 +5,24 @@
 //!   blobs/<64 hex digits>        one file per SHA-256 digest, complete and verified
 //!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; the name is the SHA-256 of the owner's text
 //!   layers/<name>/               one layer or root file system, see `layers`
+//!   reach/<64 hex digits>.json   what a pinned document leads to, see `reach`
 //!   mounts/<uuid>                where root file systems are mounted, if they cannot be mounted out of sight
 //!   damaged/<ms>-<kind>-<name>   what was found damaged, and when (Unix milliseconds), see `quarantine`
 //!   drafts/<uuid>                all that is half-made or half-removed; emptied at start
+//!   scrubbed                     empty; its time is when all was last verified
+//!   clean                        empty; there from a clean stop to the next start
 //! ```
 //! Nothing is ever changed in place: things are made in `drafts`, synced, and renamed.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
+use super::durable;
 use crate::Error;
 
 /// The paths of one store.
@@ -39,7 +44,15 @@ impl Layout {
         if drafts.exists() {
             fs::remove_dir_all(&drafts).map_err(|e| Error::io("remove", &drafts, e))?;
         }
-        for path in [drafts, layout.blobs(), layout.pins(), layout.layers(), layout.mounts(), layout.damaged()] {
+        for path in [
+            drafts,
+            layout.blobs(),
+            layout.pins(),
+            layout.layers(),
+            layout.mounts(),
+            layout.damaged(),
+            layout.reaches(),
+        ] {
             layout.make(&path)?;
         }
         Ok(layout)
@@ -73,6 +86,40 @@ impl Layout {
 
     pub(crate) fn mounts(&self) -> PathBuf {
         self.dir.join("mounts")
+    }
+
+    pub(crate) fn reaches(&self) -> PathBuf {
+        self.dir.join("reach")
+    }
+
+    pub(crate) fn reach(&self, digest: &Digest) -> PathBuf {
+        self.reaches().join(format!("{}.json", digest.hex()))
+    }
+
+    pub(crate) fn scrubbed(&self) -> PathBuf {
+        self.dir.join("scrubbed")
+    }
+
+    fn clean(&self) -> PathBuf {
+        self.dir.join("clean")
+    }
+
+    /// Whether the last stop was a clean one, or there was none; from now on it was not.
+    pub(crate) fn begin(&self) -> Result<bool, Error> {
+        let path = self.clean();
+        match fs::remove_file(&path) {
+            Ok(()) => durable::sync_parent(&path).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let is_empty = |dir: PathBuf| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+                Ok(is_empty(self.layers()) && is_empty(self.blobs()))
+            }
+            Err(error) => Err(Error::io("remove", &path, error)),
+        }
+    }
+
+    /// Says that the stop is a clean one.
+    pub(crate) fn end(&self) -> Result<(), Error> {
+        durable::write(&self.clean(), &self.draft(), b"")
     }
 
     pub(crate) fn damaged(&self) -> PathBuf {

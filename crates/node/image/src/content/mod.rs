@@ -6,6 +6,7 @@ pub(crate) mod layout;
 pub(crate) mod ledger;
 mod pins;
 pub(crate) mod quarantine;
+pub(crate) mod reach;
 mod upload;
 
 use std::fs;
@@ -20,8 +21,9 @@ use types::Digest;
 
 use self::layout::Layout;
 use self::ledger::{Hold, Item, Ledger, Pin};
-use self::quarantine::Quarantine;
+use self::reach::Reach;
 use crate::manifest::{self, References};
+use crate::sound::{Soundness, Verified};
 use crate::{Config, Error, blocking};
 
 pub use self::ledger::Lease;
@@ -39,23 +41,21 @@ pub struct ContentStore {
 struct Inner {
     layout: Layout,
     ledger: Ledger,
+    soundness: Soundness,
     opened: Instant,
     config: Config,
     /// One pin is written at a time, so that what is on disk and what the ledger says change in one order.
     pin_writes: tokio::sync::Mutex<()>,
-    /// Counts what was found damaged.
-    damage: watch::Sender<u64>,
 }
 
 impl ContentStore {
     /// Blocks while it reads the pins.
     pub(crate) fn load(layout: Layout, config: Config) -> Result<Self, Error> {
         let (ledger, opened) = (Ledger::default(), Instant::now());
-        let quarantine = Quarantine::new(layout.clone(), config.quarantine_bytes_max);
-        pins::load(&layout, &ledger, &quarantine)?;
+        let soundness = Soundness::new(layout.clone(), &config);
+        pins::load(&layout, &ledger, soundness.quarantine())?;
         let pin_writes = tokio::sync::Mutex::new(());
-        let damage = watch::Sender::new(0);
-        Ok(Self { inner: Arc::new(Inner { layout, ledger, opened, config, pin_writes, damage }) })
+        Ok(Self { inner: Arc::new(Inner { layout, ledger, soundness, opened, config, pin_writes }) })
     }
 
     /// Whether the start was so lately that nothing may be let go yet which only seems to be needed no more.
@@ -65,7 +65,65 @@ impl ContentStore {
 
     /// Counts what is found damaged, and changes with it.
     pub fn damage(&self) -> watch::Receiver<u64> {
-        self.inner.damage.subscribe()
+        self.inner.soundness.damage()
+    }
+
+    pub(crate) fn soundness(&self) -> &Soundness {
+        &self.inner.soundness
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// All blobs on disk.
+    pub(crate) fn list(&self) -> Result<Vec<Item>, Error> {
+        let dir = self.inner.layout.blobs();
+        let failed = |e| Error::io("list", &dir, e);
+        let mut blobs = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let digest = name.to_str().and_then(|name| format!("sha256:{name}").parse().ok());
+            blobs.extend(digest.map(Item::Blob));
+        }
+        Ok(blobs)
+    }
+
+    /// Bytes of the content, verified unless this process has done so lately; `None` when it is not there, or was damaged
+    /// and is there no more.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub async fn sound_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let (store, digest) = (self.clone(), digest.clone());
+        blocking::run("verifying content", move || store.sound_size_now(&digest)).await
+    }
+
+    pub(crate) fn sound_size_now(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let Some(size) = self.size_now(digest)? else { return Ok(None) };
+        let verified = self.inner.soundness.verify(&Item::Blob(digest.clone()))?;
+        Ok(matches!(verified, Verified::Sound).then_some(size))
+    }
+
+    /// As [`Self::read_small`]; what is damaged or cannot be read is set aside and is there no more.
+    ///
+    /// # Errors
+    /// `ContentTooLarge`, `Io`.
+    pub async fn read_sound(&self, digest: &Digest, bytes_max: u64) -> Result<Option<Bytes>, Error> {
+        match self.read_small(digest, bytes_max).await {
+            Err(error @ (Error::Damaged { .. } | Error::Io { .. })) => {
+                let (store, item) = (self.clone(), Item::Blob(digest.clone()));
+                let reason = error.to_string();
+                blocking::run("setting content aside", move || store.soundness().set_aside(&item, reason)).await?;
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    /// A document of the store, its digest checked.
+    pub(crate) fn read_document(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        self.read_small_now(digest, self.inner.config.manifest_bytes_max)
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -167,7 +225,9 @@ impl ContentStore {
                 return Err(Error::DigestMismatch { expected: digest, actual });
             }
             store.inner.ledger.touch(Item::Blob(digest.clone()));
-            durable::write(&store.inner.layout.blob(&digest), &store.inner.layout.draft(), &content)
+            durable::write(&store.inner.layout.blob(&digest), &store.inner.layout.draft(), &content)?;
+            store.inner.soundness.wrote(&Item::Blob(digest));
+            Ok(())
         })
         .await
     }
@@ -177,7 +237,7 @@ impl ContentStore {
     /// # Errors
     /// `DiskFull`, `Io`.
     pub async fn begin_upload(&self) -> Result<Upload, Error> {
-        Upload::begin(self.inner.layout.clone(), self.inner.ledger.clone()).await
+        Upload::begin(self.inner.layout.clone(), self.inner.ledger.clone(), self.inner.soundness.clone()).await
     }
 
     /// Keeps `digest`, a manifest or an index, and all that it names, for `owner`, in place of what that owner pinned
@@ -195,6 +255,10 @@ impl ContentStore {
         blocking::run("pinning content", move || {
             let _hold = store.hold_content(&pin.digest)?;
             pins::write(&store.inner.layout, &owner, &pin)?;
+            // One that cannot be read now can be when it is collected.
+            if let Ok(reach) = Reach::of(&store, &pin.digest) {
+                reach.remember(&store, &pin.digest);
+            }
             // What the owner pinned before is a root until here, since a crash before would bring it back.
             store.inner.ledger.set_pin(&owner, pin);
             Ok(())
@@ -256,7 +320,7 @@ impl ContentStore {
         let mut documents = vec![(root.clone(), 0)];
         while let Some((digest, depth)) = documents.pop() {
             item(Item::Blob(digest.clone()));
-            let bytes = match self.read_small_now(&digest, self.inner.config.manifest_bytes_max) {
+            let bytes = match self.read_document(&digest) {
                 Ok(Some(bytes)) => bytes,
                 // An index names platforms that were never pulled; what is too large is no manifest.
                 Ok(None) | Err(Error::ContentTooLarge { .. }) => continue,

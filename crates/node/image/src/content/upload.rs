@@ -14,6 +14,7 @@ use types::Digest;
 use super::durable;
 use super::layout::Layout;
 use super::ledger::{Item, Ledger};
+use crate::sound::Soundness;
 use crate::{Error, blocking};
 
 /// Bytes that are gathered before threads write and hash them, so that small chunks do not cost a thread each. At most
@@ -59,6 +60,7 @@ struct Place {
     draft: PathBuf,
     layout: Layout,
     ledger: Ledger,
+    soundness: Soundness,
 }
 
 impl Drop for Place {
@@ -105,10 +107,10 @@ impl Sink {
 }
 
 impl Upload {
-    pub(super) async fn begin(layout: Layout, ledger: Ledger) -> Result<Self, Error> {
+    pub(super) async fn begin(layout: Layout, ledger: Ledger, soundness: Soundness) -> Result<Self, Error> {
         let id = uuid::Uuid::new_v4().to_string();
         let path = layout.draft();
-        let place = Place { draft: path.clone(), layout, ledger };
+        let place = Place { draft: path.clone(), layout, ledger, soundness };
         let draft = blocking::run("beginning an upload", move || Draft::make(path)).await?;
         let sink = Box::new(Sink { draft, hash: Sha256::new() });
         Ok(Self { id, offset: 0, waiting: Vec::new(), waiting_bytes: 0, progress: Progress::Idle(sink), place })
@@ -179,6 +181,7 @@ impl Upload {
             draft.file.sync_all().map_err(|e| Error::io("sync", &draft.path, e))?;
             self.place.ledger.touch(Item::Blob(digest.clone()));
             durable::place(&draft.path, &self.place.layout.blob(&digest))?;
+            self.place.soundness.wrote(&Item::Blob(digest.clone()));
             Ok(digest)
         })
         .await

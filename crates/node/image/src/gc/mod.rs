@@ -13,9 +13,10 @@ use types::Digest;
 
 use crate::content::ContentStore;
 use crate::content::ledger::{Item, Roots};
+use crate::content::reach::{self, Reach};
 use crate::layers::{LayerName, Layers};
 use crate::rootfs::{self, Method};
-use crate::{Config, Error, image_config};
+use crate::{Config, Error};
 
 pub(crate) use self::task::BackgroundTasks;
 
@@ -38,17 +39,27 @@ pub(crate) fn collect(
     config: &Config,
 ) -> Result<Collected, Error> {
     // Listed before the roots are read: what comes later is not even a candidate.
-    let mut candidates = list_blobs(content)?;
+    let blob = |item: Item| match &item {
+        Item::Blob(digest) => (item.clone(), content.layout().blob(digest)),
+        Item::Layer(_) => unreachable!("blobs are listed"),
+    };
+    let mut candidates: Vec<_> = content.list()?.into_iter().map(blob).collect();
     candidates.extend(layers.list()?.into_iter().map(|(name, path)| (Item::Layer(name), path)));
     let there: HashSet<Item> = candidates.iter().map(|(item, _)| item.clone()).collect();
     let roots = content.ledger().roots();
-    let live = mark(content, method, config, &roots, &there)?;
-    candidates.retain(|(item, _)| !live.contains(item));
+    let marked = mark(content, method, &roots, &there);
+    if !marked.is_complete {
+        return Ok(Collected::default());
+    }
+    candidates.retain(|(item, _)| !marked.live.contains(item));
     let unneeded = candidates.into_iter().filter_map(|(item, path)| Unneeded::look(content, item, path)).collect();
     let mut sweep = Sweep { content, layers, config, roots: &roots, collected: Collected::default() };
     for spent in beyond(unneeded, config.unpinned_bytes_max) {
-        sweep.remove(&spent)?;
+        if let Err(error) = sweep.remove(&spent) {
+            tracing::warn!(path = %spent.path.display(), error = error.report(), "content that nothing needs stays");
+        }
     }
+    reach::forget_others(content, &roots.pins.iter().map(|pin| pin.digest.clone()).collect());
     content.ledger().forget_old_touches(config.grace(), |item| there.contains(item));
     Ok(sweep.collected)
 }
@@ -104,65 +115,77 @@ fn tree_bytes(dir: &Path) -> u64 {
     bytes
 }
 
-fn list_blobs(content: &ContentStore) -> Result<Vec<(Item, PathBuf)>, Error> {
-    let dir = content.layout().blobs();
-    let failed = |e| Error::io("list", &dir, e);
-    let mut blobs = Vec::new();
-    for entry in fs::read_dir(&dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let digest = entry.file_name().to_str().and_then(|name| format!("sha256:{name}").parse().ok());
-        blobs.extend(digest.map(|digest| (Item::Blob(digest), entry.path())));
-    }
-    Ok(blobs)
+/// What the roots reach.
+#[derive(Default)]
+struct Marked {
+    live: HashSet<Item>,
+    /// Whether that is all of it: not when a document cannot be read, and what it names was never remembered.
+    is_complete: bool,
 }
 
-/// All that the roots reach. An error ends the collection: what cannot be read may name what must stay.
-fn mark(
-    content: &ContentStore,
-    method: Method,
-    config: &Config,
-    roots: &Roots,
-    there: &HashSet<Item>,
-) -> Result<HashSet<Item>, Error> {
-    let mut live = HashSet::new();
+/// All that the roots reach. A document that is damaged or cannot be read does not end it: what it names is remembered.
+fn mark(content: &ContentStore, method: Method, roots: &Roots, there: &HashSet<Item>) -> Marked {
+    let mut marked = Marked { live: HashSet::new(), is_complete: true };
     for pin in &roots.pins {
-        let mut configs: Vec<(Digest, usize)> = Vec::new();
-        let mut items = Vec::new();
-        content.walk(&pin.digest, &mut |item| items.push(item), &mut |references| {
-            let layers = references.blobs.len();
-            configs.extend(references.config.map(|config| (config, layers)));
-        })?;
-        live.extend(items);
+        marked.live.insert(Item::Blob(pin.digest.clone()));
+        let Some(reach) = reach_of(content, &pin.digest) else {
+            marked.is_complete = false;
+            continue;
+        };
         if pin.keeps_rootfs {
-            for (digest, layers) in configs {
-                live.extend(parts(content, method, config, &digest, layers, there)?.into_iter().map(Item::Layer));
+            let parts = reach.stacks.iter().flat_map(|stack| parts(method, stack, there));
+            marked.live.extend(parts.map(Item::Layer));
+        }
+        marked.live.extend(reach.blobs.into_iter().map(Item::Blob));
+    }
+    marked
+}
+
+/// What a root reaches; `None` when nobody knows.
+fn reach_of(content: &ContentStore, root: &Digest) -> Option<Reach> {
+    let read = match Reach::of(content, root) {
+        Err(Error::Damaged { digest, .. }) => {
+            let reason = "its digest is another one".to_owned();
+            // Fetched or pushed again it is whole; what is below it stays as it was remembered.
+            content.soundness().set_aside(&Item::Blob(digest), reason).and_then(|_| Reach::of(content, root))
+        }
+        read => read,
+    };
+    let remembered = Reach::remembered(content, root);
+    match (read, remembered) {
+        (Ok(mut reach), remembered) => {
+            let is_whole = |there: &Reach| there.blobs.iter().all(|blob| reach.blobs.contains(blob));
+            if let Some(before) = remembered.filter(|before| !is_whole(before)) {
+                // Something on the way is missing.
+                reach.blobs.extend(before.blobs);
+                reach.stacks.extend(before.stacks);
+            } else {
+                reach.remember(content, root);
             }
+            Some(reach)
+        }
+        (Err(error), Some(before)) => {
+            content.soundness().log_once(root, &error);
+            Some(before)
+        }
+        (Err(error), None) => {
+            content.soundness().log_once(root, &error);
+            None
         }
     }
-    Ok(live)
 }
 
-/// What the root file system of a config needs.
-fn parts(
-    content: &ContentStore,
-    method: Method,
-    config: &Config,
-    digest: &Digest,
-    layers: usize,
-    there: &HashSet<Item>,
-) -> Result<Vec<LayerName>, Error> {
-    let Some(bytes) = content.read_small_now(digest, config.config_bytes_max)? else { return Ok(Vec::new()) };
-    // The config of another platform of the same index has no layers here.
-    let Ok(parsed) = image_config::parse(&bytes, layers) else { return Ok(Vec::new()) };
-    let mut parts = vec![rootfs::name(method, &parsed.diff_ids)];
+/// What the root file system of a stack needs.
+fn parts(method: Method, stack: &[Digest], there: &HashSet<Item>) -> Vec<LayerName> {
+    let mut parts = vec![rootfs::name(method, stack)];
     if !there.contains(&Item::Layer(parts[0].clone())) {
-        parts.extend(rootfs::unfolded_name(method, &parsed.diff_ids));
+        parts.extend(rootfs::unfolded_name(method, stack));
     }
     if method.is_erofs() {
         // Plain files need no tars any more.
-        parts.extend(parsed.diff_ids.iter().map(LayerName::tar));
+        parts.extend(stack.iter().map(LayerName::tar));
     }
-    Ok(parts)
+    parts
 }
 
 struct Sweep<'a> {

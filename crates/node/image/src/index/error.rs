@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use types::Digest;
 
-use crate::error::is_disk_full;
+use crate::error::{is_disk_failed, is_disk_full};
 
 /// What is wrong with a layer, or with the place where it is kept.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -92,6 +92,14 @@ impl LayerError {
     pub(crate) fn disk_full(&self) -> Option<&Arc<io::Error>> {
         match self {
             Self::Write { source, .. } if is_disk_full(source) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The kernel's error, when it is that the disk or its file system fails.
+    pub(crate) fn disk_failed(&self) -> Option<&Arc<io::Error>> {
+        match self {
+            Self::Read { source } | Self::Write { source, .. } if is_disk_failed(source) => Some(source),
             _ => None,
         }
     }

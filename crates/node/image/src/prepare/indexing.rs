@@ -148,9 +148,17 @@ impl Order {
             self.budget.give_back(bytes, entries);
             return Err(self.failed(LayerError::DiffId { expected, actual: diff_id }));
         }
-        let facts = LayerFacts { bytes, entries, tar_bytes, sparse_bytes, weight: Some(weight) };
+        let facts = LayerFacts {
+            bytes,
+            entries,
+            tar_bytes,
+            sparse_bytes,
+            weight: Some(weight),
+            sparse_digest: None,
+            index_digest: None,
+        };
         let name = LayerName::tar(&diff_id);
-        layers.publish(&draft, &name, &facts)?;
+        layers.publish_layer(&draft, &name, &facts)?;
         layers.add_source(&name, &self.digest, compressed.bytes)?;
         self.workshop.remember(&self.digest, &diff_id);
         Ok((diff_id, facts))
@@ -175,10 +183,14 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// A layer's error as an image's; a full disk is told as such, whatever was being written.
+/// A layer's error as an image's; a full or failing disk is told as such, whatever was being done.
 pub(super) fn layer_error(workshop: &Workshop, image: &str, digest: &Digest, error: LayerError) -> Error {
+    let path = workshop.layers.place();
     if let Some(source) = error.disk_full() {
-        return Error::DiskFull { path: workshop.layers.place(), source: source.clone() };
+        return Error::DiskFull { path, source: source.clone() };
+    }
+    if let Some(source) = error.disk_failed() {
+        return Error::Io { operation: "read or write a layer in", path, source: source.clone() };
     }
     Error::Layer { image: image.to_owned(), digest: digest.clone(), source: Arc::new(error) }
 }

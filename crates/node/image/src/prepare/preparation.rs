@@ -129,7 +129,7 @@ impl Preparation {
         let bytes_max = self.workshop.config.manifest_bytes_max;
         let mut digest = root.clone();
         for _ in 0..=INDEX_DEPTH_MAX {
-            let bytes = match self.workshop.content.read_small(&digest, bytes_max).await? {
+            let bytes = match self.workshop.content.read_sound(&digest, bytes_max).await? {
                 Some(bytes) => bytes,
                 None => self.fetch_document(digest.as_str()).await?.1,
             };
@@ -173,7 +173,7 @@ impl Preparation {
     /// Sees to it that a blob is in the store, with the size that its manifest says.
     async fn ensure_blob(&self, blob: &Descriptor) -> Result<(), Error> {
         let content = &self.workshop.content;
-        if content.size(&blob.digest).await?.is_none() {
+        if content.sound_size(&blob.digest).await?.is_none() {
             self.fetch_blob(blob).await?;
         }
         let size = content.size(&blob.digest).await?;
@@ -258,13 +258,35 @@ impl Preparation {
             diff_id: Some(diff_id),
             budget: self.budget.clone(),
         };
-        match self.workshop.content.size(&layer.digest).await? {
-            Some(size) => {
-                self.same_size(&layer, size)?;
-                received.store(size, Ordering::Relaxed);
-                order.stored().await
-            }
+        match self.index_stored(&order, &layer, &received).await? {
+            Some(indexed) => Ok(indexed),
             None => self.fetch_layer(order, &layer, &received).await,
+        }
+    }
+
+    /// Indexes a layer from the store; `None` when its blob is not there. Only one that makes trouble is verified: its diff
+    /// id proves all others.
+    async fn index_stored(
+        &self,
+        order: &Order,
+        layer: &Descriptor,
+        received: &AtomicU64,
+    ) -> Result<Option<(Digest, LayerFacts)>, Error> {
+        let content = &self.workshop.content;
+        let Some(size) = content.size(&layer.digest).await? else { return Ok(None) };
+        received.store(size, Ordering::Relaxed);
+        let indexed = match self.same_size(layer, size) {
+            Ok(()) => order.clone().stored().await,
+            Err(error) => Err(error),
+        };
+        match indexed {
+            Err(Error::Layer { .. } | Error::SizeMismatch { .. } | Error::Io { .. })
+                if content.sound_size(&layer.digest).await?.is_none() =>
+            {
+                received.store(0, Ordering::Relaxed);
+                Ok(None)
+            }
+            indexed => indexed.map(Some),
         }
     }
 
@@ -297,8 +319,12 @@ impl Preparation {
     async fn checked(&self, diff_id: &Digest, layer: &Descriptor) -> Result<Option<LayerFacts>, Error> {
         let (layers, name, blob) = (self.workshop.layers.clone(), LayerName::tar(diff_id), layer.digest.clone());
         let look = move || {
-            let facts = layers.facts(&name)?;
-            Ok(facts.zip(layers.source_bytes(&name, &blob)?))
+            let Some(bytes) = layers.source_bytes(&name, &blob)? else { return Ok(None) };
+            // That it is there is no proof of what is in it.
+            if !layers.is_sound(&name)? {
+                return Ok(None);
+            }
+            Ok(layers.facts(&name)?.zip(Some(bytes)))
         };
         let Some((facts, bytes)) = blocking::run("looking for a layer", look).await? else { return Ok(None) };
         self.same_size(layer, bytes)?;
@@ -317,7 +343,12 @@ impl Preparation {
                 layers.iter().map(|(diff_id, layer)| (diff_id.clone(), layer.digest.clone())).collect();
             let work = async move {
                 let look = (workshop.clone(), stack.clone());
-                let needs = move || rootfs::needs(&look.0.layers, look.0.mounts.method(), &look.1);
+                let needs = move || {
+                    let Workshop { layers, mounts, .. } = &*look.0;
+                    // One that is damaged is made anew.
+                    layers.is_sound(&rootfs::name(mounts.method(), &look.1))?;
+                    rootfs::needs(layers, mounts.method(), &look.1)
+                };
                 let needs = blocking::run("looking for layers", needs).await?;
                 let turn = match needs {
                     Some(needs) => Some(workshop.shares.local(&image, needs.memory_bytes).await?),

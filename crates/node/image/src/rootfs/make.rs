@@ -11,6 +11,7 @@ use types::Digest;
 use super::files;
 use super::method::Method;
 use super::owners;
+use crate::content::digest_of;
 use crate::index::{LayerError, Weight};
 use crate::layers::{Draft, LayerName, Layers, RootfsFacts};
 use crate::{Config, Error};
@@ -77,8 +78,8 @@ pub(crate) fn make(layers: &Layers, method: Method, stack: &[Digest], config: &C
     let draft = layers.begin()?;
     let devices = merged.devices.iter().map(|device| device.name.clone()).collect();
     let facts = if method.is_erofs() {
-        merged.write_erofs(&draft, stack)?;
-        RootfsFacts { devices }
+        let metadata_digest = Some(merged.write_erofs(&draft, stack)?);
+        RootfsFacts { devices, metadata_digest }
     } else {
         let paths = merged.devices.iter().map(|device| layers.device(&device.name));
         let written = files::write(&merged.tree, &paths.collect::<Vec<_>>(), &draft.root());
@@ -158,7 +159,8 @@ impl Merged {
         number
     }
 
-    fn write_erofs(&self, draft: &Draft, stack: &[Digest]) -> Result<(), MakeError> {
+    /// The digest of what was written.
+    fn write_erofs(&self, draft: &Draft, stack: &[Digest]) -> Result<Digest, MakeError> {
         // The table needs names; the mount goes by their order.
         let device = |(number, file): (usize, &DataFile)| Device { tag: number.to_string(), bytes: file.bytes };
         let devices: Vec<_> = self.devices.iter().enumerate().map(device).collect();
@@ -168,6 +170,7 @@ impl Merged {
             file.write_all(&image)?;
             file.sync_data()
         });
-        Ok(written.map_err(|e| Error::io("write", &path, e))?)
+        written.map_err(|e| Error::io("write", &path, e))?;
+        Ok(digest_of(&image))
     }
 }

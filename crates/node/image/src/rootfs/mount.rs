@@ -136,6 +136,11 @@ impl Mounts {
         self.method
     }
 
+    /// Forgets what is mounted: it goes with the last that uses it, and what is asked for next is mounted anew.
+    pub(crate) fn forget_all(&self) {
+        self.mounted.lock().clear();
+    }
+
     /// The root file system that `layers` have under `name`, mounted if it is not yet. Blocks for some microseconds.
     pub(crate) fn mount(&self, layers: &Layers, name: &LayerName, facts: &RootfsFacts) -> Result<Arc<Mounted>, Error> {
         if !self.method.is_erofs() {

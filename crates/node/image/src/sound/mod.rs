@@ -1,7 +1,226 @@
-//! Whether what is on disk is still what was written. Must not know why content is kept, or who asks.
+//! Whether what is on disk is still what was written: that a file is there is no proof of what is in it. Must not know
+//! why content is kept, or who asks.
 //!
-//! That a file is there is no proof of what is in it. `sizes` looks at lengths, which costs nothing.
+//! - `sizes` looks at lengths, which costs nothing: after an unclean stop, and before a root file system is mounted.
+//! - [`Soundness::verify`] reads and hashes: when an image is prepared, when a push asks whether content is there, and in a
+//!   scrub. What this process has verified lately and nobody wrote to since (`stamp`) is not read again.
+//! - What is bad is set aside at once (`content::quarantine`) and then is not there, so whoever needs it fetches it again;
+//!   [`Soundness::damage`] changes for those who do so by themselves.
+//! - Where the file system has fs-verity, it is switched on for what is kept: the kernel then refuses to read damage.
 
+mod check;
+mod pace;
+mod scrub;
 mod sizes;
+mod stamp;
 
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use types::Digest;
+
+use self::check::Verdict;
+use self::stamp::{FileState, Stamps};
+use crate::content::layout::Layout;
+use crate::content::ledger::Item;
+use crate::content::quarantine::Quarantine;
+use crate::{Config, Error};
+
+pub(crate) use self::pace::Pace;
+pub use self::scrub::{Finding, ScrubReport};
+pub(crate) use self::scrub::{Scrubs, check_sizes, due};
 pub(crate) use self::sizes::{layer_fits, rootfs_fits};
+
+/// Documents that are logged once.
+const LOGGED_MAX: usize = 1000;
+
+/// How a verification ended.
+#[derive(Debug)]
+pub(crate) enum Verified {
+    Sound,
+    /// It is not there.
+    Absent,
+    /// It was bad, for this reason, and is there no more.
+    SetAside {
+        reason: String,
+        place: std::path::PathBuf,
+    },
+    /// The kernel does not give its bytes; it was left where it is.
+    Unreadable {
+        reason: String,
+    },
+    /// The check was stopped.
+    Stopped,
+}
+
+/// What is known of the soundness of a store; clones are the same.
+#[derive(Clone)]
+pub(crate) struct Soundness {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    layout: Layout,
+    quarantine: Quarantine,
+    stamps: Stamps,
+    /// Counts what was found damaged.
+    damage: watch::Sender<u64>,
+    verified_keep: Duration,
+    has_verity: bool,
+    /// Documents of which it was logged that they cannot be read.
+    logged: Mutex<HashSet<Digest>>,
+}
+
+impl Soundness {
+    /// Blocks while it tries what the file system has.
+    pub(crate) fn new(layout: Layout, config: &Config) -> Self {
+        let quarantine = Quarantine::new(layout.clone(), config.quarantine_bytes_max);
+        let has_verity = has_verity(&layout);
+        let verified_keep = Duration::from_secs(config.verified_keep_s);
+        let (stamps, damage) = (Stamps::default(), watch::Sender::new(0));
+        Self {
+            inner: Arc::new(Inner {
+                layout,
+                quarantine,
+                stamps,
+                damage,
+                verified_keep,
+                has_verity,
+                logged: Mutex::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn quarantine(&self) -> &Quarantine {
+        &self.inner.quarantine
+    }
+
+    /// Whether the kernel checks what is read of kept content.
+    pub(crate) fn has_verity(&self) -> bool {
+        self.inner.has_verity
+    }
+
+    /// Counts what is found damaged, and changes with it.
+    pub(crate) fn damage(&self) -> watch::Receiver<u64> {
+        self.inner.damage.subscribe()
+    }
+
+    /// How often something was found damaged.
+    pub(crate) fn damage_count(&self) -> u64 {
+        *self.inner.damage.borrow()
+    }
+
+    /// Says that an item was written whole just now.
+    pub(crate) fn wrote(&self, item: &Item) {
+        // One that cannot be looked at is verified when it is needed.
+        if let Ok(states) = FileState::of_all(&check::files(&self.inner.layout, item)) {
+            self.inner.stamps.set(item, states);
+        }
+        if self.inner.has_verity
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // It reads all of a file: not while somebody waits.
+            let (soundness, item) = (self.clone(), item.clone());
+            runtime.spawn_blocking(move || soundness.seal(&item));
+        }
+    }
+
+    /// Verifies an item that somebody is about to use, unless it was verified lately. Blocks. What cannot be read is set
+    /// aside like what is bad, since it can be fetched again.
+    pub(crate) fn verify(&self, item: &Item) -> Result<Verified, Error> {
+        let states = self.states(item)?;
+        if self.inner.stamps.is_fresh(item, &states, self.inner.verified_keep) {
+            return Ok(Verified::Sound);
+        }
+        match self.verify_now(item, &Pace::unbounded())? {
+            Verified::Unreadable { reason } => self.set_aside(item, reason),
+            verified => Ok(verified),
+        }
+    }
+
+    /// Reads all of an item, whatever is known of it. Blocks.
+    pub(crate) fn verify_now(&self, item: &Item, pace: &Pace) -> Result<Verified, Error> {
+        let before = self.states(item)?;
+        match check::check(&self.inner.layout, item, pace) {
+            Verdict::Sound => {
+                self.inner.stamps.set(item, before);
+                Ok(Verified::Sound)
+            }
+            Verdict::Absent => Ok(Verified::Absent),
+            Verdict::Stopped => Ok(Verified::Stopped),
+            // Somebody has put another one there meanwhile.
+            Verdict::Bad(_) | Verdict::Unreadable(..) if self.states(item)? != before => Ok(Verified::Absent),
+            Verdict::Bad(reason) => self.set_aside(item, reason),
+            Verdict::Unreadable(path, error) => {
+                let reason = format!("{} cannot be read: {error}", path.display());
+                // With fs-verity that is how the kernel says that the content is another.
+                let is_damage =
+                    self.inner.has_verity && error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+                if is_damage { self.set_aside(item, reason) } else { Ok(Verified::Unreadable { reason }) }
+            }
+        }
+    }
+
+    /// Takes an item out of use.
+    pub(crate) fn set_aside(&self, item: &Item, reason: String) -> Result<Verified, Error> {
+        let (kind, path) = match item {
+            Item::Blob(digest) => ("blob", self.inner.layout.blob(digest)),
+            Item::Layer(name) => ("layer", self.inner.layout.layers().join(name.as_str())),
+        };
+        self.inner.stamps.forget(item);
+        let place = match self.inner.quarantine.take(kind, &path) {
+            Ok(place) => place,
+            Err(_) if !path.exists() => return Ok(Verified::Absent),
+            Err(error) => return Err(error),
+        };
+        tracing::error!(path = %path.display(), reason, place = %place.display(), "damaged content was set aside");
+        self.inner.damage.send_modify(|count| *count += 1);
+        Ok(Verified::SetAside { reason, place })
+    }
+
+    /// Logs once in the life of the process that a document cannot be read.
+    pub(crate) fn log_once(&self, root: &Digest, error: &Error) {
+        let mut logged = self.inner.logged.lock();
+        if logged.len() < LOGGED_MAX && logged.insert(root.clone()) {
+            tracing::error!(%root, error = error.report(), "what a pinned document names cannot be read");
+        }
+    }
+
+    fn states(&self, item: &Item) -> Result<Vec<Option<FileState>>, Error> {
+        let files = check::files(&self.inner.layout, item);
+        FileState::of_all(&files).map_err(|e| Error::io("look at", &files[0], e))
+    }
+
+    /// Switches fs-verity on for the files of an item.
+    fn seal(&self, item: &Item) {
+        let files = check::files(&self.inner.layout, item);
+        for path in files.iter().filter(|path| path.exists()) {
+            if let Err(error) = enable_verity(path) {
+                tracing::debug!(path = %path.display(), %error, "fs-verity could not be switched on");
+            }
+        }
+        if let Ok(states) = FileState::of_all(&files) {
+            self.inner.stamps.set(item, states);
+        }
+    }
+}
+
+fn enable_verity(path: &Path) -> io::Result<()> {
+    let file = std::fs::File::open(path)?;
+    sys::file::enable_verity(file.as_fd())
+}
+
+/// Tries it on a file of its own.
+fn has_verity(layout: &Layout) -> bool {
+    let draft = layout.draft();
+    let tried = std::fs::write(&draft, "fs-verity?").and_then(|()| enable_verity(&draft));
+    // What stays goes at the next start.
+    let _ = std::fs::remove_file(&draft);
+    tried.is_ok()
+}

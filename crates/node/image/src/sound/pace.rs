@@ -1,0 +1,87 @@
+//! How fast content is read for being checked: a rate that leaves the disk to others, or none when somebody waits for it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Longest sleep between two looks whether to stop or to hurry.
+const NAP_MAX: Duration = Duration::from_millis(50);
+
+/// The pace of one check.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Bytes in a second; 0 for no bound.
+    bytes_per_s: AtomicU64,
+    stopped: AtomicBool,
+    /// Bytes read so far.
+    read: AtomicU64,
+}
+
+impl Pace {
+    /// As fast as the disk is.
+    pub(crate) fn unbounded() -> Self {
+        Self::of(0)
+    }
+
+    /// At most so many bytes in a second; 0 for no bound.
+    pub(crate) fn of(bytes_per_s: u64) -> Self {
+        Self { bytes_per_s: AtomicU64::new(bytes_per_s), stopped: AtomicBool::new(false), read: AtomicU64::new(0) }
+    }
+
+    /// Takes the bound away.
+    pub(crate) fn hurry(&self) {
+        self.bytes_per_s.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether others shall notice nothing: what is read needs no place in the page cache.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.bytes_per_s.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Accounts for bytes that were read, and waits as long as they are worth; false when it is over.
+    pub(super) fn spend(&self, bytes: u64) -> bool {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+        let mut owed = Duration::ZERO;
+        loop {
+            let rate = self.bytes_per_s.load(Ordering::Relaxed);
+            if self.is_stopped() {
+                return false;
+            }
+            let due =
+                if rate == 0 { Duration::ZERO } else { Duration::from_micros(bytes.saturating_mul(1_000_000) / rate) };
+            if owed >= due {
+                return true;
+            }
+            let nap = (due - owed).min(NAP_MAX);
+            std::thread::sleep(nap);
+            owed += nap;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_counts_and_ends() {
+        let pace = Pace::of(1);
+        pace.hurry();
+        assert!(pace.spend(1 << 40), "no bound is left");
+        assert_eq!(pace.read_bytes(), 1 << 40);
+        let pace = Pace::of(1);
+        pace.stop();
+        assert!(!pace.spend(1 << 40));
+    }
+}

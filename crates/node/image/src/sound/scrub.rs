@@ -1,0 +1,214 @@
+//! A scrub: everything that is kept is read and verified, at once when somebody asks for it, slowly by itself from time to
+//! time and after an unclean stop. Must not know how damage is mended.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+
+use super::sizes::layer_fits;
+use super::{Pace, Soundness, Verified};
+use crate::content::ContentStore;
+use crate::content::ledger::Item;
+use crate::content::reach;
+use crate::layers::Layers;
+use crate::manifest::{self, Document};
+use crate::{Config, Error};
+
+/// Findings that are remembered of one scrub; further ones are only counted.
+const FINDINGS_MAX: usize = 1000;
+/// Things that cannot be read in one scrub before it ends: then it is the disk, not its content.
+const UNREADABLE_MAX: u64 = 16;
+
+/// Something that is not what was written.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// `blob`, `layer` or `rootfs`.
+    pub kind: &'static str,
+    /// Its digest, or its name below `layers`.
+    pub name: String,
+    /// How that was seen.
+    pub reason: String,
+    /// Where it was moved; `None` when it could not be read and was left where it is.
+    pub set_aside: Option<PathBuf>,
+    /// Who keeps it: owners of pins.
+    pub owners: Vec<String>,
+}
+
+/// How far a scrub is, or how it ended.
+#[derive(Debug, Clone, Default)]
+pub struct ScrubReport {
+    /// Whether it runs.
+    pub running: bool,
+    /// Whether it ended before it had seen all: the platform stopped, or too much could not be read.
+    pub cut_short: bool,
+    /// Things that were looked at, of `items_total`.
+    pub items: u64,
+    /// Things that were there when it began.
+    pub items_total: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// What is bad, the first thousand.
+    pub findings: Vec<Finding>,
+    /// How much is bad.
+    pub findings_total: u64,
+    /// Whether the kernel checks what is read of kept content (fs-verity).
+    pub verity: bool,
+}
+
+/// One scrub.
+struct Scrub {
+    pace: Pace,
+    items: AtomicU64,
+    report: Mutex<ScrubReport>,
+}
+
+/// The scrubs of one store: one at a time.
+#[derive(Default)]
+pub(crate) struct Scrubs {
+    current: Mutex<Option<Arc<Scrub>>>,
+}
+
+impl Scrubs {
+    /// Begins a scrub, or hastens the one that runs. `bytes_per_s` bounds it; 0 is no bound. Gives the work of a new one,
+    /// which blocks.
+    pub(crate) fn begin(
+        &self,
+        content: &ContentStore,
+        layers: &Layers,
+        bytes_per_s: u64,
+    ) -> Option<impl FnOnce() -> Result<(), Error> + Send + use<>> {
+        let mut current = self.current.lock();
+        if let Some(running) = current.as_ref().filter(|scrub| scrub.report.lock().running) {
+            if bytes_per_s == 0 {
+                running.pace.hurry();
+            }
+            return None;
+        }
+        let verity = content.soundness().has_verity();
+        let report = Mutex::new(ScrubReport { running: true, verity, ..ScrubReport::default() });
+        let scrub = Arc::new(Scrub { pace: Pace::of(bytes_per_s), items: AtomicU64::new(0), report });
+        *current = Some(scrub.clone());
+        let (content, layers) = (content.clone(), layers.clone());
+        Some(move || scrub.run(&content, &layers))
+    }
+
+    /// How far the current or last one is; `None` when there was none since the start.
+    pub(crate) fn report(&self) -> Option<ScrubReport> {
+        let scrub = self.current.lock().clone()?;
+        let report = scrub.report.lock().clone();
+        Some(ScrubReport { items: scrub.items.load(Ordering::Relaxed), bytes: scrub.pace.read_bytes(), ..report })
+    }
+
+    /// Ends what runs, at its next piece.
+    pub(crate) fn stop(&self) {
+        if let Some(scrub) = &*self.current.lock() {
+            scrub.pace.stop();
+        }
+    }
+}
+
+impl Scrub {
+    fn run(&self, content: &ContentStore, layers: &Layers) -> Result<(), Error> {
+        let ended = self.look_at_all(content, layers);
+        let mut report = self.report.lock();
+        report.running = false;
+        report.cut_short |= ended.is_err();
+        let (items, bytes, bad) = (self.items.load(Ordering::Relaxed), self.pace.read_bytes(), report.findings_total);
+        if report.cut_short {
+            tracing::info!(items, bytes, bad, "a scrub ended early");
+        } else {
+            tracing::info!(items, bytes, bad, "a scrub has read all content");
+            note_end(content);
+        }
+        ended
+    }
+
+    fn look_at_all(&self, content: &ContentStore, layers: &Layers) -> Result<(), Error> {
+        let mut items = content.list()?;
+        items.extend(layers.list()?.into_iter().map(|(name, _)| Item::Layer(name)));
+        self.report.lock().items_total = items.len() as u64;
+        let mut unreadable = 0;
+        for item in items {
+            match content.soundness().verify_now(&item, &self.pace)? {
+                Verified::Sound | Verified::Absent => {}
+                Verified::SetAside { reason, place } => self.found(content, &item, reason, Some(place)),
+                Verified::Unreadable { reason } => {
+                    self.found(content, &item, reason, None);
+                    unreadable += 1;
+                }
+                Verified::Stopped => unreadable = UNREADABLE_MAX,
+            }
+            if unreadable >= UNREADABLE_MAX {
+                self.report.lock().cut_short = true;
+                return Ok(());
+            }
+            self.items.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn found(&self, content: &ContentStore, item: &Item, reason: String, place: Option<PathBuf>) {
+        let (kind, name) = match item {
+            Item::Blob(digest) => ("blob", digest.to_string()),
+            Item::Layer(name) if name.diff_id().is_some() => ("layer", name.as_str().to_owned()),
+            Item::Layer(name) => ("rootfs", name.as_str().to_owned()),
+        };
+        if place.is_none() {
+            tracing::error!(kind, name, reason, "content cannot be read");
+        }
+        let mut report = self.report.lock();
+        report.findings_total += 1;
+        if report.findings.len() < FINDINGS_MAX {
+            let owners = reach::owners_of(content, item);
+            report.findings.push(Finding { kind, name, reason, set_aside: place, owners });
+        }
+    }
+}
+
+/// Remembers when all was last seen.
+fn note_end(content: &ContentStore) {
+    let path = content.layout().scrubbed();
+    if let Err(error) = std::fs::write(&path, "") {
+        tracing::warn!(path = %path.display(), %error, "when content was last scrubbed cannot be remembered");
+    }
+}
+
+/// How long until content is to be scrubbed again; `None` for never.
+pub(crate) fn due(content: &ContentStore, config: &Config) -> Option<Duration> {
+    let interval = Duration::from_secs(Some(config.scrub_interval_s).filter(|s| *s > 0)?);
+    let last = std::fs::metadata(content.layout().scrubbed()).and_then(|meta| meta.modified());
+    let since = last.ok().and_then(|last| SystemTime::now().duration_since(last).ok());
+    Some(since.map_or(Duration::ZERO, |since| interval.saturating_sub(since)))
+}
+
+/// Looks at the lengths of everything, as after an unclean stop, and sets aside what is too short or too long. Blocks for
+/// some microseconds for each thing. Returns how many that were.
+pub(crate) fn check_sizes(content: &ContentStore, layers: &Layers) -> Result<u64, Error> {
+    let soundness = content.soundness();
+    let mut bad = 0;
+    for (name, _) in layers.list()? {
+        if name.diff_id().is_some() && !matches!(layer_fits(layers, &name), Ok(true)) {
+            bad += set_aside(soundness, &Item::Layer(name))?;
+        }
+    }
+    let documents = content.pins("").into_iter().map(|(_, digest)| digest);
+    let documents: std::collections::HashSet<_> = documents.collect();
+    for digest in documents {
+        let Ok(Some(bytes)) = content.read_document(&digest) else { continue };
+        let Ok(Document::Manifest(manifest)) = manifest::parse(&bytes) else { continue };
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            if content.size_now(&blob.digest)?.is_some_and(|bytes| bytes != blob.size) {
+                bad += set_aside(soundness, &Item::Blob(blob.digest.clone()))?;
+            }
+        }
+    }
+    Ok(bad)
+}
+
+fn set_aside(soundness: &Soundness, item: &Item) -> Result<u64, Error> {
+    let ended = soundness.set_aside(item, "it has not the length that it had".to_owned())?;
+    Ok(u64::from(matches!(ended, Verified::SetAside { .. })))
+}

@@ -1,0 +1,98 @@
+//! What was verified lately: a file that was read or written by this process and has the same inode, length and times
+//! since need not be read again soon. Must not know what is in files.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::content::ledger::Item;
+
+/// Items that are remembered; beyond that all are forgotten, and read again when they are asked for.
+const STAMPS_MAX: usize = 100_000;
+
+/// What tells one state of a file from another, without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileState {
+    inode: u64,
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileState {
+    /// `None` when there is no such file.
+    pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
+        match fs::metadata(path) {
+            Ok(meta) => Ok(Some(Self {
+                inode: meta.ino(),
+                bytes: meta.len(),
+                modified: (meta.mtime(), meta.mtime_nsec()),
+                changed: (meta.ctime(), meta.ctime_nsec()),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Those of several files; `None` for each that is not there.
+    pub(super) fn of_all(paths: &[PathBuf]) -> io::Result<Vec<Option<Self>>> {
+        paths.iter().map(|path| Self::of(path)).collect()
+    }
+}
+
+/// The states in which items were last known to be sound.
+#[derive(Debug, Default)]
+pub(super) struct Stamps(Mutex<HashMap<Item, (Vec<Option<FileState>>, Instant)>>);
+
+impl Stamps {
+    /// Whether the item was in this very state when it was last verified, and that is less than `keep` ago.
+    pub(super) fn is_fresh(&self, item: &Item, states: &[Option<FileState>], keep: Duration) -> bool {
+        self.0.lock().get(item).is_some_and(|(known, at)| known == states && at.elapsed() < keep)
+    }
+
+    pub(super) fn set(&self, item: &Item, states: Vec<Option<FileState>>) {
+        let mut stamps = self.0.lock();
+        if stamps.len() >= STAMPS_MAX {
+            stamps.clear();
+        }
+        stamps.insert(item.clone(), (states, Instant::now()));
+    }
+
+    pub(super) fn forget(&self, item: &Item) {
+        self.0.lock().remove(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_to_or_replaced_is_not_fresh() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        fs::write(&path, "content").expect("written");
+        let (stamps, item) = (Stamps::default(), Item::Blob(Digest::from_sha256(&[1; 32])));
+        let now = || vec![FileState::of(&path).expect("readable")];
+        let long = Duration::from_secs(3600);
+        assert!(!stamps.is_fresh(&item, &now(), long));
+        stamps.set(&item, now());
+        assert!(stamps.is_fresh(&item, &now(), long));
+        assert!(!stamps.is_fresh(&item, &now(), Duration::ZERO));
+        fs::write(dir.path().join("other"), "content").expect("written");
+        fs::rename(dir.path().join("other"), &path).expect("renamed");
+        assert!(!stamps.is_fresh(&item, &now(), long), "another inode");
+        stamps.set(&item, now());
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(now(), [None]);
+        assert!(!stamps.is_fresh(&item, &now(), long));
+    }
+}

@@ -38,6 +38,9 @@ pub struct Config {
     /// How long a blob that no manifest of its repository names stays there after it was last pushed or asked for, in
     /// seconds. Long enough for the slowest push to reach its manifest.
     pub unreferenced_blob_keep_s: u64,
+    /// How long a manifest stays after it was pushed or lost its last tag, when no tag, index or function leads to it any
+    /// more, in seconds; 0 keeps it for ever. Looked for once an hour.
+    pub untagged_keep_s: u64,
     /// Time between two sweeps for idle uploads and unreferenced blobs, in seconds.
     pub sweep_period_s: u64,
 }
@@ -59,6 +62,7 @@ impl Default for Config {
             download_idle_s: 60,
             page_len_max: 1000,
             unreferenced_blob_keep_s: 24 * 3600,
+            untagged_keep_s: 30 * 24 * 3600,
             sweep_period_s: 60,
         }
     }
@@ -83,6 +87,11 @@ impl Config {
 
     pub(crate) fn unreferenced_blob_keep(&self) -> Duration {
         Duration::from_secs(self.unreferenced_blob_keep_s)
+    }
+
+    /// `None` for ever.
+    pub(crate) fn untagged_keep(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.untagged_keep_s)).filter(|keep| !keep.is_zero())
     }
 
     /// Never zero: an interval of nothing would spin.

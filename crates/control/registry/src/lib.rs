@@ -26,9 +26,10 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use image::ContentStore;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -56,9 +57,10 @@ pub use arrival::{Arrival, ArrivalListener};
 pub use auth::{Actions, Credentials, Kind, Scope};
 pub use config::Config;
 pub use error::Error;
+pub use repository::stored::{Kept, StoredImage};
 
 use auth::Auth;
-use repository::Repositories;
+use repository::{Repositories, stored};
 use uploads::Sessions;
 
 /// What every request handler sees.
@@ -72,6 +74,20 @@ pub(crate) struct Shared {
     orphans: AtomicBool,
     /// Room for requests for tokens whose bodies are read.
     token_requests: Semaphore,
+    /// When untagged manifests were last looked for.
+    untagged_swept: Mutex<Option<Instant>>,
+}
+
+/// Between two looks for untagged manifests, which read every manifest.
+const UNTAGGED_PERIOD: Duration = Duration::from_secs(3600);
+
+/// What a removal of untagged manifests took away, or would take.
+#[derive(Debug, Clone, Default)]
+pub struct Pruned {
+    /// The manifests.
+    pub images: Vec<StoredImage>,
+    /// Bytes of blobs that nothing else in the registry names.
+    pub freed_bytes: u64,
 }
 
 /// The registry; cheap to clone.
@@ -98,7 +114,9 @@ impl Registry {
         let uploads = Sessions::new(config.uploads_max, config.upload_idle());
         let orphans = AtomicBool::new(content.keeps_all());
         let token_requests = Semaphore::new(config.token_requests_max.max(1));
-        let shared = Shared { config, auth, content, repositories, uploads, orphans, token_requests };
+        let untagged_swept = Mutex::default();
+        let shared =
+            Shared { config, auth, content, repositories, uploads, orphans, token_requests, untagged_swept };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -142,7 +160,54 @@ impl Registry {
         let keep = self.shared.config.unreferenced_blob_keep();
         // Before the epoch when `keep` is absurdly long: then nothing is old enough.
         let Some(before) = SystemTime::now().checked_sub(keep) else { return };
+        self.sweep_untagged().await;
         self.shared.repositories.sweep(before).await;
+    }
+
+    /// Every manifest with its tags and why it stays; those of a repository together, the last changed first.
+    ///
+    /// # Errors
+    /// The metadata cannot be read.
+    pub async fn images(&self) -> Result<Vec<StoredImage>, Error> {
+        self.shared.repositories.stored().await
+    }
+
+    /// Removes manifests that for `keep` nothing leads to, and blobs that nothing names; or, in a dry run, says what would
+    /// go. Content goes when the image store collects it.
+    ///
+    /// # Errors
+    /// The metadata cannot be read.
+    pub async fn prune(&self, keep: Duration, dry_run: bool) -> Result<Pruned, Error> {
+        let (all, before) = (self.images().await?, stored::ago(keep));
+        let images = if dry_run {
+            stored::untagged(all.clone(), before)
+        } else {
+            self.shared.repositories.remove_untagged(before).await?
+        };
+        if !dry_run {
+            self.shared.repositories.sweep(before).await;
+        }
+        Ok(Pruned { freed_bytes: stored::freed_bytes(&all, &images), images })
+    }
+
+    /// Removes untagged manifests when it is time; nothing soon after a start, when who uses them may not be known yet.
+    async fn sweep_untagged(&self) {
+        let Shared { config, content, repositories, untagged_swept, .. } = &*self.shared;
+        let Some(keep) = config.untagged_keep().filter(|_| !content.keeps_all()) else { return };
+        {
+            let mut swept = untagged_swept.lock();
+            if swept.is_some_and(|swept| swept.elapsed() < UNTAGGED_PERIOD.min(keep)) {
+                return;
+            }
+            *swept = Some(Instant::now());
+        }
+        match repositories.remove_untagged(stored::ago(keep)).await {
+            Ok(removed) if !removed.is_empty() => {
+                tracing::info!(manifests = removed.len(), "untagged manifests removed")
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(error = error.chain(), "cannot remove untagged manifests"),
+        }
     }
 
     /// Ends pins that a crash left, when the start is long enough ago.

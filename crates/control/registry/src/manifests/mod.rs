@@ -18,7 +18,7 @@ use crate::names::{Reference, Repository};
 use crate::problem::{Code, Problem};
 use crate::repository::{Addition, NewManifest, Record, Referrer};
 use document::Document;
-pub(crate) use document::OCI_INDEX;
+pub(crate) use document::{OCI_INDEX, read as read_document};
 
 /// Says that the subject of a pushed manifest was understood.
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -42,12 +42,12 @@ pub(crate) async fn read(
     };
     let body = if parts.method == Method::HEAD {
         // A client that finds it here does not push it.
-        shared.content.size(&digest).await.map_err(failed("look at"))?.ok_or_else(unknown)?;
+        shared.content.sound_size(&digest).await.map_err(failed("look at"))?.ok_or_else(unknown)?;
         Body::empty()
     } else {
         // It was within the limit of its day; the limit may have been lowered since.
         let bytes_max = record.size_bytes.max(shared.config.manifest_bytes_max);
-        let content = shared.content.read_small(&digest, bytes_max).await;
+        let content = shared.content.read_sound(&digest, bytes_max).await;
         Body::from(content.map_err(failed("read"))?.ok_or_else(unknown)?)
     };
     let mut response = Response::new(body);

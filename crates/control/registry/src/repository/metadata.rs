@@ -109,8 +109,25 @@ impl Metadata {
         if let Some(referrer) = &record.referrer {
             files::write(tmp, &self.layout.referrer(repository, &referrer.subject, digest), b"")?;
         }
+        let Some(tag) = tag else { return Ok(()) };
+        let before = self.tag(repository, tag).ok().flatten();
         // The tag is last: whoever can see it can see all behind it.
-        tag.map_or(Ok(()), |tag| files::write(tmp, &self.layout.tag(repository, tag), format!("{digest}\n").as_bytes()))
+        files::write(tmp, &self.layout.tag(repository, tag), format!("{digest}\n").as_bytes())?;
+        self.lost_tag(repository, before.filter(|before| before != digest))
+    }
+
+    /// Remembers when a manifest lost a tag: its time is when it was pushed, or when that was.
+    fn lost_tag(&self, repository: &Repository, digest: Option<Digest>) -> Result<(), Error> {
+        digest.map_or(Ok(()), |digest| files::touch(&self.layout.manifest(repository, &digest)).map(drop))
+    }
+
+    /// When a manifest was pushed last or lost a tag; `None` when it is not there.
+    pub(super) fn manifest_modified(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<SystemTime>, Error> {
+        files::modified(&self.layout.manifest(repository, digest))
     }
 
     /// Removes a manifest with the tags that point to it; false when it was not there.
@@ -139,7 +156,10 @@ impl Metadata {
 
     /// False when it was not there.
     pub(super) fn remove_tag(&self, repository: &Repository, tag: &str) -> Result<bool, Error> {
-        files::remove(&self.layout.tag(repository, tag))
+        let before = self.tag(repository, tag).ok().flatten();
+        let removed = files::remove(&self.layout.tag(repository, tag))?;
+        self.lost_tag(repository, before)?;
+        Ok(removed)
     }
 
     pub(super) fn tags(&self, repository: &Repository) -> Result<Vec<String>, Error> {

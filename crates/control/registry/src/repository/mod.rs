@@ -9,6 +9,7 @@ pub(crate) mod files;
 mod layout;
 mod metadata;
 mod record;
+pub(crate) mod stored;
 mod sweep;
 
 use std::future::Future;
@@ -87,7 +88,7 @@ impl Repositories {
         if !self.has_blob(from, digest, true).await? {
             return Ok(false);
         }
-        if self.size(digest).await?.is_none() {
+        if self.sound_size(digest).await?.is_none() {
             return Ok(false);
         }
         self.add_blob(to, digest, lease).await?;
@@ -218,6 +219,12 @@ impl Repositories {
     async fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         let size = self.content.size(digest).await;
         size.map_err(|source| Error::Content { operation: "look at", digest: digest.clone(), source: source.into() })
+    }
+
+    /// The same of content that was verified.
+    async fn sound_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let size = self.content.sound_size(digest).await;
+        size.map_err(|source| Error::Content { operation: "verify", digest: digest.clone(), source: source.into() })
     }
 
     async fn pin(&self, owner: String, digest: &Digest) -> Result<(), Error> {

@@ -13,4 +13,5 @@ mod referrers;
 mod restart;
 mod server;
 mod stalled;
+mod untagged;
 mod uploads;

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod domain;
+pub mod images;
 pub mod moment;
 pub mod provision;
 pub mod quota;
@@ -118,6 +119,10 @@ pub enum Command {
     Domain(domain::DomainArgs),
     /// Registries that images are pulled from: logins, mirrors, authorities
     Registry(registry::RegistryArgs),
+    /// Images in Sampan's own registry: tags, sizes, what nothing leads to
+    Images(images::ImagesArgs),
+    /// Read and verify all images that are kept; what is damaged is set aside and pulled again
+    Scrub(images::ScrubArgs),
     /// Copy the database of functions into a file, also while the platform runs; names what the copy does not hold
     Backup(backup::BackupArgs),
     /// Put a copy of the database in place; the platform must be down

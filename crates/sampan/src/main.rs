@@ -12,6 +12,7 @@ mod client;
 mod commands;
 mod credentials;
 mod failure;
+mod images_admin;
 mod local_time;
 mod output;
 mod push;
@@ -79,6 +80,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Alias(args) => commands::alias::run(&cli.connection, args, output).await,
             Command::Domain(args) => commands::domain::run(&cli.connection, args, output).await,
             Command::Provision(args) => commands::provision::run(&cli.connection, args, output).await,
+            Command::Images(args) => commands::images::run(&cli.connection, args, output).await,
+            Command::Scrub(args) => commands::images::scrub(&cli.connection, args, output).await,
             Command::Quota(args) => commands::quota::run(&cli.connection, args, output).await,
             Command::Rollout(args) => commands::rollout::run(&cli.connection, *args, output).await,
         }

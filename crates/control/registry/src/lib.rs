@@ -115,8 +115,7 @@ impl Registry {
         let orphans = AtomicBool::new(content.keeps_all());
         let token_requests = Semaphore::new(config.token_requests_max.max(1));
         let untagged_swept = Mutex::default();
-        let shared =
-            Shared { config, auth, content, repositories, uploads, orphans, token_requests, untagged_swept };
+        let shared = Shared { config, auth, content, repositories, uploads, orphans, token_requests, untagged_swept };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -5,6 +5,7 @@ use credentials::admin::{ACTION, Answer, Command, PATH, Refused, Reply};
 
 use super::Client;
 use crate::failure::{Exit, Failure};
+use crate::images_admin;
 use crate::push::upload::is_loopback;
 
 impl Client {
@@ -21,6 +22,21 @@ impl Client {
         match answer {
             Answer::Done(reply) => Ok(reply),
             Answer::Refused(refused) => Err(failure(refused).into()),
+        }
+    }
+
+    /// Sends a command about images; a refusal becomes a [`Failure`].
+    pub async fn administer_images(&self, command: &images_admin::Command) -> anyhow::Result<images_admin::Answer> {
+        let body = serde_json::to_vec(command)?;
+        let mut request = self.http.post(format!("{}{}", self.endpoint, images_admin::PATH));
+        for (name, value) in self.signed("AdministerImages", &body) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
+        let answer = answer.json().await;
+        match answer.with_context(|| format!("{} has no administration of images", self.endpoint))? {
+            images_admin::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
+            answer => Ok(answer),
         }
     }
 

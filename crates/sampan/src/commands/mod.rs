@@ -8,6 +8,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod domain;
 pub mod get;
+pub mod images;
 pub mod invoke;
 pub mod list;
 pub mod logs;

@@ -7,6 +7,7 @@ mod control;
 mod data_dir;
 mod descriptors;
 mod health;
+mod images;
 mod listener;
 mod lock;
 mod metrics;

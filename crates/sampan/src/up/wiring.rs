@@ -157,6 +157,13 @@ impl Platform {
         let gateway = gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), config, listening.clone());
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
         let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
+        let images_administration = super::images::router(super::images::Administration {
+            images: images.clone(),
+            registry: registry.clone(),
+            store: store.clone(),
+            secrets: secrets.clone(),
+            clock_window_s: settings.api.clock_window_s,
+        });
         let account = api::Account { region, app_id, uin };
         let runtime_tag = launcher::RUNTIME_TAG;
         let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
@@ -166,7 +173,7 @@ impl Platform {
         let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
         let health = Health::new(store.clone(), settings.data_dir.clone(), about, gateway_addr, listening.clone());
         let served = control::Served {
-            api: api.router().merge(administration),
+            api: api.router().merge(administration).merge(images_administration),
             registry_routes: own_names.learn_from(registry.router()),
             registry: registry.clone(),
             health: health.router(),

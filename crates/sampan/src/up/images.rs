@@ -1,0 +1,166 @@
+//! The administration of images, for whoever signs with the key pair: lists, prunes, scrubs. Must not know how content is
+//! kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use image::{Finding, Images, ScrubReport};
+use registry::{Kept, Registry, StoredImage};
+use signature::{Clock, Rejection, Secrets, tc3};
+use store::Store;
+
+use crate::images_admin::{Answer, Command, Found, Image, PATH, Pruned, Scrub};
+
+/// Bytes of a command, which is a few words.
+const BODY_BYTES_MAX: usize = 16 << 10;
+/// Longest wait for one.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What commands work on.
+pub struct Administration {
+    pub images: Images,
+    pub registry: Registry,
+    pub store: Store,
+    pub secrets: Secrets,
+    pub clock_window_s: u64,
+}
+
+type Refused = (StatusCode, String);
+
+/// Serves [`PATH`].
+pub fn router(administration: Administration) -> Router {
+    Router::new().route(PATH, post(serve)).with_state(Arc::new(administration))
+}
+
+async fn serve(State(administration): State<Arc<Administration>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    match administration.answer(&parts, body).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err((status, message)) => (status, Json(Answer::Refused { status: status.as_u16(), message })).into_response(),
+    }
+}
+
+impl Administration {
+    async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
+        let clock = || Clock { now_s: jiff::Timestamp::now().as_second(), window_s: self.clock_window_s };
+        let stranger = |rejection: Rejection| (StatusCode::UNAUTHORIZED, rejection.to_string());
+        // Nothing is read for strangers.
+        tc3::check_head(&parts.headers, &self.secrets, clock()).map_err(stranger)?;
+        let late = |_| (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned());
+        let broken = |error: axum::Error| (StatusCode::BAD_REQUEST, error.to_string());
+        let body = tokio::time::timeout(BODY_WAIT_MAX, to_bytes(body, BODY_BYTES_MAX)).await;
+        let body = body.map_err(late)?.map_err(broken)?;
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let received = tc3::Received { method: "POST", host, query: "", headers: &parts.headers, body: &body };
+        tc3::verify(&received, &self.secrets, clock()).map_err(stranger)?;
+        let unreadable = |error: serde_json::Error| {
+            (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan: {error}"))
+        };
+        let command = serde_json::from_slice(&body).map_err(unreadable)?;
+        self.run(command).await.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))
+    }
+
+    async fn run(&self, command: Command) -> anyhow::Result<Answer> {
+        match command {
+            Command::List {} => {
+                let images = self.registry.images().await.context("cannot list images")?;
+                Ok(Answer::Images(images.iter().map(shown).collect()))
+            }
+            Command::Prune { older_than_s, dry_run } => self.prune(Duration::from_secs(older_than_s), dry_run).await,
+            Command::Scrub { begin } => {
+                if begin {
+                    self.images.scrub();
+                }
+                let report = self.images.scrub_report().context("no scrub was begun since the start")?;
+                Ok(Answer::Scrub(self.scrub(report).await))
+            }
+        }
+    }
+
+    async fn prune(&self, older_than: Duration, dry_run: bool) -> anyhow::Result<Answer> {
+        let pruned = self.registry.prune(older_than, dry_run).await.context("cannot remove untagged images")?;
+        let freed_bytes = if dry_run {
+            0
+        } else {
+            let collected = self.images.prune(older_than).await;
+            collected.map_err(|error| anyhow::anyhow!(error.report()))?.bytes
+        };
+        let images = pruned.images.iter().map(shown).collect();
+        Ok(Answer::Pruned(Pruned { dry_run, images, image_bytes: pruned.freed_bytes, freed_bytes }))
+    }
+
+    async fn scrub(&self, report: ScrubReport) -> Scrub {
+        let mut found = Vec::new();
+        for finding in report.findings {
+            found.push(self.found(finding).await);
+        }
+        Scrub {
+            running: report.running,
+            cut_short: report.cut_short,
+            items: report.items,
+            items_total: report.items_total,
+            bytes: report.bytes,
+            fs_verity: report.verity,
+            found,
+            found_total: report.findings_total,
+        }
+    }
+
+    async fn found(&self, finding: Finding) -> Found {
+        let healed = self.images.is_there_again(&finding).await;
+        let Finding { kind, name, reason, set_aside, owners } = finding;
+        Found {
+            kind: kind.to_owned(),
+            name,
+            reason,
+            set_aside: set_aside.map(|place| place.display().to_string()),
+            needed_by: owners.iter().map(|owner| self.named(owner)).collect(),
+            healed,
+        }
+    }
+
+    /// An owner of a pin as users know it: a function by its name, a repository.
+    fn named(&self, owner: &str) -> String {
+        if let Some(rest) = owner.strip_prefix("function/") {
+            let id = rest.split('/').next().unwrap_or_default();
+            let catalog = self.store.catalog().load_full();
+            let function = catalog.functions.iter().find(|(_, function)| function.record.id.to_string() == id);
+            let version = rest.split('/').nth(1).unwrap_or_default();
+            return match function {
+                Some((key, _)) => format!("function {}/{} {version}", key.namespace, key.name),
+                None => format!("function {id} {version}"),
+            };
+        }
+        let stored = owner.strip_prefix("registry/").or_else(|| owner.strip_prefix("registry-blob/"));
+        match stored.and_then(|rest| rest.split('@').next()) {
+            Some(repository) => format!("repository {repository}"),
+            None => owner.to_owned(),
+        }
+    }
+}
+
+fn shown(image: &StoredImage) -> Image {
+    let kept = match image.kept {
+        Kept::Tagged => "tagged",
+        Kept::Deployed => "deployed",
+        Kept::Named => "named",
+        Kept::Untagged => "untagged",
+    };
+    Image {
+        repository: image.repository.clone(),
+        digest: image.digest.to_string(),
+        tags: image.tags.clone(),
+        kept: kept.to_owned(),
+        bytes: image.size_bytes,
+        changed_ms: image.changed_ms,
+    }
+}

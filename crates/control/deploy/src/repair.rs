@@ -24,12 +24,14 @@ pub(crate) struct Repair<P> {
     room: Arc<Semaphore>,
     tasks: JoinSet<VersionKey>,
     running: HashSet<VersionKey>,
+    /// Whether a pass left one alone because it is being prepared already: it may have been damaged again since.
+    left_alone: bool,
 }
 
 impl<P: Prepare> Repair<P> {
     pub(crate) fn new(store: Store, images: Arc<P>, config: Config) -> Self {
         let room = Arc::new(Semaphore::new(config.parallel_max.max(1)));
-        Self { store, images, config, room, tasks: JoinSet::new(), running: HashSet::new() }
+        Self { store, images, config, room, tasks: JoinSet::new(), running: HashSet::new(), left_alone: false }
     }
 
     /// Looks at the start, when damage is found, and from time to time, until the shutdown.
@@ -46,7 +48,12 @@ impl<P: Prepare> Repair<P> {
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => return self.tasks.shutdown().await,
-                    Some(ended) = self.tasks.join_next() => self.note_end(ended),
+                    Some(ended) = self.tasks.join_next() => {
+                        self.note_end(ended);
+                        if std::mem::take(&mut self.left_alone) {
+                            break;
+                        }
+                    }
                     Ok(()) = damage.changed() => break,
                     () = &mut pause => break,
                 }
@@ -71,6 +78,7 @@ impl<P: Prepare> Repair<P> {
         let versions = catalog.functions.values().flat_map(|function| function.versions.values());
         for version in versions {
             if self.running.contains(&version.key) {
+                self.left_alone = true;
                 continue;
             }
             let owner = owner::of(&version.key);

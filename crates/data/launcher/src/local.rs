@@ -150,6 +150,10 @@ fn sandbox_failure(error: &sandbox::Error) -> Failure {
         return Failure::resources("no instance can be started now").with_detail(format!(": {}", report(error)));
     }
     tracing::error!(error = report(error), "cannot start an instance");
+    if error.is_disk_failure() {
+        let message = "the disk of this machine, or the file system on it, fails";
+        return Failure::new(RunStatus::InternalError, message).with_detail(format!(": {}", report(error)));
+    }
     Failure::new(RunStatus::InternalError, "cannot start an instance")
         .with_detail(format!(": {error}; see the platform's log"))
 }

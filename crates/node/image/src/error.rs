@@ -432,3 +432,25 @@ pub(crate) fn is_disk_failed(error: &io::Error) -> bool {
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_not_the_images_fault() {
+        let failed = |errno: Errno| Error::io("read", Path::new("/data/images"), errno.into());
+        for errno in [Errno::IO, Errno::UCLEAN, Errno::ROFS] {
+            let error = failed(errno);
+            assert_eq!((error.code(), error.run_status()), ("DiskFailed", RunStatus::InternalError), "{error}");
+            let report = error.report();
+            assert!(report.contains("/data/images") && report.contains("disk of this machine"), "{report}");
+        }
+        assert_eq!(failed(Errno::ACCESS).code(), "PullImageFailed");
+        let read = |source: io::Error| LayerError::Read { source: Arc::new(source) };
+        assert!(read(Errno::IO.into()).disk_failed().is_some());
+        assert!(LayerError::write("write", b"the layer's tar", Errno::IO).disk_failed().is_some());
+        // A stream that cannot be inflated is.
+        assert!(read(io::Error::from(io::ErrorKind::InvalidData)).disk_failed().is_none());
+    }
+}

@@ -157,6 +157,12 @@ impl Error {
         }
     }
 
+    /// Whether the disk of the machine, or the file system on it, does not give what is on it.
+    pub fn is_disk_failure(&self) -> bool {
+        let Self::Path { source, .. } = self else { return false };
+        matches!(source.raw_os_error(), Some(libc::EIO | libc::EUCLEAN))
+    }
+
     /// Whether the image or its configuration is at fault, not the machine.
     pub fn is_images_fault(&self) -> bool {
         matches!(

@@ -233,6 +233,10 @@ fn run(
 fn explain(failure: sys::Failure, program: String, working_dir: String) -> Error {
     let sys::Failure { step, source } = failure;
     let reason = match (step, source.raw_os_error()) {
+        // The image's files are there and cannot be read.
+        (Step::WorkingDir | Step::Execute, Some(libc::EIO | libc::EUCLEAN)) => {
+            return Error::path("read", program)(source);
+        }
         (Step::WorkingDir, _) => return Error::WorkingDir { path: working_dir, source },
         (Step::Execute, Some(libc::ENOENT | libc::ENOTDIR)) => {
             "there is no such file in the image, or the interpreter or dynamic loader that it names is missing"
@@ -264,13 +268,16 @@ mod tests {
             (Step::Execute, libc::ENOENT, "\"/app\": there is no such file"),
             (Step::Execute, libc::EACCES, "\"/app\": the file is not executable"),
             (Step::Execute, libc::ENOEXEC, "\"/app\": the file is neither a program"),
-            (Step::Execute, libc::EIO, "\"/app\": Input/output error"),
+            (Step::Execute, libc::ELOOP, "\"/app\": Too many"),
             (Step::WorkingDir, libc::ENOTDIR, "\"/srv\""),
         ] {
             let error = failed(step, errno);
             assert!(error.to_string().contains(want) && error.is_images_fault(), "{error}");
         }
+        let disk = failed(Step::Execute, libc::EIO);
+        assert!(disk.is_disk_failure() && !disk.is_images_fault(), "{disk}");
+        assert_eq!(disk.to_string(), "cannot read /app");
         let machine = failed(Step::Overlay, libc::ENOMEM);
-        assert!(machine.is_exhaustion() && !machine.is_images_fault(), "{machine}");
+        assert!(machine.is_exhaustion() && !machine.is_images_fault() && !machine.is_disk_failure(), "{machine}");
     }
 }

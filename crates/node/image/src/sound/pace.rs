@@ -58,8 +58,8 @@ impl Pace {
             if self.is_stopped() {
                 return false;
             }
-            let due =
-                if rate == 0 { Duration::ZERO } else { Duration::from_micros(bytes.saturating_mul(1_000_000) / rate) };
+            // Without a rate nothing is owed.
+            let due = Duration::from_micros(bytes.saturating_mul(1_000_000).checked_div(rate).unwrap_or_default());
             if owed >= due {
                 return true;
             }

@@ -46,9 +46,12 @@ impl FileState {
     }
 }
 
-/// The states in which items were last known to be sound.
+/// The states of an item's files, `None` for one that is not there.
+type FileStates = Vec<Option<FileState>>;
+
+/// The states in which items were last known to be sound, and when that was found.
 #[derive(Debug, Default)]
-pub(super) struct Stamps(Mutex<HashMap<Item, (Vec<Option<FileState>>, Instant)>>);
+pub(super) struct Stamps(Mutex<HashMap<Item, (FileStates, Instant)>>);
 
 impl Stamps {
     /// Whether the item was in this very state when it was last verified, and that is less than `keep` ago.

@@ -12,10 +12,10 @@ pub struct Config {
     /// Versions that are prepared, or wait for their turn to be, at the same time; further ones wait for them, whatever holds
     /// them up. What each registry and this machine do at once are limits of `[image]`.
     pub parallel_max: usize,
-    /// Start checks at the same time; further ones wait. They do not count in `parallel_max`: a server that never listens
-    /// holds up no other image.
+    /// Start checks at the same time; further ones wait, as for room. Less than the starts that the pool has at once, so that
+    /// servers that never listen hold up no calls; they do not count in `parallel_max`.
     pub start_checks_parallel_max: usize,
-    /// How long a start check waits for room, in seconds; without any the version goes live unchecked.
+    /// How long a start check waits for its turn, and then for room, in seconds; after that the version goes live unchecked.
     pub start_check_room_wait_s: u64,
     /// Between two passes when nothing changes, in seconds.
     pub poll_interval_s: u64,
@@ -33,7 +33,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             parallel_max: 256,
-            start_checks_parallel_max: 8,
+            start_checks_parallel_max: 16,
             start_check_room_wait_s: 30,
             poll_interval_s: 60,
             retry_pause_ms: 2_000,

@@ -8,6 +8,7 @@ use image::{PrepareRequest, Step};
 use parking_lot::Mutex;
 use store::{Pending, Store};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, PinnedImage, StatusReason, VersionKey};
 
@@ -68,7 +69,7 @@ pub(crate) struct Preparer<P, S> {
     pub(crate) starts: Arc<S>,
     /// Permits of start checks that run at the same time.
     pub(crate) checks: Semaphore,
-    /// Longest wait for room of a start check.
+    /// Longest wait for a permit, and then for room.
     pub(crate) room_wait_max: Duration,
 }
 
@@ -130,7 +131,11 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
             return Ok(None);
         }
         stage.begin_check();
-        let _permit = self.checks.acquire().await.expect("the semaphore of checks is never closed");
+        let Ok(permit) = timeout(self.room_wait_max, self.checks.acquire()).await else {
+            warn_unchecked(key, "as many starts are checked as may be ([deploy] start_checks_parallel_max)");
+            return Ok(None);
+        };
+        let _permit = permit.expect("the semaphore of checks is never closed");
         self.store.set_progress(key, progress::STARTING);
         let version = CatalogVersion {
             key: key.clone(),
@@ -141,7 +146,7 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
         match self.starts.check(Arc::new(version), self.room_wait_max).await {
             Ok(started) => Ok(Some(started)),
             Err(StartError::NoRoom(why)) => {
-                tracing::warn!(version = %owner::of(key), why, "a version goes live without its start check");
+                warn_unchecked(key, &why);
                 Ok(None)
             }
             Err(StartError::Failed(mut reason)) => {
@@ -152,4 +157,8 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
             Err(StartError::Stopping) => std::future::pending().await,
         }
     }
+}
+
+fn warn_unchecked(key: &VersionKey, why: &str) {
+    tracing::warn!(version = %owner::of(key), why, "a version goes live without its start check");
 }

@@ -88,6 +88,10 @@ async fn servers_that_never_listen_hold_up_no_other_image() {
         platform.create(name, "localhost/hello:v1").await;
     }
     until("more starts are checked than images are prepared at once", async || platform.starts.running() == 3).await;
+    // Nor for long where as many are checked as may be: it goes live unchecked.
+    platform.create("four", "localhost/hello:v1").await;
+    platform.until_status("four", Status::Active).await;
+    assert_eq!(platform.starts.running(), 3);
     platform.store.begin_delete(&key("two")).await.unwrap();
     until("a deletion ends one", async || platform.starts.running() == 2).await;
     platform.starts.open();

@@ -307,7 +307,14 @@ impl Platform {
     }
 
     fn start_by(&mut self, images: impl Prepare, unknown_keep_s: u64) {
-        let config = Config { parallel_max: 2, retry_pause_ms: 10, unknown_keep_s, ..Config::default() };
+        let config = Config {
+            parallel_max: 2,
+            start_checks_parallel_max: 3,
+            start_check_room_wait_s: 1,
+            retry_pause_ms: 10,
+            unknown_keep_s,
+            ..Config::default()
+        };
         self.shutdown = CancellationToken::new();
         self.deploy =
             Some(Deploy::start(self.store.clone(), images, self.starts.clone(), config, self.shutdown.clone()));

@@ -28,7 +28,7 @@ async fn with_versions(second: &str, good: bool, flags: &[&str]) -> anyhow::Resu
     let platform = Platform::start().await?;
     push(&platform, "web:one", true).await?;
     push(&platform, second, good).await?;
-    let mut all = vec!["--concurrency", "4", "--memory", "512", "--timeout", "30"];
+    let mut all = vec!["--concurrency", "4", "--memory", "512", "--timeout", "30", "--no-start-check"];
     platform.deploy("web", "web:one", &all).await?;
     platform.cli_json(&["publish", "web", "--alias", "prod"]).await?;
     all.extend(flags);

@@ -1,5 +1,5 @@
 //! The record of a start that nobody asked for: its output, and the line that says how long it took (contract 4.6). A start
-//! check has its output only: it is no run of the function.
+//! check, and one that calls are expected to need, have their output only.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Launch for Recorded {
         })
     }
 
-    fn launch_check(
+    fn launch_unrecorded(
         &self,
         id: InstanceId,
         version: Arc<CatalogVersion>,
@@ -51,7 +51,7 @@ impl Launch for Recorded {
         Box::pin(async move {
             self.logs.watch(begin(&request, &version));
             let _watched = Watched { logs: &self.logs, request: &request };
-            let outcome = self.launch.launch_check(id.clone(), version, request.clone()).await;
+            let outcome = self.launch.launch_unrecorded(id.clone(), version, request.clone()).await;
             self.started(&id).await;
             outcome
         })

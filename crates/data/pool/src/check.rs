@@ -23,8 +23,11 @@ use crate::shared::Shared;
 use crate::start::Start;
 use crate::version::VersionPool;
 
-/// Pause before room is looked for again.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// First pause before room is looked for again; it doubles with each further one, as starts that find the machine full count
+/// among the starts of a minute.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 type Outcome = Result<(), LeaseError>;
 
@@ -89,14 +92,15 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     pub async fn check(&self, version: &Arc<CatalogVersion>, wait_max: Duration) -> Result<Checked<C>, LeaseError> {
         let checked = Checked { shared: Arc::clone(&self.shared), pool: self.shared.unserved(version)? };
         let since = Instant::now();
-        let last = since + wait_max;
+        let (last, mut pause) = (since + wait_max, PAUSE_MIN);
         loop {
             let outcome = checked.start_one(since).await;
             let Err(error) = outcome else { return Ok(checked) };
             if Instant::now() >= last || !checked.is_worth_waiting(&error) {
                 return Err(checked.unless_closed(error));
             }
-            sleep(LOOK_INTERVAL).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 }

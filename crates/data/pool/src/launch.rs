@@ -37,8 +37,8 @@ pub trait Launch: Send + Sync + 'static {
         self.launch(id, version, request)
     }
 
-    /// The same for the start check of a version that nobody can call yet.
-    fn launch_check(
+    /// The same for a start of which there is no record: one that calls are expected to need, or that checks a version.
+    fn launch_unrecorded(
         &self,
         id: InstanceId,
         version: Arc<CatalogVersion>,

@@ -92,8 +92,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let (launch, version) = (&self.shared.launch, Arc::clone(&self.pool.version));
         match self.purpose {
             Purpose::Provisioned => launch.launch_ahead(id, version, request).await,
-            Purpose::Check => launch.launch_check(id, version, request).await,
-            Purpose::Request(_) | Purpose::Expected => launch.launch(id, version, request).await,
+            Purpose::Expected | Purpose::Check => launch.launch_unrecorded(id, version, request).await,
+            Purpose::Request(_) => launch.launch(id, version, request).await,
         }
     }
 

@@ -85,6 +85,21 @@ async fn idle_instances_make_room_for_a_check_and_running_ones_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_without_room_is_tried_a_few_times_and_then_again_when_it_has_some() {
+    let (bench, _) = serving(Config::default(), &[]);
+    bench.launch.plan(Plan::Crowded);
+    let (begun, wait_max) = (Instant::now(), Duration::from_secs(30));
+    let error = bench.pool.check(&version(EVENT, 1), wait_max).await.err().expect("there is no room");
+    assert_eq!(error.status(), RunStatus::InsufficientResources);
+    assert!(begun.elapsed() >= wait_max && bench.launch.begun() < 15, "{} starts", bench.launch.begun());
+    let (pool, next) = (bench.pool.clone(), version(EVENT, 2));
+    let check = tokio::spawn(async move { pool.check(&next, wait_max).await.is_ok() });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.launch.plan(Plan::Succeed(START));
+    assert!(check.await.expect("no panic"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_never_fits_is_not_waited_for() {
     let (bench, _) = serving(Config { memory_mb_max: 100, ..Config::default() }, &[]);
     let before = Instant::now();

@@ -23,6 +23,8 @@ pub enum Plan {
     Succeed(Duration),
     /// They take this long and fail.
     Fail(Duration),
+    /// They fail at once for want of room on the machine.
+    Crowded,
     /// The launcher panics.
     Panic,
 }
@@ -150,6 +152,7 @@ impl Launch for FakeLaunch {
             let (took, fails) = match plan {
                 Plan::Succeed(took) => (took, false),
                 Plan::Fail(took) => (took, true),
+                Plan::Crowded => (Duration::ZERO, true),
                 Plan::Panic => panic!("the launcher has a bug"),
             };
             tokio::time::sleep(took).await;
@@ -157,7 +160,11 @@ impl Launch for FakeLaunch {
             let cold_start = ColdStart { function: took, ..ColdStart::default() };
             if fails {
                 return Err(LaunchError {
-                    status: RunStatus::PortBindingFailed,
+                    status: if matches!(plan, Plan::Crowded) {
+                        RunStatus::InsufficientResources
+                    } else {
+                        RunStatus::PortBindingFailed
+                    },
                     message: "port 9000 not open within 90 s".to_owned(),
                     detail: ". Its last output:\nwaiting".to_owned(),
                     cold_start,

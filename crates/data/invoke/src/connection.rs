@@ -117,7 +117,7 @@ impl Connection {
         mut request: Request<Upload>,
         config: &Config,
     ) -> Result<Response<Incoming>, Box<Unanswered>> {
-        let (interim, method) = (Interim::watch(&mut request, config), request.method().clone());
+        let (interim, method) = (Interim::watch(&mut request, config, &self.socket), request.method().clone());
         // A server that sends without a pause uses up what a task may do at once, and the answer, though it is there, would
         // not be looked at.
         let Self { sender, driver, nest, socket, reusable } = self;

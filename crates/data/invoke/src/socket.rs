@@ -21,11 +21,13 @@ struct Inner {
     stream: TokioIo<TcpStream>,
     /// Something was read since the last request, or since it was acknowledged.
     heard: bool,
+    /// Nothing more is read.
+    deaf: bool,
 }
 
 impl Socket {
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream: TokioIo::new(stream), heard: false })))
+        Self(Arc::new(Mutex::new(Inner { stream: TokioIo::new(stream), heard: false, deaf: false })))
     }
 
     /// Whether a request can be sent: the server has neither closed the connection nor sent what was not asked for. Asks
@@ -39,6 +41,12 @@ impl Socket {
     /// Marks the beginning of a request.
     pub fn begin(&self) {
         self.0.lock().heard = false;
+    }
+
+    /// Reads nothing more: every further read fails. While bytes are there the library reads on and on, and nobody else has
+    /// a turn to end that.
+    pub fn stop_reading(&self) {
+        self.0.lock().deaf = true;
     }
 
     /// Acknowledges what was read of an answer that is not complete. A server that writes head and body apart and has not
@@ -56,6 +64,9 @@ impl Socket {
 impl Read for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.0.lock();
+        if inner.deaf {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let read = Pin::new(&mut inner.stream).poll_read(cx, buf);
         inner.heard |= read.is_ready();
         read

@@ -38,6 +38,7 @@ use crate::invocation::{Ending, Invocation};
 use crate::limit::Limit;
 use crate::metering;
 use crate::shared::Shared;
+use crate::socket::Socket;
 use crate::upload::Upload;
 use crate::web::{check_headers, origin_form, resolve};
 use crate::{framing, headers};
@@ -124,9 +125,10 @@ async fn switch(instance: &Instance<Slot>, mut request: Request<Upload>, config:
         Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
     };
     let lost = |error: &hyper::Error| Broken::Lost(chain(error));
+    let socket = Socket::new(stream);
     let (mut sender, connection) =
-        answer_head::http1(config).handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
-    let interim = Interim::watch(&mut request, config);
+        answer_head::http1(config).handshake(socket.clone()).await.map_err(|error| lost(&error))?;
+    let interim = Interim::watch(&mut request, config, &socket);
     let mut connection = Some(Box::pin(connection.with_upgrades()));
     let mut answer = pin!(sender.send_request(request));
     let answer = poll_fn(|cx| {

@@ -2,6 +2,8 @@
 //! leaves nothing behind.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+use std::os::unix::fs::DirBuilderExt;
+
 use anyhow::Context;
 use e2e::{Platform, leftovers, tools, wait};
 
@@ -175,7 +177,7 @@ async fn doctors_capabilities_are_enough_to_run_functions_and_none_is_idle() -> 
 async fn a_start_that_is_refused_late_leaves_no_cgroup() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let data = work.path().join("data");
-    std::fs::create_dir(&data)?;
+    std::fs::DirBuilder::new().mode(0o700).create(&data)?;
     // Where a folder is to be, which is the last thing that is opened.
     std::fs::write(data.join("results"), "")?;
     let addresses = ["--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"];

@@ -4,6 +4,7 @@
 
 mod world;
 
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
@@ -116,7 +117,7 @@ fn neither_a_stop_nor_a_kill_leaves_links_addresses_routes_or_rules() -> anyhow:
         platform.kill().await?;
         let killed = traces()?;
         assert!(killed.1.iter().any(|table| table.starts_with("sampan")), "{killed:?}");
-        assert_ne!(killed, before, "what runs outlives a kill, and is what the next start removes");
+        assert_ne!(killed, before, "what is in the kernel outlives a kill, and is what the next start removes");
         let platform = platform.restart().await?;
         for pid in instances {
             assert!(!leftovers::processes(&cgroup).contains(&pid), "{pid} outlived the next start");
@@ -173,7 +174,7 @@ fn a_start_that_is_refused_late_leaves_no_links_addresses_routes_or_rules() -> a
         let before = traces()?;
         let work = tempfile::tempdir()?;
         let data = work.path().join("data");
-        std::fs::create_dir(&data)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&data)?;
         // Where a folder is to be, which is the last thing that is opened.
         std::fs::write(data.join("results"), "")?;
         let mut command = tools::command(&tools::sampan().display().to_string());

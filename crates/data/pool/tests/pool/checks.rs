@@ -15,7 +15,7 @@ fn over_quota(error: &LeaseError) -> bool {
 async fn the_checked_instance_serves_the_first_call() {
     let (bench, _) = serving(Config::default(), &[EVENT]);
     let next = version(EVENT, 2);
-    let checked = bench.pool.check(&next, WAIT_MAX).await.ok().expect("it starts");
+    let checked = bench.pool.check(&next, WAIT_MAX).await.expect("it starts");
     // Changes of others do not end it while it is not served.
     bench.serve(&[version(EVENT, 1), version(OTHER, 1)]);
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -33,7 +33,7 @@ async fn it_is_kept_as_long_as_after_a_call() {
     let config = Config { keep_idle_s: 60, freeze_after_ms: 0, ..Config::default() };
     let (bench, _) = serving(config, &[]);
     let next = version(EVENT, 1);
-    let checked = bench.pool.check(&next, WAIT_MAX).await.ok().expect("it starts");
+    let checked = bench.pool.check(&next, WAIT_MAX).await.expect("it starts");
     bench.serve(std::slice::from_ref(&next));
     drop(checked);
     tokio::time::sleep(Duration::from_secs(50)).await;
@@ -59,7 +59,7 @@ async fn a_start_that_fails_says_why_and_the_version_before_keeps_its_instance()
 #[tokio::test(start_paused = true)]
 async fn a_check_that_is_given_up_ends_its_instance() {
     let (bench, _) = serving(Config::default(), &[]);
-    let checked = bench.pool.check(&version(EVENT, 1), WAIT_MAX).await.ok().expect("it starts");
+    let checked = bench.pool.check(&version(EVENT, 1), WAIT_MAX).await.expect("it starts");
     drop(checked);
     until("the instance ends", || bench.launch.alive() == 0).await;
     let (pool, next) = (bench.pool.clone(), version(EVENT, 2));

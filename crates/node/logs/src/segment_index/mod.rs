@@ -127,8 +127,15 @@ pub(crate) fn memory_kib(memory_bytes: u64) -> u32 {
 /// Directories read lately, by segment; the oldest segments' go first.
 #[derive(Debug)]
 pub(crate) struct Directories {
-    held: Mutex<(usize, BTreeMap<u64, (usize, Arc<Directory>)>)>,
+    held: Mutex<Held>,
     bytes_max: usize,
+}
+
+/// Directories in memory with their lengths, by segment.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: usize,
+    by_segment: BTreeMap<u64, (usize, Arc<Directory>)>,
 }
 
 impl Directories {
@@ -137,19 +144,19 @@ impl Directories {
     }
 
     fn get(&self, number: u64) -> Option<Arc<Directory>> {
-        self.held.lock().1.get(&number).map(|(_, directory)| directory.clone())
+        self.held.lock().by_segment.get(&number).map(|(_, directory)| directory.clone())
     }
 
     fn insert(&self, number: u64, bytes: usize, directory: Arc<Directory>) {
-        let (total, held) = &mut *self.held.lock();
-        if let Some((before, _)) = held.insert(number, (bytes, directory)) {
-            *total -= before;
+        let mut held = self.held.lock();
+        if let Some((before, _)) = held.by_segment.insert(number, (bytes, directory)) {
+            held.bytes -= before;
         }
-        *total += bytes;
-        while *total > self.bytes_max
-            && let Some((_, (bytes, _))) = held.pop_first()
+        held.bytes += bytes;
+        while held.bytes > self.bytes_max
+            && let Some((_, (bytes, _))) = held.by_segment.pop_first()
         {
-            *total -= bytes;
+            held.bytes -= bytes;
         }
     }
 }

@@ -63,8 +63,10 @@ mod tests {
     use super::*;
 
     const NONE: Option<u64> = None;
+    /// Id, holder, and for how long it is idle.
+    type Row = (u64, u8, Option<u64>);
 
-    fn of(table: &[(u64, u8, Option<u64>)]) -> Vec<u64> {
+    fn of(table: &[Row]) -> Vec<u64> {
         let held = table.iter().map(|(id, holder, idle_ms)| Held {
             id: *id,
             holder: Holder::V4([10, 0, 0, *holder].into()),
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_longest_idle_of_the_biggest_holder_goes_first() {
-        let table: &[(&[(u64, u8, Option<u64>)], &[u64])] = &[
+        let table: &[(&[Row], &[u64])] = &[
             (&[], &[]),
             (&[(1, 1, NONE), (2, 1, NONE), (3, 2, NONE)], &[]),
             (&[(1, 1, Some(5)), (2, 1, Some(9)), (3, 2, Some(100))], &[2]),

@@ -122,8 +122,9 @@ pub fn signals() -> String {
         libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
         let value = libc::sigval { sival_ptr: std::ptr::null_mut() };
         loop {
-            if libc::pthread_sigqueue(libc::pthread_self(), signal, value) != 0 {
-                break Some(Error::last_os_error());
+            match libc::pthread_sigqueue(libc::pthread_self(), signal, value) {
+                0 => {}
+                refused => break Some(Error::from_raw_os_error(refused)),
             }
             count += 1;
             if count == TRIES_MAX {

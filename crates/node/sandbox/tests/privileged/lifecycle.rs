@@ -179,9 +179,9 @@ async fn what_a_killed_platform_left_is_ended_and_removed_by_the_next() -> anyho
     victim.kill()?;
     victim.wait()?;
     let program = format!("/proc/{}/exe", pid.expect("it says which process it started"));
-    assert!(fs::read_link(&program).is_ok(), "the instance outlives its platform");
     let bench = Bench::inside(folder.path(), Config::default()).await?;
-    assert!(bench.recovered.killed == 1 && bench.recovered.removed >= 1, "{:?}", bench.recovered);
+    // The kernel ends it with the platform, and may not be done yet.
+    assert!(bench.recovered.killed <= 1 && bench.recovered.removed >= 1, "{:?}", bench.recovered);
     assert!(fs::read_link(&program).is_err(), "the instance is gone");
     for cgroup in bench.instance_cgroups() {
         assert_eq!(fs::read_to_string(cgroup.join("cgroup.procs"))?, "", "{}", cgroup.display());

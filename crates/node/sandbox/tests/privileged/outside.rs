@@ -169,9 +169,9 @@ fn the_network_of_a_killed_platform_is_removed_by_the_next() -> anyhow::Result<(
         let runs = output.lines().map_while(Result::ok).any(|line| line == "victim runs");
         victim.kill()?;
         victim.wait()?;
-        assert!(runs && ip("-o link")?.contains("smp"), "the instance outlives its platform");
+        assert!(runs && ip("-o link")?.contains("smp"), "its links outlive the platform");
         let bench = bench(folder.path()).await?;
-        assert_eq!(bench.recovered.killed, 1);
+        assert!(bench.recovered.removed >= 1, "{:?}", bench.recovered);
         let (mut spec, output) = bench.spec(&["ask=198.51.100.2:7000"])?;
         spec.public_network = true;
         let sandbox = bench.sandboxes.launch(spec).await?;

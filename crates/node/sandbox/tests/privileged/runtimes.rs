@@ -172,7 +172,6 @@ async fn instances_of_each_runtime_that_a_killed_platform_left_are_ended_and_rem
     victim.wait()?;
     assert_eq!(pids.len(), runtimes().len());
     let program = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe"));
-    assert!(pids.iter().all(|pid| program(pid).is_ok()), "runtimes outlive their platform");
     let bench = Bench::inside(folder.path(), Config::default()).await?;
     assert!(pids.iter().all(|pid| program(pid).is_err()), "they are gone");
     bench.finish().await

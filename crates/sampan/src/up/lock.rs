@@ -53,9 +53,9 @@ fn take_within(data_dir: &Path, held_wait_max: Duration) -> anyhow::Result<File>
     Ok(file)
 }
 
-/// Whether a process has ended, or the kernel is taking it apart.
+/// Whether the kernel is taking a process apart. One that is not seen has the lock from another container, and is none.
 fn is_ending(pid: u32) -> bool {
-    state(Path::new(&format!("/proc/{pid}/stat"))).is_none_or(|state| state.has_ended || state.is_exiting)
+    state(Path::new(&format!("/proc/{pid}/stat"))).is_some_and(|state| state.has_ended || state.is_exiting)
 }
 
 /// Whether a process is ending and has threads yet that the kernel takes apart.
@@ -98,7 +98,9 @@ mod tests {
     fn a_holder_that_is_ending_is_waited_for() {
         let dir = tempfile::tempdir().expect("a folder");
         let mut ended = std::process::Command::new("true").spawn().expect("started");
-        ended.wait().expect("ended");
+        while !is_ending(ended.id()) {
+            std::thread::yield_now();
+        }
         let first = take(dir.path()).expect("free");
         // As the file says of a process that was killed and still has the lock.
         fs::write(dir.path().join(FILE_NAME), format!("{}\n", ended.id())).expect("written");
@@ -109,6 +111,9 @@ mod tests {
             drop(first);
             assert!(second.recv().expect("an answer").is_ok());
         });
+        // Gone from the list of processes, it is nobody's to wait for.
+        ended.wait().expect("ended");
+        assert!(!is_ending(ended.id()));
         let own = std::process::id();
         assert!(!is_ending(own) && !closes_files(own));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::registry::{Ask, Reply, Target, TestRegistry};
-use e2e::{Scene, blob, walk};
+use e2e::{Scene, blob, tools, walk};
 
 /// Pauses that are short, since nothing recovers with time here.
 const ENV: &[(&str, &str)] = &[("SAMPAN_IMAGE__RETRIES_MAX", "4"), ("SAMPAN_IMAGE__RETRY_PAUSE_MS", "20")];
@@ -311,5 +311,36 @@ async fn a_registry_leads_to_no_address_inside_and_its_pauses_are_told() -> anyh
         false => Reply::Good,
     });
     scene.refuses("patient", &image, "RegistryUnreachable", &["HTTP 429", "again in 7200 s"]).await?;
+    scene.end().await
+}
+
+#[tokio::test]
+async fn a_push_goes_to_no_address_inside() -> anyhow::Result<()> {
+    let scene = Scene::start(ENV).await?;
+    let layout = tempfile::tempdir()?;
+    e2e::scene::hello_image()?.write_layout(layout.path(), "v1")?;
+    let image = format!("{}/pushed:v1", scene.registry.address());
+    let push = async || {
+        let said = tools::run(&mut scene.platform.cli(&["push", &layout.path().display().to_string(), &image])).await?;
+        anyhow::ensure!(!said.ok, "the push is said to be done: {}", said.stdout);
+        anyhow::Ok(said.stderr)
+    };
+    // Where it sends for a token, and where it wants the blob.
+    let realm = "Bearer realm=\"http://169.254.169.254/token\",service=\"test\"";
+    scene.registry.behave(move |ask| match &ask.target {
+        Target::Other(path) if path == "/v2/" => Reply::Status(401, vec![("www-authenticate", realm.to_owned())]),
+        _ => Reply::Good,
+    });
+    let said = push().await?;
+    anyhow::ensure!(said.contains("169.254.169.254") && said.contains("redirects_allowed of [image]"), "{said}");
+    scene.registry.behave(|ask| match &ask.target {
+        Target::Blob(digest) if digest.starts_with("uploads") => {
+            Reply::Status(202, vec![("location", "http://127.0.0.2:1/upload".to_owned())])
+        }
+        Target::Blob(_) => Reply::Status(404, vec![]),
+        _ => Reply::Good,
+    });
+    let said = push().await?;
+    anyhow::ensure!(said.contains("127.0.0.2, which is a loopback address"), "{said}");
     scene.end().await
 }

@@ -120,7 +120,7 @@ fn special_v4(address: Ipv4Addr) -> Option<&'static str> {
         (169, 254, _) => Some(LINK_LOCAL),
         // Carriers', and providers' own services.
         (10, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) => Some(PRIVATE),
-        (192, 0, 0) | (198, 18..=19, _) | (224.., ..) => Some(RESERVED),
+        (192, 0, 0) | (224.., ..) => Some(RESERVED),
         _ => None,
     }
 }
@@ -221,7 +221,7 @@ mod tests {
                 Some(PRIVATE),
                 &["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "2002:a00:1::", "fec0::1"],
             ),
-            (Some(RESERVED), &["224.0.0.1", "255.255.255.255", "192.0.0.1", "198.18.0.1", "ff02::1"]),
+            (Some(RESERVED), &["224.0.0.1", "255.255.255.255", "192.0.0.1", "ff02::1"]),
         ] {
             for address in addresses {
                 assert_eq!(kind(address), expected, "{address}");

@@ -36,6 +36,20 @@ pub fn resident_mb(pid: u32) -> anyhow::Result<u64> {
     Ok(kb >> 10)
 }
 
+/// The most memory that a process had in use since [`reset_peak`], in bytes.
+pub fn peak_bytes(pid: u32) -> anyhow::Result<u64> {
+    let text = status(pid, "VmHWM")?;
+    let kb: u64 = text.split(' ').next().unwrap_or_default().parse().with_context(|| text.clone())?;
+    Ok(kb * 1024)
+}
+
+/// Begins to measure it anew; gives what is in use.
+pub fn reset_peak(pid: u32) -> anyhow::Result<u64> {
+    // proc(5): 5 sets the peak to what is resident now.
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
+    peak_bytes(pid)
+}
+
 /// Where the only range of ids of a process's user namespace begins outside, and how many there are.
 pub fn ids(pid: u32, file: &str) -> anyhow::Result<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}"))?;

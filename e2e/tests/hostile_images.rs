@@ -7,7 +7,7 @@ use e2e::blob::Blob;
 use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::registry::Reply;
-use e2e::{Scene, blob, deploys, walk};
+use e2e::{Scene, blob, deploys, kernel, walk};
 use serde_json::{Value, json};
 use tar::EntryType;
 
@@ -204,6 +204,33 @@ async fn ten_million_entries_are_too_many() -> anyhow::Result<()> {
     let layer = Layer::of_blob(Blob::of_parts(parts), &blob::digest(b"unknown"), Compression::Gzip);
     let words = ["entries", "1000000", "entries_max", "raise the limit"];
     scene.refuses("entries", &image_of(&[layer]), "ImageTooLarge", &words).await?;
+    scene.end().await
+}
+
+#[tokio::test]
+async fn images_of_many_entries_take_the_memory_of_indexing_in_turn() -> anyhow::Result<()> {
+    // Two at once would take more; one with twice the entries takes more than half.
+    const MEMORY_BYTES: u64 = 100 << 20;
+    const ENTRIES: u64 = 100_000;
+    let memory = MEMORY_BYTES.to_string();
+    let scene = Scene::start(&[FEW_RETRIES, &[("SAMPAN_IMAGE__INDEXING_MEMORY_BYTES_MAX", &memory)]].concat()).await?;
+    let many = |first, count| anyhow::Ok(image_of(&[hello_layer()?, honest(&empty_files(first, count))?]));
+    let half = format!("one may take {}", MEMORY_BYTES / 2);
+    let words = [half.as_str(), "half of indexing_memory_bytes_max of [image]"];
+    scene.refuses("too-many", &many(0, 2 * ENTRIES)?, "ImageTooLarge", &words).await?;
+
+    let pid = scene.platform.pid()?;
+    let before = kernel::reset_peak(pid)?;
+    let names = ["one", "two", "three"];
+    for (number, name) in (1..).zip(names) {
+        let reference = scene.registry.add(name, &many(number * ENTRIES, ENTRIES)?);
+        deploys::begin(&scene.platform, name, &reference).await?;
+    }
+    for name in names {
+        scene.platform.api.wait_status(name, &["Active"]).await?;
+    }
+    let taken = kernel::peak_bytes(pid)?.saturating_sub(before);
+    assert!(taken <= MEMORY_BYTES, "{taken} bytes were taken");
     scene.end().await
 }
 

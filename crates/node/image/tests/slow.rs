@@ -119,3 +119,28 @@ async fn a_pause_that_is_too_long_fails_at_once_and_is_told() {
     let asked = registry.requests().into_iter().filter(|request| request.ends_with(&blob_end(&image))).count();
     assert_eq!(asked, 1);
 }
+
+#[tokio::test]
+async fn a_pause_holds_for_all_images_of_the_registry_and_no_other() {
+    let config = Config { progress_interval_ms: 1, ..config() };
+    let (store, registry, other) = (store_with(config).await, Registry::start().await, Registry::start().await);
+    let (first, seen) = watched(&registry.serve("first", &hello(6)));
+    registry.fail(&blob_end(&hello(6)), [Fault::Status(429, Some("2"))]);
+    let images: Images = store.images.clone();
+    let told = tokio::spawn(async move { images.prepare(first).await });
+    let pauses = |seen: &std::sync::Mutex<Vec<image::Progress>>| {
+        seen.lock().expect("nobody panics").iter().any(|progress| progress.pause_s.is_some())
+    };
+    while !pauses(&seen) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (second, seen) = watched(&registry.serve("second", &hello(7)));
+    let images: Images = store.images.clone();
+    let waits = tokio::spawn(async move { images.prepare(second).await });
+    let (third, unhindered) = watched(&other.serve("third", &hello(8)));
+    store.images.prepare(third).await.expect("another registry");
+    assert!(!pauses(&unhindered));
+    told.await.expect("no panic").expect("after its pause");
+    waits.await.expect("no panic").expect("after the other's pause");
+    assert!(pauses(&seen), "it was not told itself, but waits");
+}

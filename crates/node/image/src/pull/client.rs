@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use reqwest::redirect::Policy;
@@ -31,6 +31,8 @@ struct Shared {
     config: Config,
     destinations: Arc<Destinations>,
     made: Mutex<HashMap<Kind, Client>>,
+    /// Until when places that had too many requests (429) are not asked.
+    pauses: Mutex<HashMap<String, Instant>>,
 }
 
 /// What clients differ in.
@@ -56,7 +58,12 @@ impl Clients {
         // Fails only when a provider was installed before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let destinations = Destinations::new(config.redirects_allowed.clone(), config.redirects_denied.clone());
-        Self(Arc::new(Shared { config, destinations: Arc::new(destinations), made: Mutex::default() }))
+        Self(Arc::new(Shared {
+            config,
+            destinations: Arc::new(destinations),
+            made: Mutex::default(),
+            pauses: Mutex::default(),
+        }))
     }
 
     pub(super) fn destinations(&self) -> &Destinations {
@@ -65,6 +72,21 @@ impl Clients {
 
     pub(super) fn redirects_max(&self) -> usize {
         self.0.config.redirects_max
+    }
+
+    /// Asks an endpoint nothing for so long, whatever image wants it.
+    pub(super) fn pause(&self, endpoint: &Endpoint, pause: Duration) {
+        let mut pauses = self.0.pauses.lock();
+        let now = Instant::now();
+        pauses.retain(|_, until| *until > now);
+        let until = pauses.entry(endpoint.base.clone()).or_insert(now);
+        *until = (now + pause).max(*until);
+    }
+
+    /// How long an endpoint is not to be asked.
+    pub(super) fn pause_left(&self, endpoint: &Endpoint) -> Option<Duration> {
+        let until = *self.0.pauses.lock().get(&endpoint.base)?;
+        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
     /// The client for an endpoint, or for where it leads.

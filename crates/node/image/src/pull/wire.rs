@@ -54,7 +54,7 @@ impl AskedPause {
             }
         }
         let _over = is_asked.then(|| {
-            self.0.store(pause.as_secs(), Ordering::Relaxed);
+            self.0.store(pause.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
             Over(&self.0)
         });
         tokio::time::sleep(pause).await;
@@ -73,6 +73,10 @@ impl Wire {
         let client = client.map_err(|error| self.subject.unreachable(error))?;
         let mut tried = 0;
         loop {
+            // Another image may have been told to wait.
+            if let Some(left) = self.clients.pause_left(&self.endpoint).filter(|_| target == Target::Named) {
+                self.asked_pause.wait(left, true).await;
+            }
             let outcome = self.exchange(&client, &target, &build).await;
             let failure = match &outcome {
                 Ok(response) if is_transient(response.status().as_u16()) => {
@@ -85,6 +89,9 @@ impl Wire {
             let Some(pause) = pause else { return outcome.map_err(|error| self.no_answer(error)) };
             tracing::debug!(image = self.subject.image, tried, ?pause, ?failure, "asking the registry again");
             let is_asked = matches!(failure, Failure::Transient { retry_after: Some(_) });
+            if is_asked && target == Target::Named && matches!(&outcome, Ok(answer) if answer.status() == 429) {
+                self.clients.pause(&self.endpoint, pause);
+            }
             self.asked_pause.wait(pause, is_asked).await;
             tried += 1;
         }

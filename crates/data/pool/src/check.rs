@@ -4,6 +4,7 @@
 //! It counts against the quotas as every other. Idle instances end for it; running ones do not, and requests that wait for
 //! room come first.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -68,6 +69,12 @@ impl Check {
 pub struct Checked<C: Default + Send + Sync + 'static> {
     shared: Arc<Shared<C>>,
     pool: Arc<VersionPool<C>>,
+}
+
+impl<C: Default + Send + Sync + 'static> fmt::Debug for Checked<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checked").field("version", &self.pool.version.key).finish_non_exhaustive()
+    }
 }
 
 impl<C: Default + Send + Sync + 'static> Drop for Checked<C> {

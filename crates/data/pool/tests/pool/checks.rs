@@ -47,12 +47,12 @@ async fn a_start_that_fails_says_why_and_the_version_before_keeps_its_instance()
     let (bench, versions) = serving(Config::default(), &[EVENT]);
     drop(lease(&bench, &versions[0]).await);
     bench.launch.plan(Plan::Fail(START));
-    let error = bench.pool.check(&version(EVENT, 2), WAIT_MAX).await.err().expect("it does not start");
+    let error = bench.pool.check(&version(EVENT, 2), WAIT_MAX).await.expect_err("it does not start");
     assert_eq!((error.status(), bench.launch.begun()), (RunStatus::PortBindingFailed, 2));
     assert!(lease(&bench, &versions[0]).await.cold().is_none());
     until("nothing else is counted", || bench.pool.usage().instances == 1).await;
     bench.launch.plan(Plan::Panic);
-    let error = bench.pool.check(&version(EVENT, 3), WAIT_MAX).await.err().expect("it does not start");
+    let error = bench.pool.check(&version(EVENT, 3), WAIT_MAX).await.expect_err("it does not start");
     assert_eq!(error.status(), RunStatus::InternalError);
 }
 
@@ -76,7 +76,7 @@ async fn idle_instances_make_room_for_a_check_and_running_ones_do_not() {
     let running = lease(&bench, &versions[0]).await;
     let before = Instant::now();
     let next = version(EVENT, 1);
-    let error = bench.pool.check(&next, WAIT_MAX).await.err().expect("there is no room");
+    let error = bench.pool.check(&next, WAIT_MAX).await.expect_err("there is no room");
     assert!(over_quota(&error), "{error}");
     assert!(before.elapsed() >= WAIT_MAX && bench.launch.begun() == 1);
     drop(running);
@@ -89,7 +89,7 @@ async fn a_machine_without_room_is_tried_a_few_times_and_then_again_when_it_has_
     let (bench, _) = serving(Config::default(), &[]);
     bench.launch.plan(Plan::Crowded);
     let (begun, wait_max) = (Instant::now(), Duration::from_secs(30));
-    let error = bench.pool.check(&version(EVENT, 1), wait_max).await.err().expect("there is no room");
+    let error = bench.pool.check(&version(EVENT, 1), wait_max).await.expect_err("there is no room");
     assert_eq!(error.status(), RunStatus::InsufficientResources);
     assert!(begun.elapsed() >= wait_max && bench.launch.begun() < 15, "{} starts", bench.launch.begun());
     let (pool, next) = (bench.pool.clone(), version(EVENT, 2));
@@ -103,7 +103,7 @@ async fn a_machine_without_room_is_tried_a_few_times_and_then_again_when_it_has_
 async fn what_never_fits_is_not_waited_for() {
     let (bench, _) = serving(Config { memory_mb_max: 100, ..Config::default() }, &[]);
     let before = Instant::now();
-    let error = bench.pool.check(&version(EVENT, 1), WAIT_MAX).await.err().expect("it is too large");
+    let error = bench.pool.check(&version(EVENT, 1), WAIT_MAX).await.expect_err("it is too large");
     assert!(over_quota(&error) && before.elapsed() < WAIT_MAX, "{error}");
 }
 

@@ -72,13 +72,16 @@ async fn a_pull_that_a_kill_interrupts_is_finished_by_the_next_start() -> anyhow
         registry.behave(move |ask| if ask.is_of(&held) { Reply::Hold(part) } else { Reply::Good });
         if round == 0 {
             deploys::begin(&platform, "large", &reference).await?;
+        } else {
+            // Only now: a start goes on with the pull before anybody can ask it.
+            platform = platform.restart().await?;
         }
         registry.wait_sent(&digest, sent + part).await?;
         platform.kill().await?;
         sent = registry.sent(&digest);
-        platform = platform.restart().await?;
     }
     registry.recover();
+    let platform = platform.restart().await?;
     platform.api.wait_status("large", &["Active"]).await?;
     is_whole(&platform, "large", &large).await?;
     // A new deploy of the same takes nothing from the registry but the tag's meaning.

@@ -76,12 +76,15 @@ async fn a_scrub_finds_a_flipped_bit_and_the_image_is_made_again() -> anyhow::Re
 #[tokio::test]
 async fn a_push_heals_what_is_damaged_in_the_registry() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
-    platform.push_hello().await?;
+    // One folder: the times of its files are in the layer.
+    let hello = hello_folder()?;
+    let push = || platform.push_folder(hello.path(), &["/hello"], "hello:v1");
+    push().await?;
     let blobs = platform.data_dir().join("images/blobs");
     let blob = largest(&blobs, "")?;
     flip(&blob)?;
     // Found by whoever pushes, without a scrub.
-    platform.push_hello().await?;
+    push().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;
     answers(&platform, "hello").await?;
     flip(&blob)?;
@@ -89,7 +92,7 @@ async fn a_push_heals_what_is_damaged_in_the_registry() -> anyhow::Result<()> {
     assert!(!said.ok && said.stdout.contains("bad blob sha256:"), "{}{}", said.stdout, said.stderr);
     assert!(said.stdout.contains("needed by repository hello"), "{}", said.stdout);
     assert!(!blob.exists());
-    platform.push_hello().await?;
+    push().await?;
     assert!(scrub(&platform).await?.0);
     platform.stop().await
 }
@@ -141,5 +144,7 @@ async fn images_are_listed_and_untagged_ones_are_pruned() -> anyhow::Result<()> 
     answers(&platform, "hello").await?;
     let wrong = platform.http.post(format!("{}/admin/images", platform.control)).body("{}").send().await?;
     assert_eq!(wrong.status(), 401);
+    let said = tools::run(platform.cli(&["images", "prune", "--older-than", "7"]).args(["--output", "json"])).await?;
+    assert!(!said.ok && said.stderr.contains("write 0s, 30m, 12h or 7d"), "{}", said.stderr);
     platform.stop().await
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where the endpoint is.
 pub const PATH: &str = "/admin/images";
+/// The action that requests to it sign.
+pub const ACTION: &str = "AdministerImages";
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ impl Client {
     pub async fn administer_images(&self, command: &images_admin::Command) -> anyhow::Result<images_admin::Answer> {
         let body = serde_json::to_vec(command)?;
         let mut request = self.http.post(format!("{}{}", self.endpoint, images_admin::PATH));
-        for (name, value) in self.signed("AdministerImages", &body) {
+        for (name, value) in self.signed(images_admin::ACTION, &body) {
             request = request.header(name, value);
         }
         let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;

@@ -80,7 +80,9 @@ pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> 
         bar.set_message(format!("{} of {} checked, {} bytes", report.items, report.items_total, report.bytes));
     }
     let waited = tokio::time::Instant::now();
-    let waits = |found: &Found| !found.healed && found.needed_by.iter().any(|by| by.starts_with("function "));
+    // A function runs from its layers; the blobs that they came from are for whoever pulls from the registry.
+    let is_functions = |found: &Found| found.needed_by.iter().any(|by| by.starts_with("function "));
+    let waits = |found: &Found| !found.healed && found.kind != "blob" && is_functions(found);
     while report.found.iter().any(waits) && waited.elapsed() < REPAIR_WAIT_MAX {
         bar.set_message("waiting for the repair of images".to_owned());
         tokio::time::sleep(POLL_INTERVAL).await;

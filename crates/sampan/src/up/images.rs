@@ -18,12 +18,7 @@ use registry::{Kept, Registry, StoredImage};
 use signature::{Clock, Rejection, Secrets, tc3};
 use store::Store;
 
-use crate::images_admin::{Answer, Command, Found, Image, PATH, Pruned, Scrub};
-
-/// Bytes of a command, which is a few words.
-const BODY_BYTES_MAX: usize = 16 << 10;
-/// Longest wait for one.
-const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
+use crate::images_admin::{ACTION, Answer, Command, Found, Image, PATH, Pruned, Scrub};
 
 /// What commands work on.
 pub struct Administration {
@@ -32,6 +27,9 @@ pub struct Administration {
     pub store: Store,
     pub secrets: Secrets,
     pub clock_window_s: u64,
+    /// Bytes of a command, and the time within which it must have arrived.
+    pub body_bytes_max: usize,
+    pub body_timeout: Duration,
 }
 
 type Refused = (StatusCode, String);
@@ -55,9 +53,12 @@ impl Administration {
         let stranger = |rejection: Rejection| (StatusCode::UNAUTHORIZED, rejection.to_string());
         // Nothing is read for strangers.
         tc3::check_head(&parts.headers, &self.secrets, clock()).map_err(stranger)?;
+        if parts.headers.get("x-tc-action").is_none_or(|action| action != ACTION) {
+            return Err((StatusCode::BAD_REQUEST, format!("the request is not for the action {ACTION}")));
+        }
         let late = |_| (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned());
         let broken = |error: axum::Error| (StatusCode::BAD_REQUEST, error.to_string());
-        let body = tokio::time::timeout(BODY_WAIT_MAX, to_bytes(body, BODY_BYTES_MAX)).await;
+        let body = tokio::time::timeout(self.body_timeout, to_bytes(body, self.body_bytes_max)).await;
         let body = body.map_err(late)?.map_err(broken)?;
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let received = tc3::Received { method: "POST", host, query: "", headers: &parts.headers, body: &body };

@@ -103,6 +103,8 @@ impl Platform {
             .context("cannot open the store")?;
         let logs = logs::Logs::open(&dir.join("logs"), settings.logs).await.context("cannot open the logs")?;
         let own_names = OwnNames::open(&dir.join("registry"), control_addr, last_endpoint.as_deref())?;
+        let admin = &settings.credentials;
+        let admin_body = (admin.admin_body_bytes_max, Duration::from_secs(admin.admin_body_timeout_s));
         let credentials =
             InstallationCredentials::open(dir, own_names.clone(), &settings.registries, settings.credentials)?;
         let credentials = Arc::new(credentials);
@@ -163,6 +165,8 @@ impl Platform {
             store: store.clone(),
             secrets: secrets.clone(),
             clock_window_s: settings.api.clock_window_s,
+            body_bytes_max: admin_body.0,
+            body_timeout: admin_body.1,
         });
         let account = api::Account { region, app_id, uin };
         let runtime_tag = launcher::RUNTIME_TAG;

@@ -117,10 +117,11 @@ async fn whole(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     });
     match settled.await {
         Ok(functions) => {
-            let failed = functions.iter().filter(|function| function["Status"] != "Active");
-            found.half_made.extend(failed.map(|function| {
-                format!("{} is {}: {}", function["FunctionName"], function["Status"], function["StatusDesc"])
-            }));
+            for function in functions.iter().filter(|function| function["Status"] != "Active") {
+                let name = function["FunctionName"].clone();
+                let answer = platform.api.call("GetFunction", json!({"FunctionName": name})).await?;
+                found.half_made.push(format!("{name} is {}: {}", answer["Status"], answer["StatusReasons"]));
+            }
         }
         Err(error) => found.half_made.push(error.to_string()),
     }

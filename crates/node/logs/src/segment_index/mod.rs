@@ -189,7 +189,7 @@ pub(crate) fn open(segments: &Segments, number: u64) -> io::Result<Option<Segmen
     if let Ok(Some(index)) = open_existing(segments, number) {
         return Ok(Some(index));
     }
-    let Some(mut rows) = segments.read(number)? else { return Ok(None) };
+    let Some(mut rows) = segments.read_uncounted(number)? else { return Ok(None) };
     let bytes = build::build(&mut rows)?;
     if let Err(error) = store(segments, number, &bytes) {
         tracing::warn!(segment = number, %error, "cannot write a log index; it is built again when it is needed");

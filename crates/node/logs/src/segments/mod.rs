@@ -131,18 +131,23 @@ impl Segments {
         self.list.lock().iter().map(|(number, segment)| (*number, *segment)).collect()
     }
 
-    /// Opens a segment to read; `None` when retention has removed it.
+    /// Opens a segment to read for a query; `None` when retention has removed it.
     pub(crate) fn read(&self, number: u64) -> io::Result<Option<SegmentFile>> {
+        let opened = self.read_uncounted(number)?;
+        Ok(opened.map(|file| {
+            self.reads.opened();
+            file.counted(self.reads.clone())
+        }))
+    }
+
+    /// The same for upkeep.
+    pub(crate) fn read_uncounted(&self, number: u64) -> io::Result<Option<SegmentFile>> {
         // Compression replaces the plain file while queries run, so a file that is missing in one form is looked for
         // in the other, and once more.
         for form in [Form::Plain, Form::Zstd, Form::Plain] {
             match fs::File::open(self.path(number, form)) {
-                Ok(file) => {
-                    self.reads.opened();
-                    let opened =
-                        if form == Form::Zstd { SegmentFile::compressed(file)? } else { SegmentFile::plain(file) };
-                    return Ok(Some(opened.counted(self.reads.clone())));
-                }
+                Ok(file) if form == Form::Zstd => return SegmentFile::compressed(file).map(Some),
+                Ok(file) => return Ok(Some(SegmentFile::plain(file))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }

@@ -105,6 +105,30 @@ async fn too_few_descriptors_are_refused_at_the_start() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn floods_on_both_addresses_leave_descriptors_for_calls_and_starts() -> anyhow::Result<()> {
+    let script = "ulimit -Sn 1200; ulimit -Hn 1200; exec setpriv --bounding-set=-sys_resource \"$@\"";
+    let platform = Platform::start_through(&["sh", "-c", script, "sh"], &[]).await?;
+    platform.push_hello().await?;
+    platform.deploy("warm", "hello:v1", &[]).await?;
+    ensure!(platform.get("warm", "/").await?.status().is_success());
+    let mut held = Vec::new();
+    for address in [platform.registry(), platform.gateway.trim_start_matches("http://")] {
+        for _ in 0..300 {
+            let mut socket = TcpStream::connect(address).await?;
+            socket.write_all(BEGUN.as_bytes()).await?;
+            held.push(socket);
+        }
+    }
+    platform.cli_json(&["list"]).await?;
+    ensure!(platform.get("warm", "/").await?.status().is_success());
+    platform.deploy("cold", "hello:v1", &["--no-start-check"]).await?;
+    ensure!(platform.get("cold", "/").await?.status().is_success());
+    let log = platform.platform_log();
+    ensure!(!log.contains("no connection can be accepted"), "{log}");
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn metrics_can_be_closed() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_CONTROL__METRICS", "key")]).await?;
     let url = format!("{}/metrics", platform.control);

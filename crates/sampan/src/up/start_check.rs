@@ -30,21 +30,27 @@ fn meaning(error: LeaseError) -> StartError {
             error_code: error.status.name().to_owned(),
             error_message: error.to_string(),
         }),
-        error @ LeaseError::Superseded { .. } => StartError::Failed(StatusReason {
-            error_code: RunStatus::InternalError.name().to_owned(),
-            error_message: error.to_string(),
-        }),
-        error @ (LeaseError::OverQuota { .. } | LeaseError::NoneFree { .. } | LeaseError::QueueFull { .. }) => {
-            StartError::NoRoom(error.to_string())
-        }
+        // Given up for another change says nothing of the version either.
+        error @ (LeaseError::OverQuota { .. }
+        | LeaseError::NoneFree { .. }
+        | LeaseError::QueueFull { .. }
+        | LeaseError::Superseded { .. }) => StartError::NoRoom(error.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use pool::ColdStart;
+    use types::{FunctionKey, VersionName};
 
     use super::*;
+
+    #[test]
+    fn a_check_that_was_given_up_says_nothing_of_an_image() {
+        let function = FunctionKey { namespace: "default".parse().unwrap(), name: "hello".parse().unwrap() };
+        let error = LeaseError::Superseded { function, version: VersionName::Latest };
+        assert!(matches!(meaning(error), StartError::NoRoom(why) if why.contains("hello")));
+    }
 
     #[test]
     fn a_full_machine_says_nothing_of_an_image() {

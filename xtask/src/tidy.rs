@@ -51,6 +51,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
             "api",
         ],
     ),
+    ("warm-path", "benches/warm-path", &["types", "logs", "pool", "invoke", "gateway"]),
     ("xtask", "xtask", &["pool"]),
     ("e2e", "e2e", &["signature", "types"]),
 ];

@@ -6,6 +6,7 @@ mod cold_start;
 mod flask;
 mod footprint;
 mod http;
+mod instructions;
 mod machine;
 mod neighbour;
 mod parallel_start;
@@ -26,6 +27,8 @@ const PROFILE: &str = "dist";
 pub enum Name {
     /// A warm web function through the gateway, beside a direct call and nginx proxying to the same server
     Warm,
+    /// User-space instructions of one warm request, beside a bare hyper proxy and nginx (callgrind; the same on a busy machine)
+    Instructions,
     /// 200 calls at once of a function with no instance
     Burst,
     /// From no instance to one and back a thousand times; warm calls of many functions beside those of one
@@ -49,6 +52,7 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
     println!("machine: {}", machine::describe()?);
     match name {
         Name::Warm => warm::run(root, rounds.max(1)),
+        Name::Instructions => instructions::run(root),
         Name::Burst => burst::run(root, rounds.max(1)),
         Name::Scale => scale::run(root, rounds.max(1)),
         Name::ColdStart => cold_start::run(root, rounds.max(1)),

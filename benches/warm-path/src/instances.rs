@@ -1,0 +1,51 @@
+//! Instances that are one server outside of this process, so that only the platform's own instructions are counted.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use types::{CatalogVersion, InstanceId, RequestId};
+
+/// Starts nothing: every instance is the server at this address.
+pub struct Upstream(pub SocketAddr);
+
+impl Launch for Upstream {
+    fn launch(
+        &self,
+        _id: InstanceId,
+        _version: Arc<CatalogVersion>,
+        _first_request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        let process = Arc::new(Instance { server: self.0, killed: CancellationToken::new() });
+        Box::pin(async { Ok(Launched { process, cold_start: ColdStart::default() }) })
+    }
+}
+
+struct Instance {
+    server: SocketAddr,
+    killed: CancellationToken,
+}
+
+impl Process for Instance {
+    fn connect(&self) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(TcpStream::connect(self.server))
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Ended> {
+        Box::pin(async {
+            self.killed.cancelled().await;
+            Ended { code: None, signal: Some(9), out_of_memory: false }
+        })
+    }
+
+    fn kill(&self) {
+        self.killed.cancel();
+    }
+
+    fn memory_peak_bytes(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,50 @@
+//! Servers whose user-space instructions `cargo xtask bench instructions` counts: the warm path over a server that stands
+//! for all instances, and a bare hyper proxy as the floor.
+//!
+//! Each prints its address on standard output and serves until standard input ends.
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod instances;
+mod proxy;
+mod warm;
+
+use std::net::SocketAddr;
+
+use clap::{Parser, ValueEnum};
+use tokio::io::AsyncReadExt;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+struct Args {
+    /// What serves
+    server: Server,
+    /// Address of the server behind it
+    upstream: SocketAddr,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Server {
+    /// gateway, invoke, pool and logs, as in `sampan up`
+    Sampan,
+    /// hyper on both sides and nothing between
+    Proxy,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Args { server, upstream } = Args::parse();
+    match server {
+        Server::Proxy => proxy::serve(upstream).await,
+        Server::Sampan => warm::serve(upstream).await,
+    }
+}
+
+/// Prints the address and waits for the end of standard input.
+async fn serve_until_stdin_ends(address: SocketAddr) -> anyhow::Result<()> {
+    println!("{address}");
+    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}

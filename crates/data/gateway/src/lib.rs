@@ -15,6 +15,8 @@ mod domain;
 mod event;
 mod find;
 mod forward;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod heads;
 mod host;
 mod integration;

@@ -25,6 +25,8 @@ mod event;
 mod exchange;
 mod failure;
 mod framing;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod grpc;
 mod handle;
 mod headers;

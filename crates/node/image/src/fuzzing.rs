@@ -16,3 +16,8 @@ pub fn manifest(bytes: &[u8]) {
 pub fn layer(bytes: &[u8]) {
     let _ = index::list(bytes);
 }
+
+/// Reads the records of a PAX header.
+pub fn pax(bytes: &[u8]) {
+    index::pax_records(bytes);
+}

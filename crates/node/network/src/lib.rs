@@ -37,6 +37,8 @@ mod connections;
 mod dns;
 mod error;
 mod forwarding;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod leftovers;
 mod link;
 mod names;

@@ -16,7 +16,7 @@ const CLOSE: u8 = 0x8;
 
 /// What was in some bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Of the bytes, those that were followed.
     pub bytes: usize,
     /// Frames that began in them.
@@ -27,7 +27,7 @@ pub(super) struct Seen {
 
 /// What no connection may have in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Violation {
+pub(crate) enum Violation {
     /// A frame is longer than is allowed.
     #[error("a frame has {bytes} bytes; the limit is {bytes_max}")]
     TooLong {
@@ -43,7 +43,7 @@ pub(super) enum Violation {
 
 /// Where one direction stands.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     bytes_max: u64,
     head: [u8; HEAD_BYTES_MAX],
     head_len: usize,

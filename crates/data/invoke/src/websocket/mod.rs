@@ -8,7 +8,7 @@
 //! ```
 
 mod ending;
-mod frames;
+pub(crate) mod frames;
 mod pace;
 mod relay;
 

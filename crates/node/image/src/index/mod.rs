@@ -150,3 +150,9 @@ pub(crate) fn list(compressed: &[u8]) -> Result<usize, LayerError> {
         Ok(entries)
     })
 }
+
+/// Reads the records of one PAX header, which may be refused: what fuzzing exercises.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn pax_records(bytes: &[u8]) {
+    let _ = pax::Extensions::default().add_pax(bytes);
+}

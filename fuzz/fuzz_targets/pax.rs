@@ -1,0 +1,6 @@
+//! Records of PAX extended headers.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| image::fuzzing::pax(bytes));

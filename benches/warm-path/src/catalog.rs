@@ -1,6 +1,6 @@
 //! A catalog with the web function `warm` in the namespace `default`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -41,7 +41,7 @@ pub fn catalog() -> anyhow::Result<SharedCatalog> {
         reserved_mb: None,
         provisioned: BTreeMap::new(),
     };
-    let functions = HashMap::from([(key, Arc::new(function))]).into();
+    let functions = [(key, Arc::new(function))].into_iter().collect();
     Ok(Arc::new(ArcSwap::from_pointee(Catalog { revision: 1, functions, ..Catalog::default() })))
 }
 

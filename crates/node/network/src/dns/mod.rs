@@ -8,3 +8,17 @@ mod upstream;
 
 pub use server::NameServer;
 pub use upstream::Resolving;
+
+/// Does with a message what the relay does, without asking anyone: what fuzzing exercises.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(message: &[u8]) {
+    match message::check(message) {
+        message::Verdict::Ignore => {}
+        message::Verdict::Refuse(code) => {
+            assert!(message::answers(&message::refusal(message, code), message));
+        }
+        message::Verdict::Ask => {
+            assert!(message::answers(&message::too_long(message), message));
+        }
+    }
+}

@@ -3,5 +3,8 @@
 mod message;
 mod socket;
 
+#[cfg(feature = "fuzzing")]
+pub use message::answers;
+
 pub use message::{Attributes, Message, attributes, u32_at};
 pub use socket::Socket;

@@ -1,0 +1,6 @@
+//! DNS messages of instances, as the relay checks and refuses them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| network::fuzzing::dns(bytes));

@@ -13,6 +13,8 @@ use crate::{Platform, disk, wait};
 const LOGGED_AFTER: Duration = Duration::from_millis(500);
 /// Events that are looked for after each start, the newest that must be there.
 const EVENTS_LOOKED_FOR: usize = 5;
+/// Functions listed at once, the most that the API gives.
+const PAGE_LEN: usize = 100;
 /// Published versions that are looked for by name, the newest.
 const VERSIONS_LOOKED_FOR: usize = 30;
 
@@ -23,8 +25,8 @@ pub async fn after_start(
     killed: Instant,
     found: &mut Found,
 ) -> anyhow::Result<()> {
-    let functions = listed(platform, "ListFunctions", json!({"Limit": 100}), "Functions").await?;
-    let exists = |name: &str| functions.iter().any(|function| function["FunctionName"] == name);
+    let there = functions(platform).await?;
+    let exists = |name: &str| there.iter().any(|function| function["FunctionName"] == name);
     let (created, deleted) = known.with(|state| (state.created.clone(), std::mem::take(&mut state.deleted)));
     found.lost.extend(created.iter().filter(|name| !exists(name)).map(|name| format!("function {name}")));
     for name in deleted {
@@ -34,16 +36,26 @@ pub async fn after_start(
     versions(platform, known, found).await?;
     whole(platform, found).await?;
     // What a kill interrupted between two acknowledgements may or may not be there.
-    let there = listed(platform, "ListFunctions", json!({"Limit": 100}), "Functions").await?;
+    let there = functions(platform).await?;
     let names = there.iter().filter_map(|function| function["FunctionName"].as_str());
     let strays: Vec<String> = names.filter(|name| name.starts_with('t')).map(str::to_owned).collect();
     known.with(|state| state.created.extend(strays));
     logs(platform, known, killed, found).await
 }
 
-async fn listed(platform: &Platform, action: &str, body: Value, field: &str) -> anyhow::Result<Vec<Value>> {
-    let answer = platform.api.call(action, body).await?;
-    Ok(answer[field].as_array().cloned().unwrap_or_default())
+/// All functions, page by page: what kills interrupt adds up.
+async fn functions(platform: &Platform) -> anyhow::Result<Vec<Value>> {
+    let mut all: Vec<Value> = Vec::new();
+    loop {
+        let page = json!({"Orderby": "FunctionName", "Order": "ASC", "Offset": all.len(), "Limit": PAGE_LEN});
+        let answer = platform.api.call("ListFunctions", page).await?;
+        let page = answer["Functions"].as_array().cloned().unwrap_or_default();
+        let is_last = page.len() < PAGE_LEN;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
 }
 
 /// A function whose deletion was acknowledged is gone soon.
@@ -105,15 +117,15 @@ async fn versions(platform: &Platform, known: &Acknowledged, found: &mut Found) 
 /// Everything that is there becomes callable, or says why it does not.
 async fn whole(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     let settled = wait::until("no function is half-made", || async {
-        let functions = listed(platform, "ListFunctions", json!({"Limit": 100}), "Functions").await?;
-        let half: Vec<String> = functions
+        let there = functions(platform).await?;
+        let half: Vec<String> = there
             .iter()
             .filter(|function| {
                 !["Active", "CreateFailed", "UpdateFailed"].contains(&function["Status"].as_str().unwrap_or(""))
             })
             .map(|function| format!("{}: {}", function["FunctionName"], function["Status"]))
             .collect();
-        Ok(half.is_empty().then_some(functions))
+        Ok(half.is_empty().then_some(there))
     });
     match settled.await {
         Ok(functions) => {

@@ -140,15 +140,18 @@ async fn comes_and_goes(target: Target) {
             state.created.insert(name.clone());
         });
         // It stays for this kill when the platform goes first.
-        let oldest = target.known.with(|state| (state.created.len() > 6).then(|| state.created.pop_first()).flatten());
-        let Some(oldest) = oldest else { continue };
-        let Some(answer) = target.ask("DeleteFunction", json!({"FunctionName": oldest})).await else { return };
-        if is_done(&answer) {
-            target.known.done(|state| {
-                state.deleted.insert(oldest);
-            });
-        } else {
-            target.known.with(|state| state.created.insert(oldest));
+        loop {
+            let oldest = || target.known.with(|state| state.created.pop_first());
+            let Some(oldest) = target.known.with(|state| state.created.len() > 6).then(oldest).flatten() else { break };
+            let Some(answer) = target.ask("DeleteFunction", json!({"FunctionName": oldest})).await else { return };
+            if is_done(&answer) {
+                target.known.done(|state| {
+                    state.deleted.insert(oldest);
+                });
+            } else {
+                target.known.with(|state| state.created.insert(oldest));
+                break;
+            }
         }
     }
 }

@@ -202,3 +202,15 @@ async fn what_is_set_aside_is_bounded() {
     store.prepare(&reference).await.expect("healed");
     assert_eq!(store.list("damaged"), Vec::<String>::new(), "it has over 1000 bytes");
 }
+
+#[tokio::test]
+async fn a_scrub_that_is_asked_for_while_one_runs_reads_all_that_is_there_then() {
+    let (store, registry) = (store().await, Registry::start().await);
+    // Long enough that the first one runs when the second is asked for.
+    let image = image(&[layer(&[("text", &noise(20_000_000, 7))])]);
+    store.prepare(&registry.serve("v1", &image)).await.expect("a good image");
+    let once = scrub(&store).await.bytes;
+    store.images.scrub();
+    let twice = scrub(&store).await;
+    assert_eq!((twice.bytes, twice.findings_total, twice.cut_short), (2 * once, 0, false));
+}

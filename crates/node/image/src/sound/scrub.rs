@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -61,6 +61,8 @@ pub struct ScrubReport {
 /// One scrub.
 struct Scrub {
     pace: Pace,
+    /// Asked for while it ran: what it had read by then is read again, and what came since is read at all.
+    asked_again: AtomicBool,
     items: AtomicU64,
     report: Mutex<ScrubReport>,
 }
@@ -72,7 +74,8 @@ pub(crate) struct Scrubs {
 }
 
 impl Scrubs {
-    /// Begins a scrub, or hastens the one that runs. `bytes_per_s` bounds it; 0 is no bound. Gives the work of a new one,
+    /// Begins a scrub, or hastens the one that runs, which then reads all once more: whoever asks is told of what there is
+    /// now. `bytes_per_s` bounds it; 0 is no bound. Gives the work of a new one,
     /// which blocks.
     pub(crate) fn begin(
         &self,
@@ -81,15 +84,20 @@ impl Scrubs {
         bytes_per_s: u64,
     ) -> Option<impl FnOnce() -> Result<(), Error> + Send + use<>> {
         let mut current = self.current.lock();
-        if let Some(running) = current.as_ref().filter(|scrub| scrub.report.lock().running) {
-            if bytes_per_s == 0 {
-                running.pace.hurry();
+        if let Some(last) = current.as_ref() {
+            let report = last.report.lock();
+            if report.running {
+                if bytes_per_s == 0 {
+                    last.asked_again.store(true, Ordering::Relaxed);
+                    last.pace.hurry();
+                }
+                return None;
             }
-            return None;
         }
         let verity = content.soundness().has_verity();
         let report = Mutex::new(ScrubReport { running: true, verity, ..ScrubReport::default() });
-        let scrub = Arc::new(Scrub { pace: Pace::of(bytes_per_s), items: AtomicU64::new(0), report });
+        let (pace, items, asked_again) = (Pace::of(bytes_per_s), AtomicU64::new(0), AtomicBool::new(false));
+        let scrub = Arc::new(Scrub { pace, asked_again, items, report });
         *current = Some(scrub.clone());
         let (content, layers) = (content.clone(), layers.clone());
         Some(move || scrub.run(&content, &layers))
@@ -112,8 +120,19 @@ impl Scrubs {
 
 impl Scrub {
     fn run(&self, content: &ContentStore, layers: &Layers) -> Result<(), Error> {
-        let ended = self.look_at_all(content, layers);
-        let mut report = self.report.lock();
+        let (ended, mut report) = loop {
+            let ended = self.look_at_all(content, layers);
+            // `begin` looks at `running` under this lock: a request falls into this scrub or begins another.
+            let mut report = self.report.lock();
+            if ended.is_err() || report.cut_short || !self.asked_again.swap(false, Ordering::Relaxed) {
+                break (ended, report);
+            }
+            self.items.store(0, Ordering::Relaxed);
+            // What could not be read is found again.
+            let all = report.findings.len();
+            report.findings.retain(|finding| finding.set_aside.is_some());
+            report.findings_total -= (all - report.findings.len()) as u64;
+        };
         report.running = false;
         report.cut_short |= ended.is_err();
         let (items, bytes, bad) = (self.items.load(Ordering::Relaxed), self.pace.read_bytes(), report.findings_total);

@@ -137,10 +137,10 @@ async fn image_and_settings_take_over_together_or_not_at_all() -> anyhow::Result
     assert!(!said.ok && said.stderr.contains("code 3"), "{said:?}");
     assert_eq!(mark().await?, "another image");
     assert_eq!(platform.get("web", "/env?PORT").await?.text().await?, "8080");
-    // What is wrong is mended alone, and the rest of the change comes with it.
+    // Neither came: the next deploy is a change of what is served.
     platform.cli_json(&["deploy", "web", "--env", "A=b"]).await?;
-    assert_eq!(platform.get("web", "/read?/mark").await?.status(), 404);
-    assert_eq!(platform.get("web", "/env?PORT").await?.text().await?, "9000");
+    assert_eq!(mark().await?, "another image");
+    assert_eq!(platform.get("web", "/env?PORT").await?.text().await?, "8080");
     platform.stop().await
 }
 
@@ -239,5 +239,25 @@ async fn a_full_machine_does_not_fail_a_good_image() -> anyhow::Result<()> {
     platform.deploy("other", "hello:v1", &[]).await?;
     wait::until("it has made room", || async { Ok((instances(&platform).len() == 1).then_some(())) }).await?;
     assert!(platform.get("other", "/").await?.status().is_success());
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn nothing_of_a_failed_change_stays_in_the_next_one() -> anyhow::Result<()> {
+    let platform = platform_with(&[]).await?;
+    platform.deploy("web", "hello:v1", &["--env", "A=1"]).await?;
+    let failed = ["deploy", "web", "--command", "/missing", "--env", "A=2", "--memory", "256", "--port", "1234"];
+    let refused = tools::run(&mut platform.cli(&failed)).await?;
+    assert!(!refused.ok, "{refused:?}");
+    let shown = tools::run_ok(&mut platform.cli(&["get", "web"])).await?;
+    assert!(shown.contains("serving memory  128") && shown.contains("serving env     A=1"), "{shown}");
+    // Without anything new it is the failed change that is tried again.
+    assert!(!tools::run(&mut platform.cli(&["deploy", "web"])).await?.ok);
+    platform.deploy("web", "marked:v1", &[]).await?;
+    let function = settled(&platform, "web").await?;
+    assert_eq!((&function["MemorySize"], &function["ImageConfig"]["ImagePort"]), (&json!(128), &json!(9000)));
+    assert_eq!(function["Environment"], environment("A", "1"));
+    assert!(function.get("Serving").is_none(), "{function}");
+    assert_eq!(platform.get("web", "/read?/mark").await?.text().await?, "another image");
     platform.stop().await
 }

@@ -113,11 +113,22 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow:
         let message = format!("function {} has its starts checked, and that cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
-    let mut request = configuration(args, Some(function))?;
+    let given = configuration(args, None)?;
     // Beyond the two names there is something to change only when a flag was given.
-    let is_configured = request.len() > 2;
+    let is_configured = given.len() > 2;
     // Whoever has mended what a deploy failed for deploys again, and says nothing new.
-    let tries_again = !is_configured && function["Status"].as_str().is_some_and(|status| status.ends_with("Failed"));
+    let says_nothing = !is_configured && !code::is_changed(args);
+    let tries_again = says_nothing && function["Status"].as_str().is_some_and(|status| status.ends_with("Failed"));
+    // Anything new is a change of what is served: nothing of a change that failed stays in the next one.
+    if let (false, Some(serving @ Value::Object(settings))) = (says_nothing, function.get("Serving")) {
+        let settings = settings.iter().filter(|(name, value)| *name != "ImageConfig" && !value.is_null());
+        let mut request: Map<String, Value> = settings.map(|(name, value)| (name.clone(), value.clone())).collect();
+        request.extend(configuration(args, Some(serving))?);
+        request.insert("Code".to_owned(), code::of(client, args, serving.get("ImageConfig"))?);
+        client.call("UpdateFunctionCode", &Value::Object(request)).await?;
+        return Ok(());
+    }
+    let mut request = configuration(args, Some(function))?;
     if code::is_changed(args) || tries_again {
         request.insert("Code".to_owned(), code::of(client, args, function.pointer("/ImageConfig"))?);
         client.call("UpdateFunctionCode", &Value::Object(request)).await?;
@@ -198,7 +209,8 @@ fn failed(args: &DeployArgs, status: &str, function: &Value) -> anyhow::Error {
     let field = |name: &str| reason.and_then(|r| r.get(name)).and_then(Value::as_str).unwrap_or_default();
     let message = format!("function {} is {status}: {}: {}", args.name, field("ErrorCode"), field("ErrorMessage"));
     let hint = if status == "UpdateFailed" {
-        "Calls still get the previous version; mend the cause and deploy again."
+        "Calls still get the previous version, and a deploy that changes anything starts from it; one without flags tries the \
+         failed change again."
     } else {
         "Mend the cause and deploy again."
     };

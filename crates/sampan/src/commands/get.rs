@@ -35,6 +35,15 @@ const SHOWN: &[(&str, &str)] = &[
     ("modified", "/ModTime"),
 ];
 
+/// What calls get while the last change has failed.
+const SERVING: &[(&str, &str)] = &[
+    ("serving image", "/Serving/ImageConfig/ImageUri"),
+    ("serving command", "/Serving/ImageConfig/Command"),
+    ("serving args", "/Serving/ImageConfig/Args"),
+    ("serving port", "/Serving/ImageConfig/ImagePort"),
+    ("serving memory", "/Serving/MemorySize"),
+];
+
 /// Prints the function.
 pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
@@ -44,7 +53,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
     if format == Output::Json {
         return output::json(&function);
     }
-    for (word, pointer) in SHOWN {
+    for (word, pointer) in SHOWN.iter().chain(SERVING) {
         match function.pointer(pointer) {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
@@ -58,8 +67,10 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             println!("{word:15} {value}");
         }
     }
-    for variable in entries(&function, "/Environment/Variables") {
-        println!("{:15} {}={}", "env", field(variable, "Key"), terminal::line(field(variable, "Value")));
+    for (word, pointer) in [("env", "/Environment/Variables"), ("serving env", "/Serving/Environment/Variables")] {
+        for variable in entries(&function, pointer) {
+            println!("{word:15} {}={}", field(variable, "Key"), terminal::line(field(variable, "Value")));
+        }
     }
     for reason in entries(&function, "/StatusReasons") {
         println!(

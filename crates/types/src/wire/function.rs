@@ -77,6 +77,22 @@ pub struct Function {
     pub mod_time: String,
 }
 
+/// Settings of a version as calls get it, in the words of a request that would set them again.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+pub struct ServingSettings {
+    pub image_config: ImageConfig,
+    pub memory_size: u32,
+    pub timeout: u32,
+    pub init_timeout: u32,
+    pub description: String,
+    pub environment: Environment,
+    pub instance_concurrency_config: Value,
+    pub protocol_params: Value,
+    pub public_net_config: PublicNetConfigOut,
+}
+
 /// Answer of `GetFunction`: one version in full.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -102,6 +118,9 @@ pub struct GetFunctionAnswer {
     pub qualifier: String,
     pub environment: Environment,
     pub image_config: ImageConfig,
+    /// What calls get after a change has failed; beside what the reference has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving: Option<ServingSettings>,
     pub triggers: Vec<Value>,
     pub async_run_enable: &'static str,
     pub trace_enable: &'static str,

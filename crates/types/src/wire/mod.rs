@@ -23,7 +23,9 @@ pub use carried::{
 };
 pub use code::{Code, ImageConfig};
 pub use concurrency::{InstanceConcurrencyConfig, MixNodeConfig, ProtocolParams, SessionConfig, WsParams};
-pub use function::{Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, Tag, Variable};
+pub use function::{
+    Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, ServingSettings, Tag, Variable,
+};
 pub use function_requests::{
     CopyFunctionRequest, CreateFunctionRequest, DeleteFunctionRequest, GetFunctionRequest, ListFunctionsRequest,
     UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,

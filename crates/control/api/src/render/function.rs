@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use types::wire::{
     AccessInfo, DeadLetterConfig, EipConfigOut, EipOutConfig, Environment, Function, GetFunctionAnswer, ImageConfig,
-    IntranetConfigOut, PublicNetConfigOut, Tag, Variable, VpcConfig, switch,
+    IntranetConfigOut, PublicNetConfigOut, ServingSettings, Tag, Variable, VpcConfig, switch,
 };
 use types::{CatalogFunction, CommandWords, Digest, FunctionRecord, ImageSpec, ImageType, Status, VersionRecord};
 
@@ -71,6 +71,7 @@ impl Shown<'_> {
             qualifier,
             environment: self.environment(),
             image_config: self.image_config(),
+            serving: self.serving(),
             triggers: Vec::new(),
             async_run_enable: switch(function.async_run),
             trace_enable: switch(function.trace),
@@ -102,6 +103,25 @@ impl Shown<'_> {
             add_time: self.offset.format(function.added_ms),
             mod_time: self.offset.format(version.modified_ms),
         }
+    }
+
+    /// What is served, where that is not what the version's fields say because the last change failed.
+    fn serving(&self) -> Option<ServingSettings> {
+        let served = self.version.serving.as_ref().filter(|_| self.version.status == Status::UpdateFailed)?;
+        let version = VersionRecord { desired: served.spec.clone(), status: Status::Active, ..self.version.clone() };
+        let shown = Shown { version: &version, ..*self };
+        let spec = &version.desired;
+        Some(ServingSettings {
+            image_config: shown.image_config(),
+            memory_size: spec.memory_mb,
+            timeout: spec.timeout_s,
+            init_timeout: spec.init_timeout_s,
+            description: spec.description.clone(),
+            environment: shown.environment(),
+            instance_concurrency_config: spec.concurrency.as_ref().map_or(Value::Null, |c| c.as_given.clone()),
+            protocol_params: shown.object("ProtocolParams", &Value::Null),
+            public_net_config: shown.public_net(),
+        })
     }
 
     /// While a change is prepared, how far it has come.

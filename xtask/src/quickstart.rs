@@ -35,8 +35,8 @@ pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
     let image = image.display().to_string();
     step("push an image made of a folder, no container tool needed");
     up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
-    step("deploy it as a web function and as an event function");
-    up.client(&["deploy", "hello-web", "--image", "hello:v1", "--type", "web"])?;
+    step("deploy it as a web function, unchecked so that the first call is a cold start, and as an event function");
+    up.client(&["deploy", "hello-web", "--image", "hello:v1", "--type", "web", "--no-start-check"])?;
     up.client(&["deploy", "hello-event", "--image", "hello:v1", "--type", "event"])?;
     step("call the web function: a cold start, then warm calls");
     let cold = up.timed_call()?;

@@ -56,6 +56,9 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("e2e", "e2e", &["signature", "types"]),
 ];
 
+/// What packages are called by beside their folders' names: names as short as `image` are others' in a registry.
+const PACKAGE_PREFIX: &str = "sampan-";
+
 /// The one crate that may say `unsafe`.
 const UNSAFE_CRATE: &str = "sys";
 
@@ -100,6 +103,7 @@ fn workspace_crates(root: &Path) -> anyhow::Result<BTreeMap<String, Crate>> {
             continue;
         }
         let folder = file.parent().context("a manifest lies in a folder")?.to_owned();
+        let name = name.strip_prefix(PACKAGE_PREFIX).unwrap_or(name);
         crates.insert(name.to_owned(), Crate { folder, uses: dependency_names(&manifest) });
     }
     Ok(crates)

@@ -28,7 +28,7 @@ const MEASURE: Duration = Duration::from_secs(5);
 
 /// Measures both and prints them.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    run_command(cargo(root).args(["bench", "--locked", "--quiet", "-p", "pool", "--bench", "registered"]))?;
+    run_command(cargo(root).args(["bench", "--locked", "--quiet", "-p", "sampan-pool", "--bench", "registered"]))?;
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");

@@ -123,6 +123,27 @@ mod tests {
             assert_eq!(error.code.name, "UnsupportedOperation");
             assert!(error.message.starts_with(&format!("{field}: it has no effect here")), "{}", error.message);
         }
+        for (field, request) in [
+            ("DnsCache", json!({"DnsCache": "TRUE"})),
+            ("L5Enable", json!({"L5Enable": "TRUE"})),
+            ("IgnoreSysLog", json!({"IgnoreSysLog": true})),
+            ("IntranetConfig.IpFixed", json!({"IntranetConfig": {"IpFixed": "ENABLE"}})),
+            (
+                "PublicNetConfig.EipConfig.EipStatus",
+                json!({"PublicNetConfig": {"PublicNetStatus": "ENABLE", "EipConfig": {"EipStatus": "ENABLE"}}}),
+            ),
+        ] {
+            let request: UpdateFunctionConfigurationRequest = serde_json::from_value(request).expect("a request");
+            let mut fresh = base();
+            fresh.carried.clear();
+            let error = apply(&request.into(), FunctionKind::Event, None, fresh).expect_err(field);
+            assert_eq!(error.code.name, "UnsupportedOperation");
+            assert!(error.message.starts_with(&format!("{field}: turning it on has no effect")), "{}", error.message);
+        }
+        let off = json!({"DnsCache": "FALSE", "L5Enable": "FALSE", "IgnoreSysLog": false,
+            "IntranetConfig": {"IpFixed": "DISABLE"},
+            "PublicNetConfig": {"PublicNetStatus": "ENABLE", "EipConfig": {"EipStatus": "DISABLE"}}});
+        assert!(applied(serde_json::from_value(off).expect("a request")).is_ok());
         let nothing = UpdateFunctionConfigurationRequest {
             vpc_config: Some(VpcConfig::default()),
             cfs_config: Some(CfsConfig::default()),

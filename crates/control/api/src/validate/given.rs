@@ -13,14 +13,36 @@ use super::{filled, invalid, scalars};
 /// Settings that nothing acts on, and that somebody who gives them relies on.
 const WITHOUT_EFFECT: [&str; 5] = ["VpcConfig", "CfsConfig", "DeadLetterConfig", "ClsLogsetId", "ClsTopicId"];
 
-/// Refuses a setting that would have no effect. An empty one asks for nothing; `stored` is what an earlier release kept, and
-/// tools send again.
+/// Switches that nothing acts on, where they stand in their setting, as users know them: only turned off they are accepted.
+const SWITCHES_WITHOUT_EFFECT: [(&str, &str, &str); 5] = [
+    ("IntranetConfig", "/IpFixed", "IntranetConfig.IpFixed"),
+    ("PublicNetConfig", "/EipConfig/EipStatus", "PublicNetConfig.EipConfig.EipStatus"),
+    ("L5Enable", "", "L5Enable"),
+    ("IgnoreSysLog", "", "IgnoreSysLog"),
+    ("DnsCache", "", "DnsCache"),
+];
+
+/// Refuses a setting that would have no effect. An empty one asks for nothing; `stored` is what an
+/// earlier release kept, and tools send again.
 pub(crate) fn refuse_without_effect(name: &str, value: &Value, stored: Option<&Value>) -> Result<(), ApiError> {
-    if !WITHOUT_EFFECT.contains(&name) || is_empty(value) || stored == Some(value) {
+    if stored == Some(value) {
         return Ok(());
     }
-    let problem = "it has no effect here and is refused, so that nobody relies on it; leave it out or empty";
-    Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, name, problem))
+    if WITHOUT_EFFECT.contains(&name) && !is_empty(value) {
+        let problem = "it has no effect here and is refused, so that nobody relies on it; leave it out or empty";
+        return Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, name, problem));
+    }
+    match SWITCHES_WITHOUT_EFFECT.iter().find(|(setting, ..)| *setting == name) {
+        Some((_, pointer, shown)) if value.pointer(pointer).is_some_and(is_on) => {
+            let problem = "turning it on has no effect here and is refused, so that nobody relies on it; leave it out";
+            Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, shown, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_on(value: &Value) -> bool {
+    matches!(value.as_str(), Some("ENABLE" | "TRUE")) || value == &Value::Bool(true)
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -28,10 +28,12 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("signature", "crates/control/signature", &["types"]),
     ("credentials", "crates/control/credentials", &["types", "image", "signature"]),
     ("api", "crates/control/api", &["types", "schedule", "signature", "store", "logs", "invoke"]),
+    ("cli", "crates/cli", &["types", "signature"]),
     (
         "sampan",
         "crates/sampan",
         &[
+            "cli",
             "types",
             "supervisor",
             "store",

@@ -1,35 +1,15 @@
-//! The root key pair: made on the first start, kept in `<data-dir>/credentials.toml` for its owner only, and read back by
-//! the client commands together with the endpoint.
+//! The root key pair: made on the first start and kept in `<data-dir>/credentials.toml`, readable by its owner only.
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
+pub use cli::credentials::{Credentials, path, read};
 use rand::Rng;
-use serde::{Deserialize, Serialize};
 
-/// Name of the file in the data directory.
-const FILE_NAME: &str = "credentials.toml";
 /// Characters behind the prefix of a made secret id, and of a made secret key.
 const MADE_LEN: usize = 32;
-
-/// What is in the file.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Credentials {
-    /// Control address of the last start, for clients on the same machine.
-    pub endpoint: String,
-    /// Secret id.
-    pub secret_id: String,
-    /// Secret key.
-    pub secret_key: String,
-}
-
-/// Where the file of a data directory is.
-pub fn path(data_dir: &Path) -> PathBuf {
-    data_dir.join(FILE_NAME)
-}
 
 /// Takes the key pair from the environment (`SAMPAN_SECRET_ID`, `SAMPAN_SECRET_KEY`), else from the file, else makes one;
 /// then writes the file with the endpoint of this start, if anything of it changes: a start works on a full disk.
@@ -55,12 +35,6 @@ pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
     }
     write(&file, &credentials).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(credentials)
-}
-
-/// Reads a file of credentials.
-pub fn read(file: &Path) -> anyhow::Result<Credentials> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    toml::from_str(&text).with_context(|| format!("{} is not a file of credentials", file.display()))
 }
 
 fn write(file: &Path, credentials: &Credentials) -> anyhow::Result<()> {

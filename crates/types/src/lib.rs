@@ -4,6 +4,7 @@
 //! served: no I/O, no async, no clock.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod alias;
 pub mod catalog;
 pub mod concurrency;
@@ -14,7 +15,9 @@ pub mod function_map;
 pub mod ids;
 pub mod image_ref;
 pub mod limits;
+pub mod local_time;
 pub mod run_status;
+pub mod secret;
 pub mod tags;
 pub mod wire;
 
@@ -32,4 +35,6 @@ pub use ids::{
     Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionName,
 };
 pub use image_ref::ImageRef;
+pub use local_time::{InvalidUtcOffset, UtcOffset};
 pub use run_status::RunStatus;
+pub use secret::Secret;

@@ -12,6 +12,9 @@ pub const INIT: &str = "sampan:init";
 /// `off` where a new image or configuration takes over before an instance of it has started.
 pub const START_CHECK: &str = "sampan:start-check";
 
+/// Which OCI runtime starts a function's instances, by its name in `[launcher]`.
+pub const RUNTIME: &str = "sampan:runtime";
+
 /// A tag of ours whose value is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the tag {tag} has the value {value:?}, which is not {expected}")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use types::limits;
 
-use crate::local_time::UtcOffset;
+use types::UtcOffset;
 
 /// The `[api]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

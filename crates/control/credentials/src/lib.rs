@@ -31,7 +31,6 @@ mod kept;
 mod plugins;
 mod provide;
 mod registries;
-mod secret;
 mod tcr;
 mod turns;
 
@@ -39,4 +38,4 @@ pub use config::{Config, RegistrySettings};
 pub use error::Error;
 pub use kept::KeyFile;
 pub use registries::Registries;
-pub use secret::Secret;
+pub use types::Secret;

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// The tag by which a function asks for a runtime. Tags belong to a function and are set when it is made; the API has no
 /// field of its own for this.
-pub const RUNTIME_TAG: &str = "sampan:runtime";
+pub const RUNTIME_TAG: &str = types::tags::RUNTIME;
 
 /// A `[launcher] runtime` that cannot be.
 #[derive(Debug, thiserror::Error)]

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::Context;
+use cli::address::same_place;
+use cli::client::Client;
+use cli::image_name::resolve;
 use serde_json::json;
-use types::ImageRef;
 
 use crate::args::{Connection, Output, PushArgs};
-use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::push::content::Content;
@@ -45,23 +46,6 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output) -> any
             Ok(())
         }
     }
-}
-
-/// Reads a name of an image as the command line means it: one without a registry's host is in Sampan's own registry.
-pub fn resolve(name: &str, own_registry: Option<&str>) -> anyhow::Result<ImageRef> {
-    let named_host = name.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
-    let full = match own_registry {
-        _ if named_host => name.to_owned(),
-        Some(own) => format!("{own}/{name}"),
-        None => {
-            let message = format!("{name:?} names no registry, and there are no credentials of a Sampan to push to");
-            return Err(Failure::new(Exit::Connection, message, "Name the credentials with --credentials.").into());
-        }
-    };
-    full.parse().map_err(|error: types::image_ref::InvalidImageRef| {
-        Failure::new(Exit::Usage, error.to_string(), "Write host/repository:tag, such as 127.0.0.1:7070/hello:v1.")
-            .into()
-    })
 }
 
 async fn read(args: &PushArgs, format: Output) -> anyhow::Result<(Content, String)> {
@@ -102,34 +86,7 @@ fn login(args: &PushArgs, own: Option<&Client>) -> anyhow::Result<Option<Login>>
     Ok(own.map(Client::key_pair).map(|(id, key)| Login { user: id.to_owned(), password: key.to_owned() }))
 }
 
-/// Whether two registry hosts are the same control address: `localhost` is any loopback address.
-fn same_place(own: &str, other: &str) -> bool {
-    let port = |host: &str| host.rsplit_once(':').map(|(_, port)| port.to_owned());
-    own == other || (upload::is_loopback(own) && upload::is_loopback(other) && port(own) == port(other))
-}
-
 fn read_password(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_without_a_host_is_in_the_own_registry() {
-        let full = |name| resolve(name, Some("127.0.0.1:7070")).expect("valid").to_string();
-        assert_eq!(full("hello"), "127.0.0.1:7070/hello:latest");
-        assert_eq!(full("team/hello:v1"), "127.0.0.1:7070/team/hello:v1");
-        assert_eq!(full("localhost:5000/hello:v1"), "localhost:5000/hello:v1");
-        assert!(resolve("hello", None).is_err());
-    }
-
-    #[test]
-    fn localhost_is_the_same_place_as_a_loopback_address() {
-        assert!(same_place("127.0.0.1:7070", "localhost:7070"));
-        assert!(!same_place("127.0.0.1:7070", "localhost:5000"));
-        assert!(!same_place("127.0.0.1:7070", "registry.example.com"));
-    }
 }

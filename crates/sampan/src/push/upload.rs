@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use base64::Engine as _;
+use cli::address::is_loopback;
 use futures_util::StreamExt;
 use image::{Destinations, Origin, RefusedDestination, Resolver};
 use indicatif::ProgressBar;
@@ -302,16 +303,6 @@ fn refused_destination(error: &reqwest::Error) -> Option<&RefusedDestination> {
     None
 }
 
-/// Whether a registry is on this machine, hence spoken to over plain http (as docker does).
-pub fn is_loopback(registry: &str) -> bool {
-    let host = match registry.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => registry,
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 /// One field of a challenge, quoted or not.
 fn challenge_field(fields: &str, name: &str) -> Option<String> {
     let start = fields.find(&format!("{name}="))? + name.len() + 1;
@@ -333,11 +324,5 @@ mod tests {
         assert_eq!(challenge_field(fields, "service").as_deref(), Some("reg"));
         assert_eq!(challenge_field(fields, "scope").as_deref(), Some("repository:a:pull,push"));
         assert_eq!(challenge_field(fields, "error"), None);
-    }
-
-    #[test]
-    fn only_this_machine_is_spoken_to_in_plain_http() {
-        assert!(is_loopback("127.0.0.1:5000") && is_loopback("localhost") && is_loopback("[::1]:5000"));
-        assert!(!is_loopback("registry.example.com") && !is_loopback("10.0.0.1:5000"));
     }
 }

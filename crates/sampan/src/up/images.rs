@@ -17,8 +17,7 @@ use image::{Finding, Images, ScrubReport};
 use registry::{Kept, Registry, StoredImage};
 use signature::{Clock, Rejection, Secrets, tc3};
 use store::Store;
-
-use crate::images_admin::{ACTION, Answer, Command, Found, Image, PATH, Pruned, Scrub};
+use types::admin::images::{ACTION, Answer, Command, Found, Image, PATH, Pruned, Scrub};
 
 /// What commands work on.
 pub struct Administration {

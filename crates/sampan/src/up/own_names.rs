@@ -16,10 +16,10 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, header};
 use axum::middleware::{self, Next};
+use cli::address::is_loopback;
 use parking_lot::RwLock;
 
 use super::address::callable;
-use crate::push::upload::is_loopback;
 
 const FILE_NAME: &str = "names";
 /// Names that are remembered; the oldest are forgotten first.

@@ -4,8 +4,8 @@ use serde::Serialize;
 use types::AliasRecord;
 use types::alias::{Additional, HeaderValue, When};
 
-use crate::local_time::UtcOffset;
 use crate::validate::aliases::{KEY_PREFIX, RoutingConfig, VersionMatch, VersionWeight};
+use types::UtcOffset;
 
 /// `Alias`.
 #[derive(Debug, Serialize)]

@@ -8,8 +8,8 @@ use types::wire::{
 };
 use types::{CatalogFunction, CommandWords, Digest, FunctionRecord, ImageSpec, ImageType, Status, VersionRecord};
 
-use crate::local_time::UtcOffset;
 use crate::validate::code::RUNTIME;
+use types::UtcOffset;
 
 /// A version with what is known about it beside its record.
 pub(crate) struct Shown<'a> {

@@ -5,7 +5,7 @@ use logs::Invocation;
 use types::wire::{FunctionLog, RequestStatus, RunResult};
 use types::{FunctionKey, InstanceId};
 
-use crate::local_time::UtcOffset;
+use types::UtcOffset;
 
 /// Bytes of the MB in which `GetRequestStatus` tells memory.
 const MB: f64 = 1_048_576.0;

@@ -3,7 +3,7 @@
 use types::{ApiError, ErrorCode};
 
 use super::{filled, invalid, quoted};
-use crate::local_time::UtcOffset;
+use types::UtcOffset;
 
 /// Longest time that one question covers, in milliseconds.
 const SPAN_MS_MAX: i64 = 24 * 60 * 60 * 1000;

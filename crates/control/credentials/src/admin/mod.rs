@@ -5,9 +5,8 @@
 //! 500 for a refusal.
 
 mod serve;
-mod words;
 
 pub use serve::router;
-pub use words::{
+pub use types::admin::registries::{
     ACTION, Addition, Answer, Command, Listed, ListedLogin, NewLogin, PATH, Refused, Reply, Tested, TestedPlace,
 };

@@ -14,8 +14,8 @@ use image::{Asked, Credentials, ProbedPlace};
 use jiff::Timestamp;
 use signature::{Clock, Rejection, Secrets, tc3};
 use types::ImageRef;
+use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply, Tested, TestedPlace};
 
-use super::words::{ACTION, Answer, Command, PATH, Refused, Reply, Tested, TestedPlace};
 use crate::{Error, Registries, host};
 
 struct Admin {

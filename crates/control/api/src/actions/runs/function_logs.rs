@@ -8,10 +8,10 @@ use super::instance_logs;
 use crate::actions::Outcome;
 use crate::context::{Context, now_ms};
 use crate::envelope::Answer;
-use crate::local_time::UtcOffset;
 use crate::params::Params;
 use crate::render;
 use crate::validate::{filled, invalid, names, paging, quoted, times};
+use types::UtcOffset;
 
 /// Offset and limit together at most (contract 2.2).
 const REACH_MAX: u32 = 10_000;

@@ -10,9 +10,9 @@ use super::function_logs::{page, qualifier};
 use crate::actions::Outcome;
 use crate::context::{Context, now_ms};
 use crate::envelope::Answer;
-use crate::local_time::UtcOffset;
 use crate::render;
 use crate::validate::{filled, names, times};
+use types::UtcOffset;
 
 /// `SearchContext.Type` that asks for instances in place of runs.
 const BY_INSTANCE: &str = "Instance";

@@ -8,8 +8,8 @@ use crate::args::images::{ImagesArgs, ImagesCommand, PruneArgs, ScrubArgs};
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-use crate::images_admin::{Answer, Command, Found, Image, Scrub};
 use crate::{local_time, output};
+use types::admin::images::{Answer, Command, Found, Image, Scrub};
 
 /// Between two questions how far a scrub is.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);

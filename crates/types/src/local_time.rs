@@ -1,4 +1,4 @@
-//! Times as the API writes them: `YYYY-MM-DD HH:MM:SS` in the region's local time. Pure.
+//! Times as the API writes them: `YYYY-MM-DD HH:MM:SS` in the region's local time.
 
 use std::fmt;
 use std::str::FromStr;

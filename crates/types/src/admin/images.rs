@@ -1,4 +1,4 @@
-//! What is said between the client and the platform about its images: the words of the administrative endpoint. Pure.
+//! Requests to the images' administrative endpoint, and its answers.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,11 +49,15 @@ pub enum Answer {
 /// A manifest of the own registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
+    /// Name in the registry, without its host.
     pub repository: String,
+    /// Digest of the manifest.
     pub digest: String,
+    /// Its tags.
     pub tags: Vec<String>,
     /// `tagged`, `deployed`, `named` or `untagged`.
     pub kept: String,
+    /// Bytes of its layers and config.
     pub bytes: u64,
     /// When it was pushed last or lost a tag, Unix milliseconds.
     pub changed_ms: u64,
@@ -62,7 +66,9 @@ pub struct Image {
 /// What was removed, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
+    /// Whether nothing was removed.
     pub dry_run: bool,
+    /// What goes.
     pub images: Vec<Image>,
     /// Bytes of blobs that only these images name.
     pub image_bytes: u64,
@@ -73,22 +79,32 @@ pub struct Pruned {
 /// How far a scrub is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scrub {
+    /// Whether it runs.
     pub running: bool,
+    /// Whether the last one ended before its end.
     pub cut_short: bool,
+    /// Items read.
     pub items: u64,
+    /// Items there are.
     pub items_total: u64,
+    /// Bytes read.
     pub bytes: u64,
     /// Whether the kernel checks what is read of kept content.
     pub fs_verity: bool,
+    /// The damaged ones, the first of them.
     pub found: Vec<Found>,
+    /// How many are damaged.
     pub found_total: u64,
 }
 
 /// Something that is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
+    /// Kind of the item: blob, layer tar or metadata.
     pub kind: String,
+    /// Digest or file name.
     pub name: String,
+    /// What is wrong with it.
     pub reason: String,
     /// Where it was moved; nothing where it was left in place.
     pub set_aside: Option<String>,

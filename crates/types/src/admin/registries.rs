@@ -1,4 +1,4 @@
-//! What is said to the administrative endpoint and what it answers. Pure.
+//! Requests to the registries' administrative endpoint, and its answers.
 
 use serde::{Deserialize, Serialize};
 

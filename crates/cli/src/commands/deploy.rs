@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
-use types::tags::{INIT, START_CHECK, STOP_GRACE};
+use types::tags::{INIT, RUNTIME, START_CHECK, STOP_GRACE};
 
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
@@ -68,7 +68,7 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
 
 /// What is asked for by tags, because the API has no fields for it.
 fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
-    let runtime = args.runtime.clone().map(|runtime| (launcher::RUNTIME_TAG, runtime));
+    let runtime = args.runtime.clone().map(|runtime| (RUNTIME, runtime));
     let stop_grace = args.stop_grace.map(|seconds| (STOP_GRACE, seconds.to_string()));
     let init = args.init.then(|| (INIT, "on".to_owned()));
     let start_check = args.no_start_check.then(|| (START_CHECK, "off".to_owned()));

@@ -7,11 +7,10 @@ mod times;
 use std::time::Duration;
 
 use anyhow::Context;
-use api::UtcOffset;
 use serde::Deserialize;
 use serde_json::Value;
-use types::ErrorCode;
 use types::wire::EXTENSIONS_PATH;
+use types::{ErrorCode, UtcOffset};
 
 use crate::args::Connection;
 use crate::credentials;

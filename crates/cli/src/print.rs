@@ -17,10 +17,14 @@ const READER_GONE: i32 = 141;
 
 static OUTLIVES_READER: AtomicBool = AtomicBool::new(false);
 
+/// Prints a line, as [`line`] does.
+#[macro_export]
 macro_rules! println {
     ($($arg:tt)+) => { $crate::print::line(format_args!($($arg)+)) };
 }
 
+/// Prints a line to standard error, as [`error_line`] does.
+#[macro_export]
 macro_rules! eprintln {
     ($($arg:tt)+) => { $crate::print::error_line(format_args!($($arg)+)) };
 }

@@ -1,12 +1,12 @@
-//! Administrative requests to the control address, signed like calls of the API. Must not know what they mean.
+//! Administrative requests to the control address, signed like calls of the API.
 
 use anyhow::Context;
-use credentials::admin::{ACTION, Answer, Command, PATH, Refused, Reply};
+use types::admin::images;
+use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply};
 
 use super::Client;
+use crate::address::is_loopback;
 use crate::failure::{Exit, Failure};
-use crate::images_admin;
-use crate::push::upload::is_loopback;
 
 impl Client {
     /// Sends a command; a refusal becomes a [`Failure`].
@@ -26,16 +26,16 @@ impl Client {
     }
 
     /// Sends a command about images; a refusal becomes a [`Failure`].
-    pub async fn administer_images(&self, command: &images_admin::Command) -> anyhow::Result<images_admin::Answer> {
+    pub async fn administer_images(&self, command: &images::Command) -> anyhow::Result<images::Answer> {
         let body = serde_json::to_vec(command)?;
-        let mut request = self.http.post(format!("{}{}", self.endpoint, images_admin::PATH));
-        for (name, value) in self.signed(images_admin::ACTION, &body) {
+        let mut request = self.http.post(format!("{}{}", self.endpoint, images::PATH));
+        for (name, value) in self.signed(images::ACTION, &body) {
             request = request.header(name, value);
         }
         let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
         let answer = answer.json().await;
         match answer.with_context(|| format!("{} has no administration of images", self.endpoint))? {
-            images_admin::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
+            images::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
             answer => Ok(answer),
         }
     }

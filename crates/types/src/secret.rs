@@ -1,4 +1,4 @@
-//! A text that is not shown. Must not know what it opens.
+//! A text that is neither shown nor left in memory.
 
 use std::fmt;
 

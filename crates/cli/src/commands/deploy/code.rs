@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::args::DeployArgs;
 use crate::args::words::Words;
 use crate::client::Client;
-use crate::commands::push::resolve;
+use crate::image_name::resolve;
 
 /// Fields of `ImageConfig` that stay as they are when no flag is about them.
 const KEPT: [&str; 8] =

@@ -1,7 +1,7 @@
 //! Times of the API, which are local to the platform and say no zone, as times of this machine with their offset.
 
-use api::UtcOffset;
 use serde_json::Value;
+use types::UtcOffset;
 
 use super::Client;
 use crate::local_time;

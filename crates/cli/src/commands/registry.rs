@@ -4,15 +4,15 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
-use credentials::Secret;
-use credentials::admin::{Addition, Command, Listed, ListedLogin, NewLogin, Reply, Tested};
 use serde_json::json;
+use types::Secret;
+use types::admin::registries::{Addition, Command, Listed, ListedLogin, NewLogin, Reply, Tested};
 
-use super::push;
 use crate::args::registry::{AddArgs, RegistryArgs, RegistryCommand};
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
+use crate::image_name::resolve;
 use crate::{output, terminal};
 
 /// Bytes of a password or a key that are read.
@@ -158,7 +158,7 @@ fn own_or_named(client: &Client, target: String) -> anyhow::Result<String> {
     if has_host || port.parse::<u16>().is_ok() {
         return Ok(target);
     }
-    Ok(push::resolve(&target, Some(client.registry()))?.to_string())
+    Ok(resolve(&target, Some(client.registry()))?.to_string())
 }
 
 fn show(tested: &Tested) {

@@ -1,0 +1,39 @@
+//! The client commands: each is thin around the API, the registry or the gateway.
+
+mod alias;
+mod delete;
+mod deploy;
+mod domain;
+mod get;
+mod images;
+mod invoke;
+mod list;
+mod logs;
+mod provision;
+mod publish;
+mod quota;
+mod registry;
+mod rollout;
+
+use crate::args::{Command, Connection, Output};
+
+/// Runs one of the client commands.
+pub async fn run(connection: &Connection, command: Command, output: Output) -> anyhow::Result<()> {
+    match command {
+        Command::Deploy(args) => deploy::run(connection, *args, output).await,
+        Command::Invoke(args) => invoke::run(connection, args, output).await,
+        Command::Logs(args) => logs::run(connection, args, output).await,
+        Command::List(args) => list::run(connection, args, output).await,
+        Command::Get(args) => get::run(connection, args, output).await,
+        Command::Registry(args) => registry::run(connection, args, output).await,
+        Command::Delete(args) => delete::run(connection, args, output).await,
+        Command::Publish(args) => publish::run(connection, args, output).await,
+        Command::Alias(args) => alias::run(connection, args, output).await,
+        Command::Domain(args) => domain::run(connection, args, output).await,
+        Command::Provision(args) => provision::run(connection, args, output).await,
+        Command::Images(args) => images::run(connection, args, output).await,
+        Command::Scrub(args) => images::scrub(connection, args, output).await,
+        Command::Quota(args) => quota::run(connection, args, output).await,
+        Command::Rollout(args) => rollout::run(connection, *args, output).await,
+    }
+}

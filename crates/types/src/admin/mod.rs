@@ -1,0 +1,4 @@
+//! Requests and answers of the control address that are not actions of the cloud API.
+
+pub mod images;
+pub mod registries;

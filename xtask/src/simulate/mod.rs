@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use pool::{Plan, Worth};
+use pool::{KeepAlive, KeepAlivePolicy};
 
 use self::policy::{Keeper, Policy};
 use self::trace::Function;
@@ -54,12 +54,12 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     };
     let calls: usize = functions.iter().map(|function| function.calls.len()).sum();
     println!("{} functions, {calls} calls", functions.len());
-    let worth = |seconds| Worth {
+    let policy = |seconds| KeepAlivePolicy {
         cold_start: Duration::from_secs(seconds),
         keep_min: Duration::from_secs(10),
         keep_max: Duration::from_secs(4 * 3600),
     };
-    let sampan = |seconds| Policy::Sampan { demand: Box::default(), worth: worth(seconds) };
+    let sampan = |seconds| Policy::Sampan { forecast: Box::default(), policy: policy(seconds) };
     let policies = [
         ("fixed 600 s".to_owned(), Policy::Fixed(600.0)),
         ("windows 60 s, 6 s (as Knative)".to_owned(), Policy::Windows { stable_s: 60.0, panic_s: 6.0 }),
@@ -99,7 +99,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
 /// An instance that serves nobody, or was stopped for that.
 struct Idle {
     since: f64,
-    plan: Plan,
+    plan: KeepAlive,
 }
 
 impl Idle {
@@ -111,10 +111,10 @@ impl Idle {
     fn held_s(&self, now: f64, start_s: f64) -> f64 {
         let idle = now - self.since;
         match self.plan {
-            Plan::Keep(keep) => idle.min(keep.as_secs_f64()),
-            Plan::Return { keep, back, until } => {
-                let (back, until) = (back.as_secs_f64(), until.as_secs_f64());
-                let returned = if idle > back { idle.min(until) - back + start_s } else { 0.0 };
+            KeepAlive::For(keep) => idle.min(keep.as_secs_f64()),
+            KeepAlive::Prewarm { keep, from, until } => {
+                let (from, until) = (from.as_secs_f64(), until.as_secs_f64());
+                let returned = if idle > from { idle.min(until) - from + start_s } else { 0.0 };
                 idle.min(keep.as_secs_f64()) + returned
             }
         }
@@ -185,7 +185,7 @@ impl Replay {
     fn look_ahead(&mut self, level: usize, at: f64) {
         let until = at + self.keeper.ahead_s(level, at);
         let idle_until = self.idle.last().map_or(0.0, |idle| match idle.plan {
-            Plan::Keep(keep) | Plan::Return { keep, .. } => idle.since + keep.as_secs_f64(),
+            KeepAlive::For(keep) | KeepAlive::Prewarm { keep, .. } => idle.since + keep.as_secs_f64(),
         });
         if until <= at.max(idle_until) {
             return;
@@ -255,13 +255,13 @@ mod tests {
 
     #[test]
     fn the_platforms_policy_learns() {
-        let worth = Worth {
+        let policy = KeepAlivePolicy {
             cold_start: Duration::from_secs(600),
             keep_min: Duration::from_secs(1),
             keep_max: Duration::from_secs(3600),
         };
         let calls: Vec<(f64, f64)> = (0..1000).map(|n| (f64::from(n) * 10.0, 0.1)).collect();
-        let policy = Policy::Sampan { demand: Box::default(), worth };
+        let policy = Policy::Sampan { forecast: Box::default(), policy };
         let (learned, fixed) = (cost(&calls, policy), cost(&calls, Policy::Fixed(600.0)));
         assert_eq!((learned.cold, fixed.cold), (1, 1));
         assert!(learned.memory_mb_s < fixed.memory_mb_s - 500.0 * 100.0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pool::{Demand, Plan, Worth};
+use pool::{Forecast, KeepAlive, KeepAlivePolicy};
 use tokio::time::Instant;
 
 /// How long instances are kept, and when they are started ahead.
@@ -11,9 +11,9 @@ pub enum Policy {
     /// The platform's.
     Sampan {
         /// What calls need, by what was found so far.
-        demand: Box<Demand>,
+        forecast: Box<Forecast>,
         /// What instances and cold starts are measured by.
-        worth: Worth,
+        policy: KeepAlivePolicy,
     },
     /// Always so long, in seconds.
     Fixed(f64),
@@ -48,33 +48,33 @@ impl Keeper {
     /// One more instance is in use.
     pub fn rise(&mut self, at_s: f64) {
         let (now, start) = (self.time(at_s), self.start);
-        if let Policy::Sampan { demand, worth } = &mut self.policy {
-            demand.rise(now, *worth, start);
+        if let Policy::Sampan { forecast, policy } = &mut self.policy {
+            forecast.rise(now, *policy, start);
         }
     }
 
     /// One less is.
     pub fn fall(&mut self, at_s: f64) {
         let now = self.time(at_s);
-        if let Policy::Sampan { demand, .. } = &mut self.policy {
-            demand.fall(now);
+        if let Policy::Sampan { forecast, .. } = &mut self.policy {
+            forecast.fall(now);
         }
     }
 
     /// What becomes of the instance that is in use when `level` are, once fewer are.
-    pub fn plan(&self, level: usize) -> Plan {
+    pub fn plan(&self, level: usize) -> KeepAlive {
         match &self.policy {
-            Policy::Sampan { demand, worth } => demand.plan(level, *worth, self.start),
-            Policy::Fixed(seconds) => Plan::Keep(Duration::from_secs_f64(*seconds)),
-            Policy::Windows { stable_s, panic_s } => Plan::Keep(Duration::from_secs_f64(stable_s + panic_s)),
+            Policy::Sampan { forecast, policy } => forecast.plan(level, *policy, self.start),
+            Policy::Fixed(seconds) => KeepAlive::For(Duration::from_secs_f64(*seconds)),
+            Policy::Windows { stable_s, panic_s } => KeepAlive::For(Duration::from_secs_f64(stable_s + panic_s)),
         }
     }
 
     /// For how many seconds from now on an instance for `level` is to be there because the level below was just reached.
     pub fn ahead_s(&self, level: usize, at_s: f64) -> f64 {
         match &self.policy {
-            Policy::Sampan { demand, worth } if demand.is_ahead(level, self.time(at_s), *worth, self.start) => {
-                worth.keep_min.as_secs_f64()
+            Policy::Sampan { forecast, policy } if forecast.is_ahead(level, self.time(at_s), *policy, self.start) => {
+                policy.keep_min.as_secs_f64()
             }
             _ => 0.0,
         }

@@ -17,9 +17,8 @@ use types::{CatalogVersion, RunStatus};
 use crate::error::LeaseError;
 use crate::handle::Pool;
 use crate::launch::LaunchError;
-use crate::ledger::Phase;
-use crate::refusal::Refusal;
-use crate::scale::{Capacity, Want};
+use crate::policy::admission::limit::LimitExceeded;
+use crate::policy::instance_table::Phase;
 use crate::shared::Shared;
 use crate::start::Start;
 use crate::version::VersionPool;
@@ -82,7 +81,7 @@ impl<C: Default + Send + Sync + 'static> Drop for Checked<C> {
         let pool = &self.pool;
         if self.shared.in_force(&pool.version) {
             pool.check.set_unserved(false);
-            self.shared.pasts.lock().remove(&pool.name());
+            self.shared.histories.lock().remove(&pool.name());
         } else {
             self.shared.drain_version(pool, VersionPool::superseded);
         }
@@ -103,7 +102,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         loop {
             let outcome = checked.start_one(since).await;
             let Err(error) = outcome else { return Ok(checked) };
-            if Instant::now() >= last || !checked.is_worth_waiting(&error) {
+            if Instant::now() >= last || !checked.may_get_room(&error) {
                 return Err(checked.unless_closed(error));
             }
             sleep(pause).await;
@@ -118,35 +117,35 @@ impl<C: Default + Send + Sync + 'static> Checked<C> {
         if let Some(stopped) = pool.stopped() {
             return Err(stopped);
         }
-        let refusal = {
-            let mut ledger = pool.ledger.lock();
-            if ledger.phase() != Phase::Open {
+        let limit = {
+            let mut table = pool.table.lock();
+            if table.phase() != Phase::Open {
                 return Err(pool.superseded());
             }
-            let reserved = shared.capacity.lock().reserve(&pool.want(since), Instant::now());
+            let reserved = shared.admission.lock().reserve(&pool.want(since), Instant::now());
             if reserved.is_ok() {
-                ledger.begin_ahead();
+                table.begin_ahead();
             }
             reserved.err()
         };
-        if let Some(refusal) = refusal {
+        if let Some(limit) = limit {
             shared.make_room(pool, since);
-            return Err(LeaseError::OverQuota { function: pool.version.function.key.clone(), refusal });
+            return Err(LeaseError::OverQuota { function: pool.version.function.key.clone(), limit });
         }
         let outcome = pool.check.begin();
         Start::begin_check(shared, pool);
         let outcome = outcome.await.unwrap_or_else(|_| Err(pool.superseded()));
         if outcome.is_ok() {
             // It is kept as long as after a call.
-            pool.ledger.lock().note_call(Instant::now());
+            pool.table.lock().note_call(Instant::now());
         }
         outcome
     }
 
-    fn is_worth_waiting(&self, error: &LeaseError) -> bool {
+    fn may_get_room(&self, error: &LeaseError) -> bool {
         match error {
-            LeaseError::OverQuota { refusal: Refusal::Reserved { max_mb: 0 }, .. } => false,
-            LeaseError::OverQuota { .. } => self.shared.capacity.lock().can_ever_fit(&self.pool.want(Instant::now())),
+            LeaseError::OverQuota { limit: LimitExceeded::Reserved { max_mb: 0 }, .. } => false,
+            LeaseError::OverQuota { .. } => self.shared.admission.lock().can_ever_fit(&self.pool.want(Instant::now())),
             LeaseError::Launch(LaunchError { status: RunStatus::InsufficientResources, .. }) => true,
             _ => false,
         }
@@ -169,23 +168,14 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             let pool = VersionPool::new(Arc::clone(version), &self.config);
             pool.check.set_unserved(true);
             // The version before may go on to be called, so that its history stays until this one takes over.
-            if let Some(past) = self.pasts.lock().get(&pool.name()) {
-                pool.ledger.lock().remember(past.clone());
+            if let Some(history) = self.histories.lock().get(&pool.name()) {
+                pool.table.lock().remember(history.clone());
             }
             Arc::new(pool)
         };
         let pool = Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh));
         drop(versions);
-        pool.set_stopped(self.capacity.lock().is_stopped(&version.key.function_id));
+        pool.set_stopped(self.admission.lock().is_stopped(&version.key.function_id));
         Ok(pool)
-    }
-}
-
-impl Capacity {
-    /// Whether an instance would fit if all others ended.
-    fn can_ever_fit(&self, want: &Want<'_>) -> bool {
-        let reserved = self.quota.reserved(&want.version.function_id);
-        let most = reserved.unwrap_or_else(|| self.quota.unreserved_mb()).min(self.quota.total_mb());
-        u64::from(want.memory_mb) <= most && self.instances_max > 0 && self.instances_per_function_max > 0
     }
 }

@@ -1,11 +1,11 @@
-//! Limits of the pool, as the `[pool]` table of the configuration has them. Must not know how they are read.
+//! Limits of the pool, as the `[pool]` table of the configuration has them.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backoff::Pauses;
-use crate::keep::Worth;
+use crate::policy::backoff::Pauses;
+use crate::policy::keep_alive::KeepAlivePolicy;
 
 /// The `[pool]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,8 +120,8 @@ impl Config {
         (self.freeze_after_ms > 0).then(|| Duration::from_millis(self.freeze_after_ms))
     }
 
-    pub(crate) fn worth(&self) -> Worth {
-        Worth {
+    pub(crate) fn keep_alive_policy(&self) -> KeepAlivePolicy {
+        KeepAlivePolicy {
             cold_start: Duration::from_secs(self.keep_idle_s),
             keep_min: Duration::from_secs(self.keep_idle_s_min.min(self.keep_idle_s)),
             keep_max: Duration::from_secs(self.keep_idle_s_max.max(self.keep_idle_s)),

@@ -1,11 +1,9 @@
 //! Why a request gets no instance, with the status of the contract that says the same.
-//!
-//! Must not know how the answer is written for a client.
 
 use types::{FunctionKey, RunStatus, VersionName};
 
 use crate::launch::LaunchError;
-use crate::refusal::Refusal;
+use crate::policy::admission::limit::LimitExceeded;
 
 /// Why a request got no lease.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,12 +23,12 @@ pub enum LeaseError {
     #[error(transparent)]
     BackedOff(LaunchError),
     /// No further instance may be started, and there is none to wait for.
-    #[error("Function [ {function} ] concurrency exceeded {refusal}")]
+    #[error("Function [ {function} ] concurrency exceeded {limit}")]
     OverQuota {
         /// The function.
         function: FunctionKey,
         /// The limit that stood in the way.
-        refusal: Refusal,
+        limit: LimitExceeded,
     },
     /// No further instance may be started, and none came free in time.
     #[error(
@@ -66,7 +64,7 @@ impl LeaseError {
         match self {
             Self::Superseded { .. } => RunStatus::FunctionStatusError,
             Self::Launch(error) | Self::BackedOff(error) => error.status,
-            Self::OverQuota { refusal, .. } => refusal.status(),
+            Self::OverQuota { limit, .. } => limit.status(),
             Self::NoneFree { .. } => RunStatus::ResourceLimitReached,
             Self::QueueFull { .. } => RunStatus::ResourceLimit,
             Self::Closed { .. } => RunStatus::InternalError,

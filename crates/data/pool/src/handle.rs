@@ -15,13 +15,13 @@ use crate::config::Config;
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::launch::Launch;
-use crate::ledger::{Patience, Phase};
-use crate::queue::WaiterId;
-use crate::quota::Quota;
-use crate::scale::Capacity;
-use crate::session::SessionKey;
+use crate::maintenance;
+use crate::policy::admission::Admission;
+use crate::policy::admission::quota::Quota;
+use crate::policy::instance_table::{GiveUp, Phase};
+use crate::policy::queue::WaiterId;
+use crate::session_key::SessionKey;
 use crate::shared::{Refused, Shared, Versions};
-use crate::upkeep;
 use crate::usage::{ProvisionedState, Usage};
 use crate::version::{Answer, VersionPool, Waiting};
 
@@ -55,11 +55,11 @@ struct Place<'a, C: Default + Send + Sync + 'static> {
 impl<C: Default + Send + Sync + 'static> Drop for Place<'_, C> {
     fn drop(&mut self) {
         let others_want = {
-            let mut ledger = self.pool.ledger.lock();
-            ledger.cancel(self.id);
-            ledger.starts_wanted(Instant::now()) > 0
+            let mut table = self.pool.table.lock();
+            table.cancel(self.id);
+            table.starts_wanted(Instant::now()) > 0
         };
-        self.shared.capacity.lock().end_wait(&self.pool.version.key.function_id);
+        self.shared.admission.lock().end_wait(&self.pool.version.key.function_id);
         // What was kept for it is there for others.
         if !others_want && self.shared.unclaim(&self.pool.version.key) {
             self.shared.feed();
@@ -77,21 +77,21 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         config: Config,
         shutdown: &CancellationToken,
     ) -> Self {
-        let mut capacity = Capacity::new(&config);
-        capacity.set_quota(Quota::of(&catalog.load(), &config));
+        let mut admission = Admission::new(&config);
+        admission.set_quota(Quota::of(&catalog.load(), &config));
         let shared = Arc::new(Shared {
             launch,
             catalog,
             versions: RwLock::new(Versions { map: std::collections::HashMap::new(), closed: false }),
-            capacity: Mutex::new(capacity),
+            admission: Mutex::new(admission),
             claims: AtomicUsize::new(0),
-            pasts: Mutex::default(),
+            histories: Mutex::default(),
             starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
             tasks: TaskTracker::new(),
             stop: shutdown.child_token(),
             config,
         });
-        shared.tasks.spawn(supervisor::essential("pool", upkeep::run(Arc::clone(&shared), changes)));
+        shared.tasks.spawn(supervisor::essential("pool", maintenance::run(Arc::clone(&shared), changes)));
         Self { shared }
     }
 
@@ -124,20 +124,20 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     }
 
     pub(crate) fn ask(&self, pool: &Arc<VersionPool<C>>, request: &RequestId) -> Result<Asked<C>, LeaseError> {
-        let mut ledger = pool.ledger.lock();
-        match ledger.phase() {
+        let mut table = pool.table.lock();
+        match table.phase() {
             Phase::Open => {}
             Phase::Closed => return Ok(Asked::Gone),
             Phase::Draining => {
-                drop(ledger);
+                drop(table);
                 let closed = self.shared.versions.read().closed;
                 return Err(if closed { pool.closed() } else { pool.superseded() });
             }
         }
         let now = Instant::now();
-        if let Some((index, instance)) = ledger.acquire(now) {
-            let lacks = ledger.lacks_next(now);
-            drop(ledger);
+        if let Some((index, instance)) = table.acquire(now) {
+            let lacks = table.lacks_next(now);
+            drop(table);
             if lacks {
                 self.shared.start_next(pool, now);
             }
@@ -147,12 +147,12 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         }
         let key = &pool.version.function.key;
         self.shared
-            .capacity
+            .admission
             .lock()
             .begin_wait(&pool.version.key.function_id, key)
             .map_err(|waiting_max| LeaseError::QueueFull { function: key.clone(), waiting_max })?;
         let (sender, answer) = oneshot::channel();
-        let id = ledger.wait(Waiting { request: request.clone(), answer: sender }, now);
+        let id = table.wait(Waiting { request: request.clone(), answer: sender }, now);
         Ok(Asked::Waits(id, answer))
     }
 
@@ -171,14 +171,14 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         let mut refused = self.shared.start_wanted(pool);
         if refused.is_none() {
             // When a lease was likely to come free sooner than a start would be ready, but none did, a start is due.
-            let patience = pool.ledger.lock().patience();
+            let patience = pool.table.lock().patience();
             match timeout(patience, &mut answer).await {
                 Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
                 Err(_) => refused = self.shared.start_wanted(pool),
             }
         }
-        if let Some(refused) = refused.as_ref().filter(|refused| !refused.worth_waiting)
-            && pool.ledger.lock().give_up(place.id) == Patience::Removed
+        if let Some(refused) = refused.as_ref().filter(|refused| !refused.room_expected)
+            && pool.table.lock().give_up(place.id) == GiveUp::Removed
         {
             return Err(refused.error(function));
         }
@@ -187,7 +187,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         loop {
             match timeout(config.wait_max(), &mut answer).await {
                 Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
-                Err(_) if pool.ledger.lock().give_up(place.id) == Patience::Removed => {
+                Err(_) if pool.table.lock().give_up(place.id) == GiveUp::Removed => {
                     let none_free =
                         || LeaseError::NoneFree { function: function.clone(), wait_ms_max: config.wait_ms_max };
                     return Err(refused.map_or_else(none_free, |refused| refused.error(function)));
@@ -199,7 +199,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
 
     /// What is used now.
     pub fn usage(&self) -> Usage {
-        let usage = self.shared.capacity.lock().usage();
+        let usage = self.shared.admission.lock().usage();
         Usage { provisioned: self.shared.all_provisioned(), ..usage }
     }
 
@@ -212,7 +212,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     pub fn stop_grace(&self) -> Duration {
         let pools: Vec<_> = self.shared.versions.read().map.values().cloned().collect();
         let longest = |pool: &Arc<VersionPool<C>>| {
-            pool.ledger.lock().instances().map(|instance| instance.process.stop_grace()).max()
+            pool.table.lock().instances().map(|instance| instance.process.stop_grace()).max()
         };
         pools.iter().filter_map(longest).max().unwrap_or_default()
     }
@@ -234,7 +234,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         if timeout(grace, shared.tasks.wait()).await.is_ok() {
             return;
         }
-        let left = || pools.iter().flat_map(|pool| pool.ledger.lock().instances().cloned().collect::<Vec<_>>());
+        let left = || pools.iter().flat_map(|pool| pool.table.lock().instances().cloned().collect::<Vec<_>>());
         left().for_each(|instance| shared.end(&instance));
         if timeout(stop_grace, shared.tasks.wait()).await.is_ok() {
             return;

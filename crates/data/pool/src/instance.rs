@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use types::{CatalogVersion, InstanceId};
 
 use crate::launch::{ColdStart, Process};
-use crate::ledger::SlotIndex;
+use crate::policy::instance_table::SlotIndex;
 use crate::ride::Rider;
 use crate::shared::Shared;
 use crate::version::VersionPool;
@@ -33,7 +33,7 @@ pub struct Instance<C> {
     frozen: Mutex<bool>,
     /// How often it was frozen.
     suspensions: AtomicU64,
-    /// It was told to end, and its capacity counts as coming free.
+    /// It was told to end, and its load counts as ending.
     told_to_end: AtomicBool,
     /// Its grace is bounded, because somebody waits for its room.
     hurries: AtomicBool,
@@ -101,7 +101,7 @@ impl<C> Instance<C> {
             && !self.hurries.swap(true, Ordering::Relaxed)
     }
 
-    /// Marks it as told to end; true for the first who does. Called under the lock of the capacity, which counts it.
+    /// Marks it as told to end; true for the first who does. Called under the lock of the admission, which counts it.
     pub(crate) fn tell_to_end(&self) -> bool {
         !self.told_to_end.swap(true, Ordering::Relaxed)
     }
@@ -157,7 +157,7 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
     pub fn returning(&mut self) {
         if !self.announced && self.rider.is_none() {
             self.announced = true;
-            self.pool.ledger.lock().returning(self.index);
+            self.pool.table.lock().returning(self.index);
         }
     }
 

@@ -1,6 +1,4 @@
 //! What the pool needs from whoever makes instances: the [`Launch`] and [`Process`] traits and what passes through them.
-//!
-//! Must not know who implements them.
 
 use std::future::Future;
 use std::io;

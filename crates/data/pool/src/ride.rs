@@ -1,7 +1,7 @@
 //! Requests that belong to a session: they go to the session's instance, whoever else it serves.
 //!
 //! The first request of a session leases an instance for it as any request does; the others ride along. How many are in an
-//! instance at once is kept by the instance, because the ledger counts sessions.
+//! instance at once is kept by the instance, because the table counts sessions.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use types::RequestId;
 use crate::error::LeaseError;
 use crate::handle::{Asked, Pool};
 use crate::instance::{Instance, Lease};
-use crate::session::SessionKey;
+use crate::session_key::SessionKey;
 use crate::sessions::{Session, Sessions};
 use crate::shared::Shared;
 use crate::version::VersionPool;
@@ -69,7 +69,7 @@ struct Counted<'a, C: Default + Send + Sync + 'static> {
 impl<'a, C: Default + Send + Sync + 'static> Counted<'a, C> {
     fn begin(shared: &'a Shared<C>, pool: &'a VersionPool<C>) -> Result<Self, LeaseError> {
         let function = &pool.version.function.key;
-        let begun = shared.capacity.lock().begin_wait(&pool.version.key.function_id, function);
+        let begun = shared.admission.lock().begin_wait(&pool.version.key.function_id, function);
         begun.map_err(|waiting_max| LeaseError::QueueFull { function: function.clone(), waiting_max })?;
         Ok(Self { shared, pool })
     }
@@ -77,7 +77,7 @@ impl<'a, C: Default + Send + Sync + 'static> Counted<'a, C> {
 
 impl<C: Default + Send + Sync + 'static> Drop for Counted<'_, C> {
     fn drop(&mut self) {
-        self.shared.capacity.lock().end_wait(&self.pool.version.key.function_id);
+        self.shared.admission.lock().end_wait(&self.pool.version.key.function_id);
     }
 }
 
@@ -104,7 +104,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
                 },
             };
             // One that ends cannot have the session any more. Whoever just got it goes there all the same.
-            if !first && !pool.ledger.lock().takes_requests(seat.index()) {
+            if !first && !pool.table.lock().takes_requests(seat.index()) {
                 rider.forget();
                 continue;
             }

@@ -1,6 +1,6 @@
 //! The sessions of one version: which instance each key leads to, and when a session is over.
 //!
-//! A session is a lease that is kept between requests, so that the ledger needs to know nothing of it: it counts sessions
+//! A session is a lease that is kept between requests, so that the table needs to know nothing of it: it counts sessions
 //! where it counts requests of other versions. Must not know where a key was found, nor how its instance is got.
 
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use types::SessionSpec;
 
 use crate::instance::{Instance, Lease};
-use crate::ledger::SlotIndex;
-use crate::session::SessionKey;
+use crate::policy::instance_table::SlotIndex;
+use crate::session_key::SessionKey;
 
 /// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

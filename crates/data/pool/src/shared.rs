@@ -1,6 +1,6 @@
 //! What all handles, leases and tasks of a pool share, and the acts that follow from the ledgers' decisions.
 //!
-//! Locks are taken in one order: the map of versions, a version's ledger, the capacity; never two ledgers at once. No
+//! Locks are taken in one order: the map of versions, a version's table, the admission; never two ledgers at once. No
 //! lock is held while a waiter is answered, because an answer that nobody takes returns its lease.
 
 use std::collections::HashMap;
@@ -15,17 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{CatalogVersion, FunctionId, FunctionKey, SharedCatalog, VersionKey, VersionName};
 
-use crate::claims::Whose;
 use crate::config::Config;
 use crate::error::LeaseError;
-use crate::idle::{Candidate, victims};
 use crate::instance::{Instance, Lease};
 use crate::launch::{Launch, LaunchError};
-use crate::ledger::{Phase, Released, SlotIndex};
-use crate::past::Past;
-use crate::quota::Quota;
-use crate::refusal::Refusal;
-use crate::scale::{Capacity, Load};
+use crate::policy::admission::Scope;
+use crate::policy::admission::limit::LimitExceeded;
+use crate::policy::admission::quota::Quota;
+use crate::policy::admission::{Admission, Load};
+use crate::policy::eviction::{Candidate, choose};
+use crate::policy::history::History;
+use crate::policy::instance_table::{Phase, Released, SlotIndex};
 use crate::start::Start;
 use crate::version::{VersionPool, Waiting};
 
@@ -35,14 +35,14 @@ pub(crate) struct Refused {
     /// What was in the way.
     pub why: InTheWay,
     /// Whether something may come free for it.
-    pub worth_waiting: bool,
+    pub room_expected: bool,
 }
 
 /// What is in the way of a start.
 #[derive(Debug, Clone)]
 pub(crate) enum InTheWay {
     /// A limit.
-    Limit(Refusal),
+    Limit(LimitExceeded),
     /// The version's last start, which failed.
     Failure(LaunchError),
 }
@@ -51,7 +51,7 @@ impl Refused {
     /// The answer to a request of the function.
     pub fn error(&self, function: &FunctionKey) -> LeaseError {
         match &self.why {
-            InTheWay::Limit(refusal) => LeaseError::OverQuota { function: function.clone(), refusal: *refusal },
+            InTheWay::Limit(limit) => LeaseError::OverQuota { function: function.clone(), limit: *limit },
             InTheWay::Failure(error) => LeaseError::BackedOff(error.clone()),
         }
     }
@@ -59,7 +59,7 @@ impl Refused {
     /// Whether it is the better answer also to one that has waited.
     pub fn outlasts_waiting(&self) -> bool {
         match &self.why {
-            InTheWay::Limit(refusal) => refusal.is_quota(),
+            InTheWay::Limit(limit) => limit.is_quota(),
             InTheWay::Failure(_) => true,
         }
     }
@@ -77,11 +77,11 @@ pub(crate) struct Shared<C: Default + Send + Sync + 'static> {
     pub catalog: SharedCatalog,
     pub config: Config,
     pub versions: RwLock<Versions<C>>,
-    pub capacity: Mutex<Capacity>,
-    /// How many versions were refused a start and wait: while none does, nobody has to ask the capacity.
+    pub admission: Mutex<Admission>,
+    /// How many versions were refused a start and wait: while none does, nobody has to ask the admission.
     pub claims: AtomicUsize,
     /// How often versions were called that are not in the map now.
-    pub pasts: Mutex<HashMap<(FunctionId, VersionName), Past>>,
+    pub histories: Mutex<HashMap<(FunctionId, VersionName), History>>,
     /// Permits of starts that run at the same time.
     pub starting: Semaphore,
     /// Every task of the pool: one for each instance, and the upkeep.
@@ -113,14 +113,14 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             }
             let fresh = || {
                 let pool = VersionPool::new(Arc::clone(version), &self.config);
-                if let Some(past) = self.pasts.lock().remove(&pool.name()) {
-                    pool.ledger.lock().remember(past);
+                if let Some(history) = self.histories.lock().remove(&pool.name()) {
+                    pool.table.lock().remember(history);
                 }
                 Arc::new(pool)
             };
             Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh))
         };
-        pool.set_stopped(self.capacity.lock().is_stopped(&version.key.function_id));
+        pool.set_stopped(self.admission.lock().is_stopped(&version.key.function_id));
         // Asked once it is in the map: a change of the catalog from here on finds it there.
         if !self.in_force(version) {
             self.drain_version(&pool, VersionPool::superseded);
@@ -128,31 +128,31 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         Ok(pool)
     }
 
-    /// Begins the starts that the waiters of a version need, as far as its failures and the capacity let them. Where the
-    /// capacity does not, makes room if stopping idle instances can, and has the version tried again when something ends. Says
+    /// Begins the starts that the waiters of a version need, as far as its failures and the admission let them. Where the
+    /// admission does not, makes room if stopping idle instances can, and has the version tried again when something ends. Says
     /// what was in the way and whether there is something to wait for.
     pub fn start_wanted(self: &Arc<Self>, pool: &Arc<VersionPool<C>>) -> Option<Refused> {
         let mut refused = None;
         let mut begun = Vec::new();
         {
-            let mut ledger = pool.ledger.lock();
+            let mut table = pool.table.lock();
             let now = Instant::now();
-            for _ in 0..ledger.starts_wanted(now) {
-                let want = pool.want(ledger.waiting_since().unwrap_or(now));
-                if let Some(error) = pool.backoff.lock().in_the_way(now, ledger.starts()) {
-                    let worth_waiting = ledger.open() > 0 || ledger.starts() > 0;
-                    refused = Some((Refused { why: InTheWay::Failure(error), worth_waiting }, want.since));
+            for _ in 0..table.starts_wanted(now) {
+                let want = pool.want(table.waiting_since().unwrap_or(now));
+                if let Some(error) = pool.backoff.lock().in_the_way(now, table.starts()) {
+                    let room_expected = table.open() > 0 || table.starts() > 0;
+                    refused = Some((Refused { why: InTheWay::Failure(error), room_expected }, want.since));
                     break;
                 }
-                let mut capacity = self.capacity.lock();
-                if let Err(refusal) = capacity.reserve(&want, now) {
-                    let worth_waiting = capacity.worth_waiting(&want, refusal);
-                    capacity.claim(&want, refusal);
-                    self.claims.store(capacity.claims(), Ordering::Relaxed);
-                    refused = Some((Refused { why: InTheWay::Limit(refusal), worth_waiting }, want.since));
+                let mut admission = self.admission.lock();
+                if let Err(limit) = admission.reserve(&want, now) {
+                    let room_expected = admission.room_expected(&want, limit);
+                    admission.claim(&want, limit);
+                    self.claims.store(admission.claims(), Ordering::Relaxed);
+                    refused = Some((Refused { why: InTheWay::Limit(limit), room_expected }, want.since));
                     break;
                 }
-                let (waiter, who) = ledger.begin_start().expect("a start is wanted for a waiter that has none");
+                let (waiter, who) = table.begin_start().expect("a start is wanted for a waiter that has none");
                 begun.push((waiter, who.request.clone()));
             }
         }
@@ -179,9 +179,9 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         if self.claims.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let mut capacity = self.capacity.lock();
-        let had_one = capacity.unclaim(version);
-        self.claims.store(capacity.claims(), Ordering::Relaxed);
+        let mut admission = self.admission.lock();
+        let had_one = admission.unclaim(version);
+        self.claims.store(admission.claims(), Ordering::Relaxed);
         had_one
     }
 
@@ -190,15 +190,15 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let mut others: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         self.hurry_ending(&others);
         let shortfall = {
-            let capacity = self.capacity.lock();
-            let shortfall = capacity.shortfall(&pool.version.key, pool.version.spec.memory_mb, since);
+            let admission = self.admission.lock();
+            let shortfall = admission.shortfall(&pool.version.key, pool.version.spec.memory_mb, since);
             others.retain(|other| {
                 let id = &other.version.key.function_id;
                 other.version.key != pool.version.key
-                    && match shortfall.whose {
-                        Whose::Own => *id == pool.version.key.function_id,
-                        Whose::Unreserved => !capacity.is_reserved(id),
-                        Whose::Any => true,
+                    && match shortfall.scope {
+                        Scope::Own => *id == pool.version.key.function_id,
+                        Scope::Unreserved => !admission.is_reserved(id),
+                        Scope::Any => true,
                     }
             });
             shortfall
@@ -213,7 +213,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let longest = self.config.evict_grace_max();
         for version in versions {
             let hurrying: Vec<Arc<Instance<C>>> =
-                version.ledger.lock().instances().filter(|instance| instance.must_hurry(longest)).cloned().collect();
+                version.table.lock().instances().filter(|instance| instance.must_hurry(longest)).cloned().collect();
             for instance in hurrying {
                 self.tasks.spawn(async move {
                     if timeout(longest, instance.process.ended()).await.is_err() {
@@ -231,15 +231,15 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         for version in versions {
             let load = Load::one(version.version.spec.memory_mb);
             let wanted = version.wanted();
-            let ledger = version.ledger.lock();
-            candidates.extend(ledger.spare(wanted).map(|(index, since)| Candidate {
+            let table = version.table.lock();
+            candidates.extend(table.spare(wanted).map(|(index, since)| Candidate {
                 since,
                 load,
                 name: (version, index),
             }));
         }
-        for (other, index) in victims(candidates, load).unwrap_or_default() {
-            let idle = other.ledger.lock().evict(index);
+        for (other, index) in choose(candidates, load).unwrap_or_default() {
+            let idle = other.table.lock().evict(index);
             if let Some(instance) = idle {
                 self.end_within(&instance, longest);
             }
@@ -251,7 +251,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         if self.claims.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let claimants = self.capacity.lock().claimants();
+        let claimants = self.admission.lock().claimants();
         for key in claimants {
             let pool = self.versions.read().map.get(&key).cloned();
             if let Some(pool) = pool {
@@ -266,13 +266,13 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     pub fn release(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, index: SlotIndex, announced: bool, since: Instant) {
         let yields = self.yields(pool);
         let released = {
-            let mut ledger = pool.ledger.lock();
+            let mut table = pool.table.lock();
             if yields {
                 // It has this lease, so that nothing is to be ended before the lease is back.
-                ledger.retire(index);
+                table.retire(index);
             }
             let now = Instant::now();
-            ledger.release(index, announced, now.saturating_duration_since(since), now)
+            table.release(index, announced, now.saturating_duration_since(since), now)
         };
         match released {
             Released::Granted(waiter, instance) => self.grant(pool, waiter, instance, index),
@@ -291,10 +291,10 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         self.claims.load(Ordering::Relaxed) > 0 && {
             let wanted = pool.wanted();
             let (own_since, spare) = {
-                let ledger = pool.ledger.lock();
-                (ledger.waiting_since(), ledger.open() > wanted as usize)
+                let table = pool.table.lock();
+                (table.waiting_since(), table.open() > wanted as usize)
             };
-            spare && self.capacity.lock().yields(&pool.version.key, own_since)
+            spare && self.admission.lock().yields(&pool.version.key, own_since)
         }
     }
 
@@ -312,14 +312,14 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
 
     /// Gives an instance no new leases, and starts another when someone waits for it.
     pub fn retire(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, index: SlotIndex) {
-        let idle = pool.ledger.lock().retire(index);
+        let idle = pool.table.lock().retire(index);
         if let Some(instance) = idle {
             self.end(&instance);
         }
         self.start_wanted(pool);
     }
 
-    /// Has an instance end in its own time; its capacity comes free when it has ended.
+    /// Has an instance end in its own time; its admission comes free when it has ended.
     pub fn end(&self, instance: &Instance<C>) {
         self.end_within(instance, Duration::MAX);
     }
@@ -337,12 +337,12 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         instance.process.kill();
     }
 
-    /// Counts its capacity as coming free; false when that was done before.
+    /// Counts its admission as coming free; false when that was done before.
     fn mark_ending(&self, instance: &Instance<C>) -> bool {
-        let mut capacity = self.capacity.lock();
+        let mut admission = self.admission.lock();
         let first = instance.tell_to_end();
         if first {
-            capacity.ending(&instance.version.key.function_id, instance.version.spec.memory_mb);
+            admission.ending(&instance.version.key.function_id, instance.version.spec.memory_mb);
         }
         first
     }
@@ -350,10 +350,10 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
     /// Follows the catalog: its quotas hold from now on, and versions that it no longer serves are drained. Their waiters are
     /// told to look again, their starts are given up, and their instances end when their leases return.
     pub fn reconcile(self: &Arc<Self>) {
-        self.capacity.lock().set_quota(Quota::of(&self.catalog.load(), &self.config));
+        self.admission.lock().set_quota(Quota::of(&self.catalog.load(), &self.config));
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         for pool in pools {
-            pool.set_stopped(self.capacity.lock().is_stopped(&pool.version.key.function_id));
+            pool.set_stopped(self.admission.lock().is_stopped(&pool.version.key.function_id));
             if !pool.check.is_unserved() && !self.in_force(&pool.version) {
                 self.drain_version(&pool, |pool| pool.superseded());
             }
@@ -365,19 +365,19 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
 
     /// Ends idle instances above quotas that were lowered. Those that serve go on until they are idle.
     pub fn keep_quotas(&self) {
-        let excesses = self.capacity.lock().excesses();
+        let excesses = self.admission.lock().excesses();
         for excess in excesses {
             let mut pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
             {
-                let capacity = self.capacity.lock();
+                let admission = self.admission.lock();
                 pools.retain(|pool| match (&excess.function, &pool.version.key.function_id) {
                     (Some(function), id) => function == id,
-                    (None, id) => !capacity.is_reserved(id),
+                    (None, id) => !admission.is_reserved(id),
                 });
             }
             let idle_mb = |pool: &Arc<VersionPool<C>>| {
                 let wanted = pool.wanted();
-                pool.ledger.lock().spare(wanted).count() as u64 * u64::from(pool.version.spec.memory_mb)
+                pool.table.lock().spare(wanted).count() as u64 * u64::from(pool.version.spec.memory_mb)
             };
             // As much as there is, when it is not enough.
             let memory_mb = excess.memory_mb.min(pools.iter().map(idle_mb).sum());
@@ -387,11 +387,11 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
 
     pub fn drain_version(&self, pool: &VersionPool<C>, why: impl Fn(&VersionPool<C>) -> LeaseError) {
         let (idle, waiters) = {
-            let mut ledger = pool.ledger.lock();
-            if ledger.phase() != Phase::Open {
+            let mut table = pool.table.lock();
+            if table.phase() != Phase::Open {
                 return;
             }
-            ledger.drain()
+            table.drain()
         };
         pool.drained.cancel();
         if let Some(sessions) = &pool.sessions {

@@ -8,8 +8,8 @@ use types::{InstanceId, RequestId, RunStatus};
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
 use crate::launch::{ColdStart, LaunchError, Launched};
-use crate::ledger::SlotIndex;
-use crate::queue::WaiterId;
+use crate::policy::instance_table::SlotIndex;
+use crate::policy::queue::WaiterId;
 use crate::shared::Shared;
 use crate::version::VersionPool;
 
@@ -45,7 +45,7 @@ impl Purpose {
 }
 
 impl<C: Default + Send + Sync + 'static> Start<C> {
-    /// Begins a start that the ledger and the capacity have counted.
+    /// Begins a start that the table and the admission have counted.
     pub fn begin(shared: &Arc<Shared<C>>, pool: &Arc<VersionPool<C>>, trigger: WaiterId, request: RequestId) {
         Self::begin_for(shared, pool, Purpose::Request(trigger), request);
     }
@@ -116,12 +116,12 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             shared.start_wanted(&pool);
         }
         process.ended().await;
-        pool.ledger.lock().ended(slot);
+        pool.table.lock().ended(slot);
         {
-            let mut capacity = shared.capacity.lock();
+            let mut admission = shared.admission.lock();
             // Marking it here keeps whoever kills it from now on from counting it as ending for ever.
             let told = !instance.tell_to_end();
-            capacity.release(&pool.version.key.function_id, pool.version.spec.memory_mb, told);
+            admission.release(&pool.version.key.function_id, pool.version.spec.memory_mb, told);
         }
         drop(instance);
         shared.feed();
@@ -130,7 +130,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
 
     fn hand_out(&self, instance: &Arc<Instance<C>>, cold: ColdStart) -> SlotIndex {
         let (trigger, took) = (self.purpose.trigger(), cold.total());
-        let started = self.pool.ledger.lock().started(Arc::clone(instance), trigger, took, Instant::now());
+        let started = self.pool.table.lock().started(Arc::clone(instance), trigger, took, Instant::now());
         if started.end {
             self.shared.end(instance);
         }
@@ -157,9 +157,9 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             self.pool.backoff.lock().failed(error, self.begun, Instant::now());
         }
         let failed = match self.purpose {
-            Purpose::Request(trigger) => self.pool.ledger.lock().start_failed(trigger),
+            Purpose::Request(trigger) => self.pool.table.lock().start_failed(trigger),
             Purpose::Provisioned => {
-                self.pool.ledger.lock().ahead_failed();
+                self.pool.table.lock().ahead_failed();
                 let now = Instant::now();
                 let backs_off = self.pool.backoff.lock().in_the_way(now, 0).is_some();
                 let mut provisioned = self.pool.provisioned.lock();
@@ -170,17 +170,17 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
                 Vec::new()
             }
             Purpose::Check => {
-                self.pool.ledger.lock().ahead_failed();
+                self.pool.table.lock().ahead_failed();
                 self.pool.check.ended(Err(error.clone()));
                 Vec::new()
             }
             Purpose::Expected => {
-                self.pool.ledger.lock().expected_failed();
+                self.pool.table.lock().expected_failed();
                 tracing::info!(function = %version.function.key, %error, "an instance was not started ahead of calls");
                 Vec::new()
             }
         };
-        self.shared.capacity.lock().release(&version.key.function_id, version.spec.memory_mb, false);
+        self.shared.admission.lock().release(&version.key.function_id, version.spec.memory_mb, false);
         for waiter in failed {
             drop(waiter.answer.send(Err(error.clone())));
         }

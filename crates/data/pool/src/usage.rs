@@ -1,6 +1,4 @@
 //! What the pool tells of itself: what is used, and how far instances that are kept ready have come.
-//!
-//! Must not know who asks.
 
 use types::{FunctionKey, VersionName};
 

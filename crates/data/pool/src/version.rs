@@ -1,4 +1,4 @@
-//! What the pool keeps of one version at one generation: its ledger and the token that ends its starts.
+//! What the pool keeps of one version at one generation: its table and the token that ends its starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +10,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, FunctionId, RequestId, VersionName};
 
-use crate::backoff::Backoff;
 use crate::check::Check;
 use crate::config::Config;
 use crate::error::LeaseError;
 use crate::instance::{Instance, Lease};
-use crate::ledger::Ledger;
-use crate::provisioned::Provisioned;
-use crate::refusal::Refusal;
-use crate::scale::Want;
+use crate::policy::admission::StartRequest;
+use crate::policy::admission::limit::LimitExceeded;
+use crate::policy::backoff::Backoff;
+use crate::policy::instance_table::InstanceTable;
+use crate::policy::provisioning::Provisioned;
 use crate::sessions::{SessionLimits, Sessions};
 
 /// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set when it is made; the
@@ -34,13 +34,13 @@ pub(crate) struct Waiting<C: Default + Send + Sync + 'static> {
     pub answer: oneshot::Sender<Answer<C>>,
 }
 
-/// The ledger of a version's instances.
-pub(crate) type VersionLedger<C> = Ledger<Arc<Instance<C>>, Waiting<C>>;
+/// The table of a version's instances.
+pub(crate) type VersionTable<C> = InstanceTable<Arc<Instance<C>>, Waiting<C>>;
 
 /// A version in the pool.
 pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
     pub version: Arc<CatalogVersion>,
-    pub ledger: Mutex<VersionLedger<C>>,
+    pub table: Mutex<VersionTable<C>>,
     /// How many leases an instance may have at once.
     leases: u32,
     /// Who keeps coming back to the same instance, where the version's owner wants that.
@@ -70,7 +70,7 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
         };
         Self {
             version,
-            ledger: Mutex::new(Ledger::new(leases, config.worth())),
+            table: Mutex::new(InstanceTable::new(leases, config.keep_alive_policy())),
             leases,
             sessions,
             drained: CancellationToken::new(),
@@ -93,15 +93,15 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
     }
 
     /// What a request that waits since then needs.
-    pub fn want(&self, since: Instant) -> Want<'_> {
+    pub fn want(&self, since: Instant) -> StartRequest<'_> {
         let CatalogVersion { key, function, spec, .. } = &*self.version;
-        Want { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
+        StartRequest { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
     }
 
     /// Finds how many instances are to be kept at this time.
     pub fn update_provisioned(&self, now: Instant) {
         let looks_at_use = self.provisioned.lock().looks_at_use(now);
-        let in_use = if looks_at_use { self.ledger.lock().take_in_use_peak() } else { 0 };
+        let in_use = if looks_at_use { self.table.lock().take_in_use_peak() } else { 0 };
         let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
         self.provisioned.lock().update(now, unix_ms, in_use, self.leases);
@@ -125,7 +125,7 @@ impl<C: Default + Send + Sync + 'static> VersionPool<C> {
     pub fn stopped(&self) -> Option<LeaseError> {
         let error = || LeaseError::OverQuota {
             function: self.version.function.key.clone(),
-            refusal: Refusal::Reserved { max_mb: 0 },
+            limit: LimitExceeded::Reserved { max_mb: 0 },
         };
         self.is_stopped().then(error)
     }

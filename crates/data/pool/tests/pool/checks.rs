@@ -1,6 +1,6 @@
 //! Start checks of versions that the catalog does not have yet.
 
-use pool::Refusal;
+use pool::LimitExceeded;
 
 use super::*;
 
@@ -8,7 +8,7 @@ use super::*;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 fn over_quota(error: &LeaseError) -> bool {
-    matches!(error, LeaseError::OverQuota { refusal: Refusal::Memory { .. }, .. })
+    matches!(error, LeaseError::OverQuota { limit: LimitExceeded::Memory { .. }, .. })
 }
 
 #[tokio::test(start_paused = true)]

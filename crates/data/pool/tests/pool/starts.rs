@@ -7,16 +7,16 @@ async fn a_function_that_starts_all_it_can_leaves_starts_to_others() {
     let config = Config { starts_per_minute_max: 20, keep_idle_s: 3600, ..Config::default() };
     let (bench, versions) = serving(config, &[EVENT, OTHER]);
     // Each of its instances serves one call, and is not used again.
-    let mut refusal = None;
+    let mut limit = None;
     for _ in 0..100 {
         match bench.pool.lease(&versions[0], &RequestId::random(), None).await {
             Ok(lease) => lease.recycle(),
-            Err(error) => refusal = Some(error),
+            Err(error) => limit = Some(error),
         }
     }
-    let refusal = refusal.expect("more than its share");
-    assert_eq!((refusal.status(), bench.launch.begun()), (RunStatus::ResourceLimit, 12));
-    assert!(refusal.to_string().contains("its share of the 20 new instances a minute"), "{refusal}");
+    let limit = limit.expect("more than its share");
+    assert_eq!((limit.status(), bench.launch.begun()), (RunStatus::ResourceLimit, 12));
+    assert!(limit.to_string().contains("its share of the 20 new instances a minute"), "{limit}");
     lease(&bench, &versions[1]).await;
     assert_eq!(bench.launch.begun(), 13);
 }

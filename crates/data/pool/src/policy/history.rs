@@ -1,17 +1,16 @@
-//! What is known of a version's calls before now: what they needed, how long starts take and leases are out. Pure; outlives
-//! the version's instances.
+//! The history of one version: its forecast, and how long starts and leases took; outlives its instances.
 
 use std::time::Duration;
 
-use crate::demand::Demand;
+use crate::policy::forecast::Forecast;
 
 /// Less time than anything takes.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// The past of one version.
+/// What is remembered of one version.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Past {
-    pub demand: Demand,
+pub(crate) struct History {
+    pub forecast: Forecast,
     starts: Mean,
     leases: Mean,
 }
@@ -29,11 +28,11 @@ impl Mean {
     }
 }
 
-impl Past {
+impl History {
     /// The same for other instances: none is in use yet.
     #[must_use]
     pub fn resumed(self) -> Self {
-        Self { demand: self.demand.resumed(), ..self }
+        Self { forecast: self.forecast.resumed(), ..self }
     }
 
     /// A start took so long.
@@ -73,15 +72,15 @@ mod tests {
     #[test]
     fn short_leases_return_within_a_long_start_and_long_ones_do_not() {
         let s = Duration::from_secs;
-        let mut past = Past::default();
-        assert_eq!(past.likely(10, Duration::ZERO), 0, "nothing is known");
-        past.start_took(s(4));
-        past.lease_was_out(s(2));
-        assert_eq!([0, 1, 10].map(|out| past.likely(out, Duration::ZERO)), [0, 2, 20]);
-        assert_eq!([2, 4, 100].map(|queued| past.likely(10, s(queued))), [10, 0, 0]);
-        (0..100).for_each(|_| past.lease_was_out(s(80)));
-        assert_eq!(past.likely(10, Duration::ZERO), 0);
-        past.start_took(s(8));
-        assert_eq!(past.start(), s(5));
+        let mut history = History::default();
+        assert_eq!(history.likely(10, Duration::ZERO), 0, "nothing is known");
+        history.start_took(s(4));
+        history.lease_was_out(s(2));
+        assert_eq!([0, 1, 10].map(|out| history.likely(out, Duration::ZERO)), [0, 2, 20]);
+        assert_eq!([2, 4, 100].map(|queued| history.likely(10, s(queued))), [10, 0, 0]);
+        (0..100).for_each(|_| history.lease_was_out(s(80)));
+        assert_eq!(history.likely(10, Duration::ZERO), 0);
+        history.start_took(s(8));
+        assert_eq!(history.start(), s(5));
     }
 }

@@ -1,7 +1,4 @@
-//! How many instances of a version its owner wants ready now: a fixed number, one that came into force at a time, or as
-//! many as keep their use at a share.
-//!
-//! Pure: times and what is in use come in. Must not know whether they can be started.
+//! The number of provisioned instances wanted now: fixed, by a scheduled action, or by target tracking of use.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,20 +1,25 @@
-//! Whether an instance may be started: what is used of the installation's quota and of each function's limits, who waits
-//! for room, and who has to make some.
+//! Admission of starts: use of the installation's quota and of each function's limits, and who waits for room.
 //!
-//! Pure bookkeeping. What ends counts as used until it has ended, because its memory is. Whoever is refused for want of
-//! what all share has a claim from then on: what comes free is kept for the oldest claims, so that nobody is passed over by
-//! those who came later, however many they are.
+//! An instance that ends counts as used until it has ended, because its memory is. A request refused for
+//! want of what all functions share has a claim from then on: what comes free is kept for the oldest
+//! claims, so later requests cannot overtake it, however many they are.
+
+mod fairness;
+pub(crate) mod limit;
+pub(crate) mod quota;
+mod start_rate;
 
 use std::collections::HashMap;
 
 use tokio::time::Instant;
 use types::{FunctionId, FunctionKey, VersionKey};
 
-use crate::claims::Claim;
+use self::fairness::Claim;
+pub(crate) use self::fairness::Scope;
+use self::limit::LimitExceeded;
+use self::quota::Quota;
+use self::start_rate::StartRate;
 use crate::config::Config;
-use crate::quota::Quota;
-use crate::rate::StartRate;
-use crate::refusal::Refusal;
 use crate::usage::{FunctionUsage, Usage};
 
 /// Instances and their memory sizes.
@@ -53,7 +58,7 @@ impl Load {
 
 /// An instance that shall be started.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Want<'a> {
+pub(crate) struct StartRequest<'a> {
     pub version: &'a VersionKey,
     pub function: &'a FunctionKey,
     pub memory_mb: u32,
@@ -71,7 +76,7 @@ pub(crate) struct Share {
 
 /// Use above a quota that was lowered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Excess {
+pub(crate) struct QuotaExcess {
     /// How much, beside what ends already, in MB.
     pub memory_mb: u64,
     /// Of this function, or of all without a quota of their own.
@@ -80,7 +85,7 @@ pub(crate) struct Excess {
 
 /// What is used; see the module.
 #[derive(Debug)]
-pub(crate) struct Capacity {
+pub(crate) struct Admission {
     pub(super) instances_max: u32,
     pub(super) instances_per_function_max: u32,
     waiting_per_function_max: u32,
@@ -99,7 +104,7 @@ pub(crate) struct Capacity {
     pub(super) claims: Vec<Claim>,
 }
 
-impl Capacity {
+impl Admission {
     pub fn new(config: &Config) -> Self {
         Self {
             instances_max: config.instances_max,
@@ -148,10 +153,10 @@ impl Capacity {
         self.functions.get(id).map_or_else(Load::default, |share| share.used)
     }
 
-    /// Takes room for one instance. Whoever is refused should [`Capacity::claim`] when it waits.
-    pub fn reserve(&mut self, want: &Want<'_>, now: Instant) -> Result<(), Refusal> {
-        if let Some(refusal) = self.in_the_way(want, now) {
-            return Err(refusal);
+    /// Takes room for one instance. Whoever is refused should [`Admission::claim`] when it waits.
+    pub fn reserve(&mut self, want: &StartRequest<'_>, now: Instant) -> Result<(), LimitExceeded> {
+        if let Some(limit) = self.in_the_way(want, now) {
+            return Err(limit);
         }
         let need = Load::one(want.memory_mb);
         self.used.add(need);
@@ -164,41 +169,41 @@ impl Capacity {
     }
 
     /// The same for an instance that nobody waits for; those who wait come first.
-    pub fn reserve_ahead(&mut self, want: &Want<'_>, now: Instant) -> Result<(), Refusal> {
+    pub fn reserve_ahead(&mut self, want: &StartRequest<'_>, now: Instant) -> Result<(), LimitExceeded> {
         let id = &want.version.function_id;
-        if let Some(refusal) = self.provisioned_starts.in_the_way(id, std::iter::empty(), now) {
-            return Err(refusal);
+        if let Some(limit) = self.provisioned_starts.in_the_way(id, std::iter::empty(), now) {
+            return Err(limit);
         }
         self.reserve(want, now)?;
         self.provisioned_starts.take(id, now);
         Ok(())
     }
 
-    fn in_the_way(&mut self, want: &Want<'_>, now: Instant) -> Option<Refusal> {
+    fn in_the_way(&mut self, want: &StartRequest<'_>, now: Instant) -> Option<LimitExceeded> {
         let id = &want.version.function_id;
         let (own, need) = (self.used_by(id), u64::from(want.memory_mb));
         let reserved = self.quota.reserved(id);
         if let Some(max_mb) = reserved
             && own.memory_mb + need > max_mb
         {
-            return Some(Refusal::Reserved { max_mb });
+            return Some(LimitExceeded::Reserved { max_mb });
         }
         if own.instances >= self.instances_per_function_max {
-            return Some(Refusal::FunctionInstances { max: self.instances_per_function_max });
+            return Some(LimitExceeded::FunctionInstances { max: self.instances_per_function_max });
         }
         let (older, older_unreserved_mb) = self.older(want.version, want.since);
         if self.used.instances + older.instances >= self.instances_max {
-            return Some(Refusal::Instances { max: self.instances_max });
+            return Some(LimitExceeded::Instances { max: self.instances_max });
         }
         let unreserved_max = self.quota.unreserved_mb();
         if reserved.is_none() && (self.unreserved_mb + older_unreserved_mb).saturating_add(need) > unreserved_max {
-            return Some(Refusal::Memory { max_mb: unreserved_max });
+            return Some(LimitExceeded::Memory { max_mb: unreserved_max });
         }
         if (self.used.memory_mb + older.memory_mb).saturating_add(need) > self.quota.total_mb() {
-            return Some(Refusal::Memory { max_mb: self.quota.total_mb() });
+            return Some(LimitExceeded::Memory { max_mb: self.quota.total_mb() });
         }
         let earlier =
-            |claim: &&Claim| claim.refusal.is_of_starts() && claim.since < want.since && claim.version != *want.version;
+            |claim: &&Claim| claim.limit.is_of_starts() && claim.since < want.since && claim.version != *want.version;
         let earlier = self.claims.iter().filter(earlier).map(|claim| &claim.version.function_id);
         self.starts.in_the_way(id, earlier, now)
     }
@@ -215,7 +220,7 @@ impl Capacity {
         }
     }
 
-    /// An instance has ended, or its start failed; `told` when [`Capacity::ending`] was called for it.
+    /// An instance has ended, or its start failed; `told` when [`Admission::ending`] was called for it.
     pub fn release(&mut self, id: &FunctionId, memory_mb: u32, told: bool) {
         let load = Load::one(memory_mb);
         let ending = if told { load } else { Load::default() };
@@ -257,19 +262,26 @@ impl Capacity {
         self.quota.reserved(id).is_some()
     }
 
+    /// Whether an instance would fit if all others ended.
+    pub fn can_ever_fit(&self, want: &StartRequest<'_>) -> bool {
+        let reserved = self.quota.reserved(&want.version.function_id);
+        let most = reserved.unwrap_or_else(|| self.quota.unreserved_mb()).min(self.quota.total_mb());
+        u64::from(want.memory_mb) <= most && self.instances_max > 0 && self.instances_per_function_max > 0
+    }
+
     /// Whether its own quota is 0, which stops the function.
     pub fn is_stopped(&self, id: &FunctionId) -> bool {
         self.quota.reserved(id) == Some(0)
     }
 
     /// What is used above quotas that were lowered, and is not ending.
-    pub fn excesses(&self) -> Vec<Excess> {
+    pub fn excesses(&self) -> Vec<QuotaExcess> {
         let shared = self.unreserved_mb.saturating_sub(self.unreserved_ending_mb);
-        let shared = Excess { memory_mb: shared.saturating_sub(self.quota.unreserved_mb()), function: None };
+        let shared = QuotaExcess { memory_mb: shared.saturating_sub(self.quota.unreserved_mb()), function: None };
         let own = self.quota.reservations().filter_map(|(id, max_mb)| {
             let share = self.functions.get(id)?;
             let memory_mb = share.used.less(share.ending).memory_mb.saturating_sub(max_mb);
-            Some(Excess { memory_mb, function: Some(id.clone()) })
+            Some(QuotaExcess { memory_mb, function: Some(id.clone()) })
         });
         std::iter::once(shared).chain(own).filter(|excess| excess.memory_mb > 0).collect()
     }
@@ -301,5 +313,4 @@ impl Capacity {
 }
 
 #[cfg(test)]
-#[path = "scale_tests.rs"]
 mod tests;

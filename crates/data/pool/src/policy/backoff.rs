@@ -1,7 +1,5 @@
-//! Exponential back-off of a version whose starts fail: after each failure in a row no start is begun for a time that doubles,
-//! and then one at a time, until one succeeds. Pure: `now` comes in.
-//!
-//! A version's pool is that of one generation, so another generation begins without failures.
+//! Exponential backoff of a version whose starts fail: pauses double with each failure in a row, then one
+//! start at a time is tried until one succeeds. Per generation: another one begins without failures.
 
 use std::time::Duration;
 

@@ -1,20 +1,19 @@
-//! The book of one version: which instance serves whom, who waits, and how many starts that calls for.
+//! The instance table of one version: which instance serves whom, who waits, and how many starts that calls for.
 //!
-//! Pure: takes `now` and says what is to be done; it sends, starts and kills nothing. `I` is an instance, `W` whoever
-//! waits for one. Its invariants (kept by property tests below): an instance never has more leases than the version's
-//! concurrency; nobody waits while an instance has a free slot; every waiter leaves exactly once; an instance with leases
-//! never rests.
+//! Invariants (property tests below): an instance never has more leases than the version's concurrency;
+//! nothing waits while an instance has a free slot; every waiter leaves exactly once; an instance with
+//! leases is never marked for freezing.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::demand::Need;
-use crate::keep::Worth;
-use crate::past::Past;
-use crate::queue::{Queue, WaiterId};
+use crate::policy::forecast::Need;
+use crate::policy::history::History;
+use crate::policy::keep_alive::KeepAlivePolicy;
+use crate::policy::queue::{Queue, WaiterId};
 
-/// Where an instance stands in the book; valid while it has leases or has not ended.
+/// Where an instance stands in the table; valid while it has leases or has not ended.
 pub(crate) type SlotIndex = usize;
 
 /// Whether the version takes requests.
@@ -67,7 +66,7 @@ pub(crate) struct Started<W> {
 
 /// What a waiter that ran out of patience is told.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum GiveUp {
     /// A start or a returning lease is on its way for it.
     Covered,
     /// It was taken off the queue.
@@ -76,10 +75,10 @@ pub(crate) enum Patience {
     Answered,
 }
 
-/// The book; see the module.
-pub(crate) struct Ledger<I, W> {
+/// The instance table; see the module.
+pub(crate) struct InstanceTable<I, W> {
     concurrency: u32,
-    worth: Worth,
+    policy: KeepAlivePolicy,
     phase: Phase,
     slots: Vec<Option<Slot<I>>>,
     vacant: Vec<SlotIndex>,
@@ -88,18 +87,18 @@ pub(crate) struct Ledger<I, W> {
     queue: Queue<W>,
     starts: u32,
     returning: u32,
-    past: Past,
+    history: History,
     /// Leases that are out.
     in_use: u32,
     /// The most that were out or waited for at once since somebody asked.
     in_use_peak: u32,
 }
 
-impl<I: Clone, W> Ledger<I, W> {
-    pub fn new(concurrency: u32, worth: Worth) -> Self {
+impl<I: Clone, W> InstanceTable<I, W> {
+    pub fn new(concurrency: u32, policy: KeepAlivePolicy) -> Self {
         Self {
             concurrency: concurrency.max(1),
-            worth,
+            policy,
             phase: Phase::Open,
             slots: Vec::new(),
             vacant: Vec::new(),
@@ -107,7 +106,7 @@ impl<I: Clone, W> Ledger<I, W> {
             queue: Queue::new(),
             starts: 0,
             returning: 0,
-            past: Past::default(),
+            history: History::default(),
             in_use: 0,
             in_use_peak: 0,
         }
@@ -150,23 +149,23 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     fn rise(&mut self, now: Instant) {
-        self.past.demand.rise(now, self.worth, self.past.start());
+        self.history.forecast.rise(now, self.policy, self.history.start());
     }
 
     /// An instance was in use for no time at all, as of a call that was over at once.
     pub fn note_call(&mut self, now: Instant) {
         self.rise(now);
-        self.past.demand.fall(now);
+        self.history.forecast.fall(now);
     }
 
     /// How many instances calls need, now and soon; the owner may want more.
     pub fn need(&self, now: Instant) -> Need {
-        self.past.demand.need(now, self.worth, self.past.start())
+        self.history.forecast.need(now, self.policy, self.history.start())
     }
 
     /// Whether another one is to be started right after a request took one, because others often follow.
     pub fn lacks_next(&self, now: Instant) -> bool {
-        let need = self.past.demand.ahead(now, self.worth, self.past.start());
+        let need = self.history.forecast.ahead(now, self.policy, self.history.start());
         need.is_some_and(|need| self.missing(need) > 0)
     }
 
@@ -181,13 +180,13 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     /// Goes on with what is known from before.
-    pub fn remember(&mut self, past: Past) {
-        self.past = past.resumed();
+    pub fn remember(&mut self, history: History) {
+        self.history = history.resumed();
     }
 
-    /// What is to be remembered when the book is closed.
-    pub fn past(&self) -> Past {
-        self.past.clone()
+    /// What is to be remembered when the table is closed.
+    pub fn history(&self) -> History {
+        self.history.clone()
     }
 
     /// Queues someone behind those that wait already.
@@ -208,13 +207,13 @@ impl<I: Clone, W> Ledger<I, W> {
     }
 
     /// Takes a waiter off the queue unless something is on its way for it.
-    pub fn give_up(&mut self, id: WaiterId) -> Patience {
+    pub fn give_up(&mut self, id: WaiterId) -> GiveUp {
         match self.queue.position(id) {
-            None => Patience::Answered,
-            Some(position) if (position as u64) < self.covered() => Patience::Covered,
+            None => GiveUp::Answered,
+            Some(position) if (position as u64) < self.covered() => GiveUp::Covered,
             Some(_) => {
                 self.queue.take(id);
-                Patience::Removed
+                GiveUp::Removed
             }
         }
     }
@@ -232,12 +231,12 @@ impl<I: Clone, W> Ledger<I, W> {
     /// Leases that are likely to return within the time of a start: whoever waits for one of them waits for less than that.
     fn likely(&self, now: Instant) -> u64 {
         let out = self.in_use.saturating_sub(self.returning);
-        self.queue.busy_since().map_or(0, |since| self.past.likely(out, now.saturating_duration_since(since)))
+        self.queue.busy_since().map_or(0, |since| self.history.likely(out, now.saturating_duration_since(since)))
     }
 
     /// How long to wait before starts are looked at again for somebody for whom none was begun.
     pub fn patience(&self) -> Duration {
-        self.past.patience()
+        self.history.patience()
     }
 
     /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of their own.
@@ -260,7 +259,7 @@ impl<I: Clone, W> Ledger<I, W> {
     /// The same of one that calls were expected to need: nothing is expected until somebody calls.
     pub fn expected_failed(&mut self) {
         self.starts -= 1;
-        self.past.demand.start_failed();
+        self.history.forecast.start_failed();
     }
 
     /// Whether an instance with leases takes further ones.
@@ -281,7 +280,7 @@ impl<I: Clone, W> Ledger<I, W> {
     /// A start that was begun for `trigger`, and took so long, has an instance.
     pub fn started(&mut self, instance: I, trigger: WaiterId, took: Duration, now: Instant) -> Started<W> {
         self.starts -= 1;
-        self.past.start_took(took);
+        self.history.start_took(took);
         let mut granted: Vec<W> = self.queue.take(trigger).into_iter().collect();
         while (granted.len() as u64) < u64::from(self.concurrency) {
             let Some(waiter) = self.queue.pop() else { break };
@@ -324,9 +323,9 @@ impl<I: Clone, W> Ledger<I, W> {
         }
     }
 
-    /// A lease that was out for so long returns; `announced` when [`Ledger::returning`] was called for it.
+    /// A lease that was out for so long returns; `announced` when [`InstanceTable::returning`] was called for it.
     pub fn release(&mut self, index: SlotIndex, announced: bool, out: Duration, now: Instant) -> Released<I, W> {
-        self.past.lease_was_out(out);
+        self.history.lease_was_out(out);
         let full_at = self.concurrency;
         let slot = self.slots[index].as_mut().expect("a slot stays while it has leases");
         if announced && slot.returning > 0 {
@@ -343,7 +342,7 @@ impl<I: Clone, W> Ledger<I, W> {
         let (active, closing, ended) = (slot.active, slot.closing, slot.ended);
         if active == 0 {
             slot.idle_since = now;
-            self.past.demand.fall(now);
+            self.history.forecast.fall(now);
         }
         match (active, closing) {
             (0, true) if ended => {
@@ -388,7 +387,7 @@ impl<I: Clone, W> Ledger<I, W> {
     /// become idle stays.
     pub fn expire(&mut self, now: Instant, wanted: u32) -> Vec<I> {
         let keep = u32::try_from(self.need(now).keep).unwrap_or(u32::MAX);
-        let keep_min = self.worth.keep_min;
+        let keep_min = self.policy.keep_min;
         let old: Vec<SlotIndex> = self
             .spare(wanted.max(keep))
             .filter(|(_, since)| now.saturating_duration_since(*since) >= keep_min)
@@ -397,7 +396,7 @@ impl<I: Clone, W> Ledger<I, W> {
         old.into_iter().filter_map(|index| self.retire(index)).collect()
     }
 
-    /// Sends to rest the instances that have been idle for `after`: they are to be frozen, unless [`Ledger::rests`] says by
+    /// Sends to rest the instances that have been idle for `after`: they are to be frozen, unless [`InstanceTable::rests`] says by
     /// then that a request came first.
     pub fn rest(&mut self, now: Instant, after: Duration) -> Vec<(SlotIndex, I)> {
         let idle: Vec<SlotIndex> = self
@@ -443,12 +442,12 @@ impl<I: Clone, W> Ledger<I, W> {
         (idle, self.queue.drain())
     }
 
-    /// Whether nothing is in the book: no instance, start or waiter.
+    /// Whether nothing is in the table: no instance, start or waiter.
     pub fn is_empty(&self) -> bool {
         self.starts == 0 && self.queue.is_empty() && self.slots.len() == self.vacant.len()
     }
 
-    /// Closes the book if nothing is in it.
+    /// Closes the table if nothing is in it.
     pub fn close_if_empty(&mut self) -> bool {
         if self.is_empty() {
             self.phase = Phase::Closed;
@@ -489,5 +488,5 @@ impl<I: Clone, W> Ledger<I, W> {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "instance_table_tests.rs"]
 mod tests;

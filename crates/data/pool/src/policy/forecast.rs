@@ -1,18 +1,19 @@
-//! How many instances a version needs, now and soon. Pure.
+//! How many instances a version needs, now and soon.
 //!
-//! Requests go to the instance that was used last, so the number of instances in use tells them apart: the third level of a
-//! version is in use while three instances are, whichever they are. Each level has a past of its own: the first is needed
-//! often, the tenth only in bursts. What is kept of the idle ones follows from how long their levels have not been needed
-//! ([`Experience`], one for levels of about the same height).
+//! Requests go to the instance that was used last, so instances are told apart by level: the third
+//! level of a version is in use while three instances are, whichever they are. Each level has its own
+//! history: the first is needed often, the tenth only in bursts. How many idle instances are kept
+//! follows from how long their levels have not been needed ([`IdleHistogram`], one for levels of about
+//! the same height).
 //!
-//! A level is also needed when the one below it was reached a moment ago, if that was often followed by more: the first
-//! requests of a burst bring instances for the rest of it.
+//! A level is also needed when the one below it was reached a moment ago and that was often followed
+//! by more: the first requests of a burst prewarm instances for the rest of it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::keep::{Experience, Plan, Worth};
+use crate::policy::keep_alive::{IdleHistogram, KeepAlive, KeepAlivePolicy};
 
 /// The last class is for all levels above.
 const CLASSES_MAX: usize = 8;
@@ -21,10 +22,10 @@ const RISES_REMEMBERED_MAX: u32 = 200;
 /// Fewer are no experience.
 const RISES_MIN: u32 = 4;
 
-/// The past of levels of about the same height.
+/// The history of levels of about the same height.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Class {
-    idle: Experience,
+    idle: IdleHistogram,
     /// How often the level below was reached after some time, and how often this one was soon after it.
     rises: u32,
     followed: u32,
@@ -40,9 +41,9 @@ struct Level {
     followed: bool,
 }
 
-/// The demand for one version's instances.
+/// What is known of how many instances a version needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Demand {
+pub struct Forecast {
     in_use: usize,
     /// From the first one on, as many as were ever in use at once.
     levels: Vec<Level>,
@@ -66,23 +67,23 @@ fn class_of(level: usize) -> usize {
     (level.max(1).ilog2() as usize).min(CLASSES_MAX - 1)
 }
 
-impl Demand {
-    /// Goes on with what another one has found, which nobody uses any more.
+impl Forecast {
+    /// Goes on with the observations of a version whose instances are gone.
     #[must_use]
     pub fn resumed(self) -> Self {
         Self { in_use: 0, ..self }
     }
 
-    /// Another instance is in use, where `worth` says what having one ready is worth.
-    pub fn rise(&mut self, now: Instant, worth: Worth, start: Duration) {
+    /// Another instance is in use, where `policy` says what having one ready is worth.
+    pub fn rise(&mut self, now: Instant, policy: KeepAlivePolicy, start: Duration) {
         self.in_use += 1;
         self.starts_failed = false;
         let level = self.in_use;
         if self.levels.len() < level {
             self.levels.push(Level::default());
         }
-        let covered = self.is_ahead(level, now, worth, start) && self.ahead_for(level, now) >= start;
-        let soon = self.below_reached(level, now).is_some_and(|since| since < worth.keep_min);
+        let covered = self.is_ahead(level, now, policy, start) && self.ahead_for(level, now) >= start;
+        let soon = self.below_reached(level, now).is_some_and(|since| since < policy.keep_min);
         let of_level = &mut self.levels[level - 1];
         if let Some(left) = of_level.left {
             let idle = now.saturating_duration_since(left);
@@ -92,7 +93,7 @@ impl Demand {
             Self::class(&mut self.classes, level).followed += 1;
         }
         let again = of_level.reached.replace(now).map(|before| now.saturating_duration_since(before));
-        if again.is_none_or(|again| again >= worth.keep_min) {
+        if again.is_none_or(|again| again >= policy.keep_min) {
             of_level.anew = Some(now);
             self.rose_anew(level);
         }
@@ -133,11 +134,11 @@ impl Demand {
     }
 
     /// What becomes of the instance of a level that is not in use, when another takes `start` to be ready.
-    pub fn plan(&self, level: usize, worth: Worth, start: Duration) -> Plan {
-        let none = Experience::default();
+    pub fn plan(&self, level: usize, policy: KeepAlivePolicy, start: Duration) -> KeepAlive {
+        let none = IdleHistogram::default();
         let idle = self.classes.get(class_of(level)).map_or(&none, |class| &class.idle);
         // Times of several levels together say nothing of when one of them comes back.
-        if level == 1 { idle.plan(worth, start) } else { Plan::Keep(idle.keep_for(worth)) }
+        if level == 1 { idle.plan(policy, start) } else { KeepAlive::For(idle.keep_for(policy)) }
     }
 
     fn below_reached(&self, level: usize, now: Instant) -> Option<Duration> {
@@ -153,31 +154,31 @@ impl Demand {
 
     /// Whether a level is needed because the one below it was reached a moment ago. A moment is the shortest time for which
     /// an instance is kept: one that was started for this would be there as long anyway.
-    pub fn is_ahead(&self, level: usize, now: Instant, worth: Worth, start: Duration) -> bool {
-        let soon = self.below_reached(level, now).is_some_and(|since| since < worth.keep_min);
+    pub fn is_ahead(&self, level: usize, now: Instant, policy: KeepAlivePolicy, start: Duration) -> bool {
+        let soon = self.below_reached(level, now).is_some_and(|since| since < policy.keep_min);
         soon && self.classes.get(class_of(level)).is_some_and(|class| {
             let share = f64::from(class.followed) / f64::from(class.rises.max(1));
-            let saved = worth.cold_start.mul_f64(share.min(1.0));
-            class.rises >= RISES_MIN && saved > worth.keep_min + start
+            let saved = policy.cold_start.mul_f64(share.min(1.0));
+            class.rises >= RISES_MIN && saved > policy.keep_min + start
         })
     }
 
     /// How many are to be there now.
-    pub fn need(&self, now: Instant, worth: Worth, start: Duration) -> Need {
+    pub fn need(&self, now: Instant, policy: KeepAlivePolicy, start: Duration) -> Need {
         let mut need = Need { keep: self.in_use, start: self.in_use, later: false };
         // One more than ever was may be needed ahead.
         for level in self.in_use + 1..=self.levels.len() + 1 {
-            let ahead = self.is_ahead(level, now, worth, start);
+            let ahead = self.is_ahead(level, now, policy, start);
             let left = self.levels.get(level - 1).and_then(|level| level.left);
-            let (mut holds, mut returns) = (ahead, ahead);
+            let (mut holds, mut prewarms) = (ahead, ahead);
             if let Some(left) = left {
-                let (plan, idle) = (self.plan(level, worth, start), now.saturating_duration_since(left));
+                let (plan, idle) = (self.plan(level, policy, start), now.saturating_duration_since(left));
                 holds |= plan.holds(idle);
-                returns |= plan.returns(idle);
-                need.later |= plan.will_return(idle);
+                prewarms |= plan.prewarms(idle);
+                need.later |= plan.will_prewarm(idle);
             }
             need.keep += usize::from(holds);
-            if returns {
+            if prewarms {
                 need.start = level;
             }
         }
@@ -189,9 +190,9 @@ impl Demand {
     }
 
     /// The next level up, if it is needed because the one below was reached a moment ago.
-    pub fn ahead(&self, now: Instant, worth: Worth, start: Duration) -> Option<usize> {
+    pub fn ahead(&self, now: Instant, policy: KeepAlivePolicy, start: Duration) -> Option<usize> {
         let level = self.in_use + 1;
-        (!self.starts_failed && self.is_ahead(level, now, worth, start)).then_some(level)
+        (!self.starts_failed && self.is_ahead(level, now, policy, start)).then_some(level)
     }
 }
 
@@ -199,7 +200,7 @@ impl Demand {
 mod tests {
     use super::*;
 
-    const WORTH: Worth = Worth {
+    const POLICY: KeepAlivePolicy = KeepAlivePolicy {
         cold_start: Duration::from_secs(60),
         keep_min: Duration::from_secs(2),
         keep_max: Duration::from_secs(600),
@@ -207,13 +208,13 @@ mod tests {
     const START: Duration = Duration::from_millis(100);
 
     struct Bench {
-        demand: Demand,
+        forecast: Forecast,
         now: Instant,
     }
 
     impl Bench {
         fn new() -> Self {
-            Self { demand: Demand::default(), now: Instant::now() }
+            Self { forecast: Forecast::default(), now: Instant::now() }
         }
 
         fn after(&mut self, seconds: f64) -> &mut Self {
@@ -222,17 +223,17 @@ mod tests {
         }
 
         fn rise(&mut self) -> &mut Self {
-            self.demand.rise(self.now, WORTH, START);
+            self.forecast.rise(self.now, POLICY, START);
             self
         }
 
         fn fall(&mut self) -> &mut Self {
-            self.demand.fall(self.now);
+            self.forecast.fall(self.now);
             self
         }
 
         fn need(&self) -> Need {
-            self.demand.need(self.now, WORTH, START)
+            self.forecast.need(self.now, POLICY, START)
         }
     }
 
@@ -260,9 +261,9 @@ mod tests {
             }
             bench.after(0.1).fall();
         }
-        let keep = |level| bench.demand.plan(level, WORTH, START);
-        assert!(matches!(keep(1), Plan::Keep(keep) if keep < Duration::from_secs(20)), "{:?}", keep(1));
-        assert_eq!(keep(2), Plan::Keep(Duration::from_secs(60)));
+        let keep = |level| bench.forecast.plan(level, POLICY, START);
+        assert!(matches!(keep(1), KeepAlive::For(keep) if keep < Duration::from_secs(20)), "{:?}", keep(1));
+        assert_eq!(keep(2), KeepAlive::For(Duration::from_secs(60)));
     }
 
     #[test]
@@ -274,7 +275,7 @@ mod tests {
         bench.after(1000.0);
         assert_eq!(bench.need(), Need::default(), "nothing between bursts");
         bench.rise();
-        assert_eq!(bench.demand.ahead(bench.now, WORTH, START), Some(2));
+        assert_eq!(bench.forecast.ahead(bench.now, POLICY, START), Some(2));
         assert_eq!((bench.need().keep, bench.need().start), (2, 2));
         bench.after(0.1).fall();
         assert_eq!(bench.need().start, 2, "it may still come");
@@ -290,7 +291,7 @@ mod tests {
         }
         bench.after(297.0);
         assert_eq!(bench.need().start, 1);
-        bench.demand.start_failed();
+        bench.forecast.start_failed();
         assert_eq!(bench.need(), Need { keep: 1, start: 0, later: false }, "one that is there may stay");
         bench.after(3.0).rise().fall().after(297.0);
         assert_eq!(bench.need().start, 1);
@@ -301,7 +302,7 @@ mod tests {
         let mut bench = Bench::new();
         for _ in 0..100 {
             bench.after(20.0).rise().after(1.0);
-            assert_eq!(bench.demand.ahead(bench.now, WORTH, START), None);
+            assert_eq!(bench.forecast.ahead(bench.now, POLICY, START), None);
             bench.fall();
         }
     }

@@ -1,6 +1,4 @@
-//! Who may use how much memory (contract 4.8): the quota of the installation, and what of it belongs to single functions.
-//!
-//! Pure. Must not know what is used.
+//! Memory quotas (contract 4.8): the installation's, and the parts reserved for single functions.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,4 @@
-//! Which limit stands in the way of a start, in words that its reader can act on.
-//!
-//! Must not know how limits are counted.
+//! The limit that refused a start, in words that its reader can act on.
 
 use std::fmt;
 
@@ -9,7 +7,7 @@ use types::RunStatus;
 /// The limit that stands in the way of a start; reads on after "concurrency exceeded". The words about quotas are the
 /// contract's (4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum LimitExceeded {
     /// Memory sizes of all instances of functions without a quota of their own, in MB.
     Memory {
         /// The limit.
@@ -42,7 +40,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl LimitExceeded {
     /// The status that an invocation ends with.
     pub fn status(self) -> RunStatus {
         match self {
@@ -67,7 +65,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { max_mb } => write!(
@@ -108,15 +106,15 @@ mod tests {
 
     #[test]
     fn quotas_read_as_the_contract_writes_them() {
-        let shared = Refusal::Memory { max_mb: 512 };
+        let shared = LimitExceeded::Memory { max_mb: 512 };
         assert!(shared.to_string().starts_with("region unreserved quota 512 MB"), "{shared}");
         for max_mb in [0, 256] {
-            let own = Refusal::Reserved { max_mb };
+            let own = LimitExceeded::Reserved { max_mb };
             assert!(own.to_string().starts_with(&format!("reserved quota {max_mb} MB")), "{own}");
             assert_eq!(own.status().code(), 432);
         }
-        for refusal in [Refusal::StartsPerMinute { max: 500 }, Refusal::StartShare { max: 500 }] {
-            assert_eq!(refusal.status().code(), 429);
+        for limit in [LimitExceeded::StartsPerMinute { max: 500 }, LimitExceeded::StartShare { max: 500 }] {
+            assert_eq!(limit.status().code(), 429);
         }
     }
 }

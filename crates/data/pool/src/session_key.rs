@@ -1,6 +1,4 @@
 //! The key that keeps the requests of one session together.
-//!
-//! Must not know where in a request it was found.
 
 use std::borrow::Borrow;
 use std::fmt;

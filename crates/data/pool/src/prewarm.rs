@@ -1,5 +1,5 @@
 //! Has instances ready before anybody calls: those that owners want, as `provisioned` decides, and those that calls are
-//! expected to need, as `demand` does.
+//! expected to need, as `forecast` does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use types::{CatalogVersion, FunctionKey, ProvisionedSpec, VersionKey, VersionName};
 
-use crate::ledger::Phase;
+use crate::policy::instance_table::Phase;
 use crate::shared::Shared;
 use crate::start::Start;
 use crate::usage::ProvisionedState;
-use crate::version::{VersionLedger, VersionPool};
+use crate::version::{VersionPool, VersionTable};
 
 impl<C: Default + Send + Sync + 'static> Shared<C> {
     /// Follows the catalog: versions have as many ready from now on as it says.
@@ -51,35 +51,35 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
 
     fn start_missing(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
         let there = {
-            let ledger = pool.ledger.lock();
-            ledger.open() + ledger.starts()
+            let table = pool.table.lock();
+            table.open() + table.starts()
         };
         let missing = pool.provisioned.lock().missing(there, now);
         for _ in 0..missing {
-            let mut ledger = pool.ledger.lock();
-            let failing = pool.backoff.lock().in_the_way(now, ledger.starts()).is_some();
-            if ledger.phase() != Phase::Open || failing {
+            let mut table = pool.table.lock();
+            let failing = pool.backoff.lock().in_the_way(now, table.starts()).is_some();
+            if table.phase() != Phase::Open || failing {
                 break;
             }
-            if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
-                drop(ledger);
-                pool.provisioned.lock().failed(format!("concurrency exceeded {refusal}"), now);
+            if let Err(limit) = self.admission.lock().reserve_ahead(&pool.want(now), now) {
+                drop(table);
+                pool.provisioned.lock().failed(format!("concurrency exceeded {limit}"), now);
                 break;
             }
-            ledger.begin_ahead();
-            drop(ledger);
+            table.begin_ahead();
+            drop(table);
             Start::begin_ahead(self, pool);
         }
     }
 
     /// Starts what calls are expected to need soon.
     pub fn start_expected(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
-        while self.start_one_expected(pool, now, |ledger| ledger.missing(ledger.need(now).start) > 0) {}
+        while self.start_one_expected(pool, now, |table| table.missing(table.need(now).start) > 0) {}
     }
 
     /// Starts the one that the request after this one is expected to need. On the way of requests, so it looks at no more.
     pub fn start_next(self: &Arc<Self>, pool: &Arc<VersionPool<C>>, now: Instant) {
-        self.start_one_expected(pool, now, |ledger| ledger.lacks_next(now));
+        self.start_one_expected(pool, now, |table| table.lacks_next(now));
     }
 
     /// Begins a start if it is lacking and there is room. Where there is none nobody has to wait: whoever calls has a start
@@ -88,18 +88,18 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         self: &Arc<Self>,
         pool: &Arc<VersionPool<C>>,
         now: Instant,
-        lacks: impl FnOnce(&VersionLedger<C>) -> bool,
+        lacks: impl FnOnce(&VersionTable<C>) -> bool,
     ) -> bool {
-        let mut ledger = pool.ledger.lock();
-        if pool.is_stopped() || !lacks(&ledger) || pool.backoff.lock().in_the_way(now, ledger.starts()).is_some() {
+        let mut table = pool.table.lock();
+        if pool.is_stopped() || !lacks(&table) || pool.backoff.lock().in_the_way(now, table.starts()).is_some() {
             return false;
         }
-        if let Err(refusal) = self.capacity.lock().reserve_ahead(&pool.want(now), now) {
-            tracing::debug!(function = %pool.version.function.key, %refusal, "no room for an instance ahead of calls");
+        if let Err(limit) = self.admission.lock().reserve_ahead(&pool.want(now), now) {
+            tracing::debug!(function = %pool.version.function.key, %limit, "no room for an instance ahead of calls");
             return false;
         }
-        ledger.begin_ahead();
-        drop(ledger);
+        table.begin_ahead();
+        drop(table);
         Start::begin_expected(self, pool);
         true
     }
@@ -112,7 +112,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             .filter(|pool| pool.wanted() > 0)
             .map(|pool| {
                 let (key, memory_mb) = (pool.version.function.key.clone(), pool.version.spec.memory_mb);
-                let open = pool.ledger.lock().open();
+                let open = pool.table.lock().open();
                 pool.provisioned.lock().state(key, pool.version.key.version, memory_mb, open)
             })
             .collect();
@@ -133,7 +133,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
             if new {
                 pool.update_provisioned(Instant::now());
             }
-            let open = pool.ledger.lock().open();
+            let open = pool.table.lock().open();
             let (key, memory_mb) = (function.record.key.clone(), version.spec.memory_mb);
             Some(pool.provisioned.lock().state(key, *name, memory_mb, open))
         };

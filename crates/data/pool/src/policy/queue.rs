@@ -1,4 +1,4 @@
-//! Those who wait for an instance of one version, first come first. Pure; must not know instances.
+//! The requests that wait for an instance of one version, first in, first out.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,9 @@
-//! How many instances are started in a minute, and whose.
+//! The rate limit of starts: a sliding window of a minute, shared fairly by functions.
 //!
-//! Pure: a window that slides with `now`, exact, and bounded by the limit that it keeps. Functions share it by a dynamic
-//! threshold (Choudhury and Hahne, 1998): one begins a start only while it has begun less than a fixed multiple of what is left
-//! for all. A function alone gets its share of the limit, several that want all they can get come to about equal parts, and whoever
-//! comes late finds some left.
+//! Exact, and bounded by the limit itself. Functions share the window by a dynamic threshold (Choudhury
+//! and Hahne, 1998): a function may start while it has started less than a fixed multiple of what is
+//! left for all. One function alone gets its share of the limit, several that want all they can get
+//! converge to equal parts, and a newcomer finds some left.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use types::FunctionId;
 
-use crate::refusal::Refusal;
+use super::limit::LimitExceeded;
 
 /// What the limits count over.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -34,38 +34,38 @@ impl StartRate {
         Self { max, share_percent, begun: VecDeque::new(), by_function: HashMap::new() }
     }
 
-    /// What stands in the way of a start of `function` when starts of `before` come first, the one who has waited for longest
-    /// first. Of those only the ones count that might begin theirs themselves.
+    /// What stands in the way of a start of `function` when starts of `before`, the longest wait first, have precedence.
+    /// Of those only the ones count that the limit would let start.
     pub fn in_the_way<'a>(
         &mut self,
         function: &FunctionId,
         before: impl Iterator<Item = &'a FunctionId>,
         now: Instant,
-    ) -> Option<Refusal> {
+    ) -> Option<LimitExceeded> {
         if self.max == 0 {
             return None;
         }
         self.forget(now);
         let mut held: Vec<&FunctionId> = Vec::new();
         for other in before {
-            if self.refusal(other, &held).is_none() {
+            if self.limit(other, &held).is_none() {
                 held.push(other);
             }
         }
-        self.refusal(function, &held)
+        self.limit(function, &held)
     }
 
     /// The same with starts of `held` taken.
-    fn refusal(&self, function: &FunctionId, held: &[&FunctionId]) -> Option<Refusal> {
+    fn limit(&self, function: &FunctionId, held: &[&FunctionId]) -> Option<LimitExceeded> {
         let taken = self.begun.len() + held.len();
         let free = (self.max as usize).saturating_sub(taken) as u64;
         if free == 0 {
-            return Some(Refusal::StartsPerMinute { max: self.max });
+            return Some(LimitExceeded::StartsPerMinute { max: self.max });
         }
         let own = u64::from(self.by_function.get(function).copied().unwrap_or(0))
             + held.iter().filter(|other| **other == function).count() as u64;
         let over = own * (100 - self.share_percent) >= self.share_percent * free;
-        over.then_some(Refusal::StartShare { max: self.max })
+        over.then_some(LimitExceeded::StartShare { max: self.max })
     }
 
     fn forget(&mut self, now: Instant) {
@@ -146,7 +146,7 @@ mod tests {
     fn one_function_gets_its_share_and_those_who_come_later_find_some_left() {
         let (mut rate, now) = (StartRate::new(500, 60), Instant::now());
         assert_eq!([1, 2, 3, 4].map(|function| flood(&mut rate, function, now)), [300, 120, 48, 20]);
-        assert_eq!(rate.in_the_way(&id(1), iter::empty(), now), Some(Refusal::StartShare { max: 500 }));
+        assert_eq!(rate.in_the_way(&id(1), iter::empty(), now), Some(LimitExceeded::StartShare { max: 500 }));
         assert!(may(&mut rate, 5, now));
         assert_eq!([100, 60].map(|share| flood(&mut StartRate::new(500, share), 1, now)), [500, 300]);
     }
@@ -186,7 +186,7 @@ mod tests {
         assert!(rate.in_the_way(&other, [&greedy, &greedy].into_iter(), now).is_none(), "it could not begin one");
         let (third, fourth) = (id(3), id(4));
         let refused = rate.in_the_way(&other, [&third, &fourth].into_iter(), now);
-        assert_eq!(refused, Some(Refusal::StartsPerMinute { max: 5 }));
+        assert_eq!(refused, Some(LimitExceeded::StartsPerMinute { max: 5 }));
     }
 
     proptest! {

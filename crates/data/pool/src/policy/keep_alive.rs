@@ -1,13 +1,13 @@
-//! What becomes of an instance without requests, by how long instances of its version have been idle before they were
-//! used again. Pure.
+//! How long an idle instance is kept alive, by how long instances of its version were idle before.
 //!
-//! A cold start is worth so many seconds of an idle instance ([`Worth`]). Without experience an instance is kept for just as
-//! long: then the cost is at most twice that of knowing the future (ski rental). With experience it is kept for the time
-//! whose expected cost, idle seconds and cold starts together, was the least. Experience is a histogram of idle times with
-//! exponential bins, as in Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020), which fades as it grows.
+//! A cold start is worth so many seconds of an idle instance ([`KeepAlivePolicy`]). Without samples an
+//! instance is kept for just as long: the cost is then at most twice that of knowing the future (ski
+//! rental). With samples it is kept for the time whose expected cost, idle seconds and cold starts
+//! together, was the least. Samples form a histogram of idle times with exponential bins that fades as
+//! it grows, as in Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020).
 //!
-//! Who comes at regular times, as a timer does, is not waited for: the instance is stopped, and another one is started
-//! shortly before the next request is due, as in the same paper.
+//! A version called at regular times, as by a timer, gets a pre-warming window, as in the same paper:
+//! its instance is stopped and another one is started shortly before the next request is due.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ const BINS: usize = 32;
 const BINS_PER_DOUBLING: f64 = 2.0;
 /// Idle times that are remembered before their weight is halved.
 const REMEMBERED_MAX: u32 = 512;
-/// Fewer of them are no experience.
-const EXPERIENCE_MIN: u32 = 8;
+/// Fewer of them are no histogram.
+const SAMPLES_MIN: u32 = 8;
 /// So many idle times in a row that are about the same are regular.
 const REGULAR: usize = 6;
 /// The longest and the shortest of them differ by at most this part of the shortest.
 const REGULAR_SPREAD: u32 = 4;
 /// An instance returns so long before the earliest time at which it is expected to be used, and stays so long after the
 /// latest.
-const RETURN_MARGIN: Duration = Duration::from_secs(3);
+const PREWARM_MARGIN: Duration = Duration::from_secs(3);
 /// Nobody is expected back after a longer time.
-const RETURN_MAX: Duration = Duration::from_secs(36 * 3600);
+const PREWARM_MAX: Duration = Duration::from_secs(36 * 3600);
 
-/// What keeping an instance is measured by.
+/// Weights of the keep-alive policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Worth {
+pub struct KeepAlivePolicy {
     /// Idle time that a cold start is worth.
     pub cold_start: Duration,
     /// Instances are kept for at least this long.
@@ -42,43 +42,43 @@ pub struct Worth {
 
 /// What becomes of an instance that has no requests; times are from its last one on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plan {
+pub enum KeepAlive {
     /// It is stopped then, unless it is used.
-    Keep(Duration),
-    /// It is stopped after `keep`; another one is there from `back` until `until`.
-    Return {
+    For(Duration),
+    /// It is stopped after `keep`; another one is there from `from` until `until`.
+    Prewarm {
         /// When it is stopped.
         keep: Duration,
         /// When another one is to be started.
-        back: Duration,
+        from: Duration,
         /// When that one is stopped, unless it is used.
         until: Duration,
     },
 }
 
-impl Plan {
+impl KeepAlive {
     /// Whether an instance is to be there after so long.
     pub fn holds(self, idle: Duration) -> bool {
         match self {
-            Self::Keep(keep) => idle < keep,
-            Self::Return { keep, .. } => idle < keep || self.returns(idle),
+            Self::For(keep) => idle < keep,
+            Self::Prewarm { keep, .. } => idle < keep || self.prewarms(idle),
         }
     }
 
     /// Whether one is to be started where it was stopped.
-    pub fn returns(self, idle: Duration) -> bool {
-        matches!(self, Self::Return { back, until, .. } if (back..until).contains(&idle))
+    pub fn prewarms(self, idle: Duration) -> bool {
+        matches!(self, Self::Prewarm { from, until, .. } if (from..until).contains(&idle))
     }
 
     /// Whether one that was stopped is to be started, if not now then later.
-    pub fn will_return(self, idle: Duration) -> bool {
-        matches!(self, Self::Return { until, .. } if idle < until)
+    pub fn will_prewarm(self, idle: Duration) -> bool {
+        matches!(self, Self::Prewarm { until, .. } if idle < until)
     }
 }
 
 /// What was found of one version's idle times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Experience {
+pub struct IdleHistogram {
     counts: [u16; BINS],
     total: u32,
     /// Those of them after which an instance was there for another reason: no cold start comes of not having kept one.
@@ -92,7 +92,7 @@ fn end_s(bin: usize) -> f64 {
     (bin as f64 / BINS_PER_DOUBLING).exp2()
 }
 
-impl Experience {
+impl IdleHistogram {
     /// An instance was idle for so long before it was used, or before another one was started in its place; `covered` when
     /// that one was ready for another reason.
     pub fn idle_for(&mut self, idle: Duration, covered: bool) {
@@ -113,22 +113,22 @@ impl Experience {
     }
 
     /// How long an idle instance is to be kept.
-    pub fn keep_for(&self, worth: Worth) -> Duration {
-        let keep = if self.total < EXPERIENCE_MIN { worth.cold_start } else { self.cheapest(worth) };
-        keep.clamp(worth.keep_min.min(worth.keep_max), worth.keep_max)
+    pub fn keep_for(&self, policy: KeepAlivePolicy) -> Duration {
+        let keep = if self.total < SAMPLES_MIN { policy.cold_start } else { self.cheapest(policy) };
+        keep.clamp(policy.keep_min.min(policy.keep_max), policy.keep_max)
     }
 
     /// What is to become of an idle instance, when another one takes `start` to be ready.
-    pub fn plan(&self, worth: Worth, start: Duration) -> Plan {
-        let keep = self.keep_for(worth);
-        let Some((earliest, latest)) = self.regular() else { return Plan::Keep(keep) };
-        let margin = (latest - earliest) / 2 + RETURN_MARGIN;
-        let (back, until) = (earliest.saturating_sub(margin + start), latest + margin);
-        let (stop, window) = (worth.keep_min.min(worth.keep_max), until - back);
+    pub fn plan(&self, policy: KeepAlivePolicy, start: Duration) -> KeepAlive {
+        let keep = self.keep_for(policy);
+        let Some((earliest, latest)) = self.regular() else { return KeepAlive::For(keep) };
+        let margin = (latest - earliest) / 2 + PREWARM_MARGIN;
+        let (from, until) = (earliest.saturating_sub(margin + start), latest + margin);
+        let (stop, window) = (policy.keep_min.min(policy.keep_max), until - from);
         // To have it there must be worth less than a cold start, and take far less than never to have stopped it: starts take
         // processor time.
-        let pays = window < worth.cold_start && 2 * (stop + window) <= earliest && until < RETURN_MAX;
-        if pays { Plan::Return { keep: stop, back, until } } else { Plan::Keep(keep) }
+        let pays = window < policy.cold_start && 2 * (stop + window) <= earliest && until < PREWARM_MAX;
+        if pays { KeepAlive::Prewarm { keep: stop, from, until } } else { KeepAlive::For(keep) }
     }
 
     /// The shortest and the longest of the latest idle times, when they are about the same.
@@ -139,8 +139,8 @@ impl Experience {
     }
 
     /// Of the ends of bins, the one that would have cost the least. Whoever comes within a bin is taken to come at its end.
-    fn cheapest(&self, worth: Worth) -> Duration {
-        let cold_start = worth.cold_start.as_secs_f64();
+    fn cheapest(&self, policy: KeepAlivePolicy) -> Duration {
+        let cold_start = policy.cold_start.as_secs_f64();
         let mut longer = f64::from(self.total);
         let mut uncovered = longer - self.covered.iter().map(|count| f64::from(*count)).sum::<f64>();
         let mut idle_s = 0.0;
@@ -165,50 +165,50 @@ mod tests {
 
     use super::*;
 
-    const WORTH: Worth = Worth {
+    const POLICY: KeepAlivePolicy = KeepAlivePolicy {
         cold_start: Duration::from_secs(60),
         keep_min: Duration::from_secs(2),
         keep_max: Duration::from_secs(600),
     };
 
     fn after(idle_s: &[f64]) -> u64 {
-        let mut experience = Experience::default();
+        let mut histogram = IdleHistogram::default();
         for seconds in idle_s {
-            experience.idle_for(Duration::from_secs_f64(*seconds), false);
+            histogram.idle_for(Duration::from_secs_f64(*seconds), false);
         }
-        experience.keep_for(WORTH).as_secs()
+        histogram.keep_for(POLICY).as_secs()
     }
 
     #[test]
     fn what_another_reason_has_ready_is_not_waited_for() {
-        let mut experience = Experience::default();
-        (0..50).for_each(|_| experience.idle_for(Duration::from_secs(30), true));
-        assert_eq!(experience.keep_for(WORTH), WORTH.keep_min);
+        let mut histogram = IdleHistogram::default();
+        (0..50).for_each(|_| histogram.idle_for(Duration::from_secs(30), true));
+        assert_eq!(histogram.keep_for(POLICY), POLICY.keep_min);
     }
 
     #[test]
     fn an_instance_that_a_timer_calls_goes_and_returns_before_the_next_call() {
         let s = Duration::from_secs;
-        let mut experience = Experience::default();
+        let mut histogram = IdleHistogram::default();
         for _ in 0..REGULAR - 1 {
-            experience.idle_for(s(300), false);
+            histogram.idle_for(s(300), false);
         }
-        assert!(matches!(experience.plan(WORTH, s(1)), Plan::Keep(_)), "five times are no rule");
-        experience.idle_for(s(302), false);
-        let plan = experience.plan(WORTH, s(1));
-        assert_eq!(plan, Plan::Return { keep: s(2), back: s(295), until: s(306) });
+        assert!(matches!(histogram.plan(POLICY, s(1)), KeepAlive::For(_)), "five times are no rule");
+        histogram.idle_for(s(302), false);
+        let plan = histogram.plan(POLICY, s(1));
+        assert_eq!(plan, KeepAlive::Prewarm { keep: s(2), from: s(295), until: s(306) });
         assert_eq!([1, 2, 294, 295, 305, 306].map(|idle| plan.holds(s(idle))), [true, false, false, true, true, false]);
-        assert_eq!([1, 295, 306].map(|idle| plan.returns(s(idle))), [false, true, false]);
-        assert_eq!([1, 295, 306].map(|idle| plan.will_return(s(idle))), [true, true, false]);
-        experience.idle_for(s(500), false);
-        assert!(matches!(experience.plan(WORTH, s(1)), Plan::Keep(_)), "the rule was broken");
+        assert_eq!([1, 295, 306].map(|idle| plan.prewarms(s(idle))), [false, true, false]);
+        assert_eq!([1, 295, 306].map(|idle| plan.will_prewarm(s(idle))), [true, true, false]);
+        histogram.idle_for(s(500), false);
+        assert!(matches!(histogram.plan(POLICY, s(1)), KeepAlive::For(_)), "the rule was broken");
     }
 
     #[test]
     fn who_comes_often_is_waited_for_however_regular() {
-        let mut experience = Experience::default();
-        (0..50).for_each(|_| experience.idle_for(Duration::from_secs(7), false));
-        assert_eq!(experience.plan(WORTH, Duration::ZERO), Plan::Keep(Duration::from_secs(8)));
+        let mut histogram = IdleHistogram::default();
+        (0..50).for_each(|_| histogram.idle_for(Duration::from_secs(7), false));
+        assert_eq!(histogram.plan(POLICY, Duration::ZERO), KeepAlive::For(Duration::from_secs(8)));
     }
 
     #[test]

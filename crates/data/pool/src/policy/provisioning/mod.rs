@@ -1,14 +1,14 @@
-//! How many instances of a version are to be started ahead now, and when to try again after starts that failed.
-//!
-//! Pure: `now` and what there is come in.
+//! Provisioned concurrency: how many instances to start ahead now, and when to retry after failures.
+
+mod target;
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use types::{FunctionKey, ProvisionedSpec, VersionName};
 
-use crate::backoff::Pauses;
-use crate::target::Target;
+use self::target::Target;
+use crate::policy::backoff::Pauses;
 use crate::usage::{ProvisionedState, ProvisionedStatus};
 
 /// What a version is to have ready, and what stood in the way of late.

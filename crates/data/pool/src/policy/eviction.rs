@@ -1,10 +1,10 @@
-//! Which idle instances make room for another function's.
+//! Which idle instances are evicted to make room for another function.
 //!
-//! Pure. Those idle for longest go first, and none goes when all of them together would not be enough.
+//! The longest idle go first; none goes when all of them together would not suffice.
 
 use tokio::time::Instant;
 
-use crate::scale::Load;
+use crate::policy::admission::Load;
 
 /// An idle instance that could be stopped; `T` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct Candidate<T> {
 }
 
 /// The candidates to stop so that at least `want` comes free; `None` when they do not suffice.
-pub(crate) fn victims<T>(mut candidates: Vec<Candidate<T>>, want: Load) -> Option<Vec<T>> {
+pub(crate) fn choose<T>(mut candidates: Vec<Candidate<T>>, want: Load) -> Option<Vec<T>> {
     candidates.sort_by_key(|candidate| candidate.since);
     let mut missing = want;
     let mut chosen = Vec::new();
@@ -43,15 +43,15 @@ mod tests {
     fn those_idle_for_longest_go_first_and_no_more_than_needed() {
         let now = Instant::now() + Duration::from_secs(3600);
         let all = vec![candidate(now, 1, 128, "new"), candidate(now, 9, 128, "old"), candidate(now, 5, 128, "middle")];
-        assert_eq!(victims(all.clone(), Load { instances: 1, memory_mb: 0 }), Some(vec!["old"]));
-        assert_eq!(victims(all.clone(), Load { instances: 0, memory_mb: 200 }), Some(vec!["old", "middle"]));
-        assert_eq!(victims(all, Load::default()), Some(vec![]));
+        assert_eq!(choose(all.clone(), Load { instances: 1, memory_mb: 0 }), Some(vec!["old"]));
+        assert_eq!(choose(all.clone(), Load { instances: 0, memory_mb: 200 }), Some(vec!["old", "middle"]));
+        assert_eq!(choose(all, Load::default()), Some(vec![]));
     }
 
     #[test]
     fn none_goes_when_all_would_not_be_enough() {
         let now = Instant::now() + Duration::from_secs(3600);
         let all = vec![candidate(now, 1, 128, "a"), candidate(now, 9, 128, "b")];
-        assert_eq!(victims(all, Load { instances: 0, memory_mb: 512 }), None);
+        assert_eq!(choose(all, Load { instances: 0, memory_mb: 512 }), None);
     }
 }

@@ -1,12 +1,10 @@
-//! Who waits for room, who comes first, and who has to make some.
-//!
-//! Pure; the part of [`Capacity`] that is about several functions at once.
+//! Fairness between functions: claims of those that wait for room, and who has to make some.
 
 use tokio::time::Instant;
 use types::{FunctionId, VersionKey};
 
-use crate::refusal::Refusal;
-use crate::scale::{Capacity, Load, Share, Want};
+use super::limit::LimitExceeded;
+use crate::policy::admission::{Admission, Load, Share, StartRequest};
 
 /// Somebody who was refused, waits, and comes before those who came later.
 #[derive(Debug, Clone)]
@@ -14,12 +12,12 @@ pub(crate) struct Claim {
     pub version: VersionKey,
     pub memory_mb: u32,
     pub since: Instant,
-    pub refusal: Refusal,
+    pub limit: LimitExceeded,
 }
 
-/// Whose instances help.
+/// The functions whose instances would help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum Scope {
     /// Only the function's own.
     Own,
     /// Those of functions without a quota of their own.
@@ -33,16 +31,16 @@ pub(crate) enum Whose {
 pub(crate) struct Shortfall {
     /// How much, beside what ends already.
     pub load: Load,
-    /// Whose.
-    pub whose: Whose,
+    /// Of which functions.
+    pub scope: Scope,
 }
 
-impl Capacity {
+impl Admission {
     /// What older claims need of what all share, and what of that memory is not reserved.
     pub(super) fn older(&self, version: &VersionKey, since: Instant) -> (Load, u64) {
         let (mut all, mut unreserved_mb) = (Load::default(), 0);
         for claim in &self.claims {
-            if claim.since >= since || claim.version == *version || !claim.refusal.is_shared() {
+            if claim.since >= since || claim.version == *version || !claim.limit.is_shared() {
                 continue;
             }
             let need = Load::one(claim.memory_mb);
@@ -65,7 +63,7 @@ impl Capacity {
             Load { instances: self.instances_per_function_max, memory_mb: self.quota.reserved(id).unwrap_or(u64::MAX) };
         let own_over = after.less(ending).less(ceiling);
         if !own_over.is_zero() {
-            return Shortfall { load: own_over, whose: Whose::Own };
+            return Shortfall { load: own_over, scope: Scope::Own };
         }
         let (older, older_unreserved_mb) = self.older(version, since);
         let mut after = self.used;
@@ -81,13 +79,13 @@ impl Capacity {
             0
         };
         let memory_mb = over.memory_mb.max(shared_over_mb);
-        let whose = if memory_mb > 0 { Whose::Unreserved } else { Whose::Any };
-        Shortfall { load: Load { instances: over.instances, memory_mb }, whose }
+        let scope = if memory_mb > 0 { Scope::Unreserved } else { Scope::Any };
+        Shortfall { load: Load { instances: over.instances, memory_mb }, scope }
     }
 
     /// Whether a request that was refused a start has anything to wait for: an instance of its own function that may come
     /// free or end, others that end for it, or functions that use more than its own and will have to make room.
-    pub fn worth_waiting(&self, want: &Want<'_>, refusal: Refusal) -> bool {
+    pub fn room_expected(&self, want: &StartRequest<'_>, limit: LimitExceeded) -> bool {
         let id = &want.version.function_id;
         let need = u64::from(want.memory_mb);
         let most = self.quota.reserved(id).unwrap_or_else(|| self.quota.unreserved_mb()).min(self.quota.total_mb());
@@ -96,11 +94,11 @@ impl Capacity {
         }
         let own = self.used_by(id);
         if own.instances > 0
-            || self.shortfall(want.version, want.memory_mb, want.since).load.is_zero() && refusal.is_shared()
+            || self.shortfall(want.version, want.memory_mb, want.since).load.is_zero() && limit.is_shared()
         {
             return true;
         }
-        refusal.is_shared() && self.functions.iter().any(|(other, share)| self.noisier(other, share, id, own))
+        limit.is_shared() && self.functions.iter().any(|(other, share)| self.noisier(other, share, id, own))
     }
 
     /// Whether what a function uses may have to be given up for another one.
@@ -109,11 +107,11 @@ impl Capacity {
     }
 
     /// Remembers that requests of a version were refused a start and wait.
-    pub fn claim(&mut self, want: &Want<'_>, refusal: Refusal) {
+    pub fn claim(&mut self, want: &StartRequest<'_>, limit: LimitExceeded) {
         self.unclaim(want.version);
         let (version, memory_mb, since) = (want.version.clone(), want.memory_mb, want.since);
         let place = self.claims.partition_point(|claim| claim.since <= since);
-        self.claims.insert(place, Claim { version, memory_mb, since, refusal });
+        self.claims.insert(place, Claim { version, memory_mb, since, limit });
     }
 
     /// The version has no claim any more; whether it had one.
@@ -150,10 +148,10 @@ impl Capacity {
     fn helps(&self, version: &VersionKey, claim: &Claim) -> bool {
         let short = self.shortfall(&claim.version, claim.memory_mb, claim.since);
         !short.load.is_zero()
-            && match short.whose {
-                Whose::Own => claim.version.function_id == version.function_id,
-                Whose::Unreserved => self.quota.reserved(&version.function_id).is_none(),
-                Whose::Any => true,
+            && match short.scope {
+                Scope::Own => claim.version.function_id == version.function_id,
+                Scope::Unreserved => self.quota.reserved(&version.function_id).is_none(),
+                Scope::Any => true,
             }
     }
 }

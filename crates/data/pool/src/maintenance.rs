@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::ledger::Phase;
+use crate::policy::instance_table::Phase;
 use crate::sessions::Sessions;
 use crate::shared::Shared;
 use crate::version::VersionPool;
@@ -42,7 +42,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         let pools: Vec<Arc<VersionPool<C>>> = self.versions.read().map.values().cloned().collect();
         let (mut resting, mut silent) = (Vec::new(), Vec::new());
         for pool in pools.into_iter().filter(|pool| pool.may_rest()) {
-            let idle = pool.ledger.lock().rest(now, after);
+            let idle = pool.table.lock().rest(now, after);
             resting.extend(idle.into_iter().map(|(index, instance)| (Arc::clone(&pool), index, instance)));
             let sessions = pool.sessions.iter().flat_map(Sessions::silent);
             silent.extend(sessions.filter(|known| now.saturating_duration_since(known.since) >= after));
@@ -52,7 +52,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
         }
         self.tasks.spawn_blocking(move || {
             for (pool, index, instance) in resting {
-                instance.freeze(|| pool.ledger.lock().rests(index));
+                instance.freeze(|| pool.table.lock().rests(index));
             }
             for known in silent {
                 known.instance.freeze(|| known.instance.is_silent());
@@ -72,7 +72,7 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 sessions.expire(now);
             }
             let wanted = pool.wanted();
-            let expired = pool.ledger.lock().expire(now, wanted);
+            let expired = pool.table.lock().expire(now, wanted);
             for instance in expired {
                 self.end(&instance);
             }
@@ -80,33 +80,33 @@ impl<C: Default + Send + Sync + 'static> Shared<C> {
                 self.start_wanted(&pool);
             }
             self.start_expected(&pool, now);
-            empty |= pool.ledger.lock().is_empty();
+            empty |= pool.table.lock().is_empty();
         }
         if empty {
             let sessions_end = |pool: &VersionPool<C>| pool.sessions.as_ref().is_none_or(Sessions::is_empty);
             let goes = |pool: &VersionPool<C>| {
-                let mut ledger = pool.ledger.lock();
+                let mut table = pool.table.lock();
                 // Its check waits for room, or its failures are remembered.
-                let waits = ledger.phase() == Phase::Open
+                let waits = table.phase() == Phase::Open
                     && (pool.check.is_unserved() || pool.backoff.lock().is_remembered(now));
                 !waits
                     && !pool.is_asked_for()
                     && sessions_end(pool)
-                    && !ledger.waits_for_calls(now)
-                    && ledger.close_if_empty()
+                    && !table.waits_for_calls(now)
+                    && table.close_if_empty()
             };
             let mut gone = Vec::new();
             self.versions.write().map.retain(|_, pool| {
                 let goes = goes(pool);
                 if goes && !pool.check.is_unserved() {
-                    gone.push((pool.name(), pool.ledger.lock().past()));
+                    gone.push((pool.name(), pool.table.lock().history()));
                 }
                 !goes
             });
-            let mut pasts = self.pasts.lock();
-            for (name, past) in gone {
-                if pasts.len() < self.config.keep_histories_max {
-                    pasts.insert(name, past);
+            let mut histories = self.histories.lock();
+            for (name, history) in gone {
+                if histories.len() < self.config.keep_histories_max {
+                    histories.insert(name, history);
                 }
             }
         }

@@ -1,0 +1,490 @@
+//! Tables and properties of the instance table.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+type Table = InstanceTable<u32, u32>;
+
+const RUN: Duration = Duration::from_secs(1);
+
+fn at(seconds: u64) -> Instant {
+    // Instants have no zero; all tests count from the first one that is asked for.
+    static ZERO: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *ZERO.get_or_init(Instant::now) + Duration::from_secs(seconds)
+}
+
+fn new_table(concurrency: u32) -> Table {
+    let s = Duration::from_secs;
+    Table::new(concurrency, KeepAlivePolicy { cold_start: s(60), keep_min: s(2), keep_max: s(600) })
+}
+
+fn queue(table: &mut Table, requests: impl Iterator<Item = u32>) {
+    for who in requests {
+        table.wait(who, at(0));
+    }
+}
+
+/// A table with one started instance, leased to nobody.
+fn with_idle(concurrency: u32) -> (Table, SlotIndex) {
+    let mut table = new_table(concurrency);
+    let waiter = table.wait(0, at(0));
+    let (trigger, _) = table.begin_start().expect("someone waits");
+    assert!(table.cancel(waiter));
+    let started = table.started(100, trigger, Duration::ZERO, at(0));
+    assert_eq!(started, Started { slot: started.slot, granted: vec![], end: false });
+    let slot = started.slot;
+    (table, slot)
+}
+
+#[test]
+fn a_start_covers_as_many_waiters_as_the_instance_will_serve() {
+    for (concurrency, waiters, wanted) in [(1, 0, 0), (1, 3, 3), (2, 1, 1), (2, 4, 2), (2, 5, 3), (100, 100, 1)] {
+        let mut table = new_table(concurrency);
+        queue(&mut table, 0..waiters);
+        assert_eq!(table.starts_wanted(at(0)), wanted, "{waiters} waiters at {concurrency}");
+        for _ in 0..wanted {
+            assert!(table.begin_start().is_some());
+        }
+        assert_eq!(table.starts_wanted(at(0)), 0);
+    }
+}
+
+#[test]
+fn a_returning_lease_keeps_a_waiter_from_starting_an_instance() {
+    let (mut table, slot) = with_idle(1);
+    assert_eq!(table.acquire(at(0)), Some((slot, 100)));
+    table.returning(slot);
+    table.wait(7, at(0));
+    assert_eq!(table.starts_wanted(at(0)), 0);
+    assert_eq!(table.release(slot, true, RUN, at(1)), Released::Granted(7, 100));
+    table.wait(8, at(0));
+    assert_eq!(table.starts_wanted(at(0)), 1);
+}
+
+#[test]
+fn a_retired_instance_no_longer_covers_the_waiter_of_its_returning_lease() {
+    let (mut table, slot) = with_idle(1);
+    table.acquire(at(0));
+    table.returning(slot);
+    table.wait(7, at(0));
+    assert_eq!(table.retire(slot), None);
+    assert_eq!(table.starts_wanted(at(0)), 1);
+    assert_eq!(table.release(slot, true, RUN, at(1)), Released::End(100));
+    table.ended(slot);
+    assert_eq!(table.starts_wanted(at(0)), 1);
+}
+
+#[test]
+fn the_request_that_a_start_was_begun_for_gets_its_first_lease() {
+    let mut table = new_table(2);
+    queue(&mut table, 1..=4);
+    let (first, who) = table.begin_start().expect("waiters");
+    assert_eq!(*who, 1);
+    let (second, who) = table.begin_start().expect("waiters");
+    assert_eq!(*who, 2);
+    assert_eq!(table.started(100, second, Duration::ZERO, at(0)).granted, vec![2, 1]);
+    assert_eq!(table.started(101, first, Duration::ZERO, at(0)).granted, vec![3, 4]);
+}
+
+#[test]
+fn a_failed_start_fails_those_it_would_have_served_and_no_others() {
+    let mut table = new_table(1);
+    queue(&mut table, 1..=3);
+    let triggers: Vec<WaiterId> = (0..3).map(|_| table.begin_start().expect("waiters").0).collect();
+    assert_eq!(table.start_failed(triggers[1]), vec![2]);
+    assert_eq!(table.started(100, triggers[0], Duration::ZERO, at(0)).granted, vec![1]);
+    assert_eq!(table.start_failed(triggers[2]), vec![3]);
+}
+
+#[test]
+fn the_last_failed_start_fails_all_who_have_nothing_else_to_wait_for() {
+    let mut table = new_table(1);
+    let trigger = {
+        table.wait(1, at(0));
+        table.begin_start().expect("a waiter").0
+    };
+    // Refused by admission: they wait without starts of their own.
+    queue(&mut table, 2..=4);
+    assert_eq!(table.start_failed(trigger), vec![1, 2, 3, 4]);
+}
+
+#[test]
+fn a_failed_start_leaves_those_who_wait_for_a_running_instance() {
+    let (mut table, slot) = with_idle(1);
+    table.acquire(at(0));
+    table.wait(1, at(0));
+    let trigger = table.begin_start().expect("a waiter").0;
+    table.wait(2, at(0));
+    assert_eq!(table.start_failed(trigger), vec![1]);
+    assert_eq!(table.release(slot, false, RUN, at(1)), Released::Granted(2, 100));
+}
+
+#[test]
+fn the_instance_used_last_is_used_first_and_the_others_expire() {
+    let mut table = new_table(1);
+    queue(&mut table, 1..=2);
+    let (a, b) = (table.begin_start().expect("waiter").0, table.begin_start().expect("waiter").0);
+    let (a, b) = (table.started(100, a, Duration::ZERO, at(0)).slot, table.started(101, b, Duration::ZERO, at(0)).slot);
+    assert_eq!(table.release(a, false, RUN, at(10)), Released::Kept);
+    assert_eq!(table.release(b, false, RUN, at(11)), Released::Kept);
+    assert_eq!(table.acquire(at(12)), Some((b, 101)));
+    assert_eq!(table.release(b, false, RUN, at(65)), Released::Kept);
+    assert_eq!(table.expire(at(69), 0), Vec::<u32>::new());
+    assert_eq!(table.expire(at(70), 0), vec![100]);
+    assert_eq!(table.expire(at(200), 0), vec![101]);
+    assert_eq!(table.acquire(at(300)), None);
+}
+
+#[test]
+fn an_idle_instance_is_sent_to_rest_once_and_a_request_ends_its_rest() {
+    let (mut table, slot) = with_idle(2);
+    let after = Duration::from_secs(5);
+    assert_eq!(table.rest(at(4), after), vec![]);
+    assert_eq!(table.rest(at(5), after), vec![(slot, 100)]);
+    assert!(table.rests(slot));
+    assert_eq!(table.rest(at(6), after), vec![], "it rests already");
+    assert_eq!(table.acquire(at(6)), Some((slot, 100)));
+    assert!(!table.rests(slot));
+    assert_eq!(table.rest(at(60), after), vec![], "it has a request");
+    assert_eq!(table.release(slot, false, RUN, at(60)), Released::Kept);
+    assert_eq!(table.rest(at(64), after), vec![]);
+    assert_eq!(table.rest(at(65), after), vec![(slot, 100)]);
+    assert_eq!(table.expire(at(120), 0), vec![100], "it ends in its sleep");
+}
+
+#[test]
+fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
+    let mut table = new_table(1);
+    let (first, second) = (table.wait(1, at(0)), table.wait(2, at(0)));
+    let trigger = table.begin_start().expect("waiters").0;
+    assert_eq!(table.give_up(first), GiveUp::Covered);
+    assert_eq!(table.give_up(second), GiveUp::Removed);
+    assert_eq!(table.started(100, trigger, Duration::ZERO, at(0)).granted, vec![1]);
+    assert_eq!(table.give_up(first), GiveUp::Answered);
+}
+
+#[test]
+fn a_draining_version_ends_its_instances_as_their_leases_return() {
+    let (mut table, busy) = with_idle(1);
+    table.acquire(at(0));
+    table.wait(1, at(0));
+    let trigger = table.begin_start().expect("waiter").0;
+    assert_eq!(table.drain(), (vec![], vec![1]));
+    assert_eq!(table.phase(), Phase::Draining);
+    let late = table.started(101, trigger, Duration::ZERO, at(0));
+    assert!(late.end && late.granted.is_empty());
+    assert_eq!(table.release(busy, false, RUN, at(1)), Released::End(100));
+    assert!(!table.close_if_empty());
+    table.ended(busy);
+    table.ended(late.slot);
+    assert!(table.close_if_empty());
+    assert_eq!(table.phase(), Phase::Closed);
+}
+
+#[test]
+fn an_instance_that_ended_while_leased_is_forgotten_when_its_last_lease_returns() {
+    let (mut table, slot) = with_idle(2);
+    table.acquire(at(0));
+    table.acquire(at(0));
+    table.ended(slot);
+    assert_eq!(table.instances().count(), 0);
+    assert_eq!(table.release(slot, false, RUN, at(1)), Released::Kept);
+    assert_eq!(table.release(slot, false, RUN, at(1)), Released::Gone);
+    assert!(table.is_empty());
+}
+
+/// What happens to a table; numbers pick one of what there is.
+#[derive(Debug, Clone)]
+enum Event {
+    Request,
+    Cancel(usize),
+    GiveUp(usize),
+    StartDone(usize),
+    StartFailed(usize),
+    Returning(usize),
+    Release(usize),
+    Recycle(usize),
+    End(usize),
+    Expire,
+    Rest,
+    Drain,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let pick = 0usize..8;
+    let event = prop_oneof![
+        8 => Just(Event::Request),
+        1 => pick.clone().prop_map(Event::Cancel),
+        1 => pick.clone().prop_map(Event::GiveUp),
+        4 => pick.clone().prop_map(Event::StartDone),
+        2 => pick.clone().prop_map(Event::StartFailed),
+        2 => pick.clone().prop_map(Event::Returning),
+        6 => pick.clone().prop_map(Event::Release),
+        1 => pick.clone().prop_map(Event::Recycle),
+        1 => pick.prop_map(Event::End),
+        1 => Just(Event::Expire),
+        2 => Just(Event::Rest),
+    ];
+    (proptest::collection::vec(event, 0..120), any::<bool>()).prop_map(|(mut events, drain)| {
+        if drain {
+            events.push(Event::Drain);
+        }
+        events
+    })
+}
+
+/// Plays the pool around a table, and checks what must always hold.
+struct Play {
+    table: Table,
+    concurrency: u32,
+    starts_max: usize,
+    now: u64,
+    next: u32,
+    waiting: Vec<(WaiterId, u32)>,
+    starts: Vec<WaiterId>,
+    /// Slot and whether its return was announced.
+    leases: Vec<(SlotIndex, bool)>,
+    live: Vec<(SlotIndex, u32)>,
+    answered: HashSet<u32>,
+}
+
+impl Play {
+    fn new(concurrency: u32, starts_max: usize) -> Self {
+        Self {
+            table: new_table(concurrency),
+            concurrency,
+            starts_max,
+            now: 0,
+            next: 0,
+            waiting: Vec::new(),
+            starts: Vec::new(),
+            leases: Vec::new(),
+            live: Vec::new(),
+            answered: HashSet::new(),
+        }
+    }
+
+    fn answer(&mut self, who: u32) {
+        assert!(self.answered.insert(who), "{who} was answered twice");
+        let before = self.waiting.len();
+        self.waiting.retain(|(_, waiter)| *waiter != who);
+        assert_eq!(self.waiting.len() + 1, before, "{who} did not wait");
+    }
+
+    fn begin_starts(&mut self) {
+        for _ in 0..self.table.starts_wanted(at(self.now)) {
+            // The limit of instances, as admission would have it.
+            if self.starts.len() + self.live.len() >= self.starts_max {
+                break;
+            }
+            self.starts.push(self.table.begin_start().expect("wanted").0);
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        self.now += 1;
+        let now = at(self.now);
+        match *event {
+            Event::Request if self.table.phase() == Phase::Open => self.request(),
+            Event::Cancel(n) if n < self.waiting.len() => {
+                let (id, who) = self.waiting[n];
+                assert!(self.table.cancel(id));
+                self.answer(who);
+            }
+            Event::GiveUp(n) if n < self.waiting.len() => {
+                let (id, who) = self.waiting[n];
+                if self.table.give_up(id) == GiveUp::Removed {
+                    self.answer(who);
+                }
+            }
+            Event::StartDone(n) if n < self.starts.len() => {
+                let trigger = self.starts.remove(n);
+                self.next += 1;
+                let started = self.table.started(self.next, trigger, 3 * RUN, now);
+                self.live.push((started.slot, self.next));
+                for who in started.granted {
+                    self.answer(who);
+                    self.leases.push((started.slot, false));
+                }
+            }
+            Event::StartFailed(n) if n < self.starts.len() => {
+                let trigger = self.starts.remove(n);
+                for who in self.table.start_failed(trigger) {
+                    self.answer(who);
+                }
+            }
+            Event::Returning(n) if n < self.leases.len() && !self.leases[n].1 => {
+                self.leases[n].1 = true;
+                self.table.returning(self.leases[n].0);
+            }
+            Event::Release(n) if n < self.leases.len() => self.release(n),
+            Event::Recycle(n) if n < self.live.len() => {
+                self.table.retire(self.live[n].0);
+            }
+            Event::End(n) if n < self.live.len() => {
+                let (slot, _) = self.live.remove(n);
+                self.table.ended(slot);
+            }
+            Event::Expire => {
+                self.table.expire(now, 0);
+            }
+            Event::Rest => {
+                for (slot, _) in self.table.rest(now, Duration::from_secs(3)) {
+                    assert!(self.leases.iter().all(|(leased, _)| *leased != slot), "a leased instance is to be frozen");
+                }
+            }
+            Event::Drain => {
+                for who in self.table.drain().1 {
+                    self.answer(who);
+                }
+            }
+            _ => {}
+        }
+        self.begin_starts();
+        self.check();
+    }
+
+    fn request(&mut self) {
+        match self.table.acquire(at(self.now)) {
+            Some((slot, _)) => self.leases.push((slot, false)),
+            None => {
+                self.next += 1;
+                let id = self.table.wait(self.next, at(self.now));
+                self.waiting.push((id, self.next));
+            }
+        }
+    }
+
+    fn release(&mut self, n: usize) {
+        let (slot, announced) = self.leases.remove(n);
+        if let Released::Granted(who, _) = self.table.release(slot, announced, RUN, at(self.now)) {
+            self.answer(who);
+            self.leases.push((slot, false));
+        }
+    }
+
+    fn check(&self) {
+        for (slot, _) in &self.live {
+            let leases = self.leases.iter().filter(|(leased, _)| leased == slot).count();
+            assert!(leases <= self.concurrency as usize, "{leases} leases on one instance");
+        }
+        assert!(self.leases.iter().all(|(slot, _)| !self.table.rests(*slot)), "a leased instance rests");
+        assert!(self.starts.len() + self.live.len() <= self.starts_max);
+        assert_eq!(self.table.queue.len(), self.waiting.len());
+        assert!(self.waiting.is_empty() || self.table.free.is_empty(), "someone waits beside a free instance");
+        if !self.waiting.is_empty() && self.starts.len() + self.live.len() < self.starts_max {
+            assert_eq!(self.table.starts_wanted(at(self.now)), 0, "a start that is wanted was not begun");
+        }
+    }
+
+    /// Lets everything that is under way come to its end.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let event = if !self.starts.is_empty() {
+                Event::StartDone(0)
+            } else if !self.leases.is_empty() {
+                Event::Release(0)
+            } else if !self.live.is_empty() && !self.waiting.is_empty() {
+                Event::End(0)
+            } else {
+                break;
+            };
+            self.apply(&event);
+        }
+    }
+}
+
+/// A table with so many leased instances, of which it is known that they take ten runs to start.
+fn with_busy(instances: u32) -> Table {
+    let mut table = new_table(1);
+    queue(&mut table, 0..instances);
+    for instance in 0..instances {
+        let trigger = table.begin_start().expect("a waiter").0;
+        table.started(100 + instance, trigger, 10 * RUN, at(0));
+    }
+    let (slot, _) = (0, table.release(0, false, RUN, at(0)));
+    assert_eq!(table.acquire(at(0)), Some((slot, 100)));
+    table
+}
+
+#[test]
+fn who_is_served_sooner_by_a_lease_that_returns_has_no_start() {
+    let mut table = with_busy(2);
+    queue(&mut table, 0..20);
+    assert_eq!(table.starts_wanted(at(0)), 0, "twenty runs in two instances take as long as a start");
+    queue(&mut table, 20..23);
+    assert_eq!(table.starts_wanted(at(0)), 3);
+}
+
+#[test]
+fn where_somebody_waits_all_the_time_more_instances_are_started() {
+    let mut table = with_busy(2);
+    queue(&mut table, 0..20);
+    assert_eq!([0, 5, 10, 20].map(|second| table.starts_wanted(at(second))), [0, 10, 20, 20]);
+    // The queue is empty for a moment.
+    table.queue.drain();
+    table.wait(99, at(20));
+    assert_eq!(table.starts_wanted(at(20)), 0);
+}
+
+#[test]
+fn without_experience_everyone_who_waits_has_a_start() {
+    let mut table = new_table(1);
+    queue(&mut table, 0..1);
+    let trigger = table.begin_start().expect("a waiter").0;
+    table.started(100, trigger, 10 * RUN, at(0));
+    queue(&mut table, 1..4);
+    assert_eq!(table.starts_wanted(at(0)), 3, "nobody knows how long a lease is out");
+}
+
+#[test]
+fn a_start_ahead_serves_who_waits_by_then_and_its_failure_is_nobodys() {
+    let mut table = new_table(1);
+    table.begin_ahead();
+    queue(&mut table, [7, 8].into_iter());
+    assert_eq!(table.starts_wanted(at(0)), 1, "one of the two has the start ahead");
+    let started = table.started(100, WaiterId::NOBODY, Duration::ZERO, at(0));
+    assert_eq!(started.granted, [7]);
+    table.begin_ahead();
+    assert_eq!(table.starts_wanted(at(0)), 0);
+    table.ahead_failed();
+    assert_eq!(table.starts_wanted(at(0)), 1, "it needs one of its own now");
+}
+
+#[test]
+fn as_many_idle_instances_stay_as_are_wanted_the_ones_used_last() {
+    let mut table = new_table(1);
+    for (instance, second) in [(100, 0), (101, 1), (102, 2)] {
+        table.begin_ahead();
+        table.started(instance, WaiterId::NOBODY, Duration::ZERO, at(second));
+    }
+    assert_eq!(table.open(), 3);
+    assert_eq!(table.spare(2).count(), 1);
+    assert_eq!(table.expire(at(100), 2), [100]);
+    assert_eq!(table.expire(at(1000), 2), Vec::<u32>::new());
+    assert_eq!(table.expire(at(1000), 0), [101, 102]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_no_instance_is_overloaded_and_every_waiter_is_answered(
+        concurrency in 1u32..4,
+        starts_max in 1usize..5,
+        events in events(),
+    ) {
+        let mut play = Play::new(concurrency, starts_max);
+        for event in &events {
+            play.apply(event);
+        }
+        play.settle();
+        prop_assert!(play.waiting.is_empty(), "{:?} still wait", play.waiting);
+        for (slot, _) in std::mem::take(&mut play.live) {
+            play.table.ended(slot);
+        }
+        prop_assert!(play.table.is_empty());
+        prop_assert_eq!(play.table.returning, 0);
+    }
+}

@@ -6,22 +6,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use types::{CatalogVersion, RunStatus};
 
+use crate::driver::Driver;
 use crate::error::LeaseError;
 use crate::handle::Pool;
 use crate::launch::LaunchError;
 use crate::policy::admission::limit::LimitExceeded;
 use crate::policy::instance_table::Phase;
-use crate::shared::Shared;
-use crate::start::Start;
-use crate::version::VersionPool;
+use crate::state::start_request;
+use crate::version::Version;
 
 /// First pause before room is looked for again; it doubles with each further one, as starts that find the machine full count
 /// among the starts of a minute.
@@ -31,59 +29,25 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 type Outcome = Result<(), LeaseError>;
 
-/// What a version's pool knows of its check.
-#[derive(Default)]
-pub(crate) struct Check {
-    unserved: AtomicBool,
-    outcome: Mutex<Option<oneshot::Sender<Outcome>>>,
-}
-
-impl Check {
-    /// Whether the catalog never had the version: it is not drained for that.
-    pub fn is_unserved(&self) -> bool {
-        self.unserved.load(Ordering::Relaxed)
-    }
-
-    fn set_unserved(&self, unserved: bool) {
-        self.unserved.store(unserved, Ordering::Relaxed);
-    }
-
-    /// The start is over.
-    pub fn ended(&self, outcome: Outcome) {
-        if let Some(waiting) = self.outcome.lock().take() {
-            // Nobody waits any more when the check was given up.
-            let _ = waiting.send(outcome);
-        }
-    }
-
-    fn begin(&self) -> oneshot::Receiver<Outcome> {
-        let (sender, receiver) = oneshot::channel();
-        *self.outcome.lock() = Some(sender);
-        receiver
-    }
-}
-
 /// A version of which an instance has started. Once dropped, the version is like all others: what the catalog does not have
 /// by then ends.
 pub struct Checked<C: Default + Send + Sync + 'static> {
-    shared: Arc<Shared<C>>,
-    pool: Arc<VersionPool<C>>,
+    driver: Arc<Driver<C>>,
+    version: Arc<Version<C>>,
 }
 
 impl<C: Default + Send + Sync + 'static> fmt::Debug for Checked<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checked").field("version", &self.pool.version.key).finish_non_exhaustive()
+        f.debug_struct("Checked").field("version", &self.version.catalog.key).finish_non_exhaustive()
     }
 }
 
 impl<C: Default + Send + Sync + 'static> Drop for Checked<C> {
     fn drop(&mut self) {
-        let pool = &self.pool;
-        if self.shared.in_force(&pool.version) {
-            pool.check.set_unserved(false);
-            self.shared.histories.lock().remove(&pool.name());
+        if self.driver.in_force(&self.version.catalog) {
+            self.driver.serve_checked(&self.version);
         } else {
-            self.shared.drain_version(pool, VersionPool::superseded);
+            self.driver.drain_version(&self.version, &self.version.superseded());
         }
     }
 }
@@ -96,7 +60,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     /// [`LeaseError::OverQuota`] and [`LeaseError::Launch`] with [`RunStatus::InsufficientResources`] when there was no room,
     /// [`LeaseError::Launch`] when it does not start, [`LeaseError::Closed`] while the pool shuts down.
     pub async fn check(&self, version: &Arc<CatalogVersion>, wait_max: Duration) -> Result<Checked<C>, LeaseError> {
-        let checked = Checked { shared: Arc::clone(&self.shared), pool: self.shared.unserved(version)? };
+        let checked = Checked { driver: Arc::clone(&self.driver), version: self.driver.unserved_version(version)? };
         let since = Instant::now();
         let (last, mut pause) = (since + wait_max, PAUSE_MIN);
         loop {
@@ -113,39 +77,40 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
 
 impl<C: Default + Send + Sync + 'static> Checked<C> {
     async fn start_one(&self, since: Instant) -> Outcome {
-        let (shared, pool) = (&self.shared, &self.pool);
-        if let Some(stopped) = pool.stopped() {
-            return Err(stopped);
-        }
-        let limit = {
-            let mut table = pool.table.lock();
-            if table.phase() != Phase::Open {
-                return Err(pool.superseded());
+        let (driver, version) = (&self.driver, &self.version);
+        let (sender, outcome) = oneshot::channel();
+        let begun = driver.apply(version, |locked, now, effects| {
+            if locked.state.is_stopped() {
+                return Err(version.stopped());
             }
-            let reserved = shared.admission.lock().reserve(&pool.want(since), Instant::now());
-            if reserved.is_ok() {
-                table.begin_ahead();
+            if locked.state.table.phase() != Phase::Open {
+                return Err(version.superseded());
             }
-            reserved.err()
-        };
-        if let Some(limit) = limit {
-            shared.make_room(pool, since);
-            return Err(LeaseError::OverQuota { function: pool.version.function.key.clone(), limit });
+            // Before the start, which may be over before this returns.
+            locked.check = Some(sender);
+            let begun = locked.state.start_check(&mut driver.admission.lock(), since, now, effects);
+            begun.map_err(|limit| LeaseError::OverQuota { function: version.catalog.function.key.clone(), limit })
+        });
+        if let Err(error) = begun {
+            if is_limit(&error) {
+                driver.make_room(version, since);
+            }
+            return Err(error);
         }
-        let outcome = pool.check.begin();
-        Start::begin_check(shared, pool);
-        let outcome = outcome.await.unwrap_or_else(|_| Err(pool.superseded()));
+        let outcome = outcome.await.unwrap_or_else(|_| Err(version.superseded()));
         if outcome.is_ok() {
             // It is kept as long as after a call.
-            pool.table.lock().note_call(Instant::now());
+            driver.apply(version, |locked, now, _| locked.state.table.note_call(now));
         }
         outcome
     }
 
     fn may_get_room(&self, error: &LeaseError) -> bool {
         match error {
-            LeaseError::OverQuota { limit: LimitExceeded::Reserved { max_mb: 0 }, .. } => false,
-            LeaseError::OverQuota { .. } => self.shared.admission.lock().can_ever_fit(&self.pool.want(Instant::now())),
+            error @ LeaseError::OverQuota { .. } => {
+                let request = start_request(&self.version.catalog, Instant::now());
+                is_limit(error) && self.driver.admission.lock().can_ever_fit(&request)
+            }
             LeaseError::Launch(LaunchError { status: RunStatus::InsufficientResources, .. }) => true,
             _ => false,
         }
@@ -153,29 +118,12 @@ impl<C: Default + Send + Sync + 'static> Checked<C> {
 
     /// A start that a shutdown cut short did not fail.
     fn unless_closed(&self, error: LeaseError) -> LeaseError {
-        if self.shared.versions.read().closed { self.pool.closed() } else { error }
+        if self.driver.versions.read().closed { self.version.closed() } else { error }
     }
 }
 
-impl<C: Default + Send + Sync + 'static> Shared<C> {
-    /// The pool of a version that the catalog does not have yet.
-    fn unserved(&self, version: &Arc<CatalogVersion>) -> Result<Arc<VersionPool<C>>, LeaseError> {
-        let mut versions = self.versions.write();
-        if versions.closed {
-            return Err(LeaseError::Closed { function: version.function.key.clone() });
-        }
-        let fresh = || {
-            let pool = VersionPool::new(Arc::clone(version), &self.config);
-            pool.check.set_unserved(true);
-            // The version before may go on to be called, so that its history stays until this one takes over.
-            if let Some(history) = self.histories.lock().get(&pool.name()) {
-                pool.table.lock().remember(history.clone());
-            }
-            Arc::new(pool)
-        };
-        let pool = Arc::clone(versions.map.entry(version.key.clone()).or_insert_with(fresh));
-        drop(versions);
-        pool.set_stopped(self.admission.lock().is_stopped(&version.key.function_id));
-        Ok(pool)
-    }
+/// Whether a limit is in the way, and not a quota of 0, which stops the function.
+fn is_limit(error: &LeaseError) -> bool {
+    !matches!(error, LeaseError::OverQuota { limit: LimitExceeded::Reserved { max_mb: 0 }, .. })
+        && matches!(error, LeaseError::OverQuota { .. })
 }

@@ -1,75 +1,39 @@
 //! The public face of the pool: lease an instance, see what is used, shut down.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
 
+use crate::acquire::{Asked, ask};
 use crate::config::Config;
+use crate::driver::Driver;
 use crate::error::LeaseError;
-use crate::instance::{Instance, Lease};
+use crate::instance::Instance;
 use crate::launch::Launch;
-use crate::maintenance;
-use crate::policy::admission::Admission;
-use crate::policy::admission::quota::Quota;
-use crate::policy::instance_table::{GiveUp, Phase};
-use crate::policy::queue::WaiterId;
+use crate::lease::Lease;
 use crate::session_key::SessionKey;
-use crate::shared::{Refused, Shared, Versions};
+use crate::session_slot;
 use crate::usage::{ProvisionedState, Usage};
-use crate::version::{Answer, VersionPool, Waiting};
 
 /// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool keeps with each
 /// instance.
 pub struct Pool<C: Default + Send + Sync + 'static> {
-    pub(crate) shared: Arc<Shared<C>>,
+    pub(crate) driver: Arc<Driver<C>>,
 }
 
 impl<C: Default + Send + Sync + 'static> Clone for Pool<C> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
-/// What asking a version for a lease led to.
-pub(crate) enum Asked<C: Default + Send + Sync + 'static> {
-    Leased(Lease<C>),
-    Waits(WaiterId, oneshot::Receiver<Answer<C>>),
-    /// The version left the pool between the look-up and the question.
-    Gone,
-}
-
-/// A request's place in the queue, left when dropped.
-struct Place<'a, C: Default + Send + Sync + 'static> {
-    shared: &'a Arc<Shared<C>>,
-    pool: &'a VersionPool<C>,
-    id: WaiterId,
-}
-
-impl<C: Default + Send + Sync + 'static> Drop for Place<'_, C> {
-    fn drop(&mut self) {
-        let others_want = {
-            let mut table = self.pool.table.lock();
-            table.cancel(self.id);
-            table.starts_wanted(Instant::now()) > 0
-        };
-        self.shared.admission.lock().end_wait(&self.pool.version.key.function_id);
-        // What was kept for it is there for others.
-        if !others_want && self.shared.unclaim(&self.pool.version.key) {
-            self.shared.feed();
-        }
+        Self { driver: Arc::clone(&self.driver) }
     }
 }
 
 impl<C: Default + Send + Sync + 'static> Pool<C> {
-    /// A pool of the catalog's versions. `changes` ticks after each change of the catalog. `shutdown` ends the upkeep;
-    /// [`Pool::drain`] ends the upkeep and the instances. Must be called within a Tokio runtime.
+    /// A pool of the catalog's versions. `changes` ticks after each change of the catalog. `shutdown` ends maintenance;
+    /// [`Pool::drain`] ends maintenance and the instances. Must be called within a Tokio runtime.
     pub fn new(
         launch: Arc<dyn Launch>,
         catalog: SharedCatalog,
@@ -77,22 +41,9 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         config: Config,
         shutdown: &CancellationToken,
     ) -> Self {
-        let mut admission = Admission::new(&config);
-        admission.set_quota(Quota::of(&catalog.load(), &config));
-        let shared = Arc::new(Shared {
-            launch,
-            catalog,
-            versions: RwLock::new(Versions { map: std::collections::HashMap::new(), closed: false }),
-            admission: Mutex::new(admission),
-            claims: AtomicUsize::new(0),
-            histories: Mutex::default(),
-            starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
-            tasks: TaskTracker::new(),
-            stop: shutdown.child_token(),
-            config,
-        });
-        shared.tasks.spawn(supervisor::essential("pool", maintenance::run(Arc::clone(&shared), changes)));
-        Self { shared }
+        let driver = Arc::new(Driver::new(launch, catalog, config, shutdown));
+        driver.maintain(changes);
+        Self { driver }
     }
 
     /// Leases an instance of `version` to one request: a free one, one that comes free, or a new one; where the version has
@@ -104,144 +55,64 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         request: &RequestId,
         session: Option<&SessionKey>,
     ) -> Result<Lease<C>, LeaseError> {
+        let driver = &self.driver;
         loop {
-            let pool = self.shared.version(version)?;
-            if let Some(stopped) = pool.stopped() {
-                return Err(stopped);
-            }
-            if let Some(sessions) = &pool.sessions {
-                match self.ride(&pool, sessions, request, session).await? {
-                    Some(lease) => return Ok(lease),
+            let version = driver.version(version)?;
+            let (grant, session) = if version.has_sessions {
+                match session_slot::acquire(driver, &version, request, session).await? {
+                    Some((grant, session)) => (grant, Some(session)),
                     None => continue,
                 }
-            }
-            match self.ask(&pool, request)? {
-                Asked::Leased(lease) => return Ok(lease),
-                Asked::Waits(id, answer) => return self.wait(&pool, id, answer).await,
-                Asked::Gone => {}
-            }
-        }
-    }
-
-    pub(crate) fn ask(&self, pool: &Arc<VersionPool<C>>, request: &RequestId) -> Result<Asked<C>, LeaseError> {
-        let mut table = pool.table.lock();
-        match table.phase() {
-            Phase::Open => {}
-            Phase::Closed => return Ok(Asked::Gone),
-            Phase::Draining => {
-                drop(table);
-                let closed = self.shared.versions.read().closed;
-                return Err(if closed { pool.closed() } else { pool.superseded() });
-            }
-        }
-        let now = Instant::now();
-        if let Some((index, instance)) = table.acquire(now) {
-            let lacks = table.lacks_next(now);
-            drop(table);
-            if lacks {
-                self.shared.start_next(pool, now);
-            }
-            // Here and not in a thread of its own: it takes less time than to wake one.
-            instance.thaw();
-            return Ok(Asked::Leased(self.leased(pool, instance, index)));
-        }
-        let key = &pool.version.function.key;
-        self.shared
-            .admission
-            .lock()
-            .begin_wait(&pool.version.key.function_id, key)
-            .map_err(|waiting_max| LeaseError::QueueFull { function: key.clone(), waiting_max })?;
-        let (sender, answer) = oneshot::channel();
-        let id = table.wait(Waiting { request: request.clone(), answer: sender }, now);
-        Ok(Asked::Waits(id, answer))
-    }
-
-    fn leased(&self, pool: &Arc<VersionPool<C>>, instance: Arc<Instance<C>>, index: usize) -> Lease<C> {
-        Lease::new(Arc::clone(&self.shared), Arc::clone(pool), instance, index, None)
-    }
-
-    pub(crate) async fn wait(
-        &self,
-        pool: &Arc<VersionPool<C>>,
-        id: WaiterId,
-        mut answer: oneshot::Receiver<Answer<C>>,
-    ) -> Answer<C> {
-        let place = Place { shared: &self.shared, pool, id };
-        let function = &pool.version.function.key;
-        let mut refused = self.shared.start_wanted(pool);
-        if refused.is_none() {
-            // When a lease was likely to come free sooner than a start would be ready, but none did, a start is due.
-            let patience = pool.table.lock().patience();
-            match timeout(patience, &mut answer).await {
-                Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
-                Err(_) => refused = self.shared.start_wanted(pool),
-            }
-        }
-        if let Some(refused) = refused.as_ref().filter(|refused| !refused.room_expected)
-            && pool.table.lock().give_up(place.id) == GiveUp::Removed
-        {
-            return Err(refused.error(function));
-        }
-        let refused = refused.filter(Refused::outlasts_waiting);
-        let config = &self.shared.config;
-        loop {
-            match timeout(config.wait_max(), &mut answer).await {
-                Ok(answered) => return answered.unwrap_or_else(|_| Err(pool.closed())),
-                Err(_) if pool.table.lock().give_up(place.id) == GiveUp::Removed => {
-                    let none_free =
-                        || LeaseError::NoneFree { function: function.clone(), wait_ms_max: config.wait_ms_max };
-                    return Err(refused.map_or_else(none_free, |refused| refused.error(function)));
+            } else {
+                match ask(driver, &version, request)? {
+                    Asked::Granted(grant) => (grant, None),
+                    Asked::Queued(queued) => (queued.wait().await?, None),
+                    Asked::Gone => continue,
                 }
-                Err(_) => {}
-            }
+            };
+            return Ok(Lease::new(Arc::clone(driver), version, grant, session));
         }
     }
 
     /// What is used now.
     pub fn usage(&self) -> Usage {
-        let usage = self.shared.admission.lock().usage();
-        Usage { provisioned: self.shared.all_provisioned(), ..usage }
+        let usage = self.driver.admission.lock().usage();
+        Usage { provisioned: self.driver.all_provisioned(), ..usage }
     }
 
     /// How far the instances of a function that are kept ready have come, by version.
     pub fn provisioned(&self, function: &FunctionKey) -> Vec<ProvisionedState> {
-        self.shared.provisioned(function)
+        self.driver.provisioned(function)
     }
 
     /// How long the instances that are there may take to end when they are asked to.
     pub fn stop_grace(&self) -> Duration {
-        let pools: Vec<_> = self.shared.versions.read().map.values().cloned().collect();
-        let longest = |pool: &Arc<VersionPool<C>>| {
-            pool.table.lock().instances().map(|instance| instance.process.stop_grace()).max()
-        };
-        pools.iter().filter_map(longest).max().unwrap_or_default()
+        let instances = self.driver.all_versions().into_iter().flat_map(|version| version.live_instances());
+        instances.map(|instance| instance.process.stop_grace()).max().unwrap_or_default()
     }
 
     /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others as their leases return or
     /// after `grace`, and kills what is left `stop_grace` later. Returns when all instances have ended, or a named limit later.
     pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
-        let shared = &self.shared;
-        shared.stop.cancel();
-        let pools: Vec<_> = {
-            let mut versions = shared.versions.write();
-            versions.closed = true;
-            versions.map.values().cloned().collect()
-        };
-        for pool in &pools {
-            shared.drain_version(pool, VersionPool::closed);
+        let driver = &self.driver;
+        driver.stop.cancel();
+        driver.versions.write().closed = true;
+        let versions = driver.all_versions();
+        for version in &versions {
+            driver.drain_version(version, &version.closed());
         }
-        shared.tasks.close();
-        if timeout(grace, shared.tasks.wait()).await.is_ok() {
+        driver.tasks.close();
+        if timeout(grace, driver.tasks.wait()).await.is_ok() {
             return;
         }
-        let left = || pools.iter().flat_map(|pool| pool.table.lock().instances().cloned().collect::<Vec<_>>());
-        left().for_each(|instance| shared.end(&instance));
-        if timeout(stop_grace, shared.tasks.wait()).await.is_ok() {
+        let left = || versions.iter().flat_map(|version| version.live_instances());
+        left().for_each(|instance: Arc<Instance<C>>| driver.stop_within(&instance, Duration::MAX));
+        if timeout(stop_grace, driver.tasks.wait()).await.is_ok() {
             return;
         }
-        left().for_each(|instance| shared.kill(&instance));
-        let kill_wait_max = Duration::from_millis(shared.config.kill_wait_ms_max);
-        if timeout(kill_wait_max, shared.tasks.wait()).await.is_err() {
+        left().for_each(|instance| driver.kill(&instance));
+        let kill_wait_max = Duration::from_millis(driver.config.kill_wait_ms_max);
+        if timeout(kill_wait_max, driver.tasks.wait()).await.is_err() {
             tracing::error!(instances = self.usage().instances, "instances did not end after they were killed");
         }
     }

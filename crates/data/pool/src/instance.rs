@@ -1,21 +1,14 @@
-//! An instance in the pool, and the right to send one request to it.
+//! A running instance in the pool: its process, and whether it is frozen or ends.
 
-use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use types::{CatalogVersion, InstanceId};
 
-use crate::launch::{ColdStart, Process};
-use crate::policy::instance_table::SlotIndex;
-use crate::ride::Rider;
-use crate::shared::Shared;
-use crate::version::VersionPool;
+use crate::launch::Process;
+use crate::lock::{Rank, RankedMutex};
 
 /// A running instance; `C` is what the pool's user keeps with it and is dropped with it.
 pub struct Instance<C> {
@@ -30,7 +23,7 @@ pub struct Instance<C> {
     /// Places for requests of sessions, which share one lease.
     pub(crate) requests: Semaphore,
     /// Held while it is frozen or thawed, so that the two never cross.
-    frozen: Mutex<bool>,
+    frozen: RankedMutex<bool>,
     /// How often it was frozen.
     suspensions: AtomicU64,
     /// It was told to end, and its load counts as ending.
@@ -43,7 +36,7 @@ impl<C> Instance<C> {
     pub(crate) fn new(id: InstanceId, process: Arc<dyn Process>, version: Arc<CatalogVersion>, slot: C) -> Self {
         let places = version.spec.max_concurrency(version.function.kind);
         let requests = Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS));
-        let (frozen, suspensions) = (Mutex::new(false), AtomicU64::new(0));
+        let (frozen, suspensions) = (RankedMutex::new(Rank::Frozen, false), AtomicU64::new(0));
         let (told_to_end, hurries) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { id, process, version, slot, requests, frozen, suspensions, told_to_end, hurries }
     }
@@ -104,93 +97,5 @@ impl<C> Instance<C> {
     /// Marks it as told to end; true for the first who does. Called under the lock of the admission, which counts it.
     pub(crate) fn tell_to_end(&self) -> bool {
         !self.told_to_end.swap(true, Ordering::Relaxed)
-    }
-}
-
-/// The right to send one request to an instance; returns when dropped.
-pub struct Lease<C: Default + Send + Sync + 'static> {
-    shared: Arc<Shared<C>>,
-    pool: Arc<VersionPool<C>>,
-    instance: Arc<Instance<C>>,
-    index: SlotIndex,
-    cold: Option<ColdStart>,
-    announced: bool,
-    since: Instant,
-    /// Of a request that shares a session's lease: that one is not its to return.
-    rider: Option<Rider<C>>,
-}
-
-impl<C: Default + Send + Sync + 'static> Lease<C> {
-    pub(crate) fn new(
-        shared: Arc<Shared<C>>,
-        pool: Arc<VersionPool<C>>,
-        instance: Arc<Instance<C>>,
-        index: SlotIndex,
-        cold: Option<ColdStart>,
-    ) -> Self {
-        Self { shared, pool, instance, index, cold, announced: false, since: Instant::now(), rider: None }
-    }
-
-    /// The same instance for a request of the session that has this lease.
-    pub(crate) fn share(&self, rider: Rider<C>, cold: Option<ColdStart>) -> Self {
-        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
-        let instance = Arc::clone(&self.instance);
-        let (index, since) = (self.index, Instant::now());
-        Self { shared, pool, instance, index, cold, announced: false, since, rider: Some(rider) }
-    }
-
-    pub(crate) fn index(&self) -> SlotIndex {
-        self.index
-    }
-
-    pub(crate) fn instance(&self) -> &Arc<Instance<C>> {
-        &self.instance
-    }
-
-    /// Where the time of the start went, when this is the request that the instance was started for.
-    pub fn cold(&self) -> Option<ColdStart> {
-        self.cold
-    }
-
-    /// Says that the lease is about to return (its answer is complete, its log is not), so that a request that comes
-    /// meanwhile waits for it instead of starting another instance.
-    pub fn returning(&mut self) {
-        if !self.announced && self.rider.is_none() {
-            self.announced = true;
-            self.pool.table.lock().returning(self.index);
-        }
-    }
-
-    /// Lets the instance take no new requests; it ends when its last lease returns.
-    pub fn recycle(&self) {
-        self.shared.retire(&self.pool, self.index);
-    }
-
-    /// Ends the instance now, whatever it serves.
-    pub fn kill(&self) {
-        self.recycle();
-        self.shared.kill(&self.instance);
-    }
-}
-
-impl<C: Default + Send + Sync + 'static> Deref for Lease<C> {
-    type Target = Instance<C>;
-
-    fn deref(&self) -> &Instance<C> {
-        &self.instance
-    }
-}
-
-impl<C: Default + Send + Sync + 'static> Drop for Lease<C> {
-    fn drop(&mut self) {
-        if self.rider.is_none() {
-            self.shared.release(&self.pool, self.index, self.announced, self.since);
-        }
-    }
-}
-
-impl<C: Default + Send + Sync + 'static> fmt::Debug for Lease<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("instance", &self.instance.id).field("cold", &self.cold).finish_non_exhaustive()
     }
 }

@@ -10,23 +10,24 @@
 //!                                  │ no
 //!                                  └─> evict idle instances of others, wait for one to come free, or refuse
 //! ```
-//! Decisions are pure and live in `policy`; the other files act on them.
+//! `policy` decides, purely; `state` is one version's: what happens and `now` go in, effects come out; `driver` performs
+//! them. `lease` is what the pool's user holds.
 #![forbid(unsafe_code)]
 
+mod acquire;
 mod check;
 mod config;
+mod driver;
 mod error;
 mod handle;
 mod instance;
 mod launch;
-mod maintenance;
+mod lease;
+mod lock;
 mod policy;
-mod prewarm;
-mod ride;
 mod session_key;
-mod sessions;
-mod shared;
-mod start;
+mod session_slot;
+mod state;
 mod usage;
 mod version;
 
@@ -34,8 +35,9 @@ pub use check::Checked;
 pub use config::Config;
 pub use error::LeaseError;
 pub use handle::Pool;
-pub use instance::{Instance, Lease};
+pub use instance::Instance;
 pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, NetworkBytes, Process};
+pub use lease::Lease;
 pub use policy::admission::limit::LimitExceeded;
 pub use policy::forecast::{Forecast, Need};
 pub use policy::keep_alive::{KeepAlive, KeepAlivePolicy};

@@ -1,144 +1,178 @@
-//! What the pool keeps of one version at one generation: its table and the token that ends its starts.
+//! A version in the pool: its state, the instances and requests that the state's ids stand for, and what ends its starts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
-use types::{CatalogVersion, FunctionId, RequestId, VersionName};
+use types::{CatalogVersion, RequestId};
 
-use crate::check::Check;
 use crate::config::Config;
 use crate::error::LeaseError;
-use crate::instance::{Instance, Lease};
-use crate::policy::admission::StartRequest;
+use crate::instance::Instance;
+use crate::launch::ColdStart;
+use crate::lock::{Rank, RankedMutex};
 use crate::policy::admission::limit::LimitExceeded;
-use crate::policy::backoff::Backoff;
-use crate::policy::instance_table::InstanceTable;
-use crate::policy::provisioning::Provisioned;
-use crate::sessions::{SessionLimits, Sessions};
+use crate::policy::affinity::{SessionId, SessionSlot};
+use crate::policy::deadlines::VersionNumber;
+use crate::policy::history::History;
+use crate::policy::instance_table::SlotIndex;
+use crate::policy::queue::WaiterId;
+use crate::state::{Effect, StartReason, VersionState};
 
-/// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set when it is made; the
-/// API has no field of its own for this.
-const FREEZE_OFF: (&str, &str) = ("sampan:freeze", "off");
+/// A slot of an instance for one request. Whoever has it returns it, as a lease or by [`crate::driver::Driver::release`].
+pub(crate) struct Grant<C> {
+    pub instance: Arc<Instance<C>>,
+    pub slot: SlotIndex,
+    /// Where the time of the start went, for the request that the instance was started for.
+    pub cold: Option<ColdStart>,
+}
 
 /// What a waiting request gets.
-pub(crate) type Answer<C> = Result<Lease<C>, LeaseError>;
+pub(crate) type Answer<C> = Result<Grant<C>, LeaseError>;
 
 /// A request that waits for an instance.
-pub(crate) struct Waiting<C: Default + Send + Sync + 'static> {
+pub(crate) struct Waiting<C> {
     pub request: RequestId,
     pub answer: oneshot::Sender<Answer<C>>,
 }
 
-/// The table of a version's instances.
-pub(crate) type VersionTable<C> = InstanceTable<Arc<Instance<C>>, Waiting<C>>;
+/// The slot of a session, which its first request finds while the others wait for it.
+pub(crate) type SessionCell<C> = Arc<OnceCell<(SlotIndex, Arc<Instance<C>>)>>;
 
-/// A version in the pool.
-pub(crate) struct VersionPool<C: Default + Send + Sync + 'static> {
-    pub version: Arc<CatalogVersion>,
-    pub table: Mutex<VersionTable<C>>,
-    /// How many leases an instance may have at once.
-    leases: u32,
-    /// Who keeps coming back to the same instance, where the version's owner wants that.
-    pub sessions: Option<Sessions<C>>,
-    /// Cancelled when the version takes no more requests: starts in progress are given up.
-    pub drained: CancellationToken,
-    /// Instances of it that are kept ready.
-    pub provisioned: Mutex<Provisioned>,
-    /// The start check of a version that the catalog does not have yet.
-    pub check: Check,
-    /// Its starts that failed.
-    pub backoff: Mutex<Backoff>,
-    /// Permits of its starts that run at the same time.
-    pub starting: Semaphore,
-    /// The function's quota is 0.
-    stopped: AtomicBool,
+/// An effect with the instances and requests that it is about.
+pub(crate) enum Action<C> {
+    Start(StartReason, RequestId),
+    Serve(oneshot::Sender<Answer<C>>, Grant<C>),
+    Refuse(oneshot::Sender<Answer<C>>, LeaseError),
+    Stop(Arc<Instance<C>>, bool),
+    Freeze(Arc<Instance<C>>, SlotIndex),
+    Return(SessionSlot),
+    /// Dropped where no lock is held, because what the pool's user keeps with it is dropped too.
+    Forget(Arc<Instance<C>>),
 }
 
-impl<C: Default + Send + Sync + 'static> VersionPool<C> {
-    pub fn new(version: Arc<CatalogVersion>, config: &Config) -> Self {
-        let kind = version.function.kind;
-        let sessions = version.spec.session(kind).map(|spec| Sessions::new(SessionLimits::of(spec)));
-        // A session holds one lease for all its requests.
-        let leases = match version.spec.session(kind) {
-            Some(spec) => spec.per_instance_max,
-            None => version.spec.max_concurrency(kind),
-        };
-        Self {
-            version,
-            table: Mutex::new(InstanceTable::new(leases, config.keep_alive_policy())),
-            leases,
-            sessions,
-            drained: CancellationToken::new(),
-            provisioned: Mutex::new(Provisioned::new(config.start_pauses())),
-            check: Check::default(),
-            backoff: Mutex::new(Backoff::new(config.start_pauses())),
-            starting: Semaphore::new(config.starts_parallel_share()),
-            stopped: AtomicBool::new(false),
+/// What the lock of a version guards.
+pub(crate) struct Locked<C> {
+    pub state: VersionState,
+    /// By slot; vacant where the table's is.
+    instances: Vec<Option<Arc<Instance<C>>>>,
+    pub waiters: HashMap<WaiterId, Waiting<C>>,
+    /// Of sessions that have no slot yet.
+    pub cells: HashMap<SessionId, SessionCell<C>>,
+    /// Who waits for the start check.
+    pub check: Option<oneshot::Sender<Result<(), LeaseError>>>,
+}
+
+impl<C> Locked<C> {
+    /// The instance of a slot that is leased or idle.
+    pub fn instance(&self, slot: SlotIndex) -> Arc<Instance<C>> {
+        Arc::clone(self.instances[slot].as_ref().expect("the slot of an instance is not vacant"))
+    }
+
+    pub fn place(&mut self, slot: SlotIndex, instance: Arc<Instance<C>>) {
+        if self.instances.len() <= slot {
+            self.instances.resize_with(slot + 1, || None);
+        }
+        self.instances[slot] = Some(instance);
+    }
+
+    /// Forgets the cell of a session that is over.
+    pub fn drop_unused_cell(&mut self, session: SessionId) {
+        if self.state.affinity.as_ref().is_none_or(|affinity| !affinity.contains(session)) {
+            self.cells.remove(&session);
         }
     }
 
-    /// What it is called across its generations.
-    pub fn name(&self) -> (FunctionId, VersionName) {
-        (self.version.key.function_id.clone(), self.version.key.version)
+    /// What an effect is about; nothing when it is about a request that went away.
+    pub fn resolve(&mut self, effect: Effect, cold: &mut Option<ColdStart>) -> Option<Action<C>> {
+        match effect {
+            Effect::Start(reason) => Some(Action::Start(reason, self.request_of(reason))),
+            Effect::Serve { waiter, slot } => {
+                let waiting = self.waiters.remove(&waiter)?;
+                let grant = Grant { instance: self.instance(slot), slot, cold: cold.take() };
+                Some(Action::Serve(waiting.answer, grant))
+            }
+            Effect::Refuse { waiter, error } => {
+                let waiting = self.waiters.remove(&waiter)?;
+                Some(Action::Refuse(waiting.answer, error))
+            }
+            Effect::Stop { slot, hurry } => Some(Action::Stop(self.instance(slot), hurry)),
+            Effect::Freeze { slot } => Some(Action::Freeze(self.instance(slot), slot)),
+            Effect::Return(held) => Some(Action::Return(held)),
+            Effect::Forget { slot } => self.instances[slot].take().map(Action::Forget),
+        }
     }
 
-    /// Whether idle instances may be frozen.
-    pub fn may_rest(&self) -> bool {
-        !self.version.function.tags.iter().any(|(key, value)| (key.as_str(), value.as_str()) == FREEZE_OFF)
-    }
-
-    /// What a request that waits since then needs.
-    pub fn want(&self, since: Instant) -> StartRequest<'_> {
-        let CatalogVersion { key, function, spec, .. } = &*self.version;
-        StartRequest { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
-    }
-
-    /// Finds how many instances are to be kept at this time.
-    pub fn update_provisioned(&self, now: Instant) {
-        let looks_at_use = self.provisioned.lock().looks_at_use(now);
-        let in_use = if looks_at_use { self.table.lock().take_in_use_peak() } else { 0 };
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-        self.provisioned.lock().update(now, unix_ms, in_use, self.leases);
-    }
-
-    /// Whether its owner wants instances kept, if only at other times.
-    pub fn is_asked_for(&self) -> bool {
-        self.provisioned.lock().is_asked_for()
-    }
-
-    /// Instances that are to be kept.
-    pub fn wanted(&self) -> u32 {
-        self.provisioned.lock().wanted()
-    }
-
-    pub fn set_stopped(&self, stopped: bool) {
-        self.stopped.store(stopped, Ordering::Relaxed);
-    }
-
-    /// Nothing when the function's quota lets it run at all.
-    pub fn stopped(&self) -> Option<LeaseError> {
-        let error = || LeaseError::OverQuota {
-            function: self.version.function.key.clone(),
-            limit: LimitExceeded::Reserved { max_mb: 0 },
+    /// The request that an instance is started for; a name of its own where there is none.
+    fn request_of(&self, reason: StartReason) -> RequestId {
+        let waiting = match reason {
+            StartReason::Request(waiter) => self.waiters.get(&waiter),
+            _ => None,
         };
-        self.is_stopped().then(error)
+        waiting.map_or_else(RequestId::random, |waiting| waiting.request.clone())
+    }
+}
+
+/// A version in the pool.
+pub(crate) struct Version<C> {
+    pub number: VersionNumber,
+    pub catalog: Arc<CatalogVersion>,
+    pub locked: RankedMutex<Locked<C>>,
+    /// Whether its requests belong to sessions.
+    pub has_sessions: bool,
+    /// Cancelled when the version takes no more requests: starts in progress are given up.
+    pub drained: CancellationToken,
+    /// Permits of its starts that run at the same time.
+    pub starting: Semaphore,
+}
+
+impl<C> Version<C> {
+    /// `history` is what is known of the version from before; `unserved` when the catalog does not have it yet.
+    pub fn new(
+        number: VersionNumber,
+        catalog: Arc<CatalogVersion>,
+        history: Option<History>,
+        unserved: bool,
+        config: &Config,
+    ) -> Self {
+        let mut state = VersionState::new(Arc::clone(&catalog), config);
+        state.set_unserved(unserved);
+        if let Some(history) = history {
+            state.table.remember(history);
+        }
+        let has_sessions = state.affinity.is_some();
+        let (instances, waiters, cells) = (Vec::new(), HashMap::new(), HashMap::new());
+        Self {
+            number,
+            catalog,
+            locked: RankedMutex::new(Rank::Version, Locked { state, instances, waiters, cells, check: None }),
+            has_sessions,
+            drained: CancellationToken::new(),
+            starting: Semaphore::new(config.starts_parallel_share()),
+        }
     }
 
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+    /// The instances that have not ended.
+    pub fn live_instances(&self) -> Vec<Arc<Instance<C>>> {
+        let locked = self.locked.lock();
+        let live = |slot: &SlotIndex| locked.state.table.is_live(*slot);
+        (0..locked.instances.len()).filter(live).map(|slot| locked.instance(slot)).collect()
+    }
+
+    /// The error of a function whose quota is 0.
+    pub fn stopped(&self) -> LeaseError {
+        LeaseError::OverQuota {
+            function: self.catalog.function.key.clone(),
+            limit: LimitExceeded::Reserved { max_mb: 0 },
+        }
     }
 
     pub fn superseded(&self) -> LeaseError {
-        LeaseError::Superseded { function: self.version.function.key.clone(), version: self.version.key.version }
+        LeaseError::Superseded { function: self.catalog.function.key.clone(), version: self.catalog.key.version }
     }
 
     pub fn closed(&self) -> LeaseError {
-        LeaseError::Closed { function: self.version.function.key.clone() }
+        LeaseError::Closed { function: self.catalog.function.key.clone() }
     }
 }

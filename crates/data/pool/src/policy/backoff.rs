@@ -89,6 +89,13 @@ impl Backoff {
         self.failed.as_ref().is_some_and(|failed| now >= failed.until)
     }
 
+    /// When a pause is over, or the failures no longer count.
+    pub fn next_change(&self, now: Instant) -> Option<Instant> {
+        let failed = self.failed.as_ref()?;
+        let forgotten = failed.until + self.pauses.after(failed.times);
+        [failed.until, forgotten].into_iter().find(|at| *at > now)
+    }
+
     /// Whether the failures still count: for as long again as the last pause was.
     pub fn is_remembered(&self, now: Instant) -> bool {
         self.failed.as_ref().is_some_and(|failed| now < failed.until + self.pauses.after(failed.times))
@@ -168,5 +175,7 @@ mod tests {
         assert!(!backoff.is_remembered(now));
         backoff.failed(&exited(), now, now);
         assert!(backoff.is_remembered(now + PAUSES.min) && !backoff.is_remembered(now + PAUSES.min * 2));
+        let changes = [0, 1, 2].map(|pauses| backoff.next_change(now + PAUSES.min * pauses));
+        assert_eq!(changes, [Some(now + PAUSES.min), Some(now + PAUSES.min * 2), None]);
     }
 }

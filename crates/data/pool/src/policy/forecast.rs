@@ -189,6 +189,21 @@ impl Forecast {
         need
     }
 
+    /// When the need changes by itself.
+    pub fn next_change(&self, now: Instant, policy: KeepAlivePolicy, start: Duration) -> Option<Instant> {
+        let of_level = |level: usize| {
+            let ahead = self.is_ahead(level, now, policy, start);
+            let below = self.levels.get(level.wrapping_sub(2)).and_then(|below| below.reached);
+            let follows = below.filter(|_| ahead).map(|reached| reached + policy.keep_min);
+            let left = self.levels.get(level - 1).and_then(|level| level.left);
+            let changes = left.into_iter().flat_map(move |left| {
+                self.plan(level, policy, start).changes().into_iter().flatten().map(move |after| left + after)
+            });
+            changes.chain(follows).filter(move |at| *at > now)
+        };
+        (self.in_use + 1..=self.levels.len() + 1).flat_map(of_level).min()
+    }
+
     /// The next level up, if it is needed because the one below was reached a moment ago.
     pub fn ahead(&self, now: Instant, policy: KeepAlivePolicy, start: Duration) -> Option<usize> {
         let level = self.in_use + 1;
@@ -230,6 +245,11 @@ mod tests {
         fn fall(&mut self) -> &mut Self {
             self.forecast.fall(self.now);
             self
+        }
+
+        fn next_change_s(&self) -> Option<f64> {
+            let at = self.forecast.next_change(self.now, POLICY, START)?;
+            Some(at.duration_since(self.now).as_secs_f64())
         }
 
         fn need(&self) -> Need {
@@ -319,5 +339,30 @@ mod tests {
         assert_eq!(bench.need(), Need { keep: 1, start: 1, later: true });
         bench.after(10.0);
         assert_eq!(bench.need(), Need::default(), "nobody came");
+        assert_eq!(bench.next_change_s(), None);
+    }
+
+    #[test]
+    fn the_need_changes_only_when_it_says_so() {
+        let mut bench = Bench::new();
+        for n in 0..12 {
+            bench.after(300.0).rise();
+            if n % 3 > 0 {
+                bench.after(0.5).rise().after(0.25).fall();
+            }
+            bench.after(0.25).fall();
+        }
+        bench.rise();
+        for _ in 0..40 {
+            let (need, change) = (bench.need(), bench.next_change_s());
+            let step = change.unwrap_or(10_000.0);
+            bench.after(step - 0.001);
+            assert_eq!((bench.need().keep, bench.need().start), (need.keep, need.start), "{change:?}");
+            bench.after(0.001);
+            if change.is_none() {
+                return;
+            }
+        }
+        panic!("it changes for ever");
     }
 }

@@ -27,44 +27,43 @@ pub(crate) enum Phase {
     Closed,
 }
 
-struct Slot<I> {
-    instance: I,
+struct Slot {
     active: u32,
     /// Leases about to return, whose slots count as coming free.
     returning: u32,
     idle_since: Instant,
     /// Idle for so long that it is frozen, or about to be.
-    rests: bool,
+    freezing: bool,
     /// Takes no new leases; to be ended when the last one returns.
     closing: bool,
     ended: bool,
 }
 
 /// What the return of a lease leads to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Released<I, W> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Released {
     /// The instance stays, with or without other requests.
     Kept,
-    /// The lease goes to this waiter.
-    Granted(W, I),
+    /// The slot goes to this waiter.
+    Serve(WaiterId),
     /// The instance is to be ended.
-    End(I),
-    /// The instance had ended already and is forgotten.
+    Stop,
+    /// The instance had ended already and its place is vacant.
     Gone,
 }
 
 /// What a finished start leads to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Started<W> {
+pub(crate) struct Started {
     /// Where the instance stands.
     pub slot: SlotIndex,
     /// Who gets its first leases; the request that the start was begun for comes first.
-    pub granted: Vec<W>,
+    pub granted: Vec<WaiterId>,
     /// The version drains and nobody needs the instance: end it.
     pub end: bool,
 }
 
-/// What a waiter that ran out of patience is told.
+/// What becomes of a request that gives up waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum GiveUp {
     /// A start or a returning lease is on its way for it.
@@ -76,15 +75,15 @@ pub(crate) enum GiveUp {
 }
 
 /// The instance table; see the module.
-pub(crate) struct InstanceTable<I, W> {
+pub(crate) struct InstanceTable {
     concurrency: u32,
     policy: KeepAlivePolicy,
     phase: Phase,
-    slots: Vec<Option<Slot<I>>>,
+    slots: Vec<Option<Slot>>,
     vacant: Vec<SlotIndex>,
     /// Open instances with a free slot; the one used last is on top, so that the others can become idle.
     free: Vec<SlotIndex>,
-    queue: Queue<W>,
+    queue: Queue,
     starts: u32,
     returning: u32,
     history: History,
@@ -94,7 +93,7 @@ pub(crate) struct InstanceTable<I, W> {
     in_use_peak: u32,
 }
 
-impl<I: Clone, W> InstanceTable<I, W> {
+impl InstanceTable {
     pub fn new(concurrency: u32, policy: KeepAlivePolicy) -> Self {
         Self {
             concurrency: concurrency.max(1),
@@ -130,13 +129,13 @@ impl<I: Clone, W> InstanceTable<I, W> {
     }
 
     /// Takes a slot of the instance used last, if any has one free.
-    pub fn acquire(&mut self, now: Instant) -> Option<(SlotIndex, I)> {
+    pub fn acquire(&mut self, now: Instant) -> Option<SlotIndex> {
         let index = *self.free.last()?;
         let full_at = self.concurrency;
         let slot = self.slot(index);
         slot.active += 1;
-        slot.rests = false;
-        let (taken, active) = (slot.instance.clone(), slot.active);
+        slot.freezing = false;
+        let active = slot.active;
         if active == full_at {
             self.free.pop();
         }
@@ -145,7 +144,7 @@ impl<I: Clone, W> InstanceTable<I, W> {
         }
         self.in_use += 1;
         self.note_in_use();
-        Some((index, taken))
+        Some(index)
     }
 
     fn rise(&mut self, now: Instant) {
@@ -189,9 +188,9 @@ impl<I: Clone, W> InstanceTable<I, W> {
         self.history.clone()
     }
 
-    /// Queues someone behind those that wait already.
-    pub fn wait(&mut self, who: W, now: Instant) -> WaiterId {
-        let id = self.queue.push(who, now);
+    /// Queues a request behind those that wait already.
+    pub fn wait(&mut self, now: Instant) -> WaiterId {
+        let id = self.queue.push(now);
         self.note_in_use();
         id
     }
@@ -201,9 +200,9 @@ impl<I: Clone, W> InstanceTable<I, W> {
         self.queue.front_since()
     }
 
-    /// Takes a waiter off the queue; false when it has been answered.
+    /// Takes a request off the queue; false when it has been answered.
     pub fn cancel(&mut self, id: WaiterId) -> bool {
-        self.queue.take(id).is_some()
+        self.queue.take(id)
     }
 
     /// Takes a waiter off the queue unless something is on its way for it.
@@ -240,24 +239,24 @@ impl<I: Clone, W> InstanceTable<I, W> {
     }
 
     /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of their own.
-    pub fn begin_start(&mut self) -> Option<(WaiterId, &W)> {
-        let trigger = self.queue.trigger()?;
+    pub fn begin_start(&mut self) -> Option<WaiterId> {
+        let waiter = self.queue.trigger()?;
         self.starts += 1;
-        Some(trigger)
+        Some(waiter)
     }
 
-    /// Counts a start that nobody asked for, [`WaiterId::NOBODY`]'s; those who wait have it on its way all the same.
-    pub fn begin_ahead(&mut self) {
+    /// Counts a start that no request is waiting for; those who wait by then are served by it all the same.
+    pub fn begin_prewarm(&mut self) {
         self.starts += 1;
     }
 
-    /// Such a start failed. Those who wait need one of their own.
-    pub fn ahead_failed(&mut self) {
+    /// Such a start failed. Requests that wait need one of their own.
+    pub fn prewarm_failed(&mut self) {
         self.starts -= 1;
     }
 
-    /// The same of one that calls were expected to need: nothing is expected until somebody calls.
-    pub fn expected_failed(&mut self) {
+    /// The same of one that the forecast called for: it calls for none until the next request.
+    pub fn forecast_failed(&mut self) {
         self.starts -= 1;
         self.history.forecast.start_failed();
     }
@@ -265,6 +264,11 @@ impl<I: Clone, W> InstanceTable<I, W> {
     /// Whether an instance with leases takes further ones.
     pub fn takes_requests(&self, index: SlotIndex) -> bool {
         self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| !slot.closing)
+    }
+
+    /// Whether an instance stands there that has not ended.
+    pub fn is_live(&self, index: SlotIndex) -> bool {
+        self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| !slot.ended)
     }
 
     /// Instances that take requests.
@@ -277,11 +281,11 @@ impl<I: Clone, W> InstanceTable<I, W> {
         self.starts as usize
     }
 
-    /// A start that was begun for `trigger`, and took so long, has an instance.
-    pub fn started(&mut self, instance: I, trigger: WaiterId, took: Duration, now: Instant) -> Started<W> {
+    /// A start that was begun for `waiter`, if for any, and took so long, has an instance.
+    pub fn started(&mut self, waiter: Option<WaiterId>, took: Duration, now: Instant) -> Started {
         self.starts -= 1;
         self.history.start_took(took);
-        let mut granted: Vec<W> = self.queue.take(trigger).into_iter().collect();
+        let mut granted: Vec<WaiterId> = waiter.filter(|waiter| self.queue.take(*waiter)).into_iter().collect();
         while (granted.len() as u64) < u64::from(self.concurrency) {
             let Some(waiter) = self.queue.pop() else { break };
             granted.push(waiter);
@@ -292,7 +296,7 @@ impl<I: Clone, W> InstanceTable<I, W> {
             self.rise(now);
         }
         let open = self.phase == Phase::Open;
-        let slot = Slot { instance, active, returning: 0, idle_since: now, rests: false, closing: !open, ended: false };
+        let slot = Slot { active, returning: 0, idle_since: now, freezing: false, closing: !open, ended: false };
         let index = self.place(slot);
         if open && active < self.concurrency {
             self.free.push(index);
@@ -302,9 +306,12 @@ impl<I: Clone, W> InstanceTable<I, W> {
 
     /// A start failed; says which waiters fail with it: the one it was begun for, and those it would have served.
     /// When nothing is left that could serve the others, all fail.
-    pub fn start_failed(&mut self, trigger: WaiterId) -> Vec<W> {
+    pub fn start_failed(&mut self, waiter: WaiterId) -> Vec<WaiterId> {
         self.starts -= 1;
-        let mut failed: Vec<W> = self.queue.take(trigger).into_iter().collect();
+        let mut failed = Vec::new();
+        if self.queue.take(waiter) {
+            failed.push(waiter);
+        }
         let alone = self.starts == 0 && self.slots.iter().flatten().all(|slot| slot.ended);
         let served = if alone { u64::MAX } else { u64::from(self.concurrency) };
         while (failed.len() as u64) < served && self.queue.len() as u64 > self.covered() {
@@ -324,7 +331,7 @@ impl<I: Clone, W> InstanceTable<I, W> {
     }
 
     /// A lease that was out for so long returns; `announced` when [`InstanceTable::returning`] was called for it.
-    pub fn release(&mut self, index: SlotIndex, announced: bool, out: Duration, now: Instant) -> Released<I, W> {
+    pub fn release(&mut self, index: SlotIndex, announced: bool, out: Duration, now: Instant) -> Released {
         self.history.lease_was_out(out);
         let full_at = self.concurrency;
         let slot = self.slots[index].as_mut().expect("a slot stays while it has leases");
@@ -335,7 +342,7 @@ impl<I: Clone, W> InstanceTable<I, W> {
         if !slot.closing
             && let Some(waiter) = self.queue.pop()
         {
-            return Released::Granted(waiter, slot.instance.clone());
+            return Released::Serve(waiter);
         }
         slot.active -= 1;
         self.in_use -= 1;
@@ -349,7 +356,7 @@ impl<I: Clone, W> InstanceTable<I, W> {
                 self.vacate(index);
                 Released::Gone
             }
-            (0, true) => Released::End(slot.instance.clone()),
+            (0, true) => Released::Stop,
             (_, true) => Released::Kept,
             (_, false) => {
                 if active + 1 == full_at {
@@ -360,60 +367,72 @@ impl<I: Clone, W> InstanceTable<I, W> {
         }
     }
 
-    /// Gives the instance no new leases; says it is to be ended now when it has none.
-    pub fn retire(&mut self, index: SlotIndex) -> Option<I> {
-        let slot = self.slots[index].as_mut()?;
-        if !slot.closing {
-            slot.closing = true;
-            self.returning -= std::mem::take(&mut slot.returning);
-            let idle = (slot.active == 0).then(|| slot.instance.clone());
-            self.free.retain(|free| *free != index);
-            return idle;
-        }
-        None
+    /// Gives the instance no new leases; whether it is to be ended now, because it has none.
+    pub fn retire(&mut self, index: SlotIndex) -> bool {
+        let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut).filter(|slot| !slot.closing) else {
+            return false;
+        };
+        slot.closing = true;
+        self.returning -= std::mem::take(&mut slot.returning);
+        let idle = slot.active == 0;
+        self.free.retain(|free| *free != index);
+        idle
     }
 
-    /// The instance has ended, whoever ended it.
-    pub fn ended(&mut self, index: SlotIndex) {
+    /// The instance has ended, whoever ended it; whether its place is vacant.
+    pub fn ended(&mut self, index: SlotIndex) -> bool {
         self.retire(index);
         let slot = self.slot(index);
         slot.ended = true;
-        if slot.active == 0 {
+        let vacant = slot.active == 0;
+        if vacant {
             self.vacate(index);
         }
+        vacant
     }
 
     /// Retires idle instances that are not needed but leaves `wanted` open; they are to be ended. One that has only just
     /// become idle stays.
-    pub fn expire(&mut self, now: Instant, wanted: u32) -> Vec<I> {
-        let keep = u32::try_from(self.need(now).keep).unwrap_or(u32::MAX);
+    pub fn expire(&mut self, now: Instant, wanted: u32) -> Vec<SlotIndex> {
+        let keep = self.keep(now, wanted);
         let keep_min = self.policy.keep_min;
         let old: Vec<SlotIndex> = self
-            .spare(wanted.max(keep))
+            .spare(keep)
             .filter(|(_, since)| now.saturating_duration_since(*since) >= keep_min)
             .map(|(index, _)| index)
             .collect();
-        old.into_iter().filter_map(|index| self.retire(index)).collect()
+        old.into_iter().filter(|index| self.retire(*index)).collect()
     }
 
-    /// Sends to rest the instances that have been idle for `after`: they are to be frozen, unless [`InstanceTable::rests`] says by
-    /// then that a request came first.
-    pub fn rest(&mut self, now: Instant, after: Duration) -> Vec<(SlotIndex, I)> {
+    /// Idle instances that calls and provisioned concurrency need.
+    fn keep(&self, now: Instant, wanted: u32) -> u32 {
+        u32::try_from(self.need(now).keep).unwrap_or(u32::MAX).max(wanted)
+    }
+
+    /// When something changes by itself: an instance has been idle for long enough to be frozen or ended, or the forecast
+    /// calls for more or fewer.
+    pub fn next_change(&self, now: Instant, freeze_after: Option<Duration>, wanted: u32) -> Option<Instant> {
+        let unfrozen = self.idle().filter(|(index, _)| !self.is_freezing(*index));
+        let frozen = freeze_after.and_then(|after| unfrozen.map(|(_, since)| since + after).min());
+        let ended = self.spare(self.keep(now, wanted)).map(|(_, since)| since + self.policy.keep_min).min();
+        let forecast = self.history.forecast.next_change(now, self.policy, self.history.start());
+        [frozen, ended, forecast].into_iter().flatten().min()
+    }
+
+    /// Marks the instances that have been idle for `after`: they are to be frozen, unless
+    /// [`InstanceTable::is_freezing`] says by then that a request came first.
+    pub fn freeze(&mut self, now: Instant, after: Duration) -> Vec<SlotIndex> {
         let idle: Vec<SlotIndex> = self
             .idle()
             .filter(|(_, since)| now.saturating_duration_since(*since) >= after)
             .map(|(index, _)| index)
             .collect();
-        let fresh = |index: SlotIndex| {
-            let slot = self.slot(index);
-            (!std::mem::replace(&mut slot.rests, true)).then(|| (index, slot.instance.clone()))
-        };
-        idle.into_iter().filter_map(fresh).collect()
+        idle.into_iter().filter(|index| !std::mem::replace(&mut self.slot(*index).freezing, true)).collect()
     }
 
-    /// Whether an instance rests.
-    pub fn rests(&self, index: SlotIndex) -> bool {
-        self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| slot.rests)
+    /// Whether an instance is marked and no request came since.
+    pub fn is_freezing(&self, index: SlotIndex) -> bool {
+        self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| slot.freezing)
     }
 
     /// The instances without requests, and since when.
@@ -429,16 +448,16 @@ impl<I: Clone, W> InstanceTable<I, W> {
         self.idle().take(self.open().saturating_sub(wanted as usize))
     }
 
-    /// Retires an instance if it still has no requests; it is to be ended.
-    pub fn evict(&mut self, index: SlotIndex) -> Option<I> {
-        let idle = self.slots.get(index)?.as_ref().is_some_and(|slot| slot.active == 0);
-        if idle { self.retire(index) } else { None }
+    /// Retires an instance if it still has no requests; whether it is to be ended.
+    pub fn evict(&mut self, index: SlotIndex) -> bool {
+        let idle = self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| slot.active == 0);
+        idle && self.retire(index)
     }
 
-    /// Takes no more requests: says which idle instances are to be ended, and who waited in vain.
-    pub fn drain(&mut self) -> (Vec<I>, Vec<W>) {
+    /// Takes no more requests: says which idle instances are to be ended, and which requests waited in vain.
+    pub fn drain(&mut self) -> (Vec<SlotIndex>, Vec<WaiterId>) {
         self.phase = Phase::Draining;
-        let idle = (0..self.slots.len()).filter_map(|index| self.retire(index)).collect();
+        let idle = (0..self.slots.len()).filter(|index| self.retire(*index)).collect();
         (idle, self.queue.drain())
     }
 
@@ -455,20 +474,15 @@ impl<I: Clone, W> InstanceTable<I, W> {
         self.is_empty()
     }
 
-    /// Every instance that has not ended.
-    pub fn instances(&self) -> impl Iterator<Item = &I> {
-        self.slots.iter().flatten().filter(|slot| !slot.ended).map(|slot| &slot.instance)
-    }
-
     fn covered(&self) -> u64 {
         u64::from(self.starts) * u64::from(self.concurrency) + u64::from(self.returning)
     }
 
-    fn slot(&mut self, index: SlotIndex) -> &mut Slot<I> {
+    fn slot(&mut self, index: SlotIndex) -> &mut Slot {
         self.slots[index].as_mut().expect("a slot stays while it has leases or its instance has not ended")
     }
 
-    fn place(&mut self, slot: Slot<I>) -> SlotIndex {
+    fn place(&mut self, slot: Slot) -> SlotIndex {
         match self.vacant.pop() {
             Some(index) => {
                 self.slots[index] = Some(slot);

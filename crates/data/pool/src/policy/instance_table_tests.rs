@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Table = InstanceTable<u32, u32>;
+type Table = InstanceTable;
 
+const NONE: [SlotIndex; 0] = [];
 const RUN: Duration = Duration::from_secs(1);
 
 fn at(seconds: u64) -> Instant {
@@ -21,19 +22,17 @@ fn new_table(concurrency: u32) -> Table {
     Table::new(concurrency, KeepAlivePolicy { cold_start: s(60), keep_min: s(2), keep_max: s(600) })
 }
 
-fn queue(table: &mut Table, requests: impl Iterator<Item = u32>) {
-    for who in requests {
-        table.wait(who, at(0));
-    }
+fn queue(table: &mut Table, requests: usize) -> Vec<WaiterId> {
+    (0..requests).map(|_| table.wait(at(0))).collect()
 }
 
 /// A table with one started instance, leased to nobody.
 fn with_idle(concurrency: u32) -> (Table, SlotIndex) {
     let mut table = new_table(concurrency);
-    let waiter = table.wait(0, at(0));
-    let (trigger, _) = table.begin_start().expect("someone waits");
+    let waiter = table.wait(at(0));
+    assert_eq!(table.begin_start(), Some(waiter));
     assert!(table.cancel(waiter));
-    let started = table.started(100, trigger, Duration::ZERO, at(0));
+    let started = table.started(Some(waiter), Duration::ZERO, at(0));
     assert_eq!(started, Started { slot: started.slot, granted: vec![], end: false });
     let slot = started.slot;
     (table, slot)
@@ -43,7 +42,7 @@ fn with_idle(concurrency: u32) -> (Table, SlotIndex) {
 fn a_start_covers_as_many_waiters_as_the_instance_will_serve() {
     for (concurrency, waiters, wanted) in [(1, 0, 0), (1, 3, 3), (2, 1, 1), (2, 4, 2), (2, 5, 3), (100, 100, 1)] {
         let mut table = new_table(concurrency);
-        queue(&mut table, 0..waiters);
+        queue(&mut table, waiters);
         assert_eq!(table.starts_wanted(at(0)), wanted, "{waiters} waiters at {concurrency}");
         for _ in 0..wanted {
             assert!(table.begin_start().is_some());
@@ -55,12 +54,12 @@ fn a_start_covers_as_many_waiters_as_the_instance_will_serve() {
 #[test]
 fn a_returning_lease_keeps_a_waiter_from_starting_an_instance() {
     let (mut table, slot) = with_idle(1);
-    assert_eq!(table.acquire(at(0)), Some((slot, 100)));
+    assert_eq!(table.acquire(at(0)), Some(slot));
     table.returning(slot);
-    table.wait(7, at(0));
+    let waiter = table.wait(at(0));
     assert_eq!(table.starts_wanted(at(0)), 0);
-    assert_eq!(table.release(slot, true, RUN, at(1)), Released::Granted(7, 100));
-    table.wait(8, at(0));
+    assert_eq!(table.release(slot, true, RUN, at(1)), Released::Serve(waiter));
+    table.wait(at(0));
     assert_eq!(table.starts_wanted(at(0)), 1);
 }
 
@@ -69,10 +68,10 @@ fn a_retired_instance_no_longer_covers_the_waiter_of_its_returning_lease() {
     let (mut table, slot) = with_idle(1);
     table.acquire(at(0));
     table.returning(slot);
-    table.wait(7, at(0));
-    assert_eq!(table.retire(slot), None);
+    table.wait(at(0));
+    assert!(!table.retire(slot));
     assert_eq!(table.starts_wanted(at(0)), 1);
-    assert_eq!(table.release(slot, true, RUN, at(1)), Released::End(100));
+    assert_eq!(table.release(slot, true, RUN, at(1)), Released::Stop);
     table.ended(slot);
     assert_eq!(table.starts_wanted(at(0)), 1);
 }
@@ -80,89 +79,89 @@ fn a_retired_instance_no_longer_covers_the_waiter_of_its_returning_lease() {
 #[test]
 fn the_request_that_a_start_was_begun_for_gets_its_first_lease() {
     let mut table = new_table(2);
-    queue(&mut table, 1..=4);
-    let (first, who) = table.begin_start().expect("waiters");
-    assert_eq!(*who, 1);
-    let (second, who) = table.begin_start().expect("waiters");
-    assert_eq!(*who, 2);
-    assert_eq!(table.started(100, second, Duration::ZERO, at(0)).granted, vec![2, 1]);
-    assert_eq!(table.started(101, first, Duration::ZERO, at(0)).granted, vec![3, 4]);
+    let waiters = queue(&mut table, 4);
+    let (first, second) = (table.begin_start(), table.begin_start());
+    assert_eq!((first, second), (Some(waiters[0]), Some(waiters[1])));
+    assert_eq!(table.started(second, Duration::ZERO, at(0)).granted, [waiters[1], waiters[0]]);
+    assert_eq!(table.started(first, Duration::ZERO, at(0)).granted, [waiters[2], waiters[3]]);
 }
 
 #[test]
 fn a_failed_start_fails_those_it_would_have_served_and_no_others() {
     let mut table = new_table(1);
-    queue(&mut table, 1..=3);
-    let triggers: Vec<WaiterId> = (0..3).map(|_| table.begin_start().expect("waiters").0).collect();
-    assert_eq!(table.start_failed(triggers[1]), vec![2]);
-    assert_eq!(table.started(100, triggers[0], Duration::ZERO, at(0)).granted, vec![1]);
-    assert_eq!(table.start_failed(triggers[2]), vec![3]);
+    let waiters = queue(&mut table, 3);
+    let starts: Vec<WaiterId> = (0..3).map(|_| table.begin_start().expect("waiters")).collect();
+    assert_eq!(table.start_failed(starts[1]), [waiters[1]]);
+    assert_eq!(table.started(Some(starts[0]), Duration::ZERO, at(0)).granted, [waiters[0]]);
+    assert_eq!(table.start_failed(starts[2]), [waiters[2]]);
 }
 
 #[test]
 fn the_last_failed_start_fails_all_who_have_nothing_else_to_wait_for() {
     let mut table = new_table(1);
-    let trigger = {
-        table.wait(1, at(0));
-        table.begin_start().expect("a waiter").0
-    };
+    let first = table.wait(at(0));
+    assert_eq!(table.begin_start(), Some(first));
     // Refused by admission: they wait without starts of their own.
-    queue(&mut table, 2..=4);
-    assert_eq!(table.start_failed(trigger), vec![1, 2, 3, 4]);
+    let others = queue(&mut table, 3);
+    assert_eq!(table.start_failed(first), [&[first], &others[..]].concat());
 }
 
 #[test]
 fn a_failed_start_leaves_those_who_wait_for_a_running_instance() {
     let (mut table, slot) = with_idle(1);
     table.acquire(at(0));
-    table.wait(1, at(0));
-    let trigger = table.begin_start().expect("a waiter").0;
-    table.wait(2, at(0));
-    assert_eq!(table.start_failed(trigger), vec![1]);
-    assert_eq!(table.release(slot, false, RUN, at(1)), Released::Granted(2, 100));
+    let first = table.wait(at(0));
+    assert_eq!(table.begin_start(), Some(first));
+    let second = table.wait(at(0));
+    assert_eq!(table.start_failed(first), [first]);
+    assert_eq!(table.release(slot, false, RUN, at(1)), Released::Serve(second));
 }
 
 #[test]
 fn the_instance_used_last_is_used_first_and_the_others_expire() {
     let mut table = new_table(1);
-    queue(&mut table, 1..=2);
-    let (a, b) = (table.begin_start().expect("waiter").0, table.begin_start().expect("waiter").0);
-    let (a, b) = (table.started(100, a, Duration::ZERO, at(0)).slot, table.started(101, b, Duration::ZERO, at(0)).slot);
+    queue(&mut table, 2);
+    let (a, b) = (table.begin_start(), table.begin_start());
+    let (a, b) = (table.started(a, Duration::ZERO, at(0)).slot, table.started(b, Duration::ZERO, at(0)).slot);
     assert_eq!(table.release(a, false, RUN, at(10)), Released::Kept);
     assert_eq!(table.release(b, false, RUN, at(11)), Released::Kept);
-    assert_eq!(table.acquire(at(12)), Some((b, 101)));
+    assert_eq!(table.acquire(at(12)), Some(b));
     assert_eq!(table.release(b, false, RUN, at(65)), Released::Kept);
-    assert_eq!(table.expire(at(69), 0), Vec::<u32>::new());
-    assert_eq!(table.expire(at(70), 0), vec![100]);
-    assert_eq!(table.expire(at(200), 0), vec![101]);
+    assert_eq!(table.expire(at(69), 0), NONE);
+    assert_eq!(table.expire(at(70), 0), [a]);
+    assert_eq!(table.expire(at(200), 0), [b]);
     assert_eq!(table.acquire(at(300)), None);
 }
 
 #[test]
-fn an_idle_instance_is_sent_to_rest_once_and_a_request_ends_its_rest() {
+fn an_idle_instance_is_frozen_once_and_a_request_thaws_it() {
     let (mut table, slot) = with_idle(2);
     let after = Duration::from_secs(5);
-    assert_eq!(table.rest(at(4), after), vec![]);
-    assert_eq!(table.rest(at(5), after), vec![(slot, 100)]);
-    assert!(table.rests(slot));
-    assert_eq!(table.rest(at(6), after), vec![], "it rests already");
-    assert_eq!(table.acquire(at(6)), Some((slot, 100)));
-    assert!(!table.rests(slot));
-    assert_eq!(table.rest(at(60), after), vec![], "it has a request");
+    assert_eq!(table.freeze(at(4), after), NONE);
+    assert_eq!(table.next_change(at(4), Some(after), 0), Some(at(2)), "it is over the least time");
+    assert_eq!(table.next_change(at(4), Some(after), 1), Some(at(5)), "it is provisioned");
+    assert_eq!(table.freeze(at(5), after), [slot]);
+    assert!(table.is_freezing(slot));
+    assert_eq!(table.next_change(at(5), Some(after), 1), None);
+    assert_eq!(table.freeze(at(6), after), NONE, "it is frozen already");
+    assert_eq!(table.acquire(at(6)), Some(slot));
+    assert!(!table.is_freezing(slot));
+    assert_eq!(table.freeze(at(60), after), NONE, "it has a request");
     assert_eq!(table.release(slot, false, RUN, at(60)), Released::Kept);
-    assert_eq!(table.rest(at(64), after), vec![]);
-    assert_eq!(table.rest(at(65), after), vec![(slot, 100)]);
-    assert_eq!(table.expire(at(120), 0), vec![100], "it ends in its sleep");
+    assert_eq!(table.freeze(at(64), after), NONE);
+    assert_eq!(table.freeze(at(65), after), [slot]);
+    assert_eq!(table.next_change(at(65), Some(after), 0), Some(at(120)), "a minute after its last request");
+    assert_eq!(table.expire(at(120), 0), [slot], "it ends frozen");
 }
 
 #[test]
 fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
     let mut table = new_table(1);
-    let (first, second) = (table.wait(1, at(0)), table.wait(2, at(0)));
-    let trigger = table.begin_start().expect("waiters").0;
+    let (first, second) = (table.wait(at(0)), table.wait(at(0)));
+    let start = table.begin_start();
     assert_eq!(table.give_up(first), GiveUp::Covered);
     assert_eq!(table.give_up(second), GiveUp::Removed);
-    assert_eq!(table.started(100, trigger, Duration::ZERO, at(0)).granted, vec![1]);
+    assert_eq!(table.started(start, Duration::ZERO, at(0)).granted, [first]);
     assert_eq!(table.give_up(first), GiveUp::Answered);
 }
 
@@ -170,16 +169,15 @@ fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
 fn a_draining_version_ends_its_instances_as_their_leases_return() {
     let (mut table, busy) = with_idle(1);
     table.acquire(at(0));
-    table.wait(1, at(0));
-    let trigger = table.begin_start().expect("waiter").0;
-    assert_eq!(table.drain(), (vec![], vec![1]));
+    let waiter = table.wait(at(0));
+    let start = table.begin_start();
+    assert_eq!(table.drain(), (vec![], vec![waiter]));
     assert_eq!(table.phase(), Phase::Draining);
-    let late = table.started(101, trigger, Duration::ZERO, at(0));
+    let late = table.started(start, Duration::ZERO, at(0));
     assert!(late.end && late.granted.is_empty());
-    assert_eq!(table.release(busy, false, RUN, at(1)), Released::End(100));
+    assert_eq!(table.release(busy, false, RUN, at(1)), Released::Stop);
     assert!(!table.close_if_empty());
-    table.ended(busy);
-    table.ended(late.slot);
+    assert!(table.ended(busy) && table.ended(late.slot));
     assert!(table.close_if_empty());
     assert_eq!(table.phase(), Phase::Closed);
 }
@@ -189,8 +187,8 @@ fn an_instance_that_ended_while_leased_is_forgotten_when_its_last_lease_returns(
     let (mut table, slot) = with_idle(2);
     table.acquire(at(0));
     table.acquire(at(0));
-    table.ended(slot);
-    assert_eq!(table.instances().count(), 0);
+    assert!(!table.ended(slot), "it has leases");
+    assert!(!table.is_live(slot));
     assert_eq!(table.release(slot, false, RUN, at(1)), Released::Kept);
     assert_eq!(table.release(slot, false, RUN, at(1)), Released::Gone);
     assert!(table.is_empty());
@@ -209,7 +207,7 @@ enum Event {
     Recycle(usize),
     End(usize),
     Expire,
-    Rest,
+    Freeze,
     Drain,
 }
 
@@ -226,7 +224,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => pick.clone().prop_map(Event::Recycle),
         1 => pick.prop_map(Event::End),
         1 => Just(Event::Expire),
-        2 => Just(Event::Rest),
+        2 => Just(Event::Freeze),
     ];
     (proptest::collection::vec(event, 0..120), any::<bool>()).prop_map(|(mut events, drain)| {
         if drain {
@@ -242,13 +240,12 @@ struct Play {
     concurrency: u32,
     starts_max: usize,
     now: u64,
-    next: u32,
-    waiting: Vec<(WaiterId, u32)>,
+    waiting: Vec<WaiterId>,
     starts: Vec<WaiterId>,
     /// Slot and whether its return was announced.
     leases: Vec<(SlotIndex, bool)>,
-    live: Vec<(SlotIndex, u32)>,
-    answered: HashSet<u32>,
+    live: Vec<SlotIndex>,
+    answered: HashSet<WaiterId>,
 }
 
 impl Play {
@@ -258,7 +255,6 @@ impl Play {
             concurrency,
             starts_max,
             now: 0,
-            next: 0,
             waiting: Vec::new(),
             starts: Vec::new(),
             leases: Vec::new(),
@@ -267,11 +263,11 @@ impl Play {
         }
     }
 
-    fn answer(&mut self, who: u32) {
-        assert!(self.answered.insert(who), "{who} was answered twice");
+    fn answer(&mut self, waiter: WaiterId) {
+        assert!(self.answered.insert(waiter), "{waiter:?} was answered twice");
         let before = self.waiting.len();
-        self.waiting.retain(|(_, waiter)| *waiter != who);
-        assert_eq!(self.waiting.len() + 1, before, "{who} did not wait");
+        self.waiting.retain(|waiting| *waiting != waiter);
+        assert_eq!(self.waiting.len() + 1, before, "{waiter:?} did not wait");
     }
 
     fn begin_starts(&mut self) {
@@ -280,7 +276,7 @@ impl Play {
             if self.starts.len() + self.live.len() >= self.starts_max {
                 break;
             }
-            self.starts.push(self.table.begin_start().expect("wanted").0);
+            self.starts.push(self.table.begin_start().expect("wanted"));
         }
     }
 
@@ -290,30 +286,29 @@ impl Play {
         match *event {
             Event::Request if self.table.phase() == Phase::Open => self.request(),
             Event::Cancel(n) if n < self.waiting.len() => {
-                let (id, who) = self.waiting[n];
-                assert!(self.table.cancel(id));
-                self.answer(who);
+                let waiter = self.waiting[n];
+                assert!(self.table.cancel(waiter));
+                self.answer(waiter);
             }
             Event::GiveUp(n) if n < self.waiting.len() => {
-                let (id, who) = self.waiting[n];
-                if self.table.give_up(id) == GiveUp::Removed {
-                    self.answer(who);
+                let waiter = self.waiting[n];
+                if self.table.give_up(waiter) == GiveUp::Removed {
+                    self.answer(waiter);
                 }
             }
             Event::StartDone(n) if n < self.starts.len() => {
-                let trigger = self.starts.remove(n);
-                self.next += 1;
-                let started = self.table.started(self.next, trigger, 3 * RUN, now);
-                self.live.push((started.slot, self.next));
-                for who in started.granted {
-                    self.answer(who);
+                let start = self.starts.remove(n);
+                let started = self.table.started(Some(start), 3 * RUN, now);
+                self.live.push(started.slot);
+                for waiter in started.granted {
+                    self.answer(waiter);
                     self.leases.push((started.slot, false));
                 }
             }
             Event::StartFailed(n) if n < self.starts.len() => {
-                let trigger = self.starts.remove(n);
-                for who in self.table.start_failed(trigger) {
-                    self.answer(who);
+                let start = self.starts.remove(n);
+                for waiter in self.table.start_failed(start) {
+                    self.answer(waiter);
                 }
             }
             Event::Returning(n) if n < self.leases.len() && !self.leases[n].1 => {
@@ -322,23 +317,23 @@ impl Play {
             }
             Event::Release(n) if n < self.leases.len() => self.release(n),
             Event::Recycle(n) if n < self.live.len() => {
-                self.table.retire(self.live[n].0);
+                self.table.retire(self.live[n]);
             }
             Event::End(n) if n < self.live.len() => {
-                let (slot, _) = self.live.remove(n);
+                let slot = self.live.remove(n);
                 self.table.ended(slot);
             }
             Event::Expire => {
                 self.table.expire(now, 0);
             }
-            Event::Rest => {
-                for (slot, _) in self.table.rest(now, Duration::from_secs(3)) {
+            Event::Freeze => {
+                for slot in self.table.freeze(now, Duration::from_secs(3)) {
                     assert!(self.leases.iter().all(|(leased, _)| *leased != slot), "a leased instance is to be frozen");
                 }
             }
             Event::Drain => {
-                for who in self.table.drain().1 {
-                    self.answer(who);
+                for waiter in self.table.drain().1 {
+                    self.answer(waiter);
                 }
             }
             _ => {}
@@ -349,32 +344,28 @@ impl Play {
 
     fn request(&mut self) {
         match self.table.acquire(at(self.now)) {
-            Some((slot, _)) => self.leases.push((slot, false)),
-            None => {
-                self.next += 1;
-                let id = self.table.wait(self.next, at(self.now));
-                self.waiting.push((id, self.next));
-            }
+            Some(slot) => self.leases.push((slot, false)),
+            None => self.waiting.push(self.table.wait(at(self.now))),
         }
     }
 
     fn release(&mut self, n: usize) {
         let (slot, announced) = self.leases.remove(n);
-        if let Released::Granted(who, _) = self.table.release(slot, announced, RUN, at(self.now)) {
-            self.answer(who);
+        if let Released::Serve(waiter) = self.table.release(slot, announced, RUN, at(self.now)) {
+            self.answer(waiter);
             self.leases.push((slot, false));
         }
     }
 
     fn check(&self) {
-        for (slot, _) in &self.live {
+        for slot in &self.live {
             let leases = self.leases.iter().filter(|(leased, _)| leased == slot).count();
             assert!(leases <= self.concurrency as usize, "{leases} leases on one instance");
         }
-        assert!(self.leases.iter().all(|(slot, _)| !self.table.rests(*slot)), "a leased instance rests");
+        assert!(self.leases.iter().all(|(slot, _)| !self.table.is_freezing(*slot)), "a leased instance is frozen");
         assert!(self.starts.len() + self.live.len() <= self.starts_max);
         assert_eq!(self.table.queue.len(), self.waiting.len());
-        assert!(self.waiting.is_empty() || self.table.free.is_empty(), "someone waits beside a free instance");
+        assert!(self.waiting.is_empty() || self.table.free.is_empty(), "one waits beside a free instance");
         if !self.waiting.is_empty() && self.starts.len() + self.live.len() < self.starts_max {
             assert_eq!(self.table.starts_wanted(at(self.now)), 0, "a start that is wanted was not begun");
         }
@@ -398,74 +389,74 @@ impl Play {
 }
 
 /// A table with so many leased instances, of which it is known that they take ten runs to start.
-fn with_busy(instances: u32) -> Table {
+fn with_busy(instances: usize) -> Table {
     let mut table = new_table(1);
-    queue(&mut table, 0..instances);
-    for instance in 0..instances {
-        let trigger = table.begin_start().expect("a waiter").0;
-        table.started(100 + instance, trigger, 10 * RUN, at(0));
+    queue(&mut table, instances);
+    for _ in 0..instances {
+        let start = table.begin_start();
+        table.started(start, 10 * RUN, at(0));
     }
-    let (slot, _) = (0, table.release(0, false, RUN, at(0)));
-    assert_eq!(table.acquire(at(0)), Some((slot, 100)));
+    table.release(0, false, RUN, at(0));
+    assert_eq!(table.acquire(at(0)), Some(0));
     table
 }
 
 #[test]
 fn who_is_served_sooner_by_a_lease_that_returns_has_no_start() {
     let mut table = with_busy(2);
-    queue(&mut table, 0..20);
+    queue(&mut table, 20);
     assert_eq!(table.starts_wanted(at(0)), 0, "twenty runs in two instances take as long as a start");
-    queue(&mut table, 20..23);
+    queue(&mut table, 3);
     assert_eq!(table.starts_wanted(at(0)), 3);
 }
 
 #[test]
-fn where_somebody_waits_all_the_time_more_instances_are_started() {
+fn where_requests_wait_all_the_time_more_instances_are_started() {
     let mut table = with_busy(2);
-    queue(&mut table, 0..20);
+    queue(&mut table, 20);
     assert_eq!([0, 5, 10, 20].map(|second| table.starts_wanted(at(second))), [0, 10, 20, 20]);
     // The queue is empty for a moment.
     table.queue.drain();
-    table.wait(99, at(20));
+    table.wait(at(20));
     assert_eq!(table.starts_wanted(at(20)), 0);
 }
 
 #[test]
-fn without_experience_everyone_who_waits_has_a_start() {
+fn without_history_every_waiting_request_has_a_start() {
     let mut table = new_table(1);
-    queue(&mut table, 0..1);
-    let trigger = table.begin_start().expect("a waiter").0;
-    table.started(100, trigger, 10 * RUN, at(0));
-    queue(&mut table, 1..4);
+    queue(&mut table, 1);
+    let start = table.begin_start();
+    table.started(start, 10 * RUN, at(0));
+    queue(&mut table, 3);
     assert_eq!(table.starts_wanted(at(0)), 3, "nobody knows how long a lease is out");
 }
 
 #[test]
-fn a_start_ahead_serves_who_waits_by_then_and_its_failure_is_nobodys() {
+fn a_prewarmed_instance_serves_who_waits_by_then_and_its_failure_fails_no_request() {
     let mut table = new_table(1);
-    table.begin_ahead();
-    queue(&mut table, [7, 8].into_iter());
-    assert_eq!(table.starts_wanted(at(0)), 1, "one of the two has the start ahead");
-    let started = table.started(100, WaiterId::NOBODY, Duration::ZERO, at(0));
-    assert_eq!(started.granted, [7]);
-    table.begin_ahead();
+    table.begin_prewarm();
+    let waiters = queue(&mut table, 2);
+    assert_eq!(table.starts_wanted(at(0)), 1, "one of the two has the prewarmed one");
+    let started = table.started(None, Duration::ZERO, at(0));
+    assert_eq!(started.granted, [waiters[0]]);
+    table.begin_prewarm();
     assert_eq!(table.starts_wanted(at(0)), 0);
-    table.ahead_failed();
+    table.prewarm_failed();
     assert_eq!(table.starts_wanted(at(0)), 1, "it needs one of its own now");
 }
 
 #[test]
 fn as_many_idle_instances_stay_as_are_wanted_the_ones_used_last() {
     let mut table = new_table(1);
-    for (instance, second) in [(100, 0), (101, 1), (102, 2)] {
-        table.begin_ahead();
-        table.started(instance, WaiterId::NOBODY, Duration::ZERO, at(second));
-    }
+    let slots = [0, 1, 2].map(|second| {
+        table.begin_prewarm();
+        table.started(None, Duration::ZERO, at(second)).slot
+    });
     assert_eq!(table.open(), 3);
     assert_eq!(table.spare(2).count(), 1);
-    assert_eq!(table.expire(at(100), 2), [100]);
-    assert_eq!(table.expire(at(1000), 2), Vec::<u32>::new());
-    assert_eq!(table.expire(at(1000), 0), [101, 102]);
+    assert_eq!(table.expire(at(100), 2), slots[..1]);
+    assert_eq!(table.expire(at(1000), 2), NONE);
+    assert_eq!(table.expire(at(1000), 0), slots[1..]);
 }
 
 proptest! {
@@ -481,7 +472,7 @@ proptest! {
         }
         play.settle();
         prop_assert!(play.waiting.is_empty(), "{:?} still wait", play.waiting);
-        for (slot, _) in std::mem::take(&mut play.live) {
+        for slot in std::mem::take(&mut play.live) {
             play.table.ended(slot);
         }
         prop_assert!(play.table.is_empty());

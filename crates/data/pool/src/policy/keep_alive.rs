@@ -17,16 +17,16 @@ const BINS: usize = 32;
 const BINS_PER_DOUBLING: f64 = 2.0;
 /// Idle times that are remembered before their weight is halved.
 const REMEMBERED_MAX: u32 = 512;
-/// Fewer of them are no histogram.
+/// Fewer samples say nothing yet.
 const SAMPLES_MIN: u32 = 8;
 /// So many idle times in a row that are about the same are regular.
 const REGULAR: usize = 6;
 /// The longest and the shortest of them differ by at most this part of the shortest.
 const REGULAR_SPREAD: u32 = 4;
-/// An instance returns so long before the earliest time at which it is expected to be used, and stays so long after the
-/// latest.
+/// An instance is prewarmed so long before the earliest time at which it is expected to be used, and kept
+/// so long after the latest.
 const PREWARM_MARGIN: Duration = Duration::from_secs(3);
-/// Nobody is expected back after a longer time.
+/// Longer idle times are not prewarmed for.
 const PREWARM_MAX: Duration = Duration::from_secs(36 * 3600);
 
 /// Weights of the keep-alive policy.
@@ -62,6 +62,14 @@ impl KeepAlive {
         match self {
             Self::For(keep) => idle < keep,
             Self::Prewarm { keep, .. } => idle < keep || self.prewarms(idle),
+        }
+    }
+
+    /// The times at which what is to be there changes.
+    pub fn changes(self) -> [Option<Duration>; 3] {
+        match self {
+            Self::For(keep) => [Some(keep), None, None],
+            Self::Prewarm { keep, from, until } => [Some(keep), Some(from), Some(until)],
         }
     }
 

@@ -1,7 +1,9 @@
 //! The pool's decisions as pure functions of what is known and `now`; instances and requests are ids here.
 
 pub(crate) mod admission;
+pub(crate) mod affinity;
 pub(crate) mod backoff;
+pub(crate) mod deadlines;
 pub(crate) mod eviction;
 pub(crate) mod forecast;
 pub(crate) mod history;

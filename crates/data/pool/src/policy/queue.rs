@@ -8,28 +8,22 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WaiterId(u64);
 
-impl WaiterId {
-    /// Of a start that nobody waits for.
-    pub const NOBODY: Self = Self(0);
-}
-
-struct Waiter<W> {
+struct Waiter {
     id: WaiterId,
     /// A start in progress was begun for it.
     triggered: bool,
     since: Instant,
-    who: W,
 }
 
-/// The queue; `W` is whoever waits.
-pub(crate) struct Queue<W> {
-    waiters: VecDeque<Waiter<W>>,
+/// The queue.
+pub(crate) struct Queue {
+    waiters: VecDeque<Waiter>,
     seen: u64,
-    /// Since when somebody has been waiting all the time; of no meaning while nobody waits.
+    /// Since when the queue has not been empty; of no meaning while it is.
     busy_since: Option<Instant>,
 }
 
-impl<W> Queue<W> {
+impl Queue {
     pub fn new() -> Self {
         Self { waiters: VecDeque::new(), seen: 0, busy_since: None }
     }
@@ -42,14 +36,14 @@ impl<W> Queue<W> {
         self.waiters.is_empty()
     }
 
-    /// Queues someone behind those that wait already.
-    pub fn push(&mut self, who: W, now: Instant) -> WaiterId {
+    /// Queues a request behind those that wait already.
+    pub fn push(&mut self, now: Instant) -> WaiterId {
         if self.waiters.is_empty() {
             self.busy_since = Some(now);
         }
         self.seen += 1;
         let id = WaiterId(self.seen);
-        self.waiters.push_back(Waiter { id, triggered: false, since: now, who });
+        self.waiters.push_back(Waiter { id, triggered: false, since: now });
         id
     }
 
@@ -58,37 +52,36 @@ impl<W> Queue<W> {
         self.waiters.front().map(|waiter| waiter.since)
     }
 
-    /// Since when somebody has been waiting all the time, not always the same.
+    /// Since when the queue has not been empty.
     pub fn busy_since(&self) -> Option<Instant> {
         self.busy_since.filter(|_| !self.waiters.is_empty())
     }
 
-    /// How many wait before someone.
+    /// How many wait before one.
     pub fn position(&self, id: WaiterId) -> Option<usize> {
         self.waiters.iter().position(|waiter| waiter.id == id)
     }
 
-    /// Takes someone off the queue.
-    pub fn take(&mut self, id: WaiterId) -> Option<W> {
-        let position = self.position(id)?;
-        self.waiters.remove(position).map(|waiter| waiter.who)
+    /// Takes a request off the queue; whether it was there.
+    pub fn take(&mut self, id: WaiterId) -> bool {
+        self.position(id).and_then(|position| self.waiters.remove(position)).is_some()
     }
 
     /// Takes the first one off the queue.
-    pub fn pop(&mut self) -> Option<W> {
-        self.waiters.pop_front().map(|waiter| waiter.who)
+    pub fn pop(&mut self) -> Option<WaiterId> {
+        self.waiters.pop_front().map(|waiter| waiter.id)
     }
 
-    /// Takes everyone off the queue.
-    pub fn drain(&mut self) -> Vec<W> {
-        self.waiters.drain(..).map(|waiter| waiter.who).collect()
+    /// Takes all off the queue.
+    pub fn drain(&mut self) -> Vec<WaiterId> {
+        self.waiters.drain(..).map(|waiter| waiter.id).collect()
     }
 
     /// Marks the first one that has no start of its own as having one.
-    pub fn trigger(&mut self) -> Option<(WaiterId, &W)> {
+    pub fn trigger(&mut self) -> Option<WaiterId> {
         let waiter = self.waiters.iter_mut().find(|waiter| !waiter.triggered)?;
         waiter.triggered = true;
-        Some((waiter.id, &waiter.who))
+        Some(waiter.id)
     }
 }
 
@@ -104,13 +97,13 @@ mod tests {
         let at = |second| now + Duration::from_secs(second);
         let mut queue = Queue::new();
         assert_eq!(queue.busy_since(), None);
-        queue.push("a", at(1));
-        let second = queue.push("b", at(2));
-        assert_eq!(queue.pop(), Some("a"));
+        let first = queue.push(at(1));
+        let second = queue.push(at(2));
+        assert_eq!(queue.pop(), Some(first));
         assert_eq!((queue.busy_since(), queue.front_since()), (Some(at(1)), Some(at(2))));
-        assert_eq!(queue.take(second), Some("b"));
+        assert!(queue.take(second) && !queue.take(second));
         assert_eq!((queue.busy_since(), queue.front_since()), (None, None));
-        queue.push("c", at(3));
+        queue.push(at(3));
         assert_eq!(queue.busy_since(), Some(at(3)));
     }
 }

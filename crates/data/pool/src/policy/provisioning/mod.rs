@@ -13,7 +13,7 @@ use crate::usage::{ProvisionedState, ProvisionedStatus};
 
 /// What a version is to have ready, and what stood in the way of late.
 #[derive(Debug)]
-pub(crate) struct Provisioned {
+pub(crate) struct Provisioning {
     /// After starts that failed, and those that no room was left for.
     pauses: Pauses,
     target: Option<Target>,
@@ -23,7 +23,7 @@ pub(crate) struct Provisioned {
     reason: Option<String>,
 }
 
-impl Provisioned {
+impl Provisioning {
     pub fn new(pauses: Pauses) -> Self {
         Self { pauses, target: None, wanted: 0, failures: 0, again: None, reason: None }
     }
@@ -32,22 +32,32 @@ impl Provisioned {
         self.wanted
     }
 
-    /// Whether its owner said something, if only for other times.
-    pub fn is_asked_for(&self) -> bool {
-        self.target.is_some()
+    /// What its owner wants, if only at other times.
+    pub fn spec(&self) -> Option<&Arc<ProvisionedSpec>> {
+        self.target.as_ref().map(Target::spec)
+    }
+
+    /// When a pause is over or the use of instances is looked at next.
+    pub fn next_change(&self, now: Instant) -> Option<Instant> {
+        let look = self.target.as_ref().and_then(Target::next_look);
+        look.into_iter().chain(self.again.filter(|again| *again > now)).min()
+    }
+
+    /// When an action comes into force next, in Unix milliseconds.
+    pub fn next_action_ms(&self) -> Option<i64> {
+        self.target.as_ref().and_then(Target::next_action_ms)
     }
 
     /// What its owner says from now on, and whether that is something new.
     pub fn follow(&mut self, spec: Option<&Arc<ProvisionedSpec>>) -> bool {
-        let known = self.target.as_ref().map(Target::spec);
-        let new = known != spec;
+        let new = self.spec() != spec;
         if new {
             self.target = spec.map(|spec| Target::new(Arc::clone(spec)));
         }
         new
     }
 
-    /// Whether [`Provisioned::update`] will look at what is in use.
+    /// Whether [`Provisioning::update`] will look at what is in use.
     pub fn looks_at_use(&self, now: Instant) -> bool {
         self.target.as_ref().is_some_and(|target| target.looks_at_use(now))
     }
@@ -115,14 +125,14 @@ mod tests {
 
     use super::*;
 
-    fn wanting(number: u32) -> Provisioned {
+    fn wanting(number: u32) -> Provisioning {
         let pauses = Pauses { min: Duration::from_secs(1), max: Duration::from_secs(300) };
-        let mut provisioned = Provisioned::new(pauses);
+        let mut provisioned = Provisioning::new(pauses);
         provisioned.want(number);
         provisioned
     }
 
-    fn status(provisioned: &Provisioned, instances: usize) -> (u32, ProvisionedStatus) {
+    fn status(provisioned: &Provisioning, instances: usize) -> (u32, ProvisionedStatus) {
         let key = FunctionKey { namespace: "default".parse().expect("valid"), name: "f1".parse().expect("valid") };
         let state = provisioned.state(key, VersionName::Number(1), 128, instances);
         (state.ready, state.status)

@@ -62,6 +62,16 @@ impl Target {
         self.spec.tracking.is_some() && self.tracked.again.is_none_or(|again| now >= again)
     }
 
+    /// When the use of the instances is looked at next.
+    pub fn next_look(&self) -> Option<Instant> {
+        self.tracked.again.filter(|_| self.spec.tracking.is_some())
+    }
+
+    /// When the next action comes into force, in Unix milliseconds.
+    pub fn next_action_ms(&self) -> Option<i64> {
+        Some(self.action.again_ms).filter(|again_ms| (i64::MIN + 1..i64::MAX).contains(again_ms))
+    }
+
     /// The number now. `in_use` is how many requests there were at once since it was asked for last, of which an instance
     /// serves `concurrency`; it is looked at when [`Target::looks_at_use`] says so.
     pub fn number(&mut self, now: Instant, unix_ms: i64, in_use: u32, concurrency: u32) -> u32 {

@@ -1,0 +1,364 @@
+//! The one place that performs effects: applies what happens to the states of versions, and starts, serves, freezes
+//! and stops what they say.
+
+mod maintenance;
+mod prewarm;
+mod room;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::{CatalogVersion, FunctionId, SharedCatalog, VersionKey, VersionName};
+
+use crate::config::Config;
+use crate::error::LeaseError;
+use crate::instance::Instance;
+use crate::launch::{ColdStart, Launch};
+use crate::lock::{Rank, RankedMutex, RankedRwLock, assert_none_held};
+use crate::policy::admission::Admission;
+use crate::policy::admission::quota::Quota;
+use crate::policy::deadlines::Deadlines;
+use crate::policy::history::History;
+use crate::policy::instance_table::SlotIndex;
+use crate::state::{Effect, InTheWay, Refused, VersionState};
+use crate::version::{Action, Locked, Version};
+
+use self::start::Start;
+
+/// The versions that have instances, starts or waiters.
+pub(crate) struct Versions<C> {
+    map: HashMap<VersionKey, Arc<Version<C>>>,
+    /// No version is added any more.
+    pub closed: bool,
+}
+
+/// What all handles, leases and tasks of a pool share. The order of its locks is in [`crate::lock`].
+pub(crate) struct Driver<C> {
+    launch: Arc<dyn Launch>,
+    catalog: SharedCatalog,
+    pub config: Config,
+    pub versions: RankedRwLock<Versions<C>>,
+    pub admission: RankedMutex<Admission>,
+    /// How many versions were refused a start and wait: while none does, nothing has to ask admission.
+    claims: AtomicUsize,
+    /// Whether a quota was lowered below what is used.
+    over_quota: AtomicBool,
+    deadlines: RankedMutex<Deadlines<Arc<Version<C>>>>,
+    /// Histories of versions that are not in the map now.
+    histories: RankedMutex<HashMap<(FunctionId, VersionName), History>>,
+    /// Numbers given to versions so far.
+    numbers: AtomicU64,
+    /// The revision of the catalog that was followed last.
+    followed: AtomicU64,
+    /// Permits of starts that run at the same time.
+    starting: Semaphore,
+    /// Every task of the pool: one for each instance, and maintenance.
+    pub tasks: TaskTracker,
+    /// Ends maintenance; a child of the token that the pool was given.
+    pub stop: CancellationToken,
+}
+
+impl<C: Default + Send + Sync + 'static> Driver<C> {
+    pub fn new(launch: Arc<dyn Launch>, catalog: SharedCatalog, config: Config, shutdown: &CancellationToken) -> Self {
+        let mut admission = Admission::new(&config);
+        admission.set_quota(Quota::of(&catalog.load(), &config));
+        Self {
+            launch,
+            catalog,
+            versions: RankedRwLock::new(Rank::Versions, Versions { map: HashMap::new(), closed: false }),
+            admission: RankedMutex::new(Rank::Admission, admission),
+            claims: AtomicUsize::new(0),
+            over_quota: AtomicBool::new(false),
+            deadlines: RankedMutex::new(Rank::Deadlines, Deadlines::new()),
+            histories: RankedMutex::new(Rank::Histories, HashMap::new()),
+            numbers: AtomicU64::new(0),
+            followed: AtomicU64::new(u64::MAX),
+            starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
+            tasks: TaskTracker::new(),
+            stop: shutdown.child_token(),
+            config,
+        }
+    }
+
+    /// Has maintenance run until the pool stops.
+    pub fn maintain(self: &Arc<Self>, changes: watch::Receiver<u64>) {
+        self.tasks.spawn(supervisor::essential("pool", maintenance::run(Arc::clone(self), changes)));
+    }
+
+    /// Whether the catalog still serves this version at this generation.
+    pub fn in_force(&self, version: &CatalogVersion) -> bool {
+        let catalog = self.catalog.load();
+        catalog
+            .functions
+            .get(&version.function.key)
+            .and_then(|function| function.versions.get(&version.key.version))
+            .is_some_and(|current| current.key == version.key)
+    }
+
+    /// A version of the catalog, put into the pool where it is not there.
+    pub fn version(self: &Arc<Self>, catalog: &Arc<CatalogVersion>) -> Result<Arc<Version<C>>, LeaseError> {
+        if let Some(version) = self.versions.read().map.get(&catalog.key) {
+            return Ok(Arc::clone(version));
+        }
+        let take = |name: (FunctionId, VersionName)| self.histories.lock().remove(&name);
+        let version = self.add(catalog, take, false)?;
+        // Asked once it is in the map: a change of the catalog from here on finds it there.
+        if !self.in_force(catalog) {
+            self.drain_version(&version, &version.superseded());
+        }
+        Ok(version)
+    }
+
+    /// The same for a version that the catalog does not have yet.
+    pub fn unserved_version(self: &Arc<Self>, catalog: &Arc<CatalogVersion>) -> Result<Arc<Version<C>>, LeaseError> {
+        // The version before may go on to be called, so that its history stays until this one takes over.
+        self.add(catalog, |name| self.histories.lock().get(&name).cloned(), true)
+    }
+
+    fn add(
+        self: &Arc<Self>,
+        catalog: &Arc<CatalogVersion>,
+        history: impl FnOnce((FunctionId, VersionName)) -> Option<History>,
+        unserved: bool,
+    ) -> Result<Arc<Version<C>>, LeaseError> {
+        let version = {
+            let mut versions = self.versions.write();
+            if versions.closed {
+                return Err(LeaseError::Closed { function: catalog.function.key.clone() });
+            }
+            let fresh = || {
+                let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+                let known = history((catalog.key.function_id.clone(), catalog.key.version));
+                Arc::new(Version::new(number, Arc::clone(catalog), known, unserved, &self.config))
+            };
+            Arc::clone(versions.map.entry(catalog.key.clone()).or_insert_with(fresh))
+        };
+        self.apply(&version, |locked, _, _| {
+            locked.state.set_stopped(self.admission.lock().is_stopped(&catalog.key.function_id));
+        });
+        Ok(version)
+    }
+
+    /// The versions in the pool.
+    pub fn all_versions(&self) -> Vec<Arc<Version<C>>> {
+        self.versions.read().map.values().cloned().collect()
+    }
+
+    /// Applies something that happened to a version's state, and performs the effects. Maintenance looks at the version soon.
+    pub fn apply<R>(
+        self: &Arc<Self>,
+        version: &Arc<Version<C>>,
+        transition: impl FnOnce(&mut Locked<C>, Instant, &mut Vec<Effect>) -> R,
+    ) -> R {
+        let (mut effects, now) = (Vec::new(), Instant::now());
+        let (result, actions) = {
+            let mut locked = version.locked.lock();
+            let result = transition(&mut locked, now, &mut effects);
+            if locked.state.deadline().is_none_or(|deadline| deadline > now) {
+                self.set_deadline(version, &mut locked.state, Some(now));
+            }
+            (result, resolve(&mut locked, effects, None))
+        };
+        self.perform(version, actions);
+        result
+    }
+
+    /// Sets when maintenance looks at a version.
+    fn set_deadline(&self, version: &Arc<Version<C>>, state: &mut VersionState, at: Option<Instant>) {
+        let before = state.set_deadline(at);
+        self.deadlines.lock().set(version.number, before, at, || Arc::clone(version));
+    }
+
+    /// The same for a version that was just used: nothing but a comparison, once a second apart.
+    #[inline]
+    pub fn note_use(&self, version: &Arc<Version<C>>, state: &mut VersionState, now: Instant) {
+        if let Some(at) = state.settles(now) {
+            self.set_deadline(version, state, Some(at));
+        }
+    }
+
+    /// Performs effects, in their order.
+    fn perform(self: &Arc<Self>, version: &Arc<Version<C>>, actions: Vec<Action<C>>) {
+        let mut freezes = Vec::new();
+        for action in actions {
+            match action {
+                Action::Freeze(instance, slot) => freezes.push((instance, slot)),
+                other => self.perform_one(version, other),
+            }
+        }
+        if !freezes.is_empty() {
+            self.freeze(version, freezes);
+        }
+    }
+
+    fn perform_one(self: &Arc<Self>, version: &Arc<Version<C>>, action: Action<C>) {
+        assert_none_held();
+        match action {
+            Action::Start(reason, request) => Start::begin(self, version, reason, request),
+            Action::Serve(answer, grant) => {
+                // A caller that went away meanwhile does not take it.
+                if let Err(Ok(grant)) = answer.send(Ok(grant)) {
+                    self.release(version, grant.slot, false, Instant::now());
+                }
+            }
+            Action::Refuse(answer, error) => drop(answer.send(Err(error))),
+            Action::Stop(instance, true) => self.stop_within(&instance, self.config.evict_grace_max()),
+            Action::Stop(instance, false) => self.stop_within(&instance, Duration::MAX),
+            Action::Freeze(instance, slot) => self.freeze(version, vec![(instance, slot)]),
+            Action::Return(held) => self.release(version, held.slot, false, held.since),
+            Action::Forget(instance) => drop(instance),
+        }
+    }
+
+    /// Freezes instances that are still idle, on a thread that may block.
+    fn freeze(&self, version: &Arc<Version<C>>, instances: Vec<(Arc<Instance<C>>, SlotIndex)>) {
+        let version = Arc::clone(version);
+        self.tasks.spawn_blocking(move || {
+            for (instance, slot) in instances {
+                instance.freeze(|| match version.has_sessions {
+                    true => instance.is_silent(),
+                    false => version.locked.lock().state.may_freeze(slot),
+                });
+            }
+        });
+    }
+
+    /// Takes a slot back from a request that had it since then; `announced` when it said before that it would.
+    pub fn release(self: &Arc<Self>, version: &Arc<Version<C>>, slot: SlotIndex, announced: bool, since: Instant) {
+        let yields = self.yields(version);
+        let action = {
+            let mut locked = version.locked.lock();
+            let now = Instant::now();
+            let out = now.saturating_duration_since(since);
+            let effect = locked.state.release(slot, announced, out, yields, now);
+            self.note_use(version, &mut locked.state, now);
+            effect.and_then(|effect| locked.resolve(effect, &mut None))
+        };
+        if let Some(action) = action {
+            self.perform_one(version, action);
+        }
+        if yields {
+            // Its own requests stand in line from now on.
+            self.start_wanted(version);
+        }
+    }
+
+    /// Whether an instance that comes free makes room for a request that has waited for longer than its own.
+    fn yields(&self, version: &Version<C>) -> bool {
+        self.claims.load(Ordering::Relaxed) > 0 && {
+            let (own_since, spare) = {
+                let locked = version.locked.lock();
+                (locked.state.table.waiting_since(), locked.state.has_spare())
+            };
+            spare && self.admission.lock().yields(&version.catalog.key, own_since)
+        }
+    }
+
+    /// Begins the starts that the waiters of a version need, as far as its failures and admission let them. Where admission
+    /// does not, evicts idle instances if that makes room, and has the version tried again when something ends. Says what
+    /// was in the way.
+    pub fn start_wanted(self: &Arc<Self>, version: &Arc<Version<C>>) -> Option<Refused> {
+        let refused = self.apply(version, |locked, now, effects| {
+            if !locked.state.wants_starts(now) {
+                return None;
+            }
+            self.with_claims(|admission| locked.state.start_wanted(admission, now, effects))
+        });
+        match refused {
+            Some(Refused { why: InTheWay::Limit(_), since, .. }) => self.make_room(version, since),
+            // What may not start an instance keeps no room from others.
+            _ => {
+                if self.unclaim(&version.catalog.key) && refused.is_some() {
+                    self.feed();
+                }
+            }
+        }
+        refused
+    }
+
+    /// Asks admission for something that may change who has claims.
+    fn with_claims<R>(&self, ask: impl FnOnce(&mut Admission) -> R) -> R {
+        let mut admission = self.admission.lock();
+        let answer = ask(&mut admission);
+        self.claims.store(admission.claims(), Ordering::Relaxed);
+        answer
+    }
+
+    /// Nothing of a version waits for room any more; whether something did.
+    pub fn unclaim(&self, version: &VersionKey) -> bool {
+        self.claims.load(Ordering::Relaxed) > 0 && self.with_claims(|admission| admission.unclaim(version))
+    }
+
+    /// Tries again the versions that were refused a start, those that wait for longest first.
+    pub fn feed(self: &Arc<Self>) {
+        if self.claims.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let claimants = self.admission.lock().claimants();
+        for key in claimants {
+            let version = self.versions.read().map.get(&key).cloned();
+            match version {
+                Some(version) => drop(self.start_wanted(&version)),
+                None => drop(self.unclaim(&key)),
+            }
+        }
+    }
+
+    /// Gives an instance no new leases, and starts another when a request waits for it.
+    pub fn retire(self: &Arc<Self>, version: &Arc<Version<C>>, slot: SlotIndex) {
+        self.apply(version, |locked, _, effects| locked.state.retire(slot, effects));
+        self.start_wanted(version);
+    }
+
+    /// Has an instance end in `longest` at most; its room comes free when it has ended.
+    pub fn stop_within(&self, instance: &Instance<C>, longest: Duration) {
+        if self.mark_ending(instance) {
+            instance.stop(longest);
+        }
+    }
+
+    /// Ends an instance at once, also one that was asked to end.
+    pub fn kill(&self, instance: &Instance<C>) {
+        self.mark_ending(instance);
+        instance.process.kill();
+    }
+
+    /// Counts its room as coming free; false when that was done before.
+    fn mark_ending(&self, instance: &Instance<C>) -> bool {
+        let mut admission = self.admission.lock();
+        let first = instance.tell_to_end();
+        if first {
+            admission.ending(&instance.version.key.function_id, instance.version.spec.memory_mb);
+        }
+        first
+    }
+
+    /// Refuses the requests of a version that wait, gives its starts up, and ends its instances as their leases return.
+    pub fn drain_version(self: &Arc<Self>, version: &Arc<Version<C>>, error: &LeaseError) {
+        if self.apply(version, |locked, _, effects| locked.state.drain(error, effects)) {
+            version.drained.cancel();
+            self.unclaim(&version.catalog.key);
+        }
+    }
+
+    /// A version whose start check succeeded is in the catalog: it is like all others.
+    pub fn serve_checked(self: &Arc<Self>, version: &Arc<Version<C>>) {
+        let name = self.apply(version, |locked, _, _| {
+            locked.state.set_unserved(false);
+            locked.state.name()
+        });
+        self.histories.lock().remove(&name);
+    }
+}
+
+/// What effects are about.
+fn resolve<C>(locked: &mut Locked<C>, effects: Vec<Effect>, mut cold: Option<ColdStart>) -> Vec<Action<C>> {
+    effects.into_iter().filter_map(|effect| locked.resolve(effect, &mut cold)).collect()
+}

@@ -1,0 +1,58 @@
+//! Instances that are ready before a request: provisioned concurrency, and what the forecast calls for.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use types::{FunctionKey, ProvisionedSpec, VersionName};
+
+use super::{Driver, maintenance};
+use crate::state::VersionState;
+use crate::usage::ProvisionedState;
+use crate::version::Version;
+
+impl<C: Default + Send + Sync + 'static> Driver<C> {
+    /// Starts the instance that the request after this one is expected to need. On the way of requests, so it looks at no more.
+    pub fn start_next(self: &Arc<Self>, version: &Arc<Version<C>>) {
+        self.apply(version, |locked, now, effects| {
+            if locked.state.table.lacks_next(now) {
+                locked.state.start_next(&mut self.admission.lock(), now, effects);
+            }
+        });
+    }
+
+    /// How far all provisioned instances have come, by function and version.
+    pub fn all_provisioned(&self) -> Vec<ProvisionedState> {
+        let mut states: Vec<ProvisionedState> = Vec::new();
+        for version in self.all_versions() {
+            let locked = version.locked.lock();
+            if locked.state.wanted() > 0 {
+                states.push(locked.state.provisioned());
+            }
+        }
+        states.sort_by(|a, b| (&a.function, a.version).cmp(&(&b.function, b.version)));
+        states
+    }
+
+    /// How far the provisioned instances of a function have come, by version.
+    pub fn provisioned(&self, function: &FunctionKey) -> Vec<ProvisionedState> {
+        let catalog = self.catalog.load();
+        let Some(function) = catalog.functions.get(function) else { return Vec::new() };
+        let state = |name: &VersionName, spec: &Arc<ProvisionedSpec>| {
+            let catalog = function.versions.get(name)?;
+            let version = self.versions.read().map.get(&catalog.key).cloned();
+            Some(match version {
+                Some(version) => provisioned_now(&mut version.locked.lock().state, spec),
+                // The catalog may have changed a moment ago.
+                None => provisioned_now(&mut VersionState::new(Arc::clone(catalog), &self.config), spec),
+            })
+        };
+        function.provisioned.iter().filter_map(|(name, spec)| state(name, spec)).collect()
+    }
+}
+
+fn provisioned_now(state: &mut VersionState, spec: &Arc<ProvisionedSpec>) -> ProvisionedState {
+    if state.provision(Some(spec)) {
+        state.update_provisioning(Instant::now(), maintenance::unix_ms());
+    }
+    state.provisioned()
+}

@@ -1,0 +1,87 @@
+//! The right to send one request to an instance, which returns when dropped.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::instance::Instance;
+use crate::launch::ColdStart;
+use crate::policy::instance_table::SlotIndex;
+use crate::session_slot::SessionRequest;
+use crate::version::{Grant, Version};
+
+/// The right to send one request to an instance; returns when dropped.
+pub struct Lease<C: Default + Send + Sync + 'static> {
+    driver: Arc<Driver<C>>,
+    version: Arc<Version<C>>,
+    instance: Arc<Instance<C>>,
+    slot: SlotIndex,
+    cold: Option<ColdStart>,
+    announced: bool,
+    since: Instant,
+    /// Of a request that shares its session's slot: that one is not its to return.
+    session: Option<SessionRequest<C>>,
+}
+
+impl<C: Default + Send + Sync + 'static> Lease<C> {
+    /// The lease of a slot that was granted, to a request of a session where there is one.
+    pub(crate) fn new(
+        driver: Arc<Driver<C>>,
+        version: Arc<Version<C>>,
+        grant: Grant<C>,
+        session: Option<SessionRequest<C>>,
+    ) -> Self {
+        let Grant { instance, slot, cold } = grant;
+        Self { driver, version, instance, slot, cold, announced: false, since: Instant::now(), session }
+    }
+
+    /// Where the time of the start went, when this is the request that the instance was started for.
+    pub fn cold(&self) -> Option<ColdStart> {
+        self.cold
+    }
+
+    /// Says that the lease is about to return (its answer is complete, its log is not), so that a request that comes
+    /// meanwhile waits for it instead of starting another instance.
+    pub fn returning(&mut self) {
+        if !self.announced && self.session.is_none() {
+            self.announced = true;
+            self.version.locked.lock().state.table.returning(self.slot);
+        }
+    }
+
+    /// Lets the instance take no new requests; it ends when its last lease returns.
+    pub fn recycle(&self) {
+        self.driver.retire(&self.version, self.slot);
+    }
+
+    /// Ends the instance now, whatever it serves.
+    pub fn kill(&self) {
+        self.recycle();
+        self.driver.kill(&self.instance);
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> Deref for Lease<C> {
+    type Target = Instance<C>;
+
+    fn deref(&self) -> &Instance<C> {
+        &self.instance
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> Drop for Lease<C> {
+    fn drop(&mut self) {
+        if self.session.is_none() {
+            self.driver.release(&self.version, self.slot, self.announced, self.since);
+        }
+    }
+}
+
+impl<C: Default + Send + Sync + 'static> fmt::Debug for Lease<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("instance", &self.instance.id).field("cold", &self.cold).finish_non_exhaustive()
+    }
+}

@@ -31,6 +31,14 @@ mod state;
 mod usage;
 mod version;
 
+// Tests of the crate share with those in tests/ what they stand on, and name the crate as those do.
+#[cfg(test)]
+extern crate self as pool;
+#[cfg(test)]
+#[path = "../tests/pool/support/mod.rs"]
+#[allow(dead_code, reason = "not all that tests share is used here")]
+mod support;
+
 pub use check::Checked;
 pub use config::Config;
 pub use error::LeaseError;

@@ -3,20 +3,22 @@
 //! Pure. Instances and requests are ids; admission, which all versions share, comes in where a start needs
 //! it. The driver carries out the effects, in their order and with no lock held.
 
+mod deadline;
+mod effect;
+mod starts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use types::{CatalogVersion, FunctionId, FunctionKey, ProvisionedSpec, VersionName};
+use types::{CatalogVersion, FunctionId, ProvisionedSpec, VersionName};
 
+pub(crate) use self::effect::{Acquired, Effect, InTheWay, Refused, StartReason};
+pub(crate) use self::starts::start_request;
 use crate::config::Config;
 use crate::error::LeaseError;
-use crate::launch::LaunchError;
-use crate::policy::admission::limit::LimitExceeded;
-use crate::policy::admission::{Admission, StartRequest};
-use crate::policy::affinity::{Affinity, SessionId, SessionSlot};
+use crate::policy::affinity::{Affinity, SessionId};
 use crate::policy::backoff::Backoff;
-use crate::policy::history::History;
 use crate::policy::instance_table::{GiveUp, InstanceTable, Phase, Released, SlotIndex};
 use crate::policy::provisioning::Provisioning;
 use crate::policy::queue::WaiterId;
@@ -26,102 +28,6 @@ use crate::usage::ProvisionedState;
 /// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set when it
 /// is made; the API has no field of its own for this.
 const FREEZE_OFF: (&str, &str) = ("sampan:freeze", "off");
-/// How far ahead maintenance trusts the wall clock, which may be set: scheduled actions are late by at most this.
-const WALL_CLOCK_TRUST: Duration = Duration::from_secs(5);
-
-/// What a start is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StartReason {
-    /// A request waits.
-    Request(WaiterId),
-    /// Provisioned concurrency.
-    Provisioned,
-    /// The forecast expects calls.
-    Forecast,
-    /// The start check of a version that is not served yet.
-    Check,
-}
-
-impl StartReason {
-    fn waiter(self) -> Option<WaiterId> {
-        match self {
-            Self::Request(waiter) => Some(waiter),
-            Self::Provisioned | Self::Forecast | Self::Check => None,
-        }
-    }
-}
-
-/// What the driver is to do after a transition.
-#[derive(Debug, Clone)]
-pub(crate) enum Effect {
-    /// Start an instance, which admission has counted.
-    Start(StartReason),
-    /// Give a slot of an instance to a waiting request.
-    Serve { waiter: WaiterId, slot: SlotIndex },
-    /// Answer a waiting request with an error.
-    Refuse { waiter: WaiterId, error: LeaseError },
-    /// Have an instance end in its own time; `hurry` bounds that, because its room is waited for.
-    Stop { slot: SlotIndex, hurry: bool },
-    /// Freeze an instance, if [`VersionState::may_freeze`] still says so by then.
-    Freeze { slot: SlotIndex },
-    /// Return a slot that a session held.
-    Return(SessionSlot),
-    /// Forget an instance: it has ended and has no leases.
-    Forget { slot: SlotIndex },
-}
-
-/// Why no start was begun for a waiting request.
-#[derive(Debug, Clone)]
-pub(crate) struct Refused {
-    /// What was in the way.
-    pub why: InTheWay,
-    /// Whether something may come free for it.
-    pub room_expected: bool,
-    /// Since when the request waits.
-    pub since: Instant,
-}
-
-/// What is in the way of a start.
-#[derive(Debug, Clone)]
-pub(crate) enum InTheWay {
-    /// A limit.
-    Limit(LimitExceeded),
-    /// The version's last start, which failed.
-    Failure(LaunchError),
-}
-
-impl Refused {
-    /// The answer to a request of the function.
-    pub fn error(&self, function: &FunctionKey) -> LeaseError {
-        match &self.why {
-            InTheWay::Limit(limit) => LeaseError::OverQuota { function: function.clone(), limit: *limit },
-            InTheWay::Failure(error) => LeaseError::BackedOff(error.clone()),
-        }
-    }
-
-    /// Whether it is the better answer also to one that has waited.
-    pub fn outlasts_waiting(&self) -> bool {
-        match &self.why {
-            InTheWay::Limit(limit) => limit.is_quota(),
-            InTheWay::Failure(_) => true,
-        }
-    }
-}
-
-/// What a request's question for a slot led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Acquired {
-    /// A slot; `prewarm` when another instance is to be started right away, because others often follow.
-    Slot { slot: SlotIndex, prewarm: bool },
-    /// None is free; see [`VersionState::wait`].
-    Busy,
-    /// The version left the pool.
-    Closed,
-    /// It was replaced or removed.
-    Draining,
-    /// The function's quota is 0.
-    Stopped,
-}
 
 /// The state; see the module.
 pub(crate) struct VersionState {
@@ -358,174 +264,9 @@ impl VersionState {
         true
     }
 
-    /// Whether waiting requests need starts beside those in progress.
-    pub fn wants_starts(&self, now: Instant) -> bool {
-        self.table.starts_wanted(now) > 0
-    }
-
-    /// Begins the starts that waiting requests need, as far as backoff and admission let them. Says what was in the way.
-    pub fn start_wanted(
-        &mut self,
-        admission: &mut Admission,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) -> Option<Refused> {
-        for _ in 0..self.table.starts_wanted(now) {
-            let since = self.table.waiting_since().unwrap_or(now);
-            if let Some(error) = self.backoff.in_the_way(now, self.table.starts()) {
-                let room_expected = self.table.open() > 0 || self.table.starts() > 0;
-                return Some(Refused { why: InTheWay::Failure(error), room_expected, since });
-            }
-            let request = start_request(&self.version, since);
-            if let Err(limit) = admission.reserve(&request, now) {
-                let room_expected = admission.room_expected(&request, limit);
-                admission.claim(&request, limit);
-                return Some(Refused { why: InTheWay::Limit(limit), room_expected, since });
-            }
-            let waiter = self.table.begin_start().expect("a start is wanted for a waiter that has none");
-            effects.push(Effect::Start(StartReason::Request(waiter)));
-        }
-        None
-    }
-
-    /// Begins the start of a version's check.
-    pub fn start_check(
-        &mut self,
-        admission: &mut Admission,
-        since: Instant,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), LimitExceeded> {
-        admission.reserve(&start_request(&self.version, since), now)?;
-        self.table.begin_prewarm();
-        effects.push(Effect::Start(StartReason::Check));
-        Ok(())
-    }
-
-    /// Begins the starts that provisioned concurrency lacks, as far as admission lets them.
-    pub fn start_provisioned(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) {
-        for _ in 0..self.provisioning.missing(self.table.open() + self.table.starts(), now) {
-            let failing = self.backoff.in_the_way(now, self.table.starts()).is_some();
-            if self.table.phase() != Phase::Open || failing {
-                return;
-            }
-            if let Err(limit) = admission.reserve_ahead(&start_request(&self.version, now), now) {
-                return self.provisioning.failed(format!("concurrency exceeded {limit}"), now);
-            }
-            self.table.begin_prewarm();
-            effects.push(Effect::Start(StartReason::Provisioned));
-        }
-    }
-
-    /// Begins the starts that the forecast calls for, as far as admission lets them. A request that finds none has a start
-    /// of its own.
-    pub fn start_forecast(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) {
-        while self.table.missing(self.table.need(now).start) > 0 && self.prewarm_one(admission, now, effects) {}
-    }
-
-    /// Begins the start that the request after this one is expected to need.
-    pub fn start_next(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) {
-        if self.table.lacks_next(now) {
-            self.prewarm_one(admission, now, effects);
-        }
-    }
-
-    fn prewarm_one(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) -> bool {
-        if self.stopped || self.backoff.in_the_way(now, self.table.starts()).is_some() {
-            return false;
-        }
-        if let Err(limit) = admission.reserve_ahead(&start_request(&self.version, now), now) {
-            tracing::debug!(function = %self.version.function.key, %limit, "no room to prewarm an instance");
-            return false;
-        }
-        self.table.begin_prewarm();
-        effects.push(Effect::Start(StartReason::Forecast));
-        true
-    }
-
-    /// Whether its deadline has passed since the pause of its failures: one start is due.
-    pub fn backoff_is_over(&self, now: Instant) -> bool {
-        self.backoff.is_due(now)
-    }
-
-    /// The work of a deadline: ends sessions that are over, and freezes and ends what has been idle for long enough.
-    pub fn expire(&mut self, now: Instant, unix_ms: i64, effects: &mut Vec<Effect>) {
-        self.update_provisioning(now, unix_ms);
-        if let Some(affinity) = &mut self.affinity {
-            effects.extend(affinity.expire(now).into_iter().map(Effect::Return));
-        }
-        let expired = self.table.expire(now, self.provisioning.wanted());
-        effects.extend(expired.into_iter().map(|slot| Effect::Stop { slot, hurry: false }));
-        let Some(after) = self.freeze_after else { return };
-        effects.extend(self.table.freeze(now, after).into_iter().map(|slot| Effect::Freeze { slot }));
-        let silent = self.affinity.as_ref().map(Affinity::silent).unwrap_or_default();
-        let long = silent.into_iter().filter(|(_, since)| now.saturating_duration_since(*since) >= after);
-        effects.extend(long.map(|(slot, _)| Effect::Freeze { slot }));
-    }
-
     /// Whether an instance that was to be frozen is still without requests.
     pub fn may_freeze(&self, slot: SlotIndex) -> bool {
         self.table.is_freezing(slot)
-    }
-
-    /// Whether nothing of the version is left and nothing is to come.
-    pub fn is_over(&self, now: Instant) -> bool {
-        // Its check waits for room, or its failures are remembered.
-        let waits = self.table.phase() == Phase::Open && (self.unserved || self.backoff.is_remembered(now));
-        !waits
-            && self.table.is_empty()
-            && self.provisioning.spec().is_none()
-            && self.affinity.as_ref().is_none_or(Affinity::is_empty)
-            && !self.table.waits_for_calls(now)
-    }
-
-    /// Takes no more requests, as nothing of the version is left; what is to be remembered of it.
-    pub fn close(&mut self) -> History {
-        self.table.close_if_empty();
-        self.table.history()
-    }
-
-    /// Whether instances are to be started that no request waits for.
-    pub fn lacks_prewarmed(&self, now: Instant) -> bool {
-        let there = self.table.open() + self.table.starts();
-        self.provisioning.missing(there, now) > 0 || self.table.missing(self.table.need(now).start) > 0
-    }
-
-    /// When this version is to be looked at next, if nothing happens to it until then. To be asked after [`Self::expire`].
-    pub fn next_deadline(&self, now: Instant, unix_ms: i64) -> Option<Instant> {
-        let table = self.table.next_change(now, self.freeze_after, self.provisioning.wanted());
-        let backoff = self.backoff.next_change(now);
-        let wall_clock = self.provisioning.next_action_ms().map(|at_ms| {
-            let left = Duration::from_millis(u64::try_from(at_ms.saturating_sub(unix_ms)).unwrap_or(0));
-            now + left.min(WALL_CLOCK_TRUST)
-        });
-        let sessions = self.affinity.as_ref().and_then(|affinity| {
-            let silent = self.freeze_after.and_then(|after| {
-                affinity.silent().into_values().map(|since| since + after).filter(|at| *at > now).min()
-            });
-            silent.into_iter().chain(affinity.next_end()).min()
-        });
-        let lacks = !self.stopped
-            && self.table.missing(self.table.need(now).start) > 0
-            && self.backoff.in_the_way(now, self.table.starts()).is_none();
-        let all = [table, backoff, self.provisioning.next_change(now), wall_clock, sessions, lacks.then_some(now)];
-        all.into_iter().flatten().min()
-    }
-
-    /// The deadline of a version that was just used, when an earlier one than the one set is needed.
-    #[inline]
-    pub fn settles(&self, now: Instant) -> Option<Instant> {
-        let at = now + self.settle;
-        self.deadline.is_none_or(|deadline| at < deadline).then_some(at)
-    }
-
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// The deadline was set, or has passed; what it was before.
-    pub fn set_deadline(&mut self, at: Option<Instant>) -> Option<Instant> {
-        std::mem::replace(&mut self.deadline, at)
     }
 
     /// What the version's owner wants provisioned from now on.
@@ -589,8 +330,6 @@ impl VersionState {
     }
 }
 
-/// The start of an instance of a version for a request that waits since then.
-pub(crate) fn start_request(version: &CatalogVersion, since: Instant) -> StartRequest<'_> {
-    let CatalogVersion { key, function, spec, .. } = version;
-    StartRequest { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
-}
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

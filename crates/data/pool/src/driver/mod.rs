@@ -362,3 +362,6 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
 fn resolve<C>(locked: &mut Locked<C>, effects: Vec<Effect>, mut cold: Option<ColdStart>) -> Vec<Action<C>> {
     effects.into_iter().filter_map(|effect| locked.resolve(effect, &mut cold)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What a version's state answers: effects for the driver, and what a request's questions led to.
+
+use tokio::time::Instant;
+use types::FunctionKey;
+
+use crate::error::LeaseError;
+use crate::launch::LaunchError;
+use crate::policy::admission::limit::LimitExceeded;
+use crate::policy::affinity::SessionSlot;
+use crate::policy::instance_table::SlotIndex;
+use crate::policy::queue::WaiterId;
+
+/// What a start is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StartReason {
+    /// A request waits.
+    Request(WaiterId),
+    /// Provisioned concurrency.
+    Provisioned,
+    /// The forecast expects calls.
+    Forecast,
+    /// The start check of a version that is not served yet.
+    Check,
+}
+
+impl StartReason {
+    /// The request that waits for the start.
+    pub fn waiter(self) -> Option<WaiterId> {
+        match self {
+            Self::Request(waiter) => Some(waiter),
+            Self::Provisioned | Self::Forecast | Self::Check => None,
+        }
+    }
+}
+
+/// What the driver is to do after a transition.
+#[derive(Debug, Clone)]
+pub(crate) enum Effect {
+    /// Start an instance, which admission has counted.
+    Start(StartReason),
+    /// Give a slot of an instance to a waiting request.
+    Serve { waiter: WaiterId, slot: SlotIndex },
+    /// Answer a waiting request with an error.
+    Refuse { waiter: WaiterId, error: LeaseError },
+    /// Have an instance end in its own time; `hurry` bounds that, because its room is waited for.
+    Stop { slot: SlotIndex, hurry: bool },
+    /// Freeze an instance, if [`VersionState::may_freeze`] still says so by then.
+    Freeze { slot: SlotIndex },
+    /// Return a slot that a session held.
+    Return(SessionSlot),
+    /// Forget an instance: it has ended and has no leases.
+    Forget { slot: SlotIndex },
+}
+
+/// Why no start was begun for a waiting request.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    /// What was in the way.
+    pub why: InTheWay,
+    /// Whether something may come free for it.
+    pub room_expected: bool,
+    /// Since when the request waits.
+    pub since: Instant,
+}
+
+/// What is in the way of a start.
+#[derive(Debug, Clone)]
+pub(crate) enum InTheWay {
+    /// A limit.
+    Limit(LimitExceeded),
+    /// The version's last start, which failed.
+    Failure(LaunchError),
+}
+
+impl Refused {
+    /// The answer to a request of the function.
+    pub fn error(&self, function: &FunctionKey) -> LeaseError {
+        match &self.why {
+            InTheWay::Limit(limit) => LeaseError::OverQuota { function: function.clone(), limit: *limit },
+            InTheWay::Failure(error) => LeaseError::BackedOff(error.clone()),
+        }
+    }
+
+    /// Whether it is the better answer also to one that has waited.
+    pub fn outlasts_waiting(&self) -> bool {
+        match &self.why {
+            InTheWay::Limit(limit) => limit.is_quota(),
+            InTheWay::Failure(_) => true,
+        }
+    }
+}
+
+/// What a request's question for a slot led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acquired {
+    /// A slot; `prewarm` when another instance is to be started right away, because others often follow.
+    Slot { slot: SlotIndex, prewarm: bool },
+    /// None is free; see [`VersionState::wait`].
+    Busy,
+    /// The version left the pool.
+    Closed,
+    /// It was replaced or removed.
+    Draining,
+    /// The function's quota is 0.
+    Stopped,
+}

@@ -8,12 +8,12 @@ use pool::{Lease, LeaseError};
 use types::{CatalogVersion, RequestId};
 
 use crate::call::Target;
-use crate::connection::Slot;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::session;
-use crate::shared::Shared;
+use crate::upstream::UpstreamState;
 
-impl Shared {
+impl Context {
     /// Leases an instance of `version`, or of what `target` has become meanwhile. The session that the request belongs to,
     /// if its version has sessions, is told from its headers and URI.
     pub async fn acquire(
@@ -22,7 +22,7 @@ impl Shared {
         mut version: Arc<CatalogVersion>,
         request: &RequestId,
         (head, uri): (&HeaderMap, &Uri),
-    ) -> Result<Lease<Slot>, Failure> {
+    ) -> Result<Lease<UpstreamState>, Failure> {
         let mut retries_left = self.config.superseded_retries_max;
         loop {
             let session = session::key(&version, head, uri)?;

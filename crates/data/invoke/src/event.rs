@@ -9,15 +9,15 @@ use serde::de::IgnoredAny;
 use types::{FunctionKind, RequestId, RouteBy, RunStatus};
 
 use crate::call::{EventCall, EventResult, Source, Target};
-use crate::exchange::read_whole;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::headers::TRIGGER_SRC;
 use crate::invocation::{Invocation, Summary};
 use crate::limit::Limit;
 use crate::report;
+use crate::request_body::RequestBody;
 use crate::route::{self, RoutingKey};
-use crate::shared::Shared;
-use crate::upload::Upload;
+use crate::upstream::read_whole;
 
 /// Where an event function takes its events (contract 4.1).
 const PATH: &str = "/event-invoke";
@@ -26,7 +26,7 @@ const PATH: &str = "/event-invoke";
 const JOB_PORT: i32 = -1;
 
 /// Runs an event to its end.
-pub(crate) async fn run(shared: Arc<Shared>, target: Target, call: EventCall, key: RoutingKey) -> EventResult {
+pub(crate) async fn run(shared: Arc<Context>, target: Target, call: EventCall, key: RoutingKey) -> EventResult {
     let request_id = call.request_id.clone();
     let by = RouteBy { draw: route::draw(&request_id), header: &|name| key.get(name) };
     let version = match shared.resolve(&target, by) {
@@ -83,7 +83,7 @@ async fn serve(invocation: &mut Invocation, target: &Target, call: &EventCall) -
     let limit = Limit::new("invoke.event_response_bytes_max", config.event_response_bytes_max as u64);
     let read = read_whole(&mut connection, body, limit);
     let answer = text(invocation.guarded(read).await?);
-    invocation.keep(connection);
+    invocation.recycle_connection(connection);
     if head.status.is_success() {
         return Ok(answer);
     }
@@ -98,8 +98,8 @@ fn check_payload(payload: &[u8], bytes_max: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn request(call: &EventCall) -> Request<Upload> {
-    let mut request = Request::new(Upload::event(call.payload.clone()));
+fn request(call: &EventCall) -> Request<RequestBody> {
+    let mut request = Request::new(RequestBody::event(call.payload.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static(PATH);
     let map = request.headers_mut();

@@ -12,7 +12,7 @@ use types::catalog::Lookup;
 use types::{FunctionKey, RequestId, RunStatus};
 
 use crate::call::Body;
-use crate::framing::Misframed;
+use crate::framing::InvalidFraming;
 use crate::limit::Limit;
 use crate::{headers, report};
 
@@ -115,8 +115,8 @@ impl Failure {
     }
 
     /// Nobody can know where the caller's request ends.
-    pub fn misframed(misframed: &Misframed) -> Self {
-        let message = format!("the end of the request cannot be known: {misframed}");
+    pub fn invalid_framing(invalid: &InvalidFraming) -> Self {
+        let message = format!("the end of the request cannot be known: {invalid}");
         Self { http_status: Some(StatusCode::BAD_REQUEST), ..Self::new(RunStatus::InvalidParameterValue, message) }
     }
 

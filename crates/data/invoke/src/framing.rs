@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 /// Why nobody can know where a message ends, or what its body is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Misframed {
+pub(crate) enum InvalidFraming {
     #[error("its Content-Length is no single number")]
     Length,
     #[error("its Transfer-Encoding is {0:?}, where only \"chunked\" can be passed on")]
@@ -25,7 +25,7 @@ enum Length {
 /// Leaves the one length of an answer that counts. Returns whether the connection may be used again: one whose head said two
 /// things may have the other one's bytes still to come, and one whose answer ends with its head may have a body to come that a
 /// wrong server sends all the same. It would be the answer of the next caller, so that a new connection is the smaller evil.
-pub(crate) fn of_answer(method: &Method, status: StatusCode, map: &mut HeaderMap) -> Result<bool, Misframed> {
+pub(crate) fn of_response(method: &Method, status: StatusCode, map: &mut HeaderMap) -> Result<bool, InvalidFraming> {
     let bodiless = status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let ends_with_head = bodiless || method == Method::HEAD;
     let length = length(map);
@@ -42,7 +42,7 @@ pub(crate) fn of_answer(method: &Method, status: StatusCode, map: &mut HeaderMap
             Length::None => {}
             Length::One(bytes) => set_length(map, bytes),
             Length::Invalid if ends_with_head => drop(map.remove(CONTENT_LENGTH)),
-            Length::Invalid => return Err(Misframed::Length),
+            Length::Invalid => return Err(InvalidFraming::Length),
         }
     }
     if bodiless {
@@ -52,7 +52,7 @@ pub(crate) fn of_answer(method: &Method, status: StatusCode, map: &mut HeaderMap
 }
 
 /// Leaves the one length of a caller's request that counts; a coded request has none.
-pub(crate) fn of_request(map: &mut HeaderMap) -> Result<(), Misframed> {
+pub(crate) fn of_request(map: &mut HeaderMap) -> Result<(), InvalidFraming> {
     if map.contains_key(TRANSFER_ENCODING) {
         check_coding(map)?;
         map.remove(CONTENT_LENGTH);
@@ -61,19 +61,19 @@ pub(crate) fn of_request(map: &mut HeaderMap) -> Result<(), Misframed> {
     match length(map) {
         Length::None => {}
         Length::One(bytes) => set_length(map, bytes),
-        Length::Invalid => return Err(Misframed::Length),
+        Length::Invalid => return Err(InvalidFraming::Length),
     }
     Ok(())
 }
 
 /// The library takes off the chunks and nothing else.
-fn check_coding(map: &HeaderMap) -> Result<(), Misframed> {
+fn check_coding(map: &HeaderMap) -> Result<(), InvalidFraming> {
     let codings: Vec<_> = map.get_all(TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes).collect();
     let codings = codings.join(&b", "[..]);
     if codings.trim_ascii().eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    Err(Misframed::Coding(String::from_utf8_lossy(&codings).into_owned()))
+    Err(InvalidFraming::Coding(String::from_utf8_lossy(&codings).into_owned()))
 }
 
 fn length(map: &HeaderMap) -> Length {
@@ -146,7 +146,7 @@ mod tests {
         for (method, status, lines, wanted, reusable) in table {
             let mut map = head(lines);
             let status = StatusCode::from_u16(*status).expect("a status");
-            assert_eq!(of_answer(method, status, &mut map), Ok(*reusable), "{status} {lines:?}");
+            assert_eq!(of_response(method, status, &mut map), Ok(*reusable), "{status} {lines:?}");
             let lengths: Vec<_> = map.get_all(CL).iter().map(|value| value.to_str().expect("text")).collect();
             assert_eq!(lengths, wanted.iter().copied().collect::<Vec<_>>(), "{method} {status} {lines:?}");
             assert!(!map.contains_key(TE));
@@ -158,12 +158,16 @@ mod tests {
         let lengths: &[&[(&'static str, &'static str)]] =
             &[&[(CL, "5"), (CL, "6")], &[(CL, "5, 6")], &[(CL, "+5")], &[(CL, "")], &[(CL, "99999999999999999999")]];
         for lines in lengths {
-            assert_eq!(of_answer(&Method::GET, StatusCode::OK, &mut head(lines)), Err(Misframed::Length), "{lines:?}");
-            assert_eq!(of_request(&mut head(lines)), Err(Misframed::Length), "{lines:?}");
+            assert_eq!(
+                of_response(&Method::GET, StatusCode::OK, &mut head(lines)),
+                Err(InvalidFraming::Length),
+                "{lines:?}"
+            );
+            assert_eq!(of_request(&mut head(lines)), Err(InvalidFraming::Length), "{lines:?}");
         }
         for coding in ["gzip, chunked", "gzip", "chunked, chunked", ""] {
             let map = head(&[(TE, coding)]);
-            assert!(of_answer(&Method::GET, StatusCode::OK, &mut map.clone()).is_err(), "{coding}");
+            assert!(of_response(&Method::GET, StatusCode::OK, &mut map.clone()).is_err(), "{coding}");
             assert!(of_request(&mut map.clone()).is_err(), "{coding}");
         }
     }

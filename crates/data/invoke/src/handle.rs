@@ -18,26 +18,26 @@ use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
 use types::{CatalogVersion, FunctionKey, RequestId, RouteBy, SharedCatalog};
 
-use crate::ahead::Recorded;
 use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
 use crate::config::Config;
-use crate::connection::Slot;
+use crate::context::Context;
 use crate::failure::Failure;
-use crate::kept::Sweep;
 use crate::metering::OutFlows;
+use crate::recorded_launch::RecordedLaunch;
 use crate::results::Results;
 use crate::route::{self, RoutingKey};
-use crate::shared::Shared;
+use crate::upstream::IdleSweep;
+use crate::upstream::UpstreamState;
 use crate::{event, metering, web};
 
 /// Invokes functions; cheap to clone.
 #[derive(Clone)]
 pub struct Invoker {
-    shared: Arc<Shared>,
+    shared: Arc<Context>,
 }
 
 /// A version of which an instance has started; see [`pool::Checked`].
-pub struct CheckedStart(#[expect(dead_code, reason = "held for its drop")] pool::Checked<Slot>);
+pub struct CheckedStart(#[expect(dead_code, reason = "held for its drop")] pool::Checked<UpstreamState>);
 
 /// What an [`Invoker`] works with.
 pub struct Parts {
@@ -70,7 +70,7 @@ impl Invoker {
         metering::describe();
         let Parts { catalog, changes, launch, logs, platform, results_dir } = parts;
         let results = Arc::new(Results::open(results_dir, &config)?);
-        let launch = Arc::new(Recorded { launch, logs: logs.clone() });
+        let launch = Arc::new(RecordedLaunch { launch, logs: logs.clone() });
         let pool = Pool::new(launch, Arc::clone(&catalog), changes, pool_config, shutdown);
         let tasks = TaskTracker::new();
         let (leaving, runtime) = (CancellationToken::new(), Handle::current());
@@ -79,13 +79,13 @@ impl Invoker {
             let (out_flows, leaving) = (Arc::clone(&out_flows), leaving.clone());
             async move { leaving.run_until_cancelled(restarting("out flows", || out_flows.run())).await }
         });
-        let sweep = Arc::new(Sweep::default());
+        let sweep = Arc::new(IdleSweep::default());
         tokio::spawn({
             let (sweep, leaving, unused_max) = (Arc::clone(&sweep), leaving.clone(), config.kept_connection_max());
-            async move { leaving.run_until_cancelled(restarting("kept connections", || sweep.run(unused_max))).await }
+            async move { leaving.run_until_cancelled(restarting("idle connections", || sweep.run(unused_max))).await }
         });
         let shared =
-            Shared { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };
+            Context { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -12,17 +12,16 @@ use types::{CatalogVersion, Qualifier, RequestId, RunStatus};
 
 use crate::call::Target;
 use crate::config::Config;
-use crate::connection::{Connection, Slot};
-use crate::exchange::{Broken, Stopped, exchange, guarded};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::record::{Closing, Record};
-use crate::shared::Shared;
-use crate::upload::Upload;
+use crate::request_body::RequestBody;
+use crate::upstream::{self, Connection, Stopped, UpstreamError, UpstreamState, guarded};
 use crate::{headers, metering};
 
 /// An invocation that has begun.
 pub(crate) struct Invocation {
-    pub shared: Arc<Shared>,
+    pub shared: Arc<Context>,
     request: RequestId,
     open: Option<Open>,
 }
@@ -37,7 +36,7 @@ struct Open {
 
 /// An invocation on its instance.
 struct Run {
-    lease: Lease<Slot>,
+    lease: Lease<UpstreamState>,
     started: Instant,
     /// The instance serves one request at a time: its output is this request's, and it goes when this request hangs.
     alone: bool,
@@ -61,7 +60,7 @@ pub(crate) struct Summary {
 }
 
 impl Invocation {
-    pub fn begin(shared: &Arc<Shared>, request: RequestId, version: Arc<CatalogVersion>, called: &Qualifier) -> Self {
+    pub fn begin(shared: &Arc<Context>, request: RequestId, version: Arc<CatalogVersion>, called: &Qualifier) -> Self {
         let ret_msg_bytes_max = shared.config.log_ret_msg_bytes_max;
         let record = Record::begin(&shared.logs, request.clone(), &version, called, ret_msg_bytes_max);
         Self { shared: Arc::clone(shared), request, open: Some(Open { record, version, run: None }) }
@@ -80,17 +79,17 @@ impl Invocation {
     pub async fn dispatch(
         &mut self,
         target: &Target,
-        request: Request<Upload>,
+        request: Request<RequestBody>,
     ) -> Result<(Connection, Response<Incoming>), Failure> {
-        self.dispatch_by(target, request, exchange).await
+        self.dispatch_by(target, request, upstream::send).await
     }
 
     /// The same with another way to send it.
     pub async fn dispatch_by<T>(
         &mut self,
         target: &Target,
-        mut request: Request<Upload>,
-        send: impl AsyncFn(&Instance<Slot>, Request<Upload>, &Config) -> Result<T, Broken>,
+        mut request: Request<RequestBody>,
+        send: impl AsyncFn(&Instance<UpstreamState>, Request<RequestBody>, &Config) -> Result<T, UpstreamError>,
     ) -> Result<T, Failure> {
         let mut replacements_left = 1;
         loop {
@@ -102,7 +101,7 @@ impl Invocation {
             let work = send(&run.lease, request, &shared.config);
             match guarded(&run.lease, run.deadline(), shared.config.exit_wait_max(), work).await {
                 Ok(answer) => return Ok(answer),
-                Err(Stopped::Broken(Broken::Unreached { request: back, .. })) if replacements_left > 0 => {
+                Err(Stopped::Failed(UpstreamError::Unreachable { request: back, .. })) if replacements_left > 0 => {
                     replacements_left -= 1;
                     request = *back;
                     run.lease.recycle();
@@ -114,7 +113,7 @@ impl Invocation {
     }
 
     /// Waits for `work` on the instance that [`Invocation::dispatch`] took.
-    pub async fn guarded<T>(&mut self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Failure> {
+    pub async fn guarded<T>(&mut self, work: impl Future<Output = Result<T, UpstreamError>>) -> Result<T, Failure> {
         let exit_wait_max = self.shared.config.exit_wait_max();
         let run = self.run();
         match guarded(&run.lease, run.deadline(), exit_wait_max, work).await {
@@ -133,16 +132,16 @@ impl Invocation {
         self.run().timed_out()
     }
 
-    /// Keeps a connection whose answer is complete for the instance's next request.
-    pub fn keep(&mut self, connection: Connection) {
+    /// Makes a connection whose response is complete idle, for the instance's next request.
+    pub fn recycle_connection(&mut self, connection: Connection) {
         let shared = Arc::clone(&self.shared);
         if shared.config.kept_connection_ms_max == 0 {
             return;
         }
         let lease = &self.run().lease;
-        let connections = lease.slot.connections();
-        connections.keep(connection, lease.suspensions());
-        shared.sweep.watch(connections);
+        let idle = lease.slot.idle();
+        idle.put(connection, lease.suspensions());
+        shared.sweep.watch(idle);
     }
 
     fn run(&mut self) -> &mut Run {
@@ -175,9 +174,9 @@ impl Invocation {
         match stopped {
             Stopped::TimedOut => self.timed_out(),
             Stopped::Ended(ended) => run.ended(&ended),
-            Stopped::Broken(Broken::Refused(failure)) => *failure,
-            Stopped::Broken(Broken::Lost(detail)) => run.why_broken(&detail, exit_wait_max).await,
-            Stopped::Broken(Broken::Unreached { error, .. }) => {
+            Stopped::Failed(UpstreamError::BadResponse(failure)) => *failure,
+            Stopped::Failed(UpstreamError::ConnectionLost(detail)) => run.why_broken(&detail, exit_wait_max).await,
+            Stopped::Failed(UpstreamError::Unreachable { error, .. }) => {
                 let port = run.lease.version.spec.image.port;
                 run.ended_or(exit_wait_max, || Failure::unreachable(port, &error.to_string())).await
             }
@@ -230,7 +229,7 @@ impl Open {
     /// Writes the last lines, in the contract's order, and only then hands the instance on.
     async fn close(
         self,
-        shared: &Shared,
+        shared: &Context,
         outcome: Result<(), &Failure>,
         ret_msg: Option<&str>,
         at: Instant,

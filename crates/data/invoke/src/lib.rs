@@ -14,15 +14,10 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
-mod ahead;
-mod answer_head;
 mod call;
 mod config;
-mod connection;
-mod download;
-mod early_answer;
+mod context;
 mod event;
-mod exchange;
 mod failure;
 mod framing;
 #[cfg(feature = "fuzzing")]
@@ -31,18 +26,17 @@ mod grpc;
 mod handle;
 mod headers;
 mod invocation;
-mod kept;
 mod limit;
 mod metering;
-mod nest;
 mod record;
+mod recorded_launch;
 mod report;
+mod request_body;
+mod response_body;
 mod results;
 mod route;
 mod session;
-mod shared;
-mod socket;
-mod upload;
+mod upstream;
 mod web;
 mod websocket;
 

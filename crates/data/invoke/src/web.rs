@@ -15,21 +15,26 @@ use types::{CatalogVersion, FunctionKind, RequestId, RouteBy, RunStatus};
 
 use crate::call::{Body, RequestBytesMax, Target};
 use crate::config::Config;
-use crate::connection::Connection;
-use crate::download::Download;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::invocation::{Ending, Invocation};
 use crate::limit::Limit;
 use crate::metering;
+use crate::request_body::{BodyWatch, Progress, RequestBody};
+use crate::response_body::ResponseBody;
 use crate::route;
-use crate::shared::Shared;
-use crate::upload::{Progress, Upload, Watch};
+use crate::upstream::{Connection, send_h2};
 use crate::websocket;
 use crate::{framing, grpc, headers};
 
 /// Answers a web request; failures of the platform are answers too.
-pub(crate) async fn run(shared: &Arc<Shared>, target: Target, id: RequestId, request: Request<Body>) -> Response<Body> {
-    let is_call = grpc::asks(request.headers());
+pub(crate) async fn run(
+    shared: &Arc<Context>,
+    target: Target,
+    id: RequestId,
+    request: Request<Body>,
+) -> Response<Body> {
+    let is_call = grpc::is_call(request.headers());
     let served = if headers::asks_for_websocket(request.headers()) {
         websocket::serve(shared, &target, &id, request).await
     } else {
@@ -40,13 +45,13 @@ pub(crate) async fn run(shared: &Arc<Shared>, target: Target, id: RequestId, req
             response.headers_mut().insert(headers::REQUEST_ID, headers::value(id.as_str()));
             response
         }
-        Err(failure) if is_call => grpc::failed(&failure, &id),
+        Err(failure) if is_call => grpc::error_response(&failure, &id),
         Err(failure) => failure.to_response(&id),
     }
 }
 
 async fn serve(
-    shared: &Arc<Shared>,
+    shared: &Arc<Context>,
     target: &Target,
     id: &RequestId,
     request: Request<Body>,
@@ -67,7 +72,7 @@ async fn serve(
 
 /// What the request runs; rules of an alias look at its own headers.
 pub(crate) fn resolve(
-    shared: &Shared,
+    shared: &Context,
     target: &Target,
     id: &RequestId,
     map: &HeaderMap,
@@ -80,7 +85,7 @@ struct Answer {
     /// Nothing where requests share one.
     connection: Option<Connection>,
     response: Response<Incoming>,
-    upload: Option<Arc<Watch>>,
+    upload: Option<Arc<BodyWatch>>,
 }
 
 async fn answer(invocation: &mut Invocation, target: &Target, request: Request<Body>) -> Result<Answer, Failure> {
@@ -90,12 +95,12 @@ async fn answer(invocation: &mut Invocation, target: &Target, request: Request<B
         return Err(Failure::event_function(&version.function.key));
     }
     check(&request, &shared.config)?;
-    let is_call = grpc::asks(request.headers());
+    let is_call = grpc::is_call(request.headers());
     let limit = request_limit(request.extensions(), is_call, &shared.config);
     let (request, upload) = outgoing(request, limit, is_call)?;
     let progress = || upload.as_ref().map_or(Progress::Complete, |watch| watch.progress());
     let answered = if is_call {
-        invocation.dispatch_by(target, request, grpc::send).await.map(|response| (None, response))
+        invocation.dispatch_by(target, request, send_h2).await.map(|response| (None, response))
     } else {
         invocation.dispatch(target, request).await.map(|(connection, response)| (Some(connection), response))
     };
@@ -114,7 +119,7 @@ fn check(request: &Request<Body>, config: &Config) -> Result<(), Failure> {
         return Err(Failure::tunnel());
     }
     let announced = announced_bytes(request);
-    let limit = request_limit(request.extensions(), grpc::asks(request.headers()), config);
+    let limit = request_limit(request.extensions(), grpc::is_call(request.headers()), config);
     if limit.is_exceeded_by(announced) {
         return Err(Failure::request_too_large(limit));
     }
@@ -167,11 +172,11 @@ fn outgoing(
     request: Request<Body>,
     limit: Limit,
     is_call: bool,
-) -> Result<(Request<Upload>, Option<Arc<Watch>>), Failure> {
+) -> Result<(Request<RequestBody>, Option<Arc<BodyWatch>>), Failure> {
     let (mut head, body) = request.into_parts();
-    framing::of_request(&mut head.headers).map_err(|misframed| Failure::misframed(&misframed))?;
+    framing::of_request(&mut head.headers).map_err(|invalid| Failure::invalid_framing(&invalid))?;
     headers::towards_instance(&mut head.headers, head.uri.authority());
-    let (upload, watch) = Upload::stream(body, limit);
+    let (upload, watch) = RequestBody::stream(body, limit);
     let has_length = head.headers.contains_key(CONTENT_LENGTH) || upload.size_hint().exact().is_some();
     if watch.is_some() && !has_length && !is_call {
         // Without it the library takes a GET to have no body.
@@ -183,7 +188,7 @@ fn outgoing(
     *request.uri_mut() = origin_form(&head.uri);
     *request.headers_mut() = head.headers;
     if is_call {
-        grpc::outgoing(&mut request);
+        grpc::to_http2(&mut request);
     }
     Ok((request, watch))
 }
@@ -202,7 +207,7 @@ fn stream(invocation: Invocation, answer: Answer) -> Response<Body> {
     let reason = head.extensions.remove::<ReasonPhrase>();
     head.extensions.clear();
     reason.into_iter().for_each(|reason| drop(head.extensions.insert(reason)));
-    match Download::begin(invocation, connection, body, upload) {
+    match ResponseBody::begin(invocation, connection, body, upload) {
         Some(download) => Response::from_parts(head, download.boxed_unsync()),
         None => Response::from_parts(head, Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync()),
     }

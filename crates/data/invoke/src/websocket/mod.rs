@@ -7,9 +7,9 @@
 //!                          └ another answer ──> the caller's answer
 //! ```
 
-mod ending;
+mod close;
 pub(crate) mod frames;
-mod pace;
+mod rate_limit;
 mod relay;
 
 use std::future::{Future, poll_fn};
@@ -28,18 +28,17 @@ use tokio::time::timeout;
 use types::{CatalogVersion, FunctionKind, RequestId};
 
 use self::relay::Limits;
-use crate::answer_head::{self, AnswerError, Interim};
 use crate::call::{Body, Target};
 use crate::config::Config;
-use crate::connection::Slot;
-use crate::exchange::{Broken, chain, open_stream};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::invocation::{Ending, Invocation};
 use crate::limit::Limit;
 use crate::metering;
-use crate::shared::Shared;
-use crate::socket::Socket;
-use crate::upload::Upload;
+use crate::request_body::RequestBody;
+use crate::upstream::{
+    self, InterimResponses, ResponseError, Socket, UpstreamError, UpstreamState, error_chain, open_stream,
+};
 use crate::web::{check_headers, origin_form, resolve};
 use crate::{framing, headers};
 
@@ -58,7 +57,7 @@ enum Opened {
 
 /// Answers a request for a WebSocket connection, and carries the connection to its end.
 pub(crate) async fn serve(
-    shared: &Arc<Shared>,
+    shared: &Arc<Context>,
     target: &Target,
     id: &RequestId,
     request: Request<Body>,
@@ -107,28 +106,31 @@ async fn open(
 }
 
 /// The caller's request, which asks the instance for what the caller asked the platform for.
-fn outgoing(request: Request<Body>) -> Request<Upload> {
+fn outgoing(request: Request<Body>) -> Request<RequestBody> {
     let (mut head, _) = request.into_parts();
     headers::towards_instance(&mut head.headers, head.uri.authority());
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    let mut request = Request::new(Upload::Empty);
+    let mut request = Request::new(RequestBody::Empty);
     *request.uri_mut() = origin_form(&head.uri);
     *request.headers_mut() = head.headers;
     request
 }
 
 /// Asks an instance, over a connection of its own that is not kept.
-async fn switch(instance: &Instance<Slot>, mut request: Request<Upload>, config: &Config) -> Result<Opened, Broken> {
+async fn switch(
+    instance: &Instance<UpstreamState>,
+    mut request: Request<RequestBody>,
+    config: &Config,
+) -> Result<Opened, UpstreamError> {
     let stream = match open_stream(instance, config.connect_max()).await {
         Ok(stream) => stream,
-        Err(error) => return Err(Broken::Unreached { error, request: Box::new(request) }),
+        Err(error) => return Err(UpstreamError::Unreachable { error, request: Box::new(request) }),
     };
-    let lost = |error: &hyper::Error| Broken::Lost(chain(error));
     let socket = Socket::new(stream);
     let (mut sender, connection) =
-        answer_head::http1(config).handshake(socket.clone()).await.map_err(|error| lost(&error))?;
-    let interim = Interim::watch(&mut request, config, &socket);
+        upstream::http1(config).handshake(socket.clone()).await.map_err(|error| UpstreamError::lost(&error))?;
+    let interim = InterimResponses::watch(&mut request, config, &socket);
     let mut connection = Some(Box::pin(connection.with_upgrades()));
     let mut answer = pin!(sender.send_request(request));
     let answer = poll_fn(|cx| {
@@ -137,21 +139,21 @@ async fn switch(instance: &Instance<Slot>, mut request: Request<Upload>, config:
             connection = None;
         }
         if interim.is_over() {
-            Poll::Ready(Err(AnswerError::Interim))
+            Poll::Ready(Err(ResponseError::TooManyInterim))
         } else {
-            answer.as_mut().poll(cx).map_err(AnswerError::from)
+            answer.as_mut().poll(cx).map_err(ResponseError::from)
         }
     });
-    let mut answer = answer.await.map_err(|error| error.broken(config))?;
+    let mut answer = answer.await.map_err(|error| error.into_upstream(config))?;
     // It ends with the connection, or hands it over.
     connection.map(tokio::spawn);
     let status = answer.status();
-    framing::of_answer(&Method::GET, status, answer.headers_mut())
-        .map_err(|misframed| AnswerError::from(misframed).broken(config))?;
+    framing::of_response(&Method::GET, status, answer.headers_mut())
+        .map_err(|invalid| ResponseError::from(invalid).into_upstream(config))?;
     if status != StatusCode::SWITCHING_PROTOCOLS {
         return refused(answer, config).await;
     }
-    let server = hyper::upgrade::on(&mut answer).await.map_err(|error| lost(&error))?;
+    let server = hyper::upgrade::on(&mut answer).await.map_err(|error| UpstreamError::lost(&error))?;
     let (mut head, _) = answer.into_parts();
     headers::from_instance(&mut head.headers);
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -160,13 +162,13 @@ async fn switch(instance: &Instance<Slot>, mut request: Request<Upload>, config:
     Ok(Opened::Switched(Response::from_parts(head, ()), server))
 }
 
-async fn refused(answer: Response<Incoming>, config: &Config) -> Result<Opened, Broken> {
+async fn refused(answer: Response<Incoming>, config: &Config) -> Result<Opened, UpstreamError> {
     let (mut head, body) = answer.into_parts();
     let bytes_max = config.websocket_refusal_bytes_max;
     let limit = Limit::new("invoke.websocket_refusal_bytes_max", bytes_max as u64);
     let body = Limited::new(body, bytes_max).collect().await.map_err(|error| match error.is::<LengthLimitError>() {
-        true => Broken::Refused(Box::new(Failure::response_too_large(limit))),
-        false => Broken::Lost(chain(&*error)),
+        true => UpstreamError::BadResponse(Box::new(Failure::response_too_large(limit))),
+        false => UpstreamError::ConnectionLost(error_chain(&*error)),
     })?;
     let body = body.to_bytes();
     headers::from_instance(&mut head.headers);

@@ -8,9 +8,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::ending::{Over, Side};
+use super::close::{CloseCause, Side};
 use super::frames::{self, Frames};
-use super::pace::Pace;
+use super::rate_limit::RateLimit;
 
 /// Bytes that are carried at once.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -60,18 +60,18 @@ struct Flow<R, W> {
     to: WriteHalf<W>,
     side: Side,
     frames: Frames,
-    pace: Pace,
+    pace: RateLimit,
     /// In the middle of a write: the other end does not have all that `frames` followed.
     writing: AtomicBool,
 }
 
 impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
     /// Carries bytes until this side has closed the connection, went away, or broke a rule.
-    async fn run(&mut self, heard: &Heard) -> Over {
+    async fn run(&mut self, heard: &Heard) -> CloseCause {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let read = match self.from.read(&mut buffer).await {
-                Ok(0) | Err(_) => return Over::Gone(self.side),
+                Ok(0) | Err(_) => return CloseCause::Gone(self.side),
                 Ok(read) => read,
             };
             let mut rest = &buffer[..read];
@@ -79,7 +79,7 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
                 self.pace.wait().await;
                 let seen = match self.frames.follow(rest, self.pace.frames_at_once()) {
                     Ok(seen) => seen,
-                    Err(violation) => return Over::Violated(self.side, violation),
+                    Err(violation) => return CloseCause::Violated(self.side, violation),
                 };
                 // The bytes of a long frame are no silence either.
                 heard.now();
@@ -87,11 +87,11 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
                 let (now, later) = rest.split_at(seen.bytes);
                 *self.writing.get_mut() = true;
                 if self.to.write_all(now).await.is_err() || self.to.flush().await.is_err() {
-                    return Over::Gone(self.side.other());
+                    return CloseCause::Gone(self.side.other());
                 }
                 *self.writing.get_mut() = false;
                 if let Some(code) = seen.closed {
-                    return Over::Closed(self.side, code);
+                    return CloseCause::Closed(self.side, code);
                 }
                 rest = later;
             }
@@ -118,18 +118,18 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
 }
 
 /// Carries a connection to its end.
-pub(super) async fn relay<C, S>(caller: C, server: S, limits: &Limits) -> Over
+pub(super) async fn relay<C, S>(caller: C, server: S, limits: &Limits) -> CloseCause
 where
     C: AsyncRead + AsyncWrite,
     S: AsyncRead + AsyncWrite,
 {
     let heard = Heard { begun: Instant::now(), last_ms: AtomicU64::new(0) };
     let ((from_caller, to_caller), (from_server, to_server)) = (split(caller), split(server));
-    let pace = Pace::new(limits.frames_per_s_max, limits.bytes_per_s_max);
+    let pace = RateLimit::new(limits.frames_per_s_max, limits.bytes_per_s_max);
     let writing = || AtomicBool::new(false);
     let frames = Frames::new(limits.frame_bytes_max);
     let mut up = Flow { from: from_caller, to: to_server, side: Side::Caller, frames, pace, writing: writing() };
-    let pace = Pace::unlimited();
+    let pace = RateLimit::unlimited();
     let frames = Frames::new(limits.response_frame_bytes_max);
     let mut down = Flow { from: from_server, to: to_caller, side: Side::Server, frames, pace, writing: writing() };
     let over = {
@@ -138,11 +138,11 @@ where
         let over = tokio::task::unconstrained(sleep_until(limits.deadline));
         tokio::select! {
             biased;
-            () = limits.leaving.cancelled() => Over::Leaving,
-            () = over => Over::TimedOut,
+            () = limits.leaving.cancelled() => CloseCause::Leaving,
+            () = over => CloseCause::TimedOut,
             over = &mut upward => answered(over, downward, limits.close_wait_max).await,
             over = &mut downward => answered(over, upward, limits.close_wait_max).await,
-            () = heard.nothing_for(Duration::from_secs(limits.idle_s)) => Over::Idle,
+            () = heard.nothing_for(Duration::from_secs(limits.idle_s)) => CloseCause::Idle,
         }
     };
     let (code, reason) = (over.code(), over.reason(limits.idle_s, limits.timeout_s));
@@ -153,8 +153,8 @@ where
 }
 
 /// A side that closed the connection waits for the other's word; whoever closed it first counts.
-async fn answered(first: Over, other: impl Future<Output = Over>, close_wait_max: Duration) -> Over {
-    if matches!(first, Over::Closed(..)) {
+async fn answered(first: CloseCause, other: impl Future<Output = CloseCause>, close_wait_max: Duration) -> CloseCause {
+    if matches!(first, CloseCause::Closed(..)) {
         drop(timeout(close_wait_max, other).await);
     }
     first
@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(read(&mut server, echo.len()).await, echo);
         };
         let (over, ()) = tokio::join!(relay(a, b, &limits), ends);
-        assert_eq!(over, Over::Closed(Side::Server, Some(4001)));
+        assert_eq!(over, CloseCause::Closed(Side::Server, Some(4001)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -224,19 +224,19 @@ mod tests {
             begun.elapsed().as_secs()
         };
         let (over, seconds) = tokio::join!(relay(a, b, &limits), ends);
-        assert_eq!((over, seconds), (Over::Idle, 25));
+        assert_eq!((over, seconds), (CloseCause::Idle, 25));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_goes_away_a_long_frame_and_the_end_of_the_time_are_told_apart() {
         let ((caller, a), (b, _server)) = (duplex(4096), duplex(4096));
         drop(caller);
-        assert_eq!(relay(a, b, &limits()).await, Over::Gone(Side::Caller));
+        assert_eq!(relay(a, b, &limits()).await, CloseCause::Gone(Side::Caller));
 
         let ((_caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
         server.write_all(&[0x82, 126, 4, 0]).await.expect("taken");
         let over = relay(a, b, &limits()).await;
-        assert!(matches!(over, Over::Violated(Side::Server, _)), "{over:?}");
+        assert!(matches!(over, CloseCause::Violated(Side::Server, _)), "{over:?}");
 
         let unbounded = Limits { response_frame_bytes_max: 0, ..limits() };
         let ((mut caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
@@ -247,11 +247,11 @@ mod tests {
             drop(server);
         };
         let (over, ()) = tokio::join!(relay(a, b, &unbounded), long);
-        assert_eq!(over, Over::Gone(Side::Server), "a long frame of the function passes");
+        assert_eq!(over, CloseCause::Gone(Side::Server), "a long frame of the function passes");
 
         let ((_caller, a), (b, _server)) = (duplex(4096), duplex(4096));
         let soon = Limits { deadline: Instant::now() + Duration::from_secs(1), ..limits() };
-        assert_eq!(relay(a, b, &soon).await, Over::TimedOut);
+        assert_eq!(relay(a, b, &soon).await, CloseCause::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
@@ -269,7 +269,7 @@ mod tests {
         };
         let (over, seconds) = tokio::join!(relay(a, b, &limits), ends);
         assert_eq!(seconds, 18, "two at once, and two a second");
-        assert!(matches!(over, Over::Closed(_, Some(1000))), "{over:?}");
+        assert!(matches!(over, CloseCause::Closed(_, Some(1000))), "{over:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -278,6 +278,6 @@ mod tests {
         let limits = limits();
         caller.write_all(&text("more than the server takes")).await.expect("taken");
         limits.leaving.cancel();
-        assert_eq!(relay(a, b, &limits).await, Over::Leaving);
+        assert_eq!(relay(a, b, &limits).await, CloseCause::Leaving);
     }
 }

@@ -1,7 +1,7 @@
 //! Invocations through the public handle, over instances that are HTTP servers in the test itself.
 
 mod event;
-mod kept;
+mod idle_connections;
 mod lifecycle;
 mod routing;
 mod server;

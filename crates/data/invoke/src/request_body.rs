@@ -1,4 +1,4 @@
-//! The body of a request on its way to an instance: an event held whole, or a caller's body that streams through.
+//! The body of a request to an instance: an event held whole, or a caller's body that streams through.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::call::{Body, BoxError};
 use crate::headers;
 use crate::limit::Limit;
 
-/// How far the upload of a request's body has come.
+/// How much of a request's body was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Progress {
@@ -27,15 +27,15 @@ pub(crate) enum Progress {
     CallerGone = 3,
 }
 
-/// Shared view of an upload's progress.
+/// Shared view of a body's progress.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct BodyWatch {
     progress: AtomicU8,
     /// What the body may have.
     pub limit: Limit,
 }
 
-impl Watch {
+impl BodyWatch {
     pub fn progress(&self) -> Progress {
         match self.progress.load(Ordering::Acquire) {
             0 => Progress::Flowing,
@@ -51,20 +51,20 @@ impl Watch {
 }
 
 /// A request's body.
-pub(crate) enum Upload {
+pub(crate) enum RequestBody {
     /// An event, held whole until it is taken.
     Event(Option<Bytes>),
     /// A web request without a body.
     Empty,
     /// A caller's body, to be had once.
-    Stream(Box<Stream>),
+    Stream(Box<CallerBody>),
 }
 
 /// A body that streams through, up to a limit.
-pub(crate) struct Stream {
+pub(crate) struct CallerBody {
     caller: Body,
     left_bytes: u64,
-    watch: Arc<Watch>,
+    watch: Arc<BodyWatch>,
 }
 
 /// The body of a request is longer than allowed.
@@ -72,24 +72,24 @@ pub(crate) struct Stream {
 #[error("the body of the request is longer than allowed")]
 struct TooLarge;
 
-impl Upload {
+impl RequestBody {
     pub fn event(payload: Bytes) -> Self {
         Self::Event(Some(payload))
     }
 
     /// A caller's body within a limit, and the view of its progress unless it is empty.
-    pub fn stream(caller: Body, limit: Limit) -> (Self, Option<Arc<Watch>>) {
+    pub fn stream(caller: Body, limit: Limit) -> (Self, Option<Arc<BodyWatch>>) {
         if caller.is_end_stream() {
             return (Self::Empty, None);
         }
-        let watch = Arc::new(Watch { progress: AtomicU8::new(Progress::Flowing as u8), limit });
+        let watch = Arc::new(BodyWatch { progress: AtomicU8::new(Progress::Flowing as u8), limit });
         let left_bytes = if limit.bytes_max == 0 { u64::MAX } else { limit.bytes_max };
-        (Self::Stream(Box::new(Stream { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
+        (Self::Stream(Box::new(CallerBody { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
     }
 
     /// The same body for a second try of a request that may have been processed: only an idempotent method without a body
     /// allows one (RFC 9110, 9.2.2). An event never does, as its handler may have run.
-    pub fn again(&self, method: &Method) -> Option<Self> {
+    pub fn retry(&self, method: &Method) -> Option<Self> {
         match self {
             Self::Empty => method.is_idempotent().then_some(Self::Empty),
             Self::Event(_) | Self::Stream(_) => None,
@@ -97,7 +97,7 @@ impl Upload {
     }
 }
 
-impl Stream {
+impl CallerBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut frame = match ready!(Pin::new(&mut self.caller).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
@@ -128,7 +128,7 @@ impl Stream {
     }
 }
 
-impl http_body::Body for Upload {
+impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = BoxError;
 

@@ -1,5 +1,5 @@
-//! A connection to an instance whose server may answer and close before it has read the whole request, as it does with 413:
-//! what can no longer be written is thrown away, and the answer is read. Without it the failed write would hide the answer.
+//! A connection whose server may respond and close before it has read the whole request, as with 413: what can no longer
+//! be written is discarded, and the response is read. Without it the failed write would hide the response.
 
 use std::io;
 use std::pin::Pin;
@@ -7,15 +7,15 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// A stream whose failed writes show when it is read.
+/// A stream that discards what its peer no longer reads.
 #[derive(Debug)]
-pub(crate) struct EarlyAnswer<S> {
+pub(crate) struct EarlyResponse<S> {
     stream: S,
     /// The server reads no more.
     unread: bool,
 }
 
-impl<S> EarlyAnswer<S> {
+impl<S> EarlyResponse<S> {
     /// Over an open stream.
     pub fn over(stream: S) -> Self {
         Self { stream, unread: false }
@@ -37,13 +37,13 @@ fn is_closed(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
-impl<S: Read + Unpin> Read for EarlyAnswer<S> {
+impl<S: Read + Unpin> Read for EarlyResponse<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: Write + Unpin> Write for EarlyAnswer<S> {
+impl<S: Write + Unpin> Write for EarlyResponse<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.unread {
             return Poll::Ready(Ok(bytes.len()));

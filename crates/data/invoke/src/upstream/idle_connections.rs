@@ -1,5 +1,5 @@
-//! Connections that are kept between requests, for as long as their server can be believed to keep them as well: not across
-//! a suspension of the instance, after which its timers fire at once, and not after a silence (RFC 9112, 9.5).
+//! Idle connections, for as long as their server can be expected to keep them as well: not across a suspension of the
+//! instance, after which its timers fire at once, and not after a silence (RFC 9112, 9.5).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -8,40 +8,40 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::connection::Connection;
+use super::connection::Connection;
 
 /// The idle connections of one instance, the one used last at the end.
 #[derive(Default)]
-pub(crate) struct KeptConnections {
-    list: Mutex<Vec<Kept>>,
-    /// The sweep looks at it.
+pub(crate) struct IdleConnections {
+    list: Mutex<Vec<Idle>>,
+    /// The sweep has it in its list.
     swept: AtomicBool,
 }
 
-struct Kept {
+struct Idle {
     connection: Connection,
     since: Instant,
-    /// Of the instance, when it was kept.
+    /// Of the instance, when it became idle.
     suspensions: u64,
 }
 
-impl KeptConnections {
-    /// The connection used last that still stands: one that is younger than `unused_max`, of an instance that was
+impl IdleConnections {
+    /// The connection used last that is still open: one that is younger than `unused_max`, of an instance that was
     /// suspended `suspensions` times, and that its server has not closed.
     pub fn take(&self, suspensions: u64, unused_max: Duration) -> Option<Connection> {
         let now = Instant::now();
         loop {
-            let kept = self.list.lock().pop()?;
-            let young = now.saturating_duration_since(kept.since) < unused_max;
-            if young && kept.suspensions == suspensions && kept.connection.stands() {
-                return Some(kept.connection);
+            let idle = self.list.lock().pop()?;
+            let young = now.saturating_duration_since(idle.since) < unused_max;
+            if young && idle.suspensions == suspensions && idle.connection.is_open() {
+                return Some(idle.connection);
             }
         }
     }
 
-    /// Keeps a connection for the next request.
-    pub fn keep(&self, connection: Connection, suspensions: u64) {
-        self.list.lock().push(Kept { connection, since: Instant::now(), suspensions });
+    /// Adds a connection.
+    pub fn put(&self, connection: Connection, suspensions: u64) {
+        self.list.lock().push(Idle { connection, since: Instant::now(), suspensions });
     }
 
     /// Closes all of them.
@@ -53,8 +53,8 @@ impl KeptConnections {
     /// Closes what was unused for `unused_max`; true when some are left.
     fn close_unused(&self, now: Instant, unused_max: Duration) -> bool {
         let mut list = self.list.lock();
-        let first_young = list.partition_point(|kept| now.saturating_duration_since(kept.since) >= unused_max);
-        let unused: Vec<Kept> = list.drain(..first_young).collect();
+        let first_young = list.partition_point(|idle| now.saturating_duration_since(idle.since) >= unused_max);
+        let unused: Vec<Idle> = list.drain(..first_young).collect();
         let left = !list.is_empty();
         drop(list);
         drop(unused);
@@ -62,13 +62,13 @@ impl KeptConnections {
     }
 }
 
-/// Closes connections that are not used, so that a server which serves one connection at a time is free for another.
+/// Closes connections that were idle for too long, so that a server which serves one connection at a time is free for another.
 #[derive(Default)]
-pub(crate) struct Sweep(Mutex<Vec<Weak<KeptConnections>>>);
+pub(crate) struct IdleSweep(Mutex<Vec<Weak<IdleConnections>>>);
 
-impl Sweep {
-    /// Looks at an instance's connections until none is left.
-    pub fn watch(&self, connections: &Arc<KeptConnections>) {
+impl IdleSweep {
+    /// Sweeps an instance's connections until none is left.
+    pub fn watch(&self, connections: &Arc<IdleConnections>) {
         if !connections.swept.swap(true, Ordering::AcqRel) {
             self.0.lock().push(Arc::downgrade(connections));
         }
@@ -82,7 +82,7 @@ impl Sweep {
             let now = ticks.tick().await;
             let watched = std::mem::take(&mut *self.0.lock());
             for connections in watched.iter().filter_map(Weak::upgrade) {
-                // First, so that what is kept from here on has it watched again.
+                // First, so that a connection that is added from here on has it watched again.
                 connections.swept.store(false, Ordering::Release);
                 if connections.close_unused(now, unused_max) {
                     self.watch(&connections);

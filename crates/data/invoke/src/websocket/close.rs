@@ -24,7 +24,7 @@ impl Side {
 
 /// How it came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(super) enum CloseCause {
     /// This side closed it first, with this code if it said one.
     Closed(Side, Option<u16>),
     /// This side went away without a word.
@@ -55,7 +55,7 @@ fn setting(violation: Violation, name: &str) -> String {
     }
 }
 
-impl Over {
+impl CloseCause {
     /// What the platform tells both sides, where none of them closed the connection.
     pub fn code(self) -> Option<u16> {
         match self {
@@ -115,7 +115,7 @@ fn with(code: Option<u16>) -> String {
 mod tests {
     use super::*;
 
-    fn status(over: Over) -> Option<u16> {
+    fn status(over: CloseCause) -> Option<u16> {
         match over.ending(15, 3) {
             Ending::Success => Some(200),
             Ending::Failed(failure) => Some(failure.status.code()),
@@ -127,15 +127,18 @@ mod tests {
     fn codes_become_the_statuses_of_the_contract() {
         for side in [Side::Caller, Side::Server] {
             for code in [None, Some(1000), Some(1010), Some(1011)] {
-                assert_eq!(status(Over::Closed(side, code)), Some(200));
+                assert_eq!(status(CloseCause::Closed(side, code)), Some(200));
             }
         }
-        assert_eq!(status(Over::Closed(Side::Server, Some(1001))), Some(439));
-        assert_eq!(status(Over::Closed(Side::Caller, Some(4000))), Some(456));
-        assert_eq!(status(Over::Gone(Side::Caller)), Some(456));
-        assert_eq!(status(Over::Gone(Side::Server)), None, "the instance is asked");
-        assert_eq!([Over::Idle, Over::TimedOut, Over::Leaving].map(status), [Some(455), Some(433), Some(499)]);
-        assert_eq!(status(Over::Violated(Side::Caller, Violation::Control)), Some(456));
-        assert_eq!(status(Over::Violated(Side::Server, Violation::Control)), Some(439));
+        assert_eq!(status(CloseCause::Closed(Side::Server, Some(1001))), Some(439));
+        assert_eq!(status(CloseCause::Closed(Side::Caller, Some(4000))), Some(456));
+        assert_eq!(status(CloseCause::Gone(Side::Caller)), Some(456));
+        assert_eq!(status(CloseCause::Gone(Side::Server)), None, "the instance is asked");
+        assert_eq!(
+            [CloseCause::Idle, CloseCause::TimedOut, CloseCause::Leaving].map(status),
+            [Some(455), Some(433), Some(499)]
+        );
+        assert_eq!(status(CloseCause::Violated(Side::Caller, Violation::Control)), Some(456));
+        assert_eq!(status(CloseCause::Violated(Side::Server, Violation::Control)), Some(439));
     }
 }

@@ -1,5 +1,5 @@
-//! The body of a web answer on its way to the caller. It carries the invocation: the last byte ends it, and so does the
-//! time limit, a broken connection, or a caller that drops it.
+//! The body of a response on its way to the caller. It carries the invocation: the last byte ends it, and so does the
+//! deadline, a broken connection, or a caller that drops it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,15 +12,14 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::call::BoxError;
-use crate::connection::Connection;
-use crate::exchange::{chain, poll_driven};
 use crate::failure::Failure;
 use crate::headers;
 use crate::invocation::{Ending, Invocation};
-use crate::upload::{Progress, Watch};
+use crate::request_body::{BodyWatch, Progress};
+use crate::upstream::{Connection, error_chain, poll_frame};
 
 /// A body that streams from an instance.
-pub(crate) struct Download {
+pub(crate) struct ResponseBody {
     body: Incoming,
     left_bytes: u64,
     /// Until the body ends, in whichever way.
@@ -31,22 +30,22 @@ struct Flowing {
     invocation: Invocation,
     /// Nothing where requests share one.
     connection: Option<Connection>,
-    upload: Option<Arc<Watch>>,
+    upload: Option<Arc<BodyWatch>>,
     limit: Pin<Box<Sleep>>,
 }
 
-/// Why the platform cut an answer off.
+/// Why the platform cut a response off.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct CutOff(String);
 
-impl Download {
-    /// The body of an answer whose head has come; `None` when it has none, which ends the invocation.
+impl ResponseBody {
+    /// The body of a response whose head has come; `None` when it has none, which ends the invocation.
     pub fn begin(
         mut invocation: Invocation,
         mut connection: Option<Connection>,
         body: Incoming,
-        upload: Option<Arc<Watch>>,
+        upload: Option<Arc<BodyWatch>>,
     ) -> Option<Self> {
         let left_bytes = match invocation.shared.config.web_response_bytes_max {
             0 => u64::MAX,
@@ -77,7 +76,7 @@ impl Download {
             let ending = match flowing.upload.as_ref().map(|watch| (watch.progress(), watch.limit)) {
                 Some((Progress::TooLarge, limit)) => Ending::Failed(Failure::request_too_large(limit)),
                 Some((Progress::CallerGone, _)) => Ending::Failed(Failure::caller_gone()),
-                _ => Ending::Broken(chain(&error)),
+                _ => Ending::Broken(error_chain(&error)),
             };
             flowing.invocation.finish_later(ending);
         }
@@ -94,13 +93,13 @@ impl Download {
 impl Flowing {
     fn complete(mut self) {
         if self.upload.is_none_or(|watch| watch.progress() == Progress::Complete) {
-            self.connection.into_iter().for_each(|connection| self.invocation.keep(connection));
+            self.connection.into_iter().for_each(|connection| self.invocation.recycle_connection(connection));
         }
         self.invocation.finish_later(Ending::Success);
     }
 }
 
-impl Body for Download {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -111,7 +110,7 @@ impl Body for Download {
             let failure = flowing.invocation.timed_out();
             return this.cut_off(failure);
         }
-        let mut frame = match ready!(poll_driven(flowing.connection.as_mut(), &mut this.body, cx)) {
+        let mut frame = match ready!(poll_frame(flowing.connection.as_mut(), &mut this.body, cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return this.broken(error),
             None => {
@@ -128,7 +127,7 @@ impl Body for Download {
             return this.cut_off(Failure::response_too_large(limit));
         };
         this.left_bytes = left_bytes;
-        // The reader does not ask again after the last frame: the end must be seen with it.
+        // hyper does not poll again after the last frame: the end must be seen with it.
         if frame.is_trailers() || this.body.is_end_stream() {
             this.complete();
         }

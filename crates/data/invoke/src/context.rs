@@ -1,4 +1,4 @@
-//! What all handles, runs and tasks of an invoker share.
+//! What all handles, invocations and tasks of an invoker share.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use types::{CatalogVersion, Qualifier, RequestId, RouteBy, SharedCatalog};
 
 use crate::call::{Platform, Target};
 use crate::config::Config;
-use crate::connection::Slot;
-use crate::kept::Sweep;
 use crate::metering::OutFlows;
 use crate::results::Results;
 use crate::route;
+use crate::upstream::IdleSweep;
+use crate::upstream::UpstreamState;
 
-pub(crate) struct Shared {
+pub(crate) struct Context {
     pub catalog: SharedCatalog,
-    pub pool: Pool<Slot>,
+    pub pool: Pool<UpstreamState>,
     pub logs: Logs,
     pub out_flows: Arc<OutFlows>,
     /// Of the connections to instances.
-    pub sweep: Arc<Sweep>,
+    pub sweep: Arc<IdleSweep>,
     pub config: Config,
     pub platform: Platform,
     /// Results that nobody waited for.
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     pub runtime: Handle,
 }
 
-impl Shared {
+impl Context {
     /// What a call of `target` runs.
     pub fn resolve(&self, target: &Target, by: RouteBy<'_>) -> Result<Arc<CatalogVersion>, Lookup> {
         self.catalog.load().find(&target.function, &target.qualifier, by)

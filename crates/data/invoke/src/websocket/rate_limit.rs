@@ -9,14 +9,14 @@ const BURST: Duration = Duration::from_secs(1);
 
 /// A pace; see the module.
 #[derive(Debug, Clone)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     frame: Duration,
     byte_ns: f64,
     /// When all that came would have come at this pace.
     due: Instant,
 }
 
-impl Pace {
+impl RateLimit {
     /// So many frames and bytes a second; 0 is any number.
     pub fn new(frames_per_s_max: u32, bytes_per_s_max: u64) -> Self {
         let frame = Duration::from_secs(1).checked_div(frames_per_s_max).unwrap_or(Duration::ZERO);
@@ -53,7 +53,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    async fn seconds_for(mut pace: Pace, times: u32, frames: u32, bytes: u64) -> u64 {
+    async fn seconds_for(mut pace: RateLimit, times: u32, frames: u32, bytes: u64) -> u64 {
         let begun = Instant::now();
         for _ in 0..times {
             pace.wait().await;
@@ -65,9 +65,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_second_of_frames_or_bytes_comes_at_once_and_the_rest_at_its_pace() {
-        assert_eq!(seconds_for(Pace::new(10, 0), 10, 1, 1 << 20).await, 0);
-        assert_eq!(seconds_for(Pace::new(10, 0), 40, 1, 1 << 20).await, 3);
-        assert_eq!(seconds_for(Pace::new(0, 1000), 4, 100, 1000).await, 3);
-        assert_eq!(seconds_for(Pace::unlimited(), 1000, 100, 1 << 30).await, 0);
+        assert_eq!(seconds_for(RateLimit::new(10, 0), 10, 1, 1 << 20).await, 0);
+        assert_eq!(seconds_for(RateLimit::new(10, 0), 40, 1, 1 << 20).await, 3);
+        assert_eq!(seconds_for(RateLimit::new(0, 1000), 4, 100, 1000).await, 3);
+        assert_eq!(seconds_for(RateLimit::unlimited(), 1000, 100, 1 << 30).await, 0);
     }
 }

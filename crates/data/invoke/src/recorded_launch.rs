@@ -11,12 +11,12 @@ use crate::record::unix_ms;
 use crate::report;
 
 /// A launcher whose starts ahead are recorded.
-pub(crate) struct Recorded {
+pub(crate) struct RecordedLaunch {
     pub launch: Arc<dyn Launch>,
     pub logs: Logs,
 }
 
-impl Launch for Recorded {
+impl Launch for RecordedLaunch {
     fn launch(
         &self,
         id: InstanceId,
@@ -58,7 +58,7 @@ impl Launch for Recorded {
     }
 }
 
-impl Recorded {
+impl RecordedLaunch {
     /// What an instance prints from here on is of no request, until one comes.
     async fn started(&self, id: &InstanceId) {
         self.logs.settle(id).await;

@@ -1,0 +1,103 @@
+//! The one HTTP/2 connection to an instance, without TLS, that its gRPC calls share.
+
+use std::time::Duration;
+
+use connections::{FrameLimits, Metered};
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use pool::Instance;
+use tokio::time::Instant;
+
+use super::client;
+use super::connect::open_stream;
+use super::error::{ResponseError, UpstreamError};
+use super::state::UpstreamState;
+use crate::config::Config;
+use crate::framing;
+use crate::request_body::RequestBody;
+
+/// The connection, once there was one.
+#[derive(Default)]
+pub(crate) struct H2Connection(Mutex<Option<Open>>);
+
+struct Open {
+    sender: SendRequest<RequestBody>,
+    /// When a request was sent over it last.
+    used: Instant,
+    /// Of the instance, when it was opened.
+    suspensions: u64,
+}
+
+impl H2Connection {
+    /// The connection, unless its server may have closed it. Requests over one that is dropped here go on to their ends.
+    fn get(&self, suspensions: u64, unused_max: Duration) -> Option<SendRequest<RequestBody>> {
+        let (mut shared, now) = (self.0.lock(), Instant::now());
+        let stale = shared.take_if(|open| {
+            let young = now.saturating_duration_since(open.used) < unused_max;
+            !young || open.suspensions != suspensions || open.sender.is_closed()
+        });
+        drop(stale);
+        let open = shared.as_mut()?;
+        open.used = now;
+        Some(open.sender.clone())
+    }
+
+    fn set(&self, sender: SendRequest<RequestBody>, suspensions: u64) {
+        *self.0.lock() = Some(Open { sender, used: Instant::now(), suspensions });
+    }
+}
+
+/// Sends a request and waits for the response head.
+pub(crate) async fn send(
+    instance: &Instance<UpstreamState>,
+    mut request: Request<RequestBody>,
+    config: &Config,
+) -> Result<Response<Incoming>, UpstreamError> {
+    let method = request.method().clone();
+    if let Some(mut open) = instance.slot.h2().get(instance.suspensions(), config.kept_connection_max())
+        && open.ready().await.is_ok()
+    {
+        match open.try_send_request(request).await {
+            Ok(response) => return framed(&method, response, config),
+            Err(mut error) => match error.take_message() {
+                // It was closed meanwhile, and nothing was sent.
+                Some(unsent) => request = unsent,
+                None => return Err(UpstreamError::lost(error.error())),
+            },
+        }
+    }
+    let stream = match open_stream(instance, config.connect_max()).await {
+        Ok(stream) => stream,
+        Err(error) => return Err(UpstreamError::Unreachable { error, request: Box::new(request) }),
+    };
+    let (mut sender, connection) = client::http2(config)
+        .handshake(TokioIo::new(metered(stream, config)))
+        .await
+        .map_err(|error| UpstreamError::lost(&error))?;
+    // It ends with the connection: when the instance does, or when the last sender is dropped.
+    tokio::spawn(connection);
+    instance.slot.h2().set(sender.clone(), instance.suspensions());
+    let response = sender.send_request(request).await.map_err(|error| UpstreamError::lost(&error))?;
+    framed(&method, response, config)
+}
+
+/// Frames without payload cost a server little and the platform much.
+fn metered<S>(stream: S, config: &Config) -> Metered<S> {
+    let (burst_max, per_second_max) = (config.h2_control_frames_max, config.h2_control_frames_per_s_max);
+    Metered::to_server(stream, FrameLimits { burst_max, per_second_max })
+}
+
+/// A response with the one length that counts.
+fn framed(
+    method: &Method,
+    mut response: Response<Incoming>,
+    config: &Config,
+) -> Result<Response<Incoming>, UpstreamError> {
+    let status = response.status();
+    framing::of_response(method, status, response.headers_mut())
+        .map_err(|invalid| ResponseError::from(invalid).into_upstream(config))?;
+    Ok(response)
+}

@@ -1,0 +1,35 @@
+//! Requests to instances: connections, which of them a request goes over, retries, and what a response head may be.
+//!
+//! ```text
+//! send ──> idle connection, or connect ──> Connection::send ──> response head
+//! h2   ──> the instance's one HTTP/2 connection ─────────────┘
+//! guard ─> all of it within the deadline of the invocation, while the instance runs
+//! ```
+
+mod client;
+mod connect;
+mod connection;
+mod early_response;
+mod error;
+mod guard;
+mod h2;
+mod idle_connections;
+mod inline_waker;
+mod interim;
+mod send;
+mod socket;
+mod state;
+
+pub(crate) use client::http1;
+pub(crate) use connect::open_stream;
+pub(crate) use connection::Connection;
+pub(crate) use error::{ResponseError, UpstreamError, error_chain};
+pub(crate) use guard::{Stopped, guarded};
+pub(crate) use idle_connections::IdleSweep;
+pub(crate) use interim::InterimResponses;
+pub(crate) use send::{poll_frame, read_whole, send};
+pub(crate) use socket::Socket;
+pub(crate) use state::UpstreamState;
+
+/// Requests over HTTP/2.
+pub(crate) use h2::send as send_h2;

@@ -1,0 +1,159 @@
+//! One HTTP/1.1 request to an instance: over an idle connection or a new one, retried where that runs nothing twice.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
+use pool::Instance;
+use tokio::time::timeout;
+
+use super::connect::connect;
+use super::connection::Connection;
+use super::error::{ResponseError, UpstreamError, error_chain};
+use super::state::UpstreamState;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::limit::Limit;
+use crate::request_body::RequestBody;
+
+/// A response head, and the connection that its body comes over.
+pub(crate) type Received = (Connection, Response<Incoming>);
+
+/// New connections for a request that comes back unsent.
+const NEW_CONNECTIONS_MAX: u32 = 2;
+
+/// Sends a request over an idle connection, or a new one. A request that was not sent is sent over another connection;
+/// one that may have been processed when its idle connection broke is sent again once, over a new one, only when it is
+/// idempotent and has no body.
+pub(crate) async fn send(
+    instance: &Instance<UpstreamState>,
+    mut request: Request<RequestBody>,
+    config: &Config,
+) -> Result<Received, UpstreamError> {
+    let mut delivered = None;
+    while delivered.is_none()
+        && let Some(mut idle) = instance.slot.idle().take(instance.suspensions(), config.kept_connection_max())
+    {
+        if !idle.is_ready().await {
+            continue;
+        }
+        let retry = retry_of(&request);
+        let failed = match idle.send(request, config).await {
+            Ok(response) => return Ok((idle, response)),
+            Err(failed) => failed,
+        };
+        match (failed.unsent, retry) {
+            (Some(unsent), _) => request = unsent,
+            (None, Some(retry)) if !failed.error.is_response() => {
+                request = retry;
+                delivered = Some(failed.error);
+            }
+            (None, _) => return Err(failed.error.into_upstream(config)),
+        }
+    }
+    send_over_new(instance, request, delivered, config).await
+}
+
+/// Sends a request over a new connection. `delivered` is how an earlier connection broke that it was sent over.
+async fn send_over_new(
+    instance: &Instance<UpstreamState>,
+    mut request: Request<RequestBody>,
+    delivered: Option<ResponseError>,
+    config: &Config,
+) -> Result<Received, UpstreamError> {
+    let mut connections_left = NEW_CONNECTIONS_MAX;
+    loop {
+        let mut new = match connect(instance, config).await {
+            Ok(new) => new,
+            Err(error) => {
+                return Err(match delivered {
+                    Some(first) => UpstreamError::ConnectionLost(error_chain(&first)),
+                    None => UpstreamError::Unreachable { error, request: Box::new(request) },
+                });
+            }
+        };
+        connections_left -= 1;
+        let failed = match received_or_close_idle(instance, new.send(request, config), config).await {
+            Ok(response) => return Ok((new, response)),
+            Err(failed) => failed,
+        };
+        match failed.unsent {
+            Some(unsent) if connections_left > 0 => request = unsent,
+            _ => return Err(failed.error.into_upstream(config)),
+        }
+    }
+}
+
+/// Waits for a response head over a new connection. A server that serves one connection at a time reads it only when
+/// those before are closed: idle ones are closed for as long as the response does not come.
+async fn received_or_close_idle<T>(
+    instance: &Instance<UpstreamState>,
+    sent: impl Future<Output = T>,
+    config: &Config,
+) -> T {
+    if instance.version.spec.max_concurrency(instance.version.function.kind) == 1 {
+        return sent.await;
+    }
+    let mut sent = pin!(sent);
+    loop {
+        match timeout(config.unanswered_wait(), &mut sent).await {
+            Ok(received) => return received,
+            Err(_) => instance.slot.idle().close_idle(),
+        }
+    }
+}
+
+/// The same request for a second try, where one is allowed.
+fn retry_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let mut copy = Request::new(request.body().retry(request.method())?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Reads a response body whole.
+pub(crate) async fn read_whole(
+    connection: &mut Connection,
+    mut body: Incoming,
+    limit: Limit,
+) -> Result<Bytes, UpstreamError> {
+    let too_large = || UpstreamError::BadResponse(Box::new(Failure::response_too_large(limit)));
+    if body.size_hint().lower() > limit.bytes_max {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while !body.is_end_stream() {
+        let frame = poll_fn(|cx| poll_frame(Some(connection), &mut body, cx)).await;
+        let Some(frame) = frame.transpose().map_err(|error| UpstreamError::lost(&error))? else { break };
+        let Ok(data) = frame.into_data() else { continue };
+        if (first.len() + rest.len() + data.len()) as u64 > limit.bytes_max {
+            return Err(too_large());
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    Ok([first, rest.freeze()].concat().into())
+}
+
+/// The next frame of a body whose connection is driven here, or by a task of its own where there is none. Polling for a
+/// frame makes the connection read it: it wakes the driver, which is polled again then.
+pub(crate) fn poll_frame(
+    connection: Option<&mut Connection>,
+    body: &mut Incoming,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    let Some(connection) = connection else { return Pin::new(body).poll_frame(cx) };
+    connection.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx))
+}

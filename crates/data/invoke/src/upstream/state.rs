@@ -1,0 +1,68 @@
+//! What is kept with an instance between its requests: connections, headers that all its requests share, and counters.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::HeaderMap;
+use parking_lot::Mutex;
+use pool::Process;
+use tokio::time::Instant;
+use types::{CatalogVersion, FunctionKey};
+
+use super::h2::H2Connection;
+use super::idle_connections::IdleConnections;
+use crate::call::Platform;
+use crate::headers;
+use crate::metering::{OutFlow, Successes};
+
+/// The state of one instance as an upstream; dropped with the instance.
+#[derive(Default)]
+pub(crate) struct UpstreamState {
+    /// At most one for each request that the instance serves at once.
+    idle: Arc<IdleConnections>,
+    h2: H2Connection,
+    headers: OnceLock<HeaderMap>,
+    out_flow: OnceLock<Arc<OutFlow>>,
+    successes: OnceLock<Successes>,
+    /// When the peak of the instance's memory was read last, and what it was.
+    peak: Mutex<Option<(Instant, u64)>>,
+}
+
+/// How old the peak of an instance's memory may be in the report of a request that was not alone in it.
+const PEAK_AGE_MAX: Duration = Duration::from_millis(1);
+
+impl UpstreamState {
+    /// Its idle HTTP/1.1 connections.
+    pub fn idle(&self) -> &Arc<IdleConnections> {
+        &self.idle
+    }
+
+    /// The HTTP/2 connection that its gRPC calls share.
+    pub fn h2(&self) -> &H2Connection {
+        &self.h2
+    }
+
+    /// What the instance sends to the world outside.
+    pub fn out_flow(&self, process: &Arc<dyn Process>, function: &FunctionKey) -> &Arc<OutFlow> {
+        self.out_flow.get_or_init(|| Arc::new(OutFlow::new(Arc::clone(process), function.clone())))
+    }
+
+    /// The peak of the instance's memory, in bytes, for one of many requests in it: the kernel is not asked for each.
+    pub fn peak_bytes(&self, process: &Arc<dyn Process>, now: Instant) -> u64 {
+        let mut peak = self.peak.lock();
+        match *peak {
+            Some((read_at, bytes)) if now.saturating_duration_since(read_at) < PEAK_AGE_MAX => bytes,
+            _ => peak.insert((now, process.memory_peak_bytes())).1,
+        }
+    }
+
+    /// Where successful runs of the instance's version are counted.
+    pub fn successes(&self, version: &CatalogVersion) -> &Successes {
+        self.successes.get_or_init(|| Successes::of(version))
+    }
+
+    /// The platform's headers for the instance's version.
+    pub fn headers(&self, version: &CatalogVersion, platform: &Platform) -> &HeaderMap {
+        self.headers.get_or_init(|| headers::of_version(version, platform))
+    }
+}

@@ -61,6 +61,23 @@ pub struct CatalogFunction {
 }
 
 impl CatalogFunction {
+    /// The version that a call with `qualifier` runs; `by` is for aliases that lead to two versions.
+    ///
+    /// # Errors
+    /// When there is no such version or alias, or `$LATEST` cannot be called.
+    pub fn find(&self, qualifier: &Qualifier, by: RouteBy<'_>) -> Result<Arc<CatalogVersion>, Lookup> {
+        let no_qualifier = || Lookup::NoQualifier(self.record.key.clone(), qualifier.clone());
+        let version = match qualifier {
+            Qualifier::Version(version) => *version,
+            Qualifier::Alias(name) => self.aliases.get(name).ok_or_else(no_qualifier)?.choose(by),
+        };
+        match self.versions.get(&version) {
+            Some(found) => Ok(found.clone()),
+            None if version == VersionName::Latest => Err(Lookup::NotCallable(self.record.key.clone(), self.status)),
+            None => Err(no_qualifier()),
+        }
+    }
+
     /// Memory of the instances that are kept ready, in MB.
     pub fn provisioned_mb(&self) -> u64 {
         self.provisioned_mb_without(None)
@@ -113,16 +130,6 @@ impl Catalog {
         qualifier: &Qualifier,
         by: RouteBy<'_>,
     ) -> Result<Arc<CatalogVersion>, Lookup> {
-        let function = self.functions.get(key).ok_or_else(|| Lookup::NoFunction(key.clone()))?;
-        let no_qualifier = || Lookup::NoQualifier(key.clone(), qualifier.clone());
-        let version = match qualifier {
-            Qualifier::Version(version) => *version,
-            Qualifier::Alias(name) => function.aliases.get(name).ok_or_else(no_qualifier)?.choose(by),
-        };
-        match function.versions.get(&version) {
-            Some(found) => Ok(found.clone()),
-            None if version == VersionName::Latest => Err(Lookup::NotCallable(key.clone(), function.status)),
-            None => Err(no_qualifier()),
-        }
+        self.functions.get(key).ok_or_else(|| Lookup::NoFunction(key.clone()))?.find(qualifier, by)
     }
 }

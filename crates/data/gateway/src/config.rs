@@ -1,12 +1,12 @@
-//! The gateway's limits: table `[gateway]`. Must not know where they are read from.
+//! The gateway's settings: table `[gateway]`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use types::limits;
 
 use crate::limits::{self as route_limits, RouteLimit};
-use crate::tls::CertificateFiles;
 
 /// Limits of the gateway, each against one way in which clients can use it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,16 @@ pub struct Config {
     /// platform's `shutdown_grace_s`.
     #[serde(skip)]
     pub drain_s: u64,
+}
+
+/// Where a certificate is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// PEM file with the certificate, and those that lead from it to an authority that clients trust.
+    pub chain_file: PathBuf,
+    /// PEM file with its private key.
+    pub key_file: PathBuf,
 }
 
 impl Default for Config {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::forward::Peer;
-use crate::heads::HeadLimits;
+use crate::head_limits::HeadLimits;
 use crate::service::{Client, Shared};
 use crate::tls::Tls;
 

@@ -4,15 +4,15 @@
 //! longest comes first; `/a/*` is everything below `/a/`, and not `/a`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::Uri;
 use http::uri::{InvalidUri, PathAndQuery};
-use invoke::Target;
 use types::domain::{DomainEndpoint, DomainProtocol, PathRewrite};
 use types::{Catalog, CustomDomain, FunctionKey};
 
-use crate::find::{Found, NotFound};
 use crate::host;
+use crate::lookup::{Found, NotFound};
 
 /// Why a request to a custom domain reaches no function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,9 +78,8 @@ pub fn find(
         let (namespace, function) = (function.namespace.to_string(), function.name.to_string());
         return Err(NoEndpoint::Function { domain: name(), source: NotFound::Function { namespace, function } });
     };
-    let kind = entry.record.kind;
-    let target = Target { function, qualifier: endpoint.qualifier.clone() };
-    Ok((Found { target, kind }, rewritten(&endpoint.rewrites, path)))
+    let found = Found { function: Arc::clone(entry), qualifier: endpoint.qualifier.clone() };
+    Ok((found, rewritten(&endpoint.rewrites, path)))
 }
 
 fn endpoint<'d>(domain: &'d CustomDomain, path: &str) -> Option<&'d DomainEndpoint> {

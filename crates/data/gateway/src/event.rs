@@ -8,13 +8,13 @@ use http::request::Parts;
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use invoke::{EventCall, Invoker, RoutingKey, Source, Target};
+use invoke::{EventCall, Invoker, ResolvedCall, Source};
 use types::RequestId;
 
-use crate::answer::{self, Refusal};
 use crate::client_headers;
+use crate::error_response::{self, RequestError};
 use crate::integration::{self, Call};
-use crate::upload::{Upload, UploadError};
+use crate::request_body::{RequestBody, RequestBodyError};
 
 /// What a body may have, and where it is set.
 #[derive(Debug, Clone, Copy)]
@@ -25,31 +25,33 @@ pub struct BodyLimit {
     pub setting: &'static str,
 }
 
-/// Calls the function and makes the answer. The head is that which [`crate::forward::prepare`] made; `remote` is the client.
+/// Calls the function and makes the response. The head is that which [`crate::forward::prepare`] made; `remote` is the client.
 pub async fn call(
     invoker: &Invoker,
-    target: Target,
+    call: ResolvedCall,
     request_id: &RequestId,
-    (parts, body): (Parts, Upload<Incoming>),
+    (parts, body): (Parts, RequestBody<Incoming>),
     remote: IpAddr,
     limit: BodyLimit,
-) -> Result<Response<invoke::Body>, Refusal> {
+) -> Result<Response<invoke::Body>, RequestError> {
     let body = collect(body, limit).await?;
-    let key = RoutingKey::from(&parts.headers);
     let payload = payload(parts, &body, remote);
-    let call = EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url };
-    let result = invoker.routed_event(target, call, key).await;
+    let event = EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url };
+    let result = invoker.event(call, event).await;
     let mut response = if result.status.is_success() {
-        integration::response(&result.ret_msg).map_err(Refusal::Format)?
+        integration::response(&result.ret_msg).map_err(RequestError::Format)?
     } else {
-        answer::of_failed_event(result.status, result.public_ret_msg.unwrap_or_default())
+        error_response::of_failed_event(result.status, result.public_ret_msg.unwrap_or_default())
     };
-    response.headers_mut().insert(answer::X_SCF_REQUEST_ID, answer::request_id_value(request_id));
-    Ok(response.map(answer::full))
+    response.headers_mut().insert(error_response::X_SCF_REQUEST_ID, error_response::request_id_value(request_id));
+    Ok(response.map(error_response::full))
 }
 
-async fn collect(body: Upload<Incoming>, BodyLimit { bytes_max, setting }: BodyLimit) -> Result<Bytes, Refusal> {
-    let too_long = || Refusal::BodyTooLong { bytes_max, setting };
+async fn collect(
+    body: RequestBody<Incoming>,
+    BodyLimit { bytes_max, setting }: BodyLimit,
+) -> Result<Bytes, RequestError> {
+    let too_long = || RequestError::BodyTooLong { bytes_max, setting };
     // A length that was announced is refused before the client sends it all.
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_long());
@@ -58,8 +60,9 @@ async fn collect(body: Upload<Incoming>, BodyLimit { bytes_max, setting }: BodyL
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
         Err(error) => {
-            let cause = error.downcast::<UploadError>().expect("the limit has no errors but its own and its body's");
-            Err(Refusal::Body(*cause))
+            let cause =
+                error.downcast::<RequestBodyError>().expect("the limit has no errors but its own and its body's");
+            Err(RequestError::Body(*cause))
         }
     }
 }

@@ -1,34 +1,35 @@
 //! The public HTTP of functions: from a client's connection to one call of [`invoke`], and back.
 //!
-//! Owns what connections speak (HTTP/1.1 and HTTP/2, with and without TLS), how an address names a function, what a proxy adds to a request,
-//! and the HTTP shape of event functions. Must not know images, SQL or processes.
-//!
-//! A request is read left to right: `connections` → `connection` → `service` → `domain`, or `route` and `find` (pure, over one
-//! snapshot of the catalog) → `limits` → `forward` (pure) → `Invoker::web`, or `event` with `integration` (pure) → `Invoker::event`.
+//! ```text
+//! connection (TLS, HTTP) ─> service ─> host, domain | route + lookup ─> limits ─> forward ─> ResolvedCall
+//!                                     (over one snapshot of the catalog)                          │
+//!                    response_body <─ Invoker::web, or event + integration ─> Invoker::event <────┘
+//! ```
+//! Pure: `host`, `domain`, `route`, `lookup`, `forward`, `client_headers`, `integration`, `reason_phrase`.
 #![forbid(unsafe_code)]
 
-mod answer;
 mod client_headers;
 mod config;
 mod connection;
 mod domain;
+mod error_response;
 mod event;
-mod find;
 mod forward;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod heads;
+mod head_limits;
 mod host;
 mod integration;
 mod limits;
+mod lookup;
 mod meters;
 mod query;
-mod reason;
+mod reason_phrase;
+mod request_body;
 mod response_body;
 mod route;
 mod service;
 mod tls;
-mod upload;
 
 use std::sync::Arc;
 
@@ -40,9 +41,9 @@ use types::SharedCatalog;
 
 use crate::connection::Entrance;
 
-pub use config::Config;
+pub use config::{CertificateFiles, Config};
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
-pub use tls::{CertificateError, CertificateFiles, Tls};
+pub use tls::{CertificateError, Tls};
 
 /// What the gateway listens on.
 #[derive(Debug)]

@@ -10,22 +10,22 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use invoke::{Invoker, RequestBytesMax};
+use invoke::{Invoker, Protocol, RequestBytesMax, ResolvedCall};
 use tokio::time::Instant;
-use types::{FunctionKind, RequestId, SharedCatalog};
+use types::{RequestId, SharedCatalog};
 
-use crate::answer::Refusal;
 use crate::config::Config;
+use crate::error_response::RequestError;
 use crate::event::BodyLimit;
-use crate::find::{self, Found};
 use crate::forward::{self, Peer};
-use crate::heads::HeadLimits;
+use crate::head_limits::HeadLimits;
 use crate::limits::{Admitted, Limits, Route};
+use crate::lookup::{self, Found};
 use crate::meters::Meters;
-use crate::reason;
+use crate::reason_phrase;
+use crate::request_body::RequestBody;
 use crate::response_body::ResponseBody;
 use crate::route::{self, Address, Domains};
-use crate::upload::Upload;
 use crate::{domain, event, host};
 
 /// What all connections share.
@@ -87,7 +87,7 @@ impl Client {
             (refusal.into_response(&request_id), Admitted::default())
         });
         if !multiplexed {
-            reason::add(&mut response);
+            reason_phrase::add(&mut response);
         }
         if is_head && !response.body().is_end_stream() {
             response = without_body(response);
@@ -106,33 +106,37 @@ impl Client {
         &self,
         request: Request<Incoming>,
         id: &RequestId,
-    ) -> Result<(Response<invoke::Body>, Admitted), Refusal> {
+    ) -> Result<(Response<invoke::Body>, Admitted), RequestError> {
         let (mut parts, body) = request.into_parts();
         self.shared.heads.check(&parts)?;
         let limits = &self.shared.limits;
         // Finding the function may change the path.
         let sent = (!limits.is_empty()).then(|| parts.uri.clone());
-        let (Found { target, kind }, prefix_len) = self.locate(&mut parts)?;
+        let (Found { function, qualifier }, prefix_len) = self.locate(&mut parts)?;
         let admitted = match &sent {
             None => Admitted::default(),
             Some(sent) => {
-                let host = host::of_request(&parts).map_err(Refusal::Host)?.map(host::name);
-                let route = Route { function: &target.function, host, path: sent.path() };
-                limits.admit(&route, Instant::now()).map_err(Refusal::Busy)?
+                let host = host::of_request(&parts).map_err(RequestError::Host)?.map(host::name);
+                let route = Route { function: &function.record.key, host, path: sent.path() };
+                limits.admit(&route, Instant::now()).map_err(RequestError::Busy)?
             }
         };
         let remote = self.peer.remote_address(&parts.headers);
-        forward::prepare(&mut parts, prefix_len, &self.peer).map_err(Refusal::Path)?;
-        let body = Upload::new(body, self.shared.stall);
+        forward::prepare(&mut parts, prefix_len, &self.peer).map_err(RequestError::Path)?;
+        let body = RequestBody::new(body, self.shared.stall);
         let invoker = &self.shared.invoker;
-        match kind {
-            FunctionKind::Http => {
+        let call = match ResolvedCall::of_request(&function, qualifier, id, &parts.headers) {
+            Ok(call) => call,
+            Err(unresolved) => return Ok((unresolved.into_response(id), admitted)),
+        };
+        match call.protocol() {
+            Protocol::Http1 | Protocol::Grpc | Protocol::WebSocket => {
                 if let Some(bytes_max) = admitted.body_bytes_max {
                     parts.extensions.insert(RequestBytesMax(bytes_max));
                 }
-                Ok((invoker.web(target, id.clone(), Request::from_parts(parts, body)).await, admitted))
+                Ok((invoker.web(call, id.clone(), Request::from_parts(parts, body)).await, admitted))
             }
-            FunctionKind::Event => {
+            Protocol::Event => {
                 let own = admitted.body_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
                 let of_all = self.shared.event_body_bytes_max;
                 let limit = match own {
@@ -141,7 +145,7 @@ impl Client {
                     }
                     _ => BodyLimit { bytes_max: of_all, setting: "gateway.event_body_bytes_max" },
                 };
-                let answer = event::call(invoker, target, id, (parts, body), remote, limit).await?;
+                let answer = event::call(invoker, call, id, (parts, body), remote, limit).await?;
                 Ok((answer, admitted))
             }
         }
@@ -149,24 +153,24 @@ impl Client {
 
     /// Finds the function that a head addresses, and how many bytes of the path are its address. The path becomes the one
     /// that a custom domain makes of it.
-    fn locate(&self, parts: &mut Parts) -> Result<(Found, usize), Refusal> {
+    fn locate(&self, parts: &mut Parts) -> Result<(Found, usize), RequestError> {
         if matches!(parts.method, Method::TRACE | Method::CONNECT) {
-            return Err(Refusal::Method(parts.method.clone()));
+            return Err(RequestError::Method(parts.method.clone()));
         }
-        let host = host::of_request(parts).map_err(Refusal::Host)?;
+        let host = host::of_request(parts).map_err(RequestError::Host)?;
         let catalog = self.shared.catalog.load();
         if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
-            let (found, path) =
-                domain::find(&catalog, domain, self.peer.is_secure(), parts.uri.path()).map_err(Refusal::Domain)?;
+            let (found, path) = domain::find(&catalog, domain, self.peer.is_secure(), parts.uri.path())
+                .map_err(RequestError::Domain)?;
             if let Some(path) = path {
-                parts.uri = domain::with_path(&parts.uri, &path).map_err(Refusal::Path)?;
+                parts.uri = domain::with_path(&parts.uri, &path).map_err(RequestError::Path)?;
             }
             return Ok((found, 0));
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let address = route::route(host, target, &self.shared.domains)
-            .map_err(|none| Refusal::Address(none, self.shared.domains.example().map(str::to_owned)))?;
-        let found = find::find(&catalog.functions, &address).map_err(Refusal::Function)?;
+            .map_err(|none| RequestError::Address(none, self.shared.domains.example().map(str::to_owned)))?;
+        let found = lookup::find(&catalog.functions, &address).map_err(RequestError::Function)?;
         let prefix_len = match address {
             Address::Host { .. } => 0,
             Address::Path { prefix_len, .. } => prefix_len,

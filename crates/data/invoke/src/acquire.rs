@@ -1,28 +1,28 @@
-//! From a target to a leased instance, across updates: a request whose version is replaced while it waits gets the newest
-//! one instead of an error.
+//! From a resolved call to a leased instance, across updates: a request whose version is replaced while it waits gets
+//! the newest one instead of an error.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
 use pool::{Lease, LeaseError};
-use types::{CatalogVersion, RequestId};
+use types::RequestId;
 
-use crate::call::Target;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::resolve::ResolvedCall;
 use crate::session;
 use crate::upstream::UpstreamState;
 
 impl Context {
-    /// Leases an instance of `version`, or of what `target` has become meanwhile. The session that the request belongs to,
-    /// if its version has sessions, is told from its headers and URI.
+    /// Leases an instance of a call's version, or of what replaced it meanwhile. The session that the request belongs to,
+    /// if its version has sessions, is found in its headers and URI.
     pub async fn acquire(
         &self,
-        target: &Target,
-        mut version: Arc<CatalogVersion>,
+        call: &ResolvedCall,
         request: &RequestId,
         (head, uri): (&HeaderMap, &Uri),
     ) -> Result<Lease<UpstreamState>, Failure> {
+        let mut version = Arc::clone(&call.version);
         let mut retries_left = self.config.superseded_retries_max;
         loop {
             let session = session::key(&version, head, uri)?;
@@ -34,7 +34,7 @@ impl Context {
                 return Err(error.into());
             }
             retries_left -= 1;
-            let newest = self.resolve_again(target, &version, request);
+            let newest = self.resolve_again(call, &version);
             version = match (&error, newest) {
                 (LeaseError::Superseded { .. }, newest) => newest?,
                 // The image of a version that was replaced may be gone; that of its successor is there.

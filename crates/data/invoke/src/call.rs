@@ -1,9 +1,10 @@
-//! What callers give for an invocation and what they get.
+//! What callers pass to an invocation, and what they get.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
 use pool::ColdStart;
 use serde::{Deserialize, Serialize};
 use types::{FunctionKey, Qualifier, RequestId, RunStatus};
@@ -11,8 +12,13 @@ use types::{FunctionKey, Qualifier, RequestId, RunStatus};
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of an answer, as it comes from the instance.
+/// The body of a response, as it comes from the instance.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// A body without bytes.
+pub(crate) fn empty_body() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
 
 /// An extension of a web request: the bytes that its body may have, where the configuration allows more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The run of one event: `POST /event-invoke` to an instance, and its answer whole.
+//! The run of one event: `POST /event-invoke` to an instance, and its response whole.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request, Uri};
 use serde::de::IgnoredAny;
-use types::{FunctionKind, RequestId, RouteBy, RunStatus};
+use types::{FunctionKind, RequestId, RunStatus};
 
-use crate::call::{EventCall, EventResult, Source, Target};
+use crate::call::{EventCall, EventResult, Source};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::headers::TRIGGER_SRC;
@@ -16,8 +16,8 @@ use crate::invocation::{Invocation, Summary};
 use crate::limit::Limit;
 use crate::report;
 use crate::request_body::RequestBody;
-use crate::route::{self, RoutingKey};
-use crate::upstream::read_whole;
+use crate::resolve::ResolvedCall;
+use crate::upstream;
 
 /// Where an event function takes its events (contract 4.1).
 const PATH: &str = "/event-invoke";
@@ -26,15 +26,10 @@ const PATH: &str = "/event-invoke";
 const JOB_PORT: i32 = -1;
 
 /// Runs an event to its end.
-pub(crate) async fn run(shared: Arc<Context>, target: Target, call: EventCall, key: RoutingKey) -> EventResult {
-    let request_id = call.request_id.clone();
-    let by = RouteBy { draw: route::draw(&request_id), header: &|name| key.get(name) };
-    let version = match shared.resolve(&target, by) {
-        Ok(version) => version,
-        Err(lookup) => return failed(call, &Failure::from(lookup)),
-    };
-    let mut invocation = Invocation::begin(&shared, request_id.clone(), version, &target.qualifier);
-    match serve(&mut invocation, &target, &call).await {
+pub(crate) async fn run(context: Arc<Context>, call: ResolvedCall, event: EventCall) -> EventResult {
+    let request_id = event.request_id.clone();
+    let mut invocation = Invocation::begin(&context, request_id.clone(), call);
+    match respond(&mut invocation, &event).await {
         Ok(ret_msg) => {
             let summary = invocation.finish(Ok(()), &ret_msg).await;
             result(request_id, ret_msg, None, summary)
@@ -48,9 +43,9 @@ pub(crate) async fn run(shared: Arc<Context>, target: Target, call: EventCall, k
 }
 
 /// The result of an event that failed outside of a run.
-pub(crate) fn failed(call: EventCall, failure: &Failure) -> EventResult {
-    let ret_msg = failure.to_json(&call.request_id);
-    result(call.request_id, ret_msg, Some(failure), Summary::default())
+pub(crate) fn failed(event: EventCall, failure: &Failure) -> EventResult {
+    let ret_msg = failure.to_json(&event.request_id);
+    result(event.request_id, ret_msg, Some(failure), Summary::default())
 }
 
 fn result(request_id: RequestId, ret_msg: String, failure: Option<&Failure>, summary: Summary) -> EventResult {
@@ -67,9 +62,7 @@ fn result(request_id: RequestId, ret_msg: String, failure: Option<&Failure>, sum
     }
 }
 
-async fn serve(invocation: &mut Invocation, target: &Target, call: &EventCall) -> Result<String, Failure> {
-    let shared = Arc::clone(&invocation.shared);
-    let config = &shared.config;
+async fn respond(invocation: &mut Invocation, event: &EventCall) -> Result<String, Failure> {
     let version = invocation.version();
     if version.function.kind == FunctionKind::Http {
         return Err(Failure::web_function(&version.function.key));
@@ -77,17 +70,18 @@ async fn serve(invocation: &mut Invocation, target: &Target, call: &EventCall) -
     if version.spec.image.port == JOB_PORT {
         return Err(Failure::job_image(&version.function.key));
     }
-    check_payload(&call.payload, config.event_bytes_max)?;
-    let (mut connection, response) = invocation.dispatch(target, request(call)).await?;
+    check_payload(&event.payload, invocation.context.config.event_bytes_max)?;
+    let (mut connection, response) = invocation.dispatch(request(event), upstream::send).await?;
     let (head, body) = response.into_parts();
+    let config = &invocation.context.config;
     let limit = Limit::new("invoke.event_response_bytes_max", config.event_response_bytes_max as u64);
-    let read = read_whole(&mut connection, body, limit);
-    let answer = text(invocation.guarded(read).await?);
+    let read = upstream::read_whole(&mut connection, body, limit);
+    let response = text(invocation.guarded(read).await?);
     invocation.recycle_connection(connection);
     if head.status.is_success() {
-        return Ok(answer);
+        return Ok(response);
     }
-    Err(Failure::answered(head.status, report::cut(&answer, config.error_message_bytes_max)))
+    Err(Failure::answered(head.status, report::cut(&response, config.error_message_bytes_max)))
 }
 
 fn check_payload(payload: &[u8], bytes_max: usize) -> Result<(), Failure> {
@@ -98,23 +92,23 @@ fn check_payload(payload: &[u8], bytes_max: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn request(call: &EventCall) -> Request<RequestBody> {
-    let mut request = Request::new(RequestBody::event(call.payload.clone()));
+fn request(event: &EventCall) -> Request<RequestBody> {
+    let mut request = Request::new(RequestBody::event(event.payload.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static(PATH);
     let map = request.headers_mut();
     map.reserve(16);
     map.insert(HOST, HeaderValue::from_static("localhost"));
     map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if call.source == Source::Timer {
+    if event.source == Source::Timer {
         map.insert(TRIGGER_SRC, HeaderValue::from_static("Timer"));
     }
     request
 }
 
-/// The answer as text; bytes that are not UTF-8 become replacement characters.
-fn text(answer: Bytes) -> String {
-    String::from_utf8(answer.into()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+/// The response as text; bytes that are not UTF-8 become replacement characters.
+fn text(response: Bytes) -> String {
+    String::from_utf8(response.into()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]
@@ -134,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_text_is_read_as_well_as_possible() {
+    fn a_response_that_is_not_utf_8_is_read_with_replacement_characters() {
         assert_eq!(text(Bytes::from_static(b"\"ok\"")), "\"ok\"");
         assert_eq!(text(Bytes::from_static(b"a\xffb")), "a\u{fffd}b");
     }

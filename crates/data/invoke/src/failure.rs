@@ -1,20 +1,16 @@
-//! Why a run failed: status, text, and the two forms in which a caller sees it (JSON of a failed run, HTTP answer).
+//! Why a run failed: status, text, and the JSON of a failed run.
 //!
 //! Pure. The texts are the contract's where it has one.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http::StatusCode;
 use pool::{ColdStart, Ended, InvalidSessionKey, LeaseError};
 use serde::Serialize;
 use types::catalog::Lookup;
 use types::{FunctionKey, RequestId, RunStatus};
 
-use crate::call::Body;
 use crate::framing::InvalidFraming;
 use crate::limit::Limit;
-use crate::{headers, report};
+use crate::report;
 
 /// How a start went that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,18 +243,6 @@ impl Failure {
             status => StatusCode::from_u16(status.code()).expect("status codes of a run have three digits"),
         }
     }
-
-    /// The platform's own answer to a web request, whose caller nobody knows.
-    pub fn to_response(&self, request: &RequestId) -> Response<Body> {
-        let body = Full::new(Bytes::from(self.to_public_json(request))).map_err(|never| match never {}).boxed_unsync();
-        let mut response = Response::new(body);
-        *response.status_mut() = self.http_status();
-        let map = response.headers_mut();
-        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        map.insert(headers::REQUEST_ID, headers::value(request.as_str()));
-        map.insert(headers::STATUS, HeaderValue::from(self.status.code()));
-        response
-    }
 }
 
 impl From<Lookup> for Failure {
@@ -336,11 +320,6 @@ mod tests {
         assert_eq!(Failure::timed_out(1).http_status().as_u16(), 433);
         assert_eq!(Failure::tunnel().http_status().as_u16(), 501);
         assert_eq!(Failure::internal("x").http_status().as_u16(), 500);
-        let request = RequestId::random();
-        let response = Failure::timed_out(1).to_response(&request);
-        assert_eq!(response.headers()["x-scf-status"], "433");
-        assert_eq!(response.headers()["x-scf-request-id"], request.as_str());
-        assert_eq!(response.headers()["content-type"], "application/json");
     }
 
     #[test]

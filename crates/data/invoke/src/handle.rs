@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
-use types::{CatalogVersion, FunctionKey, RequestId, RouteBy, SharedCatalog};
+use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
 
 use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
 use crate::config::Config;
@@ -24,16 +24,17 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::metering::OutFlows;
 use crate::recorded_launch::RecordedLaunch;
+use crate::resolve::ResolvedCall;
 use crate::results::Results;
-use crate::route::{self, RoutingKey};
+use crate::route::RoutingKey;
 use crate::upstream::IdleSweep;
 use crate::upstream::UpstreamState;
-use crate::{event, metering, web};
+use crate::{event, metering, serve};
 
 /// Invokes functions; cheap to clone.
 #[derive(Clone)]
 pub struct Invoker {
-    shared: Arc<Context>,
+    context: Arc<Context>,
 }
 
 /// A version of which an instance has started; see [`pool::Checked`].
@@ -51,12 +52,12 @@ pub struct Parts {
     pub logs: Logs,
     /// What functions are told about the installation.
     pub platform: Platform,
-    /// Where results of events are kept that nobody waits for.
+    /// Where results of events are kept whose callers stopped waiting.
     pub results_dir: PathBuf,
 }
 
 impl Invoker {
-    /// An invoker with a pool of its own. `shutdown` ends the pool's upkeep; [`Invoker::drain`] ends its instances. Must be
+    /// An invoker with a pool of its own. `shutdown` ends the pool's maintenance; [`Invoker::drain`] ends its instances. Must be
     /// called within a Tokio runtime.
     ///
     /// # Errors
@@ -84,43 +85,37 @@ impl Invoker {
             let (sweep, leaving, unused_max) = (Arc::clone(&sweep), leaving.clone(), config.kept_connection_max());
             async move { leaving.run_until_cancelled(restarting("idle connections", || sweep.run(unused_max))).await }
         });
-        let shared =
+        let context =
             Context { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { context: Arc::new(context) })
     }
 
-    /// What the call `request` of `target` would run now; `key` is for rules of aliases.
-    pub fn resolve(
-        &self,
-        target: &Target,
-        request: &RequestId,
-        key: &RoutingKey,
-    ) -> Result<Arc<CatalogVersion>, Lookup> {
-        let by = RouteBy { draw: route::draw(request), header: &|name| key.get(name) };
-        self.shared.resolve(target, by)
+    /// What a call `request` of `target` runs now; rules of aliases see `key`.
+    ///
+    /// # Errors
+    /// When nothing of that name can be called.
+    pub fn resolve(&self, target: &Target, request: &RequestId, key: &RoutingKey) -> Result<ResolvedCall, Lookup> {
+        let catalog = self.context.catalog.load();
+        let no_function = || Lookup::NoFunction(target.function.clone());
+        let function = catalog.functions.get(&target.function).ok_or_else(no_function)?;
+        ResolvedCall::of_event(function, target.qualifier.clone(), request, key)
     }
 
     /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then, for
-    /// [`Invoker::kept_result`]. Failures are results too. Rules of an alias see
-    /// no header.
-    pub async fn event(&self, target: Target, call: EventCall) -> EventResult {
-        self.routed_event(target, call, RoutingKey::default()).await
-    }
-
-    /// [`Invoker::event`] with what rules of an alias look at.
-    pub async fn routed_event(&self, target: Target, call: EventCall, key: RoutingKey) -> EventResult {
-        let (answer, result) = oneshot::channel();
-        let run = event::run(Arc::clone(&self.shared), target, call.clone(), key);
-        let results = Arc::clone(&self.shared.results);
-        let waiting = Waiting { result, results: Arc::clone(&results), runtime: self.shared.runtime.clone() };
-        self.shared.tasks.spawn(async move {
-            if let Err(unheard) = answer.send(run.await) {
+    /// [`Invoker::kept_result`]. Failures are results too.
+    pub async fn event(&self, call: ResolvedCall, event: EventCall) -> EventResult {
+        let (sender, result) = oneshot::channel();
+        let run = event::run(Arc::clone(&self.context), call, event.clone());
+        let results = Arc::clone(&self.context.results);
+        let waiting = Waiting { result, results: Arc::clone(&results), runtime: self.context.runtime.clone() };
+        self.context.tasks.spawn(async move {
+            if let Err(unheard) = sender.send(run.await) {
                 keep(results, unheard).await;
             }
         });
         waiting.result().await.unwrap_or_else(|| {
-            tracing::error!(request = %call.request_id, "the run of an event was cut short");
-            event::failed(call, &Failure::internal("the run of the event was cut short"))
+            tracing::error!(request = %event.request_id, "the run of an event was cut short");
+            event::failed(event, &Failure::internal("the run of the event was cut short"))
         })
     }
 
@@ -129,20 +124,20 @@ impl Invoker {
     /// # Errors
     /// When its file cannot be read.
     pub async fn kept_result(&self, request: &RequestId) -> io::Result<Option<EventResult>> {
-        let (results, request) = (Arc::clone(&self.shared.results), request.clone());
+        let (results, request) = (Arc::clone(&self.context.results), request.clone());
         spawn_blocking(move || results.get(&request)).await.map_err(io::Error::other)?
     }
 
-    /// Passes a web request on to an instance and its answer back, both as streams. Failures of the platform are answers
-    /// too: JSON with the status of the run, and `X-Scf-Status`. A caller that drops the future or the body of the answer
+    /// Passes a request on to an instance and its response back, both as streams. Failures of the platform are responses
+    /// too: JSON with the status of the run, and `X-Scf-Status`. A caller that drops the future or the body of the response
     /// cancels the invocation.
-    pub async fn web<B>(&self, target: Target, request_id: RequestId, request: http::Request<B>) -> http::Response<Body>
+    pub async fn web<B>(&self, call: ResolvedCall, id: RequestId, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        web::run(&self.shared, target, request_id, request).await
+        serve::serve(&self.context, call, id, request).await
     }
 
     /// Starts an instance of a version that the catalog does not have yet, to see whether it starts; it serves the version's
@@ -155,32 +150,32 @@ impl Invoker {
         version: &Arc<CatalogVersion>,
         wait_max: Duration,
     ) -> Result<CheckedStart, pool::LeaseError> {
-        self.shared.pool.check(version, wait_max).await.map(CheckedStart)
+        self.context.pool.check(version, wait_max).await.map(CheckedStart)
     }
 
     /// What is used now.
     pub fn usage(&self) -> pool::Usage {
-        self.shared.pool.usage()
+        self.context.pool.usage()
     }
 
     /// How far the instances of a function that are kept ready have come, by version.
     pub fn provisioned(&self, function: &FunctionKey) -> Vec<pool::ProvisionedState> {
-        self.shared.pool.provisioned(function)
+        self.context.pool.provisioned(function)
     }
 
     /// How long the instances that are there may take to end when they are asked to.
     pub fn stop_grace(&self) -> Duration {
-        self.shared.pool.stop_grace()
+        self.context.pool.stop_grace()
     }
 
     /// Shuts down: refuses new invocations, lets those that run end within `grace`, asks what is left to end, kills it
     /// `stop_grace` later, and returns when the last record is written.
     pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
-        self.shared.leaving.cancel();
-        self.shared.pool.drain(grace, stop_grace).await;
-        self.shared.tasks.close();
+        self.context.leaving.cancel();
+        self.context.pool.drain(grace, stop_grace).await;
+        self.context.tasks.close();
         // Without their instances all runs end by themselves; each wait of theirs is bounded.
-        self.shared.tasks.wait().await;
+        self.context.tasks.wait().await;
     }
 }
 

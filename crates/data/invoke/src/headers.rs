@@ -98,6 +98,13 @@ pub(crate) fn asks_for_websocket(map: &HeaderMap) -> bool {
     map.get_all(header::UPGRADE).iter().any(|value| has_token(value, "websocket"))
 }
 
+/// Whether a request is a gRPC call, by its content type.
+pub(crate) fn is_grpc(map: &HeaderMap) -> bool {
+    let kind = map.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let rest = kind.and_then(|kind| kind.strip_prefix("application/grpc"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
 /// Bytes of all names and values.
 pub(crate) fn bytes(map: &HeaderMap) -> usize {
     map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()

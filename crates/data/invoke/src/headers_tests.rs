@@ -217,3 +217,11 @@ fn trailers_say_nothing_of_connection_or_length() {
     of_trailers(&mut map);
     assert_eq!(map.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-checksum"]);
 }
+
+#[test]
+fn grpc_calls_are_recognized_by_their_content_type() {
+    let of =
+        |kind: &'static str| is_grpc(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]));
+    assert!(of("application/grpc") && of("application/grpc+proto") && of("application/grpc;x=y"));
+    assert!(!of("application/grpc-web") && !of("application/json") && !is_grpc(&HeaderMap::new()));
+}

@@ -1,22 +1,21 @@
-//! One invocation from request to result: lease, HTTP to the instance, time limit, status code, log lines, metrics.
-//!
-//! Owns what passes between a caller and an instance. Must not know images, SQL, or how instances are made.
+//! One invocation from request to result: lease, upstream request, time limit, status code, log lines, metrics.
 //!
 //! ```text
-//! event ─┐                    ┌─> lease (acquire) ─> connection kept or new (exchange) ─> answer's head ─┐
-//!        ├─> invocation ──────┘                                                                          │
-//! web ───┘       ^                                    event: body read whole ──┐                         │
-//!                └── log lines, record, metrics <──── web: body streams (download) <─────────────────────┘
+//! resolve (target -> ResolvedCall) ─┬─> serve: match Protocol ─> http1 | grpc | websocket ─┐
+//!                                   └─> event ─────────────────────────────────────────────┤
+//!                                                                                          v
+//!        response_body | websocket::relay | EventResult <─ upstream::send <─ acquire (lease) <─ invocation
 //! ```
-//! Pure, and tested as tables: `failure` (texts and status codes), `framing` (where messages end), `headers` (what passes and
-//! what does not),
-//! `report` (log lines), `route` (which of an alias's versions a call gets).
+//! [`Invoker::web`] takes requests, [`Invoker::event`] events. `invocation` owns the lease and the record of both. Pure,
+//! and tested as tables: `failure` (texts and status codes), `framing` (where messages end), `headers` (what passes and
+//! what does not), `protocol`, `report` (log lines), `route` (which of an alias's versions a call gets).
 #![forbid(unsafe_code)]
 
 mod acquire;
 mod call;
 mod config;
 mod context;
+mod error_response;
 mod event;
 mod failure;
 mod framing;
@@ -25,23 +24,31 @@ pub mod fuzzing;
 mod grpc;
 mod handle;
 mod headers;
+mod http1;
 mod invocation;
 mod limit;
 mod metering;
+mod protocol;
 mod record;
 mod recorded_launch;
 mod report;
 mod request_body;
+mod resolve;
 mod response_body;
 mod results;
 mod route;
+mod run;
+mod serve;
 mod session;
 mod upstream;
-mod web;
+mod web_request;
+mod web_response;
 mod websocket;
 
 pub use call::{Body, BoxError, EventCall, EventResult, Platform, RequestBytesMax, Source, Target};
 pub use config::Config;
 pub use handle::{CheckedStart, Invoker, Parts};
 pub use pool::{ProvisionedState, ProvisionedStatus};
+pub use protocol::Protocol;
+pub use resolve::{ResolvedCall, Unresolved};
 pub use route::RoutingKey;

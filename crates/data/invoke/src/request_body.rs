@@ -10,6 +10,7 @@ use http::Method;
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::call::{Body, BoxError};
+use crate::failure::Failure;
 use crate::headers;
 use crate::limit::Limit;
 
@@ -42,6 +43,15 @@ impl BodyWatch {
             1 => Progress::Complete,
             2 => Progress::TooLarge,
             _ => Progress::CallerGone,
+        }
+    }
+
+    /// Why the request failed, where its body did.
+    pub fn failure(&self) -> Option<Failure> {
+        match self.progress() {
+            Progress::Flowing | Progress::Complete => None,
+            Progress::TooLarge => Some(Failure::request_too_large(self.limit)),
+            Progress::CallerGone => Some(Failure::caller_gone()),
         }
     }
 

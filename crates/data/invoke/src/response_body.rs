@@ -28,9 +28,9 @@ pub(crate) struct ResponseBody {
 
 struct Flowing {
     invocation: Invocation,
-    /// Nothing where requests share one.
+    /// `None` where requests share one.
     connection: Option<Connection>,
-    upload: Option<Arc<BodyWatch>>,
+    request_body: Option<Arc<BodyWatch>>,
     limit: Pin<Box<Sleep>>,
 }
 
@@ -42,20 +42,20 @@ struct CutOff(String);
 impl ResponseBody {
     /// The body of a response whose head has come; `None` when it has none, which ends the invocation.
     pub fn begin(
-        mut invocation: Invocation,
+        invocation: Invocation,
         mut connection: Option<Connection>,
         body: Incoming,
-        upload: Option<Arc<BodyWatch>>,
+        request_body: Option<Arc<BodyWatch>>,
     ) -> Option<Self> {
-        let left_bytes = match invocation.shared.config.web_response_bytes_max {
+        let left_bytes = match invocation.context.config.web_response_bytes_max {
             0 => u64::MAX,
             bytes_max => bytes_max,
         };
-        if upload.as_ref().is_some_and(|watch| watch.progress() == Progress::Flowing) {
+        if request_body.as_ref().is_some_and(|watch| watch.progress() == Progress::Flowing) {
             connection.iter_mut().for_each(Connection::detach);
         }
         let limit = Box::pin(sleep_until(invocation.deadline()));
-        let flowing = Flowing { invocation, connection, upload, limit };
+        let flowing = Flowing { invocation, connection, request_body, limit };
         if body.is_end_stream() {
             flowing.complete();
             return None;
@@ -73,11 +73,8 @@ impl ResponseBody {
 
     fn broken(&mut self, error: hyper::Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(flowing) = self.flowing.take() {
-            let ending = match flowing.upload.as_ref().map(|watch| (watch.progress(), watch.limit)) {
-                Some((Progress::TooLarge, limit)) => Ending::Failed(Failure::request_too_large(limit)),
-                Some((Progress::CallerGone, _)) => Ending::Failed(Failure::caller_gone()),
-                _ => Ending::Broken(error_chain(&error)),
-            };
+            let failure = flowing.request_body.as_ref().and_then(|body| body.failure());
+            let ending = failure.map_or_else(|| Ending::Broken(error_chain(&error)), Ending::Failed);
             flowing.invocation.finish_later(ending);
         }
         Poll::Ready(Some(Err(error.into())))
@@ -91,8 +88,8 @@ impl ResponseBody {
 }
 
 impl Flowing {
-    fn complete(mut self) {
-        if self.upload.is_none_or(|watch| watch.progress() == Progress::Complete) {
+    fn complete(self) {
+        if self.request_body.is_none_or(|watch| watch.progress() == Progress::Complete) {
             self.connection.into_iter().for_each(|connection| self.invocation.recycle_connection(connection));
         }
         self.invocation.finish_later(Ending::Success);
@@ -123,7 +120,7 @@ impl Body for ResponseBody {
         }
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         let Some(left_bytes) = this.left_bytes.checked_sub(bytes) else {
-            let limit = flowing.invocation.shared.config.web_response_limit();
+            let limit = flowing.invocation.context.config.web_response_limit();
             return this.cut_off(Failure::response_too_large(limit));
         };
         this.left_bytes = left_bytes;

@@ -1,4 +1,4 @@
-//! Certificates from files: read, checked against their keys, read again when the files change. Must not know connections.
+//! Certificates from files: read, checked against their keys, read again when the files change.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,9 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use serde::{Deserialize, Serialize};
 use webpki::EndEntityCert;
 
-/// Where a certificate is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CertificateFiles {
-    /// PEM file with the certificate, and those that lead from it to an authority that clients trust.
-    pub chain_file: PathBuf,
-    /// PEM file with its private key.
-    pub key_file: PathBuf,
-}
+use crate::config::CertificateFiles;
 
 /// A certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]

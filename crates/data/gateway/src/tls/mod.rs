@@ -1,7 +1,5 @@
 //! TLS towards clients: which certificate a client is shown, and connections that have one. A client that names a custom
 //! domain is shown the domain's certificate, any other the one that was issued for the name, else the default.
-//!
-//! Must not know HTTP, but that its versions have names in the handshake.
 
 mod certificates;
 
@@ -22,9 +20,9 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use types::SharedCatalog;
 
-pub use self::certificates::{CertificateError, CertificateFiles};
+pub use self::certificates::CertificateError;
 use self::certificates::{Certificates, are_outdated, issued_for, read_all};
-use crate::config::Config;
+use crate::config::{CertificateFiles, Config};
 
 /// Names of the versions of HTTP in the handshake, the preferred one first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];

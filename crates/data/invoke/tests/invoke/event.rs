@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use invoke::{Config, EventCall, Source};
+use invoke::{Config, EventCall, Protocol, RoutingKey, Source, Unresolved};
 use serde_json::{Value, json};
+use types::catalog::Lookup;
 use types::{RequestId, RunStatus};
 
 use crate::support::{Bench, EVENT, PEAK_BYTES, WEB, target, until};
@@ -221,7 +222,8 @@ async fn a_run_goes_on_when_its_caller_goes_away() {
     let id = RequestId::random();
     let call = EventCall { request_id: id.clone(), payload: "2".into(), source: Source::Api };
     let invoker = bench.invoker.clone();
-    let caller = tokio::spawn(async move { invoker.event(target(EVENT), call).await });
+    let resolved = invoker.resolve(&target(EVENT), &id, &RoutingKey::default()).expect("an event function is there");
+    let caller = tokio::spawn(async move { invoker.event(resolved, call).await });
     until("the run begins", || bench.logs.tail(&id, 4096).contains("START")).await;
     caller.abort();
     let log = bench.log(&id).await;
@@ -231,12 +233,16 @@ async fn a_run_goes_on_when_its_caller_goes_away() {
 #[tokio::test]
 async fn calls_of_what_is_not_there_fail_by_their_own_codes() {
     let bench = Bench::new(Config::default(), &[WEB]).await;
-    assert_eq!(bench.event("{}").await.status, RunStatus::FunctionNotFound);
     let call = || EventCall { request_id: RequestId::random(), payload: "{}".into(), source: Source::Api };
     let mut missing = target(WEB);
     missing.qualifier = "7".parse().expect("a qualifier");
-    assert_eq!(bench.invoker.event(missing, call()).await.status, RunStatus::QualifierNotFound);
-    let web = bench.invoker.event(target(WEB), call()).await;
+    let of =
+        |lookup: Lookup| Unresolved { cause: lookup, protocol: Protocol::Event }.into_response(&RequestId::random());
+    let none = of(bench.call(target(EVENT), call()).await.expect_err("no such function"));
+    assert_eq!((none.status().as_u16(), &none.headers()["x-scf-status"]), (404, &"435".parse().expect("valid")));
+    let none = of(bench.call(missing, call()).await.expect_err("no such version"));
+    assert_eq!((none.status().as_u16(), &none.headers()["x-scf-status"]), (404, &"442".parse().expect("valid")));
+    let web = bench.call(target(WEB), call()).await.expect("the function is there");
     assert_eq!(web.status, RunStatus::InvalidParameterValue);
     assert!(failed(&web.ret_msg).1.contains("call its URL"));
 }

@@ -33,7 +33,7 @@ fn by_header() -> Route {
 async fn served(bench: &Bench, function: Function, headers: &[(&str, &str)]) -> String {
     let request = headers.iter().fold(Request::get("/headers"), |request, (name, value)| request.header(*name, *value));
     let request = request.body(Empty::<Bytes>::new()).expect("a request");
-    let response = bench.invoker.web(by_default(function), RequestId::random(), request).await;
+    let response = bench.web(by_default(function), RequestId::random(), request).await;
     json(response).await["headers"]["x-scf-version"].as_str().expect("a version").to_owned()
 }
 
@@ -52,7 +52,7 @@ async fn rules_look_at_the_routing_key_of_events() {
     bench.serve_versions(EVENT, &[1, 2], by_header());
     let called = |key: &RoutingKey| {
         let found = bench.invoker.resolve(&by_default(EVENT), &RequestId::random(), key);
-        found.expect("a version").key.version
+        found.expect("a version").version().key.version
     };
     assert_eq!(called(&RoutingKey::default()), ONE);
     assert_eq!(called(&RoutingKey::new([("X-Ring".to_owned(), "beta".to_owned())])), TWO);
@@ -83,7 +83,7 @@ async fn no_request_fails_while_routes_change_and_versions_come_and_go() {
                 let mut answered = 0;
                 while !stop.load(Ordering::SeqCst) {
                     let request = Request::get("/").body(Empty::<Bytes>::new()).expect("a request");
-                    let response = bench.invoker.web(by_default(WIDE), RequestId::random(), request).await;
+                    let response = bench.web(by_default(WIDE), RequestId::random(), request).await;
                     assert_eq!(text(response).await, "hello");
                     answered += 1;
                 }

@@ -9,7 +9,10 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
-use invoke::{Body, Config, EventCall, EventResult, Invoker, Parts, Platform, Source, Target};
+use invoke::{
+    Body, BoxError, Config, EventCall, EventResult, Invoker, Parts, Platform, Protocol, ResolvedCall, RoutingKey,
+    Source, Target, Unresolved,
+};
 use logs::Logs;
 use parking_lot::Mutex;
 use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
@@ -17,6 +20,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use types::catalog::Lookup;
 use types::{
     Catalog, CatalogFunction, CatalogVersion, ConcurrencySpec, Digest, FunctionId, FunctionKey, FunctionKind,
     FunctionMap, FunctionRecord, ImageSpec, ImageType, InstanceId, Namespace, PinnedImage, Qualifier, RequestId, Route,
@@ -261,13 +265,36 @@ impl Bench {
         self.launch.servers.lock().iter().map(|server| server.connections.load(Ordering::SeqCst)).sum()
     }
 
+    /// Serves a web request as the gateway has it served.
+    pub async fn web<B>(&self, target: Target, id: RequestId, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let catalog = self.catalog.load();
+        let Some(function) = catalog.functions.get(&target.function) else {
+            let cause = Lookup::NoFunction(target.function);
+            return Unresolved { cause, protocol: Protocol::Http1 }.into_response(&id);
+        };
+        match ResolvedCall::of_request(function, target.qualifier, &id, request.headers()) {
+            Ok(call) => self.invoker.web(call, id, request).await,
+            Err(unresolved) => unresolved.into_response(&id),
+        }
+    }
+
+    /// Runs an event as the API has it run.
+    pub async fn call(&self, target: Target, event: EventCall) -> Result<EventResult, Lookup> {
+        let call = self.invoker.resolve(&target, &event.request_id, &RoutingKey::default())?;
+        Ok(self.invoker.event(call, event).await)
+    }
+
     pub async fn event(&self, payload: impl Into<Bytes>) -> EventResult {
         self.event_from(Source::Api, payload).await
     }
 
     pub async fn event_from(&self, source: Source, payload: impl Into<Bytes>) -> EventResult {
         let call = EventCall { request_id: RequestId::random(), payload: payload.into(), source };
-        self.invoker.event(target(EVENT), call).await
+        self.call(target(EVENT), call).await.expect("an event function is there")
     }
 
     pub async fn get(&self, function: Function, path: &str) -> Response<Body> {
@@ -276,7 +303,7 @@ impl Bench {
 
     pub async fn get_as(&self, id: RequestId, function: Function, path: &str) -> Response<Body> {
         let request = Request::get(path).header("host", "web.default.fn.localhost").body(Empty::<Bytes>::new());
-        self.invoker.web(target(function), id, request.expect("a request")).await
+        self.web(target(function), id, request.expect("a request")).await
     }
 
     /// The log of a request once it has ended.

@@ -32,7 +32,7 @@ async fn a_request_passes_unchanged_but_for_its_connection_and_the_platform_head
         .header("Cookie", "a=1")
         .body(Full::new(Bytes::from_static(b"body")))
         .expect("a request");
-    let response = bench.invoker.web(target(WEB), id.clone(), request).await;
+    let response = bench.web(target(WEB), id.clone(), request).await;
     assert_eq!(response.headers()["x-scf-request-id"], id.as_str());
     assert!(!response.headers().contains_key("x-scf-status"));
     let seen = json(response).await;
@@ -53,7 +53,7 @@ async fn bodies_stream_both_ways_at_once() {
     let bench = Bench::new(Config::default(), &[WEB]).await;
     let (mut sender, body) = Channel::<Bytes, BoxError>::new(1);
     let request = post("/echo").body(body).expect("a request");
-    let response = bench.invoker.web(target(WEB), RequestId::random(), request).await;
+    let response = bench.web(target(WEB), RequestId::random(), request).await;
     assert_eq!(response.status(), StatusCode::OK);
     let mut body = response.into_body();
     for n in 0..20 {
@@ -71,7 +71,7 @@ async fn an_upload_goes_on_while_nobody_reads_the_answer() {
     let bench = Bench::new(Config { web_request_bytes_max: 0, ..Config::default() }, &[WEB]).await;
     let (mut sender, body) = Channel::<Bytes, BoxError>::new(1);
     let request = post("/early").body(body).expect("a request");
-    let response = bench.invoker.web(target(WEB), RequestId::random(), request).await;
+    let response = bench.web(target(WEB), RequestId::random(), request).await;
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     // More than the sockets hold: the server reads on or closes, but nothing here may hang.
     for _ in 0..400 {
@@ -88,12 +88,12 @@ async fn an_upload_goes_on_while_nobody_reads_the_answer() {
 async fn trailers_pass_both_ways() {
     let bench = Bench::new(Config::default(), &[WEB]).await;
     let mut request = Request::get("/trailers").header("te", "trailers").body(Empty::<Bytes>::new()).expect("valid");
-    let response = bench.invoker.web(target(WEB), RequestId::random(), request).await;
+    let response = bench.web(target(WEB), RequestId::random(), request).await;
     assert_eq!(response.headers()["trailer"], "x-sum");
     let collected = response.into_body().collect().await.expect("whole");
     assert_eq!(collected.trailers().expect("trailers")["x-sum"], "42");
     request = Request::get("/").body(Empty::new()).expect("valid");
-    assert_eq!(text(bench.invoker.web(target(WEB), RequestId::random(), request).await).await, "hello");
+    assert_eq!(text(bench.web(target(WEB), RequestId::random(), request).await).await, "hello");
 
     let (mut sender, body) = Channel::<Bytes, BoxError>::new(2);
     let request =
@@ -104,7 +104,7 @@ async fn trailers_pass_both_ways() {
     trailers.insert("x-scf-uin", "forged".parse().expect("valid"));
     sender.send(Frame::trailers(trailers)).await.expect("taken");
     drop(sender);
-    let response = bench.invoker.web(target(WEB), RequestId::random(), request).await;
+    let response = bench.web(target(WEB), RequestId::random(), request).await;
     let collected = response.into_body().collect().await.expect("whole");
     let trailers = collected.trailers().expect("trailers");
     assert_eq!(
@@ -121,7 +121,7 @@ async fn answers_without_a_body_stay_without_one_and_give_up_the_connection() {
         [("GET", "/no-content", 204), ("GET", "/not-modified", 304), ("HEAD", "/", 200), ("GET", "/", 200)]
     {
         let request = Request::builder().method(method).uri(path).body(Empty::<Bytes>::new()).expect("a request");
-        let response = bench.invoker.web(target(WEB), RequestId::random(), request).await;
+        let response = bench.web(target(WEB), RequestId::random(), request).await;
         assert_eq!(response.status().as_u16(), status, "{method} {path}");
         if method == "HEAD" {
             assert_eq!(response.headers()["content-length"], "5");
@@ -233,7 +233,7 @@ async fn a_caller_that_goes_away_is_a_499_and_frees_the_instance() {
 async fn request_bodies_over_the_limit_get_406() {
     let bench = Bench::new(Config { web_request_bytes_max: 1000, ..Config::default() }, &[WEB]).await;
     let whole = post("/echo").body(Full::new(Bytes::from(vec![b'x'; 1001]))).expect("a request");
-    assert_eq!(bench.invoker.web(target(WEB), RequestId::random(), whole).await.status().as_u16(), 406);
+    assert_eq!(bench.web(target(WEB), RequestId::random(), whole).await.status().as_u16(), 406);
     assert_eq!(bench.started(), 0);
     let (mut sender, body) = Channel::<Bytes, BoxError>::new(4);
     for _ in 0..2 {
@@ -241,9 +241,9 @@ async fn request_bodies_over_the_limit_get_406() {
     }
     drop(sender);
     let streamed = post("/count").body(body).expect("a request");
-    assert_eq!(bench.invoker.web(target(WEB), RequestId::random(), streamed).await.status().as_u16(), 406);
+    assert_eq!(bench.web(target(WEB), RequestId::random(), streamed).await.status().as_u16(), 406);
     let fits = post("/echo").body(Full::new(Bytes::from(vec![b'x'; 1000]))).expect("a request");
-    let response = bench.invoker.web(target(WEB), RequestId::random(), fits).await;
+    let response = bench.web(target(WEB), RequestId::random(), fits).await;
     assert_eq!(text(response).await.len(), 1000);
 }
 
@@ -265,7 +265,7 @@ async fn upgrades_are_refused_clearly_and_idle_offers_are_ignored() {
     let bench = Bench::new(Config::default(), &[WEB]).await;
     let ask = |protocol: &str| {
         let request = Request::get("/").header("connection", "upgrade").header("upgrade", protocol);
-        bench.invoker.web(target(WEB), RequestId::random(), request.body(Empty::<Bytes>::new()).expect("valid"))
+        bench.web(target(WEB), RequestId::random(), request.body(Empty::<Bytes>::new()).expect("valid"))
     };
     let response = ask("websocket").await;
     assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
@@ -308,7 +308,7 @@ async fn an_idempotent_request_survives_a_connection_that_breaks_and_others_are_
     bench.server(0).drops_left.store(1, Ordering::SeqCst);
     let before = bench.server(0).requests.load(Ordering::SeqCst);
     let request = post("/").body(Empty::<Bytes>::new()).expect("a request");
-    let response = bench.invoker.web(target(WEB), RequestId::random(), request).await;
+    let response = bench.web(target(WEB), RequestId::random(), request).await;
     assert_eq!(response.status().as_u16(), 430);
     assert_eq!(bench.server(0).requests.load(Ordering::SeqCst), before + 1);
 }

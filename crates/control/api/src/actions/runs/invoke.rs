@@ -3,11 +3,11 @@
 //! A run that fails is a result, not an error of the call: the answer tells it in `RetMsg`, `ErrMsg` and `InvokeResult`.
 
 use bytes::Bytes;
-use invoke::{EventCall, RoutingKey, Source, Target};
+use invoke::{EventCall, Protocol, ResolvedCall, RoutingKey, Source, Target};
 use tokio::time::timeout;
 use types::limits::LOG_TAIL_BYTES;
 use types::wire::{InvokeAnswer, InvokeFunctionRequest, InvokeRequest};
-use types::{ApiError, ErrorCode, FunctionKind, Qualifier, RequestId};
+use types::{ApiError, ErrorCode, Qualifier, RequestId};
 
 use crate::actions::Outcome;
 use crate::context::Context;
@@ -68,9 +68,9 @@ fn target(
 
 async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     let Wanted { target, payload, tail, key } = wanted;
-    check_callable(cx, &target, &id, &key)?;
-    let call = EventCall { request_id: id.clone(), payload, source: Source::Api };
-    let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.routed_event(target, call, key)).await;
+    let call = resolve(cx, &target, &id, &key)?;
+    let event = EventCall { request_id: id.clone(), payload, source: Source::Api };
+    let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.event(call, event)).await;
     let result = waited.map_err(|_| {
         let seconds = cx.config.invoke_wait_s_max;
         let message = format!(
@@ -83,16 +83,16 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     Ok(Answer::of(&InvokeAnswer { result: render::run::result(result, log) }))
 }
 
-/// What cannot be called is an error of the call, before anything runs.
-fn check_callable(cx: &Context, target: &Target, id: &RequestId, key: &RoutingKey) -> Result<(), Failure> {
+/// What cannot be called is an error of the API call, before anything runs.
+fn resolve(cx: &Context, target: &Target, id: &RequestId, key: &RoutingKey) -> Result<ResolvedCall, Failure> {
     cx.require_namespace(&target.function.namespace)?;
-    let version = cx.invoker.resolve(target, id, key)?;
-    if version.function.kind == FunctionKind::Http {
+    let call = cx.invoker.resolve(target, id, key)?;
+    if call.protocol() != Protocol::Event {
         let problem = format!(
             "function {key} is of type HTTP; send HTTP requests to the gateway address under /fn/{key}/",
             key = target.function
         );
         return Err(invalid(ErrorCode::INVALID_VALUE_FUNCTION_TYPE, "FunctionName", problem).into());
     }
-    Ok(())
+    Ok(call)
 }

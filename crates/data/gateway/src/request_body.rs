@@ -13,7 +13,7 @@ use crate::client_headers;
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum UploadError {
+pub enum RequestBodyError {
     /// The client kept its connection open but sent nothing.
     #[error("the client sent nothing of its request body for {0:?}")]
     Stalled(Duration),
@@ -30,7 +30,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// A request body. One that is dropped before its end, such as one that is too large, is read on for a while: a client
 /// that is still sending sees its answer only then, and a reset connection otherwise.
 #[derive(Debug)]
-pub struct Upload<B: Drain> {
+pub struct RequestBody<B: Drain> {
     /// `None` once it is being drained.
     body: Option<B>,
     stall: Duration,
@@ -44,25 +44,25 @@ pub trait Drain: Body<Data = Bytes, Error = hyper::Error> + Unpin + Send + 'stat
 
 impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin + Send + 'static> Drain for B {}
 
-impl<B: Drain> Upload<B> {
+impl<B: Drain> RequestBody<B> {
     /// `body`, of which the next frame may keep its reader waiting for `stall`.
     pub fn new(body: B, stall: Duration) -> Self {
         Self { body: Some(body), stall, timer: None, waiting: false }
     }
 
     /// Resolves the wait: an error once it has lasted for `stall`.
-    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<UploadError> {
+    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<RequestBodyError> {
         let deadline = Instant::now() + self.stall;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if !self.waiting {
             self.waiting = true;
             timer.as_mut().reset(deadline);
         }
-        timer.as_mut().poll(context).map(|()| UploadError::Stalled(self.stall))
+        timer.as_mut().poll(context).map(|()| RequestBodyError::Stalled(self.stall))
     }
 }
 
-impl<B: Drain> Drop for Upload<B> {
+impl<B: Drain> Drop for RequestBody<B> {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
         // Outside a runtime there is no connection to read from.
@@ -84,11 +84,14 @@ async fn drain(mut body: impl Drain) {
     }
 }
 
-impl<B: Drain> Body for Upload<B> {
+impl<B: Drain> Body for RequestBody<B> {
     type Data = Bytes;
-    type Error = UploadError;
+    type Error = RequestBodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         match Pin::new(body).poll_frame(context) {
@@ -98,7 +101,7 @@ impl<B: Drain> Body for Upload<B> {
                     // No proxy says what it knows of a client after the body.
                     client_headers::sanitize(trailers, false);
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Read)))
+                Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Read)))
             }
             Poll::Pending => this.poll_stall(context).map(|error| Some(Err(error))),
         }
@@ -123,7 +126,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stops_coming_ends_in_an_error_and_a_slow_one_does_not() {
         let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(1);
-        let mut upload = Upload::new(body, Duration::from_secs(5));
+        let mut upload = RequestBody::new(body, Duration::from_secs(5));
         for pause_s in [0, 4, 4] {
             let next = async {
                 tokio::time::sleep(Duration::from_secs(pause_s)).await;
@@ -133,13 +136,13 @@ mod tests {
             assert!(frame.expect("a frame").is_ok());
         }
         let error = upload.frame().await.expect("an error").expect_err("nothing came");
-        assert!(matches!(error, UploadError::Stalled(_)), "{error}");
+        assert!(matches!(error, RequestBodyError::Stalled(_)), "{error}");
     }
 
     #[tokio::test]
     async fn a_body_that_nobody_wants_is_read_on() {
         let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(1);
-        drop(Upload::new(body, Duration::from_secs(5)));
+        drop(RequestBody::new(body, Duration::from_secs(5)));
         for _ in 0..10 {
             sender.send_data(Bytes::from_static(b"x")).await.expect("somebody reads");
         }
@@ -148,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn a_bounded_reader_of_it_sees_the_bound() {
         let body = http_body_util::Full::new(Bytes::from_static(b"12345")).map_err(|never| match never {});
-        let read = Limited::new(Upload::new(body, Duration::from_secs(1)), 4).collect().await;
+        let read = Limited::new(RequestBody::new(body, Duration::from_secs(1)), 4).collect().await;
         assert!(read.expect_err("too long").downcast_ref::<LengthLimitError>().is_some());
     }
 }

@@ -9,12 +9,12 @@ use serde_json::json;
 use types::{RequestId, RunStatus};
 
 use crate::domain::NoEndpoint;
-use crate::find::NotFound;
 use crate::host::BadHost;
 use crate::integration::InvalidFormat;
 use crate::limits::Busy;
+use crate::lookup::NotFound;
+use crate::request_body::RequestBodyError;
 use crate::route::NoAddress;
-use crate::upload::UploadError;
 
 /// Every answer's request id.
 pub const X_SCF_REQUEST_ID: HeaderName = HeaderName::from_static("x-scf-request-id");
@@ -25,7 +25,7 @@ const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, 
 
 /// Why the gateway answers in place of a function.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum RequestError {
     /// A method that asks something of the proxy and not of a function.
     #[error("method {0} is not for functions; use GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH or one of your own")]
     Method(Method),
@@ -67,13 +67,13 @@ pub enum Refusal {
     },
     /// The body did not come.
     #[error("the request body did not arrive")]
-    Body(#[source] UploadError),
+    Body(#[source] RequestBodyError),
     /// The function's return value makes no answer.
     #[error("{0}")]
     Format(InvalidFormat),
 }
 
-impl Refusal {
+impl RequestError {
     /// The HTTP status, and the status of the run that did not take place.
     fn status(&self) -> (StatusCode, RunStatus) {
         match self {

@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 use types::RunStatus;
 
-use crate::answer::X_SCF_STATUS;
+use crate::error_response::X_SCF_STATUS;
 
 /// Gives a status line its phrase. One that the function chose stays.
 pub fn add<B>(response: &mut Response<B>) {

@@ -3,8 +3,8 @@
 use http::header::COOKIE;
 use http::request::Parts;
 
-use crate::answer::Refusal;
 use crate::config::Config;
+use crate::error_response::RequestError;
 
 /// The smallest buffer that the HTTP/1 parser works with, in bytes.
 const BYTES_MIN: usize = 8 * 1024;
@@ -33,20 +33,20 @@ impl HeadLimits {
     }
 
     /// Refuses a head that is too large.
-    pub fn check(&self, parts: &Parts) -> Result<(), Refusal> {
+    pub fn check(&self, parts: &Parts) -> Result<(), RequestError> {
         // HTTP/2 has a field for each cookie, which are one line (RFC 9113, 8.2.3).
         let cookies = parts.headers.get_all(COOKIE).iter().count();
         let headers = parts.headers.len() - cookies.saturating_sub(1);
         if headers > self.headers_max {
             let what = format!("head has {headers} headers");
-            return Err(Refusal::Head { what, max: self.headers_max, setting: "gateway.request_headers_max" });
+            return Err(RequestError::Head { what, max: self.headers_max, setting: "gateway.request_headers_max" });
         }
         let line = parts.method.as_str().len() + parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
         let lines = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_BYTES);
         let bytes = line + LINE_BYTES + lines.sum::<usize>();
         if bytes > self.bytes_max {
             let what = format!("line and headers have {bytes} bytes");
-            return Err(Refusal::Head { what, max: self.bytes_max, setting: "gateway.request_head_bytes_max" });
+            return Err(RequestError::Head { what, max: self.bytes_max, setting: "gateway.request_head_bytes_max" });
         }
         Ok(())
     }

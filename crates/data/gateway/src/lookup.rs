@@ -1,4 +1,4 @@
-//! From an address to a function of the catalog and what to call of it. Pure: reads one snapshot.
+//! From an address to a function of the catalog, and what to call of it. Pure: reads one snapshot.
 //!
 //! Hosts carry no letter case while names do: the exact name wins, else the only one that differs in case alone. A host's label
 //! can be read in at most [`READINGS_MAX`] ways, each of which costs one look-up of a hash table: a miss costs the same
@@ -6,9 +6,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use invoke::Target;
 use types::limits::HOST_LABEL_LEN_MAX;
-use types::{CatalogFunction, FunctionKey, FunctionKind, FunctionMap, Qualifier, VersionName};
+use types::{CatalogFunction, FunctionKey, FunctionMap, Qualifier, VersionName};
 
 use crate::route::Address;
 
@@ -23,10 +22,10 @@ static DEFAULT: LazyLock<Qualifier> = LazyLock::new(|| Qualifier::Alias(Qualifie
 /// What to call, and how.
 #[derive(Debug)]
 pub struct Found {
-    /// Function and qualifier.
-    pub target: Target,
-    /// Event or web.
-    pub kind: FunctionKind,
+    /// The function.
+    pub function: Arc<CatalogFunction>,
+    /// Its version or alias.
+    pub qualifier: Qualifier,
 }
 
 /// Why an address finds no function.
@@ -114,13 +113,13 @@ fn exact<'a>(
     functions.get_key_value(&key)
 }
 
-fn found(key: &FunctionKey, entry: &CatalogFunction, qualifier: Option<&str>) -> Result<Found, NotFound> {
+fn found(key: &FunctionKey, entry: &Arc<CatalogFunction>, qualifier: Option<&str>) -> Result<Found, NotFound> {
     let qualifier = match qualifier {
         None => DEFAULT.clone(),
         Some(text) => qualifier_of(entry, text)
             .ok_or_else(|| NotFound::Qualifier { function: key.clone(), qualifier: text.to_owned() })?,
     };
-    Ok(Found { target: Target { function: key.clone(), qualifier }, kind: entry.record.kind })
+    Ok(Found { function: Arc::clone(entry), qualifier })
 }
 
 /// Reads a qualifier: an alias of that name, else what the API calls it, else `latest` and `default` for those who cannot
@@ -149,7 +148,7 @@ fn qualifier_of(entry: &CatalogFunction, text: &str) -> Option<Qualifier> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use types::{FunctionId, FunctionRecord, Route, Status};
+    use types::{FunctionId, FunctionKind, FunctionRecord, Route, Status};
 
     use super::*;
 
@@ -195,7 +194,7 @@ mod tests {
 
     fn called(address: &Address<'_>) -> String {
         match find(&sample(), address) {
-            Ok(found) => format!("{}:{}", found.target.function.name, found.target.qualifier),
+            Ok(found) => format!("{}:{}", found.function.record.key.name, found.qualifier),
             Err(error) => format!("! {error}"),
         }
     }
@@ -235,7 +234,7 @@ mod tests {
         let functions = catalog(&[("default", &name, &["$DEFAULT"])]);
         let address = Address::Host { label: &label.to_ascii_lowercase(), namespace: "DEFAULT" };
         let found = find(&functions, &address).expect("the function is there");
-        assert_eq!((found.target.function.name.as_str(), found.target.qualifier.to_string()), (name.as_str(), alias));
+        assert_eq!((found.function.record.key.name.as_str(), found.qualifier.to_string()), (name.as_str(), alias));
     }
 
     #[test]

@@ -1,0 +1,27 @@
+//! A web request over HTTP/1.1, to an instance as it came.
+
+use http::Request;
+
+use crate::call::Body;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::limit::Limit;
+use crate::upstream;
+use crate::web_request::{WebRequest, request_limit};
+use crate::web_response::WebResponse;
+
+/// Sends a request to an instance, and waits for the response head.
+pub(crate) async fn send(invocation: &mut Invocation, request: Request<Body>) -> Result<WebResponse, Failure> {
+    let config = &invocation.context.config;
+    let of_all = Limit::new("invoke.web_request_bytes_max", config.web_request_bytes_max);
+    let limit = request_limit(request.extensions(), of_all);
+    let mut outgoing = WebRequest::new(request, limit)?;
+    outgoing.chunk_unknown_length();
+    let WebRequest { request, body } = outgoing;
+    match invocation.dispatch(request, upstream::send).await {
+        Ok((connection, response)) => {
+            WebResponse::checked(Some(connection), response, body, &invocation.context.config)
+        }
+        Err(failure) => Err(body.and_then(|body| body.failure()).unwrap_or(failure)),
+    }
+}

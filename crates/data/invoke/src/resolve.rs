@@ -1,0 +1,106 @@
+//! From what a call names to the version that it runs: once when it arrives, and again when that version was replaced
+//! before it got an instance.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response};
+use types::catalog::Lookup;
+use types::{CatalogFunction, CatalogVersion, Qualifier, RequestId, RouteBy};
+
+use crate::call::Body;
+use crate::context::Context;
+use crate::error_response::error_response;
+use crate::protocol::Protocol;
+use crate::route::{self, RoutingKey};
+
+/// A call whose function, version and protocol are known. Made once for each call, from one snapshot of the catalog.
+#[derive(Debug, Clone)]
+pub struct ResolvedCall {
+    /// The version, with its function.
+    pub(crate) version: Arc<CatalogVersion>,
+    /// What was called of the function.
+    pub(crate) qualifier: Qualifier,
+    /// Place of the call among all calls, for aliases with weights; see [`route::draw`].
+    pub(crate) route_key: u32,
+    /// How it reaches its instance.
+    pub(crate) protocol: Protocol,
+}
+
+/// A call that leads to no version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Why.
+    pub cause: Lookup,
+    /// The protocol that its caller speaks.
+    pub protocol: Protocol,
+}
+
+impl ResolvedCall {
+    /// An HTTP request for `qualifier` of a function; rules of aliases see its headers.
+    ///
+    /// # Errors
+    /// When there is no such version or alias, or nothing of the function can be called.
+    pub fn of_request(
+        function: &CatalogFunction,
+        qualifier: Qualifier,
+        request: &RequestId,
+        head: &HeaderMap,
+    ) -> Result<Self, Unresolved> {
+        let protocol = Protocol::of(function.record.kind, head);
+        Self::resolve(function, qualifier, request, &|name| route::header(head, name), protocol)
+            .map_err(|cause| Unresolved { cause, protocol })
+    }
+
+    /// A call without HTTP headers; rules of aliases see `key`.
+    pub(crate) fn of_event(
+        function: &CatalogFunction,
+        qualifier: Qualifier,
+        request: &RequestId,
+        key: &RoutingKey,
+    ) -> Result<Self, Lookup> {
+        let protocol = Protocol::of(function.record.kind, &HeaderMap::new());
+        Self::resolve(function, qualifier, request, &|name| key.get(name), protocol)
+    }
+
+    fn resolve(
+        function: &CatalogFunction,
+        qualifier: Qualifier,
+        request: &RequestId,
+        header: &dyn Fn(&str) -> Option<String>,
+        protocol: Protocol,
+    ) -> Result<Self, Lookup> {
+        let route_key = route::draw(request);
+        let version = function.find(&qualifier, RouteBy { draw: route_key, header })?;
+        Ok(Self { version, qualifier, route_key, protocol })
+    }
+
+    /// The version, with its function.
+    pub fn version(&self) -> &CatalogVersion {
+        &self.version
+    }
+
+    /// How it reaches its instance.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+}
+
+impl Unresolved {
+    /// The platform's response to the request.
+    pub fn into_response(self, request: &RequestId) -> Response<Body> {
+        error_response(&self.cause.into(), self.protocol, request)
+    }
+}
+
+impl Context {
+    /// What a call runs that was to run `before`: the newest generation of that version, for a call is not routed twice.
+    /// A version that was deleted meanwhile has left the route of every alias, and the call goes where its alias leads now.
+    pub fn resolve_again(&self, call: &ResolvedCall, before: &CatalogVersion) -> Result<Arc<CatalogVersion>, Lookup> {
+        let catalog = self.catalog.load();
+        let function = &before.function.key;
+        let same = catalog.find(function, &Qualifier::Version(before.key.version), RouteBy::MAIN);
+        // A rule that led to the version is gone with it, so that headers no longer matter.
+        let by = RouteBy { draw: call.route_key, ..RouteBy::MAIN };
+        same.or_else(|_| catalog.find(function, &call.qualifier, by))
+    }
+}

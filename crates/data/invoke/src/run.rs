@@ -1,0 +1,107 @@
+//! An invocation on its instance: its deadline, and why it failed when the instance or its connection did.
+
+use std::time::Duration;
+
+use pool::{Ended, Lease};
+use tokio::time::{Instant, timeout};
+use types::RunStatus;
+
+use crate::failure::Failure;
+use crate::upstream::{Stopped, UpstreamError, UpstreamState};
+
+/// A lease while a request runs on it.
+pub(crate) struct Run {
+    pub lease: Lease<UpstreamState>,
+    pub started: Instant,
+    /// The instance serves one request at a time: its output is this request's, and it is killed when this request hangs.
+    pub alone: bool,
+}
+
+impl Run {
+    /// A run that starts now.
+    pub fn new(lease: Lease<UpstreamState>) -> Self {
+        let alone = lease.version.spec.max_concurrency(lease.version.function.kind) == 1;
+        Self { lease, started: Instant::now(), alone }
+    }
+
+    pub fn deadline(&self) -> Instant {
+        self.started + Duration::from_secs(u64::from(self.lease.version.spec.timeout_s))
+    }
+
+    /// Retires an instance that hangs or has ended, so that it gets no further request. One that hangs is killed, and its
+    /// end waited for, so that its last output can be read whole.
+    pub async fn retire_after(&mut self, outcome: Result<(), &Failure>, exit_wait_max: Duration) {
+        let of_instance = outcome.err().filter(|failure| !failure.of_connection);
+        match of_instance.map(|failure| failure.status) {
+            Some(RunStatus::TimeLimitReached) if self.alone => {
+                self.lease.returning();
+                self.lease.kill();
+                drop(timeout(exit_wait_max, self.lease.process.ended()).await);
+            }
+            Some(RunStatus::UserProcessExited | RunStatus::MemoryLimitReached | RunStatus::PortBindingFailed) => {
+                self.lease.recycle();
+            }
+            _ => {}
+        }
+    }
+
+    /// Most memory that the instance had so far.
+    pub fn peak_bytes(&self, now: Instant) -> u64 {
+        match self.alone {
+            true => self.lease.process.memory_peak_bytes(),
+            false => self.lease.slot.peak_bytes(&self.lease.process, now),
+        }
+    }
+
+    /// Why an upstream request failed.
+    pub async fn failure(&self, stopped: Stopped, exit_wait_max: Duration) -> Failure {
+        match stopped {
+            Stopped::TimedOut => self.timed_out(),
+            Stopped::Ended(ended) => self.ended(&ended),
+            Stopped::Failed(UpstreamError::BadResponse(failure)) => *failure,
+            Stopped::Failed(UpstreamError::ConnectionLost(detail)) => self.why_lost(&detail, exit_wait_max).await,
+            Stopped::Failed(UpstreamError::Unreachable { error, .. }) => {
+                let port = self.lease.version.spec.image.port;
+                self.ended_or(exit_wait_max, || Failure::unreachable(port, &error.to_string())).await
+            }
+        }
+    }
+
+    /// Why a connection broke: the instance has ended, or its server closed it.
+    pub async fn why_lost(&self, detail: &str, exit_wait_max: Duration) -> Failure {
+        self.ended_or(exit_wait_max, || Failure::broken(detail)).await
+    }
+
+    /// Over its time limit. An instance that went over its memory did so because of that, and may take the kernel seconds
+    /// to end.
+    pub fn timed_out(&self) -> Failure {
+        if self.lease.process.out_of_memory() {
+            self.over_memory()
+        } else {
+            Failure::timed_out(self.lease.version.spec.timeout_s)
+        }
+    }
+
+    fn ended(&self, ended: &Ended) -> Failure {
+        Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory_peak_bytes())
+    }
+
+    /// Kills an instance of which the OOM killer has ended a process: that may be a process on whose work the others wait
+    /// for ever. Every request in the instance fails with this.
+    fn over_memory(&self) -> Failure {
+        self.lease.kill();
+        self.ended(&Ended { code: None, signal: None, out_of_memory: true })
+    }
+
+    async fn ended_or(&self, exit_wait_max: Duration, otherwise: impl FnOnce() -> Failure) -> Failure {
+        if self.lease.process.out_of_memory() {
+            self.lease.kill();
+        }
+        match timeout(exit_wait_max, self.lease.process.ended()).await {
+            Ok(ended) => self.ended(&ended),
+            // An instance full of files takes the kernel seconds to end; the cause is known by now.
+            Err(_) if self.lease.process.out_of_memory() => self.over_memory(),
+            Err(_) => otherwise(),
+        }
+    }
+}

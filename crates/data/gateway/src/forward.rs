@@ -16,6 +16,9 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// Headers that a request gets on its way to an instance: those above, a `Host`, and the platform's.
+const HEADERS_ADDED: usize = 16;
+
 /// Who is at the other end of a connection; made once for all its requests.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -61,6 +64,8 @@ fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, 
 
 /// Rewrites a head for the function: origin form without the address, a `Host`, and `X-Forwarded-*`.
 pub fn prepare(parts: &mut Parts, prefix_len: usize, peer: &Peer) -> Result<(), InvalidUri> {
+    // Once, instead of at every second header that is added.
+    parts.headers.reserve(HEADERS_ADDED);
     if let Some(authority) = parts.uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {

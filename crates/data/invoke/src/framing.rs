@@ -1,4 +1,4 @@
-//! Where a message ends when its head says it twice or wrongly (RFC 9112, 6.3; RFC 9110, 8.6; RFC 9113, 8.1.1), for answers
+//! Where a message ends when its head says it twice or wrongly (RFC 9112, 6.3; RFC 9110, 8.6; RFC 9113, 8.1.1), for responses
 //! of instances and for requests to them, whichever version of HTTP each side speaks. Pure.
 //!
 //! After it a head has at most one length, which is a number and is that of the body that follows.
@@ -18,11 +18,14 @@ pub(crate) enum InvalidFraming {
 /// What the lengths of a head come to.
 enum Length {
     None,
-    One(u64),
+    /// The number in one line of its own.
+    Plain(u64),
+    /// The same number more than once.
+    Repeated(u64),
     Invalid,
 }
 
-/// Leaves the one length of an answer that counts. Returns whether the connection may be used again: one whose head said two
+/// Leaves the one length of a response that counts. Returns whether the connection may be used again: one whose head said two
 /// things may have the other one's bytes still to come, and one whose answer ends with its head may have a body to come that a
 /// wrong server sends all the same. It would be the answer of the next caller, so that a new connection is the smaller evil.
 pub(crate) fn of_response(method: &Method, status: StatusCode, map: &mut HeaderMap) -> Result<bool, InvalidFraming> {
@@ -30,7 +33,7 @@ pub(crate) fn of_response(method: &Method, status: StatusCode, map: &mut HeaderM
     let ends_with_head = bodiless || method == Method::HEAD;
     let length = length(map);
     let coded = map.contains_key(TRANSFER_ENCODING);
-    let had_length = !matches!(length, Length::None | Length::One(0));
+    let had_length = !matches!(length, Length::None | Length::Plain(0) | Length::Repeated(0));
     if coded {
         if !ends_with_head {
             check_coding(map)?;
@@ -39,8 +42,8 @@ pub(crate) fn of_response(method: &Method, status: StatusCode, map: &mut HeaderM
         map.remove(CONTENT_LENGTH);
     } else {
         match length {
-            Length::None => {}
-            Length::One(bytes) => set_length(map, bytes),
+            Length::None | Length::Plain(_) => {}
+            Length::Repeated(bytes) => drop(map.insert(CONTENT_LENGTH, HeaderValue::from(bytes))),
             Length::Invalid if ends_with_head => drop(map.remove(CONTENT_LENGTH)),
             Length::Invalid => return Err(InvalidFraming::Length),
         }
@@ -59,8 +62,8 @@ pub(crate) fn of_request(map: &mut HeaderMap) -> Result<(), InvalidFraming> {
         return Ok(());
     }
     match length(map) {
-        Length::None => {}
-        Length::One(bytes) => set_length(map, bytes),
+        Length::None | Length::Plain(_) => {}
+        Length::Repeated(bytes) => drop(map.insert(CONTENT_LENGTH, HeaderValue::from(bytes))),
         Length::Invalid => return Err(InvalidFraming::Length),
     }
     Ok(())
@@ -77,32 +80,30 @@ fn check_coding(map: &HeaderMap) -> Result<(), InvalidFraming> {
 }
 
 fn length(map: &HeaderMap) -> Length {
-    let mut length = Length::None;
-    for value in map.get_all(CONTENT_LENGTH) {
-        for item in value.as_bytes().split(|byte| *byte == b',') {
-            length = match (number(item.trim_ascii()), length) {
-                (Some(new), Length::None) => Length::One(new),
-                (Some(new), Length::One(known)) if new == known => Length::One(known),
+    let mut lines = map.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lines.next() else { return Length::None };
+    let rest = lines.next();
+    if rest.is_none()
+        && let Some(bytes) = number(first.as_bytes())
+    {
+        return Length::Plain(bytes);
+    }
+    let mut known = None;
+    for line in [first].into_iter().chain(rest).chain(lines) {
+        for item in line.as_bytes().split(|byte| *byte == b',') {
+            match (number(item.trim_ascii()), known) {
+                (Some(new), None) => known = Some(new),
+                (Some(new), Some(bytes)) if new == bytes => {}
                 _ => return Length::Invalid,
-            };
+            }
         }
     }
-    length
+    known.map_or(Length::Invalid, Length::Repeated)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     text.parse().ok()
-}
-
-/// Nothing is written where it stands as it should, which is nearly always.
-fn set_length(map: &mut HeaderMap, bytes: u64) {
-    let mut values = map.get_all(CONTENT_LENGTH).iter();
-    let is_plain =
-        values.next().is_some_and(|value| number(value.as_bytes()) == Some(bytes)) && values.next().is_none();
-    if !is_plain {
-        map.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
-    }
 }
 
 #[cfg(test)]

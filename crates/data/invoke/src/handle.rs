@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use types::catalog::Lookup;
 use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
 
-use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target};
+use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target, empty_body};
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -136,7 +136,10 @@ impl Invoker {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        let request = request.map(|body| match body.is_end_stream() {
+            true => empty_body(),
+            false => body.map_err(Into::into).boxed_unsync(),
+        });
         serve::serve(&self.context, call, id, request).await
     }
 

@@ -22,9 +22,18 @@ const APP_ID: HeaderName = HeaderName::from_static("x-scf-appid");
 const UIN: HeaderName = HeaderName::from_static("x-scf-uin");
 
 const RESERVED_PREFIX: &[u8] = b"x-scf-";
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// What belongs to one connection, beside what its `Connection` names.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
 
 /// Text as a header value; what a header cannot carry as ASCII becomes `?`.
 pub(crate) fn value(text: &str) -> HeaderValue {
@@ -53,32 +62,79 @@ pub(crate) fn of_version(version: &CatalogVersion, platform: &Platform) -> Heade
 
 /// Adds the platform's headers to a request.
 pub(crate) fn stamp(map: &mut HeaderMap, of_version: &HeaderMap, request: &RequestId) {
+    map.reserve(of_version.len() + 1);
+    stamp_version(map, of_version);
+    map.insert(REQUEST_ID, value(request.as_str()));
+}
+
+/// Adds those of the version alone.
+pub(crate) fn stamp_version(map: &mut HeaderMap, of_version: &HeaderMap) {
     for (name, value) in of_version {
         map.insert(name, value.clone());
     }
-    map.insert(REQUEST_ID, value(request.as_str()));
+}
+
+/// Whether every request to a version has the header; a caller's own of that name is dropped.
+pub(crate) fn is_of_version(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-scf-") && *name != REQUEST_ID && *name != TRIGGER_SRC
+}
+
+/// What the names of a head contain, found in one pass: most heads need nothing removed.
+#[derive(Default)]
+struct Names {
+    hop_by_hop: bool,
+    reserved: bool,
+    expect: bool,
+    host: bool,
+    cookie: bool,
+}
+
+impl Names {
+    fn of(map: &HeaderMap) -> Self {
+        let mut names = Self::default();
+        for name in map.keys() {
+            names.hop_by_hop |= is_hop_by_hop(name);
+            names.reserved |= is_reserved(name);
+            match name.as_str() {
+                "expect" => names.expect = true,
+                "host" => names.host = true,
+                "cookie" => names.cookie = true,
+                _ => {}
+            }
+        }
+        names
+    }
 }
 
 /// Takes from a caller's request what must not reach the instance and completes what HTTP/1.1 needs.
 pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority>) {
-    let wants_trailers = map.get_all(header::TE).iter().any(|value| has_token(value, "trailers"));
-    strip_connection(map);
-    // The connection to the instance sends the body without waiting to be asked for it.
-    map.remove(header::EXPECT);
-    strip_reserved(map);
-    if wants_trailers {
-        map.insert(header::TE, HeaderValue::from_static("trailers"));
-        map.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    let names = Names::of(map);
+    if names.hop_by_hop {
+        let wants_trailers = map.get_all(header::TE).iter().any(|value| has_token(value, "trailers"));
+        strip_connection(map);
+        if wants_trailers {
+            map.insert(header::TE, HeaderValue::from_static("trailers"));
+            map.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
     }
-    if !map.contains_key(header::HOST) {
+    if names.expect {
+        // The connection to the instance sends the body without waiting to be asked for it.
+        map.remove(header::EXPECT);
+    }
+    if names.reserved {
+        strip_reserved(map);
+    }
+    if !names.host {
         let host = authority.map_or_else(|| HeaderValue::from_static("localhost"), |a| value(host_of(a)));
         map.insert(header::HOST, host);
     }
-    join_cookies(map);
+    if names.cookie {
+        join_cookies(map);
+    }
 }
 
-/// Takes from trailers what cannot be said there: what belongs to a connection, and how the message is framed (RFC 9110, 6.5.1;
-/// RFC 9113, 8.2.2). Over HTTP/2 one such field would break the whole answer.
+/// Takes from trailers what is not allowed there: what belongs to a connection, and how the message is framed (RFC 9110,
+/// 6.5.1; RFC 9113, 8.2.2). Over HTTP/2 one such field would break the whole response.
 pub(crate) fn of_trailers(map: &mut HeaderMap) {
     strip_connection(map);
     for name in [header::CONTENT_LENGTH, header::HOST, header::TE] {
@@ -86,10 +142,12 @@ pub(crate) fn of_trailers(map: &mut HeaderMap) {
     }
 }
 
-/// Takes from an instance's answer what belongs to its connection, and what only the platform says.
+/// Takes from an instance's response what belongs to its connection, and what only the platform says.
 pub(crate) fn from_instance(map: &mut HeaderMap) {
-    strip_connection(map);
-    map.remove(STATUS);
+    if map.keys().any(|name| is_hop_by_hop(name) || *name == STATUS) {
+        strip_connection(map);
+        map.remove(STATUS);
+    }
 }
 
 /// Whether a request asks to switch to a protocol that would not be answered as plain HTTP. Other offers (`h2c`) may be
@@ -128,6 +186,11 @@ fn is_reserved(name: &HeaderName) -> bool {
             .all(|(byte, wanted)| byte == wanted || (*wanted == b'-' && !byte.is_ascii_alphanumeric()))
 }
 
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    HOP_BY_HOP.iter().any(|known| known.len() == name.len() && *known == name)
+}
+
 fn has_token(value: &HeaderValue, token: &str) -> bool {
     value.to_str().is_ok_and(|text| {
         text.split(',').any(|item| item.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(token))
@@ -150,17 +213,7 @@ fn strip_connection(map: &mut HeaderMap) {
             map.remove(name);
         }
     }
-    for name in [
-        header::CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
+    for name in HOP_BY_HOP {
         map.remove(name);
     }
 }

@@ -97,13 +97,10 @@ impl RequestBody {
         (Self::Stream(Box::new(CallerBody { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
     }
 
-    /// The same body for a second try of a request that may have been processed: only an idempotent method without a body
-    /// allows one (RFC 9110, 9.2.2). An event never does, as its handler may have run.
-    pub fn retry(&self, method: &Method) -> Option<Self> {
-        match self {
-            Self::Empty => method.is_idempotent().then_some(Self::Empty),
-            Self::Event(_) | Self::Stream(_) => None,
-        }
+    /// Whether a request with this body that may have been processed can be sent again: only an idempotent method without
+    /// a body allows that (RFC 9110, 9.2.2). An event never does, as its handler may have run.
+    pub fn can_retry(&self, method: &Method) -> bool {
+        matches!(self, Self::Empty) && method.is_idempotent()
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::call::BoxError;
 use crate::failure::Failure;
@@ -31,7 +31,9 @@ struct Flowing {
     /// `None` where requests share one.
     connection: Option<Connection>,
     request_body: Option<Arc<BodyWatch>>,
-    limit: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// Made at the first wait: most bodies come with their head.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why the platform cut a response off.
@@ -54,8 +56,8 @@ impl ResponseBody {
         if request_body.as_ref().is_some_and(|watch| watch.progress() == Progress::Flowing) {
             connection.iter_mut().for_each(Connection::detach);
         }
-        let limit = Box::pin(sleep_until(invocation.deadline()));
-        let flowing = Flowing { invocation, connection, request_body, limit };
+        let deadline = invocation.deadline();
+        let flowing = Flowing { invocation, connection, request_body, deadline, timer: None };
         if body.is_end_stream() {
             flowing.complete();
             return None;
@@ -88,6 +90,15 @@ impl ResponseBody {
 }
 
 impl Flowing {
+    /// Whether the deadline has passed; where the body `waits`, the task is woken when it does.
+    fn poll_deadline(&mut self, waits: bool, cx: &mut Context<'_>) -> bool {
+        if !waits {
+            return Instant::now() >= self.deadline;
+        }
+        let deadline = self.deadline;
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut().poll(cx).is_ready()
+    }
+
     fn complete(self) {
         if self.request_body.is_none_or(|watch| watch.progress() == Progress::Complete) {
             self.connection.into_iter().for_each(|connection| self.invocation.recycle_connection(connection));
@@ -103,11 +114,13 @@ impl Body for ResponseBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let Some(flowing) = &mut this.flowing else { return Poll::Ready(None) };
-        if flowing.limit.as_mut().poll(cx).is_ready() {
+        let polled = poll_frame(flowing.connection.as_mut(), &mut this.body, cx);
+        // A server that sends without a pause is stopped too.
+        if flowing.poll_deadline(polled.is_pending(), cx) {
             let failure = flowing.invocation.timed_out();
             return this.cut_off(failure);
         }
-        let mut frame = match ready!(poll_frame(flowing.connection.as_mut(), &mut this.body, cx)) {
+        let mut frame = match ready!(polled) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return this.broken(error),
             None => {

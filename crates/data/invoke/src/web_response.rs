@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -49,11 +49,19 @@ impl WebResponse {
         let (mut head, body) = response.into_parts();
         headers::from_instance(&mut head.headers);
         head.version = Version::HTTP_11;
-        let reason = head.extensions.remove::<ReasonPhrase>();
-        head.extensions.clear();
-        reason.into_iter().for_each(|reason| drop(head.extensions.insert(reason)));
+        keep_reason_phrase(&mut head.extensions);
         let body = ResponseBody::begin(invocation, connection, body, request_body);
         Response::from_parts(head, body.map_or_else(empty_body, BodyExt::boxed_unsync))
+    }
+}
+
+/// Drops what the HTTP library keeps of the instance's connection.
+fn keep_reason_phrase(extensions: &mut Extensions) {
+    let reasons = usize::from(extensions.get::<ReasonPhrase>().is_some());
+    if extensions.len() > reasons {
+        let reason = extensions.remove::<ReasonPhrase>();
+        extensions.clear();
+        reason.into_iter().for_each(|reason| drop(extensions.insert(reason)));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! send ──> idle connection, or connect ──> Connection::send ──> response head
-//! h2   ──> the instance's one HTTP/2 connection ─────────────┘
+//! send_h2 ──> the instance's one HTTP/2 connection ──────────┘
 //! guard ─> all of it within the deadline of the invocation, while the instance runs
 //! ```
 
@@ -12,11 +12,13 @@ mod connection;
 mod early_response;
 mod error;
 mod guard;
-mod h2;
+mod h2_connection;
 mod idle_connections;
 mod inline_waker;
 mod interim;
+mod retry;
 mod send;
+mod send_h2;
 mod socket;
 mod state;
 
@@ -28,8 +30,6 @@ pub(crate) use guard::{Stopped, guarded};
 pub(crate) use idle_connections::IdleSweep;
 pub(crate) use interim::InterimResponses;
 pub(crate) use send::{poll_frame, read_whole, send};
+pub(crate) use send_h2::send_h2;
 pub(crate) use socket::Socket;
 pub(crate) use state::UpstreamState;
-
-/// Requests over HTTP/2.
-pub(crate) use h2::send as send_h2;

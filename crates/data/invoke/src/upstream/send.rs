@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::connect::connect;
 use super::connection::Connection;
 use super::error::{ResponseError, UpstreamError, error_chain};
+use super::retry::Retry;
 use super::state::UpstreamState;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -41,7 +42,7 @@ pub(crate) async fn send(
         if !idle.is_ready().await {
             continue;
         }
-        let retry = retry_of(&request);
+        let retry = Retry::of(&request);
         let failed = match idle.send(request, config).await {
             Ok(response) => return Ok((idle, response)),
             Err(failed) => failed,
@@ -49,7 +50,7 @@ pub(crate) async fn send(
         match (failed.unsent, retry) {
             (Some(unsent), _) => request = unsent,
             (None, Some(retry)) if !failed.error.is_response() => {
-                request = retry;
+                request = retry.into_request(instance);
                 delivered = Some(failed.error);
             }
             (None, _) => return Err(failed.error.into_upstream(config)),
@@ -105,15 +106,6 @@ async fn received_or_close_idle<T>(
             Err(_) => instance.slot.idle().close_idle(),
         }
     }
-}
-
-/// The same request for a second try, where one is allowed.
-fn retry_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let mut copy = Request::new(request.body().retry(request.method())?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
 }
 
 /// Reads a response body whole.

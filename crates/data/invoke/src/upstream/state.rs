@@ -9,7 +9,7 @@ use pool::Process;
 use tokio::time::Instant;
 use types::{CatalogVersion, FunctionKey};
 
-use super::h2::H2Connection;
+use super::h2_connection::H2Connection;
 use super::idle_connections::IdleConnections;
 use crate::call::Platform;
 use crate::headers;
@@ -64,5 +64,10 @@ impl UpstreamState {
     /// The platform's headers for the instance's version.
     pub fn headers(&self, version: &CatalogVersion, platform: &Platform) -> &HeaderMap {
         self.headers.get_or_init(|| headers::of_version(version, platform))
+    }
+
+    /// The same, once a request had them.
+    pub fn stamped(&self) -> Option<&HeaderMap> {
+        self.headers.get()
     }
 }

@@ -1,15 +1,10 @@
-//! The one HTTP/2 connection to an instance, without TLS, that its gRPC calls share.
-
-use std::time::Duration;
+//! One request over the HTTP/2 connection of an instance, which is opened where there is none.
 
 use connections::{FrameLimits, Metered};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
 use pool::Instance;
-use tokio::time::Instant;
 
 use super::client;
 use super::connect::open_stream;
@@ -19,39 +14,8 @@ use crate::config::Config;
 use crate::framing;
 use crate::request_body::RequestBody;
 
-/// The connection, once there was one.
-#[derive(Default)]
-pub(crate) struct H2Connection(Mutex<Option<Open>>);
-
-struct Open {
-    sender: SendRequest<RequestBody>,
-    /// When a request was sent over it last.
-    used: Instant,
-    /// Of the instance, when it was opened.
-    suspensions: u64,
-}
-
-impl H2Connection {
-    /// The connection, unless its server may have closed it. Requests over one that is dropped here go on to their ends.
-    fn get(&self, suspensions: u64, unused_max: Duration) -> Option<SendRequest<RequestBody>> {
-        let (mut shared, now) = (self.0.lock(), Instant::now());
-        let stale = shared.take_if(|open| {
-            let young = now.saturating_duration_since(open.used) < unused_max;
-            !young || open.suspensions != suspensions || open.sender.is_closed()
-        });
-        drop(stale);
-        let open = shared.as_mut()?;
-        open.used = now;
-        Some(open.sender.clone())
-    }
-
-    fn set(&self, sender: SendRequest<RequestBody>, suspensions: u64) {
-        *self.0.lock() = Some(Open { sender, used: Instant::now(), suspensions });
-    }
-}
-
 /// Sends a request and waits for the response head.
-pub(crate) async fn send(
+pub(crate) async fn send_h2(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
     config: &Config,

@@ -4,11 +4,11 @@
 use axum::response::Response;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
+use oci::media_type::OCI_INDEX;
 use types::Digest;
 
 use crate::Shared;
 use crate::body::query;
-use crate::manifests::OCI_INDEX;
 use crate::names::Repository;
 use crate::paging::Page;
 use crate::problem::Problem;

@@ -11,7 +11,6 @@ use types::{Digest, RunStatus};
 
 use crate::credentials::CredentialError;
 use crate::index::LayerError;
-use crate::manifest::ManifestError;
 use crate::pull::RefusedDestination;
 
 /// Why content could not be had, kept or used. Cheap to clone, since callers that wait for the same download or
@@ -157,7 +156,7 @@ pub enum Error {
         /// The image as it was asked for.
         image: String,
         /// Why.
-        source: ManifestError,
+        source: oci::Error,
     },
     /// A layer is corrupt or does what no layer may.
     #[error("layer {digest} of image {image} cannot be used")]
@@ -300,7 +299,7 @@ impl Error {
             Self::NotFound { .. } => "ImageNotFound",
             Self::LeadsAstray { .. } => "RegistryRedirectRefused",
             Self::TimedOut { .. } | Self::TooSlow { .. } => "PullImageTimeOut",
-            Self::Manifest { source: ManifestError::Platform { .. }, .. } => "ImagePlatformMismatch",
+            Self::Manifest { source: oci::Error::Platform { .. }, .. } => "ImagePlatformMismatch",
             Self::Layer { source, .. } if source.is_too_large() => "ImageTooLarge",
             Self::Layer { source, .. } if matches!(**source, LayerError::Write { .. } | LayerError::Cancelled) => {
                 "PullImageFailed"

@@ -1,15 +1,17 @@
 //! What the fuzz targets call: the readers of strangers' bytes. Must not be used by anything else; it is only there
 //! with the feature `fuzzing`.
 
-use crate::{image_config, index, manifest};
+use oci::{Document, ImageConfig};
+
+use crate::index;
 
 /// Reads a manifest, an index and a config; they may be refused, and must not panic.
 pub fn manifest(bytes: &[u8]) {
-    if let Ok(manifest::Document::Index(index)) = manifest::parse(bytes) {
+    if let Ok(Document::Index(index)) = Document::read(bytes) {
         let _ = index.choose();
     }
-    let _ = image_config::parse(bytes, 1);
-    let _ = manifest::references(bytes);
+    let _ = ImageConfig::read(bytes, 1);
+    let _ = oci::references(bytes);
 }
 
 /// Reads the entries of a layer, compressed or not, without writing them.

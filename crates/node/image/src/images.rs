@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use oci::{Document, ImageConfig, Manifest, RunConfig};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use types::Digest;
@@ -17,10 +18,7 @@ use crate::content::ledger::{Hold, Item, Pin};
 use crate::content::{ContentStore, INDEX_DEPTH_MAX};
 use crate::credentials::Credentials;
 use crate::gc::{self, BackgroundTasks, Collected};
-use crate::image_config::{self, RunConfig};
 use crate::layers::{LayerName, Layers, RootfsFacts};
-use crate::manifest::{self, Document, Manifest, ManifestError};
-use crate::platform;
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
 use crate::rootfs::{self, MakeError, Method, Mounted, Mounts, Rootfs};
 use crate::sound::{Finding, ScrubReport, Scrubs};
@@ -370,7 +368,7 @@ impl Core {
     fn is_variant_whole(&self, root: &Digest, manifest: &Manifest) -> Result<bool, Error> {
         let Workshop { layers, mounts, config, .. } = &*self.workshop;
         let bytes = self.read(root, &manifest.config.digest, config.config_bytes_max, &mut Vec::new())?;
-        let config = image_config::parse(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))?;
+        let config = ImageConfig::read(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))?;
         let is_erofs = mounts.method().is_erofs();
         let name = rootfs::name(mounts.method(), &config.diff_ids);
         if is_erofs {
@@ -405,7 +403,7 @@ impl Core {
     fn find_one(&self, root: &Digest, manifest: &Manifest, mut blobs: Vec<Digest>) -> Result<Ready, Error> {
         let Workshop { layers, mounts, config, .. } = &*self.workshop;
         let bytes = self.read(root, &manifest.config.digest, config.config_bytes_max, &mut blobs)?;
-        let config = image_config::parse(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))?;
+        let config = ImageConfig::read(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))?;
         let (rootfs, facts) = self.find_rootfs(root, &config.diff_ids)?;
         if mounts.method().is_erofs() {
             // Touched, so that they are not collected while the mount is made.
@@ -465,13 +463,13 @@ impl Core {
         mut above: Vec<Digest>,
     ) -> Result<Vec<(Manifest, Vec<Digest>)>, Error> {
         let bytes = self.read(root, digest, self.workshop.config.manifest_bytes_max, &mut above)?;
-        let index = match manifest::parse(&bytes).map_err(|source| unusable(root, source))? {
+        let index = match Document::read(&bytes).map_err(|source| unusable(root, source))? {
             Document::Manifest(manifest) => return Ok(vec![(manifest, above)]),
             Document::Index(index) => index,
         };
         index.choose().map_err(|source| unusable(root, source))?;
         let mut found = Vec::new();
-        for entry in index.fitting(platform::processor_level()) {
+        for entry in index.fitting(oci::processor_level()) {
             if above.len() > INDEX_DEPTH_MAX {
                 break;
             }
@@ -523,6 +521,6 @@ impl Ready {
     }
 }
 
-fn unusable(root: &Digest, source: ManifestError) -> Error {
+fn unusable(root: &Digest, source: oci::Error) -> Error {
     Error::Manifest { image: root.to_string(), source }
 }

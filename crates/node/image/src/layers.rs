@@ -23,13 +23,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use oci::chain_id;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
 use crate::Error;
-use crate::content::digest_of;
 use crate::content::durable;
 use crate::content::layout::Layout;
 use crate::content::ledger::{Item, Ledger};
@@ -55,17 +55,17 @@ impl LayerName {
 
     /// A stack of layers as EROFS.
     pub(crate) fn erofs(stack: &[Digest]) -> Self {
-        Self(format!("{EROFS}{}", stack_id(stack).hex()).into())
+        Self(format!("{EROFS}{}", chain_id(stack).hex()).into())
     }
 
     /// A stack of layers as files.
     pub(crate) fn files(stack: &[Digest]) -> Self {
-        Self(format!("{FILES}{}", stack_id(stack).hex()).into())
+        Self(format!("{FILES}{}", chain_id(stack).hex()).into())
     }
 
     /// A stack of layers as files, from before owners were folded.
     pub(crate) fn unfolded_files(stack: &[Digest]) -> Self {
-        Self(format!("f-{}", stack_id(stack).hex()).into())
+        Self(format!("f-{}", chain_id(stack).hex()).into())
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -84,7 +84,7 @@ impl LayerName {
 
     /// Whether it is a root file system, of whatever kind, of this stack.
     pub(crate) fn is_of_stack(&self, stack: &[Digest]) -> bool {
-        self.diff_id().is_none() && self.0.ends_with(stack_id(stack).hex())
+        self.diff_id().is_none() && self.0.ends_with(chain_id(stack).hex())
     }
 
     /// Of this version or another one, so that what those left is collected.
@@ -94,16 +94,6 @@ impl LayerName {
         let ours = number.bytes().all(|b| b.is_ascii_digit()) && hex.len() == 64;
         ours.then(|| Self(name.into()))
     }
-}
-
-/// The chain id of the topmost layer, which stands for the stack (OCI image specification, config.md, "Layer
-/// ChainID"); that of no layers is the digest of nothing.
-fn stack_id(diff_ids: &[Digest]) -> Digest {
-    let chain = |below: Option<Digest>, diff_id: &Digest| match below {
-        None => diff_id.clone(),
-        Some(below) => digest_of(format!("{below} {diff_id}").as_bytes()),
-    };
-    diff_ids.iter().fold(None, |below, diff_id| Some(chain(below, diff_id))).unwrap_or_else(|| digest_of(b""))
 }
 
 /// What is known about a layer.
@@ -384,11 +374,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stack_is_named_by_its_chain_id() {
-        let (a, b) = (Digest::from_sha256(&[1; 32]), Digest::from_sha256(&[2; 32]));
-        assert_eq!(stack_id(std::slice::from_ref(&a)), a);
-        assert_eq!(stack_id(&[a.clone(), b.clone()]), digest_of(format!("{a} {b}").as_bytes()));
-        assert_eq!(stack_id(&[]), digest_of(b""));
+    fn a_stack_is_named_by_its_chain_id_and_its_kind() {
+        let a = Digest::from_sha256(&[1; 32]);
         let alone = std::slice::from_ref(&a);
         assert_ne!(LayerName::erofs(alone), LayerName::files(alone));
         assert_ne!(LayerName::erofs(alone), LayerName::tar(&a));

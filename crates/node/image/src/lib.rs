@@ -19,12 +19,9 @@ mod flight;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gc;
-mod image_config;
 mod images;
 mod index;
 mod layers;
-mod manifest;
-mod platform;
 mod prepare;
 mod progress;
 mod pull;
@@ -40,10 +37,9 @@ pub use credentials::{
 };
 pub use error::Error;
 pub use gc::Collected;
-pub use image_config::RunConfig;
 pub use images::Images;
 pub use index::{Compression, LayerError};
-pub use manifest::ManifestError;
+pub use oci::RunConfig;
 pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};
 pub use pull::{Asked, Destinations, Origin, ProbedPlace, RefusedDestination, Resolver, probe};

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use oci::media_type::OCI_MANIFEST;
+use oci::{Descriptor, digest_of};
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
@@ -28,6 +30,13 @@ pub struct Manifest {
     pub media_type: String,
     /// Content.
     pub bytes: Vec<u8>,
+}
+
+impl Manifest {
+    /// An image's manifest as it is sent.
+    pub fn of(manifest: &oci::Manifest) -> Self {
+        Self { media_type: OCI_MANIFEST.to_owned(), bytes: manifest.to_json() }
+    }
 }
 
 /// One blob.
@@ -57,6 +66,11 @@ impl Blob {
         Self { digest, size: bytes.len() as u64, data: BlobData::Bytes(bytes.into()) }
     }
 
+    /// What a manifest names it by.
+    pub fn descriptor(&self, media_type: &str) -> Descriptor {
+        Descriptor::new(media_type, self.digest.clone(), self.size)
+    }
+
     /// A blob in a file; reads it once to know its digest.
     pub fn of_file(file: &Path) -> anyhow::Result<Self> {
         let mut from = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
@@ -73,9 +87,4 @@ impl Blob {
         let digest = Digest::from_sha256(&hasher.finalize().into());
         Ok(Self { digest, size, data: BlobData::File(file.to_owned()) })
     }
-}
-
-/// Digest of bytes in memory.
-pub fn digest_of(bytes: &[u8]) -> Digest {
-    Digest::from_sha256(&Sha256::digest(bytes).into())
 }

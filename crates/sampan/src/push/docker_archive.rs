@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use image::Compression;
+use oci::media_type::{OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::content::{Blob, Content, Manifest};
 use crate::failure::{Exit, Failure};
@@ -31,43 +31,27 @@ pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     for layer in &image.layers {
         blobs.push(Blob::of_file(&inside(folder, layer)?)?);
     }
-    let layer_json: Vec<_> = blobs[1..]
-        .iter()
-        .map(|b| json!({"mediaType": layer_media_type(b), "digest": b.digest.as_str(), "size": b.size}))
-        .collect();
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {
-            "mediaType": "application/vnd.oci.image.config.v1+json",
-            "digest": blobs[0].digest.as_str(),
-            "size": blobs[0].size,
-        },
-        "layers": layer_json,
-    });
-    let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
+    let manifest = oci::Manifest {
+        config: blobs[0].descriptor(OCI_CONFIG),
+        layers: blobs[1..].iter().map(|blob| blob.descriptor(layer_media_type(blob))).collect(),
+    };
     let mut seen = std::collections::HashSet::new();
     blobs.retain(|blob| seen.insert(blob.digest.clone()));
-    Ok(Content {
-        blobs,
-        manifests: vec![Manifest { media_type, bytes: serde_json::to_vec(&manifest)? }],
-        left_out: Vec::new(),
-        unpacked: None,
-    })
+    Ok(Content { blobs, manifests: vec![Manifest::of(&manifest)], left_out: Vec::new(), unpacked: None })
 }
 
 /// Archives hold plain tars, but some writers compress them; the first bytes tell.
 fn layer_media_type(blob: &Blob) -> &'static str {
     use std::io::Read;
-    let super::content::BlobData::File(file) = &blob.data else { return "application/vnd.oci.image.layer.v1.tar" };
+    let super::content::BlobData::File(file) = &blob.data else { return OCI_LAYER };
     let mut magic = Vec::new();
     let bytes = Compression::MAGIC_BYTES as u64;
     // What cannot be read is told when it is sent.
     let _ = std::fs::File::open(file).and_then(|file| file.take(bytes).read_to_end(&mut magic));
     match Compression::of(&magic) {
-        Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-        Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-        Compression::None | Compression::Unknown(_) => "application/vnd.oci.image.layer.v1.tar",
+        Compression::Gzip => OCI_LAYER_GZIP,
+        Compression::Zstd => OCI_LAYER_ZSTD,
+        Compression::None | Compression::Unknown(_) => OCI_LAYER,
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use flate2::{Compression, GzBuilder};
+use oci::media_type::{OCI_CONFIG, OCI_LAYER_GZIP};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use types::Digest;
@@ -56,22 +57,8 @@ pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
         },
         "rootfs": {"type": "layers", "diff_ids": [diff_id.as_str()]},
     }))?);
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {
-            "mediaType": "application/vnd.oci.image.config.v1+json",
-            "digest": config.digest.as_str(),
-            "size": config.size,
-        },
-        "layers": [{
-            "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
-            "digest": layer.digest.as_str(),
-            "size": layer.size,
-        }],
-    });
-    let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
-    let manifests = vec![Manifest { media_type, bytes: serde_json::to_vec(&manifest)? }];
+    let layers = vec![layer.descriptor(OCI_LAYER_GZIP)];
+    let manifests = vec![Manifest::of(&oci::Manifest { config: config.descriptor(OCI_CONFIG), layers })];
     Ok(Content { blobs: vec![layer, config], manifests, left_out: Vec::new(), unpacked: Some(work) })
 }
 

@@ -4,73 +4,36 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Context;
-use serde::Deserialize;
+use oci::{Descriptor, Index, Platform, digest_of};
 use types::Digest;
 
-use super::content::{Blob, BlobData, Content, Manifest, digest_of};
+use super::content::{Blob, BlobData, Content, Manifest};
 use crate::failure::{Exit, Failure};
 
 /// How deep indexes may lie in each other.
 const DEPTH_MAX: usize = 4;
 
-#[derive(Deserialize)]
-struct Index {
-    #[serde(default)]
-    manifests: Vec<Descriptor>,
+/// The reference name of an image in a layout.
+fn name(descriptor: &Descriptor) -> Option<&str> {
+    let keys = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+    keys.iter().find_map(|key| descriptor.annotations.get(*key)).map(String::as_str)
 }
 
-#[derive(Debug, Deserialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: String,
-    digest: Digest,
-    size: u64,
-    #[serde(default)]
-    annotations: std::collections::BTreeMap<String, String>,
-    #[serde(default)]
-    platform: Option<Platform>,
+fn is_index(descriptor: &Descriptor) -> bool {
+    descriptor.media_type.contains("index") || descriptor.media_type.contains("manifest.list")
 }
 
-#[derive(Debug, Deserialize, Clone, PartialEq, Eq)]
-struct Platform {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    variant: Option<String>,
+/// Attestations hang in an index as manifests for an unknown platform.
+fn is_attestation(descriptor: &Descriptor) -> bool {
+    descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }
 
-#[derive(Deserialize)]
-struct ImageManifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
+fn is_amd64(descriptor: &Descriptor) -> bool {
+    descriptor.platform.as_ref().is_some_and(|platform| platform.os == "linux" && platform.architecture == "amd64")
 }
 
-impl Descriptor {
-    fn name(&self) -> Option<&str> {
-        let keys = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
-        keys.iter().find_map(|key| self.annotations.get(*key)).map(String::as_str)
-    }
-
-    fn is_index(&self) -> bool {
-        self.media_type.contains("index") || self.media_type.contains("manifest.list")
-    }
-
-    /// Attestations hang in an index as manifests for an unknown platform.
-    fn is_attestation(&self) -> bool {
-        self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
-    }
-
-    fn is_amd64(&self) -> bool {
-        self.platform.as_ref().is_some_and(|platform| platform.os == "linux" && platform.architecture == "amd64")
-    }
-
-    fn platform_name(&self) -> String {
-        let Some(Platform { os, architecture, variant }) = &self.platform else { return self.digest.to_string() };
-        let variant = variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-        format!("{os}/{architecture}{variant}")
-    }
+fn platform_name(descriptor: &Descriptor) -> String {
+    descriptor.platform.as_ref().map_or_else(|| descriptor.digest.to_string(), Platform::name)
 }
 
 /// Reads the image of a layout; `select` is its reference name when there are several.
@@ -91,7 +54,7 @@ pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
 }
 
 fn choose(manifests: &[Descriptor], select: Option<&str>) -> anyhow::Result<Descriptor> {
-    let matches = |d: &&Descriptor| match (select, d.name()) {
+    let matches = |d: &&Descriptor| match (select, name(d)) {
         (None, _) => true,
         (Some(wanted), Some(name)) => name == wanted || name.ends_with(&format!(":{wanted}")),
         (Some(_), None) => false,
@@ -99,10 +62,10 @@ fn choose(manifests: &[Descriptor], select: Option<&str>) -> anyhow::Result<Desc
     let mut seen = HashSet::new();
     // One image may have several names.
     let mut found: Vec<&Descriptor> = manifests.iter().filter(matches).filter(|d| seen.insert(&d.digest)).collect();
-    let one_image = found.iter().all(|d| d.platform.is_some() && d.name() == found[0].name());
+    let one_image = found.iter().all(|d| d.platform.is_some() && name(d) == name(found[0]));
     if found.len() > 1 && one_image {
         // Its platforms stand side by side.
-        found.retain(|d| d.is_amd64());
+        found.retain(|d| is_amd64(d));
     }
     match found.as_slice() {
         [one] => Ok((*one).clone()),
@@ -122,7 +85,7 @@ fn choose(manifests: &[Descriptor], select: Option<&str>) -> anyhow::Result<Desc
 }
 
 fn names(manifests: &[Descriptor]) -> String {
-    let names: Vec<&str> = manifests.iter().map(|d| d.name().unwrap_or(d.digest.as_str())).collect();
+    let names: Vec<&str> = manifests.iter().map(|d| name(d).unwrap_or(d.digest.as_str())).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
@@ -137,7 +100,7 @@ impl Reader<'_> {
     /// Adds what the tag will name. Of an index whose platforms are not all there (an archive of one of several
     /// platforms), only those that are whole: alone if it is one, else under an index of them. Gives what is missing.
     fn add_top(&mut self, top: &Descriptor) -> anyhow::Result<Vec<String>> {
-        if !top.is_index() {
+        if !is_index(top) {
             return self.add_manifest(top, 0).map(|()| Vec::new());
         }
         let bytes = self.manifest_bytes(top)?;
@@ -147,9 +110,9 @@ impl Reader<'_> {
         if missing.is_empty() {
             return self.add_manifest(top, 0).map(|()| Vec::new());
         }
-        let images: Vec<_> = whole.iter().filter(|child| !child.is_attestation()).collect();
+        let images: Vec<_> = whole.iter().filter(|child| !is_attestation(child)).collect();
         let left_out: Vec<_> =
-            missing.iter().filter(|child| !child.is_attestation()).map(|child| child.platform_name()).collect();
+            missing.iter().filter(|child| !is_attestation(child)).map(|child| platform_name(child)).collect();
         match images.as_slice() {
             [] => return Err(nothing_whole(&left_out)),
             [one] => self.add_manifest(one, 1)?,
@@ -170,12 +133,12 @@ impl Reader<'_> {
         if depth > DEPTH_MAX {
             return true;
         }
-        if descriptor.is_index() {
+        if is_index(descriptor) {
             let index = serde_json::from_slice::<Index>(&bytes);
             return index.map_or(true, |index| index.manifests.iter().all(|child| self.is_whole(child, depth + 1)));
         }
         let there = |blob: &Descriptor| self.blob_file(&blob.digest).exists();
-        let manifest = serde_json::from_slice::<ImageManifest>(&bytes);
+        let manifest = serde_json::from_slice::<oci::Manifest>(&bytes);
         manifest.map_or(true, |manifest| there(&manifest.config) && manifest.layers.iter().all(there))
     }
 
@@ -187,14 +150,14 @@ impl Reader<'_> {
             return Ok(());
         }
         let bytes = self.manifest_bytes(descriptor)?;
-        if descriptor.is_index() {
+        if is_index(descriptor) {
             let index: Index = serde_json::from_slice(&bytes)
                 .with_context(|| format!("index {} cannot be read", descriptor.digest))?;
             for child in &index.manifests {
                 self.add_manifest(child, depth + 1)?;
             }
         } else {
-            let manifest: ImageManifest = serde_json::from_slice(&bytes)
+            let manifest: oci::Manifest = serde_json::from_slice(&bytes)
                 .with_context(|| format!("manifest {} cannot be read", descriptor.digest))?;
             for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {
                 self.add_blob(blob)?;
@@ -256,16 +219,15 @@ fn corrupt(digest: &Digest) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use oci::media_type::{OCI_INDEX, OCI_MANIFEST};
+
     use super::*;
 
     fn descriptor(name: Option<&str>) -> Descriptor {
         let annotations = name.map(|n| ("org.opencontainers.image.ref.name".to_owned(), n.to_owned()));
         Descriptor {
-            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
-            digest: digest_of(name.unwrap_or_default().as_bytes()),
-            size: 1,
             annotations: annotations.into_iter().collect(),
-            platform: None,
+            ..Descriptor::new(OCI_MANIFEST, digest_of(name.unwrap_or_default().as_bytes()), 1)
         }
     }
 
@@ -288,13 +250,13 @@ mod tests {
             }
             let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [layer]});
             let mut child = add(manifest.to_string().as_bytes());
-            child["mediaType"] = "application/vnd.oci.image.manifest.v1+json".into();
+            child["mediaType"] = OCI_MANIFEST.into();
             child["platform"] = serde_json::json!({"os": "linux", "architecture": architecture});
             children.push(child);
         }
         let index = serde_json::json!({"schemaVersion": 2, "manifests": children});
         let mut top = add(index.to_string().as_bytes());
-        top["mediaType"] = "application/vnd.oci.image.index.v1+json".into();
+        top["mediaType"] = OCI_INDEX.into();
         let top = serde_json::json!({"schemaVersion": 2, "manifests": [top]});
         std::fs::write(folder.path().join("index.json"), top.to_string()).expect("written");
         folder
@@ -313,10 +275,7 @@ mod tests {
         let content = read(two.path(), None).expect("two of three");
         assert_eq!((content.manifests.len(), content.blobs.len()), (3, 4));
         let index: Index = serde_json::from_slice(&content.manifests[2].bytes).expect("an index");
-        assert_eq!(
-            index.manifests.iter().map(Descriptor::platform_name).collect::<Vec<_>>(),
-            ["linux/amd64", "linux/s390x"]
-        );
+        assert_eq!(index.manifests.iter().map(platform_name).collect::<Vec<_>>(), ["linux/amd64", "linux/s390x"]);
         let none = read(layout(&[("amd64", false)]).path(), None).err().expect("nothing is whole");
         assert!(none.to_string().contains("linux/amd64"), "{none}");
     }
@@ -344,8 +303,8 @@ mod tests {
     fn one_of_several_images_is_chosen_by_tag_or_name() {
         let both = [descriptor(Some("a:v1")), descriptor(Some("v2"))];
         assert!(choose(&both, None).expect_err("ambiguous").to_string().contains("several"));
-        assert_eq!(choose(&both, Some("v1")).expect("found").name(), Some("a:v1"));
-        assert_eq!(choose(&both, Some("v2")).expect("found").name(), Some("v2"));
+        assert_eq!(name(&choose(&both, Some("v1")).expect("found")), Some("a:v1"));
+        assert_eq!(name(&choose(&both, Some("v2")).expect("found")), Some("v2"));
         assert!(choose(&both, Some("v3")).is_err());
     }
 }

@@ -9,13 +9,14 @@ use cli::address::is_loopback;
 use futures_util::StreamExt;
 use image::{Destinations, Origin, RefusedDestination, Resolver};
 use indicatif::ProgressBar;
+use oci::digest_of;
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 use types::ImageRef;
 
-use super::content::{Blob, BlobData, Content, Manifest, digest_of};
+use super::content::{Blob, BlobData, Content, Manifest};
 use crate::args::UpArgs;
 use crate::failure::{Exit, Failure, root_cause};
 use crate::settings;

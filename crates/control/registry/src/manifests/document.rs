@@ -1,19 +1,11 @@
-//! A manifest as it was pushed: which kind it is and what it names (OCI image specification, "Image Manifest" and "Image
-//! Index"; Docker's "Image Manifest Version 2, Schema 2"). Pure; must not know what is in a repository.
+//! What a registry takes of a manifest as it was pushed: which kind it is and what it names. The fields are read by
+//! [`oci::Fields`]; here stands which of them must and must not be there.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use oci::media_type::{is_foreign_layer, is_index, is_manifest};
+use oci::{Fields, RawDescriptor};
 use types::Digest;
-
-/// Media types of an OCI index and image.
-pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-/// Layers that stay with whoever published them and are in no registry.
-const FOREIGN_LAYERS: [&str; 2] =
-    ["application/vnd.docker.image.rootfs.foreign.diff.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
 
 /// What a manifest says that matters to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,52 +41,31 @@ pub(crate) enum Invalid {
     Digest { field: &'static str, text: String },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Raw {
-    schema_version: u64,
-    media_type: Option<String>,
-    artifact_type: Option<String>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
-    subject: Option<Descriptor>,
-    annotations: Option<BTreeMap<String, String>>,
+impl Invalid {
+    fn json(error: serde_json::Error) -> Self {
+        Self::Json(error.to_string())
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    #[serde(default)]
-    media_type: String,
-    digest: String,
-    size: u64,
-}
-
-impl Descriptor {
-    fn digest(&self, field: &'static str) -> Result<Digest, Invalid> {
-        self.digest.parse().map_err(|_| Invalid::Digest { field, text: self.digest.clone() })
-    }
-
-    fn is_foreign(&self) -> bool {
-        FOREIGN_LAYERS.iter().any(|foreign| self.media_type.starts_with(foreign))
-    }
+fn digest(descriptor: &RawDescriptor, field: &'static str) -> Result<Digest, Invalid> {
+    descriptor.digest.parse().map_err(|_| Invalid::Digest { field, text: descriptor.digest.clone() })
 }
 
 /// Reads a manifest; `content_type` is the header that it came with.
 pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Document, Invalid> {
-    let raw: Raw = serde_json::from_slice(body).map_err(|error| Invalid::Json(error.to_string()))?;
-    let media_type = media_type(content_type, raw.media_type.as_deref())?;
-    if raw.schema_version != 2 {
-        return Err(Invalid::SchemaVersion(raw.schema_version));
+    let fields = Fields::read(body).map_err(Invalid::json)?;
+    let media_type = media_type(content_type, fields.media_type.as_deref())?;
+    if fields.schema_version != 2 {
+        return Err(Invalid::SchemaVersion(fields.schema_version));
     }
     let mut document = match media_type.as_str() {
-        OCI_MANIFEST | DOCKER_MANIFEST => image(media_type, &raw)?,
-        OCI_INDEX | DOCKER_LIST => index(media_type, &raw)?,
+        kind if is_manifest(kind) => image(media_type, &fields)?,
+        kind if is_index(kind) => index(media_type, &fields)?,
         _ => return Err(Invalid::UnknownMediaType(media_type)),
     };
-    document.subject = raw.subject.map(|subject| subject.digest("subject")).transpose()?;
-    document.annotations = raw.annotations.unwrap_or_default();
+    let subject = fields.subject().map_err(Invalid::json)?;
+    document.subject = subject.map(|subject| digest(&subject, "subject")).transpose()?;
+    document.annotations = fields.annotations().map_err(Invalid::json)?;
     Ok(document)
 }
 
@@ -112,33 +83,35 @@ fn media_type(header: Option<&str>, body: Option<&str>) -> Result<String, Invali
     }
 }
 
-fn image(media_type: String, raw: &Raw) -> Result<Document, Invalid> {
-    if raw.manifests.is_some() {
+fn image(media_type: String, fields: &Fields) -> Result<Document, Invalid> {
+    if fields.manifests.is_some() {
         return Err(Invalid::ForeignField { media_type, field: "manifests" });
     }
-    let Some(config) = &raw.config else { return Err(Invalid::MissingField { media_type, field: "config" }) };
-    let mut blobs = vec![(config.digest("config")?, config.size)];
-    for layer in raw.layers.iter().flatten().filter(|layer| !layer.is_foreign()) {
-        blobs.push((layer.digest("layers")?, layer.size));
+    let Some(config) = &fields.config else { return Err(Invalid::MissingField { media_type, field: "config" }) };
+    let mut blobs = vec![(digest(config, "config")?, config.size)];
+    for layer in fields.layers.iter().flatten().filter(|layer| !is_foreign_layer(&layer.media_type)) {
+        blobs.push((digest(layer, "layers")?, layer.size));
     }
     // The same layer may stand several times; with two lengths both stay, and one of them will be found wrong.
     blobs.sort();
     blobs.dedup();
     // An image without an artifact type is of the type of its config (distribution specification, "Listing Referrers").
-    let artifact_type = raw.artifact_type.clone().filter(|kind| !kind.is_empty());
+    let artifact_type = fields.artifact_type().map_err(Invalid::json)?;
     let artifact_type = artifact_type.or_else(|| Some(config.media_type.clone()).filter(|kind| !kind.is_empty()));
     Ok(Document { blobs, artifact_type, ..empty(media_type) })
 }
 
-fn index(media_type: String, raw: &Raw) -> Result<Document, Invalid> {
-    for (present, field) in [(raw.config.is_some(), "config"), (raw.layers.is_some(), "layers")] {
+fn index(media_type: String, fields: &Fields) -> Result<Document, Invalid> {
+    for (present, field) in [(fields.config.is_some(), "config"), (fields.layers.is_some(), "layers")] {
         if present {
             return Err(Invalid::ForeignField { media_type, field });
         }
     }
-    let Some(children) = &raw.manifests else { return Err(Invalid::MissingField { media_type, field: "manifests" }) };
-    let manifests = children.iter().map(|child| child.digest("manifests")).collect::<Result<_, _>>()?;
-    let artifact_type = raw.artifact_type.clone().filter(|kind| !kind.is_empty());
+    let Some(children) = &fields.manifests else {
+        return Err(Invalid::MissingField { media_type, field: "manifests" });
+    };
+    let manifests = children.iter().map(|child| digest(child, "manifests")).collect::<Result<_, _>>()?;
+    let artifact_type = fields.artifact_type().map_err(Invalid::json)?;
     Ok(Document { manifests, artifact_type, ..empty(media_type) })
 }
 
@@ -155,6 +128,7 @@ fn empty(media_type: String) -> Document {
 
 #[cfg(test)]
 mod tests {
+    use oci::media_type::{DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -254,6 +228,11 @@ mod tests {
         assert!(matches!(read(Some(OCI_MANIFEST), b"{"), Err(Invalid::Json(_))));
         let negative = br#"{"schemaVersion":2,"config":{"digest":"x","size":-1}}"#;
         assert!(matches!(read(Some(OCI_MANIFEST), negative), Err(Invalid::Json(_))));
+        for odd in [json!({"annotations": {"a": 1}}), json!({"subject": "x"}), json!({"artifactType": 7})] {
+            let mut body = json!({ "schemaVersion": 2, "config": config });
+            body.as_object_mut().unwrap().extend(odd.as_object().unwrap().clone());
+            assert!(matches!(read_json(Some(OCI_MANIFEST), &body), Err(Invalid::Json(_))), "{body}");
+        }
     }
 
     proptest! {

@@ -7,7 +7,6 @@ use axum::response::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{Method, StatusCode};
-use sha2::{Digest as _, Sha256};
 use types::Digest;
 
 use crate::Shared;
@@ -18,7 +17,7 @@ use crate::names::{Reference, Repository};
 use crate::problem::{Code, Problem};
 use crate::repository::{Addition, NewManifest, Record, Referrer};
 use document::Document;
-pub(crate) use document::{OCI_INDEX, read as read_document};
+pub(crate) use document::read as read_document;
 
 /// Says that the subject of a pushed manifest was understood.
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -70,7 +69,7 @@ pub(crate) async fn put(
         return Err(if text.contains(':') { Problem::digest_invalid(text) } else { tag_invalid(text) });
     }
     let content = body.collect("manifest", shared.config.manifest_bytes_max, "manifest_bytes_max").await?;
-    let digest = Digest::from_sha256(&Sha256::digest(&content).into());
+    let digest = oci::digest_of(&content);
     if let Reference::Digest(stated) = &reference
         && *stated != digest
     {

@@ -15,14 +15,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
+use oci::{References, digest_of};
 use tokio::sync::watch;
 use types::Digest;
 
 use self::layout::Layout;
 use self::ledger::{Hold, Item, Ledger, Pin};
 use self::reach::Reach;
-use crate::manifest::{self, References};
 use crate::sound::{Soundness, Verified};
 use crate::{Config, Error, blocking};
 
@@ -326,7 +325,7 @@ impl ContentStore {
                 Ok(None) | Err(Error::ContentTooLarge { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            let references = manifest::references(&bytes);
+            let references = oci::references(&bytes);
             references.config.iter().chain(&references.blobs).for_each(|d| item(Item::Blob(d.clone())));
             if depth < INDEX_DEPTH_MAX {
                 documents.extend(references.manifests.iter().map(|d| (d.clone(), depth + 1)));
@@ -335,9 +334,4 @@ impl ContentStore {
         }
         Ok(())
     }
-}
-
-/// The SHA-256 digest of bytes.
-pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
-    Digest::from_sha256(&Sha256::digest(bytes).into())
 }

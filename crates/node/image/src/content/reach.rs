@@ -6,13 +6,14 @@
 use std::collections::HashSet;
 use std::fs;
 
+use oci::ImageConfig;
 use serde::{Deserialize, Serialize};
 use types::Digest;
 
 use super::ContentStore;
 use super::ledger::Item;
+use crate::Error;
 use crate::layers::LayerName;
-use crate::{Error, image_config};
 
 /// Content below a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ impl Reach {
         for (config, layers) in configs {
             let Some(bytes) = content.read_small_now(&config, content.config().config_bytes_max)? else { continue };
             // The config of another platform of the same index has no layers here.
-            reach.stacks.extend(image_config::parse(&bytes, layers).ok().map(|config| config.diff_ids));
+            reach.stacks.extend(ImageConfig::read(&bytes, layers).ok().map(|config| config.diff_ids));
         }
         Ok(reach)
     }

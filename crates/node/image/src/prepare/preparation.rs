@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
+use oci::{Descriptor, Document, ImageConfig, Manifest};
 use tokio::sync::{Mutex, OnceCell};
 use types::Digest;
 
@@ -16,10 +17,8 @@ use super::shares::Turn;
 use super::{PrepareRequest, Prepared, Workshop};
 use crate::content::INDEX_DEPTH_MAX;
 use crate::content::ledger::Pin;
-use crate::image_config::{self, ImageConfig};
 use crate::index::{Budget, LayerError};
 use crate::layers::{LayerFacts, LayerName};
-use crate::manifest::{self, Descriptor, Document, Manifest, ManifestError};
 use crate::progress::{Meter, Step};
 use crate::pull::{self, Session};
 use crate::rootfs::{self, MakeError};
@@ -113,14 +112,14 @@ impl Preparation {
     }
 
     fn parsed(&self, bytes: &[u8]) -> Result<Document, Error> {
-        manifest::parse(bytes).map_err(|source| self.manifest_error(source))
+        Document::read(bytes).map_err(|source| self.manifest_error(source))
     }
 
     fn layer_error(&self, digest: &Digest, error: LayerError) -> Error {
         layer_error(&self.workshop, &self.name, digest, error)
     }
 
-    fn manifest_error(&self, source: ManifestError) -> Error {
+    fn manifest_error(&self, source: oci::Error) -> Error {
         Error::Manifest { image: self.name.as_ref().to_owned(), source }
     }
 
@@ -144,7 +143,7 @@ impl Preparation {
             }
         }
         let reason = format!("indexes are nested more than {INDEX_DEPTH_MAX} deep");
-        Err(self.manifest_error(ManifestError::Invalid { document: "manifest", reason }))
+        Err(self.manifest_error(oci::Error::Invalid { document: "manifest", reason }))
     }
 
     fn check_size(&self, manifest: &Manifest) -> Result<(), Error> {
@@ -167,7 +166,7 @@ impl Preparation {
         let (digest, bytes_max) = (&manifest.config.digest, self.workshop.config.config_bytes_max);
         let bytes = self.workshop.content.read_small(digest, bytes_max).await?;
         let bytes = bytes.ok_or_else(|| Error::UnknownContent { digest: digest.clone() })?;
-        image_config::parse(&bytes, manifest.layers.len()).map_err(|source| self.manifest_error(source))
+        ImageConfig::read(&bytes, manifest.layers.len()).map_err(|source| self.manifest_error(source))
     }
 
     /// Sees to it that a blob is in the store, with the size that its manifest says.
@@ -303,7 +302,7 @@ impl Preparation {
         if let Err(error) = fetched {
             sink.abort().await;
             return Err(match error {
-                Error::NotFound { .. } if layer.is_foreign() => self.manifest_error(layer.foreign()),
+                Error::NotFound { .. } if layer.is_foreign() => self.manifest_error(oci::Error::foreign(layer)),
                 error => error,
             });
         }

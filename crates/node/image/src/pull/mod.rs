@@ -21,14 +21,14 @@ mod session;
 mod token;
 mod wire;
 
+use oci::digest_of;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use types::Digest;
 
 use self::ask::{Ask, Target};
 use self::session::Answer;
-use crate::content::digest_of;
-use crate::{Error, manifest};
+use crate::Error;
 
 pub(crate) use self::client::Clients;
 pub use self::destination::{Destinations, Origin, RefusedDestination, Resolver};
@@ -41,7 +41,7 @@ pub(crate) use self::wire::AskedPause;
 pub(crate) async fn resolve(session: &Session, tag: &str) -> Option<Digest> {
     let ask = Ask {
         method: Method::HEAD,
-        accept: Some(manifest::ACCEPT),
+        accept: Some(oci::media_type::ACCEPT),
         retry: false,
         ..Ask::get(Target::Manifest(tag.to_owned()))
     };
@@ -56,7 +56,7 @@ pub(crate) async fn manifest(
     reference: &str,
     bytes_max: u64,
 ) -> Result<(Digest, Vec<u8>), Error> {
-    let ask = Ask { accept: Some(manifest::ACCEPT), ..Ask::get(Target::Manifest(reference.to_owned())) };
+    let ask = Ask { accept: Some(oci::media_type::ACCEPT), ..Ask::get(Target::Manifest(reference.to_owned())) };
     loop {
         let Answer { response, route } = session.send(&ask).await?;
         let said = digest_header(response.headers());

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use oci::digest_of;
 use types::{Digest, ImageRef};
 
 use super::ask::{Ask, Target};
@@ -11,9 +12,8 @@ use super::digest_header;
 use super::route::Route;
 use super::session::Session;
 use super::wire::AskedPause;
-use crate::content::digest_of;
 use crate::credentials::Credentials;
-use crate::{Config, Error, manifest};
+use crate::{Config, Error};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub async fn probe(
 
 /// The digest of a manifest, which is read as a pull reads it.
 async fn find(route: &Route, reference: &str, bytes_max: u64) -> Result<Digest, Error> {
-    let ask = Ask { accept: Some(manifest::ACCEPT), ..Ask::get(Target::Manifest(reference.to_owned())) };
+    let ask = Ask { accept: Some(oci::media_type::ACCEPT), ..Ask::get(Target::Manifest(reference.to_owned())) };
     let response = route.send(&ask).await?;
     let said = digest_header(response.headers());
     let wire = route.wire();

@@ -6,12 +6,12 @@ use std::fs::File;
 use std::io::Write;
 
 use erofs::{Device, Limits, Tree};
+use oci::digest_of;
 use types::Digest;
 
 use super::files;
 use super::method::Method;
 use super::owners;
-use crate::content::digest_of;
 use crate::index::{LayerError, Weight};
 use crate::layers::{Draft, LayerName, Layers, RootfsFacts};
 use crate::{Config, Error};

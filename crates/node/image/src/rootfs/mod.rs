@@ -10,8 +10,9 @@ mod owners;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use oci::RunConfig;
+
 use crate::content::ledger::Hold;
-use crate::image_config::RunConfig;
 
 #[cfg(test)]
 pub(crate) use self::files::write as write_files;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use oci::Document;
 use parking_lot::Mutex;
 
 use super::sizes::layer_fits;
@@ -14,7 +15,6 @@ use crate::content::ContentStore;
 use crate::content::ledger::Item;
 use crate::content::reach;
 use crate::layers::Layers;
-use crate::manifest::{self, Document};
 use crate::{Config, Error};
 
 /// Findings that are remembered of one scrub; further ones are only counted.
@@ -217,7 +217,7 @@ pub(crate) fn check_sizes(content: &ContentStore, layers: &Layers) -> Result<u64
     let documents: std::collections::HashSet<_> = documents.collect();
     for digest in documents {
         let Ok(Some(bytes)) = content.read_document(&digest) else { continue };
-        let Ok(Document::Manifest(manifest)) = manifest::parse(&bytes) else { continue };
+        let Ok(Document::Manifest(manifest)) = Document::read(&bytes) else { continue };
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             if content.size_now(&blob.digest)?.is_some_and(|bytes| bytes != blob.size) {
                 bad += set_aside(soundness, &Item::Blob(blob.digest.clone()))?;

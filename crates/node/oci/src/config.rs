@@ -1,5 +1,4 @@
-//! An image's config: how to run it, and which uncompressed layers it has. Pure: no I/O, no network. Must not know
-//! where the bytes came from; whoever has them checked their digest. OCI image specification 1.1, config.md.
+//! An image's config: how to run it, and which uncompressed layers it has (OCI image specification 1.1, config.md).
 
 use std::collections::BTreeMap;
 
@@ -7,8 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use types::Digest;
 
-use crate::manifest::ManifestError;
-use crate::platform::{Platform, processor_level};
+use crate::{Error, Platform, processor_level};
 
 /// From the image's config: what to run and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +29,8 @@ pub struct RunConfig {
 
 /// An image's config, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ImageConfig {
+pub struct ImageConfig {
+    /// What to run and how.
     pub run: RunConfig,
     /// Digests of the uncompressed layers, lowest first.
     pub diff_ids: Vec<Digest>,
@@ -65,33 +64,38 @@ struct RunFields {
     stop_signal: Option<String>,
 }
 
-/// Reads an image's config, whose manifest names `layers` layers.
-pub(crate) fn parse(bytes: &[u8], layers: usize) -> Result<ImageConfig, ManifestError> {
-    let fields: ConfigFields = serde_json::from_slice(bytes).map_err(|e| ManifestError::config(e.to_string()))?;
-    let platform = fields.platform.or_default();
-    if !platform.fits(processor_level()) {
-        return Err(ManifestError::Platform { has: vec![platform.name()] });
+impl ImageConfig {
+    /// Reads an image's config, whose manifest names `layers` layers.
+    ///
+    /// # Errors
+    /// `Invalid`, `Platform`.
+    pub fn read(bytes: &[u8], layers: usize) -> Result<Self, Error> {
+        let fields: ConfigFields = serde_json::from_slice(bytes).map_err(|e| Error::config(e.to_string()))?;
+        let platform = fields.platform.or_default();
+        if !platform.fits(processor_level()) {
+            return Err(Error::Platform { has: vec![platform.name()] });
+        }
+        let diff_ids = fields.rootfs.diff_ids.unwrap_or_default();
+        if diff_ids.len() != layers {
+            let reason = format!("it lists {} layers, the manifest {layers}", diff_ids.len());
+            return Err(Error::config(reason));
+        }
+        let run = fields.config.unwrap_or_default();
+        let run = RunConfig {
+            user: run.user.unwrap_or_default(),
+            working_dir: run.working_dir.unwrap_or_default(),
+            env: run.env.unwrap_or_default(),
+            entrypoint: run.entrypoint.unwrap_or_default(),
+            cmd: run.cmd.unwrap_or_default(),
+            volumes: run.volumes.unwrap_or_default().into_keys().collect(),
+            stop_signal: run.stop_signal.unwrap_or_default(),
+        };
+        let texts = [&run.user, &run.working_dir].into_iter().chain(&run.env).chain(&run.entrypoint).chain(&run.cmd);
+        if texts.chain(&run.volumes).any(|text| text.contains('\0')) {
+            return Err(Error::config("a text for the process has a NUL byte"));
+        }
+        Ok(Self { run, diff_ids })
     }
-    let diff_ids = fields.rootfs.diff_ids.unwrap_or_default();
-    if diff_ids.len() != layers {
-        let reason = format!("it lists {} layers, the manifest {layers}", diff_ids.len());
-        return Err(ManifestError::config(reason));
-    }
-    let run = fields.config.unwrap_or_default();
-    let run = RunConfig {
-        user: run.user.unwrap_or_default(),
-        working_dir: run.working_dir.unwrap_or_default(),
-        env: run.env.unwrap_or_default(),
-        entrypoint: run.entrypoint.unwrap_or_default(),
-        cmd: run.cmd.unwrap_or_default(),
-        volumes: run.volumes.unwrap_or_default().into_keys().collect(),
-        stop_signal: run.stop_signal.unwrap_or_default(),
-    };
-    let texts = [&run.user, &run.working_dir].into_iter().chain(&run.env).chain(&run.entrypoint).chain(&run.cmd);
-    if texts.chain(&run.volumes).any(|text| text.contains('\0')) {
-        return Err(ManifestError::config("a text for the process has a NUL byte"));
-    }
-    Ok(ImageConfig { run, diff_ids })
 }
 
 #[cfg(test)]
@@ -112,23 +116,23 @@ mod tests {
                 "Volumes": {"/data": {}, "/cache": null}},
             "rootfs": {"type": "layers", "diff_ids": [digest('d')]}})
         .to_string();
-        let config = parse(bytes.as_bytes(), 1).expect("valid");
+        let config = ImageConfig::read(bytes.as_bytes(), 1).expect("valid");
         assert_eq!((config.run.user.as_str(), config.run.cmd.as_slice()), ("1000", &["/hello".to_owned()][..]));
         assert_eq!(config.run.volumes, ["/cache", "/data"]);
         assert_eq!(config.run.stop_signal, "SIGQUIT");
-        assert!(matches!(parse(bytes.as_bytes(), 2), Err(ManifestError::Invalid { .. })));
+        assert!(matches!(ImageConfig::read(bytes.as_bytes(), 2), Err(Error::Invalid { .. })));
         let arm = bytes.replace("amd64", "arm64");
-        assert_eq!(parse(arm.as_bytes(), 1), Err(ManifestError::Platform { has: vec!["linux/arm64".into()] }));
+        assert_eq!(ImageConfig::read(arm.as_bytes(), 1), Err(Error::Platform { has: vec!["linux/arm64".into()] }));
         let silent = bytes.replace(r#""os":"linux","#, "").replace(r#""architecture":"amd64","#, "");
-        assert!(!silent.contains("amd64") && parse(silent.as_bytes(), 1).is_ok(), "{silent}");
+        assert!(!silent.contains("amd64") && ImageConfig::read(silent.as_bytes(), 1).is_ok(), "{silent}");
         let nul = bytes.replace("/hello", "/he\\u0000llo");
-        assert!(matches!(parse(nul.as_bytes(), 1), Err(ManifestError::Invalid { .. })));
+        assert!(matches!(ImageConfig::read(nul.as_bytes(), 1), Err(Error::Invalid { .. })));
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse(&bytes, 1);
+            let _ = ImageConfig::read(&bytes, 1);
         }
     }
 }

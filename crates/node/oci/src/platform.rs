@@ -1,12 +1,11 @@
-//! What an image is made for, and whether this machine runs it: pure, but for the look at the processor. Must not know
-//! manifests.
+//! What an image is made for, and whether this machine's processor runs it.
 //!
 //! Variants of amd64 are the levels of the x86-64 psABI: `v1` is the baseline, each further one has more instructions.
 
 use serde::Deserialize;
 
 /// What runs here, without a variant.
-pub(crate) const PLATFORM: &str = "linux/amd64";
+pub const PLATFORM: &str = "linux/amd64";
 
 /// Instructions of each level above the baseline, as the processor's flags are named in Rust; a level has those of the
 /// levels below it too. LAHF/SAHF of level 2 has no name, and no processor with the others lacks it.
@@ -18,18 +17,21 @@ const LEVELS: [&[&str]; 3] = [
 
 /// What a manifest or a config is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Platform {
+pub struct Platform {
+    /// `linux`; may be empty.
     #[serde(default)]
     pub os: String,
+    /// `amd64`; may be empty.
     #[serde(default)]
     pub architecture: String,
+    /// `v8`, of an architecture that has several.
     #[serde(default)]
     pub variant: Option<String>,
 }
 
 impl Platform {
     /// The level of amd64 that it needs, when it is for Linux on amd64 at all.
-    pub(crate) fn level(&self) -> Option<u8> {
+    pub fn level(&self) -> Option<u8> {
         let amd64 = matches!(self.architecture.to_ascii_lowercase().as_str(), "amd64" | "x86_64" | "x86-64");
         if !amd64 || !self.os.eq_ignore_ascii_case("linux") {
             return None;
@@ -44,17 +46,17 @@ impl Platform {
     }
 
     /// Whether a processor of this level runs it.
-    pub(crate) fn fits(&self, processor: u8) -> bool {
+    pub fn fits(&self, processor: u8) -> bool {
         self.level().is_some_and(|level| level <= processor)
     }
 
     /// Whether it says nothing.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.os.is_empty() && self.architecture.is_empty()
     }
 
     /// What says nothing is for what the manifest is for, which is this machine.
-    pub(crate) fn or_default(mut self) -> Self {
+    pub fn or_default(mut self) -> Self {
         if self.os.is_empty() {
             "linux".clone_into(&mut self.os);
         }
@@ -65,7 +67,7 @@ impl Platform {
     }
 
     /// As docker writes it: `linux/arm64/v8`.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self.variant.as_deref() {
             None | Some("") => format!("{}/{}", self.os, self.architecture),
             Some(variant) => format!("{}/{}/{variant}", self.os, self.architecture),
@@ -74,7 +76,7 @@ impl Platform {
 }
 
 /// The level of this machine's processor.
-pub(crate) fn processor_level() -> u8 {
+pub fn processor_level() -> u8 {
     level(has)
 }
 

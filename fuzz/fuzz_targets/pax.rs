@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| image::fuzzing::pax(bytes));
+fuzz_target!(|bytes: &[u8]| layer_index::fuzzing::pax(bytes));

@@ -6,11 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::io::Errno;
+use sys::disk::{is_failed, is_full};
 use types::{Digest, RunStatus};
 
 use crate::credentials::CredentialError;
-use crate::index::LayerError;
 use crate::pull::RefusedDestination;
 
 /// Why content could not be had, kept or used. Cheap to clone, since callers that wait for the same download or
@@ -166,7 +165,7 @@ pub enum Error {
         /// Compressed digest of the layer.
         digest: Digest,
         /// Why.
-        source: Arc<LayerError>,
+        source: Arc<layer_index::Error>,
     },
     /// More than a limit allows.
     #[error("image {image} has {actual} {what}; the limit is {limit} ([image] {key})")]
@@ -287,7 +286,7 @@ impl Error {
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         let source = Arc::new(source);
-        if is_disk_full(&source) { Self::DiskFull { path, source } } else { Self::Io { operation, path, source } }
+        if is_full(&source) { Self::DiskFull { path, source } } else { Self::Io { operation, path, source } }
     }
 
     /// A word to match on, the `ErrorCode` of a version's status reason.
@@ -301,7 +300,9 @@ impl Error {
             Self::TimedOut { .. } | Self::TooSlow { .. } => "PullImageTimeOut",
             Self::Manifest { source: oci::Error::Platform { .. }, .. } => "ImagePlatformMismatch",
             Self::Layer { source, .. } if source.is_too_large() => "ImageTooLarge",
-            Self::Layer { source, .. } if matches!(**source, LayerError::Write { .. } | LayerError::Cancelled) => {
+            Self::Layer { source, .. }
+                if matches!(**source, layer_index::Error::Write { .. } | layer_index::Error::Cancelled) =>
+            {
                 "PullImageFailed"
             }
             Self::Manifest { .. }
@@ -311,7 +312,7 @@ impl Error {
             | Self::DigestMismatch { .. } => "ImageInvalid",
             Self::TooLarge { .. } | Self::NeedsMemory { .. } | Self::ContentTooLarge { .. } => "ImageTooLarge",
             Self::DiskFull { .. } => "DiskFull",
-            Self::Io { source, .. } if is_disk_failed(source) => "DiskFailed",
+            Self::Io { source, .. } if is_failed(source) => "DiskFailed",
             Self::UnknownContent { .. }
             | Self::Damaged { .. }
             | Self::NotPrepared { .. }
@@ -392,7 +393,7 @@ impl Error {
             Self::DiskFull { .. } => {
                 "Free space on that file system: delete functions that are not needed, then `sampan images prune`."
             }
-            Self::Io { source, .. } if is_disk_failed(source) => {
+            Self::Io { source, .. } if is_failed(source) => {
                 "The disk of this machine or its file system fails; the image is not to blame. See the kernel's log."
             }
             Self::Io { .. } => "Check the data directory, its permissions and its file system.",
@@ -421,19 +422,10 @@ fn wanted_pause(retry_after_s: Option<u64>) -> String {
     retry_after_s.map(|seconds| format!(", and asks to be asked again in {seconds} s")).unwrap_or_default()
 }
 
-/// Whether the kernel says that the disk, or the file system on it, does not work any more.
-pub(crate) fn is_disk_failed(error: &io::Error) -> bool {
-    const ERRORS: [Errno; 4] = [Errno::IO, Errno::UCLEAN, Errno::ROFS, Errno::NXIO];
-    error.raw_os_error().is_some_and(|code| ERRORS.iter().any(|errno| errno.raw_os_error() == code))
-}
-
-/// Whether the kernel refused a write for want of room.
-pub(crate) fn is_disk_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
@@ -446,9 +438,9 @@ mod tests {
             assert!(report.contains("/data/images") && report.contains("disk of this machine"), "{report}");
         }
         assert_eq!(failed(Errno::ACCESS).code(), "PullImageFailed");
-        let read = |source: io::Error| LayerError::Read { source: Arc::new(source) };
+        let read = |source: io::Error| layer_index::Error::Read { source: Arc::new(source) };
         assert!(read(Errno::IO.into()).disk_failed().is_some());
-        assert!(LayerError::write("write", b"the layer's tar", Errno::IO).disk_failed().is_some());
+        assert!(layer_index::Error::write("write", b"the layer's tar", Errno::IO).disk_failed().is_some());
         // A stream that cannot be inflated is.
         assert!(read(io::Error::from(io::ErrorKind::InvalidData)).disk_failed().is_none());
     }

@@ -23,6 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use layer_index::{Entries, Weight};
 use oci::chain_id;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,6 @@ use crate::Error;
 use crate::content::durable;
 use crate::content::layout::Layout;
 use crate::content::ledger::{Item, Ledger};
-use crate::index::{Entries, Weight};
 use crate::sound::{Soundness, Verified};
 
 /// Bytes of a file that are hashed at once.

@@ -16,11 +16,8 @@ mod content;
 mod credentials;
 mod error;
 mod flight;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
 mod gc;
 mod images;
-mod index;
 mod layers;
 mod prepare;
 mod progress;
@@ -38,7 +35,6 @@ pub use credentials::{
 pub use error::Error;
 pub use gc::Collected;
 pub use images::Images;
-pub use index::{Compression, LayerError};
 pub use oci::RunConfig;
 pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};

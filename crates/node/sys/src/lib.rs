@@ -10,6 +10,7 @@ mod calls;
 mod capability;
 mod child;
 mod clone;
+pub mod disk;
 pub mod event;
 pub mod file;
 pub mod init;

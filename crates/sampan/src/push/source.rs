@@ -5,7 +5,7 @@ use std::io::{Cursor, IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::Context;
-use image::Compression;
+use layer_index::Compression;
 
 use super::content::Content;
 use super::{docker_archive, layout};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf, Bytes};
+use layer_index::{Budget, Compression, Files, Indexed, Job, Limits, STREAM_BYTES};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -15,7 +16,6 @@ use types::Digest;
 
 use super::Workshop;
 use super::shares::Turn;
-use crate::index::{self, Budget, Compression, Files, Indexed, Job, LayerError, Limits, STREAM_BYTES};
 use crate::layers::{LayerFacts, LayerName};
 use crate::pull::blob::Sink;
 use crate::{Config, Error, blocking};
@@ -142,11 +142,11 @@ impl Order {
         let mut compressed = Counted { source: compressed, bytes: 0 };
         let job = Job { compressed: &mut compressed, limits, budget: self.budget.clone(), cancel };
         let files = Files { tar: &draft.tar(), sparse: &draft.sparse(), list: &draft.list() };
-        let indexed = index::index(job, &files).map_err(|e| self.failed(e))?;
+        let indexed = layer_index::index(job, &files).map_err(|e| self.failed(e))?;
         let Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, weight } = indexed;
         if let Some(expected) = self.diff_id.clone().filter(|expected| *expected != diff_id) {
             self.budget.give_back(bytes, entries);
-            return Err(self.failed(LayerError::DiffId { expected, actual: diff_id }));
+            return Err(self.failed(layer_index::Error::DiffId { expected, actual: diff_id }));
         }
         let facts = LayerFacts {
             bytes,
@@ -164,7 +164,7 @@ impl Order {
         Ok((diff_id, facts))
     }
 
-    fn failed(&self, error: LayerError) -> Error {
+    fn failed(&self, error: layer_index::Error) -> Error {
         layer_error(&self.workshop, &self.image, &self.digest, error)
     }
 }
@@ -184,7 +184,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// A layer's error as an image's; a full or failing disk is told as such, whatever was being done.
-pub(super) fn layer_error(workshop: &Workshop, image: &str, digest: &Digest, error: LayerError) -> Error {
+pub(super) fn layer_error(workshop: &Workshop, image: &str, digest: &Digest, error: layer_index::Error) -> Error {
     let path = workshop.layers.place();
     if let Some(source) = error.disk_full() {
         return Error::DiskFull { path, source: source.clone() };

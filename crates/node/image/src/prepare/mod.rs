@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use layer_index::Budget;
 use oci::RunConfig;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -22,7 +23,6 @@ pub(crate) use self::shares::Shares;
 use crate::content::ContentStore;
 use crate::credentials::Credentials;
 use crate::flight::{Failed, Flights};
-use crate::index::Budget;
 use crate::layers::{LayerFacts, LayerName, Layers};
 use crate::progress::{Meter, ProgressListener};
 use crate::pull::Clients;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
+use layer_index::Budget;
 use oci::{Descriptor, Document, ImageConfig, Manifest};
 use tokio::sync::{Mutex, OnceCell};
 use types::Digest;
@@ -17,7 +18,6 @@ use super::shares::Turn;
 use super::{PrepareRequest, Prepared, Workshop};
 use crate::content::INDEX_DEPTH_MAX;
 use crate::content::ledger::Pin;
-use crate::index::{Budget, LayerError};
 use crate::layers::{LayerFacts, LayerName};
 use crate::progress::{Meter, Step};
 use crate::pull::{self, Session};
@@ -115,7 +115,7 @@ impl Preparation {
         Document::read(bytes).map_err(|source| self.manifest_error(source))
     }
 
-    fn layer_error(&self, digest: &Digest, error: LayerError) -> Error {
+    fn layer_error(&self, digest: &Digest, error: layer_index::Error) -> Error {
         layer_error(&self.workshop, &self.name, digest, error)
     }
 
@@ -225,7 +225,7 @@ impl Preparation {
                 let ((actual, facts), led) =
                     flights.run(&(layer.digest.clone(), is_here), &self.source, begin, joined).await?;
                 if actual != diff_id {
-                    let error = LayerError::DiffId { expected: diff_id, actual };
+                    let error = layer_index::Error::DiffId { expected: diff_id, actual };
                     return Err(self.layer_error(&layer.digest, error));
                 }
                 if !led {

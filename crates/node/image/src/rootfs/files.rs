@@ -17,11 +17,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::index::LayerError;
-
 /// Writes `tree`, whose data are in `devices`, to a new directory at `root`; durable on return.
-pub(crate) fn write(tree: &Tree, devices: &[PathBuf], root: &Path) -> Result<(), LayerError> {
-    let failed = |e: std::io::Error| LayerError::write("open", b".", e);
+pub(crate) fn write(tree: &Tree, devices: &[PathBuf], root: &Path) -> Result<(), layer_index::Error> {
+    let failed = |e: std::io::Error| layer_index::Error::write("open", b".", e);
     let devices = devices.iter().map(File::open).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     std::fs::create_dir(root).map_err(failed)?;
     let top = File::open(root).map_err(failed)?.into();
@@ -42,9 +40,9 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn write(&mut self, visit: &Visit<'_>) -> Result<(), LayerError> {
+    fn write(&mut self, visit: &Visit<'_>) -> Result<(), layer_index::Error> {
         let path = visit.path;
-        let failed = |operation| move |e: Errno| LayerError::write(operation, path, e);
+        let failed = |operation| move |e: Errno| layer_index::Error::write(operation, path, e);
         if path.is_empty() {
             let (_, root) = &self.open[0];
             set_open(root, visit.meta).map_err(failed("set owner and mode of"))?;
@@ -90,8 +88,8 @@ impl Writer<'_> {
         name
     }
 
-    fn directory(&mut self, path: &[u8], name: &[u8], meta: &Meta) -> Result<(), LayerError> {
-        let failed = |e: Errno| LayerError::write("make directory", path, e);
+    fn directory(&mut self, path: &[u8], name: &[u8], meta: &Meta) -> Result<(), layer_index::Error> {
+        let failed = |e: Errno| layer_index::Error::write("make directory", path, e);
         let (_, dir) = self.open.last().expect("the root stays open");
         fs::mkdirat(dir, name, Mode::from_raw_mode(0o700)).map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -109,8 +107,8 @@ impl Writer<'_> {
         size: u64,
         data: Option<Extent>,
         meta: &Meta,
-    ) -> Result<(), LayerError> {
-        let failed = |e: std::io::Error| LayerError::write("write", path, e);
+    ) -> Result<(), layer_index::Error> {
+        let failed = |e: std::io::Error| layer_index::Error::write("write", path, e);
         let (_, dir) = self.open.last().expect("the root stays open");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)).map_err(|e| failed(e.into()))?;
@@ -122,16 +120,16 @@ impl Writer<'_> {
         set_open(file.as_fd(), meta).map_err(|e| failed(e.into()))
     }
 
-    fn finish(self) -> Result<(), LayerError> {
+    fn finish(self) -> Result<(), layer_index::Error> {
         let (_, root) = &self.open[0];
         // The innermost first: nothing is changed in a directory afterwards.
         for (path, time) in self.times.iter().rev() {
             let set = inside(root, path).and_then(|(dir, name)| set_time(&dir, name, *time));
-            set.map_err(|e| LayerError::write("set the time of", path, e))?;
+            set.map_err(|e| layer_index::Error::write("set the time of", path, e))?;
         }
         // One call for the file system instead of one for each of thousands of files.
-        let dir = File::open(self.root).map_err(|e| LayerError::write("open", b".", e))?;
-        fs::syncfs(dir).map_err(|e| LayerError::write("sync", b".", e))
+        let dir = File::open(self.root).map_err(|e| layer_index::Error::write("open", b".", e))?;
+        fs::syncfs(dir).map_err(|e| layer_index::Error::write("sync", b".", e))
     }
 }
 

@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io::Write;
 
 use erofs::{Device, Limits, Tree};
+use layer_index::Weight;
 use oci::digest_of;
 use types::Digest;
 
 use super::files;
 use super::method::Method;
 use super::owners;
-use crate::index::{LayerError, Weight};
 use crate::layers::{Draft, LayerName, Layers, RootfsFacts};
 use crate::{Config, Error};
 
@@ -21,7 +21,7 @@ pub(crate) enum MakeError {
     /// A layer went away.
     Missing(Digest),
     /// A layer does not fit those below it.
-    Layer(Digest, LayerError),
+    Layer(Digest, layer_index::Error),
     /// Anything else.
     Other(Error),
 }
@@ -101,7 +101,7 @@ pub(crate) fn unfolded_name(method: Method, stack: &[Digest]) -> Option<LayerNam
 }
 
 /// An error of the whole is told as one of its topmost layer.
-fn top(stack: &[Digest], error: LayerError) -> MakeError {
+fn top(stack: &[Digest], error: layer_index::Error) -> MakeError {
     match stack.last() {
         Some(digest) => MakeError::Layer(digest.clone(), error),
         None => MakeError::Other(Error::Interrupted { operation: "writing an empty root file system" }),
@@ -147,7 +147,7 @@ impl Merged {
             let applied = merged.tree.apply_each(|| layer.entries().map(folded), numbers);
             applied.map_err(|error| match error {
                 Unapplied::Unread(error) => MakeError::Other(error),
-                Unapplied::Unfit(source) => MakeError::Layer(diff_id.clone(), LayerError::Stack { source }),
+                Unapplied::Unfit(source) => MakeError::Layer(diff_id.clone(), layer_index::Error::Stack { source }),
             })?;
         }
         Ok(merged)
@@ -164,7 +164,8 @@ impl Merged {
         // The table needs names; the mount goes by their order.
         let device = |(number, file): (usize, &DataFile)| Device { tag: number.to_string(), bytes: file.bytes };
         let devices: Vec<_> = self.devices.iter().enumerate().map(device).collect();
-        let image = erofs::write(&self.tree, &devices).map_err(|source| top(stack, LayerError::Stack { source }))?;
+        let image =
+            erofs::write(&self.tree, &devices).map_err(|source| top(stack, layer_index::Error::Stack { source }))?;
         let path = draft.metadata();
         let written = File::create_new(&path).and_then(|mut file| {
             file.write_all(&image)?;

@@ -6,6 +6,8 @@ mod make;
 mod method;
 mod mount;
 mod owners;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +16,6 @@ use oci::RunConfig;
 
 use crate::content::ledger::Hold;
 
-#[cfg(test)]
-pub(crate) use self::files::write as write_files;
 pub(crate) use self::make::{MakeError, make, name, needs, unfolded_name};
 pub(crate) use self::method::Method;
 pub use self::method::{Check, RootfsMode, doctor};

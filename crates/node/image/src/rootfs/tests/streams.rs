@@ -1,5 +1,7 @@
 //! Streams of layers: how they are compressed, and damaged ones.
 
+use std::io::Read;
+
 use super::*;
 
 #[test]
@@ -51,7 +53,7 @@ impl Read for ByteByByte<'_> {
 fn a_compression_that_no_layer_may_have_is_named() {
     let place = Place::new();
     for (name, start) in [("bzip2", &b"BZh91AY&SY"[..]), ("xz", b"\xfd7zXZ\0\0\x04")] {
-        let LayerError::Read { source } = place.run(name, place.job(start.to_vec())).expect_err(name) else {
+        let Error::Read { source } = place.run(name, place.job(start.to_vec())).expect_err(name) else {
             panic!("{name}");
         };
         assert!(source.to_string().contains(name), "{source}");
@@ -68,9 +70,9 @@ fn damaged_streams_are_refused() {
         error
     };
     let packed = gzip(&tar);
-    assert!(matches!(refused("cut", packed[..packed.len() / 2].to_vec()), LayerError::Read { .. }));
-    assert!(matches!(refused("tail", tar[..3000].to_vec()), LayerError::Archive { .. }));
+    assert!(matches!(refused("cut", packed[..packed.len() / 2].to_vec()), Error::Read { .. }));
+    assert!(matches!(refused("tail", tar[..3000].to_vec()), Error::Archive { .. }));
     let mut wrong = tar.clone();
     wrong[3] ^= 1;
-    assert!(matches!(refused("sum", wrong), LayerError::Archive { .. }));
+    assert!(matches!(refused("sum", wrong), Error::Archive { .. }));
 }

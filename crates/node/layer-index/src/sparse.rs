@@ -3,21 +3,21 @@
 
 /// A run of data in a file with holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     pub offset: u64,
     pub len: u64,
 }
 
 /// A checked map: segments in order, without overlap, inside the file, and as many bytes as the archive has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SparseMap {
+pub(crate) struct SparseMap {
     pub segments: Vec<Segment>,
     pub real_size: u64,
 }
 
 impl SparseMap {
     /// Checks a map against the size of the file and the bytes that the archive holds for it.
-    pub(super) fn new(segments: Vec<Segment>, real_size: u64, data_bytes: u64) -> Result<Self, &'static str> {
+    pub(crate) fn new(segments: Vec<Segment>, real_size: u64, data_bytes: u64) -> Result<Self, &'static str> {
         let mut end = 0u64;
         let mut data = 0u64;
         for segment in &segments {
@@ -38,7 +38,7 @@ impl SparseMap {
     }
 
     /// Whether there is no hole.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         // Segments do not overlap, so they fill the file when they are as long as it is.
         self.segments.iter().map(|segment| segment.len).sum::<u64>() == self.real_size
     }

@@ -1,19 +1,21 @@
-//! A layer's blob becomes a plain tar and an index of what is in it. Owns the reading of tar streams and what an entry
-//! may be. Must not know images, registries, where layers are kept, or how they are put together. All of it blocks; run
-//! it on a thread of its own.
+//! A layer's blob becomes a plain tar and an index of what is in it: [`index`] reads a tar stream, compressed or not, as
+//! it comes, and writes three files.
+//!
+//! Owns what an entry of a layer may be. All of it blocks; run it on a thread of its own.
+#![forbid(unsafe_code)]
 
 mod archive;
 mod budget;
 mod compression;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod indexer;
 mod list;
 mod path;
 mod pax;
 mod sparse;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 use std::fs::File;
 use std::io::Read;
@@ -27,17 +29,19 @@ use types::Digest;
 use self::archive::Archive;
 use self::indexer::Indexer;
 
-pub(crate) use self::budget::Budget;
+pub use self::budget::Budget;
 pub use self::compression::Compression;
-pub use self::error::LayerError;
-pub(crate) use self::list::{Entries, Weight};
-pub(crate) use self::stream::STREAM_BYTES;
+pub use self::error::Error;
+pub use self::list::{Entries, Weight};
+pub use self::stream::STREAM_BYTES;
 
 /// One layer to index.
-pub(crate) struct Job<R> {
+pub struct Job<R> {
     /// Its blob, as the registry has it. Read to its end, unless the work is cancelled or a limit is reached.
     pub compressed: R,
+    /// Its bounds.
     pub limits: Limits,
+    /// What the image may still take, over all its layers.
     pub budget: Arc<Budget>,
     /// Ends the work when it becomes true.
     pub cancel: Arc<AtomicBool>,
@@ -45,9 +49,12 @@ pub(crate) struct Job<R> {
 
 /// Bounds of one layer.
 #[derive(Debug, Clone)]
-pub(crate) struct Limits {
+pub struct Limits {
+    /// Bytes of the uncompressed stream.
     pub stream_bytes_max: u64,
+    /// Bytes of the extension headers of one entry.
     pub extension_bytes_max: u64,
+    /// Bytes of a path, and of the target of a link.
     pub path_len_max: usize,
     /// Bytes of all names, link targets and extended attributes.
     pub text_bytes_max: u64,
@@ -56,7 +63,7 @@ pub(crate) struct Limits {
 }
 
 /// Where a layer goes: files that do not exist yet.
-pub(crate) struct Files<'a> {
+pub struct Files<'a> {
     /// The uncompressed tar.
     pub tar: &'a Path,
     /// The sparse files in it, if there are any.
@@ -67,7 +74,7 @@ pub(crate) struct Files<'a> {
 
 /// What came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Indexed {
+pub struct Indexed {
     /// Digest of the uncompressed stream.
     pub diff_id: Digest,
     /// Its length.
@@ -82,18 +89,21 @@ pub(crate) struct Indexed {
     pub weight: Weight,
 }
 
-/// Indexes a layer; what it becomes is durable on return. On an error they hold a part, for the caller to remove, and the budget has all back.
-pub(crate) fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<Indexed, LayerError> {
-    let file = File::create_new(files.tar).map_err(|e| LayerError::write("make", b"the layer's tar", e))?;
+/// Indexes a layer; its files are durable on return.
+///
+/// # Errors
+/// All kinds. The files hold a part then, for the caller to remove; the budget has all back.
+pub fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<Indexed, Error> {
+    let file = File::create_new(files.tar).map_err(|e| Error::write("make", b"the layer's tar", e))?;
     let (decoder, stream) = stream::stream(Some(file), &job.limits, job.cancel.clone());
     let mut indexer = Indexer::new(files, job.budget.clone(), job.limits.clone())?;
     let archive = Archive::new(stream, job.limits.extension_bytes_max);
     let (decoded, read) = thread::scope(|scope| {
         let decoding = thread::Builder::new().name("layer-decode".into());
         let decoding = decoding.spawn_scoped(scope, move || decoder.run(job.compressed));
-        let decoding = decoding.map_err(|e| LayerError::write("start a thread for", b"the layer", e))?;
+        let decoding = decoding.map_err(|e| Error::write("start a thread for", b"the layer", e))?;
         let read = read_all(archive, &mut indexer);
-        if matches!(read, Err(LayerError::TooLarge { .. } | LayerError::Write { .. })) {
+        if matches!(read, Err(Error::TooLarge { .. } | Error::Write { .. })) {
             // The rest would be read for its digest alone, which does not matter any more.
             job.cancel.store(true, Ordering::Relaxed);
         }
@@ -102,7 +112,7 @@ pub(crate) fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<In
     })?;
     let finished = match (decoded, read) {
         // A stream that breaks off also ends within an entry; the break is the cause.
-        (Err(error @ LayerError::Read { .. }), Ok(_) | Err(LayerError::Archive { .. })) => Err(error),
+        (Err(error @ Error::Read { .. }), Ok(_) | Err(Error::Archive { .. })) => Err(error),
         (_, read) => read.and_then(|end| indexer.finish().map(|made| (end, made))),
     };
     match finished {
@@ -117,42 +127,9 @@ pub(crate) fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<In
     }
 }
 
-fn read_all(mut archive: Archive, indexer: &mut Indexer) -> Result<(Digest, u64), LayerError> {
+fn read_all(mut archive: Archive, indexer: &mut Indexer) -> Result<(Digest, u64), Error> {
     while let Some(entry) = archive.next()? {
         indexer.add(entry, &mut archive)?;
     }
     archive.finish()
-}
-
-/// Reads a layer's entries without keeping them, within small bounds: what fuzzing exercises.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn list(compressed: &[u8]) -> Result<usize, LayerError> {
-    const STREAM_BYTES_MAX: u64 = 1 << 20;
-    const EXTENSION_BYTES_MAX: u64 = 64 << 10;
-    let limits = Limits {
-        stream_bytes_max: STREAM_BYTES_MAX,
-        extension_bytes_max: EXTENSION_BYTES_MAX,
-        path_len_max: 4095,
-        text_bytes_max: STREAM_BYTES_MAX,
-        zstd_window_bits: 20,
-    };
-    let (decoder, stream) = stream::stream(None, &limits, Arc::default());
-    let mut archive = Archive::new(stream, EXTENSION_BYTES_MAX);
-    thread::scope(|scope| {
-        scope.spawn(move || decoder.run(compressed));
-        let mut entries = 0;
-        while let Some(entry) = archive.next()? {
-            if let Ok(path) = path::EntryPath::parse(&entry.path, 4095) {
-                let _ = path::place(path);
-            }
-            entries += 1;
-        }
-        Ok(entries)
-    })
-}
-
-/// Reads the records of one PAX header, which may be refused: what fuzzing exercises.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn pax_records(bytes: &[u8]) {
-    let _ = pax::Extensions::default().add_pax(bytes);
 }

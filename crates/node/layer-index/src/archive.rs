@@ -6,15 +6,15 @@
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 use types::Digest;
 
-use super::error::LayerError;
-use super::pax::{Extensions, number};
-use super::sparse::{Segment, SparseMap};
-use super::stream::Stream;
+use crate::Error;
+use crate::pax::{Extensions, number};
+use crate::sparse::{Segment, SparseMap};
+use crate::stream::Stream;
 
 const BLOCK: usize = 512;
 
 /// The archive.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     source: Stream,
     /// Data bytes of the current entry that were not read yet, and the padding after them.
     left: u64,
@@ -24,7 +24,7 @@ pub(super) struct Archive {
 
 /// One entry; its data, if any, is read from the archive before the next.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub path: Vec<u8>,
     pub kind: Kind,
     pub mode: u32,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File { size: u64, sparse: Option<SparseMap> },
     Directory,
     Symlink { target: Vec<u8> },
@@ -46,12 +46,12 @@ pub(super) enum Kind {
 }
 
 impl Archive {
-    pub(super) fn new(source: Stream, extension_bytes_max: u64) -> Self {
+    pub(crate) fn new(source: Stream, extension_bytes_max: u64) -> Self {
         Self { source, left: 0, padding: 0, extension_bytes_max }
     }
 
     /// The next entry; `None` at the end of the archive.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, LayerError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, Error> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_entry()?;
@@ -77,7 +77,7 @@ impl Archive {
     }
 
     /// Data of the current entry; zero at its end.
-    pub(super) fn read_data(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
+    pub(crate) fn read_data(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if wanted == 0 {
             return Ok(0);
@@ -91,17 +91,17 @@ impl Archive {
     }
 
     /// Where in the archive the data of the current entry begins, before any of it is read.
-    pub(super) fn data_offset(&self) -> u64 {
+    pub(crate) fn data_offset(&self) -> u64 {
         self.source.offset()
     }
 
     /// Reads to the end of the stream and gives its digest and length.
-    pub(super) fn finish(self) -> Result<(Digest, u64), LayerError> {
+    pub(crate) fn finish(self) -> Result<(Digest, u64), Error> {
         self.source.finish()
     }
 
-    fn bad(&self, reason: &'static str) -> LayerError {
-        LayerError::Archive { offset: self.source.offset(), reason }
+    fn bad(&self, reason: &'static str) -> Error {
+        Error::Archive { offset: self.source.offset(), reason }
     }
 
     fn begin_data(&mut self, size: u64) {
@@ -109,7 +109,7 @@ impl Archive {
         self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
     }
 
-    fn skip_entry(&mut self) -> Result<(), LayerError> {
+    fn skip_entry(&mut self) -> Result<(), Error> {
         let wanted = self.left.saturating_add(std::mem::take(&mut self.padding));
         self.left = 0;
         if self.source.skip(wanted)? < wanted {
@@ -119,7 +119,7 @@ impl Archive {
     }
 
     /// A whole block, or `None` at the end of the stream.
-    fn read_block(&mut self, block: &mut [u8; BLOCK]) -> Result<Option<()>, LayerError> {
+    fn read_block(&mut self, block: &mut [u8; BLOCK]) -> Result<Option<()>, Error> {
         let mut filled = 0;
         while filled < BLOCK {
             match self.source.read(&mut block[filled..])? {
@@ -131,7 +131,7 @@ impl Archive {
         Ok(Some(()))
     }
 
-    fn read_header(&mut self) -> Result<Option<Header>, LayerError> {
+    fn read_header(&mut self) -> Result<Option<Header>, Error> {
         let mut header = Header::new_old();
         if self.read_block(header.as_mut_bytes())?.is_none() {
             return Ok(None);
@@ -153,10 +153,10 @@ impl Archive {
         Ok(Some(header))
     }
 
-    fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, LayerError> {
+    fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, Error> {
         if size > self.extension_bytes_max {
             let (what, key) = ("bytes in the extension headers of an entry", "entry_header_bytes_max");
-            return Err(LayerError::TooLarge { what, limit: self.extension_bytes_max, key });
+            return Err(Error::TooLarge { what, limit: self.extension_bytes_max, key });
         }
         self.begin_data(size);
         let mut bytes = vec![0; usize::try_from(size).map_err(|_| self.bad("a size is malformed"))?];
@@ -167,7 +167,7 @@ impl Archive {
         Ok(bytes)
     }
 
-    fn read_name(&mut self, size: u64) -> Result<Vec<u8>, LayerError> {
+    fn read_name(&mut self, size: u64) -> Result<Vec<u8>, Error> {
         let mut name = self.read_extension(size)?;
         name.truncate(name.iter().position(|b| *b == 0).unwrap_or(name.len()));
         Ok(name)
@@ -179,22 +179,22 @@ impl Archive {
         kind: EntryType,
         header_size: u64,
         mut extensions: Extensions,
-    ) -> Result<Entry, LayerError> {
+    ) -> Result<Entry, Error> {
         let path = extensions.path.take().unwrap_or_else(|| header.path_bytes().into_owned());
         let size = extensions.size.unwrap_or(header_size);
         let id = |extended: Option<u64>, plain: std::io::Result<u64>| {
-            let id = extended.or(plain.ok()).ok_or(LayerError::entry(&path, "has a malformed owner"))?;
-            u32::try_from(id).map_err(|_| LayerError::entry(&path, "has an owner above 32 bits"))
+            let id = extended.or(plain.ok()).ok_or(Error::entry(&path, "has a malformed owner"))?;
+            u32::try_from(id).map_err(|_| Error::entry(&path, "has an owner above 32 bits"))
         };
         let (uid, gid) = (
             id(extensions.uid, owner(&header.as_old().uid, header.uid()))?,
             id(extensions.gid, owner(&header.as_old().gid, header.gid()))?,
         );
-        let mode = header.mode().map_err(|_| LayerError::entry(&path, "has a malformed mode"))? & 0o7777;
+        let mode = header.mode().map_err(|_| Error::entry(&path, "has a malformed mode"))? & 0o7777;
         let mtime = match extensions.mtime {
             Some(mtime) => mtime,
             // Negative numbers come as two's complement.
-            None => (header.mtime().map_err(|_| LayerError::entry(&path, "has a malformed time"))?.cast_signed(), 0),
+            None => (header.mtime().map_err(|_| Error::entry(&path, "has a malformed time"))?.cast_signed(), 0),
         };
         let kind = self.kind(header, kind, size, &path, &mut extensions)?;
         Ok(Entry { path, kind, mode, uid, gid, mtime, xattrs: extensions.xattrs })
@@ -207,13 +207,13 @@ impl Archive {
         size: u64,
         path: &[u8],
         extensions: &mut Extensions,
-    ) -> Result<Kind, LayerError> {
+    ) -> Result<Kind, Error> {
         let mut target = || {
             let target = extensions.link.take().or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
-            target.filter(|t| !t.is_empty()).ok_or(LayerError::entry(path, "is a link to nothing"))
+            target.filter(|t| !t.is_empty()).ok_or(Error::entry(path, "is a link to nothing"))
         };
         let number = |field: std::io::Result<Option<u32>>| {
-            field.ok().flatten().ok_or(LayerError::entry(path, "has a malformed device number"))
+            field.ok().flatten().ok_or(Error::entry(path, "has a malformed device number"))
         };
         // Data after a link, directory or device would be ignored by every other reader, which take its size as zero.
         match kind {
@@ -238,11 +238,11 @@ impl Archive {
                 minor: number(header.device_minor())?,
             }),
             EntryType::Fifo => Ok(Kind::Fifo),
-            _ => Err(LayerError::entry(path, "is of a kind that no image has")),
+            _ => Err(Error::entry(path, "is of a kind that no image has")),
         }
     }
 
-    fn pax_sparse(&mut self, extensions: &mut Extensions) -> Result<Option<SparseMap>, LayerError> {
+    fn pax_sparse(&mut self, extensions: &mut Extensions) -> Result<Option<SparseMap>, Error> {
         let sparse = std::mem::take(&mut extensions.sparse);
         let Some(real_size) = sparse.real_size else { return Ok(None) };
         let segments = if sparse.map_in_data { self.read_sparse_map()? } else { sparse.map };
@@ -250,14 +250,14 @@ impl Archive {
     }
 
     /// Format 1.0: decimal lines in front of the data, filled up to a block.
-    fn read_sparse_map(&mut self) -> Result<Vec<Segment>, LayerError> {
+    fn read_sparse_map(&mut self) -> Result<Vec<Segment>, Error> {
         let mut block = Vec::new();
         let mut bytes_left = self.extension_bytes_max;
-        let mut line = |archive: &mut Self| -> Result<u64, LayerError> {
+        let mut line = |archive: &mut Self| -> Result<u64, Error> {
             let mut text = Vec::new();
             loop {
                 if block.is_empty() {
-                    bytes_left = bytes_left.checked_sub(BLOCK as u64).ok_or(LayerError::TooLarge {
+                    bytes_left = bytes_left.checked_sub(BLOCK as u64).ok_or(Error::TooLarge {
                         what: "bytes in the sparse map of an entry",
                         limit: archive.extension_bytes_max,
                         key: "entry_header_bytes_max",
@@ -280,7 +280,7 @@ impl Archive {
         Ok(segments)
     }
 
-    fn read_data_block(&mut self) -> Result<Vec<u8>, LayerError> {
+    fn read_data_block(&mut self) -> Result<Vec<u8>, Error> {
         let mut block = vec![0; BLOCK];
         let mut filled = 0;
         while filled < BLOCK {
@@ -293,7 +293,7 @@ impl Archive {
     }
 
     /// The format before PAX: four segments in the header, more in blocks between it and the data.
-    fn gnu_sparse(&mut self, header: &Header, size: u64) -> Result<SparseMap, LayerError> {
+    fn gnu_sparse(&mut self, header: &Header, size: u64) -> Result<SparseMap, Error> {
         let gnu = header.as_gnu().ok_or_else(|| self.bad("a sparse entry has no GNU header"))?;
         let mut segments = Vec::new();
         self.add_segments(&gnu.sparse, &mut segments)?;
@@ -311,7 +311,7 @@ impl Archive {
         SparseMap::new(segments, real_size, size).map_err(|reason| self.bad(reason))
     }
 
-    fn add_segments(&self, fields: &[GnuSparseHeader], segments: &mut Vec<Segment>) -> Result<(), LayerError> {
+    fn add_segments(&self, fields: &[GnuSparseHeader], segments: &mut Vec<Segment>) -> Result<(), Error> {
         for field in fields.iter().filter(|f| !f.is_empty()) {
             let (Ok(offset), Ok(len)) = (field.offset(), field.length()) else {
                 return Err(self.bad("a sparse map is malformed"));
@@ -319,7 +319,7 @@ impl Archive {
             segments.push(Segment { offset, len });
             if (segments.len() * size_of::<Segment>()) as u64 > self.extension_bytes_max {
                 let (what, key) = ("bytes in the sparse map of an entry", "entry_header_bytes_max");
-                return Err(LayerError::TooLarge { what, limit: self.extension_bytes_max, key });
+                return Err(Error::TooLarge { what, limit: self.extension_bytes_max, key });
             }
         }
         Ok(())

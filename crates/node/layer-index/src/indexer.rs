@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use erofs::{BLOCK_BYTES, Extent, Meta};
 
-use super::archive::{Archive, Entry, Kind};
-use super::budget::Budget;
-use super::error::LayerError;
-use super::list::{ListWriter, Weight};
-use super::path::{EntryPath, Place, place};
-use super::sparse::SparseMap;
-use super::{Files, Limits};
+use crate::Error;
+use crate::archive::{Archive, Entry, Kind};
+use crate::budget::Budget;
+use crate::list::{ListWriter, Weight};
+use crate::path::{EntryPath, Place, place};
+use crate::sparse::SparseMap;
+use crate::{Files, Limits};
 
 const COPY_BYTES: usize = 256 << 10;
 /// Pages of a file begin where pages of its device do, which spares the kernel from reading two for one.
@@ -26,7 +26,7 @@ const TAR_DEVICE: u16 = 0;
 const SPARSE_DEVICE: u16 = 1;
 
 /// Collects the entries of one layer.
-pub(super) struct Indexer {
+pub(crate) struct Indexer {
     budget: Arc<Budget>,
     limits: Limits,
     sparse: SparseFiles,
@@ -46,17 +46,17 @@ struct SparseFiles {
 }
 
 impl Indexer {
-    pub(super) fn new(files: &Files<'_>, budget: Arc<Budget>, limits: Limits) -> Result<Self, LayerError> {
+    pub(crate) fn new(files: &Files<'_>, budget: Arc<Budget>, limits: Limits) -> Result<Self, Error> {
         let sparse = SparseFiles { path: files.sparse.to_owned(), file: None, bytes: 0 };
         let list = Some(ListWriter::create(files.list).map_err(list_error)?);
         Ok(Self { budget, limits, sparse, text_bytes: 0, list, bytes: 0, taken: 0 })
     }
 
     /// Takes one entry; its data is still in `archive`.
-    pub(super) fn add(&mut self, entry: Entry, archive: &mut Archive) -> Result<(), LayerError> {
+    pub(crate) fn add(&mut self, entry: Entry, archive: &mut Archive) -> Result<(), Error> {
         let path = self.path(&entry.path)?;
         self.take(0, 1)?;
-        match place(path).map_err(|reason| LayerError::entry(&entry.path, reason))? {
+        match place(path).map_err(|reason| Error::entry(&entry.path, reason))? {
             Place::Ignored => {}
             Place::Opaque(dir) => self.push(dir, erofs::Kind::Opaque, Meta::default())?,
             Place::Whiteout(path) => self.push(path, erofs::Kind::Whiteout, Meta::default())?,
@@ -67,15 +67,15 @@ impl Indexer {
 
     /// Makes the sparse files and the list durable; gives the length of the file that the former are in, 0 when there is
     /// none, and what the latter weighs.
-    pub(super) fn finish(&mut self) -> Result<(u64, Weight), LayerError> {
+    pub(crate) fn finish(&mut self) -> Result<(u64, Weight), Error> {
         if let Some(file) = &self.sparse.file {
-            file.sync_data().map_err(|e| LayerError::write("sync", b"the layer's sparse files", e))?;
+            file.sync_data().map_err(|e| Error::write("sync", b"the layer's sparse files", e))?;
         }
         let weight = self.list.take().map(ListWriter::finish).transpose().map_err(list_error)?;
         Ok((self.sparse.bytes, weight.unwrap_or_default()))
     }
 
-    fn push(&mut self, path: EntryPath, kind: erofs::Kind, meta: Meta) -> Result<(), LayerError> {
+    fn push(&mut self, path: EntryPath, kind: erofs::Kind, meta: Meta) -> Result<(), Error> {
         let path = path.into_bytes();
         let target = match &kind {
             erofs::Kind::Symlink { target } | erofs::Kind::HardLink { target } => target.len(),
@@ -86,30 +86,30 @@ impl Indexer {
         let limit = self.limits.text_bytes_max;
         if self.text_bytes > limit {
             let (what, key) = ("bytes in names, link targets and attributes of a layer", "layer_text_bytes_max");
-            return Err(LayerError::TooLarge { what, limit, key });
+            return Err(Error::TooLarge { what, limit, key });
         }
         let list = self.list.as_mut().expect("entries come before the end");
         list.push(&erofs::Entry { path, kind, meta }).map_err(list_error)
     }
 
-    fn entry(&mut self, path: EntryPath, entry: Entry, archive: &mut Archive) -> Result<(), LayerError> {
+    fn entry(&mut self, path: EntryPath, entry: Entry, archive: &mut Archive) -> Result<(), Error> {
         let Entry { path: name, kind, mode, uid, gid, mtime: (mtime_s, mtime_ns), xattrs } = entry;
         if path.is_root() && !matches!(kind, Kind::Directory) {
-            return Err(LayerError::entry(&name, "is not a directory, but the root is one"));
+            return Err(Error::entry(&name, "is not a directory, but the root is one"));
         }
         let kind = match kind {
             Kind::Directory => erofs::Kind::Directory,
             Kind::File { size, sparse } => self.file(&path, size, sparse, archive)?,
             Kind::Symlink { target } if target.contains(&0) => {
-                return Err(LayerError::entry(&name, "has a NUL byte in its target"));
+                return Err(Error::entry(&name, "has a NUL byte in its target"));
             }
             Kind::Symlink { target } if target.len() > self.limits.path_len_max => {
-                return Err(LayerError::entry(&name, "has a longer target than path_len_max of [image]"));
+                return Err(Error::entry(&name, "has a longer target than path_len_max of [image]"));
             }
             Kind::Symlink { target } => erofs::Kind::Symlink { target },
             Kind::HardLink { target } => {
                 let target = EntryPath::parse(&target, self.limits.path_len_max)
-                    .map_err(|reason| LayerError::LinkName { entry: super::error::shown(&name), reason })?;
+                    .map_err(|reason| Error::LinkName { entry: crate::error::shown(&name), reason })?;
                 erofs::Kind::HardLink { target: target.into_bytes() }
             }
             Kind::Device { block: true, major, minor } => erofs::Kind::BlockDevice { major, minor },
@@ -128,7 +128,7 @@ impl Indexer {
         size: u64,
         sparse: Option<SparseMap>,
         archive: &mut Archive,
-    ) -> Result<erofs::Kind, LayerError> {
+    ) -> Result<erofs::Kind, Error> {
         self.take(size, 0)?;
         let data = match sparse {
             _ if size == 0 => None,
@@ -138,11 +138,11 @@ impl Indexer {
         Ok(erofs::Kind::File { size, data })
     }
 
-    fn path(&self, name: &[u8]) -> Result<EntryPath, LayerError> {
-        EntryPath::parse(name, self.limits.path_len_max).map_err(|reason| LayerError::entry(name, reason))
+    fn path(&self, name: &[u8]) -> Result<EntryPath, Error> {
+        EntryPath::parse(name, self.limits.path_len_max).map_err(|reason| Error::entry(name, reason))
     }
 
-    fn take(&mut self, bytes: u64, entries: u64) -> Result<(), LayerError> {
+    fn take(&mut self, bytes: u64, entries: u64) -> Result<(), Error> {
         self.budget.take(bytes, entries)?;
         self.bytes += bytes;
         self.taken += entries;
@@ -150,14 +150,14 @@ impl Indexer {
     }
 }
 
-fn list_error(error: io::Error) -> LayerError {
-    LayerError::write("write", b"the layer's index", error)
+fn list_error(error: io::Error) -> Error {
+    Error::write("write", b"the layer's index", error)
 }
 
 impl SparseFiles {
-    fn add(&mut self, map: &SparseMap, path: &EntryPath, archive: &mut Archive) -> Result<Extent, LayerError> {
+    fn add(&mut self, map: &SparseMap, path: &EntryPath, archive: &mut Archive) -> Result<Extent, Error> {
         let begin = self.bytes.next_multiple_of(SPARSE_ALIGN_BYTES);
-        let failed = |e: io::Error| LayerError::write("write", path.as_bytes(), e);
+        let failed = |e: io::Error| Error::write("write", path.as_bytes(), e);
         let mut file = match self.file.take() {
             Some(file) => file,
             None => File::create_new(&self.path).map_err(failed)?,
@@ -170,7 +170,7 @@ impl SparseFiles {
                 let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
                 let read = archive.read_data(&mut buffer[..wanted])?;
                 if read == 0 {
-                    return Err(LayerError::entry(path.as_bytes(), "has less data than its size says"));
+                    return Err(Error::entry(path.as_bytes(), "has less data than its size says"));
                 }
                 file.write_all(&buffer[..read]).map_err(failed)?;
                 left -= read as u64;

@@ -1,15 +1,14 @@
-//! Why a layer cannot be used. Must not know which image it belongs to.
+//! Why a layer cannot be used, and what to do about it.
 
 use std::io;
 use std::sync::Arc;
 
+use sys::disk::{is_failed, is_full};
 use types::Digest;
-
-use crate::error::{is_disk_failed, is_disk_full};
 
 /// What is wrong with a layer, or with the place where it is kept.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum LayerError {
+pub enum Error {
     /// The compressed stream cannot be read.
     #[error("its data cannot be read")]
     Read {
@@ -79,33 +78,34 @@ pub enum LayerError {
     Cancelled,
 }
 
-impl LayerError {
+impl Error {
     pub(crate) fn entry(path: &[u8], reason: &'static str) -> Self {
         Self::Entry { entry: shown(path), reason }
     }
 
-    pub(crate) fn write(operation: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
+    /// A failure of the file system at an entry.
+    pub fn write(operation: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
         Self::Write { operation, entry: shown(path), source: Arc::new(source.into()) }
     }
 
     /// The kernel's error, when it is that there is no room left.
-    pub(crate) fn disk_full(&self) -> Option<&Arc<io::Error>> {
+    pub fn disk_full(&self) -> Option<&Arc<io::Error>> {
         match self {
-            Self::Write { source, .. } if is_disk_full(source) => Some(source),
+            Self::Write { source, .. } if is_full(source) => Some(source),
             _ => None,
         }
     }
 
     /// The kernel's error, when it is that the disk or its file system fails.
-    pub(crate) fn disk_failed(&self) -> Option<&Arc<io::Error>> {
+    pub fn disk_failed(&self) -> Option<&Arc<io::Error>> {
         match self {
-            Self::Read { source } | Self::Write { source, .. } if is_disk_failed(source) => Some(source),
+            Self::Read { source } | Self::Write { source, .. } if is_failed(source) => Some(source),
             _ => None,
         }
     }
 
     /// Whether a limit that the configuration sets is what it is over.
-    pub(crate) fn is_too_large(&self) -> bool {
+    pub fn is_too_large(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Stack { source: erofs::Error::TooLarge { .. } })
     }
 

@@ -14,13 +14,13 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
-use super::Limits;
-use super::compression::Compression;
-use super::error::LayerError;
+use crate::Error;
+use crate::Limits;
+use crate::compression::Compression;
 
 /// What both ends and what is on its way to them take, beside the window of zstd: the buffers, one more at each end, what
 /// waits for the decoder, and its state.
-pub(crate) const STREAM_BYTES: u64 = 16 << 20;
+pub const STREAM_BYTES: u64 = 16 << 20;
 /// Of one buffer between the two threads.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Buffers between the two threads; the memory of a stream.
@@ -30,7 +30,7 @@ const INPUT_BYTES: usize = 256 << 10;
 const WRITE_BACK_BYTES: u64 = 16 << 20;
 
 /// The reading end.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     full: Receiver<Vec<u8>>,
     empty: SyncSender<Vec<u8>>,
     current: Vec<u8>,
@@ -46,7 +46,7 @@ pub(super) struct Stream {
 }
 
 /// The decoding end.
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     full: SyncSender<Vec<u8>>,
     empty: Receiver<Vec<u8>>,
     cancel: Arc<AtomicBool>,
@@ -61,7 +61,7 @@ struct Copy {
 }
 
 /// Both ends of a stream that is copied to `copy` on its way.
-pub(super) fn stream(copy: Option<File>, limits: &Limits, cancel: Arc<AtomicBool>) -> (Decoder, Stream) {
+pub(crate) fn stream(copy: Option<File>, limits: &Limits, cancel: Arc<AtomicBool>) -> (Decoder, Stream) {
     let (full, received) = sync_channel(BUFFERS);
     let (empty, spare) = sync_channel(BUFFERS);
     let stream = Stream {
@@ -84,7 +84,7 @@ impl Decoder {
     /// of the whole can be told; only a cancelled stream ends early. The first bytes decide how it is decoded, not the
     /// media type: registries and tools are known to label plain and zstd layers as gzip, and every other reader looks
     /// at the bytes too.
-    pub(super) fn run(self, mut compressed: impl Read) -> Result<(), LayerError> {
+    pub(crate) fn run(self, mut compressed: impl Read) -> Result<(), Error> {
         let decoded = self.decode(&mut compressed);
         // The reader learns that nothing more comes.
         let Self { full, cancel, .. } = self;
@@ -100,8 +100,8 @@ impl Decoder {
         decoded
     }
 
-    fn decode(&self, compressed: &mut impl Read) -> Result<(), LayerError> {
-        let failed = |e| LayerError::Read { source: Arc::new(e) };
+    fn decode(&self, compressed: &mut impl Read) -> Result<(), Error> {
+        let failed = |e| Error::Read { source: Arc::new(e) };
         let mut compressed = BufReader::with_capacity(INPUT_BYTES, compressed);
         // The first piece of a download may be shorter than a magic number.
         let mut magic = [0; Compression::MAGIC_BYTES];
@@ -123,10 +123,10 @@ impl Decoder {
         }
     }
 
-    fn forward(&self, mut decoded: impl Read) -> Result<(), LayerError> {
+    fn forward(&self, mut decoded: impl Read) -> Result<(), Error> {
         loop {
             if self.cancel.load(Ordering::Relaxed) {
-                return Err(LayerError::Cancelled);
+                return Err(Error::Cancelled);
             }
             let mut buffer = self.empty.try_recv().unwrap_or_default();
             buffer.resize(BUFFER_BYTES, 0);
@@ -137,7 +137,7 @@ impl Decoder {
             buffer.truncate(len);
             // A reader that has gone away has its own error to tell.
             let wanted = len == 0 || self.full.send(buffer).is_ok();
-            result.map_err(|e| LayerError::Read { source: Arc::new(e) })?;
+            result.map_err(|e| Error::Read { source: Arc::new(e) })?;
             if end || !wanted {
                 return Ok(());
             }
@@ -161,12 +161,12 @@ fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> Result<usize, (usize, io::
 
 impl Stream {
     /// Bytes read so far.
-    pub(super) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Reads some bytes; zero at the end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let here = self.here()?;
         let len = here.len().min(buffer.len());
         buffer[..len].copy_from_slice(&here[..len]);
@@ -175,7 +175,7 @@ impl Stream {
     }
 
     /// Passes over `bytes`, or as many as there are; tells how many.
-    pub(super) fn skip(&mut self, bytes: u64) -> Result<u64, LayerError> {
+    pub(crate) fn skip(&mut self, bytes: u64) -> Result<u64, Error> {
         let mut left = bytes;
         while left > 0 {
             let len = usize::try_from(left).unwrap_or(usize::MAX).min(self.here()?.len());
@@ -189,7 +189,7 @@ impl Stream {
     }
 
     /// Reads what is left and gives the digest of all, and how much it was.
-    pub(super) fn finish(mut self) -> Result<(Digest, u64), LayerError> {
+    pub(crate) fn finish(mut self) -> Result<(Digest, u64), Error> {
         self.skip(u64::MAX)?;
         if let Some(copy) = &mut self.copy {
             copy.file.sync_data().map_err(tar_error)?;
@@ -203,16 +203,16 @@ impl Stream {
     }
 
     /// Bytes that can be read now; none at the end.
-    fn here(&mut self) -> Result<&[u8], LayerError> {
+    fn here(&mut self) -> Result<&[u8], Error> {
         if self.at == self.current.len() {
             self.next_buffer()?;
         }
         Ok(&self.current[self.at..])
     }
 
-    fn next_buffer(&mut self) -> Result<(), LayerError> {
+    fn next_buffer(&mut self) -> Result<(), Error> {
         if self.cancel.load(Ordering::Relaxed) {
-            return Err(LayerError::Cancelled);
+            return Err(Error::Cancelled);
         }
         self.at = 0;
         let spent = std::mem::take(&mut self.current);
@@ -222,7 +222,7 @@ impl Stream {
         self.received += buffer.len() as u64;
         if self.received > self.bytes_max {
             let key = "unpacked_bytes_max";
-            return Err(LayerError::TooLarge { what: "uncompressed bytes", limit: self.bytes_max, key });
+            return Err(Error::TooLarge { what: "uncompressed bytes", limit: self.bytes_max, key });
         }
         self.hash.update(&buffer);
         if let Some(copy) = &mut self.copy {
@@ -234,7 +234,7 @@ impl Stream {
 }
 
 impl Copy {
-    fn append(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.file.write_all(bytes).map_err(tar_error)?;
         self.written += bytes.len() as u64;
         if self.written - self.pushed >= WRITE_BACK_BYTES {
@@ -246,6 +246,6 @@ impl Copy {
     }
 }
 
-fn tar_error(error: io::Error) -> LayerError {
-    LayerError::write("write", b"the layer's tar", error)
+fn tar_error(error: io::Error) -> Error {
+    Error::write("write", b"the layer's tar", error)
 }

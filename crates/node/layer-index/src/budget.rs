@@ -1,12 +1,12 @@
-//! What one image may still take up on disk, over all its layers. Must not know layers.
+//! What one image may still take up on disk, over all its layers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::error::LayerError;
+use crate::Error;
 
 /// Counts down; shared by the threads that unpack layers of one image.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     bytes_max: u64,
     entries_max: u64,
     bytes_left: AtomicU64,
@@ -14,25 +14,29 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(bytes_max: u64, entries_max: u64) -> Self {
+    /// Bytes of files, and entries.
+    pub fn new(bytes_max: u64, entries_max: u64) -> Self {
         let (bytes_left, entries_left) = (bytes_max.into(), entries_max.into());
         Self { bytes_max, entries_max, bytes_left, entries_left }
     }
 
     /// Takes what is about to be made, before it is made.
-    pub(crate) fn take(&self, bytes: u64, entries: u64) -> Result<(), LayerError> {
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn take(&self, bytes: u64, entries: u64) -> Result<(), Error> {
         if !subtract(&self.bytes_left, bytes) {
             let key = "unpacked_bytes_max";
-            return Err(LayerError::TooLarge { what: "bytes in its files", limit: self.bytes_max, key });
+            return Err(Error::TooLarge { what: "bytes in its files", limit: self.bytes_max, key });
         }
         if !subtract(&self.entries_left, entries) {
-            return Err(LayerError::TooLarge { what: "entries", limit: self.entries_max, key: "entries_max" });
+            return Err(Error::TooLarge { what: "entries", limit: self.entries_max, key: "entries_max" });
         }
         Ok(())
     }
 
     /// Gives back what was taken for a layer that is not used.
-    pub(crate) fn give_back(&self, bytes: u64, entries: u64) {
+    pub fn give_back(&self, bytes: u64, entries: u64) {
         self.bytes_left.fetch_add(bytes, Ordering::Relaxed);
         self.entries_left.fetch_add(entries, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
 //! The list of a layer's entries, written while they come and read one after another, so that they are never in memory
-//! together. Must not know what an entry may be.
+//! together.
 //!
 //! ```text
 //! number of entries    a varint of five bytes
@@ -19,7 +19,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// How much memory putting a layer on others takes, in what it is made of: an upper bound, whatever the layers below have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Weight {
+pub struct Weight {
     /// Names of what is no directory.
     pub files: u64,
     /// Names of directories, those among them that no entry has but that are on the way to one.
@@ -29,7 +29,7 @@ pub(crate) struct Weight {
 }
 
 /// Writes a list.
-pub(super) struct ListWriter {
+pub(crate) struct ListWriter {
     file: BufWriter<File>,
     count: u64,
     encoded: Vec<u8>,
@@ -39,13 +39,13 @@ pub(super) struct ListWriter {
 
 impl ListWriter {
     /// To a new file.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, File::create_new(path)?);
         file.write_all(&[0; COUNT_BYTES])?;
         Ok(Self { file, count: 0, encoded: Vec::new(), last: Vec::new(), weight: Weight::default() })
     }
 
-    pub(super) fn push(&mut self, entry: &erofs::Entry) -> io::Result<()> {
+    pub(crate) fn push(&mut self, entry: &erofs::Entry) -> io::Result<()> {
         self.weigh(entry);
         self.count += 1;
         let mut encoded = std::mem::take(&mut self.encoded);
@@ -55,7 +55,7 @@ impl ListWriter {
     }
 
     /// Makes the list durable.
-    pub(super) fn finish(self) -> io::Result<Weight> {
+    pub(crate) fn finish(self) -> io::Result<Weight> {
         let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&count(self.count))?;
@@ -99,16 +99,17 @@ impl Weight {
     const TEXT_FACTOR: u64 = 3;
 
     /// Of a layer from before weights were kept.
-    pub(crate) fn guess(entries: u64, index_bytes: u64) -> Self {
+    pub fn guess(entries: u64, index_bytes: u64) -> Self {
         Self { files: entries, directories: entries / 4, text_bytes: index_bytes }
     }
 
-    pub(crate) fn names(&self) -> u64 {
+    /// Names of files and directories.
+    pub fn names(&self) -> u64 {
         self.files.saturating_add(self.directories)
     }
 
     /// Bytes of memory.
-    pub(crate) fn merged_bytes(&self) -> u64 {
+    pub fn merged_bytes(&self) -> u64 {
         let files = self.files.saturating_mul(Self::FILE_BYTES);
         let directories = self.directories.saturating_mul(Self::DIRECTORY_BYTES);
         files.saturating_add(directories).saturating_add(self.text_bytes.saturating_mul(Self::TEXT_FACTOR))
@@ -138,10 +139,11 @@ fn count(number: u64) -> [u8; COUNT_BYTES] {
 }
 
 /// The entries of a list, or why it cannot be read.
-pub(crate) struct Entries<'a>(Result<(u64, &'a [u8]), postcard::Error>);
+pub struct Entries<'a>(Result<(u64, &'a [u8]), postcard::Error>);
 
 impl<'a> Entries<'a> {
-    pub(crate) fn of(list: &'a [u8]) -> Self {
+    /// Those of a list that is in memory.
+    pub fn of(list: &'a [u8]) -> Self {
         Self(postcard::take_from_bytes(list))
     }
 }

@@ -1,11 +1,11 @@
 //! What extension headers say about the entry after them: PAX records (POSIX.1-2017, pax), GNU long names, and the
 //! three ways in which GNU tar writes sparse files into PAX records. Pure. Must not know the stream they come from.
 
-use super::sparse::Segment;
+use crate::sparse::Segment;
 
 /// All that the headers in front of an entry say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Extensions {
+pub(crate) struct Extensions {
     pub path: Option<Vec<u8>>,
     pub link: Option<Vec<u8>>,
     pub size: Option<u64>,
@@ -20,7 +20,7 @@ pub(super) struct Extensions {
 
 /// Records of a sparse file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct SparseRecords {
+pub(crate) struct SparseRecords {
     /// `GNU.sparse.major`: from 1 on, the map is in front of the data.
     pub map_in_data: bool,
     /// Size of the file with its holes.
@@ -33,12 +33,12 @@ pub(super) struct SparseRecords {
 
 impl Extensions {
     /// Whether there was any header that needs an entry after it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Takes the records of one PAX header.
-    pub(super) fn add_pax(&mut self, mut records: &[u8]) -> Result<(), &'static str> {
+    pub(crate) fn add_pax(&mut self, mut records: &[u8]) -> Result<(), &'static str> {
         while !records.is_empty() {
             // Some writers pad with NUL bytes.
             if records.iter().all(|b| *b == 0) {
@@ -93,7 +93,7 @@ fn split_record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((&body[..equals], &body[equals + 1..], rest))
 }
 
-pub(super) fn number(text: &[u8]) -> Option<u64> {
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }

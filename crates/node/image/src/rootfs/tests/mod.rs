@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
 
-use super::*;
+use layer_index::{Budget, Entries, Error, Files, Indexed, Job, Limits, index};
+use types::Digest;
 
 mod streams;
 
@@ -122,13 +123,13 @@ impl Place {
         }
     }
 
-    fn run(&self, name: &str, job: Job<std::io::Cursor<Vec<u8>>>) -> Result<Indexed, LayerError> {
+    fn run(&self, name: &str, job: Job<std::io::Cursor<Vec<u8>>>) -> Result<Indexed, Error> {
         let path = |kind: &str| self.path(&format!("{name}.{kind}"));
         index(job, &Files { tar: &path("tar"), sparse: &path("sparse"), list: &path("list") })
     }
 
     /// Indexes layers, lowest first, and writes what they make to `name`; gives what was found in the topmost.
-    fn stack(&self, name: &str, layers: Vec<Tar>) -> Result<Indexed, LayerError> {
+    fn stack(&self, name: &str, layers: Vec<Tar>) -> Result<Indexed, Error> {
         let mut tree = erofs::Tree::new(erofs::Limits { entries_max: 1000, xattr_bytes_max: 1 << 20 });
         let (mut devices, mut top) = (Vec::new(), None);
         for (number, tar) in layers.into_iter().enumerate() {
@@ -143,14 +144,14 @@ impl Place {
             let list = std::fs::read(self.path(&format!("{layer}.list"))).expect("just written");
             let entries = Entries::of(&list).collect::<Result<_, _>>().expect("just written");
             let applied = tree.apply(entries, &numbers);
-            applied.map_err(|source| LayerError::Stack { source })?;
+            applied.map_err(|source| Error::Stack { source })?;
             top = Some(indexed);
         }
-        crate::rootfs::write_files(&tree, &devices, &self.path(name))?;
+        super::files::write(&tree, &devices, &self.path(name))?;
         Ok(top.expect("there is a layer"))
     }
 
-    fn unpack(&self, name: &str, tar: Tar) -> Result<Indexed, LayerError> {
+    fn unpack(&self, name: &str, tar: Tar) -> Result<Indexed, Error> {
         self.stack(name, vec![tar])
     }
 }
@@ -298,7 +299,7 @@ fn names_that_lead_out_get_an_error_that_names_them() {
     for (layer, tar, named) in cases {
         let error = place.unpack(layer, tar).expect_err(layer);
         let entry = match &error {
-            LayerError::Entry { entry, .. } | LayerError::LinkName { entry, .. } => entry,
+            Error::Entry { entry, .. } | Error::LinkName { entry, .. } => entry,
             _ => panic!("{layer}: {error}"),
         };
         assert_eq!(entry, named, "{error}");
@@ -430,9 +431,9 @@ fn the_last_entry_of_a_path_counts() {
     assert_eq!((read(at("a")), read(at("d")), read(at("e/x"))), ("new".into(), "now a file".into(), "2".into()));
     assert_eq!(fs::metadata(at("f")).expect("there").mode() & 0o7777, 0o711);
     let error = place.unpack("b", Tar::default().file("a", "").file("a/b", "")).expect_err("a is no directory");
-    assert!(matches!(error, LayerError::Stack { .. }), "{error}");
+    assert!(matches!(error, Error::Stack { .. }), "{error}");
     let error = place.unpack("c", Tar::default().dir("a", 0o755).hard_link("b", "a")).expect_err("a is a directory");
-    assert!(matches!(error, LayerError::Stack { .. }), "{error}");
+    assert!(matches!(error, Error::Stack { .. }), "{error}");
 }
 
 #[test]
@@ -441,7 +442,7 @@ fn a_hard_link_to_a_lower_layer_is_the_same_file() {
     let low = Tar::default().dir("bin", 0o711).file("bin/tool", "tool");
     let upper = Tar::default().hard_link("alias", "bin/tool");
     let alone = place.unpack("alone", upper.clone()).expect_err("the file is below");
-    assert!(matches!(alone, LayerError::Stack { .. }), "{alone}");
+    assert!(matches!(alone, Error::Stack { .. }), "{alone}");
     place.stack("up", vec![low.clone(), upper.clone()]).expect("found below");
     let meta = |name: &str| fs::metadata(place.path("up").join(name)).expect("there");
     assert_eq!(read(place.path("up/alias")), "tool");
@@ -449,7 +450,7 @@ fn a_hard_link_to_a_lower_layer_is_the_same_file() {
     // A layer in between that removes it hides it.
     for (name, between) in [("hidden", "bin/.wh.tool"), ("opaque", "bin/.wh..wh..opq")] {
         let hidden = place.stack(name, vec![low.clone(), Tar::default().file(between, ""), upper.clone()]);
-        assert!(matches!(hidden, Err(LayerError::Stack { .. })), "{name}");
+        assert!(matches!(hidden, Err(Error::Stack { .. })), "{name}");
     }
 }
 
@@ -476,7 +477,7 @@ fn bombs_end_at_the_limits() {
         // All was given back.
         budget.take(1 << 19, 5).expect("unused");
         match error {
-            LayerError::TooLarge { key, .. } => key,
+            Error::TooLarge { key, .. } => key,
             other => panic!("{layer}: {other}"),
         }
     };
@@ -499,7 +500,7 @@ fn a_layer_that_nobody_wants_any_more_ends() {
     let place = Place::new();
     let mut job = place.job(Tar::default().file("a", "x").end());
     job.cancel = Arc::new(AtomicBool::new(true));
-    assert!(matches!(place.run("a", job), Err(LayerError::Cancelled)));
+    assert!(matches!(place.run("a", job), Err(Error::Cancelled)));
 }
 
 proptest! {

@@ -37,11 +37,14 @@ pub(crate) async fn read(
     if !shared.repositories.has_blob(repository, digest, head).await? {
         return Err(unknown());
     }
-    let content =
-        |source: image::Error| Error::Content { operation: "open", digest: digest.clone(), source: source.into() };
+    let content = |source: content_store::Error| Error::Content {
+        operation: "open",
+        digest: digest.clone(),
+        source: source.into(),
+    };
     if head {
         // Who finds it here does not push it: that it is there is no proof of what is in it.
-        let length = shared.content.sound_size(digest).await.map_err(content)?.ok_or_else(unknown)?;
+        let length = shared.content.verified_size(digest).await.map_err(content)?.ok_or_else(unknown)?;
         return Ok(blob_response(StatusCode::OK, digest, length, Body::empty()));
     }
     if is_known(&parts.headers, digest) {

@@ -34,7 +34,7 @@ pub enum Error {
         /// On which content.
         digest: Digest,
         /// What the store said.
-        source: Box<image::Error>,
+        source: Box<content_store::Error>,
     },
     /// The content store could not let go of what a repository held.
     #[error("cannot end the pin {owner}")]
@@ -42,7 +42,7 @@ pub enum Error {
         /// The owner of the pin.
         owner: String,
         /// What the store said.
-        source: Box<image::Error>,
+        source: Box<content_store::Error>,
     },
     /// Content that is there could not be read.
     #[error("cannot read {digest}")]
@@ -60,7 +60,7 @@ pub enum Error {
         /// The repository it was for.
         repository: String,
         /// What the store said.
-        source: Box<image::Error>,
+        source: Box<content_store::Error>,
     },
     /// A task of the registry ended before its work was done.
     #[error("the registry task that should {operation} ended early")]
@@ -80,7 +80,7 @@ impl Error {
         match self {
             Self::Metadata { source, .. } | Self::ReadContent { source, .. } => full(source),
             Self::Content { source, .. } | Self::Unpin { source, .. } | Self::Upload { source, .. } => {
-                matches!(**source, image::Error::DiskFull { .. })
+                matches!(**source, content_store::Error::DiskFull { .. })
             }
             Self::DamagedRecord { .. } | Self::Task { .. } => false,
         }

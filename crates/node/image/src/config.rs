@@ -151,8 +151,16 @@ impl Config {
         Duration::from_secs(self.grace_s)
     }
 
-    pub(crate) fn start_keep(&self) -> Duration {
-        Duration::from_secs(self.start_keep_s)
+    /// The part that is the content store's.
+    pub(crate) fn content_store(&self) -> content_store::Config {
+        content_store::Config {
+            manifest_bytes_max: self.manifest_bytes_max,
+            config_bytes_max: self.config_bytes_max,
+            start_keep_s: self.start_keep_s,
+            quarantine_bytes_max: self.quarantine_bytes_max,
+            verified_keep_s: self.verified_keep_s,
+            scrub_interval_s: self.scrub_interval_s,
+        }
     }
 
     pub(crate) fn collect_interval(&self) -> Duration {

@@ -1,12 +1,8 @@
-//! What can fail here, as one type: each variant names what failed on what; `hint` says what to do. Must not know which
-//! function or request suffers from it.
+//! What can fail here, as one type: each variant names what failed on what; `hint` says what to do.
 
-use std::error::Error as _;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sys::disk::{is_failed, is_full};
+use sys::disk::is_failed;
 use types::{Digest, RunStatus};
 
 use crate::credentials::CredentialError;
@@ -217,78 +213,18 @@ pub enum Error {
         /// What came.
         actual: Digest,
     },
-    /// Content is not what its digest says.
-    #[error("content has digest {actual}, not {expected}")]
-    DigestMismatch {
-        /// What it should be.
-        expected: Digest,
-        /// What it is.
-        actual: Digest,
-    },
-    /// The store has nothing of that digest.
-    #[error("the content store has no {digest}")]
-    UnknownContent {
-        /// The digest.
-        digest: Digest,
-    },
-    /// Too large for being read into memory.
-    #[error("content {digest} has {size} bytes; {limit} can be read at once")]
-    ContentTooLarge {
-        /// The digest.
-        digest: Digest,
-        /// Its bytes.
-        size: u64,
-        /// What was allowed.
-        limit: u64,
-    },
-    /// What is on disk is no longer what was written.
-    #[error("content {digest} at {} is damaged on disk", path.display())]
-    Damaged {
-        /// The digest.
-        digest: Digest,
-        /// Where it is.
-        path: PathBuf,
-    },
     /// The image's layers are not on disk.
     #[error("image {digest} is not prepared on this machine")]
     NotPrepared {
         /// Digest that `prepare` returned.
         digest: Digest,
     },
-    /// No room, or a quota is used up.
-    #[error("no space is left for {}", path.display())]
-    DiskFull {
-        /// What was being written.
-        path: PathBuf,
-        /// What the kernel says.
-        source: Arc<io::Error>,
-    },
-    /// Any other failure of the disk.
-    #[error("cannot {operation} {}", path.display())]
-    Io {
-        /// What was tried, as a verb phrase.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the kernel says.
-        source: Arc<io::Error>,
-    },
-    /// Work ended without a result: a bug here, or the platform is stopping.
-    #[error("{operation} ended without a result")]
-    Interrupted {
-        /// What was being done.
-        operation: &'static str,
-    },
+    /// The content store refused or failed.
+    #[error(transparent)]
+    Content(#[from] content_store::Error),
 }
 
 impl Error {
-    /// An error of the disk; a full one is told apart.
-    pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
-        let path = path.to_owned();
-        let source = Arc::new(source);
-        if is_full(&source) { Self::DiskFull { path, source } } else { Self::Io { operation, path, source } }
-    }
-
     /// A word to match on, the `ErrorCode` of a version's status reason.
     pub fn code(&self) -> &'static str {
         match self {
@@ -305,19 +241,12 @@ impl Error {
             {
                 "PullImageFailed"
             }
-            Self::Manifest { .. }
-            | Self::Layer { .. }
-            | Self::SizeMismatch { .. }
-            | Self::WrongContent { .. }
-            | Self::DigestMismatch { .. } => "ImageInvalid",
-            Self::TooLarge { .. } | Self::NeedsMemory { .. } | Self::ContentTooLarge { .. } => "ImageTooLarge",
-            Self::DiskFull { .. } => "DiskFull",
-            Self::Io { source, .. } if is_failed(source) => "DiskFailed",
-            Self::UnknownContent { .. }
-            | Self::Damaged { .. }
-            | Self::NotPrepared { .. }
-            | Self::Io { .. }
-            | Self::Interrupted { .. } => "PullImageFailed",
+            Self::Manifest { .. } | Self::Layer { .. } | Self::SizeMismatch { .. } | Self::WrongContent { .. } => {
+                "ImageInvalid"
+            }
+            Self::TooLarge { .. } | Self::NeedsMemory { .. } => "ImageTooLarge",
+            Self::NotPrepared { .. } => "PullImageFailed",
+            Self::Content(error) => content_code(error),
         }
     }
 
@@ -326,7 +255,9 @@ impl Error {
         match self {
             Self::TimedOut { .. } | Self::TooSlow { .. } => RunStatus::PullImageTimeOut,
             _ if self.code() == "DiskFull" => RunStatus::InsufficientResources,
-            Self::Io { .. } | Self::Interrupted { .. } => RunStatus::InternalError,
+            Self::Content(content_store::Error::Io { .. } | content_store::Error::Interrupted { .. }) => {
+                RunStatus::InternalError
+            }
             _ => RunStatus::PullImageFailed,
         }
     }
@@ -339,7 +270,7 @@ impl Error {
                 | Self::Refused { .. }
                 | Self::TooSlow { .. }
                 | Self::TimedOut { .. }
-                | Self::Interrupted { .. }
+                | Self::Content(content_store::Error::Interrupted { .. })
         ) || self.code() == "DiskFull"
     }
 
@@ -386,35 +317,27 @@ impl Error {
             Self::SizeMismatch { .. } | Self::WrongContent { .. } => {
                 "Push the image again; what the registry or a proxy on the way sends is damaged."
             }
-            Self::UnknownContent { .. } | Self::NotPrepared { .. } => "Deploy the function's image again.",
-            Self::DigestMismatch { .. } => "Send the content again.",
-            Self::ContentTooLarge { .. } => "",
-            Self::Damaged { .. } => "Check the disk, remove the file, and push or deploy the image again.",
-            Self::DiskFull { .. } => {
-                "Free space on that file system: delete functions that are not needed, then `sampan images prune`."
-            }
-            Self::Io { source, .. } if is_failed(source) => {
-                "The disk of this machine or its file system fails; the image is not to blame. See the kernel's log."
-            }
-            Self::Io { .. } => "Check the data directory, its permissions and its file system.",
-            Self::Interrupted { .. } => "Try again; the platform log has the cause.",
+            Self::NotPrepared { .. } => content_store::DEPLOY_AGAIN,
+            Self::Content(error) => error.hint(),
         }
     }
 
     /// All that a user should read, in one line: what failed, on what, why, and what to do.
     pub fn report(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        if !self.hint().is_empty() {
-            text.push_str(". ");
-            text.push_str(self.hint());
-        }
-        text
+        content_store::report(self, self.hint())
+    }
+}
+
+fn content_code(error: &content_store::Error) -> &'static str {
+    match error {
+        content_store::Error::DigestMismatch { .. } => "ImageInvalid",
+        content_store::Error::ContentTooLarge { .. } => "ImageTooLarge",
+        content_store::Error::DiskFull { .. } => "DiskFull",
+        content_store::Error::Io { source, .. } if is_failed(source) => "DiskFailed",
+        content_store::Error::UnknownContent { .. }
+        | content_store::Error::Damaged { .. }
+        | content_store::Error::Io { .. }
+        | content_store::Error::Interrupted { .. } => "PullImageFailed",
     }
 }
 
@@ -424,13 +347,17 @@ fn wanted_pause(retry_after_s: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::Path;
+
     use rustix::io::Errno;
 
     use super::*;
 
     #[test]
     fn a_disk_that_fails_is_not_the_images_fault() {
-        let failed = |errno: Errno| Error::io("read", Path::new("/data/images"), errno.into());
+        let failed =
+            |errno: Errno| Error::from(content_store::Error::io("read", Path::new("/data/images"), errno.into()));
         for errno in [Errno::IO, Errno::UCLEAN, Errno::ROFS] {
             let error = failed(errno);
             assert_eq!((error.code(), error.run_status()), ("DiskFailed", RunStatus::InternalError), "{error}");

@@ -8,21 +8,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use content_store::{
+    ContentStore, Finding, Hold, INDEX_DEPTH_MAX, Item, LayerName, Layers, Layout, Pin, RootfsFacts, ScrubReport,
+    Scrubs,
+};
 use oci::{Document, ImageConfig, Manifest, RunConfig};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use types::Digest;
 
-use crate::content::layout::Layout;
-use crate::content::ledger::{Hold, Item, Pin};
-use crate::content::{ContentStore, INDEX_DEPTH_MAX};
 use crate::credentials::Credentials;
 use crate::gc::{self, BackgroundTasks, Collected};
-use crate::layers::{LayerName, Layers, RootfsFacts};
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
 use crate::rootfs::{self, MakeError, Method, Mounted, Mounts, Rootfs};
-use crate::sound::{Finding, ScrubReport, Scrubs};
-use crate::{Config, Error, blocking, sound};
+use crate::{Config, Error, blocking};
 
 /// Between two scrubs that run by themselves, whatever the configuration says.
 const SCRUB_PAUSE_MIN: Duration = Duration::from_secs(60);
@@ -64,21 +63,21 @@ impl Images {
     /// in the way that the configuration wants.
     pub async fn open(dir: &Path, config: Config, credentials: Arc<dyn Credentials>) -> Result<Self, Error> {
         let dir = dir.to_owned();
-        let (store_config, mode) = (config.clone(), config.rootfs);
+        let (store_config, mode) = (config.content_store(), config.rootfs);
         let (content, layers, mounts, was_clean) = blocking::run("opening the image store", move || {
             let layout = Layout::open(&dir)?;
             rootfs::unmount_left(&layout.mounts())?;
             let method = Method::choose(mode, &layout.drafts(), &layout.mounts());
-            let method = method.map_err(|e| Error::io("mount a file system below", &dir, e))?;
+            let method = method.map_err(|e| content_store::Error::io("mount a file system below", &dir, e))?;
             let mounts = Mounts::new(method, layout.mounts());
             let content = ContentStore::load(layout.clone(), store_config)?;
-            let layers = Layers::new(layout, content.ledger().clone(), content.soundness().clone());
+            let layers = Layers::new(layout, content.gc_roots().clone(), content.verifier().clone());
             let was_clean = content.layout().begin()?;
             if !was_clean {
-                let bad = sound::check_sizes(&content, &layers)?;
+                let bad = content_store::check_sizes(&content, &layers)?;
                 tracing::info!(bad, "the last stop was not clean: sizes of content were checked, hashes follow");
             }
-            Ok((content, layers, mounts, was_clean))
+            Ok::<_, Error>((content, layers, mounts, was_clean))
         })
         .await?;
         tracing::info!(method = %mounts.method(), "root file systems of images");
@@ -103,7 +102,7 @@ impl Images {
     pub fn scrub(&self) {
         let Workshop { content, layers, .. } = &*self.core.workshop;
         if let Some(work) = self.core.scrubs.begin(content, layers, 0) {
-            tokio::task::spawn_blocking(move || log_end(work()));
+            tokio::task::spawn_blocking(move || log_end(work().map_err(Error::from)));
         }
     }
 
@@ -136,7 +135,7 @@ impl Images {
     /// Every kind; see [`Error::code`] and [`Error::report`].
     pub async fn prepare(&self, request: PrepareRequest) -> Result<Prepared, Error> {
         let prepared = match prepare::prepare(&self.core.workshop, request.clone()).await {
-            Err(full @ Error::DiskFull { .. }) => {
+            Err(full @ Error::Content(content_store::Error::DiskFull { .. })) => {
                 if !self.core.clone().make_room().await? {
                     return Err(full);
                 }
@@ -172,7 +171,7 @@ impl Images {
         let (core, digest) = (self.core.clone(), digest.clone());
         blocking::run("finding a root file system", move || {
             let (hold, ready) = core.hold(&digest)?;
-            Ok(ready.rootfs(hold))
+            Ok::<_, Error>(ready.rootfs(hold))
         })
         .await
     }
@@ -185,7 +184,8 @@ impl Images {
     pub async fn pin(&self, owner: &str, digest: &Digest) -> Result<(), Error> {
         // Held until it is pinned.
         let _rootfs = self.rootfs(digest).await?;
-        self.content().pin_as(owner, Pin { digest: digest.clone(), keeps_rootfs: true }).await
+        let pin = Pin { digest: digest.clone(), keeps_rootfs: true };
+        Ok(self.content().pin_as(owner, pin).await?)
     }
 
     /// Keeps an image for `owner` if all of it is here, which is looked for without reading layers; false when something
@@ -195,10 +195,10 @@ impl Images {
     /// `DiskFull`, `Io`.
     pub async fn keep(&self, owner: &str, digest: &Digest) -> Result<bool, Error> {
         let pin = Pin { digest: digest.clone(), keeps_rootfs: true };
-        let _hold = self.content().ledger().hold(digest);
+        let _hold = self.content().gc_roots().hold(digest);
         let (core, root) = (self.core.clone(), digest.clone());
         let whole = blocking::run("looking for an image", move || core.is_whole(&root)).await?;
-        if whole && self.content().ledger().pin(owner).as_ref() != Some(&pin) {
+        if whole && self.content().gc_roots().pin(owner).as_ref() != Some(&pin) {
             self.content().pin_as(owner, pin).await?;
         }
         Ok(whole)
@@ -209,7 +209,7 @@ impl Images {
     /// # Errors
     /// `Io`.
     pub async fn unpin(&self, owner: &str) -> Result<(), Error> {
-        self.content().unpin(owner).await
+        Ok(self.content().unpin(owner).await?)
     }
 
     /// Removes blobs and layers that no pin, rootfs or lease needs and nobody touched within `grace_s`, also soon after a
@@ -287,7 +287,7 @@ impl Core {
             let collected = gc::collect(content, layers, mounts.method(), &config)?;
             // What is gone is unmounted, which frees its space, when no instance uses it any more.
             core.ready.lock().retain(|_, ready| layers.exists(&ready.rootfs));
-            Ok(collected)
+            Ok::<_, Error>(collected)
         })
         .await
     }
@@ -298,24 +298,24 @@ impl Core {
             return None;
         }
         self.take_note_of_damage();
-        let hold = self.workshop.content.ledger().hold(digest);
+        let hold = self.workshop.content.gc_roots().hold(digest);
         self.ready.lock().get(digest).cloned().map(|ready| ready.rootfs(hold))
     }
 
     /// Forgets what was found on disk and mounted when something was found damaged since: what is used next is looked for,
     /// and mounted, anew. Instances keep what they have.
     fn take_note_of_damage(&self) {
-        let found = self.workshop.content.soundness().damage_count();
+        let found = self.workshop.content.verifier().damage_count();
         if self.damage_seen.swap(found, Ordering::Relaxed) != found {
             self.ready.lock().clear();
             self.workshop.mounts.forget_all();
         }
     }
 
-    /// Holds an image that is wholly on disk; blocks. First the hold, then the look, see `content::ledger`.
+    /// Holds an image that is wholly on disk; blocks. First the hold, then the look, see `gc_roots`.
     fn hold(&self, digest: &Digest) -> Result<(Hold, Ready), Error> {
         self.take_note_of_damage();
-        let hold = self.workshop.content.ledger().hold(digest);
+        let hold = self.workshop.content.gc_roots().hold(digest);
         let known = self.ready.lock().get(digest).cloned();
         if let Some(ready) = known
             && self.is_there(&ready)?
@@ -323,10 +323,10 @@ impl Core {
             return Ok((hold, ready));
         }
         let ready = match self.find(digest) {
-            Err(Error::Damaged { digest: damaged, .. }) => {
+            Err(Error::Content(content_store::Error::Damaged { digest: damaged, .. })) => {
                 // Whoever repairs images learns of it.
                 let reason = "its digest is another one".to_owned();
-                self.workshop.content.soundness().set_aside(&Item::Blob(damaged), reason)?;
+                self.workshop.content.verifier().set_aside(&Item::Blob(damaged), reason)?;
                 return Err(Error::NotPrepared { digest: digest.clone() });
             }
             found => found?,
@@ -346,19 +346,20 @@ impl Core {
                 return Ok(false);
             }
         }
-        self.workshop.layers.facts::<RootfsFacts>(&ready.rootfs).map(|facts| facts.is_some())
+        Ok(self.workshop.layers.facts::<RootfsFacts>(&ready.rootfs)?.is_some())
     }
 
     /// Whether all of a variant is there, by its sizes.
     fn is_whole(&self, root: &Digest) -> Result<bool, Error> {
         let manifests = match self.manifests(root, root, Vec::new()) {
-            Err(Error::NotPrepared { .. } | Error::Damaged { .. } | Error::Io { .. }) => return Ok(false),
+            Err(error) if is_gone(&error) => return Ok(false),
             manifests => manifests?,
         };
         for (manifest, _) in manifests {
             match self.is_variant_whole(root, &manifest) {
                 // What cannot be read is no more whole than what is missing.
-                Ok(false) | Err(Error::NotPrepared { .. } | Error::Damaged { .. } | Error::Io { .. }) => {}
+                Ok(false) => {}
+                Err(error) if is_gone(&error) => {}
                 whole => return whole,
             }
         }
@@ -373,17 +374,17 @@ impl Core {
         let name = rootfs::name(mounts.method(), &config.diff_ids);
         if is_erofs {
             for diff_id in &config.diff_ids {
-                if !sound::layer_fits(layers, &LayerName::tar(diff_id))? {
+                if !content_store::layer_fits(layers, &LayerName::tar(diff_id))? {
                     return Ok(false);
                 }
             }
         }
-        if sound::rootfs_fits(layers, &name, is_erofs)? {
+        if content_store::rootfs_fits(layers, &name, is_erofs)? {
             return Ok(true);
         }
         // Those of an earlier version are made anew of their layers when they are used.
         Ok(match rootfs::unfolded_name(mounts.method(), &config.diff_ids) {
-            Some(unfolded) => sound::rootfs_fits(layers, &unfolded, is_erofs)?,
+            Some(unfolded) => content_store::rootfs_fits(layers, &unfolded, is_erofs)?,
             None => !layers.exists(&name),
         })
     }
@@ -418,12 +419,12 @@ impl Core {
     /// Touches a layer and looks at its sizes; one that does not fit is set aside.
     fn require(&self, root: &Digest, name: &LayerName) -> Result<(), Error> {
         let layers = &self.workshop.layers;
-        if sound::layer_fits(layers, name)? {
+        if content_store::layer_fits(layers, name)? {
             return Ok(());
         }
         if layers.exists(name) {
             let reason = "it has not the length that it had".to_owned();
-            layers.soundness().set_aside(&Item::Layer(name.clone()), reason)?;
+            layers.verifier().set_aside(&Item::Layer(name.clone()), reason)?;
         }
         Err(Error::NotPrepared { digest: root.clone() })
     }
@@ -443,7 +444,7 @@ impl Core {
         let _turn = needs.map(|needs| turn(needs.memory_bytes)).transpose()?;
         match rootfs::make(layers, mounts.method(), stack, config) {
             Ok(()) => {}
-            Err(MakeError::Other(error)) => return Err(error),
+            Err(MakeError::Other(error)) => return Err(error.into()),
             Err(MakeError::Missing(_) | MakeError::Layer(..)) => {
                 let unfolded = rootfs::unfolded_name(mounts.method(), stack);
                 let facts = unfolded.as_ref().map(|name| layers.facts(name)).transpose()?.flatten();
@@ -492,7 +493,7 @@ impl Core {
 async fn scrub_from_time_to_time(core: Weak<Core>, was_clean: bool) {
     let mut at_once = !was_clean;
     loop {
-        let due = core.upgrade().and_then(|core| sound::due(&core.workshop.content, &core.workshop.config));
+        let due = core.upgrade().and_then(|core| content_store::due(&core.workshop.content));
         let pause = match due {
             _ if at_once => Duration::ZERO,
             Some(due) => due.max(SCRUB_PAUSE_MIN),
@@ -519,6 +520,12 @@ impl Ready {
         let lower_dirs = vec![self.mounted.path().to_owned()];
         Rootfs { lower_dirs, run: self.run, hold: Arc::new(hold), mounted: self.mounted }
     }
+}
+
+/// Whether an error says that a part of an image is not there, or no longer readable.
+fn is_gone(error: &Error) -> bool {
+    use content_store::Error::{Damaged, Io};
+    matches!(error, Error::NotPrepared { .. } | Error::Content(Damaged { .. } | Io { .. }))
 }
 
 fn unusable(root: &Digest, source: oci::Error) -> Error {

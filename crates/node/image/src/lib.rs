@@ -12,22 +12,19 @@
 mod address_range;
 mod blocking;
 mod config;
-mod content;
 mod credentials;
 mod error;
 mod flight;
 mod gc;
 mod images;
-mod layers;
 mod prepare;
 mod progress;
 mod pull;
 mod rootfs;
-mod sound;
 
 pub use address_range::{AddressRange, InvalidAddressRange};
 pub use config::Config;
-pub use content::{ContentStore, Lease, Upload};
+pub use content_store::{Finding, ScrubReport};
 pub use credentials::{
     Anonymous, Credential, CredentialError, CredentialRequest, Credentials, DockerConfig, Grant, InvalidMirror, Mirror,
     Reach,
@@ -40,4 +37,3 @@ pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};
 pub use pull::{Asked, Destinations, Origin, ProbedPlace, RefusedDestination, Resolver, probe};
 pub use rootfs::{Check, Rootfs, RootfsMode, doctor};
-pub use sound::{Finding, ScrubReport};

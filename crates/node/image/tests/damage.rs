@@ -82,7 +82,7 @@ async fn a_deploy_heals_every_damaged_part_of_an_image() {
 }
 
 #[tokio::test]
-async fn what_is_sound_is_neither_transferred_nor_indexed_again() {
+async fn what_is_intact_is_neither_transferred_nor_indexed_again() {
     let (store, registry) = (store().await, Registry::start().await);
     let image = test_image();
     let reference = registry.serve("v1", &image);
@@ -101,15 +101,15 @@ async fn a_damaged_blob_of_a_push_is_not_there_for_who_asks_and_is_healed_by_ano
     let content = store.images.content();
     let blob = image.layers[0].blob.clone();
     let key = digest(&blob);
-    assert_eq!(content.sound_size(&key).await.expect("readable"), Some(blob.len() as u64));
+    assert_eq!(content.verified_size(&key).await.expect("readable"), Some(blob.len() as u64));
     let mut damages = content.damage();
     flip(&store.dir.path().join("blobs").join(key.hex()));
-    assert_eq!(content.sound_size(&key).await.expect("readable"), None);
+    assert_eq!(content.verified_size(&key).await.expect("readable"), None);
     assert!(damages.has_changed().expect("the store is there"));
     damages.mark_unchanged();
     assert_eq!(content.size(&key).await.expect("readable"), None);
     content.put(&key, blob.clone()).await.expect("room");
-    assert_eq!(content.sound_size(&key).await.expect("readable"), Some(blob.len() as u64));
+    assert_eq!(content.verified_size(&key).await.expect("readable"), Some(blob.len() as u64));
 }
 
 #[tokio::test]

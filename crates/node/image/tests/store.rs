@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use image::Error;
+use content_store::Error;
 use support::{config, digest, image, layer, noise, store};
 
 #[tokio::test]

@@ -37,16 +37,16 @@ pub(crate) async fn read(
     }
     let failed = |operation| {
         let digest = digest.clone();
-        move |source: image::Error| Error::Content { operation, digest, source: source.into() }
+        move |source: content_store::Error| Error::Content { operation, digest, source: source.into() }
     };
     let body = if parts.method == Method::HEAD {
         // A client that finds it here does not push it.
-        shared.content.sound_size(&digest).await.map_err(failed("look at"))?.ok_or_else(unknown)?;
+        shared.content.verified_size(&digest).await.map_err(failed("look at"))?.ok_or_else(unknown)?;
         Body::empty()
     } else {
         // It was within the limit of its day; the limit may have been lowered since.
         let bytes_max = record.size_bytes.max(shared.config.manifest_bytes_max);
-        let content = shared.content.read_sound(&digest, bytes_max).await;
+        let content = shared.content.read_verified(&digest, bytes_max).await;
         Body::from(content.map_err(failed("read"))?.ok_or_else(unknown)?)
     };
     let mut response = Response::new(body);

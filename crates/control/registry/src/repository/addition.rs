@@ -91,12 +91,12 @@ impl Repositories {
             return Ok(Some(missing));
         }
         for digest in &manifest.manifests {
-            if self.sound_size(digest).await?.is_none() {
+            if self.verified_size(digest).await?.is_none() {
                 return Ok(Some(Addition::MissingManifest(digest.clone())));
             }
         }
         for (digest, stated) in manifest.record.blobs.iter().zip(&manifest.blob_sizes) {
-            match self.sound_size(digest).await? {
+            match self.verified_size(digest).await? {
                 None => return Ok(Some(Addition::MissingBlob(digest.clone()))),
                 Some(actual) if actual != *stated => {
                     return Ok(Some(Addition::WrongSize { digest: digest.clone(), actual, stated: *stated }));

@@ -16,7 +16,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use image::{ContentStore, Lease};
+use content_store::{ContentStore, Lease};
 use tokio::sync::RwLock;
 use types::Digest;
 
@@ -88,7 +88,7 @@ impl Repositories {
         if !self.has_blob(from, digest, true).await? {
             return Ok(false);
         }
-        if self.sound_size(digest).await?.is_none() {
+        if self.verified_size(digest).await?.is_none() {
             return Ok(false);
         }
         self.add_blob(to, digest, lease).await?;
@@ -222,8 +222,8 @@ impl Repositories {
     }
 
     /// The same of content that was verified.
-    async fn sound_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        let size = self.content.sound_size(digest).await;
+    async fn verified_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let size = self.content.verified_size(digest).await;
         size.map_err(|source| Error::Content { operation: "verify", digest: digest.clone(), source: source.into() })
     }
 

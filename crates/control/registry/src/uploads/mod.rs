@@ -206,14 +206,14 @@ async fn commit(
     // Between the commit and the pin nothing else keeps the content.
     let lease = shared.content.lease();
     session.commit(digest).await.map_err(|error| match error {
-        image::Error::DigestMismatch { expected, actual } => Problem::digest_mismatch(&expected, &actual),
+        content_store::Error::DigestMismatch { expected, actual } => Problem::digest_mismatch(&expected, &actual),
         error => failed("finish", repository, error),
     })?;
     shared.repositories.add_blob(repository, digest, lease).await?;
     Ok(created(repository, digest))
 }
 
-fn failed(operation: &'static str, repository: &Repository, source: image::Error) -> Problem {
+fn failed(operation: &'static str, repository: &Repository, source: content_store::Error) -> Problem {
     Error::Upload { operation, repository: repository.to_string(), source: source.into() }.into()
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use image::Upload;
+use content_store::Upload;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use types::Digest;
@@ -128,7 +128,7 @@ impl Checkout {
     }
 
     /// Appends bytes. Cut off in the middle, the session keeps a whole number of pieces; failed, it is gone.
-    pub(crate) async fn write(&mut self, piece: Bytes) -> Result<(), image::Error> {
+    pub(crate) async fn write(&mut self, piece: Bytes) -> Result<(), content_store::Error> {
         let Some(upload) = &mut self.upload else { return Err(ended()) };
         let written = upload.write(piece).await;
         if written.is_err() {
@@ -138,7 +138,7 @@ impl Checkout {
     }
 
     /// Makes what was taken visible in the content store, when it is `expected`. The session is gone either way.
-    pub(crate) async fn commit(mut self, expected: &Digest) -> Result<(), image::Error> {
+    pub(crate) async fn commit(mut self, expected: &Digest) -> Result<(), content_store::Error> {
         let upload = self.upload.take().ok_or_else(ended)?;
         upload.commit(Some(expected)).await.map(|_| ())
     }
@@ -149,8 +149,8 @@ impl Checkout {
     }
 }
 
-fn ended() -> image::Error {
-    image::Error::Interrupted { operation: "an upload that failed before" }
+fn ended() -> content_store::Error {
+    content_store::Error::Interrupted { operation: "an upload that failed before" }
 }
 
 impl Drop for Checkout {

@@ -1,6 +1,6 @@
 //! What is there after a restart, and what a crash may have left.
 
-use image::ContentStore;
+use content_store::ContentStore;
 use registry::Config;
 
 use crate::server::{Server, code, digest_of, header, refused};

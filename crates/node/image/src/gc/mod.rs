@@ -1,5 +1,5 @@
 //! Garbage collection: what no pin, hold or lease reaches, and what has not just been touched, goes. Must not know why
-//! things are kept. Safe beside everything else that runs, see `content::ledger`.
+//! things are kept. Safe beside everything else that runs, see `gc_roots`.
 
 mod task;
 
@@ -9,12 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use content_store::{ContentStore, Item, LayerName, Layers, Roots};
 use types::Digest;
 
-use crate::content::ContentStore;
-use crate::content::ledger::{Item, Roots};
-use crate::content::reach::{self, Reach};
-use crate::layers::{LayerName, Layers};
 use crate::rootfs::{self, Method};
 use crate::{Config, Error};
 
@@ -46,7 +43,7 @@ pub(crate) fn collect(
     let mut candidates: Vec<_> = content.list()?.into_iter().map(blob).collect();
     candidates.extend(layers.list()?.into_iter().map(|(name, path)| (Item::Layer(name), path)));
     let there: HashSet<Item> = candidates.iter().map(|(item, _)| item.clone()).collect();
-    let roots = content.ledger().roots();
+    let roots = content.gc_roots().roots();
     let marked = mark(content, method, &roots, &there);
     if !marked.is_complete {
         return Ok(Collected::default());
@@ -59,8 +56,8 @@ pub(crate) fn collect(
             tracing::warn!(path = %spent.path.display(), error = error.report(), "content that nothing needs stays");
         }
     }
-    reach::forget_others(content, &roots.pins.iter().map(|pin| pin.digest.clone()).collect());
-    content.ledger().forget_old_touches(config.grace(), |item| there.contains(item));
+    content.forget_unreachable(&roots.pins.iter().map(|pin| pin.digest.clone()).collect());
+    content.gc_roots().forget_old_touches(config.grace(), |item| there.contains(item));
     Ok(sweep.collected)
 }
 
@@ -81,7 +78,7 @@ impl Unneeded {
         let meta = fs::symlink_metadata(&path).ok()?;
         let age = age(&meta);
         let bytes = if meta.is_dir() { tree_bytes(&path) } else { meta.len() };
-        let idle = content.ledger().idle(&item).unwrap_or(age);
+        let idle = content.gc_roots().idle(&item).unwrap_or(age);
         Some(Self { item, path, bytes, age, idle })
     }
 }
@@ -128,51 +125,17 @@ fn mark(content: &ContentStore, method: Method, roots: &Roots, there: &HashSet<I
     let mut marked = Marked { live: HashSet::new(), is_complete: true };
     for pin in &roots.pins {
         marked.live.insert(Item::Blob(pin.digest.clone()));
-        let Some(reach) = reach_of(content, &pin.digest) else {
+        let Some(reachable) = content.reachable(&pin.digest) else {
             marked.is_complete = false;
             continue;
         };
         if pin.keeps_rootfs {
-            let parts = reach.stacks.iter().flat_map(|stack| parts(method, stack, there));
+            let parts = reachable.stacks.iter().flat_map(|stack| parts(method, stack, there));
             marked.live.extend(parts.map(Item::Layer));
         }
-        marked.live.extend(reach.blobs.into_iter().map(Item::Blob));
+        marked.live.extend(reachable.blobs.into_iter().map(Item::Blob));
     }
     marked
-}
-
-/// What a root reaches; `None` when nobody knows.
-fn reach_of(content: &ContentStore, root: &Digest) -> Option<Reach> {
-    let read = match Reach::of(content, root) {
-        Err(Error::Damaged { digest, .. }) => {
-            let reason = "its digest is another one".to_owned();
-            // Fetched or pushed again it is whole; what is below it stays as it was remembered.
-            content.soundness().set_aside(&Item::Blob(digest), reason).and_then(|_| Reach::of(content, root))
-        }
-        read => read,
-    };
-    let remembered = Reach::remembered(content, root);
-    match (read, remembered) {
-        (Ok(mut reach), remembered) => {
-            let is_whole = |there: &Reach| there.blobs.iter().all(|blob| reach.blobs.contains(blob));
-            if let Some(before) = remembered.filter(|before| !is_whole(before)) {
-                // Something on the way is missing.
-                reach.blobs.extend(before.blobs);
-                reach.stacks.extend(before.stacks);
-            } else {
-                reach.remember(content, root);
-            }
-            Some(reach)
-        }
-        (Err(error), Some(before)) => {
-            content.soundness().log_once(root, &error);
-            Some(before)
-        }
-        (Err(error), None) => {
-            content.soundness().log_once(root, &error);
-            None
-        }
-    }
 }
 
 /// What the root file system of a stack needs.
@@ -199,22 +162,22 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     fn remove(&mut self, spent: &Unneeded) -> Result<(), Error> {
         let mut retired = None;
-        let gone = self.content.ledger().remove_if_spent(
+        let gone = self.content.gc_roots().remove_if_spent(
             &spent.item,
             spent.age,
             self.roots.since,
             self.config.grace(),
-            // Moved only, since the ledger is locked here.
+            // Moved only, since the gc_roots is locked here.
             || self.layers.retire(&spent.path).map(|draft| retired = Some(draft)),
         )?;
         if let (true, Some(draft)) = (gone, retired) {
             match spent.item {
                 Item::Blob(_) => {
-                    fs::remove_file(&draft).map_err(|e| Error::io("remove", &draft, e))?;
+                    fs::remove_file(&draft).map_err(|e| content_store::Error::io("remove", &draft, e))?;
                     self.collected.blobs += 1;
                 }
                 Item::Layer(_) => {
-                    fs::remove_dir_all(&draft).map_err(|e| Error::io("remove", &draft, e))?;
+                    fs::remove_dir_all(&draft).map_err(|e| content_store::Error::io("remove", &draft, e))?;
                     self.collected.layers += 1;
                 }
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf, Bytes};
+use content_store::{LayerFacts, LayerName};
 use layer_index::{Budget, Compression, Files, Indexed, Job, Limits, STREAM_BYTES};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +17,6 @@ use types::Digest;
 
 use super::Workshop;
 use super::shares::Turn;
-use crate::layers::{LayerFacts, LayerName};
 use crate::pull::blob::Sink;
 use crate::{Config, Error, blocking};
 
@@ -90,7 +90,7 @@ impl Order {
     /// Indexes a blob that is in the store, when there is room.
     pub(super) async fn stored(self) -> Result<(Digest, LayerFacts), Error> {
         let opened = self.workshop.content.open_blob(&self.digest).await?;
-        let (blob, _) = opened.ok_or_else(|| Error::UnknownContent { digest: self.digest.clone() })?;
+        let (blob, _) = opened.ok_or_else(|| content_store::Error::UnknownContent { digest: self.digest.clone() })?;
         let room = self.room(is_zstd(&blob));
         let turn = self.workshop.shares.local(&self.image, room.memory_bytes).await?;
         let cancel = Arc::new(AtomicBool::new(false));
@@ -187,10 +187,10 @@ impl<R: Read> Read for Counted<R> {
 pub(super) fn layer_error(workshop: &Workshop, image: &str, digest: &Digest, error: layer_index::Error) -> Error {
     let path = workshop.layers.place();
     if let Some(source) = error.disk_full() {
-        return Error::DiskFull { path, source: source.clone() };
+        return content_store::Error::DiskFull { path, source: source.clone() }.into();
     }
     if let Some(source) = error.disk_failed() {
-        return Error::Io { operation: "read or write a layer in", path, source: source.clone() };
+        return content_store::Error::Io { operation: "read or write a layer in", path, source: source.clone() }.into();
     }
     Error::Layer { image: image.to_owned(), digest: digest.clone(), source: Arc::new(error) }
 }
@@ -263,7 +263,7 @@ impl LayerSink {
 
 impl Run {
     async fn outcome(&mut self) -> Result<(Digest, LayerFacts), Error> {
-        let interrupted = Error::Interrupted { operation: "indexing a layer" };
+        let interrupted = Error::from(content_store::Error::Interrupted { operation: "indexing a layer" });
         let Some(job) = self.job.take() else { return Err(interrupted) };
         match job.await {
             Ok(indexed) => indexed,
@@ -291,7 +291,9 @@ impl Sink for LayerSink {
         if chunks.send(bytes).await.is_err() {
             // It ended early, so it failed.
             let ended = self.run.outcome().await;
-            return Err(ended.err().unwrap_or(Error::Interrupted { operation: "indexing a layer" }));
+            return Err(ended
+                .err()
+                .unwrap_or(content_store::Error::Interrupted { operation: "indexing a layer" }.into()));
         }
         self.offset += len;
         Ok(())

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use content_store::{ContentStore, LayerFacts, LayerName, Layers};
 use futures_util::FutureExt;
 use layer_index::Budget;
 use oci::RunConfig;
@@ -20,10 +21,8 @@ use types::{Digest, ImageRef};
 use self::indexing::Order;
 use self::preparation::Preparation;
 pub(crate) use self::shares::Shares;
-use crate::content::ContentStore;
 use crate::credentials::Credentials;
 use crate::flight::{Failed, Flights};
-use crate::layers::{LayerFacts, LayerName, Layers};
 use crate::progress::{Meter, ProgressListener};
 use crate::pull::Clients;
 use crate::rootfs::Mounts;
@@ -176,5 +175,5 @@ pub(crate) async fn index_ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Resu
 
 /// Work that ended because its turns ended: the platform is stopping.
 fn stopping(operation: &'static str) -> Error {
-    Error::Interrupted { operation }
+    content_store::Error::Interrupted { operation }.into()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use content_store::{INDEX_DEPTH_MAX, LayerFacts, LayerName, Pin};
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use layer_index::Budget;
@@ -16,9 +17,6 @@ use types::Digest;
 use super::indexing::{LayerSink, Order, layer_error};
 use super::shares::Turn;
 use super::{PrepareRequest, Prepared, Workshop};
-use crate::content::INDEX_DEPTH_MAX;
-use crate::content::ledger::Pin;
-use crate::layers::{LayerFacts, LayerName};
 use crate::progress::{Meter, Step};
 use crate::pull::{self, Session};
 use crate::rootfs::{self, MakeError};
@@ -128,7 +126,7 @@ impl Preparation {
         let bytes_max = self.workshop.config.manifest_bytes_max;
         let mut digest = root.clone();
         for _ in 0..=INDEX_DEPTH_MAX {
-            let bytes = match self.workshop.content.read_sound(&digest, bytes_max).await? {
+            let bytes = match self.workshop.content.read_verified(&digest, bytes_max).await? {
                 Some(bytes) => bytes,
                 None => self.fetch_document(digest.as_str()).await?.1,
             };
@@ -165,18 +163,18 @@ impl Preparation {
         self.ensure_blob(&manifest.config).await?;
         let (digest, bytes_max) = (&manifest.config.digest, self.workshop.config.config_bytes_max);
         let bytes = self.workshop.content.read_small(digest, bytes_max).await?;
-        let bytes = bytes.ok_or_else(|| Error::UnknownContent { digest: digest.clone() })?;
+        let bytes = bytes.ok_or_else(|| content_store::Error::UnknownContent { digest: digest.clone() })?;
         ImageConfig::read(&bytes, manifest.layers.len()).map_err(|source| self.manifest_error(source))
     }
 
     /// Sees to it that a blob is in the store, with the size that its manifest says.
     async fn ensure_blob(&self, blob: &Descriptor) -> Result<(), Error> {
         let content = &self.workshop.content;
-        if content.sound_size(&blob.digest).await?.is_none() {
+        if content.verified_size(&blob.digest).await?.is_none() {
             self.fetch_blob(blob).await?;
         }
         let size = content.size(&blob.digest).await?;
-        self.same_size(blob, size.ok_or_else(|| Error::UnknownContent { digest: blob.digest.clone() })?)
+        self.same_size(blob, size.ok_or_else(|| content_store::Error::UnknownContent { digest: blob.digest.clone() })?)
     }
 
     fn same_size(&self, blob: &Descriptor, actual: u64) -> Result<(), Error> {
@@ -279,8 +277,8 @@ impl Preparation {
             Err(error) => Err(error),
         };
         match indexed {
-            Err(Error::Layer { .. } | Error::SizeMismatch { .. } | Error::Io { .. })
-                if content.sound_size(&layer.digest).await?.is_none() =>
+            Err(Error::Layer { .. } | Error::SizeMismatch { .. } | Error::Content(content_store::Error::Io { .. }))
+                if content.verified_size(&layer.digest).await?.is_none() =>
             {
                 received.store(0, Ordering::Relaxed);
                 Ok(None)
@@ -317,10 +315,10 @@ impl Preparation {
     /// enough: the blob may be anything, and would be refused by a machine that does not have the layer yet.
     async fn checked(&self, diff_id: &Digest, layer: &Descriptor) -> Result<Option<LayerFacts>, Error> {
         let (layers, name, blob) = (self.workshop.layers.clone(), LayerName::tar(diff_id), layer.digest.clone());
-        let look = move || {
+        let look = move || -> Result<_, Error> {
             let Some(bytes) = layers.source_bytes(&name, &blob)? else { return Ok(None) };
             // That it is there is no proof of what is in it.
-            if !layers.is_sound(&name)? {
+            if !layers.is_intact(&name)? {
                 return Ok(None);
             }
             Ok(layers.facts(&name)?.zip(Some(bytes)))
@@ -345,7 +343,7 @@ impl Preparation {
                 let needs = move || {
                     let Workshop { layers, mounts, .. } = &*look.0;
                     // One that is damaged is made anew.
-                    layers.is_sound(&rootfs::name(mounts.method(), &look.1))?;
+                    layers.is_intact(&rootfs::name(mounts.method(), &look.1))?;
                     rootfs::needs(layers, mounts.method(), &look.1)
                 };
                 let needs = blocking::run("looking for layers", needs).await?;
@@ -358,8 +356,8 @@ impl Preparation {
                     let _turn = turn;
                     let Workshop { layers, mounts, config, .. } = &*workshop;
                     rootfs::make(layers, mounts.method(), &stack, config).map_err(|error| match error {
-                        MakeError::Other(error) => error,
-                        MakeError::Missing(digest) => Error::UnknownContent { digest },
+                        MakeError::Other(error) => Error::from(error),
+                        MakeError::Missing(digest) => content_store::Error::UnknownContent { digest }.into(),
                         MakeError::Layer(diff_id, source) => {
                             layer_error(&workshop, &image, blobs.get(&diff_id).unwrap_or(&diff_id), source)
                         }

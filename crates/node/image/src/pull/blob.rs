@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use content_store::{ContentStore, Upload};
 use futures_util::StreamExt;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
@@ -18,7 +19,6 @@ use super::retry::Failure;
 use super::session::{Answer, Session};
 use super::wire::failure_of;
 use crate::Error;
-use crate::content::{ContentStore, Upload};
 
 /// How a transfer ended.
 enum Ended {
@@ -54,7 +54,7 @@ impl Sink for ToStore<'_> {
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
-        self.upload.write(bytes).await
+        Ok(self.upload.write(bytes).await?)
     }
 
     async fn restart(&mut self) -> Result<(), Error> {
@@ -106,8 +106,8 @@ pub(crate) async fn fetch(
     transfer(session, &mut sink, image, digest, size, received).await?;
     match sink.upload.commit(Some(digest)).await {
         Ok(_) => Ok(()),
-        Err(Error::DigestMismatch { expected, actual }) => Err(session.wrong_content(expected, actual)),
-        Err(error) => Err(error),
+        Err(content_store::Error::DigestMismatch { expected, actual }) => Err(session.wrong_content(expected, actual)),
+        Err(error) => Err(error.into()),
     }
 }
 

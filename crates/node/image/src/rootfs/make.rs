@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 
+use content_store::{Draft, Error, LayerName, Layers, RootfsFacts};
 use erofs::{Device, Limits, Tree};
 use layer_index::Weight;
 use oci::digest_of;
@@ -13,8 +14,7 @@ use types::Digest;
 use super::files;
 use super::method::Method;
 use super::owners;
-use crate::layers::{Draft, LayerName, Layers, RootfsFacts};
-use crate::{Config, Error};
+use crate::Config;
 
 /// Why a root file system cannot be made.
 pub(crate) enum MakeError {

@@ -12,9 +12,8 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use content_store::Hold;
 use oci::RunConfig;
-
-use crate::content::ledger::Hold;
 
 pub(crate) use self::make::{MakeError, make, name, needs, unfolded_name};
 pub(crate) use self::method::Method;

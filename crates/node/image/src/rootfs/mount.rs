@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use content_store::{Error, LayerName, Layers, RootfsFacts};
 use parking_lot::Mutex;
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -18,8 +19,6 @@ use rustix::mount::{
 use sys::loop_device::LoopDevice;
 
 use super::method::Method;
-use crate::Error;
-use crate::layers::{LayerName, Layers, RootfsFacts};
 
 /// Bytes of a sector of a loop device: the block size of the images.
 const SECTOR_BYTES: u32 = 512;

@@ -1,4 +1,4 @@
-//! How fast content is read for being checked: a rate that leaves the disk to others, or none when somebody waits for it.
+//! How fast content is read for being checked: a rate that leaves the disk to others, or none where a caller waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 /// Longest sleep between two looks whether to stop or to hurry.
 const NAP_MAX: Duration = Duration::from_millis(50);
 
-/// The pace of one check.
+/// The rate of one scrub or check.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimit {
     /// Bytes in a second; 0 for no bound.
     bytes_per_s: AtomicU64,
     stopped: AtomicBool,
@@ -16,7 +16,7 @@ pub(crate) struct Pace {
     read: AtomicU64,
 }
 
-impl Pace {
+impl RateLimit {
     /// As fast as the disk is.
     pub(crate) fn unbounded() -> Self {
         Self::of(0)
@@ -28,7 +28,7 @@ impl Pace {
     }
 
     /// Takes the bound away.
-    pub(crate) fn hurry(&self) {
+    pub(crate) fn lift(&self) {
         self.bytes_per_s.store(0, Ordering::Relaxed);
     }
 
@@ -41,7 +41,7 @@ impl Pace {
     }
 
     /// Whether others shall notice nothing: what is read needs no place in the page cache.
-    pub(super) fn is_bounded(&self) -> bool {
+    pub(crate) fn is_bounded(&self) -> bool {
         self.bytes_per_s.load(Ordering::Relaxed) > 0
     }
 
@@ -50,7 +50,7 @@ impl Pace {
     }
 
     /// Accounts for bytes that were read, and waits as long as they are worth; false when it is over.
-    pub(super) fn spend(&self, bytes: u64) -> bool {
+    pub(crate) fn spend(&self, bytes: u64) -> bool {
         self.read.fetch_add(bytes, Ordering::Relaxed);
         let mut owed = Duration::ZERO;
         loop {
@@ -76,12 +76,12 @@ mod tests {
 
     #[test]
     fn a_pace_counts_and_ends() {
-        let pace = Pace::of(1);
-        pace.hurry();
-        assert!(pace.spend(1 << 40), "no bound is left");
-        assert_eq!(pace.read_bytes(), 1 << 40);
-        let pace = Pace::of(1);
-        pace.stop();
-        assert!(!pace.spend(1 << 40));
+        let rate_limit = RateLimit::of(1);
+        rate_limit.lift();
+        assert!(rate_limit.spend(1 << 40), "no bound is left");
+        assert_eq!(rate_limit.read_bytes(), 1 << 40);
+        let rate_limit = RateLimit::of(1);
+        rate_limit.stop();
+        assert!(!rate_limit.spend(1 << 40));
     }
 }

@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use types::Digest;
 
-use super::durable;
-use super::layout::Layout;
-use super::ledger::{Item, Ledger};
-use crate::sound::Soundness;
+use crate::durable;
+use crate::gc_roots::{GcRoots, Item};
+use crate::layout::Layout;
+use crate::verify::Verifier;
 use crate::{Error, blocking};
 
 /// Bytes that are gathered before threads write and hash them, so that small chunks do not cost a thread each. At most
@@ -59,8 +59,8 @@ struct Draft {
 struct Place {
     draft: PathBuf,
     layout: Layout,
-    ledger: Ledger,
-    soundness: Soundness,
+    gc_roots: GcRoots,
+    verifier: Verifier,
 }
 
 impl Drop for Place {
@@ -107,10 +107,10 @@ impl Sink {
 }
 
 impl Upload {
-    pub(super) async fn begin(layout: Layout, ledger: Ledger, soundness: Soundness) -> Result<Self, Error> {
+    pub(crate) async fn begin(layout: Layout, gc_roots: GcRoots, verifier: Verifier) -> Result<Self, Error> {
         let id = uuid::Uuid::new_v4().to_string();
         let path = layout.draft();
-        let place = Place { draft: path.clone(), layout, ledger, soundness };
+        let place = Place { draft: path.clone(), layout, gc_roots, verifier };
         let draft = blocking::run("beginning an upload", move || Draft::make(path)).await?;
         let sink = Box::new(Sink { draft, hash: Sha256::new() });
         Ok(Self { id, offset: 0, waiting: Vec::new(), waiting_bytes: 0, progress: Progress::Idle(sink), place })
@@ -179,9 +179,9 @@ impl Upload {
                 return Err(Error::DigestMismatch { expected, actual: digest });
             }
             draft.file.sync_all().map_err(|e| Error::io("sync", &draft.path, e))?;
-            self.place.ledger.touch(Item::Blob(digest.clone()));
+            self.place.gc_roots.touch(Item::Blob(digest.clone()));
             durable::place(&draft.path, &self.place.layout.blob(&digest))?;
-            self.place.soundness.wrote(&Item::Blob(digest.clone()));
+            self.place.verifier.wrote(&Item::Blob(digest.clone()));
             Ok(digest)
         })
         .await

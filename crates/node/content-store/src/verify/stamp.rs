@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::content::ledger::Item;
+use crate::gc_roots::Item;
 
 /// Items that are remembered; beyond that all are forgotten, and read again when they are asked for.
 const STAMPS_MAX: usize = 100_000;
 
 /// What tells one state of a file from another, without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileState {
+pub(crate) struct FileState {
     inode: u64,
     bytes: u64,
     /// Seconds and nanoseconds.
@@ -27,7 +27,7 @@ pub(super) struct FileState {
 
 impl FileState {
     /// `None` when there is no such file.
-    pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn of(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(meta) => Ok(Some(Self {
                 inode: meta.ino(),
@@ -41,7 +41,7 @@ impl FileState {
     }
 
     /// Those of several files; `None` for each that is not there.
-    pub(super) fn of_all(paths: &[PathBuf]) -> io::Result<Vec<Option<Self>>> {
+    pub(crate) fn of_all(paths: &[PathBuf]) -> io::Result<Vec<Option<Self>>> {
         paths.iter().map(|path| Self::of(path)).collect()
     }
 }
@@ -51,15 +51,15 @@ type FileStates = Vec<Option<FileState>>;
 
 /// The states in which items were last known to be sound, and when that was found.
 #[derive(Debug, Default)]
-pub(super) struct Stamps(Mutex<HashMap<Item, (FileStates, Instant)>>);
+pub(crate) struct Stamps(Mutex<HashMap<Item, (FileStates, Instant)>>);
 
 impl Stamps {
     /// Whether the item was in this very state when it was last verified, and that is less than `keep` ago.
-    pub(super) fn is_fresh(&self, item: &Item, states: &[Option<FileState>], keep: Duration) -> bool {
+    pub(crate) fn is_fresh(&self, item: &Item, states: &[Option<FileState>], keep: Duration) -> bool {
         self.0.lock().get(item).is_some_and(|(known, at)| known == states && at.elapsed() < keep)
     }
 
-    pub(super) fn set(&self, item: &Item, states: Vec<Option<FileState>>) {
+    pub(crate) fn set(&self, item: &Item, states: Vec<Option<FileState>>) {
         let mut stamps = self.0.lock();
         if stamps.len() >= STAMPS_MAX {
             stamps.clear();
@@ -67,7 +67,7 @@ impl Stamps {
         stamps.insert(item.clone(), (states, Instant::now()));
     }
 
-    pub(super) fn forget(&self, item: &Item) {
+    pub(crate) fn forget(&self, item: &Item) {
         self.0.lock().remove(item);
     }
 }

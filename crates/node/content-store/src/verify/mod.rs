@@ -1,17 +1,13 @@
-//! Whether what is on disk is still what was written: that a file is there is no proof of what is in it. Must not know
-//! why content is kept, or who asks.
+//! Verification: whether what is on disk is still what was written; that a file is there is no proof of what is in it.
 //!
 //! - `sizes` looks at lengths, which costs nothing: after an unclean stop, and before a root file system is mounted.
-//! - [`Soundness::verify`] reads and hashes: when an image is prepared, when a push asks whether content is there, and in a
+//! - [`Verifier::verify`] reads and hashes: when an image is prepared, when a push asks whether content is there, and in a
 //!   scrub. What this process has verified lately and nobody wrote to since (`stamp`) is not read again.
-//! - What is bad is set aside at once (`content::quarantine`) and then is not there, so whoever needs it fetches it again;
-//!   [`Soundness::damage`] changes for those who do so by themselves.
+//! - What is bad is set aside at once (`quarantine`) and then is not there, so whoever needs it fetches it again;
+//!   [`Verifier::damage`] changes for those who do so by themselves.
 //! - Where the file system has fs-verity, it is switched on for what is kept: the kernel then refuses to read damage.
 
 mod check;
-mod pace;
-mod scrub;
-mod sizes;
 mod stamp;
 
 use std::collections::HashSet;
@@ -25,43 +21,43 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use types::Digest;
 
-use self::check::Verdict;
+use self::check::Checked;
 use self::stamp::{FileState, Stamps};
-use crate::content::layout::Layout;
-use crate::content::ledger::Item;
-use crate::content::quarantine::Quarantine;
+use crate::gc_roots::Item;
+use crate::layout::Layout;
+use crate::quarantine::Quarantine;
+use crate::rate_limit::RateLimit;
 use crate::{Config, Error};
-
-pub(crate) use self::pace::Pace;
-pub use self::scrub::{Finding, ScrubReport};
-pub(crate) use self::scrub::{Scrubs, check_sizes, due};
-pub(crate) use self::sizes::{layer_fits, rootfs_fits};
 
 /// Documents that are logged once.
 const LOGGED_MAX: usize = 1000;
 
 /// How a verification ended.
 #[derive(Debug)]
-pub(crate) enum Verified {
-    Sound,
+pub enum Verified {
+    /// It is what was written.
+    Intact,
     /// It is not there.
     Absent,
     /// It was bad, for this reason, and is there no more.
     SetAside {
+        /// How that was seen.
         reason: String,
+        /// Where it is now.
         place: std::path::PathBuf,
     },
     /// The kernel does not give its bytes; it was left where it is.
     Unreadable {
+        /// What the kernel says.
         reason: String,
     },
     /// The check was stopped.
     Stopped,
 }
 
-/// What is known of the soundness of a store; clones are the same.
+/// Verifies the content of one store; clones are the same.
 #[derive(Clone)]
-pub(crate) struct Soundness {
+pub struct Verifier {
     inner: Arc<Inner>,
 }
 
@@ -77,7 +73,7 @@ struct Inner {
     logged: Mutex<HashSet<Digest>>,
 }
 
-impl Soundness {
+impl Verifier {
     /// Blocks while it tries what the file system has.
     pub(crate) fn new(layout: Layout, config: &Config) -> Self {
         let quarantine = Quarantine::new(layout.clone(), config.quarantine_bytes_max);
@@ -107,12 +103,12 @@ impl Soundness {
     }
 
     /// Counts what is found damaged, and changes with it.
-    pub(crate) fn damage(&self) -> watch::Receiver<u64> {
+    pub fn damage(&self) -> watch::Receiver<u64> {
         self.inner.damage.subscribe()
     }
 
     /// How often something was found damaged.
-    pub(crate) fn damage_count(&self) -> u64 {
+    pub fn damage_count(&self) -> u64 {
         *self.inner.damage.borrow()
     }
 
@@ -126,38 +122,41 @@ impl Soundness {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             // It reads all of a file: not while somebody waits.
-            let (soundness, item) = (self.clone(), item.clone());
-            runtime.spawn_blocking(move || soundness.seal(&item));
+            let (verifier, item) = (self.clone(), item.clone());
+            runtime.spawn_blocking(move || verifier.seal(&item));
         }
     }
 
-    /// Verifies an item that somebody is about to use, unless it was verified lately. Blocks. What cannot be read is set
+    /// Verifies an item that is about to be used, unless it was verified lately. Blocks. What cannot be read is set
     /// aside like what is bad, since it can be fetched again.
-    pub(crate) fn verify(&self, item: &Item) -> Result<Verified, Error> {
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn verify(&self, item: &Item) -> Result<Verified, Error> {
         let states = self.states(item)?;
         if self.inner.stamps.is_fresh(item, &states, self.inner.verified_keep) {
-            return Ok(Verified::Sound);
+            return Ok(Verified::Intact);
         }
-        match self.verify_now(item, &Pace::unbounded())? {
+        match self.verify_now(item, &RateLimit::unbounded())? {
             Verified::Unreadable { reason } => self.set_aside(item, reason),
             verified => Ok(verified),
         }
     }
 
     /// Reads all of an item, whatever is known of it. Blocks.
-    pub(crate) fn verify_now(&self, item: &Item, pace: &Pace) -> Result<Verified, Error> {
+    pub(crate) fn verify_now(&self, item: &Item, rate_limit: &RateLimit) -> Result<Verified, Error> {
         let before = self.states(item)?;
-        match check::check(&self.inner.layout, item, pace) {
-            Verdict::Sound => {
+        match check::check(&self.inner.layout, item, rate_limit) {
+            Checked::Intact => {
                 self.inner.stamps.set(item, before);
-                Ok(Verified::Sound)
+                Ok(Verified::Intact)
             }
-            Verdict::Absent => Ok(Verified::Absent),
-            Verdict::Stopped => Ok(Verified::Stopped),
+            Checked::Absent => Ok(Verified::Absent),
+            Checked::Stopped => Ok(Verified::Stopped),
             // Somebody has put another one there meanwhile.
-            Verdict::Bad(_) | Verdict::Unreadable(..) if self.states(item)? != before => Ok(Verified::Absent),
-            Verdict::Bad(reason) => self.set_aside(item, reason),
-            Verdict::Unreadable(path, error) => {
+            Checked::Bad(_) | Checked::Unreadable(..) if self.states(item)? != before => Ok(Verified::Absent),
+            Checked::Bad(reason) => self.set_aside(item, reason),
+            Checked::Unreadable(path, error) => {
                 let reason = format!("{} cannot be read: {error}", path.display());
                 // With fs-verity that is how the kernel says that the content is another.
                 let is_damage =
@@ -168,7 +167,10 @@ impl Soundness {
     }
 
     /// Takes an item out of use.
-    pub(crate) fn set_aside(&self, item: &Item, reason: String) -> Result<Verified, Error> {
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn set_aside(&self, item: &Item, reason: String) -> Result<Verified, Error> {
         let (kind, path) = match item {
             Item::Blob(digest) => ("blob", self.inner.layout.blob(digest)),
             Item::Layer(name) => ("layer", self.inner.layout.layers().join(name.as_str())),

@@ -5,10 +5,14 @@ use std::io;
 use std::path::Path;
 
 use crate::Error;
-use crate::layers::{LayerFacts, LayerName, Layers, RootfsFacts};
+use crate::layer_name::{LayerFacts, LayerName, RootfsFacts};
+use crate::layers::Layers;
 
 /// Whether a layer is there with files of the lengths that they had; it is touched.
-pub(crate) fn layer_fits(layers: &Layers, name: &LayerName) -> Result<bool, Error> {
+///
+/// # Errors
+/// `Io`.
+pub fn layer_fits(layers: &Layers, name: &LayerName) -> Result<bool, Error> {
     let Some(facts) = layers.facts::<LayerFacts>(name)? else { return Ok(false) };
     let sparse = Layers::device_name(name, true);
     Ok(len(&layers.device(&Layers::device_name(name, false)))? == Some(facts.tar_bytes)
@@ -16,7 +20,10 @@ pub(crate) fn layer_fits(layers: &Layers, name: &LayerName) -> Result<bool, Erro
 }
 
 /// Whether a root file system is there; it is touched. The layers that it has are looked at by themselves.
-pub(crate) fn rootfs_fits(layers: &Layers, name: &LayerName, is_erofs: bool) -> Result<bool, Error> {
+///
+/// # Errors
+/// `Io`.
+pub fn rootfs_fits(layers: &Layers, name: &LayerName, is_erofs: bool) -> Result<bool, Error> {
     if layers.facts::<RootfsFacts>(name)?.is_none() {
         return Ok(false);
     }
@@ -25,7 +32,7 @@ pub(crate) fn rootfs_fits(layers: &Layers, name: &LayerName, is_erofs: bool) -> 
 }
 
 /// The length of a file; `None` when it is not there.
-pub(super) fn len(path: &Path) -> Result<Option<u64>, Error> {
+fn len(path: &Path) -> Result<Option<u64>, Error> {
     match fs::metadata(path) {
         Ok(meta) => Ok(Some(meta.len())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,5 +1,5 @@
 //! Files that are wholly there after a crash, or not at all: written beside their place, synced, renamed, and the
-//! directory synced. Must not know what is in them.
+//! directory synced.
 
 use std::fs::{self, File};
 use std::io::Write;

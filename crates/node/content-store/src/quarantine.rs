@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::durable;
-use super::layout::Layout;
 use crate::Error;
+use crate::durable;
+use crate::layout::Layout;
 
 /// The quarantine of one store.
 #[derive(Debug, Clone)]

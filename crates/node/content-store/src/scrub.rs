@@ -1,5 +1,5 @@
-//! A scrub: everything that is kept is read and verified, at once when somebody asks for it, slowly by itself from time to
-//! time and after an unclean stop. Must not know how damage is mended.
+//! A scrub: everything that is kept is read and verified, as fast as the disk is on request, slowly by itself from
+//! time to time and after an unclean stop.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime};
 use oci::Document;
 use parking_lot::Mutex;
 
-use super::sizes::layer_fits;
-use super::{Pace, Soundness, Verified};
-use crate::content::ContentStore;
-use crate::content::ledger::Item;
-use crate::content::reach;
+use crate::Error;
+use crate::gc_roots::Item;
 use crate::layers::Layers;
-use crate::{Config, Error};
+use crate::rate_limit::RateLimit;
+use crate::sizes::layer_fits;
+use crate::store::ContentStore;
+use crate::verify::{Verified, Verifier};
 
 /// Findings that are remembered of one scrub; further ones are only counted.
 const FINDINGS_MAX: usize = 1000;
@@ -60,7 +60,7 @@ pub struct ScrubReport {
 
 /// One scrub.
 struct Scrub {
-    pace: Pace,
+    rate_limit: RateLimit,
     /// Asked for while it ran: what it had read by then is read again, and what came since is read at all.
     asked_again: AtomicBool,
     items: AtomicU64,
@@ -69,7 +69,7 @@ struct Scrub {
 
 /// The scrubs of one store: one at a time.
 #[derive(Default)]
-pub(crate) struct Scrubs {
+pub struct Scrubs {
     current: Mutex<Option<Arc<Scrub>>>,
 }
 
@@ -77,7 +77,7 @@ impl Scrubs {
     /// Begins a scrub, or hastens the one that runs, which then reads all once more: whoever asks is told of what there is
     /// now. `bytes_per_s` bounds it; 0 is no bound. Gives the work of a new one,
     /// which blocks.
-    pub(crate) fn begin(
+    pub fn begin(
         &self,
         content: &ContentStore,
         layers: &Layers,
@@ -89,31 +89,31 @@ impl Scrubs {
             if report.running {
                 if bytes_per_s == 0 {
                     last.asked_again.store(true, Ordering::Relaxed);
-                    last.pace.hurry();
+                    last.rate_limit.lift();
                 }
                 return None;
             }
         }
-        let verity = content.soundness().has_verity();
+        let verity = content.verifier().has_verity();
         let report = Mutex::new(ScrubReport { running: true, verity, ..ScrubReport::default() });
-        let (pace, items, asked_again) = (Pace::of(bytes_per_s), AtomicU64::new(0), AtomicBool::new(false));
-        let scrub = Arc::new(Scrub { pace, asked_again, items, report });
+        let (rate_limit, items, asked_again) = (RateLimit::of(bytes_per_s), AtomicU64::new(0), AtomicBool::new(false));
+        let scrub = Arc::new(Scrub { rate_limit, asked_again, items, report });
         *current = Some(scrub.clone());
         let (content, layers) = (content.clone(), layers.clone());
         Some(move || scrub.run(&content, &layers))
     }
 
     /// How far the current or last one is; `None` when there was none since the start.
-    pub(crate) fn report(&self) -> Option<ScrubReport> {
+    pub fn report(&self) -> Option<ScrubReport> {
         let scrub = self.current.lock().clone()?;
         let report = scrub.report.lock().clone();
-        Some(ScrubReport { items: scrub.items.load(Ordering::Relaxed), bytes: scrub.pace.read_bytes(), ..report })
+        Some(ScrubReport { items: scrub.items.load(Ordering::Relaxed), bytes: scrub.rate_limit.read_bytes(), ..report })
     }
 
     /// Ends what runs, at its next piece.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         if let Some(scrub) = &*self.current.lock() {
-            scrub.pace.stop();
+            scrub.rate_limit.stop();
         }
     }
 }
@@ -135,7 +135,8 @@ impl Scrub {
         };
         report.running = false;
         report.cut_short |= ended.is_err();
-        let (items, bytes, bad) = (self.items.load(Ordering::Relaxed), self.pace.read_bytes(), report.findings_total);
+        let (items, bytes, bad) =
+            (self.items.load(Ordering::Relaxed), self.rate_limit.read_bytes(), report.findings_total);
         if report.cut_short {
             tracing::info!(items, bytes, bad, "a scrub ended early");
         } else {
@@ -151,8 +152,8 @@ impl Scrub {
         self.report.lock().items_total = items.len() as u64;
         let mut unreadable = 0;
         for item in items {
-            match content.soundness().verify_now(&item, &self.pace)? {
-                Verified::Sound | Verified::Absent => {}
+            match content.verifier().verify_now(&item, &self.rate_limit)? {
+                Verified::Intact | Verified::Absent => {}
                 Verified::SetAside { reason, place } => self.found(content, &item, reason, Some(place)),
                 Verified::Unreadable { reason } => {
                     self.found(content, &item, reason, None);
@@ -181,7 +182,7 @@ impl Scrub {
         let mut report = self.report.lock();
         report.findings_total += 1;
         if report.findings.len() < FINDINGS_MAX {
-            let owners = reach::owners_of(content, item);
+            let owners = content.owners_of(item);
             report.findings.push(Finding { kind, name, reason, set_aside: place, owners });
         }
     }
@@ -196,8 +197,8 @@ fn note_end(content: &ContentStore) {
 }
 
 /// How long until content is to be scrubbed again; `None` for never.
-pub(crate) fn due(content: &ContentStore, config: &Config) -> Option<Duration> {
-    let interval = Duration::from_secs(Some(config.scrub_interval_s).filter(|s| *s > 0)?);
+pub fn due(content: &ContentStore) -> Option<Duration> {
+    let interval = Duration::from_secs(Some(content.config().scrub_interval_s).filter(|s| *s > 0)?);
     let last = std::fs::metadata(content.layout().scrubbed()).and_then(|meta| meta.modified());
     let since = last.ok().and_then(|last| SystemTime::now().duration_since(last).ok());
     Some(since.map_or(Duration::ZERO, |since| interval.saturating_sub(since)))
@@ -205,29 +206,32 @@ pub(crate) fn due(content: &ContentStore, config: &Config) -> Option<Duration> {
 
 /// Looks at the lengths of everything, as after an unclean stop, and sets aside what is too short or too long. Blocks for
 /// some microseconds for each thing. Returns how many that were.
-pub(crate) fn check_sizes(content: &ContentStore, layers: &Layers) -> Result<u64, Error> {
-    let soundness = content.soundness();
+///
+/// # Errors
+/// `Io`.
+pub fn check_sizes(content: &ContentStore, layers: &Layers) -> Result<u64, Error> {
+    let verifier = content.verifier();
     let mut bad = 0;
     for (name, _) in layers.list()? {
         if name.diff_id().is_some() && !matches!(layer_fits(layers, &name), Ok(true)) {
-            bad += set_aside(soundness, &Item::Layer(name))?;
+            bad += set_aside(verifier, &Item::Layer(name))?;
         }
     }
     let documents = content.pins("").into_iter().map(|(_, digest)| digest);
     let documents: std::collections::HashSet<_> = documents.collect();
     for digest in documents {
-        let Ok(Some(bytes)) = content.read_document(&digest) else { continue };
+        let Ok(Some(bytes)) = content.blobs().read_document(&digest) else { continue };
         let Ok(Document::Manifest(manifest)) = Document::read(&bytes) else { continue };
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             if content.size_now(&blob.digest)?.is_some_and(|bytes| bytes != blob.size) {
-                bad += set_aside(soundness, &Item::Blob(blob.digest.clone()))?;
+                bad += set_aside(verifier, &Item::Blob(blob.digest.clone()))?;
             }
         }
     }
     Ok(bad)
 }
 
-fn set_aside(soundness: &Soundness, item: &Item) -> Result<u64, Error> {
-    let ended = soundness.set_aside(item, "it has not the length that it had".to_owned())?;
+fn set_aside(verifier: &Verifier, item: &Item) -> Result<u64, Error> {
+    let ended = verifier.set_aside(item, "it has not the length that it had".to_owned())?;
     Ok(u64::from(matches!(ended, Verified::SetAside { .. })))
 }

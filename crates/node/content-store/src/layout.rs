@@ -1,11 +1,11 @@
-//! Where things are on disk. Must not know what they mean.
+//! Where things are on disk.
 //!
 //! ```text
 //! <dir>/                         0700: root file systems hold set-uid files of strangers
 //!   blobs/<64 hex digits>        one file per SHA-256 digest, complete and verified
 //!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; the name is the SHA-256 of the owner's text
-//!   layers/<name>/               one layer or root file system, see `layers`
-//!   reach/<64 hex digits>.json   what a pinned document leads to, see `reach`
+//!   layers/<name>/               one layer or root file system, see `layer_name`
+//!   reach/<64 hex digits>.json   what a pinned document leads to, see `reachable`
 //!   mounts/<uuid>                where root file systems are mounted, if they cannot be mounted out of sight
 //!   damaged/<ms>-<kind>-<name>   what was found damaged, and when (Unix milliseconds), see `quarantine`
 //!   drafts/<uuid>                all that is half-made or half-removed; emptied at start
@@ -22,18 +22,21 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
-use super::durable;
 use crate::Error;
+use crate::durable;
 
 /// The paths of one store.
 #[derive(Debug, Clone)]
-pub(crate) struct Layout {
+pub struct Layout {
     dir: PathBuf,
 }
 
 impl Layout {
     /// Makes what is missing and removes what a crash left half-made.
-    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// `Io`, `DiskFull`.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
         // Mount options and workers need paths that hold wherever they are used.
         let dir = std::path::absolute(dir).map_err(|e| Error::io("find", dir, e))?;
         let layout = Self { dir };
@@ -51,7 +54,7 @@ impl Layout {
             layout.layers(),
             layout.mounts(),
             layout.damaged(),
-            layout.reaches(),
+            layout.reachables(),
         ] {
             layout.make(&path)?;
         }
@@ -67,7 +70,8 @@ impl Layout {
         self.dir.join("blobs")
     }
 
-    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+    /// The file of a blob.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.hex())
     }
 
@@ -80,20 +84,22 @@ impl Layout {
         self.pins().join(format!("{}.json", hex::encode(Sha256::digest(owner))))
     }
 
-    pub(crate) fn layers(&self) -> PathBuf {
+    /// The directory of layers and root file systems.
+    pub fn layers(&self) -> PathBuf {
         self.dir.join("layers")
     }
 
-    pub(crate) fn mounts(&self) -> PathBuf {
+    /// Where root file systems are mounted that need a place.
+    pub fn mounts(&self) -> PathBuf {
         self.dir.join("mounts")
     }
 
-    pub(crate) fn reaches(&self) -> PathBuf {
+    pub(crate) fn reachables(&self) -> PathBuf {
         self.dir.join("reach")
     }
 
-    pub(crate) fn reach(&self, digest: &Digest) -> PathBuf {
-        self.reaches().join(format!("{}.json", digest.hex()))
+    pub(crate) fn reachable(&self, digest: &Digest) -> PathBuf {
+        self.reachables().join(format!("{}.json", digest.hex()))
     }
 
     pub(crate) fn scrubbed(&self) -> PathBuf {
@@ -105,7 +111,10 @@ impl Layout {
     }
 
     /// Whether the last stop was a clean one, or there was none; from now on it was not.
-    pub(crate) fn begin(&self) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn begin(&self) -> Result<bool, Error> {
         let path = self.clean();
         match fs::remove_file(&path) {
             Ok(()) => durable::sync_parent(&path).map(|()| true),
@@ -117,8 +126,11 @@ impl Layout {
         }
     }
 
-    /// Says that the stop is a clean one.
-    pub(crate) fn end(&self) -> Result<(), Error> {
+    /// Notes on disk that the stop is a clean one.
+    ///
+    /// # Errors
+    /// `Io`, `DiskFull`.
+    pub fn end(&self) -> Result<(), Error> {
         durable::write(&self.clean(), &self.draft(), b"")
     }
 
@@ -126,7 +138,8 @@ impl Layout {
         self.dir.join("damaged")
     }
 
-    pub(crate) fn drafts(&self) -> PathBuf {
+    /// The directory of what is half-made.
+    pub fn drafts(&self) -> PathBuf {
         self.dir.join("drafts")
     }
 

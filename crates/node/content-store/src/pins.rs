@@ -7,11 +7,11 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use types::Digest;
 
-use super::durable;
-use super::layout::Layout;
-use super::ledger::{Ledger, Pin};
-use super::quarantine::Quarantine;
 use crate::Error;
+use crate::durable;
+use crate::gc_roots::{GcRoots, Pin};
+use crate::layout::Layout;
+use crate::quarantine::Quarantine;
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -20,9 +20,9 @@ struct Record {
     keeps_rootfs: bool,
 }
 
-/// Reads all pins into the ledger. One that cannot be read is set aside: whoever owns it pins again at this start, and
+/// Reads all pins into the gc_roots. One that cannot be read is set aside: whoever owns it pins again at this start, and
 /// nothing is collected before (`start_keep_s`).
-pub(super) fn load(layout: &Layout, ledger: &Ledger, quarantine: &Quarantine) -> Result<(), Error> {
+pub(crate) fn load(layout: &Layout, gc_roots: &GcRoots, quarantine: &Quarantine) -> Result<(), Error> {
     let dir = layout.pins();
     for entry in fs::read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
         let path = entry.map_err(|e| Error::io("list", &dir, e))?.path();
@@ -31,7 +31,7 @@ pub(super) fn load(layout: &Layout, ledger: &Ledger, quarantine: &Quarantine) ->
         match serde_json::from_slice::<Record>(&bytes) {
             // The name is a checksum of the owner.
             Ok(record) if layout.pin(&record.owner) == path => {
-                ledger.set_pin(&record.owner, Pin { digest: record.digest, keeps_rootfs: record.keeps_rootfs });
+                gc_roots.set_pin(&record.owner, Pin { digest: record.digest, keeps_rootfs: record.keeps_rootfs });
             }
             _ => {
                 let place = quarantine.take("pin", &path)?;
@@ -43,14 +43,14 @@ pub(super) fn load(layout: &Layout, ledger: &Ledger, quarantine: &Quarantine) ->
 }
 
 /// Writes a pin; on return it survives a crash.
-pub(super) fn write(layout: &Layout, owner: &str, pin: &Pin) -> Result<(), Error> {
+pub(crate) fn write(layout: &Layout, owner: &str, pin: &Pin) -> Result<(), Error> {
     let record = Record { owner: owner.to_owned(), digest: pin.digest.clone(), keeps_rootfs: pin.keeps_rootfs };
     let bytes = serde_json::to_vec(&record).expect("texts and a bool are always JSON");
     durable::write(&layout.pin(owner), &layout.draft(), &bytes)
 }
 
 /// Removes a pin; on return it stays away after a crash.
-pub(super) fn remove(layout: &Layout, owner: &str) -> Result<(), Error> {
+pub(crate) fn remove(layout: &Layout, owner: &str) -> Result<(), Error> {
     let path = layout.pin(owner);
     match fs::remove_file(&path) {
         Ok(()) => durable::sync_parent(&path),

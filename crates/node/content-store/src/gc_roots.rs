@@ -1,5 +1,5 @@
-//! Who needs which content: pins, holds, leases, and when things were last touched. In memory, under one lock that is
-//! never held over slow work. Must not know files; what is pinned is written to disk by `pins`.
+//! Which content is needed: pins, holds, leases, and when things were last touched. In memory, under one lock that is
+//! never held over slow work; what is pinned is written to disk by `pins`.
 //!
 //! Garbage collection runs beside everything else. It is right because every user does things in the same order:
 //! first say that a thing is needed (touch it, hold or pin its root), then look whether it is there. The collector
@@ -13,18 +13,21 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use types::Digest;
 
-use crate::layers::LayerName;
+use crate::layer_name::LayerName;
 
 /// What can be collected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Item {
+pub enum Item {
+    /// A blob.
     Blob(Digest),
+    /// A layer or a root file system.
     Layer(LayerName),
 }
 
 /// A root of the reference graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pin {
+pub struct Pin {
+    /// A manifest or an index.
     pub digest: Digest,
     /// Whether the root file system of the image stays too.
     pub keeps_rootfs: bool,
@@ -39,33 +42,35 @@ struct State {
     touched: HashMap<Item, Instant>,
 }
 
-/// The ledger; clones are the same one.
+/// The roots of one store; clones are the same ones.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<State>>);
+pub struct GcRoots(Arc<Mutex<State>>);
 
 /// Keeps an image like a pin, while it lives; nothing of it is on disk.
-pub(crate) struct Hold {
-    ledger: Ledger,
+pub struct Hold {
+    gc_roots: GcRoots,
     digest: Digest,
 }
 
 /// While it lives, content that was touched since it was taken is not collected, pinned or not. A push takes one, so
 /// that its blobs outlive the time until its manifest names them.
 pub struct Lease {
-    ledger: Ledger,
+    gc_roots: GcRoots,
     id: u64,
 }
 
 /// A touch, for taking it back.
-pub(crate) struct Touch {
+pub struct Touch {
     now: Instant,
     before: Option<Instant>,
 }
 
 /// What the collector knows when it begins.
 #[derive(Debug)]
-pub(crate) struct Roots {
+pub struct Roots {
+    /// Pins, and holds as such.
     pub pins: Vec<Pin>,
+    /// When they were read.
     pub since: Instant,
 }
 
@@ -86,17 +91,17 @@ fn is_spent(
     untouched && age >= grace
 }
 
-impl Ledger {
+impl GcRoots {
     /// Says that a thing is about to be used.
-    pub(crate) fn touch(&self, item: Item) -> Touch {
+    pub fn touch(&self, item: Item) -> Touch {
         let now = Instant::now();
         let before = self.0.lock().touched.insert(item, now);
         Touch { now, before }
     }
 
-    /// Takes a touch back when the thing turned out not to be there: what does not exist must not fill the ledger. A
+    /// Takes a touch back when the thing turned out not to be there: what does not exist must not fill this table. A
     /// touch of someone who is about to make it stays.
-    pub(crate) fn untouch(&self, item: &Item, touch: &Touch) {
+    pub fn untouch(&self, item: &Item, touch: &Touch) {
         let mut state = self.0.lock();
         if state.touched.get(item) == Some(&touch.now) {
             match touch.before {
@@ -106,20 +111,23 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn set_pin(&self, owner: &str, pin: Pin) {
+    /// Pins, in place of what the owner pinned before.
+    pub fn set_pin(&self, owner: &str, pin: Pin) {
         self.0.lock().pins.insert(owner.to_owned(), pin);
     }
 
-    pub(crate) fn remove_pin(&self, owner: &str) {
+    /// Ends what the owner pins.
+    pub fn remove_pin(&self, owner: &str) {
         self.0.lock().pins.remove(owner);
     }
 
-    pub(crate) fn pin(&self, owner: &str) -> Option<Pin> {
+    /// What the owner pins.
+    pub fn pin(&self, owner: &str) -> Option<Pin> {
         self.0.lock().pins.get(owner).cloned()
     }
 
     /// Owners that begin with `prefix`, sorted, with what they pin.
-    pub(crate) fn pins(&self, prefix: &str) -> Vec<(String, Digest)> {
+    pub fn pins(&self, prefix: &str) -> Vec<(String, Digest)> {
         let state = self.0.lock();
         let from = state.pins.range(prefix.to_owned()..);
         from.take_while(|(owner, _)| owner.starts_with(prefix))
@@ -127,28 +135,33 @@ impl Ledger {
             .collect()
     }
 
-    pub(crate) fn hold(&self, digest: &Digest) -> Hold {
+    /// Keeps an image while the result lives.
+    pub fn hold(&self, digest: &Digest) -> Hold {
         *self.0.lock().holds.entry(digest.clone()).or_default() += 1;
-        Hold { ledger: self.clone(), digest: digest.clone() }
+        Hold { gc_roots: self.clone(), digest: digest.clone() }
     }
 
-    pub(crate) fn lease(&self) -> Lease {
+    /// Keeps what is touched from now on while the result lives.
+    pub fn lease(&self) -> Lease {
         let mut state = self.0.lock();
         let id = state.lease_next;
         state.lease_next += 1;
         state.leases.insert(id, Instant::now());
-        Lease { ledger: self.clone(), id }
+        Lease { gc_roots: self.clone(), id }
     }
 
     /// The roots of this moment.
-    pub(crate) fn roots(&self) -> Roots {
+    pub fn roots(&self) -> Roots {
         let state = self.0.lock();
         let holds = state.holds.keys().map(|digest| Pin { digest: digest.clone(), keeps_rootfs: true });
         Roots { pins: state.pins.values().cloned().chain(holds).collect(), since: Instant::now() }
     }
 
     /// Removes a thing that no root needed at `since`, unless someone has come to need it. `remove` must be quick.
-    pub(crate) fn remove_if_spent<E>(
+    ///
+    /// # Errors
+    /// Those of `remove`.
+    pub fn remove_if_spent<E>(
         &self,
         item: &Item,
         age: Duration,
@@ -167,12 +180,12 @@ impl Ledger {
     }
 
     /// Time since a thing was last touched in this process; `None` when it was not.
-    pub(crate) fn idle(&self, item: &Item) -> Option<Duration> {
+    pub fn idle(&self, item: &Item) -> Option<Duration> {
         self.0.lock().touched.get(item).map(Instant::elapsed)
     }
 
-    /// Forgets old touches of what is not there, so that the ledger does not grow with all that ever was.
-    pub(crate) fn forget_old_touches(&self, grace: Duration, is_there: impl Fn(&Item) -> bool) {
+    /// Forgets old touches of what is not there, so that the table does not grow with all that ever was.
+    pub fn forget_old_touches(&self, grace: Duration, is_there: impl Fn(&Item) -> bool) {
         let mut state = self.0.lock();
         let now = Instant::now();
         let lease = state.leases.values().min().copied();
@@ -185,7 +198,7 @@ impl Ledger {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut state = self.ledger.0.lock();
+        let mut state = self.gc_roots.0.lock();
         if let Some(count) = state.holds.get_mut(&self.digest) {
             *count -= 1;
             if *count == 0 {
@@ -197,7 +210,7 @@ impl Drop for Hold {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.ledger.0.lock().leases.remove(&self.id);
+        self.gc_roots.0.lock().leases.remove(&self.id);
     }
 }
 
@@ -227,40 +240,40 @@ mod tests {
 
     #[test]
     fn a_hold_is_a_root_until_its_last_guard_goes() {
-        let ledger = Ledger::default();
+        let gc_roots = GcRoots::default();
         let digest = Digest::from_sha256(&[1; 32]);
-        let first = ledger.hold(&digest);
-        let second = ledger.hold(&digest);
+        let first = gc_roots.hold(&digest);
+        let second = gc_roots.hold(&digest);
         drop(first);
-        assert_eq!(ledger.roots().pins.len(), 1);
+        assert_eq!(gc_roots.roots().pins.len(), 1);
         drop(second);
-        assert!(ledger.roots().pins.is_empty());
+        assert!(gc_roots.roots().pins.is_empty());
     }
 
     #[test]
     fn a_touch_that_is_taken_back_leaves_the_one_before() {
-        let ledger = Ledger::default();
-        let (maker, item) = (ledger.lease(), Item::Blob(Digest::from_sha256(&[1; 32])));
-        let remove = |ledger: &Ledger| {
+        let gc_roots = GcRoots::default();
+        let (maker, item) = (gc_roots.lease(), Item::Blob(Digest::from_sha256(&[1; 32])));
+        let remove = |gc_roots: &GcRoots| {
             let since = Instant::now();
-            ledger.remove_if_spent(&item, Duration::ZERO, since, Duration::ZERO, || Ok::<_, ()>(())).expect("removed")
+            gc_roots.remove_if_spent(&item, Duration::ZERO, since, Duration::ZERO, || Ok::<_, ()>(())).expect("removed")
         };
-        ledger.touch(item.clone());
-        let look = ledger.touch(item.clone());
-        ledger.untouch(&item, &look);
-        assert!(!remove(&ledger), "its maker has a lease");
+        gc_roots.touch(item.clone());
+        let look = gc_roots.touch(item.clone());
+        gc_roots.untouch(&item, &look);
+        assert!(!remove(&gc_roots), "its maker has a lease");
         drop(maker);
-        assert!(remove(&ledger));
+        assert!(remove(&gc_roots));
     }
 
     #[test]
     fn pins_are_listed_by_prefix() {
-        let ledger = Ledger::default();
+        let gc_roots = GcRoots::default();
         let pin = Pin { digest: Digest::from_sha256(&[1; 32]), keeps_rootfs: false };
         for owner in ["b/1", "a/2", "a/1", "ab"] {
-            ledger.set_pin(owner, pin.clone());
+            gc_roots.set_pin(owner, pin.clone());
         }
-        let owners: Vec<_> = ledger.pins("a/").into_iter().map(|(owner, _)| owner).collect();
+        let owners: Vec<_> = gc_roots.pins("a/").into_iter().map(|(owner, _)| owner).collect();
         assert_eq!(owners, ["a/1", "a/2"]);
     }
 }

@@ -18,7 +18,12 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("oci", "crates/node/oci", &["types"]),
     ("layer-index", "crates/node/layer-index", &["types", "sys", "erofs"]),
     ("content-store", "crates/node/content-store", &["types", "sys", "erofs", "oci", "layer-index"]),
-    ("image", "crates/node/image", &["supervisor", "types", "sys", "erofs", "oci", "layer-index", "content-store"]),
+    ("rootfs", "crates/node/rootfs", &["types", "sys", "erofs", "oci", "layer-index", "content-store"]),
+    (
+        "image",
+        "crates/node/image",
+        &["supervisor", "types", "sys", "erofs", "oci", "layer-index", "content-store", "rootfs"],
+    ),
     ("network", "crates/node/network", &["supervisor", "sys"]),
     ("sandbox", "crates/node/sandbox", &["supervisor", "types", "sys", "network"]),
     ("pool", "crates/data/pool", &["supervisor", "types", "schedule"]),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use rootfs::RootfsMode;
 use serde::{Deserialize, Serialize};
 
 use crate::AddressRange;
-use crate::rootfs::RootfsMode;
 
 /// Table `[image]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +149,11 @@ impl Default for Config {
 impl Config {
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_s)
+    }
+
+    /// Bounds of the tree that layers make together.
+    pub(crate) fn tree_limits(&self) -> erofs::Limits {
+        erofs::Limits { entries_max: self.entries_max, xattr_bytes_max: self.xattr_bytes_max }
     }
 
     /// The part that is the content store's.

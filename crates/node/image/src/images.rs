@@ -14,13 +14,13 @@ use content_store::{
 };
 use oci::{Document, ImageConfig, Manifest, RunConfig};
 use parking_lot::Mutex;
+use rootfs::{Mounted, Mounts, Rootfs};
 use tokio::runtime::Handle;
 use types::Digest;
 
 use crate::credentials::Credentials;
 use crate::gc::{self, BackgroundTasks, Collected};
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
-use crate::rootfs::{self, MakeError, Method, Mounted, Mounts, Rootfs};
 use crate::{Config, Error, blocking};
 
 /// Between two scrubs that run by themselves, whatever the configuration says.
@@ -67,7 +67,7 @@ impl Images {
         let (content, layers, mounts, was_clean) = blocking::run("opening the image store", move || {
             let layout = Layout::open(&dir)?;
             rootfs::unmount_left(&layout.mounts())?;
-            let method = Method::choose(mode, &layout.drafts(), &layout.mounts());
+            let method = rootfs::choose(mode, &layout.drafts(), &layout.mounts());
             let method = method.map_err(|e| content_store::Error::io("mount a file system below", &dir, e))?;
             let mounts = Mounts::new(method, layout.mounts());
             let content = ContentStore::load(layout.clone(), store_config)?;
@@ -442,10 +442,10 @@ impl Core {
         // On a thread that may block.
         let turn = |bytes| Handle::current().block_on(shares.local(root.as_str(), bytes));
         let _turn = needs.map(|needs| turn(needs.memory_bytes)).transpose()?;
-        match rootfs::make(layers, mounts.method(), stack, config) {
+        match rootfs::make(layers, mounts.method(), stack, config.tree_limits()) {
             Ok(()) => {}
-            Err(MakeError::Other(error)) => return Err(error.into()),
-            Err(MakeError::Missing(_) | MakeError::Layer(..)) => {
+            Err(rootfs::Error::Content(error)) => return Err(error.into()),
+            Err(rootfs::Error::MissingLayer { .. } | rootfs::Error::Layer { .. }) => {
                 let unfolded = rootfs::unfolded_name(mounts.method(), stack);
                 let facts = unfolded.as_ref().map(|name| layers.facts(name)).transpose()?.flatten();
                 return unfolded.zip(facts).ok_or_else(|| Error::NotPrepared { digest: root.clone() });
@@ -517,8 +517,7 @@ fn log_end(ended: Result<(), Error>) {
 
 impl Ready {
     fn rootfs(self, hold: Hold) -> Rootfs {
-        let lower_dirs = vec![self.mounted.path().to_owned()];
-        Rootfs { lower_dirs, run: self.run, hold: Arc::new(hold), mounted: self.mounted }
+        Rootfs::new(self.mounted, self.run, hold)
     }
 }
 

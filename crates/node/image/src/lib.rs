@@ -20,7 +20,6 @@ mod images;
 mod prepare;
 mod progress;
 mod pull;
-mod rootfs;
 
 pub use address_range::{AddressRange, InvalidAddressRange};
 pub use config::Config;

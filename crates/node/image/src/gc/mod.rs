@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use content_store::{ContentStore, Item, LayerName, Layers, Roots};
+use rootfs::Method;
 use types::Digest;
 
-use crate::rootfs::{self, Method};
 use crate::{Config, Error};
 
 pub(crate) use self::task::BackgroundTasks;

@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use layer_index::Budget;
 use oci::RunConfig;
 use parking_lot::Mutex;
+use rootfs::Mounts;
 use tokio::sync::OnceCell;
 use types::{Digest, ImageRef};
 
@@ -25,7 +26,6 @@ use crate::credentials::Credentials;
 use crate::flight::{Failed, Flights};
 use crate::progress::{Meter, ProgressListener};
 use crate::pull::Clients;
-use crate::rootfs::Mounts;
 use crate::{Config, Error, blocking};
 
 /// What to prepare.

@@ -19,7 +19,6 @@ use super::shares::Turn;
 use super::{PrepareRequest, Prepared, Workshop};
 use crate::progress::{Meter, Step};
 use crate::pull::{self, Session};
-use crate::rootfs::{self, MakeError};
 use crate::{Error, blocking};
 
 /// One preparation.
@@ -355,10 +354,12 @@ impl Preparation {
                 blocking::run("putting layers together", move || {
                     let _turn = turn;
                     let Workshop { layers, mounts, config, .. } = &*workshop;
-                    rootfs::make(layers, mounts.method(), &stack, config).map_err(|error| match error {
-                        MakeError::Other(error) => Error::from(error),
-                        MakeError::Missing(digest) => content_store::Error::UnknownContent { digest }.into(),
-                        MakeError::Layer(diff_id, source) => {
+                    rootfs::make(layers, mounts.method(), &stack, config.tree_limits()).map_err(|error| match error {
+                        rootfs::Error::Content(error) => Error::from(error),
+                        rootfs::Error::MissingLayer { diff_id } => {
+                            content_store::Error::UnknownContent { digest: diff_id }.into()
+                        }
+                        rootfs::Error::Layer { diff_id, source } => {
                             layer_error(&workshop, &image, blobs.get(&diff_id).unwrap_or(&diff_id), source)
                         }
                     })

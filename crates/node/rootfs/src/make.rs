@@ -1,39 +1,21 @@
-//! Layers become a root file system: merged, and written as an EROFS image or as plain files. Blocks. Must not know
-//! images or mounts.
+//! Layers become a root file system: merged, and written as an EROFS image or as plain files. Blocks.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 
-use content_store::{Draft, Error, LayerName, Layers, RootfsFacts};
+use content_store::{Draft, LayerName, Layers, RootfsFacts};
 use erofs::{Device, Limits, Tree};
 use layer_index::Weight;
 use oci::digest_of;
 use types::Digest;
 
-use super::files;
-use super::method::Method;
-use super::owners;
-use crate::Config;
-
-/// Why a root file system cannot be made.
-pub(crate) enum MakeError {
-    /// A layer went away.
-    Missing(Digest),
-    /// A layer does not fit those below it.
-    Layer(Digest, layer_index::Error),
-    /// Anything else.
-    Other(Error),
-}
-
-impl From<Error> for MakeError {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
+use crate::Error;
+use crate::method::Method;
+use crate::{files, owners};
 
 /// What making a root file system takes.
-pub(crate) struct Needs {
+pub struct Needs {
     /// Names in it, at most.
     names: u64,
     /// Bytes of memory, at most.
@@ -41,7 +23,10 @@ pub(crate) struct Needs {
 }
 
 /// What making the root file system of a stack takes; `None` when it is there, or when a layer is missing.
-pub(crate) fn needs(layers: &Layers, method: Method, stack: &[Digest]) -> Result<Option<Needs>, Error> {
+///
+/// # Errors
+/// `Io`.
+pub fn needs(layers: &Layers, method: Method, stack: &[Digest]) -> Result<Option<Needs>, content_store::Error> {
     if layers.facts::<RootfsFacts>(&name(method, stack))?.is_some() {
         return Ok(None);
     }
@@ -58,7 +43,7 @@ pub(crate) fn needs(layers: &Layers, method: Method, stack: &[Digest]) -> Result
 
 /// Why a layer could not be put on those below.
 enum Unapplied {
-    Unread(Error),
+    Unread(content_store::Error),
     Unfit(erofs::Error),
 }
 
@@ -69,12 +54,15 @@ impl From<erofs::Error> for Unapplied {
 }
 
 /// Makes the root file system of a stack of layers, lowest first, unless it is there.
-pub(crate) fn make(layers: &Layers, method: Method, stack: &[Digest], config: &Config) -> Result<(), MakeError> {
+///
+/// # Errors
+/// All kinds.
+pub fn make(layers: &Layers, method: Method, stack: &[Digest], limits: Limits) -> Result<(), Error> {
     let name = name(method, stack);
     if layers.facts::<RootfsFacts>(&name)?.is_some() {
         return Ok(());
     }
-    let merged = Merged::of(layers, method, stack, config)?;
+    let merged = Merged::of(layers, method, stack, limits)?;
     let draft = layers.begin()?;
     let devices = merged.devices.iter().map(|device| device.name.clone()).collect();
     let facts = if method.is_erofs() {
@@ -90,21 +78,21 @@ pub(crate) fn make(layers: &Layers, method: Method, stack: &[Digest], config: &C
 }
 
 /// The name of a stack's root file system.
-pub(crate) fn name(method: Method, stack: &[Digest]) -> LayerName {
+pub fn name(method: Method, stack: &[Digest]) -> LayerName {
     if method.is_erofs() { LayerName::erofs(stack) } else { LayerName::files(stack) }
 }
 
 /// The name of a stack's root file system that was made before owners were folded, where one still has to do: plain
 /// files are all that is left of their layers.
-pub(crate) fn unfolded_name(method: Method, stack: &[Digest]) -> Option<LayerName> {
+pub fn unfolded_name(method: Method, stack: &[Digest]) -> Option<LayerName> {
     (!method.is_erofs()).then(|| LayerName::unfolded_files(stack))
 }
 
 /// An error of the whole is told as one of its topmost layer.
-fn top(stack: &[Digest], error: layer_index::Error) -> MakeError {
+fn top(stack: &[Digest], error: layer_index::Error) -> Error {
     match stack.last() {
-        Some(digest) => MakeError::Layer(digest.clone(), error),
-        None => MakeError::Other(Error::Interrupted { operation: "writing an empty root file system" }),
+        Some(diff_id) => Error::Layer { diff_id: diff_id.clone(), source: error },
+        None => content_store::Error::Interrupted { operation: "writing an empty root file system" }.into(),
     }
 }
 
@@ -122,17 +110,16 @@ struct DataFile {
 }
 
 impl Merged {
-    fn of(layers: &Layers, method: Method, stack: &[Digest], config: &Config) -> Result<Self, MakeError> {
-        let limits = Limits { entries_max: config.entries_max, xattr_bytes_max: config.xattr_bytes_max };
+    fn of(layers: &Layers, method: Method, stack: &[Digest], limits: Limits) -> Result<Self, Error> {
         let mut merged = Self { tree: Tree::new(limits), devices: Vec::new() };
-        let names = needs(layers, method, stack)?.map_or(0, |needs| needs.names.min(config.entries_max));
+        let names = needs(layers, method, stack)?.map_or(0, |needs| needs.names.min(limits.entries_max));
         merged.tree.reserve(usize::try_from(names).unwrap_or_default());
         // A layer may be in a stack several times; its files are devices once.
         let mut known: HashMap<&Digest, Vec<u16>> = HashMap::new();
         for diff_id in stack {
             let layer_name = LayerName::tar(diff_id);
-            let layer = layers.read(&layer_name)?.ok_or_else(|| MakeError::Missing(diff_id.clone()))?;
-            let folded = |entry: Result<erofs::Entry, Error>| {
+            let layer = layers.read(&layer_name)?.ok_or_else(|| Error::MissingLayer { diff_id: diff_id.clone() })?;
+            let folded = |entry: Result<erofs::Entry, content_store::Error>| {
                 let mut entry = entry.map_err(Unapplied::Unread)?;
                 owners::fold(&mut entry.meta);
                 Ok(entry)
@@ -146,8 +133,10 @@ impl Merged {
             });
             let applied = merged.tree.apply_each(|| layer.entries().map(folded), numbers);
             applied.map_err(|error| match error {
-                Unapplied::Unread(error) => MakeError::Other(error),
-                Unapplied::Unfit(source) => MakeError::Layer(diff_id.clone(), layer_index::Error::Stack { source }),
+                Unapplied::Unread(error) => Error::Content(error),
+                Unapplied::Unfit(source) => {
+                    Error::Layer { diff_id: diff_id.clone(), source: layer_index::Error::Stack { source } }
+                }
             })?;
         }
         Ok(merged)
@@ -160,7 +149,7 @@ impl Merged {
     }
 
     /// The digest of what was written.
-    fn write_erofs(&self, draft: &Draft, stack: &[Digest]) -> Result<Digest, MakeError> {
+    fn write_erofs(&self, draft: &Draft, stack: &[Digest]) -> Result<Digest, Error> {
         // The table needs names; the mount goes by their order.
         let device = |(number, file): (usize, &DataFile)| Device { tag: number.to_string(), bytes: file.bytes };
         let devices: Vec<_> = self.devices.iter().enumerate().map(device).collect();
@@ -171,7 +160,7 @@ impl Merged {
             file.write_all(&image)?;
             file.sync_data()
         });
-        written.map_err(|e| Error::io("write", &path, e))?;
+        written.map_err(|e| content_store::Error::io("write", &path, e))?;
         Ok(digest_of(&image))
     }
 }

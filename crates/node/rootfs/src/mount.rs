@@ -1,4 +1,4 @@
-//! Mounting root file systems, each once however many use it. Must not know how they were made.
+//! Mounting root file systems, each once however many use it.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -18,14 +18,14 @@ use rustix::mount::{
 };
 use sys::loop_device::LoopDevice;
 
-use super::method::Method;
+use crate::method::Method;
 
 /// Bytes of a sector of a loop device: the block size of the images.
 const SECTOR_BYTES: u32 = 512;
 
 /// A root file system that is there while this lives.
 #[derive(Debug)]
-pub(crate) struct Mounted {
+pub struct Mounted {
     path: PathBuf,
     /// A mount that no path leads to.
     _detached: Option<OwnedFd>,
@@ -35,12 +35,12 @@ pub(crate) struct Mounted {
 
 impl Mounted {
     /// What can be mounted, or opened, as a directory of this process.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Mounts an EROFS image with its devices.
-    pub(super) fn erofs(method: Method, metadata: &Path, devices: &[PathBuf], mounts: &Path) -> io::Result<Self> {
+    pub(crate) fn erofs(method: Method, metadata: &Path, devices: &[PathBuf], mounts: &Path) -> io::Result<Self> {
         // Descriptors, not paths: an option has at most 255 bytes, and a data directory may lie deep.
         let open = |path: &Path| File::open(path);
         let files = std::iter::once(metadata).chain(devices.iter().map(PathBuf::as_path));
@@ -98,13 +98,16 @@ fn fd_path(fd: &impl AsRawFd) -> PathBuf {
 }
 
 /// Takes a copy of the mount at `path`, as each instance does, and lets it go.
-pub(super) fn copy(path: &Path) -> io::Result<()> {
+pub(crate) fn copy(path: &Path) -> io::Result<()> {
     open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
     Ok(())
 }
 
 /// Unmounts what is below `mounts`, such as a crash leaves, and removes where it was.
-pub(crate) fn unmount_left(mounts: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// `Io`.
+pub fn unmount_left(mounts: &Path) -> Result<(), Error> {
     let failed = |operation, path: &Path, error: io::Error| Error::io(operation, path, error);
     for entry in fs::read_dir(mounts).map_err(|e| failed("list", mounts, e))? {
         let path = entry.map_err(|e| failed("list", mounts, e))?.path();
@@ -119,7 +122,7 @@ pub(crate) fn unmount_left(mounts: &Path) -> Result<(), Error> {
 }
 
 /// What is mounted now.
-pub(crate) struct Mounts {
+pub struct Mounts {
     method: Method,
     dir: PathBuf,
     mounted: Mutex<HashMap<LayerName, Weak<Mounted>>>,
@@ -127,21 +130,25 @@ pub(crate) struct Mounts {
 
 impl Mounts {
     /// Mounts by `method`, below `dir` when they need a place.
-    pub(crate) fn new(method: Method, dir: PathBuf) -> Self {
+    pub fn new(method: Method, dir: PathBuf) -> Self {
         Self { method, dir, mounted: Mutex::default() }
     }
 
-    pub(crate) fn method(&self) -> Method {
+    /// How they are mounted.
+    pub fn method(&self) -> Method {
         self.method
     }
 
     /// Forgets what is mounted: it goes with the last that uses it, and what is asked for next is mounted anew.
-    pub(crate) fn forget_all(&self) {
+    pub fn forget_all(&self) {
         self.mounted.lock().clear();
     }
 
     /// The root file system that `layers` have under `name`, mounted if it is not yet. Blocks for some microseconds.
-    pub(crate) fn mount(&self, layers: &Layers, name: &LayerName, facts: &RootfsFacts) -> Result<Arc<Mounted>, Error> {
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn mount(&self, layers: &Layers, name: &LayerName, facts: &RootfsFacts) -> Result<Arc<Mounted>, Error> {
         if !self.method.is_erofs() {
             return Ok(Arc::new(Mounted::files(layers.root(name))));
         }

@@ -1,71 +1,26 @@
-//! Which way of making a root file system this kernel has, found out by trying. Must not know layers.
+//! Which way of making a root file system this kernel has, found out by trying.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use erofs::{Device, Entry, Extent, Kind, Limits, Meta, Tree};
-use serde::{Deserialize, Serialize};
 
-use super::mount::{self, Mounted};
+use crate::method::{Method, RootfsMode};
+use crate::mount::{self, Mounted};
 
-/// What the configuration asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RootfsMode {
-    /// The best that the kernel has, in the order of the others.
-    #[default]
-    Auto,
-    /// EROFS on files (Linux 6.12).
-    Erofs,
-    /// EROFS on loop devices (Linux 5.19).
-    ErofsLoop,
-    /// Plain files, written out for each image.
-    Files,
-}
-
-/// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    /// EROFS straight from the files; mounted out of sight if the kernel can take copies of such a mount (Linux 6.15).
-    Erofs { detached: bool },
-    /// EROFS, each file behind a loop device.
-    ErofsLoop,
-    /// Plain files.
-    Files,
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Erofs { detached: true } => "EROFS on files, mounted out of sight",
-            Self::Erofs { detached: false } => "EROFS on files",
-            Self::ErofsLoop => "EROFS on loop devices",
-            Self::Files => "plain files",
-        })
-    }
-}
-
-impl Method {
-    /// Finds the best one that works for files in `drafts`, with mounts below `mounts`. What is tried is taken away.
-    ///
-    /// # Errors
-    /// The kernel's, for the last thing that was tried, when a certain one is wanted and does not work.
-    pub(crate) fn choose(mode: RootfsMode, drafts: &Path, mounts: &Path) -> io::Result<Self> {
-        let works = |method: Self| trial(method, drafts, mounts).map(|()| method);
-        let on_files = || works(Self::Erofs { detached: true }).or_else(|_| works(Self::Erofs { detached: false }));
-        match mode {
-            RootfsMode::Erofs => on_files(),
-            RootfsMode::ErofsLoop => works(Self::ErofsLoop),
-            RootfsMode::Files => Ok(Self::Files),
-            RootfsMode::Auto => on_files().or_else(|_| works(Self::ErofsLoop)).or(Ok(Self::Files)),
-        }
-    }
-
-    /// Whether root file systems are EROFS images.
-    pub(crate) fn is_erofs(self) -> bool {
-        self != Self::Files
+/// Finds the best method that works for files in `drafts`, with mounts below `mounts`. What is tried is taken away.
+///
+/// # Errors
+/// The kernel's, for the last thing that was tried, when a certain one is wanted and does not work.
+pub fn choose(mode: RootfsMode, drafts: &Path, mounts: &Path) -> io::Result<Method> {
+    let works = |method: Method| trial(method, drafts, mounts).map(|()| method);
+    let on_files = || works(Method::Erofs { detached: true }).or_else(|_| works(Method::Erofs { detached: false }));
+    match mode {
+        RootfsMode::Erofs => on_files(),
+        RootfsMode::ErofsLoop => works(Method::ErofsLoop),
+        RootfsMode::Files => Ok(Method::Files),
+        RootfsMode::Auto => on_files().or_else(|_| works(Method::ErofsLoop)).or(Ok(Method::Files)),
     }
 }
 
@@ -86,7 +41,7 @@ pub struct Check {
 pub fn doctor(dir: &Path) -> io::Result<Check> {
     let trials = dir.join(format!("doctor-{}", uuid::Uuid::new_v4().as_simple()));
     fs::create_dir(&trials)?;
-    let method = Method::choose(RootfsMode::Auto, &trials, &trials);
+    let method = choose(RootfsMode::Auto, &trials, &trials);
     fs::remove_dir_all(&trials)?;
     let remedy = match method.as_ref().unwrap_or(&Method::Files) {
         Method::Erofs { .. } => "",

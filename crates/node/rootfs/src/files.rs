@@ -1,4 +1,4 @@
-//! A tree of layers written out as plain files. Blocks. Must not know what is done with them afterwards.
+//! A tree of layers written out as plain files. Blocks.
 //!
 //! The tree is already merged and every path in it is clean, so nothing is ever opened through a link: each directory
 //! is made here, and opened by its name from the one above it, or by a path that the kernel may follow no link of.

@@ -147,7 +147,7 @@ impl Place {
             applied.map_err(|source| Error::Stack { source })?;
             top = Some(indexed);
         }
-        super::files::write(&tree, &devices, &self.path(name))?;
+        crate::files::write(&tree, &devices, &self.path(name))?;
         Ok(top.expect("there is a layer"))
     }
 

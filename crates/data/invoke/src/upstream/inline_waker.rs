@@ -1,17 +1,17 @@
-//! Polls futures of one task that wake each other again at once: the driver of a connection, and what waits for its
-//! response.
+//! Polls futures of one task that wake each other again at once: the driver of a connection, and
+//! what waits for its response.
 //!
-//! A task that is woken while it is polled is queued behind all others, and another worker is woken to steal it: a futex
-//! call, and a move between processors, for nothing. A wake from within the poll repeats the poll instead.
+//! A task that is woken while it is polled is queued behind all others, and another worker is woken
+//! to steal it: a futex call, and a move between processors, for nothing. A wake from within the
+//! poll repeats the poll instead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use parking_lot::Mutex;
+use super::sync::{AtomicU8, Mutex, Ordering};
 
 /// Polls in a row before the task yields to the others of its worker.
-const POLLS_MAX: usize = 16;
+pub(super) const POLLS_MAX: usize = 16;
 
 /// Not being polled: a wake is for the task.
 const IDLE: u8 = 0;
@@ -38,8 +38,10 @@ impl Wake for State {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let taken = self.phase.compare_exchange(POLLING, WOKEN, Ordering::AcqRel, Ordering::Acquire);
-        if taken == Err(IDLE) {
+        // An update also where it is woken already: the poll that follows must see what was written
+        // before this wake.
+        let repeat = |phase| (phase != IDLE).then_some(WOKEN);
+        if self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, repeat).is_err() {
             let task = self.task.lock().clone();
             task.wake();
         }
@@ -54,8 +56,8 @@ impl Default for InlineWaker {
 }
 
 impl InlineWaker {
-    /// Polls until no wake came from within. A wake during the poll that is ready is dropped: the caller polls everything
-    /// again before it waits.
+    /// Polls until no wake came from within. A wake during the poll that is ready is dropped: the
+    /// caller polls everything again before it waits.
     pub fn poll<T>(&mut self, cx: &mut Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         self.state.task.lock().clone_from(cx.waker());
         let phase = &self.state.phase;
@@ -69,66 +71,5 @@ impl InlineWaker {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn run(mut poll: impl FnMut(usize, &mut Context<'_>) -> Poll<()>) -> (Poll<()>, usize, usize) {
-        let (mut inline, task, mut polls) = (InlineWaker::default(), Arc::new(Woken::default()), 0);
-        let polled = inline.poll(&mut Context::from_waker(&Waker::from(task.clone())), |cx| {
-            polls += 1;
-            poll(polls, cx)
-        });
-        (polled, polls, task.0.load(Ordering::Relaxed))
-    }
-
-    #[test]
-    fn a_wake_from_within_polls_again_and_does_not_wake_the_task() {
-        let (polled, polls, woken) = run(|poll, cx| {
-            if poll == 3 {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        });
-        assert_eq!((polled, polls, woken), (Poll::Ready(()), 3, 0));
-    }
-
-    #[test]
-    fn futures_that_wake_each_other_without_end_yield_to_other_tasks() {
-        let (polled, polls, woken) = run(|_, cx| {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        });
-        assert_eq!((polled, polls, woken), (Poll::Pending, POLLS_MAX, 1));
-    }
-
-    #[test]
-    fn a_wake_between_polls_reaches_the_task() {
-        let (mut inline, task) = (InlineWaker::default(), Arc::new(Woken::default()));
-        let mut inside = Waker::noop().clone();
-        let outer = Waker::from(task.clone());
-        let polled: Poll<()> = inline.poll(&mut Context::from_waker(&outer), |cx| {
-            inside = cx.waker().clone();
-            Poll::Pending
-        });
-        assert_eq!((polled, task.0.load(Ordering::Relaxed)), (Poll::Pending, 0));
-        inside.wake_by_ref();
-        std::thread::spawn(move || inside.wake()).join().expect("woken");
-        assert_eq!(task.0.load(Ordering::Relaxed), 2, "from whichever thread");
     }
 }

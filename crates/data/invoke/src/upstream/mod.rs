@@ -1,4 +1,5 @@
-//! Requests to instances: connections, which of them a request goes over, retries, and what a response head may be.
+//! Requests to instances: connections, which of them a request goes over, retries, and what a
+//! response head may be.
 //!
 //! ```text
 //! send ──> idle connection, or connect ──> Connection::send ──> response head
@@ -15,12 +16,15 @@ mod guard;
 mod h2_connection;
 mod idle_connections;
 mod inline_waker;
+#[cfg(test)]
+mod inline_waker_tests;
 mod interim;
 mod retry;
 mod send;
 mod send_h2;
 mod socket;
 mod state;
+mod sync;
 
 pub(crate) use client::http1;
 pub(crate) use connect::open_stream;

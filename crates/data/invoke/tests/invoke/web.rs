@@ -314,7 +314,47 @@ async fn an_idempotent_request_survives_a_connection_that_breaks_and_others_are_
 }
 
 #[tokio::test]
-async fn the_log_of_a_web_request_is_complete_soon_after_its_answer() {
+async fn a_request_that_is_sent_again_has_all_its_headers() {
+    let bench = Bench::new(Config::default(), &[WEB]).await;
+    text(bench.get(WEB, "/").await).await;
+    bench.server(0).drops_left.store(1, Ordering::SeqCst);
+    let id = RequestId::random();
+    let request = Request::get("/headers?a=1")
+        .header("host", "web.default.fn.localhost")
+        .header("x-own", "1")
+        .header("x-own", "2")
+        .body(Empty::<Bytes>::new())
+        .expect("a request");
+    let seen = json(bench.web(target(WEB), id.clone(), request).await).await;
+    assert_eq!((&seen["method"], &seen["uri"]), (&"GET".into(), &"/headers?a=1".into()));
+    for (name, wanted) in [
+        ("host", "web.default.fn.localhost"),
+        ("x-own", "1 | 2"),
+        ("x-scf-request-id", id.as_str()),
+        ("x-scf-uin", "200"),
+        ("x-scf-name", "web"),
+        ("x-scf-version", "$LATEST"),
+    ] {
+        assert_eq!(seen["headers"][name], wanted, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn with_the_last_byte_the_log_is_complete_and_the_instance_free() {
+    for function in [WEB, WIDE] {
+        let bench = Bench::new(Config::default(), &[function]).await;
+        let id = RequestId::random();
+        text(bench.get_as(id.clone(), function, "/").await).await;
+        // No task has had a turn since: what ends an invocation was done in place.
+        let log = bench.logs.tail(&id, 4096);
+        assert!(log.contains("END ") && log.contains("Report RequestId"), "{log}");
+        let again = text(bench.get(function, "/").await).await;
+        assert_eq!((again.as_str(), bench.started(), bench.connections()), ("hello", 1, 1));
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_web_request_is_complete_soon_after_its_response() {
     let bench = Bench::new(Config::default(), &[WEB]).await;
     let id = RequestId::random();
     text(bench.get_as(id.clone(), WEB, "/").await).await;

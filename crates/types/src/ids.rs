@@ -169,7 +169,8 @@ impl Digest {
 impl RequestId {
     /// A fresh random id.
     pub fn random() -> Self {
-        Self(uuid::Uuid::new_v4().as_hyphenated().to_string().into())
+        let mut text = uuid::Uuid::encode_buffer();
+        Self((&*uuid::Uuid::new_v4().as_hyphenated().encode_lower(&mut text)).into())
     }
 }
 

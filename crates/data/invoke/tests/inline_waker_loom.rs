@@ -1,7 +1,7 @@
 //! The inline waker under every interleaving and memory order that two waking threads allow, by
 //! loom: no wake is lost, and what was written before a wake is seen by the poll that follows it.
 
-#[allow(dead_code, reason = "its bound on polls in a row is for a test in one thread")]
+#[allow(dead_code, reason = "a test in one thread has the rest")]
 #[path = "../src/upstream/inline_waker.rs"]
 mod inline_waker;
 

@@ -1,8 +1,8 @@
 //! An HTTP/1.1 connection to an instance.
 //!
-//! The task that waits for a response drives the connection, instead of a task of its own: that saves two hops between
-//! tasks on each request. An idle connection is therefore not driven at all; whether its server has closed it is checked
-//! before it is used ([`super::idle_connections`]).
+//! The task that waits for a response drives the connection, instead of a task of its own: that
+//! saves two hops between tasks on each request. An idle connection is therefore not driven at all;
+//! whether its server has closed it is checked before it is used ([`super::idle_connections`]).
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -94,12 +94,14 @@ impl Connection {
         polled
     }
 
-    /// Whether neither side has closed it, as far as the kernel knows, and nothing of its last response is still to come.
+    /// Whether neither side has closed it, as far as the kernel knows, and nothing of its last
+    /// response is still to come.
     pub fn is_open(&self) -> bool {
         self.reusable && !self.sender.is_closed() && self.socket.is_silent()
     }
 
-    /// Whether a request can be sent now; false also when the server has closed the connection meanwhile.
+    /// Whether a request can be sent now; false also when the server has closed the connection
+    /// meanwhile.
     pub async fn is_ready(&mut self) -> bool {
         let Self { sender, driver, waker, .. } = self;
         poll_fn(|cx| {
@@ -118,12 +120,13 @@ impl Connection {
         config: &Config,
     ) -> Result<Response<Incoming>, Box<NoResponse>> {
         let (interim, method) = (InterimResponses::watch(&mut request, config, &self.socket), request.method().clone());
-        // A server that sends without a pause uses up the task's cooperative budget, and the response that is there would
-        // not be polled.
         let Self { sender, driver, waker, socket, reusable } = self;
         socket.begin();
-        // Sent at the first poll, for it wakes the driver.
-        let mut response = pin!(unconstrained(async { sender.try_send_request(request).await }));
+        // It wakes the driver, which is polled next in any case.
+        let sent = waker.without_wake(|| sender.try_send_request(request));
+        // A server that sends without a pause uses up the task's cooperative budget, and the
+        // response that is there would not be polled.
+        let mut response = pin!(unconstrained(sent));
         let received = poll_fn(|cx| {
             let polled = waker.poll(cx, |cx| {
                 driver.drive(cx);
@@ -150,8 +153,8 @@ impl Connection {
         Ok(response)
     }
 
-    /// Drives it in a task of its own, which ends with the connection: the rest of the request's body must flow whether or
-    /// not the response is read.
+    /// Drives it in a task of its own, which ends with the connection: the rest of the request's
+    /// body must flow whether or not the response is read.
     pub fn detach(&mut self) {
         if let Driver::Inline(driven) = std::mem::replace(&mut self.driver, Driver::Task) {
             tokio::spawn(async move {

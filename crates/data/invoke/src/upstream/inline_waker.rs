@@ -56,6 +56,14 @@ impl Default for InlineWaker {
 }
 
 impl InlineWaker {
+    /// Runs what wakes one of the futures, and drops the wake: the caller polls all of them next.
+    pub fn without_wake<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.state.phase.store(POLLING, Ordering::Release);
+        let done = work();
+        self.state.phase.swap(IDLE, Ordering::AcqRel);
+        done
+    }
+
     /// Polls until no wake came from within. A wake during the poll that is ready is dropped: the
     /// caller polls everything again before it waits.
     pub fn poll<T>(&mut self, cx: &mut Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {

@@ -59,3 +59,18 @@ fn a_wake_between_polls_reaches_the_task() {
     std::thread::spawn(move || inside.wake()).join().expect("woken");
     assert_eq!(task.0.load(Ordering::Relaxed), 2, "from whichever thread");
 }
+
+#[test]
+fn a_wake_that_polls_anyhow_is_dropped_and_the_next_one_is_not() {
+    let (mut inline, task) = (InlineWaker::default(), Arc::new(Woken::default()));
+    let outer = Waker::from(task.clone());
+    let mut inner = Waker::noop().clone();
+    let _: Poll<()> = inline.poll(&mut Context::from_waker(&outer), |cx| {
+        inner = cx.waker().clone();
+        Poll::Pending
+    });
+    inline.without_wake(|| inner.wake_by_ref());
+    assert_eq!(task.0.load(Ordering::Relaxed), 0);
+    inner.wake_by_ref();
+    assert_eq!(task.0.load(Ordering::Relaxed), 1);
+}

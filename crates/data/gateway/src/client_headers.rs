@@ -1,16 +1,18 @@
 //! Which headers of a client pass the gateway (decision 35 has the reasons). Pure.
 //!
-//! A server behind CGI or WSGI reads a header's name with every character that is neither letter nor digit as `_`, so names are
-//! compared that way: `X_Forwarded.For` is `X-Forwarded-For` there.
+//! A server behind CGI or WSGI reads a header's name with every character that is neither letter
+//! nor digit as `_`, so names are compared that way: `X_Forwarded.For` is `X-Forwarded-For` there.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 /// What the platform alone says.
 const PLATFORM_PREFIX: &str = "x-scf-";
-/// CGI makes `HTTP_PROXY` of it, which HTTP clients take for a setting (httpoxy). It has no meaning in a request.
+/// CGI makes `HTTP_PROXY` of it, which HTTP clients take for a setting (httpoxy). It has no meaning
+/// in a request.
 const PROXY: &str = "proxy";
-/// What only a proxy may say of the client or of the request that came to it: names that begin with one of these.
+/// What only a proxy may say of the client or of the request that came to it: names that begin with
+/// one of these.
 const PROXY_PREFIXES: [&str; 2] = ["x-forwarded-", "x-original-"];
 /// And these as a whole.
 const PROXY_NAMES: [&str; 7] =
@@ -38,9 +40,10 @@ enum Standing {
     Forged,
 }
 
-/// Drops what `Connection` names, for that was meant for this hop, and what the client cannot say: `X-Scf-*`, `Proxy` and every
-/// other spelling of a proxy's headers; from a client that is not `trusted` the proxy's headers too. `Connection` itself is
-/// gone then, so that nothing added later is taken for named by it.
+/// Drops what `Connection` names, for that was meant for this hop, and what the client cannot say:
+/// `X-Scf-*`, `Proxy` and every other spelling of a proxy's headers; from a client that is not
+/// `trusted` the proxy's headers too. `Connection` itself is gone then, so that nothing added later
+/// is taken for named by it.
 pub fn sanitize(headers: &mut HeaderMap, trusted: bool) {
     drop_named(headers);
     let dropped = |name: &&HeaderName| match standing(name.as_str()) {
@@ -61,7 +64,8 @@ pub fn end_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Those without which the request could not be read stay: where it goes, where it ends, and what it asks to switch to.
+/// Those without which the request could not be read stay: where it goes, where it ends, and what
+/// it asks to switch to.
 fn drop_named(headers: &mut HeaderMap) {
     let needed = |name: &HeaderName| [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE].contains(name);
     let named: Vec<HeaderName> = headers

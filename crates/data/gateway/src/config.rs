@@ -14,29 +14,34 @@ use crate::limits::{self as route_limits, RouteLimit};
 pub struct Config {
     /// Domains whose hosts name functions: `<function>.<namespace>.<domain>`.
     pub domains: Vec<String>,
-    /// Whether clients' `X-Forwarded-*` headers are believed and added to. Only right when every client is a proxy of
-    /// yours; otherwise they are replaced.
+    /// Whether clients' `X-Forwarded-*` headers are believed and added to. Only right when every
+    /// client is a proxy of yours; otherwise they are replaced.
     pub trust_forwarded: bool,
-    /// Certificates for TLS by names of yours, which custom domains refer to: table `[gateway.certificates.NAME]`.
+    /// Certificates for TLS by names of yours, which custom domains refer to: table
+    /// `[gateway.certificates.NAME]`.
     pub certificates: BTreeMap<String, CertificateFiles>,
-    /// The certificate for clients that name no host, or one that no certificate was issued for; of one certificate alone
-    /// it need not be said.
+    /// The certificate for clients that name no host, or one that no certificate was issued for; of
+    /// one certificate alone it need not be said.
     pub default_certificate: Option<String>,
-    /// How often the files of certificates are looked at, in seconds. A SIGHUP has them read at once.
+    /// How often the files of certificates are looked at, in seconds. A SIGHUP has them read at
+    /// once.
     pub certificates_check_s: u64,
     /// Longest time of a TLS handshake, in seconds.
     pub tls_handshake_timeout_s: u64,
-    /// Connections at once, WebSockets among them. When there are as many, the longest idle one of the address that has
-    /// most makes room; where none is idle, the next waits until one is.
+    /// Connections at once, WebSockets among them. When there are as many, the longest idle one of
+    /// the address that has most makes room; where none is idle, the next waits until one is.
     pub connections_max: usize,
-    /// Pause after the system refused a connection (no file descriptor left), and between looks for room, in milliseconds.
+    /// Pause after the system refused a connection (no file descriptor left), and between looks for
+    /// room, in milliseconds.
     pub accept_retry_ms: u64,
-    /// From a request's first byte (or the connection's opening) to the end of its headers, in seconds. All times of a
-    /// connection are looked at in intervals, so that it may take half as long again.
+    /// From a request's first byte (or the connection's opening) to the end of its headers, in
+    /// seconds. All times of a connection are looked at in intervals, so that it may take half as
+    /// long again.
     pub header_read_timeout_s: u64,
     /// Longest that a connection stays open without a request, in seconds.
     pub idle_timeout_s: u64,
-    /// Longest that a client may neither send nor take a byte of a body while it is its turn, in seconds.
+    /// Longest that a client may neither send nor take a byte of a body while it is its turn, in
+    /// seconds.
     pub stall_timeout_s: u64,
     /// Header lines of a request over HTTP/1; more are answered with 431.
     pub request_headers_max: usize,
@@ -44,18 +49,20 @@ pub struct Config {
     pub request_head_bytes_max: u32,
     /// Requests at once on one HTTP/2 connection.
     pub h2_streams_max: u32,
-    /// Frames of an HTTP/2 connection that carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA,
-    /// unknown ones), at once; each message earns one more. A connection with more is closed.
+    /// Frames of an HTTP/2 connection that carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE,
+    /// RST_STREAM, empty DATA, unknown ones), at once; each message earns one more. A connection
+    /// with more is closed.
     pub h2_control_frames_max: u32,
     /// The same in each second, on and on.
     pub h2_control_frames_per_s_max: u32,
-    /// Bytes of a request body that becomes the event of an event function; more are answered with 406.
+    /// Bytes of a request body that becomes the event of an event function; more are answered with
+    /// 406.
     pub event_body_bytes_max: usize,
     /// Limits of single routes: tables `[[gateway.limits]]`.
     #[serde(deserialize_with = "route_limits::read")]
     pub limits: Vec<RouteLimit>,
-    /// Longest that requests under way may take after the gateway was told to stop, in seconds. No key of its own: the
-    /// platform's `shutdown_grace_s`.
+    /// Longest that requests under way may take after the gateway began to stop, in seconds. No key
+    /// of its own: the platform's `shutdown_grace_s`.
     #[serde(skip)]
     pub drain_s: u64,
 }
@@ -64,7 +71,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateFiles {
-    /// PEM file with the certificate, and those that lead from it to an authority that clients trust.
+    /// PEM file with the certificate, and those that lead from it to an authority that clients
+    /// trust.
     pub chain_file: PathBuf,
     /// PEM file with its private key.
     pub key_file: PathBuf,

@@ -29,7 +29,7 @@ pub fn table(config: &Config) -> Connections {
 }
 
 /// Where connections come from, and what they speak before HTTP.
-pub struct Entrance {
+pub struct Endpoint {
     /// Takes them.
     pub listener: TcpListener,
     /// Nothing for plain connections.
@@ -38,9 +38,9 @@ pub struct Entrance {
     pub connections: Connections,
 }
 
-/// Serves an entrance until `shutdown`, then drains.
-pub async fn run(entrance: Entrance, shared: Arc<Shared>, config: Config, shutdown: CancellationToken) {
-    let Entrance { listener, tls, connections } = entrance;
+/// Serves an endpoint until `shutdown`, then drains.
+pub async fn run(endpoint: Endpoint, shared: Arc<Shared>, config: Config, shutdown: CancellationToken) {
+    let Endpoint { listener, tls, connections } = endpoint;
     let stall_s = Some(config.stall_timeout_s);
     let acceptor = Acceptor {
         name: "gateway",
@@ -52,13 +52,13 @@ pub async fn run(entrance: Entrance, shared: Arc<Shared>, config: Config, shutdo
     };
     let frames =
         FrameLimits { burst_max: config.h2_control_frames_max, per_second_max: config.h2_control_frames_per_s_max };
-    let speech = Arc::new(Speech { protocol: protocol(&config), frames });
-    let serve = move |accepted| run_one(accepted, tls.clone(), shared.clone(), speech.clone());
+    let protocols = Arc::new(Protocols { protocol: protocol(&config), frames });
+    let serve = move |accepted| run_one(accepted, tls.clone(), shared.clone(), protocols.clone());
     acceptor.run(shutdown, serve).await;
 }
 
-/// How connections speak HTTP.
-struct Speech {
+/// HTTP as connections speak it.
+struct Protocols {
     protocol: auto::Builder<TokioExecutor>,
     frames: FrameLimits,
 }
@@ -68,7 +68,8 @@ fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        // The time for headers is watched by `connections`, which also covers the bytes before the version is known.
+        // The time for headers is watched by `connections`, which also covers the bytes before the
+        // version is known.
         .header_read_timeout(None)
         .max_headers(headers_max)
         .max_buf_size(bytes_max);
@@ -81,20 +82,20 @@ fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, shared: Arc<Shared>, speech: Arc<Speech>) {
+async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, shared: Arc<Shared>, protocols: Arc<Protocols>) {
     let Accepted { socket, address, mut connection } = accepted;
     // A socket that is gone already shows at the first read.
     let _ = socket.set_nodelay(true);
     let peer = Peer::new(address.ip(), tls.is_some(), shared.trust_forwarded);
-    let Some(tls) = tls else { return serve(socket, connection, peer, shared, &speech).await };
+    let Some(tls) = tls else { return serve(socket, connection, peer, shared, &protocols).await };
     let stream = tokio::select! {
         biased;
-        // Nothing was asked for yet that could be lost.
+        // There is no request yet that could be lost.
         () = connection.must_go() => return,
         stream = tls.accept(socket) => stream,
     };
     match stream {
-        Some(stream) => serve(stream, connection, peer, shared, &speech).await,
+        Some(stream) => serve(stream, connection, peer, shared, &protocols).await,
         None => connection.count_dropped(),
     }
 }
@@ -104,9 +105,9 @@ async fn serve(
     connection: Connection,
     peer: Peer,
     shared: Arc<Shared>,
-    speech: &Speech,
+    protocols: &Protocols,
 ) {
     let client = Arc::new(Client::new(shared, peer, connection.activity().clone()));
     let service = service_fn(move |request| client.clone().answer(request));
-    connection.serve(stream, &speech.protocol, speech.frames, service).await;
+    connection.serve(stream, &protocols.protocol, protocols.frames, service).await;
 }

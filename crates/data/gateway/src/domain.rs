@@ -1,7 +1,8 @@
-//! Custom domains: from a host name and a path to a function, and to the path that it sees. Pure: reads one snapshot.
+//! Custom domains: from a host name and a path to a function, and to the path that it sees. Pure:
+//! reads one snapshot.
 //!
-//! Paths are compared as they were sent. An endpoint whose path is equal comes before one with `*`, and of those the
-//! longest comes first; `/a/*` is everything below `/a/`, and not `/a`.
+//! Paths are compared as they were sent. An endpoint whose path is equal comes before one with `*`,
+//! and of those the longest comes first; `/a/*` is everything below `/a/`, and not `/a`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -59,7 +60,8 @@ pub fn of_host<'c>(catalog: &'c Catalog, host: &str) -> Option<&'c CustomDomain>
     catalog.domains.get(name.as_ref()).map(AsRef::as_ref)
 }
 
-/// What a path of the domain leads to, and the path that the function sees when that is another one. `path` has no query.
+/// What a path of the domain leads to, and the path that the function sees when that is another
+/// one. `path` has no query.
 pub fn find(
     catalog: &Catalog,
     domain: &CustomDomain,

@@ -1,4 +1,4 @@
-//! The answers that the gateway gives itself: why a request reaches no function, in the JSON of a failed run.
+//! The gateway's own responses: why a request reaches no function, in the JSON of a failed run.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
@@ -16,17 +16,17 @@ use crate::lookup::NotFound;
 use crate::request_body::RequestBodyError;
 use crate::route::NoAddress;
 
-/// Every answer's request id.
+/// Every response's request id.
 pub const X_SCF_REQUEST_ID: HeaderName = HeaderName::from_static("x-scf-request-id");
-/// Marks an answer of the platform itself with how the run ended.
+/// Marks a response of the platform itself with how the run ended.
 pub const X_SCF_STATUS: HeaderName = HeaderName::from_static("x-scf-status");
 /// Methods that functions can be called with, for a client that used another.
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
 
-/// Why the gateway answers in place of a function.
+/// Why a request reaches no function.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// A method that asks something of the proxy and not of a function.
+    /// A method for proxies and not for functions.
     #[error("method {0} is not for functions; use GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH or one of your own")]
     Method(Method),
     /// The host cannot be used.
@@ -121,8 +121,8 @@ fn hosts(domain: &Option<String>) -> String {
     domain.as_ref().map(|domain| format!(" or by the host <function>.<namespace>.{domain}")).unwrap_or_default()
 }
 
-/// A run's status with its HTTP status: its own number, for the contract's numbers are three digits for that, but 404 for
-/// what does not exist.
+/// A run's status with its HTTP status: its own number, for the contract's numbers are three digits
+/// for that, but 404 for what does not exist.
 fn as_http(status: RunStatus) -> (StatusCode, RunStatus) {
     let http_status = match status {
         RunStatus::FunctionNotFound | RunStatus::QualifierNotFound => StatusCode::NOT_FOUND,

@@ -25,7 +25,8 @@ pub struct BodyLimit {
     pub setting: &'static str,
 }
 
-/// Calls the function and makes the response. The head is that which [`crate::forward::prepare`] made; `remote` is the client.
+/// Calls the function and makes the response. The head is that which [`crate::forward::prepare`]
+/// made; `remote` is the client.
 pub async fn call(
     invoker: &Invoker,
     call: ResolvedCall,

@@ -1,5 +1,5 @@
-//! What a proxy changes in a request's head before a function sees it: the address is cut from the path, what the client cannot
-//! say of itself is dropped, and the client is named. Pure.
+//! What a proxy changes in a request's head before a function sees it: the address is cut from the
+//! path, what the client cannot say of itself is dropped, and the client is named. Pure.
 
 use std::net::IpAddr;
 
@@ -16,10 +16,11 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers that a request gets on its way to an instance: those above, a `Host`, and the platform's.
+/// Headers that a request gets on its way to an instance: those above, a `Host`, and the
+/// platform's.
 const HEADERS_ADDED: usize = 16;
 
-/// Who is at the other end of a connection; made once for all its requests.
+/// The client of a connection; made once for all its requests.
 #[derive(Debug, Clone)]
 pub struct Peer {
     ip: IpAddr,
@@ -30,7 +31,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The peer at `ip`, over TLS or not; `trusted` when its own `X-Forwarded-*` are to be believed.
+    /// The peer at `ip`, over TLS or not; `trusted` when its own `X-Forwarded-*` are to be
+    /// believed.
     pub fn new(ip: IpAddr, is_secure: bool, trusted: bool) -> Self {
         let ip = ip.to_canonical();
         let value = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
@@ -52,7 +54,8 @@ impl Peer {
     }
 }
 
-/// What is left of the target when the first `prefix_len` bytes are cut: everything as it was sent, and at least `/`.
+/// What is left of the target when the first `prefix_len` bytes are cut: everything as it was sent,
+/// and at least `/`.
 fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, InvalidUri> {
     let rest = &target.as_str()[prefix_len..];
     if rest.starts_with('/') {
@@ -62,7 +65,8 @@ fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, 
     }
 }
 
-/// Rewrites a head for the function: origin form without the address, a `Host`, and `X-Forwarded-*`.
+/// Rewrites a head for the function: origin form without the address, a `Host`, and
+/// `X-Forwarded-*`.
 pub fn prepare(parts: &mut Parts, prefix_len: usize, peer: &Peer) -> Result<(), InvalidUri> {
     // Once, instead of at every second header that is added.
     parts.headers.reserve(HEADERS_ADDED);

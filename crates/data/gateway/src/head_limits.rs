@@ -27,7 +27,8 @@ impl HeadLimits {
         Self { headers_max: config.request_headers_max, bytes_max }
     }
 
-    /// Where the library gives up: with a bare 431, which names no setting, and hence only at twice as much.
+    /// Where the library gives up: with a bare 431, which names no setting, and hence only at twice
+    /// as much.
     pub fn of_library(self) -> Self {
         Self { headers_max: self.headers_max.saturating_mul(2), bytes_max: self.bytes_max.saturating_mul(2) }
     }
@@ -83,7 +84,7 @@ mod tests {
         );
     }
 
-    fn told(lines: usize, bytes: usize) -> Option<String> {
+    fn refused(lines: usize, bytes: usize) -> Option<String> {
         let mut request = Request::get("/").body(()).expect("valid");
         for _ in 0..lines {
             request.headers_mut().append("x-h", "x".repeat(bytes).parse().expect("valid"));
@@ -94,9 +95,9 @@ mod tests {
 
     #[test]
     fn a_head_that_is_too_large_is_told_with_its_setting() {
-        assert_eq!(told(100, 10), None);
-        assert_eq!(told(1, 65_000), None);
-        assert!(told(101, 1).is_some_and(|told| told.contains("gateway.request_headers_max")));
-        assert!(told(2, 33_000).is_some_and(|told| told.contains("gateway.request_head_bytes_max")));
+        assert_eq!(refused(100, 10), None);
+        assert_eq!(refused(1, 65_000), None);
+        assert!(refused(101, 1).is_some_and(|error| error.contains("gateway.request_headers_max")));
+        assert!(refused(2, 33_000).is_some_and(|error| error.contains("gateway.request_head_bytes_max")));
     }
 }

@@ -1,4 +1,4 @@
-//! Which host a request is for (RFC 9112 section 3.2, RFC 9113 section 8.3.1). Must not know functions.
+//! Which host a request is for (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 
 use http::header::HOST;
 use http::request::Parts;
@@ -25,8 +25,8 @@ pub enum BadHost {
     },
 }
 
-/// The host with its port, as it was sent; `None` where HTTP allows that there is none. An authority in the request's
-/// target outranks the header.
+/// The host with its port, as it was sent; `None` where HTTP allows that there is none. An
+/// authority in the request's target outranks the header.
 pub fn of_request(parts: &Parts) -> Result<Option<&str>, BadHost> {
     let header = of_headers(&parts.headers);
     if let Some(authority) = parts.uri.authority() {

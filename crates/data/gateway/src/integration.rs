@@ -1,5 +1,5 @@
-//! How an HTTP request becomes the event of an event function and its return value an HTTP answer (contract 4.11, http
-//! trigger). Pure: bytes to bytes.
+//! How an HTTP request becomes the event of an event function and its return value an HTTP answer
+//! (contract 4.11, http trigger). Pure: bytes to bytes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -82,7 +82,8 @@ fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, str> {
 #[error("Invalid scf response format: {0}")]
 pub struct InvalidFormat(String);
 
-/// Makes the answer of a return value: an object with a `statusCode` describes one; any other JSON is the body of a 200.
+/// Makes the answer of a return value: an object with a `statusCode` describes one; any other JSON
+/// is the body of a 200.
 pub fn response(returned: &str) -> Result<Response<Bytes>, InvalidFormat> {
     let value: Value = serde_json::from_str(returned)
         .map_err(|error| InvalidFormat(format!("the return value is not JSON ({error})")))?;
@@ -164,7 +165,8 @@ fn header_value(name: &str, value: &Value) -> Result<HeaderValue, InvalidFormat>
     HeaderValue::from_str(&text).map_err(|_| InvalidFormat(format!("the value of header {name:?} cannot be sent")))
 }
 
-/// Headers that frame the message or steer the connection, which are the gateway's and not the function's.
+/// Headers that frame the message or steer the connection, which are the gateway's and not the
+/// function's.
 fn is_of_the_connection(name: &HeaderName) -> bool {
     [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")

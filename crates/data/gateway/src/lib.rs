@@ -5,7 +5,8 @@
 //!                                     (over one snapshot of the catalog)                          │
 //!                    response_body <─ Invoker::web, or event + integration ─> Invoker::event <────┘
 //! ```
-//! Pure: `host`, `domain`, `route`, `lookup`, `forward`, `client_headers`, `integration`, `reason_phrase`.
+//! Pure: `host`, `domain`, `route`, `lookup`, `forward`, `client_headers`, `integration`,
+//! `reason_phrase`.
 #![forbid(unsafe_code)]
 
 mod client_headers;
@@ -39,7 +40,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use types::SharedCatalog;
 
-use crate::connection::Entrance;
+use crate::connection::Endpoint;
 
 pub use config::{CertificateFiles, Config};
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
@@ -62,8 +63,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Serves the listeners until `shutdown`; then takes no connection more and lets requests under way end within
-    /// [`Config::drain_s`].
+    /// Serves the listeners until `shutdown`; then takes no connection more and lets requests under
+    /// way end within [`Config::drain_s`].
     pub fn serve(
         listeners: Listeners,
         invoker: Invoker,
@@ -75,12 +76,12 @@ impl Gateway {
         let connections = connection::table(&config);
         let tls = listeners.tls.as_ref().map(|(_, tls)| tls.clone());
         let secure = listeners.tls.map(|(listener, tls)| (listener, Some(tls)));
-        let entrances = [(listeners.plain, None)].into_iter().chain(secure);
-        let enter = |(listener, tls)| {
-            let entrance = Entrance { listener, tls, connections: connections.clone() };
-            tokio::spawn(connection::run(entrance, shared.clone(), config.clone(), shutdown.clone()))
+        let endpoints = [(listeners.plain, None)].into_iter().chain(secure);
+        let serve = |(listener, tls)| {
+            let endpoint = Endpoint { listener, tls, connections: connections.clone() };
+            tokio::spawn(connection::run(endpoint, shared.clone(), config.clone(), shutdown.clone()))
         };
-        let mut accepting: Vec<JoinHandle<()>> = entrances.map(enter).collect();
+        let mut accepting: Vec<JoinHandle<()>> = endpoints.map(serve).collect();
         accepting.extend(tls.clone().map(|tls| {
             let follow = move || tls.clone().follow_files(shutdown.clone());
             tokio::spawn(supervisor::restarting("certificates", follow))

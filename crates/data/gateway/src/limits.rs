@@ -1,5 +1,5 @@
-//! Limits of routes: requests at once, requests in a second, bytes of a body. Decides by what a request addresses alone;
-//! must not know who sent it or how it is answered.
+//! Limits of routes: requests at once, requests in a second, bytes of a body. Decides by what a
+//! request addresses alone; must not know who sent it or how it is answered.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use types::{FunctionKey, FunctionName, Namespace};
 
-/// A limit of some routes: an entry of `[[gateway.limits]]`. What is not said of a route fits any; all entries that fit a
-/// request hold.
+/// A limit of some routes: an entry of `[[gateway.limits]]`. What is not said of a route fits any;
+/// all entries that fit a request hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteLimit {
@@ -28,10 +28,12 @@ pub struct RouteLimit {
     /// Requests that are answered at once, all clients together; more get 429. At least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_at_once_max: Option<u32>,
-    /// Requests in a second, all clients together, after a pause as many at once; more get 429. At least 1.
+    /// Requests in a second, all clients together, after a pause as many at once; more get 429. At
+    /// least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_s_max: Option<u32>,
-    /// Bytes of a request's body; more get 406. At least 1; what functions may get at most holds beside it.
+    /// Bytes of a request's body; more get 406. At least 1; what functions may get at most holds
+    /// beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_bytes_max: Option<u64>,
 }
@@ -185,7 +187,7 @@ impl Limits {
         Self(limits.iter().map(limit).collect())
     }
 
-    /// Whether there are none, so that no request needs to ask.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

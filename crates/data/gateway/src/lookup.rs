@@ -1,8 +1,8 @@
 //! From an address to a function of the catalog, and what to call of it. Pure: reads one snapshot.
 //!
-//! Hosts carry no letter case while names do: the exact name wins, else the only one that differs in case alone. A host's label
-//! can be read in at most [`READINGS_MAX`] ways, each of which costs one look-up of a hash table: a miss costs the same
-//! however many functions there are.
+//! Hosts carry no letter case while names do: the exact name wins, else the only one that differs
+//! in case alone. A host's label can be read in at most [`READINGS_MAX`] ways, each of which costs
+//! one look-up of a hash table: a miss costs the same however many functions there are.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,8 @@ use crate::route::Address;
 
 /// Between the qualifier and the function in a host.
 const QUALIFIER_SEPARATOR: &str = "--";
-/// How many ways there are at most to read a label: without a qualifier, and split at each separator that fits into it.
+/// How many ways there are at most to read a label: without a qualifier, and split at each
+/// separator that fits into it.
 const READINGS_MAX: usize = 1 + HOST_LABEL_LEN_MAX / QUALIFIER_SEPARATOR.len();
 
 /// What is called when the address names no qualifier; made once, for every request takes a copy.
@@ -57,7 +58,8 @@ pub enum NotFound {
     },
 }
 
-/// Finds what `address` names. A qualifier that merely does not exist is found too: calling it says so.
+/// Finds what `address` names. A qualifier that merely does not exist is found too: calling it says
+/// so.
 pub fn find(functions: &FunctionMap, address: &Address<'_>) -> Result<Found, NotFound> {
     match address {
         Address::Path { namespace, function, qualifier, .. } => {
@@ -74,7 +76,8 @@ pub fn find(functions: &FunctionMap, address: &Address<'_>) -> Result<Found, Not
 fn by_host(functions: &FunctionMap, label: &str, namespace: &str) -> Result<Found, NotFound> {
     let mut folded = format!("{namespace}/").to_ascii_lowercase();
     let prefix_len = folded.len();
-    // The first reading that names something but for letter case; an exact one of any reading comes before it.
+    // The first reading that names something but for letter case; an exact one of any reading comes
+    // before it.
     let mut similar = None;
     for (qualifier, function) in readings(label) {
         folded.truncate(prefix_len);
@@ -122,8 +125,9 @@ fn found(key: &FunctionKey, entry: &Arc<CatalogFunction>, qualifier: Option<&str
     Ok(Found { function: Arc::clone(entry), qualifier })
 }
 
-/// Reads a qualifier: an alias of that name, else what the API calls it, else `latest` and `default` for those who cannot
-/// write a dollar sign, else the only alias that differs in case alone.
+/// Reads a qualifier: an alias of that name, else what the API calls it, else `latest` and
+/// `default` for those who cannot write a dollar sign, else the only alias that differs in case
+/// alone.
 fn qualifier_of(entry: &CatalogFunction, text: &str) -> Option<Qualifier> {
     if let Some((name, _)) = entry.aliases.get_key_value(text) {
         return Some(Qualifier::Alias(name.clone()));

@@ -1,4 +1,5 @@
-//! Reason phrases of status lines: those of the contract for failed runs, which HTTP has none or another for. Pure.
+//! Reason phrases of status lines: those of the contract for failed runs, which HTTP has none or
+//! another for. Pure.
 
 use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;

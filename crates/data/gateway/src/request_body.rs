@@ -1,4 +1,4 @@
-//! The body that a client sends, with a bound on how long it may send nothing. Must not know who reads it.
+//! The body that a client sends, with a bound on how long it may send nothing.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -22,13 +22,14 @@ pub enum RequestBodyError {
     Read(#[source] hyper::Error),
 }
 
-/// Bytes that are still read of a body that nobody wants any more.
+/// Bytes that are still read of a body that was dropped.
 const DRAIN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Longest time that such a body is read on.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
-/// A request body. One that is dropped before its end, such as one that is too large, is read on for a while: a client
-/// that is still sending sees its answer only then, and a reset connection otherwise.
+/// A request body. One that is dropped before its end, such as one that is too large, is read on
+/// for a while: a client that is still sending sees its answer only then, and a reset connection
+/// otherwise.
 #[derive(Debug)]
 pub struct RequestBody<B: Drain> {
     /// `None` once it is being drained.
@@ -74,7 +75,7 @@ impl<B: Drain> Drop for RequestBody<B> {
 
 async fn drain(mut body: impl Drain) {
     let mut left = DRAIN_BYTES_MAX;
-    // An error is the end of the connection: nobody waits for an answer there.
+    // An error is the end of the connection: no response is read there.
     while let Some(Ok(frame)) = body.frame().await {
         let read = frame.data_ref().map_or(0, |data| data.len() as u64);
         match left.checked_sub(read) {
@@ -140,11 +141,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_nobody_wants_is_read_on() {
+    async fn a_body_that_is_dropped_is_read_on() {
         let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(1);
         drop(RequestBody::new(body, Duration::from_secs(5)));
         for _ in 0..10 {
-            sender.send_data(Bytes::from_static(b"x")).await.expect("somebody reads");
+            sender.send_data(Bytes::from_static(b"x")).await.expect("it is read");
         }
     }
 

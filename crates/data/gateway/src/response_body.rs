@@ -1,5 +1,6 @@
-//! The body that a client receives. Over HTTP/2 a client can stop taking one stream while the others go on; such a body
-//! is pumped by a task of its own that gives up after a while, so that it cannot hold an instance for ever.
+//! The body that a client receives. Over HTTP/2 a client can stop taking one stream while the
+//! others go on; such a body is pumped by a task of its own that gives up after a while, so that it
+//! cannot hold an instance for ever.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,8 +19,8 @@ use crate::limits::Admitted;
 
 /// Frames that wait between the function and one HTTP/2 stream.
 const PUMPED_FRAMES_MAX: usize = 1;
-/// How long a body that broke off is held open, so that what came of it is written before the transfer is broken: the
-/// library throws away what it has not written yet when a body fails.
+/// How long a body that broke off is held open, so that what came of it is written before the
+/// transfer is broken: the library throws away what it has not written yet when a body fails.
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// A response body; the request lasts until it is dropped.
@@ -30,7 +31,7 @@ pub struct ResponseBody {
     _admitted: Admitted,
 }
 
-/// A body that broke off, until its reader is told.
+/// A body that broke off, until its reader gets the error.
 struct Broken {
     error: Option<BoxError>,
     flush: Pin<Box<Sleep>>,
@@ -47,7 +48,8 @@ enum Source {
 struct Stalled(Duration);
 
 impl ResponseBody {
-    /// For a connection that carries one request at a time: its socket shows whether the client reads.
+    /// For a connection that carries one request at a time: its socket shows whether the client
+    /// reads.
     pub fn direct(body: invoke::Body, turn: Turn) -> Self {
         Self { source: Source::Direct(body), broken: None, turn, _admitted: Admitted::default() }
     }

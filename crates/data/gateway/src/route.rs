@@ -1,7 +1,7 @@
-//! How an address names a function: by host or by path. Pure: reads texts, knows no catalog and no connection.
+//! How an address names a function: by host or by path. Pure.
 //!
-//! `Host: [<qualifier>--]<function>.<namespace>.<domain>` comes first, so that a function reached by its own host owns
-//! all paths; then `/fn/<namespace>/<function>[:qualifier]/…`.
+//! `Host: [<qualifier>--]<function>.<namespace>.<domain>` comes first, so that a function reached
+//! by its own host owns all paths; then `/fn/<namespace>/<function>[:qualifier]/…`.
 
 use std::borrow::Cow;
 
@@ -18,13 +18,14 @@ const PATH_PREFIX: &str = "/fn/";
 pub struct Domains(Vec<Box<str>>);
 
 impl Domains {
-    /// Takes domains as written in a configuration: `fn.example.com`, also with `*.` or a dot in front.
+    /// Takes domains as written in a configuration: `fn.example.com`, also with `*.` or a dot in
+    /// front.
     pub fn new(domains: &[String]) -> Self {
         let bare = |domain: &String| domain.trim_start_matches(['*', '.']).trim_end_matches('.').to_owned();
         Self(domains.iter().map(bare).filter(|d| !d.is_empty()).map(|d| format!(".{d}").into()).collect())
     }
 
-    /// One of them, to tell somebody who addressed nothing.
+    /// One of them, for an error message.
     pub fn example(&self) -> Option<&str> {
         self.0.first().map(|suffix| &suffix[1..])
     }
@@ -44,7 +45,8 @@ impl Domains {
 pub enum Address<'a> {
     /// By host. Letter case carries no meaning here.
     Host {
-        /// `<function>` or `<qualifier>--<function>`; which one, only the catalog can tell, for names may hold `--`.
+        /// `<function>` or `<qualifier>--<function>`; which one, only the catalog shows, for names
+        /// may hold `--`.
         label: &'a str,
         /// The namespace.
         namespace: &'a str,
@@ -93,8 +95,8 @@ pub enum NoAddress {
     TooLong,
 }
 
-/// Reads the address out of a request's host and its path with query, both as they were sent. What can be no name, for it is
-/// too long, is not looked for.
+/// Reads the address out of a request's host and its path with query, both as they were sent. What
+/// can be no name, for it is too long, is not looked for.
 pub fn route<'a>(host: Option<&'a str>, path_and_query: &'a str, domains: &Domains) -> Result<Address<'a>, NoAddress> {
     let address = match host.and_then(|text| domains.below(host::name(text))) {
         Some(labels) => by_host(labels).ok_or(NoAddress::Host),

@@ -151,8 +151,8 @@ impl Client {
         }
     }
 
-    /// Finds the function that a head addresses, and how many bytes of the path are its address. The path becomes the one
-    /// that a custom domain makes of it.
+    /// Finds the function that a head addresses, and how many bytes of the path are its address.
+    /// The path becomes the one that a custom domain makes of it.
     fn locate(&self, parts: &mut Parts) -> Result<(Found, usize), RequestError> {
         if matches!(parts.method, Method::TRACE | Method::CONNECT) {
             return Err(RequestError::Method(parts.method.clone()));

@@ -1,5 +1,5 @@
-//! From a resolved call to a leased instance, across updates: a request whose version is replaced while it waits gets
-//! the newest one instead of an error.
+//! From a resolved call to a leased instance, across updates: a request whose version is replaced
+//! while it waits gets the newest one instead of an error.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::session;
 use crate::upstream::UpstreamState;
 
 impl Context {
-    /// Leases an instance of a call's version, or of what replaced it meanwhile. The session that the request belongs to,
-    /// if its version has sessions, is found in its headers and URI.
+    /// Leases an instance of a call's version, or of what replaced it meanwhile. The session that
+    /// the request belongs to, if its version has sessions, is found in its headers and URI.
     pub async fn acquire(
         &self,
         call: &ResolvedCall,
@@ -37,7 +37,8 @@ impl Context {
             let newest = self.resolve_again(call, &version);
             version = match (&error, newest) {
                 (LeaseError::Superseded { .. }, newest) => newest?,
-                // The image of a version that was replaced may be gone; that of its successor is there.
+                // The image of a version that was replaced may be gone; that of its successor is
+                // there.
                 (LeaseError::Launch(_) | LeaseError::BackedOff(_), Ok(newest)) if newest.key != version.key => newest,
                 _ => return Err(error.into()),
             };

@@ -20,7 +20,8 @@ pub(crate) fn empty_body() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// An extension of a web request: the bytes that its body may have, where the configuration allows more.
+/// An extension of a web request: the bytes that its body may have, where the configuration allows
+/// more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestBytesMax(pub u64);
 
@@ -62,10 +63,11 @@ pub struct EventResult {
     pub request_id: RequestId,
     /// How it ended.
     pub status: RunStatus,
-    /// What the function answered, or the JSON object of a failed run: `errorCode`, `errorMessage`, `requestId`,
-    /// `statusCode`.
+    /// What the function answered, or the JSON object of a failed run: `errorCode`, `errorMessage`,
+    /// `requestId`, `statusCode`.
     pub ret_msg: String,
-    /// Of a failed run: the same for callers that nobody knows, who are not to have what the image printed.
+    /// Of a failed run: the same for callers that have not authenticated, without what the image
+    /// printed.
     pub public_ret_msg: Option<String>,
     /// Why it failed; `None` on success.
     pub error_message: Option<String>,
@@ -79,7 +81,7 @@ pub struct EventResult {
     pub cold: Option<ColdStart>,
 }
 
-/// What functions are told about the installation.
+/// The installation, as functions see it in the platform's headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
     /// `X-Scf-Region`.

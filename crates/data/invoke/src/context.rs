@@ -27,7 +27,8 @@ pub(crate) struct Context {
     pub platform: Platform,
     /// Results whose callers had stopped waiting.
     pub results: Arc<Results>,
-    /// Runs of events, WebSocket connections, and invocations that end only when their instance has.
+    /// Runs of events, WebSocket connections, and invocations that end only when their instance
+    /// has.
     pub tasks: TaskTracker,
     /// Cancelled when the platform shuts down: connections without an end of their own are closed.
     pub leaving: CancellationToken,

@@ -23,9 +23,10 @@ pub(crate) struct FailedStart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub status: RunStatus,
-    /// For whoever calls.
+    /// For the caller.
     pub message: String,
-    /// For the function's owner alone, read after the message: in logs and in answers to signed calls.
+    /// For the function's owner alone, read after the message: in logs and in answers to signed
+    /// calls.
     pub detail: String,
     /// HTTP status of the answer when it is not the number of `status`.
     http_status: Option<StatusCode>,
@@ -110,7 +111,7 @@ impl Failure {
         Self::new(RunStatus::UserCodeException, message)
     }
 
-    /// Nobody can know where the caller's request ends.
+    /// Where the caller's request ends cannot be known.
     pub fn invalid_framing(invalid: &InvalidFraming) -> Self {
         let message = format!("the end of the request cannot be known: {invalid}");
         Self { http_status: Some(StatusCode::BAD_REQUEST), ..Self::new(RunStatus::InvalidParameterValue, message) }
@@ -138,7 +139,8 @@ impl Failure {
         Self::new(RunStatus::UserProcessExited, format!("User process exit when running: it ended with {how}"))
     }
 
-    /// The image's server answered an event with something other than success: the code itself failed.
+    /// The image's server answered an event with something other than success: the code itself
+    /// failed.
     pub fn answered(status: StatusCode, text: &str) -> Self {
         let message = if text.trim().is_empty() {
             format!("the function's server answered the event with HTTP {}", status.as_u16())
@@ -208,17 +210,17 @@ impl Failure {
         Self { http_status: Some(StatusCode::NOT_IMPLEMENTED), ..Self::new(RunStatus::InvalidParameterValue, message) }
     }
 
-    /// All that its owner may know of it.
+    /// Message and detail, for its owner.
     pub fn report(&self) -> String {
         format!("{}{}", self.message, self.detail)
     }
 
-    /// The JSON object that a failed run answers its owner with, and that its log has.
+    /// The JSON object of a failed run for its owner, as its log has it.
     pub fn to_json(&self, request: &RequestId) -> String {
         self.json(&self.report(), request)
     }
 
-    /// The same for callers that nobody knows.
+    /// The same for callers that have not authenticated.
     pub fn to_public_json(&self, request: &RequestId) -> String {
         self.json(&self.message, request)
     }

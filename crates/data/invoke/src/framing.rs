@@ -1,12 +1,13 @@
-//! Where a message ends when its head says it twice or wrongly (RFC 9112, 6.3; RFC 9110, 8.6; RFC 9113, 8.1.1), for responses
-//! of instances and for requests to them, whichever version of HTTP each side speaks. Pure.
+//! Where a message ends when its head says it twice or wrongly (RFC 9112, 6.3; RFC 9110, 8.6; RFC
+//! 9113, 8.1.1), for responses of instances and for requests to them, whichever version of HTTP
+//! each side speaks. Pure.
 //!
 //! After it a head has at most one length, which is a number and is that of the body that follows.
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 
-/// Why nobody can know where a message ends, or what its body is.
+/// Why the end of a message, or its body, cannot be known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidFraming {
     #[error("its Content-Length is no single number")]
@@ -25,9 +26,10 @@ enum Length {
     Invalid,
 }
 
-/// Leaves the one length of a response that counts. Returns whether the connection may be used again: one whose head said two
-/// things may have the other one's bytes still to come, and one whose answer ends with its head may have a body to come that a
-/// wrong server sends all the same. It would be the answer of the next caller, so that a new connection is the smaller evil.
+/// Leaves the one length of a response that counts. Returns whether the connection may be used
+/// again: one whose head said two things may have the other one's bytes still to come, and one
+/// whose answer ends with its head may have a body to come that a wrong server sends all the same.
+/// It would be the answer of the next caller, so that a new connection is the smaller evil.
 pub(crate) fn of_response(method: &Method, status: StatusCode, map: &mut HeaderMap) -> Result<bool, InvalidFraming> {
     let bodiless = status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let ends_with_head = bodiless || method == Method::HEAD;
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_frame_is_refused() {
+    fn ambiguous_framing_is_refused() {
         let lengths: &[&[(&'static str, &'static str)]] =
             &[&[(CL, "5"), (CL, "6")], &[(CL, "5, 6")], &[(CL, "+5")], &[(CL, "")], &[(CL, "99999999999999999999")]];
         for lines in lengths {

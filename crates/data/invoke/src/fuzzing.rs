@@ -5,7 +5,8 @@ use crate::websocket::frames::Frames;
 /// Longest frame that the fuzzed direction accepts, in bytes.
 const FRAME_BYTES_MAX: u64 = 1 << 20;
 
-/// Follows WebSocket frames (RFC 6455 section 5.2) that arrive in pieces; the first byte is the length of each piece.
+/// Follows WebSocket frames (RFC 6455 section 5.2) that arrive in pieces; the first byte is the
+/// length of each piece.
 ///
 /// # Panics
 /// When the parser consumes more than it was given, or stands still without having seen an end.

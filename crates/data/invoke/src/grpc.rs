@@ -1,4 +1,5 @@
-//! gRPC calls (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md), over HTTP/2 without TLS to an instance.
+//! gRPC calls (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md), over HTTP/2 without TLS to an
+//! instance.
 
 use http::header::{CONNECTION, HOST, HeaderValue, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};

@@ -50,15 +50,15 @@ pub struct Parts {
     pub launch: Arc<dyn Launch>,
     /// Where output and records go.
     pub logs: Logs,
-    /// What functions are told about the installation.
+    /// The installation, as functions see it.
     pub platform: Platform,
     /// Where results of events are kept whose callers stopped waiting.
     pub results_dir: PathBuf,
 }
 
 impl Invoker {
-    /// An invoker with a pool of its own. `shutdown` ends the pool's maintenance; [`Invoker::drain`] ends its instances. Must be
-    /// called within a Tokio runtime.
+    /// An invoker with a pool of its own. `shutdown` ends the pool's maintenance;
+    /// [`Invoker::drain`] ends its instances. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// When the folder of results cannot be made or read.
@@ -101,8 +101,8 @@ impl Invoker {
         ResolvedCall::of_event(function, target.qualifier.clone(), request, key)
     }
 
-    /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then, for
-    /// [`Invoker::kept_result`]. Failures are results too.
+    /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then,
+    /// for [`Invoker::kept_result`]. Failures are results too.
     pub async fn event(&self, call: ResolvedCall, event: EventCall) -> EventResult {
         let (sender, result) = oneshot::channel();
         let run = event::run(Arc::clone(&self.context), call, event.clone());
@@ -128,9 +128,9 @@ impl Invoker {
         spawn_blocking(move || results.get(&request)).await.map_err(io::Error::other)?
     }
 
-    /// Passes a request on to an instance and its response back, both as streams. Failures of the platform are responses
-    /// too: JSON with the status of the run, and `X-Scf-Status`. A caller that drops the future or the body of the response
-    /// cancels the invocation.
+    /// Passes a request on to an instance and its response back, both as streams. Failures of the
+    /// platform are responses too: JSON with the status of the run, and `X-Scf-Status`. A caller
+    /// that drops the future or the body of the response cancels the invocation.
     pub async fn web<B>(&self, call: ResolvedCall, id: RequestId, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -143,8 +143,8 @@ impl Invoker {
         serve::serve(&self.context, call, id, request).await
     }
 
-    /// Starts an instance of a version that the catalog does not have yet, to see whether it starts; it serves the version's
-    /// first call. See [`Pool::check`].
+    /// Starts an instance of a version that the catalog does not have yet, to see whether it
+    /// starts; it serves the version's first call. See [`Pool::check`].
     ///
     /// # Errors
     /// Those of [`Pool::check`].
@@ -166,13 +166,13 @@ impl Invoker {
         self.context.pool.provisioned(function)
     }
 
-    /// How long the instances that are there may take to end when they are asked to.
+    /// How long the running instances may take to end after SIGTERM.
     pub fn stop_grace(&self) -> Duration {
         self.context.pool.stop_grace()
     }
 
-    /// Shuts down: refuses new invocations, lets those that run end within `grace`, asks what is left to end, kills it
-    /// `stop_grace` later, and returns when the last record is written.
+    /// Shuts down: refuses new invocations, lets those that run end within `grace`, stops what is
+    /// left, kills it `stop_grace` later, and returns when the last record is written.
     pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
         self.context.leaving.cancel();
         self.context.pool.drain(grace, stop_grace).await;
@@ -182,7 +182,8 @@ impl Invoker {
     }
 }
 
-/// A caller that waits for a result. One that goes away between the end of the run and its answer has the result kept.
+/// A caller that waits for a result. One that goes away between the end of the run and its answer
+/// has the result kept.
 struct Waiting {
     result: oneshot::Receiver<EventResult>,
     results: Arc<Results>,
@@ -205,6 +206,6 @@ impl Drop for Waiting {
 }
 
 async fn keep(results: Arc<Results>, result: EventResult) {
-    // Fails only when the runtime ends; then there is nobody to ask for it either.
+    // Fails only when the runtime ends, and with it whoever could read the result.
     let _ = spawn_blocking(move || results.keep(&result)).await;
 }

@@ -1,7 +1,8 @@
 //! Which headers pass between a caller and an instance.
 //!
-//! Pure. Towards the instance: everything but what belongs to the caller's connection (RFC 9110, 7.6.1) and what looks
-//! like the platform's own `X-Scf-*`; then the platform's are added. From the instance: everything but its connection's.
+//! Pure. Towards the instance: everything but what belongs to the caller's connection (RFC 9110,
+//! 7.6.1) and what looks like the platform's own `X-Scf-*`; then the platform's are added. From the
+//! instance: everything but its connection's.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
@@ -106,7 +107,8 @@ impl Names {
     }
 }
 
-/// Takes from a caller's request what must not reach the instance and completes what HTTP/1.1 needs.
+/// Takes from a caller's request what must not reach the instance and completes what HTTP/1.1
+/// needs.
 pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority>) {
     let names = Names::of(map);
     if names.hop_by_hop {
@@ -133,8 +135,9 @@ pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority
     }
 }
 
-/// Takes from trailers what is not allowed there: what belongs to a connection, and how the message is framed (RFC 9110,
-/// 6.5.1; RFC 9113, 8.2.2). Over HTTP/2 one such field would break the whole response.
+/// Takes from trailers what is not allowed there: what belongs to a connection, and how the message
+/// is framed (RFC 9110, 6.5.1; RFC 9113, 8.2.2). Over HTTP/2 one such field would break the whole
+/// response.
 pub(crate) fn of_trailers(map: &mut HeaderMap) {
     strip_connection(map);
     for name in [header::CONTENT_LENGTH, header::HOST, header::TE] {
@@ -142,7 +145,8 @@ pub(crate) fn of_trailers(map: &mut HeaderMap) {
     }
 }
 
-/// Takes from an instance's response what belongs to its connection, and what only the platform says.
+/// Takes from an instance's response what belongs to its connection, and what only the platform
+/// says.
 pub(crate) fn from_instance(map: &mut HeaderMap) {
     if map.keys().any(|name| is_hop_by_hop(name) || *name == STATUS) {
         strip_connection(map);
@@ -150,8 +154,8 @@ pub(crate) fn from_instance(map: &mut HeaderMap) {
     }
 }
 
-/// Whether a request asks to switch to a protocol that would not be answered as plain HTTP. Other offers (`h2c`) may be
-/// ignored, which answers the request as it stands.
+/// Whether a request asks to switch to a protocol that would not be answered as plain HTTP. Other
+/// offers (`h2c`) may be ignored, which answers the request as it stands.
 pub(crate) fn asks_for_websocket(map: &HeaderMap) -> bool {
     map.get_all(header::UPGRADE).iter().any(|value| has_token(value, "websocket"))
 }
@@ -168,8 +172,8 @@ pub(crate) fn bytes(map: &HeaderMap) -> usize {
     map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// Drops the `X-Scf-*` of a caller, in any spelling that a server may take for it: WSGI and CGI servers read
-/// every character that is neither letter nor digit as `_`.
+/// Drops the `X-Scf-*` of a caller, in any spelling that a server may take for it: WSGI and CGI
+/// servers read every character that is neither letter nor digit as `_`.
 pub(crate) fn strip_reserved(map: &mut HeaderMap) {
     let forged: Vec<HeaderName> = map.keys().filter(|name| is_reserved(name)).cloned().collect();
     for name in forged {
@@ -197,8 +201,8 @@ fn has_token(value: &HeaderValue, token: &str) -> bool {
     })
 }
 
-/// Removes hop-by-hop headers: the known ones, and those that `Connection` names, except the two without which a message
-/// could not be read at all.
+/// Removes hop-by-hop headers: the known ones, and those that `Connection` names, except the two
+/// without which a message could not be read at all.
 fn strip_connection(map: &mut HeaderMap) {
     if map.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = map

@@ -1,5 +1,5 @@
-//! An invocation from its beginning to the last line of its log: the instance it has, the record it writes, and how it
-//! ends. One that is dropped unfinished ends as canceled: its caller went away.
+//! An invocation from its beginning to the last line of its log: the instance it has, the record it
+//! writes, and how it ends. One that is dropped unfinished ends as canceled: its caller went away.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -78,8 +78,8 @@ impl Invocation {
         &self.open().call.version
     }
 
-    /// Sends the request to an instance and waits for what `send` brings. An instance that accepts no connection is
-    /// replaced once, since nothing of the request has reached it.
+    /// Sends the request to an instance and waits for what `send` brings. An instance that accepts
+    /// no connection is replaced once, since nothing of the request has reached it.
     pub async fn dispatch<T>(
         &mut self,
         mut request: Request<RequestBody>,
@@ -155,14 +155,15 @@ impl Invocation {
         Ok(())
     }
 
-    /// Ends the invocation and waits until its log is complete. `ret_msg` is what the caller of an event gets.
+    /// Ends the invocation and waits until its log is complete. `ret_msg` is what the caller of an
+    /// event gets.
     pub async fn finish(mut self, outcome: Result<(), &Failure>, ret_msg: &str) -> Summary {
         let (open, at) = (self.open.take().expect("an invocation is finished once"), Instant::now());
         open.close(&self.context, outcome, Some(ret_msg), at).await
     }
 
-    /// Ends the invocation. Its log is completed and its lease returned before this returns, unless the end of its instance
-    /// has to be waited for: a task does the rest then.
+    /// Ends the invocation. Its log is completed and its lease returned before this returns, unless
+    /// the end of its instance has to be waited for: a task does the rest then.
     pub fn finish_later(mut self, ending: Ending) {
         self.end(ending);
     }

@@ -1,4 +1,5 @@
-//! One invocation from request to result: lease, upstream request, time limit, status code, log lines, metrics.
+//! One invocation from request to result: lease, upstream request, time limit, status code, log
+//! lines, metrics.
 //!
 //! ```text
 //! resolve (target -> ResolvedCall) ─┬─> serve: match Protocol ─> http1 | grpc | websocket ─┐
@@ -6,9 +7,10 @@
 //!                                                                                          v
 //!        response_body | websocket::relay | EventResult <─ upstream::send <─ acquire (lease) <─ invocation
 //! ```
-//! [`Invoker::web`] takes requests, [`Invoker::event`] events. `invocation` owns the lease and the record of both. Pure,
-//! and tested as tables: `failure` (texts and status codes), `framing` (where messages end), `headers` (what passes and
-//! what does not), `protocol`, `report` (log lines), `route` (which of an alias's versions a call gets).
+//! [`Invoker::web`] takes requests, [`Invoker::event`] events. `invocation` owns the lease and the
+//! record of both. Pure, and tested as tables: `failure` (texts and status codes), `framing` (where
+//! messages end), `headers` (what passes and what does not), `protocol`, `report` (log lines),
+//! `route` (which of an alias's versions a call gets).
 #![forbid(unsafe_code)]
 
 mod acquire;

@@ -1,5 +1,4 @@
-//! What is counted of each invocation, and of the instances that serve them, for Prometheus. Must not know how an
-//! invocation runs.
+//! The metrics of invocations, and of the instances that serve them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,10 +18,10 @@ const COLD_STARTS: &str = "sampan_cold_starts_total";
 const COLD_START_DURATION: &str = "sampan_cold_start_duration_seconds";
 const OUT_FLOW: &str = "sampan_out_flow_bytes_total";
 
-/// How often the bytes that instances sent are read.
+/// How often the egress of instances is read.
 const OUT_FLOW_EVERY: Duration = Duration::from_secs(1);
 
-/// Says what each metric is.
+/// Describes the metrics.
 pub(crate) fn describe() {
     describe_counter!(
         INVOCATIONS,
@@ -78,7 +77,8 @@ fn invocations(version: &CatalogVersion, status: RunStatus) -> Counter {
     )
 }
 
-/// Counts the answer of a web function when its HTTP status tells of an error; the run itself is none.
+/// Counts a web function's response with an HTTP error status; its invocation succeeded all the
+/// same.
 pub(crate) fn answered(version: &CatalogVersion, status: StatusCode) {
     let class = match status.as_u16() {
         0..400 => return,
@@ -99,8 +99,8 @@ pub(crate) fn cold_start(function: &FunctionKey, cold: &ColdStart) {
     histogram!(COLD_START_DURATION, "function" => name, "namespace" => namespace).record(cold.total());
 }
 
-/// Counts what instances send to the world outside (`OutFlow`, contract 4.7): those that served requests, once a second,
-/// for the kernel takes longer to say it than to pass a request on.
+/// Counts the egress of instances (`OutFlow`, contract 4.7): once a second, of those that served
+/// requests, since reading it takes the kernel longer than a request.
 #[derive(Default)]
 pub(crate) struct OutFlows {
     served: Mutex<Vec<Weak<OutFlow>>>,
@@ -130,8 +130,8 @@ impl OutFlows {
     }
 }
 
-/// What one instance sends, each byte once however many requests it serves. What it sends after it was counted last is
-/// counted when this is dropped.
+/// The egress of one instance, each byte counted once however many requests it serves. What it
+/// sends after the last count is counted when this is dropped.
 pub(crate) struct OutFlow {
     process: Arc<dyn Process>,
     function: FunctionKey,
@@ -167,7 +167,8 @@ impl Drop for OutFlow {
 struct Counted(AtomicU64);
 
 impl Counted {
-    /// What is new in `total`. Requests that end together read it in any order, so that it may be less than before.
+    /// What is new in `total`. Requests that end together read it in any order, so that it may be
+    /// less than before.
     fn up_to(&self, total: u64) -> u64 {
         total.saturating_sub(self.0.fetch_max(total, Ordering::Relaxed))
     }

@@ -1,5 +1,5 @@
-//! The record of a start that nobody asked for: its output, and the line that says how long it took (contract 4.6). A start
-//! check, and one that calls are expected to need, have their output only.
+//! The record of a start without a call: its output, and the line with its duration (contract 4.6).
+//! A start check, and a prewarmed instance that calls are expected to need, have their output only.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
 use crate::record::unix_ms;
 use crate::report;
 
-/// A launcher whose starts ahead are recorded.
+/// A launcher that records the starts of provisioned instances.
 pub(crate) struct RecordedLaunch {
     pub launch: Arc<dyn Launch>,
     pub logs: Logs,
@@ -59,7 +59,7 @@ impl Launch for RecordedLaunch {
 }
 
 impl RecordedLaunch {
-    /// What an instance prints from here on is of no request, until one comes.
+    /// What an instance prints from here on belongs to no request, until one comes.
     async fn started(&self, id: &InstanceId) {
         self.logs.settle(id).await;
         self.logs.assign(id, None);
@@ -77,7 +77,7 @@ fn begin(request: &RequestId, version: &CatalogVersion) -> Begin {
     }
 }
 
-/// A start whose output is kept at hand until it is over.
+/// A start whose output stays in memory until it is over.
 struct Watched<'a> {
     logs: &'a Logs,
     request: &'a RequestId,
@@ -89,7 +89,7 @@ impl Drop for Watched<'_> {
     }
 }
 
-/// A record that has begun; it ends also when the start is given up.
+/// A record that has begun; it also ends when the start is cancelled.
 struct Open<'a> {
     logs: &'a Logs,
     request: &'a RequestId,

@@ -1,4 +1,5 @@
-//! The body of a request to an instance: an event held whole, or a caller's body that streams through.
+//! The body of a request to an instance: an event held whole, or a caller's body that streams
+//! through.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -97,8 +98,9 @@ impl RequestBody {
         (Self::Stream(Box::new(CallerBody { caller, left_bytes, watch: Arc::clone(&watch) })), Some(watch))
     }
 
-    /// Whether a request with this body that may have been processed can be sent again: only an idempotent method without
-    /// a body allows that (RFC 9110, 9.2.2). An event never does, as its handler may have run.
+    /// Whether a request with this body that may have been processed can be sent again: only an
+    /// idempotent method without a body allows that (RFC 9110, 9.2.2). An event never does, as its
+    /// handler may have run.
     pub fn can_retry(&self, method: &Method) -> bool {
         matches!(self, Self::Empty) && method.is_idempotent()
     }

@@ -1,5 +1,5 @@
-//! From what a call names to the version that it runs: once when it arrives, and again when that version was replaced
-//! before it got an instance.
+//! From what a call names to the version that it runs: once when it arrives, and again when that
+//! version was replaced before it got an instance.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::error_response::error_response;
 use crate::protocol::Protocol;
 use crate::route::{self, RoutingKey};
 
-/// A call whose function, version and protocol are known. Made once for each call, from one snapshot of the catalog.
+/// A call whose function, version and protocol are known. Made once for each call, from one
+/// snapshot of the catalog.
 #[derive(Debug, Clone)]
 pub struct ResolvedCall {
     /// The version, with its function.
@@ -93,8 +94,9 @@ impl Unresolved {
 }
 
 impl Context {
-    /// What a call runs that was to run `before`: the newest generation of that version, for a call is not routed twice.
-    /// A version that was deleted meanwhile has left the route of every alias, and the call goes where its alias leads now.
+    /// What a call runs that was to run `before`: the newest generation of that version, for a call
+    /// is not routed twice. A version that was deleted meanwhile has left the route of every alias,
+    /// and the call goes where its alias leads now.
     pub fn resolve_again(&self, call: &ResolvedCall, before: &CatalogVersion) -> Result<Arc<CatalogVersion>, Lookup> {
         let catalog = self.catalog.load();
         let function = &before.function.key;

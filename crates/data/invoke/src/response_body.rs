@@ -1,5 +1,5 @@
-//! The body of a response on its way to the caller. It carries the invocation: the last byte ends it, and so does the
-//! deadline, a broken connection, or a caller that drops it.
+//! The body of a response on its way to the caller. It carries the invocation: the last byte ends
+//! it, and so does the deadline, a broken connection, or a caller that drops it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -42,7 +42,8 @@ struct Flowing {
 struct CutOff(String);
 
 impl ResponseBody {
-    /// The body of a response whose head has come; `None` when it has none, which ends the invocation.
+    /// The body of a response whose head has come; `None` when it has none, which ends the
+    /// invocation.
     pub fn begin(
         invocation: Invocation,
         mut connection: Option<Connection>,

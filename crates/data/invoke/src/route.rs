@@ -1,7 +1,8 @@
-//! What a call brings along for an alias with two versions: where it falls among all calls, and its headers. Pure.
+//! What decides between the two versions of an alias: the place of a call among all calls, and its
+//! headers. Pure.
 //!
-//! The place comes from the request's id alone, so a request that is tried again falls the same way, and nothing has to be
-//! remembered or shared between calls.
+//! The place comes from the request's id alone, so a request that is tried again falls the same
+//! way, and nothing has to be remembered or shared between calls.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,8 @@ pub(crate) fn header(map: &HeaderMap, name: &str) -> Option<String> {
 
 /// Where a request falls among [`WEIGHT_PARTS`], each place as likely as any other.
 pub(crate) fn draw(request: &RequestId) -> u32 {
-    // FNV-1a gathers the text, the finalizer of MurmurHash3 spreads it: ids that somebody counts up fall apart too.
+    // FNV-1a gathers the text, the finalizer of MurmurHash3 spreads it: sequential ids are spread
+    // too.
     let gathered = request
         .as_str()
         .bytes()
@@ -52,7 +54,8 @@ mod tests {
     #[test]
     fn a_request_always_falls_at_the_same_place() {
         let request: RequestId = "3c4ed1bd-9c2e-4b0e-8c0c-0f3e6f0f3a11".parse().expect("valid");
-        // The number is part of the promise: instances of one fleet must agree, also across releases.
+        // The number is part of the promise: instances of one fleet must agree, also across
+        // releases.
         assert_eq!(draw(&request), 889_662);
     }
 

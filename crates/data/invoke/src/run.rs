@@ -1,4 +1,5 @@
-//! An invocation on its instance: its deadline, and why it failed when the instance or its connection did.
+//! An invocation on its instance: its deadline, and why it failed when the instance or its
+//! connection did.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::upstream::{Stopped, UpstreamError, UpstreamState};
 pub(crate) struct Run {
     pub lease: Lease<UpstreamState>,
     pub started: Instant,
-    /// The instance serves one request at a time: its output is this request's, and it is killed when this request hangs.
+    /// The instance serves one request at a time: its output is this request's, and it is killed
+    /// when this request hangs.
     pub alone: bool,
 }
 
@@ -28,8 +30,8 @@ impl Run {
         self.started + Duration::from_secs(u64::from(self.lease.version.spec.timeout_s))
     }
 
-    /// Retires an instance that hangs or has ended, so that it gets no further request. One that hangs is killed, and its
-    /// end waited for, so that its last output can be read whole.
+    /// Retires an instance that hangs or has ended, so that it gets no further request. One that
+    /// hangs is killed, and its end waited for, so that its last output can be read whole.
     pub async fn retire_after(&mut self, outcome: Result<(), &Failure>, exit_wait_max: Duration) {
         let of_instance = outcome.err().filter(|failure| !failure.of_connection);
         match of_instance.map(|failure| failure.status) {
@@ -72,8 +74,8 @@ impl Run {
         self.ended_or(exit_wait_max, || Failure::broken(detail)).await
     }
 
-    /// Over its time limit. An instance that went over its memory did so because of that, and may take the kernel seconds
-    /// to end.
+    /// Over its time limit. An instance that went over its memory did so because of that, and may
+    /// take the kernel seconds to end.
     pub fn timed_out(&self) -> Failure {
         if self.lease.process.out_of_memory() {
             self.over_memory()
@@ -86,8 +88,8 @@ impl Run {
         Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory_peak_bytes())
     }
 
-    /// Kills an instance of which the OOM killer has ended a process: that may be a process on whose work the others wait
-    /// for ever. Every request in the instance fails with this.
+    /// Kills an instance of which the OOM killer has ended a process: that may be a process on
+    /// whose work the others wait for ever. Every request in the instance fails with this.
     fn over_memory(&self) -> Failure {
         self.lease.kill();
         self.ended(&Ended { code: None, signal: None, out_of_memory: true })

@@ -1,5 +1,5 @@
-//! The serving of a request, whichever protocol it speaks: the invocation begins, its protocol gets a response from an
-//! instance, and the response carries the invocation to its end.
+//! The serving of a request, whichever protocol it speaks: the invocation begins, its protocol gets
+//! a response from an instance, and the response carries the invocation to its end.
 
 use std::sync::Arc;
 

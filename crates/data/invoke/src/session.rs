@@ -1,6 +1,4 @@
-//! Finds the key of a request's session: in a header, a cookie or a parameter of the query. Pure.
-//!
-//! Must not know what becomes of a session.
+//! The session key of a request: in a header, a cookie or a parameter of the query. Pure.
 
 use http::header::COOKIE;
 use http::{HeaderMap, Uri};
@@ -9,8 +7,8 @@ use types::{CatalogVersion, SessionSource, SessionSpec};
 
 use crate::failure::Failure;
 
-/// The key of the session that a request to this version belongs to; nothing where it has none or the version has no
-/// sessions.
+/// The key of the session that a request to this version belongs to; nothing where it has none or
+/// the version has no sessions.
 pub(crate) fn key(version: &CatalogVersion, head: &HeaderMap, uri: &Uri) -> Result<Option<SessionKey>, Failure> {
     let Some(spec) = version.spec.session(version.function.kind) else { return Ok(None) };
     let Some(text) = find(spec, head, uri).filter(|text| !text.is_empty()) else { return Ok(None) };

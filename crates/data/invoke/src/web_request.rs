@@ -41,7 +41,8 @@ impl WebRequest {
         Ok(Self { request, body: watch })
     }
 
-    /// Has a body of unknown length sent in chunks: hyper takes a GET without a length to have no body.
+    /// Has a body of unknown length sent in chunks: hyper takes a GET without a length to have no
+    /// body.
     pub fn chunk_unknown_length(&mut self) {
         let request = &mut self.request;
         let has_length =

@@ -29,7 +29,8 @@ pub enum CertificateError {
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// The chain's first certificate is not the key's, or one of the two is of a kind that is not known.
+    /// The chain's first certificate is not the key's, or one of the two is of a kind that is not
+    /// known.
     #[error("certificate {name}: key and certificate do not belong together, or are of an unknown kind")]
     Mismatch {
         /// Its name in the configuration.

@@ -1,5 +1,6 @@
-//! TLS towards clients: which certificate a client is shown, and connections that have one. A client that names a custom
-//! domain is shown the domain's certificate, any other the one that was issued for the name, else the default.
+//! TLS towards clients: which certificate a client is shown, and connections that have one. A
+//! client that names a custom domain is shown the domain's certificate, any other the one that was
+//! issued for the name, else the default.
 
 mod certificates;
 
@@ -34,7 +35,7 @@ pub struct Tls {
     shown: Arc<Shown>,
     files: BTreeMap<String, CertificateFiles>,
     check_every: Duration,
-    /// Somebody wants the files read again.
+    /// The files are to be read again.
     wanted: Notify,
 }
 
@@ -98,20 +99,20 @@ impl Tls {
     /// Reads files again when they change, until `shutdown`. Connections keep what they were shown.
     pub async fn follow_files(self: Arc<Self>, shutdown: CancellationToken) {
         loop {
-            let asked = tokio::select! {
+            let requested = tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.wanted.notified() => true,
                 () = tokio::time::sleep(self.check_every) => false,
             };
             let tls = self.clone();
-            if let Err(error) = tokio::task::spawn_blocking(move || tls.look(asked)).await {
+            if let Err(error) = tokio::task::spawn_blocking(move || tls.look(requested)).await {
                 tracing::error!(%error, "certificates could not be looked after");
             }
         }
     }
 
-    fn look(&self, asked: bool) {
-        if !asked && !are_outdated(&self.shown.certificates.load(), &self.files) {
+    fn look(&self, requested: bool) {
+        if !requested && !are_outdated(&self.shown.certificates.load(), &self.files) {
             return;
         }
         match read_all(&self.files) {

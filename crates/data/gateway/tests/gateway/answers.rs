@@ -1,5 +1,5 @@
-//! Answers that are framed twice, wrongly or not to their end, too large, too early or too late: byte for byte from a
-//! server that sends exactly that, over HTTP/1.1 and HTTP/2.
+//! Answers that are framed twice, wrongly or not to their end, too large, too early or too late:
+//! byte for byte from a server that sends exactly that, over HTTP/1.1 and HTTP/2.
 
 use bytes::Bytes;
 use http::{Request, Response};

@@ -1,4 +1,5 @@
-//! Frames of HTTP/2 that carry nothing, without end: from a caller, and from a function that is called over HTTP/2.
+//! Frames of HTTP/2 that carry nothing, without end: from a caller, and from a function that is
+//! called over HTTP/2.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ fn floods() -> [(&'static str, Vec<u8>); 5] {
     ]
 }
 
-/// Sends a frame again and again until the other side has had enough. Returns whether it came to that.
+/// Sends a frame again and again until the other side has had enough. Returns whether it came to
+/// that.
 async fn is_cut_off(socket: TcpStream, frame: &[u8]) -> bool {
     let (mut reader, mut writer) = socket.into_split();
     // What is answered is read, so that nobody waits for that.

@@ -1,4 +1,5 @@
-//! The gateway over real sockets, with a real invoker behind it and instances that are one HTTP server in this process.
+//! The gateway over real sockets, with a real invoker behind it and instances that are one HTTP
+//! server in this process.
 
 mod answers;
 mod connections;

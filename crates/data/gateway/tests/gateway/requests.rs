@@ -1,4 +1,5 @@
-//! Requests and answers through the gateway: addresses, what passes unchanged, what the gateway adds and refuses.
+//! Requests and answers through the gateway: addresses, what passes unchanged, what the gateway
+//! adds and refuses.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request};

@@ -11,8 +11,8 @@ use super::connection::Connection;
 use super::state::UpstreamState;
 use crate::config::Config;
 
-/// A new connection, retried after each `attempt_max` until the caller gives up. A server whose accept queue is full
-/// answers no attempt, and the kernel repeats a SYN only after 1, 3 and 7 s.
+/// A new connection, retried after each `attempt_max` until the caller gives up. A server whose
+/// accept queue is full answers no attempt, and the kernel repeats a SYN only after 1, 3 and 7 s.
 pub(crate) async fn open_stream(instance: &Instance<UpstreamState>, attempt_max: Duration) -> io::Result<TcpStream> {
     loop {
         if let Ok(connected) = timeout(attempt_max, instance.process.connect()).await {

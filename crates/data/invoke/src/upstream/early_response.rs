@@ -1,5 +1,6 @@
-//! A connection whose server may respond and close before it has read the whole request, as with 413: what can no longer
-//! be written is discarded, and the response is read. Without it the failed write would hide the response.
+//! A connection whose server may respond and close before it has read the whole request, as with
+//! 413: what can no longer be written is discarded, and the response is read. Without it the failed
+//! write would hide the response.
 
 use std::io;
 use std::pin::Pin;

@@ -17,8 +17,8 @@ pub(crate) enum Stopped {
     Failed(UpstreamError),
 }
 
-/// Runs `work` until it is done, `deadline` passes or the instance ends. An instance may end on purpose once it has
-/// responded, so that `work` may take `exit_wait_max` longer then.
+/// Runs `work` until it is done, `deadline` passes or the instance ends. An instance may end on
+/// purpose once it has responded, so that `work` may take `exit_wait_max` longer then.
 pub(crate) async fn guarded<T>(
     instance: &Instance<UpstreamState>,
     deadline: Instant,
@@ -26,7 +26,8 @@ pub(crate) async fn guarded<T>(
     work: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, Stopped> {
     let mut work = pin!(work);
-    // A server that sends without a pause uses up the task's cooperative budget, and a timer would then not be polled.
+    // A server that sends without a pause uses up the task's cooperative budget, and a timer would
+    // then not be polled.
     let deadline = tokio::task::unconstrained(sleep_until(deadline));
     let ended = tokio::select! {
         biased;

@@ -21,7 +21,8 @@ struct Open {
 }
 
 impl H2Connection {
-    /// The connection, unless its server may have closed it. Requests over one that is dropped here go on to their ends.
+    /// The connection, unless its server may have closed it. Requests over one that is dropped here
+    /// go on to their ends.
     pub fn get(&self, suspensions: u64, unused_max: Duration) -> Option<SendRequest<RequestBody>> {
         let (mut shared, now) = (self.0.lock(), Instant::now());
         let stale = shared.take_if(|open| {

@@ -1,5 +1,6 @@
-//! Idle connections, for as long as their server can be expected to keep them as well: not across a suspension of the
-//! instance, after which its timers fire at once, and not after a silence (RFC 9112, 9.5).
+//! Idle connections, for as long as their server can be expected to keep them as well: not across a
+//! suspension of the instance, after which its timers fire at once, and not after a silence (RFC
+//! 9112, 9.5).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -26,8 +27,8 @@ struct Idle {
 }
 
 impl IdleConnections {
-    /// The connection used last that is still open: one that is younger than `unused_max`, of an instance that was
-    /// suspended `suspensions` times, and that its server has not closed.
+    /// The connection used last that is still open: one that is younger than `unused_max`, of an
+    /// instance that was suspended `suspensions` times, and that its server has not closed.
     pub fn take(&self, suspensions: u64, unused_max: Duration) -> Option<Connection> {
         let now = Instant::now();
         loop {
@@ -62,7 +63,8 @@ impl IdleConnections {
     }
 }
 
-/// Closes connections that were idle for too long, so that a server which serves one connection at a time is free for another.
+/// Closes connections that were idle for too long, so that a server which serves one connection at
+/// a time is free for another.
 #[derive(Default)]
 pub(crate) struct IdleSweep(Mutex<Vec<Weak<IdleConnections>>>);
 

@@ -9,8 +9,8 @@ use super::socket::Socket;
 use crate::config::Config;
 use crate::headers;
 
-/// The interim responses to one request. None is passed on: hyper's server can send no interim response but its own
-/// `100 Continue`.
+/// The interim responses to one request. None is passed on: hyper's server can send no interim
+/// response but its own `100 Continue`.
 #[derive(Debug)]
 pub(crate) struct InterimResponses {
     count: AtomicU32,
@@ -20,7 +20,8 @@ pub(crate) struct InterimResponses {
 }
 
 impl InterimResponses {
-    /// Counts those to a request that is sent next over `socket`, which is read no further when there were too many.
+    /// Counts those to a request that is sent next over `socket`, which is read no further when
+    /// there were too many.
     pub fn watch<B>(request: &mut Request<B>, config: &Config, socket: &Socket) -> Arc<Self> {
         let counted = Arc::new(Self {
             count: AtomicU32::new(0),

@@ -7,8 +7,8 @@ use super::state::UpstreamState;
 use crate::headers;
 use crate::request_body::RequestBody;
 
-/// A request without a body whose method is idempotent (RFC 9110, 9.2.2). Most are dropped unused, so that what the
-/// instance's other requests have too is not copied.
+/// A request without a body whose method is idempotent (RFC 9110, 9.2.2). Most are dropped unused,
+/// so that what the instance's other requests have too is not copied.
 pub(super) struct Retry {
     method: Method,
     uri: Uri,

@@ -1,4 +1,5 @@
-//! One HTTP/1.1 request to an instance: over an idle connection or a new one, retried where that runs nothing twice.
+//! One HTTP/1.1 request to an instance: over an idle connection or a new one, retried where that
+//! runs nothing twice.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -27,9 +28,9 @@ pub(crate) type Received = (Connection, Response<Incoming>);
 /// New connections for a request that comes back unsent.
 const NEW_CONNECTIONS_MAX: u32 = 2;
 
-/// Sends a request over an idle connection, or a new one. A request that was not sent is sent over another connection;
-/// one that may have been processed when its idle connection broke is sent again once, over a new one, only when it is
-/// idempotent and has no body.
+/// Sends a request over an idle connection, or a new one. A request that was not sent is sent over
+/// another connection; one that may have been processed when its idle connection broke is sent
+/// again once, over a new one, only when it is idempotent and has no body.
 pub(crate) async fn send(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
@@ -59,7 +60,8 @@ pub(crate) async fn send(
     send_over_new(instance, request, delivered, config).await
 }
 
-/// Sends a request over a new connection. `delivered` is how an earlier connection broke that it was sent over.
+/// Sends a request over a new connection. `delivered` is how an earlier connection broke that it
+/// was sent over.
 async fn send_over_new(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
@@ -89,8 +91,9 @@ async fn send_over_new(
     }
 }
 
-/// Waits for a response head over a new connection. A server that serves one connection at a time reads it only when
-/// those before are closed: idle ones are closed for as long as the response does not come.
+/// Waits for a response head over a new connection. A server that serves one connection at a time
+/// reads it only when those before are closed: idle ones are closed for as long as the response
+/// does not come.
 async fn received_or_close_idle<T>(
     instance: &Instance<UpstreamState>,
     sent: impl Future<Output = T>,
@@ -139,8 +142,9 @@ pub(crate) async fn read_whole(
     Ok([first, rest.freeze()].concat().into())
 }
 
-/// The next frame of a body whose connection is driven here, or by a task of its own where there is none. Polling for a
-/// frame makes the connection read it: it wakes the driver, which is polled again then.
+/// The next frame of a body whose connection is driven here, or by a task of its own where there is
+/// none. Polling for a frame makes the connection read it: it wakes the driver, which is polled
+/// again then.
 pub(crate) fn poll_frame(
     connection: Option<&mut Connection>,
     body: &mut Incoming,

@@ -1,5 +1,5 @@
-//! The socket of a connection to an instance's server, shared by whoever drives the connection and whoever keeps it.
-//! Must not know what is said over it.
+//! The socket of a connection to an instance's server, shared by the connection's driver and its
+//! owner.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,19 +19,19 @@ pub(crate) struct Socket(Arc<Mutex<Inner>>);
 
 struct Inner {
     stream: TokioIo<TcpStream>,
-    /// Something was read since the last request, or since it was acknowledged.
-    heard: bool,
+    /// Bytes were read since the last request, or since they were acknowledged.
+    unacknowledged: bool,
     /// Nothing more is read.
-    deaf: bool,
+    read_stopped: bool,
 }
 
 impl Socket {
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream: TokioIo::new(stream), heard: false, deaf: false })))
+        Self(Arc::new(Mutex::new(Inner { stream: TokioIo::new(stream), unacknowledged: false, read_stopped: false })))
     }
 
-    /// Whether a request can be sent: the server has neither closed the connection nor sent what was not asked for. Asks
-    /// the kernel, as the runtime may not have heard of it yet.
+    /// Whether a request can be sent: the server has neither closed the connection nor sent data
+    /// without a request. Peeks at the socket, as the runtime may not have polled it yet.
     pub fn is_silent(&self) -> bool {
         let inner = self.0.lock();
         let peeked = recv(inner.stream.inner(), &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
@@ -40,22 +40,23 @@ impl Socket {
 
     /// Marks the beginning of a request.
     pub fn begin(&self) {
-        self.0.lock().heard = false;
+        self.0.lock().unacknowledged = false;
     }
 
-    /// Reads nothing more: every further read fails. While bytes are there the library reads on and on, and nobody else has
-    /// a turn to end that.
+    /// Reads nothing more: every further read fails. hyper reads on while there are bytes, and
+    /// nothing else could stop it.
     pub fn stop_reading(&self) {
-        self.0.lock().deaf = true;
+        self.0.lock().read_stopped = true;
     }
 
-    /// Acknowledges what was read of an answer that is not complete. A server that writes head and body apart and has not
-    /// set TCP_NODELAY sends the second part only when the first is acknowledged (RFC 1122, 4.2.3.4), and the kernel would
-    /// take 40 ms for that (tcp(7), TCP_QUICKACK). An answer that comes in one piece costs no system call.
+    /// Acknowledges what was read of a response that is not complete. A server that writes head and
+    /// body apart and has not set TCP_NODELAY sends the second part only when the first is
+    /// acknowledged (RFC 1122, 4.2.3.4), and the kernel would take 40 ms for that (tcp(7),
+    /// TCP_QUICKACK). A response that comes in one piece costs no system call.
     pub fn acknowledge(&self) {
         let mut inner = self.0.lock();
-        if std::mem::take(&mut inner.heard) {
-            // Without it the rest of the answer comes later.
+        if std::mem::take(&mut inner.unacknowledged) {
+            // Without it the rest of the response comes later.
             sockopt::set_tcp_quickack(inner.stream.inner(), true).ok();
         }
     }
@@ -64,11 +65,11 @@ impl Socket {
 impl Read for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.0.lock();
-        if inner.deaf {
+        if inner.read_stopped {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let read = Pin::new(&mut inner.stream).poll_read(cx, buf);
-        inner.heard |= read.is_ready();
+        inner.unacknowledged |= read.is_ready();
         read
     }
 }
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_was_closed_or_spoke_unasked_is_seen_without_the_runtime() {
+    async fn a_socket_that_was_closed_or_has_data_without_a_request_is_seen_without_the_runtime() {
         let (near, far) = pair().await;
         let socket = Socket::new(near);
         assert!(socket.is_silent());
@@ -126,18 +127,18 @@ mod tests {
         let (near, mut far) = pair().await;
         let socket = Socket::new(near);
         far.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.expect("sent");
-        assert!(!socket.is_silent(), "spoke unasked");
+        assert!(!socket.is_silent(), "sent data without a request");
     }
 
     #[tokio::test]
-    async fn what_was_heard_is_acknowledged_once_and_nothing_else() {
+    async fn what_was_read_is_acknowledged_once_and_nothing_else() {
         let (near, mut far) = pair().await;
         let mut socket = Socket::new(near);
         let at_once = |socket: &Socket| sockopt::tcp_quickack(socket.0.lock().stream.inner()).expect("known");
         let later = |socket: &Socket| sockopt::set_tcp_quickack(socket.0.lock().stream.inner(), false).expect("set");
         later(&socket);
         socket.acknowledge();
-        assert!(!at_once(&socket), "nothing was heard");
+        assert!(!at_once(&socket), "nothing was read");
 
         far.write_all(b"HTTP/1.1 200 OK\r\n").await.expect("sent");
         let mut bytes = [0; 100];
@@ -145,7 +146,7 @@ mod tests {
         poll_fn(|cx| Pin::new(&mut socket).poll_read(cx, buf.unfilled())).await.expect("read");
         later(&socket);
         socket.acknowledge();
-        assert!(at_once(&socket), "a part of an answer was heard");
+        assert!(at_once(&socket), "a part of a response was read");
 
         later(&socket);
         socket.acknowledge();

@@ -1,4 +1,5 @@
-//! What is kept with an instance between its requests: connections, headers that all its requests share, and counters.
+//! What is kept with an instance between its requests: connections, headers that all its requests
+//! share, and counters.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -28,7 +29,8 @@ pub(crate) struct UpstreamState {
     peak: Mutex<Option<(Instant, u64)>>,
 }
 
-/// How old the peak of an instance's memory may be in the report of a request that was not alone in it.
+/// How old the peak of an instance's memory may be in the report of a request that was not alone in
+/// it.
 const PEAK_AGE_MAX: Duration = Duration::from_millis(1);
 
 impl UpstreamState {
@@ -47,7 +49,8 @@ impl UpstreamState {
         self.out_flow.get_or_init(|| Arc::new(OutFlow::new(Arc::clone(process), function.clone())))
     }
 
-    /// The peak of the instance's memory, in bytes, for one of many requests in it: the kernel is not asked for each.
+    /// The peak of the instance's memory, in bytes, for one of many requests in it: it is not read
+    /// for each.
     pub fn peak_bytes(&self, process: &Arc<dyn Process>, now: Instant) -> u64 {
         let mut peak = self.peak.lock();
         match *peak {

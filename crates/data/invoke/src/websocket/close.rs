@@ -1,4 +1,4 @@
-//! How a WebSocket connection came to its end, and what the invocation ends with (contract 4.12). Pure.
+//! Why a WebSocket connection was closed, and how its invocation ends (contract 4.12). Pure.
 
 use types::RunStatus;
 
@@ -22,16 +22,16 @@ impl Side {
     }
 }
 
-/// How it came to its end.
+/// Why it was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseCause {
     /// This side closed it first, with this code if it said one.
     Closed(Side, Option<u16>),
-    /// This side went away without a word.
+    /// This side went away without a close frame.
     Gone(Side),
     /// This side sent what may not be sent.
     Violated(Side, Violation),
-    /// Nobody sent anything for too long.
+    /// Neither side sent anything for too long.
     Idle,
     /// It took longer than a run may.
     TimedOut,
@@ -39,9 +39,9 @@ pub(super) enum CloseCause {
     Leaving,
 }
 
-/// Codes that end a connection well: normal, an extension that a client missed, an error that a server tells of. No code at
-/// all is what browsers send of a page that says nothing.
-const WELL: [u16; 3] = [1000, 1010, 1011];
+/// Close codes of a success: normal, an extension that a client missed, an error that a server
+/// reports. No code at all is what browsers send of a page that says nothing.
+const SUCCESS: [u16; 3] = [1000, 1010, 1011];
 /// A page is left, a server stops.
 const GOING_AWAY: u16 = 1001;
 const PROTOCOL_ERROR: u16 = 1002;
@@ -56,7 +56,7 @@ fn setting(violation: Violation, name: &str) -> String {
 }
 
 impl CloseCause {
-    /// What the platform tells both sides, where none of them closed the connection.
+    /// The close code that the platform sends both sides, where none of them closed the connection.
     pub fn code(self) -> Option<u16> {
         match self {
             Self::Closed(..) | Self::Gone(_) => None,
@@ -92,7 +92,7 @@ impl CloseCause {
     pub fn ending(self, idle_s: u64, timeout_s: u32) -> Ending {
         let status = match self {
             Self::Closed(_, None) => return Ending::Success,
-            Self::Closed(_, Some(code)) if WELL.contains(&code) => return Ending::Success,
+            Self::Closed(_, Some(code)) if SUCCESS.contains(&code) => return Ending::Success,
             // Why is found out from the instance.
             Self::Gone(Side::Server) => return Ending::Broken(self.reason(idle_s, timeout_s)),
             Self::TimedOut => return Ending::Failed(Failure::timed_out(timeout_s)),
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(status(CloseCause::Closed(Side::Server, Some(1001))), Some(439));
         assert_eq!(status(CloseCause::Closed(Side::Caller, Some(4000))), Some(456));
         assert_eq!(status(CloseCause::Gone(Side::Caller)), Some(456));
-        assert_eq!(status(CloseCause::Gone(Side::Server)), None, "the instance is asked");
+        assert_eq!(status(CloseCause::Gone(Side::Server)), None, "the cause is found at the instance");
         assert_eq!(
             [CloseCause::Idle, CloseCause::TimedOut, CloseCause::Leaving].map(status),
             [Some(455), Some(433), Some(499)]

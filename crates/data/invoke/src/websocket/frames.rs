@@ -1,7 +1,9 @@
-//! Follows the frames in one direction of a WebSocket connection as their bytes pass (RFC 6455, 5.2): where each ends, how
-//! long it is, and with which code a close frame ends the connection. Pure.
+//! Follows the frames in one direction of a WebSocket connection as their bytes pass (RFC 6455,
+//! 5.2): where each ends, how long it is, and with which code a close frame ends the connection.
+//! Pure.
 //!
-//! Only heads are read, and what a close frame says; messages are not put together, and nothing is changed.
+//! Only heads are read, and what a close frame says; messages are not put together, and nothing is
+//! changed.
 
 /// A close frame and other control frames have no more (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
@@ -72,7 +74,8 @@ impl Frames {
         self.head_len == 0 && self.payload_left == 0
     }
 
-    /// Follows some bytes, up to where the frame after `frames_max` begins. What comes after a close frame is not looked at.
+    /// Follows some bytes, up to where the frame after `frames_max` begins. What comes after a
+    /// close frame is not looked at.
     pub fn follow(&mut self, all: &[u8], frames_max: u32) -> Result<Seen, Violation> {
         let (mut seen, mut bytes) = (Seen::default(), all);
         while !bytes.is_empty() && seen.closed.is_none() && !(self.at_boundary() && seen.frames >= frames_max) {
@@ -168,7 +171,8 @@ impl Close {
     }
 }
 
-/// A close frame of the platform's own. What goes to a server is masked, here with zeros: there is nothing to hide in it.
+/// A close frame of the platform's own. What goes to a server is masked, here with zeros: there is
+/// nothing to hide in it.
 pub(super) fn close(code: u16, reason: &str, masked: bool) -> Vec<u8> {
     let room = usize::try_from(CONTROL_BYTES_MAX).unwrap_or_default() - 2;
     let reason = &reason.as_bytes()[..reason.floor_char_boundary(room)];

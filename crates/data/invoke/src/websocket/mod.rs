@@ -1,6 +1,6 @@
-//! WebSocket connections of web functions (contract 4.12): one connection is one invocation. The request that asks for it
-//! goes to an instance as any does; when its server switches protocols, so does the caller's connection, and frames pass
-//! until one of the two closes it.
+//! WebSocket connections of web functions (contract 4.12): one connection is one invocation. The
+//! request that asks for it goes to an instance as any does; when its server switches protocols, so
+//! does the caller's connection, and frames pass until one of the two closes it.
 //!
 //! ```text
 //! open ──> dispatch (a lease, the server's 101) ──> 101 to the caller ──> relay ──> CloseCause ──> the invocation's end
@@ -90,7 +90,8 @@ impl Opened {
         }
     }
 
-    /// The response for the caller. A task carries the connection, and with it the invocation, to its end.
+    /// The response for the caller. A task carries the connection, and with it the invocation, to
+    /// its end.
     pub fn carry(self, invocation: Invocation) -> Response<Body> {
         match self {
             Self::Switched { response, caller, server } => {
@@ -106,7 +107,7 @@ impl Opened {
     }
 }
 
-/// The caller's request, which asks the instance for what the caller asked the platform for.
+/// The caller's request as one to the instance.
 fn outgoing(request: Request<Body>) -> Request<RequestBody> {
     let (mut head, _) = request.into_parts();
     headers::towards_instance(&mut head.headers, head.uri.authority());

@@ -1,4 +1,5 @@
-//! How fast a caller's frames are taken: what comes faster waits in the caller's connection.
+//! The rate at which a caller's frames are read: what comes faster waits in the caller's
+//! connection.
 
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use tokio::time::{Instant, sleep_until};
 /// What may come at once after a silence: as much as in this time.
 const BURST: Duration = Duration::from_secs(1);
 
-/// A pace; see the module.
+/// A rate of frames and bytes, with a burst of one second.
 #[derive(Debug, Clone)]
 pub(super) struct RateLimit {
     frame: Duration,
     byte_ns: f64,
-    /// When all that came would have come at this pace.
+    /// When all that came would have come at this rate.
     due: Instant,
 }
 
@@ -24,7 +25,7 @@ impl RateLimit {
         Self { frame, byte_ns, due: Instant::now() }
     }
 
-    /// Any pace.
+    /// Any rate.
     pub fn unlimited() -> Self {
         Self::new(0, 0)
     }
@@ -53,18 +54,18 @@ impl RateLimit {
 mod tests {
     use super::*;
 
-    async fn seconds_for(mut pace: RateLimit, times: u32, frames: u32, bytes: u64) -> u64 {
+    async fn seconds_for(mut limit: RateLimit, times: u32, frames: u32, bytes: u64) -> u64 {
         let begun = Instant::now();
         for _ in 0..times {
-            pace.wait().await;
-            pace.spend(frames, bytes);
+            limit.wait().await;
+            limit.spend(frames, bytes);
         }
-        pace.wait().await;
+        limit.wait().await;
         begun.elapsed().as_secs()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_of_frames_or_bytes_comes_at_once_and_the_rest_at_its_pace() {
+    async fn a_second_of_frames_or_bytes_comes_at_once_and_the_rest_at_the_rate() {
         assert_eq!(seconds_for(RateLimit::new(10, 0), 10, 1, 1 << 20).await, 0);
         assert_eq!(seconds_for(RateLimit::new(10, 0), 40, 1, 1 << 20).await, 3);
         assert_eq!(seconds_for(RateLimit::new(0, 1000), 4, 100, 1000).await, 3);

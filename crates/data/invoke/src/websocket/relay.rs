@@ -1,5 +1,5 @@
-//! Carries the bytes of a WebSocket connection in both directions until one side closes it or a limit is reached, and then
-//! closes what is open.
+//! Carries the bytes of a WebSocket connection in both directions until one side closes it or a
+//! limit is reached, and then closes what is open.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,19 +31,19 @@ pub(super) struct Limits {
     pub leaving: CancellationToken,
 }
 
-/// When something was sent last, by either side.
-struct Heard {
+/// When either side sent data last.
+struct LastActivity {
     begun: Instant,
     last_ms: AtomicU64,
 }
 
-impl Heard {
+impl LastActivity {
     fn now(&self) {
         let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_ms.store(ms, Ordering::Relaxed);
     }
 
-    async fn nothing_for(&self, idle: Duration) {
+    async fn none_for(&self, idle: Duration) {
         loop {
             let last = self.begun + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
             if last.elapsed() >= idle {
@@ -60,14 +60,14 @@ struct Flow<R, W> {
     to: WriteHalf<W>,
     side: Side,
     frames: Frames,
-    pace: RateLimit,
+    rate: RateLimit,
     /// In the middle of a write: the other end does not have all that `frames` followed.
     writing: AtomicBool,
 }
 
 impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
     /// Carries bytes until this side has closed the connection, went away, or broke a rule.
-    async fn run(&mut self, heard: &Heard) -> CloseCause {
+    async fn run(&mut self, activity: &LastActivity) -> CloseCause {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let read = match self.from.read(&mut buffer).await {
@@ -76,14 +76,14 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
             };
             let mut rest = &buffer[..read];
             while !rest.is_empty() {
-                self.pace.wait().await;
-                let seen = match self.frames.follow(rest, self.pace.frames_at_once()) {
+                self.rate.wait().await;
+                let seen = match self.frames.follow(rest, self.rate.frames_at_once()) {
                     Ok(seen) => seen,
                     Err(violation) => return CloseCause::Violated(self.side, violation),
                 };
                 // The bytes of a long frame are no silence either.
-                heard.now();
-                self.pace.spend(seen.frames, seen.bytes as u64);
+                activity.now();
+                self.rate.spend(seen.frames, seen.bytes as u64);
                 let (now, later) = rest.split_at(seen.bytes);
                 *self.writing.get_mut() = true;
                 if self.to.write_all(now).await.is_err() || self.to.flush().await.is_err() {
@@ -98,7 +98,7 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
         }
     }
 
-    /// Tells the other end that the connection is closed, where a frame can be put, and ends this direction.
+    /// Sends the other end a close frame, where one can be put, and ends this direction.
     async fn close(&mut self, code: Option<u16>, reason: &str) {
         if let Some(code) = code
             && self.frames.at_boundary()
@@ -110,7 +110,7 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
         }
         self.to.shutdown().await.ok();
         if code.is_some() {
-            // What this side still sends would otherwise have its kernel throw away what it was told.
+            // Unread data would reset this side's connection, and it would lose the close frame.
             let mut unread = vec![0; BUFFER_BYTES];
             while self.from.read(&mut unread).await.is_ok_and(|read| read > 0) {}
         }
@@ -123,26 +123,26 @@ where
     C: AsyncRead + AsyncWrite,
     S: AsyncRead + AsyncWrite,
 {
-    let heard = Heard { begun: Instant::now(), last_ms: AtomicU64::new(0) };
+    let activity = LastActivity { begun: Instant::now(), last_ms: AtomicU64::new(0) };
     let ((from_caller, to_caller), (from_server, to_server)) = (split(caller), split(server));
-    let pace = RateLimit::new(limits.frames_per_s_max, limits.bytes_per_s_max);
+    let rate = RateLimit::new(limits.frames_per_s_max, limits.bytes_per_s_max);
     let writing = || AtomicBool::new(false);
     let frames = Frames::new(limits.frame_bytes_max);
-    let mut up = Flow { from: from_caller, to: to_server, side: Side::Caller, frames, pace, writing: writing() };
-    let pace = RateLimit::unlimited();
+    let mut up = Flow { from: from_caller, to: to_server, side: Side::Caller, frames, rate, writing: writing() };
+    let rate = RateLimit::unlimited();
     let frames = Frames::new(limits.response_frame_bytes_max);
-    let mut down = Flow { from: from_server, to: to_caller, side: Side::Server, frames, pace, writing: writing() };
+    let mut down = Flow { from: from_server, to: to_caller, side: Side::Server, frames, rate, writing: writing() };
     let over = {
-        let (mut upward, mut downward) = (std::pin::pin!(up.run(&heard)), std::pin::pin!(down.run(&heard)));
-        // A side that sends without a pause must not keep the clocks from being looked at.
+        let (mut upward, mut downward) = (std::pin::pin!(up.run(&activity)), std::pin::pin!(down.run(&activity)));
+        // A side that sends without a pause must not keep the timers from being polled.
         let over = tokio::task::unconstrained(sleep_until(limits.deadline));
         tokio::select! {
             biased;
             () = limits.leaving.cancelled() => CloseCause::Leaving,
             () = over => CloseCause::TimedOut,
-            over = &mut upward => answered(over, downward, limits.close_wait_max).await,
-            over = &mut downward => answered(over, upward, limits.close_wait_max).await,
-            () = heard.nothing_for(Duration::from_secs(limits.idle_s)) => CloseCause::Idle,
+            over = &mut upward => close_handshake(over, downward, limits.close_wait_max).await,
+            over = &mut downward => close_handshake(over, upward, limits.close_wait_max).await,
+            () = activity.none_for(Duration::from_secs(limits.idle_s)) => CloseCause::Idle,
         }
     };
     let (code, reason) = (over.code(), over.reason(limits.idle_s, limits.timeout_s));
@@ -152,8 +152,13 @@ where
     over
 }
 
-/// A side that closed the connection waits for the other's word; whoever closed it first counts.
-async fn answered(first: CloseCause, other: impl Future<Output = CloseCause>, close_wait_max: Duration) -> CloseCause {
+/// A side that closed the connection waits for the other's close frame; the one that closed it
+/// first counts.
+async fn close_handshake(
+    first: CloseCause,
+    other: impl Future<Output = CloseCause>,
+    close_wait_max: Duration,
+) -> CloseCause {
     if matches!(first, CloseCause::Closed(..)) {
         drop(timeout(close_wait_max, other).await);
     }
@@ -212,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_counted_from_the_last_frame_and_both_sides_are_told() {
+    async fn silence_is_counted_from_the_last_frame_and_both_sides_get_a_close_frame() {
         let ((mut caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
         let (limits, begun) = (limits(), Instant::now());
         let ends = async {
@@ -255,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn frames_over_the_pace_wait_and_do_not_count_as_silence() {
+    async fn frames_over_the_rate_limit_wait_and_do_not_count_as_silence() {
         let ((mut caller, a), (b, mut server)) = (duplex(4096), duplex(4096));
         let (limits, begun) = (Limits { frames_per_s_max: 2, idle_s: 5, ..limits() }, Instant::now());
         let ends = async {

@@ -1,4 +1,5 @@
-//! Connections to instances: how they are made, how long they are kept between requests, and what ends them.
+//! Connections to instances: how they are made, how long they are kept between requests, and what
+//! ends them.
 
 use std::sync::atomic::Ordering;
 

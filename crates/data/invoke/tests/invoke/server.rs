@@ -1,4 +1,5 @@
-//! The server inside a fake instance. What a request asks for is in its path (web) or in its JSON (event).
+//! The server inside a fake instance. What a request asks for is in its path (web) or in its JSON
+//! (event).
 
 use std::convert::Infallible;
 use std::io::Write;

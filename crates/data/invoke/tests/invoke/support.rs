@@ -227,7 +227,8 @@ impl Bench {
         self.changes.send_replace(revision);
     }
 
-    /// Makes the catalog serve this function alone, with these published versions, and `$DEFAULT` by this route.
+    /// Makes the catalog serve this function alone, with these published versions, and `$DEFAULT`
+    /// by this route.
     pub fn serve_versions(&self, function: Function, numbers: &[u32], route: Route) {
         let numbered = |number: &u32| {
             let CatalogVersion { key, function, spec, image } =

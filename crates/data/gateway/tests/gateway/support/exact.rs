@@ -1,4 +1,5 @@
-//! An instance whose server sends exactly the bytes that a test says, and shows exactly those that it got.
+//! An instance whose server sends exactly the bytes that a test says, and shows exactly those that
+//! it got.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

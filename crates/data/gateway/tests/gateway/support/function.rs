@@ -134,7 +134,8 @@ async fn seen(request: Request<Incoming>) -> Answer {
     text(&seen.to_string())
 }
 
-/// An event whose `path` is `/return` gets its own `body` back as return value, `/fail` fails, others come back whole.
+/// An event whose `path` is `/return` gets its own `body` back as return value, `/fail` fails,
+/// others come back whole.
 async fn event(request: Request<Incoming>) -> Answer {
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let event: Value = serde_json::from_slice(&body).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A gateway with everything real behind it but the instances: a fake `Launch` whose instances are one HTTP server in this
-//! process.
+//! A gateway with everything real behind it but the instances: a fake `Launch` whose instances are
+//! one HTTP server in this process.
 
 pub mod exact;
 pub mod function;
@@ -137,8 +137,8 @@ fn catalog() -> SharedCatalog {
     }))
 }
 
-/// `shop.example.com`: all paths are of `web`, `/api/…` as it would be without the prefix; `/event` is of `event`, and
-/// `/gone` of a function that is not there.
+/// `shop.example.com`: all paths are of `web`, `/api/…` as it would be without the prefix; `/event`
+/// is of `event`, and `/gone` of a function that is not there.
 fn domain() -> CustomDomain {
     let endpoint = |path: &str, function: &str, rewrites| DomainEndpoint {
         path: path.into(),

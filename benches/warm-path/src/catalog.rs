@@ -37,7 +37,7 @@ pub fn catalog() -> anyhow::Result<SharedCatalog> {
         record,
         status: Status::Active,
         versions: BTreeMap::from([(VersionName::Latest, Arc::new(version))]),
-        aliases: BTreeMap::from([("$DEFAULT".into(), Route::to(VersionName::Latest))]),
+        aliases: [("$DEFAULT".into(), Route::to(VersionName::Latest))].into(),
         reserved_mb: None,
         provisioned: BTreeMap::new(),
     };

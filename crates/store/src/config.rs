@@ -35,6 +35,9 @@ pub struct Config {
     pub busy_timeout_ms: u64,
     /// Bytes of a preparation's progress text; a longer one is cut.
     pub progress_bytes_max: usize,
+    /// Newest changes of the catalog that readers can follow one by one; a reader that is further behind looks at every
+    /// function again.
+    pub change_sets_max: usize,
 }
 
 impl Default for Config {
@@ -53,6 +56,7 @@ impl Default for Config {
             read_wait_ms_max: 10_000,
             busy_timeout_ms: 5_000,
             progress_bytes_max: 500,
+            change_sets_max: 256,
         }
     }
 }

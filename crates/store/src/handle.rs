@@ -103,7 +103,7 @@ impl Store {
         if edits.is_empty() {
             return;
         }
-        let next: Catalog = snapshot::next(&self.inner.catalog.load(), edits);
+        let next: Catalog = snapshot::next(&self.inner.catalog.load(), edits, self.inner.config.change_sets_max);
         let revision = next.revision;
         self.inner.catalog.store(Arc::new(next));
         self.inner.changes.send_replace(revision);

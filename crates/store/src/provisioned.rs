@@ -64,9 +64,8 @@ fn require_room(
         (Some(own_mb), _) => (own_mb.saturating_sub(of_others), true),
         (None, None) => return Ok(()),
         (None, Some(quota_mb)) => {
-            let others = catalog.functions.iter().filter(|(other, _)| *other != key);
-            let taken: u64 = others.map(|(_, entry)| entry.reserved_mb.unwrap_or_else(|| entry.provisioned_mb())).sum();
-            (quota_mb.saturating_sub(taken + of_others), false)
+            let by_other_functions = catalog.functions.committed_mb().saturating_sub(function.committed_mb());
+            (quota_mb.saturating_sub(by_other_functions).saturating_sub(of_others), false)
         }
     };
     if wanted_mb <= room_mb {

@@ -1,10 +1,13 @@
 //! Makes the catalog from records, as pure functions: what can be called of a function, and the next snapshot after a
-//! write. Must not know SQL, nor who reads the catalog.
+//! write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{Catalog, CatalogFunction, CatalogVersion, CustomDomain, FunctionKey, Namespace, VersionKey};
+use types::{
+    Catalog, CatalogFunction, CatalogVersion, ChangeHistory, ChangeSet, CustomDomain, FunctionChange, FunctionKey,
+    FunctionMap, Namespace, VersionKey,
+};
 
 use crate::record::FunctionWithVersions;
 
@@ -52,19 +55,19 @@ pub(crate) fn first(
 ) -> Catalog {
     let functions =
         functions.into_iter().map(|function| (function.record.key.clone(), Arc::new(entry(function)))).collect();
-    Catalog { revision: 1, functions, namespaces, quota_mb, domains: Arc::new(domains) }
+    let changes = ChangeHistory::default();
+    Catalog { revision: 1, functions, namespaces, quota_mb, domains: Arc::new(domains), changes }
 }
 
 /// The next snapshot; entries that no edit names are shared with the old one.
-pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
-    let mut functions = old.functions.clone();
+pub(crate) fn next(old: &Catalog, edits: Vec<Edit>, change_sets_max: usize) -> Catalog {
+    let (mut functions, mut changes) = (old.functions.clone(), ChangeSet::default());
     let (mut namespaces, mut quota_mb, mut domains) = (None, old.quota_mb, Arc::clone(&old.domains));
     for edit in edits {
         match edit {
-            Edit::Function(key, Some(entry)) => functions.insert(key, entry),
-            Edit::Function(key, None) => functions.remove(&key),
+            Edit::Function(key, entry) => changes.functions.extend(change_function(&mut functions, key, entry)),
             Edit::Namespaces(all) => namespaces = Some(all),
-            Edit::Quota(mb) => quota_mb = Some(mb),
+            Edit::Quota(mb) => (quota_mb, changes.quota) = (Some(mb), true),
             Edit::Domain(name, Some(domain)) => drop(Arc::make_mut(&mut domains).insert(name, domain)),
             Edit::Domain(name, None) => drop(Arc::make_mut(&mut domains).remove(&name)),
         }
@@ -75,5 +78,26 @@ pub(crate) fn next(old: &Catalog, edits: Vec<Edit>) -> Catalog {
         namespaces: namespaces.unwrap_or_else(|| old.namespaces.clone()),
         quota_mb,
         domains,
+        changes: old.changes.next(changes, change_sets_max),
     }
+}
+
+/// Gives a function another entry, or none; `None` when there was none before either.
+fn change_function(
+    functions: &mut FunctionMap,
+    key: FunctionKey,
+    entry: Option<Arc<CatalogFunction>>,
+) -> Option<FunctionChange> {
+    let old = match &entry {
+        Some(entry) => functions.insert(key.clone(), Arc::clone(entry)),
+        None => functions.remove(&key),
+    };
+    let id = entry.as_ref().or(old.as_ref())?.record.id.clone();
+    let is_served = |old: &VersionKey| {
+        let version = entry.as_ref().and_then(|entry| entry.versions.get(&old.version));
+        version.is_some_and(|version| version.key == *old)
+    };
+    let before = old.iter().flat_map(|old| old.versions.values()).map(|version| &version.key);
+    let unserved = before.filter(|key| !is_served(key)).cloned().collect();
+    Some(FunctionChange { key, id, unserved })
 }

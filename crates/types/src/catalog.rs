@@ -1,111 +1,23 @@
 //! The snapshot that the request path reads: every function and what each of its versions serves now.
 //!
-//! A snapshot is immutable; a change makes a new one and swaps the pointer, so a reader never waits for a deploy. Must
-//! not know who writes it.
+//! A snapshot is immutable; a change makes a new one and swaps the pointer, so a reader never waits for a deploy. The new one
+//! shares what did not change with the old one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::alias::{Route, RouteBy};
-use crate::concurrency::ProvisionedSpec;
+use crate::alias::RouteBy;
+use crate::catalog_changes::{ChangeHistory, ChangeSet};
+use crate::catalog_function::CatalogVersion;
+pub use crate::catalog_function::Lookup;
 use crate::domain::CustomDomain;
-use crate::function::{FunctionRecord, PinnedImage, Status, VersionSpec};
 use crate::function_map::FunctionMap;
-use crate::ids::{FunctionId, FunctionKey, Namespace, Qualifier, VersionName};
+use crate::ids::{FunctionKey, Namespace, Qualifier};
 
 /// The snapshot in force; cheap to clone, cheap to load.
 pub type SharedCatalog = Arc<ArcSwap<Catalog>>;
-
-/// One version at one generation: what instances are made of and kept apart by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct VersionKey {
-    /// The function.
-    pub function_id: FunctionId,
-    /// The version.
-    pub version: VersionName,
-    /// The change of the version.
-    pub generation: u64,
-}
-
-/// A callable version.
-#[derive(Debug)]
-pub struct CatalogVersion {
-    /// Its identity; another generation is another key.
-    pub key: VersionKey,
-    /// The function that it belongs to.
-    pub function: Arc<FunctionRecord>,
-    /// Configuration in force.
-    pub spec: VersionSpec,
-    /// Image in force.
-    pub image: PinnedImage,
-}
-
-/// A function with what can be called of it.
-#[derive(Debug)]
-pub struct CatalogFunction {
-    /// What holds for all versions.
-    pub record: Arc<FunctionRecord>,
-    /// State of `$LATEST`, for a clear answer when it is not callable.
-    pub status: Status,
-    /// Callable versions.
-    pub versions: BTreeMap<VersionName, Arc<CatalogVersion>>,
-    /// Where each alias leads; `$DEFAULT` is always there.
-    pub aliases: BTreeMap<Arc<str>, Route>,
-    /// Quota that belongs to this function alone, and is all it gets, in MB; 0 stops it, `None` is a share of what nobody
-    /// has reserved.
-    pub reserved_mb: Option<u64>,
-    /// Instances kept ready, by published version.
-    pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
-}
-
-impl CatalogFunction {
-    /// The version that a call with `qualifier` runs; `by` is for aliases that lead to two versions.
-    ///
-    /// # Errors
-    /// When there is no such version or alias, or `$LATEST` cannot be called.
-    pub fn find(&self, qualifier: &Qualifier, by: RouteBy<'_>) -> Result<Arc<CatalogVersion>, Lookup> {
-        let no_qualifier = || Lookup::NoQualifier(self.record.key.clone(), qualifier.clone());
-        let version = match qualifier {
-            Qualifier::Version(version) => *version,
-            Qualifier::Alias(name) => self.aliases.get(name).ok_or_else(no_qualifier)?.choose(by),
-        };
-        match self.versions.get(&version) {
-            Some(found) => Ok(found.clone()),
-            None if version == VersionName::Latest => Err(Lookup::NotCallable(self.record.key.clone(), self.status)),
-            None => Err(no_qualifier()),
-        }
-    }
-
-    /// Memory of the instances that are kept ready, in MB.
-    pub fn provisioned_mb(&self) -> u64 {
-        self.provisioned_mb_without(None)
-    }
-
-    /// The same without those of one version.
-    pub fn provisioned_mb_without(&self, version: Option<VersionName>) -> u64 {
-        let each = |(name, spec): (&VersionName, &Arc<ProvisionedSpec>)| {
-            let memory_mb = self.versions.get(name).map_or(0, |version| version.spec.memory_mb);
-            u64::from(spec.most()) * u64::from(memory_mb)
-        };
-        self.provisioned.iter().filter(|(name, _)| Some(**name) != version).map(each).sum()
-    }
-}
-
-/// Why a call finds no version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Lookup {
-    /// No such function.
-    #[error("function {0} does not exist")]
-    NoFunction(FunctionKey),
-    /// The function has neither such a version nor such an alias.
-    #[error("function {0} has no version or alias {1}")]
-    NoQualifier(FunctionKey, Qualifier),
-    /// The function is there but nothing of it can be called yet (or any more).
-    #[error("function {0} is {status} and cannot be called", status = .1.as_str())]
-    NotCallable(FunctionKey, Status),
-}
 
 /// All functions.
 #[derive(Debug, Default)]
@@ -120,9 +32,17 @@ pub struct Catalog {
     pub quota_mb: Option<u64>,
     /// Custom domains, by host name.
     pub domains: Arc<BTreeMap<String, Arc<CustomDomain>>>,
+    /// What the newest revisions changed, this one included.
+    pub changes: ChangeHistory,
 }
 
 impl Catalog {
+    /// What the revisions after `seen` changed, up to this one; `None` when that is not known any more, so that everything may
+    /// have changed.
+    pub fn changes_since(&self, seen: u64) -> Option<impl Iterator<Item = &ChangeSet>> {
+        self.changes.since(seen, self.revision)
+    }
+
     /// Finds what a call of `key` with `qualifier` runs; `by` is for aliases that lead to two versions.
     pub fn find(
         &self,

@@ -1,53 +1,104 @@
-//! All functions of a catalog by their key, with an index of the keys without letter case. Must not know who looks.
+//! All functions of a catalog by their key, with an index of the keys without letter case, as persistent hash tries.
 //!
-//! Host names carry no letter case while names do. With the index each look-up is one of a hash table, however many functions
-//! there are and whether or not one is found.
+//! Host names carry no letter case while names do. With the index each look-up is one of a hash trie, however many functions
+//! there are and whether or not one is found. A clone shares its nodes with the map that it was made from; a change copies the
+//! path to one entry, so the cost of the next snapshot does not grow with the number of functions.
 
-use std::collections::HashMap;
-use std::ops::Deref;
+use std::ops::Index;
 use std::sync::Arc;
 
-use crate::catalog::CatalogFunction;
+use rpds::HashTrieMapSync;
+
+use crate::catalog_function::CatalogFunction;
 use crate::ids::FunctionKey;
 
-/// Functions by key. Reads like the map that it derefs to; every change goes through [`FunctionMap::insert`] and
-/// [`FunctionMap::remove`], which keep the index.
+/// Functions by key; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct FunctionMap {
-    by_key: HashMap<FunctionKey, Arc<CatalogFunction>>,
-    /// `namespace/name` in lower case, and the keys that are this without letter case, in their order. Shared by all snapshots
-    /// in which it is the same.
-    folded: HashMap<Arc<str>, Arc<[FunctionKey]>>,
+    by_key: HashTrieMapSync<FunctionKey, Arc<CatalogFunction>>,
+    /// `namespace/name` in lower case, and the keys that are this without letter case, in their order.
+    folded: HashTrieMapSync<Arc<str>, Arc<[FunctionKey]>>,
+    committed_mb: u128,
 }
 
 impl FunctionMap {
-    /// Adds a function, or replaces the one of the same key.
-    pub fn insert(&mut self, key: FunctionKey, function: Arc<CatalogFunction>) {
-        if self.by_key.insert(key.clone(), function).is_none() {
-            let folded = folded(key.namespace.as_str(), key.name.as_str());
-            let mut keys = self.similar(&folded).to_vec();
-            let place = keys.partition_point(|other| *other < key);
-            keys.insert(place, key);
-            self.folded.insert(folded.into(), keys.into());
+    /// Adds a function; returns the one of the same key that it replaces.
+    pub fn insert(&mut self, key: FunctionKey, function: Arc<CatalogFunction>) -> Option<Arc<CatalogFunction>> {
+        self.committed_mb += u128::from(function.committed_mb());
+        let replaced = self.by_key.get(&key).cloned();
+        match &replaced {
+            Some(old) => self.committed_mb -= u128::from(old.committed_mb()),
+            None => self.index(&key),
         }
+        self.by_key.insert_mut(key, function);
+        replaced
     }
 
-    /// Takes a function out.
-    pub fn remove(&mut self, key: &FunctionKey) {
-        if self.by_key.remove(key).is_none() {
-            return;
-        }
+    /// Takes a function out and returns it.
+    pub fn remove(&mut self, key: &FunctionKey) -> Option<Arc<CatalogFunction>> {
+        let removed = self.by_key.get(key).cloned()?;
+        self.committed_mb -= u128::from(removed.committed_mb());
+        self.by_key.remove_mut(key);
         let folded = folded(key.namespace.as_str(), key.name.as_str());
         let left: Arc<[FunctionKey]> = self.similar(&folded).iter().filter(|other| *other != key).cloned().collect();
         match left.is_empty() {
-            true => drop(self.folded.remove(folded.as_str())),
-            false => drop(self.folded.insert(folded.into(), left)),
+            true => drop(self.folded.remove_mut(folded.as_str())),
+            false => self.folded.insert_mut(folded.into(), left),
         }
+        Some(removed)
     }
 
-    /// The keys that are `folded`, `namespace/name` in lower case, when letter case is left out. One look-up of a hash table.
+    fn index(&mut self, key: &FunctionKey) {
+        let folded = folded(key.namespace.as_str(), key.name.as_str());
+        let mut keys = self.similar(&folded).to_vec();
+        let place = keys.partition_point(|other| other < key);
+        keys.insert(place, key.clone());
+        self.folded.insert_mut(folded.into(), keys.into());
+    }
+
+    /// The function of this key.
+    pub fn get(&self, key: &FunctionKey) -> Option<&Arc<CatalogFunction>> {
+        self.by_key.get(key)
+    }
+
+    /// The function of this key, with the key as the map has it.
+    pub fn get_key_value(&self, key: &FunctionKey) -> Option<(&FunctionKey, &Arc<CatalogFunction>)> {
+        self.by_key.get_key_value(key)
+    }
+
+    /// Whether there is a function of this key.
+    pub fn contains_key(&self, key: &FunctionKey) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// The keys that are `folded`, `namespace/name` in lower case, when letter case is left out.
     pub fn similar(&self, folded: &str) -> &[FunctionKey] {
         self.folded.get(folded).map_or(&[], |keys| keys)
+    }
+
+    /// Every function, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&FunctionKey, &Arc<CatalogFunction>)> {
+        self.by_key.iter()
+    }
+
+    /// Every function, in no order.
+    pub fn values(&self) -> impl Iterator<Item = &Arc<CatalogFunction>> {
+        self.by_key.values()
+    }
+
+    /// How many functions there are.
+    pub fn len(&self) -> usize {
+        self.by_key.size()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// [`CatalogFunction::committed_mb`] of all functions together; kept with each change, not summed.
+    pub fn committed_mb(&self) -> u64 {
+        u64::try_from(self.committed_mb).unwrap_or(u64::MAX)
     }
 }
 
@@ -61,28 +112,21 @@ fn folded(namespace: &str, name: &str) -> String {
     text
 }
 
-impl Deref for FunctionMap {
-    type Target = HashMap<FunctionKey, Arc<CatalogFunction>>;
+impl Index<&FunctionKey> for FunctionMap {
+    type Output = Arc<CatalogFunction>;
 
-    fn deref(&self) -> &Self::Target {
-        &self.by_key
+    fn index(&self, key: &FunctionKey) -> &Self::Output {
+        &self.by_key[key]
     }
 }
 
 impl FromIterator<(FunctionKey, Arc<CatalogFunction>)> for FunctionMap {
     fn from_iter<I: IntoIterator<Item = (FunctionKey, Arc<CatalogFunction>)>>(functions: I) -> Self {
         let mut map = Self::default();
-        functions.into_iter().for_each(|(key, function)| map.insert(key, function));
+        for (key, function) in functions {
+            map.insert(key, function);
+        }
         map
-    }
-}
-
-impl<'a> IntoIterator for &'a FunctionMap {
-    type Item = (&'a FunctionKey, &'a Arc<CatalogFunction>);
-    type IntoIter = std::collections::hash_map::Iter<'a, FunctionKey, Arc<CatalogFunction>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.by_key.iter()
     }
 }
 
@@ -91,6 +135,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::alias_map::AliasMap;
     use crate::function::{FunctionKind, FunctionRecord, Status};
     use crate::ids::FunctionId;
 
@@ -99,6 +144,10 @@ mod tests {
     }
 
     fn entry(key: &FunctionKey) -> (FunctionKey, Arc<CatalogFunction>) {
+        entry_of(key, None)
+    }
+
+    fn entry_of(key: &FunctionKey, reserved_mb: Option<u64>) -> (FunctionKey, Arc<CatalogFunction>) {
         let record = FunctionRecord {
             id: FunctionId::random(),
             key: key.clone(),
@@ -114,8 +163,8 @@ mod tests {
             record: Arc::new(record),
             status: Status::Active,
             versions: BTreeMap::new(),
-            aliases: BTreeMap::new(),
-            reserved_mb: None,
+            aliases: AliasMap::default(),
+            reserved_mb,
             provisioned: BTreeMap::new(),
         };
         (key.clone(), Arc::new(function))
@@ -139,7 +188,7 @@ mod tests {
         assert_eq!(map.similar("default/twin"), std::slice::from_ref(&lower));
         map.remove(&lower);
         assert!(map.similar("default/twin").is_empty());
-        assert_eq!((map.len(), map.folded.len()), (1, 1), "nothing of a removed function stays");
+        assert_eq!((map.len(), map.folded.size()), (1, 1), "nothing of a removed function stays");
     }
 
     #[test]
@@ -150,5 +199,39 @@ mod tests {
         next.insert(key, function);
         assert!(Arc::ptr_eq(&map.folded["default/one"], &next.folded["default/one"]));
         assert!(map.similar("default/two").is_empty());
+    }
+
+    /// References that a change took to entries which it did not name, for a map of so many functions.
+    fn copied(functions: usize) -> usize {
+        let keys: Vec<_> = (0..functions).map(|number| key("default", &format!("function-{number}"))).collect();
+        let map: FunctionMap = keys.iter().map(entry).collect();
+        let (mut next, changed) = (map.clone(), &keys[functions / 2]);
+        next.insert(changed.clone(), entry(changed).1);
+        next.insert(key("default", "another"), entry(&key("default", "another")).1);
+        next.remove(&keys[0]);
+        let shared = |key: &&FunctionKey| Arc::strong_count(&map[key]) + Arc::strong_count(&map.folded[&*fold(key)]) > 2;
+        keys.iter().filter(shared).count()
+    }
+
+    fn fold(key: &FunctionKey) -> String {
+        folded(key.namespace.as_str(), key.name.as_str())
+    }
+
+    #[test]
+    fn a_change_copies_no_entry_however_many_there_are() {
+        assert_eq!((copied(10), copied(10_000)), (0, 0));
+    }
+
+    #[test]
+    fn committed_memory_follows_each_change() {
+        let (one, two) = (key("default", "one"), key("default", "two"));
+        let mut map: FunctionMap = [entry_of(&one, Some(300)), entry_of(&two, None)].into_iter().collect();
+        assert_eq!(map.committed_mb(), 300);
+        map.insert(two.clone(), entry_of(&two, Some(u64::MAX)).1);
+        assert_eq!(map.committed_mb(), u64::MAX, "more than fits is the most there is");
+        map.insert(two.clone(), entry_of(&two, Some(50)).1);
+        map.remove(&one);
+        map.remove(&one);
+        assert_eq!(map.committed_mb(), 50);
     }
 }

@@ -1,4 +1,4 @@
-//! Typed identifiers and the rules their texts follow. Must not know what they identify beyond its name.
+//! Typed identifiers and the rules their texts follow.
 
 use std::fmt;
 use std::str::FromStr;
@@ -250,6 +250,17 @@ impl From<VersionName> for String {
     fn from(version: VersionName) -> String {
         version.to_string()
     }
+}
+
+/// One version at one generation: what instances are made of and kept apart by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VersionKey {
+    /// The function.
+    pub function_id: FunctionId,
+    /// The version.
+    pub version: VersionName,
+    /// The change of the version.
+    pub generation: u64,
 }
 
 /// What a caller may name behind a function: a version, or an alias that points to one.

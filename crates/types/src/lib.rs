@@ -6,7 +6,10 @@
 
 pub mod admin;
 pub mod alias;
+pub mod alias_map;
 pub mod catalog;
+pub mod catalog_changes;
+pub mod catalog_function;
 pub mod concurrency;
 pub mod domain;
 pub mod error;
@@ -22,7 +25,10 @@ pub mod tags;
 pub mod wire;
 
 pub use alias::{AliasRecord, Route, RouteBy};
-pub use catalog::{Catalog, CatalogFunction, CatalogVersion, SharedCatalog, VersionKey};
+pub use alias_map::AliasMap;
+pub use catalog::{Catalog, SharedCatalog};
+pub use catalog_changes::{ChangeHistory, ChangeSet, FunctionChange};
+pub use catalog_function::{CatalogFunction, CatalogVersion};
 pub use concurrency::{ProvisionedSpec, ScheduledAction, SessionSource, SessionSpec, Tracking};
 pub use domain::CustomDomain;
 pub use error::{ApiError, ErrorCode};
@@ -32,7 +38,8 @@ pub use function::{
 };
 pub use function_map::FunctionMap;
 pub use ids::{
-    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionName,
+    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionKey,
+    VersionName,
 };
 pub use image_ref::ImageRef;
 pub use local_time::{InvalidUtcOffset, UtcOffset};

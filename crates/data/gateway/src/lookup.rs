@@ -141,9 +141,8 @@ fn qualifier_of(entry: &CatalogFunction, text: &str) -> Option<Qualifier> {
     if text.eq_ignore_ascii_case("default") {
         return Some(DEFAULT.clone());
     }
-    let mut similar = entry.aliases.keys().filter(|name| name.eq_ignore_ascii_case(text));
-    match (similar.next(), similar.next()) {
-        (Some(name), None) => Some(Qualifier::Alias(name.clone())),
+    match entry.aliases.similar(text) {
+        [(name, _)] => Some(Qualifier::Alias(name.clone())),
         _ => text.parse().ok(),
     }
 }

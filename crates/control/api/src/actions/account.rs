@@ -49,7 +49,7 @@ fn used(
     let mut functions: HashMap<&Namespace, Vec<String>> = HashMap::new();
     let mut reserved_mb: HashMap<&Namespace, u64> = HashMap::new();
     let mut provisioned_mb: HashMap<&Namespace, u64> = HashMap::new();
-    for (key, function) in &catalog.functions {
+    for (key, function) in catalog.functions.iter() {
         functions.entry(&key.namespace).or_default().push(key.name.to_string());
         *provisioned_mb.entry(&key.namespace).or_default() += function.provisioned_mb();
         *reserved_mb.entry(&key.namespace).or_default() += function.reserved_mb.unwrap_or(0);

@@ -29,6 +29,7 @@ mod preparation;
 mod prepare;
 mod progress;
 mod repair;
+mod scope;
 mod start_check;
 mod task;
 

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use types::{StatusReason, VersionKey};
+use types::{Catalog, CatalogFunction, FunctionKey, StatusReason, VersionKey};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -17,6 +17,7 @@ use crate::owner;
 use crate::plan::{View, plan};
 use crate::preparation::{End, Preparer, Stage};
 use crate::prepare::Prepare;
+use crate::scope::{Changed, Scope};
 use crate::start_check::StartCheck;
 
 /// The state of the task.
@@ -30,14 +31,24 @@ pub(crate) struct Reconciler<P, S: StartCheck> {
     /// A preparation has its image.
     stages: Arc<Notify>,
     /// Ends that the store has not taken yet.
-    ended: Vec<(VersionKey, End<S::Started>)>,
-    started: Instant,
+    ended: Vec<Ended<S::Started>>,
+    /// Functions whose images may have to be released.
+    changed: Changed,
+    /// Until when images of functions that the database does not name are kept; `None` once that is over.
+    keep_unknown_until: Option<Instant>,
 }
 
 struct Running {
     key: VersionKey,
+    function: FunctionKey,
     stage: Stage,
     cancel: CancellationToken,
+}
+
+struct Ended<E> {
+    key: VersionKey,
+    function: FunctionKey,
+    end: End<E>,
 }
 
 impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
@@ -49,16 +60,18 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
             checks: Semaphore::new(config.start_checks_parallel_max.clamp(1, Semaphore::MAX_PERMITS)),
             room_wait_max: config.start_check_room_wait(),
         };
+        let now = Instant::now();
         Self {
             store,
             images,
             preparer: Arc::new(preparer),
+            changed: Changed::new(config.poll_interval(), now),
+            keep_unknown_until: Some(now + config.unknown_keep()),
             config,
             tasks: JoinSet::new(),
             running: HashMap::new(),
             stages: Arc::default(),
             ended: Vec::new(),
-            started: Instant::now(),
         }
     }
 
@@ -99,7 +112,8 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
 
     async fn pass(&mut self) -> Result<(), Error> {
         self.settle().await?;
-        let plan = plan(&self.view().await?);
+        let (view, scope) = self.view().await?;
+        let plan = plan(&view);
         for running in self.running.values().filter(|running| plan.cancel.contains(&running.key)) {
             running.cancel.cancel();
         }
@@ -113,25 +127,43 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
             self.store.finish_delete(&id).await?;
             tracing::info!(function = %id, "function deleted");
         }
+        self.changed.done(&scope, Instant::now());
         Ok(())
     }
 
-    async fn view(&self) -> Result<View, Error> {
+    /// What there is, as far as it concerns this pass: of the images that are kept and served, those of the functions in its
+    /// scope.
+    async fn view(&mut self) -> Result<(View, Scope), Error> {
+        let now = Instant::now();
+        if self.keep_unknown_until.is_some_and(|until| now >= until) {
+            self.keep_unknown_until = None;
+            self.changed.resync(now);
+        }
+        // Of the snapshot before the database is read: what is written meanwhile is in scope next time, too.
+        self.changed.follow(&self.store.catalog().load(), now);
+        let scope = self.changed.scope(now);
         let pending = self.store.pending().await?;
         let deleting = self.store.deleting().await?;
-        let catalog = self.store.catalog().load_full();
-        let versions = catalog.functions.values().flat_map(|function| function.versions.values());
+        let owners = |prefix: &str| self.images.owners(prefix);
+        let pinned = match &scope {
+            Scope::All => owners(owner::PREFIX),
+            Scope::Functions(some) => {
+                let known = deleting.iter().filter(|id| !some.contains_key(*id));
+                some.keys().chain(known).flat_map(|id| owners(&owner::of_function(id))).collect()
+            }
+        };
         let running = self.running.values().map(|running| running.key.clone());
-        Ok(View {
-            keep_all: self.started.elapsed() < self.config.unknown_keep(),
+        let view = View {
+            keep_all: self.keep_unknown_until.is_some(),
             pending,
             deleting,
-            serving: versions.map(|version| version.key.clone()).collect(),
-            busy: running.chain(self.ended.iter().map(|(key, _)| key.clone())).collect(),
+            serving: serving(&self.store.catalog().load(), &scope),
+            busy: running.chain(self.ended.iter().map(|ended| ended.key.clone())).collect(),
             checking: self.running.values().filter(|running| running.stage.is_checking()).count(),
-            pinned: self.images.owners(owner::PREFIX),
+            pinned,
             parallel_max: self.config.parallel_max.max(1),
-        })
+        };
+        Ok((view, scope))
     }
 
     async fn start(&mut self, key: VersionKey) -> Result<(), Error> {
@@ -139,9 +171,10 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         let Some(pending) = self.store.pending_version(&key).await? else { return Ok(()) };
         let cancel = CancellationToken::new();
         let stage = Stage::new(&self.stages);
+        let function = pending.record.key.clone();
         let work = self.preparer.clone().run(key.clone(), pending, stage.clone(), cancel.clone());
         let id = self.tasks.spawn(work).id();
-        self.running.insert(id, Running { key, stage, cancel });
+        self.running.insert(id, Running { key, function, stage, cancel });
         Ok(())
     }
 
@@ -153,14 +186,14 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
                 (error.id(), End::panicked())
             }
         };
-        if let Some(running) = self.running.remove(&id) {
-            self.ended.push((running.key, end));
+        if let Some(Running { key, function, .. }) = self.running.remove(&id) {
+            self.ended.push(Ended { key, function, end });
         }
     }
 
     /// Gives the ends to the store. One that it does not take stays here, so that nothing is prepared again for it.
     async fn settle(&mut self) -> Result<(), Error> {
-        while let Some((key, end)) = self.ended.last() {
+        while let Some(Ended { key, function, end }) = self.ended.last() {
             match end {
                 // What has started is served from here on, and is let go of only then.
                 End::Prepared(image, _started) => {
@@ -176,8 +209,23 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
                 }
                 End::Cancelled => {}
             }
+            // What it pinned may not be needed, though nothing changed.
+            self.changed.add(key.function_id.clone(), function.clone());
             self.ended.pop();
         }
         Ok(())
+    }
+}
+
+/// The versions in scope that are served.
+fn serving(catalog: &Catalog, scope: &Scope) -> Vec<VersionKey> {
+    let of = |function: &CatalogFunction| -> Vec<VersionKey> {
+        function.versions.values().map(|version| version.key.clone()).collect()
+    };
+    match scope {
+        Scope::All => catalog.functions.values().flat_map(|function| of(function)).collect(),
+        Scope::Functions(some) => {
+            some.values().filter_map(|key| catalog.functions.get(key)).flat_map(|function| of(function)).collect()
+        }
     }
 }

@@ -6,8 +6,9 @@ mod support;
 
 use std::sync::Arc;
 
+use store::NewAlias;
 use support::{Platform, digest_of, key, until};
-use types::{Status, VersionName};
+use types::{Route, Status, VersionName};
 
 #[tokio::test]
 async fn a_new_function_becomes_active_with_its_digest_pinned() {
@@ -298,4 +299,42 @@ async fn a_damaged_image_is_prepared_again_by_its_digest_and_what_is_served_stay
     platform.until_pinned(&[(&version, 1)]).await;
     let after = platform.latest("hello").await;
     assert_eq!((after.status, after.generation), (Status::Active, 1));
+}
+
+async fn create_alias(platform: &Platform, function: &str, name: &str) {
+    let route = Route::to(VersionName::Latest);
+    let alias = NewAlias { key: key(function), name: name.to_owned(), route, description: String::new() };
+    platform.store.create_alias(alias).await.unwrap();
+}
+
+/// How often pins are listed for a new alias, on a platform with so many functions; each time those of its function alone.
+async fn listed_for_an_alias(functions: usize) -> usize {
+    let mut platform = Platform::started().await;
+    let names: Vec<_> = (0..functions).map(|number| format!("function-{number}")).collect();
+    for name in &names {
+        platform.create(name, "localhost/hello:v1").await;
+    }
+    for name in &names {
+        platform.until_status(name, Status::Active).await;
+    }
+    // The first pass looks at everything; nothing is left to do after it.
+    platform.stop().await;
+    platform.images.take_listed();
+    platform.start();
+    until("everything was looked at", async || platform.images.take_listed() == ["function/"]).await;
+    create_alias(&platform, "function-0", "prod").await;
+    let mut listed = Vec::new();
+    let seen = async || {
+        listed.extend(platform.images.take_listed());
+        !listed.is_empty()
+    };
+    until("the function was looked at", seen).await;
+    let owners = format!("function/{}/", platform.latest("function-0").await.function_id);
+    assert!(listed.iter().all(|prefix| *prefix == owners), "{listed:?}");
+    listed.len()
+}
+
+#[tokio::test]
+async fn a_write_looks_at_the_images_of_its_function_however_many_there_are() {
+    assert_eq!((listed_for_an_alias(2).await, listed_for_an_alias(40).await), (1, 1));
 }

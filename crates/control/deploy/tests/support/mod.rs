@@ -36,6 +36,8 @@ struct State {
     running_max: usize,
     unpins_refused: usize,
     preparations_refused: usize,
+    /// Prefixes of which the owners were listed.
+    listed: Vec<String>,
     /// Images of which something is missing.
     broken: Vec<Digest>,
 }
@@ -91,6 +93,11 @@ impl FakeImages {
 
     pub fn pinned(&self) -> Vec<String> {
         self.state.lock().pins.keys().cloned().collect()
+    }
+
+    /// The prefixes of which owners were listed since the last call.
+    pub fn take_listed(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().listed)
     }
 
     pub fn requests(&self) -> Vec<String> {
@@ -171,6 +178,7 @@ impl Prepare for FakeImages {
     }
 
     fn owners(&self, prefix: &str) -> Vec<String> {
+        self.state.lock().listed.push(prefix.to_owned());
         self.pinned().into_iter().filter(|owner| owner.starts_with(prefix)).collect()
     }
 }

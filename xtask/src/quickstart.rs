@@ -69,7 +69,8 @@ fn step(what: &str) {
 pub struct Up {
     child: Stopping,
     sampan: std::path::PathBuf,
-    credentials: String,
+    /// File with the key pair.
+    pub credentials: String,
     /// Control address.
     pub control: String,
     /// Gateway address.

@@ -65,6 +65,13 @@ impl Connection {
         Ok(started.elapsed())
     }
 
+    /// Sends another request, and returns the time and the body of its answer, which must have a length.
+    pub fn send(&mut self, request: Vec<u8>) -> anyhow::Result<(Duration, &[u8])> {
+        self.request = request;
+        let time = self.call()?;
+        Ok((time, &self.body))
+    }
+
     fn next_line(&mut self) -> anyhow::Result<()> {
         self.line.clear();
         if self.reader.read_line(&mut self.line)? == 0 {

@@ -1,6 +1,7 @@
 //! Whole-system figures: `cargo xtask bench NAME` prints medians and ratios against a peer measured in the same run,
 //! with the machine named. A figure is never asserted; machines differ.
 
+mod api_growth;
 mod burst;
 mod cold_start;
 mod flask;
@@ -45,6 +46,8 @@ pub enum Name {
     /// An image of 2 GB from a registry to an active function, beside `podman pull` and `tar xzf`; the own registry beside
     /// docker-registry
     Prepare,
+    /// An API write with 10,000 functions, beside the same with 10
+    ApiGrowth,
 }
 
 /// Measures one figure.
@@ -60,6 +63,7 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
         Name::Footprint => footprint::run(root),
         Name::Neighbour => neighbour::run(root, rounds.max(1)),
         Name::Prepare => prepare::run(root, rounds.max(1)),
+        Name::ApiGrowth => api_growth::run(root, rounds.max(1)),
     }
 }
 

@@ -1,0 +1,187 @@
+//! `bench api-growth`: `CreateAlias` on a platform with 10 functions beside one with 10,000, through the API and to the disk.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use signature::tc3;
+
+use super::http::Connection;
+use super::{PROFILE, median, quantile};
+use crate::process::{build_example, build_sampan};
+use crate::quickstart::Up;
+
+/// Functions of the two platforms.
+const FEW: usize = 10;
+const MANY: usize = 10_000;
+/// Aliases made in a round on each platform, one after the other; each is deleted again.
+const WRITES: usize = 200;
+/// How long the functions may take to become active.
+const ACTIVE_TIMEOUT: Duration = Duration::from_secs(1800);
+const ACTIVE_POLL: Duration = Duration::from_secs(1);
+
+/// Makes the functions, measures, and prints the ratios.
+pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
+    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let work = tempfile::tempdir()?;
+    let image = work.path().join("image");
+    std::fs::create_dir(&image)?;
+    std::fs::copy(&hello, image.join("hello"))?;
+    let push = ["push", "--from-dir", &image.display().to_string(), "--entrypoint", "/hello", "hello:v1"];
+    let mut few = Platform::start(&sampan, &work.path().join("few"), &push, FEW)?;
+    let mut many = Platform::start(&sampan, &work.path().join("many"), &push, MANY)?;
+    let per_function_kib = (many.up.resident_kib()? - few.up.resident_kib()?) / (MANY - FEW) as f64;
+    println!("memory of the platform's process: {per_function_kib:.1} KiB a function");
+    // Turn and turn about, so that the disk's moods hit both.
+    for _ in 0..rounds {
+        few.measure_cpu(|few| {
+            for _ in 0..WRITES / 2 {
+                few.write()?;
+            }
+            Ok(())
+        })?;
+        many.measure_cpu(|many| {
+            for _ in 0..WRITES / 2 {
+                many.write()?;
+            }
+            Ok(())
+        })?;
+        for _ in 0..WRITES / 2 {
+            few.write()?;
+            many.write()?;
+        }
+    }
+    print(&mut few, &mut many);
+    Ok(())
+}
+
+fn print(few: &mut Platform, many: &mut Platform) {
+    let (a, b) = (median(&mut few.times_ms), median(&mut many.times_ms));
+    let (a99, b99) = (quantile(&mut few.times_ms, 0.99), quantile(&mut many.times_ms, 0.99));
+    println!(
+        "CreateAlias, {} times each: p50 {a:.2} ms with {FEW} functions, {b:.2} ms with {MANY}: {:.2}x (goal <= 1.5); \
+         p99 {a99:.2} and {b99:.2} ms",
+        few.times_ms.len(),
+        b / a
+    );
+    let (a, b) = (median(&mut few.cpu_ms), median(&mut many.cpu_ms));
+    println!(
+        "processor time of one CreateAlias and one DeleteAlias, all of the platform: {a:.2} ms with {FEW} functions, \
+         {b:.2} ms with {MANY}: {:.2}x (goal <= 1.5)",
+        b / a
+    );
+}
+
+/// A platform with functions of one image, and a connection to its API.
+struct Platform {
+    up: Up,
+    connection: Connection,
+    host: String,
+    secret_id: String,
+    secret_key: String,
+    aliases: usize,
+    times_ms: Vec<f64>,
+    /// Of one alias made and deleted, a value for each round.
+    cpu_ms: Vec<f64>,
+}
+
+impl Platform {
+    fn start(sampan: &Path, data: &Path, push: &[&str], functions: usize) -> anyhow::Result<Self> {
+        let max = (functions + 1).to_string();
+        // Start checks are left out: they would take most of the time, and are no part of what is measured.
+        let up = Up::start_with(sampan, data, &[("SAMPAN_STORE__FUNCTIONS_PER_NAMESPACE_MAX", &max)])?;
+        up.client(push)?;
+        let text = std::fs::read_to_string(&up.credentials).context("the platform wrote its credentials")?;
+        let file: toml::Table = text.parse().context("the file of credentials is TOML")?;
+        let field = |name: &str| file.get(name).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+        let host = up.control.trim_start_matches("http://").to_owned();
+        let address: SocketAddr = host.parse().context("the control address")?;
+        let connection = Connection::open(address, &host, "/")?;
+        let (secret_id, secret_key) = (field("secret_id"), field("secret_key"));
+        let mut platform =
+            Self { up, connection, host, secret_id, secret_key, aliases: 0, times_ms: Vec::new(), cpu_ms: Vec::new() };
+        platform.create_functions(functions)?;
+        Ok(platform)
+    }
+
+    fn create_functions(&mut self, functions: usize) -> anyhow::Result<()> {
+        let image = format!("{}/hello:v1", self.host);
+        for number in 0..functions {
+            let function = json!({
+                "FunctionName": name(number), "Type": "HTTP",
+                "Code": {"ImageConfig": {"ImageType": "personal", "ImageUri": image}},
+                "Tags": [{"Key": "sampan:start-check", "Value": "off"}],
+            });
+            self.call("CreateFunction", &function)?;
+        }
+        let started = Instant::now();
+        let creating = json!({"Limit": 1, "Filters": [{"Name": "Status", "Values": ["Creating"]}]});
+        while self.call("ListFunctions", &creating)?.1["TotalCount"] != 0 {
+            ensure!(started.elapsed() < ACTIVE_TIMEOUT, "functions are still not active");
+            std::thread::sleep(ACTIVE_POLL);
+        }
+        let active = json!({"Limit": 1, "Filters": [{"Name": "Status", "Values": ["Active"]}]});
+        let active = self.call("ListFunctions", &active)?.1["TotalCount"].take();
+        ensure!(active == functions, "{active} of {functions} functions are active");
+        Ok(())
+    }
+
+    /// Makes an alias, which is timed, and deletes it.
+    fn write(&mut self) -> anyhow::Result<()> {
+        self.aliases += 1;
+        let named = json!({"FunctionName": name(0), "Name": format!("alias-{}", self.aliases)});
+        let mut alias = named.clone();
+        alias["FunctionVersion"] = "$LATEST".into();
+        let (time, _) = self.call("CreateAlias", &alias)?;
+        self.times_ms.push(time.as_secs_f64() * 1e3);
+        self.call("DeleteAlias", &named).map(drop)
+    }
+
+    /// Adds the processor time of one of [`WRITES`] / 2 writes, and of what the platform does after them.
+    fn measure_cpu(&mut self, writes: impl FnOnce(&mut Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let before = self.cpu_ms()?;
+        writes(self)?;
+        self.cpu_ms.push((self.cpu_ms()? - before) / (WRITES / 2) as f64);
+        Ok(())
+    }
+
+    /// Processor time of the platform's process until now.
+    fn cpu_ms(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.up.pid()))?;
+        // proc(5): utime and stime are fields 14 and 15; the name, field 2, ends with the last bracket.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = fields.get(11..13).context("a process has times")?.iter().map(|text| text.parse::<f64>());
+        let ticks: f64 = ticks.sum::<Result<f64, _>>().context("times are numbers")?;
+        Ok(ticks * 1e3 / rustix::param::clock_ticks_per_second() as f64)
+    }
+
+    /// Calls an action that must succeed: how long it took, and the answer.
+    fn call(&mut self, action: &str, body: &Value) -> anyhow::Result<(Duration, Value)> {
+        let body_text = body.to_string();
+        let timestamp_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        let signed = tc3::sign(&tc3::Request {
+            secret_id: &self.secret_id,
+            secret_key: &self.secret_key,
+            product: tc3::SCF,
+            host: &self.host,
+            action,
+            region: "local",
+            timestamp_s,
+            body: body_text.as_bytes(),
+        });
+        let mut request = format!("POST / HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n", self.host, body_text.len());
+        signed.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
+        request.push_str(&format!("\r\n{body_text}"));
+        let (time, answer) = self.connection.send(request.into_bytes())?;
+        let mut answer: Value = serde_json::from_slice(answer).context("the API answers JSON")?;
+        let response = answer["Response"].take();
+        ensure!(response["Error"].is_null(), "{action} {body} was refused: {}", response["Error"]);
+        Ok((time, response))
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("function-{number}")
+}

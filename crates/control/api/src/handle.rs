@@ -10,18 +10,11 @@ use types::wire::EXTENSIONS_PATH;
 use crate::body::Rooms;
 use crate::config::Config;
 use crate::context::{Account, Context, Surroundings};
-use crate::server;
+use crate::server::{self, Server};
 
 /// The cloud API over the parts below; cheap to clone.
 #[derive(Clone)]
-pub struct Api(pub(crate) Arc<Inner>);
-
-pub(crate) struct Inner {
-    pub context: Context,
-    pub secrets: Secrets,
-    /// Room for the bodies of calls under way.
-    pub rooms: Rooms,
-}
+pub struct Api(Arc<Server>);
 
 impl Api {
     /// An API over these parts.
@@ -36,12 +29,12 @@ impl Api {
     ) -> Self {
         let rooms = Rooms::new(&config);
         let context = Context { store, logs, invoker, account, surroundings, config };
-        Self(Arc::new(Inner { context, secrets, rooms }))
+        Self(Arc::new(Server { context, secrets, rooms }))
     }
 
     /// Serves `/` and [`EXTENSIONS_PATH`], every method. Other paths are free for others.
     pub fn router(&self) -> Router {
         let router = Router::new().route("/", any(server::serve));
-        router.route(EXTENSIONS_PATH, any(server::serve_extension)).with_state(self.clone())
+        router.route(EXTENSIONS_PATH, any(server::serve_extension)).with_state(Arc::clone(&self.0))
     }
 }

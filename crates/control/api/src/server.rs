@@ -1,7 +1,5 @@
-//! HTTP in, HTTP out: method, size and time of the request's body, and the answer to whatever happens.
-//!
-//! Owns the order of checks: method, head of the signature, room, size, signature, version, action. Must not know what
-//! actions do.
+//! One HTTP request to one answer. Checks in this order: method, head of the signature, room, size, signature, version,
+//! action.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,44 +10,52 @@ use axum::response::Response;
 use http::Method;
 use http::request::Parts;
 use jiff::Timestamp;
-use signature::Clock;
+use signature::{Clock, Secrets};
 use types::{ApiError, ErrorCode, RequestId};
 
 use crate::actions;
-use crate::body::{self, Vouched, too_large};
+use crate::body::{self, Rooms, Vouched, too_large};
 use crate::call::Call;
 use crate::config::Config;
+use crate::context::Context;
 use crate::envelope::{Answer, respond};
-use crate::handle::{Api, Inner};
+
+/// What answers share.
+pub(crate) struct Server {
+    pub context: Context,
+    pub secrets: Secrets,
+    /// Room for the bodies of calls under way.
+    pub rooms: Rooms,
+}
 
 /// Answers one request for an action of the cloud API.
-pub(crate) async fn serve(State(Api(api)): State<Api>, request: Request) -> Response {
-    answer_with(&api, request, actions::find).await
+pub(crate) async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response {
+    answer_with(&server, request, actions::find).await
 }
 
 /// Answers one request for an action that the cloud API does not have.
-pub(crate) async fn serve_extension(State(Api(api)): State<Api>, request: Request) -> Response {
-    answer_with(&api, request, actions::find_extension).await
+pub(crate) async fn serve_extension(State(server): State<Arc<Server>>, request: Request) -> Response {
+    answer_with(&server, request, actions::find_extension).await
 }
 
 /// Finds an action by its name.
 type Find = fn(&str) -> Result<actions::Action, ApiError>;
 
-async fn answer_with(api: &Arc<Inner>, request: Request, find: Find) -> Response {
+async fn answer_with(server: &Server, request: Request, find: Find) -> Response {
     let request_id = RequestId::random();
     let (parts, body) = request.into_parts();
-    let outcome = answer(api, &parts, body, &request_id, find).await;
+    let outcome = answer(server, &parts, body, &request_id, find).await;
     respond(outcome, &request_id)
 }
 
 async fn answer(
-    api: &Arc<Inner>,
+    server: &Server,
     parts: &Parts,
     body: Body,
     request_id: &RequestId,
     find: Find,
 ) -> Result<Answer, ApiError> {
-    let config = &api.context.config;
+    let config = &server.context.config;
     if !matches!(parts.method, Method::GET | Method::POST) {
         let message = format!("method {} is not supported; send POST with a JSON body, or GET", parts.method);
         return Err(ApiError::new(ErrorCode::UNSUPPORTED_PROTOCOL, message));
@@ -58,23 +64,23 @@ async fn answer(
     if query_bytes > config.query_bytes_max {
         return Err(too_large("the query", config.query_bytes_max, "query_bytes_max"));
     }
-    let vouched = match Call::check_head(parts, &api.secrets, clock(config)) {
+    let vouched = match Call::check_head(parts, &server.secrets, clock(config)) {
         Ok(vouched) => vouched,
         Err(refused) => {
-            body::discard(parts, body, &api.rooms, config).await;
+            body::discard(parts, body, &server.rooms, config).await;
             return Err(refused);
         }
     };
     // Held until the call has ended: what was parsed from the body is about as large.
-    let (body, mut held) = body::read(body, vouched, &api.rooms, config).await?;
+    let (body, mut held) = body::read(body, vouched, &server.rooms, config).await?;
     let bytes = body.len();
-    let call = Call::read(parts, body, &api.secrets, clock(config))?;
+    let call = Call::read(parts, body, &server.secrets, clock(config))?;
     if vouched == Vouched::ByItself {
-        held = Some(api.rooms.vouch(bytes)?);
+        held = Some(server.rooms.vouch(bytes)?);
     }
     let action = find(&call.action)?;
     let started = Instant::now();
-    let outcome = (action.run)(&api.context, call.params, request_id.clone()).await;
+    let outcome = (action.run)(&server.context, call.params, request_id.clone()).await;
     drop(held);
     let outcome = outcome.map_err(|failure| failure.tell(action.name, request_id));
     let code = outcome.as_ref().err().map_or("", |error| error.code.name);

@@ -2,9 +2,10 @@
 
 use logs::{OrderBy, Query, Ret};
 use types::wire::{GetFunctionLogsAnswer, GetFunctionLogsRequest, LogSearchContext};
-use types::{ApiError, ErrorCode, RequestId, RunStatus};
+use types::{ApiError, ErrorCode, RunStatus};
 
 use super::instance_logs;
+use super::log_fields::{page, qualifier, request_id};
 use crate::actions::Outcome;
 use crate::context::{Context, now_ms};
 use crate::envelope::Answer;
@@ -12,9 +13,6 @@ use crate::params::Params;
 use crate::render;
 use crate::validate::{filled, invalid, names, paging, quoted, times};
 use types::UtcOffset;
-
-/// Offset and limit together at most (contract 2.2).
-const REACH_MAX: u32 = 10_000;
 
 /// What a list can be ordered by.
 const ORDERS: [(&str, OrderBy); 4] = [
@@ -66,34 +64,6 @@ fn query(request: &GetFunctionLogsRequest, offset: UtcOffset, now_ms: i64) -> Re
         descending: paging::descending(request.order.as_deref())?,
         offset: page.offset as usize,
         limit: page.limit as usize,
-    })
-}
-
-/// Which part of the list is asked for.
-pub(super) fn page(request: &GetFunctionLogsRequest) -> Result<paging::Page, ApiError> {
-    let page = paging::page(request.offset, request.limit, REACH_MAX)?;
-    if page.offset.saturating_add(page.limit) > REACH_MAX {
-        let problem = format!("{} and Limit {} are more than {REACH_MAX} together", page.offset, page.limit);
-        return Err(invalid(ErrorCode::LIMIT_OFFSET, "Offset", problem));
-    }
-    Ok(page)
-}
-
-/// `Qualifier`, where it is given.
-pub(super) fn qualifier(request: &GetFunctionLogsRequest) -> Result<Option<String>, ApiError> {
-    match filled(request.qualifier.as_deref()) {
-        Some(text) => Ok(Some(names::qualifier(Some(text), types::Qualifier::LATEST)?.to_string())),
-        None => Ok(None),
-    }
-}
-
-/// `FunctionRequestId`.
-pub(super) fn request_id(text: &str) -> Result<RequestId, ApiError> {
-    // Ids are looked up as they are written, in lower case.
-    let parsed = text.to_ascii_lowercase().parse();
-    parsed.map_err(|_| {
-        let problem = format!("{} is not the id of a run, which is a UUID", quoted(text));
-        invalid(ErrorCode::INVALID_VALUE_FUNCTION_REQUEST_ID, "FunctionRequestId", problem)
     })
 }
 

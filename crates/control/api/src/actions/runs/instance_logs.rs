@@ -6,7 +6,7 @@ use logs::{Filter, Line};
 use types::wire::{FunctionLog, GetFunctionLogsAnswer, GetFunctionLogsRequest, LogSearchContext};
 use types::{ApiError, FunctionKey, InstanceId};
 
-use super::function_logs::{page, qualifier};
+use super::log_fields::{page, qualifier};
 use crate::actions::Outcome;
 use crate::context::{Context, now_ms};
 use crate::envelope::Answer;

@@ -4,7 +4,7 @@ use logs::{Cursor, Filter, Line, Stream};
 use types::wire::{GetLogLinesAnswer, GetLogLinesRequest, LogLine};
 use types::{ApiError, ErrorCode};
 
-use super::function_logs::request_id;
+use super::log_fields::request_id;
 use crate::actions::Outcome;
 use crate::context::Context;
 use crate::envelope::Answer;

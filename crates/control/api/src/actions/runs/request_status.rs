@@ -3,7 +3,7 @@
 use logs::Query;
 use types::wire::{GetRequestStatusAnswer, GetRequestStatusRequest};
 
-use super::function_logs::request_id;
+use super::log_fields::request_id;
 use crate::actions::Outcome;
 use crate::context::{Context, now_ms};
 use crate::envelope::Answer;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use logs::{Begin, End, Logs};
+use logs::{Begin, End, InvocationLog, Logs};
 use pool::ColdStart;
 use types::{CatalogVersion, Qualifier, RequestId, RunStatus};
 
@@ -11,7 +11,7 @@ use crate::report;
 
 /// An invocation that has begun in the log.
 pub(crate) struct Record {
-    logs: Logs,
+    log: InvocationLog,
     request: RequestId,
     ret_msg_bytes_max: usize,
 }
@@ -47,20 +47,20 @@ impl Record {
         qualifier: &Qualifier,
         ret_msg_bytes_max: usize,
     ) -> Self {
-        logs.begin(Begin {
+        let log = logs.begin(Begin {
             request_id: request.clone(),
             function: version.function.clone(),
             version: version.key.version,
-            qualifier: qualifier.to_string(),
+            qualifier: qualifier.clone(),
             start_ms: unix_ms(),
-            opening: report::start(&request),
+            start_line: true,
         });
-        Self { logs: logs.clone(), request, ret_msg_bytes_max }
+        Self { log, request, ret_msg_bytes_max }
     }
 
     /// The start of the instance, finished or failed.
     pub fn init(&self, cold: &ColdStart, memory_mb: u32, peak_bytes: u64) {
-        self.logs.platform(&self.request, &report::init(&self.request, cold, memory_mb, peak_bytes));
+        self.log.platform(&report::init(&self.request, cold, memory_mb, peak_bytes));
     }
 
     /// Ends the record.
@@ -70,21 +70,18 @@ impl Record {
         let error = failed.as_ref().map(|json| report::error(request, json));
         let response =
             closing.ret_msg.map(|ret_msg| report::response(request, report::cut(ret_msg, self.ret_msg_bytes_max)));
-        let report = report::report(request, closing.bill_ms(), closing.memory_mb, closing.peak_bytes);
-        let lines = [error, response, Some(report::end(request)), Some(report)];
         let ret_msg = closing.ret_msg.or(failed.as_deref()).unwrap_or_default();
         let duration = closing.duration.unwrap_or_default();
-        self.logs.finish(
-            request,
-            End {
-                status: closing.status(),
-                ret_msg: report::cut(ret_msg, self.ret_msg_bytes_max).to_owned(),
-                duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-                bill_duration_ms: closing.bill_ms(),
-                memory_bytes: closing.peak_bytes,
-                closing: lines.into_iter().flatten().collect(),
-            },
-        );
+        let end = End {
+            status: closing.status(),
+            ret_msg: report::cut(ret_msg, self.ret_msg_bytes_max).to_owned(),
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            bill_duration_ms: closing.bill_ms(),
+            memory_bytes: closing.peak_bytes,
+            closing: error.into_iter().chain(response).collect(),
+            report_memory_mb: Some(closing.memory_mb),
+        };
+        self.log.finish(end);
     }
 }
 

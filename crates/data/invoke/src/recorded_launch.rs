@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use logs::{Begin, End, Logs};
 use pool::{BoxFuture, Launch, LaunchError, Launched};
-use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
+use types::{CatalogVersion, InstanceId, Qualifier, RequestId, RunStatus};
 
 use crate::record::unix_ms;
 use crate::report;
@@ -71,9 +71,9 @@ fn begin(request: &RequestId, version: &CatalogVersion) -> Begin {
         request_id: request.clone(),
         function: version.function.clone(),
         version: version.key.version,
-        qualifier: version.key.version.to_string(),
+        qualifier: Qualifier::Version(version.key.version),
         start_ms: unix_ms(),
-        opening: String::new(),
+        start_line: false,
     }
 }
 
@@ -117,7 +117,8 @@ impl Open<'_> {
 
     fn finish(&self, status: RunStatus, message: &str, memory_bytes: u64, closing: Vec<String>) {
         let ret_msg = message.to_owned();
-        let end = End { status, ret_msg, duration_us: 0, bill_duration_ms: 0, memory_bytes, closing };
+        let (duration_us, bill_duration_ms, report_memory_mb) = (0, 0, None);
+        let end = End { status, ret_msg, duration_us, bill_duration_ms, memory_bytes, closing, report_memory_mb };
         self.logs.finish(self.request, end);
     }
 }

@@ -1,6 +1,8 @@
-//! The platform's lines in a request's log (contract 4.6), and how long and large a run was.
+//! The platform's lines in a request's log (contract 4.6) that say more than its record does, and how long and large a run
+//! was. Pure.
 //!
-//! Pure text; the caller keeps the order: START, Init Report (or Provisioned Report alone), ERROR, Response, END, Report.
+//! The order is START, Init Report (or Provisioned Report alone), ERROR, Response, END, Report; `logs` makes START, END and
+//! Report from the record.
 
 use std::time::Duration;
 
@@ -8,10 +10,6 @@ use pool::ColdStart;
 use types::RequestId;
 
 const BYTES_PER_MB: f64 = 1024.0 * 1024.0;
-
-pub(crate) fn start(request: &RequestId) -> String {
-    format!("START RequestId:{request}")
-}
 
 /// The parts are rounded to whole milliseconds first, so that they add up to the sum that is shown.
 pub(crate) fn init(request: &RequestId, cold: &ColdStart, memory_mb: u32, peak_bytes: u64) -> String {
@@ -39,17 +37,6 @@ pub(crate) fn error(request: &RequestId, failed_json: &str) -> String {
 
 pub(crate) fn response(request: &RequestId, ret_msg: &str) -> String {
     format!("Response RequestId:{request} RetMsg:{ret_msg}")
-}
-
-pub(crate) fn end(request: &RequestId) -> String {
-    format!("END RequestId:{request}")
-}
-
-pub(crate) fn report(request: &RequestId, bill_duration_ms: u64, memory_mb: u32, peak_bytes: u64) -> String {
-    format!(
-        "Report RequestId:{request} Duration:{bill_duration_ms}ms Memory:{memory_mb}MB MemUsage:{}MB",
-        megabytes(peak_bytes)
-    )
 }
 
 /// Whole milliseconds that a run counts for: rounded up, at least 1.
@@ -90,24 +77,18 @@ mod tests {
             function: Duration::from_micros(157_600),
         };
         let lines = [
-            start(&id),
             init(&id, &cold, 640, 60_670_607),
             provisioned(&id, &cold, 640, 60_670_607),
             error(&id, "{\"errorCode\":-1}"),
             response(&id, "\"Hello World\""),
-            end(&id),
-            report(&id, 1, 128, 31_178_752),
         ];
         let wanted = [
-            "START RequestId:ID",
             "Init Report RequestId: ID Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms InitFunction: 158ms) \
              Memory: 640MB MemUsage: 57.86MB",
             "Provisioned Report RequestId: ID Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms InitFunction: 158ms) \
              Memory: 640MB MemUsage: 57.86MB",
             "ERROR RequestId:ID Result:{\"errorCode\":-1}",
             "Response RequestId:ID RetMsg:\"Hello World\"",
-            "END RequestId:ID",
-            "Report RequestId:ID Duration:1ms Memory:128MB MemUsage:29.734375MB",
         ];
         for (line, wanted) in lines.iter().zip(wanted) {
             assert_eq!(*line, wanted.replace("ID", id.as_str()));

@@ -9,7 +9,7 @@ use logs::{Begin, Logs};
 use pool::{Ended, Launch, LaunchError, Launched};
 use tempfile::TempDir;
 use tokio::time::timeout;
-use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
+use types::{CatalogVersion, InstanceId, Qualifier, RequestId, RunStatus};
 
 use crate::failure::Failure;
 use crate::testing::{FakeMachine, Program, platform, version};
@@ -37,9 +37,9 @@ impl Bed {
             request_id: request.clone(),
             function: version.function.clone(),
             version: version.key.version,
-            qualifier: "$LATEST".into(),
+            qualifier: Qualifier::LATEST,
             start_ms: 1,
-            opening: format!("START RequestId:{request}"),
+            start_line: true,
         });
         Self { machine, launcher, logs, version, request, instance: InstanceId::random(), _dir: dir }
     }

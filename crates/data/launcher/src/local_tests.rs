@@ -11,7 +11,7 @@ use pool::{BoxFuture, Launch, LaunchError, Launched};
 use sandbox::{LaunchSpec, Sandboxes};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
-use types::{CatalogVersion, CommandWords, Digest, InstanceId, RequestId, RunStatus};
+use types::{CatalogVersion, CommandWords, Digest, InstanceId, Qualifier, RequestId, RunStatus};
 
 use crate::failure::Failure;
 use crate::local;
@@ -115,9 +115,9 @@ impl Bed {
             request_id: self.request.clone(),
             function: version.function.clone(),
             version: version.key.version,
-            qualifier: "$LATEST".into(),
+            qualifier: Qualifier::LATEST,
             start_ms: 1,
-            opening: String::new(),
+            start_line: false,
         });
         launcher.launch(InstanceId::random(), Arc::new(version), self.request.clone()).await
     }

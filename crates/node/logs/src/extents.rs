@@ -1,6 +1,7 @@
 //! Where the records of one request lie in the segments. Pure.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// A place in the log: a segment and an offset in its text before compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,10 +42,22 @@ const GAP_BYTES_MAX: u64 = 4 << 10;
 /// From this many on, neighbours in one segment are joined whatever lies between them.
 const EXTENTS_MAX: usize = 16;
 
-/// All stretches of one request, in the order written.
+/// All stretches of one request, in the order written. Most have one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Extents(Vec<Extent>);
+#[serde(into = "Vec<Extent>", from = "Vec<Extent>")]
+pub(crate) struct Extents(SmallVec<[Extent; 1]>);
+
+impl From<Extents> for Vec<Extent> {
+    fn from(extents: Extents) -> Self {
+        extents.0.into_vec()
+    }
+}
+
+impl From<Vec<Extent>> for Extents {
+    fn from(extents: Vec<Extent>) -> Self {
+        Self(extents.into())
+    }
+}
 
 impl Extents {
     /// Adds a record of `len` bytes; records are added in the order in which they were written.
@@ -81,7 +94,7 @@ mod tests {
         extents.add(at(1, 1_000), 50);
         extents.add(at(1, 100_000), 50);
         extents.add(at(2, 0), 10);
-        assert_eq!(extents.0, [(1, 0, 1_050).into(), (1, 100_000, 50).into(), (2, 0, 10).into()]);
+        assert_eq!(extents.0.as_slice(), [(1, 0, 1_050).into(), (1, 100_000, 50).into(), (2, 0, 10).into()]);
     }
 
     proptest! {

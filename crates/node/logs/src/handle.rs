@@ -17,13 +17,15 @@ use types::{FunctionRecord, InstanceId, RequestId, VersionName};
 
 use crate::index::Index;
 use crate::lines::{Cursor, Filter, Followed, Line, LinePage};
+use crate::live::Request;
 use crate::query::Query;
 use crate::queue::queue;
 use crate::reader::Reader;
 use crate::segments::Segments;
 use crate::shares::Shares;
 use crate::sink::{Origin, Sink};
-use crate::writer::{Command, Store, Writer};
+use crate::store::Store;
+use crate::writer::{Command, Writer};
 use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
 
 /// Commands waiting for the writer; those who ask wait for its answer anyway.
@@ -54,6 +56,24 @@ struct Inner {
     follow: broadcast::WeakSender<Arc<Line>>,
     tasks: TaskTracker,
     runtime: tokio::runtime::Handle,
+}
+
+/// The log of an invocation that has begun: the same as the calls of [`Logs`] by request id, without the lookup.
+pub struct InvocationLog {
+    logs: Logs,
+    request: Arc<Request>,
+}
+
+impl InvocationLog {
+    /// Appends a platform line.
+    pub fn platform(&self, line: &str) {
+        self.logs.0.sink.platform(&self.request, line);
+    }
+
+    /// Records the end.
+    pub fn finish(self, end: End) {
+        self.logs.0.sink.finish(self.request, end);
+    }
 }
 
 impl Logs {
@@ -135,8 +155,8 @@ impl Logs {
     }
 
     /// Records the beginning of an invocation, so that it is visible as running.
-    pub fn begin(&self, begin: Begin) {
-        self.0.sink.begin(begin);
+    pub fn begin(&self, begin: Begin) -> InvocationLog {
+        InvocationLog { request: self.0.sink.begin(begin), logs: self.clone() }
     }
 
     /// Keeps the [`Logs::tail`] of a start that nobody called for, until [`Logs::forget`]: its output is logged under the id,
@@ -152,12 +172,18 @@ impl Logs {
 
     /// Appends a platform line to the log of a request that runs or ended lately.
     pub fn platform(&self, request: &RequestId, line: &str) {
-        self.0.sink.platform(request, line);
+        match self.0.sink.live.get(request) {
+            Some(request) => self.0.sink.platform(&request, line),
+            None => tracing::debug!(%request, "ignored a platform line for an unknown request"),
+        }
     }
 
     /// Records the end of an invocation; only the first end of a request counts.
     pub fn finish(&self, request: &RequestId, end: End) {
-        self.0.sink.finish(request, end);
+        match self.0.sink.live.get(request) {
+            Some(request) => self.0.sink.finish(request, end),
+            None => tracing::debug!(%request, "ignored the end of an unknown request"),
+        }
     }
 
     /// The last `bytes` bytes (at most `tail_bytes_max`) of the log of a request that runs or ended lately, cut at a

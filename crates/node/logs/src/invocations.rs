@@ -7,8 +7,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use types::{FunctionKey, RequestId, RunStatus, VersionName};
 
+use crate::entry::Entry;
 use crate::extents::Position;
-use crate::index::{Entry, Index};
+use crate::index::Index;
 use crate::query::Query;
 use crate::row::{Kind, Row};
 use crate::segments::{Form, SegmentFile, Segments};
@@ -116,9 +117,9 @@ impl Logs<'_> {
     fn load(&mut self, entry: &Entry, runs: impl Fn(&RequestId) -> bool) -> Result<Invocation, Error> {
         let mut invocation = Invocation {
             request_id: entry.request_id.clone(),
-            function: entry.key.clone(),
-            version: entry.version,
-            qualifier: entry.qualifier.as_ref().to_owned(),
+            function: entry.callee.key.clone(),
+            version: entry.callee.version,
+            qualifier: entry.callee.qualifier.to_string(),
             start_ms: entry.start_ms,
             // One whose end was lost is over, though nothing says how.
             finished: entry.outcome.is_some() || !runs(&entry.request_id),

@@ -34,8 +34,12 @@
 // A test stops at the first thing that is not as it should be.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod batch;
+mod callee;
 mod clock;
 mod config;
+mod encode;
+mod entry;
 mod error;
 mod extents;
 mod handle;
@@ -44,11 +48,13 @@ mod invocations;
 mod limit;
 mod lines;
 mod live;
+mod platform_lines;
 mod query;
 mod queue;
 mod reader;
 mod record;
 mod row;
+mod run;
 mod scan;
 mod segment_index;
 mod segments;
@@ -56,14 +62,15 @@ mod select;
 mod shares;
 mod sink;
 mod split;
+mod store;
 mod tail;
 mod writer;
 
 pub use config::Config;
 pub use error::Error;
-pub use handle::{Logs, Reads};
+pub use handle::{InvocationLog, Logs, Reads};
 pub use invocations::{Invocation, Page};
 pub use lines::{Cursor, Filter, Followed, Line, LinePage, Stream};
 pub use query::{OrderBy, Query, Ret};
 pub use reader::Stdio;
-pub use record::{Begin, End};
+pub use run::{Begin, End};

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use types::{FunctionKey, FunctionName, InstanceId, Namespace, RequestId, VersionName};
 
 use crate::Error;
-use crate::extents::{Extents, Position};
-use crate::record::{LineRecord, Record};
-use crate::row::Row;
+use crate::extents::Position;
 
 /// Where a line comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,32 +137,6 @@ pub enum Followed {
     Line(Line),
     /// The follower was too slow: this many lines of all functions were skipped here.
     Skipped(u64),
-}
-
-impl LineRecord {
-    /// The line as a follower sees it.
-    pub(crate) fn to_line(&self) -> Line {
-        Line {
-            time_ms: self.time_ms,
-            function: self.function.key.clone(),
-            version: self.version,
-            qualifier: self.request.as_ref().map_or_else(|| self.version.to_string(), |r| r.begin.qualifier.clone()),
-            request_id: self.request_id.clone(),
-            instance: self.instance.clone(),
-            stream: self.stream,
-            text: self.text.as_ref().to_owned(),
-        }
-    }
-}
-
-impl Record {
-    /// The record's lines as a follower sees them.
-    pub(crate) fn to_lines(&self) -> Vec<Line> {
-        match self {
-            Self::Line(line) => vec![line.to_line()],
-            Self::Begin(..) | Self::End(..) => Row::of(self, Extents::default()).into_lines(),
-        }
-    }
 }
 
 #[cfg(test)]

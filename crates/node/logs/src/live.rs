@@ -1,15 +1,16 @@
-//! Invocations that run, and the tails of those that ended lately. Must not know the disk.
-//!
-//! Every request passes here several times, so the map is cut into shards that are held for a lookup only.
+//! Invocations that run, and the tails of those that ended lately. In memory; every request passes here twice, so the
+//! map is cut into shards that are locked for a lookup only.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use types::RequestId;
 
-use crate::record::Begin;
+use crate::platform_lines;
+use crate::run::{Begin, End};
 use crate::tail::Tail;
 
 const SHARDS: usize = 16;
@@ -24,15 +25,61 @@ pub(crate) struct Request {
 #[derive(Debug)]
 struct State {
     tail: Tail,
+    in_tail: InTail,
     /// Output taken so far; platform lines do not count.
     output_bytes: usize,
-    finished: bool,
+    end: Option<End>,
+    /// Its beginning waits in the queue and nothing of it behind: an end without texts needs no record of its own.
+    only_begin_queued: bool,
+}
+
+/// Which of the lines made from the record the tail has by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InTail {
+    None,
+    Begin,
+    End,
+}
+
+/// What became of an end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// It had ended before.
+    Repeated,
+    /// It is written with the beginning that waits in the queue.
+    Joined,
+    /// It has been queued as a record of its own.
+    Queued,
+}
+
+impl State {
+    /// Makes the lines of the beginning and of the end, where they are missing.
+    fn complete_tail(&mut self, begin: &Begin) {
+        let State { tail, in_tail, end, .. } = self;
+        if *in_tail == InTail::None {
+            *in_tail = InTail::Begin;
+            platform_lines::of_begin(begin, |line| tail.push(line));
+        }
+        if *in_tail == InTail::Begin
+            && let Some(end) = end
+        {
+            *in_tail = InTail::End;
+            platform_lines::of_end(&begin.request_id, end, |line| tail.push(line));
+        }
+    }
 }
 
 impl Request {
-    /// An invocation that begins.
-    pub(crate) fn new(begin: Begin, tail_bytes: usize) -> Self {
-        Self { begin, state: Mutex::new(State { tail: Tail::new(tail_bytes), output_bytes: 0, finished: false }) }
+    /// An invocation that begins; `queued`: its beginning goes to the queue.
+    pub(crate) fn new(begin: Begin, tail_bytes: usize, queued: bool) -> Self {
+        let state = State {
+            tail: Tail::new(tail_bytes),
+            in_tail: InTail::None,
+            output_bytes: 0,
+            end: None,
+            only_begin_queued: queued,
+        };
+        Self { begin, state: Mutex::new(state) }
     }
 
     /// Counts output against the request's limit; false when it is used up.
@@ -45,52 +92,86 @@ impl Request {
         fits
     }
 
-    /// Shows a line in the tail.
+    /// Shows a line in the tail, before it is queued.
     pub(crate) fn push(&self, line: &str) {
-        self.state.lock().tail.push(line);
+        let mut state = self.state.lock();
+        state.only_begin_queued = false;
+        state.complete_tail(&self.begin);
+        state.tail.push(line);
     }
 
     /// The end of the log.
     pub(crate) fn tail(&self, bytes: usize) -> String {
-        self.state.lock().tail.last(bytes).to_owned()
+        let mut state = self.state.lock();
+        state.complete_tail(&self.begin);
+        state.tail.last(bytes).to_owned()
     }
 
-    /// Shows the last lines and marks the end; false, and nothing shown, when it was marked before.
-    fn finish(&self, closing: &[String]) -> bool {
+    /// The queue refused its beginning.
+    pub(crate) fn begin_refused(&self) {
+        self.state.lock().only_begin_queued = false;
+    }
+
+    /// Takes the first end; `queue` is called, under the lock, where it needs a record.
+    pub(crate) fn finish(&self, end: End, queue: impl FnOnce(&End)) -> Finish {
         let mut state = self.state.lock();
-        if std::mem::replace(&mut state.finished, true) {
-            return false;
+        if state.end.is_some() {
+            return Finish::Repeated;
         }
-        closing.iter().for_each(|line| state.tail.push(line));
-        true
+        // Room for an end was taken with the beginning, but not for its texts.
+        state.only_begin_queued &= end.text_bytes() == 0;
+        let joined = state.only_begin_queued;
+        let end = state.end.insert(end);
+        if joined {
+            return Finish::Joined;
+        }
+        queue(end);
+        Finish::Queued
+    }
+
+    /// Calls `write` with the end that joined the beginning, if one did; a later one is queued by itself.
+    pub(crate) fn write_joined<T>(&self, write: impl FnOnce(&End) -> T) -> Option<T> {
+        let mut state = self.state.lock();
+        let joined = std::mem::take(&mut state.only_begin_queued);
+        state.end.as_ref().filter(|_| joined).map(write)
+    }
+
+    /// Calls `write` with the end, of which only the tail needs to be kept from then on.
+    pub(crate) fn write_end<T>(&self, write: impl FnOnce(&End) -> T) -> Option<T> {
+        let mut state = self.state.lock();
+        let end = state.end.as_mut()?;
+        let written = write(end);
+        end.ret_msg = String::new();
+        Some(written)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        self.state.lock().finished
+        self.state.lock().end.is_some()
     }
 }
 
 /// All invocations in memory.
 pub(crate) struct Live {
     hasher: RandomState,
-    shards: [Mutex<HashMap<RequestId, Arc<Request>>>; SHARDS],
+    shards: [Mutex<HashMap<RequestId, Arc<Request>, RandomState>>; SHARDS],
     /// Ended ones, oldest first.
-    finished: Mutex<VecDeque<RequestId>>,
+    finished: Mutex<VecDeque<Arc<Request>>>,
     finished_max: usize,
 }
 
 impl Live {
     pub(crate) fn new(finished_max: usize) -> Self {
+        let hasher = RandomState::default();
         Self {
-            hasher: RandomState::new(),
-            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher,
+            shards: std::array::from_fn(|_| Mutex::new(HashMap::with_hasher(RandomState::default()))),
             finished: Mutex::default(),
             finished_max,
         }
     }
 
-    fn shard(&self, id: &RequestId) -> &Mutex<HashMap<RequestId, Arc<Request>>> {
-        let hash = self.hasher.hash_one(id);
+    fn shard(&self, id: &RequestId) -> &Mutex<HashMap<RequestId, Arc<Request>, RandomState>> {
+        let hash = self.hasher.hash_one(id.as_str());
         &self.shards[usize::from(hash.to_le_bytes()[7]) % SHARDS]
     }
 
@@ -113,17 +194,63 @@ impl Live {
         self.shard(id).lock().remove(id);
     }
 
-    /// Ends an invocation; its tail stays until enough others have ended. `None` when it does not run.
-    pub(crate) fn finish(&self, id: &RequestId, closing: &[String]) -> Option<Arc<Request>> {
-        let request = self.get(id).filter(|request| request.finish(closing))?;
+    /// Keeps the tail of an ended invocation until enough others have ended.
+    pub(crate) fn keep_finished(&self, request: Arc<Request>) {
         let forgotten = {
             let mut finished = self.finished.lock();
-            finished.push_back(id.clone());
+            finished.push_back(request);
             if finished.len() > self.finished_max { finished.pop_front() } else { None }
         };
         if let Some(old) = forgotten {
-            self.shard(&old).lock().remove(&old);
+            self.remove(&old.begin.request_id);
         }
-        Some(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::tests::{begin, ended, request};
+
+    #[test]
+    fn an_end_without_texts_joins_a_beginning_that_waits_alone() {
+        let request = request();
+        assert_eq!(request.finish(ended(), |_| panic!("it is not queued")), Finish::Joined);
+        assert_eq!(request.finish(ended(), |_| panic!("the first end counts")), Finish::Repeated);
+        assert_eq!(request.write_joined(|end| end.duration_us), Some(7));
+    }
+
+    #[test]
+    fn an_end_is_queued_behind_lines_and_written_beginnings_and_with_texts() {
+        let behind_a_line = request();
+        behind_a_line.push("line");
+        let after_the_write = request();
+        assert_eq!(after_the_write.write_joined(|_| ()), None);
+        let refused = request();
+        refused.begin_refused();
+        for request in [behind_a_line, after_the_write, refused] {
+            let mut queued = false;
+            assert_eq!(request.finish(ended(), |_| queued = true), Finish::Queued);
+            assert!(queued);
+            assert_eq!(request.write_joined(|_| ()), None);
+            assert_eq!(request.write_end(|end| end.duration_us), Some(7));
+        }
+        let with_texts = request();
+        assert_eq!(with_texts.finish(End { ret_msg: "x".into(), ..ended() }, |_| ()), Finish::Queued);
+    }
+
+    #[test]
+    fn the_tail_has_the_lines_of_the_record_around_the_output() {
+        let begin = Begin { start_line: true, ..begin() };
+        let id = begin.request_id.clone();
+        let request = Request::new(begin, 1_000, true);
+        assert_eq!(request.tail(1_000), format!("START RequestId:{id}\n"));
+        request.push("output");
+        request.finish(End { closing: vec!["closing".into()], report_memory_mb: Some(64), ..ended() }, |_| ());
+        request.push("late");
+        let report = format!("Report RequestId:{id} Duration:1ms Memory:64MB MemUsage:0.00000858306884765625MB");
+        let wanted = format!("START RequestId:{id}\noutput\nclosing\nEND RequestId:{id}\n{report}\nlate\n");
+        assert_eq!(request.tail(1_000), wanted);
+        assert_eq!(request.tail(1_000), wanted);
     }
 }

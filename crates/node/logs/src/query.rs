@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use types::{FunctionName, Namespace, RequestId, RunStatus};
 
-use crate::index::Entry;
+use crate::entry::Entry;
 use crate::segment_index::{Group, duration_us, id_number, memory_kib};
 
 /// Which ends are asked for.
@@ -83,10 +83,10 @@ impl Query {
 
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
         (self.start_ms..=self.end_ms).contains(&entry.start_ms)
-            && entry.key.namespace == self.namespace
-            && self.function.as_ref().is_none_or(|name| *name == entry.key.name)
+            && entry.callee.key.namespace == self.namespace
+            && self.function.as_ref().is_none_or(|name| *name == entry.callee.key.name)
             && self.request_id.as_ref().is_none_or(|id| *id == entry.request_id)
-            && self.qualifier.as_deref().is_none_or(|q| *q == *entry.qualifier || q == entry.version.to_string())
+            && self.qualifier.as_deref().is_none_or(|q| entry.callee.is_named(q))
             && self.ret.matches(entry.outcome.map(|outcome| outcome.status))
     }
 
@@ -129,7 +129,7 @@ impl Rank {
     pub(crate) fn of(entry: &Entry) -> Self {
         let (duration, memory) = entry.outcome.map_or((0, 0), |o| (o.duration_us, o.memory_bytes));
         Self {
-            name: entry.key.name.as_str().into(),
+            name: entry.callee.key.name.as_str().into(),
             start_ms: entry.start_ms,
             id: id_number(&entry.request_id),
             duration_us: duration_us(duration),
@@ -153,15 +153,15 @@ impl Ret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callee::Callee;
     use crate::row::Outcome;
-    use types::{FunctionKey, VersionName};
+    use types::{FunctionKey, Qualifier, VersionName};
 
     fn entry(name: &str, start_ms: i64, status: Option<Option<RunStatus>>, duration_us: u64) -> Arc<Entry> {
+        let key = FunctionKey { namespace: Namespace::default_namespace(), name: name.parse().unwrap() };
         Arc::new(Entry {
             request_id: RequestId::random(),
-            key: FunctionKey { namespace: Namespace::default_namespace(), name: name.parse().unwrap() },
-            version: VersionName::Number(3),
-            qualifier: "prod".into(),
+            callee: Arc::new(Callee::new(key, VersionName::Number(3), Qualifier::Alias("prod".into()))),
             start_ms,
             outcome: status.map(|status| Outcome { status, duration_us, memory_bytes: (100 - duration_us) << 10 }),
             extents: Default::default(),

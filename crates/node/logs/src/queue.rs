@@ -1,118 +1,138 @@
-//! The way from everyone to the writer: bounded in bytes, never waiting. Must not know what the records mean.
+//! The queue to the writer: records in the order sent, bounded in bytes, never waiting. One lock, held while a pointer is
+//! moved in or all of them are taken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use tokio::sync::{Notify, mpsc};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::record::Record;
 
 /// Makes the two ends of a queue that takes lines up to `bytes_max` and other records up to twice that.
 pub(crate) fn queue(bytes_max: usize) -> (Sender, Receiver) {
-    let (tx, rx) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared { bytes_max, ..Shared::default() });
-    (Sender { tx, shared: shared.clone() }, Receiver { rx, shared, held: None })
+    let shared = Arc::new(Queue { bytes_max, ..Queue::default() });
+    (Sender(shared.clone()), Receiver(shared))
 }
 
 #[derive(Default)]
-struct Shared {
+struct Queue {
     bytes_max: usize,
-    waiting_bytes: AtomicUsize,
-    lost: AtomicU64,
+    waiting: Mutex<Waiting>,
+    /// Rung for a writer that sleeps at an empty queue.
+    first: Notify,
     /// Rung when the queue is half full, so that the writer does not wait for its next turn.
     half_full: Notify,
 }
 
-/// The senders' end; cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Sender {
-    tx: mpsc::UnboundedSender<Record>,
-    shared: Arc<Shared>,
+#[derive(Default)]
+struct Waiting {
+    records: Vec<Record>,
+    /// Of what waits and of what is being written.
+    bytes: usize,
+    lost: u64,
+    writer_sleeps: bool,
+    /// The writer has ended.
+    closed: bool,
 }
 
-/// The queue was full or nobody writes any more; the record is gone.
+/// The senders' end; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Sender(Arc<Queue>);
+
+/// The queue was full, or the writer has ended; the record is gone.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
 impl Sender {
-    /// Queues a record, or counts it as lost. The channel itself is unbounded; the bytes counted here bound it.
+    /// Queues a record, or counts it as lost.
     pub(crate) fn send(&self, record: Record) -> Result<(), Refused> {
+        let queue = &*self.0;
         let bytes_max = match record {
-            Record::Line(_) => self.shared.bytes_max,
-            Record::Begin(..) | Record::End(..) => self.shared.bytes_max.saturating_mul(2),
+            Record::Line(_) => queue.bytes_max,
+            Record::Begin(_) | Record::End(..) => queue.bytes_max.saturating_mul(2),
         };
         let cost = record.cost();
-        let before = self.shared.waiting_bytes.fetch_add(cost, Ordering::Relaxed);
-        if before.saturating_add(cost) > bytes_max || self.tx.send(record).is_err() {
-            self.shared.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
-            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = queue.waiting.lock();
+        let bytes = waiting.bytes.saturating_add(cost);
+        if waiting.closed || bytes > bytes_max {
+            waiting.lost += 1;
             return Err(Refused);
         }
-        let half = self.shared.bytes_max / 2;
-        if before < half && before + cost >= half {
-            self.shared.half_full.notify_one();
+        waiting.records.push(record);
+        let half = queue.bytes_max / 2;
+        let half_full = waiting.bytes < half && bytes >= half;
+        waiting.bytes = bytes;
+        let first = std::mem::take(&mut waiting.writer_sleeps);
+        drop(waiting);
+        if first {
+            queue.first.notify_one();
+        }
+        if half_full {
+            queue.half_full.notify_one();
         }
         Ok(())
     }
 }
 
 /// The writer's end.
-pub(crate) struct Receiver {
-    rx: mpsc::UnboundedReceiver<Record>,
-    shared: Arc<Shared>,
-    /// The record that `first` has seen.
-    held: Option<Record>,
-}
+pub(crate) struct Receiver(Arc<Queue>);
 
 impl Receiver {
-    /// Waits for a record; it comes with the next [`Receiver::drain`]. False when all senders are gone and nothing is
-    /// left. Safe to cancel.
-    pub(crate) async fn first(&mut self) -> bool {
-        if self.held.is_none() {
-            self.held = self.rx.recv().await;
+    /// Waits until something waits. Safe to cancel.
+    pub(crate) async fn first(&self) {
+        loop {
+            {
+                let mut waiting = self.0.waiting.lock();
+                waiting.writer_sleeps = waiting.records.is_empty();
+                if !waiting.writer_sleeps {
+                    return;
+                }
+            }
+            self.0.first.notified().await;
         }
-        self.held.is_some()
     }
 
     /// Waits until the queue has become half full. Safe to cancel.
     pub(crate) async fn half_full(&self) {
-        self.shared.half_full.notified().await;
+        self.0.half_full.notified().await;
     }
 
-    /// What waits now, in bytes.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.shared.waiting_bytes.load(Ordering::Relaxed)
+    /// Takes all that waits; its bytes count until they are [`Receiver::written`].
+    pub(crate) fn take(&self) -> Vec<Record> {
+        let mut waiting = self.0.waiting.lock();
+        // About as much comes until the next time.
+        let next = Vec::with_capacity(waiting.records.len());
+        std::mem::replace(&mut waiting.records, next)
     }
 
-    /// Takes what waits now, up to about `bytes_max` bytes.
-    pub(crate) fn drain(&mut self, bytes_max: usize) -> Vec<Record> {
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        while bytes < bytes_max
-            && let Some(record) = self.held.take().or_else(|| self.rx.try_recv().ok())
-        {
-            bytes += record.cost();
-            records.push(record);
-        }
-        self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        records
+    /// Gives back the room of records that were taken.
+    pub(crate) fn written(&self, bytes: usize) {
+        self.0.waiting.lock().bytes -= bytes;
     }
 
     /// Records refused since the last call.
     pub(crate) fn take_lost(&self) -> u64 {
-        self.shared.lost.swap(0, Ordering::Relaxed)
+        std::mem::take(&mut self.0.waiting.lock().lost)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting.lock();
+        waiting.closed = true;
+        waiting.records.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{End, LineRecord};
+    use crate::record::LineRecord;
     use crate::row::tests::request;
 
     fn line(bytes: usize) -> Record {
         let begin = request().begin.clone();
-        Record::Line(LineRecord {
+        Record::Line(Box::new(LineRecord {
             time_ms: 0,
             function: begin.function,
             version: begin.version,
@@ -122,39 +142,39 @@ mod tests {
             stream: crate::Stream::Stdout,
             text: "x".repeat(bytes).into(),
             _share: None,
-        })
+        }))
     }
 
     #[test]
     fn a_full_queue_refuses_lines_but_still_takes_ends() {
-        let (sender, mut receiver) = queue(10_000);
+        let (sender, receiver) = queue(10_000);
         let taken = (0..100).take_while(|_| sender.send(line(840)).is_ok()).count();
         assert_eq!(taken, 10);
-        let end = End {
-            status: types::RunStatus::Success,
-            ret_msg: String::new(),
-            duration_us: 1,
-            bill_duration_ms: 1,
-            memory_bytes: 1,
-            closing: Vec::new(),
-        };
-        assert_eq!(sender.send(Record::End(Arc::new(request()), end)), Ok(()));
-        assert_eq!(receiver.drain(usize::MAX).len(), 11);
-        assert_eq!(receiver.take_lost(), 1);
+        assert_eq!(sender.send(Record::End(Arc::new(request()), 0)), Ok(()));
+        let records = receiver.take();
+        assert_eq!((records.len(), receiver.take_lost()), (11, 1));
+        assert_eq!(sender.send(line(840)), Err(Refused), "what is being written counts");
+        receiver.written(records.iter().map(Record::cost).sum());
         assert_eq!(sender.send(line(840)), Ok(()));
     }
 
     #[tokio::test]
-    async fn the_writer_is_woken_when_half_is_full() {
-        let (sender, mut receiver) = queue(10_000);
-        for _ in 0..6 {
+    async fn the_writer_is_woken_when_something_waits_and_when_half_is_full() {
+        let (sender, receiver) = queue(10_000);
+        let (first, sent) = tokio::join!(receiver.first(), async { sender.send(line(840)) });
+        assert_eq!((first, sent), ((), Ok(())));
+        for _ in 0..5 {
             sender.send(line(840)).unwrap();
         }
         receiver.half_full().await;
-        assert!(receiver.first().await);
-        assert_eq!(receiver.drain(1).len(), 1);
-        assert_eq!(receiver.drain(usize::MAX).len(), 5);
-        drop(sender);
-        assert!(!receiver.first().await);
+        receiver.first().await;
+        assert_eq!(receiver.take().len(), 6);
+    }
+
+    #[test]
+    fn nothing_is_taken_for_a_writer_that_has_ended() {
+        let (sender, receiver) = queue(10_000);
+        drop(receiver);
+        assert_eq!(sender.send(line(840)), Err(Refused));
     }
 }

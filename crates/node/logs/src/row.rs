@@ -1,22 +1,21 @@
-//! One record as one JSON line: the field names of the contract's logs (4.6), and a few of our own without the prefix.
+//! One record as a JSON line: the field names of the contract's logs (4.6), and a few of our own without the prefix.
+//! Pure.
 //!
-//! Pure. `Record` says what a row is: `begin` and `end` of an invocation, with the platform's lines at that time, or a
-//! `line` of its log. A row is found by its position; an `end` row carries all that is known of its invocation, also where its lines are, so that an invocation
-//! can be shown from its last row alone.
+//! `Record` is the kind of a row: `begin` and `end` of an invocation, with the platform's lines at that time, or a `line`
+//! of its log. A row is found by its position; an `end` row carries all that is known of its invocation, also where its
+//! lines are, so that an invocation can be shown from its last row alone. Rows are written by [`crate::encode`].
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use types::{FunctionKey, InstanceId, RequestId, RunStatus, VersionName};
+use types::{FunctionKey, InstanceId, Qualifier, RequestId, RunStatus, VersionName};
 
-use crate::clock;
 use crate::extents::Extents;
 use crate::lines::{Line, Stream};
-use crate::live::Request;
-use crate::record::{End, LineRecord, Record};
+use crate::run::End;
 
 /// `SCF_StatusCode` while a run lasts (contract 4.5).
-const RUNNING: u16 = 202;
+pub(crate) const RUNNING: u16 = 202;
 
 /// What an index wants of every row.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,7 +121,7 @@ fn no_lines(lines: &[String]) -> bool {
     lines.is_empty()
 }
 
-/// What an `end` row says of the run.
+/// How a run ended, as its `end` row has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// `None`: Sampan stopped while it ran.
@@ -131,119 +130,13 @@ pub(crate) struct Outcome {
     pub(crate) memory_bytes: u64,
 }
 
+impl From<&End> for Outcome {
+    fn from(end: &End) -> Self {
+        Self { status: Some(end.status), duration_us: end.duration_us, memory_bytes: end.memory_bytes }
+    }
+}
+
 impl<'a> Row<'a> {
-    fn of_request(request: &'a Request, kind: Kind, time_ms: i64) -> Self {
-        let begin = &request.begin;
-        Self {
-            kind,
-            time_ms,
-            namespace: begin.function.key.namespace.as_str().into(),
-            function: begin.function.key.name.as_str().into(),
-            version: begin.version,
-            alias: alias(&begin.qualifier, begin.version).into(),
-            request_id: Some(begin.request_id.clone()),
-            start_ms: Some(begin.start_ms),
-            kind_of_line: "Platform".into(),
-            level: "INFO".into(),
-            message: "".into(),
-            status: Some(RUNNING),
-            duration_ms: None,
-            memory_bytes: None,
-            retry_num: None,
-            bill_duration_ms: None,
-            instance: None,
-            stream: None,
-            lines: Cow::Borrowed(&[]),
-            extents: None,
-        }
-    }
-
-    fn of_begin(request: &'a Request, opening: &'a String) -> Self {
-        let lines = if opening.is_empty() { &[] } else { std::slice::from_ref(opening) };
-        Self { lines: lines.into(), ..Self::of_request(request, Kind::Begin, request.begin.start_ms) }
-    }
-
-    fn of_end(request: &'a Request, end: &'a End, extents: Extents) -> Self {
-        Self {
-            message: end.ret_msg.as_str().into(),
-            status: Some(end.status.code()),
-            duration_ms: Some(end.duration_us as f64 / 1_000.0),
-            memory_bytes: Some(end.memory_bytes),
-            retry_num: Some(0),
-            bill_duration_ms: Some(end.bill_duration_ms),
-            lines: end.closing.as_slice().into(),
-            extents: Some(extents),
-            ..Self::of_request(request, Kind::End, clock::now_ms())
-        }
-    }
-
-    fn of_line(line: &'a LineRecord) -> Self {
-        let request = line.request.as_deref();
-        Self {
-            kind: Kind::Line,
-            time_ms: line.time_ms,
-            namespace: line.function.key.namespace.as_str().into(),
-            function: line.function.key.name.as_str().into(),
-            version: line.version,
-            alias: request.map_or("", |r| alias(&r.begin.qualifier, r.begin.version)).into(),
-            request_id: line.request_id.clone(),
-            start_ms: request.map(|r| r.begin.start_ms),
-            kind_of_line: if line.stream == Stream::Platform { "Platform" } else { "Custom" }.into(),
-            level: "INFO".into(),
-            message: line.text.as_ref().into(),
-            status: request.map(|_| RUNNING),
-            duration_ms: None,
-            memory_bytes: None,
-            retry_num: None,
-            bill_duration_ms: None,
-            instance: line.instance.clone(),
-            stream: Some(line.stream).filter(|s| *s != Stream::Platform),
-            lines: Cow::Borrowed(&[]),
-            extents: None,
-        }
-    }
-
-    /// The row of a record; an end takes where the rows before it are.
-    pub(crate) fn of(record: &'a Record, extents: Extents) -> Self {
-        match record {
-            Record::Begin(request, opening) => Self::of_begin(request, opening),
-            Record::Line(line) => Self::of_line(line),
-            Record::End(request, end) => Self::of_end(request, end, extents),
-        }
-    }
-
-    /// The end of an invocation that was running when Sampan stopped.
-    pub(crate) fn interrupted(key: &'a FunctionKey, started: &Started<'a>, extents: Extents, now_ms: i64) -> Self {
-        Self {
-            kind: Kind::End,
-            time_ms: now_ms,
-            namespace: key.namespace.as_str().into(),
-            function: key.name.as_str().into(),
-            version: started.version,
-            alias: alias(started.qualifier, started.version).into(),
-            request_id: Some(started.request_id.clone()),
-            start_ms: Some(started.start_ms),
-            kind_of_line: "Platform".into(),
-            level: "INFO".into(),
-            message: "the platform was stopped while this invocation ran".into(),
-            status: None,
-            duration_ms: Some(0.0),
-            memory_bytes: Some(0),
-            retry_num: Some(0),
-            bill_duration_ms: Some(0),
-            instance: None,
-            stream: None,
-            lines: Cow::Borrowed(&[]),
-            extents: Some(extents),
-        }
-    }
-
-    /// Appends the row and its newline to `out`.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        serde_json::to_writer(&mut *out, self).expect("a row has only text keys, and writing to a Vec cannot fail");
-        out.push(b'\n');
-    }
-
     /// Reads a row; `None` for anything that is none (a torn line, another program's).
     pub(crate) fn decode(line: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
@@ -255,8 +148,11 @@ impl<'a> Row<'a> {
     }
 
     /// What the caller named.
-    pub(crate) fn qualifier(&self) -> String {
-        if self.alias.is_empty() { self.version.to_string() } else { self.alias.as_ref().to_owned() }
+    pub(crate) fn qualifier(&self) -> Qualifier {
+        match &*self.alias {
+            "" => Qualifier::Version(self.version),
+            alias => Qualifier::Alias(alias.into()),
+        }
     }
 
     /// How the run ended; `None` for a row that is no end.
@@ -271,7 +167,7 @@ impl<'a> Row<'a> {
     /// The row's lines of output.
     pub(crate) fn into_lines(self) -> Vec<Line> {
         let Some(function) = self.key() else { return Vec::new() };
-        let qualifier = self.qualifier();
+        let qualifier = self.qualifier().to_string();
         let line = |text: String| Line {
             time_ms: self.time_ms,
             function: function.clone(),
@@ -289,27 +185,14 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What is known of an invocation that has begun.
-pub(crate) struct Started<'a> {
-    pub(crate) request_id: &'a RequestId,
-    pub(crate) version: VersionName,
-    pub(crate) qualifier: &'a str,
-    pub(crate) start_ms: i64,
-}
-
-/// The qualifier where it is an alias, else nothing.
-fn alias(qualifier: &str, version: VersionName) -> &str {
-    let names_version = match version {
-        VersionName::Latest => qualifier == "$LATEST",
-        VersionName::Number(_) => qualifier.bytes().all(|b| b.is_ascii_digit()),
-    };
-    if names_version { "" } else { qualifier }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::record::Begin;
+    use crate::callee::Callee;
+    use crate::encode;
+    use crate::live::Request;
+    use crate::record::LineRecord;
+    use crate::run::Begin;
     use proptest::prelude::*;
     use std::sync::Arc;
     use types::{FunctionId, FunctionKind, FunctionRecord};
@@ -328,58 +211,66 @@ pub(crate) mod tests {
         })
     }
 
-    pub(crate) fn request() -> Request {
-        let begin = Begin {
+    pub(crate) fn begin() -> Begin {
+        Begin {
             request_id: RequestId::random(),
             function: function("hello"),
             version: VersionName::Latest,
-            qualifier: "$DEFAULT".into(),
+            qualifier: Qualifier::Alias("$DEFAULT".into()),
             start_ms: 1_700_000_000_000,
-            opening: String::new(),
-        };
-        Request::new(begin, 1_000)
+            start_line: false,
+        }
+    }
+
+    /// An invocation whose beginning waits in a queue.
+    pub(crate) fn request() -> Request {
+        Request::new(begin(), 1_000, true)
+    }
+
+    pub(crate) fn ended() -> End {
+        End {
+            status: RunStatus::Success,
+            ret_msg: String::new(),
+            duration_us: 7,
+            bill_duration_ms: 1,
+            memory_bytes: 9,
+            closing: Vec::new(),
+            report_memory_mb: None,
+        }
     }
 
     /// The end rows of runs by their ids and starts.
     pub(crate) fn ended_rows(runs: &[(u128, i64)]) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let callee = Callee::new(function("hello").key.clone(), VersionName::Latest, Qualifier::Alias("prod".into()));
+        let mut rows = String::new();
         for (id, start_ms) in runs {
             let id = format!("{id:032x}");
             let parts = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]];
-            let request_id: RequestId = parts.join("-").parse().unwrap();
-            let started = Started {
-                request_id: &request_id,
-                version: VersionName::Latest,
-                qualifier: "prod",
-                start_ms: *start_ms,
-            };
-            Row::interrupted(&function("hello").key, &started, Extents::default(), *start_ms).encode(&mut bytes);
+            let id = parts.join("-").parse().unwrap();
+            encode::interrupted(&mut rows, &callee, &id, *start_ms, &Extents::default(), *start_ms);
         }
-        bytes
-    }
-
-    fn encoded(row: &Row<'_>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        row.encode(&mut bytes);
-        bytes
+        rows.into_bytes()
     }
 
     #[test]
     fn a_line_has_the_fields_of_the_contract() {
         let request = Arc::new(request());
-        let record = Record::Line(LineRecord {
+        let begin = &request.begin;
+        let line = LineRecord {
             time_ms: 5,
-            function: request.begin.function.clone(),
+            function: begin.function.clone(),
             version: VersionName::Latest,
-            request_id: Some(request.begin.request_id.clone()),
+            request_id: Some(begin.request_id.clone()),
             request: Some(request.clone()),
             instance: Some(InstanceId::random()),
             stream: Stream::Stderr,
             text: "a \"quoted\" line\u{1}".into(),
             _share: None,
-        });
-        let bytes = encoded(&Row::of(&record, Extents::default()));
-        let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        };
+        let callee = Callee::new(begin.function.key.clone(), begin.version, begin.qualifier.clone());
+        let mut row = String::new();
+        encode::line(&mut row, &callee, &line);
+        let json: serde_json::Value = serde_json::from_str(&row).unwrap();
         assert_eq!(json["SCF_FunctionName"], "hello");
         assert_eq!(json["SCF_Namespace"], "default");
         assert_eq!(json["SCF_Qualifier"], "$LATEST");
@@ -389,7 +280,7 @@ pub(crate) mod tests {
         assert_eq!(json["SCF_Level"], "INFO");
         assert_eq!(json["SCF_StatusCode"], 202);
         assert_eq!(json["SCF_Message"], "a \"quoted\" line\u{1}");
-        let line = Row::decode(&bytes).unwrap().into_lines().remove(0);
+        let line = Row::decode(row.as_bytes()).unwrap().into_lines().remove(0);
         assert_eq!((line.stream, line.text.as_str()), (Stream::Stderr, "a \"quoted\" line\u{1}"));
     }
 
@@ -417,20 +308,24 @@ pub(crate) mod tests {
             ret_msg in ".{0,50}", duration_us in 0u64..100_000_000_000, bill in any::<u64>(), memory in any::<u64>(),
             status in prop::sample::select(RunStatus::ALL),
         ) {
-            let request = Arc::new(request());
+            let begin = begin();
             let closing = vec!["END".to_owned(), "Report".to_owned()];
-            let end =
-                End { status, ret_msg: ret_msg.clone(), duration_us, bill_duration_ms: bill, memory_bytes: memory, closing };
+            let (bill_duration_ms, memory_bytes) = (bill, memory);
+            let end = End {
+                status, ret_msg: ret_msg.clone(), duration_us, bill_duration_ms, memory_bytes, closing, ..ended()
+            };
             let mut extents = Extents::default();
             extents.add(crate::extents::Position { segment: 3, offset: 9 }, 27);
-            let record = Record::End(request.clone(), end);
-            let bytes = encoded(&Row::of(&record, extents.clone()));
+            let callee = Callee::new(begin.function.key.clone(), begin.version, begin.qualifier.clone());
+            let mut text = String::new();
+            encode::end(&mut text, &callee, &begin, &end, &extents, 5);
+            let bytes = text.into_bytes();
             prop_assert_eq!(bytes.iter().filter(|b| **b == b'\n').count(), 1);
             let row = Row::decode(&bytes).unwrap();
             prop_assert_eq!(row.outcome(), Some(Outcome { status: Some(status), duration_us, memory_bytes: memory }));
             prop_assert_eq!(row.message.as_ref(), ret_msg);
-            prop_assert_eq!(row.qualifier(), "$DEFAULT");
-            prop_assert_eq!(row.key(), Some(request.begin.function.key.clone()));
+            prop_assert_eq!(row.qualifier(), begin.qualifier);
+            prop_assert_eq!(row.key(), Some(begin.function.key.clone()));
             prop_assert_eq!((row.bill_duration_ms, &row.extents), (Some(bill), &Some(extents)));
             let lines = row.into_lines();
             prop_assert!(lines.iter().all(|line| line.stream == Stream::Platform && line.instance.is_none()));

@@ -12,8 +12,10 @@ use parking_lot::Mutex;
 use types::RequestId;
 
 use crate::Error;
+use crate::callee::Callees;
+use crate::entry::Entry;
 use crate::extents::Position;
-use crate::index::{Entry, Index};
+use crate::index::Index;
 use crate::query::{OrderBy, Query, Rank};
 use crate::row::Row;
 use crate::segment_index::{self, EndEntry, Group, id_number};
@@ -41,7 +43,7 @@ pub(crate) fn select(
         return Ok(Selection { total: found.iter().len(), page: page.collect() });
     }
     let (matches, through) = {
-        let index = index.lock();
+        let mut index = index.lock();
         (index.select(query), index.unindexed_through())
     };
     let mut total = matches.len();
@@ -70,7 +72,7 @@ pub(crate) fn find(
     start_ms: i64,
 ) -> Result<Option<Arc<Entry>>, Error> {
     let (known, through) = {
-        let index = index.lock();
+        let mut index = index.lock();
         (index.get(id), index.unindexed_through())
     };
     if known.is_some() {
@@ -167,7 +169,8 @@ pub(crate) enum Place {
 /// Reads an end row; `None` when it is damaged.
 pub(crate) fn entry_at(file: &mut SegmentFile, segment: u64, offset: u64, len: u32) -> std::io::Result<Option<Entry>> {
     let row = file.read(offset, len as usize)?;
-    Ok(Row::decode(&row).and_then(|row| Entry::of_row(&row, Position { segment, offset }, u64::from(len))))
+    Ok(Row::decode(&row)
+        .and_then(|row| Entry::of_row(&row, &mut Callees::default(), Position { segment, offset }, u64::from(len))))
 }
 
 /// The first invocations in the order of a query, up to `room`.

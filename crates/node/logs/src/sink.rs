@@ -1,4 +1,4 @@
-//! Where lines, beginnings and ends go in: the memory of live invocations and the queue to the writer. Never waits.
+//! Lines, beginnings and ends on their way in: to the memory of live invocations and the queue to the writer. Never waits.
 
 use std::sync::Arc;
 
@@ -7,9 +7,10 @@ use types::{FunctionRecord, InstanceId, RequestId, VersionName};
 use crate::Config;
 use crate::clock;
 use crate::lines::Stream;
-use crate::live::{Live, Request};
+use crate::live::{Finish, Live, Request};
 use crate::queue::{Refused, Sender};
-use crate::record::{Begin, End, FIXED_BYTES, LineRecord, Record};
+use crate::record::{FIXED_BYTES, LineRecord, Record};
+use crate::run::{Begin, End};
 use crate::shares::FunctionShare;
 
 /// The way in; cheap to clone.
@@ -34,34 +35,26 @@ impl Sink {
         Self { live: Arc::new(Live::new(config.finished_tails_max)), queue, config }
     }
 
-    pub(crate) fn begin(&self, mut begin: Begin) {
-        let mut opening = std::mem::take(&mut begin.opening);
-        shorten(&mut opening, self.config.line_bytes_max);
-        let request = Arc::new(Request::new(begin, self.config.tail_bytes_max));
-        if !opening.is_empty() {
-            request.push(&opening);
-        }
+    pub(crate) fn begin(&self, begin: Begin) -> Arc<Request> {
+        let request = Arc::new(Request::new(begin, self.config.tail_bytes_max, true));
         self.live.insert(request.clone());
         // A refusal is counted by the queue; the end, if it is taken, makes up for a lost beginning.
-        let _ = self.queue.send(Record::Begin(request, opening));
+        if self.queue.send(Record::Begin(request.clone())).is_err() {
+            request.begin_refused();
+        }
+        request
     }
 
     /// The memory of a beginning without its record.
     pub(crate) fn watch(&self, begin: Begin) {
-        self.live.insert(Arc::new(Request::new(begin, self.config.tail_bytes_max)));
+        self.live.insert(Arc::new(Request::new(begin, self.config.tail_bytes_max, false)));
     }
 
-    pub(crate) fn platform(&self, id: &RequestId, text: &str) {
-        let Some(request) = self.live.get(id) else {
-            tracing::debug!(request = %id, "a platform line came for a request that is not known");
-            return;
-        };
-        let _ = self.send_platform(&request, cut(text, self.config.line_bytes_max));
-    }
-
-    fn send_platform(&self, request: &Arc<Request>, text: &str) -> Result<(), Refused> {
+    pub(crate) fn platform(&self, request: &Arc<Request>, text: &str) {
+        let text = cut(text, self.config.line_bytes_max);
         request.push(text);
-        self.queue.send(Record::Line(LineRecord {
+        // A refusal is counted by the queue.
+        let _ = self.queue.send(Record::Line(Box::new(LineRecord {
             time_ms: clock::now_ms(),
             function: request.begin.function.clone(),
             version: request.begin.version,
@@ -71,19 +64,22 @@ impl Sink {
             stream: Stream::Platform,
             text: text.into(),
             _share: None,
-        }))
+        })));
     }
 
-    pub(crate) fn finish(&self, id: &RequestId, mut end: End) {
+    pub(crate) fn finish(&self, request: Arc<Request>, mut end: End) {
         for line in &mut end.closing {
             shorten(line, self.config.line_bytes_max);
         }
-        let Some(request) = self.live.finish(id, &end.closing) else {
-            tracing::debug!(request = %id, "an end came for a request that does not run");
-            return;
-        };
         shorten(&mut end.ret_msg, self.config.ret_msg_bytes_max);
-        let _ = self.queue.send(Record::End(request, end));
+        let finish = request.finish(end, |end| {
+            // A refusal is counted by the queue.
+            let _ = self.queue.send(Record::End(request.clone(), end.text_bytes()));
+        });
+        match finish {
+            Finish::Joined | Finish::Queued => self.live.keep_finished(request),
+            Finish::Repeated => tracing::debug!(request = %request.begin.request_id, "ignored a second end"),
+        }
     }
 
     /// A line of an instance, for `request` if it is known, else only by its id.
@@ -99,7 +95,7 @@ impl Sink {
         if let Some(request) = &request {
             request.push(text);
         }
-        self.queue.send(Record::Line(LineRecord {
+        self.queue.send(Record::Line(Box::new(LineRecord {
             time_ms: clock::now_ms(),
             function: origin.function.clone(),
             version: origin.version,
@@ -109,7 +105,7 @@ impl Sink {
             stream,
             text: text.into(),
             _share: Some(share),
-        }))
+        })))
     }
 }
 

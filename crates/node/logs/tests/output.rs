@@ -8,7 +8,7 @@ use std::io::Write;
 
 use logs::{Begin, Config, Filter, Logs, Stream};
 use support::{Instance, all, begin, end, function, one, open};
-use types::{Namespace, RequestId, RunStatus, VersionName};
+use types::{Namespace, Qualifier, RequestId, RunStatus, VersionName};
 
 async fn log_of(logs: &Logs, request: &RequestId) -> String {
     one(logs, request).await.log
@@ -149,9 +149,9 @@ async fn a_start_that_is_watched_has_its_lines_and_tail_but_no_record() {
         request_id: request.clone(),
         function: function.clone(),
         version: VersionName::Latest,
-        qualifier: "$LATEST".into(),
+        qualifier: Qualifier::LATEST,
         start_ms: 1,
-        opening: String::new(),
+        start_line: false,
     });
     logs.assign(&instance.id, Some(&request));
     instance.print("no module\n");

@@ -6,7 +6,7 @@ mod support;
 
 use futures_util::StreamExt;
 use logs::{Config, Filter, Followed, Query, Ret};
-use support::{Instance, all, begin, end, everything, function, invoke, one, open};
+use support::{Instance, all, begin, end, everything, function, invoke, invoke_web, one, open};
 use types::{Namespace, RunStatus};
 
 fn lines_of(name: &str) -> Filter {
@@ -25,6 +25,31 @@ async fn an_invocation_comes_back_with_all_that_was_recorded() {
     assert_eq!((found.duration_us, found.bill_duration_ms, found.memory_bytes), (1_500, 2, 1 << 20));
     assert_eq!(found.ret_msg, format!("ret of {id}"));
     assert!(found.log.starts_with(&format!("START RequestId:{id}\nEND RequestId:{id}\nReport RequestId:{id} ")));
+    logs.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_invocation_that_ends_before_it_is_written_is_there_at_once_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(dir.path(), Config { flush_ms: 60_000, ..Config::default() }).await;
+    let followed = logs.follow(lines_of("hello"));
+    let id = invoke_web(&logs, &function("hello"), 5);
+    let wanted = [
+        format!("START RequestId:{id}"),
+        format!("END RequestId:{id}"),
+        format!("Report RequestId:{id} Duration:2ms Memory:128MB MemUsage:1MB"),
+    ];
+    let log = wanted.join("\n") + "\n";
+    assert_eq!(logs.tail(&id, 4096), log);
+    let found = one(&logs, &id).await;
+    assert_eq!((found.finished, found.status, &found.log), (true, Some(RunStatus::Success), &log));
+    let lines = logs.lines(lines_of("hello"), None, 100).await.unwrap().lines;
+    assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), wanted);
+    logs.shutdown().await;
+    let texts: Vec<_> = followed.collect().await;
+    assert_eq!(texts, lines.into_iter().map(Followed::Line).collect::<Vec<_>>());
+    let logs = open(dir.path(), Config::default()).await;
+    assert_eq!(one(&logs, &id).await, found);
     logs.shutdown().await;
 }
 
@@ -100,6 +125,7 @@ async fn long_results_and_lines_are_cut_at_a_character() {
             bill_duration_ms: 1,
             memory_bytes: 1,
             closing: vec!["ßüöä".into()],
+            report_memory_mb: None,
         },
     );
     let found = one(&logs, &id).await;

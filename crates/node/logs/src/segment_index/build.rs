@@ -112,7 +112,7 @@ fn end(row: &Row<'_>, offset: u64, len: usize) -> Option<(GroupKey, EndEntry)> {
         offset,
         len: u32::try_from(len).ok()?,
     };
-    Some(((row.version, row.qualifier(), outcome.status.map(|status| status.code())), entry))
+    Some(((row.version, row.qualifier().to_string(), outcome.status.map(|status| status.code())), entry))
 }
 
 fn group((version, qualifier, status): GroupKey, first: usize, ends: &[EndEntry]) -> Group {

@@ -48,7 +48,7 @@ pub(crate) struct Segments {
     pub(crate) directories: Directories,
     /// Held while an index is built.
     pub(crate) index_build: Mutex<()>,
-    /// The logs are being shut down: long upkeep is left to the next start.
+    /// The logs are being shut down: long maintenance is left to the next start.
     stopping: AtomicBool,
 }
 
@@ -140,7 +140,7 @@ impl Segments {
         }))
     }
 
-    /// The same for upkeep.
+    /// The same for maintenance.
     pub(crate) fn read_uncounted(&self, number: u64) -> io::Result<Option<SegmentFile>> {
         // Compression replaces the plain file while queries run, so a file that is missing in one form is looked for
         // in the other, and once more.

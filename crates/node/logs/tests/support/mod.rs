@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use logs::{Begin, Config, End, Invocation, Logs, Page, Query};
 use types::{
-    FunctionId, FunctionKey, FunctionKind, FunctionRecord, InstanceId, Namespace, RequestId, RunStatus, VersionName,
+    FunctionId, FunctionKey, FunctionKind, FunctionRecord, InstanceId, Namespace, Qualifier, RequestId, RunStatus,
+    VersionName,
 };
 
 /// A namespace's function.
@@ -34,35 +35,36 @@ pub async fn open(dir: &Path, config: Config) -> Logs {
 /// Begins an invocation of `function` at `start_ms`.
 pub fn begin(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
     let request_id = RequestId::random();
-    begin_with(logs, function, start_ms, &request_id, String::new());
+    begin_with(logs, function, start_ms, &request_id, false);
     request_id
 }
 
-fn begin_with(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64, request_id: &RequestId, opening: String) {
+fn begin_with(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64, request_id: &RequestId, start_line: bool) {
     logs.begin(Begin {
         request_id: request_id.clone(),
         function: function.clone(),
         version: VersionName::Latest,
-        qualifier: "$DEFAULT".into(),
+        qualifier: Qualifier::Alias("$DEFAULT".into()),
         start_ms,
-        opening,
+        start_line,
     });
 }
 
 pub fn end(logs: &Logs, request: &RequestId, status: RunStatus) {
-    end_with(logs, request, status, Vec::new());
+    end_with(logs, request, status, format!("ret of {request}"), None);
 }
 
-fn end_with(logs: &Logs, request: &RequestId, status: RunStatus, closing: Vec<String>) {
+fn end_with(logs: &Logs, request: &RequestId, status: RunStatus, ret_msg: String, report_memory_mb: Option<u32>) {
     logs.finish(
         request,
         End {
             status,
-            ret_msg: format!("ret of {request}"),
+            ret_msg,
             duration_us: 1_500,
             bill_duration_ms: 2,
             memory_bytes: 1 << 20,
-            closing,
+            closing: Vec::new(),
+            report_memory_mb,
         },
     );
 }
@@ -70,9 +72,16 @@ fn end_with(logs: &Logs, request: &RequestId, status: RunStatus, closing: Vec<St
 /// A whole invocation with the platform's lines.
 pub fn invoke(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
     let id = RequestId::random();
-    begin_with(logs, function, start_ms, &id, format!("START RequestId:{id}"));
-    let report = format!("Report RequestId:{id} Duration:1ms Memory:128MB MemUsage:1.0MB");
-    end_with(logs, &id, RunStatus::Success, vec![format!("END RequestId:{id}"), report]);
+    begin_with(logs, function, start_ms, &id, true);
+    end_with(logs, &id, RunStatus::Success, format!("ret of {id}"), Some(128));
+    id
+}
+
+/// The same of a web request, of which no answer is kept.
+pub fn invoke_web(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
+    let id = RequestId::random();
+    begin_with(logs, function, start_ms, &id, true);
+    end_with(logs, &id, RunStatus::Success, String::new(), Some(128));
     id
 }
 

@@ -1,8 +1,8 @@
-//! Times that come again, written as the API's seven fields: second, minute, hour, day, month, weekday, year (contract
-//! 4.11). Pure.
+//! Seven-field cron expressions of the API: second, minute, hour, day, month, weekday, year
+//! (contract 4.11). Pure.
 //!
-//! Must not know what happens at these times. How an expression is read is the library's; that it has the seven fields
-//! and none of the library's extensions is checked here.
+//! The `croner` library parses expressions; this file checks that one has seven fields and none of
+//! the library's extensions.
 #![forbid(unsafe_code)]
 
 use std::ops::RangeInclusive;
@@ -14,53 +14,53 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-/// Fields of an expression.
+/// Number of fields.
 const FIELDS: usize = 7;
-/// Bytes of an expression; the longest useful one, with lists in all fields, has fewer.
+/// Longest expression, in bytes; the longest useful one, with lists in all fields, is shorter.
 pub const EXPRESSION_BYTES_MAX: usize = 1024;
-/// Years that the last field may name.
+/// Years allowed in the last field.
 const YEARS: RangeInclusive<u16> = 1970..=2099;
-/// Words of the fields for months and weekdays.
+/// Names of months and weekdays.
 const NAMES: [&str; 19] = [
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "SUN", "MON", "TUE", "WED",
     "THU", "FRI", "SAT",
 ];
 
-/// A text that is no schedule.
+/// Why a text is not a cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSchedule {
-    /// Too long to be read.
+    /// It exceeds [`EXPRESSION_BYTES_MAX`].
     #[error("it has {bytes} bytes; the limit is {EXPRESSION_BYTES_MAX}")]
     TooLong {
-        /// How long it is.
+        /// Its length, in bytes.
         bytes: usize,
     },
-    /// Not as many fields as it takes.
+    /// It has the wrong number of fields.
     #[error(
         "it has {fields} fields; write seven: second minute hour day month weekday year, such as 0 30 9 * * MON-FRI *"
     )]
     Fields {
-        /// How many it has.
+        /// The number of fields found.
         fields: usize,
     },
-    /// Something that no field has.
+    /// A part that the contract does not allow in any field.
     #[error("{part:?} means nothing in a schedule; use numbers, names of months and weekdays, and , - * /")]
     Part {
-        /// What was found.
+        /// The part.
         part: String,
     },
-    /// A year outside the calendar's range.
+    /// A year outside the allowed range.
     #[error("the year {year} is not between {} and {}", YEARS.start(), YEARS.end())]
     Year {
         /// The year.
         year: u16,
     },
-    /// A field with a number or range that it cannot have.
+    /// A number or range outside its field's values.
     #[error("{0}")]
     Field(String),
 }
 
-/// Times that come again.
+/// A parsed cron expression.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     cron: Cron,
@@ -86,13 +86,13 @@ impl FromStr for Schedule {
     }
 }
 
-/// The library knows more than the contract has: last days, nearest weekdays, shorthands.
+/// Refuses what the library accepts beyond the contract: last days, nearest weekdays, shorthands.
 fn check_field(field: &str, is_year: bool) -> Result<(), InvalidSchedule> {
     for part in field.split([',', '-', '/', '*']).filter(|part| !part.is_empty()) {
         let number = part.parse::<u16>().ok().filter(|_| part.chars().all(|c| c.is_ascii_digit()));
         let word = NAMES.iter().any(|name| name.eq_ignore_ascii_case(part));
         match number {
-            // A step is no year.
+            // A number behind a slash is a step, not a year.
             Some(year) if is_year && year > 99 && !YEARS.contains(&year) => return Err(InvalidSchedule::Year { year }),
             None if !word => return Err(InvalidSchedule::Part { part: part.to_owned() }),
             _ => {}
@@ -102,14 +102,15 @@ fn check_field(field: &str, is_year: bool) -> Result<(), InvalidSchedule> {
 }
 
 impl Schedule {
-    /// The last of its times that is not after `at_ms`, in Unix milliseconds; its fields are local time, `utc_offset_s`
-    /// seconds ahead of UTC. `None` where there was none.
+    /// The last occurrence that is not after `at_ms` (Unix milliseconds). Fields are local time,
+    /// `utc_offset_s` seconds ahead of UTC. `None` where there was none.
     pub fn last_until(&self, at_ms: i64, utc_offset_s: i32) -> Option<i64> {
         let at = local(at_ms, utc_offset_s)?;
         instant(self.cron.find_previous_occurrence(&at, true).ok()?, utc_offset_s)
     }
 
-    /// The first of its times after `at_ms`, as [`Schedule::last_until`] counts them. `None` where none is left.
+    /// The first occurrence after `at_ms`, with units as in [`Schedule::last_until`]. `None` where
+    /// none is left.
     pub fn next_after(&self, at_ms: i64, utc_offset_s: i32) -> Option<i64> {
         let at = local(at_ms, utc_offset_s)?;
         instant(self.cron.find_next_occurrence(&at, false).ok()?, utc_offset_s)

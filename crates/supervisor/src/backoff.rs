@@ -1,13 +1,13 @@
-//! How long a task waits before it is started again. Pure.
+//! Back-off between restarts of a task. Pure.
 
 use std::time::Duration;
 
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// A task that ran for so long has recovered: its next panic is a first one.
+/// A task that ran for this long has recovered: its next panic counts as the first.
 const RECOVERED_AFTER: Duration = Duration::from_secs(60);
 
-/// Doubles from panic to panic.
+/// Exponential back-off by panics in a row.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     in_a_row: u32,
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_bound_and_begin_again_after_a_good_run() {
+    fn pauses_double_up_to_a_maximum_and_reset_after_a_minutes_run() {
         let mut backoff = Backoff::default();
         let mut pauses: Vec<u128> = (0..12).map(|_| backoff.after(Duration::ZERO).as_millis()).collect();
         assert_eq!(pauses.split_off(9), [30_000; 3]);

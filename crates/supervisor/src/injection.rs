@@ -1,5 +1,5 @@
-//! Panics for tests of the real binary, in debug builds only: `PANIC_TASK_FOR_TEST=TASK:COUNT` names a task and how many
-//! times it panics.
+//! Injected panics for end-to-end tests, in debug builds only: `PANIC_TASK_FOR_TEST=TASK:COUNT`
+//! names a task and how many times it panics.
 
 #[cfg(debug_assertions)]
 pub(crate) fn panic_if_asked(task: &str) {

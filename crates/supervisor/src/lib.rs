@@ -1,14 +1,14 @@
-//! Background tasks under supervision: one that holds no state is started again after a panic, one that owns state ends
-//! the process, and health checks name what is down.
+//! Supervised background tasks: a task without state is restarted after a panic, a task that owns
+//! state ends the process, and health checks list tasks that are down.
 //!
 //! ```text
 //! tokio::spawn(supervisor::restarting("registry sweep", move || registry.clone().run(stop.clone())));
 //! tokio::spawn(supervisor::essential("log writer", writer.run()));
 //! ```
-//! The registry of tasks is the process's, as its metrics are. A task that returns has ended as it should. When the
-//! platform stops, [`stop`] keeps tasks from being started again.
+//! The registry of tasks is global to the process, as metrics are. A task that returns has ended
+//! normally. [`stop`] prevents restarts during shutdown.
 #![forbid(unsafe_code)]
-// A test stops at the first thing that is not as it should be.
+// A failed `unwrap` is a failed test.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backoff;
@@ -23,7 +23,7 @@ use futures_util::FutureExt;
 use crate::backoff::Backoff;
 pub use crate::registry::{Down, Fatal, PANICS, RESTARTS, down, fatal, stop};
 
-/// Runs a task that holds no state of its own, and makes it again after a panic, with back-off.
+/// Runs a task that holds no state, and restarts it with back-off after a panic.
 pub async fn restarting<F: Future<Output = ()>>(task: &'static str, mut make: impl FnMut() -> F) {
     let mut backoff = Backoff::default();
     loop {
@@ -35,10 +35,10 @@ pub async fn restarting<F: Future<Output = ()>>(task: &'static str, mut make: im
         let Err(panic) = work.catch_unwind().await else { return };
         let pause = backoff.after(started.elapsed());
         let _down = registry::went_down(task, backoff.in_a_row(), &text(panic.as_ref()));
-        tracing::error!(task, panics_in_a_row = backoff.in_a_row(), ?pause, "a task panicked and is started again");
+        tracing::error!(task, panics_in_a_row = backoff.in_a_row(), ?pause, "task panicked; restarting");
         tokio::select! {
             biased;
-            // What is down then stays down: it would not see that it is to end.
+            // After shutdown began a new task would miss its cancellation: it stays down.
             () = registry::stopping() => return,
             () = tokio::time::sleep(pause) => {}
         }
@@ -46,7 +46,8 @@ pub async fn restarting<F: Future<Output = ()>>(task: &'static str, mut make: im
     }
 }
 
-/// Runs a task that owns state, which a panic may have left half-changed: the process is to end, by [`fatal`].
+/// Runs a task that owns state, which a panic may leave half-changed: the panic ends the process
+/// through [`fatal`].
 pub async fn essential<T>(task: &'static str, work: impl Future<Output = T>) -> Option<T> {
     let work = AssertUnwindSafe(async {
         injection::panic_if_asked(task);
@@ -72,8 +73,8 @@ pub fn essential_thread(task: &'static str, work: impl FnOnce()) {
     }
 }
 
-/// Has every panic of the process logged and counted, those of requests and instances too. Standard error alone would
-/// not do: it may lead nowhere.
+/// Installs a panic hook that logs and counts every panic of the process. Standard error alone is
+/// not enough: it may be closed.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         metrics::counter!(PANICS).increment(1);
@@ -82,15 +83,15 @@ pub fn report_panics() {
         let thread = thread.name().unwrap_or("unnamed");
         tracing::error!(at, thread, "panic: {}", text(panic.payload()));
     }));
-    metrics::describe_counter!(PANICS, "Panics of the platform, each a fault of its own");
-    metrics::describe_counter!(RESTARTS, "Starts of background tasks after a panic, by task");
+    metrics::describe_counter!(PANICS, "Panics of the platform process");
+    metrics::describe_counter!(RESTARTS, "Restarts of background tasks after a panic, by task");
     metrics::counter!(PANICS).increment(0);
 }
 
-/// What a panic says.
+/// Text of a panic.
 fn text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without text".to_owned())
 }
 
 #[cfg(test)]
@@ -101,7 +102,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
-    async fn a_stateless_task_is_started_again_and_is_down_meanwhile() {
+    async fn a_stateless_task_is_down_until_it_is_restarted() {
         const TASK: &str = "test: restarted";
         let runs = Arc::new(AtomicU32::new(0));
         let counted = runs.clone();
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_returns_is_not_started_again() {
+    async fn a_task_that_returns_is_not_restarted() {
         let mut runs = 0;
         restarting("test: returns", || {
             runs += 1;
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_of_a_task_that_owns_state_is_fatal_for_the_process() {
+    async fn a_panic_of_a_task_that_owns_state_is_fatal() {
         assert_eq!(essential("test: well", async { 7 }).await, Some(7));
         assert_eq!(essential("test: fatal", async { panic!("half of it is done") }).await, None::<()>);
         let wanted = Fatal { task: "test: fatal", message: "half of it is done".to_owned() };

@@ -1,4 +1,4 @@
-//! Which tasks are down, and which panic ends the process.
+//! Registry of tasks that are down, and of the panic that ends the process.
 
 use std::sync::LazyLock;
 
@@ -7,17 +7,17 @@ use tokio::sync::watch;
 
 /// Metric: panics of the process.
 pub const PANICS: &str = "sampan_panics_total";
-/// Metric: tasks started again.
+/// Metric: restarts of tasks.
 pub const RESTARTS: &str = "sampan_task_restarts_total";
 
-/// A task that panicked and waits to be started again.
+/// A task that panicked and waits for its restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Down {
     /// Its name.
     pub task: &'static str,
-    /// Panics without a good run between them, this one included.
+    /// Panics in a row, this one included; a run of a minute resets the count.
     pub panics_in_a_row: u32,
-    /// What the panic said.
+    /// Text of the panic.
     pub message: String,
 }
 
@@ -26,7 +26,7 @@ pub struct Down {
 pub struct Fatal {
     /// Its name.
     pub task: &'static str,
-    /// What the panic said.
+    /// Text of the panic.
     pub message: String,
 }
 
@@ -37,13 +37,14 @@ static FATAL: LazyLock<watch::Sender<Option<Fatal>>> = LazyLock::new(|| watch::c
 /// The tasks that are down now.
 pub fn down() -> Vec<Down> {
     let mut all = DOWN.lock().clone();
-    // Such a task is down for good.
+    // A task that owned state is not restarted.
     let fatal = FATAL.borrow().clone();
     all.extend(fatal.map(|Fatal { task, message }| Down { task, panics_in_a_row: 1, message }));
     all
 }
 
-/// Resolves when a task that owns state has panicked: the process must end, and its next start repairs.
+/// Resolves when a task that owns state has panicked: the process must end, and its next start
+/// repairs.
 pub async fn fatal() -> Fatal {
     let mut changes = FATAL.subscribe();
     match changes.wait_for(Option::is_some).await.map(|fatal| fatal.clone()) {
@@ -53,7 +54,7 @@ pub async fn fatal() -> Fatal {
     }
 }
 
-/// No task is started again from now on.
+/// Prevents further restarts.
 pub fn stop() {
     STOPPING.send_replace(true);
 }
@@ -66,7 +67,7 @@ pub(crate) async fn stopping() {
     }
 }
 
-/// A task is down as long as this lives.
+/// Registers a task as down until it is dropped.
 pub(crate) struct DownGuard(&'static str);
 
 impl Drop for DownGuard {
@@ -87,7 +88,7 @@ pub(crate) fn restarted(task: &'static str) {
     metrics::counter!(RESTARTS, "task" => task).increment(1);
 }
 
-/// The first one counts: what follows is its consequence.
+/// Records the first fatal panic; later ones are its consequences.
 pub(crate) fn failed(task: &'static str, message: &str) {
     FATAL.send_if_modified(|fatal| {
         let first = fatal.is_none();

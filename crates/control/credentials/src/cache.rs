@@ -1,4 +1,4 @@
-//! Answers that are remembered as long as they say. Pure: the time comes from outside. Must not know what they are.
+//! A cache of values with an expiry. Pure: callers pass the time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Answers by key, at most so many, each until shortly before it ends.
+/// At most `len_max` values by key, each returned until shortly before it expires.
 pub(crate) struct Cache<K, V> {
-    kept: HashMap<K, (V, Timestamp)>,
+    items: HashMap<K, (V, Timestamp)>,
     len_max: usize,
     margin: Duration,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
-    /// Answers are not given out in the last `margin` of their lives.
+    /// Values are not returned in the last `margin` before their expiry.
     pub(crate) fn new(len_max: usize, margin: Duration) -> Self {
-        Self { kept: HashMap::new(), len_max, margin }
+        Self { items: HashMap::new(), len_max, margin }
     }
 
-    /// An answer, and when it ends.
+    /// A value and its expiry.
     pub(crate) fn get_until(&self, key: &K, now: Timestamp) -> Option<(V, Timestamp)> {
-        let (value, until) = self.kept.get(key)?;
+        let (value, until) = self.items.get(key)?;
         (now < self.given_until(*until, now)).then(|| (value.clone(), *until))
     }
 
@@ -29,27 +29,27 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         until.checked_sub(self.margin).unwrap_or(now)
     }
 
-    /// Remembers an answer that ends at `until`. The one that ends first makes room.
+    /// Inserts a value that expires at `until`. A full cache drops the value that expires first.
     pub(crate) fn put(&mut self, key: K, value: V, until: Timestamp, now: Timestamp) {
         let margin = self.margin;
-        self.kept.retain(|_, (_, until)| until.checked_sub(margin).is_ok_and(|until| now < until));
+        self.items.retain(|_, (_, until)| until.checked_sub(margin).is_ok_and(|until| now < until));
         if self.given_until(until, now) <= now || self.len_max == 0 {
-            self.kept.remove(&key);
+            self.items.remove(&key);
             return;
         }
-        if self.kept.len() >= self.len_max && !self.kept.contains_key(&key) {
-            let first = self.kept.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| key.clone());
-            first.and_then(|key| self.kept.remove(&key));
+        if self.items.len() >= self.len_max && !self.items.contains_key(&key) {
+            let first = self.items.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| key.clone());
+            first.and_then(|key| self.items.remove(&key));
         }
-        self.kept.insert(key, (value, until));
+        self.items.insert(key, (value, until));
     }
 
     pub(crate) fn remove(&mut self, key: &K) {
-        self.kept.remove(key);
+        self.items.remove(key);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.kept.clear();
+        self.items.clear();
     }
 }
 
@@ -68,18 +68,18 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_given_until_shortly_before_its_end() {
+    fn a_value_is_returned_until_shortly_before_it_expires() {
         let mut cache = Cache::new(10, Duration::from_secs(30));
         cache.put("a", 1, at(100), at(0));
         assert_eq!((cache.get(&"a", at(69)), cache.get(&"a", at(70)), cache.get(&"b", at(0))), (Some(1), None, None));
         cache.put("short", 2, at(30), at(0));
-        assert_eq!(cache.get(&"short", at(0)), None, "a life within the margin is not remembered");
+        assert_eq!(cache.get(&"short", at(0)), None, "a life within the margin is not cached");
         cache.remove(&"a");
         assert_eq!(cache.get(&"a", at(0)), None);
     }
 
     #[test]
-    fn what_ends_first_makes_room() {
+    fn a_full_cache_drops_the_value_that_expires_first() {
         let mut cache = Cache::new(2, Duration::ZERO);
         for (key, until) in [("a", 50), ("b", 20), ("c", 30)] {
             cache.put(key, until, at(until), at(0));

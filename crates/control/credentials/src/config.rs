@@ -1,5 +1,5 @@
-//! Every limit of this crate, with its unit in the name, and what a configuration file can say of a registry. Must not
-//! know what is done when a limit is reached.
+//! Limits of this crate, with units in their names, and a registry's settings in the configuration
+//! file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,44 +10,45 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Configuration of credential plugins as the kubelet's `--image-credential-provider-config` reads it: a file of kind
-    /// `CredentialProviderConfig` (YAML or JSON), or a folder of them. Read at the start.
+    /// Credential plugins, in the format of the kubelet's `--image-credential-provider-config`: a
+    /// file of kind `CredentialProviderConfig` (YAML or JSON), or a folder of them. Read at the
+    /// start.
     pub plugins_config: Option<PathBuf>,
-    /// Folder of the plugins, the kubelet's `--image-credential-provider-bin-dir`.
+    /// Folder of the plugins' programs, as the kubelet's `--image-credential-provider-bin-dir`.
     pub plugins_dir: Option<PathBuf>,
-    /// Longest run of a plugin, in seconds.
+    /// Timeout of a plugin, in seconds.
     pub plugin_timeout_s: u64,
-    /// Bytes of a plugin's answer.
+    /// Longest answer of a plugin, in bytes.
     pub plugin_answer_bytes_max: u64,
-    /// Bytes of a failed plugin's standard error that are shown.
+    /// Bytes of a failed plugin's standard error that are shown in the error.
     pub plugin_stderr_bytes_max: u64,
-    /// Longest run of a `docker-credential-*` helper, in seconds.
+    /// Timeout of a `docker-credential-*` helper, in seconds.
     pub docker_helper_timeout_s: u64,
-    /// Where temporary credentials of enterprise registries are asked for, unless a login says otherwise.
+    /// Endpoint of the cloud API for temporary credentials, unless a login names another.
     pub tcr_endpoint: String,
-    /// Region of enterprise registries, unless a login says otherwise.
+    /// Region of enterprise registries, unless a login names another.
     pub tcr_region: String,
-    /// Longest wait for such a credential, in seconds.
+    /// Timeout of a request for a temporary credential, in seconds.
     pub tcr_timeout_s: u64,
-    /// Bytes of the answer with such a credential.
+    /// Longest answer to such a request, in bytes.
     pub tcr_answer_bytes_max: usize,
-    /// A remembered credential is no longer given out in the last seconds of its life.
+    /// Cached credentials are renewed this long before they expire, in seconds.
     pub expiry_margin_s: u64,
-    /// Answers of one provider that are remembered.
+    /// Cached answers of each provider.
     pub cached_max: usize,
-    /// Registries that can be added.
+    /// Most registries that can be added.
     pub registries_max: usize,
-    /// Mirrors of one registry.
+    /// Most mirrors of one registry.
     pub mirrors_max: usize,
-    /// Bytes of a registry's certificate authorities.
+    /// Longest certificate authorities of a registry, in bytes.
     pub ca_bytes_max: usize,
-    /// Bytes of a user's name, a password or a key.
+    /// Longest user name, password or key, in bytes.
     pub secret_bytes_max: usize,
-    /// Bytes of the body of an administrative request.
+    /// Longest body of an administrative request, in bytes.
     pub admin_body_bytes_max: usize,
-    /// Time within which such a body must have arrived, in seconds.
+    /// Timeout of receiving such a body, in seconds.
     pub admin_body_timeout_s: u64,
-    /// Longest test of a registry, in seconds.
+    /// Timeout of a test of a registry, in seconds.
     pub test_timeout_s: u64,
 }
 
@@ -103,15 +104,16 @@ impl Config {
     }
 }
 
-/// Table `[registries."HOST"]` of the configuration. What `sampan registry add` sets for the same host outranks it, key
-/// by key.
+/// Table `[registries."HOST"]` of the configuration. What `sampan registry add` sets for the same
+/// host outranks it, key by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegistrySettings {
-    /// Asked in this order before the registry itself: `https://HOST[:PORT][/PREFIX]`, or `http://…` for one without TLS.
+    /// Tried in this order before the registry itself: `https://HOST[:PORT][/PREFIX]`, or
+    /// `http://…` for a mirror without TLS.
     pub mirrors: Vec<String>,
-    /// PEM file of certificate authorities that are trusted for it, beside the system's.
+    /// PEM file of certificate authorities trusted beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// Whether it is spoken to in plain HTTP. Left out: only on a loopback address, and there only without a `ca_file`.
+    /// Whether to use plain HTTP. Default: only on a loopback address without a `ca_file`.
     pub plain_http: Option<bool>,
 }

@@ -1,11 +1,11 @@
-//! Why registries cannot be read, kept or changed. No variant shows a secret.
+//! Errors of reading, storing and changing registries. No variant shows a secret.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::plugins::PluginsError;
 
-/// What failed, on what, and what to do.
+/// What failed, on what, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder failed.
@@ -15,30 +15,30 @@ pub enum Error {
         operation: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the kernel says.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// The key file is something else.
+    /// The key file does not hold a key.
     #[error(
-        "{} is no key: it must hold 64 hexadecimal digits; restore it, or make one with `openssl rand -hex 32`",
+        "{} is not a key: it must hold 64 hexadecimal digits; restore it, or make one with `openssl rand -hex 32`",
         path.display()
     )]
     BadKey {
         /// The file.
         path: PathBuf,
     },
-    /// There is no key for what was sealed with one.
+    /// The key of sealed secrets is missing.
     #[error(
         "the key {} is missing, but {} has secrets that are sealed with it; restore the key, or remove {} and add the \
          registries' logins again", key.display(), file.display(), file.display()
     )]
     MissingKey {
-        /// Where it should be.
+        /// Expected path of the key.
         key: PathBuf,
-        /// What was sealed.
+        /// File with the sealed secrets.
         file: PathBuf,
     },
-    /// A key file that was named does not exist.
+    /// The key file named by the environment does not exist.
     #[error(
         "SAMPAN_SECRETS_KEY_FILE names {}, which does not exist; make it with `openssl rand -hex 32`, readable by root alone",
         path.display()
@@ -47,56 +47,56 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A secret does not open.
+    /// A secret cannot be decrypted.
     #[error(
-        "the secret of registry {host} in {} does not open with the key {}: the file was changed, or the key is another \
+        "the secret of registry {host} in {} cannot be decrypted with the key {}: the file was changed, or the key is another \
          one; restore the right one of the two, or remove {} and add the registries' logins again",
         file.display(), key.display(), file.display()
     )]
     Sealed {
-        /// Whose secret.
+        /// Host of the registry.
         host: String,
-        /// Where it is.
+        /// File with the secret.
         file: PathBuf,
-        /// The key that was tried.
+        /// The key that was used.
         key: PathBuf,
     },
-    /// The file of registries cannot be read as one.
+    /// The file of registries is malformed.
     #[error(
         "{} is not a file of registries ({reason}); restore it, or remove it and add the registries again", path.display()
     )]
     BadFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong, without anything of its content.
+        /// What is wrong, without any of its content.
         reason: String,
     },
-    /// What is said of a registry is wrong.
+    /// A setting of a registry is invalid.
     #[error("registry {host}: {reason}")]
     Invalid {
-        /// Which.
+        /// Host of the registry.
         host: String,
-        /// What is wrong and what would be right.
+        /// What is wrong and what is allowed.
         reason: String,
     },
-    /// Nothing was added for that host.
+    /// No registry was added for the host.
     #[error("nothing was added for registry {host}; `sampan registry list` shows what was")]
     Unknown {
-        /// Which.
+        /// The host.
         host: String,
     },
-    /// The configuration of plugins is wrong.
+    /// The configuration of plugins is invalid.
     #[error("the credential plugins of {} cannot be used", path.display())]
     Plugins {
-        /// The configuration.
+        /// The configuration file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: PluginsError,
     },
-    /// The work ended without a result: the platform is stopping.
+    /// The blocking task was cancelled: the platform is stopping.
     #[error("{operation} ended without a result")]
     Interrupted {
-        /// What was being done.
+        /// The operation.
         operation: &'static str,
     },
 }

@@ -1,10 +1,10 @@
-//! What a registry is called: `host[:port]`, as image references name it. Pure.
+//! Names of registries: `host[:port]`, in the form of image references. Pure.
 
 /// Longest name, in bytes: a DNS name and a port.
 const HOST_LEN_MAX: usize = 261;
 
-/// The name that image references have for what a user wrote: without a scheme and a slash at the end, and `docker.io` for
-/// all names of Docker Hub. `None` when it is no host with an optional port.
+/// Normalises a registry's name: without scheme and trailing slash, and `docker.io` for all names
+/// of Docker Hub. `None` unless it is a host with an optional port.
 pub(crate) fn normal(text: &str) -> Option<String> {
     let host = text.strip_prefix("https://").or(text.strip_prefix("http://")).unwrap_or(text);
     let host = host.strip_suffix('/').unwrap_or(host);
@@ -29,7 +29,8 @@ fn is_host(host: &str) -> bool {
     host.len() <= HOST_LEN_MAX && labels_ok && port_ok
 }
 
-/// Whether a text without a slash means a registry rather than an image: it has a dot, is this machine, or is known.
+/// Whether a text without a slash names a registry rather than an image: its host has a dot, is the
+/// local machine, or is known.
 pub(crate) fn means_registry(text: &str, is_known: impl Fn(&str) -> bool) -> bool {
     let Some(host) = normal(text) else { return false };
     let name = host.split(':').next().unwrap_or_default();
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_image_references() {
+    fn names_are_normalised_as_in_image_references() {
         for (text, host) in [
             ("r.io", "r.io"),
             ("https://r.io/", "r.io"),
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_is_told_from_an_image() {
+    fn a_registry_is_distinguished_from_an_image() {
         let known = |host: &str| host == "lab:5000";
         for registry in ["r.io", "r.io:5000", "localhost:5000", "127.0.0.1:1", "lab:5000", "other:5000/", "[::1]:1"] {
             assert!(means_registry(registry, known), "{registry}");

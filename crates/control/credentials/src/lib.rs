@@ -1,25 +1,27 @@
-//! Registries' credentials: where they come from, and the secrets that are kept for them.
+//! Credentials of registries: providers in their order, a cache of their answers, and the sealed
+//! store of added logins.
 //!
-//! Owns the order in which providers are asked ([`Registries`] implements [`image::Credentials`]), what is remembered of
-//! their answers, the logins that `sampan registry add` keeps, and the endpoint through which it does ([`admin`]). Must
-//! not know functions, how a registry asks for credentials, or our own registry.
+//! [`Registries`] implements [`image::Credentials`]; `sampan registry add` changes it through
+//! [`admin`].
 //!
-//! A pull asks, in this order, and the first that has something answers:
-//! 1. the login that is kept for the host: user and password, or the key pair of an enterprise registry, which is
+//! A pull asks these providers in order until one has a credential:
+//! 1. the sealed store: user and password, or the key pair of an enterprise registry, which is
 //!    exchanged for a temporary credential (`tcr`);
-//! 2. plugins of the kubelet's exec credential-provider protocol whose `matchImages` fit (`plugins`);
+//! 2. plugins of the kubelet's exec credential-provider protocol whose `matchImages` match
+//!    (`plugins`);
 //! 3. docker's `config.json` and its helpers ([`image::DockerConfig`]);
-//! 4. nobody: the pull is anonymous, unless the image is said to be an enterprise registry's.
+//! 4. none: the pull is anonymous, unless the function names an enterprise registry.
 //!
 //! On disk, below the data directory:
 //! ```text
-//! secrets.key      0600  32 random bytes in hexadecimal, made on the first start unless SAMPAN_SECRETS_KEY_FILE names
-//!                        another file; whoever has it and the next file has the secrets
-//! registries.json  0600  what was added, by host: mirrors, authority, login; passwords and keys in it are sealed
-//!                        (XChaCha20-Poly1305) under that key, each bound to its host and to all else that is said of it,
-//!                        so that none can be moved to another host or sent without TLS
+//! secrets.key      0600  32 random bytes in hexadecimal, generated on the first start unless
+//!                        SAMPAN_SECRETS_KEY_FILE names another file; it decrypts the next file
+//! registries.json  0600  by host: mirrors, authorities, login. Passwords and keys are encrypted
+//!                        (XChaCha20-Poly1305) under that key with the host and all other settings
+//!                        as associated data, so that none can be moved to another host or sent
+//!                        without TLS
 //! ```
-//! The file is replaced whole: written beside, synced, renamed, and the directory synced.
+//! The file is replaced atomically: written beside, synced, renamed, and the directory synced.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -27,15 +29,15 @@ mod cache;
 mod config;
 mod error;
 mod host;
-mod kept;
+mod key_lock;
 mod plugins;
-mod provide;
+mod providers;
 mod registries;
+mod sealed_store;
 mod tcr;
-mod turns;
 
 pub use config::{Config, RegistrySettings};
 pub use error::Error;
-pub use kept::KeyFile;
 pub use registries::Registries;
+pub use sealed_store::KeyFile;
 pub use types::Secret;

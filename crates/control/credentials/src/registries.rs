@@ -1,5 +1,5 @@
-//! The handle of this crate: what is known of registries, from the configuration file and from what was added, and how
-//! that is changed while the platform runs. Must not know who asks, or what providers say.
+//! The public handle: settings of registries from the configuration file and from `sampan registry
+//! add`, changed while the platform runs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,12 +10,12 @@ use parking_lot::{Mutex, RwLock};
 use reqwest::Certificate;
 
 use crate::admin::{Addition, Listed, ListedLogin, NewLogin};
-use crate::kept::{Entry, Kept, KeyFile, Login, TcrLogin};
 use crate::plugins::Plugins;
+use crate::sealed_store::{Entry, KeyFile, Login, SealedStore, TcrLogin};
 use crate::tcr::{self, Tcr};
 use crate::{Config, Error, RegistrySettings, host};
 
-/// All registries of the installation; clones are the same.
+/// All registries of the installation; clones share state.
 #[derive(Clone)]
 pub struct Registries {
     pub(crate) inner: Arc<Inner>,
@@ -23,18 +23,18 @@ pub struct Registries {
 
 pub(crate) struct Inner {
     pub config: Config,
-    /// What the configuration file says, by host.
+    /// From the configuration file, by host.
     configured: BTreeMap<String, Configured>,
-    /// What was added, by host; replaced whole.
+    /// From `sampan registry add`, by host; replaced whole.
     added: RwLock<Arc<BTreeMap<String, Entry>>>,
-    /// Held while the file is changed.
-    kept: Mutex<Kept>,
+    /// Locked while the file is changed.
+    store: Mutex<SealedStore>,
     pub tcr: Tcr,
     pub plugins: Plugins,
     pub docker: DockerConfig,
 }
 
-/// What the configuration file says of a host, checked.
+/// Checked settings of a host from the configuration file.
 #[derive(Debug, Clone, Default)]
 struct Configured {
     mirrors: Vec<Mirror>,
@@ -43,11 +43,11 @@ struct Configured {
 }
 
 impl Registries {
-    /// Reads what is kept in the data directory, the authorities that the configuration names, and the configuration of
-    /// plugins. Blocks.
+    /// Reads the sealed store in the data directory, the certificate authorities that the
+    /// configuration names, and the configuration of plugins. Blocks.
     ///
     /// # Errors
-    /// Every kind: nothing is passed over in silence, since a pull would fail for it later.
+    /// Any error, so that a broken setting fails the start instead of a later pull.
     pub fn open(
         data_dir: &Path,
         key: &KeyFile,
@@ -58,22 +58,21 @@ impl Registries {
             .map_err(|reason| Error::invalid("(tcr_endpoint of [credentials])", reason))?;
         let configured = settings.iter().map(|(name, settings)| configured(name, settings, &config));
         let configured = configured.collect::<Result<_, Error>>()?;
-        let (kept, added) = Kept::open(data_dir, key)?;
+        let (store, added) = SealedStore::open(data_dir, key)?;
         let plugins = match &config.plugins_config {
             None => Plugins::none(&config),
             Some(path) => Plugins::load(path, config.plugins_dir.as_deref(), &config)
                 .map_err(|source| Error::Plugins { path: path.clone(), source })?,
         };
         let docker = DockerConfig::from_environment(config.docker_helper_timeout());
-        let (added, kept, tcr) = (RwLock::new(Arc::new(added)), Mutex::new(kept), Tcr::new(config.clone()));
-        Ok(Self { inner: Arc::new(Inner { config, configured, added, kept, tcr, plugins, docker }) })
+        let (added, store, tcr) = (RwLock::new(Arc::new(added)), Mutex::new(store), Tcr::new(config.clone()));
+        Ok(Self { inner: Arc::new(Inner { config, configured, added, store, tcr, plugins, docker }) })
     }
 
-    /// Sets what an addition says and leaves the rest of what was added for its host; in force and on disk once this
-    /// returns.
+    /// Merges an addition into the entry of its host; effective and on disk when this returns.
     ///
     /// # Errors
-    /// `Invalid`; `Io` when it cannot be written, and nothing has changed then.
+    /// `Invalid`; `Io` when the file cannot be written, with nothing changed.
     pub async fn add(&self, addition: Addition) -> Result<(), Error> {
         let host = known_host(&addition.host)?;
         check(&host, &addition, &self.inner.config)?;
@@ -89,10 +88,10 @@ impl Registries {
         .await
     }
 
-    /// Forgets all that was added for a host; in force and on disk once this returns.
+    /// Removes the entry of a host; effective and on disk when this returns.
     ///
     /// # Errors
-    /// `Unknown`; `Io` when it cannot be written, and nothing has changed then.
+    /// `Unknown`; `Io` when the file cannot be written, with nothing changed.
     pub async fn remove(&self, host: &str) -> Result<(), Error> {
         let host = known_host(host)?;
         self.change(move |added| added.remove(&host).map(drop).ok_or(Error::Unknown { host })).await
@@ -104,10 +103,10 @@ impl Registries {
     ) -> Result<(), Error> {
         let inner = self.inner.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let kept = inner.kept.lock();
+            let store = inner.store.lock();
             let mut added = inner.added().as_ref().clone();
             change(&mut added)?;
-            kept.write(&added)?;
+            store.write(&added)?;
             *inner.added.write() = Arc::new(added);
             inner.tcr.forget();
             Ok(())
@@ -115,7 +114,7 @@ impl Registries {
         work.await.map_err(|_| Error::Interrupted { operation: "changing the registries" })?
     }
 
-    /// Every registry that something is set for, by host.
+    /// All registries with settings, by host.
     pub fn list(&self) -> Vec<Listed> {
         let added = self.inner.added();
         let mut hosts: Vec<&String> = self.inner.configured.keys().chain(added.keys()).collect();
@@ -130,23 +129,23 @@ impl Inner {
         self.added.read().clone()
     }
 
-    /// The login that is kept for a host.
+    /// The stored login of a host.
     pub(crate) fn login(&self, host: &str) -> Option<Login> {
         self.added().get(host).and_then(|entry| entry.login.clone())
     }
 
-    /// Whether something is set for a host.
+    /// Whether a host has settings.
     pub(crate) fn is_known(&self, host: &str) -> bool {
         self.configured.contains_key(host) || self.added().contains_key(host)
     }
 
-    /// How a host is reached: what was added outranks the configuration file.
+    /// How to reach a host: an added entry outranks the configuration file.
     pub(crate) fn reach(&self, host: &str) -> Reach {
         let configured = self.configured.get(host).cloned().unwrap_or_default();
         let added = self.added();
         let entry = added.get(host);
         let mirrors = entry.and_then(|entry| entry.mirrors.as_ref());
-        // They were checked when they were added.
+        // Mirrors were checked when they were added.
         let mirrors = mirrors.map(|mirrors| mirrors.iter().filter_map(|mirror| mirror.parse().ok()).collect());
         Reach {
             mirrors: mirrors.unwrap_or(configured.mirrors),
@@ -176,7 +175,7 @@ impl Inner {
 }
 
 fn known_host(text: &str) -> Result<String, Error> {
-    let reason = "it is no host with an optional port, as image references begin with";
+    let reason = "it is not a host with an optional port, as in image references";
     host::normal(text).ok_or_else(|| Error::invalid(text, reason))
 }
 
@@ -211,7 +210,7 @@ fn check_ca(host: &str, pem: &str, config: &Config) -> Result<(), Error> {
     }
     match Certificate::from_pem_bundle(pem.as_bytes()) {
         Ok(found) if !found.is_empty() => Ok(()),
-        _ => Err(Error::invalid(host, "its authorities are no certificates in PEM (-----BEGIN CERTIFICATE-----)")),
+        _ => Err(Error::invalid(host, "its authorities are not certificates in PEM (-----BEGIN CERTIFICATE-----)")),
     }
 }
 

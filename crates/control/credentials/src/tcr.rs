@@ -1,5 +1,5 @@
-//! Temporary credentials of enterprise registries: `CreateInstanceToken` of product `tcr`, version 2019-09-24, signed
-//! with TC3 (cloud.tencent.com/document/api/1141/41571). Must not know when they are wanted.
+//! Temporary credentials of enterprise registries: `CreateInstanceToken` of product `tcr`, version
+//! 2019-09-24, signed with TC3 (cloud.tencent.com/document/api/1141/41571).
 
 use std::sync::OnceLock;
 
@@ -12,29 +12,30 @@ use serde::Deserialize;
 use signature::tc3;
 
 use crate::cache::Cache;
-use crate::kept::TcrLogin;
-use crate::turns::Turns;
+use crate::key_lock::KeyLocks;
+use crate::sealed_store::TcrLogin;
 use crate::{Config, Secret};
 
 const ACTION: &str = "CreateInstanceToken";
-/// Times below this are seconds: the documentation names no unit, its examples are milliseconds.
+/// Times below this are in seconds: the documentation names no unit, and its examples are in
+/// milliseconds.
 const SECONDS_MAX: i64 = 100_000_000_000;
 
-/// The client of the cloud API, and what it was answered.
+/// Client of the cloud API, with a cache of credentials.
 pub(crate) struct Tcr {
     config: Config,
-    /// For endpoints on this machine, made when it is first needed.
+    /// For loopback endpoints; made at first use.
     loopback: OnceLock<Client>,
-    /// For all others; making it reads the system's certificates.
+    /// For all other endpoints; making it reads the system's certificates.
     world: OnceLock<Client>,
-    remembered: Mutex<Cache<TcrKey, (String, Secret)>>,
-    turns: Turns,
+    cached: Mutex<Cache<TcrKey, (String, Secret)>>,
+    locks: KeyLocks,
 }
 
-/// Whose credentials: another key pair may see other repositories.
+/// Endpoint, registry id and key id: another key pair may have other permissions.
 type TcrKey = (String, String, String);
 
-/// An answer of the cloud API.
+/// Response of the cloud API.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Envelope {
@@ -68,18 +69,18 @@ struct Token {
 
 impl Tcr {
     pub(crate) fn new(config: Config) -> Self {
-        let remembered = Mutex::new(Cache::new(config.cached_max, config.expiry_margin()));
-        Self { config, loopback: OnceLock::new(), world: OnceLock::new(), remembered, turns: Turns::default() }
+        let cached = Mutex::new(Cache::new(config.cached_max, config.expiry_margin()));
+        Self { config, loopback: OnceLock::new(), world: OnceLock::new(), cached, locks: KeyLocks::default() }
     }
 
-    /// A credential for the whole registry, remembered until shortly before its end.
+    /// A credential for the whole registry, cached until shortly before it expires.
     pub(crate) async fn find(&self, login: &TcrLogin, renew: bool) -> Result<Grant, CredentialError> {
         let endpoint = login.endpoint.as_ref().unwrap_or(&self.config.tcr_endpoint);
         let key = (endpoint.clone(), login.registry_id.clone(), login.secret_id.clone());
-        let _turn = self.turns.take(&format!("{endpoint} {} {}", login.registry_id, login.secret_id)).await;
+        let _guard = self.locks.lock(&format!("{endpoint} {} {}", login.registry_id, login.secret_id)).await;
         if renew {
-            self.remembered.lock().remove(&key);
-        } else if let Some(((user, token), until)) = self.remembered.lock().get_until(&key, Timestamp::now()) {
+            self.cached.lock().remove(&key);
+        } else if let Some(((user, token), until)) = self.cached.lock().get_until(&key, Timestamp::now()) {
             return Ok(grant(user, &token, until));
         }
         let wait = tokio::time::timeout(self.config.tcr_timeout(), self.create_token(login, endpoint)).await;
@@ -89,13 +90,13 @@ impl Tcr {
         })?;
         let Token { username, token, expires_at } = token;
         let value = (username.clone(), token.clone());
-        self.remembered.lock().put(key, value, expires_at, Timestamp::now());
+        self.cached.lock().put(key, value, expires_at, Timestamp::now());
         Ok(grant(username, &token, expires_at))
     }
 
-    /// Forgets everything, since a key pair was changed.
+    /// Empties the cache, after a change of key pairs.
     pub(crate) fn forget(&self) {
-        self.remembered.lock().clear();
+        self.cached.lock().clear();
     }
 
     async fn create_token(&self, login: &TcrLogin, endpoint: &str) -> Result<Token, String> {
@@ -118,7 +119,7 @@ impl Tcr {
         let response = request.send().await.map_err(|error| root_cause(&error.without_url()))?;
         let status = response.status();
         let bytes = read(response, self.config.tcr_answer_bytes_max).await?;
-        // The API answers 200 whatever it says; anything else comes from something in between.
+        // The API answers 200 to errors too; another status comes from a proxy in between.
         if !status.is_success() {
             return Err(format!("HTTP {status}"));
         }
@@ -132,11 +133,11 @@ impl Tcr {
         }
         let builder = || {
             let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
-            // A proxy's loopback is another machine's.
+            // A proxy would connect to its own loopback.
             if is_loopback(url) { builder.no_proxy() } else { builder }
         };
         let client = match builder().build() {
-            // A machine without certificates can still talk to itself.
+            // A machine without root certificates can still reach its own endpoints.
             Err(_) if is_loopback(url) => builder().tls_certs_only([]).build(),
             built => built,
         };
@@ -153,9 +154,10 @@ fn grant(user: String, token: &Secret, expires_at: Timestamp) -> Grant {
     }
 }
 
-/// Checks an endpoint: a temporary credential must not cross a network in clear.
+/// Checks an endpoint: only `https`, or `http` on a loopback address, so that no credential crosses
+/// a network in clear.
 pub(crate) fn endpoint_url(endpoint: &str) -> Result<Url, String> {
-    let wrong = || format!("{endpoint:?} is no endpoint of the cloud API, such as https://tcr.tencentcloudapi.com");
+    let wrong = || format!("{endpoint:?} is not an endpoint of the cloud API, such as https://tcr.tencentcloudapi.com");
     let url: Url = endpoint.parse().map_err(|_| wrong())?;
     let encrypted = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
     let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
@@ -168,7 +170,7 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// The `Host` header that is sent for a URL, which is part of what is signed.
+/// The `Host` header sent for a URL, which is signed.
 fn host_header(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -187,10 +189,10 @@ async fn read(response: Response, bytes_max: usize) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Reads an answer; an error is told with the API's code and request id.
+/// Parses a response; an error includes the API's code and request id.
 fn token(bytes: &[u8]) -> Result<Token, String> {
     let envelope: Envelope =
-        serde_json::from_slice(bytes).map_err(|_| "its answer is none of the cloud API".to_owned())?;
+        serde_json::from_slice(bytes).map_err(|_| "its answer is not JSON of the cloud API".to_owned())?;
     let Body { error, request_id, username, token, exp_time } = envelope.response;
     let request_id = request_id.unwrap_or_else(|| "none".to_owned());
     if let Some(Refusal { code, message }) = error {
@@ -233,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_answer_is_read() {
+    fn the_documented_response_is_parsed() {
         let text = br#"{"Response": {"ExpTime": 1735880997750, "Token": "hidden", "TokenId": null,
             "Username": "100036950234", "RequestId": "bfa74e4d"}}"#;
         let read = token(text).expect("valid");
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_code_and_request_id() {
+    fn an_error_has_its_code_and_request_id() {
         let text = br#"{"Response": {"Error": {"Code": "AuthFailure.SignatureFailure", "Message": "no match"},
             "RequestId": "r-1"}}"#;
         let error = token(text).expect_err("refused");
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_encrypted_or_on_this_machine() {
+    fn an_endpoint_has_tls_or_a_loopback_address() {
         for good in ["https://tcr.tencentcloudapi.com", "https://t.io:8443/", "http://127.0.0.1:5000", "http://[::1]:1"]
         {
             assert!(endpoint_url(good).is_ok(), "{good}");

@@ -1,4 +1,4 @@
-//! Reads the `Authorization` header of TC3-HMAC-SHA256. Pure; no input panics.
+//! Parser of the `Authorization` header of TC3-HMAC-SHA256. Pure; no input panics.
 
 use crate::{Rejection, quoted};
 
@@ -11,26 +11,27 @@ const ALWAYS_SIGNED: [&str; 2] = ["content-type", "host"];
 /// Most headers that a request may sign.
 const SIGNED_HEADERS_MAX: usize = 64;
 
-/// What the header says.
+/// The parsed header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization<'a> {
-    /// Whose key signed.
+    /// Id of the key pair that signed.
     pub secret_id: &'a str,
     /// UTC date of the signature, `YYYY-MM-DD`.
     pub date: &'a str,
-    /// Service of the scope; the official clients do not agree on it, so it is only part of what was signed.
+    /// Service of the scope. Official clients disagree on it, so it is verified only as a part of
+    /// the signed text.
     pub service: &'a str,
-    /// Names of the signed headers as they were joined, which is part of what was signed.
+    /// Names of the signed headers, joined as they were sent: a part of the signed text.
     pub signed_headers: &'a str,
     /// The signature.
     pub signature: [u8; 32],
 }
 
 impl<'a> Authorization<'a> {
-    /// Reads the header's text.
+    /// Parses the header's text.
     ///
     /// # Errors
-    /// [`Rejection::Malformed`] says which part is missing or wrong.
+    /// [`Rejection::Malformed`] with the part that is missing or wrong.
     pub fn parse(text: &'a str) -> Result<Self, Rejection> {
         let rest = match text.trim().split_once(char::is_whitespace) {
             Some((ALGORITHM, rest)) => rest,
@@ -60,7 +61,7 @@ impl<'a> Authorization<'a> {
         })
     }
 
-    /// The scope as it was signed.
+    /// The scope in its signed form.
     pub fn scope(&self) -> String {
         format!("{}/{}/{TERMINATOR}", self.date, self.service)
     }
@@ -100,7 +101,7 @@ fn names(joined: &str) -> Result<&str, Rejection> {
 
 fn hash(text: &str) -> Result<[u8; 32], Rejection> {
     let mut hash = [0; 32];
-    // Clients write lower case; a signature is a text that has one form only.
+    // Clients write lower case; accepting upper case would give a signature two forms.
     let lower = !text.bytes().any(|b| b.is_ascii_uppercase());
     match hex::decode_to_slice(text, &mut hash) {
         Ok(()) if lower => Ok(hash),
@@ -119,7 +120,7 @@ mod tests {
                         Signature=72e494ea809ad7a8c8f7a4507b9bddcbaa8e581f516e8da2f66e2c5a96525168";
 
     #[test]
-    fn the_parts_are_found() {
+    fn a_header_is_split_into_its_parts() {
         let parsed = Authorization::parse(GOOD).expect("well-formed");
         assert_eq!((parsed.secret_id, parsed.date, parsed.service), ("AKID", "2019-02-25", "scf"));
         assert_eq!(parsed.signed_headers, "content-type;host");
@@ -128,19 +129,19 @@ mod tests {
     }
 
     #[test]
-    fn blanks_behind_commas_do_not_matter() {
+    fn blanks_after_commas_are_optional() {
         let tight = GOOD.replace(", ", ",");
         assert_eq!(Authorization::parse(&tight), Authorization::parse(GOOD));
     }
 
     #[test]
-    fn the_service_of_the_node_client_is_read() {
+    fn the_node_clients_scope_is_accepted() {
         let node = GOOD.replace("/scf/", "/localhost:8080/");
         assert_eq!(Authorization::parse(&node).expect("well-formed").service, "localhost:8080");
     }
 
     #[test]
-    fn each_fault_is_named() {
+    fn a_malformed_part_is_named_in_the_error() {
         let table = [
             ("".to_owned(), "begin with"),
             ("Bearer x".to_owned(), "begin with"),

@@ -1,10 +1,10 @@
-//! The window around the server's time within which a signature counts. Pure.
+//! The clock window within which a signature is valid. Pure.
 
 use jiff::Timestamp;
 
 use crate::Rejection;
 
-/// The server's time and how far a client's may be from it.
+/// The server's time and the allowed difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     /// Unix time of the server, in seconds.
@@ -14,7 +14,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Refuses a signature of another time.
+    /// Refuses a signature made outside the window.
     pub(crate) fn check(&self, timestamp_s: i64) -> Result<(), Rejection> {
         if self.now_s.abs_diff(timestamp_s) <= self.window_s {
             return Ok(());
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_minutes_to_either_side_count() {
+    fn signatures_within_five_minutes_are_valid() {
         let clock = Clock { now_s: 1_551_113_065, window_s: 300 };
         for inside in [0, 300, -300] {
             assert_eq!(clock.check(clock.now_s + inside), Ok(()), "{inside}");
@@ -54,14 +54,14 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_utc() {
+    fn dates_are_in_utc() {
         assert_eq!(utc_date(1_551_113_065).as_deref(), Some("2019-02-25"));
         assert_eq!(utc_date(0).as_deref(), Some("1970-01-01"));
         assert_eq!(utc_date(i64::MAX), None);
     }
 
     #[test]
-    fn only_digits_are_a_timestamp() {
+    fn a_timestamp_consists_of_digits() {
         assert_eq!(parse_timestamp("X", "1551113065"), Ok(1_551_113_065));
         for bad in ["", "+1", "-1", " 1", "1.5", "1e3", "99999999999999999999"] {
             assert!(parse_timestamp("X", bad).is_err(), "{bad}");

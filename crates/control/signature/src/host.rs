@@ -1,7 +1,7 @@
-//! The forms in which official clients sign the host that they send. Pure.
+//! The forms of the `Host` header that official clients sign. Pure.
 
-/// The texts that a client may have signed for a raw `Host`, without repeats: as it is (Python, Go, tccli), without a
-/// scheme, and without a port (Node).
+/// The texts that a client may have signed for a raw `Host`, without repeats: unchanged (Python,
+/// Go, tccli), without a scheme, and without a port (Node).
 pub(crate) fn variants(raw: &str) -> Vec<&str> {
     let bare = raw.strip_prefix("http://").or_else(|| raw.strip_prefix("https://")).unwrap_or(raw);
     let mut variants = vec![raw];
@@ -15,7 +15,7 @@ pub(crate) fn variants(raw: &str) -> Vec<&str> {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        // The colons within the brackets of an IPv6 address are no port's.
+        // Colons within the brackets of an IPv6 address do not begin a port.
         Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty() => name,
         _ => host,
     }
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_official_client_finds_the_host_it_signed() {
+    fn every_official_clients_form_of_the_host_is_tried() {
         assert_eq!(variants("127.0.0.1:7070"), ["127.0.0.1:7070", "127.0.0.1"]);
         assert_eq!(variants("http://127.0.0.1:7070"), ["http://127.0.0.1:7070", "127.0.0.1:7070", "127.0.0.1"]);
         assert_eq!(variants("https://scf.example"), ["https://scf.example", "scf.example"]);

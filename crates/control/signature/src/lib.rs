@@ -1,9 +1,8 @@
-//! Signatures of the cloud API: who sent a request, and that it arrived as it was sent.
+//! Request signatures of the cloud API: authentication of the sender and integrity of the request.
 //!
-//! Owns the two schemes, TC3-HMAC-SHA256 ([`tc3`], which also signs what we ask of ourselves and of other products of the
-//! cloud) and the older HmacSHA1 and HmacSHA256 over parameters ([`v1`]). Pure: the time comes from outside. Must not
-//! know actions or what is done with a request. Replaying a request within the clock window is possible in both schemes
-//! and is not prevented: clients retry.
+//! Two schemes: TC3-HMAC-SHA256 ([`tc3`], which also signs our own requests to this and other
+//! products of the cloud) and the older HmacSHA1 and HmacSHA256 over parameters ([`v1`]). Pure:
+//! callers pass the time. Neither scheme prevents replay within the clock window; clients retry.
 #![forbid(unsafe_code)]
 
 pub mod authorization;
@@ -33,32 +32,32 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Why a request is not taken for its sender's.
+/// Why a request is not authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The signature cannot be read, or lacks a part.
+    /// The signature cannot be parsed, or lacks a part.
     #[error("{0}")]
     Malformed(String),
-    /// There is no such key pair.
+    /// The key pair does not exist.
     #[error("SecretId {secret_id:?} does not exist on this installation")]
     UnknownSecretId {
-        /// The id of the request.
+        /// Id in the request.
         secret_id: String,
     },
-    /// The request was signed at another time.
+    /// The request was signed outside the clock window.
     #[error(
         "the request was signed at Unix time {timestamp_s} but the server's clock says {now_s}; they may differ by \
          {window_s} s at most"
     )]
     Expired {
-        /// When it was signed.
+        /// Time of signing.
         timestamp_s: i64,
         /// The server's time.
         now_s: i64,
-        /// The largest difference.
+        /// The allowed difference.
         window_s: u64,
     },
-    /// The signature is another than the server makes of the request.
+    /// The signature differs from the one computed over the request.
     #[error(
         "the signature does not match: the server signed {method} for host {host:?} with the key of SecretId \
          {secret_id:?} and got another one; the secret key is wrong, or the request was changed on its way"
@@ -68,13 +67,13 @@ pub enum Rejection {
         method: String,
         /// Host of the request.
         host: String,
-        /// The id of the request.
+        /// Id of the key pair.
         secret_id: String,
     },
 }
 
 impl Rejection {
-    /// The code that clients see.
+    /// The API's error code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Malformed(_) => ErrorCode::AUTH_INVALID_AUTHORIZATION,
@@ -85,14 +84,14 @@ impl Rejection {
     }
 }
 
-/// Longest piece of a client's text that is repeated in a message, in characters.
+/// Longest quotation of a client's text in a message, in characters.
 const QUOTED_CHARS_MAX: usize = 100;
 
 fn quoted(text: &str) -> String {
     text.chars().take(QUOTED_CHARS_MAX).collect()
 }
 
-/// The key of a secret id.
+/// The secret key of an id.
 fn key_of<'a>(secrets: &'a Secrets, secret_id: &str) -> Result<&'a str, Rejection> {
     if secrets.secret_id == secret_id {
         Ok(&secrets.secret_key)

@@ -1,4 +1,5 @@
-//! TC3-HMAC-SHA256 (contract 1.2): makes and checks signatures over a request's method, query, headers and body.
+//! TC3-HMAC-SHA256 (contract 1.2): makes and verifies signatures over method, query, headers and
+//! body.
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
@@ -10,52 +11,53 @@ use types::wire::API_VERSION;
 use crate::authorization::{ALGORITHM, Authorization, TERMINATOR};
 use crate::{Clock, Rejection, Secrets, clock, host, key_of, quoted};
 
-/// Header that says that the body is not signed.
+/// Header with the hash of the body, or with [`UNSIGNED_PAYLOAD`].
 const CONTENT_HASH: &str = "x-tc-content-sha256";
-/// The value of [`CONTENT_HASH`] that says so, and what is hashed in place of the body.
+/// Value of [`CONTENT_HASH`] for an unsigned body; hashed in place of the body.
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-/// Header of the time of the signature.
+/// Header with the time of signing.
 const TIMESTAMP: &str = "x-tc-timestamp";
-/// What [`sign`] sends and signs.
+/// Content type that [`sign`] sends and signs.
 const JSON: &str = "application/json";
-/// A product of the cloud, as a signature names it.
+/// A product of the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Product {
     /// Its service in the scope of a signature, such as `scf`.
     pub service: &'static str,
-    /// The version of its API, a date.
+    /// Version of its API, a date.
     pub version: &'static str,
 }
 
-/// Functions: what this installation speaks itself.
+/// Cloud functions, the API of this installation.
 pub const SCF: Product = Product { service: "scf", version: API_VERSION };
 /// Enterprise container registries.
 pub const TCR: Product = Product { service: "tcr", version: "2019-09-24" };
 
-/// A call to be signed, sent as `POST /` with a JSON body.
+/// A request to be signed, sent as `POST /` with a JSON body.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Whose key signs.
+    /// Id of the key pair.
     pub secret_id: &'a str,
-    /// The key.
+    /// The secret key.
     pub secret_key: &'a str,
-    /// Whose action is called.
+    /// Product of the action.
     pub product: Product,
     /// The `Host` header as it will be sent, with its port.
     pub host: &'a str,
     /// Name of the action.
     pub action: &'a str,
-    /// Region of the call.
+    /// Region of the request.
     pub region: &'a str,
-    /// Unix time of the call, in seconds; also decides the date of the scope.
+    /// Unix time of the request, in seconds; its date is in the scope.
     pub timestamp_s: i64,
     /// The body, JSON.
     pub body: &'a [u8],
 }
 
-/// Signs a call, its action among what is signed: the headers to send with it beside `Host`, names in lower case.
+/// Signs a request, its action included: returns the headers to send beside `Host`, names in lower
+/// case.
 pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
-    // No clock of a machine shows a time outside the calendar; such a request is refused by every server.
+    // Outside the calendar every server refuses the request, so an empty date does no harm.
     let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
     let Product { service, version } = request.product;
     let scope = format!("{date}/{service}/{TERMINATOR}");
@@ -83,7 +85,7 @@ pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Debug, Clone, Copy)]
 pub struct Received<'a> {
     /// Its method.
@@ -98,16 +100,16 @@ pub struct Received<'a> {
     pub body: &'a [u8],
 }
 
-/// Checks what a signature says of itself: whose key signed, and when. All that can be known before the body is there;
-/// the signature itself covers the body.
+/// Checks the headers alone, before the body was read: key id, time and form. The signature covers
+/// the body, so only [`verify`] checks it.
 ///
 /// # Errors
-/// A [`Rejection`] for each way in which it can be wrong.
+/// A [`Rejection`] per fault.
 pub fn check_head(headers: &HeaderMap, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
     Head::check(headers, secrets, clock).map(drop)
 }
 
-/// A signature of a known key and of a time that counts.
+/// A parsed signature of a known key within the clock window.
 struct Head<'a> {
     authorization: Authorization<'a>,
     timestamp: &'a str,
@@ -137,7 +139,7 @@ impl<'a> Head<'a> {
 /// Checks the signature in a request's `Authorization` header.
 ///
 /// # Errors
-/// A [`Rejection`] for each way in which it can be wrong.
+/// A [`Rejection`] per fault.
 pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
     let Head { authorization, timestamp, secret_key } = Head::check(received.headers, secrets, clock)?;
     let key = signing_key(secret_key, authorization.date, authorization.service);
@@ -145,7 +147,7 @@ pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Resul
     for headers in canonical_headers(received, &authorization)? {
         let canonical = Canonical {
             method: received.method,
-            // A POST signs an empty query, whatever it was sent with; its parameters come from the body alone.
+            // A POST signs an empty query whatever its URL has; its parameters come from the body.
             query: if received.method == "GET" { received.query } else { "" },
             headers: &headers,
             signed_headers: authorization.signed_headers,
@@ -180,8 +182,8 @@ fn body_hash(received: &Received<'_>) -> [u8; 32] {
     Sha256::digest(hashed).into()
 }
 
-/// The forms in which a client may have written the signed headers: each form of the host, with values as they are
-/// (SDKs) and in lower case (the scheme's text, which hand-written clients follow).
+/// The forms in which a client may have signed the headers: each form of the host, with values
+/// unchanged (SDKs) and in lower case (the published algorithm, followed by hand-written clients).
 fn canonical_headers(received: &Received<'_>, authorization: &Authorization<'_>) -> Result<Vec<String>, Rejection> {
     let mut forms: Vec<String> = Vec::new();
     for host in host::variants(received.host) {

@@ -1,4 +1,4 @@
-//! Tests of TC3: the published example, what official clients vary, and that any change is noticed.
+//! Tests of TC3: the published example, variations of the official clients, and tampered requests.
 
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ fn map(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs.iter().map(pair).collect()
 }
 
-/// Headers of a request signed by hand over these header lines.
+/// Headers of a request signed by a second implementation over these header lines.
 fn signed_by_hand(method: &str, query: &str, lines: &[(&str, &str)], service: &str, body: &[u8]) -> HeaderMap {
     let secrets = secrets();
     let date = clock::utc_date(NOW_S).expect("within the calendar");
@@ -198,7 +198,7 @@ proptest! {
         let mut headers = sent(b"{}", "h:1", NOW_S);
         let mut text = headers["authorization"].as_bytes().to_vec();
         let at = at.index(text.len());
-        // A blank between the parts is no part of what is signed.
+        // Blanks between the parts are not signed.
         prop_assume!(text[at] != to && text[at] != b' ');
         text[at] = to;
         headers.insert("authorization", HeaderValue::from_bytes(&text).expect("printable"));

@@ -1,4 +1,5 @@
-//! The older signatures HmacSHA1 and HmacSHA256 (contract 1.3): over the sorted parameters of a form or query.
+//! The older schemes HmacSHA1 and HmacSHA256 (contract 1.3), over the sorted parameters of a form
+//! or query.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,13 +10,13 @@ use subtle::ConstantTimeEq;
 
 use crate::{Clock, Rejection, Secrets, clock, host, key_of, quoted};
 
-/// Parameter that holds the signature, the only one that is not signed.
+/// Parameter of the signature, the only one that is not signed.
 const SIGNATURE: &str = "Signature";
 
-/// How the parameters are hashed.
+/// Hash function of the HMAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// `HmacSHA1`, also when the request names none.
+    /// `HmacSHA1`, the default.
     HmacSha1,
     /// `HmacSHA256`.
     HmacSha256,
@@ -34,7 +35,7 @@ impl Algorithm {
     }
 }
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Debug, Clone, Copy)]
 pub struct Received<'a> {
     /// Its method.
@@ -48,7 +49,7 @@ pub struct Received<'a> {
 /// Checks the parameter `Signature`.
 ///
 /// # Errors
-/// A [`Rejection`] for each way in which it can be wrong.
+/// A [`Rejection`] per fault.
 pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
     let parameter = |name: &str| {
         let mut values = received.parameters.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -76,7 +77,7 @@ pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Resul
     })
 }
 
-/// The signature of a request, Base64.
+/// The signature of a request, in Base64.
 pub fn signature(
     algorithm: Algorithm,
     secret_key: &str,

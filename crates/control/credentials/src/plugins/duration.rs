@@ -1,8 +1,9 @@
-//! Durations as Go writes them (`time.ParseDuration`), which is how Kubernetes does: `12h`, `1h30m`, `0s`, `1.5h`. Pure.
+//! Parser of Go durations (`time.ParseDuration`), the format of Kubernetes: `12h`, `1h30m`, `0s`,
+//! `1.5h`. Pure.
 
 use std::time::Duration;
 
-/// Units with their nanoseconds; those of two letters come first, since `m` begins `ms`.
+/// Units in nanoseconds; units of two letters first, because `ms` begins with `m`.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -14,7 +15,7 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads a duration that is not negative; `None` for anything else.
+/// Parses a duration; `None` for anything else and for negative ones.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('+').unwrap_or(text);
     if text == "0" {
@@ -31,14 +32,14 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(total)
 }
 
-/// `number` times `nanos`, cut to whole nanoseconds.
+/// `number` times `nanos`, truncated to whole nanoseconds.
 fn multiple(number: &str, nanos: u64) -> Option<Duration> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    // Digits beyond these are below a nanosecond of any unit.
+    // Further digits are below a nanosecond in every unit.
     let fraction: String = fraction.chars().take(15).collect();
     let scale = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let parts: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_those_of_go() {
+    fn durations_are_parsed_as_go_does() {
         for (text, ms) in [
             ("0", 0),
             ("0s", 0),

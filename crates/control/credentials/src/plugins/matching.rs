@@ -1,9 +1,11 @@
-//! Which images a plugin or a key of its answer is for, matched as the kubelet matches (`URLsMatch` of its package
-//! `credentialprovider`): host part by host part with `*`, `?` and `[…]`, ports the same, paths by their beginning. Pure.
+//! Matches images against a plugin's patterns and the keys of its answer, as the kubelet does
+//! (`URLsMatch` of its package `credentialprovider`): label by label with `*`, `?` and `[…]`, equal
+//! ports, paths by prefix. Pure.
 
 use super::protocol::{Auth, Auths};
 
-/// Whether a pattern (`host[:port][/path]` with globs in the host) is for an image (`host[:port]/repository`).
+/// Whether a pattern (`host[:port][/path]` with globs in the host) matches an image
+/// (`host[:port]/repository`).
 pub(super) fn matches(pattern: &str, image: &str) -> bool {
     let (pattern, image) = (Place::of(pattern), Place::of(image));
     pattern.port == image.port
@@ -12,24 +14,24 @@ pub(super) fn matches(pattern: &str, image: &str) -> bool {
         && pattern.host.split('.').zip(image.host.split('.')).all(|(pattern, part)| glob(pattern, part))
 }
 
-/// Whether a text can be a pattern.
+/// Whether a text is a valid pattern.
 pub(super) fn is_pattern(text: &str) -> bool {
     let place = Place::of(text);
     !place.host.is_empty() && !text.contains("://") && !text.contains(char::is_whitespace)
 }
 
-/// The entry for an image: the kubelet tries keys in reverse order of their texts, so that `r.io/team` comes before
-/// `r.io`.
+/// The login for an image. The kubelet tries keys in reverse order of their texts, so that
+/// `r.io/team` comes before `r.io`.
 pub(super) fn choose<'a>(auths: &'a Auths, image: &str) -> Option<&'a Auth> {
     let mut keys: Vec<(String, &Auth)> = auths.iter().map(|(key, auth)| (normal(key), auth)).collect();
     keys.sort_by(|(a, _), (b, _)| b.cmp(a));
     let fitting = keys.iter().find(|(key, _)| matches(key, image));
-    // Docker's own key for Docker Hub fits no image by its text.
+    // Docker's own key of Docker Hub is not a prefix of any image.
     let hub = || keys.iter().find(|(key, _)| key == "index.docker.io" && image.starts_with("docker.io/"));
     fitting.or_else(hub).map(|(_, auth)| *auth)
 }
 
-/// A key without its scheme, and without the path that old versions of docker wrote behind hosts.
+/// A key without its scheme, and without the path that old versions of docker appended.
 fn normal(key: &str) -> String {
     let key = key.strip_prefix("https://").or(key.strip_prefix("http://")).unwrap_or(key);
     let (host, path) = key.split_at(key.find('/').unwrap_or(key.len()));
@@ -40,7 +42,7 @@ fn normal(key: &str) -> String {
 struct Place<'a> {
     host: &'a str,
     port: &'a str,
-    /// With its slash, or empty.
+    /// With its leading slash, or empty.
     path: &'a str,
 }
 
@@ -48,7 +50,7 @@ impl<'a> Place<'a> {
     fn of(text: &'a str) -> Self {
         let (authority, path) = text.split_at(text.find('/').unwrap_or(text.len()));
         let (host, port) = match authority.rsplit_once(':') {
-            // The colons within the brackets of an IPv6 address are no port's.
+            // Colons within the brackets of an IPv6 address do not begin a port.
             Some((host, port)) if !port.contains(']') => (host, port),
             _ => (authority, ""),
         };
@@ -56,10 +58,10 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Go's `filepath.Match` on a part of a host, which has no slash.
+/// Go's `filepath.Match` on one label of a host.
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    // Where to go on when a guess at what `*` stands for was wrong: behind the star, and behind one character more.
+    // Backtracking point of the last `*`: behind the star, and one more character consumed.
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         if pattern.get(p) == Some(&'*') {
@@ -77,7 +79,7 @@ fn glob(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// The length of the first element of a pattern, if it stands for `c`.
+/// The length of a pattern's first element if it matches `c`.
 fn one(pattern: &[char], c: char) -> Option<usize> {
     match pattern.first()? {
         '?' => Some(1),
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_special_key_of_an_answer_counts() {
+    fn the_most_specific_key_of_a_response_is_chosen() {
         let auth = |name: &str| Auth { username: name.into(), password: Secret::new("p".into()) };
         let keys = ["r.io", "https://r.io/team/", "*.io", "https://index.docker.io/v1/", "s.io/v2/"];
         let auths: Auths = keys.iter().map(|key| ((*key).to_owned(), auth(key))).collect();
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn dockers_own_key_is_docker_hubs() {
+    fn dockers_own_key_matches_docker_hub() {
         let auth = Auth { username: "u".into(), password: Secret::new("p".into()) };
         let auths = Auths::from([("https://index.docker.io/v1/".to_owned(), auth)]);
         assert!(choose(&auths, "docker.io/library/debian").is_some());

@@ -1,11 +1,11 @@
-//! Credential plugins of the kubelet's exec protocol, so that those of ECR, GCR and ACR work as they are (Kubernetes,
-//! "Configure a kubelet image credential provider"; the packages `credentialprovider` and `credentialprovider/plugin` of
-//! the kubelet). Owns which plugin is asked for which image, how it is run, and how long its answers are remembered.
-//! Must not know registries.
+//! Credential plugins of the kubelet's exec protocol, so that those of ECR, GCR and ACR work
+//! unchanged (Kubernetes, "Configure a kubelet image credential provider"; the kubelet's packages
+//! `credentialprovider` and `credentialprovider/plugin`): selection by image, execution, and a
+//! cache of responses.
 //!
-//! Two things differ from the kubelet: a plugin that fails makes the pull fail with its words, unless another one
-//! answers, where the kubelet would pull without credentials; and `tokenAttributes` is refused, since there are no
-//! service accounts.
+//! Two differences from the kubelet: a plugin that fails makes the pull fail with its error unless
+//! another one has a credential, where the kubelet pulls without credentials; and `tokenAttributes`
+//! is refused, because there are no service accounts.
 
 mod duration;
 mod matching;
@@ -26,24 +26,24 @@ use self::protocol::{Auths, CacheKeyType, Response};
 use self::settings::Provider;
 use crate::Config;
 use crate::cache::Cache;
-use crate::turns::Turns;
+use crate::key_lock::KeyLocks;
 
 /// All plugins of the configuration, in its order.
 pub(crate) struct Plugins {
     providers: Vec<Provider>,
     limits: run::Limits,
-    remembered: Mutex<Cache<Key, Arc<Auths>>>,
-    turns: Turns,
+    cached: Mutex<Cache<Key, Arc<Auths>>>,
+    locks: KeyLocks,
 }
 
-/// What an answer is remembered under.
+/// Key of the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     plugin: String,
     scope: Scope,
 }
 
-/// What an answer holds for.
+/// Scope of a cached response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Scope {
     Image(String),
@@ -52,13 +52,13 @@ enum Scope {
 }
 
 impl Plugins {
-    /// Reads the configuration; none of its plugins is run.
+    /// Reads the configuration without running a plugin.
     pub(crate) fn load(path: &Path, bin_dir: Option<&Path>, config: &Config) -> Result<Self, PluginsError> {
         let bin_dir = bin_dir.ok_or(PluginsError::NoFolder)?;
         Ok(Self::new(settings::load(path, bin_dir)?, config))
     }
 
-    /// No plugins.
+    /// Without any plugin.
     pub(crate) fn none(config: &Config) -> Self {
         Self::new(Vec::new(), config)
     }
@@ -69,11 +69,12 @@ impl Plugins {
             answer_bytes_max: config.plugin_answer_bytes_max,
             stderr_bytes_max: config.plugin_stderr_bytes_max,
         };
-        let remembered = Mutex::new(Cache::new(config.cached_max, config.expiry_margin()));
-        Self { providers, limits, remembered, turns: Turns::default() }
+        let cached = Mutex::new(Cache::new(config.cached_max, config.expiry_margin()));
+        Self { providers, limits, cached, locks: KeyLocks::default() }
     }
 
-    /// What the first plugin that knows the image says; `None` when none does. A failure counts when nobody answers.
+    /// The credential of the first matching plugin that has one; `None` if none matches. A failure
+    /// is returned if no other plugin has a credential.
     pub(crate) async fn find(&self, request: &CredentialRequest) -> Result<Option<Grant>, CredentialError> {
         let image = image_of(request);
         let mut failure = None;
@@ -89,7 +90,7 @@ impl Plugins {
 
     async fn ask(&self, provider: &Provider, image: &str, renew: bool) -> Result<Option<Grant>, CredentialError> {
         let plugin = &provider.name;
-        let _turn = self.turns.take(&format!("{plugin} {image}")).await;
+        let _guard = self.locks.lock(&format!("{plugin} {image}")).await;
         if renew {
             self.forget(plugin, image);
         } else if let Some((auths, until)) = self.recall(plugin, image) {
@@ -103,7 +104,7 @@ impl Plugins {
         let auths = Arc::new(auth);
         if let Some(until) = until {
             let key = Key { plugin: plugin.clone(), scope: scope(cache_key_type, image) };
-            self.remembered.lock().put(key, auths.clone(), until, now);
+            self.cached.lock().put(key, auths.clone(), until, now);
         }
         Ok(grant(plugin, &auths, image, until))
     }
@@ -114,13 +115,13 @@ impl Plugins {
     }
 
     fn recall(&self, plugin: &str, image: &str) -> Option<(Arc<Auths>, Timestamp)> {
-        let (remembered, now) = (self.remembered.lock(), Timestamp::now());
-        Self::keys(plugin, image).find_map(|key| remembered.get_until(&key, now))
+        let (cached, now) = (self.cached.lock(), Timestamp::now());
+        Self::keys(plugin, image).find_map(|key| cached.get_until(&key, now))
     }
 
     fn forget(&self, plugin: &str, image: &str) {
-        let mut remembered = self.remembered.lock();
-        Self::keys(plugin, image).for_each(|key| remembered.remove(&key));
+        let mut cached = self.cached.lock();
+        Self::keys(plugin, image).for_each(|key| cached.remove(&key));
     }
 }
 

@@ -1,5 +1,5 @@
-//! What is said to a plugin and what it answers: `CredentialProviderRequest` and `CredentialProviderResponse` of
-//! `credentialprovider.kubelet.k8s.io`. Pure; its errors show nothing of an answer.
+//! Wire format of plugins: `CredentialProviderRequest` and `CredentialProviderResponse` of
+//! `credentialprovider.kubelet.k8s.io`. Pure; errors quote nothing of a response.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::duration;
 use crate::Secret;
 
-/// Versions of the protocol, which differ in nothing that is used here.
+/// Versions of the protocol, equal in every part used here.
 pub(super) const API_VERSIONS: [&str; 3] = [
     "credentialprovider.kubelet.k8s.io/v1",
     "credentialprovider.kubelet.k8s.io/v1beta1",
@@ -27,7 +27,7 @@ pub(super) struct Auth {
     pub password: Secret,
 }
 
-/// What an answer holds for.
+/// Scope of a response in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) enum CacheKeyType {
     Image,
@@ -35,16 +35,16 @@ pub(super) enum CacheKeyType {
     Global,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Response {
     pub cache_key_type: CacheKeyType,
-    /// `None` for the configured default; zero for an answer that must not be remembered.
+    /// `None` for the configured default; zero for a response that must not be cached.
     pub cache_duration: Option<Duration>,
     pub auth: Auths,
 }
 
-/// The text of a request.
+/// Serialises a request.
 pub(super) fn request(api_version: &str, image: &str) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -57,7 +57,7 @@ pub(super) fn request(api_version: &str, image: &str) -> Vec<u8> {
     serde_json::to_vec(&request).expect("texts are JSON")
 }
 
-/// Reads an answer in `api_version`; an error is what is wrong with it.
+/// Parses a response in `api_version`; the error names what is wrong.
 pub(super) fn response(bytes: &[u8], api_version: &str) -> Result<Response, String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -68,9 +68,9 @@ pub(super) fn response(bytes: &[u8], api_version: &str) -> Result<Response, Stri
         cache_duration: Option<String>,
         auth: Option<Auths>,
     }
-    // The parser's own words could show a password.
+    // The parser's text could quote a password.
     let malformed = |error: serde_json::Error| {
-        format!("its answer is no CredentialProviderResponse (line {}, column {})", error.line(), error.column())
+        format!("its answer is not a CredentialProviderResponse (line {}, column {})", error.line(), error.column())
     };
     let raw: Raw = serde_json::from_slice(bytes).map_err(malformed)?;
     if raw.kind != "CredentialProviderResponse" {
@@ -79,7 +79,7 @@ pub(super) fn response(bytes: &[u8], api_version: &str) -> Result<Response, Stri
     if raw.api_version != api_version {
         return Err(format!("its answer is not of apiVersion {api_version}, which its configuration names"));
     }
-    let unreadable = || "its cacheDuration is no duration such as 5m".to_owned();
+    let unreadable = || "its cacheDuration is not a duration such as 5m".to_owned();
     let read = |text: String| duration::parse(&text).ok_or_else(unreadable);
     let cache_duration = raw.cache_duration.map(read).transpose()?;
     Ok(Response { cache_key_type: raw.cache_key_type, cache_duration, auth: raw.auth.unwrap_or_default() })
@@ -92,14 +92,14 @@ mod tests {
     const V1: &str = API_VERSIONS[0];
 
     #[test]
-    fn a_request_names_the_image_and_nothing_else() {
+    fn a_request_contains_the_image_only() {
         let request: serde_json::Value = serde_json::from_slice(&request(V1, "r.io/app")).expect("JSON");
         let expected = serde_json::json!({"kind": "CredentialProviderRequest", "apiVersion": V1, "image": "r.io/app"});
         assert_eq!(request, expected);
     }
 
     #[test]
-    fn an_answer_of_the_ecr_plugin_is_read() {
+    fn a_response_of_the_ecr_plugin_is_parsed() {
         let text = r#"{"kind": "CredentialProviderResponse", "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
             "cacheKeyType": "Registry", "cacheDuration": "6h0m0s",
             "auth": {"123.dkr.ecr.us-west-2.amazonaws.com": {"username": "AWS", "password": "hidden"}}}"#;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_the_answer() {
+    fn errors_quote_nothing_of_the_response() {
         for (text, word) in [
             ("hidden", "no CredentialProviderResponse"),
             (

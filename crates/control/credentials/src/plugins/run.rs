@@ -1,5 +1,5 @@
-//! Runs a plugin: the request on its standard input, the answer on its standard output, within a time and a size, and
-//! nothing of it left behind. Must not know what is done with the answer.
+//! Runs a plugin: request on standard input, response on standard output, bounded in time and size;
+//! its process group is killed at the end.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use super::protocol::{self, Response};
 use super::settings::Provider;
 
-/// How long and how much.
+/// Bounds of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub timeout: Duration,
@@ -20,7 +20,7 @@ pub(super) struct Limits {
     pub stderr_bytes_max: u64,
 }
 
-/// A plugin and all that it started; they end with this.
+/// The process group of a plugin, killed on drop.
 struct Group {
     child: Child,
     group: Option<Pid>,
@@ -28,14 +28,14 @@ struct Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Those that ended are gone already.
+        // Processes that have exited are already reaped.
         if let Some(group) = self.group {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// Asks a plugin for an image.
+/// Runs a plugin for an image.
 pub(super) async fn run(provider: &Provider, image: &str, limits: &Limits) -> Result<Response, CredentialError> {
     let name = &provider.name;
     let failed = |cause: String| CredentialError::new(format!("credential plugin {name} failed for {image}: {cause}"));
@@ -63,7 +63,7 @@ async fn exchange(provider: &Provider, image: &str, limits: &Limits) -> Result<V
     let stderr = child.stderr.take().expect("the errors were piped");
     let request = protocol::request(&provider.api_version, image);
     let tell = async move {
-        // A plugin that needs no input may be gone already; its answer counts.
+        // A plugin that reads no input may have exited already; its response is valid.
         let _ = input.write_all(&request).await;
     };
     let (_, answer, words) =
@@ -72,7 +72,7 @@ async fn exchange(provider: &Provider, image: &str, limits: &Limits) -> Result<V
     let (answer, too_long) = answer.map_err(|error| format!("its output cannot be read: {error}"))?;
     if !status.success() {
         let words = words.map(|(words, _)| printable(&words)).unwrap_or_default();
-        return Err(format!("{status}: {}", if words.is_empty() { "it says nothing" } else { &words }));
+        return Err(format!("{status}: {}", if words.is_empty() { "nothing on standard error" } else { &words }));
     }
     if too_long {
         return Err(format!("its answer is longer than plugin_answer_bytes_max of [credentials], {}", answer.len()));
@@ -80,11 +80,11 @@ async fn exchange(provider: &Provider, image: &str, limits: &Limits) -> Result<V
     Ok(answer)
 }
 
-/// Reads to the end, and keeps so many bytes; whether there were more.
+/// Reads to the end and keeps up to `bytes_max`; also returns whether there were more.
 async fn read(mut from: impl AsyncRead + Unpin, bytes_max: u64) -> std::io::Result<(Vec<u8>, bool)> {
     let mut kept = Vec::new();
     (&mut from).take(bytes_max).read_to_end(&mut kept).await?;
-    // Who writes more must not be stopped by a full pipe: its exit code is to be told.
+    // Drain the rest: a full pipe would block the plugin, and its exit code is part of the error.
     let more = tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
     Ok((kept, more > 0))
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_in_the_plugins_own_words_cut() {
+    async fn an_error_has_the_plugins_stderr_truncated() {
         let said = outcome("echo 'no role for this node' >&2; exit 7").await.expect_err("it fails");
         assert!(
             said.contains("plugin") && said.contains("r.io/app") && said.contains("no role for this node"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plugin_that_hangs_ends_with_all_it_started() {
+    async fn a_plugin_that_hangs_is_killed_with_its_process_group() {
         let dir = tempfile::tempdir().expect("a folder");
         let limits = Limits { timeout: Duration::from_millis(300), answer_bytes_max: 4096, stderr_bytes_max: 100 };
         let file = dir.path().join("pid");

@@ -1,5 +1,5 @@
-//! The configuration of plugins: `CredentialProviderConfig` of `kubelet.config.k8s.io`, checked as the kubelet checks it.
-//! Must not run a plugin.
+//! Configuration of plugins: `CredentialProviderConfig` of `kubelet.config.k8s.io`, with the
+//! kubelet's checks.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,34 +14,35 @@ use serde::de::IgnoredAny;
 use super::protocol::API_VERSIONS;
 use super::{duration, matching};
 
-/// Group of the configuration's versions: `v1`, `v1beta1` and `v1alpha1` differ in nothing that is used here.
+/// API group of the configuration; `v1`, `v1beta1` and `v1alpha1` are equal in every part used
+/// here.
 const GROUP: &str = "kubelet.config.k8s.io/";
-/// Bytes of one file.
+/// Longest file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Why plugins cannot be used.
+/// Why the configuration of plugins is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginsError {
-    /// The configuration is there, and no folder.
-    #[error("plugins_dir of [credentials] does not say where the plugins are")]
+    /// `plugins_config` is set without `plugins_dir`.
+    #[error("plugins_config is set, but plugins_dir of [credentials] is not")]
     NoFolder,
-    /// A file or folder failed.
+    /// Reading a file or folder failed.
     #[error("cannot read {}", path.display())]
     Read {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What the kernel says.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// The text is no configuration.
-    #[error("{} is no CredentialProviderConfig: {reason}", path.display())]
+    /// The file is not a valid configuration.
+    #[error("{} is not a CredentialProviderConfig: {reason}", path.display())]
     Malformed {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
-    /// A provider is wrong.
+    /// A provider's settings are invalid.
     #[error("provider {provider:?}: {reason}")]
     Provider {
         /// Its name.
@@ -51,7 +52,7 @@ pub enum PluginsError {
     },
 }
 
-/// One plugin.
+/// A plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Provider {
     pub name: String,
@@ -101,7 +102,8 @@ impl Provider {
     }
 }
 
-/// Reads a file, or all files of a folder that end in `.json`, `.yaml` or `.yml`, by name.
+/// Reads a file, or the files of a folder that end in `.json`, `.yaml` or `.yml`, in order of their
+/// names.
 pub(super) fn load(path: &Path, bin_dir: &Path) -> Result<Vec<Provider>, PluginsError> {
     let mut providers: Vec<Provider> = Vec::new();
     let mut names = HashSet::new();
@@ -109,7 +111,7 @@ pub(super) fn load(path: &Path, bin_dir: &Path) -> Result<Vec<Provider>, Plugins
         for raw in parse(&file)?.providers {
             let provider = check(raw, bin_dir)?;
             if !names.insert(provider.name.clone()) {
-                return Err(wrong(&provider.name, "there is another one of that name"));
+                return Err(wrong(&provider.name, "another provider has that name"));
             }
             providers.push(provider);
         }
@@ -159,11 +161,11 @@ fn wrong(provider: &str, reason: impl Into<String>) -> PluginsError {
 fn check(raw: Raw, bin_dir: &Path) -> Result<Provider, PluginsError> {
     let wrong = |reason: String| wrong(&raw.name, reason);
     if raw.name.is_empty() || raw.name.contains(['/', ' ']) || matches!(raw.name.as_str(), "." | "..") {
-        return Err(wrong("its name is no file's".to_owned()));
+        return Err(wrong("its name is not a file name".to_owned()));
     }
     if raw.token_attributes.is_some() {
         return Err(wrong(
-            "tokenAttributes asks for tokens of Kubernetes service accounts, which there are none of here; leave it \
+            "tokenAttributes asks for tokens of Kubernetes service accounts, which do not exist here; leave it \
              out and let the plugin use the machine's identity"
                 .to_owned(),
         ));
@@ -172,13 +174,13 @@ fn check(raw: Raw, bin_dir: &Path) -> Result<Provider, PluginsError> {
         return Err(wrong(format!("its apiVersion is {:?}, not one of {}", raw.api_version, API_VERSIONS.join(", "))));
     }
     if raw.match_images.is_empty() {
-        return Err(wrong("matchImages names no image".to_owned()));
+        return Err(wrong("matchImages is empty".to_owned()));
     }
     if let Some(pattern) = raw.match_images.iter().find(|pattern| !matching::is_pattern(pattern)) {
-        return Err(wrong(format!("{pattern:?} of matchImages is no host with an optional port and path")));
+        return Err(wrong(format!("{pattern:?} of matchImages is not a host with an optional port and path")));
     }
     let life = raw.default_cache_duration.as_deref().and_then(duration::parse);
-    let life = life.ok_or_else(|| wrong("defaultCacheDuration is no duration such as 12h, or 0s".to_owned()))?;
+    let life = life.ok_or_else(|| wrong("defaultCacheDuration is not a duration such as 12h, or 0s".to_owned()))?;
     let program = bin_dir.join(&raw.name);
     let executable =
         fs::metadata(&program).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
@@ -200,7 +202,7 @@ fn check(raw: Raw, bin_dir: &Path) -> Result<Provider, PluginsError> {
 mod tests {
     use super::*;
 
-    /// As the documentation of Kubernetes shows it.
+    /// The example of the Kubernetes documentation.
     const GOOD: &str = r#"
 apiVersion: kubelet.config.k8s.io/v1
 kind: CredentialProviderConfig
@@ -230,7 +232,7 @@ providers:
     }
 
     #[test]
-    fn the_kubelets_configuration_is_read_as_it_is() {
+    fn the_kubelets_configuration_is_accepted_unchanged() {
         let providers = loaded(GOOD).expect("valid");
         let [provider] = &providers[..] else { panic!("one provider: {providers:?}") };
         assert_eq!(provider.default_cache_duration, Duration::from_secs(12 * 3600));
@@ -246,7 +248,7 @@ providers:
     }
 
     #[test]
-    fn each_fault_is_named() {
+    fn an_invalid_setting_is_named_in_the_error() {
         let tokens = "    tokenAttributes:\n      serviceAccountTokenAudience: x\n      requireServiceAccount: true\n";
         for (text, word) in [
             (GOOD.replace("CredentialProviderConfig", "Other"), "kind"),
@@ -267,7 +269,7 @@ providers:
     }
 
     #[test]
-    fn a_folder_is_read_by_names_and_names_are_used_once() {
+    fn a_folder_is_read_in_name_order_and_names_are_unique() {
         let dir = tempfile::tempdir().expect("a folder");
         for name in ["b", "a"] {
             let program = dir.path().join(name);

@@ -1,13 +1,13 @@
-//! One registry as it is kept: what may be read in the file, and what is sealed. Pure.
+//! The entry of a registry, split into a readable part and a secret. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
 
-/// What was added for a host.
+/// Settings added for a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Mirrors in order; `None` leaves them to the configuration file.
+    /// Mirrors in order; `None` uses the configuration file's.
     pub mirrors: Option<Vec<String>>,
     /// PEM of certificate authorities.
     pub ca_pem: Option<String>,
@@ -15,27 +15,27 @@ pub(crate) struct Entry {
     pub login: Option<Login>,
 }
 
-/// How to log in.
+/// Login of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Login {
     Password { username: String, password: Secret },
     Tcr(TcrLogin),
 }
 
-/// The key pair that is exchanged for temporary credentials of an enterprise registry.
+/// Key pair that is exchanged for temporary credentials of an enterprise registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TcrLogin {
     /// `tcr-…`.
     pub registry_id: String,
     pub secret_id: String,
     pub secret_key: Secret,
-    /// `None` for the configured one.
+    /// `None` for the configured default.
     pub region: Option<String>,
-    /// `None` for the configured one.
+    /// `None` for the configured default.
     pub endpoint: Option<String>,
 }
 
-/// What stands in the file in clear.
+/// The part stored in clear.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Open {
@@ -66,7 +66,7 @@ enum OpenLogin {
 }
 
 impl Entry {
-    /// What may be read of it, and its secret.
+    /// Splits the entry into its readable part and its secret.
     pub(super) fn split(&self) -> (Open, Option<&Secret>) {
         let (login, secret) = match &self.login {
             None => (None, None),
@@ -89,7 +89,7 @@ impl Entry {
 }
 
 impl Open {
-    /// Puts both parts together; `None` when one of them lacks the other.
+    /// Joins both parts; `None` unless both or neither are there.
     pub(super) fn join(self, secret: Option<Secret>) -> Option<Entry> {
         let login = match (self.login, secret) {
             (None, None) => None,
@@ -102,7 +102,7 @@ impl Open {
         Some(Entry { mirrors: self.mirrors, ca_pem: self.ca_pem, plain_http: self.plain_http, login })
     }
 
-    /// What a secret is bound to: its host, and everything else that is said of it.
+    /// The associated data of the seal: the host and the readable part.
     pub(super) fn bound_to(&self, host: &str) -> Vec<u8> {
         let open = serde_json::to_string(self).expect("texts and lists of texts are JSON");
         format!("sampan registry 1\n{host}\n{open}").into_bytes()

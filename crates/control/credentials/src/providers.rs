@@ -1,12 +1,12 @@
-//! Who is asked for a credential, in which order. Must not know how a provider gets what it says.
+//! Implements `image::Credentials`: asks the providers of credentials in their order.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use image::{Credential, CredentialError, CredentialRequest, Credentials, Grant, Reach};
 
 use crate::Registries;
-use crate::kept::{Login, TcrLogin};
 use crate::registries::Inner;
+use crate::sealed_store::{Login, TcrLogin};
 
 impl Credentials for Registries {
     fn for_registry(&self, request: CredentialRequest) -> BoxFuture<'static, Result<Grant, CredentialError>> {
@@ -43,12 +43,12 @@ impl Inner {
     }
 }
 
-/// Refuses a function's registry id that is not the one whose key pair is kept for the host.
+/// Refuses a function's `RegistryId` that differs from the one of the key pair stored for the host.
 fn same_registry(request: &CredentialRequest, login: &TcrLogin) -> Result<(), CredentialError> {
-    let (host, kept) = (&request.registry, &login.registry_id);
+    let (host, stored) = (&request.registry, &login.registry_id);
     match &request.registry_id {
-        Some(id) if id != kept => Err(CredentialError::new(format!(
-            "the function names registry {id}, but {host} was added as {kept}; correct the function's RegistryId, or add \
+        Some(id) if id != stored => Err(CredentialError::new(format!(
+            "the function names registry {id}, but {host} was added as {stored}; correct the function's RegistryId, or add \
              the registry again with `sampan registry add {host} --tcr {id}`"
         ))),
         _ => Ok(()),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_login_is_in_force_when_it_is_added_and_after_a_restart_until_it_is_removed() {
+    async fn an_added_login_is_effective_at_once_and_after_a_restart_until_it_is_removed() {
         let dir = tempfile::tempdir().expect("a folder");
         let registries = open(dir.path(), &[]);
         registries.add(password("https://r.io/", "first")).await.expect("added");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_added_outranks_the_configuration_key_by_key() {
+    async fn an_added_entry_overrides_the_configuration_setting_by_setting() {
         let dir = tempfile::tempdir().expect("a folder");
         let settings =
             RegistrySettings { mirrors: vec!["https://a.io".into()], plain_http: Some(true), ..Default::default() };
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_used_is_refused_by_name() {
+    async fn an_invalid_addition_is_refused_with_the_name_of_the_setting() {
         let dir = tempfile::tempdir().expect("a folder");
         let registries = open(dir.path(), &[]);
         let tcr = |registry_id: &str, endpoint: &str| NewLogin::Tcr {

@@ -1,4 +1,4 @@
-//! Sealing of texts: XChaCha20-Poly1305 with a random nonce in front, in Base64. Must not know what is sealed.
+//! Encryption of secrets: XChaCha20-Poly1305 with a random nonce in front, in Base64.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use crate::Secret;
 pub(super) const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// A key that seals and opens. `Debug` is not there for it.
+/// A cipher with its key. It has no `Debug`.
 pub(super) struct Sealer(XChaCha20Poly1305);
 
 impl Sealer {
@@ -21,7 +21,7 @@ impl Sealer {
         Self(XChaCha20Poly1305::new(&Key::from(*key)))
     }
 
-    /// Seals a text together with what it is bound to.
+    /// Encrypts a secret with `bound_to` as associated data.
     pub(super) fn seal(&self, secret: &Secret, bound_to: &[u8]) -> String {
         let mut nonce = [0; NONCE_BYTES];
         rand::rng().fill_bytes(&mut nonce);
@@ -30,7 +30,7 @@ impl Sealer {
         STANDARD.encode([&nonce[..], &sealed].concat())
     }
 
-    /// Opens what was sealed; `None` when anything of it, of what it is bound to, or the key is another.
+    /// Decrypts a secret; `None` when the ciphertext, the associated data or the key differ.
     pub(super) fn open(&self, sealed: &str, bound_to: &[u8]) -> Option<Secret> {
         let bytes = STANDARD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
@@ -48,7 +48,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_opens_and_nothing_else_does(text in "\\PC{0,60}", name in "\\PC{0,20}", at in 0usize..200) {
+        fn only_unchanged_ciphertext_is_decrypted(text in "\\PC{0,60}", name in "\\PC{0,20}", at in 0usize..200) {
             let (sealer, secret) = (Sealer::new(&[7; KEY_BYTES]), Secret::new(text));
             let sealed = sealer.seal(&secret, name.as_bytes());
             prop_assert_eq!(sealer.open(&sealed, name.as_bytes()), Some(secret.clone()));

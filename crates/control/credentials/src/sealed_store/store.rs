@@ -1,4 +1,4 @@
-//! The file of registries: read whole, replaced whole, its secrets sealed. Must not know what is in an entry.
+//! The file of registries: read whole, replaced atomically, secrets sealed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -15,13 +15,13 @@ use crate::Error;
 
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "registries.json";
-/// The only form of the file so far.
+/// Version of the format.
 const FORMAT: u32 = 1;
-/// Bytes of a file that is read.
+/// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Entries by host, in memory and on disk.
-pub(crate) struct Kept {
+/// The file and its key.
+pub(crate) struct SealedStore {
     path: PathBuf,
     sealer: Sealer,
 }
@@ -37,29 +37,29 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct Record {
     registry: Open,
-    /// The secret of its login.
+    /// The sealed secret of its login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
 }
 
-impl Kept {
-    /// Reads what is kept in a data directory, and makes the key on the first start.
+impl SealedStore {
+    /// Reads the file in a data directory, and generates the key on the first start.
     pub(crate) fn open(data_dir: &Path, key: &KeyFile) -> Result<(Self, BTreeMap<String, Entry>), Error> {
         let path = data_dir.join(FILE_NAME);
         let document = read(&path)?;
         let has_secrets = document.registries.values().any(|record| record.sealed.is_some());
         let sealer = Sealer::new(&*key.load(data_dir, !has_secrets, &path)?);
-        let kept = Self { path, sealer };
+        let store = Self { path, sealer };
         let entries = document.registries.into_iter().map(|(host, record)| {
-            let entry = kept.entry(&host, record).ok_or_else(|| Error::Sealed {
+            let entry = store.entry(&host, record).ok_or_else(|| Error::Sealed {
                 host: host.clone(),
-                file: kept.path.clone(),
+                file: store.path.clone(),
                 key: key.path(data_dir),
             })?;
             Ok((host, entry))
         });
         let entries = entries.collect::<Result<_, Error>>()?;
-        Ok((kept, entries))
+        Ok((store, entries))
     }
 
     fn entry(&self, host: &str, record: Record) -> Option<Entry> {
@@ -70,7 +70,7 @@ impl Kept {
         record.registry.join(secret)
     }
 
-    /// Replaces the file; once this returns, a crash changes nothing.
+    /// Replaces the file; durable when this returns.
     pub(crate) fn write(&self, entries: &BTreeMap<String, Entry>) -> Result<(), Error> {
         let record = |host: &str, entry: &Entry| {
             let (registry, secret) = entry.split();
@@ -96,7 +96,7 @@ fn read(path: &Path) -> Result<Document, Error> {
         Err(error) => return Err(io(error)),
     }
     let text = fs::read(path).map_err(io)?;
-    // Of the parser's error only the place is told.
+    // Only the position: the parser's text could quote a secret.
     let place = |error: serde_json::Error| bad(format!("line {}, column {}", error.line(), error.column()));
     let document: Document = serde_json::from_slice(&text).map_err(place)?;
     if document.format == FORMAT {
@@ -142,52 +142,52 @@ mod tests {
 
     fn written() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().expect("a folder");
-        let (kept, none) = Kept::open(dir.path(), &KeyFile::Made).expect("a first start");
+        let (store, none) = SealedStore::open(dir.path(), &KeyFile::Made).expect("a first start");
         assert!(none.is_empty());
-        kept.write(&entries()).expect("written");
+        store.write(&entries()).expect("written");
         let path = dir.path().join(FILE_NAME);
         (dir, path)
     }
 
     #[test]
-    fn what_is_kept_is_read_again_and_shows_no_secret() {
+    fn written_entries_are_read_again_and_the_file_shows_no_secret() {
         let (dir, path) = written();
-        assert_eq!(Kept::open(dir.path(), &KeyFile::Made).expect("read").1, entries());
+        assert_eq!(SealedStore::open(dir.path(), &KeyFile::Made).expect("read").1, entries());
         let text = fs::read_to_string(&path).expect("text");
         assert!(text.contains("reader") && !text.contains("in-clear"), "{text}");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
-    fn a_secret_that_was_moved_or_loosened_does_not_open() {
+    fn a_secret_with_other_associated_data_is_not_decrypted() {
         for (from, to) in
             [("\"r.io\"", "\"evil.io\""), ("\"plain_http\": false", "\"plain_http\": true"), ("reader", "writer")]
         {
             let (dir, path) = written();
             let text = fs::read_to_string(&path).expect("text");
             fs::write(&path, text.replace(from, to)).expect("changed");
-            let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("changed").to_string();
+            let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("changed").to_string();
             assert!(error.contains(FILE_NAME) && error.contains("restore"), "{error}");
         }
     }
 
     #[test]
-    fn another_key_is_told_with_both_files() {
+    fn an_error_about_another_key_names_both_files() {
         let (dir, _) = written();
         fs::write(dir.path().join("secrets.key"), "00".repeat(32)).expect("another key");
-        let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("another key").to_string();
+        let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("another key").to_string();
         assert!(error.contains(FILE_NAME) && error.contains("secrets.key"), "{error}");
         fs::remove_file(dir.path().join("secrets.key")).expect("removed");
-        let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("no key");
+        let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("no key");
         assert!(matches!(error, Error::MissingKey { .. }), "{error}");
     }
 
     #[test]
-    fn a_broken_file_is_named_without_its_content() {
+    fn an_error_about_a_malformed_file_quotes_none_of_it() {
         let (dir, path) = written();
         for broken in ["{", "[]", r#"{"format": 2, "registries": {}}"#, r#"{"format": 1, "password": "shown"}"#] {
             fs::write(&path, broken).expect("written");
-            let error = Kept::open(dir.path(), &KeyFile::Made).map(drop).expect_err("broken").to_string();
+            let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("broken").to_string();
             assert!(error.contains(FILE_NAME) && !error.contains("shown"), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! The key that seals secrets: a file of its own, made once. Must not know what it seals.
+//! The encryption key: a file of its own, generated once.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -11,17 +11,17 @@ use zeroize::Zeroizing;
 use super::seal::KEY_BYTES;
 use crate::Error;
 
-/// Name of the made file in the data directory.
+/// Name of a generated key in the data directory.
 const FILE_NAME: &str = "secrets.key";
-/// Bytes of a file that can be a key, blanks around it included.
+/// Longest file that may hold a key, surrounding blanks included.
 const FILE_BYTES_MAX: u64 = 1024;
 
-/// Where the key is.
+/// Location of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyFile {
-    /// In the data directory; made when there is none and nothing is sealed yet.
+    /// In the data directory; generated where it is missing and no secret is sealed yet.
     Made,
-    /// In a file that somebody else cares for.
+    /// A file managed by the operator.
     Named(PathBuf),
 }
 
@@ -33,7 +33,8 @@ impl KeyFile {
         }
     }
 
-    /// Reads the key; makes one where that is asked for and `may_make` says that nothing needs the old one.
+    /// Reads the key. Generates a [`KeyFile::Made`] if `may_make`: no secret is sealed with a
+    /// former one.
     pub(super) fn load(
         &self,
         data_dir: &Path,
@@ -57,26 +58,26 @@ fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Io { operation, path: path.to_owned(), source }
 }
 
-/// The key in a file; `None` when what is in it is none.
+/// The key in a file; `None` unless it holds one.
 fn read(path: &Path) -> io::Result<Option<Zeroizing<[u8; KEY_BYTES]>>> {
     let metadata = fs::metadata(path)?;
     if metadata.len() > FILE_BYTES_MAX {
         return Ok(None);
     }
     if metadata.mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "the key of the registries' secrets can be read by others than its owner");
+        tracing::warn!(path = %path.display(), "key file of registry secrets is readable by others than its owner");
     }
     let text = Zeroizing::new(fs::read(path)?);
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     Ok(hex::decode_to_slice(text.trim_ascii(), key.as_mut_slice()).ok().map(|()| key))
 }
 
-/// Makes a key, for its owner only; it is on disk for good before anything is sealed with it.
+/// Generates a key with mode 0600, synced before any secret is sealed with it.
 fn make(path: &Path) -> io::Result<Zeroizing<[u8; KEY_BYTES]>> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     rand::rng().fill_bytes(key.as_mut_slice());
     let text = Zeroizing::new(format!("{}\n", hex::encode(key.as_slice())));
-    // Beside and renamed, so that a crash leaves no half of one.
+    // Written beside and renamed: a crash leaves no partial key.
     let beside = path.with_extension("key.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(text.as_bytes())?;
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_made_once_and_for_its_owner_only() {
+    fn a_key_is_generated_once_and_readable_by_its_owner_only() {
         let dir = tempfile::tempdir().expect("a folder");
         let sealed = dir.path().join("sealed");
         let first = KeyFile::Made.load(dir.path(), true, &sealed).expect("made");
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_something_is_sealed_with_is_not_replaced() {
+    fn a_missing_key_of_sealed_secrets_is_not_replaced() {
         let dir = tempfile::tempdir().expect("a folder");
         let error = KeyFile::Made.load(dir.path(), false, &dir.path().join("sealed.json")).expect_err("missing");
         assert!(matches!(error, Error::MissingKey { .. }) && error.to_string().contains("sealed.json"), "{error}");

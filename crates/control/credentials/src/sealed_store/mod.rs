@@ -1,0 +1,11 @@
+//! The sealed store: settings and logins from `sampan registry add`, by host, with their secrets
+//! encrypted on disk.
+
+mod entry;
+mod key;
+mod seal;
+mod store;
+
+pub(crate) use entry::{Entry, Login, TcrLogin};
+pub use key::KeyFile;
+pub(crate) use store::SealedStore;

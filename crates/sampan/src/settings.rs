@@ -1,6 +1,8 @@
-//! Settings of the platform: flags over environment over the TOML file over defaults, each with its origin.
+//! Settings of the platform: flags override the environment, which overrides the TOML file, which
+//! overrides defaults; each with its origin.
 //!
-//! Every table is the `Config` of the crate that it is named after; this file adds only what belongs to no crate.
+//! Every table is the `Config` of the crate of the same name; only settings without a crate are
+//! defined here.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,37 +16,39 @@ use serde::{Deserialize, Serialize};
 use crate::args::UpArgs;
 use crate::failure::{Exit, Failure};
 
+mod control;
 mod variables;
 
+pub use control::{ControlConfig, MetricsAccess};
 pub use variables::unknown as unknown_variables;
 
-/// Prefix of settings in the environment: `[pool] keep_idle_s` is `SAMPAN_POOL__KEEP_IDLE_S`.
+/// Prefix of environment variables: `[pool] keep_idle_s` is `SAMPAN_POOL__KEEP_IDLE_S`.
 const ENV_PREFIX: &str = "SAMPAN_";
-/// The file that is read when it exists and none is named.
+/// Default configuration file, optional.
 const DEFAULT_FILE: &str = "/etc/sampan/sampan.toml";
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where everything is kept.
+    /// Directory of all persistent data.
     pub data_dir: PathBuf,
-    /// Address of API, registry and metrics: the trusted side.
+    /// Address of API, registry and metrics, for trusted clients.
     pub control_addr: SocketAddr,
-    /// Address where functions are called.
+    /// Address for calls of functions.
     pub gateway_addr: SocketAddr,
-    /// The same over TLS; nothing where there is none.
+    /// Address for calls over TLS; optional.
     pub gateway_tls_addr: Option<SocketAddr>,
-    /// Region that functions and answers name.
+    /// Region shown to functions and clients.
     pub region: String,
-    /// Account number that functions see.
+    /// Account number shown to functions.
     pub app_id: String,
-    /// User number that functions see.
+    /// User number shown to functions.
     pub uin: String,
-    /// Longest drain when the platform stops, in seconds.
+    /// Longest graceful shutdown, in seconds.
     pub shutdown_grace_s: u64,
     /// `[control]`
-    pub control: crate::up::ControlConfig,
+    pub control: ControlConfig,
     /// `[store]`
     pub store: store::Config,
     /// `[image]`
@@ -86,7 +90,7 @@ impl Default for Settings {
             app_id: "1250000000".to_owned(),
             uin: "100000000001".to_owned(),
             shutdown_grace_s: 30,
-            control: crate::up::ControlConfig::default(),
+            control: ControlConfig::default(),
             store: store::Config::default(),
             image: image::Config::default(),
             sandbox: sandbox::Config::default(),
@@ -105,7 +109,7 @@ impl Default for Settings {
     }
 }
 
-/// The flags that were given, as a source of settings of their own.
+/// The given flags as a figment provider.
 struct Flags<'a>(&'a UpArgs);
 
 impl Provider for Flags<'_> {
@@ -129,12 +133,12 @@ impl Provider for Flags<'_> {
     }
 }
 
-/// Reads all sources.
+/// Reads and merges all sources.
 pub fn load(args: &UpArgs) -> anyhow::Result<Settings> {
     read(&sources(args)?)
 }
 
-/// One setting in force: its key, its value as TOML or JSON would write it, and where it comes from.
+/// An effective setting: key, value, and origin.
 #[derive(Debug, Serialize)]
 pub struct Effective {
     /// Dotted key, such as `pool.keep_idle_s`.
@@ -145,7 +149,7 @@ pub struct Effective {
     pub origin: String,
 }
 
-/// Every setting in force with its origin, sorted by key.
+/// Every effective setting, sorted by key.
 pub fn effective(args: &UpArgs) -> anyhow::Result<Vec<Effective>> {
     let figment = sources(args)?;
     let settings = serde_json::to_value(read(&figment)?)?;
@@ -168,7 +172,7 @@ fn flatten(figment: &Figment, key: String, value: serde_json::Value, found: &mut
 }
 
 fn origin(figment: &Figment, key: &str) -> String {
-    // The name of a registry has dots, so that its keys are not found by their paths.
+    // Names of registries contain dots, so their keys cannot be found by path.
     let table = || key.starts_with("registries.").then(|| figment.find_metadata("registries")).flatten();
     let Some(metadata) = figment.find_metadata(key).or_else(table) else { return "default".to_owned() };
     match &metadata.source {
@@ -209,11 +213,11 @@ fn read(figment: &Figment) -> anyhow::Result<Settings> {
         let what: Vec<String> = error.into_iter().map(|e| e.to_string()).collect();
         Failure::new(
             Exit::Usage,
-            format!("the configuration is wrong: {}", what.join("; ")),
+            format!("the configuration is invalid: {}", what.join("; ")),
             "`sampan config` prints every key with its value and origin.",
         )
     })?;
-    // What instances may not reach, registries may not lead the platform to.
+    // Registries must not redirect the platform to ranges that are denied to instances.
     let denied = settings.network.denied.iter().map(|range| range.to_string().parse());
     let redirects_denied = denied.collect::<Result<_, _>>()?;
     Ok(Settings { image: image::Config { redirects_denied, ..settings.image }, ..settings })
@@ -225,13 +229,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_outranks_the_environment_which_outranks_the_file() {
+    fn flags_override_the_environment_which_overrides_the_file() {
         figment::Jail::expect_with(|jail| {
             jail.create_file("s.toml", "region = 'file'\nuin = '7'\n[pool]\nkeep_idle_s = 5\n")?;
             jail.set_env("SAMPAN_REGION", "environment");
             jail.set_env("SAMPAN_POOL__KEEP_IDLE_S", "6");
             jail.set_env("SAMPAN_SECRET_ID", "is no setting");
-            // A Service of Kubernetes that is called `sampan`, and a misspelt setting.
+            // Variables of a Kubernetes Service named `sampan`, and a misspelt setting.
             jail.set_env("SAMPAN_PORT", "tcp://10.96.0.7:7070");
             jail.set_env("SAMPAN_SERVICE_HOST", "10.96.0.7");
             jail.set_env("SAMPAN_POOL__KEEP_IDLE", "6");
@@ -251,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_of_the_file_is_shown_with_its_origin() {
+    fn a_registry_of_the_file_is_listed_with_its_origin() {
         figment::Jail::expect_with(|jail| {
             jail.create_file("s.toml", "[registries.\"r.example.com:5000\"]\nmirrors = ['https://m.example.com']\n")?;
             jail.set_env("SAMPAN_CREDENTIALS", "/a/file/for/clients");
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_refused_by_name() {
+    fn an_unknown_key_is_named_in_the_error() {
         figment::Jail::expect_with(|jail| {
             jail.create_file("s.toml", "[pool]\nkeep_idle = 5\n")?;
             let args = UpArgs { config: Some("s.toml".into()), ..UpArgs::default() };

@@ -5,18 +5,18 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A password or a key: `Debug` shows none of it, and its memory is overwritten when it goes. It is serialised as it is,
-/// for whoever sends or seals it.
+/// A password or a key: `Debug` prints nothing of it, and its memory is zeroed on drop. Serialises
+/// as its text, for requests and for sealing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a text in.
+    /// Wraps a text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text, for whoever it is meant for.
+    /// The text.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Blobs: read whole or in part, asked for, deleted. Must not know what is in them.
+//! Blobs: downloaded whole or in ranges, checked, deleted.
 
 use std::fs::File;
 
@@ -21,7 +21,7 @@ use crate::problem::{Code, Problem};
 use crate::range::{self, Part};
 use crate::repository::BlobRemoval;
 
-/// The digest of what an answer holds or made.
+/// Header with the digest of the content.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// `GET` and `HEAD /v2/NAME/blobs/DIGEST`.
@@ -32,7 +32,8 @@ pub(crate) async fn read(
     digest: &Digest,
 ) -> Result<Response, Problem> {
     let head = parts.method == Method::HEAD;
-    // A client that asks with HEAD may be about to push a manifest that names the blob, so asking keeps it.
+    // A client that sends HEAD may be about to push a manifest that names the blob: this protects
+    // it from the sweep.
     let unknown = || Problem::blob_unknown(repository, digest);
     if !shared.repositories.has_blob(repository, digest, head).await? {
         return Err(unknown());
@@ -43,7 +44,8 @@ pub(crate) async fn read(
         source: source.into(),
     };
     if head {
-        // Who finds it here does not push it: that it is there is no proof of what is in it.
+        // A client that finds the blob does not push it: verify it, since existence proves nothing
+        // about its content.
         let length = shared.content.verified_size(digest).await.map_err(content)?.ok_or_else(unknown)?;
         return Ok(blob_response(StatusCode::OK, digest, length, Body::empty()));
     }
@@ -66,7 +68,7 @@ pub(crate) async fn read(
         }
         Part::OutOfBounds => Err(Problem::new(
             Code::RangeInvalid,
-            format!("blob {digest} has {length} bytes; the range begins behind them"),
+            format!("blob {digest} has {length} bytes; the range begins after them"),
         )
         .with_header(CONTENT_RANGE, format!("bytes */{length}"))),
     }
@@ -76,13 +78,13 @@ fn part_of(file: File, digest: &Digest, first: u64, count: u64) -> Body {
     let digest = digest.clone();
     Body::from_stream(download::pieces(file, first, count).map_err(move |source| {
         let error = Error::ReadContent { digest: digest.clone(), source };
-        // The status is sent already: a connection that ends early is all that the client will see.
-        tracing::error!(error = error.chain(), "a download broke off");
+        // The status is already sent: the client sees the connection close early.
+        tracing::error!(error = error.chain(), "download aborted");
         error
     }))
 }
 
-/// `DELETE /v2/NAME/blobs/DIGEST`: the blob is no longer visible in this repository.
+/// `DELETE /v2/NAME/blobs/DIGEST`: removes the blob from this repository.
 pub(crate) async fn delete(shared: &Shared, repository: &Repository, digest: &Digest) -> Result<Response, Problem> {
     match shared.repositories.remove_blob(repository, digest).await? {
         BlobRemoval::Removed => Ok(accepted()),
@@ -95,7 +97,7 @@ pub(crate) async fn delete(shared: &Shared, repository: &Repository, digest: &Di
     }
 }
 
-/// The part that `Range` asks for; all of it when `If-Range` says that the client holds something else.
+/// The range of `Range`; all of it when `If-Range` names other content.
 fn wanted(headers: &HeaderMap, digest: &Digest, length: u64) -> Part {
     let same = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag(digest).as_bytes());
     match headers.get(RANGE).and_then(|range| range.to_str().ok()) {
@@ -115,7 +117,7 @@ pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
     headers.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).any(|v| v.split(',').any(same))
 }
 
-/// 304: the client has it already.
+/// 304 Not Modified.
 pub(crate) fn not_modified(digest: &Digest) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -130,7 +132,7 @@ pub(crate) fn accepted() -> Response {
     response
 }
 
-/// Sets the headers that name content.
+/// Sets the headers that name the content.
 pub(crate) fn mark(headers: &mut HeaderMap, digest: &Digest) {
     headers.insert(CONTENT_DIGEST, ascii(digest.to_string()));
     headers.insert(ETAG, ascii(etag(digest)));

@@ -1,4 +1,4 @@
-//! Request bodies: read piece by piece, never longer than a limit, never waiting for ever. Must not know what is in them.
+//! Request bodies, read in chunks within a length limit and an idle timeout.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ impl Incoming {
         Self { pieces: body.into_data_stream(), idle: config.body_idle() }
     }
 
-    /// The next piece; `None` at the end.
+    /// The next chunk; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         match tokio::time::timeout(self.idle, self.pieces.next()).await {
             Ok(None) => Ok(None),
             Ok(Some(Ok(piece))) => Ok(Some(piece)),
             Ok(Some(Err(error))) => {
-                tracing::debug!(%error, "a client went away in the middle of its request");
+                tracing::debug!(%error, "client disconnected during its request body");
                 Err(Problem::new(Code::BlobUploadInvalid, "the request ended before its body was complete"))
             }
             Err(_) => Err(Problem::new(
@@ -38,7 +38,7 @@ impl Incoming {
         }
     }
 
-    /// The whole body; `what` and `key` (of the configuration) name it and its limit in the refusal.
+    /// The whole body; `what` and the configuration key `key` name it and its limit in the error.
     pub(crate) async fn collect(mut self, what: &str, bytes_max: u64, key: &str) -> Result<Bytes, Problem> {
         let mut whole = BytesMut::new();
         while let Some(piece) = self.next().await? {
@@ -51,12 +51,12 @@ impl Incoming {
     }
 }
 
-/// The length that a request announces; `None` for a chunked body.
+/// The declared length; `None` for a chunked body.
 pub(crate) fn announced_length(parts: &Parts) -> Option<u64> {
     parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The first value of a query's key.
+/// The first value of a query parameter.
 pub(crate) fn query(parts: &Parts, key: &str) -> Option<String> {
     let query = parts.uri.query()?;
     form_urlencoded::parse(query.as_bytes()).find_map(|(k, value)| (k == key).then(|| value.into_owned()))

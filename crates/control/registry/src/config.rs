@@ -1,47 +1,47 @@
-//! Limits of the registry, as they stand in the `[registry]` table. Must not know where they come from.
+//! Limits of the registry: table `[registry]` of the configuration.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Every limit of the registry.
+/// Limits of the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Whether anyone who reaches the address may pull without logging in. Pushing always needs the key pair.
+    /// Whether pulls need no login. Pushing always needs the key pair.
     pub anonymous_pull: bool,
-    /// How long a token is accepted, in seconds. A client asks for the next one by itself.
+    /// Lifetime of a token, in seconds. Clients renew tokens by themselves.
     pub token_ttl_s: u64,
-    /// Scopes that one token may be asked for.
+    /// Most scopes in a request for a token.
     pub token_scopes_max: usize,
-    /// Bytes of a request for a token.
+    /// Longest request for a token, in bytes.
     pub token_request_bytes_max: u64,
-    /// Requests for tokens whose bodies arrive at once; anyone may begin one.
+    /// Most token requests whose bodies are being read; their senders are not authenticated.
     pub token_requests_max: usize,
-    /// Longest time in which such a body must have arrived, in seconds.
+    /// Timeout of receiving such a body, in seconds.
     pub token_request_wait_s: u64,
-    /// Bytes of one manifest.
+    /// Largest manifest, in bytes.
     pub manifest_bytes_max: u64,
-    /// Bytes of one blob.
+    /// Largest blob, in bytes.
     pub blob_bytes_max: u64,
-    /// Upload sessions open at once, over all repositories.
+    /// Most open upload sessions, over all repositories.
     pub uploads_max: usize,
-    /// How long an upload session waits for its next request before it is dropped with what it holds, in seconds.
+    /// Idle timeout of an upload session, in seconds; its upload is dropped.
     pub upload_idle_s: u64,
-    /// How long a request body may stand still before the request is given up, in seconds.
+    /// Idle timeout of a request body, in seconds.
     pub body_idle_s: u64,
-    /// How long a client may take nothing of an answer that waits to be sent before its connection is closed, in
-    /// seconds. Holds for everything that is served beside the registry.
+    /// Timeout of unacknowledged response bytes, in seconds; the connection is closed. Applies to
+    /// everything served on the control address.
     pub download_idle_s: u64,
-    /// Names in one answer of a list (tags, repositories, referrers); the rest is behind its `Link`.
+    /// Most names in one page of a list (tags, repositories, referrers); `Link` leads to the next.
     pub page_len_max: usize,
-    /// How long a blob that no manifest of its repository names stays there after it was last pushed or asked for, in
-    /// seconds. Long enough for the slowest push to reach its manifest.
+    /// Time after which a blob that no manifest of its repository names is removed, since it was
+    /// last pushed or requested, in seconds. Must exceed the slowest push.
     pub unreferenced_blob_keep_s: u64,
-    /// How long a manifest stays after it was pushed or lost its last tag, when no tag, index or function leads to it any
-    /// more, in seconds; 0 keeps it for ever. Looked for once an hour.
+    /// Time after which a manifest without a tag, index or function is removed, since its push or
+    /// its last lost tag, in seconds; 0 keeps it for ever. Swept once an hour.
     pub untagged_keep_s: u64,
-    /// Time between two sweeps for idle uploads and unreferenced blobs, in seconds.
+    /// Interval of sweeps for idle uploads and unreferenced blobs, in seconds.
     pub sweep_period_s: u64,
 }
 
@@ -89,12 +89,12 @@ impl Config {
         Duration::from_secs(self.unreferenced_blob_keep_s)
     }
 
-    /// `None` for ever.
+    /// `None` for no removal.
     pub(crate) fn untagged_keep(&self) -> Option<Duration> {
         Some(Duration::from_secs(self.untagged_keep_s)).filter(|keep| !keep.is_zero())
     }
 
-    /// Never zero: an interval of nothing would spin.
+    /// At least one: a zero interval would spin.
     pub(crate) fn sweep_period(&self) -> Duration {
         Duration::from_secs(self.sweep_period_s.max(1))
     }

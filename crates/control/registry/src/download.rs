@@ -1,5 +1,5 @@
-//! A file on its way out, piece by piece: copied from the page cache where it is there already, without a thread; read
-//! on a thread, ahead of the connection, where the disk must be waited for. Must not know who takes it.
+//! Streams a file in chunks: copied from the page cache without a thread where it is cached, read
+//! on a blocking thread with read-ahead otherwise.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,17 +13,18 @@ use futures_util::{Stream, stream};
 use rustix::fs::Advice;
 use rustix::io::ReadWriteFlags;
 
-/// Bytes of one piece: they stay in the processor's cache between the copy from the file and the copy to the socket.
+/// Length of a chunk: it stays in the processor's cache between the copy from the file and the copy
+/// to the socket.
 const PIECE_BYTES: u64 = 256 * 1024;
-/// Buffers that one download fills again and again; a connection queues two pieces (hyper's default of 400 KB). Fresh
-/// memory for each piece would cost as much as the copy into it.
+/// Buffers that one download reuses; a connection queues two chunks (hyper's default of 400 KB).
+/// Fresh memory for each chunk would cost as much as the copy into it.
 const BUFFERS_MAX: usize = 4;
-/// Bytes that the disk is asked for at once when what is next is not in memory.
+/// Read-ahead requested from the disk when the next bytes are not cached.
 const READ_AHEAD_BYTES: NonZeroU64 = NonZeroU64::new(4 * 1024 * 1024).expect("not zero");
 
-/// The `count` bytes of a file that begin at `first`.
+/// Streams `count` bytes of a file from `first`.
 ///
-/// Its errors are those of reading; `UnexpectedEof` when the file is shorter than it should be.
+/// Errors are those of reading; `UnexpectedEof` when the file is shorter than expected.
 pub(crate) fn pieces(file: File, first: u64, count: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let file = Arc::new(file);
     let download = Download { file, offset: first, end: first.saturating_add(count), lent: VecDeque::new() };
@@ -37,7 +38,8 @@ struct Download {
     file: Arc<File>,
     offset: u64,
     end: u64,
-    /// Pieces that were given out, oldest first: each is a buffer again when its taker is done with it.
+    /// Chunks handed out, oldest first: the memory of one is reused once its receiver has dropped
+    /// it.
     lent: VecDeque<Bytes>,
 }
 
@@ -69,7 +71,7 @@ impl Download {
         Ok(Some(piece))
     }
 
-    /// The oldest buffer if its taker is done with it, else a new one.
+    /// The oldest buffer if its receiver has dropped it, else a new one.
     fn buffer(&mut self) -> BytesMut {
         match self.lent.pop_front().map(Bytes::try_into_mut) {
             Some(Ok(buffer)) => return buffer,
@@ -80,14 +82,15 @@ impl Download {
     }
 }
 
-/// What is in memory of the file there, at most a buffer full; `None` when the disk, or an error, must be met.
+/// Reads cached bytes of the file, at most a full buffer; `None` when the read must wait for the
+/// disk, or fails.
 fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> Option<usize> {
     rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).ok()
 }
 
-/// Reads a buffer full, waiting for the disk, which goes on with what follows it. Blocks.
+/// Reads a full buffer from the disk, with read-ahead of what follows. Blocks.
 fn read_from_disk(file: &File, mut buffer: BytesMut, offset: u64) -> io::Result<(BytesMut, usize)> {
-    // Without the advice the read is the same, only later.
+    // The advice is an optimisation; a failure is harmless.
     let _ = rustix::fs::fadvise(file, offset, Some(READ_AHEAD_BYTES), Advice::WillNeed);
     let read = file.read_at(&mut buffer, offset)?;
     Ok((buffer, read))
@@ -105,7 +108,7 @@ mod tests {
         (0..600_000u32).flat_map(u32::to_le_bytes).collect()
     }
 
-    /// A file of that content, out of the page cache when `cold`.
+    /// A file of that content, evicted from the page cache when `cold`.
     fn file(content: &[u8], cold: bool) -> File {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_part_comes_as_it_is_on_disk() {
+    async fn every_range_equals_the_file() {
         let content = content();
         let length = content.len() as u64;
         for cold in [false, true] {
@@ -135,13 +138,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_too_short_is_an_error() {
+    async fn a_truncated_file_is_an_error() {
         let error = read(file(b"abc", false), 0, 4).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
-    async fn pieces_that_were_taken_lend_their_memory_to_later_ones() {
+    async fn buffers_of_dropped_chunks_are_reused() {
         let mut stream = Box::pin(pieces(file(&content(), false), 0, 5 * PIECE_BYTES));
         let first = stream.next().await.unwrap().unwrap();
         let address = first.as_ptr();

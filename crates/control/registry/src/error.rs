@@ -1,24 +1,25 @@
-//! What can fail inside the registry, for the operator. What a client is told is `problem.rs`'s.
+//! Internal errors of the registry, for the operator's log. Responses to clients are in
+//! `problem.rs`.
 
 use std::io;
 use std::path::PathBuf;
 
 use types::Digest;
 
-/// A failed operation of the registry and what it was done to.
+/// A failed operation and its subject.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or directory of the registry's own metadata could not be read or written.
     #[error("cannot {operation} {}", path.display())]
     Metadata {
-        /// What was tried: `read`, `write`, `remove`…
+        /// The operation: `read`, `write`, `remove`…
         operation: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// A metadata file holds something else than the registry writes there.
+    /// A metadata file has unexpected content.
     #[error("registry record {} is damaged: {reason}; remove the file and push the image again", path.display())]
     DamagedRecord {
         /// The file.
@@ -26,46 +27,46 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The content store refused or failed.
+    /// The content store failed.
     #[error("cannot {operation} {digest}")]
     Content {
-        /// What was tried: `open`, `pin`…
+        /// The operation: `open`, `pin`…
         operation: &'static str,
-        /// On which content.
+        /// Digest of the content.
         digest: Digest,
-        /// What the store said.
+        /// Error of the store.
         source: Box<content_store::Error>,
     },
-    /// The content store could not let go of what a repository held.
-    #[error("cannot end the pin {owner}")]
+    /// The content store could not remove a pin.
+    #[error("cannot remove the pin {owner}")]
     Unpin {
         /// The owner of the pin.
         owner: String,
-        /// What the store said.
+        /// Error of the store.
         source: Box<content_store::Error>,
     },
-    /// Content that is there could not be read.
+    /// Existing content could not be read.
     #[error("cannot read {digest}")]
     ReadContent {
         /// The content.
         digest: Digest,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// The content store could not take an upload.
+    /// The content store failed during an upload.
     #[error("cannot {operation} an upload to repository {repository}")]
     Upload {
-        /// What was tried: `begin`, `write`, `finish`.
+        /// The operation: `begin`, `write`, `finish`.
         operation: &'static str,
-        /// The repository it was for.
+        /// The upload's repository.
         repository: String,
-        /// What the store said.
+        /// Error of the store.
         source: Box<content_store::Error>,
     },
-    /// A task of the registry ended before its work was done.
+    /// A task ended before its work was done.
     #[error("the registry task that should {operation} ended early")]
     Task {
-        /// What it should have done.
+        /// Its operation.
         operation: &'static str,
         /// Panic or shutdown.
         source: tokio::task::JoinError,
@@ -73,7 +74,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the cause is a full disk or a used-up quota.
+    /// Whether the cause is a full disk or an exhausted quota.
     pub(crate) fn is_storage_full(&self) -> bool {
         let full =
             |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -86,7 +87,7 @@ impl Error {
         }
     }
 
-    /// The whole chain of causes in one line, for the log.
+    /// The chain of causes in one line, for the log.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_found_under_the_operation_that_met_it() {
+    fn a_full_disk_is_recognised_as_the_cause() {
         let error = |kind| Error::Metadata { operation: "write", path: "x".into(), source: io::Error::from(kind) };
         assert!(error(io::ErrorKind::StorageFull).is_storage_full());
         assert!(!error(io::ErrorKind::NotFound).is_storage_full());

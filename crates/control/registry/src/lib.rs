@@ -1,27 +1,30 @@
-//! The registry: the OCI distribution specification 1.1 (and Docker's manifests, which it grew from) over the content
+//! A registry of the OCI distribution specification 1.1 (and Docker's manifests) over the content
 //! store of `image`.
 //!
-//! Owns which blob, manifest and tag is in which repository, who may touch it, and uploads on their way. Must not know
-//! functions, and neither how content is kept nor when it is collected: it pins what its repositories hold.
+//! It maps repositories to blobs, manifests and tags, authorizes requests, and receives uploads. It
+//! pins the content of its repositories; the content store collects what no pin reaches.
 //!
-//! On disk, below the directory it is given:
+//! On disk, below its directory:
 //!
 //! ```text
-//! token.key                                  32 random bytes (0600), the root of the key that signs tokens
-//! tmp/                                       files on their way; emptied at the start
-//! repositories/NAME/_blobs/HEX               empty: the blob sha256:HEX is visible in repository NAME; its modification
-//!                                            time is when it was last pushed or asked for
-//! repositories/NAME/_manifests/HEX           JSON: media type, size, what it names (see `repository::record`)
-//! repositories/NAME/_tags/TAG                the digest that the tag points to
-//! repositories/NAME/_referrers/HEX/HEX       empty: the second manifest has the first as its subject
+//! token.key                         32 random bytes (0600), root of the key that signs tokens
+//! tmp/                              drafts of files; emptied at the start
+//! repositories/NAME/_blobs/HEX      empty: blob sha256:HEX is visible in repository NAME; modified
+//!                                   when it was last pushed or requested
+//! repositories/NAME/_manifests/HEX  JSON: media type, size, references (see `repository::record`)
+//! repositories/NAME/_tags/TAG       the digest that the tag points to
+//! repositories/NAME/_referrers/HEX/HEX
+//!                                   empty: the second manifest has the first as its subject
 //! ```
 //!
-//! `NAME` holds slashes and becomes nested directories; a component never begins with `_`, so the four words stand apart.
-//! Every file is written beside, synced, renamed and its directory synced, so each is there whole or not at all. Content
-//! is pinned (owners `registry/NAME@DIGEST` for manifests, `registry-blob/NAME@DIGEST` for blobs) before its file is
-//! written and unpinned after its file is gone; a pin without a file, left by a crash, is dropped some time after the start.
+//! `NAME` contains slashes and becomes nested directories; components never begin with `_`, which
+//! separates them from the four reserved names. Every file is written beside, synced, renamed and
+//! its directory synced, so that it is complete or absent. Content is pinned (owners
+//! `registry/NAME@DIGEST` for manifests, `registry-blob/NAME@DIGEST` for blobs) before its file is
+//! written and unpinned after its file is removed; a crash may leave a pin without a file, which is
+//! removed some time after the start.
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A failed `unwrap` is a failed test.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +37,6 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-mod arrival;
 mod auth;
 mod blobs;
 mod body;
@@ -46,6 +48,7 @@ mod manifests;
 mod names;
 mod paging;
 mod problem;
+mod push_event;
 mod range;
 mod referrers;
 mod repository;
@@ -53,35 +56,35 @@ mod routes;
 mod tags;
 mod uploads;
 
-pub use arrival::{Arrival, ArrivalListener};
 pub use auth::{Actions, Credentials, Kind, Scope};
 pub use config::Config;
 pub use error::Error;
-pub use repository::stored::{Kept, StoredImage};
+pub use push_event::{PushEvent, PushListener};
+pub use repository::stored::{Retention, StoredImage};
 
 use auth::Auth;
 use repository::{Repositories, stored};
 use uploads::Sessions;
 
-/// What every request handler sees.
+/// State shared by the handlers.
 pub(crate) struct Shared {
     config: Config,
     auth: Auth,
     content: ContentStore,
     repositories: Repositories,
     uploads: Sessions,
-    /// Whether pins without a file may be there, as a crash leaves them.
+    /// Whether pins without a file may exist, left by a crash.
     orphans: AtomicBool,
-    /// Room for requests for tokens whose bodies are read.
+    /// Permits for token requests whose bodies are being read.
     token_requests: Semaphore,
-    /// When untagged manifests were last looked for.
+    /// When untagged manifests were last swept.
     untagged_swept: Mutex<Option<Instant>>,
 }
 
-/// Between two looks for untagged manifests, which read every manifest.
+/// Period of that sweep, which reads every manifest.
 const UNTAGGED_PERIOD: Duration = Duration::from_secs(3600);
 
-/// What a removal of untagged manifests took away, or would take.
+/// What a removal of untagged manifests removed, or would remove.
 #[derive(Debug, Clone, Default)]
 pub struct Pruned {
     /// The manifests.
@@ -97,19 +100,20 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Opens the registry whose metadata is below `dir` (made when missing) and whose content is in `content`; what a
-    /// crash left half-made is cleaned. `credentials` is the key pair that logs in; `arrivals` is told what pushes bring.
+    /// Opens the registry with metadata below `dir` (created when missing) and content in
+    /// `content`, and repairs what a crash left. `credentials` is the key pair for logins;
+    /// `push_events` is called for pushed content.
     ///
     /// # Errors
-    /// The directory cannot be read or written, or the content store cannot pin.
+    /// When the directory cannot be read or written, or content cannot be pinned.
     pub async fn open(
         content: ContentStore,
         dir: &Path,
         credentials: Credentials,
         config: Config,
-        arrivals: ArrivalListener,
+        push_events: PushListener,
     ) -> Result<Self, Error> {
-        let repositories = Repositories::open(dir, content.clone(), arrivals).await?;
+        let repositories = Repositories::open(dir, content.clone(), push_events).await?;
         let auth = Auth::open(dir, credentials, &config)?;
         let uploads = Sessions::new(config.uploads_max, config.upload_idle());
         let orphans = AtomicBool::new(content.keeps_all());
@@ -119,27 +123,29 @@ impl Registry {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The routes, all below `/v2/` (with the token endpoint at `/v2/token`); to be merged into the control address's.
+    /// The routes below `/v2/`, with the token endpoint at `/v2/token`, for the router of the
+    /// control address.
     pub fn router(&self) -> axum::Router {
         routes::router(self.shared.clone())
     }
 
-    /// To be called with each connection that the routes are served on: a client that stops reading loses its own.
+    /// Sets the write timeout of a connection that serves the routes.
     pub fn limit_writes(&self, stream: &TcpStream) {
         listener::limit_writes(stream, self.shared.config.download_idle());
     }
 
-    /// A short-lived token that allows pulling from one repository: for the platform's own pulls.
+    /// A short-lived token for pulls from one repository by the platform itself.
     pub fn mint_pull_token(&self, repository: &str) -> String {
         self.mint_token(vec![Scope::repository(repository, Actions::PULL)])
     }
 
-    /// A short-lived token that allows `scopes`.
+    /// A short-lived token with `scopes`.
     pub fn mint_token(&self, scopes: Vec<Scope>) -> String {
         self.shared.auth.mint(scopes)
     }
 
-    /// Drops idle uploads and unreferenced blobs every `sweep_period_s` until `stop`. To be run in one task.
+    /// Drops idle uploads and unreferenced blobs every `sweep_period_s` until `stop`. Run it in one
+    /// task.
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.shared.config.sweep_period());
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -152,30 +158,31 @@ impl Registry {
         }
     }
 
-    /// One round of what [`Registry::run`] does. A repository that cannot be swept is logged and left for the next round.
+    /// One sweep. A failing repository is logged and retried at the next one.
     pub async fn sweep(&self) {
         self.shared.uploads.expire();
         self.drop_orphans().await;
         let keep = self.shared.config.unreferenced_blob_keep();
-        // Before the epoch when `keep` is absurdly long: then nothing is old enough.
+        // An absurdly long `keep` reaches before the epoch: then nothing is old enough.
         let Some(before) = SystemTime::now().checked_sub(keep) else { return };
         self.sweep_untagged().await;
         self.shared.repositories.sweep(before).await;
     }
 
-    /// Every manifest with its tags and why it stays; those of a repository together, the last changed first.
+    /// Every manifest with its tags and why it is retained; grouped by repository, last changed
+    /// first.
     ///
     /// # Errors
-    /// The metadata cannot be read.
+    /// When the metadata cannot be read.
     pub async fn images(&self) -> Result<Vec<StoredImage>, Error> {
         self.shared.repositories.stored().await
     }
 
-    /// Removes manifests that for `keep` nothing leads to, and blobs that nothing names; or, in a dry run, says what would
-    /// go. Content goes when the image store collects it.
+    /// Removes manifests that have been untagged for `keep`, and blobs that no manifest names; a
+    /// dry run only returns them. The image store frees the content later.
     ///
     /// # Errors
-    /// The metadata cannot be read.
+    /// When the metadata cannot be read.
     pub async fn prune(&self, keep: Duration, dry_run: bool) -> Result<Pruned, Error> {
         let (all, before) = (self.images().await?, stored::ago(keep));
         let images = if dry_run {
@@ -189,7 +196,8 @@ impl Registry {
         Ok(Pruned { freed_bytes: stored::freed_bytes(&all, &images), images })
     }
 
-    /// Removes untagged manifests when it is time; nothing soon after a start, when who uses them may not be known yet.
+    /// Removes untagged manifests when due. Not soon after a start, before deployed images are
+    /// pinned again.
     async fn sweep_untagged(&self) {
         let Shared { config, content, repositories, untagged_swept, .. } = &*self.shared;
         let Some(keep) = config.untagged_keep().filter(|_| !content.keeps_all()) else { return };
@@ -202,14 +210,14 @@ impl Registry {
         }
         match repositories.remove_untagged(stored::ago(keep)).await {
             Ok(removed) if !removed.is_empty() => {
-                tracing::info!(manifests = removed.len(), "untagged manifests removed")
+                tracing::info!(manifests = removed.len(), "removed untagged manifests")
             }
             Ok(_) => {}
             Err(error) => tracing::error!(error = error.chain(), "cannot remove untagged manifests"),
         }
     }
 
-    /// Ends pins that a crash left, when the start is long enough ago.
+    /// Removes orphaned pins, some time after the start.
     async fn drop_orphans(&self) {
         let Shared { content, repositories, orphans, .. } = &*self.shared;
         if content.keeps_all() || !orphans.load(Ordering::Relaxed) {
@@ -217,7 +225,7 @@ impl Registry {
         }
         match repositories.drop_orphans().await {
             Ok(()) => orphans.store(false, Ordering::Relaxed),
-            Err(error) => tracing::error!(error = error.chain(), "cannot end pins of the registry that a crash left"),
+            Err(error) => tracing::error!(error = error.chain(), "cannot remove pins that a crash left"),
         }
     }
 }

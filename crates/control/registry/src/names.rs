@@ -1,8 +1,7 @@
-//! Names in the paths of the distribution specification: which repository, and what of it. Pure; must not know whether
-//! any of it exists.
+//! Paths of the distribution specification: repository, and resource in it. Pure.
 //!
-//! A repository's name holds slashes, and its components may be the words of the paths themselves (`blobs`, `tags`), so
-//! a path is read from its right end, where the words stand at fixed places.
+//! A repository's name contains slashes, and its components may equal the path's keywords (`blobs`,
+//! `tags`), so a path is parsed from its right end, where keywords are at fixed positions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +13,12 @@ use types::image_ref::{is_repository, is_tag};
 /// Longest id of an upload session, in bytes.
 const UPLOAD_ID_LEN_MAX: usize = 64;
 
-/// A repository's name that follows the specification's grammar; safe as a relative path.
+/// A repository's name by the specification's grammar; safe as a relative path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Repository(Arc<str>);
 
 impl Repository {
-    /// `None` when the text breaks the grammar.
+    /// `None` when the text violates the grammar.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         is_repository(text).then(|| Self(text.into()))
     }
@@ -35,12 +34,12 @@ impl fmt::Display for Repository {
     }
 }
 
-/// What stands behind `manifests/`.
+/// The reference behind `manifests/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reference {
     Tag(String),
     Digest(Digest),
-    /// Neither: nothing can be found under it, and nothing can be pushed to it.
+    /// Neither tag nor digest: lookups fail, pushes are refused.
     Invalid(String),
 }
 
@@ -63,7 +62,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// What a path names.
+/// The resource of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Catalog,
@@ -75,18 +74,18 @@ pub(crate) enum Target {
     Referrers(Repository, Digest),
 }
 
-/// Why a path names nothing.
+/// Why a path has no resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PathError {
-    /// It is no path of the specification.
+    /// Not a path of the specification.
     NoSuchPath,
-    /// The repository's name breaks the grammar.
+    /// The repository's name violates the grammar.
     Repository(String),
-    /// The digest is none, or of an algorithm that is not kept here.
+    /// Malformed, or of an unsupported algorithm.
     Digest(String),
 }
 
-/// Reads the path of a request below `/v2/`, percent-encoded as it came.
+/// Parses a request's path below `/v2/`, percent-encoded.
 pub(crate) fn parse(path: &str) -> Result<Target, PathError> {
     let path = path.strip_prefix("/v2/").ok_or(PathError::NoSuchPath)?;
     let path = percent_decode_str(path).decode_utf8().map_err(|_| PathError::NoSuchPath)?;
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn each_path_of_the_specification_is_told() {
+    fn each_path_of_the_specification_is_parsed() {
         let digest = some_digest();
         let tag = |t: &str| Reference::Tag(t.into());
         for (path, target) in [
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_paths_may_stand_in_a_repository() {
+    fn keywords_of_paths_are_allowed_in_repository_names() {
         for (path, target) in [
             ("/v2/blobs/uploads/tags/list", Target::Tags(name("blobs/uploads"))),
             (
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_paths_say_what_is_wrong() {
+    fn errors_name_the_invalid_part_of_a_path() {
         let digest = some_digest();
         for (path, error) in [
             ("/v2/".to_owned(), PathError::NoSuchPath),
@@ -203,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_repository_is_found_again_in_every_path(repository in repositories(), tag in "[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}") {
+        fn every_repository_is_parsed_from_every_path(repository in repositories(), tag in "[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}") {
             let digest = some_digest();
             let repo = name(&repository);
             prop_assert_eq!(

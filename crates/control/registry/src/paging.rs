@@ -1,4 +1,5 @@
-//! Pages of a list: `?n=` and `?last=`, and the `Link` to the rest (distribution specification, "Listing Tags"). Pure.
+//! Pagination of lists: `?n=`, `?last=` and the `Link` to the next page (distribution
+//! specification, "Listing Tags"). Pure.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -8,7 +9,7 @@ use http::request::Parts;
 use crate::body::query;
 use crate::problem::{Code, Problem};
 
-/// Which part of a list is asked for.
+/// The requested page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
     len: usize,
@@ -16,18 +17,19 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads the query; never more than `len_max` at once.
+    /// Parses the query; at most `len_max` entries.
     pub(crate) fn of(parts: &Parts, len_max: usize) -> Result<Self, Problem> {
         let len = match query(parts, "n") {
             None => len_max,
             Some(text) => text.parse::<usize>().map(|n| n.min(len_max)).map_err(|_| {
-                Problem::new(Code::PaginationNumberInvalid, format!("n={text:?} is no number; use 0 to {len_max}"))
+                Problem::new(Code::PaginationNumberInvalid, format!("n={text:?} is not a number; use 0 to {len_max}"))
             })?,
         };
         Ok(Self { len, last: query(parts, "last") })
     }
 
-    /// Cuts the page out of a list that is sorted by `key`, and says whether and after which name another follows.
+    /// Takes the page from a list sorted by `key`, and returns the name after which another page
+    /// follows, if any.
     pub(crate) fn cut<T, K: Ord>(
         &self,
         mut sorted: Vec<T>,
@@ -41,12 +43,13 @@ impl Page {
         }
         let more = sorted.len() > self.len;
         sorted.truncate(self.len);
-        // A page of nothing leads nowhere, whatever is behind it.
+        // An empty page has no successor.
         let next = sorted.last().filter(|_| more).map(|item| name(item).to_owned());
         (sorted, next)
     }
 
-    /// A JSON answer with the `Link` to the page after `next`; `filter` is a further query that the link keeps.
+    /// A JSON response with the `Link` to the page after `next`; `filter` is a query that the link
+    /// repeats.
     pub(crate) fn answer(
         &self,
         path: &str,
@@ -84,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_ends_where_it_was_told_to_and_names_what_follows() {
+    fn a_page_has_the_requested_length_and_names_its_successor() {
         let names = ["a", "b", "c", "d"];
         assert_eq!(cut("", &names), (names.to_vec(), None));
         assert_eq!(cut("n=2", &names), (vec!["a", "b"], Some("b".into())));

@@ -1,5 +1,5 @@
-//! What a client is told when its request is refused: the error body of the distribution specification ("Error Codes")
-//! with its HTTP status. Must not know what the request was for.
+//! Error responses: the error body of the distribution specification ("Error Codes") with its HTTP
+//! status.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use types::Digest;
 use crate::error::Error;
 use crate::names::Repository;
 
-/// The code of a refusal. Those that the specification does not list are docker's, or named in its manner.
+/// Error code. Those beyond the specification are docker's, or named alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     BlobUnknown,
@@ -61,7 +61,7 @@ impl Code {
         }
     }
 
-    /// The status this code has unless a refusal says otherwise.
+    /// The default status of the code.
     fn status(self) -> StatusCode {
         match self {
             Self::BlobUnknown
@@ -88,7 +88,7 @@ impl Code {
     }
 }
 
-/// A refused request: code, message, and what else the answer carries.
+/// An error response: code, message, and further headers and details.
 #[derive(Debug)]
 pub(crate) struct Problem {
     code: Code,
@@ -99,7 +99,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// A refusal with the usual status of its code.
+    /// An error with the default status of its code.
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, status: code.status(), message: message.into(), detail: None, headers: Vec::new() }
     }
@@ -114,7 +114,7 @@ impl Problem {
         self
     }
 
-    /// Adds a header; a value that no header can carry is left out.
+    /// Adds a header; a value with invalid bytes is left out.
     pub(crate) fn with_header(mut self, name: HeaderName, value: impl AsRef<str>) -> Self {
         if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
             self.headers.push((name, value));
@@ -140,12 +140,12 @@ impl Problem {
     pub(crate) fn digest_invalid(text: &str) -> Self {
         Self::new(
             Code::DigestInvalid,
-            format!("{text:?} is no digest; use sha256: and 64 lower-case hexadecimal digits"),
+            format!("{text:?} is not a digest; use sha256: and 64 lower-case hexadecimal digits"),
         )
     }
 
     pub(crate) fn digest_mismatch(expected: &Digest, actual: &Digest) -> Self {
-        Self::new(Code::DigestInvalid, format!("the content is {actual}, not {expected}; it was not kept"))
+        Self::new(Code::DigestInvalid, format!("the content is {actual}, not {expected}; it was discarded"))
             .with_detail(serde_json::json!({ "digest": actual.as_str() }))
     }
 
@@ -171,13 +171,13 @@ impl Problem {
 }
 
 impl From<Error> for Problem {
-    /// Logs what only the operator may see and tells the client the rest.
+    /// Logs the internal error, and answers without its details.
     fn from(error: Error) -> Self {
         tracing::error!(error = error.chain(), "registry request failed");
         if error.is_storage_full() {
             return Self::new(Code::InsufficientStorage, "the registry's disk is full; free space and try again");
         }
-        Self::new(Code::Unknown, "the registry failed inside; its log says why")
+        Self::new(Code::Unknown, "the registry failed internally; see the platform's log")
     }
 }
 

@@ -1,19 +1,19 @@
-//! Ranges: which part of a blob a client asks for (RFC 9110 section 14), and where the next chunk of an upload belongs
-//! (distribution specification, "Pushing a blob in chunks"). Pure.
+//! HTTP ranges: `Range` of a blob download (RFC 9110 section 14) and `Content-Range` of an upload's
+//! chunk (distribution specification, "Pushing a blob in chunks"). Pure.
 
-/// The part of a blob that is sent.
+/// The part of a blob to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// All of it: no range was asked for, or one that may be ignored.
+    /// All of it: without a `Range`, or with one that is ignored.
     Whole,
-    /// From the first offset up to the last, both included.
+    /// From `first` to `last`, both included.
     Bytes { first: u64, last: u64 },
-    /// The range lies behind the end.
+    /// The range begins behind the end.
     OutOfBounds,
 }
 
-/// Reads a `Range` header for content of `length` bytes. Several ranges at once, other units and malformed ones are
-/// ignored, as the RFC allows.
+/// Parses a `Range` header for content of `length` bytes. Multiple ranges, other units and
+/// malformed ones are ignored, as the RFC allows.
 pub(crate) fn requested(header: &str, length: u64) -> Part {
     let Some(spec) = header.trim().strip_prefix("bytes=") else { return Part::Whole };
     let Some((first, last)) = spec.split_once('-') else { return Part::Whole };
@@ -37,7 +37,8 @@ pub(crate) fn requested(header: &str, length: u64) -> Part {
     }
 }
 
-/// Reads the `Content-Range` of a chunk, `FIRST-LAST`; `bytes FIRST-LAST/TOTAL` is taken too. `None` when it is malformed.
+/// Parses the `Content-Range` of a chunk, `FIRST-LAST` or `bytes FIRST-LAST/TOTAL`. `None` when
+/// malformed.
 pub(crate) fn chunk(header: &str) -> Option<(u64, u64)> {
     let text = header.trim();
     let text = text.strip_prefix("bytes ").unwrap_or(text);
@@ -47,12 +48,13 @@ pub(crate) fn chunk(header: &str) -> Option<(u64, u64)> {
     (first <= last && last < u64::MAX).then_some((first, last))
 }
 
-/// The `Range` header that says how much of an upload is there. Nothing at all reads as `0-0`, as in every registry.
+/// The `Range` header with the progress of an upload; an empty one is `0-0`, as in other
+/// registries.
 pub(crate) fn received(bytes: u64) -> String {
     format!("0-{}", bytes.saturating_sub(1))
 }
 
-/// Digits alone: `u64`'s own parser takes a plus sign too.
+/// Digits only: `u64`'s own parser accepts a plus sign.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_the_rfc_says() {
+    fn ranges_are_parsed_as_the_rfc_says() {
         let part = |first, last| Part::Bytes { first, last };
         for (header, expected) in [
             ("bytes=0-0", part(0, 0)),
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_say_where_they_belong() {
+    fn content_range_of_chunks_is_parsed() {
         assert_eq!(chunk("0-9"), Some((0, 9)));
         assert_eq!(chunk("bytes 5-9/20"), Some((5, 9)));
         for bad in ["", "5", "9-5", "-5", "a-b", "5-", "0-18446744073709551615"] {

@@ -1,5 +1,4 @@
-//! The referrers of a manifest: signatures, SBOMs and the like that were pushed with it as their subject. Must not know
-//! what they say.
+//! The referrers API: signatures, SBOMs and other manifests with a given subject.
 
 use axum::response::Response;
 use http::header::{HeaderName, HeaderValue};
@@ -14,10 +13,10 @@ use crate::paging::Page;
 use crate::problem::Problem;
 use crate::repository::Record;
 
-/// Says that the list is filtered already.
+/// Header of a list that is already filtered.
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// `GET /v2/NAME/referrers/DIGEST`. A manifest that nothing refers to, or that is not there, has an empty list.
+/// `GET /v2/NAME/referrers/DIGEST`. The list of an unknown manifest is empty.
 pub(crate) async fn list(
     shared: &Shared,
     parts: &Parts,

@@ -1,4 +1,4 @@
-//! From a request to its handler: one router, one table. Must not know how any of it is answered.
+//! The router of the registry.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::names::{self, PathError, Target};
 use crate::problem::{Code, Problem};
 use crate::{Shared, auth, blobs, manifests, referrers, tags, uploads};
 
-/// Tells clients of the Docker registry protocol that this is one.
+/// Identifies the Docker registry protocol to clients.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -34,7 +34,7 @@ async fn mark(mut response: Response) -> Response {
     response
 }
 
-/// `GET /v2/`: whether this is a registry, and whether the client is logged in.
+/// `GET /v2/`: version check and login check.
 async fn version(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (parts, _body) = request.into_parts();
     if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -46,7 +46,7 @@ async fn version(State(shared): State<Arc<Shared>>, request: Request) -> Result<
     Ok(response)
 }
 
-/// Everything below `/v2/`, told apart by `names`.
+/// Dispatches paths below `/v2/`, parsed by `names`.
 async fn dispatch(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let target = names::parse(parts.uri.path()).map_err(path_problem)?;
@@ -72,7 +72,7 @@ async fn dispatch(State(shared): State<Arc<Shared>>, request: Request) -> Result
     }
 }
 
-/// The methods that a target knows, as `Allow` lists them.
+/// Methods of a target, as `Allow` lists them.
 fn allowed(target: &Target) -> &'static str {
     match target {
         Target::Catalog | Target::Tags(_) | Target::Referrers(..) => "GET",
@@ -83,10 +83,10 @@ fn allowed(target: &Target) -> &'static str {
     }
 }
 
-/// What the sender must be allowed.
+/// The scope that a request needs.
 fn needed(target: &Target, method: &Method) -> Scope {
     let actions = match (target, method.as_str()) {
-        // Whoever may upload may look after the upload and give it up.
+        // Pushing includes querying and cancelling uploads.
         (Target::Uploads(_) | Target::Upload(..), _) | (_, "PUT") => Actions::PUSH,
         (_, "DELETE") => Actions::DELETE,
         _ => Actions::PULL,
@@ -104,8 +104,10 @@ fn needed(target: &Target, method: &Method) -> Scope {
 
 fn path_problem(error: PathError) -> Problem {
     match error {
-        PathError::NoSuchPath => Problem::new(Code::Unsupported, "this is no path of the distribution specification")
-            .with_status(StatusCode::NOT_FOUND),
+        PathError::NoSuchPath => {
+            Problem::new(Code::Unsupported, "this is not a path of the distribution specification")
+                .with_status(StatusCode::NOT_FOUND)
+        }
         PathError::Repository(name) => Problem::new(
             Code::NameInvalid,
             format!(

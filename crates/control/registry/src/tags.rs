@@ -1,4 +1,4 @@
-//! Lists of names: the tags of a repository and the repositories themselves. Must not know what the names point to.
+//! Lists of names: tags of a repository, and repositories.
 
 use axum::response::Response;
 use http::request::Parts;
@@ -29,7 +29,7 @@ pub(crate) async fn catalog(shared: &Shared, parts: &Parts) -> Result<Response, 
     Ok(page.answer(parts.uri.path(), None, next.as_deref(), &body, "application/json"))
 }
 
-/// The specification's order: case does not count, except between tags that differ in nothing else.
+/// The specification's order: case-insensitive, with case as the tie-breaker.
 fn tag_order(tag: &str) -> (String, String) {
     (tag.to_ascii_lowercase(), tag.to_owned())
 }

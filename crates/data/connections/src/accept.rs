@@ -1,4 +1,4 @@
-//! Takes connections, as many as there may be, and waits for them at the end.
+//! Accepts connections into the table, up to its capacity, and drains them on shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,38 +9,39 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::activity::Timeouts;
 use crate::connection::{Connection, Phase};
 use crate::table::Connections;
+use crate::timeouts::Timeouts;
 
-/// Where connections come from, and what they may.
+/// A listening socket with its limits.
 pub struct Acceptor {
-    /// Name of the task that takes them, in logs and health checks.
+    /// Name of the accepting task, in logs and health checks.
     pub name: &'static str,
-    /// Takes them.
+    /// The listening socket.
     pub listener: TcpListener,
-    /// The table that they are in.
+    /// The table that accepted connections enter.
     pub connections: Connections,
-    /// How long each may be in each state.
+    /// Timeouts of each connection.
     pub timeouts: Timeouts,
-    /// Pause after the system refused a connection (no file descriptor left), and between looks for room.
+    /// Pause after accept(2) failed for want of a descriptor, and between attempts to enter a full
+    /// table.
     pub retry: Duration,
-    /// Longest that requests under way may take after the end.
+    /// Time for requests under way to finish after shutdown began.
     pub drain: Duration,
 }
 
-/// A connection that was taken.
+/// An accepted connection.
 pub struct Accepted {
-    /// Its socket.
+    /// The client's socket.
     pub socket: TcpStream,
-    /// Where its client is.
+    /// The client's address.
     pub address: SocketAddr,
-    /// Its place, and when it has to go.
+    /// Its table entry and timeouts.
     pub connection: Connection,
 }
 
 impl Acceptor {
-    /// Has each connection served in a task of its own until `shutdown`, then drains.
+    /// Spawns a task for each connection until `shutdown`, then drains.
     pub async fn run<F>(self, shutdown: CancellationToken, serve: impl Fn(Accepted) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -53,12 +54,16 @@ impl Acceptor {
             () = supervisor::restarting(self.name, || self.accept(&tasks, &watched, &serve)) => {}
         }
         let drain = self.drain;
-        // The port is free again before the last request has ended.
+        // Frees the port before the last request has ended.
         drop(self);
         tasks.close();
         phase.send_replace(Phase::Draining);
         if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
-            tracing::warn!(connections = tasks.len(), drain_s = drain.as_secs(), "connections cut off");
+            tracing::warn!(
+                connections = tasks.len(),
+                drain_s = drain.as_secs(),
+                "drain timeout passed; closing connections"
+            );
             phase.send_replace(Phase::Cut);
             tasks.wait().await;
         }
@@ -71,22 +76,22 @@ impl Acceptor {
         loop {
             let (socket, address) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
-                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) if is_of_one_client(&error) => continue,
                 Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted; trying again");
+                    tracing::warn!(%error, "accept failed; retrying");
                     tokio::time::sleep(self.retry).await;
                     continue;
                 }
             };
-            let member = self.connections.enter(address.ip(), self.retry).await;
-            let connection = Connection::new(member, address, self.timeouts, phase.clone());
+            let entry = self.connections.enter(address.ip(), self.retry).await;
+            let connection = Connection::new(entry, address, self.timeouts, phase.clone());
             tasks.spawn(serve(Accepted { socket, address, connection }));
         }
     }
 }
 
-/// Errors that say something about the client and nothing about us (accept(2)).
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Errors of one client's connection, not of the listening socket (accept(2)).
+fn is_of_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

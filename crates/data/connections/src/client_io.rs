@@ -1,4 +1,4 @@
-//! A client's socket that marks what the client does on it. Must not know HTTP.
+//! A client's socket that records reads and blocked writes in the connection's state.
 
 use std::io;
 use std::pin::Pin;
@@ -7,21 +7,21 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::activity::Activity;
+use crate::timeouts::ConnectionState;
 
-/// The socket with its marks.
+/// The socket, with the state it updates.
 #[derive(Debug)]
 pub(crate) struct ClientIo<S, M> {
     socket: S,
-    activity: Arc<Activity>,
-    /// What is held as long as the socket is open, whoever has it.
+    state: Arc<ConnectionState>,
+    /// Dropped with the socket: the connection's entry in the table.
     _member: M,
 }
 
 impl<S, M> ClientIo<S, M> {
-    /// Marks on `activity` what happens on `socket`.
-    pub fn new(socket: S, activity: Arc<Activity>, member: M) -> Self {
-        Self { socket, activity, _member: member }
+    /// Records in `state` what happens on `socket`.
+    pub fn new(socket: S, state: Arc<ConnectionState>, entry: M) -> Self {
+        Self { socket, state, _member: entry }
     }
 }
 
@@ -34,7 +34,7 @@ impl<S: AsyncRead + Unpin, M: Unpin> AsyncRead for ClientIo<S, M> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.activity.bytes_came();
+            self.state.bytes_came();
         }
         polled
     }
@@ -43,7 +43,7 @@ impl<S: AsyncRead + Unpin, M: Unpin> AsyncRead for ClientIo<S, M> {
 impl<S: AsyncWrite + Unpin, M: Unpin> AsyncWrite for ClientIo<S, M> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.activity.write_blocked(polled.is_pending());
+        self.state.write_blocked(polled.is_pending());
         polled
     }
 
@@ -53,7 +53,7 @@ impl<S: AsyncWrite + Unpin, M: Unpin> AsyncWrite for ClientIo<S, M> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
-        self.activity.write_blocked(polled.is_pending());
+        self.state.write_blocked(polled.is_pending());
         polled
     }
 
@@ -77,20 +77,20 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::activity::{Timeouts, Verdict};
+    use crate::timeouts::{Decision, Timeouts};
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_noticed_and_one_that_takes_again_forgiven() {
+    async fn a_blocked_write_is_recorded_until_the_client_reads_again() {
         let timeouts = Timeouts::new(10, 75, Some(1));
-        let activity = Activity::new();
-        let _turn = activity.begin(false);
+        let state = ConnectionState::new();
+        let _turn = state.begin(false);
         let (mut client, server) = tokio::io::duplex(4);
-        let mut server = ClientIo::new(server, activity.clone(), ());
+        let mut server = ClientIo::new(server, state.clone(), ());
         let mut written = tokio::spawn(async move { server.write_all(b"0123456789").await });
         assert!(tokio::time::timeout(Duration::from_millis(1500), &mut written).await.is_err());
-        assert!(matches!(activity.verdict(timeouts), Verdict::CloseNow(_)));
+        assert!(matches!(state.decide(timeouts), Decision::CloseNow(_)));
         client.read_exact(&mut [0; 10]).await.expect("ten bytes");
         written.await.expect("no panic").expect("all was written");
-        assert_eq!(activity.verdict(timeouts), Verdict::Keep);
+        assert_eq!(state.decide(timeouts), Decision::Keep);
     }
 }

@@ -1,4 +1,5 @@
-//! One client's connection: HTTP/1.1 or HTTP/2 by its first bytes, watched until it ends.
+//! Serves one client's connection: HTTP/1.1 or HTTP/2 by its first bytes, closed by timeout,
+//! eviction or shutdown.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,56 +17,61 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at};
 
-use crate::activity::{Activity, Timeouts, Verdict};
 use crate::client_io::ClientIo;
 use crate::frames::FrameLimits;
 use crate::metered::Metered;
-use crate::table::Member;
+use crate::table::EntryGuard;
+use crate::timeouts::{ConnectionState, Decision, Timeouts};
 
-/// Whether connections may go on.
+/// The stage of shutdown that connections follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// They may.
+    /// Serving.
     Open,
-    /// Requests under way may end; no new ones.
+    /// Requests under way finish; no new ones begin.
     Draining,
-    /// Nothing may.
+    /// The drain timeout has passed: connections are closed at once.
     Cut,
 }
 
-/// A connection's place in the table, and what ends it.
+/// An accepted connection: its table entry and its timeouts.
 pub struct Connection {
-    member: Member,
+    entry: EntryGuard,
     address: SocketAddr,
     timeouts: Timeouts,
     phase: watch::Receiver<Phase>,
 }
 
 impl Connection {
-    pub(crate) fn new(member: Member, address: SocketAddr, timeouts: Timeouts, phase: watch::Receiver<Phase>) -> Self {
-        Self { member, address, timeouts, phase }
+    pub(crate) fn new(
+        entry: EntryGuard,
+        address: SocketAddr,
+        timeouts: Timeouts,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        Self { entry, address, timeouts, phase }
     }
 
-    /// What its requests mark.
-    pub fn activity(&self) -> &Arc<Activity> {
-        &self.member.activity
+    /// The connection's state, to be updated by its requests.
+    pub fn state(&self) -> &Arc<ConnectionState> {
+        &self.entry.state
     }
 
-    /// Resolves when it has to go before HTTP has begun: the end has come, or it makes room.
-    pub async fn must_go(&mut self) {
+    /// Resolves when the connection must close before HTTP has begun: on shutdown or eviction.
+    pub async fn closing(&mut self) {
         tokio::select! {
             _ = self.phase.changed() => {}
-            () = self.member.evict.notified() => self.member.connections().meters().evicted.increment(1),
+            () = self.entry.evict.notified() => self.entry.connections().metrics().evicted.increment(1),
         }
     }
 
-    /// Counts a client that did not do its part before HTTP began.
+    /// Counts a connection that timed out or failed before HTTP began.
     pub fn count_dropped(&self) {
-        self.member.connections().meters().dropped.increment(1);
+        self.entry.connections().metrics().dropped.increment(1);
     }
 
-    /// Speaks HTTP until the client, its inactivity, one who needs the room or the end closes the connection, or it becomes
-    /// something else than HTTP: whoever it is for then goes on with it, in its place in the table.
+    /// Serves HTTP until the client, a timeout, an eviction or shutdown closes the connection.
+    /// After an upgrade the upgraded stream keeps the connection's table entry.
     pub async fn serve<I, S, B>(
         self,
         stream: I,
@@ -80,14 +86,13 @@ impl Connection {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
         TokioExecutor: HttpServerConnExec<S::Future, B>,
     {
-        let Self { member, address, timeouts, mut phase } = self;
-        let (activity, evict, connections) =
-            (member.activity.clone(), member.evict.clone(), member.connections().clone());
-        let io = ClientIo::new(Metered::new(stream, frames), activity.clone(), member);
+        let Self { entry, address, timeouts, mut phase } = self;
+        let (state, evict, connections) = (entry.state.clone(), entry.evict.clone(), entry.connections().clone());
+        let io = ClientIo::new(Metered::new(stream, frames), state.clone(), entry);
         let mut serving = pin!(protocol.serve_connection_with_upgrades(TokioIo::new(io), service));
-        let look = timeouts.interval();
-        let mut looks = interval_at(Instant::now() + look, look);
-        let mut leaving = false;
+        let interval = timeouts.interval();
+        let mut checks = interval_at(Instant::now() + interval, interval);
+        let mut shutting_down = false;
         loop {
             tokio::select! {
                 biased;
@@ -98,25 +103,26 @@ impl Connection {
                     serving.as_mut().graceful_shutdown();
                 }
                 served = serving.as_mut() => {
-                    activity.leave_http();
+                    state.leave_http();
                     return log_end(address, served);
                 }
-                () = evict.notified() => if activity.idle_ms().is_some() {
-                    connections.meters().evicted.increment(1);
-                    tracing::debug!(%address, "connection closed to make room");
+                () = evict.notified() => if state.idle_ms().is_some() {
+                    connections.metrics().evicted.increment(1);
+                    tracing::debug!(%address, "idle connection evicted");
                     return;
                 },
-                _ = looks.tick() => match activity.verdict(timeouts) {
-                    Verdict::Keep => {}
-                    // Over HTTP/2 the client answers a goodbye; one that has not by now never will.
-                    Verdict::CloseGently if leaving => return,
-                    Verdict::CloseGently => {
-                        leaving = true;
+                _ = checks.tick() => match state.decide(timeouts) {
+                    Decision::Keep => {}
+                    // An HTTP/2 client answers GOAWAY; one that has not within an interval is cut
+                    // off.
+                    Decision::CloseGently if shutting_down => return,
+                    Decision::CloseGently => {
+                        shutting_down = true;
                         serving.as_mut().graceful_shutdown();
                     }
-                    Verdict::CloseNow(reason) => {
-                        connections.meters().dropped.increment(1);
-                        tracing::debug!(%address, reason, "connection dropped");
+                    Decision::CloseNow(reason) => {
+                        connections.metrics().dropped.increment(1);
+                        tracing::debug!(%address, reason, "connection timed out");
                         return;
                     }
                 },
@@ -125,7 +131,7 @@ impl Connection {
     }
 }
 
-/// Broken connections are the clients' everyday life, not an error of ours.
+/// Clients break connections all the time: debug level.
 fn log_end(address: SocketAddr, served: Result<(), Box<dyn Error + Send + Sync>>) {
     if let Err(error) = served {
         tracing::debug!(%address, %error, "connection ended");

@@ -1,19 +1,20 @@
-//! Which connections make room for another when there are as many as may be: the longest idle of the biggest holder. Pure.
+//! Which idle connections are closed when the table is full: the longest idle of the client network
+//! that has the most connections. Pure.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Whoever holds connections, as far as addresses tell. A caller with IPv6 has a whole network of 64 bits.
+/// The unit of fairness among clients: an IPv4 address, or an IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Holder {
-    /// One address.
+pub enum ClientNetwork {
+    /// An IPv4 address.
     V4(Ipv4Addr),
-    /// The network of an address.
+    /// The upper 64 bits of an IPv6 address.
     V6(u64),
 }
 
-impl Holder {
-    /// Of a client at an address.
+impl ClientNetwork {
+    /// The network of a client's address.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),
@@ -22,14 +23,14 @@ impl Holder {
     }
 }
 
-/// One connection.
+/// An open connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Held {
-    /// Its id.
+pub struct Candidate {
+    /// Its id in the table.
     pub id: u64,
-    /// Whose it is.
-    pub holder: Holder,
-    /// For how long it has had no request, in milliseconds; nothing while it has one.
+    /// Network of its client.
+    pub network: ClientNetwork,
+    /// Milliseconds since its last request ended; `None` while a request is under way.
     pub idle_ms: Option<u64>,
 }
 
@@ -39,12 +40,13 @@ struct Share {
     idle: Vec<(u64, u64)>,
 }
 
-/// The connections that are closed next, in their order: idle ones of the holder of most connections, the longest idle first.
-/// As many as leave it the biggest, `len_max` at most; none where every connection has a request.
-pub fn victims(held: impl Iterator<Item = Held>, len_max: usize) -> Vec<u64> {
-    let mut shares: HashMap<Holder, Share> = HashMap::new();
-    for Held { id, holder, idle_ms } in held {
-        let share = shares.entry(holder).or_default();
+/// The connections to close next, in order: idle ones of the network with the most connections,
+/// longest idle first. At most `len_max`, and only as many as leave it the largest; empty where
+/// every connection has a request.
+pub fn choose(candidates: impl Iterator<Item = Candidate>, len_max: usize) -> Vec<u64> {
+    let mut shares: HashMap<ClientNetwork, Share> = HashMap::new();
+    for Candidate { id, network, idle_ms } in candidates {
+        let share = shares.entry(network).or_default();
         share.count += 1;
         share.idle.extend(idle_ms.map(|idle_ms| (idle_ms, id)));
     }
@@ -63,44 +65,44 @@ mod tests {
     use super::*;
 
     const NONE: Option<u64> = None;
-    /// Id, holder, and for how long it is idle.
+    /// Id, network, idle time.
     type Row = (u64, u8, Option<u64>);
 
     fn of(table: &[Row]) -> Vec<u64> {
-        let held = table.iter().map(|(id, holder, idle_ms)| Held {
+        let candidates = table.iter().map(|(id, network, idle_ms)| Candidate {
             id: *id,
-            holder: Holder::V4([10, 0, 0, *holder].into()),
+            network: ClientNetwork::V4([10, 0, 0, *network].into()),
             idle_ms: *idle_ms,
         });
-        victims(held, 3)
+        choose(candidates, 3)
     }
 
     #[test]
-    fn the_longest_idle_of_the_biggest_holder_goes_first() {
+    fn the_longest_idle_connection_of_the_largest_network_goes_first() {
         let table: &[(&[Row], &[u64])] = &[
             (&[], &[]),
             (&[(1, 1, NONE), (2, 1, NONE), (3, 2, NONE)], &[]),
             (&[(1, 1, Some(5)), (2, 1, Some(9)), (3, 2, Some(100))], &[2]),
             (&[(1, 1, Some(5)), (2, 1, Some(9)), (3, 1, NONE), (4, 2, Some(100))], &[2, 1]),
             (&[(1, 1, Some(1)), (2, 1, Some(2)), (3, 1, Some(3)), (4, 1, Some(4)), (5, 1, Some(5))], &[5, 4, 3]),
-            // Requests count as held, and the connections that have them stay.
+            // Connections with requests count towards a network's share, and are not closed.
             (&[(1, 1, NONE), (2, 1, NONE), (3, 1, Some(0)), (4, 2, Some(9)), (5, 2, Some(9))], &[3]),
-            // The biggest holder that has something to give.
+            // The largest network that has an idle connection.
             (&[(1, 1, NONE), (2, 1, NONE), (3, 2, Some(7))], &[3]),
-            // Of equals, the one that is idle longest.
+            // Among equals, the longest idle.
             (&[(1, 1, Some(5)), (2, 2, Some(9)), (3, 3, Some(7))], &[2]),
         ];
-        for (held, expected) in table {
-            assert_eq!(of(held), *expected, "{held:?}");
+        for (candidates, expected) in table {
+            assert_eq!(of(candidates), *expected, "{candidates:?}");
         }
     }
 
     #[test]
-    fn a_holder_is_an_address_or_a_network() {
-        let holder = |text: &str| Holder::of(text.parse().expect("an address"));
-        assert_eq!(holder("::ffff:10.0.0.1"), holder("10.0.0.1"));
-        assert_ne!(holder("10.0.0.2"), holder("10.0.0.1"));
-        assert_eq!(holder("2001:db8::1"), holder("2001:db8::ffff:ffff:ffff:1"));
-        assert_ne!(holder("2001:db8::1"), holder("2001:db8:0:1::1"));
+    fn a_network_is_an_ipv4_address_or_an_ipv6_64() {
+        let network = |text: &str| ClientNetwork::of(text.parse().expect("an address"));
+        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
+        assert_ne!(network("10.0.0.2"), network("10.0.0.1"));
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:ffff:ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
     }
 }

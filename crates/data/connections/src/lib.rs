@@ -1,24 +1,23 @@
-//! HTTP connections of strangers, and what they may cost: how many there are, how long each may be in each state, which one
-//! makes room, and how many frames that carry nothing are read.
+//! HTTP connections of untrusted clients, from `accept` until a request is handed over: their
+//! number, their timeouts, their eviction, and their HTTP/2 frame rate.
 //!
-//! Owns sockets from `accept` until HTTP hands a request over. Must not know what requests are for.
-//!
-//! [`Acceptor`] takes connections into one table ([`Connections`]); [`Connection::serve`] speaks HTTP over each while
-//! [`Activity`] marks what it does. Decisions are pure: `activity` (how long), `eviction` (which one), `frames` (how many).
+//! [`Acceptor`] accepts connections into one table ([`Connections`]); [`Connection::serve`] speaks
+//! HTTP on each and records what happens in its [`ConnectionState`]. Decisions are pure:
+//! `timeouts`, `eviction`, `frames`.
 #![forbid(unsafe_code)]
 
 mod accept;
-mod activity;
 mod client_io;
 mod connection;
 mod eviction;
 mod frames;
 mod metered;
 mod table;
+mod timeouts;
 
 pub use accept::{Accepted, Acceptor};
-pub use activity::{Activity, Timeouts, Turn};
 pub use connection::Connection;
 pub use frames::{FrameLimits, TooManyFrames};
 pub use metered::Metered;
-pub use table::{Connections, Meters};
+pub use table::{Connections, TableMetrics};
+pub use timeouts::{ConnectionState, RequestGuard, Timeouts};

@@ -1,4 +1,4 @@
-//! A connection whose frames of HTTP/2 are counted as they pass; it breaks when its peer sends too many without content.
+//! A stream that counts HTTP/2 frames as they pass and fails reads once its peer exceeds the limit.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::frames::{FrameLimits, Frames, Peer, TooManyFrames};
 
-/// The connection.
+/// A stream with a frame counter.
 #[derive(Debug)]
 pub struct Metered<S> {
     socket: S,
@@ -19,18 +19,18 @@ pub struct Metered<S> {
 }
 
 impl<S> Metered<S> {
-    /// One that a client opened.
+    /// For a connection from a client.
     pub fn new(socket: S, limits: FrameLimits) -> Self {
         Self { socket, opened: Instant::now(), frames: Frames::new(limits, Peer::Client), is_over: false }
     }
 
-    /// One that we opened to a server.
+    /// For a connection to a server.
     pub fn to_server(socket: S, limits: FrameLimits) -> Self {
         Self { frames: Frames::new(limits, Peer::Server), ..Self::new(socket, limits) }
     }
 
     fn sent<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, mut len: usize) {
-        if !self.frames.are_followed() {
+        if !self.frames.may_be_http2() {
             return;
         }
         for slice in slices {
@@ -55,9 +55,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
-        if self.frames.are_followed() {
+        if self.frames.may_be_http2() {
             let now_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-            // What came with the last frame that was taken may still be read.
+            // The bytes already read are still handed over; the next read fails.
             self.is_over = self.frames.receive(&buffer.filled()[before..], now_ms).is_err();
         }
         Poll::Ready(Ok(()))

@@ -1,4 +1,4 @@
-//! The table of all open connections: one owner of who is there, and of the room for more.
+//! The table of open connections: entries, capacity and eviction.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,19 +9,19 @@ use metrics::{Counter, Gauge};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::activity::Activity;
-use crate::eviction::{Held, Holder, victims};
+use crate::eviction::{Candidate, ClientNetwork, choose};
+use crate::timeouts::ConnectionState;
 
-/// Connections that one look at the table chooses: a look costs as much as there are connections.
+/// Connections chosen for eviction at one scan: a scan costs time linear in the table's length.
 const CHOSEN_MAX: usize = 64;
 
-/// What the connections of one table are counted by.
-pub struct Meters {
-    /// Those that are open.
+/// Metrics of one table.
+pub struct TableMetrics {
+    /// Open connections.
     pub open: Gauge,
-    /// Those that were ended because their client did not do its part.
+    /// Connections closed because their client timed out.
     pub dropped: Counter,
-    /// Those that made room for others.
+    /// Connections closed to make room for others.
     pub evicted: Counter,
 }
 
@@ -34,78 +34,79 @@ pub struct Connections {
 struct Inner {
     len_max: usize,
     table: Mutex<Table>,
-    /// A connection ended.
+    /// Signalled when an entry was removed.
     freed: Notify,
-    meters: Meters,
+    metrics: TableMetrics,
 }
 
 #[derive(Default)]
 struct Table {
     last_id: u64,
     open: HashMap<u64, Entry>,
-    /// Chosen to make room, the next one last.
+    /// Chosen for eviction, the next one last.
     chosen: Vec<u64>,
 }
 
 struct Entry {
-    holder: Holder,
-    activity: Arc<Activity>,
+    network: ClientNetwork,
+    state: Arc<ConnectionState>,
     evict: Arc<Notify>,
 }
 
 impl Connections {
-    /// Room for `len_max` connections, one at least.
-    pub fn new(len_max: usize, meters: Meters) -> Self {
-        let inner = Inner { len_max: len_max.max(1), table: Mutex::default(), freed: Notify::new(), meters };
+    /// A table of at most `len_max` connections, at least one.
+    pub fn new(len_max: usize, metrics: TableMetrics) -> Self {
+        let inner = Inner { len_max: len_max.max(1), table: Mutex::default(), freed: Notify::new(), metrics };
         Self { inner: Arc::new(inner) }
     }
 
-    /// What they are counted by.
-    pub fn meters(&self) -> &Meters {
-        &self.inner.meters
+    /// Metrics of the table.
+    pub fn metrics(&self) -> &TableMetrics {
+        &self.inner.metrics
     }
 
-    /// Takes a connection in as soon as there is room, which idle ones make. Where none is idle it waits until one is, or
-    /// ends; it looks again every `look`.
-    pub(crate) async fn enter(&self, address: IpAddr, look: Duration) -> Member {
+    /// Adds a connection as soon as there is room. A full table evicts an idle connection, or waits
+    /// until one is idle or ends; it tries again every `retry`.
+    pub(crate) async fn enter(&self, address: IpAddr, retry: Duration) -> EntryGuard {
         loop {
-            if let Some(member) = self.try_enter(address) {
-                return member;
+            if let Some(entry) = self.try_enter(address) {
+                return entry;
             }
-            tokio::time::timeout(look, self.inner.freed.notified()).await.ok();
+            tokio::time::timeout(retry, self.inner.freed.notified()).await.ok();
         }
     }
 
-    fn try_enter(&self, address: IpAddr) -> Option<Member> {
+    fn try_enter(&self, address: IpAddr) -> Option<EntryGuard> {
         let mut table = self.inner.table.lock();
         if table.open.len() >= self.inner.len_max {
             table.evict_one();
             return None;
         }
         table.last_id += 1;
-        let (id, activity, evict) = (table.last_id, Activity::new(), Arc::new(Notify::new()));
-        let entry = Entry { holder: Holder::of(address), activity: activity.clone(), evict: evict.clone() };
+        let (id, state, evict) = (table.last_id, ConnectionState::new(), Arc::new(Notify::new()));
+        let entry = Entry { network: ClientNetwork::of(address), state: state.clone(), evict: evict.clone() };
         table.open.insert(id, entry);
-        self.inner.meters.open.increment(1.0);
-        Some(Member { id, connections: self.clone(), activity, evict })
+        self.inner.metrics.open.increment(1.0);
+        Some(EntryGuard { id, connections: self.clone(), state, evict })
     }
 }
 
 impl Table {
-    /// Asks one connection to go. It goes unless it has a request by then, and another is asked at the next look.
+    /// Signals one connection to close. It ignores that if it has a request by then; the next
+    /// attempt chooses another.
     fn evict_one(&mut self) {
-        for fresh in [false, true] {
-            if fresh {
-                let held = self.open.iter().map(|(id, entry)| Held {
+        for rescan in [false, true] {
+            if rescan {
+                let candidates = self.open.iter().map(|(id, entry)| Candidate {
                     id: *id,
-                    holder: entry.holder,
-                    idle_ms: entry.activity.idle_ms(),
+                    network: entry.network,
+                    idle_ms: entry.state.idle_ms(),
                 });
-                self.chosen = victims(held, CHOSEN_MAX);
+                self.chosen = choose(candidates, CHOSEN_MAX);
                 self.chosen.reverse();
             }
             while let Some(id) = self.chosen.pop() {
-                if let Some(entry) = self.open.get(&id).filter(|entry| entry.activity.idle_ms().is_some()) {
+                if let Some(entry) = self.open.get(&id).filter(|entry| entry.state.idle_ms().is_some()) {
                     entry.evict.notify_one();
                     return;
                 }
@@ -114,27 +115,27 @@ impl Table {
     }
 }
 
-/// A connection's place in the table, free again when it is dropped.
-pub(crate) struct Member {
+/// An entry of the table, removed when this is dropped.
+pub(crate) struct EntryGuard {
     id: u64,
     connections: Connections,
-    pub activity: Arc<Activity>,
-    /// It was chosen to make room.
+    pub state: Arc<ConnectionState>,
+    /// Signalled when the connection is chosen for eviction.
     pub evict: Arc<Notify>,
 }
 
-impl Member {
-    /// The table that it is in.
+impl EntryGuard {
+    /// The table that holds the entry.
     pub fn connections(&self) -> &Connections {
         &self.connections
     }
 }
 
-impl Drop for Member {
+impl Drop for EntryGuard {
     fn drop(&mut self) {
         let inner = &self.connections.inner;
         inner.table.lock().open.remove(&self.id);
-        inner.meters.open.decrement(1.0);
+        inner.metrics.open.decrement(1.0);
         inner.freed.notify_one();
     }
 }
@@ -147,54 +148,57 @@ mod tests {
 
     use super::*;
 
-    const LOOK: Duration = Duration::from_millis(10);
+    const RETRY: Duration = Duration::from_millis(10);
 
     fn table(len_max: usize) -> Connections {
-        Connections::new(len_max, Meters { open: Gauge::noop(), dropped: Counter::noop(), evicted: Counter::noop() })
+        Connections::new(
+            len_max,
+            TableMetrics { open: Gauge::noop(), dropped: Counter::noop(), evicted: Counter::noop() },
+        )
     }
 
     fn address(last: u8) -> IpAddr {
         Ipv4Addr::new(10, 0, 0, last).into()
     }
 
-    async fn is_asked_to_go(member: &Member) -> bool {
-        let mut asked = std::pin::pin!(member.evict.notified());
-        poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_ready())).await
+    async fn is_signalled(entry: &EntryGuard) -> bool {
+        let mut signalled = std::pin::pin!(entry.evict.notified());
+        poll_fn(|context| Poll::Ready(signalled.as_mut().poll(context).is_ready())).await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_table_asks_the_biggest_holder_and_takes_in_who_waits() {
+    async fn a_full_table_evicts_from_the_largest_network_and_admits_the_waiting_connection() {
         let table = table(3);
-        let (first, second) = (table.enter(address(1), LOOK).await, table.enter(address(1), LOOK).await);
-        let other = table.enter(address(2), LOOK).await;
-        let busy = first.activity.begin(false);
-        let waits = tokio::spawn({
+        let (first, second) = (table.enter(address(1), RETRY).await, table.enter(address(1), RETRY).await);
+        let other = table.enter(address(2), RETRY).await;
+        let busy = first.state.begin(false);
+        let waiting = tokio::spawn({
             let table = table.clone();
-            async move { table.enter(address(3), LOOK).await }
+            async move { table.enter(address(3), RETRY).await }
         });
         second.evict.notified().await;
-        assert!(!is_asked_to_go(&first).await && !is_asked_to_go(&other).await && !waits.is_finished());
+        assert!(!is_signalled(&first).await && !is_signalled(&other).await && !waiting.is_finished());
         drop(second);
-        let newcomer = waits.await.expect("taken in");
+        let newcomer = waiting.await.expect("admitted");
         drop((busy, first, other, newcomer));
         assert!(table.inner.table.lock().open.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_all_have_requests_the_next_one_waits_for_the_first_that_has_none() {
+    async fn a_full_table_of_busy_connections_admits_one_when_the_first_is_idle() {
         let table = table(1);
-        let only = table.enter(address(1), LOOK).await;
-        let busy = only.activity.begin(false);
-        let waits = table.enter(address(2), LOOK);
-        assert!(tokio::time::timeout(LOOK * 10, waits).await.is_err());
-        assert!(!is_asked_to_go(&only).await);
+        let only = table.enter(address(1), RETRY).await;
+        let busy = only.state.begin(false);
+        let waiting = table.enter(address(2), RETRY);
+        assert!(tokio::time::timeout(RETRY * 10, waiting).await.is_err());
+        assert!(!is_signalled(&only).await);
         drop(busy);
-        let waits = tokio::spawn({
+        let waiting = tokio::spawn({
             let table = table.clone();
-            async move { table.enter(address(2), LOOK).await }
+            async move { table.enter(address(2), RETRY).await }
         });
         only.evict.notified().await;
         drop(only);
-        waits.await.expect("taken in");
+        waiting.await.expect("admitted");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::{Accepted, Acceptor, Connection, Connections, FrameLimits, Meters, Timeouts};
+use connections::{Accepted, Acceptor, Connection, Connections, FrameLimits, TableMetrics, Timeouts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,12 +20,12 @@ use crate::tls::Tls;
 
 /// Room for the connections of all listeners.
 pub fn table(config: &Config) -> Connections {
-    let meters = Meters {
+    let metrics = TableMetrics {
         open: gauge!("sampan_gateway_connections"),
         dropped: counter!("sampan_gateway_connections_dropped_total"),
         evicted: counter!("sampan_gateway_connections_evicted_total"),
     };
-    Connections::new(config.connections_max, meters)
+    Connections::new(config.connections_max, metrics)
 }
 
 /// Where connections come from, and what they speak before HTTP.
@@ -90,8 +90,8 @@ async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, shared: Arc<Shared>,
     let Some(tls) = tls else { return serve(socket, connection, peer, shared, &protocols).await };
     let stream = tokio::select! {
         biased;
-        // There is no request yet that could be lost.
-        () = connection.must_go() => return,
+        // Nothing was asked for yet that could be lost.
+        () = connection.closing() => return,
         stream = tls.accept(socket) => stream,
     };
     match stream {
@@ -107,7 +107,7 @@ async fn serve(
     shared: Arc<Shared>,
     protocols: &Protocols,
 ) {
-    let client = Arc::new(Client::new(shared, peer, connection.activity().clone()));
+    let client = Arc::new(Client::new(shared, peer, connection.state().clone()));
     let service = service_fn(move |request| client.clone().answer(request));
     connection.serve(stream, &protocols.protocol, protocols.frames, service).await;
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connections::Turn;
+use connections::RequestGuard;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use invoke::BoxError;
@@ -27,7 +27,7 @@ const FLUSH: Duration = Duration::from_millis(20);
 pub struct ResponseBody {
     source: Source,
     broken: Option<Broken>,
-    turn: Turn,
+    request: RequestGuard,
     _admitted: Admitted,
 }
 
@@ -48,21 +48,20 @@ enum Source {
 struct Stalled(Duration);
 
 impl ResponseBody {
-    /// For a connection that carries one request at a time: its socket shows whether the client
-    /// reads.
-    pub fn direct(body: invoke::Body, turn: Turn) -> Self {
-        Self { source: Source::Direct(body), broken: None, turn, _admitted: Admitted::default() }
+    /// For a connection that carries one request at a time: its socket shows whether the client reads.
+    pub fn direct(body: invoke::Body, request: RequestGuard) -> Self {
+        Self { source: Source::Direct(body), broken: None, request, _admitted: Admitted::default() }
     }
 
     /// For one stream of many: `body` is dropped when the stream takes nothing for `stall`.
-    pub fn pumped(body: invoke::Body, turn: Turn, stall: Duration) -> Self {
+    pub fn pumped(body: invoke::Body, request: RequestGuard, stall: Duration) -> Self {
         if body.is_end_stream() {
-            return Self::direct(body, turn);
+            return Self::direct(body, request);
         }
         let (sender, receiver) = mpsc::channel(PUMPED_FRAMES_MAX);
         // Ends with the body, with the receiver (a stream that is reset), or by the time limit.
         tokio::spawn(pump(body, sender, stall));
-        Self { source: Source::Pumped(receiver), broken: None, turn, _admitted: Admitted::default() }
+        Self { source: Source::Pumped(receiver), broken: None, request, _admitted: Admitted::default() }
     }
 
     /// The same of a request that counts against limits until it is answered.
@@ -122,7 +121,7 @@ impl Body for ResponseBody {
         }
         let Some(broken) = &mut this.broken else { return Poll::Ready(None) };
         ready!(broken.flush.as_mut().poll(context));
-        while this.turn.is_write_blocked() {
+        while this.request.is_write_blocked() {
             // A client that takes nothing is dropped by the connection's own watch.
             broken.flush.as_mut().reset(Instant::now() + FLUSH);
             ready!(broken.flush.as_mut().poll(context));
@@ -151,25 +150,25 @@ mod tests {
     use http_body_util::channel::Channel;
 
     use super::*;
-    use connections::Activity;
+    use connections::ConnectionState;
 
     const STALL: Duration = Duration::from_secs(5);
 
-    fn turn() -> Turn {
-        Activity::new().begin(true)
+    fn request() -> RequestGuard {
+        ConnectionState::new().begin(true)
     }
 
     #[tokio::test]
     async fn a_pumped_body_arrives_whole() {
         let body = Full::new(Bytes::from_static(b"all of it")).map_err(|never| match never {}).boxed_unsync();
-        let read = ResponseBody::pumped(body, turn(), STALL).collect().await.expect("readable");
+        let read = ResponseBody::pumped(body, request(), STALL).collect().await.expect("readable");
         assert_eq!(read.to_bytes(), "all of it");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_takes_nothing_lets_go_of_its_source() {
         let (mut source, body) = Channel::<Bytes, BoxError>::new(1);
-        let mut response = ResponseBody::pumped(body.boxed_unsync(), turn(), STALL);
+        let mut response = ResponseBody::pumped(body.boxed_unsync(), request(), STALL);
         while source.send_data(Bytes::from_static(b"x")).await.is_ok() {}
         assert!(response.frame().await.expect("what was on its way").is_ok());
         assert!(response.frame().await.expect("an error").is_err());
@@ -178,7 +177,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_is_reset_lets_go_of_a_source_that_says_nothing() {
         let (mut source, body) = Channel::<Bytes, BoxError>::new(1);
-        drop(ResponseBody::pumped(body.boxed_unsync(), turn(), STALL));
+        drop(ResponseBody::pumped(body.boxed_unsync(), request(), STALL));
         while source.send_data(Bytes::from_static(b"x")).await.is_ok() {}
     }
 }

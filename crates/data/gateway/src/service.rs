@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::Activity;
+use connections::ConnectionState;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
@@ -64,19 +64,19 @@ impl Shared {
 pub struct Client {
     shared: Arc<Shared>,
     peer: Peer,
-    activity: Arc<Activity>,
+    connection: Arc<ConnectionState>,
 }
 
 impl Client {
-    /// A client at `peer` whose connection marks its state on `activity`.
-    pub fn new(shared: Arc<Shared>, peer: Peer, activity: Arc<Activity>) -> Self {
-        Self { shared, peer, activity }
+    /// A client at `peer` whose connection has the state `connection`.
+    pub fn new(shared: Arc<Shared>, peer: Peer, connection: Arc<ConnectionState>) -> Self {
+        Self { shared, peer, connection }
     }
 
     /// Answers one request; every failure is an answer too.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
         let multiplexed = request.version() == Version::HTTP_2;
-        let turn = self.activity.begin(multiplexed);
+        let request_guard = self.connection.begin(multiplexed);
         let meters = &self.shared.meters;
         if multiplexed { &meters.requests_http2 } else { &meters.requests_http1 }.increment(1);
         let is_head = request.method() == Method::HEAD;
@@ -94,8 +94,8 @@ impl Client {
         }
         Ok(response.map(|body| {
             match multiplexed {
-                true => ResponseBody::pumped(body, turn, self.shared.stall),
-                false => ResponseBody::direct(body, turn),
+                true => ResponseBody::pumped(body, request_guard, self.shared.stall),
+                false => ResponseBody::direct(body, request_guard),
             }
             .of(admitted)
         }))

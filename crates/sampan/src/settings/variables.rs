@@ -1,5 +1,5 @@
-//! Which variables of the environment are settings. Kubernetes gives every container variables of each Service: of one that
-//! is called `sampan`, or begins so, they have the prefix of settings and are none.
+//! Recognises settings among environment variables. Kubernetes adds variables for each Service;
+//! those of a Service named `sampan…` have the prefix of settings too.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{ENV_PREFIX, Settings};
 
-/// Variables with the prefix that are no settings.
+/// Variables with the prefix that are not settings.
 const OF_CLIENTS_AND_TESTS: &[&str] = &[
     "secret_id",
     "secret_key",
@@ -21,7 +21,7 @@ const OF_CLIENTS_AND_TESTS: &[&str] = &[
     "log",
     "config",
 ];
-/// Whether the variable, by its name without the prefix, sets something.
+/// Whether a variable, named without the prefix, is a setting.
 pub fn is_setting(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let sets = |key: &Key| match name.strip_prefix(&key.name) {
@@ -31,7 +31,7 @@ pub fn is_setting(name: &str) -> bool {
     !OF_CLIENTS_AND_TESTS.contains(&name.as_str()) && keys().iter().any(sets)
 }
 
-/// Variables with the prefix that neither set anything nor are of Kubernetes: misspelt ones, probably.
+/// Variables with the prefix that are neither settings nor Kubernetes': probably misspelt.
 pub fn unknown() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<String> = names.filter(|name| name.strip_prefix(ENV_PREFIX).is_some_and(is_unknown)).collect();
@@ -43,7 +43,8 @@ fn is_unknown(name: &str) -> bool {
     !is_setting(name) && !OF_CLIENTS_AND_TESTS.contains(&name.to_ascii_lowercase().as_str()) && !is_of_service(name)
 }
 
-/// `PORT…` and `SERVICE_…` of the Service `sampan`, `X_PORT…` and `X_SERVICE_…` of the Service `sampan-x`.
+/// `PORT…` and `SERVICE_…` for a Service `sampan`, `X_PORT…` and `X_SERVICE_…` for a Service
+/// `sampan-x`.
 fn is_of_service(name: &str) -> bool {
     let word = |word: &str| name.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
     word("PORT") || name.starts_with("SERVICE_") || name.contains("_SERVICE_") || {
@@ -52,14 +53,14 @@ fn is_of_service(name: &str) -> bool {
     }
 }
 
-/// A setting or a table, as variables name it: `pool__keep_idle_s`.
+/// A setting or a table in the form of variables: `pool__keep_idle_s`.
 struct Key {
     name: String,
-    /// Whether keys below it are names that users choose.
+    /// Whether users choose the names of keys below it.
     is_open: bool,
 }
 
-/// All there are.
+/// All settings.
 fn keys() -> &'static [Key] {
     static KEYS: OnceLock<Vec<Key>> = OnceLock::new();
     KEYS.get_or_init(|| {
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn no_setting_is_taken_for_a_variable_of_a_service() {
+    fn no_setting_is_mistaken_for_a_service_variable() {
         for Key { name, .. } in keys() {
             assert!(!is_of_service(&name.to_ascii_uppercase()), "{name}");
             assert!(is_setting(name) || OF_CLIENTS_AND_TESTS.contains(&name.as_str()), "{name}");
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelt_ones_are_unknown() {
+    fn misspelt_settings_are_unknown() {
         for name in ["POOL__KEEP_IDLE", "POOL_KEEP_IDLE_S", "GATEWAYADDR", "PORTS", "X_PORTAL", "SERVICE"] {
             assert!(is_unknown(name), "{name}");
         }

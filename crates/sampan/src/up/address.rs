@@ -1,9 +1,9 @@
-//! Addresses as clients call them: where a listener takes every address of the machine, one that can be called.
+//! Addresses for clients: a connectable one for a listener on all addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The address to call a listener by from this machine: the loopback for `0.0.0.0` and `[::]`, which are no addresses of
-/// anybody.
+/// The address of a listener for clients on this machine: loopback for `0.0.0.0` and `[::]`, which
+/// are not connectable.
 pub fn callable(listening: SocketAddr) -> SocketAddr {
     match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, listening.port()).into(),
@@ -12,8 +12,8 @@ pub fn callable(listening: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The same for a client that came by `host`, a `Host` header: where a listener takes every address, that name of this
-/// machine reaches it too.
+/// The address for a client with the `Host` header `host`: for a listener on all addresses its own
+/// name of this machine.
 pub fn callable_by(listening: SocketAddr, host: Option<&str>) -> String {
     let name = host.map(without_port).filter(|name| !name.is_empty() && listening.ip().is_unspecified());
     match name {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unspecified_address_is_never_one_to_call() {
+    fn an_unspecified_address_is_replaced_by_loopback() {
         for (listening, host, called) in [
             ("127.0.0.1:7080", Some("10.0.0.5:7070"), "127.0.0.1:7080"),
             ("10.0.0.5:7080", Some("localhost:7070"), "10.0.0.5:7080"),

@@ -1,4 +1,4 @@
-//! The data directory before anything is opened in it: that it is there, closed to others, and whole.
+//! Checks of the data directory before the start: existence, permissions, completeness.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, Permissions, read_dir, set_permissions};
@@ -10,19 +10,21 @@ use rustix::process::geteuid;
 
 use crate::failure::{Exit, Failure};
 
-/// The database, in the data directory.
+/// The database's file name.
 pub const DATABASE: &str = "sampan.db";
-/// What the parts make in it after the database: where these have content, there was a database.
+/// Directories created after the database: if these have content, there was a database.
 const MADE_LATER: [&str; 3] = ["logs", "images", "registry"];
-/// Files that no other program's folder has.
+/// Files that identify a data directory of Sampan.
 const MARKS: [&str; 2] = [DATABASE, "credentials.toml"];
-/// What a refused first start leaves, and what an empty file system has.
+/// Entries of a directory that counts as empty: those of a refused first start, and of a fresh file
+/// system.
 const BEGINNING: [&str; 2] = ["lock", "lost+found"];
-/// Permissions of others than the owner.
+/// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Makes it where it is missing. One that others could walk into is closed to them where it is empty or ours, else refused:
-/// images' files lie below with the owners that images give them.
+/// Creates the directory if it is missing. One that others can enter gets mode 0700 if it is empty
+/// or Sampan's, and is refused otherwise, because files of images below have the owners that images
+/// give them.
 pub fn make(dir: &Path) -> anyhow::Result<()> {
     let cannot = |what: &str| format!("cannot {what} the data directory {}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| cannot("make"))?;
@@ -50,26 +52,26 @@ pub fn make(dir: &Path) -> anyhow::Result<()> {
         chown(dir, Some(own), None).with_context(|| cannot("take"))?;
     }
     set_permissions(dir, Permissions::from_mode(0o700)).with_context(|| cannot("close"))?;
-    tracing::info!(dir = %dir.display(), "the data directory was open to others and is closed now, mode 0700");
+    tracing::info!(dir = %dir.display(), "set mode 0700 on the data directory, which others could enter");
     Ok(())
 }
 
-/// Whether it has the files of an installation, or nothing but what one begins with.
+/// Whether it has the files of an installation, or counts as empty.
 fn is_ours_to_close(dir: &Path) -> std::io::Result<bool> {
     let names = read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
     let is = |name: &OsString, known: &[&str]| known.iter().any(|known| name == known);
     Ok(names.iter().any(|name| is(name, &MARKS)) || names.iter().all(|name| is(name, &BEGINNING)))
 }
 
-/// Refuses a directory whose database is missing or empty while other content is there: with a new one all functions would
-/// be gone, and their images be collected. `new` says that this is wanted.
+/// Refuses a directory without a database but with other content: a new database would lose all
+/// functions, and their images would be collected. `new` overrides.
 pub fn check_database(dir: &Path, new: bool) -> anyhow::Result<()> {
     let database = dir.join(DATABASE);
     let state = match database.metadata() {
         Ok(meta) if meta.len() > 0 => return Ok(()),
         Ok(_) => "is empty",
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is missing",
-        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", database.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot stat {}", database.display())),
     };
     let has_content = |name: &&str| read_dir(dir.join(name)).is_ok_and(|mut entries| entries.next().is_some());
     let content: Vec<&str> = MADE_LATER.into_iter().filter(|name| has_content(name)).collect();
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_open_directory_is_closed_where_it_is_ours_and_refused_where_it_is_not() {
+    fn an_open_directory_of_sampan_is_closed_and_another_one_refused() {
         let mode = |dir: &Path| dir.metadata().expect("there").mode() & 0o7777;
         for (content, before, closed) in [
             (&[][..], 0o755, true),
@@ -121,11 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn absence_of_the_database_is_no_new_installation() {
+    fn a_missing_database_is_not_a_new_installation() {
         let dir = tempfile::tempdir().expect("a folder");
         let check = |new| check_database(dir.path(), new);
         assert!(check(false).is_ok());
-        // As a crash in the first start leaves it.
+        // As after a crash during the first start.
         std::fs::write(dir.path().join("credentials.toml"), "x").expect("written");
         std::fs::create_dir(dir.path().join("logs")).expect("made");
         assert!(check(false).is_ok());

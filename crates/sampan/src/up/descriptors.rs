@@ -1,41 +1,41 @@
-//! Descriptors: how many the platform may have, and what each part gets of them. Sharing is pure.
+//! Distributes the limit of open files over the platform's parts.
 //!
-//! Connections of strangers get shares that leave enough for starts, whatever comes to either address.
+//! Connections of clients are limited so that enough descriptors remain for starts.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::{Exit, Failure};
 use crate::settings::Settings;
 
-/// Descriptors that the platform asks for: what kernels allow one process unless they are told otherwise (`fs.nr_open`).
+/// The requested limit: the kernel's default of `fs.nr_open`.
 const ASKED: u64 = 1 << 20;
-/// What the parts have open beside what is counted here: database, log, runtime, listeners.
+/// Descriptors of everything not counted below: database, log, runtime, listeners.
 const OWN: u64 = 128;
-/// What a launcher thread keeps for its children (`sys::Seats`).
+/// Descriptors that a launcher thread keeps for its children (`sys::Seats`).
 const LAUNCHER: u64 = 49;
-/// Namespaces, mounts and cgroups of an instance that are made before it is needed.
+/// Descriptors of a prepared sandbox: namespaces, mounts, cgroups.
 const READY: u64 = 20;
-/// A client's connection and what is opened for it: the one to an instance, or a file.
+/// A client's connection and its counterpart: a connection to an instance, or a file.
 const CONNECTION: u64 = 2;
-/// The least that connections and instances together can do with.
+/// Least descriptors of connections and instances together.
 const SHARED_MIN: u64 = 512;
 
-/// Raises the limit as far as the machine lets it, and returns it: every instance takes about ten, and shells and service
-/// managers start programs with 1,024.
+/// Raises the limit as far as permitted, and returns it: an instance takes about ten, and shells
+/// and service managers start programs with 1,024.
 pub fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let Some(hard) = limit.maximum else { return u64::MAX };
     let most = Rlimit { current: Some(hard.max(ASKED)), maximum: Some(hard.max(ASKED)) };
-    // Beyond fs.nr_open, or without the right to go over the hard limit, there is still the hard limit.
+    // Without CAP_SYS_RESOURCE, or beyond fs.nr_open, raise it to the hard limit.
     let raised = setrlimit(Resource::Nofile, most)
         .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: Some(hard) }));
     if let Err(error) = raised {
-        tracing::warn!(%error, ?limit, "the limit of open files could not be raised");
+        tracing::warn!(%error, ?limit, "cannot raise the limit of open files");
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// What is wanted.
+/// Configured limits.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
     launcher_threads: usize,
@@ -44,15 +44,15 @@ struct Wanted {
     gateway_connections: usize,
 }
 
-/// How many connections each address may have.
+/// Connections of each address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shares {
     control_connections: usize,
     gateway_connections: usize,
 }
 
-/// A quarter of what the platform does not need itself may be of connections to the control address, half of those to the
-/// gateway; the rest is of instances. `Err` is the least limit that is enough.
+/// Of what the platform does not need itself, a quarter is for connections to the control address,
+/// half for those to the gateway, and the rest for instances. `Err` is the least sufficient limit.
 fn share(limit: u64, wanted: Wanted) -> Result<Shares, u64> {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let own = OWN
@@ -70,10 +70,10 @@ fn share(limit: u64, wanted: Wanted) -> Result<Shares, u64> {
     })
 }
 
-/// Fits the settings to a limit of open files, and says where they are fewer than wanted.
+/// Reduces the settings to fit a limit of open files, and logs each reduction.
 ///
 /// # Errors
-/// The limit is too low for the platform, or for what each instance is promised.
+/// When the limit is too low for the platform, or for `files_max` of an instance.
 pub fn fit(settings: &mut Settings, limit: u64) -> anyhow::Result<()> {
     let wanted = Wanted {
         launcher_threads: settings.sandbox.launcher_threads,
@@ -116,7 +116,7 @@ mod tests {
         Wanted { launcher_threads: 2, slots_ready: 8, control_connections: 1_024, gateway_connections: 10_000 };
 
     #[test]
-    fn each_part_has_its_share_of_what_there_is() {
+    fn each_part_gets_its_share_of_descriptors() {
         let of = |limit| share(limit, WANTED).map(|shares| (shares.control_connections, shares.gateway_connections));
         assert_eq!(of(256), Err(898));
         assert_eq!(of(897), Err(898));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_kept_is_refused_with_the_key() {
+    fn an_insufficient_limit_is_refused_with_the_setting() {
         let mut settings = Settings::default();
         settings.launcher.files_max = 5_000;
         let refused = fit(&mut settings, 4_096).expect_err("too many").to_string();

@@ -1,8 +1,9 @@
-//! Whether the platform lives and is ready, and what is wrong where it is not.
+//! Liveness and readiness endpoints.
 //!
-//! `/livez` fails when a restart would help: a background task is down again and again, or for good. `/readyz` fails when
-//! work sent here now would fail: a task is down, the database takes no writes, the disk is full, or the platform stops.
-//! `/healthz` answers 200 as long as anything answers, with both and the addresses that clients ask for.
+//! `/livez` fails when a restart would help: a background task keeps panicking, or is down for
+//! good. `/readyz` fails when new work would fail: a task is down, the database refuses writes, the
+//! disk is full, or the platform is stopping. `/healthz` always answers 200 with the problems of
+//! both and the addresses of clients.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,38 +22,38 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::callable_by;
 
-/// Free bytes of the data directory's disk below which it counts as full.
+/// The disk of the data directory counts as full below this number of free bytes.
 const DISK_BYTES_MIN: u64 = 16 << 20;
-/// A task that panicked so often without a good run between is not mended by starting it again.
+/// After this many panics in a row a restart of the task does not help.
 const PANICS_IN_A_ROW_MAX: u32 = 5;
-/// What was found about disk and database is good for so long: whoever asks often costs no more.
+/// Results for disk and database are cached this long, which bounds the cost of frequent requests.
 const FOUND_FOR: Duration = Duration::from_secs(2);
-/// Longest wait for the database.
+/// Timeout of the database check.
 const PROBE_MAX: Duration = Duration::from_secs(5);
 
-/// Something that is wrong.
+/// A failed check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Problem {
     /// `task`, `store`, `disk` or `stopping`.
     check: &'static str,
-    /// What it is, and what to do where there is something.
+    /// The problem, and the remedy if there is one.
     message: String,
 }
 
-/// What is asked about.
+/// The checked parts of the platform.
 pub struct Health {
     store: store::Store,
     data_dir: PathBuf,
-    /// What `/healthz` says beside.
+    /// Further fields of `/healthz`.
     about: Value,
-    /// Where functions are called.
+    /// The gateway's address.
     gateway: SocketAddr,
     stopping: CancellationToken,
     found: Mutex<Option<(Instant, Vec<Problem>)>>,
 }
 
 impl Health {
-    /// Of this store and data directory; `about` is an object.
+    /// Checks this store and data directory; `about` is a JSON object.
     pub fn new(
         store: store::Store,
         data_dir: PathBuf,
@@ -83,7 +84,7 @@ impl Health {
     }
 
     async fn disk_and_store(&self) -> Vec<Problem> {
-        // Those who ask meanwhile get the same.
+        // Concurrent requests wait for one check and share its result.
         let mut found = self.found.lock().await;
         if let Some((_, problems)) = found.as_ref().filter(|(at, _)| at.elapsed() < FOUND_FOR) {
             return problems.clone();
@@ -101,9 +102,9 @@ impl Health {
                 if free >= DISK_BYTES_MIN {
                     return None;
                 }
-                format!("the disk of {dir} is full ({free} bytes are free); make room: calls go on, deploys fail")
+                format!("the disk of {dir} is full ({free} bytes are free); free space: calls continue, deploys fail")
             }
-            Err(error) => format!("the disk of {dir} cannot be asked for its room: {error}"),
+            Err(error) => format!("cannot read the free space of the disk of {dir}: {error}"),
         };
         Some(Problem { check: "disk", message })
     }
@@ -113,9 +114,9 @@ impl Health {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => {
                 let causes = anyhow::Error::from(error);
-                format!("the database takes no writes: {causes:#}")
+                format!("the database refuses writes: {causes:#}")
             }
-            Err(_) => format!("the database took no write for {} s", PROBE_MAX.as_secs()),
+            Err(_) => format!("a write to the database timed out after {} s", PROBE_MAX.as_secs()),
         };
         Some(Problem { check: "store", message })
     }

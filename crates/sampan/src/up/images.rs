@@ -1,5 +1,4 @@
-//! The administration of images, for whoever signs with the key pair: lists, prunes, scrubs. Must not know how content is
-//! kept.
+//! Administration of images by requests signed with the key pair: list, prune, scrub.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +13,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use image::{Finding, Images, ScrubReport};
-use registry::{Kept, Registry, StoredImage};
+use registry::{Registry, Retention, StoredImage};
 use signature::{Clock, Rejection, Secrets, tc3};
 use store::Store;
 use types::admin::images::{ACTION, Answer, Command, Found, Image, PATH, Pruned, Scrub};
 
-/// What commands work on.
+/// State of the endpoint.
 pub struct Administration {
     pub images: Images,
     pub registry: Registry,
     pub store: Store,
     pub secrets: Secrets,
     pub clock_window_s: u64,
-    /// Bytes of a command, and the time within which it must have arrived.
+    /// Longest request, and timeout of receiving it.
     pub body_bytes_max: usize,
     pub body_timeout: Duration,
 }
@@ -50,7 +49,7 @@ impl Administration {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
         let clock = || Clock { now_s: jiff::Timestamp::now().as_second(), window_s: self.clock_window_s };
         let stranger = |rejection: Rejection| (StatusCode::UNAUTHORIZED, rejection.to_string());
-        // Nothing is read for strangers.
+        // Check the signature's header before reading the body.
         tc3::check_head(&parts.headers, &self.secrets, clock()).map_err(stranger)?;
         if parts.headers.get("x-tc-action").is_none_or(|action| action != ACTION) {
             return Err((StatusCode::BAD_REQUEST, format!("the request is not for the action {ACTION}")));
@@ -128,7 +127,7 @@ impl Administration {
         }
     }
 
-    /// An owner of a pin as users know it: a function by its name, a repository.
+    /// A pin's owner in readable form: a function's name, or a repository.
     fn named(&self, owner: &str) -> String {
         if let Some(rest) = owner.strip_prefix("function/") {
             let id = rest.split('/').next().unwrap_or_default();
@@ -149,11 +148,11 @@ impl Administration {
 }
 
 fn shown(image: &StoredImage) -> Image {
-    let kept = match image.kept {
-        Kept::Tagged => "tagged",
-        Kept::Deployed => "deployed",
-        Kept::Named => "named",
-        Kept::Untagged => "untagged",
+    let kept = match image.retention {
+        Retention::Tagged => "tagged",
+        Retention::Deployed => "deployed",
+        Retention::Named => "named",
+        Retention::Untagged => "untagged",
     };
     Image {
         repository: image.repository.clone(),

@@ -1,4 +1,4 @@
-//! Binding an address, with an error that says what to do when it is taken.
+//! Binds listening sockets; errors name the flag that changes the address.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::failure::{Exit, Failure};
 
-/// Binds the address named `what` in the settings.
+/// Binds the address of the setting `what`.
 pub async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {

@@ -1,4 +1,4 @@
-//! One platform per data directory: an advisory lock that the kernel drops with the process, however it ends.
+//! One platform per data directory, by a file lock that the kernel releases with the process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,18 +10,19 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{Exit, Failure};
 
-/// Name of the locked file. Its text is the process id of the last holder.
+/// The locked file, with the process id of its last holder.
 const FILE_NAME: &str = "lock";
-/// How long a holder may take that looks alive: it may have been killed a moment ago.
+/// Wait for a holder that seems alive: it may just have been killed.
 const HELD_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long one may take that is ending: the kernel takes its memory, mounts and namespaces apart before the lock.
+/// Wait for an exiting holder: the kernel frees its memory, mounts and namespaces before the lock.
 const ENDING_WAIT_MAX: Duration = Duration::from_secs(30);
-/// Time between two attempts.
+/// Interval of attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
-/// Flag of a process that is ending (linux/sched.h), in the ninth field of `/proc/<pid>/stat`.
+/// Flag of an exiting process (linux/sched.h), in the ninth field of `/proc/<pid>/stat`.
 const PF_EXITING: u64 = 4;
 
-/// Takes the lock, which is held while the file lives. Blocks for a while when another process has it.
+/// Takes the lock, which is held until the file is dropped. Blocks for a while if another process
+/// holds it.
 pub fn take(data_dir: &Path) -> anyhow::Result<File> {
     take_within(data_dir, HELD_WAIT_MAX)
 }
@@ -44,28 +45,29 @@ fn take_within(data_dir: &Path, held_wait_max: Duration) -> anyhow::Result<File>
         }
         std::thread::sleep(RETRY_INTERVAL);
     }
-    // Its lock is gone before its ports are.
+    // The kernel releases a dying process's lock before its ports.
     while begun.elapsed() < ENDING_WAIT_MAX && holder().is_some_and(closes_files) {
         std::thread::sleep(RETRY_INTERVAL);
     }
-    // Only for whoever waits: a full disk is no reason not to start.
+    // Only informs a waiting process: a full disk does not prevent the start.
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).ok();
     Ok(file)
 }
 
-/// Whether the kernel is taking a process apart. One that is not seen has the lock from another container, and is none.
+/// Whether a process is exiting. An invisible one holds the lock from another container and counts
+/// as running.
 fn is_ending(pid: u32) -> bool {
     state(Path::new(&format!("/proc/{pid}/stat"))).is_some_and(|state| state.has_ended || state.is_exiting)
 }
 
-/// Whether a process is ending and has threads yet that the kernel takes apart.
+/// Whether a process is exiting and still has threads with open files.
 fn closes_files(pid: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let mut states = threads.filter_map(|thread| state(&thread.path().join("stat")));
     is_ending(pid) && states.any(|state| !state.has_ended)
 }
 
-/// What the kernel says of a thread.
+/// State of a thread.
 struct State {
     has_ended: bool,
     is_exiting: bool,
@@ -73,7 +75,7 @@ struct State {
 
 fn state(stat: &Path) -> Option<State> {
     let text = fs::read_to_string(stat).ok()?;
-    // The name, in parentheses, may have anything in it.
+    // The name, in parentheses, may contain anything.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let has_ended = matches!(fields.next()?, "Z" | "X");
     let flags: u64 = fields.nth(5)?.parse().ok()?;
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_platform_on_a_data_directory_is_refused() {
+    fn a_second_platform_on_a_data_directory_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let first = take(dir.path()).expect("free");
         let second = take_within(dir.path(), Duration::ZERO);
@@ -95,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_is_ending_is_waited_for() {
+    fn an_exiting_holder_is_waited_for() {
         let dir = tempfile::tempdir().expect("a folder");
         let mut ended = std::process::Command::new("true").spawn().expect("started");
         while !is_ending(ended.id()) {
             std::thread::yield_now();
         }
         let first = take(dir.path()).expect("free");
-        // As the file says of a process that was killed and still has the lock.
+        // A killed process that still holds the lock.
         fs::write(dir.path().join(FILE_NAME), format!("{}\n", ended.id())).expect("written");
         let (waiting, second) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
@@ -111,7 +113,7 @@ mod tests {
             drop(first);
             assert!(second.recv().expect("an answer").is_ok());
         });
-        // Gone from the list of processes, it is nobody's to wait for.
+        // A reaped process is not waited for.
         ended.wait().expect("ended");
         assert!(!is_ending(ended.id()));
         let own = std::process::id();

@@ -1,4 +1,4 @@
-//! Who may read `/metrics`: anyone who reaches the control address, its own machine, or whoever has a key.
+//! `/metrics` and its access control.
 
 use std::net::IpAddr;
 
@@ -9,36 +9,23 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use super::control::Config;
 use crate::credentials::Credentials;
 use crate::failure::{Exit, Failure};
+use crate::settings::{ControlConfig, MetricsAccess};
 
-/// Whom metrics are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Access {
-    /// Whoever reaches the control address.
-    Anyone,
-    /// Whoever calls from this machine, or has a key.
-    Loopback,
-    /// Whoever has a key: the key pair as user and password, or the token of `metrics_token_file`.
-    Key,
-}
-
-/// The metrics and who may read them.
+/// The metrics and their access control.
 pub struct Metrics {
     handle: PrometheusHandle,
-    access: Access,
-    /// Values of `Authorization` that are right.
+    access: MetricsAccess,
+    /// Accepted values of `Authorization`.
     keys: Vec<String>,
 }
 
 impl Metrics {
-    /// Reads the token, where there is one.
-    pub fn open(handle: PrometheusHandle, config: &Config, pair: &Credentials) -> anyhow::Result<Self> {
+    /// Reads the token file, if one is configured.
+    pub fn open(handle: PrometheusHandle, config: &ControlConfig, pair: &Credentials) -> anyhow::Result<Self> {
         let pair = BASE64_STANDARD.encode(format!("{}:{}", pair.secret_id, pair.secret_key));
         let mut keys = vec![format!("Basic {pair}")];
         if let Some(file) = &config.metrics_token_file {
@@ -58,7 +45,8 @@ impl Metrics {
         if self.may(from, headers) {
             return ([(CONTENT_TYPE, "text/plain; version=0.0.4")], self.handle.render()).into_response();
         }
-        let text = "metrics are closed ([control] metrics): log in with the key pair, or with the token as bearer\n";
+        let text =
+            "metrics need authentication ([control] metrics): log in with the key pair, or with the token as bearer\n";
         (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"sampan metrics\"")], text).into_response()
     }
 
@@ -67,9 +55,9 @@ impl Metrics {
         let given = headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
         let has_key = || self.keys.iter().any(|key| bool::from(key.as_bytes().ct_eq(given)));
         match self.access {
-            Access::Anyone => true,
-            Access::Loopback => is_here || has_key(),
-            Access::Key => has_key(),
+            MetricsAccess::Anyone => true,
+            MetricsAccess::Loopback => is_here || has_key(),
+            MetricsAccess::Key => has_key(),
         }
     }
 }
@@ -79,30 +67,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_are_for_whom_the_setting_says() {
+    fn the_setting_controls_access_to_metrics() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("token");
         let open = |access| {
             let handle = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-            let config = Config { metrics: access, metrics_token_file: Some(file.clone()), ..Config::default() };
+            let config =
+                ControlConfig { metrics: access, metrics_token_file: Some(file.clone()), ..ControlConfig::default() };
             let pair = Credentials { secret_id: "id".into(), secret_key: "key".into(), endpoint: String::new() };
             Metrics::open(handle, &config, &pair)
         };
         std::fs::write(&file, " \n").expect("written");
-        assert!(open(Access::Key).is_err_and(|error| error.to_string().contains("is empty")));
+        assert!(open(MetricsAccess::Key).is_err_and(|error| error.to_string().contains("is empty")));
         std::fs::write(&file, "secret\n").expect("written");
         let (here, mapped, there) = ("127.0.0.1", "::ffff:127.0.0.2", "10.0.0.1");
         for (access, from, key, may) in [
-            (Access::Anyone, there, "", true),
-            (Access::Loopback, here, "", true),
-            (Access::Loopback, mapped, "", true),
-            (Access::Loopback, there, "", false),
-            (Access::Loopback, there, "Bearer secret", true),
-            (Access::Key, here, "", false),
-            (Access::Key, here, "Bearer other", false),
-            (Access::Key, there, "Bearer secret", true),
-            (Access::Key, there, "Basic aWQ6a2V5", true),
-            (Access::Key, there, "Basic aWQ6a2V6", false),
+            (MetricsAccess::Anyone, there, "", true),
+            (MetricsAccess::Loopback, here, "", true),
+            (MetricsAccess::Loopback, mapped, "", true),
+            (MetricsAccess::Loopback, there, "", false),
+            (MetricsAccess::Loopback, there, "Bearer secret", true),
+            (MetricsAccess::Key, here, "", false),
+            (MetricsAccess::Key, here, "Bearer other", false),
+            (MetricsAccess::Key, there, "Bearer secret", true),
+            (MetricsAccess::Key, there, "Basic aWQ6a2V5", true),
+            (MetricsAccess::Key, there, "Basic aWQ6a2V6", false),
         ] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, key.parse().expect("a value"))]);
             let from = Some(from.parse().expect("an address"));

@@ -1,6 +1,6 @@
-//! `sampan up`: the platform, from its settings to a clean end.
+//! `sampan up`: runs the platform from its settings to a clean stop.
 //!
-//! Owns the order of start and stop. Everything that is started here is stopped here, in the opposite order.
+//! Parts are started in order and stopped in the opposite order.
 
 mod address;
 mod control;
@@ -29,19 +29,19 @@ use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
 use crate::{credentials, output, print, settings};
 
-pub use control::Config as ControlConfig;
 pub use data_dir::{DATABASE, make as make_data_dir};
 pub use lock::take as take_lock;
 
-/// Brings the platform up, says where it is, and stays until SIGINT or SIGTERM. SIGHUP has files read again that can be.
+/// Starts the platform, prints its addresses, and runs until SIGINT or SIGTERM. SIGHUP reloads
+/// certificates.
 pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     print::outlive_reader();
     let mut settings = settings::load(&args)?;
     start_tracing();
     for variable in settings::unknown_variables() {
-        tracing::warn!(variable, "the variable is no setting and has no effect; `sampan config` lists the settings");
+        tracing::warn!(variable, "the variable is not a setting and has no effect; `sampan config` lists the settings");
     }
-    // Keys are in this memory from here on: nobody without privileges traces or dumps it.
+    // Memory holds keys from here on: forbid ptrace and core dumps by unprivileged users.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     check_machine()?;
     descriptors::fit(&mut settings, descriptors::raise_limit())?;
@@ -60,7 +60,7 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let pair = credentials::prepare(&settings.data_dir, &control_url)?;
     let grace = Duration::from_secs(settings.shutdown_grace_s);
     let file = credentials::path(&settings.data_dir);
-    // Listening for signals before anything runs, so that none can fall between.
+    // Before anything runs, so that no signal is lost.
     let mut signals = signals::Signals::listen()?;
     let listening = wiring::Listening { plain: gateway, tls };
     let platform = wiring::Platform::start(settings, pair, last_endpoint, control, listening).await?;
@@ -93,20 +93,17 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     }
 }
 
-/// How to call a listener from this machine.
+/// URL of a listener for clients on this machine.
 fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{}", address::callable(listener.local_addr()?)))
 }
 
-/// Ends what a panic has left of the platform. Nothing waits for a part that does not end: the next start repairs.
+/// Stops the platform after a fatal panic, within a timeout: the next start repairs what remains.
 async fn end_after(fatal: supervisor::Fatal, platform: wiring::Platform, grace: Duration) -> anyhow::Error {
     let supervisor::Fatal { task, message } = fatal;
-    tracing::error!(
-        task,
-        "a task that owns state panicked; the platform ends, and its next start repairs what is half-done"
-    );
+    tracing::error!(task, "task that owns state panicked; stopping, the next start repairs incomplete changes");
     if tokio::time::timeout(grace, platform.stop(grace / 2)).await.is_err() {
-        tracing::error!(grace_s = grace.as_secs(), "not all parts ended; instances run on until the next start");
+        tracing::error!(grace_s = grace.as_secs(), "shutdown timed out; instances keep running until the next start");
     }
     let said = format!("the platform's task {task:?} panicked: {message}");
     Failure::new(
@@ -117,11 +114,11 @@ async fn end_after(fatal: supervisor::Fatal, platform: wiring::Platform, grace: 
     .into()
 }
 
-/// The platform's own log: to standard error, filtered by `SAMPAN_LOG` (default `info`).
+/// Writes the platform's log to standard error, filtered by `SAMPAN_LOG` (default `info`).
 fn start_tracing() {
     let filter = EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    // When nothing reads the log any more, reporting that to the same place would panic.
+    // Logging a failure of the log to a closed standard error would panic.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).log_internal_errors(false);
     log.with_writer(std::io::stderr).init();
 }

@@ -1,5 +1,5 @@
-//! The names of the own registry: images are named by the address that they were pushed to, and that may change: the control
-//! address gets another port, a client comes by another name of the machine.
+//! Names of the platform's registry in image references: its address when the image was pushed,
+//! which may have changed since, because of another port or another name of the machine.
 //!
 //! ```text
 //! <data dir>/registry/names    one `host:port` a line, the latest last
@@ -22,12 +22,12 @@ use parking_lot::RwLock;
 use super::address::callable;
 
 const FILE_NAME: &str = "names";
-/// Names that are remembered; the oldest are forgotten first.
+/// Most stored names; the oldest is dropped first.
 const NAMES_MAX: usize = 64;
-/// Longest name: that of a host (RFC 1035, section 2.3.4) and a port.
+/// Longest name: a host (RFC 1035, section 2.3.4) with a port.
 const NAME_BYTES_MAX: usize = 253 + ":65535".len();
 
-/// All names, shared.
+/// All names; clones share state.
 #[derive(Clone)]
 pub struct OwnNames {
     current: SocketAddr,
@@ -36,8 +36,8 @@ pub struct OwnNames {
 }
 
 impl OwnNames {
-    /// Those that are kept in the folder of the registry, and the one of this start. `last_endpoint` is the URL of the
-    /// control address of the last start.
+    /// Reads the stored names and adds the current one. `last_endpoint` is the URL of the control
+    /// address at the last start.
     pub fn open(folder: &Path, current: SocketAddr, last_endpoint: Option<&str>) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let file = folder.join(FILE_NAME);
@@ -55,12 +55,12 @@ impl OwnNames {
         Ok(names)
     }
 
-    /// Where the registry is now, for calls from this machine.
+    /// The current address of the registry, for clients on this machine.
     pub fn current(&self) -> String {
         callable(self.current).to_string()
     }
 
-    /// Whether this is a name by which it can be called now.
+    /// Whether the registry can be reached by this name now.
     pub fn is_current(&self, registry: &str) -> bool {
         let port = registry.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         registry == self.current()
@@ -68,18 +68,18 @@ impl OwnNames {
             || (is_loopback(registry) && port == Some(self.current.port()))
     }
 
-    /// Whether images with this registry's name are in the own registry, as far as is known.
+    /// Whether images with this registry name are in the platform's registry.
     pub fn is_own(&self, registry: &str) -> bool {
         self.is_current(registry) || self.earlier.read().iter().any(|name| name == registry)
     }
 
-    /// Whether the registry is called by this name now, as far as is known: it may be asked with a token of ours.
+    /// Whether clients use this name now: it may get a token for pulls.
     pub fn is_called(&self, registry: &str) -> bool {
         let port = registry.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         self.is_current(registry) || (port == Some(self.current.port()) && self.is_own(registry))
     }
 
-    /// Remembers a name. One that cannot be written is remembered until the end.
+    /// Adds a name. If it cannot be written, it lasts until the platform stops.
     fn learn(&self, name: &str) {
         if name.len() > NAME_BYTES_MAX || self.earlier.read().iter().any(|known| known == name) {
             return;
@@ -89,11 +89,11 @@ impl OwnNames {
         let surplus = earlier.len().saturating_sub(NAMES_MAX);
         earlier.drain(..surplus);
         if let Err(error) = write(&self.file, &earlier) {
-            tracing::warn!(%error, name, "a name of the own registry could not be kept");
+            tracing::warn!(%error, name, "cannot store a name of the platform's registry");
         }
     }
 
-    /// Remembers the names by which clients push to the registry: what they push is named so.
+    /// Adds the names by which clients push: images pushed so have them in their references.
     pub fn learn_from(self, registry: Router) -> Router {
         registry.layer(middleware::from_fn(move |request: Request, next: Next| {
             let names = self.clone();
@@ -101,7 +101,7 @@ impl OwnNames {
                 let is_manifest = request.method() == Method::PUT;
                 let host = is_manifest.then(|| host_of(&request)).flatten();
                 let response = next.run(request).await;
-                // Only who has the key pair can put something.
+                // A successful push is authenticated with the key pair.
                 if let Some(host) = host.filter(|host| response.status().is_success() && !names.is_own(host.as_str())) {
                     tokio::task::spawn_blocking(move || names.learn(&host)).await.ok();
                 }
@@ -111,7 +111,7 @@ impl OwnNames {
     }
 }
 
-/// The host that a client came to, with its port: of HTTP/2 from the target.
+/// The host of a request, with its port; of HTTP/2 from the target.
 fn host_of(request: &Request) -> Option<String> {
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     named.or_else(|| request.uri().authority().map(|authority| authority.as_str())).map(str::to_owned)
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_addresses_stay_names_of_the_own_registry() {
+    fn earlier_addresses_remain_names_of_the_registry() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = open(folder.path(), "127.0.0.1:7070", None);
         assert!(first.is_own("127.0.0.1:7070") && first.is_own("localhost:7070") && !first.is_own("127.0.0.1:7071"));
@@ -147,13 +147,13 @@ mod tests {
         assert!(!second.is_current("127.0.0.1:7070") && !second.is_own("docker.io"));
         second.learn("10.0.0.5:7071");
         assert!(second.is_called("10.0.0.5:7071") && !second.is_called("127.0.0.1:7070"));
-        // Before names were kept, the file of credentials had the last.
+        // Older versions have the last name only in the credentials file.
         let folder = tempfile::tempdir().expect("a folder");
         assert!(open(folder.path(), "127.0.0.1:7072", Some("http://127.0.0.1:7070")).is_own("127.0.0.1:7070"));
     }
 
     #[test]
-    fn names_are_bounded() {
+    fn the_number_of_names_is_limited() {
         let folder = tempfile::tempdir().expect("a folder");
         let names = open(folder.path(), "127.0.0.1:7070", None);
         (0..100).for_each(|n| names.learn(&format!("h{n}:7070")));

@@ -1,5 +1,5 @@
-//! Which credential a pull gets: a token that we mint for our own registry, else what `credentials` finds; and the
-//! administration of the latter.
+//! Credentials of pulls: a token of the platform's own registry, or what the crate `credentials`
+//! finds; and their administration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,20 @@ use registry::Registry;
 
 use super::own_names::OwnNames;
 
-/// Names the file with the key of the registries' secrets.
+/// Environment variable with the path of the key of registry secrets.
 const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
 
-/// The credentials of this installation.
+/// Credentials of this installation.
 pub struct InstallationCredentials {
-    /// Set once, when the registry is open: it opens over the content store, which asks for credentials only later.
+    /// Set once the registry is open, which needs the content store; that asks for credentials only
+    /// later.
     own: OnceLock<Registry>,
     own_names: OwnNames,
     registries: Registries,
 }
 
 impl InstallationCredentials {
-    /// Reads what is kept in the data directory.
+    /// Opens the sealed store in the data directory.
     pub fn open(
         data_dir: &Path,
         own_names: OwnNames,
@@ -41,12 +42,12 @@ impl InstallationCredentials {
         Ok(Self { own: OnceLock::new(), own_names, registries })
     }
 
-    /// Makes the own registry known; a second call changes nothing.
+    /// Sets the platform's registry; a second call has no effect.
     pub fn set_own(&self, registry: Registry) {
         self.own.get_or_init(|| registry);
     }
 
-    /// The administrative endpoint, for whoever signs with `secrets`.
+    /// The administrative endpoint for requests signed with `secrets`.
     pub fn administration(
         self: &Arc<Self>,
         secrets: signature::Secrets,
@@ -60,7 +61,7 @@ impl InstallationCredentials {
 impl Credentials for InstallationCredentials {
     fn for_registry(&self, request: CredentialRequest) -> BoxFuture<'static, Result<Grant, CredentialError>> {
         if let Some(own) = self.own.get().filter(|_| self.own_names.is_called(&request.registry)) {
-            // Minted for each pull, and again when it is over: it is for that repository alone.
+            // A new token per pull, for that repository only.
             let token = own.mint_pull_token(&request.repository);
             return async move { Ok(Grant::lasting("Sampan's own registry", Credential::Bearer(token))) }.boxed();
         }
@@ -75,7 +76,7 @@ impl Credentials for InstallationCredentials {
         if !self.own_names.is_own(registry) {
             return self.registries.reach(registry);
         }
-        // By a name of before, or by one that only others can call it by.
+        // The image has a former name, or one that only other machines can reach.
         let here = Mirror { plain_http: true, host: self.own_names.current(), prefix: String::new() };
         Reach { mirrors: vec![here], ..plain }
     }

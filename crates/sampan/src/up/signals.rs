@@ -1,18 +1,18 @@
-//! Signals that end the platform: the first asks it to, the second ends it at once.
+//! Termination signals: the first shuts down gracefully, the second exits at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Output;
 use crate::failure::{Exit, Failure};
 
-/// The signals that are listened to; none falls between while this lives.
+/// Signal handlers; no signal is lost while this lives.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
 }
 
-/// Which one asked for the end.
+/// A termination signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndSignal {
     /// SIGINT
@@ -22,7 +22,7 @@ pub enum EndSignal {
 }
 
 impl Signals {
-    /// From now on.
+    /// Installs the handlers.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -31,7 +31,7 @@ impl Signals {
         })
     }
 
-    /// Waits until one asks for the end. SIGHUP calls `reload` meanwhile.
+    /// Waits for a termination signal. SIGHUP calls `reload` meanwhile.
     pub async fn end_asked(&mut self, reload: impl Fn()) -> EndSignal {
         loop {
             tokio::select! {
@@ -44,13 +44,13 @@ impl Signals {
 }
 
 impl EndSignal {
-    /// Ends this process with the code of a process that the signal has killed, without waiting for anything.
+    /// Exits at once with the exit code of a process killed by the signal.
     pub fn end_process(self, format: Output) -> ! {
         let (name, exit) = match self {
             Self::Interrupt => ("SIGINT", Exit::Interrupted),
             Self::Terminate => ("SIGTERM", Exit::Terminated),
         };
-        let message = format!("ended at once by a second {name}; requests under way were cut off");
+        let message = format!("stopped at once by a second {name}; requests in flight were aborted");
         Failure::new(exit, message, "The next start removes what was left of instances.").report(format);
         std::process::exit(i32::from(exit as u8))
     }

@@ -1,4 +1,4 @@
-//! [`deploy::StartCheck`] by the pool of the invoker. Must not decide when a start is checked.
+//! Implements [`deploy::StartCheck`] with the invoker's pool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use invoke::{CheckedStart, Invoker};
 use pool::{LaunchError, LeaseError};
 use types::{CatalogVersion, RunStatus, StatusReason};
 
-/// Checks starts as calls would have them.
+/// Starts instances as calls do.
 pub struct StartCheck(pub Invoker);
 
 impl deploy::StartCheck for StartCheck {
@@ -19,7 +19,7 @@ impl deploy::StartCheck for StartCheck {
     }
 }
 
-/// What says nothing of the version is told apart from what does.
+/// Distinguishes errors of the version from those of the machine or the platform.
 fn meaning(error: LeaseError) -> StartError {
     match error {
         LeaseError::Closed { .. } => StartError::Stopping,
@@ -30,7 +30,7 @@ fn meaning(error: LeaseError) -> StartError {
             error_code: error.status.name().to_owned(),
             error_message: error.to_string(),
         }),
-        // Given up for another change says nothing of the version either.
+        // A cancelled check is not an error of the version either.
         error @ (LeaseError::OverQuota { .. }
         | LeaseError::NoneFree { .. }
         | LeaseError::QueueFull { .. }
@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_that_was_given_up_says_nothing_of_an_image() {
+    fn a_cancelled_check_does_not_fail_the_image() {
         let function = FunctionKey { namespace: "default".parse().unwrap(), name: "hello".parse().unwrap() };
         let error = LeaseError::Superseded { function, version: VersionName::Latest };
         assert!(matches!(meaning(error), StartError::NoRoom(why) if why.contains("hello")));
     }
 
     #[test]
-    fn a_full_machine_says_nothing_of_an_image() {
+    fn a_full_machine_does_not_fail_the_image() {
         let launch = |status| {
             let (message, detail) = ("w".to_owned(), "hy".to_owned());
             meaning(LeaseError::Launch(LaunchError {

@@ -1,4 +1,4 @@
-//! Which part gets which: the only place that sees every crate.
+//! Wires the crates together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::start_check::StartCheck;
 use crate::credentials::Credentials;
 use crate::settings::Settings;
 
-/// Time that requests of the control address get to end even when functions used up the grace.
+/// Least time for requests on the control address to finish at shutdown.
 const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
 
-/// Everything that runs.
+/// The running platform.
 pub struct Platform {
-    /// Ends the listeners: no new work comes in.
+    /// Cancels the listeners: no new work is accepted.
     listening: CancellationToken,
-    /// Ends the tasks behind them.
+    /// Cancels the background tasks.
     running: CancellationToken,
     invoker: invoke::Invoker,
     sandboxes: sandbox::Sandboxes,
@@ -39,22 +39,22 @@ pub struct Platform {
     sweeping: JoinHandle<()>,
 }
 
-/// Where the gateway listens.
+/// Listening sockets of the gateway.
 pub struct Listening {
     /// For plain HTTP.
     pub plain: TcpListener,
-    /// For TLS, if anywhere.
+    /// For TLS, optional.
     pub tls: Option<TcpListener>,
 }
 
 impl Platform {
-    /// Has files read again that may change while it runs.
+    /// Reloads certificates.
     pub fn reload(&self) {
         self.gateway.reload();
     }
 
-    /// Starts every part, lowest floor first; cleans up what a crash left behind. A start that fails leaves nothing on the
-    /// machine.
+    /// Starts every part, lowest floor first, and removes leftovers of a crash. A failed start
+    /// leaves nothing on the machine.
     pub async fn start(
         settings: Settings,
         pair: Credentials,
@@ -62,7 +62,7 @@ impl Platform {
         control: TcpListener,
         gateway: Listening,
     ) -> anyhow::Result<Self> {
-        // Before anything is made on this machine that a refused start would leave there.
+        // Checks first: a failed start must not leave changes of the machine.
         settings.launcher.check_runtimes()?;
         if gateway.tls.is_some() {
             gateway::Tls::check(&settings.gateway)?;
@@ -71,17 +71,17 @@ impl Platform {
         let opened = sandbox::Sandboxes::open(&sandbox_dir, settings.sandbox.clone(), settings.network.clone());
         let (sandboxes, recovered) = opened.await.context("cannot prepare the sandbox")?;
         if recovered != sandbox::Recovered::default() {
-            tracing::warn!(?recovered, "cleaned up after an earlier end");
+            tracing::warn!(?recovered, "removed leftovers of an earlier run");
         }
-        let started = Self::start_over(sandboxes.clone(), settings, pair, last_endpoint, control, gateway).await;
+        let started = Self::start_parts(sandboxes.clone(), settings, pair, last_endpoint, control, gateway).await;
         if started.is_err() {
             sandboxes.shutdown().await;
         }
         started
     }
 
-    /// Starts all that is above the sandbox.
-    async fn start_over(
+    /// Starts everything above the sandbox.
+    async fn start_parts(
         sandboxes: sandbox::Sandboxes,
         settings: Settings,
         pair: Credentials,
@@ -113,16 +113,16 @@ impl Platform {
             .context("cannot open the image store")?;
         let keys = registry::Credentials { secret_id: pair.secret_id.clone(), secret_key: pair.secret_key.clone() };
         let indexing = images.clone();
-        let arrivals: registry::ArrivalListener = Arc::new(move |arrival| match arrival {
-            registry::Arrival::Blob { digest } => indexing.index_ahead(digest),
-            registry::Arrival::Manifest { .. } => {}
+        let push_events: registry::PushListener = Arc::new(move |event| match event {
+            registry::PushEvent::Blob { digest } => indexing.index_ahead(digest),
+            registry::PushEvent::Manifest { .. } => {}
         });
         let registry = registry::Registry::open(
             images.content().clone(),
             &dir.join("registry"),
             keys,
             settings.registry,
-            arrivals,
+            push_events,
         )
         .await
         .context("cannot open the registry")?;
@@ -154,7 +154,7 @@ impl Platform {
         };
         let certificates = Arc::new(if tls.is_some() { certificates } else { BTreeSet::new() });
         let gateway = gateway::Listeners { plain: gateway.plain, tls };
-        // One setting for the end of everything: what has not ended by then is cut off by `stop`.
+        // One setting for all drains; `stop` cuts off what has not ended by then.
         let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
         let gateway = gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), config, listening.clone());
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
@@ -176,7 +176,7 @@ impl Platform {
             api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
         let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
         let health = Health::new(store.clone(), settings.data_dir.clone(), about, gateway_addr, listening.clone());
-        let served = control::Served {
+        let routes = control::Routes {
             api: api.router().merge(administration).merge(images_administration),
             registry_routes: own_names.learn_from(registry.router()),
             registry: registry.clone(),
@@ -184,7 +184,7 @@ impl Platform {
             metrics,
         };
         let drain = Duration::from_secs(settings.shutdown_grace_s);
-        let serving = control::serve(control, served, settings.control, drain, listening.clone());
+        let serving = control::serve(control, routes, settings.control, drain, listening.clone());
         let control = tokio::spawn(async move { _ = supervisor::essential("control address", serving).await });
         let sweeping = tokio::spawn(supervisor::restarting("registry sweep", {
             let running = running.clone();
@@ -193,18 +193,19 @@ impl Platform {
         Ok(Self { listening, running, invoker, sandboxes, logs, images, store, deploy, gateway, control, sweeping })
     }
 
-    /// Name of the directory below every cgroup hierarchy that holds the instances.
+    /// Name of the parent cgroup of instances, in every hierarchy.
     pub fn cgroup_name(&self) -> &str {
         self.sandboxes.cgroup_name()
     }
 
-    /// The instances, to be killed where there is no time for more.
+    /// Handle for killing all instances when a graceful stop is not possible.
     pub fn instances(&self) -> sandbox::Sandboxes {
         self.sandboxes.clone()
     }
 
-    /// Stops taking work, lets what runs end within `grace`, then ends everything and leaves nothing behind. The end of the
-    /// grace, at most half of it, belongs to instances: they end in it that still have requests.
+    /// Stops accepting work, waits for work in flight within `grace`, then stops everything and
+    /// leaves nothing behind. The last part of the grace, at most half, is for instances that still
+    /// have requests, to handle their stop signal.
     pub async fn stop(self, grace: Duration) {
         supervisor::stop();
         self.listening.cancel();
@@ -212,10 +213,10 @@ impl Platform {
         let deadline = Instant::now() + grace - stop_grace;
         let left = || deadline.saturating_duration_since(Instant::now());
         if tokio::time::timeout(left(), self.gateway.join()).await.is_err() {
-            tracing::warn!(grace_s = grace.as_secs(), "some requests had not ended and are cut off");
+            tracing::warn!(grace_s = grace.as_secs(), "grace period passed; aborting requests in flight");
         }
         self.invoker.drain(left(), stop_grace).await;
-        // A client that keeps a connection of the control address open must not keep the platform up.
+        // An open connection to the control address must not delay the stop.
         tokio::time::timeout(left().max(CONTROL_GRACE_MIN), self.control).await.ok();
         self.running.cancel();
         self.deploy.join().await;
@@ -227,7 +228,7 @@ impl Platform {
     }
 }
 
-/// Memory of the machine, which bounds the instances together when no setting does.
+/// Memory of the machine, the default limit of all instances together.
 fn machine_memory_mb() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(u64::from(info.mem_unit)) / (1024 * 1024)

@@ -1,5 +1,5 @@
-//! The challenge that tells a client where to get a token and for what (token specification of docker's registry; RFC
-//! 6750 section 3). Pure; must not know whether the client will be let in.
+//! The `WWW-Authenticate` challenge with the token endpoint and scope (token specification of
+//! docker's registry; RFC 6750 section 3). Pure.
 
 use http::header::HOST;
 use http::uri::Authority;
@@ -8,19 +8,19 @@ use http::{HeaderMap, Uri};
 use super::scope::Scope;
 use super::tokens::SERVICE;
 
-/// Why a request is challenged, in RFC 6750's words.
+/// Reason of a challenge, in the terms of RFC 6750.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// It came without credentials.
+    /// Without credentials.
     Missing,
-    /// Its credentials are wrong or have run out.
+    /// With wrong or expired credentials.
     InvalidToken,
-    /// Its token is good, but for something else.
+    /// With a valid token of another scope.
     InsufficientScope,
 }
 
-/// The value of `WWW-Authenticate`. The realm is built from the host that the client itself used, so that it works
-/// through any forwarding.
+/// The value of `WWW-Authenticate`. The realm has the host of the client's request, so that it
+/// works behind any forwarding.
 pub(super) fn bearer(headers: &HeaderMap, uri: &Uri, scope: Option<&Scope>, reason: Reason) -> String {
     let mut text = format!("Bearer realm=\"{}/v2/token\",service=\"{SERVICE}\"", origin(headers, uri));
     if let Some(scope) = scope {
@@ -34,13 +34,13 @@ pub(super) fn bearer(headers: &HeaderMap, uri: &Uri, scope: Option<&Scope>, reas
     text
 }
 
-/// Scheme and host as the client sees them; empty when it named none, which leaves a realm relative to the registry.
+/// Scheme and host of the client's request; empty without a host, which makes the realm relative.
 fn origin(headers: &HeaderMap, uri: &Uri) -> String {
     let from_header = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok();
     let Some(authority) = uri.authority().cloned().or_else(from_header) else { return String::new() };
     let forwarded = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
     let scheme = if forwarded { "https" } else { "http" };
-    // An authority may carry user information, which is not part of the origin.
+    // The authority may have user information, which is not part of an origin.
     match authority.port() {
         Some(port) => format!("{scheme}://{}:{port}", authority.host()),
         None => format!("{scheme}://{}", authority.host()),
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn the_realm_is_where_the_client_came_to() {
+    fn the_realm_has_the_host_of_the_request() {
         let rest = "/v2/token\",service=\"sampan-registry\",scope=\"repository:a/b:pull,push\"";
         for (headers, uri, origin) in [
             (&[("host", "127.0.0.1:7070")][..], "/v2/", "http://127.0.0.1:7070"),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_for_something_else_is_told_apart_from_a_bad_one() {
+    fn insufficient_scope_differs_from_invalid_token() {
         let scope = Scope::catalog();
         let of = |reason| bearer(&HeaderMap::new(), &Uri::from_static("/v2/_catalog"), Some(&scope), reason);
         assert!(of(Reason::InsufficientScope).ends_with("scope=\"registry:catalog:*\",error=\"insufficient_scope\""));

@@ -1,5 +1,5 @@
-//! The token endpoint, `/v2/token`: GET with basic authentication (token specification of docker's registry) and POST
-//! with a password (its OAuth2 form, as docker and containerd send it). Must not know what the tokens are used for.
+//! The token endpoint `/v2/token`: GET with basic authentication (token specification of docker's
+//! registry) and POST with a password (its OAuth2 form, used by docker and containerd).
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::body::Incoming;
 use crate::config::Config;
 use crate::problem::{Code, Problem};
 
-/// Answers a request for a token.
+/// Handles a request for a token.
 pub(crate) async fn token(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     match parts.method {
@@ -32,11 +32,11 @@ pub(crate) async fn token(State(shared): State<Arc<Shared>>, request: Request) -
     }
 }
 
-/// Reads the body of one who is not known yet: few at once, and not for long.
+/// Reads the body of an unauthenticated client: bounded in concurrency and time.
 async fn form(shared: &Shared, body: Body) -> Result<Bytes, Problem> {
     let config = &shared.config;
     let Ok(_room) = shared.token_requests.try_acquire() else {
-        let message = "as many requests for tokens are under way as may (registry.token_requests_max); try again";
+        let message = "too many requests for tokens are under way (registry.token_requests_max); try again";
         return Err(Problem::new(Code::TooManyRequests, message));
     };
     let body = Incoming::new(body, config);
@@ -49,15 +49,15 @@ async fn form(shared: &Shared, body: Body) -> Result<Bytes, Problem> {
     tokio::time::timeout(config.token_request_wait(), form).await.map_err(late)?
 }
 
-/// GET: the scopes stand in the query, the key pair in `Authorization`. `service`, `account`, `client_id` and
-/// `offline_token` change nothing here: there is one service, and the pair itself is what a client keeps.
+/// GET: scopes in the query, key pair in `Authorization`. `service`, `account`, `client_id` and
+/// `offline_token` are ignored: there is one service, and no refresh tokens.
 fn by_query(auth: &Auth, config: &Config, parts: &Parts) -> Result<Response, Problem> {
     let query = parts.uri.query().unwrap_or_default();
     let asked = scopes(query.as_bytes(), config)?;
     let challenge = || format!("Basic realm=\"{SERVICE}\"");
     let granted = match auth.grant(parts) {
         Ok(Some(Grant::All)) => within(&Grant::All, asked),
-        // A token that could get tokens would never end.
+        // Otherwise a token could be renewed without end.
         Ok(Some(_)) => return Err(not_logged_in(challenge())),
         Ok(None) if auth.anonymous_pull => within(&Grant::AnonymousPull, asked),
         Ok(None) => return Err(not_logged_in(challenge())),
@@ -66,12 +66,12 @@ fn by_query(auth: &Auth, config: &Config, parts: &Parts) -> Result<Response, Pro
     Ok(answer(auth.tokens.mint(&auth.credentials.secret_id, granted, jiff::Timestamp::now()), None))
 }
 
-/// POST: everything stands in the form.
+/// POST: all parameters in the form.
 fn by_form(auth: &Auth, config: &Config, form: &[u8]) -> Result<Response, Problem> {
     let field = |name| form_urlencoded::parse(form).find_map(|(key, value)| (key == name).then_some(value));
     let kind = field("grant_type").unwrap_or_default();
     if kind != "password" {
-        // No refresh token is ever given out, so none can come back; docker and containerd go on with the password.
+        // No refresh token is ever issued; docker and containerd fall back to the password.
         return Err(Problem::new(Code::Unsupported, format!("grant_type {kind:?} is not supported; use password"))
             .with_status(StatusCode::BAD_REQUEST));
     }
@@ -84,7 +84,7 @@ fn by_form(auth: &Auth, config: &Config, form: &[u8]) -> Result<Response, Proble
     Ok(answer(auth.tokens.mint(&user, granted, jiff::Timestamp::now()), Some(names)))
 }
 
-/// All scopes of a query or form: the key may stand several times, with several scopes each.
+/// All scopes of a query or form: the key may be repeated, with several scopes each.
 fn scopes(pairs: &[u8], config: &Config) -> Result<Vec<Scope>, Problem> {
     let mut found = Vec::new();
     for (_, text) in form_urlencoded::parse(pairs).filter(|(key, _)| key == "scope") {
@@ -93,7 +93,7 @@ fn scopes(pairs: &[u8], config: &Config) -> Result<Vec<Scope>, Problem> {
             return Err(Problem::new(
                 Code::Denied,
                 format!(
-                    "more than {} scopes are asked for at once (registry.token_scopes_max)",
+                    "more than {} scopes are requested at once (registry.token_scopes_max)",
                     config.token_scopes_max
                 ),
             ));
@@ -102,7 +102,7 @@ fn scopes(pairs: &[u8], config: &Config) -> Result<Vec<Scope>, Problem> {
     Ok(found)
 }
 
-/// The part of what was asked for that the sender may have.
+/// The requested scopes that the grant covers.
 fn within(grant: &Grant, asked: Vec<Scope>) -> Vec<Scope> {
     let narrowed = |scope: Scope| match grant {
         Grant::AnonymousPull if scope.kind == Kind::Repository && scope.actions.pull => {

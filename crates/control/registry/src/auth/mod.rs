@@ -1,5 +1,5 @@
-//! Who may do what: the key pair, tokens made from it, and anonymous pulls when the configuration allows them. Must not
-//! know what a request does beyond the scope that it needs.
+//! Authentication and authorization: the key pair, tokens signed with it, and anonymous pulls if
+//! configured.
 
 mod challenge;
 mod endpoint;
@@ -25,7 +25,7 @@ pub(crate) use endpoint::token;
 pub use scope::{Actions, Kind, Scope};
 use tokens::Tokens;
 
-/// The key pair that logs in: the user name is the secret id, the password the secret key.
+/// The key pair for logins: user name is the secret id, password the secret key.
 #[derive(Clone)]
 pub struct Credentials {
     /// User name.
@@ -41,26 +41,26 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Compares in constant time: hashes first, so that not even the lengths show.
+    /// Compares in constant time: hashes first, which hides the lengths.
     fn matches(&self, user: &str, password: &str) -> bool {
         let equal = |a: &str, b: &str| Sha256::digest(a.as_bytes()).ct_eq(&Sha256::digest(b.as_bytes()));
         (equal(&self.secret_id, user) & equal(&self.secret_key, password)).into()
     }
 }
 
-/// What the sender of a request may do.
+/// What the sender of a request is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Grant {
-    /// The key pair itself: everything.
+    /// Logged in with the key pair: everything.
     All,
-    /// A token: these.
+    /// With a token: its scopes.
     Scopes(Vec<Scope>),
-    /// Nobody in particular: pulls alone.
+    /// Without credentials: pulls.
     AnonymousPull,
 }
 
 impl Grant {
-    /// Whether this allows `wanted`.
+    /// Whether the grant covers `wanted`.
     pub(crate) fn allows(&self, wanted: &Scope) -> bool {
         match self {
             Self::All => true,
@@ -70,16 +70,16 @@ impl Grant {
     }
 }
 
-/// What a request says about its sender.
+/// Credentials in a request.
 enum Presented {
     Nothing,
     Pair(String, String),
     Token(String),
-    /// An `Authorization` that cannot be read.
+    /// An `Authorization` header that cannot be parsed.
     Unreadable,
 }
 
-/// Checks requests and mints tokens.
+/// Authenticates requests and issues tokens.
 pub(crate) struct Auth {
     credentials: Credentials,
     tokens: Tokens,
@@ -92,17 +92,17 @@ impl Auth {
         Ok(Self { credentials, tokens, anonymous_pull: config.anonymous_pull })
     }
 
-    /// A token that the platform gives itself.
+    /// A token for the platform itself.
     pub(crate) fn mint(&self, scopes: Vec<Scope>) -> String {
         self.tokens.mint("sampan", scopes, jiff::Timestamp::now()).token
     }
 
-    /// What the sender of a request may do, when that includes `needed`; the challenge otherwise.
+    /// The grant of a request's sender if it covers `needed`; otherwise a challenge.
     pub(crate) fn authorize(&self, parts: &Parts, needed: &Scope) -> Result<Grant, Problem> {
         let challenge = |reason| challenge::bearer(&parts.headers, &parts.uri, Some(needed), reason);
         let grant = match self.grant(parts) {
             Ok(Some(grant)) => grant,
-            // Anonymous pulls come to the point at once (curl) or with a token that was asked for without a password.
+            // Anonymous pulls come without a token (curl) or with one issued without a password.
             Ok(None) if self.anonymous_pull => Grant::AnonymousPull,
             Ok(None) => return Err(not_logged_in(challenge(Reason::Missing))),
             Err(refusal) => return Err(refusal.into_problem(challenge(Reason::InvalidToken))),
@@ -115,8 +115,8 @@ impl Auth {
             .with_header(WWW_AUTHENTICATE, challenge(reason)))
     }
 
-    /// Lets in whoever is logged in, for whatever. Anonymous senders are challenged even where they may pull: clients
-    /// decide here whether they will ever log in.
+    /// Accepts any login. Anonymous senders are challenged even where they may pull: clients decide
+    /// here whether they log in.
     pub(crate) fn authenticate(&self, parts: &Parts) -> Result<(), Problem> {
         let challenge = |reason| challenge::bearer(&parts.headers, &parts.uri, None, reason);
         match self.grant(parts) {
@@ -139,7 +139,7 @@ impl Auth {
     }
 }
 
-/// Why what a request presents is not accepted.
+/// Why credentials are not accepted.
 enum Refusal {
     WrongPair,
     BadToken,
@@ -153,7 +153,7 @@ impl Refusal {
                 "the user name or the password is wrong; the user name is the secret id and the password the secret key \
                  of credentials.toml in Sampan's data directory"
             }
-            Self::BadToken => "the token is not valid or has run out; ask for another one",
+            Self::BadToken => "the token is invalid or expired; request a new one",
             Self::Unreadable => "the Authorization header cannot be read; use Basic or Bearer",
         }
     }

@@ -1,5 +1,5 @@
-//! Scopes: what a token is asked for and allows, as the token specification of docker's registry writes them
-//! (`repository:NAME:pull,push`, several separated by spaces). Pure; must not know tokens or keys.
+//! Scopes of tokens in the syntax of docker's registry (`repository:NAME:pull,push`, several
+//! separated by spaces). Pure.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::Repository;
 
-/// What may be done within a scope.
+/// Actions allowed by a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "Vec<String>", from = "Vec<String>")]
 pub struct Actions {
@@ -20,16 +20,16 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Reading alone.
+    /// Reading only.
     pub const PULL: Self = Self { pull: true, push: false, delete: false };
-    /// Reading and writing, as every client asks for a push.
+    /// Reading and writing: what clients request for a push.
     pub const PUSH: Self = Self { pull: true, push: true, delete: false };
-    /// Deleting alone.
+    /// Deleting only.
     pub const DELETE: Self = Self { pull: false, push: false, delete: true };
     /// Everything (`*`).
     pub const ALL: Self = Self { pull: true, push: true, delete: true };
 
-    /// Whether all of `wanted` is within these.
+    /// Whether these include all of `wanted`.
     pub fn include(self, wanted: Self) -> bool {
         (self.pull || !wanted.pull) && (self.push || !wanted.push) && (self.delete || !wanted.delete)
     }
@@ -40,7 +40,7 @@ impl Actions {
             "push" => Self { push: true, ..self },
             "delete" => Self { delete: true, ..self },
             "*" => Self::ALL,
-            // An action that is not known here allows nothing here.
+            // Unknown actions grant nothing.
             _ => self,
         }
     }
@@ -64,30 +64,30 @@ impl From<Vec<String>> for Actions {
     }
 }
 
-/// What a scope is about.
+/// Type of a scope's resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// One repository, by its name.
+    /// A repository.
     Repository,
     /// The registry as a whole; its only name is `catalog`.
     Registry,
 }
 
-/// One scope. Its serde shape is an element of the `access` claim of a token.
+/// A scope. Serialises as an element of a token's `access` claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
-    /// What it is about.
+    /// Type of the resource.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// The name of the repository, or `catalog`.
+    /// Name of the repository, or `catalog`.
     pub name: String,
-    /// What may be done.
+    /// Allowed actions.
     pub actions: Actions,
 }
 
 impl Scope {
-    /// These actions in one repository.
+    /// Actions in one repository.
     pub fn repository(name: impl Into<String>, actions: Actions) -> Self {
         Self { kind: Kind::Repository, name: name.into(), actions }
     }
@@ -97,13 +97,14 @@ impl Scope {
         Self { kind: Kind::Registry, name: "catalog".to_owned(), actions: Actions::ALL }
     }
 
-    /// Reads one scope. `None` when it is about something that this registry does not have: asking for it is no error,
-    /// it is only not granted.
+    /// Parses a scope. `None` for resources that this registry lacks: requesting them is not an
+    /// error, they are not granted.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
-        // The name may hold colons itself (docker's grammar allows a host in front), so the actions are behind the last.
+        // The name may contain colons (docker's grammar allows a host in front): the actions follow
+        // the last one.
         let (name, actions) = rest.rsplit_once(':')?;
-        // `repository(plugin)`: a class that says nothing here.
+        // `repository(plugin)`: the class is ignored.
         let kind = kind.split_once('(').map_or(kind, |(kind, _class)| kind);
         let kind = match kind {
             "repository" if Repository::parse(name).is_some() => Kind::Repository,
@@ -114,12 +115,12 @@ impl Scope {
         (actions != Actions::default()).then(|| Self { kind, name: name.to_owned(), actions })
     }
 
-    /// Reads all scopes of one parameter, separated by spaces.
+    /// Parses the scopes of one parameter, separated by spaces.
     pub fn parse_all(text: &str) -> impl Iterator<Item = Self> {
         text.split(' ').filter_map(Self::parse)
     }
 
-    /// Whether `wanted` lies within this.
+    /// Whether `wanted` is within this scope.
     pub fn covers(&self, wanted: &Self) -> bool {
         self.kind == wanted.kind && self.name == wanted.name && self.actions.include(wanted.actions)
     }
@@ -129,7 +130,7 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Repository => write!(f, "repository:{}:", self.name)?,
-            // The catalog knows one action, which clients write as a star.
+            // The catalog has one action, which clients write as a star.
             Kind::Registry => return write!(f, "registry:{}:*", self.name),
         }
         for (i, word) in self.actions.words().enumerate() {
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_read_as_clients_write_them() {
+    fn scopes_of_clients_are_parsed() {
         for (text, printed) in [
             ("repository:a/b:pull", Some("repository:a/b:pull")),
             ("repository:a:push,pull", Some("repository:a:pull,push")),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_covers_what_lies_within_it() {
+    fn a_scope_covers_its_subsets() {
         let push = Scope::repository("a", Actions::PUSH);
         assert!(push.covers(&Scope::repository("a", Actions::PULL)));
         assert!(!push.covers(&Scope::repository("b", Actions::PULL)));
@@ -177,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_parses_prints_to_what_parses_the_same(text in "(repository|registry):[a-z/:]{0,10}:[a-z*,]{0,20}") {
+        fn a_parsed_scope_prints_to_an_equal_one(text in "(repository|registry):[a-z/:]{0,10}:[a-z*,]{0,20}") {
             if let Some(scope) = Scope::parse(&text) {
                 prop_assert_eq!(Scope::parse(&scope.to_string()), Some(scope));
             }

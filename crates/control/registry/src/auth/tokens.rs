@@ -1,5 +1,4 @@
-//! Tokens: short-lived JWTs (HS256) that say which scopes their bearer has. Owns the signing key; must not know who is
-//! given a token or why.
+//! Bearer tokens: short-lived JWTs (HS256) with their scopes, and the signing key.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
@@ -15,14 +14,14 @@ use super::scope::Scope;
 use crate::error::Error;
 use crate::repository::files;
 
-/// The file under the registry's directory that holds the random part of the signing key.
+/// File in the registry's directory with the random part of the signing key.
 const KEY_FILE: &str = "token.key";
-/// Bytes of that file.
+/// Length of the file.
 const KEY_BYTES: usize = 32;
 /// Issuer and audience of every token, and the `service` of the challenge.
 pub(super) const SERVICE: &str = "sampan-registry";
 
-/// What a token says.
+/// Claims of a token.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -35,14 +34,14 @@ struct Claims {
     access: Vec<Scope>,
 }
 
-/// A token as it is handed out.
+/// A token to be sent.
 pub(super) struct Minted {
     pub(super) token: String,
     pub(super) issued_at: jiff::Timestamp,
     pub(super) ttl_s: u64,
 }
 
-/// Signs tokens and reads them back.
+/// Signs and verifies tokens.
 pub(super) struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -51,14 +50,14 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Takes the signing key from `dir`, making it at the first start. The key pair goes into it too, so that changing
-    /// the pair ends every token that was given for the old one.
+    /// Derives the signing key from the key pair and the file in `dir`, which is generated at the
+    /// first start: a changed key pair invalidates earlier tokens.
     pub(super) fn open(dir: &Path, credentials: &Credentials, ttl_s: u64) -> Result<Self, Error> {
         let random = read_or_make_key(dir)?;
         let mut hash = Sha256::new();
         hash.update(b"sampan registry token 1");
         hash.update(random);
-        // The length keeps (ab, c) and (a, bc) apart.
+        // The length separates (ab, c) from (a, bc).
         hash.update((credentials.secret_id.len() as u64).to_be_bytes());
         hash.update(credentials.secret_id.as_bytes());
         hash.update(credentials.secret_key.as_bytes());
@@ -67,7 +66,7 @@ impl Tokens {
         validation.set_audience(&[SERVICE]);
         validation.set_issuer(&[SERVICE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        // The clock that issues is the clock that checks.
+        // One clock issues and verifies.
         validation.leeway = 0;
         Ok(Self {
             encoding: EncodingKey::from_secret(&secret),
@@ -77,7 +76,7 @@ impl Tokens {
         })
     }
 
-    /// A token for `subject` that allows `access` from `now` on, for the configured time.
+    /// A token for `subject` with `access`, valid from `now` for the configured time.
     pub(super) fn mint(&self, subject: &str, access: Vec<Scope>, now: jiff::Timestamp) -> Minted {
         let issued_s = u64::try_from(now.as_second()).unwrap_or(0);
         let claims = Claims {
@@ -95,7 +94,7 @@ impl Tokens {
         Minted { token, issued_at: now, ttl_s: self.ttl_s }
     }
 
-    /// The scopes of a token; `None` when it is none of ours or has run out.
+    /// The scopes of a token; `None` when it is invalid or expired.
     pub(super) fn read(&self, token: &str) -> Option<Vec<Scope>> {
         jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok().map(|data| data.claims.access)
     }
@@ -116,7 +115,7 @@ fn read_or_make_key(dir: &Path) -> Result<[u8; KEY_BYTES], Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key: [u8; KEY_BYTES] = rand::random();
             let temporary = dir.join(format!("{KEY_FILE}.new"));
-            // A left-over of a crash may have other permissions; create_new below insists on ours.
+            // A draft left by a crash may have other permissions; `create_new` below sets ours.
             files::remove_if_there(&temporary)?;
             let mut file = OpenOptions::new()
                 .write(true)
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_back_by_the_same_directory_and_key_pair_only() {
+    fn a_token_is_valid_for_its_directory_and_key_pair_only() {
         let dir = tempfile::tempdir().unwrap();
         let other = tempfile::tempdir().unwrap();
         let access = vec![Scope::repository("a", Actions::PULL)];
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_runs_out_and_an_altered_one_is_refused() {
+    fn an_expired_or_altered_token_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let tokens = Tokens::open(dir.path(), &pair("k"), 300).unwrap();
         let now = jiff::Timestamp::now();
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_for_its_owner_alone() {
+    fn the_key_is_readable_by_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         Tokens::open(dir.path(), &pair("k"), 300).unwrap();
         let mode = std::fs::metadata(dir.path().join(KEY_FILE)).unwrap().permissions().mode();

@@ -1,4 +1,4 @@
-//! Manifests: read, put and deleted by tag or digest, their bytes kept exactly. Must not know what runs them.
+//! Manifests: read, pushed and deleted by tag or digest, with their bytes unchanged.
 
 mod document;
 
@@ -19,7 +19,7 @@ use crate::repository::{Addition, NewManifest, Record, Referrer};
 use document::Document;
 pub(crate) use document::read as read_document;
 
-/// Says that the subject of a pushed manifest was understood.
+/// Header that acknowledges the subject of a pushed manifest.
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// `GET` and `HEAD /v2/NAME/manifests/REFERENCE`.
@@ -40,11 +40,11 @@ pub(crate) async fn read(
         move |source: content_store::Error| Error::Content { operation, digest, source: source.into() }
     };
     let body = if parts.method == Method::HEAD {
-        // A client that finds it here does not push it.
+        // A client that finds the manifest does not push it: verify it.
         shared.content.verified_size(&digest).await.map_err(failed("look at"))?.ok_or_else(unknown)?;
         Body::empty()
     } else {
-        // It was within the limit of its day; the limit may have been lowered since.
+        // The limit may have been lowered since the push.
         let bytes_max = record.size_bytes.max(shared.config.manifest_bytes_max);
         let content = shared.content.read_verified(&digest, bytes_max).await;
         Body::from(content.map_err(failed("read"))?.ok_or_else(unknown)?)
@@ -87,7 +87,8 @@ pub(crate) async fn put(
     }
 }
 
-/// `DELETE /v2/NAME/manifests/REFERENCE`: by digest the manifest with its tags, by tag the tag alone.
+/// `DELETE /v2/NAME/manifests/REFERENCE`: by digest the manifest with its tags, by tag only the
+/// tag.
 pub(crate) async fn delete(
     shared: &Shared,
     repository: &Repository,
@@ -142,6 +143,6 @@ fn lacking(repository: &Repository, lack: &Addition) -> Problem {
 fn tag_invalid(text: &str) -> Problem {
     Problem::new(
         Code::TagInvalid,
-        format!("{text:?} is no tag; use 1 to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'"),
+        format!("{text:?} is not a tag; use 1 to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'"),
     )
 }

@@ -1,5 +1,4 @@
-//! A manifest on its way into a repository: everything that it names must be there first. Must not know how a manifest
-//! is written.
+//! Adding a manifest to a repository, after everything that it names.
 
 use bytes::Bytes;
 use types::Digest;
@@ -7,9 +6,9 @@ use types::Digest;
 use super::layout::manifest_owner;
 use super::record::Record;
 use super::{Repositories, change};
-use crate::arrival::Arrival;
 use crate::error::Error;
 use crate::names::Repository;
+use crate::push_event::PushEvent;
 
 /// A manifest to be added.
 #[derive(Debug, Clone)]
@@ -17,15 +16,15 @@ pub(crate) struct NewManifest {
     pub(crate) digest: Digest,
     pub(crate) content: Bytes,
     pub(crate) record: Record,
-    /// The length that it states for each of `record.blobs`, in the same order.
+    /// The stated length of each of `record.blobs`, in the same order.
     pub(crate) blob_sizes: Vec<u64>,
-    /// Manifests that it names: the children of an index.
+    /// Child manifests of an index.
     pub(crate) manifests: Vec<Digest>,
-    /// The tag that shall point to it.
+    /// The tag to set.
     pub(crate) tag: Option<String>,
 }
 
-/// How an addition ended.
+/// Outcome of an addition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Addition {
     Added,
@@ -33,7 +32,7 @@ pub(crate) enum Addition {
     MissingBlob(Digest),
     /// The repository has no such manifest.
     MissingManifest(Digest),
-    /// A blob has another length than the manifest says.
+    /// The length of a blob differs from the stated one.
     WrongSize {
         digest: Digest,
         actual: u64,
@@ -42,13 +41,13 @@ pub(crate) enum Addition {
 }
 
 impl Repositories {
-    /// Adds a manifest, durably, or says what it lacks.
+    /// Adds a manifest durably, or returns what is missing.
     pub(crate) async fn add_manifest(&self, repository: &Repository, manifest: NewManifest) -> Result<Addition, Error> {
         let (repository, this) = (repository.clone(), self.clone());
         let shared = self.changes.clone().read_owned().await;
         change("add a manifest", async move {
             let _held = (shared, this.content.lease());
-            if let Some(lack) = this.lack(&repository, &manifest).await? {
+            if let Some(lack) = this.first_missing(&repository, &manifest).await? {
                 return Ok(lack);
             }
             let NewManifest { digest, content, record, tag, .. } = manifest;
@@ -64,14 +63,14 @@ impl Repositories {
                 metadata.add_manifest(&repository, &added, &record, tag.as_deref())
             })
             .await?;
-            (this.arrivals)(Arrival::Manifest { digest: &digest, media_type: &media_type });
+            (this.push_events)(PushEvent::Manifest { digest: &digest, media_type: &media_type });
             Ok(Addition::Added)
         })
         .await
     }
 
-    /// The first thing that a manifest names and its repository does not have as it says.
-    async fn lack(&self, repository: &Repository, manifest: &NewManifest) -> Result<Option<Addition>, Error> {
+    /// The first reference of a manifest that its repository lacks or that has another length.
+    async fn first_missing(&self, repository: &Repository, manifest: &NewManifest) -> Result<Option<Addition>, Error> {
         let (repository, blobs, children) =
             (repository.clone(), manifest.record.blobs.clone(), manifest.manifests.clone());
         let missing = self.on_disk("check a manifest", move |metadata| {

@@ -1,4 +1,4 @@
-//! Small files that are there whole or not at all, and stay there once a call has returned. Must not know what they say.
+//! Small files written atomically and durably: draft, sync, rename, sync of the directory.
 
 use std::fs::{self, File, FileTimes};
 use std::io;
@@ -12,7 +12,7 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Err
     move |source| Error::Metadata { operation, path, source }
 }
 
-/// `None` for something that is not there.
+/// `None` for a missing file.
 fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -25,7 +25,7 @@ fn sync_dir(dir: &Path) -> Result<(), Error> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("sync", dir))
 }
 
-/// Makes a directory and those above it; each is synced into its parent, or a crash could lose what is put into it.
+/// Creates a directory and its ancestors, each synced into its parent, so that a crash loses none.
 pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
     match fs::create_dir(dir) {
         Ok(()) => dir.parent().map_or(Ok(()), sync_dir),
@@ -39,7 +39,7 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// Moves a finished file to its place.
+/// Moves a finished file to its path.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(failed("write", to))?;
     to.parent().map_or(Ok(()), sync_dir)
@@ -53,7 +53,7 @@ pub(super) fn write(tmp: &Path, path: &Path, content: &[u8]) -> Result<(), Error
         rename(&draft, path)
     });
     if written.is_err() {
-        // The failure is what counts; a draft that cannot even be removed goes at the next start.
+        // Report the first failure; the next start removes drafts.
         let _ = fs::remove_file(&draft);
     }
     written
@@ -64,24 +64,25 @@ fn write_draft(draft: &Path, content: &[u8]) -> Result<(), Error> {
     io::Write::write_all(&mut file, content).and_then(|()| file.sync_all()).map_err(failed("write", draft))
 }
 
-/// The content of a file; `None` when it is not there.
+/// Content of a file; `None` when it is missing.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     if_there(fs::read(path)).map_err(failed("read", path))
 }
 
-/// Whether there is such a file.
+/// Whether the file exists.
 pub(super) fn exists(path: &Path) -> Result<bool, Error> {
     if_there(fs::metadata(path)).map(|found| found.is_some()).map_err(failed("look at", path))
 }
 
-/// Sets the modification time of a file to now; false when it is not there. Not synced: a crash makes it a little older.
+/// Sets a file's modification time to now; false when it is missing. Not synced: a crash may
+/// restore an older time.
 pub(super) fn touch(path: &Path) -> Result<bool, Error> {
     let times = FileTimes::new().set_modified(SystemTime::now());
     let touched = if_there(File::open(path)).and_then(|file| file.map(|file| file.set_times(times)).transpose());
     touched.map(|found| found.is_some()).map_err(failed("touch", path))
 }
 
-/// Removes a file; false when it was not there.
+/// Removes a file; false when it was missing.
 pub(super) fn remove(path: &Path) -> Result<bool, Error> {
     let removed = remove_if_there(path)?;
     if removed {
@@ -90,38 +91,38 @@ pub(super) fn remove(path: &Path) -> Result<bool, Error> {
     Ok(removed)
 }
 
-/// Removes a file without syncing; false when it was not there.
+/// Removes a file without syncing; false when it was missing.
 pub(crate) fn remove_if_there(path: &Path) -> Result<bool, Error> {
     if_there(fs::remove_file(path)).map(|found| found.is_some()).map_err(failed("remove", path))
 }
 
-/// Removes a directory and those above it as long as they are empty, up to but without `root`.
+/// Removes a directory and its ancestors below `root` while they are empty.
 pub(super) fn prune(dir: &Path, root: &Path) {
     let mut dir = dir;
-    // The first that still holds something ends it; an empty directory that stays is harmless.
+    // The first that is not empty ends the loop; a leftover empty directory is harmless.
     while dir != root && dir.starts_with(root) && fs::remove_dir(dir).is_ok() {
         let Some(parent) = dir.parent() else { return };
         dir = parent;
     }
 }
 
-/// Names in a directory, unsorted; none when the directory is not there.
+/// Names in a directory, unsorted; none when it is missing.
 pub(super) fn names(dir: &Path) -> Result<Vec<String>, Error> {
     let Some(entries) = if_there(fs::read_dir(dir)).map_err(failed("list", dir))? else { return Ok(Vec::new()) };
     let mut names = Vec::new();
     for entry in entries {
-        // Nothing that the registry writes has another name than plain text.
+        // All names that the registry writes are UTF-8.
         names.extend(entry.map_err(failed("list", dir))?.file_name().into_string());
     }
     Ok(names)
 }
 
-/// When a file was last modified; `None` when it is not there.
+/// Modification time of a file; `None` when it is missing.
 pub(super) fn modified(path: &Path) -> Result<Option<SystemTime>, Error> {
     if_there(fs::metadata(path).and_then(|meta| meta.modified())).map_err(failed("look at", path))
 }
 
-/// Empties a directory of files.
+/// Removes all files of a directory.
 pub(super) fn empty(dir: &Path) -> Result<(), Error> {
     for name in names(dir)? {
         remove_if_there(&dir.join(name))?;
@@ -129,7 +130,8 @@ pub(super) fn empty(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Directories below `root` whose own directory holds one of `words`; `words` are no part of a name. Names are relative.
+/// Directories below `root` that have one of `words` as a child; `words` are not parts of a name.
+/// Names are relative.
 pub(super) fn walk(root: &Path, words: &[&str]) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     let mut waiting: Vec<(PathBuf, String)> = vec![(root.to_owned(), String::new())];

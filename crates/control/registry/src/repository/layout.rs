@@ -1,5 +1,5 @@
-//! Where each file of the registry's metadata is (drawn in the crate's documentation), and under which owner content is
-//! pinned. Pure; must not know what is in the files.
+//! Paths of the registry's metadata (drawn in the crate's documentation), and owners of its pins.
+//! Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use types::Digest;
 
 use crate::names::Repository;
 
-/// Prefix of the owners of manifests and, with `-blob` in it, of blobs.
+/// Prefix of the owners of manifests' pins; those of blobs have `-blob` in it.
 pub(super) const MANIFEST_OWNERS: &str = "registry/";
 pub(super) const BLOB_OWNERS: &str = "registry-blob/";
 
@@ -15,7 +15,7 @@ pub(super) const BLOBS: &str = "_blobs";
 pub(super) const MANIFESTS: &str = "_manifests";
 pub(super) const TAGS: &str = "_tags";
 pub(super) const REFERRERS: &str = "_referrers";
-/// The words that stand beside nested repositories.
+/// Reserved directory names beside nested repositories.
 pub(super) const WORDS: [&str; 4] = [BLOBS, MANIFESTS, TAGS, REFERRERS];
 
 /// Paths below the registry's directory.
@@ -56,7 +56,7 @@ impl Layout {
     }
 }
 
-/// The digest that a file is named after; `None` for a file of another name.
+/// The digest in a file's name; `None` for other names.
 pub(super) fn digest_of_name(name: &str) -> Option<Digest> {
     format!("sha256:{name}").parse().ok()
 }

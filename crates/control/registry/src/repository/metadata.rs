@@ -1,4 +1,4 @@
-//! The files of repositories, read and written one call at a time. Blocks; must not know pins, locks or requests.
+//! Files of repositories: reads and writes of one file each. Blocks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// Makes what is missing, and empties the place of drafts.
+    /// Creates missing directories, and removes drafts.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let layout = Layout::new(dir);
         files::make_dir(&layout.repositories)?;
@@ -34,7 +34,7 @@ impl Metadata {
         Ok(names.iter().filter_map(|name| Repository::parse(name)).collect())
     }
 
-    /// Whether anything was ever put there and is still there.
+    /// Whether the repository has any content.
     pub(super) fn has_repository(&self, repository: &Repository) -> Result<bool, Error> {
         Ok(files::exists(&self.layout.dir(repository, BLOBS))?
             || files::exists(&self.layout.dir(repository, MANIFESTS))?)
@@ -44,7 +44,7 @@ impl Metadata {
         files::exists(&self.layout.blob(repository, digest))
     }
 
-    /// Says that a blob was asked for now; false when it is not there.
+    /// Records a request for a blob in its file's time; false when the blob is absent.
     pub(super) fn touch_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
         files::touch(&self.layout.blob(repository, digest))
     }
@@ -53,7 +53,7 @@ impl Metadata {
         files::write(&self.layout.tmp, &self.layout.blob(repository, digest), b"")
     }
 
-    /// False when it was not there.
+    /// False when it was absent.
     pub(super) fn remove_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
         files::remove(&self.layout.blob(repository, digest))
     }
@@ -62,7 +62,7 @@ impl Metadata {
         self.digests(&self.layout.dir(repository, BLOBS))
     }
 
-    /// Blobs that were last pushed or asked for before a point in time.
+    /// Blobs that were last pushed or requested before `before`.
     pub(super) fn blobs_before(&self, repository: &Repository, before: SystemTime) -> Result<Vec<Digest>, Error> {
         let mut old = Vec::new();
         for digest in self.blobs(repository)? {
@@ -86,7 +86,7 @@ impl Metadata {
         self.digests(&self.layout.dir(repository, MANIFESTS))
     }
 
-    /// Which manifest names a blob, for every blob that one names.
+    /// Maps each blob to a manifest that names it.
     pub(super) fn named_blobs(&self, repository: &Repository) -> Result<HashMap<Digest, Digest>, Error> {
         let mut named = HashMap::new();
         for manifest in self.manifests(repository)? {
@@ -111,17 +111,17 @@ impl Metadata {
         }
         let Some(tag) = tag else { return Ok(()) };
         let before = self.tag(repository, tag).ok().flatten();
-        // The tag is last: whoever can see it can see all behind it.
+        // The tag is written last: a visible tag implies everything behind it.
         files::write(tmp, &self.layout.tag(repository, tag), format!("{digest}\n").as_bytes())?;
         self.lost_tag(repository, before.filter(|before| before != digest))
     }
 
-    /// Remembers when a manifest lost a tag: its time is when it was pushed, or when that was.
+    /// Updates the time of a manifest that lost a tag; otherwise it is the time of its push.
     fn lost_tag(&self, repository: &Repository, digest: Option<Digest>) -> Result<(), Error> {
         digest.map_or(Ok(()), |digest| files::touch(&self.layout.manifest(repository, &digest)).map(drop))
     }
 
-    /// When a manifest was pushed last or lost a tag; `None` when it is not there.
+    /// Time of a manifest's last push or lost tag; `None` when it is absent.
     pub(super) fn manifest_modified(
         &self,
         repository: &Repository,
@@ -130,7 +130,7 @@ impl Metadata {
         files::modified(&self.layout.manifest(repository, digest))
     }
 
-    /// Removes a manifest with the tags that point to it; false when it was not there.
+    /// Removes a manifest with its tags; false when it was absent.
     pub(super) fn remove_manifest(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
         let Some(record) = self.record(repository, digest)? else { return Ok(false) };
         for tag in files::names(&self.layout.dir(repository, TAGS))? {
@@ -144,7 +144,7 @@ impl Metadata {
         files::remove(&self.layout.manifest(repository, digest))
     }
 
-    /// Where a tag points to.
+    /// The digest that a tag points to.
     pub(super) fn tag(&self, repository: &Repository, tag: &str) -> Result<Option<Digest>, Error> {
         let path = self.layout.tag(repository, tag);
         let Some(bytes) = files::read(&path)? else { return Ok(None) };
@@ -154,7 +154,7 @@ impl Metadata {
         }
     }
 
-    /// False when it was not there.
+    /// False when it was absent.
     pub(super) fn remove_tag(&self, repository: &Repository, tag: &str) -> Result<bool, Error> {
         let before = self.tag(repository, tag).ok().flatten();
         let removed = files::remove(&self.layout.tag(repository, tag))?;
@@ -166,12 +166,12 @@ impl Metadata {
         files::names(&self.layout.dir(repository, TAGS))
     }
 
-    /// Manifests that have `subject` as theirs.
+    /// Manifests with `subject` as their subject.
     pub(super) fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Digest>, Error> {
         self.digests(&self.layout.referrers(repository, subject))
     }
 
-    /// Removes the directories of a repository that hold nothing any more.
+    /// Removes empty directories of a repository.
     pub(super) fn prune(&self, repository: &Repository) -> Result<(), Error> {
         let referrers = self.layout.dir(repository, REFERRERS);
         for subject in files::names(&referrers)? {

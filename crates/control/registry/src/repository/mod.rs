@@ -1,8 +1,9 @@
-//! Repositories: which content is visible where. Owns the metadata on disk (drawn in the crate's documentation) and the
-//! pins that keep what it names; must not know HTTP.
+//! Repositories: the metadata that maps content to names (drawn in the crate's documentation), and
+//! the pins of that content.
 //!
-//! Additions may run side by side; a removal runs alone, so that it never takes what an addition has just found. Each
-//! change runs in its own task: a client that goes away in the middle cannot leave it half done.
+//! Additions run concurrently; a removal runs exclusively, so that it cannot remove what an
+//! addition just found. Each change runs in its own task: a client that disconnects cannot leave it
+//! half done.
 
 mod addition;
 pub(crate) mod files;
@@ -20,21 +21,21 @@ use content_store::{ContentStore, Lease};
 use tokio::sync::RwLock;
 use types::Digest;
 
-use crate::arrival::{Arrival, ArrivalListener};
 use crate::error::Error;
 use crate::names::{Reference, Repository};
+use crate::push_event::{PushEvent, PushListener};
 pub(crate) use addition::{Addition, NewManifest};
 use layout::{blob_owner, manifest_owner};
 use metadata::Metadata;
 pub(crate) use record::{Record, Referrer};
 
-/// How the removal of a blob ended.
+/// Outcome of removing a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BlobRemoval {
     Removed,
     /// The repository has no such blob.
     Absent,
-    /// This manifest of the repository names it, so it stays.
+    /// A manifest of the repository names it: not removed.
     Named(Digest),
 }
 
@@ -43,22 +44,23 @@ pub(crate) enum BlobRemoval {
 pub(crate) struct Repositories {
     content: ContentStore,
     metadata: Metadata,
-    /// Additions hold it shared, removals alone.
+    /// Additions lock it shared, removals exclusively.
     changes: Arc<RwLock<()>>,
-    arrivals: ArrivalListener,
+    push_events: PushListener,
 }
 
 impl Repositories {
-    /// Opens the metadata below `dir` and makes pins and files agree.
-    pub(crate) async fn open(dir: &Path, content: ContentStore, arrivals: ArrivalListener) -> Result<Self, Error> {
+    /// Opens the metadata below `dir` and reconciles pins with files.
+    pub(crate) async fn open(dir: &Path, content: ContentStore, push_events: PushListener) -> Result<Self, Error> {
         let dir = dir.to_owned();
         let metadata = blocking("open the metadata", move || Metadata::open(&dir)).await?;
-        let repositories = Self { content, metadata, changes: Arc::default(), arrivals };
+        let repositories = Self { content, metadata, changes: Arc::default(), push_events };
         repositories.reconcile().await?;
         Ok(repositories)
     }
 
-    /// Whether a repository has a blob. `keep` says that a manifest may soon name it.
+    /// Whether a repository has a blob. `keep` protects it from the sweep, because a manifest may
+    /// soon name it.
     pub(crate) async fn has_blob(&self, repository: &Repository, digest: &Digest, keep: bool) -> Result<bool, Error> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.on_disk("look for a blob", move |metadata| {
@@ -67,7 +69,8 @@ impl Repositories {
         .await
     }
 
-    /// Makes content visible as a blob of a repository. `lease` has kept it since it was written.
+    /// Makes content visible as a blob of a repository. `lease` has protected it from collection
+    /// since it was written.
     pub(crate) async fn add_blob(&self, repository: &Repository, digest: &Digest, lease: Lease) -> Result<(), Error> {
         let (repository, digest, this) = (repository.clone(), digest.clone(), self.clone());
         let shared = self.changes.clone().read_owned().await;
@@ -76,13 +79,13 @@ impl Repositories {
             this.pin(blob_owner(&repository, &digest), &digest).await?;
             let added = digest.clone();
             this.on_disk("add a blob", move |metadata| metadata.add_blob(&repository, &added)).await?;
-            (this.arrivals)(Arrival::Blob { digest: &digest });
+            (this.push_events)(PushEvent::Blob { digest: &digest });
             Ok(())
         })
         .await
     }
 
-    /// Makes a blob of one repository visible in another; false when the first does not have it.
+    /// Makes a blob of one repository visible in another; false when the first lacks it.
     pub(crate) async fn mount_blob(&self, from: &Repository, to: &Repository, digest: &Digest) -> Result<bool, Error> {
         let lease = self.content.lease();
         if !self.has_blob(from, digest, true).await? {
@@ -95,7 +98,7 @@ impl Repositories {
         Ok(true)
     }
 
-    /// Takes a blob out of a repository unless one of its manifests names it.
+    /// Removes a blob from a repository unless one of its manifests names it.
     pub(crate) async fn remove_blob(&self, repository: &Repository, digest: &Digest) -> Result<BlobRemoval, Error> {
         let (repository, digest, this) = (repository.clone(), digest.clone(), self.clone());
         let alone = self.changes.clone().write_owned().await;
@@ -121,7 +124,7 @@ impl Repositories {
         .await
     }
 
-    /// Which manifest a reference means; `None` when there is none.
+    /// Resolves a reference to a manifest; `None` when it is absent.
     pub(crate) async fn manifest(
         &self,
         repository: &Repository,
@@ -140,7 +143,7 @@ impl Repositories {
         .await
     }
 
-    /// Removes a manifest with its tags; false when it was not there.
+    /// Removes a manifest with its tags; false when it was absent.
     pub(crate) async fn remove_manifest(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
         let (repository, digest, this) = (repository.clone(), digest.clone(), self.clone());
         let alone = self.changes.clone().write_owned().await;
@@ -161,7 +164,7 @@ impl Repositories {
         .await
     }
 
-    /// Removes a tag and nothing else; false when it was not there.
+    /// Removes a tag only; false when it was absent.
     pub(crate) async fn remove_tag(&self, repository: &Repository, tag: &str) -> Result<bool, Error> {
         let (repository, tag, this) = (repository.clone(), tag.to_owned(), self.clone());
         let alone = self.changes.clone().write_owned().await;
@@ -172,7 +175,7 @@ impl Repositories {
         .await
     }
 
-    /// The tags of a repository, unsorted; `None` when there is no such repository.
+    /// Tags of a repository, unsorted; `None` for an unknown repository.
     pub(crate) async fn tags(&self, repository: &Repository) -> Result<Option<Vec<String>>, Error> {
         let repository = repository.clone();
         self.on_disk("list tags", move |metadata| {
@@ -198,7 +201,8 @@ impl Repositories {
             digests.sort();
             let mut found = Vec::with_capacity(digests.len());
             for digest in digests {
-                // A link without its record is what a crash left of a push that was never acknowledged.
+                // A crash during a push may leave a link without its record; the push was not
+                // acknowledged.
                 let record = metadata.record(&repository, &digest)?;
                 found.extend(record.map(|record| (digest, record)));
             }
@@ -221,7 +225,7 @@ impl Repositories {
         size.map_err(|source| Error::Content { operation: "look at", digest: digest.clone(), source: source.into() })
     }
 
-    /// The same of content that was verified.
+    /// As [`Self::size`], for content that was verified.
     async fn verified_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         let size = self.content.verified_size(digest).await;
         size.map_err(|source| Error::Content { operation: "verify", digest: digest.clone(), source: source.into() })
@@ -244,7 +248,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|source| Error::Task { operation, source })?
 }
 
-/// Runs a change to its end even when whoever asked for it goes away.
+/// Runs a change to completion even when its client disconnects.
 async fn change<T: Send + 'static>(
     operation: &'static str,
     work: impl Future<Output = Result<T, Error>> + Send + 'static,

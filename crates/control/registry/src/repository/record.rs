@@ -1,5 +1,4 @@
-//! What is remembered of a manifest beside its bytes, so that lists and deletions need not read it again. Must not know
-//! where it is kept.
+//! The record of a manifest: metadata that lists and deletions need without reading the manifest.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +8,23 @@ use types::Digest;
 /// A manifest of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// As it was pushed: the `Content-Type` of every answer with it.
+    /// Media type as pushed: the `Content-Type` of its responses.
     pub(crate) media_type: String,
     /// Its length.
     pub(crate) size_bytes: u64,
     /// Blobs that it names: config and layers.
     pub(crate) blobs: Vec<Digest>,
-    /// Set when it refers to another manifest.
+    /// Set for a manifest with a subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) referrer: Option<Referrer>,
 }
 
-/// What the list of referrers says of a manifest that has a subject.
+/// The manifest's entry in a list of referrers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Referrer {
-    /// The manifest that it is about.
+    /// Its subject.
     pub(crate) subject: Digest,
-    /// What kind of thing it is.
+    /// Its artifact type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) artifact_type: Option<String>,
     /// Its annotations.

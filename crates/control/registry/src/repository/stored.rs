@@ -1,5 +1,4 @@
-//! What repositories hold, as lists of images show it, and the removal of manifests that nothing leads to any more. Must
-//! not know requests, nor who else pins content.
+//! Listing of stored images, and removal of untagged manifests.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,16 +12,16 @@ use crate::error::Error;
 use crate::manifests::read_document;
 use crate::names::Repository;
 
-/// Why a manifest stays.
+/// Why a manifest is retained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kept {
+pub enum Retention {
     /// A tag points to it.
     Tagged,
-    /// It has no tag, and somebody outside of the registry pins it: it is deployed.
+    /// Untagged, but pinned outside the registry: it is deployed.
     Deployed,
-    /// It has no tag, and a manifest that stays names it, or it is about one.
+    /// Untagged, but named by a retained manifest, or the referrer of one.
     Named,
-    /// Nothing leads to it.
+    /// Not retained.
     Untagged,
 }
 
@@ -35,17 +34,17 @@ pub struct StoredImage {
     pub digest: Digest,
     /// Tags that point to it, sorted.
     pub tags: Vec<String>,
-    /// Why it stays.
-    pub kept: Kept,
-    /// Bytes of it and of the blobs that it names; those that images share count for each.
+    /// Why it is retained.
+    pub retention: Retention,
+    /// Bytes of the manifest and its blobs; shared blobs count for each image.
     pub size_bytes: u64,
-    /// When it was pushed last or lost a tag, Unix milliseconds.
+    /// Time of its last push or lost tag, in Unix milliseconds.
     pub changed_ms: u64,
-    /// The blobs that it names, with their lengths.
+    /// Its blobs, with their lengths.
     pub blobs: Vec<(Digest, u64)>,
 }
 
-/// A manifest with what it leads to.
+/// A manifest with its references.
 struct Node {
     image: StoredImage,
     children: Vec<Digest>,
@@ -53,7 +52,7 @@ struct Node {
 }
 
 impl Repositories {
-    /// All manifests, those of a repository together.
+    /// All manifests, grouped by repository.
     pub(crate) async fn stored(&self) -> Result<Vec<StoredImage>, Error> {
         let deployed = self.pinned_by_others();
         let mut images = Vec::new();
@@ -65,8 +64,8 @@ impl Repositories {
         Ok(images)
     }
 
-    /// Removes the manifests that nothing leads to since before a point in time; what was removed. A repository that fails
-    /// is logged and left for the next time.
+    /// Removes manifests that have been untagged since before `before`, and returns them. A failing
+    /// repository is logged and retried next time.
     pub(crate) async fn remove_untagged(&self, before: SystemTime) -> Result<Vec<StoredImage>, Error> {
         let mut removed = Vec::new();
         for repository in self.names().await? {
@@ -79,7 +78,7 @@ impl Repositories {
     }
 
     async fn remove_untagged_in(&self, repository: &Repository, before: SystemTime) -> Result<Vec<StoredImage>, Error> {
-        // Most repositories have nothing to take out; those need not keep additions waiting.
+        // Checked first without the lock: most repositories have nothing to remove.
         if untagged(self.stored_in(repository, &self.pinned_by_others()).await?, before).is_empty() {
             return Ok(Vec::new());
         }
@@ -99,7 +98,7 @@ impl Repositories {
         .await
     }
 
-    /// What others than the registry pin.
+    /// Digests pinned by owners outside the registry.
     fn pinned_by_others(&self) -> HashSet<Digest> {
         let ours = |owner: &str| owner.starts_with(MANIFEST_OWNERS) || owner.starts_with(BLOB_OWNERS);
         self.content.pins("").into_iter().filter(|(owner, _)| !ours(owner)).map(|(_, digest)| digest).collect()
@@ -144,20 +143,20 @@ impl Repositories {
         deployed: &HashSet<Digest>,
     ) -> Result<Node, Error> {
         let content = self.content.read_small(&digest, record.size_bytes).await;
-        // One that is damaged or lost names nothing that could be used; its record says which blobs it had.
+        // A damaged or lost manifest names no children; its record still lists its blobs.
         let document = content.ok().flatten().and_then(|body| read_document(Some(&record.media_type), &body).ok());
         let (blobs, children) = document.map_or_else(Default::default, |document| (document.blobs, document.manifests));
-        let kept = match (tags.is_empty(), deployed.contains(&digest)) {
-            (false, _) => Kept::Tagged,
-            (true, true) => Kept::Deployed,
-            (true, false) => Kept::Untagged,
+        let retention = match (tags.is_empty(), deployed.contains(&digest)) {
+            (false, _) => Retention::Tagged,
+            (true, true) => Retention::Deployed,
+            (true, false) => Retention::Untagged,
         };
         let size_bytes = blobs.iter().fold(record.size_bytes, |sum, (_, bytes)| sum.saturating_add(*bytes));
         let image = StoredImage {
             repository: repository.to_string(),
             digest,
             tags,
-            kept,
+            retention,
             size_bytes,
             changed_ms: unix_ms(changed),
             blobs,
@@ -166,12 +165,12 @@ impl Repositories {
     }
 }
 
-/// Marks what stays for the sake of what stays: children of an index, and what is about something. Pure.
+/// Marks what retained manifests retain: children of an index, and referrers. Pure.
 fn mark_named(nodes: &mut [Node]) {
     loop {
         let stays: HashSet<Digest> = nodes
             .iter()
-            .filter(|node| node.image.kept != Kept::Untagged)
+            .filter(|node| node.image.retention != Retention::Untagged)
             .map(|node| node.image.digest.clone())
             .collect();
         let children = nodes.iter().filter(|node| stays.contains(&node.image.digest)).flat_map(|node| &node.children);
@@ -181,9 +180,9 @@ fn mark_named(nodes: &mut [Node]) {
                 || node.subject.as_ref().is_some_and(|subject| stays.contains(subject))
         };
         let mut changed = false;
-        for node in nodes.iter_mut().filter(|node| node.image.kept == Kept::Untagged) {
+        for node in nodes.iter_mut().filter(|node| node.image.retention == Retention::Untagged) {
             if is_named(node) {
-                (node.image.kept, changed) = (Kept::Named, true);
+                (node.image.retention, changed) = (Retention::Named, true);
             }
         }
         if !changed {
@@ -192,18 +191,18 @@ fn mark_named(nodes: &mut [Node]) {
     }
 }
 
-/// Those that nothing leads to since before a point in time.
+/// Images untagged since before `before`.
 pub(crate) fn untagged(mut images: Vec<StoredImage>, before: SystemTime) -> Vec<StoredImage> {
-    images.retain(|image| image.kept == Kept::Untagged && image.changed_ms <= unix_ms(before));
+    images.retain(|image| image.retention == Retention::Untagged && image.changed_ms <= unix_ms(before));
     images
 }
 
-/// The point in time that lies so far back.
+/// The time `time` ago.
 pub(crate) fn ago(time: Duration) -> SystemTime {
     SystemTime::now().checked_sub(time).unwrap_or(UNIX_EPOCH)
 }
 
-/// Bytes of blobs that go with `gone`: those that nothing else names.
+/// Bytes of the blobs that only `gone` names.
 pub(crate) fn freed_bytes(all: &[StoredImage], gone: &[StoredImage]) -> u64 {
     let key = |image: &StoredImage| (image.repository.clone(), image.digest.clone());
     let leaving: HashSet<_> = gone.iter().map(key).collect();
@@ -222,13 +221,13 @@ fn unix_ms(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
 
-    fn node(name: u8, kept: Kept, children: &[u8], subject: Option<u8>, blobs: &[u8]) -> Node {
+    fn node(name: u8, retention: Retention, children: &[u8], subject: Option<u8>, blobs: &[u8]) -> Node {
         let digest = |name: u8| Digest::from_sha256(&[name; 32]);
         let image = StoredImage {
             repository: "a".to_owned(),
             digest: digest(name),
             tags: Vec::new(),
-            kept,
+            retention,
             size_bytes: 0,
             changed_ms: 7,
             blobs: blobs.iter().map(|blob| (digest(*blob), 10)).collect(),
@@ -237,28 +236,28 @@ mod tests {
     }
 
     #[test]
-    fn what_something_that_stays_names_or_is_about_stays() {
+    fn children_and_referrers_of_retained_manifests_are_retained() {
         let mut nodes = [
-            node(1, Kept::Tagged, &[2], None, &[]),
-            node(2, Kept::Untagged, &[3], None, &[]),
-            node(3, Kept::Untagged, &[], None, &[]),
-            node(4, Kept::Untagged, &[], Some(3), &[]),
-            node(5, Kept::Untagged, &[6], None, &[]),
-            node(6, Kept::Untagged, &[], None, &[]),
-            node(7, Kept::Deployed, &[], None, &[]),
+            node(1, Retention::Tagged, &[2], None, &[]),
+            node(2, Retention::Untagged, &[3], None, &[]),
+            node(3, Retention::Untagged, &[], None, &[]),
+            node(4, Retention::Untagged, &[], Some(3), &[]),
+            node(5, Retention::Untagged, &[6], None, &[]),
+            node(6, Retention::Untagged, &[], None, &[]),
+            node(7, Retention::Deployed, &[], None, &[]),
         ];
         mark_named(&mut nodes);
-        let kept: Vec<_> = nodes.iter().map(|node| node.image.kept).collect();
-        use Kept::{Deployed, Named, Tagged, Untagged};
-        assert_eq!(kept, [Tagged, Named, Named, Named, Untagged, Untagged, Deployed]);
+        let retention: Vec<_> = nodes.iter().map(|node| node.image.retention).collect();
+        use Retention::{Deployed, Named, Tagged, Untagged};
+        assert_eq!(retention, [Tagged, Named, Named, Named, Untagged, Untagged, Deployed]);
     }
 
     #[test]
-    fn blobs_that_others_name_are_not_freed_and_shared_ones_once() {
+    fn blobs_named_by_others_are_not_freed_and_shared_ones_count_once() {
         let nodes = [
-            node(1, Kept::Tagged, &[], None, &[10, 11]),
-            node(2, Kept::Untagged, &[], None, &[11, 12]),
-            node(3, Kept::Untagged, &[], None, &[12, 13]),
+            node(1, Retention::Tagged, &[], None, &[10, 11]),
+            node(2, Retention::Untagged, &[], None, &[11, 12]),
+            node(3, Retention::Untagged, &[], None, &[12, 13]),
         ];
         let all: Vec<_> = nodes.into_iter().map(|node| node.image).collect();
         let gone = untagged(all.clone(), UNIX_EPOCH + Duration::from_millis(7));

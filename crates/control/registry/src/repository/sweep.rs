@@ -1,4 +1,4 @@
-//! Making pins and files agree after a crash, and taking out blobs that no manifest came for. Must not know requests.
+//! Reconciles pins with files after a crash, and removes unreferenced blobs.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -10,34 +10,34 @@ use super::{Repositories, change};
 use crate::error::Error;
 use crate::names::Repository;
 
-/// What one repository holds.
-struct Holdings {
+/// The contents of one repository.
+struct Contents {
     repository: Repository,
     blobs: Vec<Digest>,
     manifests: Vec<Digest>,
 }
 
 impl Repositories {
-    /// Pins all that the files name. Files are written after their pin and removed before it, so a pin too many is usual
-    /// after a crash; a file without its content means that the content store has lost something: it answers as if it were
-    /// not there, so that a push brings it back.
+    /// Pins everything that the files name. A file is written after its pin and removed before it,
+    /// so a crash leaves surplus pins. A file whose content is gone means that the content store
+    /// lost it: it is served as absent, so that a push restores it.
     pub(super) async fn reconcile(&self) -> Result<(), Error> {
         let mut lost = 0;
         for (owner, digest) in self.owners().await? {
             if !self.ensure_pinned(&owner, &digest).await? {
-                tracing::debug!(owner, "content is lost");
+                tracing::debug!(owner, "content of a pin is missing");
                 lost += 1;
             }
         }
         if lost > 0 {
-            tracing::warn!(lost, "content of the registry is lost; push the images again");
+            tracing::warn!(lost, "content of the registry is missing; push the images again");
         }
         if self.content.keeps_all() { Ok(()) } else { self.drop_orphans().await }
     }
 
-    /// Ends the pins that no file stands for.
+    /// Removes pins without a file.
     pub(crate) async fn drop_orphans(&self) -> Result<(), Error> {
-        // Additions pin before they write: none may be between the two.
+        // An addition pins before it writes its file; none may be between the two.
         let _alone = self.changes.write().await;
         let named = self.owners().await?;
         let pins = [MANIFEST_OWNERS, BLOB_OWNERS].into_iter().flat_map(|prefix| self.content.pins(prefix));
@@ -47,24 +47,24 @@ impl Repositories {
         Ok(())
     }
 
-    /// The owners that the files stand for, with what each pins.
+    /// Owners of pins according to the files, with their digests.
     async fn owners(&self) -> Result<HashMap<String, Digest>, Error> {
-        let holdings = self.on_disk("list what is held", |metadata| {
+        let contents = self.on_disk("list the contents", |metadata| {
             let held = metadata.repositories()?.into_iter().map(|repository| {
                 let (blobs, manifests) = (metadata.blobs(&repository)?, metadata.manifests(&repository)?);
-                Ok(Holdings { repository, blobs, manifests })
+                Ok(Contents { repository, blobs, manifests })
             });
             held.collect::<Result<Vec<_>, Error>>()
         });
         let mut owners = HashMap::new();
-        for Holdings { repository, blobs, manifests } in holdings.await? {
+        for Contents { repository, blobs, manifests } in contents.await? {
             owners.extend(blobs.into_iter().map(|digest| (blob_owner(&repository, &digest), digest)));
             owners.extend(manifests.into_iter().map(|digest| (manifest_owner(&repository, &digest), digest)));
         }
         Ok(owners)
     }
 
-    /// False when there is no content to pin.
+    /// False when the content does not exist.
     async fn ensure_pinned(&self, owner: &str, digest: &Digest) -> Result<bool, Error> {
         if self.size(digest).await?.is_none() {
             return Ok(false);
@@ -75,8 +75,8 @@ impl Repositories {
         Ok(true)
     }
 
-    /// Takes out the blobs that no manifest of their repository names and nobody has asked for since `before`. What fails
-    /// is logged and tried again next time.
+    /// Removes blobs that no manifest of their repository names and that were not requested since
+    /// `before`. Failures are logged and retried at the next sweep.
     pub(crate) async fn sweep(&self, before: SystemTime) {
         let names = match self.names().await {
             Ok(names) => names,
@@ -90,7 +90,7 @@ impl Repositories {
     }
 
     async fn sweep_one(&self, repository: &Repository, before: SystemTime) -> Result<(), Error> {
-        // Most repositories have nothing to take out; those need not keep additions waiting.
+        // Checked first without the lock: most repositories have nothing to remove.
         if self.unreferenced(repository, before).await?.is_empty() {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Repositories {
     async fn unreferenced(&self, repository: &Repository, before: SystemTime) -> Result<Vec<Digest>, Error> {
         let repository = repository.clone();
         self.on_disk("look for unreferenced blobs", move |metadata| {
-            // A layer stays in use for years after its push: without an old blob the manifests need not be read.
+            // Without an old blob, which is the usual case, the manifests need not be read.
             let mut old = metadata.blobs_before(&repository, before)?;
             if !old.is_empty() {
                 let named = metadata.named_blobs(&repository)?;

@@ -1,5 +1,5 @@
-//! Uploads: blobs on their way in, in one request or in many (distribution specification, "Pushing Blobs"). Bodies go
-//! to the content store piece by piece. Must not know what is in them.
+//! Blob uploads, in one request or in chunks (distribution specification, "Pushing Blobs"),
+//! streamed to the content store.
 
 mod sessions;
 
@@ -21,10 +21,11 @@ use crate::range;
 pub(crate) use sessions::Sessions;
 use sessions::{Checkout, Denied};
 
-/// The id of an upload, for clients that do not take it from `Location`.
+/// Upload id for clients that do not parse `Location`.
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
-/// `POST /v2/NAME/blobs/uploads/`: mounts, takes the whole blob (`?digest=`), or opens a session.
+/// `POST /v2/NAME/blobs/uploads/`: mounts a blob, takes a whole blob (`?digest=`), or opens a
+/// session.
 pub(crate) async fn begin(
     shared: &Shared,
     parts: &Parts,
@@ -50,7 +51,7 @@ pub(crate) async fn begin(
     }
 }
 
-/// `PATCH`: appends a chunk, or all that comes when the client does not say which part it is.
+/// `PATCH`: appends a chunk, or a stream without `Content-Range`.
 pub(crate) async fn append(
     shared: &Shared,
     parts: &Parts,
@@ -63,7 +64,7 @@ pub(crate) async fn append(
     Ok(progress(StatusCode::ACCEPTED, repository, session.id(), session.offset()))
 }
 
-/// `PUT`: appends the last chunk, if any, and makes the blob visible.
+/// `PUT`: appends the last chunk, if any, and commits the blob.
 pub(crate) async fn finish(
     shared: &Shared,
     parts: &Parts,
@@ -79,14 +80,14 @@ pub(crate) async fn finish(
     commit(shared, session, repository, &digest).await
 }
 
-/// `GET`: how far an upload is.
+/// `GET`: progress of an upload.
 pub(crate) fn status(shared: &Shared, repository: &Repository, id: &str) -> Result<Response, Problem> {
     let offset = shared.uploads.offset(repository, id);
     let offset = offset.map_err(|denied| denied_problem(denied, repository, id, shared.config.uploads_max))?;
     Ok(progress(StatusCode::NO_CONTENT, repository, id, offset))
 }
 
-/// `DELETE`: gives an upload up.
+/// `DELETE`: cancels an upload.
 pub(crate) fn cancel(shared: &Shared, repository: &Repository, id: &str) -> Result<Response, Problem> {
     take(shared, repository, id)?.discard();
     let mut response = Response::new(Body::empty());
@@ -94,8 +95,8 @@ pub(crate) fn cancel(shared: &Shared, repository: &Repository, id: &str) -> Resu
     Ok(response)
 }
 
-/// The blob that was mounted from another repository; `None` when nothing was asked for or it is not there for this
-/// sender, which the specification answers with an ordinary upload.
+/// Mounts a blob from another repository. `None` without such a request, or when the sender may not
+/// read the blob there: the specification answers both with an ordinary upload.
 async fn mounted(
     shared: &Shared,
     parts: &Parts,
@@ -120,7 +121,7 @@ fn take(shared: &Shared, repository: &Repository, id: &str) -> Result<Checkout, 
     session.map_err(|denied| denied_problem(denied, repository, id, shared.config.uploads_max))
 }
 
-/// Appends a request's body, after checking that it belongs where the upload is.
+/// Appends a request's body, after checking its offset.
 async fn take_chunk(
     shared: &Shared,
     parts: &Parts,
@@ -149,7 +150,7 @@ async fn take_chunk(
     }
 }
 
-/// A chunk's own words about where it belongs, which its `Content-Length` must not contradict.
+/// The declared range of a chunk, which must agree with its `Content-Length`.
 fn chunk_of(header: &HeaderValue, parts: &Parts) -> Result<(u64, u64), Problem> {
     let chunk = header.to_str().ok().and_then(range::chunk).ok_or_else(|| {
         Problem::new(Code::BlobUploadInvalid, "Content-Range cannot be read; use FIRST-LAST, both included")
@@ -168,7 +169,7 @@ fn length_differs(first: u64, last: u64, length: u64) -> Problem {
     .with_status(StatusCode::BAD_REQUEST)
 }
 
-/// Refuses a body that announces too much before any of it is read.
+/// Refuses a body whose declared length exceeds the limit, before it is read.
 fn check_length(shared: &Shared, parts: &Parts, offset: u64) -> Result<(), Problem> {
     let bytes_max = shared.config.blob_bytes_max;
     match announced_length(parts) {
@@ -203,7 +204,7 @@ async fn commit(
     repository: &Repository,
     digest: &Digest,
 ) -> Result<Response, Problem> {
-    // Between the commit and the pin nothing else keeps the content.
+    // Protects the content between the commit and its pin.
     let lease = shared.content.lease();
     session.commit(digest).await.map_err(|error| match error {
         content_store::Error::DigestMismatch { expected, actual } => Problem::digest_mismatch(&expected, &actual),
@@ -221,11 +222,11 @@ fn denied_problem(denied: Denied, repository: &Repository, id: &str, uploads_max
     match denied {
         Denied::Unknown => Problem::new(
             Code::BlobUploadUnknown,
-            format!("repository {repository} has no upload {id}; it may have been idle for too long: begin again"),
+            format!("repository {repository} has no upload {id}; it may have been idle for too long; start again"),
         ),
         Denied::Busy => Problem::new(
             Code::BlobUploadInvalid,
-            format!("another request is at upload {id}; send its chunks one after the other"),
+            format!("another request is using upload {id}; send its chunks one after the other"),
         )
         .with_status(StatusCode::CONFLICT),
         Denied::TooMany => Problem::too_many_uploads(uploads_max),
@@ -243,7 +244,7 @@ fn with_progress(problem: Problem, repository: &Repository, session: &Checkout) 
         .with_header(UPLOAD_ID, session.id())
 }
 
-/// An answer that says where an upload is and how far.
+/// A response with the location and progress of an upload.
 fn progress(status: StatusCode, repository: &Repository, id: &str, offset: u64) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

@@ -1,5 +1,5 @@
-//! Upload sessions: which are open, which request has which, and when one has waited too long. They live in memory:
-//! after a restart a client begins again. Must not know HTTP.
+//! Upload sessions: which are open, which request holds one, and their idle timeout. They live in
+//! memory: after a restart clients start again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -27,20 +27,20 @@ struct Session {
 }
 
 enum State {
-    /// Waiting for the next request since then.
+    /// Idle since then.
     Waiting { upload: Box<Upload>, since: Instant },
-    /// A request has it.
+    /// Held by a request.
     Busy,
 }
 
 /// Why a request does not get a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// There is no such session, or none of this repository.
+    /// Unknown session, or one of another repository.
     Unknown,
-    /// Another request has it.
+    /// Held by another request.
     Busy,
-    /// As many are open as may be.
+    /// The limit of open sessions is reached.
     TooMany,
 }
 
@@ -49,7 +49,8 @@ impl Sessions {
         Self { open: Arc::default(), len_max, idle }
     }
 
-    /// Opens a session that holds nothing until an upload is put into it: the place is counted before the work begins.
+    /// Opens a session without an upload, so that it counts against the limit before the work
+    /// begins.
     pub(crate) fn reserve(&self, repository: &Repository) -> Result<Checkout, Denied> {
         self.expire();
         let mut open = self.open.lock();
@@ -61,7 +62,7 @@ impl Sessions {
         Ok(Checkout { open: self.open.clone(), id, upload: None, resumable: false })
     }
 
-    /// Takes a session for one request.
+    /// Checks a session out for one request.
     pub(crate) fn take(&self, repository: &Repository, id: &str) -> Result<Checkout, Denied> {
         self.expire();
         let mut open = self.open.lock();
@@ -74,7 +75,7 @@ impl Sessions {
         }
     }
 
-    /// How many bytes a session has taken, without taking it.
+    /// Bytes received by a session, without checking it out.
     pub(crate) fn offset(&self, repository: &Repository, id: &str) -> Result<u64, Denied> {
         self.expire();
         let open = self.open.lock();
@@ -85,7 +86,7 @@ impl Sessions {
         }
     }
 
-    /// Drops the sessions that have waited too long, with what they hold.
+    /// Drops idle sessions with their uploads.
     pub(crate) fn expire(&self) {
         let now = Instant::now();
         let is_old = |session: &Session| match session.state {
@@ -94,20 +95,20 @@ impl Sessions {
         };
         let old: Vec<Session> = self.open.lock().extract_if(|_, session| is_old(session)).map(|(_, old)| old).collect();
         if !old.is_empty() {
-            tracing::debug!(count = old.len(), "dropping idle uploads");
+            tracing::debug!(count = old.len(), "dropped idle uploads");
             // Removing gigabytes takes a while.
             tokio::task::spawn_blocking(move || drop(old));
         }
     }
 }
 
-/// The right of one request to a session. Dropped, the session waits for the next request with what it took so far; a
-/// session that holds no upload, because it failed or was finished, is gone.
+/// Exclusive use of a session by one request. On drop the session keeps its upload for the next
+/// request; a session without an upload (failed or finished) is removed.
 pub(crate) struct Checkout {
     open: Arc<Mutex<HashMap<String, Session>>>,
     id: String,
     upload: Option<Box<Upload>>,
-    /// Whether the client knows the session and may go on with it.
+    /// Whether the client knows the session and can resume it.
     resumable: bool,
 }
 
@@ -116,7 +117,7 @@ impl Checkout {
         &self.id
     }
 
-    /// Bytes taken so far.
+    /// Bytes received so far.
     pub(crate) fn offset(&self) -> u64 {
         self.upload.as_ref().map_or(0, |upload| upload.offset())
     }
@@ -127,7 +128,8 @@ impl Checkout {
         self.resumable = resumable;
     }
 
-    /// Appends bytes. Cut off in the middle, the session keeps a whole number of pieces; failed, it is gone.
+    /// Appends bytes. A cancelled write keeps a whole number of chunks; a failed one removes the
+    /// session.
     pub(crate) async fn write(&mut self, piece: Bytes) -> Result<(), content_store::Error> {
         let Some(upload) = &mut self.upload else { return Err(ended()) };
         let written = upload.write(piece).await;
@@ -137,13 +139,14 @@ impl Checkout {
         written
     }
 
-    /// Makes what was taken visible in the content store, when it is `expected`. The session is gone either way.
+    /// Commits the upload to the content store if its digest is `expected`. Removes the session in
+    /// any case.
     pub(crate) async fn commit(mut self, expected: &Digest) -> Result<(), content_store::Error> {
         let upload = self.upload.take().ok_or_else(ended)?;
         upload.commit(Some(expected)).await.map(|_| ())
     }
 
-    /// Ends the session and drops what it took.
+    /// Removes the session and its upload.
     pub(crate) fn discard(mut self) {
         self.upload = None;
     }
@@ -155,7 +158,7 @@ fn ended() -> content_store::Error {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        // What is given up is dropped here, before the lock: removing gigabytes takes a while.
+        // Dropped before the lock is taken: removing gigabytes takes a while.
         let upload = self.upload.take().filter(|_| self.resumable);
         let mut open = self.open.lock();
         let Entry::Occupied(mut session) = open.entry(std::mem::take(&mut self.id)) else { return };

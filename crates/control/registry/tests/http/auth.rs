@@ -1,4 +1,4 @@
-//! Logging in: challenges, tokens, scopes, and what is open to nobody in particular.
+//! Authentication: challenges, tokens, scopes, anonymous pulls.
 
 use registry::{Actions, Config, Scope};
 use reqwest::Method;
@@ -17,7 +17,7 @@ async fn token(server: &Server, scopes: &str) -> String {
 }
 
 #[tokio::test]
-async fn nothing_is_open_without_a_login_and_the_challenge_says_where_to_get_a_token() {
+async fn every_path_needs_a_login_and_the_challenge_names_the_token_endpoint() {
     let server = Server::start().await;
     let realm = format!("Bearer realm=\"http://{}/v2/token\",service=\"sampan-registry\"", server.host);
     for (method, path, scope) in [
@@ -42,7 +42,7 @@ async fn the_key_pair_logs_in_directly_and_at_the_token_endpoint() {
     let server = Server::start().await;
     assert_eq!(server.get("/v2/").await.status(), 200);
     assert_eq!(server.get("/v2").await.status(), 200);
-    // What `docker login` asks for: a token for nothing.
+    // `docker login` requests a token without scopes.
     let token = token(&server, "account=x&client_id=docker&offline_token=true").await;
     let response = server.anonymous(Method::GET, "/v2/").bearer_auth(&token).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -52,7 +52,7 @@ async fn the_key_pair_logs_in_directly_and_at_the_token_endpoint() {
 }
 
 #[tokio::test]
-async fn wrong_passwords_and_tokens_are_refused_with_what_is_right() {
+async fn wrong_passwords_and_tokens_are_refused_with_a_remedy() {
     let server = Server::start().await;
     for path in ["/v2/", "/v2/token", "/v2/_catalog"] {
         for (user, password) in [(ID, "wrong"), ("wrong", KEY), ("", ""), (KEY, ID)] {
@@ -68,7 +68,7 @@ async fn wrong_passwords_and_tokens_are_refused_with_what_is_right() {
         assert!(header(&response, "www-authenticate").contains("invalid_token"), "{credentials}");
         assert_eq!(refused(response).await, code(401, "UNAUTHORIZED"));
     }
-    // Without a password the token endpoint asks for one.
+    // Without a password the token endpoint challenges.
     let response = server.anonymous(Method::GET, "/v2/token").send().await.unwrap();
     assert_eq!(header(&response, "www-authenticate"), "Basic realm=\"sampan-registry\"");
     assert_eq!(refused(response).await, code(401, "UNAUTHORIZED"));
@@ -94,7 +94,7 @@ async fn a_token_allows_its_scopes_and_nothing_else() {
     assert_eq!(status(Method::GET, "/v2/_catalog", &push).await, 401);
     assert_eq!(status(Method::GET, "/v2/_catalog", &all).await, 200);
     assert_eq!(status(Method::DELETE, "/v2/a/b/manifests/v1", &all).await, 202);
-    // A token that could get tokens would never end.
+    // Otherwise a token could be renewed without end.
     assert_eq!(status(Method::GET, "/v2/token?scope=repository:a/b:pull", &all).await, 401);
 }
 
@@ -155,7 +155,7 @@ async fn anonymous_pulls_are_open_only_when_configured() {
     assert_eq!(status(Method::PUT, "/v2/a/manifests/v1").await, 401);
     assert_eq!(status(Method::DELETE, "/v2/a/manifests/v1").await, 401);
     assert_eq!(status(Method::GET, "/v2/_catalog").await, 401);
-    // Clients decide here whether they will ever log in, so it is not open.
+    // Clients decide here whether they log in: it is never anonymous.
     assert_eq!(status(Method::GET, "/v2/").await, 401);
     let path = "/v2/token?scope=repository:a:pull,push";
     let body: Value = server.anonymous(Method::GET, path).send().await.unwrap().json().await.unwrap();
@@ -165,7 +165,7 @@ async fn anonymous_pulls_are_open_only_when_configured() {
     };
     assert_eq!(with(Method::GET, "/v2/a/manifests/v1").await, 200);
     assert_eq!(with(Method::POST, "/v2/a/blobs/uploads/").await, 401);
-    // A wrong password is not taken for none.
+    // A wrong password is not an anonymous request.
     let wrong = server.anonymous(Method::GET, "/v2/a/manifests/v1").basic_auth(ID, Some("wrong"));
     assert_eq!(refused(wrong.send().await.unwrap()).await, code(401, "UNAUTHORIZED"));
 }

@@ -1,4 +1,4 @@
-//! Blobs: whole, in part, from one repository and not from another, and deleted.
+//! Blobs: whole, in ranges, per repository, and deleted.
 
 use registry::Config;
 use reqwest::Method;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::server::{Server, code, digest_of, header, no_such_digest, refusal, refused};
 
 #[tokio::test]
-async fn a_blob_comes_back_as_it_was_with_the_headers_that_name_it() {
+async fn a_blob_is_returned_unchanged_with_its_digest_headers() {
     let server = Server::start().await;
     let content: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
     let digest = server.push_blob("a/b", content.clone()).await;
@@ -54,7 +54,7 @@ async fn a_range_is_answered_with_that_part() {
 }
 
 #[tokio::test]
-async fn what_a_client_has_already_is_not_sent_again() {
+async fn a_matching_etag_is_answered_with_not_modified() {
     let server = Server::start().await;
     let digest = server.push_blob("a", "x").await;
     let known =
@@ -65,7 +65,7 @@ async fn what_a_client_has_already_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_blob_is_seen_only_where_it_was_pushed() {
+async fn a_blob_is_visible_only_in_its_repository() {
     let server = Server::start().await;
     let digest = server.push_blob("a", "x").await;
     assert_eq!(server.head(&format!("/v2/a/blobs/{digest}")).await.status(), 200);
@@ -83,7 +83,7 @@ async fn a_blob_is_seen_only_where_it_was_pushed() {
 }
 
 #[tokio::test]
-async fn a_deleted_blob_is_gone_from_its_repository_alone() {
+async fn a_deleted_blob_is_removed_from_its_repository_only() {
     let server = Server::start().await;
     let digest = server.push_blob("a", "x").await;
     server.push_blob("b", "x").await;
@@ -96,7 +96,7 @@ async fn a_deleted_blob_is_gone_from_its_repository_alone() {
 }
 
 #[tokio::test]
-async fn a_blob_of_a_manifest_stays_until_the_manifest_is_deleted() {
+async fn a_blob_of_a_manifest_cannot_be_deleted_before_the_manifest() {
     let server = Server::start().await;
     let (manifest, layer) = server.push_image("a", "v1", "layer").await;
     let path = format!("/v2/a/blobs/{layer}");
@@ -108,7 +108,7 @@ async fn a_blob_of_a_manifest_stays_until_the_manifest_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_blob_that_no_manifest_came_for_goes_and_the_others_stay() {
+async fn a_sweep_removes_unreferenced_blobs_only() {
     let server = Server::with(Config { unreferenced_blob_keep_s: 0, ..Config::default() }).await;
     let (_, layer) = server.push_image("a", "v1", "layer").await;
     let alone = server.push_blob("a", "alone").await;
@@ -118,13 +118,13 @@ async fn a_blob_that_no_manifest_came_for_goes_and_the_others_stay() {
     assert_eq!(server.head(&format!("/v2/a/blobs/{alone}")).await.status(), 404);
     assert_eq!(server.head(&format!("/v2/b/c/blobs/{empty}")).await.status(), 404);
     assert_eq!(server.images.content().pins("registry").len(), 3);
-    // A repository of nothing is none.
+    // An empty repository does not exist.
     assert!(!server.metadata().join("repositories/b").exists());
     assert_eq!(refused(server.get("/v2/b/c/tags/list").await).await, code(404, "NAME_UNKNOWN"));
 }
 
 #[tokio::test]
-async fn a_blob_that_was_just_asked_for_stays() {
+async fn a_recently_requested_blob_is_not_swept() {
     let server = Server::with(Config { unreferenced_blob_keep_s: 3600, ..Config::default() }).await;
     let asked = server.push_blob("a", "asked").await;
     let forgotten = server.push_blob("a", "forgotten").await;
@@ -140,7 +140,7 @@ async fn a_blob_that_was_just_asked_for_stays() {
 }
 
 #[tokio::test]
-async fn the_empty_blob_is_a_blob() {
+async fn an_empty_blob_is_accepted() {
     let server = Server::start().await;
     let digest = server.push_blob("a", "").await;
     assert_eq!(digest, digest_of(b""));

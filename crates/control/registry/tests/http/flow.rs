@@ -1,4 +1,4 @@
-//! A push and a pull as clients do them, step by step, and many at once.
+//! Pushes and pulls step by step, as clients do them, and many concurrently.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -8,7 +8,7 @@ use crate::server::{OCI_MANIFEST, Server, digest_of, header};
 #[tokio::test]
 async fn a_client_pushes_and_pulls_an_image_with_tokens_alone() {
     let server = Server::start().await;
-    // The challenge leads to the token.
+    // The challenge names the token endpoint.
     let challenge = server.anonymous(Method::POST, "/v2/team/app/blobs/uploads/").send().await.unwrap();
     let challenge = header(&challenge, "www-authenticate").to_owned();
     let field = |name: &str| challenge.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
@@ -41,7 +41,7 @@ async fn a_client_pushes_and_pulls_an_image_with_tokens_alone() {
 }
 
 #[tokio::test]
-async fn many_pushes_deletions_and_sweeps_at_once_leave_only_whole_images() {
+async fn concurrent_pushes_deletions_and_sweeps_leave_complete_images() {
     let server = Server::with(registry::Config { unreferenced_blob_keep_s: 3600, ..Default::default() }).await;
     let rounds = (0..24).map(|i| {
         let server = &server;
@@ -49,7 +49,7 @@ async fn many_pushes_deletions_and_sweeps_at_once_leave_only_whole_images() {
             let (repository, tag) = (format!("r{}", i % 3), format!("t{i}"));
             let (digest, _) = server.push_image(&repository, &tag, &format!("layer {}", i % 5)).await;
             if i % 4 == 0 {
-                // Another round may push the same manifest and delete it first.
+                // Another round may have pushed and deleted the same manifest.
                 let status = server.delete(&format!("/v2/{repository}/manifests/{digest}")).await.status().as_u16();
                 assert!(matches!(status, 202 | 404), "{status}");
             }

@@ -1,14 +1,14 @@
-//! The registry over real HTTP: every endpoint, every refusal. Must not know the registry's insides, except for the
-//! files that its documentation draws.
+//! The registry over real HTTP: every endpoint and every error. Tests see only its API and the
+//! files drawn in its documentation.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
-mod arrivals;
 mod auth;
 mod blobs;
 mod flow;
 mod lists;
 mod manifests;
+mod push_events;
 mod referrers;
 mod restart;
 mod server;

@@ -1,4 +1,4 @@
-//! Manifests: kept byte by byte, found by tag and digest, complete or refused.
+//! Manifests: stored byte by byte, found by tag and digest, refused when incomplete.
 
 use registry::Config;
 use reqwest::Method;
@@ -10,12 +10,12 @@ const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+j
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 #[tokio::test]
-async fn a_manifest_comes_back_with_its_own_bytes_and_media_type() {
+async fn a_manifest_is_returned_with_its_bytes_and_media_type() {
     let server = Server::start().await;
     for (kind, spaces) in [(OCI_MANIFEST, "  "), (DOCKER_MANIFEST, "\n\t")] {
         let mut manifest = server.push_parts("a/b", "layer").await;
         manifest["mediaType"] = kind.into();
-        // Spaces at the end are part of what has the digest.
+        // Trailing blanks are part of the digested bytes.
         let bytes = format!("{manifest}{spaces}");
         let digest = digest_of(bytes.as_bytes());
         let put = server.request(Method::PUT, "/v2/a/b/manifests/v1").header("content-type", kind).body(bytes.clone());
@@ -43,7 +43,7 @@ async fn a_manifest_comes_back_with_its_own_bytes_and_media_type() {
 }
 
 #[tokio::test]
-async fn a_tag_pushed_again_moves_and_the_old_manifest_stays() {
+async fn a_repeated_push_moves_the_tag_and_keeps_the_old_manifest() {
     let server = Server::start().await;
     let (old, _) = server.push_image("a", "v1", "old").await;
     let (new, _) = server.push_image("a", "v1", "new").await;
@@ -53,7 +53,7 @@ async fn a_tag_pushed_again_moves_and_the_old_manifest_stays() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_unknown() {
+async fn absent_manifests_are_unknown() {
     let server = Server::start().await;
     server.push_image("a", "v1", "layer").await;
     for reference in ["v2", no_such_digest().as_str(), ".no-tag", "sha256:12"] {
@@ -71,7 +71,7 @@ async fn what_is_not_there_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_manifest_is_put_only_where_all_that_it_names_is() {
+async fn a_manifest_needs_everything_it_names_in_its_repository() {
     let server = Server::start().await;
     let manifest = server.push_parts("a", "layer").await;
     let put = server.put_manifest("b", "v1", OCI_MANIFEST, &manifest).await;
@@ -102,7 +102,7 @@ async fn a_manifest_is_put_only_where_all_that_it_names_is() {
 }
 
 #[tokio::test]
-async fn what_is_no_manifest_is_refused() {
+async fn malformed_manifests_are_refused() {
     let server = Server::start().await;
     let manifest = server.push_parts("a", "layer").await;
     let put = async |reference: &str, kind: &str, body: String| {
@@ -135,7 +135,7 @@ async fn a_manifest_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn deleting_a_tag_leaves_the_manifest_and_deleting_the_manifest_takes_its_tags() {
+async fn deleting_a_tag_keeps_the_manifest_and_deleting_a_manifest_removes_its_tags() {
     let server = Server::start().await;
     let (digest, _) = server.push_image("a", "v1", "layer").await;
     for tag in ["v2", "v3"] {

@@ -1,4 +1,4 @@
-//! Referrers: what was pushed about a manifest is found under it.
+//! Referrers: manifests found by their subject.
 
 use registry::Config;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use types::Digest;
 
 use crate::server::{OCI_INDEX, OCI_MANIFEST, Server, code, digest_of, header, no_such_digest, refused};
 
-/// Pushes an artifact about `subject`; returns its digest.
+/// Pushes an artifact with `subject`; returns its digest.
 async fn attach(server: &Server, subject: &Digest, kind: &str, note: &str) -> Digest {
     let empty = server.push_blob("a", "{}").await;
     let manifest = json!({
@@ -73,7 +73,7 @@ async fn an_image_without_an_artifact_type_is_of_the_type_of_its_config() {
 }
 
 #[tokio::test]
-async fn a_subject_need_not_be_there() {
+async fn a_subject_may_be_absent() {
     let server = Server::start().await;
     let nowhere = no_such_digest();
     let artifact = attach(&server, &nowhere, "text/x", "").await;
@@ -85,7 +85,7 @@ async fn a_subject_need_not_be_there() {
 }
 
 #[tokio::test]
-async fn a_long_list_comes_in_pages_that_keep_the_filter() {
+async fn pages_of_a_long_list_keep_the_filter() {
     let server = Server::with(Config { page_len_max: 1, ..Config::default() }).await;
     let (subject, _) = server.push_image("a", "v1", "layer").await;
     for note in ["one", "two"] {

@@ -1,4 +1,4 @@
-//! What is there after a restart, and what a crash may have left.
+//! State after a restart, and leftovers of a crash.
 
 use content_store::ContentStore;
 use registry::Config;
@@ -6,7 +6,7 @@ use registry::Config;
 use crate::server::{Server, code, digest_of, header, refused};
 
 #[tokio::test]
-async fn everything_acknowledged_is_there_after_a_restart_and_uploads_begin_again() {
+async fn acknowledged_pushes_survive_a_restart_and_uploads_start_again() {
     let server = Server::start().await;
     let (digest, layer) = server.push_image("a/b", "v1", "layer").await;
     let upload = server.begin_upload("a/b").await;
@@ -20,7 +20,7 @@ async fn everything_acknowledged_is_there_after_a_restart_and_uploads_begin_agai
 }
 
 #[tokio::test]
-async fn what_a_repository_holds_survives_the_collector_and_what_it_let_go_does_not() {
+async fn the_collector_keeps_content_of_repositories_and_removes_deleted_content() {
     let server = Server::start().await;
     let (_, kept) = server.push_image("a", "v1", "kept").await;
     let dropped = server.push_blob("a", "dropped").await;
@@ -38,7 +38,7 @@ async fn put(content: &ContentStore, owner: &str, bytes: &'static str) {
 }
 
 #[tokio::test]
-async fn a_crash_leaves_neither_pins_nor_drafts() {
+async fn a_start_removes_pins_and_drafts_left_by_a_crash() {
     let server = Server::start().await;
     server.push_image("a", "v1", "layer").await;
     let content = server.images.content().clone();
@@ -55,7 +55,7 @@ async fn a_crash_leaves_neither_pins_nor_drafts() {
 }
 
 #[tokio::test]
-async fn what_the_content_store_has_lost_is_forgotten_and_can_be_pushed_again() {
+async fn content_lost_by_the_store_is_absent_and_can_be_pushed_again() {
     let server = Server::start().await;
     server.push_image("a", "v1", "layer").await;
     server.push_image("b", "v1", "other").await;
@@ -72,7 +72,7 @@ async fn what_the_content_store_has_lost_is_forgotten_and_can_be_pushed_again() 
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_named_in_the_log_and_hides_nothing_else() {
+async fn a_damaged_record_fails_only_its_own_manifest() {
     let server = Server::start().await;
     let (digest, _) = server.push_image("a", "v1", "layer").await;
     server.push_image("a", "v2", "other").await;

@@ -1,4 +1,4 @@
-//! A registry on a free port with its own directory, and the steps that most tests begin with.
+//! A registry on a free port with its own directory, and common steps of tests.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use image::Images;
-use registry::{Arrival, ArrivalListener, Config, Credentials, Registry};
+use registry::{Config, Credentials, PushEvent, PushListener, Registry};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -19,14 +19,14 @@ pub const KEY: &str = "the:key";
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// What pushes brought: digests, each with its media type when it is a manifest's.
-pub type Arrivals = Arc<Mutex<Vec<(Digest, Option<String>)>>>;
+/// Pushed content: digests, with the media type of a manifest.
+pub type PushEvents = Arc<Mutex<Vec<(Digest, Option<String>)>>>;
 
 pub struct Server {
     pub registry: Registry,
     pub images: Images,
     pub host: String,
-    pub arrivals: Arrivals,
+    pub push_events: PushEvents,
     client: Client,
     dir: Arc<TempDir>,
     task: JoinHandle<()>,
@@ -48,26 +48,26 @@ impl Server {
     }
 
     async fn on(dir: Arc<TempDir>, config: Config) -> Self {
-        // The provider may be there already: all tests of the process share it.
+        // Tests of one process share the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let images = dir.path().join("images");
-        // Nothing is kept but what is needed, so that a test sees what the collector may take.
+        // Retains only pinned content, so that a test sees what the collector may remove.
         let keep_nothing = image::Config { grace_s: 0, unpinned_bytes_max: 0, start_keep_s: 0, ..Default::default() };
         let images = Images::open(&images, keep_nothing, Arc::new(image::Anonymous)).await.unwrap();
         let credentials = Credentials { secret_id: ID.into(), secret_key: KEY.into() };
         let content = images.content().clone();
-        let arrivals = Arrivals::default();
-        let (metadata, told) = (dir.path().join("registry"), recorder(arrivals.clone()));
-        let registry = Registry::open(content, &metadata, credentials, config, told).await.unwrap();
+        let push_events = PushEvents::default();
+        let (metadata, listener) = (dir.path().join("registry"), recorder(push_events.clone()));
+        let registry = Registry::open(content, &metadata, credentials, config, listener).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (limits, router) = (registry.clone(), registry.router());
         let listener = listener.tap_io(move |stream| limits.limit_writes(stream));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { registry, images, host, arrivals, client: Client::new(), dir, task }
+        Self { registry, images, host, push_events, client: Client::new(), dir, task }
     }
 
-    /// Another one on the same directory, as after a restart.
+    /// Another registry on the same directory, as after a restart.
     pub async fn restart(self, config: Config) -> Self {
         let dir = self.dir.clone();
         drop(self);
@@ -78,7 +78,7 @@ impl Server {
         self.dir.path().join("registry")
     }
 
-    /// Where the store keeps content.
+    /// The store's directory of blobs.
     pub fn blobs(&self) -> PathBuf {
         self.dir.path().join("images/blobs")
     }
@@ -153,18 +153,18 @@ impl Server {
     }
 }
 
-fn recorder(arrivals: Arrivals) -> ArrivalListener {
-    Arc::new(move |arrival| {
-        arrivals.lock().unwrap().push(match arrival {
-            Arrival::Blob { digest } => (digest.clone(), None),
-            Arrival::Manifest { digest, media_type } => (digest.clone(), Some(media_type.to_owned())),
+fn recorder(push_events: PushEvents) -> PushListener {
+    Arc::new(move |event| {
+        push_events.lock().unwrap().push(match event {
+            PushEvent::Blob { digest } => (digest.clone(), None),
+            PushEvent::Manifest { digest, media_type } => (digest.clone(), Some(media_type.to_owned())),
         });
     })
 }
 
-/// Asks again and again until there is an answer; gives up after half a minute.
+/// Polls until `ask` returns a value; fails after half a minute.
 pub async fn wait_for<T>(ask: impl AsyncFn() -> Option<T>) -> T {
-    let asked = async {
+    let polled = async {
         loop {
             if let Some(answer) = ask().await {
                 return answer;
@@ -172,14 +172,14 @@ pub async fn wait_for<T>(ask: impl AsyncFn() -> Option<T>) -> T {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), asked).await.expect("the condition came true in time")
+    tokio::time::timeout(Duration::from_secs(30), polled).await.expect("the condition came true in time")
 }
 
 pub fn digest_of(content: &[u8]) -> Digest {
     Digest::from_sha256(&Sha256::digest(content).into())
 }
 
-/// A digest that nothing has.
+/// A digest without content.
 pub fn no_such_digest() -> Digest {
     Digest::from_sha256(&[0; 32])
 }
@@ -188,7 +188,7 @@ pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).unwrap_or_else(|| panic!("no {name}: {response:?}")).to_str().unwrap()
 }
 
-/// Status, code and message of a refusal, in the shape of the specification.
+/// Status, code and message of an error response.
 pub async fn refusal(response: Response) -> (u16, String, String) {
     let status = response.status().as_u16();
     assert_eq!(header(&response, "content-type"), "application/json");
@@ -199,7 +199,7 @@ pub async fn refusal(response: Response) -> (u16, String, String) {
     (status, text("code"), text("message"))
 }
 
-/// Status and code of a refusal.
+/// Status and code of an error response.
 pub async fn refused(response: Response) -> (u16, String) {
     let (status, code, message) = refusal(response).await;
     assert!(!message.is_empty());

@@ -1,4 +1,4 @@
-//! Clients that stand still, on plain sockets: one that does not read, and one that does not send.
+//! Stalled clients on plain sockets: one that does not read, and one that does not send.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::server::{ID, KEY, Server, wait_for};
 
-/// Longest wait for what the server should do by itself.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// More than the sockets of both sides can take together.
+/// Longest wait for a reaction of the server.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// More than the socket buffers of both sides hold.
 const BLOB_BYTES: usize = 32 * 1024 * 1024;
 
 async fn connect(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    // So that the other side soon has nowhere to put what it sends.
+    // So that the server's send buffer fills soon.
     socket.set_recv_buffer_size(64 * 1024).unwrap();
     socket.connect(server.host.parse().unwrap()).await.unwrap()
 }
@@ -26,14 +26,14 @@ fn request(server: &Server, line: &str, headers: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {pair}\r\n{headers}\r\n", server.host)
 }
 
-/// Reads to the end of the connection; what was reset had ended too.
+/// Reads to the end of the connection, by close or reset.
 async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut read)).await.expect("the connection ends").ok();
+    tokio::time::timeout(WAIT_MAX, stream.read_to_end(&mut read)).await.expect("the connection ends").ok();
     read
 }
 
-/// Files of the store that this process has open: a download has one until it ends.
+/// Open files of the store in this process: a download has one until it ends.
 fn open_blobs(server: &Server) -> usize {
     let blobs = server.blobs();
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
@@ -52,7 +52,7 @@ async fn a_client_that_stops_reading_loses_its_connection_and_frees_the_blob() {
     assert_eq!(&begin, b"HTTP/1.1 200 OK");
     assert_eq!(open_blobs(&server), 1);
     wait_for(async || (open_blobs(&server) == 0).then_some(())).await;
-    // What was on its way may come; the rest never does.
+    // Queued bytes may still arrive.
     assert!(read_to_end(&mut stream).await.len() < BLOB_BYTES);
 }
 
@@ -63,7 +63,7 @@ async fn a_client_that_reads_slowly_gets_everything() {
     let mut stream = connect(&server).await;
     let get = request(&server, &format!("GET /v2/a/blobs/{digest}"), "Connection: close\r\n");
     stream.write_all(get.as_bytes()).await.unwrap();
-    // For longer than the limit as a whole, but never without taking anything for as long.
+    // Longer than the timeout as a whole, but never without an acknowledgement for as long.
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     let (mut length, mut buffer) = (0, vec![0; 64 * 1024]);
     for _ in 0..25 {
@@ -75,7 +75,7 @@ async fn a_client_that_reads_slowly_gets_everything() {
 }
 
 #[tokio::test]
-async fn an_upload_of_which_nothing_comes_is_refused_and_its_connection_closed() {
+async fn a_stalled_chunk_times_out_and_its_connection_is_closed() {
     let server = Server::with(Config { body_idle_s: 1, uploads_max: 1, ..Config::default() }).await;
     let path = server.begin_upload("a").await;
     let mut stream = connect(&server).await;
@@ -84,12 +84,12 @@ async fn an_upload_of_which_nothing_comes_is_refused_and_its_connection_closed()
     let answer = String::from_utf8(read_to_end(&mut stream).await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("REQUEST_TIMEOUT") && answer.contains("registry.body_idle_s"), "{answer}");
-    // The session is still there for a client that comes back.
+    // The session can still be resumed.
     assert_eq!(server.get(&path).await.status(), 204);
 }
 
 #[tokio::test]
-async fn an_upload_at_once_of_which_nothing_comes_frees_its_place() {
+async fn a_stalled_upload_in_one_request_frees_its_session() {
     let server = Server::with(Config { body_idle_s: 1, uploads_max: 1, ..Config::default() }).await;
     let mut stream = connect(&server).await;
     let path = format!("/v2/a/blobs/uploads/?digest={}", crate::server::no_such_digest());
@@ -99,7 +99,7 @@ async fn an_upload_at_once_of_which_nothing_comes_frees_its_place() {
 }
 
 #[tokio::test]
-async fn requests_for_tokens_that_never_end_are_few_and_short() {
+async fn stalled_token_requests_are_limited_in_number_and_time() {
     let server = Server::with(Config { token_requests_max: 1, token_request_wait_s: 1, ..Config::default() }).await;
     let post = format!("POST /v2/token HTTP/1.1\r\nHost: {}\r\nContent-Length: 100\r\n\r\ngrant", server.host);
     let (mut first, mut second) = (connect(&server).await, connect(&server).await);

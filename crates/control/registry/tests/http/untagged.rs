@@ -1,23 +1,24 @@
-//! Manifests that nothing leads to: listed, kept for a time, and removed with what only they name.
+//! Untagged manifests: listed, retained for a time, removed with the blobs that only they name.
 
 use std::time::Duration;
 
-use registry::{Config, Kept};
+use registry::{Config, Retention};
 use serde_json::json;
 
 use crate::server::{Server, code, digest_of, refused};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-async fn kept(server: &Server) -> Vec<(String, Vec<String>, Kept)> {
+async fn retained(server: &Server) -> Vec<(String, Vec<String>, Retention)> {
     let images = server.registry.images().await.unwrap();
-    let mut kept: Vec<_> = images.into_iter().map(|image| (image.digest.to_string(), image.tags, image.kept)).collect();
-    kept.sort_by(|a, b| a.0.cmp(&b.0));
-    kept
+    let mut retained: Vec<_> =
+        images.into_iter().map(|image| (image.digest.to_string(), image.tags, image.retention)).collect();
+    retained.sort_by(|a, b| a.0.cmp(&b.0));
+    retained
 }
 
 #[tokio::test]
-async fn images_are_listed_with_tags_sizes_and_why_they_stay() {
+async fn images_are_listed_with_tags_sizes_and_why_they_are_retained() {
     let server = Server::start().await;
     let (old, _) = server.push_image("a", "v1", "first").await;
     let (new, _) = server.push_image("a", "v1", "second").await;
@@ -34,24 +35,27 @@ async fn images_are_listed_with_tags_sizes_and_why_they_stay() {
     assert_eq!(server.put_manifest("d", "all", INDEX, &index).await.status(), 201);
     let listed = server.registry.images().await.unwrap();
     let find = |digest: &types::Digest| listed.iter().find(|image| image.digest == *digest).unwrap().clone();
-    assert_eq!((find(&new).tags, find(&new).kept), (vec!["latest".to_owned(), "v1".to_owned()], Kept::Tagged));
-    assert_eq!((find(&old).tags, find(&old).kept), (Vec::new(), Kept::Untagged));
-    assert_eq!(find(&deployed).kept, Kept::Deployed);
-    assert_eq!(find(&digest).kept, Kept::Named);
+    assert_eq!(
+        (find(&new).tags, find(&new).retention),
+        (vec!["latest".to_owned(), "v1".to_owned()], Retention::Tagged)
+    );
+    assert_eq!((find(&old).tags, find(&old).retention), (Vec::new(), Retention::Untagged));
+    assert_eq!(find(&deployed).retention, Retention::Deployed);
+    assert_eq!(find(&digest).retention, Retention::Named);
     assert!(find(&new).size_bytes > 8, "manifest, config and layer");
     assert_eq!(listed.len(), 6);
 }
 
 #[tokio::test]
-async fn untagged_manifests_go_with_what_only_they_name() {
+async fn untagged_manifests_are_removed_with_the_blobs_only_they_name() {
     let server = Server::start().await;
     let (old, old_layer) = server.push_image("a", "v1", "first").await;
     let (new, new_layer) = server.push_image("a", "v1", "second").await;
-    let before = kept(&server).await;
+    let before = retained(&server).await;
     let dry = server.registry.prune(Duration::ZERO, true).await.unwrap();
     // Both have the config "{}".
     assert_eq!((dry.images.len(), dry.images[0].digest.clone(), dry.freed_bytes), (1, old.clone(), 5));
-    assert_eq!(kept(&server).await, before);
+    assert_eq!(retained(&server).await, before);
     assert!(server.registry.prune(Duration::from_secs(3600), false).await.unwrap().images.is_empty());
     let pruned = server.registry.prune(Duration::ZERO, false).await.unwrap();
     assert_eq!((pruned.images.len(), pruned.freed_bytes), (1, 5));
@@ -65,7 +69,7 @@ async fn untagged_manifests_go_with_what_only_they_name() {
 }
 
 #[tokio::test]
-async fn a_sweep_removes_them_when_the_setting_says_so() {
+async fn a_sweep_removes_untagged_manifests_after_untagged_keep_s() {
     let server = Server::start().await;
     let (old, _) = server.push_image("a", "v1", "first").await;
     server.push_image("a", "v1", "second").await;
@@ -84,7 +88,7 @@ async fn a_sweep_removes_them_when_the_setting_says_so() {
 }
 
 #[tokio::test]
-async fn damaged_content_is_asked_for_again_by_a_push() {
+async fn damaged_content_is_uploaded_again_by_a_push() {
     let server = Server::start().await;
     let (digest, layer) = server.push_image("a", "v1", "layer").await;
     std::fs::write(server.blobs().join(layer.hex()), "lager").unwrap();
@@ -95,7 +99,7 @@ async fn damaged_content_is_asked_for_again_by_a_push() {
     assert_eq!(server.push_image("a", "v1", "layer").await, (digest, layer.clone()));
     assert_eq!(server.get(&format!("/v2/a/blobs/{layer}")).await.text().await.unwrap(), "layer");
     assert_eq!(server.head("/v2/a/manifests/v1").await.status(), 200);
-    // A client that does not ask first is told by its manifest.
+    // A client that skips the check gets an error for its manifest.
     std::fs::write(server.blobs().join(digest_of(b"other").hex()), "0ther").unwrap();
     let put = server.put_manifest("b", "v1", manifest["mediaType"].as_str().unwrap(), &manifest).await;
     assert_eq!(refused(put).await, code(404, "MANIFEST_BLOB_UNKNOWN"));

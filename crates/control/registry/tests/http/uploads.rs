@@ -1,4 +1,4 @@
-//! Uploads: at once, in chunks, as a stream, mounted; and what happens when they go wrong.
+//! Uploads: in one request, in chunks, streamed, mounted; and their failures.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn a_session_may_be_finished_with_the_whole_blob() {
 }
 
 #[tokio::test]
-async fn a_chunk_out_of_order_is_refused_and_told_where_to_go_on() {
+async fn a_chunk_out_of_order_is_refused_with_the_expected_offset() {
     let server = Server::start().await;
     let path = server.begin_upload("a").await;
     patch(&server, &path, "0-2", "abc").await;
@@ -73,13 +73,13 @@ async fn a_chunk_out_of_order_is_refused_and_told_where_to_go_on() {
     for (range, expected) in [("3-9", "SIZE_INVALID"), ("x", "BLOB_UPLOAD_INVALID"), ("5-3", "BLOB_UPLOAD_INVALID")] {
         assert_eq!(refused(patch(&server, &path, range, "abc").await).await, code(400, expected), "{range}");
     }
-    // None of them has spoiled it.
+    // The failures have not changed the upload.
     assert_eq!(patch(&server, &path, "3-5", "def").await.status(), 202);
     assert_eq!(finish(&server, &path, b"abcdef").await.status(), 201);
 }
 
 #[tokio::test]
-async fn content_of_another_digest_is_not_kept() {
+async fn content_of_another_digest_is_discarded() {
     let server = Server::start().await;
     let path = server.begin_upload("a").await;
     patch(&server, &path, "0-2", "abc").await;
@@ -107,14 +107,14 @@ async fn an_upload_is_finished_only_with_a_digest() {
         let put = server.request(Method::PUT, &format!("{path}{query}")).body("x").send().await.unwrap();
         assert_eq!(refused(put).await, code(400, "DIGEST_INVALID"), "{query}");
     }
-    // The client may still do it right.
+    // The session can still be finished.
     let put =
         server.request(Method::PUT, &format!("{path}?digest={}", digest_of(b"x"))).body("x").send().await.unwrap();
     assert_eq!(put.status(), 201);
 }
 
 #[tokio::test]
-async fn an_upload_that_is_given_up_is_gone() {
+async fn a_cancelled_upload_is_removed() {
     let server = Server::start().await;
     let path = server.begin_upload("a").await;
     assert_eq!(server.delete(&path).await.status(), 204);
@@ -136,7 +136,7 @@ async fn an_upload_belongs_to_its_repository() {
 }
 
 #[tokio::test]
-async fn a_second_request_to_the_same_upload_is_told_to_wait_its_turn() {
+async fn a_concurrent_request_to_the_same_upload_is_refused() {
     let server = Server::start().await;
     let path = server.begin_upload("a").await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
@@ -155,7 +155,7 @@ fn stream_of<T>(receiver: tokio::sync::mpsc::Receiver<T>) -> impl futures_util::
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_in_the_middle_may_go_on() {
+async fn an_upload_can_be_resumed_after_a_disconnect() {
     let server = Server::start().await;
     let path = server.begin_upload("a").await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
@@ -184,7 +184,7 @@ async fn a_blob_is_mounted_from_a_repository_that_has_it() {
     assert_eq!(header(&response, "location"), format!("/v2/b/blobs/{digest}"));
     assert_eq!(header(&response, "docker-content-digest"), digest.as_str());
     assert_eq!(server.get(&format!("/v2/b/blobs/{digest}")).await.text().await.unwrap(), "x");
-    // Whatever cannot be mounted becomes an upload.
+    // A blob that cannot be mounted becomes an upload.
     for query in [
         format!("mount={digest}&from=nowhere"),
         format!("mount={}&from=a", no_such_digest()),
@@ -196,7 +196,7 @@ async fn a_blob_is_mounted_from_a_repository_that_has_it() {
         assert_eq!(response.status(), 202);
         assert!(header(&response, "location").starts_with("/v2/c/blobs/uploads/"));
     }
-    // A token for one repository does not reach into another.
+    // A token for one repository does not allow reading another.
     let token = server.registry.mint_token(vec![registry::Scope::repository("c", registry::Actions::PUSH)]);
     let path = format!("/v2/c/blobs/uploads/?mount={digest}&from=a");
     let response = server.anonymous(Method::POST, &path).bearer_auth(token).send().await.unwrap();
@@ -205,7 +205,7 @@ async fn a_blob_is_mounted_from_a_repository_that_has_it() {
 }
 
 #[tokio::test]
-async fn a_blob_over_the_limit_is_refused_before_and_while_it_comes() {
+async fn a_blob_over_the_limit_is_refused_by_its_length_and_while_streaming() {
     let server = Server::with(Config { blob_bytes_max: 10, ..Config::default() }).await;
     let path = server.begin_upload("a").await;
     let (status, code_, message) =
@@ -221,7 +221,7 @@ async fn a_blob_over_the_limit_is_refused_before_and_while_it_comes() {
 }
 
 #[tokio::test]
-async fn uploads_are_bounded_in_number_and_idle_ones_make_room() {
+async fn uploads_are_limited_and_idle_ones_expire() {
     let config = Config { uploads_max: 2, upload_idle_s: 3600, ..Config::default() };
     let server = Server::with(config.clone()).await;
     let first = server.begin_upload("a").await;
@@ -239,7 +239,7 @@ async fn uploads_are_bounded_in_number_and_idle_ones_make_room() {
 }
 
 #[tokio::test]
-async fn an_upload_at_once_leaves_no_session_behind() {
+async fn an_upload_in_one_request_leaves_no_session() {
     let server = Server::with(Config { uploads_max: 1, ..Config::default() }).await;
     server.push_blob("a", "one").await;
     let wrong = server.request(Method::POST, &format!("/v2/a/blobs/uploads/?digest={}", no_such_digest())).body("x");
@@ -248,7 +248,7 @@ async fn an_upload_at_once_leaves_no_session_behind() {
 }
 
 #[tokio::test]
-async fn a_body_that_stands_still_is_given_up() {
+async fn a_stalled_body_times_out() {
     let server = Server::with(Config { body_idle_s: 1, ..Config::default() }).await;
     let path = server.begin_upload("a").await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
@@ -259,6 +259,6 @@ async fn a_body_that_stands_still_is_given_up() {
     assert_eq!((status, code_.as_str()), (408, "REQUEST_TIMEOUT"));
     assert!(message.contains("body_idle_s"), "{message}");
     drop(sender);
-    // What came is there.
+    // The bytes received before the timeout are kept.
     assert_eq!(finish(&server, &path, b"abc").await.status(), 201);
 }

@@ -1,5 +1,5 @@
-//! What a connection is doing and since when, and what follows from it. The marks are set by the transport and the
-//! service; the decision is pure.
+//! Connection timeouts: the state of a connection, updated by its transport and its requests, and
+//! the pure decision whether it has timed out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// No mark: a time that is never reached.
+/// The value of a time that is not set.
 const NEVER: u64 = u64::MAX;
 
-/// How long a connection may be in each state.
+/// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     header_read_ms: u64,
@@ -19,15 +19,16 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// From a request's first byte, or the connection's opening, to the end of its headers; without a request; and with
-    /// bytes that the client does not take, where that is watched. In seconds, of which less than one would close healthy
-    /// connections.
+    /// `header_read_s`: from the opening of the connection, or the first byte of a request, to the
+    /// end of its headers. `idle_s`: without a request. `stall_s`: with written bytes that the
+    /// client does not read, `None` to allow any time. At least one second each, so that healthy
+    /// connections survive.
     pub fn new(header_read_s: u64, idle_s: u64, stall_s: Option<u64>) -> Self {
         let ms = |seconds: u64| seconds.max(1).saturating_mul(1000);
         Self { header_read_ms: ms(header_read_s), idle_ms: ms(idle_s), stall_ms: stall_s.map_or(NEVER, ms) }
     }
 
-    /// How often to look at a connection: half the shortest time, so that none is exceeded by more than that.
+    /// Interval of checks: half the shortest timeout, which bounds by how much any is exceeded.
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_millis(self.header_read_ms.min(self.idle_ms).min(self.stall_ms) / 2)
     }
@@ -35,57 +36,57 @@ impl Timeouts {
 
 /// What to do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Decision {
     /// Nothing.
     Keep,
-    /// It waits for a request that may never come: say goodbye as the protocol does.
+    /// Idle: shut down by the protocol (GOAWAY, or close after the answer under way).
     CloseGently,
-    /// The client does not do its part: drop the connection and what runs on it.
+    /// Stalled: drop the connection and its requests. Holds the reason for the log.
     CloseNow(&'static str),
 }
 
-/// A connection's state at one moment; times in milliseconds since it was opened.
+/// The state at one moment; times in milliseconds since the connection was opened.
 #[derive(Debug, Clone, Copy)]
 struct Snapshot {
     in_flight: u32,
-    /// The end of the last request.
+    /// End of the last request.
     quiet_since_ms: u64,
-    /// The first byte of a request whose headers are not complete.
+    /// First byte of a request whose headers are incomplete.
     head_since_ms: u64,
-    /// The first write that the client did not take.
+    /// First write that the client's socket did not take.
     blocked_since_ms: u64,
 }
 
-fn decide(now_ms: u64, state: Snapshot, timeouts: Timeouts) -> Verdict {
+fn decide(now_ms: u64, state: Snapshot, timeouts: Timeouts) -> Decision {
     let lasted = |since: u64, limit: u64| since != NEVER && now_ms.saturating_sub(since) >= limit;
     if lasted(state.blocked_since_ms, timeouts.stall_ms) {
-        Verdict::CloseNow("the client does not read")
+        Decision::CloseNow("the client does not read")
     } else if state.in_flight > 0 {
-        Verdict::Keep
+        Decision::Keep
     } else if lasted(state.head_since_ms, timeouts.header_read_ms) {
-        Verdict::CloseNow("the client does not complete a request's headers")
+        Decision::CloseNow("the client does not complete a request's headers")
     } else if lasted(state.quiet_since_ms, timeouts.idle_ms) {
-        Verdict::CloseGently
+        Decision::CloseGently
     } else {
-        Verdict::Keep
+        Decision::Keep
     }
 }
 
-/// The marks of one connection, shared by its transport, its requests and the task that watches it.
+/// The state of one connection, shared by its transport, its requests and its serving task.
 #[derive(Debug)]
-pub struct Activity {
+pub struct ConnectionState {
     opened: Instant,
     in_flight: AtomicU32,
     multiplexed: AtomicBool,
-    /// It became something else than HTTP.
+    /// The connection was upgraded to another protocol.
     left_http: AtomicBool,
     quiet_since_ms: AtomicU64,
     head_since_ms: AtomicU64,
     blocked_since_ms: AtomicU64,
 }
 
-impl Activity {
-    /// Of a connection opened now: its first request's headers are due.
+impl ConnectionState {
+    /// For a connection opened now: its first request's headers are due.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
@@ -102,8 +103,8 @@ impl Activity {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
 
-    /// Marks that bytes came. Between requests of HTTP/1 they begin the next one's headers; over HTTP/2 they may be mere
-    /// pings, which keep no connection open.
+    /// Records received bytes. Between HTTP/1 requests they begin the next request's headers;
+    /// between HTTP/2 requests they may be PING frames, which do not keep a connection open.
     pub(crate) fn bytes_came(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0
             && !self.multiplexed.load(Ordering::Relaxed)
@@ -113,7 +114,7 @@ impl Activity {
         }
     }
 
-    /// Marks whether the client took what was written.
+    /// Records whether the last write was taken by the socket.
     pub(crate) fn write_blocked(&self, blocked: bool) {
         let marked = self.blocked_since_ms.load(Ordering::Relaxed) != NEVER;
         if blocked != marked {
@@ -121,12 +122,12 @@ impl Activity {
         }
     }
 
-    /// Marks that requests no longer tell what it does.
+    /// Records an upgrade: requests no longer show whether the connection is idle.
     pub(crate) fn leave_http(&self) {
         self.left_http.store(true, Ordering::Relaxed);
     }
 
-    /// For how long it has had no request, in milliseconds; nothing while it has one.
+    /// Milliseconds since the last request ended; `None` while a request is under way.
     pub(crate) fn idle_ms(&self) -> Option<u64> {
         if self.in_flight.load(Ordering::Acquire) > 0 || self.left_http.load(Ordering::Relaxed) {
             return None;
@@ -138,16 +139,16 @@ impl Activity {
         Some(self.now_ms().saturating_sub(since_ms))
     }
 
-    /// Begins a request; it lasts until the turn is dropped.
-    pub fn begin(self: &Arc<Self>, multiplexed: bool) -> Turn {
+    /// Begins a request, which ends when the guard is dropped.
+    pub fn begin(self: &Arc<Self>, multiplexed: bool) -> RequestGuard {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
         self.head_since_ms.store(NEVER, Ordering::Relaxed);
-        Turn(self.clone())
+        RequestGuard(self.clone())
     }
 
-    /// What to do with the connection now.
-    pub(crate) fn verdict(&self, timeouts: Timeouts) -> Verdict {
+    /// Compares the state with the timeouts.
+    pub(crate) fn decide(&self, timeouts: Timeouts) -> Decision {
         let state = Snapshot {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             quiet_since_ms: self.quiet_since_ms.load(Ordering::Relaxed),
@@ -160,18 +161,18 @@ impl Activity {
 
 /// A request under way.
 #[derive(Debug)]
-pub struct Turn(Arc<Activity>);
+pub struct RequestGuard(Arc<ConnectionState>);
 
-impl Turn {
-    /// Whether the client has not taken what was written last.
+impl RequestGuard {
+    /// Whether the socket did not take the last write.
     pub fn is_write_blocked(&self) -> bool {
         self.0.blocked_since_ms.load(Ordering::Relaxed) != NEVER
     }
 }
 
-impl Drop for Turn {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        // The time first: whoever sees no request under way must not see an old time with it.
+        // The time before the count: a reader that sees no request must see the new time.
         self.0.quiet_since_ms.store(self.0.now_ms(), Ordering::Relaxed);
         self.0.in_flight.fetch_sub(1, Ordering::Release);
     }
@@ -183,60 +184,60 @@ mod tests {
 
     const TIMEOUTS: Timeouts = Timeouts { header_read_ms: 10, idle_ms: 100, stall_ms: 50 };
 
-    fn at(now_ms: u64, in_flight: u32, quiet: u64, head: u64, blocked: u64) -> Verdict {
+    fn at(now_ms: u64, in_flight: u32, quiet: u64, head: u64, blocked: u64) -> Decision {
         let state = Snapshot { in_flight, quiet_since_ms: quiet, head_since_ms: head, blocked_since_ms: blocked };
         decide(now_ms, state, TIMEOUTS)
     }
 
     #[test]
     fn each_state_has_its_timeouts() {
-        let now = |verdict| matches!(verdict, Verdict::CloseNow(_));
-        assert_eq!(at(9, 0, NEVER, 0, NEVER), Verdict::Keep, "the first headers may still come");
+        let now = |decision| matches!(decision, Decision::CloseNow(_));
+        assert_eq!(at(9, 0, NEVER, 0, NEVER), Decision::Keep, "the first headers may still come");
         assert!(now(at(10, 0, NEVER, 0, NEVER)), "the first headers are late");
-        assert_eq!(at(500, 1, 0, NEVER, NEVER), Verdict::Keep, "a request under way may take its time");
-        assert_eq!(at(149, 0, 50, NEVER, NEVER), Verdict::Keep);
-        assert_eq!(at(150, 0, 50, NEVER, NEVER), Verdict::CloseGently, "idle for too long");
+        assert_eq!(at(500, 1, 0, NEVER, NEVER), Decision::Keep, "a request under way may take its time");
+        assert_eq!(at(149, 0, 50, NEVER, NEVER), Decision::Keep);
+        assert_eq!(at(150, 0, 50, NEVER, NEVER), Decision::CloseGently, "idle for too long");
         assert!(now(at(150, 0, 50, 140, NEVER)), "the next headers are late");
-        assert_eq!(at(99, 1, 0, NEVER, 50), Verdict::Keep);
+        assert_eq!(at(99, 1, 0, NEVER, 50), Decision::Keep);
         assert!(now(at(100, 1, 0, NEVER, 50)), "the client does not read");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_ends_the_wait_for_headers_and_begins_the_idle_time() {
-        let activity = Activity::new();
-        let turn = activity.begin(false);
+    async fn the_idle_timeout_begins_when_a_request_ends() {
+        let state = ConnectionState::new();
+        let request = state.begin(false);
         tokio::time::advance(Duration::from_millis(500)).await;
-        assert_eq!(activity.verdict(TIMEOUTS), Verdict::Keep);
-        drop(turn);
+        assert_eq!(state.decide(TIMEOUTS), Decision::Keep);
+        drop(request);
         tokio::time::advance(Duration::from_millis(99)).await;
-        assert_eq!(activity.verdict(TIMEOUTS), Verdict::Keep);
+        assert_eq!(state.decide(TIMEOUTS), Decision::Keep);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(activity.verdict(TIMEOUTS), Verdict::CloseGently);
+        assert_eq!(state.decide(TIMEOUTS), Decision::CloseGently);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_since_its_last_request_or_its_opening() {
-        let activity = Activity::new();
+    async fn idle_time_counts_from_the_last_request_or_the_opening() {
+        let state = ConnectionState::new();
         tokio::time::advance(Duration::from_millis(30)).await;
-        assert_eq!(activity.idle_ms(), Some(30));
-        let turn = activity.begin(false);
-        assert_eq!(activity.idle_ms(), None);
-        drop(turn);
+        assert_eq!(state.idle_ms(), Some(30));
+        let request = state.begin(false);
+        assert_eq!(state.idle_ms(), None);
+        drop(request);
         tokio::time::advance(Duration::from_millis(7)).await;
-        activity.bytes_came();
-        assert_eq!(activity.idle_ms(), Some(7), "a head that is not complete is no request");
-        activity.leave_http();
-        assert_eq!(activity.idle_ms(), None);
+        state.bytes_came();
+        assert_eq!(state.idle_ms(), Some(7), "a head that is not complete is no request");
+        state.leave_http();
+        assert_eq!(state.idle_ms(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bytes_between_requests_are_headers_only_where_requests_follow_each_other() {
+    async fn bytes_between_requests_start_the_header_timeout_only_over_http1() {
         for (multiplexed, expected) in [(false, true), (true, false)] {
-            let activity = Activity::new();
-            drop(activity.begin(multiplexed));
-            activity.bytes_came();
+            let state = ConnectionState::new();
+            drop(state.begin(multiplexed));
+            state.bytes_came();
             tokio::time::advance(Duration::from_millis(20)).await;
-            assert_eq!(matches!(activity.verdict(TIMEOUTS), Verdict::CloseNow(_)), expected, "{multiplexed}");
+            assert_eq!(matches!(state.decide(TIMEOUTS), Decision::CloseNow(_)), expected, "{multiplexed}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Signed calls of the cloud API, answers as plain JSON.
+//! A client of the cloud API that signs requests and returns plain JSON.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ impl ApiClient {
         Ok(Self { http, endpoint, secret_id: field("secret_id"), secret_key: field("secret_key") })
     }
 
-    /// Calls an action and returns what stands under `Response`, an error too.
+    /// Calls an action and returns the content of `Response`, errors included.
     pub async fn response(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         let body = serde_json::to_vec(body)?;
         let signed = signature::tc3::sign(&signature::tc3::Request {
@@ -61,7 +61,7 @@ impl ApiClient {
         Ok(response)
     }
 
-    /// Calls an action that must be refused, and returns `(code, message)`.
+    /// Calls an action that must fail, and returns `(code, message)`.
     pub async fn refused(&self, action: &str, body: Value) -> anyhow::Result<(String, String)> {
         let response = self.response(action, &body).await?;
         let text = |name: &str| response["Error"][name].as_str().map(str::to_owned);
@@ -93,7 +93,7 @@ impl ApiClient {
         Ok(self.call("Invoke", request).await?["Result"].clone())
     }
 
-    /// The finished log record of one request.
+    /// The complete log record of one request.
     pub async fn log_of(&self, function: &str, request_id: &str) -> anyhow::Result<Value> {
         wait::until(&format!("the log of {request_id}"), || async {
             let request = json!({"FunctionName": function, "FunctionRequestId": request_id});

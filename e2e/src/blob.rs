@@ -1,5 +1,4 @@
-//! Bytes with a digest, also very many of them: a blob is a sequence of shared pieces, so that one of gigabytes which
-//! repeats itself takes no memory. Must not know what the bytes mean.
+//! Blobs as sequences of shared chunks with a digest, so that repetitive gigabytes take no memory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// Bytes that are sent at once.
+/// Length of a chunk sent at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// `sha256:…` of bytes.
@@ -15,7 +14,7 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-/// Content as a registry has it.
+/// Content as a registry sends it.
 #[derive(Clone)]
 pub struct Blob {
     parts: Arc<[Bytes]>,
@@ -26,12 +25,12 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// Of one piece.
+    /// A blob of one chunk.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self::of_parts(vec![bytes.into()])
     }
 
-    /// Of pieces, one after another.
+    /// A blob of several chunks.
     pub fn of_parts(parts: Vec<Bytes>) -> Self {
         let mut hash = Sha256::new();
         parts.iter().for_each(|part| hash.update(part));
@@ -40,12 +39,12 @@ impl Blob {
         Self { parts: parts.into(), digest, size }
     }
 
-    /// The same bytes under a digest that is not theirs.
+    /// The same bytes under a wrong digest.
     pub fn named(self, digest: &str) -> Self {
         Self { digest: digest.to_owned(), ..self }
     }
 
-    /// The first `len` bytes of it and then `more`.
+    /// Its first `len` bytes followed by `more`.
     pub fn spliced(&self, len: u64, more: impl Into<Bytes>) -> Self {
         let mut left = len;
         let mut parts: Vec<Bytes> = Vec::new();
@@ -58,7 +57,7 @@ impl Blob {
         Self::of_parts(parts)
     }
 
-    /// The bytes from `offset` on, in pieces that a connection takes at once.
+    /// The bytes from `offset`, in chunks for a connection.
     pub fn chunks(&self, offset: u64) -> impl Iterator<Item = Bytes> + Send + 'static {
         let parts = self.parts.clone();
         let (mut index, mut at) = (0, 0);
@@ -81,7 +80,7 @@ impl Blob {
         })
     }
 
-    /// All bytes in one piece.
+    /// All bytes in one buffer.
     pub fn bytes(&self) -> Bytes {
         match &*self.parts {
             [only] => only.clone(),
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blob_of_pieces_is_one_sequence_from_any_offset() {
+    fn chunks_of_a_blob_are_contiguous_from_any_offset() {
         let blob = Blob::of_parts(vec![Bytes::from("one"), Bytes::new(), Bytes::from("two"), Bytes::from("three")]);
         let whole = b"onetwothree";
         assert_eq!(blob.bytes(), &whole[..]);

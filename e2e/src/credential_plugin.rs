@@ -1,5 +1,4 @@
-//! A credential plugin of the kubelet's protocol: a shell script that is run as a process, and its configuration. Must
-//! not know who asks.
+//! A credential plugin of the kubelet's protocol: a shell script and its configuration.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +16,8 @@ pub struct CredentialPlugin {
 }
 
 impl CredentialPlugin {
-    /// Makes one for the images of a registry; its answers hold for the registry for an hour, by their own word.
+    /// Makes one for the images of a registry; its responses are cacheable per registry for an
+    /// hour.
     pub fn make(folder: &Path, registry: &str) -> anyhow::Result<Self> {
         let plugin = Self { folder: folder.to_owned() };
         let state = folder.display();
@@ -48,7 +48,7 @@ END
         Ok(plugin)
     }
 
-    /// The configuration's file.
+    /// The configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.join("plugins.yaml")
     }
@@ -58,12 +58,12 @@ END
         self.folder.join("bin")
     }
 
-    /// Answers with this password from now on.
+    /// Sets the password of further responses.
     pub fn set_password(&self, password: &str) -> anyhow::Result<()> {
         Ok(fs::write(self.folder.join("password"), password)?)
     }
 
-    /// Fails with these words from now on.
+    /// Makes further runs fail with this error.
     pub fn break_with(&self, words: &str) -> anyhow::Result<()> {
         Ok(fs::write(self.folder.join("broken"), words)?)
     }
@@ -74,7 +74,7 @@ END
         text.lines().map(str::to_owned).collect()
     }
 
-    /// What it was asked last.
+    /// The last request.
     pub fn request(&self) -> anyhow::Result<Value> {
         let text = fs::read_to_string(self.folder.join("request")).context("the plugin was not run")?;
         Ok(serde_json::from_str(&text)?)

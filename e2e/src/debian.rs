@@ -1,5 +1,5 @@
-//! Root file systems and folders of real images, made of Debian's packages and of wheels from PyPI once, and kept below
-//! `target/` as the tars of layers. Must not know what is run in them.
+//! Root file systems of real images, made of Debian's packages and of wheels from PyPI, cached
+//! below `target/` as layer tars.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,14 @@ use anyhow::Context;
 use bytes::Bytes;
 
 use crate::layer_tar::LayerTar;
-use crate::{flask, kept, tools};
+use crate::{build_cache, flask, tools};
 
-/// Bump it when a recipe below changes, so that an older tar is not used.
+/// Increment it when a recipe below changes, to invalidate cached tars.
 const RECIPE: u32 = 1;
 
 /// Debian with FFmpeg and Python.
 pub async fn ffmpeg() -> anyhow::Result<Bytes> {
-    kept_tar("ffmpeg", async |work| {
+    cached_tar("ffmpeg", async |work| {
         let root = work.join("root.tar");
         let debian = ["--variant=minbase", "--include=python3,ffmpeg", "bookworm"];
         tools::run_ok(tools::command("mmdebstrap").args(debian).arg(&root)).await?;
@@ -25,7 +25,7 @@ pub async fn ffmpeg() -> anyhow::Result<Bytes> {
 
 /// Debian with a JVM, Node.js and Python.
 pub async fn languages() -> anyhow::Result<Bytes> {
-    kept_tar("languages", async |work| {
+    cached_tar("languages", async |work| {
         let root = work.join("root.tar");
         let debian = ["--variant=minbase", "--include=python3,nodejs,openjdk-17-jre-headless", "bookworm"];
         tools::run_ok(tools::command("mmdebstrap").args(debian).arg(&root)).await?;
@@ -36,7 +36,7 @@ pub async fn languages() -> anyhow::Result<Bytes> {
 
 /// NumPy, SciPy and ONNX Runtime for Debian's Python 3.11, below `/opt/wheels`.
 pub async fn wheels() -> anyhow::Result<Bytes> {
-    kept_tar("wheels", async |work| {
+    cached_tar("wheels", async |work| {
         let (folder, layer) = (work.join("wheels"), work.join("wheels.tar"));
         let python = tools::python().display().to_string();
         let target = ["--python-version", "3.11", "--only-binary", ":all:", "--target"];
@@ -51,10 +51,10 @@ pub async fn wheels() -> anyhow::Result<Bytes> {
     .await
 }
 
-/// The Debian with Python and Flask below the application of [`flask::archive`].
+/// The base of the application of [`flask::archive`]: Debian with Python and Flask.
 pub async fn flask_base() -> anyhow::Result<Bytes> {
     let archive = flask::archive().await?;
-    kept_tar(&format!("base-of-{}", archive.file_stem().unwrap_or_default().display()), async |work| {
+    cached_tar(&format!("base-of-{}", archive.file_stem().unwrap_or_default().display()), async |work| {
         let layout = work.join("layout");
         std::fs::create_dir_all(&layout)?;
         tools::run_ok(tools::command("tar").arg("-xf").arg(&archive).arg("-C").arg(&layout)).await?;
@@ -64,7 +64,7 @@ pub async fn flask_base() -> anyhow::Result<Bytes> {
             layout.join("blobs/sha256").join(digest.trim_start_matches("sha256:"))
         };
         let manifest = json(&blob(&index["manifests"][0]["digest"]))?;
-        // Layers of an archive are plain tars.
+        // Layers in the archive are uncompressed tars.
         Ok(blob(&manifest["layers"][0]["digest"]))
     })
     .await
@@ -75,8 +75,8 @@ fn json(file: &Path) -> anyhow::Result<serde_json::Value> {
     Ok(serde_json::from_slice(&text)?)
 }
 
-/// The tar of that name, which `make` makes when it is not there.
-async fn kept_tar(name: &str, make: impl AsyncFnOnce(&Path) -> anyhow::Result<PathBuf>) -> anyhow::Result<Bytes> {
-    let file = kept::file(&format!("{name}-{RECIPE}.tar"), make).await?;
+/// The cached tar of that name; `make` builds it when it is missing.
+async fn cached_tar(name: &str, make: impl AsyncFnOnce(&Path) -> anyhow::Result<PathBuf>) -> anyhow::Result<Bytes> {
+    let file = build_cache::file(&format!("{name}-{RECIPE}.tar"), make).await?;
     Ok(std::fs::read(file)?.into())
 }

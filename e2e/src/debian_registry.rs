@@ -1,5 +1,5 @@
-//! Debian's docker-registry, open, behind passwords, or with TLS by an authority of the test's own. Must not know who
-//! pulls.
+//! Debian's docker-registry: open, with passwords, or with TLS by a test's own certificate
+//! authority.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,17 +10,17 @@ use tokio::process::Child;
 use crate::oci::Image;
 use crate::{tools, wait};
 
-/// Who is let in, and how.
+/// Access control of the registry.
 pub enum Access<'a> {
-    /// Anybody.
+    /// Open.
     Open,
     /// Users with a password.
     Users(&'a [(&'a str, &'a str)]),
-    /// Anybody, with TLS.
+    /// Open, with TLS.
     Tls(&'a Certificates),
 }
 
-/// The running registry; it ends with this.
+/// The running registry; stopped on drop.
 pub struct DebianRegistry {
     /// `host:port`.
     pub address: String,
@@ -28,7 +28,7 @@ pub struct DebianRegistry {
 }
 
 impl DebianRegistry {
-    /// Starts one on a free port, with its files in a folder of its own below `work`.
+    /// Starts one on a free port, with its files in a folder below `work`.
     pub async fn start(work: &Path, access: Access<'_>) -> anyhow::Result<Self> {
         let address = format!("127.0.0.1:{}", tools::free_port()?);
         let folder = work.join(format!("registry-{}", address.replace(':', "-")));
@@ -57,7 +57,8 @@ impl DebianRegistry {
         Ok(Self { address, _child: child })
     }
 
-    /// Pushes an image with skopeo, as `USER:PASSWORD` where that is needed, and returns its whole reference.
+    /// Pushes an image with skopeo, as `USER:PASSWORD` where needed, and returns its full
+    /// reference.
     pub async fn push(&self, name: &str, image: &Image, creds: Option<&str>) -> anyhow::Result<String> {
         let layout = tempfile::tempdir()?;
         image.write_layout(layout.path(), "v1")?;
@@ -85,9 +86,9 @@ async fn htpasswd(folder: &Path, users: &[(&str, &str)]) -> anyhow::Result<Strin
     Ok(format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display()))
 }
 
-/// An authority that nobody knows, and a server's certificate by it for this machine.
+/// An untrusted certificate authority, and a server certificate by it for this machine.
 pub struct Certificates {
-    /// The authority.
+    /// The authority's certificate.
     pub authority: PathBuf,
     certificate: PathBuf,
     key: PathBuf,

@@ -1,4 +1,4 @@
-//! Deploying images by their whole reference, to the good or the bad end. Must not know where they come from.
+//! Deploys images by full reference, with success or failure.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::{Platform, wait};
 
-/// Longest time that a deploy may take to fail, however hostile its image is.
+/// Longest time until a deploy must have failed, however hostile its image is.
 pub const FAIL_MAX: Duration = Duration::from_secs(60);
 
-/// Why a deploy failed, as `StatusReasons` of `GetFunction` say.
+/// Reason of a failed deploy, from `StatusReasons` of `GetFunction`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// `ErrorCode`.
@@ -20,7 +20,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// Fails unless the code is this one and the message has all these words.
+    /// Fails unless the code matches and the message contains all words.
     pub fn says(&self, code: &str, words: &[&str]) -> anyhow::Result<()> {
         ensure!(self.code == code, "the code is not {code}: {self:?}");
         for word in words {
@@ -30,7 +30,8 @@ impl Reason {
     }
 }
 
-/// Creates a web function, without waiting for its image. Its start is not checked: images of tests need hold no server.
+/// Creates a web function without waiting for its image, and without a start check: many test
+/// images have no server.
 pub async fn begin(platform: &Platform, function: &str, image: &str) -> anyhow::Result<()> {
     let code = json!({"ImageConfig": {"ImageType": "personal", "ImageUri": image}});
     let tags = json!([{"Key": "sampan:start-check", "Value": "off"}]);
@@ -44,7 +45,7 @@ pub async fn good(platform: &Platform, function: &str, image: &str) -> anyhow::R
     platform.api.wait_status(function, &["Active"]).await
 }
 
-/// Creates a web function whose image cannot be had, and returns why.
+/// Creates a web function that must fail, and returns the reason.
 pub async fn bad(platform: &Platform, function: &str, image: &str) -> anyhow::Result<Reason> {
     let since = Instant::now();
     begin(platform, function, image).await?;
@@ -53,7 +54,7 @@ pub async fn bad(platform: &Platform, function: &str, image: &str) -> anyhow::Re
     Ok(reason)
 }
 
-/// Waits until a function has failed, and returns why.
+/// Waits until a function has failed, and returns the reason.
 pub async fn failed(platform: &Platform, function: &str) -> anyhow::Result<Reason> {
     wait::until(&format!("{function} fails"), || async {
         let found = platform.api.call("GetFunction", json!({"FunctionName": function})).await?;

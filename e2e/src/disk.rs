@@ -1,5 +1,5 @@
-//! What the platform keeps on disk for images, seen from outside: which files there are, how much room they take, and
-//! whether each is what its name says. Follows the layout that `crates/node/image` documents.
+//! Inspects the platform's image files on disk: names, allocated bytes, and digests. Follows the
+//! layout documented in `crates/node/image`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -10,14 +10,14 @@ use anyhow::{Context, ensure};
 
 use crate::{Platform, blob, wait};
 
-/// Files below the folder of images: their paths there, and their allocated bytes.
+/// Files below the images' directory: relative paths, and allocated bytes.
 pub type Files = BTreeMap<PathBuf, u64>;
 
 fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("images")
 }
 
-/// Every file that is kept for images.
+/// All files of images.
 pub fn files(data_dir: &Path) -> Files {
     let (root, mut found) = (folder(data_dir), Files::new());
     visit(&root, &mut |path, meta| {
@@ -32,18 +32,18 @@ pub fn bytes(data_dir: &Path) -> u64 {
     files(data_dir).values().sum()
 }
 
-/// What is half-made, or was left half-made.
+/// Drafts: files being written, or left by an interrupted write.
 pub fn drafts(data_dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder(data_dir).join("drafts")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Waits until nothing is half-made.
+/// Waits until there are no drafts.
 pub async fn no_drafts(platform: &Platform) -> anyhow::Result<()> {
     wait::until("no drafts are left", || async { Ok(drafts(&platform.data_dir()).is_empty().then_some(())) }).await
 }
 
-/// Waits until a failed deploy has left nothing on disk but what is whole and verified, which is a cache: blobs, and
-/// layers by the digest of their tar.
+/// Waits until a failed deploy has left only verified content, which serves as a cache: blobs, and
+/// layers by diff id.
 pub async fn as_before(platform: &Platform, before: &Files) -> anyhow::Result<()> {
     no_drafts(platform).await?;
     let now = files(&platform.data_dir());
@@ -63,12 +63,12 @@ pub async fn as_before(platform: &Platform, before: &Files) -> anyhow::Result<()
     Ok(())
 }
 
-/// The digest of the layer that a file belongs to.
+/// The digest of a file's layer.
 fn layer_of(path: &Path) -> Option<&str> {
     path.strip_prefix("layers").ok()?.iter().next()?.to_str()?.strip_prefix("t-")
 }
 
-/// Fails if a blob is not what its name says.
+/// Fails if a blob's digest differs from its name.
 pub fn blobs_are_whole(data_dir: &Path) -> anyhow::Result<()> {
     let blobs: Vec<_> = files(data_dir).into_keys().filter(|path| path.starts_with("blobs")).collect();
     ensure!(!blobs.is_empty(), "there are no blobs in {}", data_dir.display());
@@ -86,7 +86,7 @@ fn verify(file: &Path, hex: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows every file; what vanishes meanwhile is left out.
+/// Visits every file; skips files that vanish meanwhile.
 fn visit(folder: &Path, see: &mut impl FnMut(&Path, &Metadata)) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.metadata() {

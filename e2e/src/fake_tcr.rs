@@ -1,5 +1,5 @@
-//! The cloud API of enterprise registries, as far as it gives out temporary credentials: a real HTTP server that checks
-//! signatures with the real verifier. Must not know who pulls.
+//! A fake of the cloud API of enterprise registries that issues temporary credentials over real
+//! HTTP and verifies signatures with the real verifier.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,12 +18,12 @@ use signature::authorization::Authorization;
 use signature::{Clock, Secrets, tc3};
 use tokio::task::JoinHandle;
 
-use crate::gate::Passes;
+use crate::auth_proxy::AcceptedUser;
 
-/// Bytes of a request.
+/// Longest request, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
 
-/// The running API; it ends with this.
+/// The running API; stopped on drop.
 pub struct FakeTcr {
     /// `http://host:port`.
     pub endpoint: String,
@@ -35,7 +35,7 @@ struct Shared {
     secrets: Secrets,
     registry_id: String,
     region: String,
-    passes: Passes,
+    accepted_user: AcceptedUser,
     life: Duration,
     issued: AtomicUsize,
 }
@@ -47,32 +47,33 @@ impl Drop for FakeTcr {
 }
 
 impl FakeTcr {
-    /// Starts one with a single registry in a single region, whose credentials pass a gate for so long.
+    /// Starts one with a single registry in a single region, whose credentials the auth proxy
+    /// accepts for so long.
     pub async fn start(
         secrets: Secrets,
         registry_id: &str,
         region: &str,
-        passes: Passes,
+        accepted_user: AcceptedUser,
         life: Duration,
     ) -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let (registry_id, region, issued) = (registry_id.to_owned(), region.to_owned(), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { secrets, registry_id, region, passes, life, issued });
+        let shared = Arc::new(Shared { secrets, registry_id, region, accepted_user, life, issued });
         let app = Router::new().route("/", post(answer)).with_state(shared.clone());
         let server = tokio::spawn(async move {
-            // It ends with the test, which aborts it.
+            // Aborted on drop.
             let _ = axum::serve(listener, app).await;
         });
         Ok(Self { endpoint, shared, server })
     }
 
-    /// How many credentials were given out so far.
+    /// Number of issued credentials.
     pub fn issued(&self) -> usize {
         self.shared.issued.load(Ordering::Relaxed)
     }
 
-    /// The password that was given out `number`-th, from one on.
+    /// The `number`-th issued password, counted from one.
     pub fn password(number: usize) -> String {
         format!("temporary-credential-{number}")
     }
@@ -110,7 +111,7 @@ impl Shared {
 
     fn issue(&self) -> Value {
         let password = FakeTcr::password(self.issued.fetch_add(1, Ordering::Relaxed) + 1);
-        self.passes.allow("100036950234", &password, self.life);
+        self.accepted_user.allow("100036950234", &password, self.life);
         let life_ms = i64::try_from(self.life.as_millis()).unwrap_or(i64::MAX);
         let exp_time = jiff::Timestamp::now().as_millisecond().saturating_add(life_ms);
         json!({"Username": "100036950234", "Token": password, "ExpTime": exp_time, "TokenId": null})

@@ -1,10 +1,11 @@
-//! An image as people have them: Debian with Python, Flask, a WebSocket server and gRPC, made of Debian's packages once and kept below `target/`.
+//! A realistic application image: Debian with Python, Flask, a WebSocket server and gRPC, built of
+//! Debian's packages and cached below `target/`.
 
 use std::path::PathBuf;
 
 use crate::tools;
 
-/// Bump it when the recipe below changes, so that an older archive is not used.
+/// Increment it when the recipe below changes, to invalidate a cached archive.
 const RECIPE: u32 = 3;
 
 /// An OCI archive of the image, with user, working directory, environment and several layers.
@@ -38,7 +39,7 @@ pub async fn archive() -> anyhow::Result<PathBuf> {
         out = path("out.tar"),
     );
     tools::run_ok(tools::command("sh").args(["-c", &script])).await?;
-    // Renamed when whole, so that an interrupted run leaves no half archive to be used.
+    // Renamed when complete, so that an interrupted run leaves no partial archive.
     std::fs::rename(work.path().join("out.tar"), &archive)?;
     Ok(archive)
 }

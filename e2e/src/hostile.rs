@@ -1,4 +1,4 @@
-//! The image of `examples/hostile`, and what its attacks say. Must not know what should come of any.
+//! The image of `examples/hostile`, and the results of its attacks.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use anyhow::ensure;
 
 use crate::{Folder, Platform, tools};
 
-/// Pushes it as `hostile:v1` into the platform's registry; it runs as root.
+/// Pushes it as `hostile:v1` into the platform's registry, with root as its user.
 pub async fn push(platform: &Platform) -> anyhow::Result<()> {
     push_as(platform, "0:0").await
 }
 
-/// The same; it runs as this user.
+/// Pushes it with another user.
 pub async fn push_as(platform: &Platform, user: &str) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     folder.copy(&tools::hostile(), "hostile")?;
-    // Something of the image's own that nobody but its root may write.
+    // A file of the image that only root may write.
     folder.write("etc/image", b"of the image")?;
     let folder = folder.path().display().to_string();
     let push = ["push", "--from-dir", &folder, "--entrypoint", "/hostile", "--user", user, "hostile:v1"];
     tools::run_ok(&mut platform.cli(&push)).await.map(drop)
 }
 
-/// Has the instance of a function attack, and returns what it says came of it.
+/// Runs an attack in a function's instance, and returns its report.
 pub async fn attack(platform: &Platform, function: &str, path: &str) -> anyhow::Result<String> {
     let answer = platform.get(function, path).await?;
     let status = answer.status();
@@ -31,14 +31,14 @@ pub async fn attack(platform: &Platform, function: &str, path: &str) -> anyhow::
     Ok(text)
 }
 
-/// What an attack of a number and an error says: how far it came, and the error number.
+/// The report of an exhaustion attack: the count reached, and the error number.
 pub async fn bomb(platform: &Platform, function: &str, path: &str) -> anyhow::Result<(u64, i32)> {
     let text = attack(platform, function, path).await?;
     let numbers = text.split_once(' ').and_then(|(count, error)| Some((count.parse().ok()?, error.parse().ok()?)));
     numbers.ok_or_else(|| anyhow::anyhow!("{function}{path} says {text}"))
 }
 
-/// What came of every system call, by its name.
+/// The result of every system call, by name.
 pub async fn calls(platform: &Platform, function: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let text = attack(platform, function, "/calls").await?;
     let lines = text.lines().filter_map(|line| line.split_once(' '));

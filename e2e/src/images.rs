@@ -49,7 +49,7 @@ pub fn hello_folder() -> anyhow::Result<Folder> {
     Ok(folder)
 }
 
-/// An OCI layout of the static server, made with `sampan`'s own words about images: one gzip layer, one config.
+/// An OCI layout of the static server, made with `sampan`'s own types: one gzip layer, one config.
 pub async fn hello_layout(into: &Path) -> anyhow::Result<PathBuf> {
     let folder = hello_folder()?;
     let layout = into.join("hello-layout");

@@ -1,5 +1,4 @@
-//! What the kernel says of a process: its status, its ids, its cgroups. Works with cgroups of version 2, version 1 and both
-//! together. Must not know whose process it is.
+//! Process information from the kernel: status, ids, cgroups (version 2, version 1 and hybrid).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +11,12 @@ pub fn status(pid: u32, field: &str) -> anyhow::Result<String> {
     field_of(&text, field).with_context(|| format!("there is no {field} of process {pid}"))
 }
 
-/// The same of a text that is such a file.
+/// A field in the text of such a file.
 pub fn field_of(status: &str, field: &str) -> Option<String> {
     status.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
 }
 
-/// Whether a process runs: one that has ended and only waits to be asked how does not.
+/// Whether a process is running; zombies are not.
 pub fn runs(pid: u32) -> bool {
     status(pid, "State").is_ok_and(|state| !state.starts_with(['Z', 'X']))
 }
@@ -29,28 +28,28 @@ pub fn open_files_max(pid: u32) -> anyhow::Result<u64> {
     hard.and_then(|text| text.parse().ok()).with_context(|| format!("no number of open files in {limits}"))
 }
 
-/// Memory that a process has in use, in MB.
+/// Resident memory of a process, in MB.
 pub fn resident_mb(pid: u32) -> anyhow::Result<u64> {
     let text = status(pid, "VmRSS")?;
     let kb: u64 = text.split(' ').next().unwrap_or_default().parse().with_context(|| text.clone())?;
     Ok(kb >> 10)
 }
 
-/// The most memory that a process had in use since [`reset_peak`], in bytes.
+/// Peak resident memory of a process since [`reset_peak`], in bytes.
 pub fn peak_bytes(pid: u32) -> anyhow::Result<u64> {
     let text = status(pid, "VmHWM")?;
     let kb: u64 = text.split(' ').next().unwrap_or_default().parse().with_context(|| text.clone())?;
     Ok(kb * 1024)
 }
 
-/// Begins to measure it anew; gives what is in use.
+/// Resets the peak; returns the current value.
 pub fn reset_peak(pid: u32) -> anyhow::Result<u64> {
-    // proc(5): 5 sets the peak to what is resident now.
+    // proc(5): 5 resets the peak to the resident size.
     fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
     peak_bytes(pid)
 }
 
-/// Where the only range of ids of a process's user namespace begins outside, and how many there are.
+/// First id outside and length of a process's only user namespace mapping.
 pub fn ids(pid: u32, file: &str) -> anyhow::Result<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}"))?;
     let numbers: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
@@ -60,7 +59,8 @@ pub fn ids(pid: u32, file: &str) -> anyhow::Result<(u64, u64)> {
     }
 }
 
-/// The content of a cgroup file of a process: of its name in version 2, or else of the controller and name in version 1.
+/// Content of a process's cgroup file: by name in version 2, or by controller and name in version
+/// 1.
 pub fn cgroup_file(pid: u32, v2: &str, v1: (&str, &str)) -> anyhow::Result<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let places = text.lines().flat_map(|line| places(line, v2, v1));
@@ -69,7 +69,7 @@ pub fn cgroup_file(pid: u32, v2: &str, v1: (&str, &str)) -> anyhow::Result<Strin
     Ok(found.trim().to_owned())
 }
 
-/// Where the file may be by one line of `/proc/<pid>/cgroup` (cgroups(7)).
+/// Possible paths of the file by one line of `/proc/<pid>/cgroup` (cgroups(7)).
 fn places(line: &str, v2: &str, (controller, v1): (&str, &str)) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let mut fields = line.splitn(3, ':').skip(1);
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_where_the_kernel_says_in_both_versions() {
+    fn cgroup_files_are_found_in_both_versions() {
         let of = |line| places(line, "memory.max", ("memory", "memory.limit_in_bytes"));
         let in_v2 = Path::new("/sys/fs/cgroup/a/b/memory.max");
         assert_eq!(of("0::/a/b")[0], in_v2);

@@ -1,14 +1,14 @@
-//! Tars of layers, written entry by entry. Must not know images.
+//! Writes layer tars entry by entry.
 
 use std::path::Path;
 
 use anyhow::Context;
 use tar::{Builder, EntryType, Header};
 
-/// Time of every entry, so that the same entries are the same layer.
+/// Time of every entry, so that equal entries make equal layers.
 const MTIME_S: u64 = 1_700_000_000;
 
-/// A layer's tar while it is written.
+/// A layer's tar being written.
 pub struct LayerTar(Builder<Vec<u8>>);
 
 impl Default for LayerTar {
@@ -18,7 +18,7 @@ impl Default for LayerTar {
 }
 
 impl LayerTar {
-    /// An empty one.
+    /// An empty tar.
     pub fn new() -> Self {
         let mut builder = Builder::new(Vec::new());
         builder.follow_symlinks(false);
@@ -40,7 +40,7 @@ impl LayerTar {
         Ok(self)
     }
 
-    /// Adds a directory of a user.
+    /// Adds a directory with an owner.
     pub fn directory_of(&mut self, path: &str, mode: u32, (uid, gid): (u64, u64)) -> anyhow::Result<&mut Self> {
         let mut header = header(EntryType::Directory, mode);
         header.set_uid(uid);
@@ -63,21 +63,21 @@ impl LayerTar {
         Ok(self)
     }
 
-    /// Adds another name of a file.
+    /// Adds a hard link.
     pub fn link(&mut self, path: &str, target: &str) -> anyhow::Result<&mut Self> {
         let mut header = header(EntryType::Link, 0o644);
         self.0.append_link(&mut header, path, target).with_context(|| format!("cannot add {path}"))?;
         Ok(self)
     }
 
-    /// Removes what lower layers have at a path.
+    /// Adds a whiteout of a path.
     pub fn remove(&mut self, path: &str) -> anyhow::Result<&mut Self> {
         let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
         let slash = if folder.is_empty() { "" } else { "/" };
         self.file(&format!("{folder}{slash}.wh.{name}"), 0o644, b"")
     }
 
-    /// Adds an entry of an owner, who is its group too; a directory when its path ends with a slash.
+    /// Adds an entry with equal user and group id; a directory when its path ends with a slash.
     pub fn owned(&mut self, path: &str, mode: u32, owner: u64, content: &[u8]) -> anyhow::Result<&mut Self> {
         let kind = if path.ends_with('/') { EntryType::Directory } else { EntryType::Regular };
         let mut header = header(kind, mode);
@@ -88,7 +88,7 @@ impl LayerTar {
         Ok(self)
     }
 
-    /// Adds an entry whose name `tar` itself would refuse to write.
+    /// Adds an entry with a name that `tar` refuses to write.
     pub fn unchecked(
         &mut self,
         name: &str,
@@ -112,7 +112,7 @@ impl LayerTar {
         Ok(self)
     }
 
-    /// Its bytes.
+    /// The bytes of the tar.
     pub fn finish(self) -> anyhow::Result<Vec<u8>> {
         self.0.into_inner().context("cannot end the tar")
     }

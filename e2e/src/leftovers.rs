@@ -1,10 +1,10 @@
-//! What a platform with a given data directory has on the machine: processes, mounts, cgroups. Looked for by the data
-//! directory's own names, so that nothing of anybody else counts.
+//! Finds what a platform with a given data directory has on the machine: processes, mounts,
+//! cgroups. Matches by names derived from the data directory, so that other platforms do not count.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Everything that still mentions the data directory, as lines for a person.
+/// Everything that refers to the data directory, in readable lines.
 pub fn of(data_dir: &Path, cgroup_name: Option<&str>) -> Vec<String> {
     let mut found = mounts(data_dir);
     if let Some(name) = cgroup_name {
@@ -13,14 +13,14 @@ pub fn of(data_dir: &Path, cgroup_name: Option<&str>) -> Vec<String> {
     found
 }
 
-/// Mounts of this process's namespace whose source, target or options mention the folder.
+/// Mounts in this namespace whose source, target or options contain the directory's path.
 fn mounts(data_dir: &Path) -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let name = data_dir.display().to_string();
     table.lines().filter(|line| line.contains(&name)).map(|line| format!("mount {line}")).collect()
 }
 
-/// Directories of this name in any cgroup hierarchy, with everything below them.
+/// Directories of this name in any cgroup hierarchy, with their descendants.
 pub fn cgroups(name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     find(Path::new("/sys/fs/cgroup"), name, 0, &mut found);
@@ -49,7 +49,7 @@ fn pids_below(folder: &Path, found: &mut Vec<u32>) {
 }
 
 fn find(folder: &Path, name: &str, depth: usize, found: &mut Vec<PathBuf>) {
-    // The platform's own cgroup lies near the top of each hierarchy.
+    // The platform's own cgroup is near the root of each hierarchy.
     const DEPTH_MAX: usize = 4;
     if depth > DEPTH_MAX {
         return;

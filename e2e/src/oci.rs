@@ -1,5 +1,5 @@
-//! Images put together from the tars of their layers: every format and compression, and, because all that a manifest
-//! says can be changed before it is sealed, every lie. Must not know how an image travels.
+//! Builds images of layer tars in every format and compression; any field can be falsified before
+//! the manifest is serialised.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,64 +10,64 @@ use serde_json::{Value, json};
 
 use crate::blob::{self, Blob};
 
-/// How the layers of an image are compressed.
+/// Compression of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// None.
     Plain,
-    /// As nearly all images.
+    /// gzip, the most common.
     Gzip,
     /// Zstandard.
     Zstd,
 }
 
-/// In which words an image is described.
+/// Document format of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// An OCI manifest.
     Oci,
-    /// An OCI index with a manifest for this machine, behind one for another.
+    /// An OCI index with a manifest for this platform, behind one for another.
     OciIndex,
     /// Docker's image manifest version 2, schema 2.
     Docker,
 }
 
-/// A layer: what a registry sends, and what manifest and config say about it.
+/// A layer: the blob, and its fields in manifest and config.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// What is sent.
+    /// The blob that is sent.
     pub blob: Blob,
-    /// Digest by the manifest.
+    /// Digest in the manifest.
     pub digest: String,
-    /// Bytes by the manifest.
+    /// Size in the manifest.
     pub size: u64,
-    /// Digest of the tar by the config.
+    /// Diff id in the config.
     pub diff_id: String,
-    /// How it is compressed, by its media type.
+    /// Compression in its media type.
     pub compression: Compression,
-    /// Another media type than that.
+    /// Overrides the media type.
     pub media_type: Option<String>,
 }
 
 impl Layer {
-    /// A layer that is what it says.
+    /// A correct layer.
     pub fn new(tar: &[u8], compression: Compression) -> anyhow::Result<Self> {
         Ok(Self::of_blob(Blob::new(compress(tar, compression)?), &blob::digest(tar), compression))
     }
 
-    /// A layer for each tar; the compressions take turns.
+    /// A layer for each tar, cycling through the compressions.
     pub fn stack(tars: &[impl AsRef<[u8]>], compressions: &[Compression]) -> anyhow::Result<Vec<Self>> {
         tars.iter().zip(compressions.iter().cycle()).map(|(tar, by)| Self::new(tar.as_ref(), *by)).collect()
     }
 
-    /// A layer of any bytes.
+    /// A layer of arbitrary bytes.
     pub fn of_blob(blob: Blob, diff_id: &str, compression: Compression) -> Self {
         let (digest, size) = (blob.digest.clone(), blob.size);
         Self { blob, digest, size, diff_id: diff_id.to_owned(), compression, media_type: None }
     }
 }
 
-/// Compresses as tools do when they are in a hurry.
+/// Compresses at the fastest level.
 pub fn compress(bytes: &[u8], compression: Compression) -> anyhow::Result<Vec<u8>> {
     match compression {
         Compression::Plain => Ok(bytes.to_vec()),
@@ -92,20 +92,20 @@ pub struct Document {
 /// A whole image.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The document that a tag names comes first.
+    /// The document that a tag names is the first.
     pub documents: Vec<Document>,
-    /// Config and layers, by the digest that the manifest says.
+    /// Config and layers, by their digests in the manifest.
     pub blobs: Vec<(String, Blob)>,
 }
 
-/// A config for this machine with a command.
+/// A config for this platform with an entrypoint.
 pub fn config(entrypoint: &[&str]) -> Value {
     json!({"architecture": "amd64", "os": "linux", "config": {
         "Entrypoint": entrypoint, "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}})
 }
 
 impl Image {
-    /// Describes layers, lowest first, under a config whose `rootfs` is filled in here.
+    /// An image of layers, lowest first, with a config whose `rootfs` is filled in.
     pub fn new(format: Format, mut config: Value, layers: &[Layer]) -> Self {
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.as_str()).collect();
         config["rootfs"] = json!({"type": "layers", "diff_ids": diff_ids});
@@ -129,7 +129,7 @@ impl Image {
         Self { documents, blobs }
     }
 
-    /// Digest that a tag of this image means.
+    /// The digest that a tag of this image resolves to.
     pub fn digest(&self) -> &str {
         &self.documents[0].blob.digest
     }
@@ -166,7 +166,7 @@ fn layer_type(layer: &Layer, format: Format) -> String {
     layer.media_type.clone().unwrap_or_else(by_compression)
 }
 
-/// An index whose first entry is for another machine, and names nothing that there is.
+/// An index whose first entry is for another platform and names an absent manifest.
 fn index(manifest: &Document) -> Document {
     let other = Blob::new("the manifest for another machine");
     let entry = |blob: &Blob, architecture: &str| {

@@ -1,4 +1,4 @@
-//! A running `sampan up` with a data directory of its own, and its end, clean or not.
+//! A running `sampan up` with its own data directory; stopped cleanly or killed.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -15,14 +15,14 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::api_client::ApiClient;
 use crate::{images, leftovers, tools, wait};
 
-/// Longest time from the start to the line with the addresses, and from SIGTERM to the end.
+/// Timeout of a start until it prints its addresses, and of a stop after SIGTERM.
 const CHANGE_MAX: Duration = Duration::from_secs(60);
-/// Longest wait for any answer.
+/// Timeout of any answer.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
-/// Lines of the platform's log that a failed test shows.
+/// Lines of the platform's log shown by a failed test.
 const SHOWN_LINES: usize = 60;
 
-/// What `sampan up --output json` prints once it is up.
+/// Output of `sampan up --output json` when it is ready.
 #[derive(Debug, Deserialize)]
 struct Ready {
     control: String,
@@ -30,9 +30,9 @@ struct Ready {
     cgroup: String,
 }
 
-/// A platform. One that is dropped is ended without being looked at; tests end with [`Platform::stop`].
+/// A platform. On drop it is stopped without checks; tests end with [`Platform::stop`].
 pub struct Platform {
-    /// The API with the platform's key pair.
+    /// The API client with the platform's key pair.
     pub api: ApiClient,
     /// A plain HTTP client.
     pub http: reqwest::Client,
@@ -44,17 +44,17 @@ pub struct Platform {
     cgroup: String,
     env: Vec<(String, String)>,
     process: Process,
-    // Last, so that the folder outlives the process in it.
+    // Last field: the folder must outlive the process.
     work: TempDir,
 }
 
 impl Platform {
-    /// Starts one with the defaults.
+    /// Starts one with the default settings.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with more environment, such as `SAMPAN_POOL__KEEP_IDLE_S`.
+    /// Starts one with more environment variables, such as `SAMPAN_POOL__KEEP_IDLE_S`.
     pub async fn start_with(env: &[(&str, &str)]) -> anyhow::Result<Self> {
         Self::start_at(env, "127.0.0.1:0", "127.0.0.1:0").await
     }
@@ -64,19 +64,19 @@ impl Platform {
         Self::start_in(work_folder(&std::env::temp_dir())?, &[], owned(env), control, gateway).await
     }
 
-    /// Starts one through another program, such as `setpriv`: words before the command. `{data}` in them is the data
-    /// directory.
+    /// Starts one through another program, such as `setpriv`, whose command line is `words`;
+    /// `{data}` in them is the data directory.
     pub async fn start_through(words: &[&str], env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let work = work_folder(&std::env::temp_dir())?;
         Self::start_in(work, words, owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
-    /// Starts one that has its folder, and all that it keeps, below another, such as a small file system.
+    /// Starts one with its folder below another, such as a small file system.
     pub async fn start_below(folder: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
         Self::start_in(work_folder(folder)?, &[], owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
-    /// Starts one whose own log cannot be written: each line fails as on a full disk.
+    /// Starts one whose own log is /dev/full.
     pub async fn start_without_log() -> anyhow::Result<Self> {
         let work = work_folder(&std::env::temp_dir())?;
         std::os::unix::fs::symlink("/dev/full", log_file(work.path()))?;
@@ -92,7 +92,7 @@ impl Platform {
     ) -> anyhow::Result<Self> {
         let mut process = Process::spawn(work.path(), through, &env, control, gateway)?;
         let ready = process.ready().await?;
-        // Chosen once for the whole process; another test of this process may have been first.
+        // Installed once per process; another test may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
         let Ready { control, gateway, cgroup } = ready;
@@ -107,12 +107,12 @@ impl Platform {
         Ok(platform)
     }
 
-    /// `host:port` of the own registry.
+    /// `host:port` of the platform's registry.
     pub fn registry(&self) -> &str {
         self.control.trim_start_matches("http://")
     }
 
-    /// A folder for this test's files; goes with the platform.
+    /// A folder for this test's files; removed with the platform.
     pub fn work_dir(&self) -> &Path {
         self.work.path()
     }
@@ -122,17 +122,17 @@ impl Platform {
         data_dir(self.work.path())
     }
 
-    /// What the platform wrote to its own log so far.
+    /// The platform's log so far.
     pub fn platform_log(&self) -> String {
         log(self.work.path())
     }
 
-    /// The platform's process.
+    /// The platform's process id.
     pub fn pid(&self) -> anyhow::Result<u32> {
         self.process.child.id().context("the platform has ended")
     }
 
-    /// Name of the cgroup below which the platform's instances live, in every hierarchy.
+    /// Name of the parent cgroup of the platform's instances, in every hierarchy.
     pub fn cgroup_name(&self) -> String {
         self.cgroup.clone()
     }
@@ -144,13 +144,13 @@ impl Platform {
         command
     }
 
-    /// Runs a client command with `--output json` and returns what it printed.
+    /// Runs a client command with `--output json` and returns its output.
     pub async fn cli_json(&self, args: &[&str]) -> anyhow::Result<Value> {
         let said = tools::run_ok(self.cli(args).args(["--output", "json"])).await?;
         serde_json::from_str(&said).with_context(|| format!("{args:?} printed {said}"))
     }
 
-    /// Pushes a folder as an image into the own registry.
+    /// Pushes a folder as an image into the platform's registry.
     pub async fn push_folder(&self, folder: &Path, entrypoint: &[&str], image: &str) -> anyhow::Result<()> {
         let folder = folder.display().to_string();
         let mut args = vec!["push", "--from-dir", &folder];
@@ -166,14 +166,15 @@ impl Platform {
         self.push_folder(images::hello_folder()?.path(), &["/hello"], "hello:v1").await
     }
 
-    /// Deploys a function (a web function unless `flags` say otherwise) and waits until it is active.
+    /// Deploys a function (a web function unless `flags` set another type) and waits until it is
+    /// active.
     pub async fn deploy(&self, function: &str, image: &str, flags: &[&str]) -> anyhow::Result<Value> {
         let mut args = vec!["deploy", function, "--image", image];
         args.extend(flags);
         self.cli_json(&args).await
     }
 
-    /// Where a function is called; `path` begins with `/` or is empty.
+    /// URL of a function; `path` begins with `/` or is empty.
     pub fn url(&self, function: &str, path: &str) -> String {
         format!("{}/fn/default/{function}{path}", self.gateway)
     }
@@ -184,31 +185,31 @@ impl Platform {
         self.http.get(&url).send().await.with_context(|| format!("GET {url}"))
     }
 
-    /// Kills it as a crash would.
+    /// Kills it with SIGKILL.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.signal(Signal::KILL)?;
         self.process.ended().await.map(drop)
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has exited by itself.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         self.process.ended().await
     }
 
-    /// Starts it again after [`Platform::kill`], on the same data directory and addresses.
+    /// Restarts it after [`Platform::kill`], on the same data directory and addresses.
     pub async fn restart(self) -> anyhow::Result<Self> {
         let control = self.registry().to_owned();
         self.restart_at(&control).await
     }
 
-    /// The same with another control address.
+    /// Restarts it with another control address.
     pub async fn restart_at(self, control: &str) -> anyhow::Result<Self> {
         let Self { work, env, gateway, process, .. } = self;
         drop(process);
         Self::start_in(work, &[], env, control, gateway.trim_start_matches("http://")).await
     }
 
-    /// Kills it as a crash would, and starts it again without waiting for its end.
+    /// Kills it with SIGKILL, and restarts it without waiting for its end.
     pub async fn kill_and_restart(self) -> anyhow::Result<Self> {
         let control = self.registry().to_owned();
         let Self { work, env, gateway, mut process, .. } = self;
@@ -218,7 +219,7 @@ impl Platform {
         started
     }
 
-    /// Sends SIGTERM, and another when the first has been taken; returns how it ended.
+    /// Sends SIGTERM, and again once the first was handled; returns the exit status.
     pub async fn terminate_twice(&mut self) -> anyhow::Result<ExitStatus> {
         self.process.signal(Signal::TERM)?;
         wait::until("it stops", || async { Ok(self.platform_log().contains("stopping").then_some(())) }).await?;
@@ -226,7 +227,8 @@ impl Platform {
         self.process.ended().await
     }
 
-    /// Ends it with SIGTERM, as a user does. Fails unless it ends well and leaves no process, mount or cgroup.
+    /// Stops it with SIGTERM. Fails unless it exits successfully and leaves no process, mount or
+    /// cgroup.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let cgroup = self.cgroup_name();
         let instances = leftovers::processes(&cgroup);
@@ -250,7 +252,7 @@ fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
     env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// The process of the platform; ends with this guard.
+/// The platform's process, stopped on drop.
 struct Process {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -276,12 +278,12 @@ impl Process {
             .args(["up", "--output", "json", "--control-addr", control, "--gateway-addr", gateway])
             .arg("--data-dir")
             .arg(data_dir(work))
-            // The way out changes the machine's own network; tests of it make a network of their own first.
+            // Egress changes the machine's network; tests of it create a network namespace first.
             .env("SAMPAN_NETWORK__ENABLED", "false")
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(log)
-            // The guard asks it to end first, so that its instances end too.
+            // The drop handler below sends SIGTERM first, so that instances end too.
             .kill_on_drop(false);
         let mut child = command.spawn().with_context(|| {
             format!("cannot run {}; `cargo xtask test` or `cargo build -p sampan` builds it", program.display())
@@ -290,7 +292,7 @@ impl Process {
         Ok(Self { child, stdout, work: work.to_owned() })
     }
 
-    /// Reads the line that says where the platform listens.
+    /// Reads the line with the listening addresses.
     async fn ready(&mut self) -> anyhow::Result<Ready> {
         let mut line = String::new();
         let read = tokio::time::timeout(CHANGE_MAX, self.stdout.read_line(&mut line)).await;
@@ -312,7 +314,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Still running means that the test failed: nothing is checked any more, but nothing may stay either.
+        // Still running: the test failed. Nothing is checked any more, but nothing may be left
+        // behind.
         let running = matches!(self.child.try_wait(), Ok(None));
         if running || std::thread::panicking() {
             eprintln!("{}", log_tail(&self.work));
@@ -324,7 +327,7 @@ impl Drop for Process {
         while matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
-        // It has ended already when this fails.
+        // Fails only when it has already exited.
         let _ = self.child.start_kill();
     }
 }
@@ -337,14 +340,14 @@ fn log_file(work: &Path) -> PathBuf {
     work.join("sampan.log")
 }
 
-/// The platform's log; empty where it is no file, such as /dev/full, which has no end.
+/// The platform's log; empty where it is not a file, such as /dev/full, which has no end.
 fn log(work: &Path) -> String {
     let file = log_file(work);
     let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
     if is_file { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() }
 }
 
-/// The end of the platform's log, for a test that fails.
+/// The end of the platform's log, shown by a failed test.
 fn log_tail(work: &Path) -> String {
     let text = log(work);
     let lines: Vec<&str> = text.lines().collect();

@@ -1,4 +1,5 @@
-//! An image whose server prints what it is sent, as the image `printer:v1`; `programs/printer.c` says how.
+//! The image `printer:v1`, whose server prints what it is sent; `programs/printer.c` has the
+//! details.
 
 use anyhow::ensure;
 
@@ -14,7 +15,7 @@ pub async fn push(platform: &Platform) -> anyhow::Result<()> {
     platform.push_folder(folder.path(), &["/printer"], "printer:v1").await
 }
 
-/// Has an instance of a web function print; `path` says when.
+/// Sends text for an instance of a web function to print; `path` chooses when.
 pub async fn print(platform: &Platform, function: &str, path: &str, text: &[u8]) -> anyhow::Result<()> {
     let answer = platform.http.post(platform.url(function, path)).body(text.to_vec()).send().await?;
     ensure!(answer.status().is_success(), "{function}{path} answers {}", answer.status());

@@ -1,5 +1,4 @@
-//! Looks for secrets where none may be: in every file of a data directory, and in what a platform said. Must not know
-//! what the secrets are for.
+//! Searches for secrets in the files of a data directory and in a platform's log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +7,10 @@ use anyhow::ensure;
 
 use crate::Platform;
 
-/// Bytes of a file that is looked into; larger ones are layers of images.
+/// Longest file that is searched; larger ones are layers.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// Fails when any of the texts stands somewhere, as it is or in Base64.
+/// Fails when a secret occurs anywhere, in clear or in Base64.
 pub fn ensure_hidden(platform: &Platform, secrets: &[&str]) -> anyhow::Result<()> {
     let log = platform.platform_log();
     let mut files = Vec::new();
@@ -29,20 +28,20 @@ pub fn ensure_hidden(platform: &Platform, secrets: &[&str]) -> anyhow::Result<()
     Ok(())
 }
 
-/// A text as it is, and how it stands within longer texts in Base64, at each of the three offsets that it can have.
+/// A text, and its Base64 within longer texts at each of three possible alignments.
 fn forms(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
     for offset in 0..3 {
         let padded = format!("{}{secret}", "\0".repeat(offset));
         let whole = padded.len() / 3 * 3;
         let encoded = base64(&padded.as_bytes()[..whole]);
-        // The first group also has bytes of what stands before.
+        // The first group also encodes preceding bytes.
         forms.push(encoded[if offset == 0 { 0 } else { 4 }..].to_owned());
     }
     forms
 }
 
-/// Groups of three bytes, without a rest.
+/// Base64 of complete groups of three bytes.
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |three: &[u8]| {
@@ -68,8 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_found_at_any_place_of_a_login_in_base64() {
-        // "reader:s3cr3t-word" and so on, as a header carries them.
+    fn a_secret_is_found_at_any_base64_alignment() {
+        // "reader:s3cr3t-word" and so on, as in an `Authorization` header.
         for login in ["cmVhZGVyOnMzY3IzdC13b3Jk", "YTpzM2NyM3Qtd29yZA==", "YWI6czNjcjN0LXdvcmQ="] {
             assert!(forms("s3cr3t-word").iter().any(|form| login.contains(form)), "{login}");
         }

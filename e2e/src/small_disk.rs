@@ -1,4 +1,4 @@
-//! A small file system that can be full.
+//! A small file system for tests of a full disk.
 
 use std::ffi::CString;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
-/// A small file system; unmounted when it goes.
+/// A mounted small file system; unmounted on drop.
 pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -18,12 +18,12 @@ impl SmallDisk {
         Ok(Self(dir))
     }
 
-    /// Where it is.
+    /// Its mount point.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Writes until nothing more fits.
+    /// Writes until ENOSPC.
     pub fn fill(&self) -> anyhow::Result<()> {
         let mut file = std::fs::File::create(self.0.path().join("filling"))?;
         let block = vec![1; 64 << 10];
@@ -31,7 +31,7 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Undoes [`SmallDisk::fill`].
+    /// Removes what [`SmallDisk::fill`] wrote.
     pub fn make_room(&self) -> anyhow::Result<()> {
         Ok(std::fs::remove_file(self.0.path().join("filling"))?)
     }
@@ -39,7 +39,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Whatever a failed test still has open must not keep it.
+        // Lazily, because a failed test may have open files in it.
         let _ = unmount(self.0.path(), UnmountFlags::DETACH);
     }
 }

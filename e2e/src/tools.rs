@@ -1,4 +1,4 @@
-//! Programs that tests run, the platform's own among them, with errors that say what to install.
+//! Runs programs, including the platform's own; errors name the package to install.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::process::{Child, Command};
 
-/// Longest run of a program.
+/// Timeout of a program.
 const RUN_MAX: Duration = Duration::from_secs(240);
 
-/// Programs and the Debian packages that have them, where the names differ from each other.
+/// Programs whose Debian packages have other names.
 const PACKAGES: &[(&str, &str)] =
     &[("cc", "gcc"), ("htpasswd", "apache2-utils"), ("setpriv", "util-linux"), ("sh", "dash")];
 
-/// Variables that would send even calls of this machine to a proxy.
+/// Variables that would proxy even requests to this machine.
 const PROXIES: &[&str] = &["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// How a program ended and what it said.
+/// Result of a program.
 #[derive(Debug)]
-pub struct Said {
+pub struct ProgramOutput {
     /// Whether its exit code was 0.
     pub ok: bool,
     /// Standard output.
@@ -29,7 +29,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-/// A command that ends with the test and talks to this machine directly.
+/// A command that is killed with the test and uses no proxy.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for name in PROXIES {
@@ -39,26 +39,26 @@ pub fn command(program: &str) -> Command {
     command
 }
 
-/// Runs a command to its end, whatever it says.
-pub async fn run(command: &mut Command) -> anyhow::Result<Said> {
+/// Runs a command to its end, successful or not.
+pub async fn run(command: &mut Command) -> anyhow::Result<ProgramOutput> {
     let shown = shown(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().with_context(|| cannot_run(command.as_std().get_program()))?;
     let output = tokio::time::timeout(RUN_MAX, child.wait_with_output()).await;
     let output = output.with_context(|| format!("`{shown}` does not end"))??;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Said { ok: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    Ok(ProgramOutput { ok: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
 }
 
-/// Runs a command to its end and returns all of it, for what [`run`] does not tell.
+/// As [`run`], with the raw exit status and output.
 pub async fn output(command: &mut Command) -> anyhow::Result<Output> {
     let shown = shown(command);
-    // One that is given up is killed, as every command of [`command`] is.
+    // On timeout the command is killed, as every one of [`command`] on drop.
     let output = tokio::time::timeout(RUN_MAX, command.output()).await;
     output.with_context(|| format!("`{shown}` does not end"))?.with_context(|| format!("cannot run `{shown}`"))
 }
 
-/// Waits for a child and what it says.
+/// Waits for a child and its output.
 pub async fn output_of(child: Child) -> anyhow::Result<Output> {
     let output = tokio::time::timeout(RUN_MAX, child.wait_with_output()).await;
     Ok(output.context("a child does not end")??)
@@ -90,22 +90,22 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// The `sampan` binary: `SAMPAN_BIN`, else the one of the debug build.
+/// The `sampan` binary: `SAMPAN_BIN`, or the debug build.
 pub fn sampan() -> PathBuf {
     named("SAMPAN_BIN", "target/debug/sampan")
 }
 
-/// The static server of `examples/hello`: `SAMPAN_HELLO`, else where `cargo xtask` builds it.
+/// The static server of `examples/hello`: `SAMPAN_HELLO`, or the build of `cargo xtask`.
 pub fn hello() -> PathBuf {
     named("SAMPAN_HELLO", "target/hello/x86_64-unknown-linux-gnu/release/hello")
 }
 
-/// The program of `examples/hostile`: `SAMPAN_HOSTILE`, else where `cargo xtask` builds it.
+/// The program of `examples/hostile`: `SAMPAN_HOSTILE`, or the build of `cargo xtask`.
 pub fn hostile() -> PathBuf {
     named("SAMPAN_HOSTILE", "target/hostile/x86_64-unknown-linux-gnu/release/hostile")
 }
 
-/// A Python with the official clients: `SAMPAN_PYTHON`, else where `cargo xtask test` installs them.
+/// A Python with the official clients: `SAMPAN_PYTHON`, or the one of `cargo xtask test`.
 pub fn python() -> PathBuf {
     named("SAMPAN_PYTHON", "target/python/bin/python")
 }
@@ -114,7 +114,7 @@ fn named(variable: &str, below_workspace: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| workspace().join(below_workspace), PathBuf::from)
 }
 
-/// A port that nobody listens on now.
+/// A free port.
 pub fn free_port() -> anyhow::Result<u16> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no free port")?;
     Ok(listener.local_addr()?.port())

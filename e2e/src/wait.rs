@@ -1,16 +1,16 @@
-//! Waiting for a condition, never for a time.
+//! Waits for conditions by polling.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-/// Longest wait of any condition in a test.
+/// Timeout of any condition.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
-/// Time between two looks.
+/// Polling interval.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits until `look` finds something, at most [`WAIT_MAX`].
+/// Polls until `look` returns a value, for at most [`WAIT_MAX`].
 pub async fn until<T, F, L>(what: &str, mut look: L) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,

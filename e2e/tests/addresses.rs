@@ -1,11 +1,10 @@
-//! What callers of the gateway are told when their address leads to nothing that can be called, and the protocols in which
-//! they can call.
+//! Errors for gateway addresses without a callable function, and protocols for calls.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
 
-/// Status, `statusCode` and message of an answer that the platform gives itself.
+/// Status, `statusCode` and message of the platform's own answer.
 async fn refused(platform: &Platform, path: &str) -> anyhow::Result<(u16, u64, String)> {
     let answer = platform.http.get(format!("{}{path}", platform.gateway)).send().await?;
     let (status, run_status) = (answer.status().as_u16(), answer.headers().get("x-scf-status").cloned());
@@ -16,7 +15,7 @@ async fn refused(platform: &Platform, path: &str) -> anyhow::Result<(u16, u64, S
 }
 
 #[tokio::test]
-async fn an_address_that_leads_nowhere_is_named() -> anyhow::Result<()> {
+async fn an_unknown_function_is_named() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("web", "hello:v1", &[]).await?;
@@ -36,7 +35,7 @@ async fn an_address_that_leads_nowhere_is_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_function_that_is_not_ready_says_so() -> anyhow::Result<()> {
+async fn calls_to_an_inactive_function_return_its_state() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let image = format!("{}/missing:v1", platform.registry());
     let code = json!({"ImageConfig": {"ImageType": "personal", "ImageUri": image}});

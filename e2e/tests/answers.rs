@@ -1,5 +1,5 @@
-//! Answers byte for byte as a server sends them, and what a caller gets of them: framed twice, broken off, with large heads,
-//! after interim answers, or before the request was read.
+//! Raw answers of a server and what callers receive: conflicting lengths, truncated bodies, large
+//! heads, interim answers, and answers before the request was read.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fmt::Write;
@@ -16,7 +16,7 @@ async fn platform() -> anyhow::Result<Platform> {
     Ok(platform)
 }
 
-/// The path at which the function sends exactly these bytes, and so many `x` behind them.
+/// The path whose answer is exactly these bytes followed by `fill` times `x`.
 fn path(bytes: &str, fill: usize) -> String {
     let mut path = "/answer?raw=".to_owned();
     for byte in bytes.bytes() {
@@ -28,7 +28,7 @@ fn path(bytes: &str, fill: usize) -> String {
     path
 }
 
-/// Sends a head of these lines, and a body, and returns all that comes until the connection is closed.
+/// Sends a head of these lines, and a body, and returns everything until the connection is closed.
 async fn call(
     platform: &Platform,
     function: &str,
@@ -51,7 +51,7 @@ async fn get(platform: &Platform, bytes: &str) -> anyhow::Result<String> {
     call(platform, "raw", "GET", &path(bytes, 0), "Connection: close\r\n", b"").await
 }
 
-/// The log of the request that was answered so.
+/// The log of the request with this answer.
 async fn log(platform: &Platform, got: &str) -> anyhow::Result<String> {
     let id = got.lines().find_map(|line| line.strip_prefix("x-scf-request-id: ")).context("there is a request id")?;
     let log = platform.api.log_of("raw", id).await?;
@@ -59,7 +59,7 @@ async fn log(platform: &Platform, got: &str) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn answers_with_two_lengths_arrive_whole() -> anyhow::Result<()> {
+async fn answers_with_two_lengths_are_delivered_complete() -> anyhow::Result<()> {
     let platform = platform().await?;
     for answer in [
         "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n",
@@ -76,7 +76,7 @@ async fn answers_with_two_lengths_arrive_whole() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_arrives_as_far_as_it_came_and_fails() -> anyhow::Result<()> {
+async fn a_truncated_body_is_delivered_truncated_and_counts_as_failed() -> anyhow::Result<()> {
     let platform = platform().await?;
     let got = get(&platform, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf").await?;
     assert!(got.starts_with("HTTP/1.1 200 OK\r\n") && got.ends_with("half"), "{got}");
@@ -86,7 +86,7 @@ async fn a_body_that_breaks_off_arrives_as_far_as_it_came_and_fails() -> anyhow:
 }
 
 #[tokio::test]
-async fn heads_have_room_and_failures_have_names() -> anyhow::Result<()> {
+async fn large_heads_pass_and_oversized_ones_are_named() -> anyhow::Result<()> {
     let platform = platform().await?;
     let cookies = format!("Set-Cookie: {}\r\n", "x".repeat(1000)).repeat(8);
     let got = get(&platform, &format!("HTTP/1.1 200 Fine\r\n{cookies}Content-Length: 2\r\n\r\nok")).await?;
@@ -106,7 +106,7 @@ async fn heads_have_room_and_failures_have_names() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn interim_answers_are_few_and_an_early_answer_arrives() -> anyhow::Result<()> {
+async fn interim_answers_are_limited_and_an_early_answer_is_delivered() -> anyhow::Result<()> {
     let platform = platform().await?;
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(3);
     let got = get(&platform, &format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")).await?;

@@ -1,11 +1,12 @@
-//! Servers that answer too slowly, too much, without an end, or no HTTP at all: the caller learns it within the time
-//! limit, the platform keeps its memory, and no answer reaches another caller.
+//! Servers that answer too slowly, too much, endlessly, or not in HTTP: the caller gets an error
+//! within the time limit, the platform's memory stays bounded, and no answer reaches another
+//! caller.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::Context;
 use e2e::{Platform, hostile, kernel};
 
-/// Memory that the platform may need beyond what it had, in MB, for any number of bad answers.
+/// Most growth of the platform's memory, in MB, caused by bad answers.
 const GROWTH_MB_MAX: u64 = 64;
 
 struct Bad {
@@ -13,10 +14,10 @@ struct Bad {
     memory_mb: u64,
 }
 
-/// What a caller got.
+/// A caller's result.
 struct Got {
     status: u16,
-    /// `None` when it broke off.
+    /// `None` when it was truncated.
     body: Option<String>,
     request_id: String,
 }
@@ -42,7 +43,7 @@ impl Bad {
         loop {
             match response.chunk().await {
                 Ok(None) => break,
-                // The beginning is enough to see what it is.
+                // The beginning identifies it.
                 Ok(Some(bytes)) => {
                     let text = body.iter_mut().filter(|text| text.len() < 1000);
                     text.for_each(|text| text.push_str(&String::from_utf8_lossy(&bytes)));
@@ -56,13 +57,14 @@ impl Bad {
         Ok(Got { status, body, request_id })
     }
 
-    /// The status that the log has of a request that failed.
+    /// The status of a failed request in the log.
     async fn logged(&self, request_id: &str) -> anyhow::Result<String> {
         let log = self.platform.api.log_of("bad", request_id).await?;
         Ok(log["Log"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// The next caller gets its own answer, everybody else theirs, and the platform's memory is as before.
+    /// The next caller and all others get their own answers, and the platform's memory is as
+    /// before.
     async fn all_is_well(&self, after: &str) -> anyhow::Result<()> {
         for function in ["bad", "other"] {
             let said = hostile::attack(&self.platform, function, "/").await.context(after.to_owned())?;
@@ -75,7 +77,7 @@ impl Bad {
 }
 
 #[tokio::test]
-async fn answers_that_take_too_long_end_with_the_time_limit() -> anyhow::Result<()> {
+async fn slow_answers_end_at_the_timeout() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
     let got = bad.get("dripping-head").await?;
     assert_eq!(got.status, 433, "{:?}", got.body);
@@ -91,7 +93,7 @@ async fn answers_that_take_too_long_end_with_the_time_limit() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn heads_that_are_too_large_or_no_http_are_failures_of_the_function() -> anyhow::Result<()> {
+async fn oversized_or_malformed_heads_are_function_errors() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
     for (answer, status) in [
         ("endless-header", 407),
@@ -110,7 +112,7 @@ async fn heads_that_are_too_large_or_no_http_are_failures_of_the_function() -> a
 }
 
 #[tokio::test]
-async fn bodies_that_break_their_own_rules_are_cut_off() -> anyhow::Result<()> {
+async fn bodies_that_violate_their_framing_are_truncated() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
     for answer in ["half", "endless-trailers", "endless-chunk-size"] {
         let got = bad.get(answer).await?;
@@ -121,7 +123,7 @@ async fn bodies_that_break_their_own_rules_are_cut_off() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_reaches_nobody() -> anyhow::Result<()> {
+async fn an_unsolicited_answer_is_discarded() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
     for round in 0..20 {
         let got = bad.get("another-answer").await?;

@@ -1,4 +1,5 @@
-//! Images that cannot be deployed or started: each ends in an error that names the cause, and nothing half-made stays.
+//! Images that cannot be deployed or started: each fails with an error that names the cause, and
+//! leaves no partial state.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Folder, Platform, images, tools, wait};
@@ -9,7 +10,7 @@ fn create(name: &str, uri: &str) -> Value {
     json!({"FunctionName": name, "Type": "HTTP", "InitTimeout": 3, "Code": code})
 }
 
-/// Creates a function that must fail to be prepared, and returns `(code, message)` of the reason.
+/// Creates a function whose preparation must fail, and returns `(code, message)` of the reason.
 async fn create_fails(platform: &Platform, request: Value) -> anyhow::Result<(String, String)> {
     let name = request["FunctionName"].as_str().unwrap_or_default().to_owned();
     platform.api.call("CreateFunction", request).await?;
@@ -23,7 +24,7 @@ async fn create_fails(platform: &Platform, request: Value) -> anyhow::Result<(St
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_be_had_fails_with_its_cause() -> anyhow::Result<()> {
+async fn an_unavailable_image_fails_with_its_cause() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     let own = platform.registry().to_owned();
@@ -34,7 +35,7 @@ async fn an_image_that_cannot_be_had_fails_with_its_cause() -> anyhow::Result<()
     assert!(message.contains("nothing"), "{message}");
     let (_, message) = create_fails(&platform, create("no-registry", &format!("{nobody}/hello:v1"))).await?;
     assert!(message.contains(&nobody), "{message}");
-    // A function whose creation failed can be deleted, and calls of it say why it cannot be called.
+    // A function whose creation failed can be deleted; calls to it return the reason.
     let (code, _) = platform.api.refused("Invoke", json!({"FunctionName": "no-tag"})).await?;
     assert_eq!(code, "FailedOperation.FunctionStatusError");
     tools::run_ok(&mut platform.cli(&["delete", "no-tag"])).await?;
@@ -71,8 +72,8 @@ async fn an_image_without_a_command_is_refused_unless_the_function_has_one() -> 
     platform.stop().await
 }
 
-/// Deploys an image that prepares well and cannot start; it is refused with this code, and where that is not checked a call
-/// returns `(status, errorMessage)`.
+/// Deploys an image that can be prepared and cannot start. The start check must refuse it with this
+/// code; without the check a call must return `(status, errorMessage)`.
 async fn start_fails(
     platform: &Platform,
     name: &str,
@@ -100,7 +101,7 @@ async fn start_fails(
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_start_answers_the_contracts_status() -> anyhow::Result<()> {
+async fn an_image_that_cannot_start_returns_the_contracts_status() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let folder = images::hello_folder()?;
     let port = ["--env", "PORT=8080"];

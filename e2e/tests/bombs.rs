@@ -1,5 +1,5 @@
-//! An instance that takes all it can get: it comes to its own limits, and nobody else notices. What each limit is stands
-//! in `docs/SPECIFICATION.md`.
+//! Resource exhaustion by an instance: it reaches its own limits without effect on others. The
+//! limits are in `docs/SPECIFICATION.md`.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::ensure;
@@ -10,15 +10,15 @@ use futures_util::future::try_join_all;
 const TRY_AGAIN: i32 = 11;
 const TOO_MANY_FILES: i32 = 24;
 const NO_SPACE: i32 = 28;
-/// Processes and threads, and files of each, by the defaults.
+/// Default limits of processes and threads, and of open files per process.
 const TASKS_MAX: u64 = 1024;
 const FILES_MAX: u64 = 1024;
-/// Signals that wait, by the defaults.
+/// Default limit of pending signals.
 const SIGNALS_MAX: u64 = 4096;
-/// Memory that the platform may need beyond what it had, in MB, whatever an instance does.
+/// Most growth of the platform's memory, in MB, caused by an instance.
 const GROWTH_MB_MAX: u64 = 64;
 
-/// A platform with the hostile image as `attacker`, and as `other`, which is to go on as ever.
+/// A platform with the hostile image as `attacker`, and as `other`, which must not be affected.
 async fn start(env: &[(&str, &str)], flags: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(env).await?;
     hostile::push(&platform).await?;
@@ -28,7 +28,7 @@ async fn start(env: &[(&str, &str)], flags: &[&str]) -> anyhow::Result<Platform>
     Ok(platform)
 }
 
-/// The other function answers, from the instance that it had and from the machine that starts another.
+/// The other function answers, from its instance and from a new one.
 async fn end(platform: Platform) -> anyhow::Result<()> {
     hostile::attack(&platform, "other", "/").await?;
     platform.deploy("next", "hostile:v1", &[]).await?;
@@ -36,7 +36,7 @@ async fn end(platform: Platform) -> anyhow::Result<()> {
     platform.stop().await
 }
 
-/// The status of a failed run, and its text.
+/// Status and text of a failed invocation.
 async fn failure(platform: &Platform, function: &str, path: &str) -> anyhow::Result<(u16, String)> {
     let answer = platform.get(function, path).await?;
     Ok((answer.status().as_u16(), answer.text().await?))
@@ -49,18 +49,18 @@ async fn processes_threads_and_files_end_at_their_limits() -> anyhow::Result<()>
         [("/forks", TASKS_MAX, TRY_AGAIN), ("/threads", TASKS_MAX, TRY_AGAIN), ("/files", FILES_MAX, TOO_MANY_FILES)]
     {
         let (count, ended_with) = hostile::bomb(&platform, "attacker", path).await?;
-        // The program itself takes a few.
+        // The program itself uses a few.
         assert!((limit - 16..limit).contains(&count) && ended_with == error, "{path}: {count}, error {ended_with}");
     }
     end(platform).await
 }
 
 #[tokio::test]
-async fn what_the_kernel_counts_by_user_is_each_instances_own() -> anyhow::Result<()> {
+async fn per_user_kernel_limits_are_separate_for_each_instance() -> anyhow::Result<()> {
     let platform = start(&[], &["--timeout", "60"]).await?;
     let watches_max: u64 = std::fs::read_to_string("/proc/sys/user/max_inotify_instances")?.trim().parse()?;
     for (path, limit) in [("/watches", watches_max.min(FILES_MAX)), ("/signals", SIGNALS_MAX)] {
-        // Both keep what they took.
+        // Both keep what they allocated.
         for function in ["attacker", "other"] {
             let (count, error) = hostile::bomb(&platform, function, path).await?;
             assert!((limit - 16..=limit).contains(&count) && error != 0, "{function}{path}: {count}, error {error}");
@@ -75,14 +75,14 @@ async fn memory_in_sockets_is_bounded_by_the_memory_of_the_instance() -> anyhow:
     let answer = platform.get("attacker", "/held?400").await?;
     let (status, text) = (answer.status().as_u16(), answer.text().await?);
     let held = text.split(' ').next().and_then(|held| held.parse::<u64>().ok());
-    // Version 2 of cgroups ends it as any that goes over its memory; version 1 lets it send no more.
+    // Cgroup version 2 ends it with its memory limit; version 1 blocks further sends.
     let bounded = status == 434 || held.is_some_and(|held| held <= 160);
     assert!(bounded, "{status}: {text}");
     end(platform).await
 }
 
 #[tokio::test]
-async fn a_fork_bomb_stays_inside_and_ends_with_the_time_limit() -> anyhow::Result<()> {
+async fn a_fork_bomb_is_contained_and_killed_at_the_timeout() -> anyhow::Result<()> {
     let platform = start(&[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")], &["--memory", "1792", "--timeout", "5"]).await?;
     let cgroup = platform.cgroup_name();
     let others = leftovers::processes(&cgroup);
@@ -115,7 +115,7 @@ async fn a_memory_bomb_fails_all_requests_of_its_instance_with_434_and_no_others
     let others = platform.http.get(platform.url("other", "/sleep?1000"));
     let others = tokio::spawn(async move { others.send().await.map(|answer| answer.status().as_u16()) });
     let pids = leftovers::processes(&platform.cgroup_name());
-    // A thread for each connection.
+    // A thread per connection.
     wait::until("they all sleep", || async {
         let threads = |pid: &u32| kernel::status(*pid, "Threads").ok().and_then(|n| n.parse::<u32>().ok());
         Ok(pids.iter().filter_map(threads).any(|threads| threads > sleeping.len() as u32).then_some(()))
@@ -142,21 +142,21 @@ async fn files_in_memory_and_shared_memory_count_as_memory() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn files_fill_their_own_room_and_nothing_of_the_machines() -> anyhow::Result<()> {
+async fn files_are_limited_to_the_instances_disk() -> anyhow::Result<()> {
     let room = [("SAMPAN_SANDBOX__TMP_BYTES_MAX", "16777216"), ("SAMPAN_SANDBOX__WRITABLE_BYTES_MAX", "8388608")];
     let files = [("SAMPAN_SANDBOX__WRITABLE_FILES_MAX", "5000"), ("SAMPAN_SANDBOX__SHM_BYTES_MAX", "4194304")];
     let platform = start(&[room, files].concat(), &["--memory", "1024", "--timeout", "60"]).await?;
     let before = disk::bytes(&platform.data_dir());
     for (dir, mb) in [("/tmp", 16), ("/", 8), ("/dev/shm", 4), ("/dev", 0)] {
         let (count, error) = hostile::bomb(&platform, "attacker", &format!("/fill?{dir}")).await?;
-        // A file system needs a part of its room itself.
+        // The file system needs part of its size for metadata.
         assert!(count <= mb && count + 1 >= mb && error == NO_SPACE, "{dir}: {count} MB, error {error}");
     }
     for (dir, most) in [("/tmp", 5000), ("/", 5000), ("/dev/shm", 5000), ("/dev", 1024)] {
         let (count, error) = hostile::bomb(&platform, "attacker", &format!("/inodes?{dir}")).await?;
         assert!(count <= most && count > most - 100 && error == NO_SPACE, "{dir}: {count} files, error {error}");
     }
-    // A descriptor's room is given back with the file, so that the instance goes on.
+    // Its space is freed with the file, so the instance continues.
     let (count, _) = hostile::bomb(&platform, "attacker", "/fill?/tmp").await?;
     assert!(count >= 15, "{count} MB");
     assert_eq!(disk::bytes(&platform.data_dir()), before, "something was written to the machine's disk");
@@ -164,7 +164,7 @@ async fn files_fill_their_own_room_and_nothing_of_the_machines() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn output_without_end_is_cut_and_said_to_be() -> anyhow::Result<()> {
+async fn endless_output_is_truncated_with_a_notice() -> anyhow::Result<()> {
     let platform = start(&[], &["--memory", "512", "--timeout", "120"]).await?;
     let memory_mb = kernel::resident_mb(platform.pid()?)?;
     let answer = platform.get("attacker", "/print?100").await?;
@@ -176,7 +176,7 @@ async fn output_without_end_is_cut_and_said_to_be() -> anyhow::Result<()> {
     assert!(text.contains("END RequestId") && text.contains("Report RequestId"), "the platform's lines are missing");
     let grown_mb = kernel::resident_mb(platform.pid()?)?.saturating_sub(memory_mb);
     assert!(grown_mb <= GROWTH_MB_MAX, "the platform grew by {grown_mb} MB");
-    // Of 100 MB; what an instance may write at once is 8 MB, and then 1 MB a second.
+    // Of 100 MB; an instance may write a burst of 8 MB and then 1 MB a second.
     let kept = folder_bytes(&platform.data_dir().join("logs"));
     assert!(kept < 60 << 20, "{kept} bytes of it are kept");
     end(platform).await

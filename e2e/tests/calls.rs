@@ -1,5 +1,5 @@
-//! Calls over connections to servers as the world makes them: that close what was silent, break off, take few connections
-//! at once, or write an answer in two parts.
+//! Connections to servers that close idle connections, abort, accept few connections, or write an
+//! answer in two parts.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::Context;
 use e2e::{Platform, ending, tools};
 use futures_util::future::{join_all, try_join_all};
 
-/// Calls in a row, or at once, of a test about many.
+/// Sequential or concurrent calls of a test.
 const CALLS: usize = 30;
 
 async fn with_server() -> anyhow::Result<Platform> {
@@ -31,7 +31,7 @@ async fn post(platform: &Platform, function: &str) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn a_post_after_any_silence_is_answered_by_a_server_that_closes_what_is_silent() -> anyhow::Result<()> {
+async fn a_post_succeeds_on_a_server_that_closes_idle_connections() -> anyhow::Result<()> {
     let platform = with_server().await?;
     let silences_ms = [500, 950, 1500, 1990, 2010, 3000, 5000];
     let pause = |ms| tokio::time::sleep(Duration::from_millis(ms));
@@ -52,7 +52,7 @@ async fn a_post_after_any_silence_is_answered_by_a_server_that_closes_what_is_si
 }
 
 #[tokio::test]
-async fn an_event_whose_connection_breaks_runs_once() -> anyhow::Result<()> {
+async fn an_event_with_an_aborted_connection_is_not_retried() -> anyhow::Result<()> {
     let platform = with_server().await?;
     platform.deploy("counted", "calls:v1", &["--type", "event", "--memory", "64"]).await?;
     let invoke = async |event: &str| tools::run(&mut platform.cli(&["invoke", "counted", "-d", event])).await;
@@ -67,7 +67,7 @@ async fn an_event_whose_connection_breaks_runs_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn more_calls_at_once_than_a_server_queues_are_all_answered_by_it() -> anyhow::Result<()> {
+async fn more_concurrent_calls_than_the_backlog_are_all_answered() -> anyhow::Result<()> {
     let platform = with_server().await?;
     let server = ["--env", "BACKLOG=5", "--env", "SLOW_MS=50"];
     let flags = [&["--memory", "64", "--concurrency", "50", "--timeout", "60"][..], &server].concat();
@@ -77,7 +77,8 @@ async fn more_calls_at_once_than_a_server_queues_are_all_answered_by_it() -> any
     for answer in answers {
         assert_eq!(answer?, first, "the same instance");
     }
-    // It serves one connection at a time, and keeps each: an idle one must not keep it from the others.
+    // It serves one connection at a time and keeps it open: an idle connection must not block the
+    // others.
     platform.deploy("narrow", "calls:v1", &["--timeout", "3"]).await?;
     for answer in join_all((0..8).map(|_| post(&platform, "narrow"))).await {
         answer?;
@@ -85,7 +86,7 @@ async fn more_calls_at_once_than_a_server_queues_are_all_answered_by_it() -> any
     platform.stop().await
 }
 
-/// How often the kernel acknowledged late in the network of a process.
+/// Delayed acknowledgements in the network namespace of a process.
 fn late_acknowledgements(pid: u32) -> anyhow::Result<u64> {
     let counters = fs::read_to_string(format!("/proc/{pid}/net/netstat"))?;
     let mut of_tcp = counters.lines().filter(|line| line.starts_with("TcpExt:")).map(str::split_whitespace);
@@ -95,7 +96,7 @@ fn late_acknowledgements(pid: u32) -> anyhow::Result<u64> {
 }
 
 #[tokio::test]
-async fn the_first_part_of_an_answer_is_acknowledged_at_once() -> anyhow::Result<()> {
+async fn the_first_segment_of_an_answer_is_acknowledged_at_once() -> anyhow::Result<()> {
     let platform = with_server().await?;
     platform.deploy("apart", "calls:v1", &["--memory", "64"]).await?;
     post(&platform, "apart").await?;
@@ -104,7 +105,7 @@ async fn the_first_part_of_an_answer_is_acknowledged_at_once() -> anyhow::Result
     for _ in 0..CALLS {
         post(&platform, "apart").await?;
     }
-    // Some may be late where the machine is busy and the next call with it.
+    // Some may be delayed when the machine is busy.
     let late = late_acknowledgements(pid)? - before;
     assert!(late < CALLS as u64 / 2, "{late} of {CALLS} answers waited for a late acknowledgement");
     platform.stop().await

@@ -1,4 +1,4 @@
-//! What the command line does with pipes, words and errors.
+//! The CLI's handling of pipes, arguments and errors.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::process::Stdio;
@@ -16,7 +16,7 @@ fn sampan(args: &[&str]) -> Command {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_ends_the_command_quietly() -> anyhow::Result<()> {
+async fn a_closed_pipe_ends_the_command_quietly() -> anyhow::Result<()> {
     for args in [&["config"][..], &["config", "--output", "json"], &["--help"], &["deploy", "--help"]] {
         let (reader, writer) = std::io::pipe()?;
         drop(reader);
@@ -39,7 +39,7 @@ async fn output_that_cannot_be_written_is_an_error() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn errors_are_json_where_json_is_asked_for() -> anyhow::Result<()> {
+async fn errors_are_json_with_output_json() -> anyhow::Result<()> {
     let nowhere = ["--credentials", "/nowhere/credentials.toml"];
     for (args, code, exit) in [(&["list"][..], "Connection", 5), (&["deploy"], "Usage", 2), (&["nonsense"], "Usage", 2)]
     {
@@ -56,7 +56,7 @@ async fn errors_are_json_where_json_is_asked_for() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn words_of_a_command_keep_their_quotes() -> anyhow::Result<()> {
+async fn arguments_of_a_command_keep_their_quotes() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     let argv = async |name: &str| anyhow::Ok(platform.get(name, "/args").await?.text().await?);
@@ -71,7 +71,7 @@ async fn words_of_a_command_keep_their_quotes() -> anyhow::Result<()> {
     let image = platform.cli_json(&["get", "plain"]).await?["ImageConfig"].clone();
     assert_eq!((&image["Command"], &image["CommandList"]), (&json!("/hello  -m"), &json!([])));
 
-    // What the API is given comes back, and runs.
+    // The API returns the values as given, and the function runs.
     let code = json!({"ImageConfig": {
         "ImageType": "personal", "ImageUri": image["ImageUri"], "CommandList": ["/hello", "h i"], "ArgsList": ["-j"],
     }});
@@ -92,7 +92,7 @@ async fn words_of_a_command_keep_their_quotes() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_deploy_keeps_what_it_does_not_say() -> anyhow::Result<()> {
+async fn a_deploy_keeps_settings_without_flags() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     let port = async |name: &str| anyhow::Ok(platform.get(name, "/env?PORT").await?.text().await?);
@@ -131,7 +131,7 @@ async fn a_deploy_keeps_what_it_does_not_say() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_alias_and_what_is_kept_ready_keep_what_an_update_does_not_say() -> anyhow::Result<()> {
+async fn an_update_of_alias_or_provisioning_keeps_settings_without_flags() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("web", "hello:v1", &["--memory", "128"]).await?;
@@ -158,21 +158,21 @@ async fn an_alias_and_what_is_kept_ready_keep_what_an_update_does_not_say() -> a
 }
 
 #[tokio::test]
-async fn a_port_that_is_not_open_says_which_is_and_which_should_be() -> anyhow::Result<()> {
+async fn a_closed_port_error_names_the_open_and_the_expected_port() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     let deployed = platform.deploy("own", "hello:v1", &["--env", "PORT=8080", "--init-timeout", "2"]).await;
     let said = format!("{:#}", deployed.expect_err("it does not listen"));
     assert!(said.contains("the process listens on 0.0.0.0:8080;"), "{said}");
     assert!(said.contains("port 9000 of 0.0.0.0, [::], 127.0.0.1 or [::1]"), "{said}");
-    // What the text advises works.
+    // The hint works.
     platform.cli_json(&["deploy", "own", "--port", "8080"]).await?;
     assert_eq!(platform.get("own", "/env?PORT").await?.text().await?, "8080");
     platform.stop().await
 }
 
 #[tokio::test]
-async fn hints_name_commands_and_errors_of_the_api_have_its_code() -> anyhow::Result<()> {
+async fn hints_name_commands_and_api_errors_have_their_code() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     for (args, hint) in [
         (&["get", "nobody"][..], "`sampan list`"),
@@ -206,7 +206,7 @@ async fn times_have_the_zone_of_the_machine() -> anyhow::Result<()> {
             let time = shown.split_whitespace().find(|word| word.ends_with(offset));
             let time = time.with_context(|| format!("{zone}: {shown}"))?;
             assert_eq!(time.len(), "2026-11-28T08:15:00+01:00".len(), "{time}");
-            // The API's offset is one of whole hours, too.
+            // The API's time zone offset is of whole hours.
             assert_eq!(time.get(13..19), local.get(13..19), "{time} is not {local}");
         }
     }
@@ -214,7 +214,7 @@ async fn times_have_the_zone_of_the_machine() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_failed_deploy_is_tried_again_by_the_name_alone() -> anyhow::Result<()> {
+async fn a_failed_deploy_is_retried_by_name() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let failed = tools::run(&mut platform.cli(&["deploy", "late", "--image", "hello:v1"])).await?;
     assert!(!failed.ok, "{}", failed.stdout);

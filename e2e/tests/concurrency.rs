@@ -1,5 +1,5 @@
-//! Quotas under a storm: what the kernel runs is never more than was given, who has memory of its own gets it, and
-//! official clients set and see it.
+//! Quotas under a storm: instances never exceed them, a reservation is available to its function,
+//! and official clients set and read them.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use serde_json::json;
 
 /// Memory size of every instance here, in MB.
 const MEMORY_MB: u64 = 128;
-/// The quota of the installation: eight instances.
+/// The installation's quota: eight instances.
 const QUOTA_MB: u64 = 8 * MEMORY_MB;
-/// Clients of the noisy function, more than there can be instances.
+/// Clients of the noisy function, more than its possible instances.
 const CLIENTS: usize = 16;
 
 async fn with_functions(names: &[&str]) -> anyhow::Result<Platform> {
@@ -31,12 +31,12 @@ async fn status(platform: &Platform, function: &str, path: &str) -> anyhow::Resu
     Ok(platform.get(function, path).await?.status().as_u16())
 }
 
-/// First processes of instances that the kernel runs now.
+/// Instances' first processes that are running now.
 fn instances(platform: &Platform) -> u64 {
     leftovers::processes(&platform.cgroup_name()).len() as u64
 }
 
-/// Clients that keep a function busy until they are told to stop; it counts the answers other than 200 and 432.
+/// Clients that keep a function busy until they are stopped; counts answers other than 200 and 432.
 struct Noise {
     stop: Arc<AtomicBool>,
     strange: Arc<AtomicUsize>,
@@ -70,8 +70,7 @@ impl Noise {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_never_gets_more_instances_than_its_quota_and_leaves_another_function_what_it_reserved()
--> anyhow::Result<()> {
+async fn a_storm_stays_within_the_quota_and_respects_reservations() -> anyhow::Result<()> {
     let platform = with_functions(&["noisy", "calm"]).await?;
     platform.cli_json(&["quota", "calm", "--reserved", &(2 * MEMORY_MB).to_string()]).await?;
     let noise = Noise::start(&platform, "noisy");
@@ -86,7 +85,7 @@ async fn a_storm_never_gets_more_instances_than_its_quota_and_leaves_another_fun
         let now = instances(&platform);
         assert!(now <= QUOTA_MB / MEMORY_MB, "{now} instances run");
     }
-    // Its reservation is its ceiling, too.
+    // A reservation is also a limit.
     let many = join_all((0..8).map(|_| status(&platform, "calm", "/sleep?20"))).await;
     assert!(many.into_iter().all(|answer| matches!(answer, Ok(200 | 432))));
     let account = platform.api.call("GetAccount", json!({})).await?;
@@ -97,7 +96,7 @@ async fn a_storm_never_gets_more_instances_than_its_quota_and_leaves_another_fun
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_that_comes_late_gets_its_turn_while_a_storm_goes_on() -> anyhow::Result<()> {
+async fn a_late_function_gets_its_fair_share_during_a_storm() -> anyhow::Result<()> {
     let platform = with_functions(&["noisy", "late"]).await?;
     let noise = Noise::start(&platform, "noisy");
     wait::until("the noisy function has everything", || async {
@@ -112,7 +111,7 @@ async fn a_function_that_comes_late_gets_its_turn_while_a_storm_goes_on() -> any
 }
 
 #[tokio::test]
-async fn a_reservation_of_0_stops_a_function_until_it_is_taken_back() -> anyhow::Result<()> {
+async fn a_reservation_of_0_disables_a_function() -> anyhow::Result<()> {
     let platform = with_functions(&["hello", "other"]).await?;
     assert_eq!(status(&platform, "hello", "/").await?, 200);
     platform.cli_json(&["quota", "hello", "--reserved", "0"]).await?;
@@ -133,7 +132,7 @@ async fn a_reservation_of_0_stops_a_function_until_it_is_taken_back() -> anyhow:
 }
 
 #[tokio::test]
-async fn the_python_sdk_sets_and_sees_quotas() -> anyhow::Result<()> {
+async fn the_python_sdk_manages_quotas() -> anyhow::Result<()> {
     let platform = with_functions(&["hello"]).await?;
     let mut sdk = tools::command(&tools::python().display().to_string());
     sdk.arg(tools::workspace().join("e2e/clients/quotas.py"));

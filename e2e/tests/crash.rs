@@ -1,4 +1,4 @@
-//! kill -9 at any moment: what was acknowledged is there after the next start, and nothing of before is left running.
+//! `kill -9` at any moment: acknowledged changes survive, and nothing keeps running.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::Duration;
@@ -7,9 +7,9 @@ use e2e::kill_storm::{Storm, run};
 use e2e::{Platform, leftovers, wait};
 use serde_json::json;
 
-/// Enough that kills fall into each kind of work; `cargo xtask storm` makes a thousand.
+/// Enough kills to hit every kind of operation; `cargo xtask storm` makes a thousand.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_storm_of_kills_loses_nothing_that_was_acknowledged() -> anyhow::Result<()> {
+async fn a_short_storm_of_kills_loses_no_acknowledged_change() -> anyhow::Result<()> {
     let found = run(Storm { kills: 12, time_max: Duration::from_secs(150) }, |_| {}).await?;
     assert!(found.is_well(), "{found:#?}");
     assert!(found.kills > 3 && found.acknowledged > 10, "{found:?}");
@@ -43,7 +43,7 @@ async fn functions_images_and_logs_survive_a_kill_and_instances_do_not() -> anyh
 }
 
 #[tokio::test]
-async fn a_deploy_that_a_kill_interrupts_is_finished_by_the_next_start() -> anyhow::Result<()> {
+async fn an_interrupted_deploy_is_finished_after_a_restart() -> anyhow::Result<()> {
     let mut platform = Platform::start().await?;
     platform.push_hello().await?;
     let code =
@@ -65,7 +65,7 @@ async fn a_deploy_that_a_kill_interrupts_is_finished_by_the_next_start() -> anyh
 }
 
 #[tokio::test]
-async fn a_kill_in_the_middle_of_starts_leaves_no_process_behind() -> anyhow::Result<()> {
+async fn a_kill_during_starts_leaves_no_process() -> anyhow::Result<()> {
     let mut platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("web", "hello:v1", &["--timeout", "60"]).await?;

@@ -1,46 +1,47 @@
-//! Registries that let nobody in without the right credential: logins that are added and removed while the platform runs,
-//! temporary credentials of the cloud and of plugins that end midway, authorities of their own, and mirrors.
+//! Registries that need credentials: logins added and removed at run time, temporary credentials of
+//! the cloud and of plugins that expire during a pull, private certificate authorities, and
+//! mirrors.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use e2e::auth_proxy::AuthProxy;
 use e2e::credential_plugin::CredentialPlugin;
 use e2e::debian_registry::{Access, Certificates, DebianRegistry};
 use e2e::fake_tcr::FakeTcr;
-use e2e::gate::Gate;
+use e2e::fixture::hello_image;
 use e2e::oci::Image;
 use e2e::registry::Reply;
-use e2e::scene::hello_image;
-use e2e::tools::{self, Said};
+use e2e::tools::{self, ProgramOutput};
 use e2e::{Platform, TestRegistry, deploys, secrecy};
 use serde_json::{Value, json};
 use signature::Secrets;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Bytes of a layer that come before its gate closes.
+/// Bytes of a layer sent before its credential is revoked.
 const FIRST_BYTES: usize = 100 << 10;
-/// Everything that the platform would say to whoever debugs it, and no pauses where nothing recovers with time.
+/// Debug logs, to be searched for secrets, and no pauses: no fault here is healed by time.
 const ENV: &[(&str, &str)] =
     &[("SAMPAN_LOG", "debug"), ("SAMPAN_IMAGE__RETRIES_MAX", "2"), ("SAMPAN_IMAGE__RETRY_PAUSE_MS", "20")];
 
 /// Runs `sampan registry …` with a text on standard input.
-async fn registry(platform: &Platform, args: &[&str], input: &str) -> anyhow::Result<Said> {
+async fn registry(platform: &Platform, args: &[&str], input: &str) -> anyhow::Result<ProgramOutput> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), input)?;
     let mut command = platform.cli(&[&["registry"], args].concat());
     tools::run(command.stdin(std::fs::File::open(file.path())?)).await
 }
 
-/// Runs it, and fails unless it succeeds.
+/// As [`registry`], which must succeed.
 async fn registry_ok(platform: &Platform, args: &[&str], input: &str) -> anyhow::Result<String> {
     let said = registry(platform, args, input).await?;
     ensure!(said.ok, "{args:?} failed: {}{}", said.stdout, said.stderr);
     Ok(said.stdout)
 }
 
-/// What `sampan registry test` finds, whether it is good or bad.
+/// The result of `sampan registry test`, good or bad.
 async fn tested(platform: &Platform, target: &str) -> anyhow::Result<(bool, Value, String)> {
     let said = registry(platform, &["test", target, "--output", "json"], "").await?;
     let found =
@@ -68,7 +69,7 @@ async fn deploy_enterprise(platform: &Platform, name: &str, image: &str, registr
 }
 
 #[tokio::test]
-async fn a_login_that_is_added_while_the_platform_runs_lets_in_until_it_is_removed() -> anyhow::Result<()> {
+async fn an_added_login_is_used_at_once_until_it_is_removed() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let users = [("reader", "right-pass-word")];
     let debian = DebianRegistry::start(work.path(), Access::Users(&users)).await?;
@@ -126,7 +127,7 @@ async fn only_the_key_pair_of_the_installation_administers_registries() -> anyho
     let url = format!("{}/admin/registries", platform.control);
     let unsigned = platform.http.post(&url).json(&json!({"list": {}})).send().await?;
     assert_eq!(unsigned.status(), 401);
-    // A password is no argument, and nothing is added without something to add.
+    // Passwords are not accepted as arguments, and an addition needs content.
     for args in [&["add", "r.io", "--username", "u"][..], &["add", "r.io"], &["add", "r.io", "--password", "p"]] {
         let said = registry(&platform, args, "").await?;
         assert!(!said.ok, "{args:?}: {}", said.stdout);
@@ -136,13 +137,13 @@ async fn only_the_key_pair_of_the_installation_administers_registries() -> anyho
 }
 
 #[tokio::test]
-async fn an_enterprise_image_is_pulled_with_a_temporary_credential_that_ends_midway() -> anyhow::Result<()> {
+async fn an_enterprise_pull_renews_an_expired_temporary_credential() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let debian = DebianRegistry::start(work.path(), Access::Open).await?;
-    let gate = Gate::start(&debian.address).await?;
-    let image = gate.image(&debian.push("team/hello:v1", &hello_image()?, None).await?);
+    let auth_proxy = AuthProxy::start(&debian.address).await?;
+    let image = auth_proxy.image(&debian.push("team/hello:v1", &hello_image()?, None).await?);
     let secrets = Secrets { secret_id: "AKIDtcr".to_owned(), secret_key: "right-key-of-the-test".to_owned() };
-    let tcr = FakeTcr::start(secrets, "tcr-e2e", "ap-hongkong", gate.passes(), HOUR).await?;
+    let tcr = FakeTcr::start(secrets, "tcr-e2e", "ap-hongkong", auth_proxy.accepted_user(), HOUR).await?;
     let platform = Platform::start_with(&[ENV, &[("SAMPAN_CREDENTIALS__TCR_REGION", "ap-hongkong")]].concat()).await?;
 
     deploy_enterprise(&platform, "unknown", &image, "tcr-e2e").await?;
@@ -150,7 +151,7 @@ async fn an_enterprise_image_is_pulled_with_a_temporary_credential_that_ends_mid
     reason.says("ImageAccessDenied", &[&image, "tcr-e2e", "sampan registry add", "--tcr"])?;
 
     let add = |id: &'static str| {
-        let words = ["add", &gate.address, "--tcr", "tcr-e2e", "--tcr-secret-id", id, "--tcr-secret-key-stdin"];
+        let words = ["add", &auth_proxy.address, "--tcr", "tcr-e2e", "--tcr-secret-id", id, "--tcr-secret-key-stdin"];
         [&words[..], &["--tcr-endpoint", &tcr.endpoint]].concat()
     };
     registry_ok(&platform, &add("AKIDtcr"), "wrong-key-of-the-test").await?;
@@ -159,17 +160,17 @@ async fn an_enterprise_image_is_pulled_with_a_temporary_credential_that_ends_mid
     reason.says("ImageAccessDenied", &["AuthFailure.SignatureFailure", "request-of-the-test", &tcr.endpoint])?;
 
     registry_ok(&platform, &add("AKIDtcr"), "right-key-of-the-test").await?;
-    gate.revoke_midway(FIRST_BYTES);
+    auth_proxy.revoke_midway(FIRST_BYTES);
     deploy_enterprise(&platform, "midway", &image, "tcr-e2e").await?;
     platform.api.wait_status("midway", &["Active"]).await?;
     answers(&platform, "midway").await?;
-    assert_eq!((gate.breaks(), tcr.issued()), (1, 2), "one credential for each half");
+    assert_eq!((auth_proxy.breaks(), tcr.issued()), (1, 2), "one credential for each half");
 
-    // It is remembered as long as it says, and asked for again when the registry no longer takes it.
+    // Cached until its expiry, and renewed when the registry refuses it.
     deploy_enterprise(&platform, "remembered", &image, "tcr-e2e").await?;
     platform.api.wait_status("remembered", &["Active"]).await?;
     assert_eq!(tcr.issued(), 2);
-    gate.revoke();
+    auth_proxy.revoke();
     deploy_enterprise(&platform, "revoked", &image, "tcr-e2e").await?;
     platform.api.wait_status("revoked", &["Active"]).await?;
     assert_eq!(tcr.issued(), 3);
@@ -184,16 +185,17 @@ async fn an_enterprise_image_is_pulled_with_a_temporary_credential_that_ends_mid
 }
 
 #[tokio::test]
-async fn a_short_lived_credential_is_asked_for_anew() -> anyhow::Result<()> {
+async fn a_short_lived_credential_is_not_cached() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let debian = DebianRegistry::start(work.path(), Access::Open).await?;
-    let gate = Gate::start(&debian.address).await?;
-    let image = gate.image(&debian.push("team/hello:v1", &hello_image()?, None).await?);
+    let auth_proxy = AuthProxy::start(&debian.address).await?;
+    let image = auth_proxy.image(&debian.push("team/hello:v1", &hello_image()?, None).await?);
     let secrets = Secrets { secret_id: "AKIDtcr".to_owned(), secret_key: "right-key-of-the-test".to_owned() };
-    // Shorter than the margin within which nothing is remembered.
-    let tcr = FakeTcr::start(secrets, "tcr-e2e", "ap-guangzhou", gate.passes(), Duration::from_secs(20)).await?;
+    // Shorter than the margin within which credentials are not cached.
+    let tcr =
+        FakeTcr::start(secrets, "tcr-e2e", "ap-guangzhou", auth_proxy.accepted_user(), Duration::from_secs(20)).await?;
     let platform = Platform::start_with(ENV).await?;
-    let add = ["add", &gate.address, "--tcr", "tcr-e2e", "--tcr-secret-id", "AKIDtcr", "--tcr-secret-key-stdin"];
+    let add = ["add", &auth_proxy.address, "--tcr", "tcr-e2e", "--tcr-secret-id", "AKIDtcr", "--tcr-secret-key-stdin"];
     let add = [&add[..], &["--tcr-endpoint", &tcr.endpoint]].concat();
     registry_ok(&platform, &add, "right-key-of-the-test").await?;
     for (number, name) in (1..).zip(["first", "second", "third"]) {
@@ -205,13 +207,12 @@ async fn a_short_lived_credential_is_asked_for_anew() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_plugin_of_the_kubelets_protocol_is_asked_and_its_answer_remembered_until_it_is_refused() -> anyhow::Result<()>
-{
+async fn a_kubelet_plugins_credential_is_cached_until_it_is_refused() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let debian = DebianRegistry::start(work.path(), Access::Open).await?;
-    let gate = Gate::start(&debian.address).await?;
-    let image = gate.image(&debian.push("team/hello:v1", &hello_image()?, None).await?);
-    let plugin = CredentialPlugin::make(work.path(), &gate.address)?;
+    let auth_proxy = AuthProxy::start(&debian.address).await?;
+    let image = auth_proxy.image(&debian.push("team/hello:v1", &hello_image()?, None).await?);
+    let plugin = CredentialPlugin::make(work.path(), &auth_proxy.address)?;
     let (config, bin_dir) = (plugin.config().display().to_string(), plugin.bin_dir().display().to_string());
     let plugins = [
         ("SAMPAN_CREDENTIALS__PLUGINS_CONFIG", config.as_str()),
@@ -220,7 +221,7 @@ async fn a_plugin_of_the_kubelets_protocol_is_asked_and_its_answer_remembered_un
     let platform = Platform::start_with(&[ENV, &plugins].concat()).await?;
 
     plugin.set_password("plugin-word-1")?;
-    gate.passes().allow("plugin", "plugin-word-1", HOUR);
+    auth_proxy.accepted_user().allow("plugin", "plugin-word-1", HOUR);
     runs(&platform, "first", &image).await?;
     let asked = plugin.request()?;
     assert_eq!(asked["image"], image.trim_end_matches(":v1"));
@@ -230,11 +231,11 @@ async fn a_plugin_of_the_kubelets_protocol_is_asked_and_its_answer_remembered_un
     assert_eq!(plugin.runs().len(), 1);
 
     plugin.set_password("plugin-word-2")?;
-    gate.passes().allow("plugin", "plugin-word-2", HOUR);
+    auth_proxy.accepted_user().allow("plugin", "plugin-word-2", HOUR);
     runs(&platform, "renewed", &image).await?;
     assert_eq!(plugin.runs().len(), 2);
 
-    gate.revoke();
+    auth_proxy.revoke();
     let reason = deploys::bad(&platform, "refused", &image).await?;
     reason.says("ImageAccessDenied", &[&image, "HTTP 401", "credential plugin test-credential-provider"])?;
     plugin.break_with("this node has no role")?;
@@ -245,7 +246,7 @@ async fn a_plugin_of_the_kubelets_protocol_is_asked_and_its_answer_remembered_un
 }
 
 #[tokio::test]
-async fn a_registry_with_an_authority_of_its_own_is_trusted_once_that_is_named() -> anyhow::Result<()> {
+async fn a_private_certificate_authority_is_trusted_once_configured() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let certificates = Certificates::make(work.path()).await?;
     let debian = DebianRegistry::start(work.path(), Access::Tls(&certificates)).await?;
@@ -260,7 +261,7 @@ async fn a_registry_with_an_authority_of_its_own_is_trusted_once_that_is_named()
     runs(&platform, "trusted", &image).await?;
     platform.stop().await?;
 
-    // The same in the configuration file, beside one that is not the registry's authority.
+    // The same in the configuration file, beside an authority that is not the registry's.
     let other = work.path().join("other");
     std::fs::create_dir(&other)?;
     let stranger = Certificates::make(&other).await?.authority.display().to_string();
@@ -279,7 +280,7 @@ async fn a_registry_with_an_authority_of_its_own_is_trusted_once_that_is_named()
     Ok(())
 }
 
-/// A file that is no certificate.
+/// A file that is not a certificate.
 fn debian_file(work: &Path) -> anyhow::Result<String> {
     let file = work.join("not-a-certificate");
     std::fs::write(&file, "not a certificate")?;
@@ -287,20 +288,20 @@ fn debian_file(work: &Path) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn mirrors_are_asked_first_and_neither_a_dead_nor_a_lying_one_is_in_the_way() -> anyhow::Result<()> {
+async fn mirrors_are_tried_first_and_failing_or_corrupt_ones_are_skipped() -> anyhow::Result<()> {
     let platform = Platform::start_with(ENV).await?;
     let (origin, mirror) = (TestRegistry::start().await?, TestRegistry::start().await?);
     let dead = format!("http://127.0.0.1:{}", tools::free_port()?);
     let mirror_url = format!("http://{}/cached", mirror.address());
     registry_ok(&platform, &["add", &origin.address(), "--mirror", &dead, "--mirror", &mirror_url], "").await?;
 
-    // The mirror alone serves what it has.
+    // Only the mirror serves what it has.
     let image = hello_image()?;
     mirror.add("cached/app", &image);
     let reference = origin.add("app", &image);
     runs(&platform, "mirrored", &reference).await?;
-    assert!(origin.asked().is_empty(), "{:?}", origin.asked());
-    assert!(mirror.asked().iter().any(|ask| ask.is_blob()));
+    assert!(origin.requests().is_empty(), "{:?}", origin.requests());
+    assert!(mirror.requests().iter().any(|request| request.is_blob()));
     let (ok, found, _) = tested(&platform, &reference).await?;
     let places = found["places"].as_array().context("places")?;
     assert!(
@@ -308,10 +309,10 @@ async fn mirrors_are_asked_first_and_neither_a_dead_nor_a_lying_one_is_in_the_wa
         "{found}"
     );
 
-    // What the mirror lacks comes from the registry.
+    // Content that the mirror lacks comes from the registry.
     runs(&platform, "elsewhere", &origin.add("elsewhere", &other_image("elsewhere")?)).await?;
 
-    // A mirror that sends something else under the same digests is not believed.
+    // Other content under the same digests is refused, and read from the registry.
     let honest = other_image("honest")?;
     let mut lying = honest.clone();
     let forged = other_image("forged")?;
@@ -322,19 +323,22 @@ async fn mirrors_are_asked_first_and_neither_a_dead_nor_a_lying_one_is_in_the_wa
     runs(&platform, "lied-to", &origin.add("honest", &honest)).await?;
     assert_eq!(platform.get("lied-to", "/honest").await?.status(), 200);
 
-    // A mirror that breaks off or fails is gone around, with what came before.
+    // A mirror that aborts or fails is skipped; received bytes are kept.
     let (broken, layer) = (other_image("broken")?, 1);
     mirror.add("cached/broken", &broken);
     let digest = broken.blobs[layer].0.clone();
-    mirror.behave(move |ask| if ask.is_of(&digest) { Reply::Break(1000) } else { Reply::Good });
+    mirror.behave(move |request| if request.is_of(&digest) { Reply::Break(1000) } else { Reply::Good });
     runs(&platform, "broken", &origin.add("broken", &broken)).await?;
-    assert!(origin.asked_for(&broken.blobs[layer].0).iter().any(|ask| ask.offset.is_some()), "it goes on where it was");
+    assert!(
+        origin.requests_for(&broken.blobs[layer].0).iter().any(|request| request.offset.is_some()),
+        "it goes on where it was"
+    );
     mirror.behave(|_| Reply::Status(503, vec![]));
     runs(&platform, "failing", &origin.add("failing", &other_image("failing")?)).await?;
     platform.stop().await
 }
 
-/// The static server beside a file of its own.
+/// The static server beside a unique file.
 fn other_image(name: &str) -> anyhow::Result<Image> {
     use e2e::layer_tar::{self, LayerTar};
     use e2e::oci::{self, Compression, Format, Layer};

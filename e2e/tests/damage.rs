@@ -1,4 +1,4 @@
-//! Damage on disk: it is found, never served, and healed by the platform itself, a deploy or a push.
+//! Damage on disk: it is detected, never served, and repaired by the platform, a deploy or a push.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
@@ -9,7 +9,7 @@ use e2e::images::{Folder, hello_folder};
 use e2e::{Platform, tools, wait};
 use serde_json::Value;
 
-/// Turns one bit around in the middle of a file.
+/// Flips one bit in the middle of a file.
 fn flip(path: &Path) -> anyhow::Result<()> {
     let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
     let (middle, mut byte) = (file.metadata()?.len() / 2, [0]);
@@ -19,7 +19,7 @@ fn flip(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The largest file below a directory with this beginning in its name.
+/// The largest file below a directory whose name begins with `name`.
 fn largest(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
@@ -54,7 +54,7 @@ async fn answers(platform: &Platform, function: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_scrub_finds_a_flipped_bit_and_the_image_is_made_again() -> anyhow::Result<()> {
+async fn a_scrub_detects_a_flipped_bit_and_the_image_is_rebuilt() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;
@@ -74,16 +74,16 @@ async fn a_scrub_finds_a_flipped_bit_and_the_image_is_made_again() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn a_push_heals_what_is_damaged_in_the_registry() -> anyhow::Result<()> {
+async fn a_push_repairs_damaged_blobs_of_the_registry() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
-    // One folder: the times of its files are in the layer.
+    // One folder for both: file times are part of the layer.
     let hello = hello_folder()?;
     let push = || platform.push_folder(hello.path(), &["/hello"], "hello:v1");
     push().await?;
     let blobs = platform.data_dir().join("images/blobs");
     let blob = largest(&blobs, "")?;
     flip(&blob)?;
-    // Found by whoever pushes, without a scrub.
+    // A push detects it without a scrub.
     push().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;
     answers(&platform, "hello").await?;
@@ -98,7 +98,7 @@ async fn a_push_heals_what_is_damaged_in_the_registry() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_deploy_heals_and_so_does_a_start_after_a_kill() -> anyhow::Result<()> {
+async fn a_deploy_and_a_restart_repair_damage() -> anyhow::Result<()> {
     let mut platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;

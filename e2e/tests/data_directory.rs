@@ -1,4 +1,5 @@
-//! The data directory when its database is lost: nothing is taken for a new installation, and a backup brings all back.
+//! The data directory after the loss of its database: it is not mistaken for a new installation,
+//! and a backup restores everything.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
@@ -15,8 +16,8 @@ fn remove_database(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A command on the files of a data directory.
-async fn on_files(args: &[&str], data_dir: &Path) -> anyhow::Result<tools::Said> {
+/// An offline command on a data directory.
+async fn on_files(args: &[&str], data_dir: &Path) -> anyhow::Result<tools::ProgramOutput> {
     let mut command = tools::command(&tools::sampan().display().to_string());
     tools::run(command.args(args).arg("--data-dir").arg(data_dir)).await
 }
@@ -61,14 +62,14 @@ async fn a_lost_database_is_refused_and_a_backup_brings_functions_and_images_bac
     platform.stop().await
 }
 
-/// Runs what follows with a folder of its own, `{data}`, at one path for all: as containers have it.
+/// Runs a command with its own folder `{data}` mounted at a shared path, as in containers.
 const IN_A_CONTAINER: &str = r#"own=$0; shared=$1; shift
 mkdir -p "$own" && mount --bind "$own" "$shared" || exit 1
 for word; do shift; [ "$word" = "$own" ] && word=$shared; set -- "$@" "$word"; done
 exec "$@""#;
 
 #[tokio::test]
-async fn platforms_with_one_path_in_mount_namespaces_leave_each_others_instances_alone() -> anyhow::Result<()> {
+async fn platforms_with_equal_paths_in_mount_namespaces_do_not_interfere() -> anyhow::Result<()> {
     let shared = tempfile::tempdir()?;
     let path = shared.path().display().to_string();
     let words = ["unshare", "--mount", "sh", "-c", IN_A_CONTAINER, "{data}", &path];
@@ -91,7 +92,7 @@ async fn platforms_with_one_path_in_mount_namespaces_leave_each_others_instances
 }
 
 #[tokio::test]
-async fn a_moved_data_directory_keeps_its_id_and_a_copy_is_an_installation_of_its_own() -> anyhow::Result<()> {
+async fn a_moved_data_directory_keeps_its_id_and_a_copy_gets_a_new_one() -> anyhow::Result<()> {
     let mut platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;
@@ -100,7 +101,7 @@ async fn a_moved_data_directory_keeps_its_id_and_a_copy_is_an_installation_of_it
     let cgroup = platform.cgroup_name();
     anyhow::ensure!(!e2e::leftovers::cgroups(&cgroup).is_empty(), "a kill removes no cgroups");
 
-    // Moved away, copied back: the copy is at the old path, and finds nothing of its own.
+    // After the move a copy is put at the old path; it must not find the original's instances.
     let (data, moved) = (platform.data_dir(), platform.work_dir().join("moved"));
     fs::rename(&data, &moved)?;
     tools::run_ok(tools::command("cp").arg("-a").arg(&moved).arg(&data)).await?;
@@ -116,12 +117,12 @@ async fn a_moved_data_directory_keeps_its_id_and_a_copy_is_an_installation_of_it
     let original = copy.restart().await?;
     anyhow::ensure!(original.cgroup_name() == cgroup, "the moved directory has another name");
     anyhow::ensure!(original.get("hello", "/").await?.status().is_success());
-    // Also looks for what was left before the move.
+    // Also checks for leftovers from before the move.
     original.stop().await?;
     end(&of_copy)
 }
 
-/// Ends what a platform left whose directory is gone.
+/// Ends leftovers of a platform whose directory is removed.
 fn end(cgroup: &str) -> anyhow::Result<()> {
     for pid in e2e::leftovers::processes(cgroup) {
         if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {

@@ -1,13 +1,13 @@
-//! A new image or configuration takes over once an instance of it has started; what does not start never does.
+//! A new image or configuration is routed to only after an instance of it has started.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, images, leftovers, tools, wait};
 use serde_json::{Value, json};
 
-/// Calls beside each broken deploy.
+/// Calls during each broken deploy.
 const CALLS: usize = 50;
 
-/// A platform with `hello:v1`, and `crash:v1`, which says why it ends.
+/// A platform with `hello:v1`, and `crash:v1`, which prints why it exits.
 async fn platform_with(env: &[(&str, &str)]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(env).await?;
     platform.push_hello().await?;
@@ -48,7 +48,7 @@ async fn answers(platform: &Platform, function: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_instance_that_was_checked_serves_the_first_call() -> anyhow::Result<()> {
+async fn the_instance_of_the_start_check_serves_the_first_call() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     platform.deploy("web", "hello:v1", &[]).await?;
     let checked = instances(&platform);
@@ -58,13 +58,13 @@ async fn the_instance_that_was_checked_serves_the_first_call() -> anyhow::Result
     assert_eq!(instances(&platform), checked, "the call started none");
     let log = platform.api.log_of("web", &request).await?;
     assert!(!log["Log"].as_str().unwrap_or_default().contains("Init Report"), "{log}");
-    // The check is no run, but its output is in the log.
+    // The start check is not an invocation, but its output is in the log.
     let records = platform.api.call("GetFunctionLogs", json!({"FunctionName": "web"})).await?;
     assert_eq!(records["TotalCount"], 1, "{records}");
     let lines = tools::run_ok(&mut platform.cli(&["logs", "web"])).await?;
     assert!(lines.contains("hello listens on port 9000"), "{lines}");
 
-    // So does that of an update, after the one before has ended.
+    // An update does so too, once the previous one has ended.
     platform.deploy("web", "marked:v1", &[]).await?;
     wait::until("one is left", || async { Ok((instances(&platform).len() == 1).then_some(())) }).await?;
     let updated = instances(&platform);
@@ -75,7 +75,7 @@ async fn the_instance_that_was_checked_serves_the_first_call() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn what_does_not_start_never_takes_over_and_says_why() -> anyhow::Result<()> {
+async fn a_version_that_does_not_start_is_not_routed_to_and_has_a_reason() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     let folder = images::hello_folder()?;
     platform.push_folder(folder.path(), &["/missing"], "missing:v1").await?;
@@ -86,7 +86,7 @@ async fn what_does_not_start_never_takes_over_and_says_why() -> anyhow::Result<(
         request[field] = value;
         platform.api.call(action, request)
     };
-    // Other settings, another image, a port that stays closed.
+    // Other settings, another image, a port without a listener.
     for (action, field, value, reason, words) in [
         (
             "UpdateFunctionConfiguration",
@@ -107,7 +107,7 @@ async fn what_does_not_start_never_takes_over_and_says_why() -> anyhow::Result<(
         assert_eq!(told["ErrorCode"], reason, "{told}");
         assert!(told["ErrorMessage"].as_str().unwrap_or_default().contains(words), "{told}");
     }
-    // The command line says the same, and a good deploy mends all.
+    // The CLI reports the same, and a good deploy succeeds.
     let said = tools::run(&mut platform.cli(&["deploy", "web", "--env", "EXIT_AT_START=7"])).await?;
     assert!(!said.ok && said.stderr.contains("code 7") && said.stderr.contains("ending with 7"), "{said:?}");
     answers(&platform, "web").await?;
@@ -117,18 +117,18 @@ async fn what_does_not_start_never_takes_over_and_says_why() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn image_and_settings_take_over_together_or_not_at_all() -> anyhow::Result<()> {
+async fn image_and_settings_change_atomically() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     let mark = async || platform.get("web", "/read?/mark").await?.text().await.map_err(anyhow::Error::from);
     platform.deploy("web", "hello:v1", &[]).await?;
-    // None of the three is of use without the others.
+    // The three changes work only together.
     platform.deploy("web", "marked:v1", &["--port", "8080", "--env", "EXIT_AT_START=no"]).await?;
     assert_eq!(mark().await?, "another image");
     let lines = tools::run_ok(&mut platform.cli(&["logs", "web"])).await?;
     let starts = ["port 9000", "port 8080"].map(|port| lines.matches(&format!("hello listens on {port}")).count());
     assert_eq!(starts, [1, 1], "one change, one start: {lines}");
 
-    // A setting that is refused keeps the image away, and one that breaks it, too.
+    // A refused setting leaves the image unchanged, and so does a setting that breaks it.
     let said = tools::run(&mut platform.cli(&["deploy", "web", "--image", "hello:v1", "--timeout", "901"])).await?;
     assert!(!said.ok && said.stderr.contains("901"), "{said:?}");
     assert_eq!(platform.api.call("GetFunction", json!({"FunctionName": "web"})).await?["Status"], "Active");
@@ -137,7 +137,7 @@ async fn image_and_settings_take_over_together_or_not_at_all() -> anyhow::Result
     assert!(!said.ok && said.stderr.contains("code 3"), "{said:?}");
     assert_eq!(mark().await?, "another image");
     assert_eq!(platform.get("web", "/env?PORT").await?.text().await?, "8080");
-    // Neither came: the next deploy is a change of what is served.
+    // Neither took effect: the next deploy changes what is served.
     platform.cli_json(&["deploy", "web", "--env", "A=b"]).await?;
     assert_eq!(mark().await?, "another image");
     assert_eq!(platform.get("web", "/env?PORT").await?.text().await?, "8080");
@@ -145,7 +145,7 @@ async fn image_and_settings_take_over_together_or_not_at_all() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn a_deploy_waits_for_the_change_before_it() -> anyhow::Result<()> {
+async fn a_deploy_waits_for_the_previous_change() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     platform.deploy("web", "hello:v1", &["--init-timeout", "3"]).await?;
     let request = json!({"FunctionName": "web", "Environment": environment("PORT", "8080")});
@@ -174,7 +174,7 @@ async fn a_new_function_is_creating_until_an_instance_has_started() -> anyhow::R
     );
     wait::until("the instance has ended", || async { Ok(instances(&platform).is_empty().then_some(())) }).await?;
 
-    // Without the check it is there at once, and calls find out.
+    // Without the check the change is active at once, and calls fail.
     let tags = json!([{"Key": "sampan:start-check", "Value": "off"}]);
     let request = json!({
         "FunctionName": "off", "Type": "HTTP", "Code": code(&platform, "hello:v1"), "Tags": tags,
@@ -190,12 +190,12 @@ async fn a_new_function_is_creating_until_an_instance_has_started() -> anyhow::R
 }
 
 #[tokio::test]
-async fn only_what_instances_see_is_checked() -> anyhow::Result<()> {
+async fn only_changes_visible_to_instances_are_checked() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     platform.deploy("web", "hello:v1", &[]).await?;
     platform.cli_json(&["deploy", "web", "--timeout", "9", "--description", "other"]).await?;
     wait::until("none is left", || async { Ok(instances(&platform).is_empty().then_some(())) }).await?;
-    // A function that may not run is not started.
+    // A disabled function is not started.
     let stopped = json!({"FunctionName": "web", "ReservedConcurrencyMem": 0});
     platform.api.call("PutReservedConcurrencyConfig", stopped).await?;
     platform.cli_json(&["deploy", "web", "--env", "EXIT_AT_START=3"]).await?;
@@ -204,7 +204,7 @@ async fn only_what_instances_see_is_checked() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_check_that_a_crash_cut_short_is_made_again_and_what_is_active_is_not_checked() -> anyhow::Result<()> {
+async fn an_interrupted_start_check_is_repeated_and_active_versions_are_not_checked() -> anyhow::Result<()> {
     let mut platform = platform_with(&[]).await?;
     platform.deploy("web", "hello:v1", &["--init-timeout", "10"]).await?;
     let request = json!({"FunctionName": "web", "Environment": environment("PORT", "8080")});
@@ -223,7 +223,7 @@ async fn a_check_that_a_crash_cut_short_is_made_again_and_what_is_active_is_not_
 }
 
 #[tokio::test]
-async fn a_full_machine_does_not_fail_a_good_image() -> anyhow::Result<()> {
+async fn a_full_machine_does_not_fail_a_start_check() -> anyhow::Result<()> {
     let env = [("SAMPAN_POOL__MEMORY_MB_MAX", "128"), ("SAMPAN_DEPLOY__START_CHECK_ROOM_WAIT_S", "1")];
     let platform = platform_with(&env).await?;
     platform.deploy("web", "hello:v1", &["--timeout", "60"]).await?;
@@ -235,7 +235,7 @@ async fn a_full_machine_does_not_fail_a_good_image() -> anyhow::Result<()> {
     platform.api.wait_status("web", &["Active"]).await?;
     assert!(long.await??.status().is_success());
     assert_eq!(platform.get("web", "/read?/mark").await?.text().await?, "another image");
-    // An instance that is idle makes room.
+    // An idle instance is evicted.
     platform.deploy("other", "hello:v1", &[]).await?;
     wait::until("it has made room", || async { Ok((instances(&platform).len() == 1).then_some(())) }).await?;
     assert!(platform.get("other", "/").await?.status().is_success());
@@ -243,7 +243,7 @@ async fn a_full_machine_does_not_fail_a_good_image() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_of_a_failed_change_stays_in_the_next_one() -> anyhow::Result<()> {
+async fn a_failed_change_does_not_affect_the_next_one() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     platform.deploy("web", "hello:v1", &["--env", "A=1"]).await?;
     let failed = ["deploy", "web", "--command", "/missing", "--env", "A=2", "--memory", "256", "--port", "1234"];
@@ -251,7 +251,7 @@ async fn nothing_of_a_failed_change_stays_in_the_next_one() -> anyhow::Result<()
     assert!(!refused.ok, "{refused:?}");
     let shown = tools::run_ok(&mut platform.cli(&["get", "web"])).await?;
     assert!(shown.contains("serving memory  128") && shown.contains("serving env     A=1"), "{shown}");
-    // Without anything new it is the failed change that is tried again.
+    // A deploy without changes retries the failed one.
     assert!(!tools::run(&mut platform.cli(&["deploy", "web"])).await?.ok);
     platform.deploy("web", "marked:v1", &[]).await?;
     let function = settled(&platform, "web").await?;

@@ -1,4 +1,5 @@
-//! Custom domains: their paths lead to functions and versions at once, until they are taken away, and after a crash.
+//! Custom domains: paths are routed to functions and versions at once, until they are removed, and
+//! after a crash.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools};
@@ -22,7 +23,7 @@ async fn got(platform: &Platform, path: &str) -> anyhow::Result<(u16, String)> {
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
-/// Name of the function, or of its version, that answers a path.
+/// The environment variable of the function or version that answers a path.
 async fn says(platform: &Platform, path: &str, variable: &str) -> anyhow::Result<String> {
     let (status, text) = got(platform, &format!("{path}?{variable}")).await?;
     anyhow::ensure!(status == 200, "{path} answers {status}: {text}");
@@ -34,7 +35,7 @@ async fn function_at(platform: &Platform, path: &str) -> anyhow::Result<String> 
 }
 
 #[tokio::test]
-async fn paths_of_a_domain_lead_to_functions_and_versions_also_after_a_crash() -> anyhow::Result<()> {
+async fn paths_of_a_domain_are_routed_also_after_a_crash() -> anyhow::Result<()> {
     let mut platform = with_functions(&["shop", "stock"]).await?;
     platform.cli_json(&["publish", "stock"]).await?;
     assert_eq!(got(&platform, "/env").await?.0, 404, "nobody knows the domain yet");
@@ -56,7 +57,7 @@ async fn paths_of_a_domain_lead_to_functions_and_versions_also_after_a_crash() -
 }
 
 #[tokio::test]
-async fn commands_list_and_show_domains_and_say_what_is_wrong() -> anyhow::Result<()> {
+async fn commands_manage_domains_and_explain_errors() -> anyhow::Result<()> {
     let platform = with_functions(&["shop"]).await?;
     for name in ["a.example.com", "b.example.com"] {
         platform.cli_json(&["domain", "add", name, "--route", "/=shop"]).await?;
@@ -82,7 +83,7 @@ async fn commands_list_and_show_domains_and_say_what_is_wrong() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn a_domain_of_a_deleted_function_says_so_and_serves_the_one_made_again() -> anyhow::Result<()> {
+async fn a_domain_of_a_deleted_function_reports_it_and_serves_a_recreated_one() -> anyhow::Result<()> {
     let platform = with_functions(&["shop"]).await?;
     platform.cli_json(&["domain", "add", DOMAIN, "--route", "/*=shop"]).await?;
     assert_eq!(function_at(&platform, "/env").await?, "shop");
@@ -97,7 +98,7 @@ async fn a_domain_of_a_deleted_function_says_so_and_serves_the_one_made_again() 
 }
 
 #[tokio::test]
-async fn the_python_sdk_makes_changes_lists_and_deletes_a_domain() -> anyhow::Result<()> {
+async fn the_python_sdk_manages_domains() -> anyhow::Result<()> {
     let platform = with_functions(&["shop"]).await?;
     let mut sdk = tools::command(&tools::python().display().to_string());
     sdk.arg(tools::workspace().join("e2e/clients/domains.py"));

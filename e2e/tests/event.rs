@@ -1,4 +1,5 @@
-//! Event functions: events in, results out, one at a time per instance, every failure with the contract's status.
+//! Event functions: events in, results out, one at a time per instance; each failure has the
+//! contract's status.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::Instant;
@@ -20,7 +21,7 @@ fn message(result: &Value) -> anyhow::Result<Value> {
 }
 
 #[tokio::test]
-async fn an_event_comes_back_with_its_measures_and_its_log() -> anyhow::Result<()> {
+async fn an_event_returns_its_result_measurements_and_log() -> anyhow::Result<()> {
     let platform = with_event(&["--no-start-check"]).await?;
     let event = json!({"text": "grüße \u{1F600} \"quoted\"", "list": [1, 2.5, null, true]});
     let result = platform.api.invoke("event", &event).await?;
@@ -30,7 +31,7 @@ async fn an_event_comes_back_with_its_measures_and_its_log() -> anyhow::Result<(
     assert!(result["BillDuration"].as_i64().is_some_and(|ms| ms >= 1), "{result}");
     assert!(result["MemUsage"].as_i64().is_some_and(|bytes| bytes > 10_000), "{result}");
     let log = result["Log"].as_str().unwrap_or_default();
-    // The server says that it listens after it does, when the platform may know already.
+    // The server prints its line after it listens, possibly after the platform has seen that.
     assert!(log.contains("hello listens on port 9000"), "{log}");
     let order = [
         "START RequestId",
@@ -45,7 +46,7 @@ async fn an_event_comes_back_with_its_measures_and_its_log() -> anyhow::Result<(
     platform.stop().await
 }
 
-/// Sends an event that makes the run fail, and returns the decoded `RetMsg`.
+/// Sends an event that makes the invocation fail, and returns the decoded `RetMsg`.
 async fn run_fails(platform: &Platform, event: &Value, status: u16) -> anyhow::Result<Value> {
     let result = platform.api.invoke("event", event).await?;
     assert_ne!(result["InvokeResult"], 0, "{event}: {result}");
@@ -57,8 +58,9 @@ async fn run_fails(platform: &Platform, event: &Value, status: u16) -> anyhow::R
 }
 
 #[tokio::test]
-async fn each_way_to_fail_has_the_contracts_status_and_the_next_event_works() -> anyhow::Result<()> {
-    // A small function has a small share of a processor: filling its memory takes it a second on a busy machine.
+async fn each_failure_has_the_contracts_status_and_the_next_event_works() -> anyhow::Result<()> {
+    // A small function has a small share of a processor: filling its memory takes a second on a
+    // busy machine.
     let platform = with_event(&["--timeout", "6"]).await?;
     let error = run_fails(&platform, &json!({"route": "sleep?10000"}), 433).await?;
     assert_eq!(error["errorMessage"], "Invoking task timed out after 6 seconds");
@@ -84,7 +86,7 @@ async fn large_events_and_answers_pass_up_to_the_limit() -> anyhow::Result<()> {
     let platform = with_event(&["--memory", "512", "--timeout", "20"]).await?;
     let event = json!({ "data": "y".repeat(5 * 1024 * 1024) });
     assert_eq!(message(&platform.api.invoke("event", &event).await?)?["event"], event);
-    // With its quotes a byte more than allowed.
+    // With its quotes one byte more than allowed.
     let over = json!({"FunctionName": "event", "ClientContext": json!("z".repeat(6 * 1024 * 1024 - 1)).to_string()});
     let (code, message) = platform.api.refused("Invoke", over).await?;
     assert_eq!(code, "InvalidParameter.RequestTooLarge", "{message}");
@@ -116,7 +118,7 @@ async fn one_instance_serves_one_event_at_a_time() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_flood_of_output_neither_blocks_the_function_nor_is_lost_silently() -> anyhow::Result<()> {
+async fn a_flood_of_output_does_not_block_and_its_loss_is_reported() -> anyhow::Result<()> {
     let platform = with_event(&["--timeout", "60"]).await?;
     let result = platform.api.invoke("event", &json!({"route": "print?300000"})).await?;
     assert_eq!(result["InvokeResult"], 0, "{result}");

@@ -1,4 +1,5 @@
-//! A real application image: Debian, Python and Flask, as a web and as an event function.
+//! A realistic application image, Debian with Python and Flask, as a web function and as an event
+//! function.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, flask, tools};
@@ -14,7 +15,8 @@ async fn a_flask_image_answers_web_and_event_calls() -> anyhow::Result<()> {
     let event_flags = ["--type", "event", "--memory", "256", "--timeout", "20"];
     platform.deploy("event", "flask:v1", &event_flags).await?;
 
-    // The image's user (33 is www-data) and working directory hold; the function's variable outranks the image's.
+    // The image's user (33 is www-data) and working directory apply; the function's variable
+    // overrides the image's.
     let text = platform.get("web", "/").await?.text().await?;
     assert_eq!(text, "flask as 33 in /srv with function");
     assert_eq!(platform.get("web", "/stream").await?.text().await?, "part 0\npart 1\npart 2\npart 3\npart 4\n");
@@ -38,7 +40,7 @@ async fn a_flask_image_answers_web_and_event_calls() -> anyhow::Result<()> {
     let log = platform.api.log_of("event", id).await?;
     assert!(log["Log"].as_str().is_some_and(|text| text.contains(r#"event {"numbers": [1, 2, 39]}"#)), "{log}");
 
-    // A process that ends in the middle of a run is 439, and the next call gets a new instance.
+    // A process that exits during an invocation is 439; the next call gets a new instance.
     assert_eq!(platform.get("web", "/crash").await?.status().as_u16(), 439);
     assert!(platform.get("web", "/").await?.status().is_success());
     platform.stop().await

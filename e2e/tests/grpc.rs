@@ -1,4 +1,4 @@
-//! gRPC calls of the official client to a real server: unary, streams in both directions, trailers, failures.
+//! gRPC calls of the official client to a real server: unary, streaming, trailers, failures.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, flask, tools};
@@ -13,7 +13,7 @@ async fn with_calls(extra: &[&str]) -> anyhow::Result<Platform> {
 }
 
 #[tokio::test]
-async fn calls_of_every_kind_pass_with_their_trailers_and_failures() -> anyhow::Result<()> {
+async fn every_kind_of_call_passes_with_trailers_and_errors() -> anyhow::Result<()> {
     let platform = with_calls(&[]).await?;
     let gateway = platform.gateway.trim_start_matches("http://").to_owned();
     let mut client = tools::command(&tools::python().display().to_string());
@@ -23,7 +23,7 @@ async fn calls_of_every_kind_pass_with_their_trailers_and_failures() -> anyhow::
 }
 
 #[tokio::test]
-async fn a_failure_of_the_platform_is_a_status_of_grpc() -> anyhow::Result<()> {
+async fn a_platform_error_is_a_grpc_status() -> anyhow::Result<()> {
     let platform = with_calls(&[]).await?;
     platform.cli_json(&["quota", "calls", "--reserved", "0"]).await?;
     let url = platform.url("calls", "/echo.Echo/Unary");

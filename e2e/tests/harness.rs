@@ -1,4 +1,4 @@
-//! The harness itself: it sees what a platform leaves behind, leaves nothing itself, and says what is missing.
+//! The harness itself: it detects leftovers, leaves none, and reports missing programs.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::Path;
@@ -22,7 +22,7 @@ async fn a_platform_that_a_failed_test_drops_is_ended_with_its_instances() -> an
 }
 
 #[test]
-fn a_mount_below_a_data_directory_is_seen() -> anyhow::Result<()> {
+fn a_leftover_mount_is_detected() -> anyhow::Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     let target = mounts.lines().filter_map(|line| line.split(' ').nth(4)).find(|target| target.len() > 1);
     assert!(target.is_some_and(|target| !leftovers::of(Path::new(target), None).is_empty()));
@@ -38,7 +38,7 @@ async fn a_program_that_is_missing_is_named_with_its_package() {
 }
 
 #[tokio::test]
-async fn a_program_that_fails_is_shown_with_what_it_said() {
+async fn a_failing_program_is_reported_with_its_output() {
     let mut command = tools::command("sh");
     let error = tools::run_ok(command.args(["-c", "echo the reason >&2; exit 3"])).await.expect_err("it fails");
     assert!(error.to_string().contains("the reason"), "{error}");

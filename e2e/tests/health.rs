@@ -1,11 +1,12 @@
-//! Live and ready: what is wrong with a platform is named, what can be started again is, and what cannot ends it.
+//! Liveness and readiness: problems are named, tasks without state are restarted, and a panic of
+//! one with state ends the process.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::small_disk::SmallDisk;
 use e2e::{Platform, wait};
 use serde_json::Value;
 
-/// The exit code of a platform that ends by a fault of its own.
+/// Exit code after an internal fault.
 const EXIT_FAULT: i32 = 7;
 
 async fn health(platform: &Platform, path: &str) -> anyhow::Result<(u16, Value)> {
@@ -13,7 +14,7 @@ async fn health(platform: &Platform, path: &str) -> anyhow::Result<(u16, Value)>
     Ok((answer.status().as_u16(), answer.json().await?))
 }
 
-/// Waits until a path answers with a status and a text.
+/// Waits until a path answers with this status and text.
 async fn until(platform: &Platform, path: &str, status: u16, text: &str) -> anyhow::Result<Value> {
     wait::until(&format!("{path} answers {status} with {text:?}"), || async {
         let (answered, said) = health(platform, path).await?;
@@ -31,7 +32,7 @@ async fn metric(platform: &Platform, line: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_platform_that_is_well_says_so() -> anyhow::Result<()> {
+async fn a_healthy_platform_is_live_and_ready() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     for path in ["/livez", "/readyz", "/healthz"] {
         let (status, said) = health(&platform, path).await?;
@@ -44,7 +45,7 @@ async fn a_platform_that_is_well_says_so() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_full_disk_makes_it_unready_and_not_dead() -> anyhow::Result<()> {
+async fn a_full_disk_makes_it_unready_but_live() -> anyhow::Result<()> {
     let disk = SmallDisk::make("64m")?;
     let platform = Platform::start_below(disk.path(), &[]).await?;
     disk.fill()?;
@@ -59,19 +60,19 @@ async fn a_full_disk_makes_it_unready_and_not_dead() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_database_that_takes_no_writes_makes_it_unready() -> anyhow::Result<()> {
+async fn a_locked_database_makes_it_unready() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_STORE__BUSY_TIMEOUT_MS", "100")]).await?;
     let database = std::fs::read_dir(platform.data_dir())?
         .flatten()
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "db"))
         .ok_or_else(|| anyhow::anyhow!("there is no database"))?;
-    // Another process holds the lock of writers.
+    // Another process holds SQLite's write lock.
     let lock = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],isolation_level=None); c.execute('BEGIN IMMEDIATE'); print('held',flush=True); sys.stdin.read()";
     let mut holder = e2e::tools::command("python3");
     holder.args(["-c", lock]).arg(&database).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut holder = holder.spawn()?;
-    until(&platform, "/readyz", 503, "database takes no writes").await?;
+    until(&platform, "/readyz", 503, "database refuses writes").await?;
     assert_eq!(health(&platform, "/livez").await?.0, 200);
     drop(holder.stdin.take());
     tokio::time::timeout(wait::WAIT_MAX, holder.wait()).await??;
@@ -80,13 +81,13 @@ async fn a_database_that_takes_no_writes_makes_it_unready() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn a_stateless_task_that_panics_is_started_again() -> anyhow::Result<()> {
+async fn a_stateless_task_is_restarted_after_a_panic() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("PANIC_TASK_FOR_TEST", "registry sweep:2")]).await?;
     metric(&platform, "sampan_task_restarts_total{task=\"registry sweep\"} 2").await?;
     metric(&platform, "sampan_panics_total 2").await?;
     until(&platform, "/readyz", 200, "ok").await?;
-    assert!(platform.platform_log().contains("a task panicked and is started again"), "{}", platform.platform_log());
-    // It works as if nothing had been.
+    assert!(platform.platform_log().contains("task panicked; restarting"), "{}", platform.platform_log());
+    // It works normally again.
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;
     assert_eq!(platform.get("hello", "/").await?.status(), 200);
@@ -94,7 +95,7 @@ async fn a_stateless_task_that_panics_is_started_again() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_task_that_panics_again_and_again_is_named_and_wants_a_restart() -> anyhow::Result<()> {
+async fn a_crash_looping_task_is_named_and_fails_liveness() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("PANIC_TASK_FOR_TEST", "garbage collection:1000000")]).await?;
     let said = until(&platform, "/livez", 503, "garbage collection").await?;
     assert_eq!(said["problems"][0]["check"], "task", "{said}");
@@ -103,7 +104,7 @@ async fn a_task_that_panics_again_and_again_is_named_and_wants_a_restart() -> an
 }
 
 #[tokio::test]
-async fn a_panic_of_a_task_that_owns_state_ends_the_platform_with_its_code() -> anyhow::Result<()> {
+async fn a_panic_of_a_stateful_task_ends_the_platform_with_exit_code_7() -> anyhow::Result<()> {
     for task in ["pool", "log writer", "cgroups"] {
         let work = tempfile::tempdir()?;
         let mut command = e2e::tools::command(&e2e::tools::sampan().display().to_string());

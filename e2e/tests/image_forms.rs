@@ -1,4 +1,5 @@
-//! Images in the forms that builders, archives and registries really write: each deploys, and an instance sees it whole.
+//! Images in the variants that builders, archives and registries write: each deploys, and an
+//! instance sees all of it.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::process::Stdio;
@@ -7,7 +8,7 @@ use anyhow::{Context, ensure};
 use e2e::blob::{self, Blob};
 use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Document, Format, Image, Layer};
-use e2e::{Platform, TestRegistry, deploys, tools, walk};
+use e2e::{Platform, TestRegistry, deploys, rootfs_listing, tools};
 use serde_json::{Value, json};
 use tar::EntryType;
 use tokio::io::AsyncWriteExt;
@@ -17,12 +18,12 @@ fn image(entrypoint: &str, tars: &[Vec<u8>]) -> anyhow::Result<Image> {
 }
 
 #[tokio::test]
-async fn names_from_the_root_are_entries_of_the_image() -> anyhow::Result<()> {
+async fn absolute_entry_names_are_accepted() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let registry = TestRegistry::start().await?;
     let mut below = LayerTar::new();
     below.file("made/gone", 0o644, b"below")?;
-    // As kaniko, ko and nix2container write them.
+    // As written by kaniko, ko and nix2container.
     let mut above = LayerTar::new();
     above.unchecked("/", EntryType::Directory, "", b"")?.unchecked("/made/", EntryType::Directory, "", b"")?;
     above.unchecked("/made/file", EntryType::Regular, "", b"made")?;
@@ -30,7 +31,7 @@ async fn names_from_the_root_are_entries_of_the_image() -> anyhow::Result<()> {
     above.unchecked("/again", EntryType::Link, "/hello", b"")?;
     let image = image("/again", &[layer_tar::hello()?, below.finish()?, above.finish()?])?;
     deploys::good(&platform, "absolute", &registry.add("absolute", &image)).await?;
-    let seen = walk::of_instance(&platform, "absolute").await?;
+    let seen = rootfs_listing::of_instance(&platform, "absolute").await?;
     ensure!(seen.contains_key("made/file") && seen.contains_key("again"), "{:?}", seen.keys());
     ensure!(!seen.contains_key("made/gone"), "the whiteout was not obeyed");
     platform.stop().await
@@ -42,7 +43,7 @@ async fn zstd_layers_may_have_skippable_frames() -> anyhow::Result<()> {
     let registry = TestRegistry::start().await?;
     let tar = layer_tar::hello()?;
     let (front, back) = tar.split_at(tar.len() / 2);
-    // As pzstd writes it: before each frame a skippable one with its length (RFC 8878, 3.1.2).
+    // As written by pzstd: before each frame a skippable one with its length (RFC 8878, 3.1.2).
     let mut stream = Vec::new();
     for part in [front, back] {
         let frame = oci::compress(part, Compression::Zstd)?;
@@ -58,7 +59,7 @@ async fn zstd_layers_may_have_skippable_frames() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn files_of_any_owner_are_roots_to_read_on_loop_devices_and_as_plain_files_too() -> anyhow::Result<()> {
+async fn files_of_unmapped_owners_are_readable_in_every_kind_of_rootfs() -> anyhow::Result<()> {
     let mut tar = LayerTar::new();
     tar.owned("app/", 0o700, 345_018, b"")?.owned("app/key", 0o600, 1_000_660_000, b"secret")?;
     tar.owned("app/last", 0o600, 65_534, b"secret")?.owned("app/next", 0o600, 65_535, b"secret")?;
@@ -67,7 +68,7 @@ async fn files_of_any_owner_are_roots_to_read_on_loop_devices_and_as_plain_files
         let platform = Platform::start_with(&[("SAMPAN_IMAGE__ROOTFS", rootfs)]).await?;
         let registry = TestRegistry::start().await?;
         deploys::good(&platform, "owners", &registry.add("owners", &image)).await?;
-        let seen = walk::of_instance(&platform, "owners").await?;
+        let seen = rootfs_listing::of_instance(&platform, "owners").await?;
         let sha256 = blob::digest(b"secret").trim_start_matches("sha256:").to_owned();
         for (path, owner) in [("app", 65_535), ("app/key", 65_535), ("app/last", 65_534), ("app/next", 65_535)] {
             let fields = seen.get(path).with_context(|| format!("{rootfs}: {path} is not to be seen"))?;
@@ -94,7 +95,7 @@ fn variants(image: &Image, variants: &[&str]) -> Image {
 }
 
 #[tokio::test]
-async fn platforms_are_what_the_processor_runs_or_what_is_not_said() -> anyhow::Result<()> {
+async fn the_best_supported_platform_variant_is_chosen() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let registry = TestRegistry::start().await?;
     let plain = image("/hello", &[layer_tar::hello()?])?;
@@ -117,7 +118,7 @@ async fn platforms_are_what_the_processor_runs_or_what_is_not_said() -> anyhow::
 async fn an_archive_of_one_platform_of_several_is_pushed_also_through_a_pipe() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let layers = Layer::stack(&[layer_tar::hello()?], &[Compression::Gzip])?;
-    // Its first entry, for another machine, names nothing that there is.
+    // Its first entry, for another platform, names an absent manifest.
     let image = Image::new(Format::OciIndex, oci::config(&["/hello"]), &layers);
     let layout = platform.work_dir().join("partial");
     image.write_layout(&layout, "v1")?;
@@ -148,7 +149,7 @@ async fn an_archive_of_one_platform_of_several_is_pushed_also_through_a_pipe() -
 }
 
 #[tokio::test]
-async fn a_blob_is_checked_also_where_its_layer_is_known() -> anyhow::Result<()> {
+async fn a_blob_is_verified_even_when_its_layer_is_known() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let registry = TestRegistry::start().await?;
     let good = Layer::stack(&[layer_tar::hello()?], &[Compression::Gzip])?;

@@ -1,25 +1,25 @@
-//! kill -9 while an image is pulled and indexed, and many who want the same at once: no half-written file is ever used,
-//! nothing half-made stays, and nothing is transferred twice.
+//! `kill -9` during pulls and indexing, and many concurrent deploys of the same image: partial
+//! files are never used or left behind, and nothing is transferred twice.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::ensure;
 use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::registry::Reply;
-use e2e::{Platform, TestRegistry, blob, deploys, disk, wait, walk};
+use e2e::{Platform, TestRegistry, blob, deploys, disk, rootfs_listing, wait};
 use serde_json::json;
 
 /// Size of the file in the image whose deploy is killed; compressed it is a hundredth of that.
 const FILE_BYTES: usize = 192 << 20;
-/// Bytes of it that no other piece has.
+/// Length of a distinct part of it.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Content that is another in each megabyte, and compresses well.
+/// Content that differs in each megabyte, and compresses well.
 fn content() -> Vec<u8> {
     let mut bytes = vec![0; FILE_BYTES];
     for (number, piece) in bytes.chunks_mut(PIECE_BYTES).enumerate() {
         piece.fill(u8::try_from(number % 251).expect("below 251"));
-        // Not all of it compresses, so that the download has a length worth interrupting.
+        // Partly incompressible, so that the download is long enough to interrupt.
         let mut state = number as u64 + 1;
         for chunk in piece[..10_000].chunks_mut(8) {
             state ^= state << 13;
@@ -49,9 +49,9 @@ fn large() -> anyhow::Result<Large> {
     Ok(Large { image, layer, sha256 })
 }
 
-/// Fails unless the function's instance has the whole file, and the data directory nothing half-made.
+/// Fails unless the function's instance has the complete file, and the data directory no drafts.
 async fn is_whole(platform: &Platform, function: &str, large: &Large) -> anyhow::Result<()> {
-    let seen = walk::of_instance(platform, function).await?;
+    let seen = rootfs_listing::of_instance(platform, function).await?;
     let found = seen.get("large").and_then(|fields| fields["sha256"].as_str());
     ensure!(found == Some(&large.sha256), "the file is {found:?}");
     disk::no_drafts(platform).await?;
@@ -59,7 +59,7 @@ async fn is_whole(platform: &Platform, function: &str, large: &Large) -> anyhow:
 }
 
 #[tokio::test]
-async fn a_pull_that_a_kill_interrupts_is_finished_by_the_next_start() -> anyhow::Result<()> {
+async fn an_interrupted_pull_is_finished_after_a_restart() -> anyhow::Result<()> {
     let large = large()?;
     let registry = TestRegistry::start().await?;
     let reference = registry.add("large", &large.image);
@@ -67,13 +67,13 @@ async fn a_pull_that_a_kill_interrupts_is_finished_by_the_next_start() -> anyhow
     let mut platform = Platform::start().await?;
     let mut sent = 0;
     for (round, percent) in [10, 50, 95].into_iter().enumerate() {
-        // So much of it comes, and then no more until the platform is gone.
+        // Part of it is sent, and no more until the platform is gone.
         let (held, part) = (digest.clone(), size * percent / 100);
-        registry.behave(move |ask| if ask.is_of(&held) { Reply::Hold(part) } else { Reply::Good });
+        registry.behave(move |request| if request.is_of(&held) { Reply::Hold(part) } else { Reply::Good });
         if round == 0 {
             deploys::begin(&platform, "large", &reference).await?;
         } else {
-            // Only now: a start goes on with the pull before anybody can ask it.
+            // Only now: a restart resumes the pull at once.
             platform = platform.restart().await?;
         }
         registry.wait_sent(&digest, sent + part).await?;
@@ -84,7 +84,7 @@ async fn a_pull_that_a_kill_interrupts_is_finished_by_the_next_start() -> anyhow
     let platform = platform.restart().await?;
     platform.api.wait_status("large", &["Active"]).await?;
     is_whole(&platform, "large", &large).await?;
-    // A new deploy of the same takes nothing from the registry but the tag's meaning.
+    // Another deploy only resolves the tag.
     let sent = registry.sent(&digest);
     deploys::good(&platform, "again", &reference).await?;
     is_whole(&platform, "again", &large).await?;
@@ -93,14 +93,14 @@ async fn a_pull_that_a_kill_interrupts_is_finished_by_the_next_start() -> anyhow
 }
 
 #[tokio::test]
-async fn a_kill_while_layers_are_indexed_leaves_nothing_half_made_in_use() -> anyhow::Result<()> {
+async fn a_kill_during_indexing_leaves_no_partial_layer_in_use() -> anyhow::Result<()> {
     let large = large()?;
     let registry = TestRegistry::start().await?;
     let reference = registry.add("large", &large.image);
     let mut platform = Platform::start().await?;
-    // What is on disk grows with what is indexed; a slow registry makes that last.
+    // The files on disk grow with indexing; a slow registry prolongs that.
     let bytes_per_s = large.layer.size / 2;
-    registry.behave(move |ask| if ask.is_blob() { Reply::Slow(bytes_per_s) } else { Reply::Good });
+    registry.behave(move |request| if request.is_blob() { Reply::Slow(bytes_per_s) } else { Reply::Good });
     let mut interrupted = 0;
     for (round, percent) in [20, 60, 90].into_iter().enumerate() {
         let function = format!("large-{round}");
@@ -113,7 +113,7 @@ async fn a_kill_while_layers_are_indexed_leaves_nothing_half_made_in_use() -> an
         interrupted += usize::from(found["Status"] != "Active");
         platform.kill().await?;
         platform = platform.restart().await?;
-        // What the kill left is removed before anything new is made, so the next round begins anew.
+        // A restart removes leftovers first, so the next round starts clean.
         platform.api.call("DeleteFunction", json!({"FunctionName": function})).await?;
     }
     assert!(interrupted >= 1, "no kill came before the deploy was over");
@@ -124,36 +124,36 @@ async fn a_kill_while_layers_are_indexed_leaves_nothing_half_made_in_use() -> an
 }
 
 #[tokio::test]
-async fn a_kill_right_after_the_deploy_loses_nothing() -> anyhow::Result<()> {
+async fn a_kill_right_after_a_deploy_loses_nothing() -> anyhow::Result<()> {
     let large = large()?;
     let registry = TestRegistry::start().await?;
     let reference = registry.add("large", &large.image);
     let mut platform = Platform::start().await?;
     deploys::good(&platform, "large", &reference).await?;
     platform.kill().await?;
-    let asked = registry.asked().len();
+    let asked = registry.requests().len();
     platform = platform.restart().await?;
     is_whole(&platform, "large", &large).await?;
-    assert_eq!(registry.asked().len(), asked, "the registry was asked for an image that is here");
+    assert_eq!(registry.requests().len(), asked, "the registry was asked for an image that is here");
     platform.stop().await
 }
 
 #[tokio::test]
-async fn ten_deploys_at_once_fetch_each_blob_once() -> anyhow::Result<()> {
+async fn ten_concurrent_deploys_fetch_each_blob_once() -> anyhow::Result<()> {
     let large = large()?;
     let registry = TestRegistry::start().await?;
     let reference = registry.add("large", &large.image);
     let platform = Platform::start_with(&[("SAMPAN_DEPLOY__PARALLEL_MAX", "10")]).await?;
-    // The blob is under way until all ten want it.
+    // The blob is held until all ten wait for it.
     let (digest, half) = (large.layer.digest.clone(), large.layer.size / 2);
-    registry.behave(move |ask| if ask.is_of(&digest) { Reply::Hold(half) } else { Reply::Good });
+    registry.behave(move |request| if request.is_of(&digest) { Reply::Hold(half) } else { Reply::Good });
     for number in 0..10 {
         deploys::begin(&platform, &format!("f{number}"), &reference).await?;
     }
     wait::until("ten deploys have asked what the tag means", || async {
-        // Some ask again for the manifest, so those who ask alike are counted.
-        let asked = registry.asked();
-        let alike = |head| asked.iter().filter(|ask| ask.is_tag() && ask.head == head).count();
+        // Some request the manifest again: requests are counted by kind.
+        let asked = registry.requests();
+        let alike = |head| asked.iter().filter(|request| request.is_tag() && request.head == head).count();
         Ok((alike(true).max(alike(false)) >= 10).then_some(()))
     })
     .await?;
@@ -162,7 +162,7 @@ async fn ten_deploys_at_once_fetch_each_blob_once() -> anyhow::Result<()> {
         platform.api.wait_status(&format!("f{number}"), &["Active"]).await?;
     }
     for (digest, blob) in &large.image.blobs {
-        assert_eq!(registry.asked_for(digest).len(), 1, "{digest} was fetched more than once");
+        assert_eq!(registry.requests_for(digest).len(), 1, "{digest} was fetched more than once");
         assert_eq!(registry.sent(digest), blob.size);
     }
     is_whole(&platform, "f0", &large).await?;
@@ -171,7 +171,7 @@ async fn ten_deploys_at_once_fetch_each_blob_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_base_that_two_images_share_is_transferred_once() -> anyhow::Result<()> {
+async fn a_shared_base_is_transferred_once() -> anyhow::Result<()> {
     let large = large()?;
     let registry = TestRegistry::start().await?;
     let platform = Platform::start().await?;

@@ -1,5 +1,5 @@
-//! A hostile image against the walls of its instance: what it says came of each attack, and what the kernel says of it.
-//! `docs/SECURITY.md` names these tests; its lists and the ones here are the same.
+//! Attacks of a hostile image on the isolation of its instance, checked by its own report and by
+//! the kernel. `docs/SECURITY.md` names these tests and has the same lists.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,8 @@ const REFUSED: &str = "111";
 const CAPABILITIES: &str = "00000000000005fb";
 const NO_CAPABILITIES: &str = "0000000000000000";
 
-/// Calls that do not end with "not permitted": those that work, and those that fail so that libraries use something older.
+/// System calls with a result other than "not permitted": those that work, and those whose error
+/// makes libraries fall back.
 const OTHER_OUTCOMES: &[(&str, &[&str])] = &[
     (
         "0",
@@ -32,15 +33,15 @@ const OTHER_OUTCOMES: &[(&str, &[&str])] = &[
             "getpid",
         ],
     ),
-    // Access denied.
+    // EACCES.
     ("13", &["nice"]),
-    // An id that does not exist inside; no namespace; no filters of their own, as where the kernel has none.
+    // EINVAL: an id outside the mapping; no namespace; no filters, as without kernel support.
     ("22", &["setuid-beyond", "setns-user", "seccomp-filter", "prctl-filter"]),
-    // No such call.
+    // ENOSYS.
     ("38", &["clone3", "io_uring_setup", "io_setup", "io_submit", "x32-getpid", "unknown"]),
-    // No such option of sockets.
+    // ENOPROTOOPT.
     ("92", &["setsockopt-filter"]),
-    // No such socket family.
+    // EAFNOSUPPORT.
     (
         "97",
         &[
@@ -64,9 +65,9 @@ const OTHER_OUTCOMES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// A platform with an instance of the hostile image that runs, and its process.
+/// A platform with a running instance of the hostile image, and its process.
 async fn attacker(env: &[(&str, &str)]) -> anyhow::Result<(Platform, u32)> {
-    // It is looked at from outside while it rests.
+    // Without the freezer, because the instance is inspected while idle.
     let platform = Platform::start_with(&[env, &[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]].concat()).await?;
     hostile::push(&platform).await?;
     platform.deploy("attacker", "hostile:v1", &["--memory", "512", "--timeout", "60", "--no-start-check"]).await?;
@@ -74,7 +75,7 @@ async fn attacker(env: &[(&str, &str)]) -> anyhow::Result<(Platform, u32)> {
     Ok((platform, pid))
 }
 
-/// Starts an instance of a function that has none, and returns its first process.
+/// Starts a function's first instance, and returns its first process.
 async fn start(platform: &Platform, function: &str) -> anyhow::Result<u32> {
     let cgroup = platform.cgroup_name();
     let before = leftovers::processes(&cgroup);
@@ -84,7 +85,7 @@ async fn start(platform: &Platform, function: &str) -> anyhow::Result<u32> {
 }
 
 #[tokio::test]
-async fn system_calls_that_lead_out_are_refused() -> anyhow::Result<()> {
+async fn system_calls_that_escape_are_refused() -> anyhow::Result<()> {
     let (platform, _) = attacker(&[]).await?;
     let calls = hostile::calls(&platform, "attacker").await?;
     let named =
@@ -99,7 +100,7 @@ async fn system_calls_that_lead_out_are_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_kernel_says_that_the_instance_is_confined() -> anyhow::Result<()> {
+async fn the_kernel_reports_the_confinement() -> anyhow::Result<()> {
     let (platform, pid) = attacker(&[]).await?;
     for set in ["CapPrm", "CapEff", "CapBnd"] {
         assert_eq!(kernel::status(pid, set)?, CAPABILITIES, "{set}");
@@ -107,7 +108,7 @@ async fn the_kernel_says_that_the_instance_is_confined() -> anyhow::Result<()> {
     for set in ["CapInh", "CapAmb"] {
         assert_eq!(kernel::status(pid, set)?, NO_CAPABILITIES, "{set}");
     }
-    // One filter in mode 2, and no program that gives rights can take effect.
+    // One filter in mode 2, and set-user-ID programs have no effect.
     for (field, value) in [("Seccomp", "2"), ("Seccomp_filters", "1"), ("NoNewPrivs", "1"), ("Groups", "")] {
         assert_eq!(kernel::status(pid, field)?, value, "{field}");
     }
@@ -123,7 +124,7 @@ async fn the_kernel_says_that_the_instance_is_confined() -> anyhow::Result<()> {
     for (v2, v1, value) in files {
         assert_eq!(kernel::cgroup_file(pid, v2, v1)?, value, "{v2}");
     }
-    // 512 of 1,792 MB of a core, of each 100 ms; while it started it had a whole core.
+    // 512 of 1,792 MB of a core, per 100 ms period; during the start it had a whole core.
     let settled = async || {
         let quota = kernel::cgroup_file(pid, "cpu.max", ("cpu", "cpu.cfs_quota_us"))?;
         Ok((quota.split(' ').next() == Some("28571")).then_some(()))
@@ -133,7 +134,7 @@ async fn the_kernel_says_that_the_instance_is_confined() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn ids_of_instances_are_nobodys_and_no_two_share_any() -> anyhow::Result<()> {
+async fn instances_have_disjoint_unused_id_ranges() -> anyhow::Result<()> {
     let (platform, attacker) = attacker(&[]).await?;
     platform.deploy("other", "hostile:v1", &["--no-start-check"]).await?;
     let other = start(&platform, "other").await?;
@@ -154,7 +155,7 @@ async fn ids_of_instances_are_nobodys_and_no_two_share_any() -> anyhow::Result<(
 async fn the_kernels_files_are_masked_or_read_only() -> anyhow::Result<()> {
     let (platform, _) = attacker(&[]).await?;
     let attack = async |path: &str| hostile::attack(&platform, "attacker", path).await;
-    // Masked ones are the null device, which takes anything and keeps nothing.
+    // Masked files are the null device: writes succeed and are discarded.
     let masked: BTreeSet<&str> =
         ["keys", "kallsyms", "kcore", "interrupts", "timer_list", "timer_stats", "sched_debug", "latency_stats"].into();
     let writable = attack("/writable?/proc").await?;
@@ -174,7 +175,7 @@ async fn the_kernels_files_are_masked_or_read_only() -> anyhow::Result<()> {
         "/proc/sys/kernel/hostname",
     ] {
         let error = attack(&format!("/open?{path}")).await?;
-        // Read-only, denied, or not there.
+        // Read-only, denied, or absent.
         assert!([READ_ONLY, "13", "2"].contains(&error.as_str()), "{path}: {error}");
     }
     for dir in ["/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing", "/proc/acpi", "/proc/pressure"] {
@@ -195,14 +196,15 @@ async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> 
     for table in [&inside, &outside] {
         assert!(!table.contains(&platform.work_dir().display().to_string()), "{table}");
         for line in table.lines() {
-            // Fields of proc_pid_mountinfo(5); the optional ones, which tell of shared mounts, are absent.
+            // Fields of proc_pid_mountinfo(5); the optional ones, which show mount propagation, are
+            // absent.
             let fields: Vec<_> = line.split(' ').collect();
             let (target, options, kind) = (fields[4], fields[5], fields[7]);
             assert_eq!(fields[6], "-", "a mount that is shared with others: {line}");
             let cgroups =
                 kind.starts_with("cgroup") && target.starts_with("/sys/fs/cgroup") && options.starts_with("ro,");
             assert!(cgroups || ["overlay", "proc", "tmpfs", "devpts", "sysfs"].contains(&kind), "{line}");
-            // Devices are in /dev only, and the masks are one of them.
+            // Devices are in /dev only; masks are the null device.
             let devices = target.starts_with("/dev") || fields[3] == "/null";
             assert!(options.contains("nodev") || devices, "{line}");
             assert!(options.contains("nosuid") || target == "/", "{line}");
@@ -210,7 +212,7 @@ async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> 
         let sys = table.lines().find(|line| line.contains(" /sys ")).context("there is a /sys")?;
         assert!(sys.contains(" ro,"), "{sys}");
     }
-    // Of cgroups its own alone: inside, each mount begins where the instance is, and no directory is below it.
+    // Only its own cgroups: each mount's root is the instance's cgroup, without directories below.
     for line in inside.lines().filter(|line| line.contains(" - cgroup")) {
         let fields: Vec<_> = line.split(' ').collect();
         assert_eq!(fields[3], "/", "{line}");
@@ -240,13 +242,13 @@ async fn other_processes_can_neither_be_seen_nor_signalled() -> anyhow::Result<(
     }
     let parent = hostile::attack(&platform, "attacker", "/read?/proc/self/status").await?;
     assert_eq!(kernel::field_of(&parent, "PPid").as_deref(), Some("0"), "it sees its parent");
-    // What ends by a signal leaves no dump behind on the machine.
+    // Death by a signal leaves no core dump on the machine.
     assert_eq!(hostile::attack(&platform, "attacker", "/abort").await?, "signal 6 core false");
     platform.stop().await
 }
 
 #[tokio::test]
-async fn without_a_way_out_nothing_is_reached_but_the_instance_itself() -> anyhow::Result<()> {
+async fn without_egress_an_instance_reaches_only_itself() -> anyhow::Result<()> {
     // The gateway listens on every address of the machine.
     let platform = Platform::start_at(&[], "127.0.0.1:0", "0.0.0.0:0").await?;
     hostile::push(&platform).await?;
@@ -255,7 +257,7 @@ async fn without_a_way_out_nothing_is_reached_but_the_instance_itself() -> anyho
     let (control, gateway) = (port(&platform.control), port(&platform.gateway));
     let connect = async |to: String| hostile::attack(&platform, "attacker", &format!("/connect?{to}")).await;
     for port in [&control, &gateway] {
-        // The instance's own loopback, where nobody listens on it.
+        // The instance's own loopback, without a listener.
         assert_eq!(connect(format!("127.0.0.1:{port}")).await?, REFUSED, "port {port}");
     }
     let mut addresses = machine_addresses()?;
@@ -265,14 +267,14 @@ async fn without_a_way_out_nothing_is_reached_but_the_instance_itself() -> anyho
             assert_eq!(connect(format!("{address}:{port}")).await?, UNREACHABLE, "{address}:{port}");
         }
     }
-    // It reaches itself, so that the refusals above are not those of a broken attack.
+    // It reaches itself: the attack works, and the refusals above are real.
     assert_eq!(connect("127.0.0.1:9000".to_owned()).await?, "0");
     let links = hostile::attack(&platform, "attacker", "/read?/proc/net/dev").await?;
     assert_eq!(links.lines().filter(|line| line.contains(':')).count(), 1, "more than a loopback: {links}");
     platform.stop().await
 }
 
-/// IPv4 addresses of the machine other than its loopback's, by the kernel's routing table (proc_net(5)).
+/// Non-loopback IPv4 addresses of the machine, from the kernel's routing table (proc_net(5)).
 fn machine_addresses() -> anyhow::Result<Vec<String>> {
     let table = std::fs::read_to_string("/proc/net/fib_trie")?;
     let lines: Vec<_> = table.lines().collect();
@@ -283,7 +285,7 @@ fn machine_addresses() -> anyhow::Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn a_user_of_the_image_has_no_capability_and_no_way_to_one() -> anyhow::Result<()> {
+async fn a_non_root_user_has_no_capabilities_and_cannot_gain_any() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]).await?;
     hostile::push_as(&platform, "1000:1000").await?;
     platform.deploy("user", "hostile:v1", &["--no-start-check"]).await?;

@@ -1,4 +1,4 @@
-//! What a function sees of its limits from inside, what its language makes of them, and what is said of its memory.
+//! Limits as a function and its language runtime see them, and the reported memory.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::Context;
@@ -7,9 +7,9 @@ use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::{Folder, Platform, TestRegistry, debian, images, kernel, leftovers, tools};
 
 const MB: u64 = 1 << 20;
-/// Where programs look for the memory limit, in version 2 and in version 1.
+/// Files of the memory limit, in cgroup version 2 and version 1.
 const MEMORY_LIMIT: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-/// Takes memory again and again, of which 60 MB are in use at once.
+/// Allocates repeatedly, 60 MB in use at once.
 const CHURN: &str = "\
 import java.util.ArrayDeque;
 public class Churn {
@@ -68,7 +68,7 @@ async fn a_jvm_and_node_size_their_heaps_by_the_functions_memory() -> anyhow::Re
         anyhow::ensure!(status == 200, "{command}: {status} {text}");
         Ok(text.trim().to_owned())
     };
-    // A quarter of its memory, as HotSpot has it.
+    // HotSpot's default: a quarter of the memory.
     let heap = shell("java -XX:+PrintFlagsFinal -version 2>/dev/null | awk '$2 == \"MaxHeapSize\" {print $4}'").await?;
     assert_eq!(heap, (128 * MB).to_string());
     let heap = shell("node -p 'require(\"v8\").getHeapStatistics().heap_size_limit'").await?;
@@ -78,7 +78,8 @@ async fn a_jvm_and_node_size_their_heaps_by_the_functions_memory() -> anyhow::Re
     platform.stop().await
 }
 
-/// What is said of the memory of an instance that takes 20 MB and reads the large file, in bytes, and what the kernel charged to the one instance of `function`.
+/// Reported memory of an instance that takes 20 MB and reads the large file, in bytes, and the
+/// kernel's charge to the only instance of `function`.
 async fn walked(platform: &Platform, function: &str) -> anyhow::Result<(u64, u64)> {
     let before = leftovers::processes(&platform.cgroup_name());
     let held = platform.get(function, "/alloc?20").await?;
@@ -94,7 +95,7 @@ async fn walked(platform: &Platform, function: &str) -> anyhow::Result<(u64, u64
 }
 
 #[tokio::test]
-async fn the_same_work_is_reported_with_the_same_memory_whoever_reads_the_image_first() -> anyhow::Result<()> {
+async fn reported_memory_does_not_depend_on_who_reads_the_image_first() -> anyhow::Result<()> {
     const LARGE_MB: u64 = 48;
     let platform = Platform::start().await?;
     let folder: Folder = images::hello_folder()?;
@@ -112,8 +113,7 @@ async fn the_same_work_is_reported_with_the_same_memory_whoever_reads_the_image_
 }
 
 #[tokio::test]
-async fn what_a_call_takes_and_gives_back_is_reported_and_no_less_than_the_limit_when_it_ends_there()
--> anyhow::Result<()> {
+async fn peak_memory_is_reported_and_is_the_limit_after_an_oom_kill() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("event", "hello:v1", &["--type", "event", "--memory", "256"]).await?;
@@ -124,7 +124,7 @@ async fn what_a_call_takes_and_gives_back_is_reported_and_no_less_than_the_limit
     };
     let (idle, _) = used("sleep?1").await?;
     assert!(idle < 16 * MB, "{idle}");
-    // Given back before anybody looks.
+    // Freed before the sample.
     let (held, _) = used("alloc?100").await?;
     assert!((99 * MB..116 * MB).contains(&held), "{held}");
     let (ended, message) = used("alloc?400").await?;

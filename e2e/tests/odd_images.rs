@@ -1,14 +1,14 @@
-//! An image with every odd entry that tools have ever written: an instance sees what `umoci unpack` makes of it.
+//! An image with every unusual entry that tools write: an instance sees the same as `umoci unpack`.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::Path;
 
 use anyhow::ensure;
 use e2e::oci::{self, Compression, Format, Image, Layer};
-use e2e::walk::{self, Walk};
+use e2e::rootfs_listing::{self, Listing};
 use e2e::{Platform, TestRegistry, blob, deploys, layer_tar, tools};
 
-/// The tars of the odd layers, lowest first, and of the static server above them.
+/// Tars of the unusual layers, lowest first, and of the static server above them.
 async fn odd_tars(work: &Path, flags: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
     let script = tools::workspace().join("e2e/clients/odd_layers.py");
     tools::run_ok(tools::command("python3").arg(script).arg(work).args(flags)).await?;
@@ -25,40 +25,43 @@ fn image(tars: &[Vec<u8>], compressions: &[Compression]) -> anyhow::Result<Image
 }
 
 #[tokio::test]
-async fn an_instance_sees_every_odd_entry_as_umoci_unpacks_it() -> anyhow::Result<()> {
+async fn an_instance_sees_unusual_entries_as_umoci_unpacks_them() -> anyhow::Result<()> {
     sees_as_umoci("auto").await
 }
 
 #[tokio::test]
-async fn odd_entries_are_the_same_on_loop_devices() -> anyhow::Result<()> {
+async fn unusual_entries_are_the_same_on_loop_devices() -> anyhow::Result<()> {
     sees_as_umoci("erofs-loop").await
 }
 
 #[tokio::test]
-async fn odd_entries_are_the_same_as_plain_files() -> anyhow::Result<()> {
+async fn unusual_entries_are_the_same_as_plain_files() -> anyhow::Result<()> {
     sees_as_umoci("files").await
 }
 
-/// Deploys the odd image on a platform that makes root file systems in this way, and compares.
+/// Deploys the image on a platform with this kind of root file systems, and compares.
 async fn sees_as_umoci(rootfs: &str) -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_IMAGE__ROOTFS", rootfs)]).await?;
     let registry = TestRegistry::start().await?;
     let tars = odd_tars(platform.work_dir(), &[]).await?;
     let mixed = image(&tars, &[Compression::Gzip, Compression::Zstd, Compression::Plain])?;
     deploys::good(&platform, "odd", &registry.add("odd", &mixed)).await?;
-    let seen = walk::of_instance(&platform, "odd").await?;
-    // umoci does not know sparse files in the old GNU format.
+    let seen = rootfs_listing::of_instance(&platform, "odd").await?;
+    // umoci does not support sparse files in the old GNU format.
     let tars = odd_tars(platform.work_dir(), &["whole"]).await?;
-    let unpacked = walk::of_umoci(&image(&tars, &[Compression::Plain])?, platform.work_dir()).await?;
+    let unpacked = rootfs_listing::of_umoci(&image(&tars, &[Compression::Plain])?, platform.work_dir()).await?;
     spot_checks(&seen)?;
-    // Nothing says when directories were made that no entry describes; umoci takes the time of unpacking.
+    // Directories without an entry have no time in the archive; umoci uses the time of unpacking.
     let implied = ["implied", "implied/a", "implied/a/b"];
-    walk::same(walk::without(seen, "mtime", &implied), walk::without(unpacked, "mtime", &implied))?;
+    rootfs_listing::same(
+        rootfs_listing::without(seen, "mtime", &implied),
+        rootfs_listing::without(unpacked, "mtime", &implied),
+    )?;
     platform.stop().await
 }
 
-/// What must hold by the specifications, whatever another tool makes of it.
-fn spot_checks(seen: &Walk) -> anyhow::Result<()> {
+/// Properties required by the specifications, independent of another tool.
+fn spot_checks(seen: &Listing) -> anyhow::Result<()> {
     let field = |path: &str, name: &str| {
         let value = seen.get(path).and_then(|fields| fields.get(name));
         value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
@@ -68,7 +71,7 @@ fn spot_checks(seen: &Walk) -> anyhow::Result<()> {
         ("times/before-1970", "mtime", "-86400.000000000"),
         ("times/beyond-octal", "mtime", "9000000000.000000000"),
         ("times/nanoseconds", "mtime", "1700000000.123456789"),
-        // The walker writes seconds and what is added to them.
+        // The walker writes seconds and added nanoseconds.
         ("times/half-before-1970", "mtime", "-2.500000000"),
         ("modes/4755", "mode", "4755"),
         ("devices/large", "rdev", "4000:1000000"),

@@ -1,11 +1,11 @@
-//! The official Python SDK and tccli drive a function from its creation to its deletion.
+//! The official Python SDK and tccli through a function's life cycle.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools};
 use serde_json::Value;
 
 #[tokio::test]
-async fn the_python_sdk_drives_a_function_through_its_life() -> anyhow::Result<()> {
+async fn the_python_sdk_manages_a_functions_life_cycle() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     let folder = e2e::images::hello_folder()?;
@@ -22,7 +22,7 @@ async fn the_python_sdk_drives_a_function_through_its_life() -> anyhow::Result<(
 }
 
 /// Runs tccli with the platform's endpoint and key pair.
-async fn tccli(platform: &Platform, args: &[&str]) -> anyhow::Result<tools::Said> {
+async fn tccli(platform: &Platform, args: &[&str]) -> anyhow::Result<tools::ProgramOutput> {
     let mut command = tools::command(&tools::python().with_file_name("tccli").display().to_string());
     command.arg("scf").args(args).args(["--endpoint", &platform.control]);
     command.env("TENCENTCLOUD_SECRET_ID", &platform.api.secret_id);
@@ -38,7 +38,7 @@ async fn tccli_json(platform: &Platform, args: &[&str]) -> anyhow::Result<Value>
 }
 
 #[tokio::test]
-async fn tccli_drives_a_function_through_its_life() -> anyhow::Result<()> {
+async fn tccli_manages_a_functions_life_cycle() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     let image = format!("{}/hello:v1", platform.registry());
@@ -63,7 +63,8 @@ async fn tccli_drives_a_function_through_its_life() -> anyhow::Result<()> {
     tccli_json(&platform, &["UpdateFunctionCode", name[0], name[1], "--Code", &code]).await?;
     platform.api.wait_status("hello", &["Active"]).await?;
     tccli_json(&platform, &["DeleteFunction", name[0], name[1]]).await?;
-    // An API error is exit code 255 and one line, which tccli finds only in an answer of exactly application/json.
+    // An API error is exit code 255 and one line, which tccli parses only from exactly
+    // application/json.
     let gone = tccli(&platform, &["Invoke", name[0], name[1]]).await?;
     assert!(
         !gone.ok && format!("{}{}", gone.stdout, gone.stderr).contains("ResourceNotFound.Function"),

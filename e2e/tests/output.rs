@@ -1,4 +1,5 @@
-//! What functions print, as `sampan logs` and official clients show it: all of it, as it comes, and never as anything else.
+//! Output of functions in `sampan logs` and official clients: complete, streaming, and never
+//! mistaken for platform lines.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::process::Stdio;
@@ -8,7 +9,8 @@ use e2e::{Platform, printer, tools, wait};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// A platform with the printer as a web function `many` that serves ten requests at once, and `one` that serves one.
+/// A platform with the printer as web functions `many`, with ten requests at a time, and `one`,
+/// with one.
 async fn with_printers() -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
     printer::push(&platform).await?;
@@ -21,7 +23,7 @@ async fn logs(platform: &Platform, args: &[&str]) -> anyhow::Result<String> {
     tools::run_ok(platform.cli(&["logs"]).args(args)).await
 }
 
-/// The lines of the log as documents, once one has `text`.
+/// Lines of the log as documents, once one contains `text`.
 async fn documents(platform: &Platform, function: &str, text: &str) -> anyhow::Result<Vec<Value>> {
     wait::until(&format!("{text:?} is in the log of {function}"), || async {
         let said = logs(platform, &[function, "--output", "json"]).await?;
@@ -32,7 +34,7 @@ async fn documents(platform: &Platform, function: &str, text: &str) -> anyhow::R
 }
 
 #[tokio::test]
-async fn all_that_a_function_prints_is_shown_once_whatever_its_concurrency() -> anyhow::Result<()> {
+async fn all_output_is_shown_exactly_once_at_any_concurrency() -> anyhow::Result<()> {
     let platform = with_printers().await?;
     for (function, path) in [("many", "/"), ("many", "/later"), ("one", "/"), ("one", "/later")] {
         for number in 0..5 {
@@ -42,7 +44,7 @@ async fn all_that_a_function_prints_is_shown_once_whatever_its_concurrency() -> 
             assert_eq!(lines.iter().filter(|line| line["text"] == text.as_str()).count(), 1, "{lines:?}");
         }
     }
-    // Lines of no request stand under their instance, whose id the text form shows the beginning of.
+    // Lines outside requests belong to their instance; the text form shows the beginning of its id.
     let said = logs(&platform, &["many"]).await?;
     let line = said.lines().find(|line| line.ends_with("many/ 3")).context("the line is shown")?;
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -50,7 +52,7 @@ async fn all_that_a_function_prints_is_shown_once_whatever_its_concurrency() -> 
     assert!(words[1] == "stdout" && words[2].starts_with("i-"), "{line}");
     let of_instance = logs(&platform, &["many", "--instance", words[2]]).await?;
     assert!(of_instance.contains("many/later 4") && !of_instance.contains("START RequestId"), "{of_instance}");
-    // A time leaves out what is older or newer, to the millisecond.
+    // A time range excludes older and newer lines, to the millisecond.
     let (before, after) = (
         logs(&platform, &["many", "--until", words[0]]).await?,
         logs(&platform, &["many", "--since", words[0]]).await?,
@@ -59,15 +61,14 @@ async fn all_that_a_function_prints_is_shown_once_whatever_its_concurrency() -> 
     assert!(after.contains("many/ 3") && after.contains("many/later 4") && !after.contains("many/ 2"), "{after}");
     assert_eq!(logs(&platform, &["many", "--since", "1h"]).await?, said);
     assert_eq!(logs(&platform, &["many", "--until", "1h"]).await?, "");
-    // A limit is one of lines.
+    // `--limit` counts lines.
     assert_eq!(logs(&platform, &["many", "--limit", "3"]).await?.lines().count(), 3);
     assert!(said.lines().count() > 15, "{said}");
     platform.stop().await
 }
 
 #[tokio::test]
-async fn official_clients_find_output_outside_requests_by_instance_and_runs_are_counted_as_ever() -> anyhow::Result<()>
-{
+async fn official_clients_get_output_outside_requests_by_instance() -> anyhow::Result<()> {
     let platform = with_printers().await?;
     printer::print(&platform, "many", "/", b"for official clients\n").await?;
     let lines = documents(&platform, "many", "for official clients").await?;
@@ -94,7 +95,7 @@ async fn official_clients_find_output_outside_requests_by_instance_and_runs_are_
 }
 
 #[tokio::test]
-async fn a_call_that_runs_is_followed() -> anyhow::Result<()> {
+async fn logs_of_a_running_invocation_are_followed() -> anyhow::Result<()> {
     let platform = with_printers().await?;
     for function in ["many", "one"] {
         printer::print(&platform, function, "/", b"before\n").await?;
@@ -117,17 +118,17 @@ async fn a_call_that_runs_is_followed() -> anyhow::Result<()> {
     platform.stop().await
 }
 
-/// What a terminal would act on, and a line that says it is the platform's.
+/// Control sequences of terminals, and a forged platform line.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\rSTART RequestId:forged\u{202e}";
 const HOSTILE_SHOWN: &str = "\\x1b[2J\\x1b]0;title\\x07\\x9b31m\\rSTART RequestId:forged\\u{202e}";
 
-/// Whether a terminal would do more with the text than print it.
+/// Whether a terminal would interpret anything in the text.
 fn acts(text: &str) -> bool {
     text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}')
 }
 
 #[tokio::test]
-async fn what_a_function_says_does_nothing_to_a_terminal() -> anyhow::Result<()> {
+async fn output_of_functions_cannot_control_a_terminal() -> anyhow::Result<()> {
     let platform = with_printers().await?;
     platform.deploy("event", "printer:v1", &["--type", "event"]).await?;
     printer::print(&platform, "many", "/", format!("{HOSTILE}\n").as_bytes()).await?;
@@ -151,7 +152,7 @@ async fn what_a_function_says_does_nothing_to_a_terminal() -> anyhow::Result<()>
     let binary = ["invoke", "many", "--path", "/binary", "--data", HOSTILE];
     assert!(tools::run_ok(&mut platform.cli(&binary)).await?.starts_with(HOSTILE), "a file gets what is no text");
 
-    // The log that comes with an answer tells the streams apart as well.
+    // The log in an answer also distinguishes the streams.
     let event = json!({"print": "START RequestId:forged"}).to_string();
     let said = tools::run(&mut platform.cli(&["invoke", "event", "--log", "--data", &event])).await?;
     assert!(said.stderr.lines().any(|l| l.contains(" stdout ") && l.contains("RequestId:forged")), "{said:?}");
@@ -160,7 +161,7 @@ async fn what_a_function_says_does_nothing_to_a_terminal() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn the_answer_of_a_run_that_nobody_waited_for_is_kept() -> anyhow::Result<()> {
+async fn results_of_asynchronous_invocations_are_retained() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_API__INVOKE_WAIT_S_MAX", "1")]).await?;
     printer::push(&platform).await?;
     platform.deploy("event", "printer:v1", &["--type", "event", "--timeout", "60"]).await?;
@@ -187,7 +188,7 @@ async fn the_answer_of_a_run_that_nobody_waited_for_is_kept() -> anyhow::Result<
     let platform = platform.restart().await?;
     assert_eq!(result(&platform).await?.context("it is there after a crash, too")?, kept);
 
-    // What its caller got is not kept twice.
+    // A result that its caller received is not retained.
     let answered = platform.cli_json(&["invoke", "event", "--data", "{\"bytes\":3}"]).await?;
     let id = answered["FunctionRequestId"].as_str().unwrap_or_default();
     let none = tools::run(&mut platform.cli(&["invoke", "--result", id])).await?;

@@ -1,4 +1,5 @@
-//! Instances that are kept ready: there before the first call, replaced when they end, there again after a restart.
+//! Provisioned instances: ready before the first call, replaced when they end, and ready again
+//! after a restart.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, leftovers, tools, wait};
@@ -49,7 +50,7 @@ fn lines(record: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn provisioned_instances_are_ready_before_the_first_call_and_their_starts_are_in_the_log() -> anyhow::Result<()> {
+async fn provisioned_instances_start_before_the_first_call_and_are_logged() -> anyhow::Result<()> {
     let platform = with_version().await?;
     provision(&platform, 2).await?;
     until_done(&platform).await?;
@@ -70,8 +71,7 @@ async fn provisioned_instances_are_ready_before_the_first_call_and_their_starts_
 }
 
 #[tokio::test]
-async fn a_provisioned_instance_that_is_killed_is_replaced_and_a_killed_platform_has_them_ready_again()
--> anyhow::Result<()> {
+async fn provisioned_instances_are_replaced_after_a_kill_of_theirs_or_the_platforms() -> anyhow::Result<()> {
     let mut platform = with_version().await?;
     provision(&platform, 2).await?;
     until_done(&platform).await?;
@@ -93,7 +93,7 @@ async fn a_provisioned_instance_that_is_killed_is_replaced_and_a_killed_platform
 }
 
 #[tokio::test]
-async fn what_is_taken_back_goes_and_a_version_with_instances_ready_is_not_deleted() -> anyhow::Result<()> {
+async fn deprovisioned_instances_stop_and_a_provisioned_version_cannot_be_deleted() -> anyhow::Result<()> {
     let platform = with_version().await?;
     let named = json!({"FunctionName": "web", "Qualifier": "1"});
     provision(&platform, 1).await?;
@@ -131,7 +131,7 @@ async fn what_is_taken_back_goes_and_a_version_with_instances_ready_is_not_delet
 }
 
 #[tokio::test]
-async fn more_than_the_quota_holds_is_refused_with_what_there_is() -> anyhow::Result<()> {
+async fn provisioning_beyond_the_quota_is_refused_with_the_available_amount() -> anyhow::Result<()> {
     let platform = with_version().await?;
     platform.cli_json(&["quota", "web", "--reserved", "300"]).await?;
     let put = json!({"FunctionName": "web", "Qualifier": "1", "VersionProvisionedConcurrencyNum": 3});
@@ -151,9 +151,9 @@ async fn more_than_the_quota_holds_is_refused_with_what_there_is() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn instances_come_and_go_at_the_times_of_actions() -> anyhow::Result<()> {
+async fn scheduled_actions_change_the_number_of_instances() -> anyhow::Result<()> {
     let platform = with_version_and(&[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
-    // Odd and even seconds: whichever comes first, the other is a second away.
+    // Even and odd seconds: whichever comes first, the other is a second away.
     let shown = platform
         .cli_json(&["provision", "web:1", "--number", "0", "--at", "1-59/2 * * * * * *=2", "--at", "*/2 * * * * * *=1"])
         .await?;
@@ -176,13 +176,13 @@ async fn instances_come_and_go_at_the_times_of_actions() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_instances_are_kept_ready_when_more_of_them_are_in_use() -> anyhow::Result<()> {
+async fn target_tracking_provisions_more_instances_under_load() -> anyhow::Result<()> {
     let platform = with_version().await?;
     let tracked = ["provision", "web:1", "--utilization", "0.5", "--min", "1", "--max", "3"];
     platform.cli_json(&tracked).await?;
     until_done(&platform).await?;
     assert_eq!(state(&platform).await?["AllocatedProvisionedConcurrencyNum"], 1);
-    // Four at once are twice what one instance has at half its use.
+    // Four concurrent calls are twice the target of half an instance.
     let calls = (0..4).map(|_| platform.get("web:1", "/sleep?500"));
     for answer in futures_util::future::join_all(calls).await {
         assert!(answer?.status().is_success());

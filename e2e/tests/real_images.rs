@@ -1,13 +1,13 @@
-//! Images as people have them, in every format and compression: they run, and an instance sees, entry by entry, what
-//! `umoci unpack` makes of the same layers.
+//! Realistic images in every format and compression: they run, and an instance sees the same
+//! entries as `umoci unpack` of the same layers.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Format, Image, Layer};
-use e2e::{Platform, TestRegistry, debian, deploys, tools, walk};
+use e2e::{Platform, TestRegistry, debian, deploys, rootfs_listing, tools};
 use serde_json::{Value, json};
 
-/// What a function with large libraries gets; memory, and time for cold disks.
+/// Settings for large libraries on cold disks.
 const ROOM: &[&str] = &["--memory", "1024", "--timeout", "120", "--init-timeout", "120"];
 
 fn program(name: &str) -> anyhow::Result<Vec<u8>> {
@@ -16,16 +16,15 @@ fn program(name: &str) -> anyhow::Result<Vec<u8>> {
     tar.finish()
 }
 
-/// Deploys the static server that is in the image too, and compares what it sees of the large layers with what umoci
-/// makes of them.
+/// Deploys the image's static server, and compares its view of the large layers with umoci's.
 async fn is_as_unpacked(platform: &Platform, reference: &str, large: &[&[u8]]) -> anyhow::Result<()> {
     platform.deploy("walker", reference, &[ROOM, &["--command", "/hello"]].concat()).await?;
-    let mut seen = walk::of_instance(platform, "walker").await?;
-    // Those of the small layers above; the directory is there in Debian.
+    let mut seen = rootfs_listing::of_instance(platform, "walker").await?;
+    // Entries of the small layers above; the directory exists in Debian.
     for added in ["hello", "srv/app.py"] {
         anyhow::ensure!(seen.remove(added).is_some(), "{added} is missing");
     }
-    walk::same(seen, walk::of_umoci_kept(large).await?)
+    rootfs_listing::same(seen, rootfs_listing::of_umoci_cached(large).await?)
 }
 
 #[tokio::test]
@@ -43,7 +42,7 @@ async fn python_with_numpy_scipy_and_onnxruntime_computes() -> anyhow::Result<()
     assert_eq!(answer, json!({"dot": 32.0, "determinant": 5.0, "root": 1.259921, "product": [4.0, 10.0, 18.0]}));
     is_as_unpacked(&platform, &science, &tars[..2]).await?;
 
-    // Another application on the same base takes its own bytes only.
+    // Another application on the same base adds its own bytes only.
     let flask = Layer::new(&program("flask_app.py")?, Compression::Gzip)?;
     let flask = registry.add("flask", &Image::new(Format::Oci, entry, &[layers[0].clone(), flask]));
     platform.deploy("flask", &flask, ROOM).await?;
@@ -54,7 +53,7 @@ async fn python_with_numpy_scipy_and_onnxruntime_computes() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn ffmpeg_from_debian_makes_a_film() -> anyhow::Result<()> {
+async fn ffmpeg_from_debian_encodes_a_video() -> anyhow::Result<()> {
     let base = debian::ffmpeg().await?;
     let (app, hello) = (program("ffmpeg_app.py")?, layer_tar::hello()?);
     let tars: [&[u8]; 3] = [&base, &app, &hello];
@@ -73,15 +72,15 @@ async fn ffmpeg_from_debian_makes_a_film() -> anyhow::Result<()> {
     platform.stop().await
 }
 
-/// Sixty layers that add, replace, link and remove files of those below.
+/// Sixty layers that add, replace, link and remove files of lower ones.
 fn sixty_tars() -> anyhow::Result<Vec<Vec<u8>>> {
     const LAYERS: usize = 60;
-    let file = |number: usize| format!("shelf-{}/file-{number}", number % 7);
+    let file = |number: usize| format!("state-{}/file-{number}", number % 7);
     let mut tars = Vec::new();
     for number in 0..LAYERS - 1 {
         let mut tar = LayerTar::new();
         if number < 7 {
-            tar.directory(&format!("shelf-{number}"))?;
+            tar.directory(&format!("state-{number}"))?;
         }
         tar.file(&file(number), 0o644, format!("of layer {number}").repeat(number + 1).as_bytes())?;
         tar.file("top", 0o644, number.to_string().as_bytes())?;
@@ -101,7 +100,7 @@ fn sixty_tars() -> anyhow::Result<Vec<Vec<u8>>> {
 }
 
 #[tokio::test]
-async fn an_image_of_sixty_layers_is_the_sum_of_all() -> anyhow::Result<()> {
+async fn an_image_of_sixty_layers_merges_them_all() -> anyhow::Result<()> {
     let tars = sixty_tars()?;
     let layers = Layer::stack(&tars, &[Compression::Gzip, Compression::Zstd, Compression::Plain])?;
     let image = Image::new(Format::Oci, oci::config(&["/hello"]), &layers);
@@ -112,8 +111,8 @@ async fn an_image_of_sixty_layers_is_the_sum_of_all() -> anyhow::Result<()> {
     assert_eq!(platform.get("sixty", "/read?/top").await?.text().await?, "58");
     let plain = Layer::stack(&tars, &[Compression::Plain])?;
     let plain = Image::new(Format::Oci, oci::config(&["/hello"]), &plain);
-    let seen = walk::of_instance(&platform, "sixty").await?;
-    walk::same(seen, walk::of_umoci(&plain, platform.work_dir()).await?)?;
+    let seen = rootfs_listing::of_instance(&platform, "sixty").await?;
+    rootfs_listing::same(seen, rootfs_listing::of_umoci(&plain, platform.work_dir()).await?)?;
     platform.stop().await
 }
 
@@ -124,17 +123,17 @@ async fn every_format_in_every_compression_is_the_same_image() -> anyhow::Result
     for format in [Format::Oci, Format::OciIndex, Format::Docker] {
         for compression in [Compression::Plain, Compression::Gzip, Compression::Zstd] {
             let name = format!("{format:?}-{compression:?}").to_lowercase();
-            // Each has layers of its own, or only the first would be read.
+            // Each has its own layers: shared ones would be read only once.
             let (mut below, mut above) = (LayerTar::new(), LayerTar::new());
             below.directory("dir")?.file("dir/kept", 0o4711, name.as_bytes())?.file("dir/gone", 0o644, b"")?;
             above.remove("dir/gone")?.file("dir/new", 0o600, name.as_bytes())?.link("linked", "dir/kept")?;
             let tars = [below.finish()?, layer_tar::hello()?, above.finish()?];
             let image = Image::new(format, oci::config(&["/hello"]), &Layer::stack(&tars, &[compression])?);
             deploys::good(&platform, &name, &registry.add(&name, &image)).await?;
-            let seen = walk::of_instance(&platform, &name).await?;
+            let seen = rootfs_listing::of_instance(&platform, &name).await?;
             let plain = Layer::stack(&tars, &[Compression::Plain])?;
             let plain = Image::new(Format::Oci, oci::config(&["/hello"]), &plain);
-            walk::same(seen, walk::of_umoci(&plain, platform.work_dir()).await?)?;
+            rootfs_listing::same(seen, rootfs_listing::of_umoci(&plain, platform.work_dir()).await?)?;
         }
     }
     platform.stop().await

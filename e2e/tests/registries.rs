@@ -1,4 +1,4 @@
-//! The own registry with the tools that people push and pull with, and pulls from another registry with a password.
+//! The platform's registry with common clients, and pulls from another registry with a password.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::Path;
@@ -133,7 +133,7 @@ fn docker_config(work: &Path, name: &str, registry: &str, auth: &str) -> anyhow:
     Ok(folder.display().to_string())
 }
 
-/// Storage of podman and buildah that belongs to one test.
+/// Storage of podman and buildah for one test.
 struct Storage {
     root: String,
     run: String,

@@ -1,4 +1,5 @@
-//! `sampan rollout` under load: a good version gets all calls, a bad one none, and switching costs no call.
+//! `sampan rollout` under load: a good version gets all traffic, a bad one none, and switching
+//! loses no call.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-/// Keep-alive clients that call all the time.
+/// Keep-alive clients of the load.
 const CLIENTS: usize = 4;
 /// Exit code of a rollout that was rolled back.
 const ROLLED_BACK: i32 = 6;
-/// What the load calls: a folder that an image must have, else the answer is a 507.
+/// Path of the load: writes below a folder that good images have; without it the answer is 507.
 const PATH: &str = "/write?/data/file:0";
 
 /// Pushes an image that is good for [`PATH`], or not.
@@ -23,7 +24,7 @@ async fn push(platform: &Platform, image: &str, good: bool) -> anyhow::Result<()
     platform.push_folder(folder.path(), &["/hello"], image).await
 }
 
-/// A function whose alias `prod` leads to version 1, which is good; version 2 is of this image.
+/// A function whose alias `prod` routes to version 1, which is good; version 2 has this image.
 async fn with_versions(second: &str, good: bool, flags: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
     push(&platform, "web:one", true).await?;
@@ -37,14 +38,14 @@ async fn with_versions(second: &str, good: bool, flags: &[&str]) -> anyhow::Resu
     Ok(platform)
 }
 
-/// How calls ended.
+/// Results of calls.
 #[derive(Default)]
 struct Tally {
     good: AtomicUsize,
     bad: AtomicUsize,
 }
 
-/// Clients that call the alias until they are told to stop.
+/// Clients that call the alias until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     tally: Arc<Tally>,
@@ -76,7 +77,7 @@ impl Load {
         self.tally.good.load(Ordering::Relaxed)
     }
 
-    /// Ends it; the calls that went well and those that did not.
+    /// Stops it; returns successful and failed calls.
     async fn end(self) -> anyhow::Result<(usize, usize)> {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -88,7 +89,7 @@ impl Load {
 
 const ROLLOUT: [&str; 8] = ["rollout", "web", "--alias", "prod", "--to", "2", "--output", "json"];
 
-/// Runs a rollout to version 2; its exit code and what it printed.
+/// Runs a rollout to version 2; returns its exit code and output.
 async fn rollout(platform: &Platform, flags: &[&str]) -> anyhow::Result<(Option<i32>, Value)> {
     let ended = tools::output(platform.cli(&ROLLOUT).args(flags)).await?;
     let text = String::from_utf8_lossy(&ended.stdout);
@@ -97,15 +98,15 @@ async fn rollout(platform: &Platform, flags: &[&str]) -> anyhow::Result<(Option<
     Ok((ended.status.code(), report))
 }
 
-/// Where the alias leads, and a share of its calls beside that.
-async fn leads_to(platform: &Platform) -> anyhow::Result<(Value, usize)> {
+/// The alias's version, and the weight of another one.
+async fn alias_target(platform: &Platform) -> anyhow::Result<(Value, usize)> {
     let alias = platform.api.call("GetAlias", json!({"FunctionName": "web", "Name": "prod"})).await?;
     let weights = alias["RoutingConfig"]["AdditionalVersionWeights"].as_array().map_or(0, Vec::len);
     Ok((alias["FunctionVersion"].clone(), weights))
 }
 
 #[tokio::test]
-async fn a_good_version_gets_all_calls_and_none_fails() -> anyhow::Result<()> {
+async fn a_good_version_gets_all_traffic_without_failures() -> anyhow::Result<()> {
     let platform = with_versions("web:two", true, &[]).await?;
     let load = Load::start(&platform, PATH);
     let flags = ["--steps", "10,50,100", "--interval", "1s", "--max-p95", "30s", "--min-calls", "20"];
@@ -120,17 +121,17 @@ async fn a_good_version_gets_all_calls_and_none_fails() -> anyhow::Result<()> {
         assert!(step["new"]["p95_ms"].as_f64() > Some(0.0), "{step}");
     }
     assert!(steps[0]["old"]["calls"].as_u64() > steps[0]["new"]["calls"].as_u64(), "{report}");
-    assert_eq!(leads_to(&platform).await?, (json!("2"), 0));
+    assert_eq!(alias_target(&platform).await?, (json!("2"), 0));
     let (good, bad) = load.end().await?;
     assert!(good > 0 && bad == 0, "{bad} of {good} calls failed");
-    // Once more there is nothing to do.
+    // A repetition has nothing to do.
     let (code, report) = rollout(&platform, &flags).await?;
     assert_eq!((code, &report["outcome"], &report["steps"]), (Some(0), &json!("done"), &json!([])), "{report}");
     platform.stop().await
 }
 
 #[tokio::test]
-async fn a_version_that_answers_5xx_is_rolled_back_and_every_failure_is_its_own() -> anyhow::Result<()> {
+async fn a_version_with_5xx_is_rolled_back_and_only_its_calls_fail() -> anyhow::Result<()> {
     let platform = with_versions("web:bad", false, &[]).await?;
     let load = Load::start(&platform, PATH);
     let (code, report) = rollout(&platform, &["--steps", "20,100", "--interval", "30s"]).await?;
@@ -139,7 +140,7 @@ async fn a_version_that_answers_5xx_is_rolled_back_and_every_failure_is_its_own(
     let step = &report["steps"][0];
     assert_eq!((&step["outcome"], &step["old"]["errors"]), (&json!("given_up"), &json!(0)), "{step}");
     assert!(step["elapsed_ms"].as_u64() < Some(30_000), "errors are certain long before the end of a step: {step}");
-    assert_eq!(leads_to(&platform).await?, (json!("1"), 0));
+    assert_eq!(alias_target(&platform).await?, (json!("1"), 0));
     let after = load.good();
     wait::until("calls after the rollback", || async { Ok((load.good() > after + 200).then_some(())) }).await?;
     let (_, bad) = load.end().await?;
@@ -156,20 +157,20 @@ async fn a_version_that_does_not_start_is_rolled_back() -> anyhow::Result<()> {
     let load = Load::start(&platform, PATH);
     let (code, report) = rollout(&platform, &["--steps", "20,100", "--interval", "30s"]).await?;
     assert_eq!((code, &report["outcome"]), (Some(ROLLED_BACK), &json!("rolled_back")), "{report}");
-    assert_eq!((leads_to(&platform).await?, &report["from"]), ((json!("1"), 0), &json!("1")));
+    assert_eq!((alias_target(&platform).await?, &report["from"]), ((json!("1"), 0), &json!("1")));
     load.end().await?;
     platform.stop().await
 }
 
 #[tokio::test]
-async fn slow_versions_quiet_ones_and_interrupted_rollouts_are_rolled_back() -> anyhow::Result<()> {
+async fn slow_or_idle_versions_and_interrupted_rollouts_are_rolled_back() -> anyhow::Result<()> {
     let platform = with_versions("web:two", true, &[]).await?;
     let few = ["--steps", "50", "--interval", "500ms", "--step-timeout", "1s"];
     let (code, report) = rollout(&platform, &few).await?;
     assert_eq!(code, Some(ROLLED_BACK), "{report}");
     assert!(report["reason"].as_str().is_some_and(|reason| reason.starts_with("only 0 calls")), "{report}");
     let (code, report) = rollout(&platform, &["--steps", "50", "--interval", "500ms", "--min-calls", "0"]).await?;
-    assert_eq!((code, leads_to(&platform).await?), (Some(0), (json!("1"), 1)), "the last step stays: {report}");
+    assert_eq!((code, alias_target(&platform).await?), (Some(0), (json!("1"), 1)), "the last step stays: {report}");
 
     let load = Load::start(&platform, "/sleep?20");
     let slow = ["--steps", "60,100", "--interval", "1s", "--max-p95", "10ms"];
@@ -180,7 +181,7 @@ async fn slow_versions_quiet_ones_and_interrupted_rollouts_are_rolled_back() -> 
 
     let child = platform.cli(&ROLLOUT).args(["--interval", "1h"]).stdout(std::process::Stdio::piped()).spawn()?;
     wait::until("the first step begins", || async {
-        Ok((leads_to(&platform).await? == (json!("1"), 1)).then_some(()))
+        Ok((alias_target(&platform).await? == (json!("1"), 1)).then_some(()))
     })
     .await?;
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("it runs");
@@ -192,27 +193,27 @@ async fn slow_versions_quiet_ones_and_interrupted_rollouts_are_rolled_back() -> 
         (Some(ROLLED_BACK), &json!("SIGINT was received")),
         "{report}"
     );
-    assert_eq!(leads_to(&platform).await?, (json!("1"), 0));
+    assert_eq!(alias_target(&platform).await?, (json!("1"), 0));
     let (_, bad) = load.end().await?;
     assert_eq!(bad, 0, "switching costs no call");
     platform.stop().await
 }
 
 #[tokio::test]
-async fn an_alias_that_somebody_else_changes_is_left_alone() -> anyhow::Result<()> {
+async fn a_concurrently_changed_alias_is_left_unchanged() -> anyhow::Result<()> {
     let platform = with_versions("web:two", true, &[]).await?;
     let mut command = platform.cli(&ROLLOUT);
     let args = ["--steps", "10,100", "--interval", "3s", "--min-calls", "0"];
     let child = command.args(args).stdout(std::process::Stdio::piped()).spawn()?;
     wait::until("the first step begins", || async {
-        Ok((leads_to(&platform).await? == (json!("1"), 1)).then_some(()))
+        Ok((alias_target(&platform).await? == (json!("1"), 1)).then_some(()))
     })
     .await?;
     platform.cli_json(&["alias", "update", "web", "prod", "--version", "$LATEST"]).await?;
     let ended = tools::output_of(child).await?;
     let report: Value = serde_json::from_slice(&ended.stdout)?;
     assert_eq!((ended.status.code(), &report["outcome"]), (Some(1), &json!("failed")), "{report}");
-    assert_eq!(leads_to(&platform).await?, (json!("$LATEST"), 0));
+    assert_eq!(alias_target(&platform).await?, (json!("$LATEST"), 0));
     let taken = ["alias", "update", "web", "prod", "--version", "$LATEST", "--weight", "1=0.5"];
     platform.cli_json(&taken).await?;
     let refused = tools::output(&mut platform.cli(&ROLLOUT)).await?;

@@ -1,5 +1,5 @@
-//! What the world's images have in their roots, and what their programs then see: users and homes, links in `/etc`, volumes,
-//! entries in `/tmp`, files in the places of the platform's mounts.
+//! Root file systems of published images, as their programs see them: users and homes, links in
+//! `/etc`, volumes, entries in `/tmp`, files at the platform's mount points.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::layer_tar::{self, LayerTar};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\n";
 
-/// Pushes the static server with a layer of these entries over it, and deploys it under this name.
+/// Pushes the static server under a layer of these entries, and deploys it under this name.
 async fn deploy(
     platform: &Platform,
     name: &str,
@@ -39,7 +39,7 @@ async fn get(platform: &Platform, name: &str, path: &str) -> anyhow::Result<Stri
 }
 
 #[tokio::test]
-async fn home_is_the_users_and_the_host_has_a_name() -> anyhow::Result<()> {
+async fn home_and_hostname_are_set() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     for (name, user, env, home) in [
         ("node", "node", json!([]), "/home/node"),
@@ -62,7 +62,7 @@ async fn home_is_the_users_and_the_host_has_a_name() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn linked_files_of_etc_work() -> anyhow::Result<()> {
+async fn symbolic_links_in_etc_work() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     for (name, hosts, resolv_conf) in [
         ("systemd", "/run/hosts", "../run/systemd/resolve/stub-resolv.conf"),
@@ -76,7 +76,7 @@ async fn linked_files_of_etc_work() -> anyhow::Result<()> {
         .await?;
         let hosts = get(&platform, name, "/read?/etc/hosts").await?;
         assert!(hosts.contains("127.0.0.1\tlocalhost"), "{name}: {hosts}");
-        // Tests have no way out: the file says so.
+        // Tests run without egress, which the file states.
         let resolv_conf = get(&platform, name, "/read?/etc/resolv.conf").await?;
         assert!(resolv_conf.contains("options"), "{name}: {resolv_conf}");
     }
@@ -103,7 +103,7 @@ async fn volumes_are_writable_for_the_images_user() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_tmp_with_entries_stays_the_images() -> anyhow::Result<()> {
+async fn a_tmp_with_entries_is_not_covered() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     deploy(&platform, "model", json!({"User": "1000"}), |tar| {
         tar.file("tmp/model/weights", 0o644, b"of the image").map(drop)
@@ -115,7 +115,7 @@ async fn a_tmp_with_entries_stays_the_images() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_tmp_that_leads_to_shared_memory_is_written_there() -> anyhow::Result<()> {
+async fn a_tmp_linked_to_shared_memory_is_writable() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     deploy(&platform, "shm", json!({"User": "1000"}), |tar| tar.symlink("tmp", "/dev/shm").map(drop)).await?;
     get(&platform, "shm", "/write?/tmp/new").await?;
@@ -124,7 +124,7 @@ async fn a_tmp_that_leads_to_shared_memory_is_written_there() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_of_a_mount_is_named() -> anyhow::Result<()> {
+async fn an_entry_that_blocks_a_mount_point_is_named() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     for name in ["tmp", "proc", "sys", "dev"] {
         let deployed = deploy(&platform, name, json!({}), |tar| tar.file(name, 0o644, b"a file").map(drop)).await;
@@ -151,7 +151,7 @@ async fn a_program_with_a_file_capability_runs_without_it() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn a_user_above_the_mapped_ids_runs_under_its_own_number() -> anyhow::Result<()> {
+async fn a_user_above_the_mapped_range_keeps_its_number() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_LAUNCHER__RUNTIMES_ALLOWED", "[runc,crun]")]).await?;
     let config = json!({"User": "1000660000", "Volumes": {"/data": {}}});
     let own = (1_000_660_000, 1_000_660_000);

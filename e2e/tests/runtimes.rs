@@ -1,17 +1,18 @@
-//! Functions that other runtimes isolate: called as any, shown as what they are, gone when the platform is killed.
+//! Functions in other OCI runtimes: called alike, shown with their runtime, and removed when the
+//! platform is killed.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, leftovers, tools};
 use serde_json::json;
 
-/// Runtimes of Debian's that the tests install.
+/// Debian's runtimes that the tests install.
 const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
 fn processes(platform: &Platform) -> Vec<u32> {
     leftovers::processes(&platform.cgroup_name())
 }
 
-/// A function for each, and one of our own.
+/// A function for each runtime, and one with Sampan's own launcher.
 async fn with_functions() -> anyhow::Result<Platform> {
     let platform = Platform::start_with(&[("SAMPAN_LAUNCHER__RUNTIMES_ALLOWED", "[runc,crun]")]).await?;
     platform.push_hello().await?;
@@ -23,8 +24,7 @@ async fn with_functions() -> anyhow::Result<Platform> {
 }
 
 #[tokio::test]
-async fn functions_of_each_runtime_are_called_shown_and_leave_nothing_when_the_platform_is_killed() -> anyhow::Result<()>
-{
+async fn functions_of_each_runtime_work_and_leave_nothing_after_a_kill() -> anyhow::Result<()> {
     let mut platform = with_functions().await?;
     for name in RUNTIMES.into_iter().chain(["own"]) {
         let answer = platform.get(name, "/").await?;
@@ -45,7 +45,7 @@ async fn functions_of_each_runtime_are_called_shown_and_leave_nothing_when_the_p
 }
 
 #[tokio::test]
-async fn an_instance_of_a_runtime_exits_and_runs_out_of_memory_as_any() -> anyhow::Result<()> {
+async fn exits_and_oom_kills_in_a_runtime_have_the_usual_status() -> anyhow::Result<()> {
     let platform = with_functions().await?;
     for name in RUNTIMES {
         assert_eq!(platform.get(name, "/exit?3").await?.status(), 439, "{name}");
@@ -56,7 +56,7 @@ async fn an_instance_of_a_runtime_exits_and_runs_out_of_memory_as_any() -> anyho
 }
 
 #[tokio::test]
-async fn a_runtime_that_is_not_allowed_is_refused_with_what_is() -> anyhow::Result<()> {
+async fn a_disallowed_runtime_is_refused_with_the_allowed_ones() -> anyhow::Result<()> {
     let platform = with_functions().await?;
     let wild = ["deploy", "wild", "--image", "hello:v1", "--memory", "128", "--runtime", "runsc"];
     let refused = tools::run(&mut platform.cli(&wild)).await?;

@@ -1,11 +1,11 @@
-//! What an instance can and cannot do, seen from inside it and from the kernel.
+//! Confinement of an instance, checked from inside and by the kernel.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, leftovers};
 use reqwest::StatusCode;
 
 #[tokio::test]
-async fn an_instance_is_confined_as_the_kernel_says() -> anyhow::Result<()> {
+async fn the_kernel_confirms_the_confinement() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("web", "hello:v1", &["--memory", "256"]).await?;

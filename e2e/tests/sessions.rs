@@ -1,4 +1,4 @@
-//! Sessions: requests that bring the same key go to the same instance, whatever else is called meanwhile.
+//! Session affinity: requests with the same key go to the same instance, regardless of other calls.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, leftovers, wait};
@@ -17,14 +17,14 @@ fn instances(platform: &Platform) -> Vec<u32> {
     leftovers::processes(&platform.cgroup_name())
 }
 
-/// A call of the session's instance; what it answered.
+/// A call to the session's instance, and its answer.
 async fn call(platform: &Platform, header: (&str, &str), path: &str) -> anyhow::Result<(u16, String)> {
     let answer = platform.http.get(platform.url("chat", path)).header(header.0, header.1).send().await?;
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_finds_what_it_left_in_its_instance_and_no_other_does() -> anyhow::Result<()> {
+async fn a_session_reaches_its_own_instance_only() -> anyhow::Result<()> {
     let platform = with_sessions("cookie:chat_id").await?;
     let (anna, ben) = (("cookie", "theme=dark; chat_id=anna"), ("cookie", "chat_id=ben"));
     assert_eq!(call(&platform, anna, "/write?/tmp/anna").await?, (200, "written".to_owned()));
@@ -41,7 +41,7 @@ async fn a_session_finds_what_it_left_in_its_instance_and_no_other_does() -> any
 }
 
 #[tokio::test]
-async fn a_session_goes_on_in_another_instance_when_its_own_dies() -> anyhow::Result<()> {
+async fn a_session_moves_when_its_instance_dies() -> anyhow::Result<()> {
     let platform = with_sessions("header:X-Chat-Id").await?;
     let anna = ("x-chat-id", "anna");
     assert_eq!(call(&platform, anna, "/").await?.0, 200);
@@ -54,7 +54,7 @@ async fn a_session_goes_on_in_another_instance_when_its_own_dies() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn sessions_are_shown_and_what_cannot_be_a_key_is_refused() -> anyhow::Result<()> {
+async fn sessions_are_listed_and_invalid_keys_are_refused() -> anyhow::Result<()> {
     let platform = with_sessions("query:chat_id").await?;
     let function = platform.api.call("GetFunction", json!({"FunctionName": "chat"})).await?;
     let config = &function["InstanceConcurrencyConfig"];

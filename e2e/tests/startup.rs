@@ -1,4 +1,4 @@
-//! Starting and stopping: what is wrong with the machine or the settings is named with what to do, and a clean stop
+//! Starting and stopping: errors of the machine or the settings name a remedy, and a clean stop
 //! leaves nothing behind.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use anyhow::Context;
 use e2e::{Platform, leftovers, tools, wait};
 
-/// Runs `sampan up` with settings that must be refused, and returns what it said.
+/// Runs `sampan up` with settings that must be refused, and returns its error.
 async fn up_fails(args: &[&str]) -> anyhow::Result<String> {
     let work = tempfile::tempdir()?;
     let mut command = tools::command(&tools::sampan().display().to_string());
@@ -73,8 +73,8 @@ async fn a_wrong_setting_is_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn somebody_who_is_not_root_is_told_so() -> anyhow::Result<()> {
-    // setpriv is part of util-linux, which every Debian has.
+async fn a_start_without_root_is_refused() -> anyhow::Result<()> {
+    // setpriv is in util-linux, which every Debian has.
     let work = tempfile::tempdir()?;
     let program = work.path().join("sampan");
     std::fs::copy(tools::sampan(), &program)?;
@@ -96,7 +96,7 @@ async fn doctor_names_every_feature_and_finds_this_machine_able() -> anyhow::Res
 }
 
 #[tokio::test]
-async fn a_client_without_a_platform_is_told_where_it_looked() -> anyhow::Result<()> {
+async fn a_client_without_a_platform_reports_where_it_looked() -> anyhow::Result<()> {
     let endpoint = format!("http://127.0.0.1:{}", tools::free_port()?);
     let mut command = tools::command(&tools::sampan().display().to_string());
     command.args(["list", "--endpoint", &endpoint, "--secret-id", "a", "--secret-key", "b"]);
@@ -134,7 +134,7 @@ async fn an_unspecified_address_is_never_shown_as_one_to_call() -> anyhow::Resul
         Ok(health.json::<serde_json::Value>().await?["gateway"].as_str().context("a gateway")?.to_owned())
     };
     let port = platform.gateway.rsplit(':').next().context("a port")?;
-    // Who came by another name of the machine reaches the gateway by it, too.
+    // A client that used another name of the machine gets gateway URLs with it.
     assert_eq!(gateway("sampan.example:7070").await?, format!("http://sampan.example:{port}"));
     assert_eq!(gateway("127.0.0.1:7070").await?, platform.gateway);
     platform.push_hello().await?;
@@ -143,7 +143,7 @@ async fn an_unspecified_address_is_never_shown_as_one_to_call() -> anyhow::Resul
     platform.stop().await
 }
 
-/// Capabilities by their names, as setpriv has them.
+/// Capabilities by setpriv's names.
 fn needed() -> anyhow::Result<Vec<String>> {
     let said = std::process::Command::new("setpriv")
         .args(["--bounding-set", "-all", "--inh-caps", "-all"])
@@ -158,7 +158,7 @@ fn needed() -> anyhow::Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn doctors_capabilities_are_enough_to_run_functions_and_none_is_idle() -> anyhow::Result<()> {
+async fn doctors_capabilities_are_sufficient_and_all_necessary() -> anyhow::Result<()> {
     let needed = needed()?;
     let set = format!("-all,{}", needed.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(","));
     let platform = Platform::start_through(&["setpriv", "--bounding-set", &set, "--inh-caps", &set], &[]).await?;
@@ -174,11 +174,11 @@ async fn doctors_capabilities_are_enough_to_run_functions_and_none_is_idle() -> 
 }
 
 #[tokio::test]
-async fn a_start_that_is_refused_late_leaves_no_cgroup() -> anyhow::Result<()> {
+async fn a_late_start_failure_leaves_no_cgroup() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let data = work.path().join("data");
     std::fs::DirBuilder::new().mode(0o700).create(&data)?;
-    // Where a folder is to be, which is the last thing that is opened.
+    // A file at the path of a directory, which is the last that is opened.
     std::fs::write(data.join("results"), "")?;
     let addresses = ["--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"];
     let said = up_fails(&[&["--data-dir", &data.display().to_string()], &addresses[..]].concat()).await?;
@@ -190,7 +190,7 @@ async fn a_start_that_is_refused_late_leaves_no_cgroup() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_start_at_once_after_a_kill_waits_for_the_one_that_dies() -> anyhow::Result<()> {
+async fn a_restart_right_after_a_kill_waits_for_the_dying_process() -> anyhow::Result<()> {
     let mut platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;
@@ -202,12 +202,12 @@ async fn a_start_at_once_after_a_kill_waits_for_the_one_that_dies() -> anyhow::R
 }
 
 #[tokio::test]
-async fn requests_under_way_may_take_the_whole_grace_when_the_platform_stops() -> anyhow::Result<()> {
+async fn requests_in_flight_get_the_whole_grace_at_shutdown() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_SHUTDOWN_GRACE_S", "60")]).await?;
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &["--timeout", "60"]).await?;
     assert_eq!(platform.get("hello", "/").await?.status(), 200);
-    // Longer than the gateway once waited by itself, whatever the grace.
+    // Longer than the gateway's former fixed wait.
     let url = platform.url("hello", "/sleep?21000");
     let answer = tokio::spawn(platform.http.get(url).send());
     begun(&platform).await?;
@@ -216,7 +216,7 @@ async fn requests_under_way_may_take_the_whole_grace_when_the_platform_stops() -
     Ok(())
 }
 
-/// Waits until a second request has come to the gateway.
+/// Waits until the gateway has received a second request.
 async fn begun(platform: &Platform) -> anyhow::Result<()> {
     wait::until("a request is under way", || async {
         let metrics = platform.http.get(format!("{}/metrics", platform.control)).send().await?.text().await?;
@@ -252,7 +252,7 @@ async fn images_keep_their_names_when_the_control_port_changes() -> anyhow::Resu
     platform.kill().await?;
     let platform = platform.restart_at("127.0.0.1:0").await?;
     assert!(!image.starts_with(&format!("{}/", platform.registry())), "it has the same port");
-    // What the function names is pulled again when it changes, and by others.
+    // The function's image is pulled again when it changes, and by other functions.
     platform.deploy("hello", &image, &["--memory", "256"]).await?;
     platform.deploy("other", &image, &[]).await?;
     for function in ["hello", "other"] {

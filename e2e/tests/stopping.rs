@@ -1,10 +1,11 @@
-//! How instances end: asked by a signal and given time for it, whatever ends them, unless they failed.
+//! How instances end: with their stop signal and a grace period, unless they failed.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, ending, tools, wait};
 use serde_json::json;
 
-/// A platform with the server as `web`, which has as long as any function may have to end. Calls start its instances.
+/// A platform with the signal-reporting server as `web`, with the longest grace period; calls start
+/// its instances.
 async fn with_server(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(settings).await?;
     ending::push(&platform).await?;
@@ -12,7 +13,7 @@ async fn with_server(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
     Ok(platform)
 }
 
-/// Calls a function and says which process serves it.
+/// Calls a function and returns the process that serves it.
 async fn server(platform: &Platform, function: &str) -> anyhow::Result<u32> {
     let before = ending::named(platform, "ending");
     let answer = platform.get(function, "/").await?;
@@ -30,7 +31,7 @@ async fn asked_and_let_go(pid: u32) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_update_and_a_deletion_ask_the_instance_to_end() -> anyhow::Result<()> {
+async fn an_update_and_a_deletion_send_the_stop_signal() -> anyhow::Result<()> {
     let platform = with_server(&[]).await?;
     let updated = server(&platform, "web").await?;
     tools::run_ok(&mut platform.cli(&["deploy", "web", "--memory", "256"])).await?;
@@ -42,7 +43,7 @@ async fn an_update_and_a_deletion_ask_the_instance_to_end() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn an_instance_that_was_idle_for_long_and_is_frozen_is_asked_to_end() -> anyhow::Result<()> {
+async fn an_idle_frozen_instance_gets_the_stop_signal() -> anyhow::Result<()> {
     let settings = [("SAMPAN_POOL__KEEP_IDLE_S", "3"), ("SAMPAN_POOL__FREEZE_AFTER_MS", "100")];
     let platform = with_server(&settings).await?;
     asked_and_let_go(server(&platform, "web").await?).await?;
@@ -50,7 +51,7 @@ async fn an_instance_that_was_idle_for_long_and_is_frozen_is_asked_to_end() -> a
 }
 
 #[tokio::test]
-async fn an_instance_that_is_not_to_be_kept_ready_any_more_is_asked_to_end() -> anyhow::Result<()> {
+async fn an_instance_no_longer_provisioned_gets_the_stop_signal() -> anyhow::Result<()> {
     let platform = with_server(&[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
     platform.cli_json(&["publish", "web"]).await?;
     let name = json!({"FunctionName": "web", "Qualifier": "1"});
@@ -65,7 +66,7 @@ async fn an_instance_that_is_not_to_be_kept_ready_any_more_is_asked_to_end() -> 
 }
 
 #[tokio::test]
-async fn a_request_gets_the_room_of_an_instance_when_that_is_gone() -> anyhow::Result<()> {
+async fn a_request_starts_once_the_evicted_instance_has_ended() -> anyhow::Result<()> {
     let platform = with_server(&[("SAMPAN_POOL__MEMORY_MB_MAX", "128")]).await?;
     platform.deploy("other", "ending:v1", &["--memory", "128", "--no-start-check", "--stop-grace", "0"]).await?;
     let evicted = server(&platform, "web").await?;
@@ -83,8 +84,7 @@ async fn a_request_gets_the_room_of_an_instance_when_that_is_gone() -> anyhow::R
 }
 
 #[tokio::test]
-async fn a_platform_that_stops_asks_every_instance_and_those_with_requests_before_it_gives_them_up()
--> anyhow::Result<()> {
+async fn shutdown_sends_every_instance_its_stop_signal_also_those_with_requests() -> anyhow::Result<()> {
     let platform = with_server(&[("SAMPAN_SHUTDOWN_GRACE_S", "6")]).await?;
     let flags = ["--memory", "128", "--timeout", "60", "--no-start-check", "--stop-grace", "2"];
     platform.deploy("busy", "ending:v1", &flags).await?;
@@ -106,7 +106,7 @@ async fn a_platform_that_stops_asks_every_instance_and_those_with_requests_befor
 }
 
 #[tokio::test]
-async fn a_platform_that_is_killed_leaves_no_instance_that_was_ending() -> anyhow::Result<()> {
+async fn a_killed_platform_leaves_no_stopping_instance() -> anyhow::Result<()> {
     let mut platform = with_server(&[]).await?;
     let pid = server(&platform, "web").await?;
     tools::run_ok(&mut platform.cli(&["delete", "web"])).await?;
@@ -118,13 +118,13 @@ async fn a_platform_that_is_killed_leaves_no_instance_that_was_ending() -> anyho
 }
 
 #[tokio::test]
-async fn an_instance_that_took_too_long_for_a_request_is_killed_at_once() -> anyhow::Result<()> {
+async fn an_instance_is_killed_after_a_request_timeout() -> anyhow::Result<()> {
     let platform = with_server(&[]).await?;
     let flags = ["--memory", "128", "--timeout", "1", "--no-start-check", "--stop-grace", "30"];
     platform.deploy("slow", "ending:v1", &flags).await?;
     let slow = server(&platform, "slow").await?;
     assert_eq!(platform.get("slow", "/hang").await?.status(), 433);
-    // It would wait to be let go if it had been asked.
+    // With a stop signal it would wait for the test.
     ending::until_gone(slow).await?;
     let logs = tools::run_ok(&mut platform.cli(&["logs", "slow"])).await?;
     assert!(!logs.contains("asked to end"), "{logs}");
@@ -132,7 +132,7 @@ async fn an_instance_that_took_too_long_for_a_request_is_killed_at_once() -> any
 }
 
 #[tokio::test]
-async fn whoever_does_not_listen_to_signals_is_killed_at_once_and_a_grace_is_a_choice() -> anyhow::Result<()> {
+async fn a_process_without_a_signal_handler_is_killed_at_once_and_the_grace_is_configurable() -> anyhow::Result<()> {
     let platform = with_server(&[]).await?;
     let shown = tools::run_ok(&mut platform.cli(&["get", "web"])).await?;
     assert!(shown.lines().any(|line| line.split_whitespace().eq(["stop", "grace", "s", "30"])), "{shown}");
@@ -143,15 +143,15 @@ async fn whoever_does_not_listen_to_signals_is_killed_at_once_and_a_grace_is_a_c
     tools::run_ok(&mut platform.cli(&["deploy", "web", "--env", "IGNORE=1", "--stop-grace", "30"])).await?;
     let deaf = server(&platform, "web").await?;
     tools::run_ok(&mut platform.cli(&["delete", "web"])).await?;
-    // Long before the end of the grace.
+    // Long before the end of the grace period.
     let soon = std::time::Duration::from_secs(20);
     tokio::time::timeout(soon, ending::until_gone(deaf)).await??;
     platform.stop().await
 }
 
 #[tokio::test]
-async fn an_init_reaps_passes_signals_on_and_keeps_exit_codes_where_a_function_asks_for_it() -> anyhow::Result<()> {
-    // The instance that is left waits to be let go, and is not.
+async fn the_optional_init_reaps_forwards_signals_and_keeps_exit_codes() -> anyhow::Result<()> {
+    // The remaining instance waits for the test in vain.
     let platform = with_server(&[("SAMPAN_SHUTDOWN_GRACE_S", "2")]).await?;
     let flags = ["--memory", "128", "--init", "--no-start-check", "--stop-grace", "30"];
     platform.deploy("init", "ending:v1", &flags).await?;
@@ -160,7 +160,7 @@ async fn an_init_reaps_passes_signals_on_and_keeps_exit_codes_where_a_function_a
     let said = tools::run(&mut platform.cli(&["deploy", "web", "--init"])).await?;
     assert!(!said.ok && said.stderr.contains("has no init"), "{said:?}");
 
-    // Nothing of the platform is in an instance that did not ask for it, and nobody reaps there.
+    // Without `init` the platform has no process in the instance, and zombies are not reaped.
     platform.get("web", "/orphans").await?;
     let without = platform.get("web", "/processes").await?.text().await?;
     assert!(without.contains("1 ending ") && !without.contains("init"), "{without}");

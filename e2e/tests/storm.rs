@@ -1,5 +1,6 @@
-//! Many starts at once, a kill in the middle of them, and what runs out: each is an answer with the contract's code
-//! (4.5), nothing is left behind, and all is well again as soon as there is room.
+//! Many concurrent starts, a kill among them, and exhausted resources: each call has an answer with
+//! the contract's code (4.5), nothing is left behind, and service resumes as soon as resources are
+//! free.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 const STORM: usize = 300;
 /// Functions that share them.
 const FUNCTIONS: usize = 4;
-/// Room in the pool for all of them, also by their memory sizes, which they do not use.
+/// Settings that allow all of them, also by their memory sizes, which they do not use.
 const ROOM: &[(&str, &str)] = &[
     ("SAMPAN_POOL__INSTANCES_MAX", "1000"),
     ("SAMPAN_POOL__INSTANCES_PER_FUNCTION_MAX", "500"),
@@ -36,14 +37,15 @@ fn name(number: usize) -> String {
     format!("f{number}")
 }
 
-/// Calls functions in turn, all at once; how many answers there were of each status, 0 being none.
+/// Calls functions round robin, all concurrently; returns the number of answers per status, 0 for
+/// none.
 async fn storm(platform: &Platform, functions: usize, calls: usize, path: &str) -> Statuses {
     let call = |number: usize| {
         let request = platform.http.get(platform.url(&name(number % functions), path));
         async move {
             let Ok(answer) = request.send().await else { return 0 };
             let status = answer.status().as_u16();
-            // An answer that breaks off is none.
+            // A truncated answer counts as none.
             if answer.bytes().await.is_ok() { status } else { 0 }
         }
     };
@@ -66,7 +68,7 @@ async fn all_answer(platform: &Platform, functions: usize) -> anyhow::Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_starts_is_answered_to_the_last() -> anyhow::Result<()> {
+async fn every_call_of_a_storm_of_starts_is_answered() -> anyhow::Result<()> {
     let platform = start(ROOM, FUNCTIONS).await?;
     // Long enough that no instance serves two of them.
     assert_eq!(storm(&platform, FUNCTIONS, STORM, "/sleep?10000").await, Statuses::from([(200, STORM)]));
@@ -75,7 +77,7 @@ async fn a_storm_of_starts_is_answered_to_the_last() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_in_the_middle_of_a_storm_leaves_nothing_to_the_next_start() -> anyhow::Result<()> {
+async fn a_kill_during_a_storm_leaves_nothing_behind() -> anyhow::Result<()> {
     let mut platform = start(ROOM, FUNCTIONS).await?;
     for round in 0..2 {
         let cgroup = platform.cgroup_name();
@@ -85,7 +87,7 @@ async fn a_kill_in_the_middle_of_a_storm_leaves_nothing_to_the_next_start() -> a
         );
         let calls = urls.into_iter().map(|url| tokio::spawn(http.get(url).send()));
         let calls: Vec<_> = calls.collect();
-        // In the middle: a good part runs, and others are about to.
+        // In the middle: many run, and others are starting.
         wait::until("the storm is under way", || async {
             Ok((leftovers::processes(&cgroup).len() >= STORM / 3).then_some(()))
         })
@@ -105,18 +107,18 @@ async fn a_kill_in_the_middle_of_a_storm_leaves_nothing_to_the_next_start() -> a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_without_room_for_an_instance_says_449_until_it_has_some() -> anyhow::Result<()> {
+async fn starts_beyond_instances_max_answer_449() -> anyhow::Result<()> {
     let env = [("SAMPAN_SANDBOX__INSTANCES_MAX", "3"), ("SAMPAN_POOL__KEEP_IDLE_S", "1")];
     let platform = start(&env, 2).await?;
     let statuses = storm(&platform, 1, 8, "/sleep?3000").await;
     assert_eq!(statuses, Statuses::from([(200, 3), (449, 5)]));
-    // Idle instances of the other function are in the way for a second at most.
+    // Idle instances of the other function block it for a second at most.
     all_answer(&platform, 2).await?;
     platform.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_installation_whose_instances_are_all_in_use_says_432_until_one_is_free() -> anyhow::Result<()> {
+async fn calls_answer_432_while_all_instances_are_busy() -> anyhow::Result<()> {
     let env = [("SAMPAN_POOL__INSTANCES_MAX", "3"), ("SAMPAN_POOL__WAIT_MS_MAX", "500")];
     let platform = start(&env, 2).await?;
     let statuses = storm(&platform, 1, 8, "/sleep?3000").await;
@@ -127,19 +129,19 @@ async fn an_installation_whose_instances_are_all_in_use_says_432_until_one_is_fr
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_without_file_descriptors_refuses_starts_and_recovers() -> anyhow::Result<()> {
-    // Nothing is made ahead that could serve a start without more of them.
+    // Without prepared sandboxes, which would allow a start without further descriptors.
     let env = [ROOM, &[("SAMPAN_SANDBOX__SLOTS_READY", "0"), ("SAMPAN_POOL__KEEP_IDLE_S", "1")]].concat();
     let platform = start(&env, 2).await?;
     all_answer(&platform, 1).await?;
     let pid = i32::try_from(platform.pid()?).ok().and_then(Pid::from_raw);
     let open = std::fs::read_dir(format!("/proc/{}/fd", platform.pid()?))?.count() as u64;
-    // Connections of callers still find some, instances do not.
+    // Descriptors suffice for callers' connections, not for instances.
     let maximum = Some(kernel::open_files_max(platform.pid()?)?);
     let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(open + 40), maximum })?;
     let statuses = storm(&platform, 2, 30, "/sleep?3000").await;
     let answered = statuses.get(&200).copied().unwrap_or_default();
     assert!(answered < 30, "there were enough: {statuses:?}");
-    // An error of the machine's is the function's in no case.
+    // An error of the machine is never reported as the function's.
     assert!(statuses.keys().all(|status| [0, 200, 449, 500].contains(status)), "{statuses:?}");
     assert!(statuses.contains_key(&449), "{statuses:?}");
     prlimit(pid, Resource::Nofile, before)?;
@@ -149,14 +151,14 @@ async fn a_platform_without_file_descriptors_refuses_starts_and_recovers() -> an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_deploys_and_not_the_functions_that_are_there() -> anyhow::Result<()> {
+async fn a_full_disk_fails_deploys_but_not_calls() -> anyhow::Result<()> {
     let disk = SmallDisk::make("48m")?;
     let platform = Platform::start_below(disk.path(), &[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
     platform.push_hello().await?;
     platform.deploy("f0", "hello:v1", &["--timeout", "30"]).await?;
     all_answer(&platform, 1).await?;
     disk.fill()?;
-    // Both by the instance that runs and by new ones, whose writable layer is in memory.
+    // By the running instance and by new ones, whose writable layer is in memory.
     for status in storm(&platform, 1, 6, "/sleep?300").await.keys() {
         assert!([200, 449].contains(status), "{status}");
     }

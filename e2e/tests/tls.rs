@@ -1,5 +1,5 @@
-//! Functions over TLS: which certificate a client is shown, HTTP/2, what functions are told, and certificates that change
-//! while connections are open.
+//! TLS of the gateway: certificate selection, HTTP/2, forwarded headers, and certificate reloads
+//! with open connections.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::{Path, PathBuf};
@@ -16,14 +16,14 @@ async fn issue(folder: &Path, file: &str, name: &str) -> anyhow::Result<(PathBuf
     let mut openssl = tools::command("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
     openssl.args(["-subj", "/CN=sampan", "-addext", &format!("subjectAltName=DNS:{name}")]);
-    // Written beside and renamed: nobody reads a half of it.
+    // Written beside and renamed: never read partially.
     let beside = folder.join("new.pem");
     tools::run_ok(openssl.arg("-keyout").arg(&key).arg("-out").arg(&beside)).await?;
     std::fs::rename(&beside, &chain)?;
     Ok((chain, key))
 }
 
-/// A platform with a function `hello`, the custom domain of [`SHOP`] leading to it, and two certificates.
+/// A platform with a function `hello`, the custom domain [`SHOP`] for it, and two certificates.
 struct Shop {
     platform: Platform,
     port: u16,
@@ -54,7 +54,7 @@ impl Shop {
         Ok(Self { platform, port, folder })
     }
 
-    /// What curl prints of a URL on a host that it knows by this certificate alone.
+    /// The output of curl for a URL on a host, trusting only this certificate.
     async fn curl(&self, host: &str, path: &str, certificate: &str, extra: &[&str]) -> anyhow::Result<String> {
         let mut curl = tools::command("curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "20"]).args(extra);
@@ -65,7 +65,7 @@ impl Shop {
 }
 
 #[tokio::test]
-async fn each_host_has_its_certificate_and_functions_know_what_they_were_called_by() -> anyhow::Result<()> {
+async fn certificates_are_chosen_by_sni_and_functions_see_host_and_scheme() -> anyhow::Result<()> {
     let shop = Shop::open().await?;
     let host = "hello.default.fn.localhost";
     let version = ["--output", "/dev/null", "--write-out", "%{http_version}"];
@@ -74,7 +74,7 @@ async fn each_host_has_its_certificate_and_functions_know_what_they_were_called_
     assert!(headers.contains(r#""x-forwarded-proto","https""#), "{headers}");
     assert!(shop.curl(SHOP, "/", "shop", &[]).await?.contains("hello from Sampan"));
     assert!(shop.curl(SHOP, "/", "pages", &[]).await.is_err(), "it is another host's");
-    // Over plain HTTP the domain says what it takes.
+    // Over plain HTTP the domain answers with the protocols that it accepts.
     let plain = shop.platform.http.get(format!("{}/", shop.platform.gateway)).header("host", SHOP).send().await?;
     assert_eq!(plain.status(), 403);
     assert!(plain.text().await?.contains("HTTPS only"));
@@ -82,7 +82,7 @@ async fn each_host_has_its_certificate_and_functions_know_what_they_were_called_
 }
 
 #[tokio::test]
-async fn a_changed_certificate_is_shown_to_new_connections_and_a_bad_one_is_not() -> anyhow::Result<()> {
+async fn a_changed_certificate_is_reloaded_and_a_bad_one_is_not() -> anyhow::Result<()> {
     let shop = Shop::open().await?;
     let old = std::fs::read(shop.folder.path().join("shop.pem"))?;
     std::fs::write(shop.folder.path().join("old.pem"), &old)?;
@@ -93,7 +93,7 @@ async fn a_changed_certificate_is_shown_to_new_connections_and_a_bad_one_is_not(
     std::fs::copy(shop.folder.path().join("shop.pem"), &good)?;
     std::fs::write(shop.folder.path().join("shop.pem"), "nothing of the kind")?;
     for _ in 0..3 {
-        // Looked at once a second: the last of these is after a look.
+        // Certificates are checked once a second: the last request is after a check.
         tokio::time::sleep(std::time::Duration::from_millis(700)).await;
         assert!(shop.curl(SHOP, "/", "good", &[]).await.is_ok());
     }
@@ -101,7 +101,7 @@ async fn a_changed_certificate_is_shown_to_new_connections_and_a_bad_one_is_not(
 }
 
 #[tokio::test]
-async fn certificates_that_cannot_be_used_are_told_at_the_start() -> anyhow::Result<()> {
+async fn unusable_certificates_fail_the_start() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (chain, _) = issue(folder.path(), "one", "a.example.com").await?;
     let (_, other_key) = issue(folder.path(), "two", "a.example.com").await?;

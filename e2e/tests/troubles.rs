@@ -1,4 +1,4 @@
-//! A client that is slow, a function that is slow and one that dies, all at once: the others are served as if they were alone.
+//! A slow client, a slow function and a dying one at the same time do not affect others.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A request whose answer is never read, and half a request.
+/// A client that never reads its answer, and one that sends half a request.
 async fn slow_clients(platform: &Platform) -> anyhow::Result<(TcpStream, TcpStream)> {
     let address = platform.gateway.trim_start_matches("http://");
     let mut reads_nothing = TcpStream::connect(address).await?;
@@ -20,7 +20,7 @@ async fn slow_clients(platform: &Platform) -> anyhow::Result<(TcpStream, TcpStre
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_client_a_slow_function_and_a_dead_one_leave_the_others_alone() -> anyhow::Result<()> {
+async fn slow_clients_slow_functions_and_crashes_do_not_affect_others() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     for name in ["slow", "dead", "big", "calm"] {
@@ -51,7 +51,7 @@ async fn a_slow_client_a_slow_function_and_a_dead_one_leave_the_others_alone() -
     for answer in slow {
         assert_eq!(answer?.status(), 200);
     }
-    // The slow reader's answer is still on its way.
+    // The slow reader's answer is still being sent.
     let mut head = [0; 12];
     reads_nothing.read_exact(&mut head).await?;
     assert_eq!(&head, b"HTTP/1.1 200");

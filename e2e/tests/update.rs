@@ -1,4 +1,4 @@
-//! A function under load is updated to another image, and no request fails.
+//! An image update under load without a failed request.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use e2e::{Platform, images, wait};
 use serde_json::json;
 
-/// Keep-alive clients that call all the time.
+/// Keep-alive clients of the load.
 const CLIENTS: usize = 8;
-/// Calls that each side of the update must see.
+/// Calls before and after the update.
 const CALLS_MIN: usize = 200;
 
 async fn push_marked(platform: &Platform, mark: &str) -> anyhow::Result<()> {
@@ -73,7 +73,7 @@ async fn a_tag_pushed_again_changes_nothing_until_the_code_is_updated() -> anyho
     platform.deploy("web", "moving:latest", &[]).await?;
     assert_eq!(read().await?, "one");
     push("two").await?;
-    // A change of the configuration makes new instances, of the image that was pinned.
+    // A change of configuration starts new instances of the pinned image.
     platform.api.call("UpdateFunctionConfiguration", json!({"FunctionName": "web", "Timeout": 9})).await?;
     platform.api.wait_status("web", &["Active"]).await?;
     assert_eq!(read().await?, "one");
@@ -83,7 +83,7 @@ async fn a_tag_pushed_again_changes_nothing_until_the_code_is_updated() -> anyho
 }
 
 #[tokio::test]
-async fn a_failed_update_leaves_what_is_served() -> anyhow::Result<()> {
+async fn a_failed_update_keeps_serving_the_previous_version() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     push_marked(&platform, "one").await?;
     platform.deploy("web", "marked:one", &[]).await?;

@@ -1,12 +1,13 @@
-//! Published versions and aliases: official clients, what instances of a version are told, routes by weight and by header.
+//! Published versions and aliases: official clients, environment of a version's instances, routes
+//! by weight and by header.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, images, tools};
 use serde_json::{Value, json};
 
-/// Calls of the test of weights.
+/// Calls in the test of weights.
 const CALLS: u32 = 2_000;
-/// Clients that make them.
+/// Concurrent clients of it.
 const CLIENTS: u32 = 8;
 
 async fn push_marked(platform: &Platform, mark: &str) -> anyhow::Result<()> {
@@ -15,7 +16,7 @@ async fn push_marked(platform: &Platform, mark: &str) -> anyhow::Result<()> {
     platform.push_folder(folder.path(), &["/hello"], &format!("marked:{mark}")).await
 }
 
-/// A web function with version 1 of one image and version 2 of another, and `$LATEST` of a third.
+/// A web function with version 1 of one image, version 2 of another, and `$LATEST` of a third.
 async fn with_versions() -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
     for (mark, publish) in [("one", true), ("two", true), ("three", false)] {
@@ -42,7 +43,7 @@ async fn text(platform: &Platform, qualifier: &str, path: &str, headers: &[(&str
 }
 
 #[tokio::test]
-async fn the_python_sdk_publishes_routes_calls_and_deletes() -> anyhow::Result<()> {
+async fn the_python_sdk_manages_versions_and_routes() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     push_marked(&platform, "second").await?;
@@ -83,7 +84,7 @@ async fn tccli_publishes_and_lists_with_numbers_as_texts() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn versions_run_beside_each_other_and_know_who_they_are() -> anyhow::Result<()> {
+async fn versions_run_side_by_side_with_their_own_environment() -> anyhow::Result<()> {
     let platform = with_versions().await?;
     for (qualifier, mark) in [("1", "one"), ("2", "two"), ("$LATEST", "three"), ("$DEFAULT", "three")] {
         assert_eq!(text(&platform, qualifier, "/read?/mark", &[]).await?, mark);
@@ -106,7 +107,7 @@ async fn a_published_version_outlives_its_tag_its_successors_and_a_crash() -> an
     platform.cli_json(&["alias", "create", "web", "stable", "--version", "1", "--weight", "2=0"]).await?;
     platform.kill().await?;
     let platform = platform.restart().await?;
-    // The tag means another image now.
+    // The tag now refers to another image.
     let folder = images::hello_folder()?;
     folder.write("mark", b"another one")?;
     platform.push_folder(folder.path(), &["/hello"], "marked:one").await?;
@@ -129,7 +130,7 @@ async fn a_published_version_outlives_its_tag_its_successors_and_a_crash() -> an
 }
 
 #[tokio::test]
-async fn rules_look_at_the_headers_of_requests() -> anyhow::Result<()> {
+async fn header_rules_route_requests() -> anyhow::Result<()> {
     let platform = with_versions().await?;
     let rule = "2=X-Ring:range:[10,20]";
     platform.cli_json(&["alias", "create", "web", "prod", "--version", "1", "--match", rule]).await?;
@@ -140,7 +141,7 @@ async fn rules_look_at_the_headers_of_requests() -> anyhow::Result<()> {
     let shown = tools::run_ok(&mut platform.cli(&["alias", "get", "web", "prod"])).await?;
     assert_eq!(shown.trim(), "prod -> 1, invoke.headers.X-Ring in [10,20] to 2");
 
-    // So do those of an event function that is called by HTTP.
+    // Rules also apply to an event function called by HTTP.
     platform.deploy("event", "marked:one", &["--type", "event"]).await?;
     for _ in 0..2 {
         platform.cli_json(&["publish", "event"]).await?;
@@ -158,7 +159,7 @@ async fn rules_look_at_the_headers_of_requests() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_weight_is_its_share_of_the_calls() -> anyhow::Result<()> {
+async fn a_weight_routes_its_share_of_calls() -> anyhow::Result<()> {
     let platform = with_versions().await?;
     platform.cli_json(&["alias", "create", "web", "prod", "--version", "1", "--weight", "2=0.25"]).await?;
     let clients: Vec<_> = (0..CLIENTS)
@@ -181,7 +182,7 @@ async fn a_weight_is_its_share_of_the_calls() -> anyhow::Result<()> {
     for client in clients {
         twos += client.await??;
     }
-    // Five standard deviations of 2,000 draws with a chance of a quarter are 97.
+    // Five standard deviations of 2,000 draws with probability 1/4 are 97.
     assert!(twos.abs_diff(CALLS / 4) <= 97, "{twos} of {CALLS}");
     let metrics = platform.http.get(format!("{}/metrics", platform.control)).send().await?.text().await?;
     let counted =

@@ -1,5 +1,5 @@
-//! Web functions through the gateway: requests and answers pass unchanged, cold and warm, and each way to fail has the
-//! contract's status.
+//! Web functions through the gateway: requests and answers pass unchanged, cold and warm, and each
+//! failure has the contract's status.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::Instant;
@@ -15,7 +15,7 @@ async fn with_web(flags: &[&str]) -> anyhow::Result<Platform> {
     Ok(platform)
 }
 
-/// The headers that the function saw, as `/headers` answers them.
+/// The headers received by the function, from `/headers`.
 async fn seen_headers(answer: reqwest::Response) -> anyhow::Result<Vec<(String, String)>> {
     Ok(serde_json::from_slice(&answer.bytes().await?)?)
 }
@@ -66,7 +66,7 @@ async fn the_platforms_headers_are_set_and_cannot_be_forged() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn the_environment_is_the_images_the_platforms_and_the_users() -> anyhow::Result<()> {
+async fn the_environment_merges_image_platform_and_function() -> anyhow::Result<()> {
     let platform = with_web(&["--env", "COLOUR=red", "--env", "EMPTY="]).await?;
     for (name, want) in [
         ("COLOUR", "red"),
@@ -107,7 +107,7 @@ async fn functions_are_addressed_by_host_and_by_path() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn answers_stream_as_they_are_made_and_carry_trailers() -> anyhow::Result<()> {
+async fn answers_are_streamed_with_trailers() -> anyhow::Result<()> {
     let platform = with_web(&["--timeout", "60"]).await?;
     let request = platform.http.get(platform.url("web", "/chunks?3")).header("X-Interval-Ms", "700");
     let started = Instant::now();
@@ -136,7 +136,7 @@ async fn a_slow_upload_streams_to_the_function() -> anyhow::Result<()> {
     platform.stop().await
 }
 
-/// Calls a path that makes the run fail, and returns the platform's error.
+/// Calls a path that makes the invocation fail, and returns the platform's error.
 async fn run_fails(platform: &Platform, function: &str, path: &str, status: u16) -> anyhow::Result<Value> {
     let answer = platform.get(function, path).await?;
     assert_eq!(answer.status().as_u16(), status, "{path}");
@@ -151,7 +151,7 @@ async fn run_fails(platform: &Platform, function: &str, path: &str, status: u16)
 }
 
 #[tokio::test]
-async fn each_way_to_fail_has_the_contracts_status_and_the_next_call_works() -> anyhow::Result<()> {
+async fn each_failure_has_the_contracts_status_and_the_next_call_works() -> anyhow::Result<()> {
     let platform = with_web(&["--timeout", "6", "--memory", "128"]).await?;
     let body = run_fails(&platform, "web", "/sleep?10000", 433).await?;
     assert!(body["errorMessage"].as_str().is_some_and(|m| m.contains("6 seconds")), "{body}");
@@ -168,7 +168,7 @@ async fn each_way_to_fail_has_the_contracts_status_and_the_next_call_works() -> 
 }
 
 #[tokio::test]
-async fn an_instance_is_used_again_and_stops_when_idle() -> anyhow::Result<()> {
+async fn an_instance_is_reused_and_stops_when_idle() -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
     platform.push_hello().await?;
     platform.deploy("web", "hello:v1", &["--no-start-check"]).await?;
@@ -194,7 +194,7 @@ async fn an_instance_is_used_again_and_stops_when_idle() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn one_instance_serves_as_many_requests_at_once_as_it_is_told() -> anyhow::Result<()> {
+async fn an_instance_serves_up_to_its_concurrency() -> anyhow::Result<()> {
     let platform = with_web(&["--concurrency", "10", "--timeout", "30"]).await?;
     assert!(platform.get("web", "/").await?.status().is_success());
     let cgroup = platform.cgroup_name();
@@ -213,7 +213,7 @@ async fn one_instance_serves_as_many_requests_at_once_as_it_is_told() -> anyhow:
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_is_499_in_the_log_and_frees_the_instance() -> anyhow::Result<()> {
+async fn a_client_disconnect_is_499_in_the_log_and_frees_the_instance() -> anyhow::Result<()> {
     let platform = with_web(&["--timeout", "60"]).await?;
     assert!(platform.get("web", "/").await?.status().is_success());
     let url = platform.url("web", "/sleep?20000");

@@ -1,4 +1,5 @@
-//! WebSocket connections of a real server and a real client: messages, ends, and what the log says of them.
+//! WebSocket connections between a real client and a real server: messages, closing, and log
+//! records.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, flask, tools, wait};
@@ -14,7 +15,7 @@ async fn with_chat(extra: &[&str]) -> anyhow::Result<Platform> {
     Ok(platform)
 }
 
-/// What one connection of the client saw.
+/// The output of one connection of the client.
 async fn connect(platform: &Platform, scenario: &str) -> anyhow::Result<String> {
     let url = platform.url("chat", "/").replacen("http:", "ws:", 1);
     let mut client = tools::command(&tools::python().display().to_string());
@@ -22,7 +23,7 @@ async fn connect(platform: &Platform, scenario: &str) -> anyhow::Result<String> 
     tools::run_ok(&mut client).await
 }
 
-/// The newest records of the function, when there are so many: code and text of each.
+/// The newest `number` records of the function, once they exist: code and text of each.
 async fn records(platform: &Platform, number: usize) -> anyhow::Result<Vec<Value>> {
     wait::until("the connections are in the log", || async {
         let answer = platform.api.call("GetFunctionLogs", json!({"FunctionName": "chat", "Limit": 100})).await?;
@@ -34,7 +35,7 @@ async fn records(platform: &Platform, number: usize) -> anyhow::Result<Vec<Value
 }
 
 #[tokio::test]
-async fn messages_pass_both_ways_and_each_connection_is_one_invocation() -> anyhow::Result<()> {
+async fn messages_pass_in_both_directions_and_a_connection_is_one_invocation() -> anyhow::Result<()> {
     let platform = with_chat(&[]).await?;
     let (one, two) = tokio::join!(connect(&platform, "echo"), connect(&platform, "echo"));
     assert_eq!((one?.trim(), two?.trim()), ("echoed", "echoed"));
@@ -44,7 +45,7 @@ async fn messages_pass_both_ways_and_each_connection_is_one_invocation() -> anyh
 }
 
 #[tokio::test]
-async fn ends_are_told_apart_by_who_closed_and_how() -> anyhow::Result<()> {
+async fn the_log_distinguishes_who_closed_and_how() -> anyhow::Result<()> {
     let platform = with_chat(&["--websocket-idle", "2"]).await?;
     let table = [
         ("close 1011", "closed 1011", None),
@@ -67,7 +68,7 @@ async fn ends_are_told_apart_by_who_closed_and_how() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_shutdown_tells_connections_and_a_function_without_the_protocol_says_so() -> anyhow::Result<()> {
+async fn shutdown_sends_a_close_frame_and_unsupported_upgrades_are_refused() -> anyhow::Result<()> {
     let platform = with_chat(&["--websocket-idle", "60"]).await?;
     platform.push_hello().await?;
     platform.deploy("plain", "hello:v1", &["--memory", "128"]).await?;

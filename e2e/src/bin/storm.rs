@@ -1,11 +1,12 @@
-//! `storm KILLS MINUTES`: kills of a platform under load, and what was lost; `cargo xtask storm` runs it.
+//! `storm KILLS MINUTES`: kills a platform under load and reports what was lost; run by `cargo
+//! xtask storm`.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use e2e::kill_storm::{Found, Storm, run};
 
-/// Kills between two lines.
+/// Kills between progress lines.
 const SAY_EVERY: u32 = 25;
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! What the platform acknowledged, and what it may or may not have done when it was killed.
+//! What the platform acknowledged, and changes of unknown outcome when it was killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ pub struct Acknowledged(Mutex<State>);
 
 #[derive(Default)]
 pub struct State {
-    /// The value of the variable `N` of each function: acknowledged, and tried later.
+    /// Variable `N` of each function: the acknowledged value, and values tried later.
     pub values: BTreeMap<String, (u64, BTreeSet<u64>)>,
-    /// Versions published of each function.
+    /// Published versions of each function.
     pub published: BTreeMap<String, BTreeSet<u64>>,
-    /// Functions that come and go.
+    /// Functions that are created and deleted.
     pub created: BTreeSet<String>,
     pub deleted: BTreeSet<String>,
     /// Tags that were pushed.
     pub pushed: BTreeSet<String>,
-    /// Events that ended, whose logs must be there; the time is that of the answer.
+    /// Finished events, whose logs must exist, with the time of their answers.
     pub events: Vec<(String, std::time::Instant)>,
     pub next: u64,
     acknowledged: u64,
@@ -33,7 +33,7 @@ impl Acknowledged {
         change(&mut self.0.lock())
     }
 
-    /// A number that was not given before.
+    /// A unique number.
     pub fn next(&self) -> u64 {
         self.with(|state| {
             state.next += 1;
@@ -41,7 +41,7 @@ impl Acknowledged {
         })
     }
 
-    /// Notes a change that was acknowledged.
+    /// Records an acknowledged change.
     pub fn done(&self, note: impl FnOnce(&mut State)) {
         self.with(|state| {
             state.acknowledged += 1;
@@ -49,12 +49,12 @@ impl Acknowledged {
         });
     }
 
-    /// Notes a good answer.
+    /// Records a successful call.
     pub fn answered(&self) {
         self.with(|state| state.answered += 1);
     }
 
-    /// Notes an answer that nothing explains.
+    /// Records an unexpected answer.
     pub fn wrong(&self, what: String) {
         self.with(|state| state.wrong.push(what));
     }

@@ -1,4 +1,4 @@
-//! What must be there after a start.
+//! Checks after a restart.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,17 @@ use super::acknowledged::Acknowledged;
 use super::load::{EVENT, WEB};
 use crate::{Platform, disk, wait};
 
-/// What was logged so long before a kill is on disk: the writer flushes each 20 ms, on a machine that is busy later.
+/// Log records older than this at the kill must be on disk: the writer flushes every 20 ms, and
+/// later on a busy machine.
 const LOGGED_AFTER: Duration = Duration::from_millis(500);
-/// Events that are looked for after each start, the newest that must be there.
+/// The newest events checked after each restart.
 const EVENTS_LOOKED_FOR: usize = 5;
-/// Functions listed at once, the most that the API gives.
+/// Page size of listings, the API's maximum.
 const PAGE_LEN: usize = 100;
-/// Published versions that are looked for by name, the newest.
+/// The newest published versions checked by name.
 const VERSIONS_LOOKED_FOR: usize = 30;
 
-/// Looks at all that was acknowledged.
+/// Checks everything that was acknowledged.
 pub async fn after_start(
     platform: &Platform,
     known: &Acknowledged,
@@ -35,7 +36,7 @@ pub async fn after_start(
     values(platform, known, found).await?;
     versions(platform, known, found).await?;
     whole(platform, found).await?;
-    // What a kill interrupted between two acknowledgements may or may not be there.
+    // An operation that the kill interrupted may have taken effect or not.
     let there = functions(platform).await?;
     let names = there.iter().filter_map(|function| function["FunctionName"].as_str());
     let strays: Vec<String> = names.filter(|name| name.starts_with('t')).map(str::to_owned).collect();
@@ -43,7 +44,7 @@ pub async fn after_start(
     logs(platform, known, killed, found).await
 }
 
-/// All functions, page by page: what kills interrupt adds up.
+/// All functions, in pages: interrupted operations leave many.
 async fn functions(platform: &Platform) -> anyhow::Result<Vec<Value>> {
     let mut all: Vec<Value> = Vec::new();
     loop {
@@ -58,7 +59,7 @@ async fn functions(platform: &Platform) -> anyhow::Result<Vec<Value>> {
     }
 }
 
-/// A function whose deletion was acknowledged is gone soon.
+/// A function whose deletion was acknowledged is deleted soon.
 async fn gone(platform: &Platform, name: &str, found: &mut Found) {
     let what = format!("{name} is gone");
     let looked = wait::until(&what, || async {
@@ -70,7 +71,7 @@ async fn gone(platform: &Platform, name: &str, found: &mut Found) {
     }
 }
 
-/// Each function has the value that was acknowledged last, or one that was tried after it.
+/// Each function has the last acknowledged value, or one tried after it.
 async fn values(platform: &Platform, known: &Acknowledged, found: &mut Found) -> anyhow::Result<()> {
     for name in WEB {
         let function = platform.api.call("GetFunction", json!({"FunctionName": name})).await?;
@@ -94,7 +95,7 @@ async fn values(platform: &Platform, known: &Acknowledged, found: &mut Found) ->
 async fn versions(platform: &Platform, known: &Acknowledged, found: &mut Found) -> anyhow::Result<()> {
     let published = known.with(|state| state.published.clone());
     for (name, numbers) in published {
-        // The newest come first; a lost one is among those of the last load, or fewer are counted.
+        // Newest first: a lost version was published by the last load, or the count is too small.
         let answer = platform.api.call("ListVersionByFunction", json!({"FunctionName": name, "Limit": 100})).await?;
         let listed = answer["FunctionVersion"].as_array().into_iter().flatten();
         let there: Vec<u64> = listed.filter_map(|version| version.as_str()?.parse().ok()).collect();
@@ -114,7 +115,7 @@ async fn versions(platform: &Platform, known: &Acknowledged, found: &mut Found) 
     Ok(())
 }
 
-/// Everything that is there becomes callable, or says why it does not.
+/// Every function becomes active, or has a reason for its failure.
 async fn whole(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     let settled = wait::until("no function is half-made", || async {
         let there = functions(platform).await?;
@@ -146,7 +147,7 @@ async fn whole(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Events that ended a while before the kill are in the log.
+/// Events that ended long enough before the kill are in the log.
 async fn logs(platform: &Platform, known: &Acknowledged, killed: Instant, found: &mut Found) -> anyhow::Result<()> {
     let ended = known.with(|state| std::mem::take(&mut state.events));
     let due = ended.iter().rev().filter(|(_, at)| killed.saturating_duration_since(*at) > LOGGED_AFTER);
@@ -160,7 +161,7 @@ async fn logs(platform: &Platform, known: &Acknowledged, killed: Instant, found:
     Ok(())
 }
 
-/// What is kept of images is what its name says, and nothing is left half-made.
+/// Every image file matches its digest, and there are no drafts.
 pub async fn content(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     if let Err(error) = disk::blobs_are_whole(&platform.data_dir()) {
         found.half_made.push(format!("{error:#}"));

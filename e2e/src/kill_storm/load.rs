@@ -1,4 +1,4 @@
-//! The load: each kind of work in a task of its own, one step after the other, until the platform is gone.
+//! The load: one task per kind of work, each sequential until the platform is gone.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 use super::acknowledged::Acknowledged;
 use crate::{ApiClient, Platform, images, tools};
 
-/// Functions that stay, whose settings change.
+/// Permanent functions whose settings change.
 pub const WEB: [&str; 3] = ["w0", "w1", "w2"];
-/// The one that is called with events.
+/// The function that gets events.
 pub const EVENT: &str = "event";
-/// Statuses of calls while versions change and the platform is young; all else is wrong.
+/// Allowed statuses of calls while versions change and the platform starts.
 const EXPECTED: [u16; 4] = [200, 429, 432, 449];
 
-/// What a running load needs of the platform, which is killed and started meanwhile.
+/// Connection of the load to a platform that is killed and restarted meanwhile.
 #[derive(Clone)]
 struct Target {
     api: ApiClient,
@@ -30,14 +30,14 @@ struct Target {
 pub struct Loads(JoinSet<()>);
 
 impl Loads {
-    /// Waits until all have seen that the platform is gone.
+    /// Waits until all tasks have seen that the platform is gone.
     pub async fn stopped(mut self) {
-        // An answer that was on its way is still taken; a client that waits for one gets an error.
+        // Answers in flight are still received; a client waiting for one gets an error.
         while self.0.join_next().await.is_some() {}
     }
 }
 
-/// Makes the functions that stay.
+/// Creates the permanent functions.
 pub async fn prepare(platform: &Platform, known: &Acknowledged) -> anyhow::Result<()> {
     platform.push_hello().await?;
     for name in WEB {
@@ -47,7 +47,7 @@ pub async fn prepare(platform: &Platform, known: &Acknowledged) -> anyhow::Resul
     platform.deploy(EVENT, "hello:v1", &["--type", "event"]).await.map(drop)
 }
 
-/// Begins all kinds of work.
+/// Starts all tasks.
 pub fn start(platform: &Platform, known: &Arc<Acknowledged>) -> Loads {
     let target = Target {
         api: platform.api.clone(),
@@ -69,7 +69,7 @@ pub fn start(platform: &Platform, known: &Arc<Acknowledged>) -> Loads {
 }
 
 impl Target {
-    /// `None` when the platform is gone; else what it answered, an error too.
+    /// The API's answer, errors included; `None` when the platform is gone.
     async fn ask(&self, action: &str, body: Value) -> Option<Value> {
         let answer = self.api.response(action, &body).await.ok()?;
         if let Some(code) = answer["Error"]["Code"].as_str()
@@ -115,7 +115,7 @@ async fn publishes(target: Target, name: &'static str) {
             Some(version) => target.known.done(|state| {
                 state.published.entry(name.to_owned()).or_default().insert(version);
             }),
-            // It is being updated: the next try may find it otherwise.
+            // Being updated: try again.
             None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
         }
     }
@@ -124,7 +124,7 @@ async fn publishes(target: Target, name: &'static str) {
 async fn comes_and_goes(target: Target) {
     loop {
         let name = format!("t{}", target.known.next());
-        // Half of them of a tag that was pushed in this storm.
+        // Half of them with a tag that was pushed in this storm.
         let pushed =
             target.known.with(|state| state.pushed.last().cloned()).filter(|_| name.ends_with(['0', '2', '4']));
         let image = pushed.unwrap_or_else(|| "hello:v1".to_owned());
@@ -139,7 +139,7 @@ async fn comes_and_goes(target: Target) {
         target.known.done(|state| {
             state.created.insert(name.clone());
         });
-        // It stays for this kill when the platform goes first.
+        // It is not deleted if the platform is killed first.
         loop {
             let oldest = || target.known.with(|state| state.created.pop_first());
             let Some(oldest) = target.known.with(|state| state.created.len() > 6).then(oldest).flatten() else { break };
@@ -174,7 +174,7 @@ async fn calls(target: Target, name: &'static str) {
     loop {
         let Ok(answer) = target.http.get(&url).send().await else { return };
         let status = answer.status().as_u16();
-        // One that breaks off is of the kill.
+        // An aborted answer is due to the kill.
         let Ok(text) = answer.text().await else { return };
         match status {
             200 => target.known.answered(),
@@ -194,7 +194,7 @@ async fn pushes(target: Target, mut push: tokio::process::Command) {
     }
     let tag = format!("hello:p{number:06}");
     push.arg("--from-dir").arg(folder.path()).args(["--entrypoint", "/hello"]).arg(&tag);
-    // One that fails met the kill; a refusal would be seen by the next one that deploys it.
+    // A failed push is due to the kill; a refused one shows at the next deploy of the tag.
     if tools::run(&mut push).await.is_ok_and(|said| said.ok) {
         target.known.done(|state| {
             state.pushed.insert(tag);

@@ -1,5 +1,5 @@
-//! Kills of the platform under load: deploys, publishes, pushes, events and calls run until `kill -9` cuts them off; after
-//! the next start everything that was acknowledged must be there, and nothing half-made.
+//! Kills the platform under load: deploys, publishes, pushes, events and calls run until `kill -9`;
+//! after the restart everything acknowledged must exist, and nothing partial.
 
 mod acknowledged;
 mod check;
@@ -13,51 +13,52 @@ use anyhow::Context;
 use crate::{Platform, disk, kernel, leftovers};
 use acknowledged::Acknowledged;
 
-/// How long the load runs before a kill, in milliseconds: kills fall into different moments.
+/// Duration of the load before a kill, in milliseconds; varied so that kills hit different
+/// operations.
 const LOAD_MS: std::ops::Range<u64> = 20..900;
-/// Whole blobs are read again after so many kills.
+/// All blobs are verified after this many kills.
 const SCRUB_EVERY: u32 = 50;
 
-/// What a storm is to do.
+/// Parameters of a storm.
 #[derive(Debug, Clone, Copy)]
 pub struct Storm {
-    /// How many kills.
+    /// Number of kills.
     pub kills: u32,
     /// No kill begins after this.
     pub time_max: Duration,
 }
 
-/// What it found.
+/// Results of a storm.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Kills that were followed by a start.
+    /// Kills followed by a successful start.
     pub kills: u32,
-    /// Changes that the platform acknowledged.
+    /// Acknowledged changes.
     pub acknowledged: u64,
-    /// Calls that were answered well.
+    /// Successful calls.
     pub answered: u64,
-    /// What was acknowledged and is not there.
+    /// Acknowledged changes that were lost.
     pub lost: Vec<String>,
-    /// What is there by halves, or outlived its platform.
+    /// Partial state, and leftovers of a killed platform.
     pub half_made: Vec<String>,
-    /// Answers that nothing explains.
+    /// Unexpected answers.
     pub wrong: Vec<String>,
 }
 
 impl Found {
-    /// Whether nothing is wrong.
+    /// Whether nothing was lost, partial or unexpected.
     pub fn is_well(&self) -> bool {
         self.lost.is_empty() && self.half_made.is_empty() && self.wrong.is_empty()
     }
 }
 
-/// Runs a storm on a platform of its own.
+/// Runs a storm on a new platform.
 ///
 /// # Errors
-/// When the platform does not start, or the tests' own tools fail.
+/// When the platform does not start, or a tool of the tests fails.
 pub async fn run(storm: Storm, mut after_kill: impl FnMut(&Found)) -> anyhow::Result<Found> {
     let started = Instant::now();
-    // Versions that are published again and again, and restarts in a row, are the storm's own doing.
+    // The storm itself publishes that many versions and restarts in a row.
     let env = [("SAMPAN_STORE__VERSIONS_PER_FUNCTION_MAX", "100000")];
     let mut platform = Platform::start_with(&env).await?;
     let (mut found, known) = (Found::default(), Arc::new(Acknowledged::default()));
@@ -91,9 +92,9 @@ pub async fn run(storm: Storm, mut after_kill: impl FnMut(&Found)) -> anyhow::Re
     Ok(found)
 }
 
-/// Spread over the range, the same in each storm.
+/// Evenly distributed over the range, and equal in each storm.
 fn pause_ms(kill: u32) -> u64 {
-    // The golden ratio's steps leave no part of the range out for long.
+    // Multiples of the golden ratio cover the range evenly.
     let fraction = f64::from(kill) * 0.618_033_988_749_895;
     LOAD_MS.start + ((fraction - fraction.floor()) * (LOAD_MS.end - LOAD_MS.start) as f64) as u64
 }

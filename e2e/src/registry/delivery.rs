@@ -1,4 +1,4 @@
-//! What an answer of the registry looks like on the wire, byte by byte: whole, broken, held, or slow. Must not know why.
+//! Sends responses of the registry: whole, aborted, held, or slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +11,10 @@ use axum::response::Response;
 use futures_util::stream;
 use tokio::sync::watch;
 
-use super::{Ask, Reply, Shelf, Target};
+use super::{ReceivedRequest, RegistryState, Reply, Target};
 use crate::blob::Blob;
 
-/// An answer without content.
+/// A response without content.
 pub(super) fn plain(status: u16, headers: &[(&str, String)]) -> Response {
     let mut builder = Response::builder().status(status);
     for (name, value) in headers {
@@ -23,10 +23,16 @@ pub(super) fn plain(status: u16, headers: &[(&str, String)]) -> Response {
     builder.body(Body::empty()).expect("tests name valid headers")
 }
 
-/// Sends content as a reply says.
-pub(super) fn deliver(shelf: &Shelf, ask: &Ask, kind: &str, blob: &Blob, reply: Reply) -> Response {
+/// Sends content by a reply.
+pub(super) fn deliver(
+    state: &RegistryState,
+    received: &ReceivedRequest,
+    kind: &str,
+    blob: &Blob,
+    reply: Reply,
+) -> Response {
     let whole = reply == Reply::Whole;
-    let offset = ask.offset.filter(|_| !whole);
+    let offset = received.offset.filter(|_| !whole);
     let from = offset.unwrap_or(0);
     if from > 0 && from >= blob.size {
         return plain(416, &[]);
@@ -41,35 +47,35 @@ pub(super) fn deliver(shelf: &Shelf, ask: &Ask, kind: &str, blob: &Blob, reply: 
     if offset.is_some() {
         set(CONTENT_RANGE, format!("bytes {from}-{}/{}", blob.size - 1, blob.size));
     }
-    if let Target::Manifest(_) = ask.target {
+    if let Target::Manifest(_) = received.target {
         headers.insert("docker-content-digest", blob.digest.parse().expect("ASCII"));
     }
-    let body = if ask.head { Body::empty() } else { body(shelf, ask, blob, from, reply) };
+    let body = if received.head { Body::empty() } else { body(state, received, blob, from, reply) };
     let mut response = Response::new(body);
     *response.status_mut() = if offset.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     *response.headers_mut() = headers;
     response
 }
 
-/// What is still to be sent of an answer.
+/// The unsent part of a response.
 struct Rest<I> {
     chunks: I,
-    /// The part of a piece that was not sent with the rest of it.
+    /// The unsent part of a chunk that was cut.
     cut: Option<Bytes>,
     reply: Reply,
-    /// Bytes of this answer so far.
+    /// Bytes of this response so far.
     answered: u64,
     sent: Arc<AtomicU64>,
     released: watch::Receiver<bool>,
 }
 
-fn body(shelf: &Shelf, ask: &Ask, blob: &Blob, from: u64, reply: Reply) -> Body {
-    let name = match &ask.target {
+fn body(state: &RegistryState, received: &ReceivedRequest, blob: &Blob, from: u64, reply: Reply) -> Body {
+    let name = match &received.target {
         Target::Blob(digest) => digest.clone(),
         _ => blob.digest.clone(),
     };
-    let sent = shelf.sent.lock().entry(name).or_default().clone();
-    let released = shelf.released.subscribe();
+    let sent = state.sent.lock().entry(name).or_default().clone();
+    let released = state.released.subscribe();
     let rest = Rest { chunks: blob.chunks(from), cut: None, reply, answered: 0, sent, released };
     Body::from_stream(stream::unfold(rest, Rest::next))
 }
@@ -80,12 +86,12 @@ impl<I: Iterator<Item = Bytes>> Rest<I> {
         if let Reply::Break(after) | Reply::Hold(after) = self.reply {
             let left = usize::try_from(after - self.answered).unwrap_or(usize::MAX);
             if left == 0 && self.reply == Reply::Break(after) {
-                // The server sends what it was given before it looks for more.
+                // Lets the server send what it was given.
                 tokio::task::yield_now().await;
                 return Some((Err(std::io::Error::other("the connection breaks, as the test wants")), self));
             }
             if left == 0 {
-                // It ends with the registry otherwise.
+                // Also resolves when the registry is dropped.
                 let _ = self.released.wait_for(|released| *released).await;
                 self.reply = Reply::Good;
             } else if chunk.len() > left {

@@ -1,7 +1,7 @@
-//! A registry over real HTTP that does what registries and the networks before them do on bad days, as a test scripts
-//! it, and counts what it was asked and what it sent. Must not know who asks.
+//! A scripted registry over real HTTP that reproduces faults of registries and networks, and counts
+//! requests and sent bytes.
 //!
-//! Serves pulls of the OCI distribution specification; what a blob is called need not be what it is.
+//! Serves pulls of the OCI distribution specification; a blob's content need not match its digest.
 
 mod delivery;
 
@@ -26,7 +26,7 @@ use crate::blob::Blob;
 use crate::oci::Image;
 use crate::wait;
 
-/// What is asked for.
+/// The resource of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// `/v2/…/manifests/…`, by tag or digest.
@@ -39,76 +39,77 @@ pub enum Target {
     Other(String),
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
-pub struct Ask {
-    /// What is asked for.
+pub struct ReceivedRequest {
+    /// Its resource.
     pub target: Target,
-    /// `HEAD` wants the headers only.
+    /// Whether it is a `HEAD` request.
     pub head: bool,
-    /// How often the same was asked for before.
+    /// Number of earlier requests for the same resource.
     pub nth: usize,
-    /// First byte that is wanted; `None` without a range.
+    /// First requested byte; `None` without a range.
     pub offset: Option<u64>,
-    /// The bearer token that came with it.
+    /// Its bearer token.
     pub token: Option<String>,
-    /// When it came.
+    /// Its time.
     pub at: Instant,
 }
 
-impl Ask {
-    /// Whether the content of a blob is asked for.
+impl ReceivedRequest {
+    /// Whether it requests a blob's content.
     pub fn is_blob(&self) -> bool {
         matches!(self.target, Target::Blob(_)) && !self.head
     }
 
-    /// Whether the meaning of a tag is asked for, with or without the manifest itself.
+    /// Whether it resolves a tag, with GET or HEAD.
     pub fn is_tag(&self) -> bool {
         matches!(&self.target, Target::Manifest(reference) if !reference.starts_with("sha256:"))
     }
 
-    /// Whether the content of this blob is asked for.
+    /// Whether it requests the content of this blob.
     pub fn is_of(&self, digest: &str) -> bool {
         self.is_blob() && self.target == Target::Blob(digest.to_owned())
     }
 }
 
-/// How a request is answered.
+/// How to answer a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// As a good registry does.
+    /// As the specification says.
     Good,
-    /// With all of it, whatever range was asked for.
+    /// With the whole content, ignoring the range.
     Whole,
-    /// With a status and headers, and no content.
+    /// With a status and headers, without content.
     Status(u16, Vec<(&'static str, String)>),
-    /// With 401 and the challenge of the token server.
+    /// With 401 and a challenge of the token server.
     Challenge,
-    /// With so many bytes; then the connection breaks.
+    /// With so many bytes, followed by a closed connection.
     Break(u64),
-    /// With so many bytes; then the connection stays open and silent until the registry is told to go on.
+    /// With so many bytes; then the connection stays open without data until
+    /// [`TestRegistry::recover`].
     Hold(u64),
-    /// With so many bytes per second.
+    /// At so many bytes per second.
     Slow(u64),
 }
 
-type Script = Arc<dyn Fn(&Ask) -> Reply + Send + Sync>;
+type Script = Arc<dyn Fn(&ReceivedRequest) -> Reply + Send + Sync>;
 
-/// What the registry has and knows.
-struct Shelf {
+/// Content and script of the registry.
+struct RegistryState {
     address: SocketAddr,
     documents: parking_lot::RwLock<HashMap<String, (&'static str, Blob)>>,
     blobs: parking_lot::RwLock<HashMap<String, Blob>>,
     script: parking_lot::RwLock<Script>,
-    asked: parking_lot::Mutex<Vec<Ask>>,
+    requests: parking_lot::Mutex<Vec<ReceivedRequest>>,
     sent: parking_lot::Mutex<HashMap<String, Arc<AtomicU64>>>,
     tokens: AtomicUsize,
     released: watch::Sender<bool>,
 }
 
-/// The running registry; it ends with this.
+/// The running registry; stopped on drop.
 pub struct TestRegistry {
-    shelf: Arc<Shelf>,
+    state: Arc<RegistryState>,
     server: JoinHandle<()>,
 }
 
@@ -119,69 +120,69 @@ impl Drop for TestRegistry {
 }
 
 impl TestRegistry {
-    /// Starts a good one on a free port.
+    /// Starts a well-behaved registry on a free port.
     pub async fn start() -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
-        let shelf = Arc::new(Shelf {
+        let state = Arc::new(RegistryState {
             address: listener.local_addr()?,
             documents: parking_lot::RwLock::default(),
             blobs: parking_lot::RwLock::default(),
             script: parking_lot::RwLock::new(Arc::new(|_| Reply::Good)),
-            asked: parking_lot::Mutex::default(),
+            requests: parking_lot::Mutex::default(),
             sent: parking_lot::Mutex::default(),
             tokens: AtomicUsize::new(0),
             released: watch::Sender::new(false),
         });
-        let app = Router::new().fallback(answer).with_state(shelf.clone());
+        let app = Router::new().fallback(answer).with_state(state.clone());
         let server = tokio::spawn(async move {
-            // It ends with the test, which aborts it.
+            // Aborted on drop.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { shelf, server })
+        Ok(Self { state, server })
     }
 
-    /// Takes an image in and returns its whole reference.
+    /// Adds an image and returns its full reference.
     pub fn add(&self, name: &str, image: &Image) -> String {
-        let mut documents = self.shelf.documents.write();
+        let mut documents = self.state.documents.write();
         for document in &image.documents {
             documents.insert(document.blob.digest.clone(), (document.media_type, document.blob.clone()));
         }
         if let Some(top) = image.documents.first() {
             documents.insert(format!("{name}:v1"), (top.media_type, top.blob.clone()));
         }
-        self.shelf.blobs.write().extend(image.blobs.iter().cloned());
+        self.state.blobs.write().extend(image.blobs.iter().cloned());
         format!("{}/{name}:v1", self.address())
     }
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        self.shelf.address.to_string()
+        self.state.address.to_string()
     }
 
-    /// Lets a script say how each request is answered from now on.
-    pub fn behave(&self, script: impl Fn(&Ask) -> Reply + Send + Sync + 'static) {
-        *self.shelf.script.write() = Arc::new(script);
+    /// Sets a script that chooses the reply to each request.
+    pub fn behave(&self, script: impl Fn(&ReceivedRequest) -> Reply + Send + Sync + 'static) {
+        *self.state.script.write() = Arc::new(script);
     }
 
-    /// Answers well from now on, and goes on with what is held.
+    /// Behaves well from now on, and continues held responses.
     pub fn recover(&self) {
         self.behave(|_| Reply::Good);
-        self.shelf.released.send_replace(true);
+        self.state.released.send_replace(true);
     }
 
     /// Every request so far.
-    pub fn asked(&self) -> Vec<Ask> {
-        self.shelf.asked.lock().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.state.requests.lock().clone()
     }
 
     /// Requests for the content of a blob so far.
-    pub fn asked_for(&self, digest: &str) -> Vec<Ask> {
-        self.asked().into_iter().filter(|ask| ask.is_of(digest)).collect()
+    pub fn requests_for(&self, digest: &str) -> Vec<ReceivedRequest> {
+        self.requests().into_iter().filter(|received| received.is_of(digest)).collect()
     }
 
     /// Bytes of a blob that were sent so far, over all requests.
     pub fn sent(&self, digest: &str) -> u64 {
-        self.shelf.sent.lock().get(digest).map_or(0, |sent| sent.load(Ordering::Relaxed))
+        self.state.sent.lock().get(digest).map_or(0, |sent| sent.load(Ordering::Relaxed))
     }
 
     /// Waits until so many bytes of a blob were sent.
@@ -191,25 +192,25 @@ impl TestRegistry {
     }
 }
 
-async fn answer(State(shelf): State<Arc<Shelf>>, request: Request) -> Response {
-    let ask = shelf.note(&request);
-    let script = shelf.script.read().clone();
-    let reply = script(&ask);
+async fn answer(State(state): State<Arc<RegistryState>>, request: Request) -> Response {
+    let received = state.note(&request);
+    let script = state.script.read().clone();
+    let reply = script(&received);
     match reply {
         Reply::Status(status, headers) => delivery::plain(status, &headers),
-        Reply::Challenge => shelf.challenge(),
-        reply => match shelf.content(&ask) {
-            Some((kind, blob)) => delivery::deliver(&shelf, &ask, kind, &blob, reply),
-            None if ask.target == Target::Token => shelf.token(),
-            // The version check of clients that make one.
-            None if ask.target == Target::Other("/v2/".to_owned()) => delivery::plain(200, &[]),
+        Reply::Challenge => state.challenge(),
+        reply => match state.content(&received) {
+            Some((kind, blob)) => delivery::deliver(&state, &received, kind, &blob, reply),
+            None if received.target == Target::Token => state.token(),
+            // The version check of some clients.
+            None if received.target == Target::Other("/v2/".to_owned()) => delivery::plain(200, &[]),
             None => delivery::plain(404, &[]),
         },
     }
 }
 
-impl Shelf {
-    fn note(&self, request: &Request) -> Ask {
+impl RegistryState {
+    fn note(&self, request: &Request) -> ReceivedRequest {
         let path = request.uri().path();
         let target = match (path.split_once("/manifests/"), path.split_once("/blobs/")) {
             (Some((name, reference)), _) => Target::Manifest(if reference.starts_with("sha256:") {
@@ -225,15 +226,15 @@ impl Shelf {
         let range = header(RANGE).and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
         let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
         let head = request.method() == Method::HEAD;
-        let mut asked = self.asked.lock();
-        let nth = asked.iter().filter(|earlier| earlier.target == target && earlier.head == head).count();
-        let ask = Ask { target, head, nth, offset: range, token, at: Instant::now() };
-        asked.push(ask.clone());
-        ask
+        let mut requests = self.requests.lock();
+        let nth = requests.iter().filter(|earlier| earlier.target == target && earlier.head == head).count();
+        let received = ReceivedRequest { target, head, nth, offset: range, token, at: Instant::now() };
+        requests.push(received.clone());
+        received
     }
 
-    fn content(&self, ask: &Ask) -> Option<(&'static str, Blob)> {
-        match &ask.target {
+    fn content(&self, received: &ReceivedRequest) -> Option<(&'static str, Blob)> {
+        match &received.target {
             Target::Manifest(reference) => self.documents.read().get(reference).cloned(),
             Target::Blob(digest) => {
                 self.blobs.read().get(digest).map(|blob| ("application/octet-stream", blob.clone()))
@@ -247,7 +248,7 @@ impl Shelf {
         delivery::plain(401, &[(WWW_AUTHENTICATE.as_str(), realm)])
     }
 
-    /// `t1`, then `t2`, and so on.
+    /// `t1`, `t2`, and so on.
     fn token(&self) -> Response {
         let number = self.tokens.fetch_add(1, Ordering::Relaxed) + 1;
         Response::new(Body::from(json!({"token": format!("t{number}")}).to_string()))

@@ -1,4 +1,4 @@
-//! Floods: callers and functions that ask for too much, and what others notice of it.
+//! Floods by callers and functions, and their effect on others.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 mod names;

@@ -1,10 +1,10 @@
-//! Names of functions that can be none.
+//! Invalid names of functions.
 
 use e2e::Platform;
 use reqwest::header::HOST;
 
 #[tokio::test]
-async fn a_host_longer_than_any_is_refused_and_calls_go_on() -> anyhow::Result<()> {
+async fn an_overlong_host_is_refused() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;

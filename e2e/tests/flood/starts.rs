@@ -1,4 +1,4 @@
-//! Functions whose instances do not start.
+//! Functions whose instances fail to start.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use e2e::Platform;
 use futures_util::future::join_all;
 use serde_json::json;
 
-/// What `examples/hello` prints when it ends at its start.
+/// Printed by `examples/hello` when it exits at its start.
 const OUTPUT: &str = "as EXIT_AT_START says";
-/// Callers at once, and calls of each.
+/// Concurrent callers, and calls of each.
 const CALLERS: usize = 8;
 const CALLS: usize = 75;
 
-/// A platform with the hello image, of which `crash` ends at its start.
+/// A platform with the hello image, whose `crash` exits at its start.
 async fn start(flags: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
@@ -23,7 +23,7 @@ async fn start(flags: &[&str]) -> anyhow::Result<Platform> {
 }
 
 #[tokio::test]
-async fn a_function_that_crashes_at_its_start_fails_fast_and_leaves_starts_to_others() -> anyhow::Result<()> {
+async fn a_crash_looping_function_fails_fast_and_does_not_use_up_starts() -> anyhow::Result<()> {
     let platform = start(&[]).await?;
     let calls = (0..CALLERS).map(|_| async {
         let mut statuses = Vec::new();
@@ -36,7 +36,7 @@ async fn a_function_that_crashes_at_its_start_fails_fast_and_leaves_starts_to_ot
     for status in join_all(calls).await.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat() {
         *statuses.entry(status).or_insert(0) += 1;
     }
-    // All as the start that failed, none for want of starts.
+    // All get the failed start's status, none lacks a start.
     assert_eq!(statuses, BTreeMap::from([(405, CALLERS * CALLS)]));
     assert_eq!(platform.get("other", "/").await?.status(), 200);
 
@@ -47,14 +47,14 @@ async fn a_function_that_crashes_at_its_start_fails_fast_and_leaves_starts_to_ot
     let log = platform.api.log_of("crash", &id).await?;
     assert!(log["Log"].as_str().is_some_and(|log| log.contains(OUTPUT)), "{log}");
 
-    // Another generation begins without failures.
+    // A new generation has no failures yet.
     platform.deploy("crash", "hello:v1", &["--env", "A=b"]).await?;
     assert_eq!(platform.get("crash", "/").await?.status(), 200);
     platform.stop().await
 }
 
 #[tokio::test]
-async fn what_a_start_printed_is_for_signed_callers_of_an_event_function() -> anyhow::Result<()> {
+async fn output_of_a_failed_start_is_shown_to_signed_callers_of_event_functions_only() -> anyhow::Result<()> {
     let platform = start(&["--type", "event"]).await?;
     let invoked = platform.api.invoke("crash", &json!({})).await?;
     assert!(invoked["ErrMsg"].as_str().is_some_and(|text| text.contains(OUTPUT)), "{invoked}");

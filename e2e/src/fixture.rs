@@ -1,5 +1,4 @@
-//! A platform beside a registry that a test scripts: good and bad deploys one after another, with a look at the disk
-//! after each. Must not know what is wrong with an image.
+//! A platform beside a scripted registry, with checks of the disk after each deploy.
 
 use serde_json::Value;
 
@@ -7,8 +6,8 @@ use crate::disk::{self, Files};
 use crate::oci::{self, Compression, Format, Image, Layer};
 use crate::{Platform, TestRegistry, deploys, layer_tar};
 
-/// The two, and what the platform had on disk after the last good deploy.
-pub struct Scene {
+/// Both, and the platform's files after the last successful deploy.
+pub struct Fixture {
     /// The platform.
     pub platform: Platform,
     /// The registry.
@@ -22,18 +21,18 @@ pub fn hello_image() -> anyhow::Result<Image> {
     Ok(Image::new(Format::Oci, oci::config(&["/hello"]), &[layer]))
 }
 
-impl Scene {
+impl Fixture {
     /// Starts both and deploys a good image.
     pub async fn start(env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let platform = Platform::start_with(env).await?;
         let registry = TestRegistry::start().await?;
-        let scene = Self { platform, registry, before: parking_lot::Mutex::default() };
-        scene.deploys("good", &hello_image()?).await?;
-        Ok(scene)
+        let fixture = Self { platform, registry, before: parking_lot::Mutex::default() };
+        fixture.deploy("good", &hello_image()?).await?;
+        Ok(fixture)
     }
 
     /// Deploys an image that must become active, and calls it.
-    pub async fn deploys(&self, name: &str, image: &Image) -> anyhow::Result<Value> {
+    pub async fn deploy(&self, name: &str, image: &Image) -> anyhow::Result<Value> {
         let found = deploys::good(&self.platform, name, &self.registry.add(name, image)).await?;
         let answer = self.platform.get(name, "/").await?;
         anyhow::ensure!(answer.status().is_success(), "{name} answers {}: {}", answer.status(), answer.text().await?);
@@ -41,9 +40,9 @@ impl Scene {
         Ok(found)
     }
 
-    /// Deploys an image that must fail within bounds, with a reason that has this code, names the image with its
-    /// registry, and has these words; nothing of it may stay on disk.
-    pub async fn refuses(&self, name: &str, image: &Image, code: &str, words: &[&str]) -> anyhow::Result<()> {
+    /// Deploys an image that must fail in time with this error code and a message with the image's
+    /// reference and these words; it must leave nothing on disk.
+    pub async fn deploy_fails(&self, name: &str, image: &Image, code: &str, words: &[&str]) -> anyhow::Result<()> {
         let reference = self.registry.add(name, image);
         let reason = deploys::bad(&self.platform, name, &reference).await?;
         reason.says(code, words)?;
@@ -52,13 +51,13 @@ impl Scene {
         disk::as_before(&self.platform, &before).await
     }
 
-    /// A further good deploy works, and the platform ends well.
+    /// Stops the platform, after another successful deploy.
     pub async fn end(self) -> anyhow::Result<()> {
         self.registry.recover();
         let mut tar = layer_tar::LayerTar::new();
         tar.file("after", 0o644, b"the next image")?;
         let layers = Layer::stack(&[layer_tar::hello()?, tar.finish()?], &[Compression::Gzip])?;
-        self.deploys("next", &Image::new(Format::Oci, oci::config(&["/hello"]), &layers)).await?;
+        self.deploy("next", &Image::new(Format::Oci, oci::config(&["/hello"]), &layers)).await?;
         disk::no_drafts(&self.platform).await?;
         disk::blobs_are_whole(&self.platform.data_dir())?;
         self.platform.stop().await

@@ -1,4 +1,4 @@
-//! Files that take long to make, made once and kept below `target/e2e`. Must not know what they are.
+//! A cache of files that take long to build, below `target/e2e`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use crate::tools;
 
-/// The file of that name, which `make` makes in a folder of its own when it is not there yet. A name says all that the
-/// content depends on.
+/// The cached file of that name; `make` builds it in a temporary folder when it is missing. The
+/// name includes everything that the content depends on.
 pub async fn file(name: &str, make: impl AsyncFnOnce(&Path) -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
     let folder = tools::workspace().join("target/e2e");
     let file = folder.join(name);
@@ -15,7 +15,7 @@ pub async fn file(name: &str, make: impl AsyncFnOnce(&Path) -> anyhow::Result<Pa
         std::fs::create_dir_all(&folder)?;
         let work = tempfile::Builder::new().prefix("making-").tempdir_in(&folder)?;
         let made = make(work.path()).await.with_context(|| format!("cannot make {}", file.display()))?;
-        // Renamed when whole, so that an interrupted run leaves no half file to be used.
+        // Renamed when complete, so that an interrupted run leaves no partial file.
         std::fs::rename(made, &file)?;
     }
     Ok(file)

@@ -1,5 +1,4 @@
-//! What lies in a root file system, entry by entry, as the walker of `examples/hello` says, and how two of them differ.
-//! Must not know how they were made.
+//! Listings of root file systems, made by the walker of `examples/hello`, and their comparison.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,41 +7,42 @@ use anyhow::{Context, ensure};
 use serde_json::{Map, Value};
 
 use crate::oci::{self, Compression, Format, Image, Layer};
-use crate::{Platform, kept, tools};
+use crate::{Platform, build_cache, tools};
 
-/// What belongs to the sandbox and not to the image (see `crates/node/sandbox`).
+/// Paths of the sandbox, not of the image (see `crates/node/sandbox`).
 const SANDBOX: &[&str] = &["proc", "sys", "dev", "tmp", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
-/// Directories in which the sandbox makes its own entries where the image has none, so that their time is another.
-const TOUCHED: &[&str] = &["", "etc"];
-/// Owners above the first belong to the second in an instance.
+/// Directories in which the sandbox creates missing entries, which changes their times.
+const MODIFIED: &[&str] = &["", "etc"];
+/// In an instance, owners above the first id appear as the second.
 const MAPPED_ID_MAX: u64 = 65_534;
 const FOLDED_ID: u64 = 65_535;
-/// Differences that a failed test shows.
+/// Most differences shown by a failed test.
 const SHOWN_MAX: usize = 40;
 
-/// Entries by their path below the root; what each is, as the walker says it.
-pub type Walk = BTreeMap<String, Map<String, Value>>;
+/// Entries by path below the root, each with the walker's fields.
+pub type Listing = BTreeMap<String, Map<String, Value>>;
 
-/// Walks the root of an instance of a web function whose image has the walker.
-pub async fn of_instance(platform: &Platform, function: &str) -> anyhow::Result<Walk> {
+/// Lists the root of an instance of a web function whose image contains the walker.
+pub async fn of_instance(platform: &Platform, function: &str) -> anyhow::Result<Listing> {
     let answer = platform.get(function, "/walk?/").await?;
     let status = answer.status();
-    let text = answer.text().await.context("the walk breaks off")?;
-    ensure!(status.is_success(), "walking {function}: {status} {text}");
+    let text = answer.text().await.context("the listing is truncated")?;
+    ensure!(status.is_success(), "listing {function}: {status} {text}");
     parse(&text)
 }
 
-/// Walks what `umoci` makes of an image, in a folder below `work` that goes again.
-pub async fn of_umoci(image: &Image, work: &Path) -> anyhow::Result<Walk> {
+/// Lists the result of `umoci unpack` of an image, in a temporary folder below `work`.
+pub async fn of_umoci(image: &Image, work: &Path) -> anyhow::Result<Listing> {
     parse(&umoci_lines(image, work).await?)
 }
 
-/// Walks what `umoci` makes of large layers, whose tars these are; once, since that takes it half a minute.
-pub async fn of_umoci_kept(tars: &[&[u8]]) -> anyhow::Result<Walk> {
+/// Lists the result of `umoci unpack` of large layers, given as tars; cached, because that takes
+/// half a minute.
+pub async fn of_umoci_cached(tars: &[&[u8]]) -> anyhow::Result<Listing> {
     let layers = Layer::stack(tars, &[Compression::Plain])?;
     let image = Image::new(Format::Oci, oci::config(&["/hello"]), &layers);
     let name = format!("umoci-{}.jsonl", image.digest().trim_start_matches("sha256:"));
-    let kept = kept::file(&name, async |work| {
+    let kept = build_cache::file(&name, async |work| {
         let file = work.join(&name);
         std::fs::write(&file, umoci_lines(&image, work).await?)?;
         Ok(file)
@@ -60,7 +60,7 @@ async fn umoci_lines(image: &Image, work: &Path) -> anyhow::Result<String> {
     tools::run_ok(walker.arg("walk").arg(&root)).await
 }
 
-fn parse(lines: &str) -> anyhow::Result<Walk> {
+fn parse(lines: &str) -> anyhow::Result<Listing> {
     let entry = |line: &str| {
         let mut fields: Map<String, Value> = serde_json::from_str(line).with_context(|| line.to_owned())?;
         let path = fields.remove("path").and_then(|path| path.as_str().map(str::to_owned));
@@ -69,19 +69,19 @@ fn parse(lines: &str) -> anyhow::Result<Walk> {
     lines.lines().map(entry).collect()
 }
 
-/// Leaves out a field of those entries that a reader may choose.
-pub fn without(mut walk: Walk, field: &str, paths: &[&str]) -> Walk {
+/// Removes a field that the specifications leave to the implementation.
+pub fn without(mut listing: Listing, field: &str, paths: &[&str]) -> Listing {
     for path in paths {
-        walk.entry((*path).to_owned()).and_modify(|fields| drop(fields.remove(field)));
+        listing.entry((*path).to_owned()).and_modify(|fields| drop(fields.remove(field)));
     }
-    walk
+    listing
 }
 
-/// Fails unless an instance sees what was unpacked elsewhere, as far as an instance can see it.
-pub fn same(instance: Walk, unpacked: Walk) -> anyhow::Result<()> {
+/// Fails unless an instance sees the unpacked files, as far as an instance can see them.
+pub fn same(instance: Listing, unpacked: Listing) -> anyhow::Result<()> {
     let (mut instance, unpacked) = (comparable(instance), comparable(unpacked));
     if !unpacked.contains_key("etc") {
-        // Made for the files that the sandbox puts in.
+        // Created for the sandbox's files.
         instance.remove("etc");
     }
     ensure!(!unpacked.is_empty(), "nothing was unpacked");
@@ -107,19 +107,20 @@ pub fn same(instance: Walk, unpacked: Walk) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Leaves out what is the sandbox's, and what an instance cannot see as it is.
-fn comparable(walk: Walk) -> Walk {
+/// Removes the sandbox's entries, and fields that differ inside an instance.
+fn comparable(listing: Listing) -> Listing {
     let of_sandbox = |path: &str| {
         SANDBOX.iter().any(|name| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     };
-    let entries = walk.into_iter().filter(|(path, _)| !of_sandbox(path));
+    let entries = listing.into_iter().filter(|(path, _)| !of_sandbox(path));
     entries
         .map(|(path, mut fields)| {
             if fields.get("type").is_some_and(|kind| kind == "directory") {
-                // Overlayfs counts no subdirectories where it merges, and every file system counts in its own way.
+                // Overlayfs does not count subdirectories of merged directories, and file systems
+                // count differently.
                 fields.remove("nlink");
             }
-            if TOUCHED.contains(&path.as_str()) {
+            if MODIFIED.contains(&path.as_str()) {
                 fields.remove("mtime");
             }
             for owner in ["uid", "gid"] {
@@ -128,7 +129,7 @@ fn comparable(walk: Walk) -> Walk {
                 }
             }
             if let Some(Value::Object(xattrs)) = fields.get_mut("xattrs") {
-                // Only the machine's own root sees them (xattr(7)).
+                // Only root of the initial user namespace sees them (xattr(7)).
                 xattrs.retain(|name, _| !name.starts_with("trusted."));
             }
             (path, fields)
@@ -140,34 +141,35 @@ fn comparable(walk: Walk) -> Walk {
 mod tests {
     use super::*;
 
-    fn walk(lines: &str) -> Walk {
+    fn listing(lines: &str) -> Listing {
         parse(lines).expect("valid lines")
     }
 
     #[test]
-    fn entries_that_are_missing_more_or_other_are_named() {
+    fn missing_additional_and_different_entries_are_named() {
         let file = |path: &str, mode: &str| {
             format!(r#"{{"path":"{path}","type":"file","mode":"{mode}","uid":0,"xattrs":{{}}}}"#)
         };
-        let unpacked = || walk(&[file("a", "0644"), file("b", "0644")].join("\n"));
+        let unpacked = || listing(&[file("a", "0644"), file("b", "0644")].join("\n"));
         assert!(same(unpacked(), unpacked()).is_ok());
-        let said = |instance: &[String]| same(walk(&instance.join("\n")), unpacked()).expect_err("other").to_string();
+        let said =
+            |instance: &[String]| same(listing(&instance.join("\n")), unpacked()).expect_err("other").to_string();
         let missing = said(&[file("a", "0644")]);
         assert!(missing.contains("\"b\" is missing"), "{missing}");
         let more = said(&[file("a", "0644"), file("b", "0644"), file("c", "0644")]);
         assert!(more.contains("\"c\" is in the instance only"), "{more}");
         let other = said(&[file("a", "0600"), file("b", "0644")]);
         assert!(other.contains("mode is \"0600\", unpacked \"0644\""), "{other}");
-        assert!(same(Walk::new(), Walk::new()).is_err());
+        assert!(same(Listing::new(), Listing::new()).is_err());
     }
 
     #[test]
-    fn what_is_the_sandboxs_or_cannot_be_seen_is_left_out() {
+    fn entries_of_the_sandbox_are_ignored() {
         let entry = |path: &str, kind: &str, uid: u32, nlink: u32, xattr: &str| {
             let xattrs = if xattr.is_empty() { String::new() } else { format!(r#""{xattr}":"00""#) };
             format!(r#"{{"path":"{path}","type":"{kind}","uid":{uid},"nlink":{nlink},"xattrs":{{{xattrs}}}}}"#)
         };
-        let lines = |all: &[String]| walk(&all.join("\n"));
+        let lines = |all: &[String]| listing(&all.join("\n"));
         let unpacked = [entry("d", "directory", 0, 2, "trusted.a"), entry("f", "file", 70_000, 1, "user.a")];
         let instance = [
             entry("d", "directory", 0, 1, ""),

@@ -1,8 +1,8 @@
-//! The way out of instances, with the real binary on a machine that is a network namespace of its own. Needs `ip`
-//! (iproute2) to build that machine and to look at it.
+//! Egress of instances, with the real binary on a fake machine in a network namespace. Needs `ip`
+//! (iproute2).
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
-mod world;
+mod machine;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::Ordering;
@@ -11,13 +11,13 @@ use anyhow::Context;
 use e2e::{Platform, hostile, images, leftovers, tools, wait};
 use serde_json::json;
 
-use crate::world::{MACHINE, METADATA, NAMED, OUTSIDE, SINK_PORT, WHO_PORT, on_machine, settled, traces};
+use crate::machine::{MACHINE, METADATA, NAMED, OUTSIDE, SINK_PORT, WHO_PORT, on_machine, settled, traces};
 
-/// Error numbers (errno(3)), as an attack says them.
+/// Error numbers (errno(3)) in reports of attacks.
 const UNREACHABLE: &str = "error 101";
 const REFUSED: &str = "error 111";
 
-/// A platform with a way out and the hostile image as `out`.
+/// A platform with egress and the hostile image as `out`.
 async fn start() -> anyhow::Result<Platform> {
     settled().await?;
     let dns = format!("[\"{OUTSIDE}\"]");
@@ -37,7 +37,7 @@ async fn ask(platform: &Platform, address: &str) -> anyhow::Result<String> {
     attack(platform, &format!("/ask?{address}:{WHO_PORT}")).await
 }
 
-/// Changes whether the function has a way out.
+/// Enables or disables the function's egress.
 async fn public(platform: &Platform, status: &str) -> anyhow::Result<()> {
     let config = json!({"FunctionName": "out", "PublicNetConfig": {"PublicNetStatus": status, "EipConfig": {"EipStatus": "DISABLE"}}});
     platform.api.call("UpdateFunctionConfiguration", config).await?;
@@ -70,7 +70,7 @@ fn the_machine_its_neighbours_and_the_metadata_are_refused() -> anyhow::Result<(
         for denied in [MACHINE, METADATA, &neighbour, name_server] {
             assert_eq!(ask(&platform, denied).await?, REFUSED, "{denied}");
         }
-        // Sampan's own addresses, by the way out and by its loopback.
+        // Sampan's own addresses, on the instances' gateway and on loopback.
         let port = |url: &str| url.rsplit(':').next().unwrap_or_default().to_owned();
         for port in [port(&platform.gateway), port(&platform.control)] {
             for address in [MACHINE, name_server, "127.0.0.1"] {
@@ -84,14 +84,14 @@ fn the_machine_its_neighbours_and_the_metadata_are_refused() -> anyhow::Result<(
     })
 }
 
-/// The address of the link inside, by the kernel's routing table (proc_net(5)).
+/// The instance's own address, from the kernel's routing table (proc_net(5)).
 fn own_address(table: &str) -> Option<String> {
     let addresses = table.lines().filter_map(|line| line.trim().strip_prefix("|-- "));
     addresses.into_iter().find(|address| address.starts_with("10.222.")).map(str::to_owned)
 }
 
 #[test]
-fn public_net_config_switches_the_way_out_off_and_on() -> anyhow::Result<()> {
+fn public_net_config_disables_and_enables_egress() -> anyhow::Result<()> {
     on_machine(async |_outside| {
         let platform = start().await?;
         assert_eq!(ask(&platform, OUTSIDE).await?, MACHINE);
@@ -124,8 +124,8 @@ fn neither_a_stop_nor_a_kill_leaves_links_addresses_routes_or_rules() -> anyhow:
         }
         assert_eq!(ask(&platform, OUTSIDE).await?, MACHINE);
         platform.stop().await?;
-        // Links go with their namespaces, which the kernel takes apart in its own time. The guard of a machine that did not
-        // pass packets on stays until the machine restarts (decision 11).
+        // Links are removed with their namespaces, asynchronously. The guard of a machine without
+        // IP forwarding stays until its restart (decision 11).
         wait::until("nothing is left", || async {
             let mut now = traces()?;
             now.1.retain(|table| table != "sampan-forwarding");
@@ -136,7 +136,7 @@ fn neither_a_stop_nor_a_kill_leaves_links_addresses_routes_or_rules() -> anyhow:
 }
 
 #[test]
-fn what_instances_send_out_is_counted_and_answers_to_callers_are_not() -> anyhow::Result<()> {
+fn egress_is_counted_and_answers_to_callers_are_not() -> anyhow::Result<()> {
     on_machine(async |outside| {
         const BYTES: u64 = 3_000_000;
         let platform = start().await?;
@@ -147,7 +147,7 @@ fn what_instances_send_out_is_counted_and_answers_to_callers_are_not() -> anyhow
             let number = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
             anyhow::Ok(number.unwrap_or_default())
         };
-        // The answer is larger than what goes out for it, which is nothing.
+        // An answer to a caller is not egress.
         attack(&platform, "/read?/hostile").await?;
         assert!(counted().await? < 10_000.0, "answers are counted");
         let sent = attack(&platform, &format!("/send?{OUTSIDE}:{SINK_PORT}:{BYTES}")).await?;
@@ -161,21 +161,21 @@ fn what_instances_send_out_is_counted_and_answers_to_callers_are_not() -> anyhow
             Ok((bytes >= 3_000_000.0).then_some(bytes))
         })
         .await?;
-        // Heads of packets are counted too.
+        // Packet headers are counted too.
         assert!(bytes < 3_000_000.0 * 1.1, "{bytes}");
         platform.stop().await
     })
 }
 
 #[test]
-fn a_start_that_is_refused_late_leaves_no_links_addresses_routes_or_rules() -> anyhow::Result<()> {
+fn a_late_start_failure_leaves_no_links_addresses_routes_or_rules() -> anyhow::Result<()> {
     on_machine(async |_outside| {
         settled().await?;
         let before = traces()?;
         let work = tempfile::tempdir()?;
         let data = work.path().join("data");
         std::fs::DirBuilder::new().mode(0o700).create(&data)?;
-        // Where a folder is to be, which is the last thing that is opened.
+        // A file at the path of a directory, which is the last that is opened.
         std::fs::write(data.join("results"), "")?;
         let mut command = tools::command(&tools::sampan().display().to_string());
         command.args(["up", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0", "--data-dir"]).arg(&data);

@@ -1,5 +1,5 @@
-//! A machine that is a network namespace of its own, and what is outside it: a server on every port that tests ask, a
-//! name server, and the clouds' metadata address. Nothing of the real machine's network is touched. Must not know Sampan.
+//! A fake machine in a network namespace, and the network outside it: a server on each tested port,
+//! a name server, and the clouds' metadata address. The real machine's network is not touched.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -14,22 +14,22 @@ use anyhow::{Context, ensure};
 use rustix::net::netlink::NETFILTER;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, send, socket};
 
-/// The machine, and somebody outside, who is the way to everywhere.
+/// The machine, and an outside host that is its default gateway.
 pub const MACHINE: &str = "198.51.100.1";
 pub const OUTSIDE: &str = "198.51.100.2";
-/// Outside too, and denied by the defaults.
+/// Also outside, and denied by default.
 pub const METADATA: &str = "169.254.169.254";
-/// Where servers tell who connects, and where they read all that comes.
+/// Servers that report their client's address, and servers that read everything.
 pub const WHO_PORT: u16 = 7000;
 pub const SINK_PORT: u16 = 7001;
-/// What the name server answers to every name.
+/// The name server's answer to every query.
 pub const NAMED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
-/// What is outside.
+/// The network outside.
 pub struct Outside {
-    /// Bytes that came to the sink.
+    /// Bytes received by the sink.
     pub received: Arc<AtomicU64>,
-    // The namespace is there as long as this.
+    // Keeps the namespace alive.
     _network: OwnedFd,
 }
 
@@ -42,7 +42,7 @@ where
     let machine = sys::namespace::new_network(real.as_fd(), || Ok(()))?;
     let mut outcome = Ok(());
     sys::namespace::in_network(machine.as_fd(), real.as_fd(), || {
-        // Threads and processes that are started in here stay in the machine's namespace.
+        // Threads and processes started in here stay in the machine's namespace.
         outcome = build(&machine).and_then(|outside| {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(test(outside))
         });
@@ -75,7 +75,7 @@ fn build(machine: &OwnedFd) -> anyhow::Result<Outside> {
     Ok(Outside { received, _network: network })
 }
 
-/// Tells everyone who connects the address they come from.
+/// Reports each client's address to it.
 fn tell_who(port: u16) -> io::Result<()> {
     serve(port, |mut stream| {
         let peer = stream.peer_addr()?;
@@ -83,7 +83,7 @@ fn tell_who(port: u16) -> io::Result<()> {
     })
 }
 
-/// Reads all that comes.
+/// Reads everything.
 fn sink(port: u16, received: Arc<AtomicU64>) -> io::Result<()> {
     serve(port, move |mut stream| {
         let bytes = io::copy(&mut stream, &mut io::sink())?;
@@ -96,23 +96,23 @@ fn serve(port: u16, answer: impl Fn(TcpStream) -> io::Result<()> + Send + 'stati
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     std::thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
-            // A client that goes away is its own business.
+            // A disconnect of the client is not an error.
             answer(stream).ok();
         }
     });
     Ok(())
 }
 
-/// Answers every question with one address (RFC 1035).
+/// Answers every query with one address (RFC 1035).
 fn name_server() -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 53))?;
     std::thread::spawn(move || {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
             let mut answer = buffer[..length].to_vec();
-            // A response with recursion, one question, one answer, and nothing more.
+            // A response with recursion, one question and one answer.
             answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-            // The name of the question, type A, class IN, a minute, four bytes.
+            // The question's name, type A, class IN, TTL of a minute, four bytes.
             answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
             answer.extend(NAMED.octets());
             socket.send_to(&answer, from).ok();
@@ -121,25 +121,26 @@ fn name_server() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs `ip` in the namespace of the calling thread, and returns what it says.
+/// Runs `ip` in the namespace of the calling thread, and returns its output.
 pub fn ip(arguments: &str) -> anyhow::Result<String> {
     let output = Command::new("ip").args(arguments.split(' ')).output().context("ip (iproute2) is needed")?;
     ensure!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Links, addresses and routes of the machine, and its tables of packet rules.
+/// Links, addresses and routes of the machine, and its nftables tables.
 pub fn traces() -> anyhow::Result<([String; 3], Vec<String>)> {
     Ok(([ip("-o link")?, ip("-o -4 address")?, ip("-4 route show table all")?], rule_tables()?))
 }
 
-/// The names of nftables' tables, asked of the kernel (linux/netfilter/nf_tables.h); whoever runs tests need not have `nft`.
+/// Names of nftables tables, by netlink (linux/netfilter/nf_tables.h), because `nft` may not be
+/// installed.
 fn rule_tables() -> io::Result<Vec<String>> {
     /// `NFNL_SUBSYS_NFTABLES`, `NFT_MSG_GETTABLE`; `NLM_F_REQUEST | NLM_F_DUMP`.
     const GET_TABLES: u16 = 10 << 8 | 1;
     const DUMP: u16 = 0x301;
     const MESSAGE_DONE: u16 = 3;
-    /// Message head and family; then come attributes, of which the first is the name.
+    /// Behind the message header and family come attributes, the name first.
     const NAME_AT: usize = 20;
     let socket = socket(AddressFamily::NETLINK, SocketType::RAW, Some(NETFILTER))?;
     let [length_low, length_high] = (NAME_AT as u16).to_le_bytes();
@@ -160,13 +161,13 @@ fn rule_tables() -> io::Result<Vec<String>> {
             }
             let name = &left[NAME_AT + 4..NAME_AT + usize::from(number(NAME_AT))];
             names.push(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned());
-            // Messages begin at multiples of four.
+            // Messages are aligned to four bytes.
             left = &left[left.len().min(usize::from(number(0)).next_multiple_of(4))..];
         }
     }
 }
 
-/// Waits until the link to the outside has come up, which takes the kernel a moment.
+/// Waits until the outside link is up, which takes the kernel a moment.
 pub async fn settled() -> anyhow::Result<()> {
     e2e::wait::until("the link to the outside is up", || async {
         Ok((!ip("-o link")?.contains("NO-CARRIER") && can_reach_outside()).then_some(()))

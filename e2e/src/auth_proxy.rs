@@ -1,5 +1,5 @@
-//! A gate before a registry: one user with one password is let in at a time, and that only until it is revoked, also in
-//! the middle of an answer. Must not know who gives passwords out.
+//! An authenticating proxy before a registry: accepts one user and password at a time until they
+//! are revoked, possibly in the middle of a response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,91 +14,91 @@ use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-/// The running gate; it ends with this.
-pub struct Gate {
-    /// `host:port`, by which images are pulled through it.
+/// The running proxy; stopped on drop.
+pub struct AuthProxy {
+    /// `host:port` for pulls through the proxy.
     pub address: String,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
 
-/// Who may pass, for whoever gives passwords out.
+/// Sets the accepted user, for fakes that issue passwords.
 #[derive(Clone)]
-pub struct Passes(Arc<Shared>);
+pub struct AcceptedUser(Arc<Shared>);
 
 struct Shared {
     upstream: String,
     http: reqwest::Client,
-    state: Mutex<Book>,
+    state: Mutex<ProxyState>,
 }
 
 #[derive(Default)]
-struct Book {
+struct ProxyState {
     allowed: Option<(String, Instant)>,
-    /// After so many bytes of the next blob its answer breaks off, and nobody is let in any more.
+    /// The next blob's response is aborted after so many bytes, and the user revoked.
     break_after: Option<usize>,
     passed: usize,
     refused: usize,
     breaks: usize,
 }
 
-impl Passes {
-    /// Lets in this user alone from now on, for so long.
+impl AcceptedUser {
+    /// Accepts only this user from now on, for so long.
     pub fn allow(&self, user: &str, password: &str, life: Duration) {
         self.0.state.lock().allowed = Some((reqwest_basic(user, password), Instant::now() + life));
     }
 }
 
-impl Drop for Gate {
+impl Drop for AuthProxy {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-impl Gate {
-    /// Starts one before a registry (`host:port`), closed.
+impl AuthProxy {
+    /// Starts a proxy before a registry (`host:port`) that accepts no user yet.
     pub async fn start(upstream: &str) -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
         let address = listener.local_addr()?.to_string();
-        // Chosen once for the whole process; another test of this process may have been first.
+        // Installed once per process; another test may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().build()?;
         let shared = Arc::new(Shared { upstream: upstream.to_owned(), http, state: Mutex::default() });
         let app = Router::new().fallback(pass).with_state(shared.clone());
         let server = tokio::spawn(async move {
-            // It ends with the test, which aborts it.
+            // Aborted on drop.
             let _ = axum::serve(listener, app).await;
         });
         Ok(Self { address, shared, server })
     }
 
-    /// Who may pass.
-    pub fn passes(&self) -> Passes {
-        Passes(self.shared.clone())
+    /// The handle that sets the accepted user.
+    pub fn accepted_user(&self) -> AcceptedUser {
+        AcceptedUser(self.shared.clone())
     }
 
-    /// The name of an image of the registry when it is pulled through the gate.
+    /// The reference of an image of the registry through the proxy.
     pub fn image(&self, reference: &str) -> String {
         reference.replace(&self.shared.upstream, &self.address)
     }
 
-    /// Lets nobody in any more.
+    /// Accepts no user any more.
     pub fn revoke(&self) {
         self.shared.state.lock().allowed = None;
     }
 
-    /// Breaks the next blob off after so many bytes, and lets nobody in any more from then on.
+    /// Aborts the next blob after so many bytes, and accepts no user from then on.
     pub fn revoke_midway(&self, bytes: usize) {
         self.shared.state.lock().break_after = Some(bytes);
     }
 
-    /// How many requests passed, and how many were refused, so far.
+    /// Accepted and refused requests so far.
     pub fn counts(&self) -> (usize, usize) {
         let book = self.shared.state.lock();
         (book.passed, book.refused)
     }
 
-    /// How many answers were broken off so far.
+    /// Aborted responses so far.
     pub fn breaks(&self) -> usize {
         self.shared.state.lock().breaks
     }
@@ -113,7 +113,7 @@ fn reqwest_basic(user: &str, password: &str) -> String {
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     if !shared.lets_in(shown.as_deref()) {
-        let refusal = Response::builder().status(401).header(WWW_AUTHENTICATE, "Basic realm=\"gate\"");
+        let refusal = Response::builder().status(401).header(WWW_AUTHENTICATE, "Basic realm=\"proxy\"");
         return refusal.body(Body::empty()).expect("the header is valid");
     }
     let is_blob = request.uri().path().contains("/blobs/");
@@ -151,7 +151,7 @@ impl Shared {
         lets_in
     }
 
-    /// Configs are too short to be broken off.
+    /// Configs are too short to be aborted.
     fn break_after(&self, is_blob: bool, length: usize) -> Option<usize> {
         let mut book = self.state.lock();
         let bytes = book.break_after.filter(|bytes| is_blob && length > 2 * *bytes)?;
@@ -160,12 +160,12 @@ impl Shared {
     }
 }
 
-/// The beginning of an answer, and then a connection that breaks.
+/// The beginning of a response, followed by an abort.
 async fn broken(shared: Arc<Shared>, answer: reqwest::Response, bytes: usize) -> Body {
     let whole = answer.bytes().await.unwrap_or_default();
     let begin: std::io::Result<Bytes> = Ok(whole.slice(..bytes.min(whole.len())));
     let end = stream::once(async move {
-        // The server sends what it was given before it looks for more.
+        // Lets the server send what it was given.
         tokio::task::yield_now().await;
         let mut book = shared.state.lock();
         (book.allowed, book.breaks) = (None, book.breaks + 1);

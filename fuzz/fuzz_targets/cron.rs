@@ -1,4 +1,5 @@
-//! Seven-field cron expressions: a next time is after, a last time not after, the instant that they were asked for.
+//! Seven-field cron expressions: the next occurrence is after the given instant, the last one is
+//! not.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

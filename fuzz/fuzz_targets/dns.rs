@@ -1,4 +1,4 @@
-//! DNS messages of instances, as the relay checks and refuses them.
+//! DNS messages of instances, as the relay parses and answers them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

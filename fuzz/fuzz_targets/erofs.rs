@@ -1,4 +1,4 @@
-//! Layers of any entries: merged, written as an image, and read back as they were merged.
+//! Layers of arbitrary entries: merged, written as EROFS, and read back equal.
 #![no_main]
 
 #[path = "../../crates/node/erofs/tests/support/compare.rs"]

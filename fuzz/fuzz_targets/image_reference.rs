@@ -1,4 +1,4 @@
-//! Image references: what is read prints to what is read the same.
+//! Image references: a parsed reference prints to an equal one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Layers: plain, gzip or zstd, with any entries.
+//! Layers: uncompressed, gzip or zstd, with arbitrary entries.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

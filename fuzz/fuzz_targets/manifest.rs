@@ -1,4 +1,4 @@
-//! Manifests, indexes and image configs, as a registry sends them: they may be refused, and must not panic.
+//! Manifests, indexes and image configs from untrusted registries.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Netlink answers and their attributes.
+//! Netlink messages and their attributes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

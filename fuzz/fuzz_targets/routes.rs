@@ -1,4 +1,4 @@
-//! Targets and hosts of requests.
+//! Targets and `Host` headers of requests.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

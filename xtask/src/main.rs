@@ -1,6 +1,6 @@
-//! Tasks of the repository that are not Sampan itself: `cargo xtask <task>`.
+//! Tasks of the repository: `cargo xtask <task>`.
 //!
-//! Owns how the project is checked, tried and measured. Must not be needed to run Sampan.
+//! They check, try and measure the project; Sampan runs without them.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -23,7 +23,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build Sampan, bring it up in a fresh data directory, make two functions of examples/hello and call them
+    /// Build Sampan, bring it up in a fresh data directory, make two functions of examples/hello
+    /// and call them
     Quickstart {
         /// Leave Sampan running until Ctrl-C
         #[arg(long)]
@@ -37,18 +38,18 @@ enum Task {
         #[arg(long)]
         no_install: bool,
     },
-    /// Kill the platform under load again and again; fails when anything acknowledged is lost or half-made
+    /// Kill the platform under load repeatedly; fail when anything acknowledged is lost or partial
     Storm {
-        /// How many kills
+        /// Number of kills
         #[arg(long, default_value_t = 1000)]
         kills: u32,
-        /// Fails when they take longer
+        /// Fail when the kills take longer
         #[arg(long, default_value_t = 120, value_name = "MINUTES")]
         minutes_max: u32,
     },
-    /// Check the arrows between crates, where `unsafe` stands, and that every file says what it owns
+    /// Check dependencies between crates, the place of `unsafe`, and that every file has a `//!`
     Tidy,
-    /// Print one of the whole-system figures, as a ratio against a peer measured in the same run
+    /// Print a whole-system figure, as a ratio to a peer measured in the same run
     Bench {
         /// Which figure
         #[arg(value_enum)]
@@ -57,7 +58,7 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
-    /// Replay a trace of calls under several policies of keeping idle instances, and print what each costs
+    /// Replay a trace of calls under several keep-alive policies, and print the cost of each
     Simulate(simulate::SimulateArgs),
 }
 

@@ -1,6 +1,6 @@
-//! What the tests and benches need besides the Rust toolchain, by package name, and how it is installed.
+//! Packages that the tests and benches need besides the Rust toolchain, and their installation.
 //!
-//! Must not know hosts: apt, pip and cargo use whatever the machine has them set up for.
+//! apt, pip and cargo use the sources configured on the machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,16 +27,16 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
 ];
 
-/// Debian packages that bring no program of their own.
+/// Debian packages without a program.
 const LIBRARIES: &[(&str, &str)] = &[("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev")];
 
 /// The official clients and those of other protocols, from PyPI.
 const PYTHON: &[&str] = &["tencentcloud-sdk-python-scf", "tccli", "websockets", "grpcio"];
 
-/// Cargo tools and the versions that are known to work.
+/// Cargo tools, in versions known to work.
 const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
 
-/// Installs what is missing and returns the folder of the Python environment with the official clients.
+/// Installs what is missing and returns the Python environment with the official clients.
 pub fn install(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     let missing = missing_packages();
     if !missing.is_empty() {
@@ -67,7 +67,7 @@ fn missing_packages() -> Vec<&'static str> {
     programs.chain(libraries).collect()
 }
 
-/// A virtual environment below `target/`, made once and again when other packages are wanted.
+/// A virtual environment below `target/`, made again when the packages change.
 pub fn python(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     let folder = root.join("target/python");
     let (wanted, list) = (PYTHON.join("\n"), folder.join("installed.txt"));

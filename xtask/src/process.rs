@@ -1,5 +1,4 @@
-//! Running other programs: where the workspace is, loud commands, and children that end with their guard. Every wait has
-//! a limit, after which what was started is killed.
+//! Runs programs with timeouts: commands shown to the user, and children that are stopped on drop.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,11 +9,11 @@ use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-/// Longest run of a command that builds, installs or tests.
+/// Timeout of a command that builds, installs or tests.
 const RUN_MAX: Duration = Duration::from_secs(3 * 60 * 60);
-/// Longest run of a command whose output is read.
+/// Timeout of a command whose output is captured.
 const OUTPUT_MAX: Duration = Duration::from_secs(30 * 60);
-/// Longest time from SIGTERM to the end of a child.
+/// Timeout of a child after SIGTERM.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// The folder of the workspace's `Cargo.toml`.
@@ -23,12 +22,12 @@ pub fn workspace_root() -> anyhow::Result<PathBuf> {
     Ok(here.parent().context("xtask lies in the workspace's root folder")?.to_owned())
 }
 
-/// Runs a command, shows what it is, and fails when it does.
+/// Prints and runs a command, and fails if it fails.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     run_within(command, RUN_MAX)
 }
 
-/// The same, for so long at most.
+/// As [`run`], with another timeout.
 pub fn run_within(command: &mut Command, time_max: Duration) -> anyhow::Result<()> {
     let shown = shown(command);
     eprintln!("+ {shown}");
@@ -39,10 +38,10 @@ pub fn run_within(command: &mut Command, time_max: Duration) -> anyhow::Result<(
     Ok(())
 }
 
-/// Runs a command without a word, for so long at most, and returns how it ended.
+/// Runs a command without printing it, and returns its status.
 pub fn status_within(command: &mut Command, time_max: Duration) -> anyhow::Result<ExitStatus> {
     let shown = shown(command);
-    let mut child = Stopping(command.spawn().with_context(|| format!("cannot run `{shown}`"))?);
+    let mut child = ChildGuard(command.spawn().with_context(|| format!("cannot run `{shown}`"))?);
     match ends_within(&mut child.0, time_max)? {
         Some(status) => Ok(status),
         None => {
@@ -75,7 +74,7 @@ pub fn ends_within(child: &mut Child, time_max: Duration) -> anyhow::Result<Opti
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let shown = shown(command);
     command.stdin(Stdio::null()).stderr(Stdio::inherit()).stdout(Stdio::piped());
-    let mut child = Stopping(command.spawn().with_context(|| format!("cannot run `{shown}`"))?);
+    let mut child = ChildGuard(command.spawn().with_context(|| format!("cannot run `{shown}`"))?);
     let mut stdout = child.0.stdout.take().context("the output is piped")?;
     let reader = std::thread::spawn(move || {
         let mut said = Vec::new();
@@ -102,21 +101,21 @@ fn shown(command: &Command) -> String {
     words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// A child that is asked to stop, then waited for, when the guard goes.
-pub struct Stopping(pub Child);
+/// A child that gets SIGTERM on drop and is waited for.
+pub struct ChildGuard(pub Child);
 
-impl Drop for Stopping {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         end(&mut self.0, STOP_MAX);
     }
 }
 
-/// Asks a child to end, and kills it when it does not.
+/// Sends SIGTERM, and SIGKILL after the timeout.
 fn end(child: &mut Child, time_max: Duration) {
     if matches!(child.try_wait(), Ok(Some(_))) {
         return;
     }
-    // The program cleans up on SIGTERM; its exit is what we wait for.
+    // The program cleans up on SIGTERM; an error shows when waiting.
     let asked = kill_process(Pid::from_child(child), Signal::TERM);
     if asked.is_err() || !matches!(ends_within(child, time_max), Ok(Some(_))) {
         child.kill().ok();
@@ -143,13 +142,13 @@ pub fn build_example(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let folder = root.join("examples").join(name);
     let target = target_dir(root).join(name);
     let mut command = cargo(&folder);
-    // The example has a workspace and flags of its own; those of this build must not leak into it.
+    // The example is a workspace with its own flags; those of this build must not affect it.
     command.args(["build", "--locked", "--release"]).env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS");
     run(&mut command)?;
     Ok(target.join("x86_64-unknown-linux-gnu/release").join(name))
 }
 
-/// Where builds are.
+/// The folder of builds.
 pub fn target_dir(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

@@ -1,5 +1,5 @@
-//! From a fresh clone to an answer: builds Sampan, brings it up on free ports, makes two functions of `examples/hello`
-//! and calls them, through the same commands that a user types.
+//! Builds Sampan, starts it on free ports, deploys two functions of `examples/hello` and calls
+//! them, with the commands that a user types.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::process::{self, Stopping, build_example, build_sampan, output, status_within};
+use crate::process::{self, ChildGuard, build_example, build_sampan, output, status_within};
 
-/// Longest wait until the platform says that it is ready.
+/// Timeout of the start.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Warm calls that the printed median is over.
+/// Warm calls in the printed median.
 const WARM_CALLS: usize = 20;
 
-/// Runs it all; `keep` leaves Sampan up until it is interrupted.
+/// Runs all steps; `keep` leaves Sampan running until it is interrupted.
 pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
     if output(Command::new("id").arg("-u"))? != "0" {
         bail!("instances need root: run it again as root, such as with `sudo -E cargo xtask quickstart`");
@@ -53,7 +53,7 @@ pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
     println!("\nWhat to try next, while it is up:\n{}", up.next_steps());
     if keep {
         println!("\nSampan stays up until Ctrl-C.");
-        // As long as the user wants: Ctrl-C ends both.
+        // Until Ctrl-C, which ends both.
         while process::ends_within(&mut up.child.0, READY_TIMEOUT)?.is_none() {}
     } else {
         println!("\nStopped. `cargo xtask quickstart --keep` leaves it up.");
@@ -67,7 +67,7 @@ fn step(what: &str) {
 
 /// A running platform.
 pub struct Up {
-    child: Stopping,
+    child: ChildGuard,
     sampan: std::path::PathBuf,
     /// File with the key pair.
     pub credentials: String,
@@ -78,19 +78,19 @@ pub struct Up {
 }
 
 impl Up {
-    /// Brings it up on free ports and waits until it is ready.
+    /// Starts it on free ports and waits until it is ready.
     pub fn start(sampan: &Path, data_dir: &Path) -> anyhow::Result<Self> {
         Self::start_with(sampan, data_dir, &[])
     }
 
-    /// The same, with settings as they stand in the environment.
+    /// As [`Up::start`], with settings as environment variables.
     pub fn start_with(sampan: &Path, data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut command = Command::new(sampan);
         command.args(["up", "--output", "json", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"]);
-        // What the platform says of itself would only stand between what is shown here.
+        // Its log lines would disturb the output.
         command.arg("--data-dir").arg(data_dir).env("SAMPAN_LOG", "warn").stdout(Stdio::piped());
         command.envs(settings.iter().copied());
-        let mut child = Stopping(command.spawn().with_context(|| format!("cannot run {}", sampan.display()))?);
+        let mut child = ChildGuard(command.spawn().with_context(|| format!("cannot run {}", sampan.display()))?);
         let line = first_line(&mut child.0)?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("sampan up said {line:?}"))?;
         let text = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -113,29 +113,29 @@ impl Up {
         Ok(up)
     }
 
-    /// Runs a client command against it, shown as a user would type it.
+    /// Runs a client command and prints it.
     pub fn client(&self, args: &[&str]) -> anyhow::Result<()> {
         let mut command = Command::new(&self.sampan);
         process::run(command.args(args).args(["--credentials", &self.credentials]))
     }
 
-    /// The same, without a word.
+    /// As [`Up::client`], without printing.
     pub fn quiet_client(&self, args: &[&str]) -> anyhow::Result<()> {
         self.client_output(args).map(drop)
     }
 
-    /// The same; returns what it printed.
+    /// As [`Up::quiet_client`]; returns the output.
     pub fn client_output(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.sampan);
         output(command.args(args).args(["--credentials", &self.credentials]))
     }
 
-    /// The platform's process.
+    /// Process id of the platform.
     pub fn pid(&self) -> u32 {
         self.child.0.id()
     }
 
-    /// Memory of the platform's process that is resident now, in KiB.
+    /// Resident memory of the platform's process, in KiB.
     pub fn resident_kib(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.0.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("the kernel names VmRSS")?;
@@ -165,7 +165,7 @@ impl Up {
 fn first_line(child: &mut Child) -> anyhow::Result<String> {
     let stdout = child.stdout.take().context("the output is piped")?;
     let (sender, receiver) = std::sync::mpsc::channel();
-    // The rest is read on, so that the platform never blocks on a full pipe.
+    // Drains the rest, so that the platform never blocks on a full pipe.
     std::thread::spawn(move || {
         let (mut reader, mut line) = (BufReader::new(stdout), String::new());
         let read = reader.read_line(&mut line).map(|_| line);

@@ -1,11 +1,12 @@
-//! `cargo xtask storm`: many kills of the platform under load; fails when anything acknowledged is lost.
+//! `cargo xtask storm`: kills the platform under load many times; fails when anything acknowledged
+//! is lost.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::process::{self, build_example, build_sampan, cargo};
 
-/// What the last start and the clean end may take on top of the storm's own time.
+/// Additional time for the last start and the clean stop.
 const END_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Builds what is needed and runs the storm.

@@ -1,4 +1,4 @@
-//! Every check of the project in one run: tidy, format, lints, licences, unit tests, and end-to-end tests on the real
+//! Runs every check: tidy, format, lints, licences, unit tests, and end-to-end tests on the real
 //! binary.
 
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use crate::process::{self, build_example, build_sampan, cargo};
 use crate::{packages, tidy};
 
-/// Installs what is needed and runs everything; stops at the first check that fails.
+/// Installs what is needed and runs all checks; stops at the first failure.
 pub fn run(root: &Path, filter: Option<&str>, no_install: bool) -> anyhow::Result<()> {
     let python = packages::install(root, no_install)?;
     if filter.is_none() {
         tidy::run(root)?;
         process::run(cargo(root).args(["fmt", "--all", "--check"]))?;
         process::run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-        // Advisories need a database from outside; licences, sources and duplicates do not.
+        // Advisories need a downloaded database; licences, sources and duplicates do not.
         process::run(cargo(root).args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
     }
     let sampan = build_sampan(root, "dev")?;

@@ -10,7 +10,7 @@ use types::{
     VersionSpec,
 };
 
-/// Requests that one instance takes at once.
+/// Concurrent requests of one instance.
 const CONCURRENCY: u32 = 32;
 
 /// The catalog.

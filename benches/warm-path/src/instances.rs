@@ -1,4 +1,4 @@
-//! Instances that are one server outside of this process, so that only the platform's own instructions are counted.
+//! Instances that are one external server, so that only the platform's instructions are counted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, InstanceId, RequestId};
 
-/// Starts nothing: every instance is the server at this address.
+/// A launcher that starts nothing: every instance is the server at this address.
 pub struct Upstream(pub SocketAddr);
 
 impl Launch for Upstream {

@@ -1,5 +1,5 @@
-//! Servers whose user-space instructions `cargo xtask bench instructions` counts: the warm path over a server that stands
-//! for all instances, and a bare hyper proxy as the floor.
+//! Servers for `cargo xtask bench instructions`: the warm path with one server as all instances,
+//! and a bare hyper proxy as the floor.
 //!
 //! Each prints its address on standard output and serves until standard input ends.
 #![forbid(unsafe_code)]
@@ -19,9 +19,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 struct Args {
-    /// What serves
+    /// The server to run
     server: Server,
-    /// Address of the server behind it
+    /// Address of the upstream server
     upstream: SocketAddr,
 }
 
@@ -29,7 +29,7 @@ struct Args {
 enum Server {
     /// gateway, invoke, pool and logs, as in `sampan up`
     Sampan,
-    /// hyper on both sides and nothing between
+    /// A bare proxy of hyper's server and client
     Proxy,
 }
 

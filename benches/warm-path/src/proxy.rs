@@ -1,5 +1,5 @@
-//! The floor: hyper's server and client with one upstream connection for each client connection; no routing, no limits, no
-//! record.
+//! The floor: hyper's server and client with one upstream connection for each client connection; no
+//! routing, no limits, no record.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub async fn serve(upstream: SocketAddr) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let accepting = tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            // A connection that breaks concerns its client alone.
+            // An aborted connection affects its client only.
             tokio::spawn(async move { drop(connection(socket, upstream).await) });
         }
     });

@@ -1,4 +1,5 @@
-//! As much of HTTP/1.1 (RFC 9112) as the example needs: request heads, bodies by length or in chunks, answers.
+//! The subset of HTTP/1.1 (RFC 9112) that the example needs: request heads, bodies by length or in
+//! chunks, answers.
 
 use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,10 +9,10 @@ const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// Most header lines.
 const HEADERS_MAX: usize = 256;
 
-/// A request whose body is read as it is wanted.
+/// A request whose body is read on demand.
 pub struct Request<'a> {
     pub method: String,
-    /// Path and query as they were sent.
+    /// Path and query as sent.
     pub target: String,
     /// Names in lower case, in the order sent.
     pub headers: Vec<(String, String)>,
@@ -27,7 +28,8 @@ enum Body {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the next request's head; `None` when the client has closed. Answers `Expect: 100-continue` at once.
+    /// Reads the next request's head; `None` when the client has closed. Answers `Expect:
+    /// 100-continue` at once.
     pub fn read(reader: &'a mut BufReader<TcpStream>, writer: &mut TcpStream) -> io::Result<Option<Self>> {
         let line = read_line(reader)?;
         if line.is_empty() {
@@ -73,7 +75,7 @@ impl<'a> Request<'a> {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// What stands behind the `?`; empty without one.
+    /// The text behind the `?`; empty without one.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
@@ -83,7 +85,7 @@ impl<'a> Request<'a> {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    /// Reads what nobody wanted of the body, so that the next request begins where it should.
+    /// Reads the rest of the body, so that the next request begins behind it.
     pub fn skip_body(&mut self) -> io::Result<()> {
         io::copy(self, &mut io::sink()).map(drop)
     }
@@ -134,7 +136,7 @@ fn read_line(reader: &mut BufReader<TcpStream>) -> io::Result<String> {
     String::from_utf8(line).map_err(|_| ErrorKind::InvalidData.into())
 }
 
-/// Writes a whole answer of a known length; the body is left out where HTTP has none.
+/// Writes a complete answer with its length; the body is left out where HTTP has none.
 pub fn respond(writer: &mut TcpStream, request: &Request<'_>, status: u16, kind: &str, body: &[u8]) -> io::Result<()> {
     let bodiless = matches!(status, 204 | 304);
     let length = if bodiless { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };

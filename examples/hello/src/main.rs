@@ -1,8 +1,9 @@
-//! A small static HTTP server, the image that Sampan is tried and tested with.
+//! A small static HTTP server: the image for trying and testing Sampan.
 //!
-//! `POST /event-invoke` answers an event; `/` answers a greeting; the routes in `routes.rs` do on purpose what functions
-//! do by accident: sleep, exit, print, fill memory. It listens on port 9000, or on `PORT`; with `EXIT_AT_START` it ends at
-//! once with that code. `hello walk DIR` lists a directory as the route `/walk` does, without a server.
+//! `POST /event-invoke` answers an event; `/` answers a greeting; the routes in `routes.rs`
+//! reproduce faults of functions: sleep, exit, print, fill memory. It listens on port 9000, or on
+//! `PORT`; with `EXIT_AT_START` it exits at once with that code. `hello walk DIR` lists a directory
+//! as the route `/walk` does, without a server.
 #![forbid(unsafe_code)]
 
 mod http;
@@ -49,7 +50,7 @@ fn list(folder: &Path) {
 
 /// Answers the requests of one keep-alive connection until it ends.
 fn serve(connection: TcpStream) {
-    // A connection that breaks is the client's business; there is nobody to tell.
+    // Errors of a client's connection are ignored.
     let _ = connection.set_nodelay(true);
     let Ok(writer) = connection.try_clone() else { return };
     let (mut reader, mut writer) = (BufReader::new(connection), writer);

@@ -1,4 +1,4 @@
-//! What each path does. Those with a query take one value, such as `/sleep?250`.
+//! The routes. Those with a query take one value, such as `/sleep?250`.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::net::TcpStream;
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use crate::http::{Request, begin_chunks, chunk, end_chunks, respond};
 use crate::walk;
 
-/// Bytes of the body that `/echo` and `/walk` send at once.
+/// Length of a chunk of `/echo` and `/walk`.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Bytes between two pages; touching one byte of each makes memory real.
+/// Page size; writing one byte of each page makes memory resident.
 const PAGE_BYTES: usize = 4096;
 
 /// Answers one request.
 pub fn answer(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
-    // What is called as fast as can be prints nothing.
+    // Routes of load tests print nothing.
     if !matches!(request.path(), "/" | "/parts") {
         println!("{} {}", request.method, request.target);
     }
@@ -68,8 +68,8 @@ fn greeting(request: &Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     text(request, writer, &body)
 }
 
-/// Sends head and body apart over a socket without TCP_NODELAY, as many simple servers do: the body leaves when the head
-/// was acknowledged.
+/// Sends head and body separately over a socket without TCP_NODELAY, as many simple servers do: by
+/// Nagle's algorithm the body waits for the head's acknowledgement.
 fn parts(writer: &mut TcpStream) -> io::Result<()> {
     let body = "head and body apart\n";
     writer.set_nodelay(false)?;
@@ -77,7 +77,7 @@ fn parts(writer: &mut TcpStream) -> io::Result<()> {
     writer.write_all(body.as_bytes())
 }
 
-/// Answers an event with itself. An event that is an object with a key `route` does what that route does, so that event
+/// Answers an event with itself. An object with a key `route` runs that route, so that event
 /// functions can misbehave as web functions can.
 fn event(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     let mut body = String::new();
@@ -114,7 +114,7 @@ fn headers(request: &Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     respond(writer, request, 200, "application/json", format!("[{}]", pairs.join(",")).as_bytes())
 }
 
-/// Streams the body back as it comes, and says how long it was in a trailer.
+/// Streams the body back, with its length in a trailer.
 fn echo(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     begin_chunks(writer, "application/octet-stream", "X-Echo-Bytes")?;
     let (mut buffer, mut total) = (vec![0; CHUNK_BYTES], 0);
@@ -144,7 +144,7 @@ fn allocate(megabytes: u64) -> Vec<u8> {
     for page in held.iter_mut().step_by(PAGE_BYTES) {
         *page = 1;
     }
-    // Reading it back keeps the optimiser from leaving the memory out.
+    // Reading prevents the optimiser from removing the allocation.
     assert!(held.iter().step_by(PAGE_BYTES).all(|byte| std::hint::black_box(*byte) == 1));
     held
 }
@@ -157,7 +157,7 @@ fn print_lines(count: u64) {
     }
 }
 
-/// `/write?/path:megabytes` writes a file of that size and says what came of it.
+/// `/write?/path:megabytes` writes a file of that size and reports the result.
 fn write_file(request: &Request<'_>, writer: &mut TcpStream, query: &str) -> io::Result<()> {
     let (path, megabytes) = query.split_once(':').unwrap_or((query, "1"));
     let written = std::fs::File::create(path).and_then(|mut file| {
@@ -177,7 +177,7 @@ fn read_file(request: &Request<'_>, writer: &mut TcpStream, path: &str) -> io::R
     }
 }
 
-/// `/walk?/path` lists a directory (see `walk.rs`); an answer without a last chunk is one that broke off.
+/// `/walk?/path` lists a directory (see `walk.rs`); an answer without a last chunk was aborted.
 fn walk_files(writer: &mut TcpStream, path: &str) -> io::Result<()> {
     begin_chunks(writer, "application/jsonl", "")?;
     let mut lines = BufWriter::with_capacity(CHUNK_BYTES, Chunks(writer));
@@ -187,7 +187,7 @@ fn walk_files(writer: &mut TcpStream, path: &str) -> io::Result<()> {
     end_chunks(writer, "")
 }
 
-/// Writes each piece as a chunk of an answer.
+/// Writes each buffer as a chunk of an answer.
 struct Chunks<'a>(&'a mut TcpStream);
 
 impl Write for Chunks<'_> {

@@ -1,8 +1,8 @@
-//! What lies in a file system, one line of JSON for each entry: for comparing an image as an instance sees it with the
-//! same image elsewhere. Must not know HTTP.
+//! Lists a file system, one line of JSON per entry, for comparing an image inside an instance with
+//! the same image elsewhere.
 //!
-//! Names, link targets and error texts have every byte that is not plain ASCII as `%XX`, so that names which are no
-//! text stay apart.
+//! Names, link targets and error texts have every byte beyond plain ASCII as `%XX`, so that names
+//! that are not UTF-8 stay distinct.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -16,13 +16,13 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{lgetxattr, llistxattr, major, minor};
 use sha2::{Digest, Sha256};
 
-/// Bytes of a file that are read at once.
+/// Length of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Longest list of attribute names, and longest value (xattr(7)).
 const XATTR_BYTES_MAX: usize = 64 * 1024;
 
-/// Writes a line for each entry below `root` and for itself, names of a directory in bytewise order. What is mounted
-/// below it is named but not entered.
+/// Writes a line for `root` and for each entry below it, sorted by name in bytes. Mounts below it
+/// are listed but not entered.
 pub fn walk(root: &Path, out: &mut impl Write) -> io::Result<()> {
     let device = fs::symlink_metadata(root)?.dev();
     entry(root, root, device, out)
@@ -35,7 +35,7 @@ fn entry(root: &Path, path: &Path, device: u64, out: &mut impl Write) -> io::Res
     if !meta.is_dir() || meta.dev() != device {
         return Ok(());
     }
-    // A directory that cannot be read shows as one without entries.
+    // An unreadable directory is listed without entries.
     let mut names: Vec<_> = fs::read_dir(path).into_iter().flatten().flatten().map(|child| child.file_name()).collect();
     names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
     names.iter().try_for_each(|name| entry(root, &path.join(name), device, out))
@@ -109,7 +109,7 @@ fn sha256(path: &Path) -> io::Result<String> {
     }
 }
 
-/// What was found out, or why not.
+/// The result, or the error.
 fn said(found: io::Result<String>) -> String {
     found.unwrap_or_else(|error| format!("error: {}", plain(error.to_string().as_bytes())))
 }

@@ -1,13 +1,13 @@
-//! Answers that no server should give: too slow, too large, without an end, or no HTTP at all.
+//! Invalid answers: too slow, too large, endless, or not HTTP.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Time between two bytes of an answer that drips.
+/// Interval of bytes in a slow answer.
 const DRIP: Duration = Duration::from_millis(50);
 const OK: &str = "HTTP/1.1 200 OK\r\n";
-/// Bytes that are written at once where much is.
+/// Length of a block in a large answer.
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// Sends the answer of that name.
@@ -37,7 +37,7 @@ pub fn send(name: &str, to: &mut TcpStream) -> io::Result<()> {
     }
 }
 
-/// Exactly the bytes that a test writes in hexadecimal digits, and as many `x` behind them as a number after `+` says.
+/// The bytes of a test's hexadecimal digits, followed by as many `x` as the number after `+`.
 fn raw(to: &mut TcpStream, digits: &str) -> io::Result<()> {
     let (digits, fill) = digits.split_once('+').unwrap_or((digits, "0"));
     let byte = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
@@ -57,7 +57,7 @@ fn drip(to: &mut TcpStream, first: &str, then: &str) -> io::Result<()> {
     }
 }
 
-/// The same again and again, as fast as it goes.
+/// The same bytes repeatedly, as fast as possible.
 fn endless(to: &mut TcpStream, first: &str, again: &str) -> io::Result<()> {
     to.write_all(first.as_bytes())?;
     let block = again.repeat(BLOCK_BYTES / again.len());

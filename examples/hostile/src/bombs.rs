@@ -1,5 +1,5 @@
-//! Using up what there is: processes, threads, memory, descriptors, room, files, output. Each but the endless ones says how far it
-//! came and with which error number it ended.
+//! Resource exhaustion: processes, threads, memory, descriptors, disk space, files, output. Each
+//! attack but the endless ones returns the count reached and the error number.
 
 use std::fs::{self, File};
 use std::io::{Error, Write};
@@ -8,9 +8,9 @@ use std::sync::mpsc;
 
 use crate::files::number;
 
-/// More than any limit; an instance that gets so far has none.
+/// More than any limit.
 const TRIES_MAX: usize = 2_000_000;
-/// As many processes or threads as would show that there is no limit, and do no lasting harm.
+/// Enough processes or threads to show that there is no limit, without lasting harm.
 const PROCESSES_MAX: usize = 5_000;
 const MB: usize = 1 << 20;
 const PAGE_BYTES: usize = 4096;
@@ -19,26 +19,26 @@ fn outcome(count: usize, error: Option<Error>) -> String {
     format!("{count} {}", error.map_or(0, |error| number(&error)))
 }
 
-/// Children that wait, until no more can be made; they are ended again.
+/// Forks waiting children until fork fails, and kills them.
 pub fn forks() -> String {
     let mut children = Vec::new();
     let mut error = None;
     while children.len() < PROCESSES_MAX {
-        // SAFETY: the child calls nothing that is unsafe after a fork.
+        // SAFETY: the child calls only async-signal-safe functions after the fork.
         match unsafe { libc::fork() } {
             -1 => {
                 error = Some(Error::last_os_error());
                 break;
             }
             0 => loop {
-                // SAFETY: takes nothing.
+                // SAFETY: takes no arguments.
                 unsafe { libc::pause() };
             },
             child => children.push(child),
         }
     }
     for child in &children {
-        // SAFETY: our own children, not waited for yet.
+        // SAFETY: our own children, not yet waited for.
         unsafe {
             libc::kill(*child, libc::SIGKILL);
             libc::waitpid(*child, std::ptr::null_mut(), 0);
@@ -47,15 +47,15 @@ pub fn forks() -> String {
     outcome(children.len(), error)
 }
 
-/// The bomb itself: every child does the same, for ever.
+/// The fork bomb: every child forks for ever.
 pub fn fork_for_ever() -> String {
     loop {
-        // SAFETY: parent and child call nothing but this.
+        // SAFETY: parent and child call nothing else.
         unsafe { libc::fork() };
     }
 }
 
-/// Threads that wait, until no more can be made; they are ended again.
+/// Starts waiting threads until that fails, and ends them.
 pub fn threads() -> String {
     let (mut senders, mut error) = (Vec::new(), None);
     while senders.len() < PROCESSES_MAX {
@@ -73,7 +73,7 @@ pub fn threads() -> String {
     outcome(senders.len(), error)
 }
 
-/// Takes memory until the kernel ends it.
+/// Allocates memory until the kernel kills it.
 pub fn memory() -> String {
     let mut held = Vec::new();
     loop {
@@ -83,7 +83,7 @@ pub fn memory() -> String {
     }
 }
 
-/// Opens files until no more can be; they are closed again.
+/// Opens files until that fails, and closes them.
 pub fn files() -> String {
     let mut open = Vec::new();
     let error = loop {
@@ -96,11 +96,11 @@ pub fn files() -> String {
     outcome(open.len(), error)
 }
 
-/// Makes inotify instances until no more can be made, and keeps them.
+/// Makes inotify instances until that fails, and keeps them.
 pub fn watches() -> String {
     let mut count = 0;
     let error = loop {
-        // SAFETY: takes flags, and gives a new descriptor that nobody else has.
+        // SAFETY: takes flags, and returns a new descriptor.
         match unsafe { libc::inotify_init1(libc::IN_CLOEXEC) } {
             -1 => break Some(Error::last_os_error()),
             _ if count == PROCESSES_MAX => break None,
@@ -110,7 +110,7 @@ pub fn watches() -> String {
     outcome(count, error)
 }
 
-/// Queues signals for this thread that it does not take, until no more can be queued; they go with it.
+/// Queues blocked signals for this thread until that fails; they end with it.
 pub fn signals() -> String {
     let signal = libc::SIGRTMIN() + 3;
     let mut count = 0;
@@ -135,7 +135,7 @@ pub fn signals() -> String {
     outcome(count, error)
 }
 
-/// Fills a directory with one file, in MB, and removes it again.
+/// Fills a directory with one file, in MB, and removes it.
 pub fn fill(dir: &str) -> String {
     let path = Path::new(dir).join("filling");
     let block = vec![7; MB];
@@ -147,12 +147,12 @@ pub fn fill(dir: &str) -> String {
         }
         Ok(())
     });
-    // Nothing to remove when it could not be made.
+    // It may not have been created.
     let _ = fs::remove_file(path);
     outcome(written, filled.err())
 }
 
-/// Fills a directory with empty files, and removes them again.
+/// Fills a directory with empty files, and removes them.
 pub fn inodes(dir: &str) -> String {
     let dir = Path::new(dir).join("inodes");
     let made = |number: usize| dir.join(number.to_string());
@@ -167,11 +167,12 @@ pub fn inodes(dir: &str) -> String {
     outcome(count, filled.err())
 }
 
-/// Segments of System V shared memory until no more can be made or written, in MB; they are removed again.
+/// Makes System V shared memory segments until that fails, in MB, and removes them.
 pub fn shared_memory() -> String {
     let (mut segments, mut error) = (Vec::new(), None);
     while segments.len() < PROCESSES_MAX && error.is_none() {
-        // SAFETY: a new segment is attached where the kernel chooses, and written within its size.
+        // SAFETY: a new segment is attached at an address of the kernel's choice, and written
+        // within its size.
         unsafe {
             let segment = libc::shmget(libc::IPC_PRIVATE, MB, libc::IPC_CREAT | 0o600);
             if segment < 0 {

@@ -1,12 +1,13 @@
-//! System calls that lead out of a sandbox, each made by a child of its own, and a few that must work. Pointers are null
-//! mostly: a call that gets as far as looking at them was let through, and says so by another error than the refusal's.
+//! System calls that could escape a sandbox, each made in a child, and a few that must work. Most
+//! pointers are null: a call that the filter lets through fails with another error than the
+//! filter's.
 
 use libc::*;
 
-/// A call by name, and its arguments.
+/// A call's name, number and arguments.
 struct Call(&'static str, c_long, [c_long; 5]);
 
-/// A device's number in the way of `mknod`.
+/// A device number for `mknod`.
 const fn device(major: c_long, minor: c_long) -> c_long {
     major << 8 | minor
 }
@@ -125,7 +126,7 @@ const OTHERS: &[Call] = &[
     Call("getpid", SYS_getpid, [0; 5]),
 ];
 
-/// Those that need a name.
+/// Calls with a path.
 fn named() -> Vec<Call> {
     let path = NODE.as_ptr() as c_long;
     let node = |name, kind: mode_t, device| {
@@ -140,7 +141,7 @@ fn named() -> Vec<Call> {
     ]
 }
 
-/// What came of every call, one a line.
+/// Results of all calls, one a line.
 pub fn all() -> String {
     let mut text = String::new();
     let mut attempt = |name: &str, call: c_long, arguments: [c_long; 5]| {
@@ -161,7 +162,8 @@ pub fn all() -> String {
 
 /// Makes the call in a child, whose exit code is the error number.
 fn outcome(call: c_long, [a, b, c, d, e]: [c_long; 5]) -> String {
-    // SAFETY: the child makes this one call, and then ends, so that whatever it did goes with it; the status is a local.
+    // SAFETY: the child makes this one call, and then exits, which undoes its effects; the status
+    // is a local.
     unsafe {
         let child = fork();
         if child == 0 {

@@ -1,4 +1,4 @@
-//! What can be read and written by path: the kernel's files above all.
+//! Reads and writes by path, of the kernel's files above all.
 
 use std::ffi::CString;
 use std::fs;
@@ -6,10 +6,10 @@ use std::io::Error;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Longest content that is sent back; some of the kernel's files do not end.
+/// Longest content that is returned; some files of the kernel are endless.
 const CONTENT_BYTES_MAX: u64 = 1 << 20;
 
-/// The error number of what failed.
+/// The error number of a failure.
 pub fn number(error: &Error) -> i32 {
     error.raw_os_error().unwrap_or(-1)
 }
@@ -24,7 +24,7 @@ pub fn read(path: &str) -> String {
     content().unwrap_or_else(|error| format!("error {}", number(&error)))
 }
 
-/// Tries to open a file for writing, and writes nothing.
+/// Opens a file for writing, and writes nothing.
 pub fn open_for_writing(path: &str) -> String {
     match open(Path::new(path)) {
         Ok(()) => "0".to_owned(),
@@ -38,8 +38,8 @@ pub fn list(path: &str) -> String {
     names.map(|entry| format!("{}\n", entry.file_name().to_string_lossy())).collect()
 }
 
-/// Every file below a directory that can be opened for writing, one a line; processes' own directories of `/proc` are
-/// left out.
+/// Files below a directory that can be opened for writing, one a line, without the process
+/// directories of `/proc`.
 pub fn writable(path: &str) -> String {
     let mut found = String::new();
     let mut left = vec![PathBuf::from(path)];

@@ -1,7 +1,8 @@
-//! An image that attacks whatever runs it: each path of its HTTP server on port 9000 is one attack, and the answer says
-//! what came of it, one `name outcome` a line. An outcome that is a number is the error number, 0 when it went ahead.
+//! An image that attacks its sandbox: each path of its HTTP server on port 9000 is one attack, and
+//! the answer has its results, one `name outcome` a line. A number is the error number, 0 for
+//! success.
 //!
-//! Owns the way from a path to its attack. Must not know what should come of any: the tests that deploy it do.
+//! The tests that deploy it decide which results are right.
 
 mod answers;
 mod bombs;
@@ -13,24 +14,24 @@ mod processes;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// Stack of a connection's thread; the default would let few connections fill a small instance.
+/// Stack of a connection's thread; with the default few connections would fill a small instance.
 const STACK_BYTES: usize = 256 << 10;
 
 fn main() {
     let listener = TcpListener::bind(("0.0.0.0", 9000)).expect("nobody else listens here");
     println!("hostile listens");
     for connection in listener.incoming().flatten() {
-        // Where no thread can be made, the next connection may find room again.
+        // If no thread can be made, a later connection may succeed.
         let _ = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || serve(connection));
     }
 }
 
-/// Answers one request; a connection that breaks is the caller's business.
+/// Answers one request; errors of a client's connection are ignored.
 fn serve(mut connection: TcpStream) -> Option<()> {
     let mut lines = BufReader::new(connection.try_clone().ok()?).lines().map_while(Result::ok);
     let first = lines.next()?;
     let target = first.split(' ').nth(1)?.to_owned();
-    // Heads end with an empty line; none of the requests needs its body.
+    // Heads end with an empty line; no request needs its body.
     lines.find(String::is_empty)?;
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     if path == "/answer" {

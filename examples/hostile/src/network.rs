@@ -1,4 +1,4 @@
-//! Ways out by the network.
+//! Attacks over the network.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::files::number;
 
-/// Longest wait for anybody.
+/// Timeout of a peer.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Connects to `address:port`; the error number, `-1` when nobody answers in time.
+/// Connects to `address:port`; returns the error number, `-1` on timeout.
 pub fn connect(to: &str) -> String {
     let connected = parse(to).and_then(|to| TcpStream::connect_timeout(&to, WAIT));
     connected.map_or_else(|error| number(&error).to_string(), |_| "0".to_owned())
 }
 
-/// What a server says to whoever connects.
+/// Connects and returns what the server sends.
 pub fn ask(to: &str) -> String {
     let answer = || {
         let mut stream = TcpStream::connect_timeout(&parse(to)?, WAIT)?;
@@ -28,7 +28,7 @@ pub fn ask(to: &str) -> String {
     answer().unwrap_or_else(|error| format!("error {}", number(&error)))
 }
 
-/// Sends `address:port:bytes` so many bytes, and says how many went.
+/// Sends `address:port:bytes` so many bytes, and returns how many were sent.
 pub fn send(what: &str) -> String {
     let Some((to, bytes)) = what.rsplit_once(':') else { return "error -1".to_owned() };
     let sent = || {
@@ -36,14 +36,14 @@ pub fn send(what: &str) -> String {
         let bytes = vec![b'x'; bytes.parse().unwrap_or(0)];
         stream.write_all(&bytes)?;
         stream.shutdown(std::net::Shutdown::Write)?;
-        // The other side has read all of it when it closes.
+        // The peer closes after it has read everything.
         stream.read_to_end(&mut Vec::new())?;
         Ok::<_, io::Error>(bytes.len())
     };
     sent().map_or_else(|error| format!("error {}", number(&error)), |bytes| bytes.to_string())
 }
 
-/// Sends to itself what it does not read, up to so many MB; how many could be sent, and the error that ended it.
+/// Sends to itself without reading, up to so many MB; returns how many were sent, and the error.
 pub fn held(mb: &str) -> String {
     const MB: usize = 1 << 20;
     let most = mb.parse::<usize>().unwrap_or_default() * MB;
@@ -55,7 +55,7 @@ pub fn held(mb: &str) -> String {
             let mut from = TcpStream::connect(listener.local_addr()?)?;
             let (to, _) = listener.accept()?;
             from.set_nonblocking(true)?;
-            // Until it would have to wait.
+            // Until it would block.
             while let Ok(bytes) = from.write(&block) {
                 sent += bytes;
             }
@@ -67,7 +67,7 @@ pub fn held(mb: &str) -> String {
     format!("{} {}", sent / MB, error.map_or(0, |error| number(&error)))
 }
 
-/// The first IPv4 address of a name, asked of the first server in `/etc/resolv.conf` as RFC 1035 has it.
+/// The first IPv4 address of a name, from the first server in `/etc/resolv.conf` (RFC 1035).
 pub fn resolve(name: &str) -> String {
     let answer = || {
         let text = fs::read_to_string("/etc/resolv.conf")?;
@@ -81,12 +81,12 @@ pub fn resolve(name: &str) -> String {
             question.push(u8::try_from(label.len()).map_err(|_| io::ErrorKind::InvalidInput)?);
             question.extend_from_slice(label.as_bytes());
         }
-        // The root, type A, class IN.
+        // The root label, type A, class IN.
         question.extend([0, 0, 1, 0, 1]);
         socket.send_to(&question, (server, 53))?;
         let mut answer = [0; 512];
         let length = socket.recv(&mut answer)?;
-        // An answer's address is its last four bytes when it has one record.
+        // With one record, the address is the answer's last four bytes.
         let [.., a, b, c, d] = answer[..length] else { return Err(io::ErrorKind::InvalidData.into()) };
         Ok(format!("{a}.{b}.{c}.{d}"))
     };

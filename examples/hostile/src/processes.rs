@@ -1,4 +1,4 @@
-//! Sight of processes and signals to them.
+//! Visibility of processes and signals to them.
 
 use std::fs;
 use std::io::Error;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::files::number;
 
-/// The numbers of all processes that `/proc` shows, one a line.
+/// All process ids in `/proc`, one a line.
 pub fn all() -> String {
     let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
     let names = names.filter_map(|name| name.to_str().and_then(|name| name.parse::<u32>().ok()));
     names.map(|id| format!("{id}\n")).collect()
 }
 
-/// Asks whether a process of that number can be signalled.
+/// Whether a process can be signalled.
 pub fn signal(id: &str) -> String {
     let id = id.parse().unwrap_or(0);
-    // SAFETY: numbers only; signal 0 is none.
+    // SAFETY: numbers only; signal 0 checks without sending.
     let sent = unsafe { libc::kill(id, 0) };
     if sent == 0 { "0".to_owned() } else { number(&Error::last_os_error()).to_string() }
 }
@@ -27,9 +27,10 @@ pub fn sleep(ms: &str) -> String {
     "slept".to_owned()
 }
 
-/// Has a child die of a signal that leaves a core dump where one may be left; says whether one was.
+/// Kills a child with a signal that dumps core; returns whether one was dumped.
 pub fn abort() -> String {
-    // SAFETY: the child calls nothing that is unsafe after a fork; the status is a local.
+    // SAFETY: the child calls only async-signal-safe functions after the fork; the status is a
+    // local.
     unsafe {
         let child = libc::fork();
         if child == 0 {

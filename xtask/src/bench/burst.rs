@@ -1,4 +1,5 @@
-//! `bench burst`: a function with no instance gets 200 calls at once, each of which takes 50 ms in an instance of its own.
+//! `bench burst`: 200 concurrent calls to a function without an instance, each of 50 ms in its own
+//! instance.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,14 +13,14 @@ use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
-/// Calls at once.
+/// Concurrent calls.
 const CALLS: usize = 200;
 /// A call of 50 ms.
 const PATH: &str = "/fn/default/burst/sleep?50";
-/// Longest wait for all instances to be gone between two rounds.
+/// Timeout until all instances have ended between two rounds.
 const EMPTY_MAX: Duration = Duration::from_secs(60);
 
-/// Measures round by round and prints medians of the rounds.
+/// Measures each round and prints medians.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
@@ -47,7 +48,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The times of the calls that were answered, and how many were not.
+/// Latencies of answered calls, and the number of failed ones.
 fn burst(gateway: SocketAddr) -> (Vec<f64>, usize) {
     let ready = Barrier::new(CALLS);
     let call = || -> anyhow::Result<f64> {

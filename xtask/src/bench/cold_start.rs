@@ -1,5 +1,6 @@
-//! `bench cold-start`: the first answer of a function that has no instance, image prepared, 100 ms idle between starts;
-//! beside `runc run` of the same root file system and the bare process, each timed from its start to its first answer.
+//! `bench cold-start`: the first answer of a function without an instance, image prepared, 100 ms
+//! idle between starts; beside `runc run` of the same root file system and the bare process, each
+//! timed from its start to its first answer.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,17 +13,17 @@ use super::flask::Flask;
 use super::http::{Connection, free_port};
 use super::runc::{Bundle, answered};
 use super::{PROFILE, median, quantile};
-use crate::process::{Stopping, build_example, build_sampan};
+use crate::process::{ChildGuard, build_example, build_sampan};
 use crate::quickstart::Up;
 
 /// Starts of each kind in one round.
 const STARTS: usize = 20;
 /// Starts of the Flask application in one round.
 const FLASK_STARTS: usize = 5;
-/// Quiet time before each start: an idle machine is what a cold start meets.
+/// Pause before each start: cold starts usually happen on an idle machine.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// Measures the three ways in turn, round by round, and prints medians and ratios.
+/// Measures the three alternately, and prints medians and ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
@@ -30,7 +31,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let up = Up::start(&sampan, &work.path().join("data"))?;
     let image = bundle.root().display().to_string();
     up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
-    // A function of its own for each start, so that each is a first call.
+    // A function per start, so that each is a first call.
     let starts = rounds * STARTS;
     for number in 0..starts {
         up.quiet_client(&["deploy", &format!("cold-{number}"), "--image", "hello:v1", "--no-start-check"])?;
@@ -58,7 +59,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     flask(&up, gateway, work.path(), rounds)
 }
 
-/// The same of an interpreted application, whose own start is most of it.
+/// The same for an interpreted application, whose own start is most of the time.
 fn flask(up: &Up, gateway: SocketAddr, work: &Path, rounds: usize) -> anyhow::Result<()> {
     let flask = Flask::make(work)?;
     let image = flask.root().display().to_string();
@@ -94,6 +95,6 @@ fn first_call(gateway: SocketAddr, path: &str) -> anyhow::Result<f64> {
 fn bare_start(hello: &Path) -> anyhow::Result<f64> {
     let port = free_port()?;
     let started = Instant::now();
-    let _child = Stopping(Command::new(hello).env("PORT", port.to_string()).stdout(Stdio::null()).spawn()?);
+    let _child = ChildGuard(Command::new(hello).env("PORT", port.to_string()).stdout(Stdio::null()).spawn()?);
     answered(port, started)
 }

@@ -1,5 +1,5 @@
-//! The Flask row of `bench cold-start`: a Python web application from Debian's packages, cold through the platform and bare
-//! in the same root file system.
+//! The Flask row of `bench cold-start`: a Python web application from Debian's packages, cold
+//! through the platform and bare in the same root file system.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,9 +9,9 @@ use anyhow::bail;
 
 use super::http::free_port;
 use super::runc::answered;
-use crate::process::{Stopping, on_path, run};
+use crate::process::{ChildGuard, on_path, run};
 
-/// The application: nothing but an answer, on the port that the environment names.
+/// A minimal application that listens on the port of the environment.
 const APP: &str = "import os\nfrom flask import Flask\napp = Flask(__name__)\n\n\n@app.get('/')\ndef index():\n    return 'hi'\n\n\napp.run(host='0.0.0.0', port=int(os.environ.get('PORT', '9000')), threaded=True)\n";
 
 /// A root file system with the application.
@@ -32,7 +32,7 @@ impl Flask {
         Ok(Self { root })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -43,7 +43,7 @@ impl Flask {
         let started = Instant::now();
         let mut command = Command::new("chroot");
         command.arg(&self.root).args(["/usr/bin/python3", "/srv/app.py"]).env("PORT", port.to_string());
-        let _child = Stopping(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        let _child = ChildGuard(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         answered(port, started)
     }
 }

@@ -1,5 +1,5 @@
-//! `bench footprint`: what the platform itself holds in memory, idle and with many idle instances, and whether warm calls,
-//! calls that thaw a frozen instance, and starts get slower as they become more.
+//! `bench footprint`: the platform's own memory, idle and with many idle instances, and the latency
+//! of warm calls, calls that thaw an instance, and starts as their number grows.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,25 +12,27 @@ use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
-/// Numbers of instances at which it is measured.
+/// Numbers of instances at which to measure.
 const STEPS: [usize; 6] = [10, 100, 250, 500, 750, 1000];
-/// How long a call holds its instance, so that those beside it need others; one round of starts must fit.
+/// How long a call occupies its instance, so that concurrent calls need others; longer than a round
+/// of starts.
 const HOLD_MS: usize = 8000;
 /// Warm calls at each step.
 const CALLS: usize = 300;
-/// Starts at each step, of functions that are called for the first time.
+/// Cold starts at each step, each of another function.
 const STARTS: usize = 10;
-/// Calls of a frozen instance at each step, and the quiet time before each: twice what it takes to be frozen.
+/// Calls to a frozen instance at each step, with a pause before each of twice the time until it is
+/// frozen.
 const THAWS: usize = 20;
 const FROZEN_AFTER: Duration = Duration::from_millis(600);
-/// Quiet time before each start.
+/// Pause before each start.
 const IDLE: Duration = Duration::from_millis(100);
-/// Characters of the longest bar of a plot.
+/// Longest bar of a plot, in characters.
 const BAR_LEN_MAX: f64 = 60.0;
-/// Time for what is done beside requests to come to rest.
+/// Pause in which background work finishes.
 const REST: Duration = Duration::from_secs(2);
 
-/// Measures once; more rounds would start the same instances again.
+/// Measures once; another round would start the same instances again.
 pub fn run(root: &Path) -> anyhow::Result<()> {
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
@@ -108,14 +110,14 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Medians at a number of instances, in microseconds.
+/// Medians at one number of instances, in microseconds.
 struct Point {
     step: usize,
     warm_us: f64,
     start_us: f64,
 }
 
-/// Draws a median over the numbers of instances: a line that grows would show.
+/// Plots a median over the numbers of instances.
 fn plot(name: &str, points: &[Point], value: impl Fn(&Point) -> f64) {
     let most = points.iter().map(&value).fold(0.0, f64::max);
     println!("{name}, the longest bar {most:.0} us:");
@@ -128,12 +130,12 @@ fn bar(value: f64, most: f64) -> String {
     "#".repeat((value / most.max(f64::MIN_POSITIVE) * BAR_LEN_MAX).round() as usize)
 }
 
-/// Holds as many calls at once as there shall be instances: each call needs one of its own.
+/// Runs as many concurrent calls as instances are needed.
 fn start(gateway: SocketAddr, instances: usize) -> anyhow::Result<()> {
     let calls: Vec<_> = (0..instances)
         .map(|_| {
             let call = move || Connection::open(gateway, "bench", &format!("/fn/default/many/sleep?{HOLD_MS}"))?.call();
-            // A thread for each caller needs little of a stack.
+            // Small stacks, because there is a thread per caller.
             std::thread::Builder::new().stack_size(64 << 10).spawn(call)
         })
         .collect::<Result<_, _>>()?;
@@ -143,7 +145,7 @@ fn start(gateway: SocketAddr, instances: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls of one function over one connection, each after a quiet time; microseconds.
+/// Calls to one function over one connection with a pause before each; microseconds.
 fn calls(gateway: SocketAddr, number: usize, quiet: Duration) -> anyhow::Result<Vec<f64>> {
     let mut connection = Connection::open(gateway, "bench", "/fn/default/one/")?;
     connection.call()?;
@@ -154,7 +156,7 @@ fn calls(gateway: SocketAddr, number: usize, quiet: Duration) -> anyhow::Result<
     (0..number).map(call).collect()
 }
 
-/// First calls of functions from this number on; microseconds.
+/// First calls of functions from number `from` on; microseconds.
 fn first_calls(gateway: SocketAddr, from: usize) -> anyhow::Result<Vec<f64>> {
     let call = |number: usize| {
         std::thread::sleep(IDLE);

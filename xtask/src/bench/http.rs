@@ -1,6 +1,7 @@
-//! A small load generator: keep-alive HTTP/1.1 clients on threads, each sending the next request when the answer is in.
+//! A small load generator: keep-alive HTTP/1.1 clients on threads, each sending the next request
+//! after an answer.
 //!
-//! Plain blocking sockets, so that what it measures is the server and not a client library.
+//! Blocking sockets without a client library, whose cost would be measured too.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-/// Longest wait for any byte, to be taken too.
+/// Timeout of reads and writes.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A port of the loopback that was free a moment ago.
+/// A free port on loopback.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// A keep-alive connection that sends one GET again and again.
+/// A keep-alive connection that repeats one GET.
 pub struct Connection {
     reader: BufReader<TcpStream>,
     request: Vec<u8>,
@@ -36,7 +37,7 @@ impl Connection {
         Ok(Self { reader: BufReader::new(stream), request, line: String::new(), body: Vec::new() })
     }
 
-    /// Sends the request, reads the whole answer and returns the time between.
+    /// Sends the request, reads the whole answer and returns the time in between.
     pub fn call(&mut self) -> anyhow::Result<Duration> {
         let started = Instant::now();
         self.reader.get_mut().write_all(&self.request)?;
@@ -98,11 +99,11 @@ impl Connection {
     }
 }
 
-/// What a run of several clients saw.
+/// Results of several clients.
 pub struct Load {
-    /// Answers a second, all clients together.
+    /// Answers a second of all clients.
     pub per_second: f64,
-    /// Time of each call in microseconds.
+    /// Latency of each call, in microseconds.
     pub times_us: Vec<f64>,
 }
 

@@ -1,6 +1,6 @@
-//! `bench instructions`: user-space instructions of one warm request by callgrind, as the difference of two request counts,
-//! so that start and end cancel out. Repeatable to a few percent on a machine that does other things; the kernel's
-//! instructions are not counted.
+//! `bench instructions`: user-space instructions per warm request, counted by callgrind as the
+//! difference of two runs with different numbers of requests, which cancels start and end.
+//! Repeatable to a few percent on a busy machine; instructions of the kernel are not counted.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::http::{Connection, free_port};
-use crate::process::{Stopping, build_example, cargo, on_path, run as run_command, target_dir};
+use crate::process::{ChildGuard, build_example, cargo, on_path, run as run_command, target_dir};
 
-/// Requests of the two runs; the figure is their difference over the difference of instructions.
+/// Requests of the two runs; the figure is the difference of instructions over the difference of
+/// requests.
 const REQUESTS: [u64; 2] = [500, 2500];
-/// Longest wait for a server under callgrind to listen, and to end.
+/// Timeout of a server under callgrind to listen, and to end.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// What is measured.
+/// The measured proxies.
 #[derive(Clone, Copy)]
 enum Proxy {
     Bare,
@@ -26,7 +27,7 @@ enum Proxy {
     Sampan,
 }
 
-/// Measures all three and prints instructions a request and their ratios.
+/// Measures all three and prints instructions per request and ratios.
 pub fn run(root: &Path) -> anyhow::Result<()> {
     for (program, package) in [("valgrind", "valgrind"), ("nginx", "nginx-light")] {
         if !on_path(program) {
@@ -37,7 +38,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     let (servers, hello) = (target_dir(root).join("release/warm-path"), build_example(root, "hello")?);
     let port = free_port()?;
     let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let _server = Stopping(Command::new(&hello).env("PORT", port.to_string()).stdout(Stdio::null()).spawn()?);
+    let _server = ChildGuard(Command::new(&hello).env("PORT", port.to_string()).stdout(Stdio::null()).spawn()?);
     let work = tempfile::tempdir()?;
     let bench = Bench { servers, upstream, work: work.path().to_owned() };
     let bare = bench.per_request(Proxy::Bare)?;
@@ -67,7 +68,7 @@ impl Bench {
         Ok(many.saturating_sub(few) as f64 / (REQUESTS[1] - REQUESTS[0]) as f64)
     }
 
-    /// Instructions of a server from its start to its end, with this many requests over one connection between.
+    /// Instructions of a server from start to end, with this many requests over one connection.
     fn total(&self, proxy: Proxy, requests: u64) -> anyhow::Result<u64> {
         let counts = self.work.join("callgrind.out");
         let (mut server, address) = match proxy {
@@ -85,19 +86,19 @@ impl Bench {
         total.trim().parse().with_context(|| format!("{total:?} is not a count"))
     }
 
-    fn own(&self, counts: &Path, name: &str) -> anyhow::Result<(Stopping, SocketAddr)> {
+    fn own(&self, counts: &Path, name: &str) -> anyhow::Result<(ChildGuard, SocketAddr)> {
         let mut command = callgrind(counts);
         command.arg(&self.servers).arg(name).arg(self.upstream.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot run valgrind")?;
         let output = child.stdout.take().context("standard output is piped")?;
-        let guard = Stopping(child);
+        let guard = ChildGuard(child);
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         let address = line.trim().parse().with_context(|| format!("{name} printed {line:?} instead of its address"))?;
         Ok((guard, address))
     }
 
-    fn nginx(&self, counts: &Path) -> anyhow::Result<(Stopping, SocketAddr)> {
+    fn nginx(&self, counts: &Path) -> anyhow::Result<(ChildGuard, SocketAddr)> {
         let (port, work) = (free_port()?, self.work.display());
         let config = self.work.join("nginx.conf");
         let text = format!(
@@ -112,7 +113,7 @@ impl Bench {
         std::fs::write(&config, text)?;
         let mut command = callgrind(counts);
         command.arg("nginx").arg("-c").arg(&config).args(["-e", "/dev/null"]).stdout(Stdio::null());
-        Ok((Stopping(command.spawn().context("cannot run valgrind")?), SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+        Ok((ChildGuard(command.spawn().context("cannot run valgrind")?), SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
     }
 }
 
@@ -123,7 +124,7 @@ fn callgrind(counts: &Path) -> Command {
     command
 }
 
-/// The first connection that is answered.
+/// Connects as soon as the server answers.
 fn connect(address: SocketAddr) -> anyhow::Result<Connection> {
     let deadline = Instant::now() + WAIT_MAX;
     loop {
@@ -139,7 +140,7 @@ fn connect(address: SocketAddr) -> anyhow::Result<Connection> {
     }
 }
 
-/// Asks the server to end and waits until callgrind has written its counts.
+/// Stops the server and waits until callgrind has written its counts.
 fn end(child: &mut Child, by_signal: bool) -> anyhow::Result<()> {
     if by_signal {
         run_command(Command::new("kill").args(["-QUIT", &child.id().to_string()]))?;

@@ -1,4 +1,4 @@
-//! Names the machine that a figure was measured on.
+//! Describes the machine of a measurement.
 
 use anyhow::Context;
 

@@ -1,5 +1,6 @@
-//! Whole-system figures: `cargo xtask bench NAME` prints medians and ratios against a peer measured in the same run,
-//! with the machine named. A figure is never asserted; machines differ.
+//! Whole-system figures: `cargo xtask bench NAME` prints medians and ratios to a peer measured in
+//! the same run, with a description of the machine. Figures are not asserted, because machines
+//! differ.
 
 mod api_growth;
 mod burst;
@@ -20,31 +21,35 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-/// How the measured binary is built: as one that is installed.
+/// Build profile of the measured binary: that of a release.
 const PROFILE: &str = "dist";
 
-/// The figures there are.
+/// The available figures.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Name {
-    /// A warm web function through the gateway, beside a direct call and nginx proxying to the same server
+    /// A warm web function through the gateway, beside a direct call and nginx proxying to the same
+    /// server
     Warm,
-    /// User-space instructions of one warm request, beside a bare hyper proxy and nginx (callgrind; the same on a busy machine)
+    /// User-space instructions of one warm request, beside a bare hyper proxy and nginx (callgrind;
+    /// the same on a busy machine)
     Instructions,
-    /// 200 calls at once of a function with no instance
+    /// 200 concurrent calls to a function without an instance
     Burst,
-    /// From no instance to one and back a thousand times; warm calls of many functions beside those of one
+    /// A thousand cycles from no instance to one and back; warm calls of many functions beside
+    /// those of one
     Scale,
-    /// The first call of a function with no instance, beside `runc run` of the same image; the same of a Flask image, beside
-    /// its server started bare
+    /// The first call to a function without an instance, beside `runc run` of the same image; also
+    /// of a Flask image, beside its bare server
     ColdStart,
     /// Instances started, called once and destroyed in a second, beside `runc run`
     ParallelStart,
-    /// Memory of the platform itself, idle and with up to 1,000 idle instances, and warm calls beside them
+    /// Memory of the platform itself, idle and with up to 1,000 idle instances, and warm calls
+    /// beside them
     Footprint,
-    /// Calls of a function beside another one that spins
+    /// Calls to a function beside another one that spins on the processor
     Neighbour,
-    /// An image of 2 GB from a registry to an active function, beside `podman pull` and `tar xzf`; the own registry beside
-    /// docker-registry
+    /// An image of 2 GB from a registry to an active function, beside `podman pull` and `tar xzf`;
+    /// the own registry beside docker-registry
     Prepare,
     /// An API write with 10,000 functions, beside the same with 10
     ApiGrowth,
@@ -67,13 +72,13 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
     }
 }
 
-/// The value in the middle; of an even number, the lower of the two.
+/// The median; of an even number of values, the lower of the two.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The value that a share of all lie at or below.
+/// The smallest value that at least a share of all do not exceed.
 fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! `bench neighbour`: what a function that spins on the processor does to the calls of another.
+//! `bench neighbour`: the effect of a function that spins on the processor on calls to another.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
-/// How long each state is measured in a round.
+/// Duration of each state in a round.
 const ROUND: Duration = Duration::from_secs(3);
-/// Pause between two calls of the quiet function: it is not to compete by itself.
+/// Pause between calls to the quiet function, so that it does not compete by itself.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Calls that spin at once, each in an instance of its own: more than the machine has cores.
+/// Concurrent spinning calls, each in its own instance: more than cores.
 const SPINNERS: usize = 4;
 
-/// Measures the quiet function alone and beside the spinning one, round by round.
+/// Measures the quiet function alone and beside the spinning one, alternately.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;

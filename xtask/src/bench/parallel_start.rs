@@ -1,5 +1,5 @@
-//! `bench parallel-start`: how many instances are started, called once and destroyed in a second, several at a time;
-//! beside `runc run` of the same root file system doing the same.
+//! `bench parallel-start`: instances started, called once and destroyed in a second, several at a
+//! time, beside `runc run` of the same root file system.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,17 +13,17 @@ use super::{PROFILE, median};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
-/// Callers at the same time, each with a function of its own.
+/// Concurrent callers, each with its own function.
 const CALLERS: usize = 8;
-/// How long one round starts instances.
+/// Duration of a round.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// Measures both in turn, round by round, and prints medians and the ratio.
+/// Measures both alternately, and prints medians and the ratio.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
-    // An instance that is idle stops at once, so that each call starts one.
+    // Idle instances stop at once, so that each call starts one.
     let settings = [
         ("SAMPAN_POOL__KEEP_IDLE_S", "0"),
         ("SAMPAN_POOL__REAP_INTERVAL_MS", "1"),
@@ -50,7 +50,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How often `start` is done in a second when all callers do it again and again.
+/// Completed calls of `start` in a second, repeated by all callers.
 fn per_second(start: impl Fn(usize, usize) -> anyhow::Result<()> + Sync) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let done = std::thread::scope(|scope| {

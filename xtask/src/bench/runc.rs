@@ -1,5 +1,5 @@
-//! The peer of benches that start instances: `runc run` of a bundle with the static server. The containers share the
-//! host's network, which spares runc the network setup.
+//! The peer of benches of starts: `runc run` of a bundle with the static server. The containers
+//! share the host's network, which spares runc the network setup.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::http::{Connection, free_port};
-use crate::process::{Stopping, ends_within, on_path, run as run_loud, status_within};
+use crate::process::{ChildGuard, ends_within, on_path, run as run_loud, status_within};
 
-/// Longest wait for a first answer.
+/// Timeout of the first answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest time from the first kill of a container to its end.
+/// Timeout of a container's end after the first kill.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time between two kills.
+/// Interval of kills.
 const KILL_INTERVAL: Duration = Duration::from_millis(500);
-/// Time between two attempts to connect.
+/// Interval of connection attempts.
 const CONNECT_INTERVAL: Duration = Duration::from_micros(100);
 
-/// A root file system with the server, and runc's configuration of it.
+/// A root file system with the server, and its runc configuration.
 pub struct Bundle {
     dir: PathBuf,
 }
@@ -43,8 +43,8 @@ impl Bundle {
         self.dir.join("rootfs")
     }
 
-    /// Starts a container, calls it once, and ends it; the milliseconds from `runc run` to the answer. Several may run at
-    /// the same time under different names.
+    /// Starts a container, calls it once, and ends it; returns milliseconds from `runc run` to the
+    /// answer. Containers with different names may run concurrently.
     pub fn start(&self, name: &str) -> anyhow::Result<f64> {
         let name = format!("sampan-bench-{}-{name}", std::process::id());
         let port = free_port()?;
@@ -52,14 +52,14 @@ impl Bundle {
         let started = Instant::now();
         let mut command = Command::new("runc");
         command.args(["run", "--bundle"]).arg(&bundle).arg(&name).stdin(Stdio::null()).stdout(Stdio::null());
-        let mut child = Stopping(command.spawn()?);
+        let mut child = ChildGuard(command.spawn()?);
         let time = answered(port, started);
         end(&mut child.0, &name)?;
         std::fs::remove_dir_all(&bundle)?;
         time
     }
 
-    /// A bundle of its own for one container, with the same root.
+    /// A bundle for one container, with the same root.
     fn with_port(&self, name: &str, port: u16) -> anyhow::Result<PathBuf> {
         let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(self.dir.join("config.json"))?)?;
         config["root"] = serde_json::json!({"path": self.root(), "readonly": true});
@@ -76,8 +76,8 @@ impl Bundle {
     }
 }
 
-/// Ends a container and waits for its `runc run`. A kill that comes before runc knows the container fails, so it is
-/// repeated.
+/// Kills a container and waits for its `runc run`. A kill fails until runc has registered the
+/// container, so it is repeated.
 fn end(child: &mut Child, name: &str) -> anyhow::Result<()> {
     let runc = |args: &[&str]| status_within(Command::new("runc").args(args).stderr(Stdio::null()), END_TIMEOUT);
     let deadline = Instant::now() + END_TIMEOUT;

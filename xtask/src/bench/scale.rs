@@ -1,5 +1,5 @@
-//! `bench scale`: finding a function among many; from nothing to an instance and back a thousand times; and warm calls of
-//! many functions beside those of one.
+//! `bench scale`: lookup of a function among many; a thousand cycles from no instance to one and
+//! back; and warm calls of many functions beside those of one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,21 +12,21 @@ use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan, cargo, run as run_command};
 use crate::quickstart::Up;
 
-/// Cold calls one after the other.
+/// Sequential cold calls.
 const CYCLES: usize = 1000;
-/// Between two of them: enough for the instance to go.
+/// Pause between them: long enough for the instance to end.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Functions that are called beside each other, and how often each of them is in a second: as much as two cores serve
-/// beside the clients.
+/// Numbers of functions called concurrently, with the rate of each, in calls a second: what two
+/// cores serve beside the clients.
 const MANY: [(usize, usize); 2] = [(100, 10), (1000, 2)];
-/// How often the one that is called alone is: often enough for a 99th percentile.
+/// Rate of the function that is called alone: enough for a 99th percentile.
 const ALONE_RATE: usize = 100;
-/// Clients that share them out among themselves.
+/// Clients that share the functions.
 const CLIENTS: usize = 10;
 /// Length of a measurement.
 const MEASURE: Duration = Duration::from_secs(5);
 
-/// Measures both and prints them.
+/// Measures all and prints the figures.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     run_command(cargo(root).args(["bench", "--locked", "--quiet", "-p", "sampan-pool", "--bench", "registered"]))?;
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
@@ -87,7 +87,7 @@ fn many_beside_one(sampan: &Path, data: &Path, push: &[&str], rounds: usize) -> 
     let gateway = address(&up)?;
     for (functions, rate) in MANY {
         let (mut one, mut many) = (Vec::new(), Vec::new());
-        // The first round makes the instances.
+        // The first round starts the instances.
         for round in 0..=rounds {
             let (alone, together) = (paced(gateway, 1, ALONE_RATE)?, paced(gateway, functions, rate)?);
             if round > 0 {
@@ -104,8 +104,8 @@ fn many_beside_one(sampan: &Path, data: &Path, push: &[&str], rounds: usize) -> 
     Ok(())
 }
 
-/// 99th percentile of the times of calls, in microseconds: each of so many functions is called `rate` times a second, by
-/// clients that each have their share of them.
+/// 99th percentile of the latency, in microseconds, of `functions` functions called `rate` times a
+/// second each, distributed over the clients.
 fn paced(gateway: SocketAddr, functions: usize, rate: usize) -> anyhow::Result<f64> {
     let clients = CLIENTS.min(functions);
     let begun = Instant::now();

@@ -1,5 +1,6 @@
-//! `bench warm`: what the gateway adds to a call of a warm web function, beside nginx proxying to the same server; also of
-//! one that sends head and body apart, which a proxy has to acknowledge at once.
+//! `bench warm`: latency added by the gateway to a call of a warm web function, beside nginx
+//! proxying to the same server; also for a server that sends head and body separately, which a
+//! proxy must acknowledge at once.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -10,10 +11,10 @@ use anyhow::{Context, bail};
 
 use super::http::{Load, free_port, load};
 use super::{PROFILE, median, quantile};
-use crate::process::{Stopping, build_example, build_sampan, on_path};
+use crate::process::{ChildGuard, build_example, build_sampan, on_path};
 use crate::quickstart::Up;
 
-/// Length of one measurement.
+/// Duration of one measurement.
 const MEASURE: Duration = Duration::from_secs(2);
 /// Clients of the throughput measurement.
 const MANY: usize = 32;
@@ -28,7 +29,7 @@ struct Target {
     many_per_second: Vec<f64>,
 }
 
-/// Measures the three ways in turn, round by round, and prints medians and ratios.
+/// Measures the three alternately, and prints medians and ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     if !on_path("nginx") {
         bail!("nginx is the peer of this bench: apt-get install nginx-light");
@@ -36,7 +37,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let work = tempfile::tempdir()?;
     let direct_port = free_port()?;
-    let _server = Stopping(Command::new(&hello).env("PORT", direct_port.to_string()).stdout(Stdio::null()).spawn()?);
+    let _server = ChildGuard(Command::new(&hello).env("PORT", direct_port.to_string()).stdout(Stdio::null()).spawn()?);
     let nginx_port = free_port()?;
     let _nginx = start_nginx(work.path(), nginx_port, direct_port)?;
     let up = Up::start(&sampan, &work.path().join("data"))?;
@@ -110,7 +111,7 @@ fn wait_for(target: &Target) -> anyhow::Result<()> {
     }
 }
 
-fn start_nginx(work: &Path, port: u16, upstream: u16) -> anyhow::Result<Stopping> {
+fn start_nginx(work: &Path, port: u16, upstream: u16) -> anyhow::Result<ChildGuard> {
     let config = work.join("nginx.conf");
     let text = format!(
         "daemon off; worker_processes 2; pid {pid}; error_log /dev/null crit;\n\
@@ -124,5 +125,5 @@ fn start_nginx(work: &Path, port: u16, upstream: u16) -> anyhow::Result<Stopping
     );
     std::fs::write(&config, text)?;
     let child = Command::new("nginx").arg("-c").arg(&config).args(["-e", "/dev/null"]).stdout(Stdio::null()).spawn()?;
-    Ok(Stopping(child))
+    Ok(ChildGuard(child))
 }

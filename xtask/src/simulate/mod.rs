@@ -1,9 +1,10 @@
-//! `cargo xtask simulate`: replays a trace of calls under several policies of keeping idle instances, and prints what each
-//! costs: cold starts, waits, memory over time.
+//! `cargo xtask simulate`: replays a trace of calls under several keep-alive policies, and prints
+//! the cost of each: cold starts, waits, memory over time.
 //!
-//! One instance serves one call at a time; the instance used last serves the next call; a call that finds none ready starts
-//! one. Starts take the same under all policies. What the platform starts ahead of calls counts as idle memory from the
-//! beginning of its start, whether it is used or not.
+//! One instance serves one call at a time; the most recently used instance serves the next call; a
+//! call without a ready instance starts one. Starts take equally long under all policies. A
+//! prewarmed instance counts as idle memory from the beginning of its start, whether it is used or
+//! not.
 
 mod policy;
 mod trace;
@@ -17,19 +18,19 @@ use pool::{KeepAlive, KeepAlivePolicy};
 use self::policy::{Keeper, Policy};
 use self::trace::Function;
 
-/// What is simulated.
+/// Arguments of the simulation.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// A file with lines `function,memory_mb,at_s,run_s` instead of a made trace
+    /// File with lines `function,memory_mb,at_s,run_s` instead of a generated trace
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Functions of the made trace
+    /// Functions in the generated trace
     #[arg(long, default_value_t = 1000)]
     functions: usize,
-    /// Days of the made trace
+    /// Days of the generated trace
     #[arg(long, default_value_t = 3.0)]
     days: f64,
-    /// Another made trace for each number
+    /// Seed of the generated trace
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// A cold start of a function, in milliseconds
@@ -37,7 +38,7 @@ pub struct SimulateArgs {
     cold_start_ms: f64,
 }
 
-/// What a policy came to.
+/// Cost of a policy.
 #[derive(Debug, Default)]
 struct Cost {
     calls: u64,
@@ -46,7 +47,7 @@ struct Cost {
     waits_ms: Vec<f64>,
 }
 
-/// Replays and prints.
+/// Simulates and prints.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     let functions = match &args.trace {
         Some(file) => trace::read(file)?,
@@ -96,7 +97,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An instance that serves nobody, or was stopped for that.
+/// An instance without a call, or one stopped for being idle.
 struct Idle {
     since: f64,
     plan: KeepAlive,
@@ -107,7 +108,7 @@ impl Idle {
         self.plan.holds(seconds(now - self.since))
     }
 
-    /// Seconds for which it had memory until `now`, with the start of the one that returned.
+    /// Seconds of idle memory until `now`, including the start of one that was prewarmed again.
     fn held_s(&self, now: f64, start_s: f64) -> f64 {
         let idle = now - self.since;
         match self.plan {
@@ -121,7 +122,7 @@ impl Idle {
     }
 }
 
-/// An instance that was started because others were.
+/// An instance that was prewarmed.
 #[derive(Clone, Copy)]
 struct Ahead {
     from: f64,
@@ -136,17 +137,17 @@ fn seconds(seconds: f64) -> Duration {
 struct Replay {
     keeper: Keeper,
     start_s: f64,
-    /// When instances come free that serve now.
+    /// End times of running calls.
     busy: Vec<f64>,
-    /// Those that are idle or stopped, the one used last on top.
+    /// Idle or stopped instances, most recently used last.
     idle: Vec<Idle>,
-    /// By the number of instances in use that one of them would make.
+    /// Indexed by the number of busy instances that one of them would complete.
     ahead: Vec<Option<Ahead>>,
     held_s: f64,
 }
 
 impl Replay {
-    /// Instances that came free by now are idle.
+    /// Moves instances with finished calls to idle.
     fn settle(&mut self, now: f64) {
         let mut done: Vec<f64> = self.busy.extract_if(.., |end| *end <= now).collect();
         done.sort_by(f64::total_cmp);
@@ -158,7 +159,7 @@ impl Replay {
         }
     }
 
-    /// A call comes; whether an instance is ready for it.
+    /// Simulates a call; returns whether an instance was ready for it.
     fn call(&mut self, at: f64) -> bool {
         self.settle(at);
         let level = self.busy.len() + 1;
@@ -181,7 +182,8 @@ impl Replay {
         Some(ahead)
     }
 
-    /// An instance for `level` is started when the platform would, unless one is idle for as long.
+    /// Prewarms an instance for `level` when the policy says so, unless an idle one exists that
+    /// long.
     fn look_ahead(&mut self, level: usize, at: f64) {
         let until = at + self.keeper.ahead_s(level, at);
         let idle_until = self.idle.last().map_or(0.0, |idle| match idle.plan {
@@ -197,7 +199,7 @@ impl Replay {
             Some(ahead) if at < ahead.until => ahead.until = until,
             _ => {
                 self.take_ahead(level, at);
-                // One that is idle stays; it need not start.
+                // An idle instance needs no start.
                 let from = if idle_until > at { idle_until - self.start_s } else { at };
                 self.ahead[level] = Some(Ahead { from, until });
             }

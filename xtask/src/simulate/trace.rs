@@ -1,38 +1,41 @@
-//! Traces of calls: made with the published shape of the Azure Functions trace, or read from a file.
+//! Traces of calls: generated with the published statistics of the Azure Functions trace, or read
+//! from a file.
 //!
-//! The shape is that of Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020): 45% of applications are called at most
-//! once an hour, 81% at most once a minute, and the few others have nearly all calls; three in ten are called by timers, many
-//! of the rest in bursts, more by day than by night; half of all runs take less than a second; applications have 170 MB at
-//! the median and 400 MB at the ninetieth percentile.
+//! The statistics are those of Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020): 45% of
+//! applications are called at most once an hour, 81% at most once a minute, and the few others have
+//! nearly all calls; three in ten are called by timers, many of the rest in bursts, more by day
+//! than by night; half of all invocations take less than a second; applications have 170 MB at the
+//! median and 400 MB at the ninetieth percentile.
 
 use std::f64::consts::TAU;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// Seconds of a day.
+/// Seconds in a day.
 pub const DAY_S: f64 = 86_400.0;
-/// Calls of one function that are simulated in a day; hotter ones differ in nothing that policies decide.
+/// Most simulated calls of one function in a day; for keep-alive policies hotter functions do not
+/// differ.
 const CALLS_A_DAY_MAX: f64 = 20_000.0;
 
 /// One function's calls.
 pub struct Function {
     /// Memory of an instance.
     pub memory_mb: f64,
-    /// When each call comes, in seconds from the beginning, and how long its run takes.
+    /// Time of each call, in seconds from the beginning, and duration of its invocation.
     pub calls: Vec<(f64, f64)>,
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub struct Dice(u64);
+/// Deterministic pseudo-random numbers (SplitMix64).
+pub struct Random(u64);
 
-impl Dice {
-    /// A sequence of its own for each seed.
+impl Random {
+    /// A sequence per seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// From 0 to 1, 1 not included.
+    /// Uniform in [0, 1).
     fn share(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -41,12 +44,12 @@ impl Dice {
         ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Between two calls that know nothing of each other.
+    /// Interval between independent calls.
     fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.share()).ln()
     }
 
-    /// Its logarithm is normal.
+    /// Log-normal.
     fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
         let normal = (-2.0 * (1.0 - self.share()).ln()).sqrt() * (TAU * self.share()).cos();
         median * (sigma * normal).exp()
@@ -57,32 +60,32 @@ impl Dice {
     }
 }
 
-/// So many functions over so many days.
+/// Generates this number of functions over this number of days.
 pub fn generate(functions: usize, days: f64, seed: u64) -> Vec<Function> {
-    let mut dice = Dice::new(seed);
-    (0..functions).map(|_| function(&mut dice, days * DAY_S)).collect()
+    let mut random = Random::new(seed);
+    (0..functions).map(|_| function(&mut random, days * DAY_S)).collect()
 }
 
-fn function(dice: &mut Dice, end_s: f64) -> Function {
-    let calls_a_day = match dice.share() {
-        share if share < 0.45 => dice.between(1.0, 24.0),
-        share if share < 0.81 => dice.between(24.0, 1440.0),
-        _ => dice.between(1440.0, CALLS_A_DAY_MAX),
+fn function(random: &mut Random, end_s: f64) -> Function {
+    let calls_a_day = match random.share() {
+        share if share < 0.45 => random.between(1.0, 24.0),
+        share if share < 0.81 => random.between(24.0, 1440.0),
+        _ => random.between(1440.0, CALLS_A_DAY_MAX),
     };
-    let run_s = dice.lognormal(0.6, 1.2).min(60.0);
-    let memory_mb = dice.lognormal(170.0, 0.67).clamp(64.0, 3072.0);
+    let run_s = random.lognormal(0.6, 1.2).min(60.0);
+    let memory_mb = random.lognormal(170.0, 0.67).clamp(64.0, 3072.0);
     let mean_s = DAY_S / calls_a_day;
-    let times = match dice.share() {
-        share if share < 0.3 => timer(dice, mean_s, end_s),
-        share if share < 0.6 => steady(dice, mean_s, end_s),
-        _ => bursts(dice, mean_s, end_s),
+    let times = match random.share() {
+        share if share < 0.3 => timer(random, mean_s, end_s),
+        share if share < 0.6 => steady(random, mean_s, end_s),
+        _ => bursts(random, mean_s, end_s),
     };
-    let calls = times.into_iter().map(|at| (at, run_s * dice.lognormal(1.0, 0.4))).collect();
+    let calls = times.into_iter().map(|at| (at, run_s * random.lognormal(1.0, 0.4))).collect();
     Function { memory_mb, calls }
 }
 
-fn timer(dice: &mut Dice, every_s: f64, end_s: f64) -> Vec<f64> {
-    let mut at = dice.share() * every_s;
+fn timer(random: &mut Random, every_s: f64, end_s: f64) -> Vec<f64> {
+    let mut at = random.share() * every_s;
     std::iter::from_fn(|| {
         let now = at;
         at += every_s;
@@ -91,33 +94,33 @@ fn timer(dice: &mut Dice, every_s: f64, end_s: f64) -> Vec<f64> {
     .collect()
 }
 
-/// Independent calls, twice as many at noon as at midnight.
-fn steady(dice: &mut Dice, mean_s: f64, end_s: f64) -> Vec<f64> {
+/// Independent calls, twice as frequent at noon as at midnight.
+fn steady(random: &mut Random, mean_s: f64, end_s: f64) -> Vec<f64> {
     let (mut times, mut at) = (Vec::new(), 0.0);
     while at < end_s {
         let busy = 1.0 - (TAU * at / DAY_S).cos() / 3.0;
-        at += dice.exponential(mean_s / busy);
+        at += random.exponential(mean_s / busy);
         times.push(at);
     }
     times
 }
 
-/// Some calls close together, then nothing for a long time.
-fn bursts(dice: &mut Dice, mean_s: f64, end_s: f64) -> Vec<f64> {
-    let (mut times, mut at) = (Vec::new(), dice.exponential(mean_s));
-    let long = dice.between(2.0, 30.0);
+/// Bursts of calls with long pauses between them.
+fn bursts(random: &mut Random, mean_s: f64, end_s: f64) -> Vec<f64> {
+    let (mut times, mut at) = (Vec::new(), random.exponential(mean_s));
+    let long = random.between(2.0, 30.0);
     let within_s = (mean_s / 20.0).min(10.0);
     while at < end_s {
-        for _ in 0..dice.exponential(long).ceil() as usize {
-            at += dice.exponential(within_s);
+        for _ in 0..random.exponential(long).ceil() as usize {
+            at += random.exponential(within_s);
             times.push(at);
         }
-        at += dice.exponential(mean_s * long);
+        at += random.exponential(mean_s * long);
     }
     times
 }
 
-/// A file with lines `function,memory_mb,at_s,run_s`, in any order.
+/// Reads lines `function,memory_mb,at_s,run_s`, in any order.
 pub fn read(file: &Path) -> anyhow::Result<Vec<Function>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut functions = std::collections::BTreeMap::new();
@@ -127,7 +130,7 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<Function>> {
         let numbers: Option<Vec<f64>> = numbers.iter().map(|field| field.parse().ok()).collect();
         let Some(&[memory_mb, at_s, run_s]) = numbers.as_deref() else {
             if number == 0 {
-                // Names of the columns.
+                // The header.
                 continue;
             }
             bail!("{}, line {}: write function,memory_mb,at_s,run_s", file.display(), number + 1);
@@ -146,7 +149,7 @@ mod tests {
     fn a_trace_has_the_published_shape_and_is_the_same_every_time() {
         let trace = generate(2000, 1.0, 7);
         let at_most = |calls: usize| trace.iter().filter(|function| function.calls.len() <= calls).count();
-        // Bursts spread a day's number; the shares are of the mean.
+        // Bursts make the daily number vary; the shares are of the mean.
         assert!((700..1200).contains(&at_most(24)), "{}", at_most(24));
         assert!((1450..1800).contains(&at_most(1440)), "{}", at_most(1440));
         let again = generate(2000, 1.0, 7);

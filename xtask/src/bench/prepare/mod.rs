@@ -1,9 +1,9 @@
-//! `bench prepare`: how long an image of about 2 GB takes from a registry on the loopback until a function can be called,
-//! beside `podman pull` and `tar xzf` of the same layers; what a second image with the same base transfers; and how fast
-//! the own registry takes and gives, beside docker-registry.
+//! `bench prepare`: time from a 2 GB image in a registry on loopback to a callable function, beside
+//! `podman pull` and `tar xzf` of the same layers; bytes transferred for a second image with the
+//! same base; and throughput of the platform's registry, beside docker-registry.
 //!
-//! Each round starts every party afresh, and waits for the disk before each measurement, so that nobody pays for what
-//! another left to be written. Everything but the image is removed at the end.
+//! Each round starts every party afresh, and syncs the disk before each measurement, so that none
+//! pays for another's writes. Everything but the image is removed at the end.
 
 mod peers;
 mod proxy;
@@ -26,9 +26,9 @@ use super::PROFILE;
 use crate::process::{build_example, build_sampan, on_path, run as run_loud, status_within};
 use crate::quickstart::Up;
 
-/// Longest time until everything written is on the disk.
+/// Timeout of syncing the disk.
 const SYNC_MAX: Duration = Duration::from_secs(10 * 60);
-/// What the bench runs, and the Debian package of each.
+/// Programs of the bench, and their Debian packages.
 const NEEDED: &[(&str, &str)] = &[
     ("podman", "podman"),
     ("skopeo", "skopeo"),
@@ -37,7 +37,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
 ];
 
-/// Measures every party in turn, round by round, and prints medians and ratios.
+/// Measures every party alternately, and prints medians and ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let missing: Vec<&str> =
         NEEDED.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
@@ -47,7 +47,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
     let sample = Sample::open_or_make(root, &hello)?;
     println!("image: {}", sample.describe());
-    // Beside the image, on its disk: a temporary folder may be in memory.
+    // On the image's disk: a temporary folder may be in memory.
     let work = tempfile::Builder::new().prefix("prepare-").tempdir_in(&sample.folder)?;
     let blob = Blob::make(work.path())?;
     let registry = DockerRegistry::start(&work.path().join("registry"))?;
@@ -67,7 +67,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One round of getting an image ready.
+/// One round of preparing the image.
 fn prepare(
     sampan: &Path,
     sample: &Sample,
@@ -96,7 +96,7 @@ fn prepare(
     Ok(())
 }
 
-/// One round of pushing and pulling, to and from registries that are empty at its start.
+/// One round of pushes to and pulls from registries that start empty.
 fn transfer(sampan: &Path, sample: &Sample, blob: &Blob, folder: &Path, figures: &mut Figures) -> anyhow::Result<()> {
     let data_dir = folder.join("own-registry");
     let up = Up::start(sampan, &data_dir)?;
@@ -111,14 +111,14 @@ fn transfer(sampan: &Path, sample: &Sample, blob: &Blob, folder: &Path, figures:
     Ok(())
 }
 
-/// Seconds that the work takes.
+/// Seconds that `work` takes.
 fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let started = Instant::now();
     work()?;
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Waits until what was written before is on the disk.
+/// Waits until earlier writes are on the disk.
 fn settle_disk() -> anyhow::Result<()> {
     let status = status_within(&mut Command::new("sync"), SYNC_MAX)?;
     if !status.success() {
@@ -127,7 +127,7 @@ fn settle_disk() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The most memory that a process had resident, in MB.
+/// Peak resident memory of a process, in MB.
 fn peak_mb(pid: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells the peak")?;
@@ -135,7 +135,7 @@ fn peak_mb(pid: u32) -> anyhow::Result<f64> {
     Ok(kib * 1024.0 / 1e6)
 }
 
-/// The platform's line about the start of an instance, among the lines of its first call.
+/// The platform's INIT report line among the lines of the first call.
 fn init_report(lines: &str) -> Option<String> {
     lines.lines().find_map(|line| line.find("Init Report").map(|at| line[at..].trim().to_owned()))
 }

@@ -1,4 +1,4 @@
-//! What Sampan is measured against: docker-registry, `podman pull` and `tar xzf`, each on a folder of its own.
+//! The peers: docker-registry, `podman pull` and `tar xzf`, each in its own folder.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,22 +8,22 @@ use anyhow::{Context, bail};
 
 use super::{settle_disk, timed};
 use crate::bench::http::free_port;
-use crate::process::{Stopping, output, status_within};
+use crate::process::{ChildGuard, output, status_within};
 
-/// Longest wait until a registry answers.
+/// Timeout of a registry's start.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time between two questions.
+/// Polling interval.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A docker-registry on a free port of the loopback; its content goes with the folder.
+/// A docker-registry on a free loopback port, with its content in a folder.
 pub struct DockerRegistry {
-    _child: Stopping,
+    _child: ChildGuard,
     /// Its port.
     pub port: u16,
 }
 
 impl DockerRegistry {
-    /// Starts one with nothing in it.
+    /// Starts an empty one.
     pub fn start(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let (port, config) = (free_port()?, folder.join("config.yml"));
@@ -35,7 +35,7 @@ impl DockerRegistry {
         std::fs::write(&config, text)?;
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = Stopping(command.spawn().context("cannot run docker-registry")?);
+        let child = ChildGuard(command.spawn().context("cannot run docker-registry")?);
         let deadline = Instant::now() + READY_TIMEOUT;
         let url = format!("http://127.0.0.1:{port}/v2/");
         let mut ask = Command::new("curl");
@@ -49,7 +49,7 @@ impl DockerRegistry {
         Ok(Self { _child: child, port })
     }
 
-    /// One of its images.
+    /// Reference of one of its images.
     pub fn image(&self, name: &str) -> String {
         format!("127.0.0.1:{}/bench/{name}:v1", self.port)
     }
@@ -59,7 +59,7 @@ impl DockerRegistry {
 pub fn podman_pull(image: &str, store: &Path) -> anyhow::Result<f64> {
     let store = Store(store.to_owned());
     std::fs::create_dir_all(&store.0)?;
-    // podman takes no longer path than 50 characters for it.
+    // podman accepts paths of at most 50 characters for it.
     let run = tempfile::tempdir()?;
     let mut command = Command::new("podman");
     command.args(["--storage-driver", "overlay", "--events-backend", "none", "--root"]).arg(&store.0);
@@ -68,12 +68,12 @@ pub fn podman_pull(image: &str, store: &Path) -> anyhow::Result<f64> {
     timed(|| output(command.args(["pull", "--quiet", "--tls-verify=false", image])).map(drop))
 }
 
-/// A store of podman's, unmounted and removed with the guard.
+/// A store of podman, unmounted and removed on drop.
 struct Store(PathBuf);
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // podman binds the driver's folder onto itself and leaves it so.
+        // podman leaves a bind mount of the driver's folder onto itself.
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let below =
             mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| Path::new(at).starts_with(&self.0));
@@ -86,7 +86,7 @@ impl Drop for Store {
     }
 }
 
-/// Seconds of `tar xzf` of layers, one after the other, into an empty folder.
+/// Seconds of `tar xzf` of layers, sequentially, into an empty folder.
 pub fn unpack(layers: &[PathBuf], folder: &Path) -> anyhow::Result<f64> {
     std::fs::create_dir_all(folder)?;
     settle_disk()?;

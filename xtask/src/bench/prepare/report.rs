@@ -1,4 +1,4 @@
-//! What the rounds measured, and how it is printed.
+//! Figures of the rounds, and their output.
 
 use super::sample::Sample;
 use crate::bench::median;
@@ -12,15 +12,15 @@ pub struct Figures {
     pub tar_s: Vec<f64>,
     /// From `sampan deploy` until the function is active.
     pub sampan_s: Vec<f64>,
-    /// Most memory that the platform had resident until then.
+    /// Peak resident memory of the platform until then.
     pub peak_mb: Vec<f64>,
-    /// The platform's line about the first start of an instance.
+    /// The platform's INIT report line of the first start.
     pub cold_start: Option<String>,
     /// `sampan deploy` of the second image.
     pub second_s: Vec<f64>,
-    /// Bytes that it took from the registry.
+    /// Bytes transferred for it.
     pub second_bytes: Vec<f64>,
-    /// The own registry.
+    /// The platform's registry.
     pub own: Transfers,
     /// docker-registry.
     pub peer: Transfers,

@@ -1,5 +1,6 @@
-//! The image that is prepared: Debian with compilers and FFmpeg, wheels from PyPI above it, and `examples/hello` as its
-//! server; and a second one with the same base. Made once and kept below `target/bench`.
+//! The measured image: Debian with compilers and FFmpeg, wheels from PyPI above it, and
+//! `examples/hello` as its server; and a second one with the same base. Cached below
+//! `target/bench`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +11,13 @@ use serde_json::{Value, json};
 use crate::packages;
 use crate::process::{output, run as run_loud};
 
-/// Bump it when the recipe changes, so that an older image is not used.
+/// Increment it when the recipe changes, to invalidate a cached image.
 const RECIPE: u32 = 1;
 /// The image and the one that shares its base.
 pub const NAMES: [&str; 2] = ["first", "second"];
-/// What the base has beside Debian's essentials.
+/// Packages of the base beside Debian's essentials.
 const DEBIAN: &str = "--include=python3,g++,cmake,git,clang,ffmpeg";
-/// Wheels for Debian's Python, by the layer that they make.
+/// Wheels for Debian's Python, by layer.
 const WHEELS: [(&str, &[&str]); 3] = [
     ("science", &["numpy", "scipy", "onnxruntime", "pandas", "scikit-learn", "pyarrow", "polars-runtime-32"]),
     ("libraries", &["matplotlib", "sympy", "botocore", "transformers"]),
@@ -28,7 +29,7 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// The two images as an OCI layout on disk.
 pub struct Sample {
-    /// Where it is.
+    /// The folder of the layout.
     pub folder: PathBuf,
     facts: Value,
 }
@@ -42,7 +43,7 @@ struct Layer {
 }
 
 impl Sample {
-    /// Opens what an earlier run made, or makes it.
+    /// Opens the cached sample, or makes it.
     pub fn open_or_make(root: &Path, hello: &Path) -> anyhow::Result<Self> {
         let kept = root.join("target/bench");
         let folder = kept.join(format!("prepare-{RECIPE}"));
@@ -52,14 +53,14 @@ impl Sample {
             let work = tempfile::Builder::new().prefix("making-").tempdir_in(&kept)?;
             let layout = work.path().join("layout");
             make(root, hello, &work.path().join("parts"), &layout)?;
-            // Renamed when whole, so that an interrupted run leaves no half image to be used.
+            // Renamed when complete, so that an interrupted run leaves no partial image.
             std::fs::rename(&layout, &folder)?;
         }
         let facts = read_json(&folder.join("facts.json"))?;
         Ok(Self { folder, facts })
     }
 
-    /// What it is, on one line.
+    /// A description in one line.
     pub fn describe(&self) -> String {
         let [first, second] = NAMES.map(|name| &self.facts[name]);
         format!(
@@ -80,7 +81,7 @@ impl Sample {
         self.facts[NAMES[0]]["bytes"].as_f64().unwrap_or(f64::NAN)
     }
 
-    /// Compressed bytes of the second image that the first does not have.
+    /// Compressed bytes of the second image's layers that the first lacks.
     pub fn second_own_bytes(&self) -> f64 {
         self.facts[NAMES[1]]["own_bytes"].as_f64().unwrap_or(f64::NAN)
     }

@@ -1,5 +1,5 @@
-//! Pushing to and pulling from a registry: one large blob with curl, and a whole image with skopeo. Both registries sync
-//! what they take before they answer.
+//! Pushes to and pulls from a registry: one large blob with curl, and an image with skopeo. Both
+//! registries sync before they answer.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,10 +14,10 @@ use crate::quickstart::Up;
 
 /// Bytes of the blob.
 const BLOB_BYTES: u64 = 1 << 30;
-/// Longest time to make it.
+/// Timeout of making it.
 const MAKE_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// A blob that nothing can compress.
+/// An incompressible blob.
 pub struct Blob {
     file: PathBuf,
     digest: String,
@@ -48,7 +48,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The registry of a platform that runs on `data_dir`.
+    /// docker-registry, without authentication.
     pub fn own(up: &Up, data_dir: &Path) -> anyhow::Result<Self> {
         let file = data_dir.join("credentials.toml");
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -67,7 +67,7 @@ impl Target {
     pub fn put(&self, blob: &Blob) -> anyhow::Result<f64> {
         let begin = format!("http://{}/v2/bench/blob/blobs/uploads/", self.address);
         let location = output(self.curl().args(["-o", "/dev/null", "-w", "%header{location}", "-X", "POST", &begin]))?;
-        // Registries may leave out where they are.
+        // The location may be relative.
         let location = match location.strip_prefix('/') {
             Some(path) => format!("http://{}/{path}", self.address),
             None => location,
@@ -76,7 +76,7 @@ impl Target {
         let url = format!("{location}{joint}digest={}", blob.digest);
         settle_disk()?;
         timed(|| {
-            // Without the header curl asks first and waits for a second.
+            // Without the header curl sends `Expect: 100-continue` and waits for a second.
             let kind = "Content-Type: application/octet-stream";
             output(self.curl().args(["-H", "Expect:", "-H", kind, "-T"]).arg(&blob.file).arg(&url)).map(drop)
         })

@@ -18,7 +18,6 @@ use crate::handle::Pool;
 use crate::launch::LaunchError;
 use crate::policy::admission::limit::LimitExceeded;
 use crate::policy::instance_table::Phase;
-use crate::state::start_request;
 use crate::version::Version;
 
 /// First pause before room is looked for again; it doubles with each further one, as starts that find the machine full count
@@ -108,8 +107,8 @@ impl<C: Default + Send + Sync + 'static> Checked<C> {
     fn may_get_room(&self, error: &LeaseError) -> bool {
         match error {
             error @ LeaseError::OverQuota { .. } => {
-                let request = start_request(&self.version.catalog, Instant::now());
-                is_limit(error) && self.driver.admission.lock().can_ever_fit(&request)
+                let CatalogVersion { key, spec, .. } = &*self.version.catalog;
+                is_limit(error) && self.driver.admission.lock().can_ever_fit(&key.function_id, spec.memory_mb)
             }
             LeaseError::Launch(LaunchError { status: RunStatus::InsufficientResources, .. }) => true,
             _ => false,

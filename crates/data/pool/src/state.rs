@@ -11,10 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use types::{CatalogVersion, FunctionId, ProvisionedSpec, VersionName};
+use types::{CatalogVersion, FunctionId, FunctionKey, ProvisionedSpec, SessionSpec, VersionKey, VersionName};
 
 pub(crate) use self::effect::{Acquired, Effect, InTheWay, Refused, StartReason};
-pub(crate) use self::starts::start_request;
 use crate::config::Config;
 use crate::error::LeaseError;
 use crate::policy::affinity::{Affinity, SessionId};
@@ -29,15 +28,42 @@ use crate::usage::ProvisionedState;
 /// is made; the API has no field of its own for this.
 const FREEZE_OFF: (&str, &str) = ("sampan:freeze", "off");
 
+/// What a version is to the pool.
+#[derive(Debug, Clone)]
+pub(crate) struct VersionFacts {
+    pub version: VersionKey,
+    pub function: FunctionKey,
+    pub memory_mb: u32,
+    /// Leases that an instance may have at once. A session holds one for all its requests.
+    pub leases_max: u32,
+    /// How requests of one session are kept together, where they are.
+    pub session: Option<SessionSpec>,
+    /// Whether idle instances may be frozen.
+    pub may_freeze: bool,
+}
+
+impl VersionFacts {
+    pub fn of(catalog: &CatalogVersion) -> Self {
+        let CatalogVersion { key, function, spec, .. } = catalog;
+        let session = spec.session(function.kind);
+        Self {
+            version: key.clone(),
+            function: function.key.clone(),
+            memory_mb: spec.memory_mb,
+            leases_max: session.map_or_else(|| spec.max_concurrency(function.kind), |session| session.per_instance_max),
+            session: session.cloned(),
+            may_freeze: !function.tags.iter().any(|(key, value)| (key.as_str(), value.as_str()) == FREEZE_OFF),
+        }
+    }
+}
+
 /// The state; see the module.
 pub(crate) struct VersionState {
-    version: Arc<CatalogVersion>,
+    facts: VersionFacts,
     pub table: InstanceTable,
     pub affinity: Option<Affinity>,
     provisioning: Provisioning,
     backoff: Backoff,
-    /// Leases that an instance may have at once.
-    leases_max: u32,
     /// `None` when idle instances are not frozen.
     freeze_after: Option<Duration>,
     /// The least time in which something is to be done about a version that was just used.
@@ -51,25 +77,17 @@ pub(crate) struct VersionState {
 }
 
 impl VersionState {
-    pub fn new(version: Arc<CatalogVersion>, config: &Config) -> Self {
-        let kind = version.function.kind;
-        let affinity = version.spec.session(kind).map(Affinity::new);
-        // A session holds one lease for all its requests.
-        let leases_max = match version.spec.session(kind) {
-            Some(spec) => spec.per_instance_max,
-            None => version.spec.max_concurrency(kind),
-        };
-        let frozen = !version.function.tags.iter().any(|(key, value)| (key.as_str(), value.as_str()) == FREEZE_OFF);
-        let freeze_after = config.freeze_after().filter(|_| frozen);
+    pub fn new(facts: VersionFacts, config: &Config) -> Self {
+        let affinity = facts.session.as_ref().map(Affinity::new);
+        let freeze_after = config.freeze_after().filter(|_| facts.may_freeze);
         let policy = config.keep_alive_policy();
         let shortest = [freeze_after, affinity.as_ref().map(Affinity::shortest), Some(policy.keep_min)];
         Self {
-            version,
-            table: InstanceTable::new(leases_max, policy),
+            table: InstanceTable::new(facts.leases_max, policy),
+            facts,
             affinity,
             provisioning: Provisioning::new(config.start_pauses()),
             backoff: Backoff::new(config.start_pauses()),
-            leases_max,
             freeze_after,
             settle: shortest.into_iter().flatten().min().unwrap_or_default(),
             deadline: None,
@@ -282,13 +300,13 @@ impl VersionState {
     /// Finds how many instances are to be kept at this time.
     pub fn update_provisioning(&mut self, now: Instant, unix_ms: i64) {
         let in_use = if self.provisioning.looks_at_use(now) { self.table.take_in_use_peak() } else { 0 };
-        self.provisioning.update(now, unix_ms, in_use, self.leases_max);
+        self.provisioning.update(now, unix_ms, in_use, self.facts.leases_max);
     }
 
     /// How far its provisioned instances have come.
     pub fn provisioned(&self) -> ProvisionedState {
-        let CatalogVersion { key, function, spec, .. } = &*self.version;
-        self.provisioning.state(function.key.clone(), key.version, spec.memory_mb, self.table.open())
+        let VersionFacts { version, function, memory_mb, .. } = &self.facts;
+        self.provisioning.state(function.clone(), version.version, *memory_mb, self.table.open())
     }
 
     /// Provisioned instances that are wanted now.
@@ -324,9 +342,13 @@ impl VersionState {
         self.unserved
     }
 
+    pub fn facts(&self) -> &VersionFacts {
+        &self.facts
+    }
+
     /// What the version is called across its generations.
     pub fn name(&self) -> (FunctionId, VersionName) {
-        (self.version.key.function_id.clone(), self.version.key.version)
+        (self.facts.version.function_id.clone(), self.facts.version.version)
     }
 }
 

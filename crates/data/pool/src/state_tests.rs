@@ -1,7 +1,6 @@
 //! Tables and properties of the state: what happens when, and the effects that follow.
 
 use proptest::prelude::*;
-use types::FunctionKey;
 
 use super::*;
 use crate::policy::admission::Admission;
@@ -44,7 +43,7 @@ struct World {
 
 impl World {
     fn new(function: Function, config: &Config) -> Self {
-        let state = VersionState::new(version(function, 1), config);
+        let state = VersionState::new(VersionFacts::of(&version(function, 1)), config);
         let (zero, admission) = (Instant::now(), Admission::new(config));
         Self { state, admission, zero, now: zero, waiters: Vec::new(), starts: Vec::new() }
     }
@@ -124,7 +123,7 @@ impl World {
     }
 
     fn release_room(&mut self, told: bool) {
-        self.admission.release(&self.state.version.key.function_id, self.state.version.spec.memory_mb, told);
+        self.admission.release(&self.state.facts.version.function_id, self.state.facts.memory_mb, told);
     }
 
     fn show(&mut self, effect: &Effect) -> String {

@@ -18,7 +18,7 @@ use crate::policy::deadlines::VersionNumber;
 use crate::policy::history::History;
 use crate::policy::instance_table::SlotIndex;
 use crate::policy::queue::WaiterId;
-use crate::state::{Effect, StartReason, VersionState};
+use crate::state::{Effect, StartReason, VersionFacts, VersionState};
 
 /// A slot of an instance for one request. Whoever has it returns it, as a lease or by [`crate::driver::Driver::release`].
 pub(crate) struct Grant<C> {
@@ -136,7 +136,7 @@ impl<C> Version<C> {
         unserved: bool,
         config: &Config,
     ) -> Self {
-        let mut state = VersionState::new(Arc::clone(&catalog), config);
+        let mut state = VersionState::new(VersionFacts::of(&catalog), config);
         state.set_unserved(unserved);
         if let Some(history) = history {
             state.table.remember(history);

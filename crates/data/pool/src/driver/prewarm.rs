@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use types::{FunctionKey, ProvisionedSpec, VersionName};
 
 use super::{Driver, maintenance};
-use crate::state::VersionState;
+use crate::state::{VersionFacts, VersionState};
 use crate::usage::ProvisionedState;
 use crate::version::Version;
 
@@ -43,7 +43,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             Some(match version {
                 Some(version) => provisioned_now(&mut version.locked.lock().state, spec),
                 // The catalog may have changed a moment ago.
-                None => provisioned_now(&mut VersionState::new(Arc::clone(catalog), &self.config), spec),
+                None => provisioned_now(&mut VersionState::new(VersionFacts::of(catalog), &self.config), spec),
             })
         };
         function.provisioned.iter().filter_map(|(name, spec)| state(name, spec)).collect()

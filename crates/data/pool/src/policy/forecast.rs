@@ -43,7 +43,7 @@ struct Level {
 
 /// What is known of how many instances a version needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Forecast {
+pub(crate) struct Forecast {
     in_use: usize,
     /// From the first one on, as many as were ever in use at once.
     levels: Vec<Level>,
@@ -54,7 +54,7 @@ pub struct Forecast {
 
 /// How many instances are to be there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Need {
+pub(crate) struct Need {
     /// So many are not to be stopped.
     pub keep: usize,
     /// So many are to be started where they are missing.

@@ -31,7 +31,7 @@ const PREWARM_MAX: Duration = Duration::from_secs(36 * 3600);
 
 /// Weights of the keep-alive policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeepAlivePolicy {
+pub(crate) struct KeepAlivePolicy {
     /// Idle time that a cold start is worth.
     pub cold_start: Duration,
     /// Instances are kept for at least this long.
@@ -42,7 +42,7 @@ pub struct KeepAlivePolicy {
 
 /// What becomes of an instance that has no requests; times are from its last one on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeepAlive {
+pub(crate) enum KeepAlive {
     /// It is stopped then, unless it is used.
     For(Duration),
     /// It is stopped after `keep`; another one is there from `from` until `until`.
@@ -86,7 +86,7 @@ impl KeepAlive {
 
 /// What was found of one version's idle times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IdleHistogram {
+pub(crate) struct IdleHistogram {
     counts: [u16; BINS],
     total: u32,
     /// Those of them after which an instance was there for another reason: no cold start comes of not having kept one.

@@ -1,10 +1,9 @@
 //! The starts of a version: for requests that wait, for its check, and ahead of requests.
 
 use tokio::time::Instant;
-use types::CatalogVersion;
 
-use super::VersionState;
 use super::effect::{Effect, InTheWay, Refused, StartReason};
+use super::{VersionFacts, VersionState};
 use crate::policy::admission::limit::LimitExceeded;
 use crate::policy::admission::{Admission, StartRequest};
 use crate::policy::instance_table::Phase;
@@ -28,7 +27,7 @@ impl VersionState {
                 let room_expected = self.table.open() > 0 || self.table.starts() > 0;
                 return Some(Refused { why: InTheWay::Failure(error), room_expected, since });
             }
-            let request = start_request(&self.version, since);
+            let request = start_request(&self.facts, since);
             if let Err(limit) = admission.reserve(&request, now) {
                 let room_expected = admission.room_expected(&request, limit);
                 admission.claim(&request, limit);
@@ -48,7 +47,7 @@ impl VersionState {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) -> Result<(), LimitExceeded> {
-        admission.reserve(&start_request(&self.version, since), now)?;
+        admission.reserve(&start_request(&self.facts, since), now)?;
         self.table.begin_prewarm();
         effects.push(Effect::Start(StartReason::Check));
         Ok(())
@@ -61,7 +60,7 @@ impl VersionState {
             if self.table.phase() != Phase::Open || failing {
                 return;
             }
-            if let Err(limit) = admission.reserve_ahead(&start_request(&self.version, now), now) {
+            if let Err(limit) = admission.reserve_ahead(&start_request(&self.facts, now), now) {
                 return self.provisioning.failed(format!("concurrency exceeded {limit}"), now);
             }
             self.table.begin_prewarm();
@@ -86,8 +85,8 @@ impl VersionState {
         if self.stopped || self.backoff.in_the_way(now, self.table.starts()).is_some() {
             return false;
         }
-        if let Err(limit) = admission.reserve_ahead(&start_request(&self.version, now), now) {
-            tracing::debug!(function = %self.version.function.key, %limit, "no room to prewarm an instance");
+        if let Err(limit) = admission.reserve_ahead(&start_request(&self.facts, now), now) {
+            tracing::debug!(function = %self.facts.function, %limit, "no room to prewarm an instance");
             return false;
         }
         self.table.begin_prewarm();
@@ -102,8 +101,8 @@ impl VersionState {
     }
 }
 
-/// The start of an instance of a version for a request that waits since then.
-pub(crate) fn start_request(version: &CatalogVersion, since: Instant) -> StartRequest<'_> {
-    let CatalogVersion { key, function, spec, .. } = version;
-    StartRequest { version: key, function: &function.key, memory_mb: spec.memory_mb, since }
+/// The start of an instance for a request that waits since then.
+fn start_request(facts: &VersionFacts, since: Instant) -> StartRequest<'_> {
+    let VersionFacts { version, function, memory_mb, .. } = facts;
+    StartRequest { version, function, memory_mb: *memory_mb, since }
 }

@@ -263,10 +263,10 @@ impl Admission {
     }
 
     /// Whether an instance would fit if all others ended.
-    pub fn can_ever_fit(&self, want: &StartRequest<'_>) -> bool {
-        let reserved = self.quota.reserved(&want.version.function_id);
+    pub fn can_ever_fit(&self, id: &FunctionId, memory_mb: u32) -> bool {
+        let reserved = self.quota.reserved(id);
         let most = reserved.unwrap_or_else(|| self.quota.unreserved_mb()).min(self.quota.total_mb());
-        u64::from(want.memory_mb) <= most && self.instances_max > 0 && self.instances_per_function_max > 0
+        u64::from(memory_mb) <= most && self.instances_max > 0 && self.instances_per_function_max > 0
     }
 
     /// Whether its own quota is 0, which stops the function.

@@ -13,12 +13,15 @@
 //! `policy` decides, purely; `state` is one version's: what happens and `now` go in, effects come out; `driver` performs
 //! them. `lease` is what the pool's user holds.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::duplicate_mod, reason = "loom_tests compiles two files with other primitives"))]
 
 mod acquire;
 mod check;
+mod claim_count;
 mod config;
 mod driver;
 mod error;
+mod freezer;
 mod handle;
 mod instance;
 mod launch;
@@ -29,8 +32,12 @@ mod replay;
 mod session_key;
 mod session_slot;
 mod state;
+mod sync;
 mod usage;
 mod version;
+
+#[cfg(test)]
+mod loom_tests;
 
 // Tests of the crate share with those in tests/ what they stand on, and name the crate as those do.
 #[cfg(test)]

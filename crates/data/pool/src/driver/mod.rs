@@ -8,7 +8,7 @@ mod start;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{CatalogVersion, FunctionId, SharedCatalog, VersionKey, VersionName};
 
+use crate::claim_count::ClaimCount;
 use crate::config::Config;
 use crate::error::LeaseError;
 use crate::instance::Instance;
@@ -46,8 +47,8 @@ pub(crate) struct Driver<C> {
     pub config: Config,
     pub versions: RankedRwLock<Versions<C>>,
     pub admission: RankedMutex<Admission>,
-    /// How many versions were refused a start and wait: while none does, nothing has to ask admission.
-    claims: AtomicUsize,
+    /// How many versions were refused a start and wait.
+    claims: ClaimCount,
     /// Whether a quota was lowered below what is used.
     over_quota: AtomicBool,
     deadlines: RankedMutex<Deadlines<Arc<Version<C>>>>,
@@ -74,7 +75,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             catalog,
             versions: RankedRwLock::new(Rank::Versions, Versions { map: HashMap::new(), closed: false }),
             admission: RankedMutex::new(Rank::Admission, admission),
-            claims: AtomicUsize::new(0),
+            claims: ClaimCount::new(),
             over_quota: AtomicBool::new(false),
             deadlines: RankedMutex::new(Rank::Deadlines, Deadlines::new()),
             histories: RankedMutex::new(Rank::Histories, HashMap::new()),
@@ -232,14 +233,15 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
 
     /// Takes a slot back from a request that had it since then; `announced` when it said before that it would.
     pub fn release(self: &Arc<Self>, version: &Arc<Version<C>>, slot: SlotIndex, announced: bool, since: Instant) {
-        let yields = self.yields(version);
-        let action = {
+        let (action, yields) = {
             let mut locked = version.locked.lock();
+            // Under this lock, so that a version that claims room from now on finds the instance idle.
+            let yields = self.claims.any() && self.yields(version, &locked.state);
             let now = Instant::now();
             let out = now.saturating_duration_since(since);
             let effect = locked.state.release(slot, announced, out, yields, now);
             self.note_use(version, &mut locked.state, now);
-            effect.and_then(|effect| locked.resolve(effect, &mut None))
+            (effect.and_then(|effect| locked.resolve(effect, &mut None)), yields)
         };
         if let Some(action) = action {
             self.perform_one(version, action);
@@ -251,14 +253,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     }
 
     /// Whether an instance that comes free makes room for a request that has waited for longer than its own.
-    fn yields(&self, version: &Version<C>) -> bool {
-        self.claims.load(Ordering::Relaxed) > 0 && {
-            let (own_since, spare) = {
-                let locked = version.locked.lock();
-                (locked.state.table.waiting_since(), locked.state.has_spare())
-            };
-            spare && self.admission.lock().yields(&version.catalog.key, own_since)
-        }
+    fn yields(&self, version: &Version<C>, state: &VersionState) -> bool {
+        state.has_spare() && self.admission.lock().yields(&version.catalog.key, state.table.waiting_since())
     }
 
     /// Begins the starts that the waiters of a version need, as far as its failures and admission let them. Where admission
@@ -287,18 +283,18 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     fn with_claims<R>(&self, ask: impl FnOnce(&mut Admission) -> R) -> R {
         let mut admission = self.admission.lock();
         let answer = ask(&mut admission);
-        self.claims.store(admission.claims(), Ordering::Relaxed);
+        self.claims.set(admission.claims());
         answer
     }
 
     /// Nothing of a version waits for room any more; whether something did.
     pub fn unclaim(&self, version: &VersionKey) -> bool {
-        self.claims.load(Ordering::Relaxed) > 0 && self.with_claims(|admission| admission.unclaim(version))
+        self.claims.any() && self.with_claims(|admission| admission.unclaim(version))
     }
 
     /// Tries again the versions that were refused a start, those that wait for longest first.
     pub fn feed(self: &Arc<Self>) {
-        if self.claims.load(Ordering::Relaxed) == 0 {
+        if !self.claims.any() {
             return;
         }
         let claimants = self.admission.lock().claimants();

@@ -1,0 +1,61 @@
+//! Whether an instance is frozen or ends: a freeze, a thaw and a stop of it never cross.
+//!
+//! `loom_tests.rs` compiles this file again and tries all orders of its steps.
+
+use std::io;
+
+use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+
+/// What of an instance's process is frozen or told to end; the process itself is the caller's.
+pub(crate) struct Freezer {
+    /// Held while the process is frozen or thawed.
+    frozen: Mutex<bool>,
+    /// How often it was frozen.
+    suspensions: AtomicU64,
+    /// It was told to end, and its room counts as coming free.
+    ends: AtomicBool,
+}
+
+impl Freezer {
+    pub fn new(frozen: Mutex<bool>) -> Self {
+        Self { frozen, suspensions: AtomicU64::new(0), ends: AtomicBool::new(false) }
+    }
+
+    /// Freezes the process if it is still idle: a lease that came first keeps it running, and one that comes now waits for
+    /// the lock and thaws it.
+    pub fn freeze(&self, still_idle: impl FnOnce() -> bool, freeze: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut frozen = self.frozen.lock();
+        if *frozen || self.ends() || !still_idle() {
+            return Ok(());
+        }
+        freeze()?;
+        *frozen = true;
+        self.suspensions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Thaws the process if it is frozen. Called with a lease, so that no freeze comes after.
+    pub fn thaw(&self, thaw: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut frozen = self.frozen.lock();
+        if std::mem::take(&mut *frozen) { thaw() } else { Ok(()) }
+    }
+
+    /// How often it was frozen; of use to who has a lease, during which it is not.
+    pub fn suspensions(&self) -> u64 {
+        self.suspensions.load(Ordering::Relaxed)
+    }
+
+    /// Marks the process as told to end; true for the first who does.
+    pub fn end(&self) -> bool {
+        !self.ends.swap(true, Ordering::Relaxed)
+    }
+
+    pub fn ends(&self) -> bool {
+        self.ends.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a freeze that is under way. To be called after [`Freezer::end`]: no other one comes after.
+    pub fn settle(&self) {
+        *self.frozen.lock() = false;
+    }
+}

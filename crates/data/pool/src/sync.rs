@@ -1,0 +1,5 @@
+//! The primitives of the files that `loom_tests.rs` compiles again with those of loom.
+
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+pub(crate) use crate::lock::RankedMutex as Mutex;

@@ -47,9 +47,14 @@ enum Task {
         #[arg(long, default_value_t = 120, value_name = "MINUTES")]
         minutes_max: u32,
     },
-    /// Check dependencies between crates, the place of `unsafe`, and that every file has a `//!`
-    Tidy,
-    /// Print a whole-system figure, as a ratio to a peer measured in the same run
+    /// Check the arrows between crates, where `unsafe` stands, words, lines and circles of files, and that every file says
+    /// what it owns
+    Tidy {
+        /// First take out of xtask/tidy-allowed.toml what is mended
+        #[arg(long)]
+        trim: bool,
+    },
+    /// Print one of the whole-system figures, as a ratio against a peer measured in the same run
     Bench {
         /// Which figure
         #[arg(value_enum)]
@@ -68,7 +73,7 @@ fn main() -> anyhow::Result<()> {
         Task::Quickstart { keep } => quickstart::run(&root, keep),
         Task::Test { filter, no_install } => test::run(&root, filter.as_deref(), no_install),
         Task::Storm { kills, minutes_max } => storm::run(&root, kills, minutes_max),
-        Task::Tidy => tidy::run(&root),
+        Task::Tidy { trim } => tidy::run(&root, trim),
         Task::Simulate(args) => simulate::run(&args),
         Task::Bench { name, rounds } => bench::run(&root, name, rounds),
     }

@@ -10,7 +10,7 @@ use crate::{packages, tidy};
 pub fn run(root: &Path, filter: Option<&str>, no_install: bool) -> anyhow::Result<()> {
     let python = packages::install(root, no_install)?;
     if filter.is_none() {
-        tidy::run(root)?;
+        tidy::run(root, false)?;
         process::run(cargo(root).args(["fmt", "--all", "--check"]))?;
         process::run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
         // Advisories need a downloaded database; licences, sources and duplicates do not.

@@ -1,4 +1,5 @@
-//! The client commands of `sampan`: their arguments, the API client behind them, and what they print.
+//! The client commands of `sampan`: their arguments, the API client behind them, and what they
+//! print.
 #![forbid(unsafe_code)]
 
 // First, so that its macros hold in all that follow.

@@ -7,7 +7,7 @@ pub(crate) mod provision;
 pub(crate) mod quota;
 pub(crate) mod registry;
 pub(crate) mod release;
-pub(crate) mod words;
+pub(crate) mod shell_words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use types::limits::STOP_GRACE_S_MAX;
 
-use self::words::Words;
+use self::shell_words::Words;
 
 /// What the help ends with.
 pub const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::args::DeployArgs;
-use crate::args::words::Words;
+use crate::args::shell_words::Words;
 use crate::client::Client;
 use crate::image_name::resolve;
 

@@ -188,7 +188,7 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
         record,
         status: Status::Active,
         versions: BTreeMap::from([(VersionName::Latest, Arc::new(version))]),
-        aliases: BTreeMap::from([("$DEFAULT".into(), Route::to(VersionName::Latest))]),
+        aliases: types::AliasMap::from([("$DEFAULT".into(), Route::to(VersionName::Latest))]),
         reserved_mb: None,
         provisioned: BTreeMap::new(),
     };

@@ -1,0 +1,130 @@
+//! Which crate of the workspace may use which.
+
+use std::collections::BTreeMap;
+
+use super::Crate;
+
+/// Every crate, its folder, and which crates of the workspace it may use. An arrow that is not here
+/// is forbidden.
+const ARROWS: &[(&str, &str, &[&str])] = &[
+    ("types", "crates/types", &[]),
+    ("schedule", "crates/schedule", &[]),
+    ("supervisor", "crates/supervisor", &[]),
+    ("sys", "crates/node/sys", &[]),
+    ("store", "crates/store", &["types"]),
+    ("logs", "crates/node/logs", &["supervisor", "types"]),
+    ("erofs", "crates/node/erofs", &[]),
+    ("oci", "crates/node/oci", &["types"]),
+    ("layer-index", "crates/node/layer-index", &["types", "sys", "erofs"]),
+    ("content-store", "crates/node/content-store", &["types", "sys", "erofs", "oci", "layer-index"]),
+    ("rootfs", "crates/node/rootfs", &["types", "sys", "erofs", "oci", "layer-index", "content-store"]),
+    (
+        "image",
+        "crates/node/image",
+        &["supervisor", "types", "sys", "erofs", "oci", "layer-index", "content-store", "rootfs"],
+    ),
+    ("network", "crates/node/network", &["supervisor", "sys"]),
+    ("sandbox", "crates/node/sandbox", &["supervisor", "types", "sys", "network"]),
+    ("pool", "crates/data/pool", &["supervisor", "types", "schedule"]),
+    ("launcher", "crates/data/launcher", &["types", "pool", "image", "sandbox", "logs"]),
+    ("connections", "crates/data/connections", &["supervisor"]),
+    ("invoke", "crates/data/invoke", &["supervisor", "types", "connections", "pool", "logs"]),
+    ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke"]),
+    ("registry", "crates/control/registry", &["types", "oci", "content-store"]),
+    ("deploy", "crates/control/deploy", &["supervisor", "types", "store", "image"]),
+    ("signature", "crates/control/signature", &["types"]),
+    ("credentials", "crates/control/credentials", &["types", "image", "signature"]),
+    ("api", "crates/control/api", &["types", "schedule", "signature", "store", "logs", "invoke"]),
+    ("cli", "crates/cli", &["types", "signature"]),
+    (
+        "sampan",
+        "crates/sampan",
+        &[
+            "cli",
+            "types",
+            "supervisor",
+            "store",
+            "sys",
+            "oci",
+            "layer-index",
+            "image",
+            "sandbox",
+            "logs",
+            "pool",
+            "launcher",
+            "invoke",
+            "connections",
+            "gateway",
+            "registry",
+            "deploy",
+            "signature",
+            "credentials",
+            "api",
+        ],
+    ),
+    ("warm-path", "benches/warm-path", &["types", "logs", "pool", "invoke", "gateway"]),
+    ("xtask", "xtask", &["pool"]),
+    ("e2e", "e2e", &["signature", "types"]),
+];
+
+/// Finds arrows that the table lacks, and crates without a place in it.
+pub fn check(crates: &BTreeMap<String, Crate>) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (name, found) in crates {
+        let Some((_, folder, allowed)) = ARROWS.iter().find(|(n, ..)| n == name) else {
+            findings.push(format!("crate {name} is not in the table of arrows (xtask/src/tidy/arrows.rs)"));
+            continue;
+        };
+        if !found.folder.ends_with(folder) {
+            findings.push(format!("crate {name} belongs in {folder}"));
+        }
+        let ours = found.uses.iter().filter(|used| crates.contains_key(*used));
+        for used in ours.filter(|used| !allowed.contains(&used.as_str())) {
+            findings.push(format!("crate {name} must not use {used}: arrows point down (ARCHITECTURE.md)"));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn crates(list: &[(&str, &str, &[&str])]) -> BTreeMap<String, Crate> {
+        list.iter()
+            .map(|(name, folder, uses)| {
+                let uses = uses.iter().map(|u| (*u).to_owned()).collect();
+                ((*name).to_owned(), Crate { folder: PathBuf::from(folder), uses })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_forbidden_arrow_is_found() {
+        let found = check(&crates(&[("types", "crates/types", &["store"]), ("store", "crates/store", &["types"])]));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("types must not use store"));
+    }
+
+    #[test]
+    fn a_crate_without_a_place_is_found() {
+        assert_eq!(check(&crates(&[("extra", "crates/extra", &[])])).len(), 1);
+    }
+
+    #[test]
+    fn the_table_has_no_circles() {
+        for (name, _, uses) in ARROWS {
+            let mut seen = BTreeSet::new();
+            let mut next: Vec<&str> = uses.to_vec();
+            while let Some(used) = next.pop() {
+                assert_ne!(&used, name, "{name} reaches itself");
+                if seen.insert(used) {
+                    next.extend(ARROWS.iter().filter(|(n, ..)| *n == used).flat_map(|(_, _, u)| u.iter()));
+                }
+            }
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! What invocations call: function, version and qualifier. Rows and index entries share it, encoded once.
+//! What invocations call: function, version and qualifier. Rows and index entries share it, encoded
+//! once.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 
 use types::{FunctionKey, Qualifier, VersionName};
 
-/// Callees kept at hand; all are dropped when there are more.
+/// Callees in the cache; it is cleared when there are more.
 const CALLEES_MAX: usize = 4096;
 
 /// A function, a version and the qualifier that led to it.
@@ -15,7 +16,8 @@ pub(crate) struct Callee {
     pub(crate) key: FunctionKey,
     pub(crate) version: VersionName,
     pub(crate) qualifier: Qualifier,
-    /// `"SCF_Namespace":"…","SCF_FunctionName":"…","SCF_Qualifier":"…"`, and `,"SCF_Alias":"…"` for an alias.
+    /// `"SCF_Namespace":"…","SCF_FunctionName":"…","SCF_Qualifier":"…"`, and `,"SCF_Alias":"…"` for
+    /// an alias.
     pub(crate) fields: Box<str>,
 }
 
@@ -35,14 +37,14 @@ impl Callee {
         Self { key, version, qualifier, fields: fields.into() }
     }
 
-    /// Whether a caller who names `qualifier` means it: by its alias, or by its version.
+    /// Whether `qualifier` leads to it: its alias, or its version.
     pub(crate) fn is_named(&self, qualifier: &str) -> bool {
         matches!(&self.qualifier, Qualifier::Alias(name) if **name == *qualifier)
             || qualifier == self.version.to_string()
     }
 }
 
-/// Callees met lately.
+/// A cache of callees.
 #[derive(Debug, Default)]
 pub(crate) struct Callees {
     /// By the hash of what they are, so that looking one up makes no key.

@@ -1,4 +1,4 @@
-//! The wall clock as log records carry it. Must not be used for intervals: those take a monotonic `Instant`.
+//! The wall clock as log records carry it. Intervals take a monotonic `Instant` instead.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

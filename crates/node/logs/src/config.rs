@@ -1,4 +1,4 @@
-//! The limits of this crate, with their defaults. Must not know where they are read from.
+//! The limits of this crate, with their defaults.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,16 @@ pub struct Config {
     pub segment_bytes_max: u64,
     /// The active segment is closed when its first line is older than this, in seconds.
     pub segment_age_s_max: u64,
-    /// How long a record may wait for others before the batch is handed to the kernel, in milliseconds.
+    /// How long a record may wait for others before the batch is handed to the kernel, in
+    /// milliseconds.
     pub flush_ms: u64,
-    /// Records waiting for the writer, in bytes. Lines over it are dropped and counted; beginnings and ends of
-    /// invocations may take twice as much.
+    /// Records waiting for the writer, in bytes. Lines over it are dropped and counted; beginnings
+    /// and ends of invocations may take twice as much.
     pub queue_bytes_max: usize,
     /// Longest line, in bytes; a longer one is split.
     pub line_bytes_max: usize,
-    /// How long a line that has begun waits for more of it before it is shown without its newline, in milliseconds.
+    /// How long a line that has begun waits for more of it before it is shown without its newline,
+    /// in milliseconds.
     pub line_wait_ms: u64,
     /// Lines a second that one instance may write for long.
     pub instance_lines_per_s: u32,
@@ -31,10 +33,11 @@ pub struct Config {
     pub instance_bytes_per_s: u32,
     /// Bytes that one instance may write at once.
     pub instance_bytes_burst: u32,
-    /// How many times as fast as an instance may write for long its output is read; what is beyond waits in the pipe,
-    /// and with it the instance.
+    /// How many times as fast as an instance may write for long its output is read; what is beyond
+    /// waits in the pipe, and with it the instance.
     pub instance_read_factor: u32,
-    /// Lines of one function that wait for the writer, in bytes; lines over it are dropped and counted.
+    /// Lines of one function that wait for the writer, in bytes; lines over it are dropped and
+    /// counted.
     pub function_queue_bytes_max: usize,
     /// Output kept of one invocation, in bytes; platform lines do not count.
     pub request_log_bytes_max: usize,
@@ -44,19 +47,24 @@ pub struct Config {
     pub tail_bytes_max: usize,
     /// Invocations whose tail stays in memory after their end.
     pub finished_tails_max: usize,
-    /// A segment is closed when this many invocations ended in it; those of the last few segments are in memory.
+    /// A segment is closed when this many invocations ended in it; those of the last few segments
+    /// are in memory.
     pub index_invocations_max: usize,
     /// Directories of closed segments' indexes that are held in memory, in bytes.
     pub index_directories_bytes_max: usize,
-    /// How much of the newest segments is read at start to fill the index, in bytes before compression.
+    /// How much of the newest segments is read at start to fill the index, in bytes before
+    /// compression.
     pub index_rebuild_bytes_max: u64,
-    /// How much of the log one page of lines from a cursor on may read, in bytes before compression.
+    /// How much of the log one page of lines from a cursor on may read, in bytes before
+    /// compression.
     pub scan_bytes_max: u64,
-    /// How much of the log is read for the newest lines, in bytes before compression; what its index rules out is not.
+    /// How much of the log is read for the newest lines, in bytes before compression; what its
+    /// index rules out is not.
     pub newest_scan_bytes_max: u64,
     /// Invocations or lines that one query returns at most.
     pub page_len_max: usize,
-    /// Lines of one page, in bytes, those of all its invocations together; what is over is left out and said so.
+    /// Lines of one page, in bytes, those of all its invocations together; the rest is left out,
+    /// with a line in its place.
     pub page_log_bytes_max: usize,
     /// Lines that wait for a slow follower; older ones are skipped and counted.
     pub follow_lines_max: usize,

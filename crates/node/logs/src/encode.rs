@@ -1,5 +1,5 @@
-//! Records as rows of JSON, written field by field: what a request costs in the log is mostly this text. The field names
-//! and their order are those of [`crate::row::Row`], which reads them.
+//! Records as rows of JSON, written field by field: what a request costs in the log is mostly this
+//! text. The field names and their order are those of [`crate::row::Row`], which reads them.
 
 use types::RequestId;
 
@@ -11,7 +11,8 @@ use crate::record::LineRecord;
 use crate::row::RUNNING;
 use crate::run::{Begin, End};
 
-/// Durations up to this many microseconds have at most 15 digits, which an `f64` of milliseconds keeps.
+/// Durations up to this many microseconds have at most 15 digits, which an `f64` of milliseconds
+/// keeps.
 const EXACT_US_MAX: u64 = 999_999_999_999_999;
 
 /// The row of a beginning.
@@ -172,7 +173,8 @@ fn string(out: &mut String, text: &str) {
     }
 }
 
-/// Whether JSON escapes nothing of it. Looks at all bytes, which vector instructions do faster than stopping early.
+/// Whether JSON escapes nothing of it. Looks at all bytes, which vector instructions do faster than
+/// stopping early.
 fn is_plain(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |escaped, byte| escaped | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\'))
 }

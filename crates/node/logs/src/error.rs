@@ -1,4 +1,4 @@
-//! What can go wrong with logs. Losing a line is no error: it is counted and said in the log.
+//! Errors of log operations. A dropped line is none: it is counted and reported in the log.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub enum Error {
     Open {
         /// The directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
     /// A segment could not be read.
@@ -21,7 +21,7 @@ pub enum Error {
     ReadSegment {
         /// The file.
         path: PathBuf,
-        /// What the kernel or the decompressor said.
+        /// Error of the kernel or the decompressor.
         source: io::Error,
     },
     /// The pipes of an instance could not be made.
@@ -29,11 +29,11 @@ pub enum Error {
     Attach {
         /// The instance.
         instance: InstanceId,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
     /// A cursor that no answer of [`crate::Logs::lines`] carried.
-    #[error("{text:?} is no cursor of this log; begin again without one")]
+    #[error("{text:?} is not a cursor of this log; begin again without one")]
     InvalidCursor {
         /// The refused text.
         text: String,

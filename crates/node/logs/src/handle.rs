@@ -1,5 +1,4 @@
-//! The public face: what instances, invocations and readers of logs call. Calls on the way of a request neither wait
-//! nor touch the disk.
+//! The public handle. Calls on the way of a request neither wait nor touch the disk.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -7,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream as Items, StreamExt};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::BroadcastStream;
@@ -15,20 +14,19 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tokio_util::task::TaskTracker;
 use types::{FunctionRecord, InstanceId, RequestId, VersionName};
 
-use crate::index::Index;
+use crate::archive::Archive;
 use crate::lines::{Cursor, Filter, Followed, Line, LinePage};
 use crate::live::Request;
 use crate::query::Query;
 use crate::queue::queue;
 use crate::reader::Reader;
-use crate::segments::Segments;
 use crate::shares::Shares;
 use crate::sink::{Origin, Sink};
 use crate::store::Store;
 use crate::writer::{Command, Writer};
 use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
 
-/// Commands waiting for the writer; those who ask wait for its answer anyway.
+/// Commands waiting for the writer; their callers wait for its answer anyway.
 const COMMANDS_MAX: usize = 64;
 
 /// What queries have read since the logs were opened.
@@ -49,8 +47,7 @@ struct Inner {
     sink: Sink,
     shares: Shares,
     readers: Arc<RwLock<HashMap<InstanceId, Arc<Reader>>>>,
-    segments: Arc<Segments>,
-    index: Arc<Mutex<Index>>,
+    archive: Arc<Archive>,
     commands: mpsc::Sender<Command>,
     /// The writer holds the sender, so that followers end with it.
     follow: broadcast::WeakSender<Arc<Line>>,
@@ -58,7 +55,8 @@ struct Inner {
     runtime: tokio::runtime::Handle,
 }
 
-/// The log of an invocation that has begun: the same as the calls of [`Logs`] by request id, without the lookup.
+/// The log of an invocation that has begun: the same as the calls of [`Logs`] by request id,
+/// without the lookup.
 pub struct InvocationLog {
     logs: Logs,
     request: Arc<Request>,
@@ -91,8 +89,7 @@ impl Logs {
             sink: Sink::new(sender, config.clone()),
             shares: Shares::default(),
             readers: Arc::default(),
-            segments: store.segments.clone(),
-            index: store.index.clone(),
+            archive: store.archive.clone(),
             commands,
             follow: weak_follow,
             tasks: TaskTracker::new(),
@@ -104,8 +101,9 @@ impl Logs {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Makes the pipes of a new instance and starts to read them; the reader ends when the write ends are all closed, or
-    /// with [`Logs::detach`]. Output belongs to no request until [`Logs::assign`].
+    /// Makes the pipes of a new instance and starts to read them; the reader ends when the write
+    /// ends are all closed, or with [`Logs::detach`]. Output belongs to no request until
+    /// [`Logs::assign`].
     pub fn attach(
         &self,
         instance: &InstanceId,
@@ -127,23 +125,26 @@ impl Logs {
         Ok(stdio)
     }
 
-    /// Reads what an ended instance has written and lets go of its pipes, whoever may still hold the other ends.
+    /// Reads what an ended instance has written and closes its pipes, also while others hold the
+    /// write ends.
     pub fn detach(&self, instance: &InstanceId) {
         if let Some(reader) = self.reader(instance) {
             reader.detach();
         }
     }
 
-    /// From now on the instance's output belongs to this request (`None`: to no request in particular). What was
-    /// written before belongs to the request before, if the instance was settled first.
+    /// From now on the instance's output belongs to this request (`None`: to no request in
+    /// particular). What was written before belongs to the request before, if the instance was
+    /// settled first.
     pub fn assign(&self, instance: &InstanceId, request: Option<&RequestId>) {
         if let Some(reader) = self.reader(instance) {
             reader.assign(request);
         }
     }
 
-    /// What the instance has written before this call has been read when it returns; a line that has begun is ended. It
-    /// reads at most what the pipes held when it was called, so it cannot be kept by an instance that goes on writing.
+    /// What the instance has written before this call has been read when it returns; a line that
+    /// has begun is ended. It reads at most what the pipes held when it was called, so an instance
+    /// that goes on writing does not hold it up.
     pub async fn settle(&self, instance: &InstanceId) {
         if let Some(reader) = self.reader(instance) {
             reader.settle();
@@ -159,8 +160,8 @@ impl Logs {
         InvocationLog { request: self.0.sink.begin(begin), logs: self.clone() }
     }
 
-    /// Keeps the [`Logs::tail`] of a start that nobody called for, until [`Logs::forget`]: its output is logged under the id,
-    /// and it is no invocation of which there is a record.
+    /// Keeps the [`Logs::tail`] of a start without a caller until [`Logs::forget`]. Its output is
+    /// logged under the id, but there is no record of an invocation.
     pub fn watch(&self, start: Begin) {
         self.0.sink.watch(start);
     }
@@ -186,14 +187,14 @@ impl Logs {
         }
     }
 
-    /// The last `bytes` bytes (at most `tail_bytes_max`) of the log of a request that runs or ended lately, cut at a
-    /// line's beginning; empty for others.
+    /// The last `bytes` bytes (at most `tail_bytes_max`) of the log of a request that runs or ended
+    /// lately, cut at a line's beginning; empty for others.
     pub fn tail(&self, request: &RequestId, bytes: usize) -> String {
         self.0.sink.live.get(request).map_or_else(String::new, |request| request.tail(bytes))
     }
 
-    /// A page of invocations with their logs; sees everything recorded before the call. Reads what the page needs, however
-    /// many invocations there are.
+    /// A page of invocations with their logs; sees everything recorded before the call. Reads what
+    /// the page needs, however many invocations there are.
     pub async fn invocations(&self, query: Query) -> Result<Page, Error> {
         let inner = self.0.clone();
         let page = self.answer(query.clone(), move |id| inner.sink.live.runs(id)).await?;
@@ -201,44 +202,47 @@ impl Logs {
         if over.is_empty() {
             return Ok(page);
         }
-        // One that neither runs nor has an end may have ended while the answer was made: its end is in the queue then,
-        // and the next look finds it. Only what has no end even so was interrupted.
+        // One that neither runs nor has an end may have ended while the answer was made: its end is
+        // in the queue then, and the next look finds it. Only what has no end even so was
+        // interrupted.
         self.answer(query, move |id| !over.contains(id)).await
     }
 
-    /// Answers from what was recorded before the call; `runs` tells whether an invocation without an end still runs.
+    /// Answers from what was recorded before the call; `runs`: whether an invocation without an end
+    /// still runs.
     async fn answer(&self, query: Query, runs: impl Fn(&RequestId) -> bool + Send + 'static) -> Result<Page, Error> {
         self.flush().await?;
         let inner = self.0.clone();
-        let answer =
-            spawn_blocking(move || invocations::answer(&inner.segments, &inner.index, &query, &inner.config, runs));
+        let answer = spawn_blocking(move || invocations::answer(&inner.archive, &query, &inner.config, runs));
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Up to `limit` lines in the order written: those behind `after`, or from `filter.start_ms` on without a cursor.
-    /// Sees everything recorded before the call.
+    /// Up to `limit` lines in the order written: those behind `after`, or from `filter.start_ms` on
+    /// without a cursor. Sees everything recorded before the call.
     pub async fn lines(&self, filter: Filter, after: Option<Cursor>, limit: usize) -> Result<LinePage, Error> {
         self.flush().await?;
         let inner = self.0.clone();
-        let read = spawn_blocking(move || scan::forward(&inner.segments, &filter, after, limit, &inner.config));
+        let read = spawn_blocking(move || scan::forward(&inner.archive, &filter, after, limit, &inner.config));
         read.await.map_err(|_| Error::Stopped)?
     }
 
-    /// The newest lines, up to `limit`, in the order written; [`Logs::lines`] goes on behind them. Looks back over
-    /// `newest_scan_bytes_max` bytes of the log. Sees everything recorded before the call.
+    /// The newest lines, up to `limit`, in the order written; [`Logs::lines`] goes on behind them.
+    /// Looks back over `newest_scan_bytes_max` bytes of the log. Sees everything recorded before
+    /// the call.
     pub async fn newest_lines(&self, filter: Filter, limit: usize) -> Result<LinePage, Error> {
         self.flush().await?;
         let inner = self.0.clone();
-        let read = spawn_blocking(move || scan::newest(&inner.segments, &inner.index, &filter, limit, &inner.config));
+        let read = spawn_blocking(move || scan::newest(&inner.archive, &filter, limit, &inner.config));
         read.await.map_err(|_| Error::Stopped)?
     }
 
     /// What queries have read.
     pub fn reads(&self) -> Reads {
-        self.0.segments.reads.sum()
+        self.0.archive.segments.reads.sum()
     }
 
-    /// New lines as they are written, from now on, until the logs are shut down or the stream is dropped.
+    /// New lines as they are written, from now on, until the logs are shut down or the stream is
+    /// dropped.
     pub fn follow(&self, filter: Filter) -> impl Items<Item = Followed> + Send + use<> {
         let ended = || broadcast::channel(1).1;
         let lines = self.0.follow.upgrade().map_or_else(ended, |sender| sender.subscribe());
@@ -257,11 +261,12 @@ impl Logs {
         flushed.await.map_err(|_| Error::Stopped)
     }
 
-    /// Reads what instances have written, writes everything, syncs it, and stops. What comes later is lost.
+    /// Reads what instances have written, writes everything, syncs it, and stops. What comes later
+    /// is lost.
     pub async fn shutdown(&self) {
         let readers: Vec<_> = self.0.readers.read().values().cloned().collect();
         readers.iter().for_each(|reader| reader.detach());
-        self.0.segments.stop();
+        self.0.archive.segments.stop();
         let (done, stopped) = oneshot::channel();
         if self.0.commands.send(Command::Stop(done)).await.is_ok() {
             // An error means that the writer had stopped by itself.

@@ -1,5 +1,6 @@
-//! Invocations in memory, those that run and those that ended in segments without an index of their own: what each was,
-//! how it ended, and where its rows are. The writer adds to it, queries copy out of it.
+//! Invocations in memory, those that run and those that ended in segments without an index of their
+//! own: what each was, how it ended, and where its rows are. The writer adds to it, queries copy
+//! out of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub(crate) struct Index {
     unindexed_through: u64,
 }
 
-/// Where ended invocations are, by id. Made when one is asked for, up to the newest, so that an end costs no lookup.
+/// Where ended invocations are, by id. Made when one is asked for, up to the newest, so that an end
+/// costs no lookup.
 #[derive(Debug, Default)]
 struct EndedById {
     /// Ends are numbered from the first one ever.
@@ -83,8 +85,8 @@ impl Index {
         }
     }
 
-    /// Adds an invocation whose end row is in `segment`. Ends of one segment are all here or none is, so that a count
-    /// takes no invocation twice.
+    /// Adds an invocation whose end row is in `segment`. Ends of one segment are all here or none
+    /// is, so that a count takes no invocation twice.
     pub(crate) fn insert_ended(&mut self, entry: Entry, segment: u64) {
         if segment <= self.unindexed_through {
             return;
@@ -97,7 +99,8 @@ impl Index {
         }
     }
 
-    /// Forgets invocations whose end lies in segments up to this one: those are looked for on disk from now on.
+    /// Forgets invocations whose end lies in segments up to this one: those are looked for on disk
+    /// from now on.
     pub(crate) fn forget_through(&mut self, segment: u64) {
         self.unindexed_through = self.unindexed_through.max(segment);
         while self.ended.front().is_some_and(|(of, _)| *of <= segment)

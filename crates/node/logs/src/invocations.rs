@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use types::{FunctionKey, RequestId, RunStatus, VersionName};
 
+use crate::archive::Archive;
 use crate::entry::Entry;
 use crate::extents::Position;
-use crate::index::Index;
 use crate::query::Query;
 use crate::row::{Kind, Row};
 use crate::segments::{Form, SegmentFile, Segments};
@@ -31,7 +30,8 @@ pub struct Invocation {
     pub start_ms: i64,
     /// False while it runs.
     pub finished: bool,
-    /// How it ended. `None` while it runs, and when `finished`: Sampan was stopped while it ran (interrupted).
+    /// How it ended. `None` while it runs, and when `finished`: Sampan was stopped while it ran
+    /// (interrupted).
     pub status: Option<RunStatus>,
     /// What the caller got, cut at `ret_msg_bytes_max`; empty while it runs.
     pub ret_msg: String,
@@ -57,7 +57,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Those that are over though nothing says how they ended.
+    /// Those that are over without a recorded status.
     pub(crate) fn interrupted(&self) -> impl Iterator<Item = &Invocation> {
         self.invocations.iter().filter(|run| run.finished && run.status.is_none())
     }
@@ -66,16 +66,15 @@ impl Page {
 /// Said at the end of a log that did not fit in the page.
 const LEFT_OUT: &str = "[PLATFORM] The rest of this log is left out here: ask for this request alone.\n";
 
-/// Answers `query`. `runs` tells whether an invocation without an end still runs.
+/// Answers `query`. `runs`: whether an invocation without an end still runs.
 pub(crate) fn answer(
-    segments: &Segments,
-    index: &Mutex<Index>,
+    archive: &Archive,
     query: &Query,
     config: &Config,
     runs: impl Fn(&RequestId) -> bool,
 ) -> Result<Page, Error> {
-    let Selection { total, page } = select(segments, index, query, config.page_len_max)?;
-    let mut logs = Logs { segments, open: HashMap::new(), left_bytes: config.page_log_bytes_max };
+    let Selection { total, page } = select(archive, query, config.page_len_max)?;
+    let mut logs = Logs { segments: &archive.segments, open: HashMap::new(), left_bytes: config.page_log_bytes_max };
     let mut invocations = Vec::with_capacity(page.len());
     for place in page {
         // Its segment may have been removed meanwhile.
@@ -121,7 +120,7 @@ impl Logs<'_> {
             version: entry.callee.version,
             qualifier: entry.callee.qualifier.to_string(),
             start_ms: entry.start_ms,
-            // One whose end was lost is over, though nothing says how.
+            // One whose end was lost is over, without a status.
             finished: entry.outcome.is_some() || !runs(&entry.request_id),
             status: entry.outcome.and_then(|outcome| outcome.status),
             ret_msg: String::new(),
@@ -142,7 +141,8 @@ impl Logs<'_> {
     }
 
     fn add(&mut self, invocation: &mut Invocation, row: &[u8]) {
-        // Stretches hold rows of other requests too; looking for the id is far cheaper than reading each as JSON.
+        // Stretches hold rows of other requests too; looking for the id is far cheaper than reading
+        // each as JSON.
         let id = &invocation.request_id;
         let Some(row) = std::str::from_utf8(row).ok().filter(|text| text.contains(id.as_str())) else { return };
         let Some(row) = Row::decode(row.as_bytes()).filter(|row| row.request_id.as_ref() == Some(id)) else { return };

@@ -1,18 +1,26 @@
-//! Function logs: output collected from outside the instance, platform lines, and one record for each invocation.
+//! Function logs: output collected from outside the instance, platform lines, and one record for
+//! each invocation.
 //!
-//! Owns the readers of instances' pipes, the segment files and the index of recent invocations. Must not know who
-//! produces output, what a platform line means, or who asks for it.
+//! Owns the readers of instances' pipes, the segment files and the index of recent invocations.
 //!
-//! # How a line travels
+//! # Data flow
 //! ```text
-//! instance --pipe--> reader (one task per instance: split, limit, assign to a request) --+
-//! invoke   --begin / platform / finish------------------------------------------------- queue --> writer --> segment
-//!                                                                                                   |--> index
-//!                                                                                                   +--> followers
+//! instance --pipe--> reader (a task per instance: split, limit, assign to a request) --+
+//! invoke   --begin / platform / finish------------------------------------------------ queue --> writer
+//!                                                       writer --> batch of rows --> active segment
+//!                                                                                |--> index
+//!                                                                                +--> followers
 //! ```
-//! Nothing on the way waits for the disk: the queue is bounded in bytes, and what does not fit is dropped, counted, and
-//! said in the log. Readers read several times as fast as lines are kept (`instance_read_factor`); what an instance writes
-//! beyond waits in its pipe, and the instance with it: a flood costs the platform little and others nothing.
+//! No caller waits for the disk: the queue is bounded in bytes, and what does not fit is dropped,
+//! counted, and reported in the log. Readers read several times as fast as lines are kept
+//! (`instance_read_factor`); what an instance writes beyond waits in its pipe, and the instance
+//! with it: a flood costs the platform little and other functions nothing.
+//!
+//! # The record of an invocation
+//! A beginning puts one pointer into the queue. An end that comes before the writer has taken it
+//! joins it there, so that a short request is one entry; one that carries texts, or is behind lines
+//! of output, is an entry of its own. START, END and Report are made from the record: by the
+//! writer, with the rows of a batch, and by [`Logs::tail`].
 //!
 //! # On disk
 //! ```text
@@ -21,19 +29,21 @@
 //! <dir>/segments/0000000007.idx          index of a closed one, see `segment_index`; made again when it is missing
 //! <dir>/segments/0000000007.tmp          being compressed; removed by the next start (idx.tmp too)
 //! ```
-//! Field names are the contract's (`SCF_RequestId`, `SCF_Message`, …; see `row.rs`), so that log shippers can follow the
-//! files. Closed segments go when they are older than `retention_days`, or oldest first when all together are larger
-//! than `disk_bytes_max`.
+//! Field names are the contract's (`SCF_RequestId`, `SCF_Message`, …; see `row.rs`), so that log
+//! shippers can follow the files. Closed segments go when they are older than `retention_days`, or
+//! oldest first when all together are larger than `disk_bytes_max`.
 //!
 //! # What a crash loses
-//! The writer hands its batches to the kernel each `flush_ms`, so a killed Sampan loses at most that much of the log;
-//! what was written stays. Files are synced when a segment closes and on shutdown only: a power cut may lose what the
-//! kernel had not written back (typically the last 30 seconds). A torn last line is trimmed at the next start, and
-//! invocations without an end are recorded as interrupted.
+//! The writer hands its batches to the kernel each `flush_ms`, so a killed Sampan loses at most
+//! that much of the log; what was written stays. Files are synced when a segment closes and on
+//! shutdown only: a power cut may lose what the kernel had not written back (typically the last 30
+//! seconds). A torn last line is trimmed at the next start, and invocations without an end are
+//! recorded as interrupted.
 #![forbid(unsafe_code)]
 // A test stops at the first thing that is not as it should be.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod archive;
 mod batch;
 mod callee;
 mod clock;

@@ -7,8 +7,9 @@ use crate::Config;
 /// Share of both bursts that a request may write whatever was written before it.
 const REQUEST_SHARE: f64 = 0.01;
 
-/// A token bucket for lines and one for bytes. After a refusal it stays closed until a tenth of both bursts is there
-/// again: a flood is then cut in stretches of about a second, each said once, instead of line by line.
+/// A token bucket for lines and one for bytes. After a refusal it stays closed until a tenth of
+/// both bursts is there again: a flood is then cut in stretches of about a second, each reported
+/// once, instead of line by line.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     lines: Bucket,
@@ -44,8 +45,8 @@ impl Limiter {
         }
     }
 
-    /// A new request begins: it may write a little even when the one before it used up everything, so that a flood never
-    /// hides what comes after it.
+    /// A new request begins: it may write a little even when the one before it used up everything,
+    /// so that a flood never hides what comes after it.
     pub(crate) fn begin_request(&mut self) {
         self.closed = false;
         for bucket in [&mut self.lines, &mut self.bytes] {
@@ -73,10 +74,11 @@ impl Limiter {
     }
 }
 
-/// How fast the output of one instance is read: several times as fast as it may be kept, so that what is beyond is dropped
-/// and said, and no faster, so that a flood costs little. What is not read waits in the pipe, and with it the instance.
+/// Rate limit of reading one instance: several times the rate at which its output is kept, so that
+/// the excess is dropped and reported, and no faster, so that a flood costs little. The rest waits
+/// in the pipe, and with it the instance.
 #[derive(Debug)]
-pub(crate) struct ReadPace {
+pub(crate) struct ReadRate {
     lines: Bucket,
     bytes: Bucket,
     filled_at: Instant,
@@ -85,7 +87,7 @@ pub(crate) struct ReadPace {
 /// Longest pause; whatever settles the instance meanwhile does not add to it.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-impl ReadPace {
+impl ReadRate {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
         let times = |rate: u32| rate.saturating_mul(config.instance_read_factor.max(1));
         Self {
@@ -174,12 +176,12 @@ mod tests {
             ..Config::default()
         };
         let start = Instant::now();
-        let mut pace = ReadPace::new(&config, start);
-        assert_eq!(pace.took(100, 10_000, start), Duration::ZERO, "a burst is read at once");
-        assert_eq!(pace.took(50, 0, start), Duration::from_millis(500), "of 100 lines a second");
-        assert_eq!(pace.took(0, 0, start + Duration::from_millis(500)), Duration::ZERO);
-        assert_eq!(pace.took(0, 1 << 30, start + Duration::from_millis(500)), PAUSE_MAX);
-        assert_eq!(pace.took(0, 0, start + Duration::from_millis(1_500)), Duration::ZERO, "a debt is bounded");
+        let mut rate = ReadRate::new(&config, start);
+        assert_eq!(rate.took(100, 10_000, start), Duration::ZERO, "a burst is read at once");
+        assert_eq!(rate.took(50, 0, start), Duration::from_millis(500), "of 100 lines a second");
+        assert_eq!(rate.took(0, 0, start + Duration::from_millis(500)), Duration::ZERO);
+        assert_eq!(rate.took(0, 1 << 30, start + Duration::from_millis(500)), PAUSE_MAX);
+        assert_eq!(rate.took(0, 0, start + Duration::from_millis(1_500)), Duration::ZERO, "a debt is bounded");
     }
 
     #[test]

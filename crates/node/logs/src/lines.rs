@@ -1,4 +1,5 @@
-//! Single lines across invocations: what a follower sees, which are wanted, and pages of them with a cursor.
+//! Single lines across invocations: what a follower sees, which are wanted, and pages of them with
+//! a cursor.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,7 +33,8 @@ pub struct Line {
     pub version: VersionName,
     /// What the caller of the request named; the version for lines of no request.
     pub qualifier: String,
-    /// The request it belongs to; `None` for output between requests and of instances with several at once.
+    /// The request it belongs to; `None` for output between requests and of instances with several
+    /// at once.
     pub request_id: Option<RequestId>,
     /// The instance that wrote it; `None` for the platform's lines of a request.
     pub instance: Option<InstanceId>,
@@ -61,7 +63,8 @@ pub struct Filter {
     pub request_id: Option<RequestId>,
     /// Of instances whose id begins so.
     pub instance: Option<String>,
-    /// Of no request: printed between two, at the start, or by an instance that serves several at once.
+    /// Of no request: printed between two, at the start, or by an instance that serves several at
+    /// once.
     pub outside_requests: bool,
     /// Of requests that ended other than well; their lines come where they ended.
     pub failed: bool,
@@ -124,7 +127,8 @@ impl FromStr for Cursor {
 pub struct LinePage {
     /// The lines.
     pub lines: Vec<Line>,
-    /// Where to go on; the same place when nothing new is there. Of the newest lines: behind all of them.
+    /// Where to go on; the same place when nothing new is there. Of the newest lines: behind all of
+    /// them.
     pub next: Cursor,
     /// True when the log may have more lines: behind these, or before the newest ones.
     pub more: bool,

@@ -1,5 +1,5 @@
-//! Invocations that run, and the tails of those that ended lately. In memory; every request passes here twice, so the
-//! map is cut into shards that are locked for a lookup only.
+//! Invocations that run, and the tails of those that ended lately. In memory; every request passes
+//! here twice, so the map is cut into shards that are locked for a lookup only.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -29,7 +29,8 @@ struct State {
     /// Output taken so far; platform lines do not count.
     output_bytes: usize,
     end: Option<End>,
-    /// Its beginning waits in the queue and nothing of it behind: an end without texts needs no record of its own.
+    /// Its beginning waits in the queue and nothing of it behind: an end without texts needs no
+    /// record of its own.
     only_begin_queued: bool,
 }
 
@@ -129,14 +130,15 @@ impl Request {
         Finish::Queued
     }
 
-    /// Calls `write` with the end that joined the beginning, if one did; a later one is queued by itself.
+    /// Calls `write` with the end that joined the beginning, if one did; a later one is queued by
+    /// itself.
     pub(crate) fn write_joined<T>(&self, write: impl FnOnce(&End) -> T) -> Option<T> {
         let mut state = self.state.lock();
         let joined = std::mem::take(&mut state.only_begin_queued);
         state.end.as_ref().filter(|_| joined).map(write)
     }
 
-    /// Calls `write` with the end, of which only the tail needs to be kept from then on.
+    /// Calls `write` with the end; from then on only what its tail needs is kept.
     pub(crate) fn write_end<T>(&self, write: impl FnOnce(&End) -> T) -> Option<T> {
         let mut state = self.state.lock();
         let end = state.end.as_mut()?;

@@ -1,5 +1,6 @@
-//! The platform's lines that repeat the record of an invocation (contract 4.6): START, END and Report. They are made
-//! where they are written or read, so that a request carries none of them. Pure.
+//! The platform's lines that repeat the record of an invocation (contract 4.6): START, END and
+//! Report. They are made where they are written or read, so that a request carries none of them.
+//! Pure.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! The queue to the writer: records in the order sent, bounded in bytes, never waiting. One lock, held while a pointer is
-//! moved in or all of them are taken.
+//! The queue to the writer: records in the order sent, bounded in bytes, never waiting. One lock,
+//! held while a pointer is moved in or all of them are taken.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use crate::record::Record;
 
-/// Makes the two ends of a queue that takes lines up to `bytes_max` and other records up to twice that.
+/// Makes the two ends of a queue that takes lines up to `bytes_max` and other records up to twice
+/// that.
 pub(crate) fn queue(bytes_max: usize) -> (Sender, Receiver) {
     let shared = Arc::new(Queue { bytes_max, ..Queue::default() });
     (Sender(shared.clone()), Receiver(shared))
@@ -18,9 +19,9 @@ pub(crate) fn queue(bytes_max: usize) -> (Sender, Receiver) {
 struct Queue {
     bytes_max: usize,
     waiting: Mutex<Waiting>,
-    /// Rung for a writer that sleeps at an empty queue.
+    /// Notified when a record comes to an empty queue.
     first: Notify,
-    /// Rung when the queue is half full, so that the writer does not wait for its next turn.
+    /// Notified when the queue is half full, so that the writer does not wait for its next flush.
     half_full: Notify,
 }
 

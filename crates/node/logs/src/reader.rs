@@ -1,8 +1,9 @@
-//! The output of one instance: its two pipes, read from outside, split into lines, limited, and given to the request
-//! that the instance serves. Must not know why it serves it.
+//! The output of one instance: its two pipes, read from outside, split into lines, limited, and
+//! given to the request that the instance serves.
 //!
-//! The pipes are read under one lock, by the instance's task when there is something to read, and by whoever settles
-//! the instance: what was written before the call is then read at once, without a hop to the task.
+//! The pipes are read under one lock, by the instance's task when there is something to read, and
+//! by the caller that settles the instance: what was written before the call is then read at once,
+//! without a hop to the task.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,12 +15,13 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::CancellationToken;
 use types::RequestId;
 
-use crate::limit::{Limiter, ReadPace};
+use crate::limit::{Limiter, ReadRate};
 use crate::lines::Stream;
 use crate::sink::{Origin, Sink};
 use crate::split::Splitter;
 
-/// The write ends for an instance's stdout and stderr. The reader ends when all copies of both are closed.
+/// The write ends for an instance's stdout and stderr. The reader ends when all copies of both are
+/// closed.
 #[derive(Debug)]
 pub struct Stdio {
     /// Standard output.
@@ -28,7 +30,8 @@ pub struct Stdio {
     pub stderr: OwnedFd,
 }
 
-/// Bytes taken from a pipe by one system call, and in one turn of its task: a worker has others to serve.
+/// Bytes taken from a pipe by one system call, and by its task between two yields: a worker has
+/// others to serve.
 const READ_BYTES: usize = 16 << 10;
 
 /// The reader of one instance.
@@ -46,8 +49,8 @@ struct State {
     stdout: Splitter,
     stderr: Splitter,
     limiter: Limiter,
-    pace: ReadPace,
-    /// What was dropped and not yet said, by [`Why`].
+    rate: ReadRate,
+    /// What was dropped and not yet reported, by [`DropReason`].
     dropped: [Dropped; 3],
 }
 
@@ -63,17 +66,17 @@ struct Dropped {
     bytes: u64,
 }
 
-/// Why output is dropped; the index of its counter.
+/// The reason for which output is dropped; the index of its counter.
 #[derive(Debug, Clone, Copy)]
-enum Why {
+enum DropReason {
     Rate,
     RequestFull,
     QueueFull,
 }
 
-/// What a turn of reading found.
+/// State of a pipe after a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum PipeState {
     Empty,
     More,
     Ended,
@@ -89,7 +92,7 @@ impl Reader {
             stdout: Splitter::new(sink.config.line_bytes_max),
             stderr: Splitter::new(sink.config.line_bytes_max),
             limiter: Limiter::new(&sink.config, Instant::now()),
-            pace: ReadPace::new(&sink.config, Instant::now()),
+            rate: ReadRate::new(&sink.config, Instant::now()),
             dropped: [Dropped::default(); 3],
         };
         let reader =
@@ -110,7 +113,7 @@ impl Reader {
                 biased;
                 () = self.detached.cancelled() => return,
                 ready = self.pipe(stream).readable() => ready,
-                // A prompt, or a bar that grows: whoever follows is to see it before its newline comes.
+                // A prompt, or a progress bar: followers see it before its newline comes.
                 () = tokio::time::sleep(self.sink.config.line_wait()), if has_begun => {
                     self.close_line(&mut self.state.lock(), stream);
                     continue;
@@ -118,9 +121,9 @@ impl Reader {
             };
             let pipe = self.pipe(stream);
             let Ok(()) = ready else { return };
-            let (turn, pause) = self.read_turn(stream, READ_BYTES, |buffer| pipe.try_read(buffer));
-            match turn {
-                Turn::Ended => return,
+            let (state, pause) = self.read_up_to(stream, READ_BYTES, |buffer| pipe.try_read(buffer));
+            match state {
+                PipeState::Ended => return,
                 _ if !pause.is_zero() => {
                     let rest = tokio::time::sleep(pause);
                     if self.detached.run_until_cancelled(rest).await.is_none() {
@@ -128,8 +131,8 @@ impl Reader {
                     }
                 }
                 // There may be more at once, again and again.
-                Turn::More => tokio::task::yield_now().await,
-                Turn::Empty => {}
+                PipeState::More => tokio::task::yield_now().await,
+                PipeState::Empty => {}
             }
         }
     }
@@ -140,9 +143,10 @@ impl Reader {
             // Not until the pipe is empty: an instance that keeps writing would never settle.
             let pipe = self.pipe(stream);
             let waiting = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
-            // Straight from the kernel: the runtime may not have noticed yet that there is something to read.
+            // Straight from the kernel: the runtime may not have noticed yet that there is
+            // something to read.
             let read = |buffer: &mut [u8]| rustix::io::read(pipe, buffer).map_err(io::Error::from);
-            self.read_turn(stream, usize::try_from(waiting).unwrap_or(usize::MAX), read);
+            self.read_up_to(stream, usize::try_from(waiting).unwrap_or(usize::MAX), read);
         }
         self.close_lines(&mut self.state.lock());
     }
@@ -159,7 +163,7 @@ impl Reader {
         }
     }
 
-    /// Reads what is there and lets go of the pipes, whoever may still hold their other ends.
+    /// Reads what is there and closes the pipes, also while others hold the write ends.
     pub(crate) fn detach(&self) {
         self.settle();
         self.detached.cancel();
@@ -169,36 +173,36 @@ impl Reader {
         if stream == Stream::Stderr { &self.stderr } else { &self.stdout }
     }
 
-    /// Reads at most `bytes_max` with `read`; also how long to wait before the next turn.
-    fn read_turn(
+    /// Reads at most `bytes_max` with `read`; also how long to wait before the next read.
+    fn read_up_to(
         &self,
         stream: Stream,
         bytes_max: usize,
         read: impl Fn(&mut [u8]) -> io::Result<usize>,
-    ) -> (Turn, Duration) {
+    ) -> (PipeState, Duration) {
         let mut buffer = [0; READ_BYTES];
         let mut state = self.state.lock();
         let (mut left, mut lines) = (bytes_max, 0);
-        let turn = loop {
+        let pipe_state = loop {
             if left == 0 {
-                break Turn::More;
+                break PipeState::More;
             }
             let want = left.min(READ_BYTES);
             match read(&mut buffer[..want]) {
-                Ok(0) => break Turn::Ended,
+                Ok(0) => break PipeState::Ended,
                 Ok(len) => {
                     lines += self.take(&mut state, stream, &buffer[..len]);
                     left -= len;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Turn::Empty,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break PipeState::Empty,
                 Err(error) => {
                     tracing::error!(instance = %self.origin.instance, %error, "cannot read the output of an instance");
-                    break Turn::Ended;
+                    break PipeState::Ended;
                 }
             }
         };
-        (turn, state.pace.took(lines, bytes_max - left, Instant::now()))
+        (pipe_state, state.rate.took(lines, bytes_max - left, Instant::now()))
     }
 
     /// Splits what was read; how many lines it ended.
@@ -213,11 +217,11 @@ impl Reader {
         lines
     }
 
-    /// Ends lines that have begun, and says what was dropped.
+    /// Ends lines that have begun, and reports what was dropped.
     fn close_lines(&self, state: &mut State) {
         self.close_line(state, Stream::Stdout);
         self.close_line(state, Stream::Stderr);
-        self.say_dropped(state.owner.as_ref(), &mut state.dropped);
+        self.report_dropped(state.owner.as_ref(), &mut state.dropped);
     }
 
     /// Ends the line of a stream that has begun.
@@ -235,28 +239,29 @@ impl Reader {
         stream: Stream,
         line: &[u8],
     ) {
-        let drop_line = |dropped: &mut [Dropped; 3], why: Why| {
+        let drop_line = |dropped: &mut [Dropped; 3], why: DropReason| {
             dropped[why as usize].lines += 1;
             dropped[why as usize].bytes += line.len() as u64;
         };
         if !limiter.allow(line.len(), Instant::now()) {
-            return drop_line(dropped, Why::Rate);
+            return drop_line(dropped, DropReason::Rate);
         }
         let request = owner.and_then(|id| self.sink.live.get(id));
         let bytes_max = self.sink.config.request_log_bytes_max;
         if request.as_ref().is_some_and(|r| !r.take_output(line.len(), bytes_max)) {
-            return drop_line(dropped, Why::RequestFull);
+            return drop_line(dropped, DropReason::RequestFull);
         }
-        self.say_dropped(owner, dropped);
+        self.report_dropped(owner, dropped);
         let text = String::from_utf8_lossy(line);
         if self.sink.output(&self.origin, owner, request, stream, &text).is_err() {
-            drop_line(dropped, Why::QueueFull);
+            drop_line(dropped, DropReason::QueueFull);
         }
     }
 
-    /// Says what was dropped since the last time, one line for each reason; what cannot be said now is said later.
-    fn say_dropped(&self, owner: Option<&RequestId>, dropped: &mut [Dropped; 3]) {
-        for why in [Why::Rate, Why::RequestFull, Why::QueueFull] {
+    /// Reports what was dropped since the last report, one line for each reason; a line that is
+    /// refused is retried later.
+    fn report_dropped(&self, owner: Option<&RequestId>, dropped: &mut [Dropped; 3]) {
+        for why in [DropReason::Rate, DropReason::RequestFull, DropReason::QueueFull] {
             let Dropped { lines, bytes } = dropped[why as usize];
             if lines == 0 {
                 continue;
@@ -270,15 +275,17 @@ impl Reader {
         }
     }
 
-    fn reason(&self, why: Why) -> String {
+    fn reason(&self, why: DropReason) -> String {
         let config = &self.sink.config;
         match why {
-            Why::Rate => format!(
+            DropReason::Rate => format!(
                 "the instance wrote more than {} lines or {} bytes a second",
                 config.instance_lines_per_s, config.instance_bytes_per_s
             ),
-            Why::RequestFull => format!("a request's log keeps {} bytes of output", config.request_log_bytes_max),
-            Why::QueueFull => "the platform could not store logs as fast as they came".to_owned(),
+            DropReason::RequestFull => {
+                format!("a request's log keeps {} bytes of output", config.request_log_bytes_max)
+            }
+            DropReason::QueueFull => "the platform could not store logs as fast as they came".to_owned(),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! One record as a JSON line: the field names of the contract's logs (4.6), and a few of our own without the prefix.
-//! Pure.
+//! One record as a JSON line: the field names of the contract's logs (4.6), and a few of our own
+//! without the prefix. Pure.
 //!
-//! `Record` is the kind of a row: `begin` and `end` of an invocation, with the platform's lines at that time, or a `line`
-//! of its log. A row is found by its position; an `end` row carries all that is known of its invocation, also where its
-//! lines are, so that an invocation can be shown from its last row alone. Rows are written by [`crate::encode`].
+//! `Record` is the kind of a row: `begin` and `end` of an invocation, with the platform's lines at
+//! that time, or a `line` of its log. A row is found by its position; an `end` row carries all that
+//! is known of its invocation, also where its lines are, so that an invocation can be shown from
+//! its last row alone. Rows are written by [`crate::encode`].
 
 use std::borrow::Cow;
 
@@ -27,8 +28,9 @@ pub(crate) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the first fields, in the order in which [`Row::encode`] writes them, which is far cheaper than reading the
-    /// whole row as JSON. Names have no character that JSON escapes. `None` for anything else.
+    /// Reads the first fields, in the order in which [`Row::encode`] writes them, which is far
+    /// cheaper than reading the whole row as JSON. Names have no character that JSON escapes.
+    /// `None` for anything else.
     pub(crate) fn of(row: &'a [u8]) -> Option<Self> {
         let (kind, rest) = between(row, b"{\"Record\":\"", b"\"")?;
         let (time, rest) = between(rest, b",\"SCF_LogTime\":", b",")?;
@@ -155,7 +157,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// How the run ended; `None` for a row that is no end.
+    /// How the run ended; `None` for other rows than ends.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         (self.kind == Kind::End).then(|| Outcome {
             status: self.status.and_then(|code| RunStatus::try_from(code).ok()),

@@ -36,7 +36,8 @@ pub struct End {
     pub memory_bytes: u64,
     /// The platform's lines before `END`, in order.
     pub closing: Vec<String>,
-    /// Its log ends with the lines `END` and `Report`, which name this memory size in MB; `None`: with neither.
+    /// Its log ends with the lines `END` and `Report`, which name this memory size in MB; `None`:
+    /// with neither.
     pub report_memory_mb: Option<u32>,
 }
 

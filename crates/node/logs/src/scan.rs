@@ -1,31 +1,32 @@
-//! Lines read back from the segments: pages from a cursor on, and the newest ones from the end back. Blocking; must not
-//! be called on a runtime's worker.
+//! Lines read back from the segments: pages from a cursor on, and the newest ones from the end
+//! back. Blocking; must not be called on a runtime's worker.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
-use parking_lot::Mutex;
 use types::{FunctionName, RequestId, RunStatus};
 
+use crate::archive::Archive;
 use crate::extents::{Extents, Position};
-use crate::index::Index;
 use crate::lines::{Cursor, Filter, Line, LinePage};
 use crate::row::Row;
 use crate::segments::{Form, Segment, Segments};
-use crate::{Config, Error, segment_index, select};
+use crate::{Config, Error, select};
 
-/// Reads up to `limit` wanted lines behind `after`, or from the filter's time on; more when the first row alone has more.
-/// Stops early, with `more`, when it has read `scan_bytes_max` or the page is full.
+/// Reads up to `limit` wanted lines behind `after`, or from the filter's time on; more when the
+/// first row alone has more. Stops early, with `more`, when it has read `scan_bytes_max` or the
+/// page is full.
 pub(crate) fn forward(
-    segments: &Segments,
+    archive: &Archive,
     filter: &Filter,
     after: Option<Cursor>,
     limit: usize,
     config: &Config,
 ) -> Result<LinePage, Error> {
     let limit = limit.min(config.page_len_max);
-    let wanted = Wanted::new(segments, filter);
+    let segments = &*archive.segments;
+    let wanted = Wanted::new(archive, filter);
     let mut position = after.map_or(Position { segment: 0, offset: 0 }, |cursor| cursor.0);
     let (mut left_bytes, mut page_bytes) = (config.scan_bytes_max, 0);
     let mut lines = Vec::new();
@@ -75,29 +76,23 @@ pub(crate) fn forward(
     Ok(LinePage { lines, next: Cursor(position), more: false })
 }
 
-/// Reads the newest `limit` wanted lines. Stops early, with `more`, when it has read `newest_scan_bytes_max` or the page
-/// is full.
-pub(crate) fn newest(
-    segments: &Segments,
-    index: &Mutex<Index>,
-    filter: &Filter,
-    limit: usize,
-    config: &Config,
-) -> Result<LinePage, Error> {
-    let all = segments.all();
+/// Reads the newest `limit` wanted lines. Stops early, with `more`, when it has read
+/// `newest_scan_bytes_max` or the page is full.
+pub(crate) fn newest(archive: &Archive, filter: &Filter, limit: usize, config: &Config) -> Result<LinePage, Error> {
+    let all = archive.segments.all();
     let end = all.last().map_or(Position { segment: 0, offset: 0 }, |(number, segment)| Position {
         segment: *number,
         offset: segment.plain_bytes,
     });
     let mut back = Back {
-        wanted: Wanted::new(segments, filter),
+        wanted: Wanted::new(archive, filter),
         lines: Vec::new(),
         left: limit.min(config.page_len_max),
         left_bytes: config.page_log_bytes_max,
     };
     let complete = match &filter.request_id {
         Some(id) => {
-            let found = select::find(segments, index, id, 0)?;
+            let found = select::find(archive, id, 0)?;
             found.map_or(Ok(true), |entry| back.request(&entry.extents, id))?
         }
         None => back.segments(all, config.newest_scan_bytes_max)?,
@@ -130,9 +125,10 @@ impl Back<'_> {
         Ok(true)
     }
 
-    /// Takes the wanted lines of a segment; false when there may be older ones that were not looked at.
+    /// Takes the wanted lines of a segment; false when there may be older ones that were not looked
+    /// at.
     fn segment(&mut self, number: u64, segment: &Segment, left_bytes: &mut u64) -> Result<bool, Error> {
-        let segments = self.wanted.segments;
+        let segments = &self.wanted.archive.segments;
         let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
         let stretches = self.wanted.stretches(number, segment).map_err(failed)?;
         if stretches.as_ref().is_some_and(Vec::is_empty) {
@@ -168,7 +164,7 @@ impl Back<'_> {
 
     /// Takes the lines of one request; false when they are too many.
     fn request(&mut self, extents: &Extents, id: &RequestId) -> Result<bool, Error> {
-        let mut lines = lines_of_request(self.wanted.segments, extents, id)?;
+        let mut lines = lines_of_request(&self.wanted.archive.segments, extents, id)?;
         lines.retain(|line| self.wanted.filter.matches(line));
         Ok(self.take(lines))
     }
@@ -190,22 +186,24 @@ impl Back<'_> {
 
 /// Which lines of a row are wanted.
 struct Wanted<'a> {
-    segments: &'a Segments,
+    archive: &'a Archive,
     filter: &'a Filter,
-    /// What the JSON of each row of the function has; looking for it is far cheaper than reading each row as JSON.
+    /// What the JSON of each row of the function has; looking for it is far cheaper than reading
+    /// each row as JSON.
     mark: Option<String>,
 }
 
 impl<'a> Wanted<'a> {
-    fn new(segments: &'a Segments, filter: &'a Filter) -> Self {
+    fn new(archive: &'a Archive, filter: &'a Filter) -> Self {
         let mark = filter.function.as_ref().map(|name| format!("\"SCF_FunctionName\":\"{name}\""));
-        Self { segments, filter, mark }
+        Self { archive, filter, mark }
     }
 
-    /// The stretches of a segment that may have wanted rows, in order, by its index; `None` where it has none.
+    /// The stretches of a segment that may have wanted rows, in order, by its index; `None` where
+    /// it has none.
     fn stretches(&self, number: u64, segment: &Segment) -> io::Result<Option<Vec<Range<u64>>>> {
         // One that is damaged is built again by the next question about invocations.
-        let Ok(Some(index)) = segment_index::open_existing(self.segments, number) else { return Ok(None) };
+        let Ok(Some(index)) = self.archive.indexes.open_existing(number) else { return Ok(None) };
         let directory = &index.directory;
         let name = self.filter.function.as_ref().map(FunctionName::as_str);
         let functions = directory.functions(self.filter.namespace.as_str(), name);
@@ -226,7 +224,8 @@ impl<'a> Wanted<'a> {
         Ok(Some(wanted.map(|(number, block)| block.offset..end_of(number)).collect()))
     }
 
-    /// Whether rows of a time may have wanted lines. Those of a failed request are older than its end.
+    /// Whether rows of a time may have wanted lines. Those of a failed request are older than its
+    /// end.
     fn reaches(&self, oldest_ms: i64, newest_ms: i64) -> bool {
         newest_ms >= self.filter.start_ms && (self.filter.failed || oldest_ms <= self.filter.end_ms)
     }
@@ -247,7 +246,7 @@ impl<'a> Wanted<'a> {
         let failed = row.outcome().is_some_and(|outcome| outcome.status != Some(RunStatus::Success));
         let Some(id) = row.request_id.clone().filter(|_| failed) else { return Ok(Vec::new()) };
         let before = row.extents.clone().unwrap_or_default();
-        let mut lines = lines_of_request(self.segments, &before, &id)?;
+        let mut lines = lines_of_request(&self.archive.segments, &before, &id)?;
         lines.extend(row.into_lines());
         Ok(lines)
     }

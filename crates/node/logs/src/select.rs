@@ -1,24 +1,23 @@
-//! Which invocations a page has: those in memory and those that the indexes of older segments name. Blocking; must not
-//! be called on a runtime's worker.
+//! Which invocations a page has: those in memory and those that the indexes of older segments name.
+//! Blocking; must not be called on a runtime's worker.
 //!
-//! Groups of an index say how many ends they have and the bounds of what a page is ordered by. They are read the most
-//! promising first, and no further than one of theirs could still be on the page.
+//! Groups of an index say how many ends they have and the bounds of what a page is ordered by. They
+//! are read the most promising first, and no further than one of theirs could still be on the page.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use types::RequestId;
 
 use crate::Error;
+use crate::archive::Archive;
 use crate::callee::Callees;
 use crate::entry::Entry;
 use crate::extents::Position;
-use crate::index::Index;
 use crate::query::{OrderBy, Query, Rank};
 use crate::row::Row;
-use crate::segment_index::{self, EndEntry, Group, id_number};
+use crate::segment_index::{EndEntry, Group, Indexes, id_number};
 use crate::segments::{Form, SegmentFile, Segments};
 
 /// Entries of a group that are read at once, where a page needs less.
@@ -31,27 +30,22 @@ pub(crate) struct Selection {
 }
 
 /// Selects the page of a query.
-pub(crate) fn select(
-    segments: &Segments,
-    index: &Mutex<Index>,
-    query: &Query,
-    page_len_max: usize,
-) -> Result<Selection, Error> {
+pub(crate) fn select(archive: &Archive, query: &Query, page_len_max: usize) -> Result<Selection, Error> {
     if let Some(id) = &query.request_id {
-        let found = find(segments, index, id, query.start_ms)?.filter(|entry| query.matches(entry));
+        let found = find(archive, id, query.start_ms)?.filter(|entry| query.matches(entry));
         let page = found.iter().take(query.reach(page_len_max)).skip(query.offset).cloned().map(Place::Memory);
         return Ok(Selection { total: found.iter().len(), page: page.collect() });
     }
     let (matches, through) = {
-        let mut index = index.lock();
+        let mut index = archive.index.lock();
         (index.select(query), index.unindexed_through())
     };
     let mut total = matches.len();
     let mut first = First { query, room: query.reach(page_len_max), found: Vec::new() };
     first.add(matches.into_iter().map(|entry| (Rank::of(&entry), Place::Memory(entry))));
     let mut groups = Vec::new();
-    for number in closed(segments, through, query.start_ms) {
-        skip_unreadable(number, groups_of(segments, number, query, &mut groups))?;
+    for number in closed(&archive.segments, through, query.start_ms) {
+        skip_unreadable(number, groups_of(archive, number, query, &mut groups))?;
     }
     total += groups.iter().map(|group| group.entries.len()).sum::<usize>();
     groups.sort_by(|a, b| query.compare(&a.best, &b.best));
@@ -59,32 +53,29 @@ pub(crate) fn select(
         if first.room == 0 || !first.may_take(&group.best) {
             break;
         }
-        first.read(segments, &group).map_err(|source| failed(segments, group.number, source))?;
+        first.read(&archive.indexes, &group).map_err(|source| failed(&archive.segments, group.number, source))?;
     }
     Ok(Selection { total, page: first.found.into_iter().skip(query.offset).map(|(_, place)| place).collect() })
 }
 
 /// The invocation of an id, unless it ended before `start_ms`.
-pub(crate) fn find(
-    segments: &Segments,
-    index: &Mutex<Index>,
-    id: &RequestId,
-    start_ms: i64,
-) -> Result<Option<Arc<Entry>>, Error> {
+pub(crate) fn find(archive: &Archive, id: &RequestId, start_ms: i64) -> Result<Option<Arc<Entry>>, Error> {
     let (known, through) = {
-        let mut index = index.lock();
+        let mut index = archive.index.lock();
         (index.get(id), index.unindexed_through())
     };
     if known.is_some() {
         return Ok(known);
     }
-    for number in closed(segments, through, start_ms) {
-        let found = segment_index::open(segments, number)
+    for number in closed(&archive.segments, through, start_ms) {
+        let found = archive
+            .indexes
+            .open(number)
             .and_then(|index| index.map_or(Ok(None), |index| index.find(id_number(id))))
-            .map_err(|source| failed(segments, number, source));
+            .map_err(|source| failed(&archive.segments, number, source));
         if let Some(entry) = skip_unreadable(number, found)?.flatten() {
-            let failed = |source| failed(segments, number, source);
-            let Some(mut file) = segments.read(number).map_err(failed)? else { return Ok(None) };
+            let failed = |source| failed(&archive.segments, number, source);
+            let Some(mut file) = archive.segments.read(number).map_err(failed)? else { return Ok(None) };
             let found = entry_at(&mut file, number, entry.offset, entry.len).map_err(failed)?;
             return Ok(found.filter(|entry| entry.request_id == *id).map(Arc::new));
         }
@@ -92,8 +83,8 @@ pub(crate) fn find(
     Ok(None)
 }
 
-/// Closed segments up to `through` that have rows of `start_ms` or later, the newest first. An invocation ends after its
-/// beginning, so an end in an older one is not wanted.
+/// Closed segments up to `through` that have rows of `start_ms` or later, the newest first. An
+/// invocation ends after its beginning, so an end in an older one is not wanted.
 fn closed(segments: &Segments, through: u64, start_ms: i64) -> impl Iterator<Item = u64> {
     let mut all = segments.all();
     // The last one grows.
@@ -129,9 +120,9 @@ struct GroupPart {
     best: Rank,
 }
 
-fn groups_of(segments: &Segments, number: u64, query: &Query, parts: &mut Vec<GroupPart>) -> Result<(), Error> {
-    let failed = |source| failed(segments, number, source);
-    let Some(index) = segment_index::open(segments, number).map_err(failed)? else { return Ok(()) };
+fn groups_of(archive: &Archive, number: u64, query: &Query, parts: &mut Vec<GroupPart>) -> Result<(), Error> {
+    let failed = |source| failed(&archive.segments, number, source);
+    let Some(index) = archive.indexes.open(number).map_err(failed)? else { return Ok(()) };
     let name = query.function.as_ref().map(types::FunctionName::as_str);
     for rows in index.directory.functions(query.namespace.as_str(), name) {
         let name: Arc<str> = rows.name.as_str().into();
@@ -193,8 +184,8 @@ impl First<'_> {
         last.is_none_or(|(last, _)| self.query.compare(rank, last) == Ordering::Less)
     }
 
-    fn read(&mut self, segments: &Segments, part: &GroupPart) -> std::io::Result<()> {
-        let Some(index) = segment_index::open(segments, part.number)? else { return Ok(()) };
+    fn read(&mut self, indexes: &Indexes, part: &GroupPart) -> std::io::Result<()> {
+        let Some(index) = indexes.open(part.number)? else { return Ok(()) };
         let by_start = matches!(self.query.order_by, OrderBy::StartTime | OrderBy::FunctionName);
         let at_once = u32::try_from(self.room.max(ENTRIES_AT_ONCE_MIN)).unwrap_or(u32::MAX);
         let mut left = part.entries.clone();

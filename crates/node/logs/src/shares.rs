@@ -1,4 +1,5 @@
-//! The part of the queue to the writer that one function may fill, so that its flood drops its own lines and no other's.
+//! The part of the queue to the writer that one function may fill, so that its flood drops its own
+//! lines and no other's.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

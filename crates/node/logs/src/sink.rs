@@ -1,4 +1,5 @@
-//! Lines, beginnings and ends on their way in: to the memory of live invocations and the queue to the writer. Never waits.
+//! Lines, beginnings and ends on their way in: to the memory of live invocations and the queue to
+//! the writer. Never waits.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub(crate) struct Sink {
     pub(crate) config: Arc<Config>,
 }
 
-/// Who writes output.
+/// The instance that writes output.
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) instance: InstanceId,
@@ -38,7 +39,8 @@ impl Sink {
     pub(crate) fn begin(&self, begin: Begin) -> Arc<Request> {
         let request = Arc::new(Request::new(begin, self.config.tail_bytes_max, true));
         self.live.insert(request.clone());
-        // A refusal is counted by the queue; the end, if it is taken, makes up for a lost beginning.
+        // A refusal is counted by the queue; the end, if it is taken, makes up for a lost
+        // beginning.
         if self.queue.send(Record::Begin(request.clone())).is_err() {
             request.begin_refused();
         }

@@ -1,4 +1,5 @@
-//! Bytes of a stream become lines. Pure: the result does not depend on how the bytes were cut into reads.
+//! Bytes of a stream become lines. Pure: the result does not depend on how the bytes were cut into
+//! reads.
 
 /// Splits at newlines, and lines longer than `line_bytes_max` where that many bytes are reached.
 #[derive(Debug)]
@@ -8,7 +9,8 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
-    /// A splitter for lines of at most `line_bytes_max` bytes (at least 4, so that a character always fits).
+    /// A splitter for lines of at most `line_bytes_max` bytes (at least 4, so that a character
+    /// always fits).
     pub(crate) fn new(line_bytes_max: usize) -> Self {
         Self { partial: Vec::new(), line_bytes_max: line_bytes_max.max(4) }
     }
@@ -52,7 +54,8 @@ impl Splitter {
         }
     }
 
-    /// Emits a full line and keeps the character that its cut would have broken; returns what is left of `bytes`.
+    /// Emits a full line and keeps the character that its cut would have broken; returns what is
+    /// left of `bytes`.
     fn emit_full<'a>(&mut self, bytes: &'a [u8], room: usize, emit: &mut impl FnMut(&[u8])) -> &'a [u8] {
         self.partial.extend_from_slice(&bytes[..room]);
         let line = std::mem::take(&mut self.partial);
@@ -68,8 +71,8 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// How many bytes at the end of `line` begin a UTF-8 character that `next` goes on with; 0 when nothing is broken or
-/// the bytes are no UTF-8 anyway.
+/// How many bytes at the end of `line` begin a UTF-8 character that `next` goes on with; 0 when
+/// nothing is broken or the bytes are no UTF-8 anyway.
 fn broken_character(line: &[u8], next: u8) -> usize {
     let continues = |b: u8| b & 0b1100_0000 == 0b1000_0000;
     if !continues(next) {

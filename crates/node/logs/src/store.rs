@@ -1,5 +1,5 @@
-//! The disk side of the logs: batches of records into the active segment and the index, rotation, and the maintenance of
-//! closed segments. Blocking.
+//! The disk side of the logs: batches of records into the active segment and the index, rotation,
+//! and the maintenance of closed segments. Blocking.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::Config;
+use crate::archive::Archive;
 use crate::batch::Batch;
 use crate::clock;
 use crate::index::Index;
@@ -17,46 +18,49 @@ use crate::invocations::each_row;
 use crate::lines::Line;
 use crate::record::Record;
 use crate::row::Row;
+use crate::segment_index::Indexes;
 use crate::segments::{Active, Retention, Segments};
 
-/// Segments whose ends may be in memory at once: the active one, and those that wait for their index.
+/// Segments whose ends may be in memory at once: the active one, and those that wait for their
+/// index.
 const SEGMENTS_IN_MEMORY: usize = 4;
 
 /// The disk side of the logs, shared by the writer's blocking steps.
 pub(crate) struct Store {
     active: Active,
-    pub(crate) segments: Arc<Segments>,
-    pub(crate) index: Arc<Mutex<Index>>,
+    pub(crate) archive: Arc<Archive>,
     follow: broadcast::Sender<Arc<Line>>,
     retention: Retention,
     /// Invocations that ended in the active segment, and how many may.
     ends_in_active: usize,
     ends_max: usize,
-    /// Writing failed the last time; said once, not at each batch.
+    /// The last write failed; logged once, not at each batch.
     failing: bool,
 }
 
 impl Store {
-    /// Opens the segments, rebuilds the index from the newest of them, and records running invocations as interrupted.
+    /// Opens the segments, rebuilds the index from the newest of them, and records running
+    /// invocations as interrupted.
     pub(crate) fn open(dir: &Path, config: &Config, follow: broadcast::Sender<Arc<Line>>) -> io::Result<Self> {
         let now_ms = clock::now_ms();
-        let segments = Arc::new(Segments::open(dir)?.hold_directories(config.index_directories_bytes_max));
+        let segments = Arc::new(Segments::open(dir)?);
         let age_ms_max = i64::try_from(config.segment_age_s_max.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let active = Active::open(segments.clone(), config.segment_bytes_max, age_ms_max, now_ms)?;
-        let index = Arc::new(Mutex::new(rebuild(&segments, config)));
+        let index = Mutex::new(rebuild(&segments, config));
+        let indexes = Indexes::new(segments.clone(), config.index_directories_bytes_max);
+        let archive = Arc::new(Archive { segments, indexes, index });
         let retention = Retention {
             age_ms_max: i64::from(config.retention_days) * 24 * 60 * 60 * 1_000,
             disk_bytes_max: config.disk_bytes_max,
         };
         let ends_max = config.index_invocations_max;
-        let mut store =
-            Self { active, segments, index, follow, retention, ends_in_active: 0, ends_max, failing: false };
+        let mut store = Self { active, archive, follow, retention, ends_in_active: 0, ends_max, failing: false };
         store.end_interrupted(now_ms)?;
         Ok(store)
     }
 
     fn end_interrupted(&mut self, now_ms: i64) -> io::Result<()> {
-        let mut index = self.index.lock();
+        let mut index = self.archive.index.lock();
         let running = index.running();
         if running.is_empty() {
             return Ok(());
@@ -78,13 +82,14 @@ impl Store {
             self.ends_in_active = 0;
         }
         let (rows, ends) = {
-            let mut index = self.index.lock();
+            let mut index = self.archive.index.lock();
             let mut batch = Batch::new(&mut index, self.active.position(), now_ms);
             records.iter().for_each(|record| batch.add(record));
             (batch.rows, batch.ends)
         };
         self.ends_in_active += ends;
-        // When this fails, the index names places that later rows take; readers look at the id of each row they find.
+        // When this fails, the index names places that later rows take; readers look at the id of
+        // each row they find.
         match self.active.append(rows.as_bytes(), now_ms) {
             Ok(()) => self.failing = false,
             Err(error) => self.report(&error, records.len()),
@@ -119,19 +124,13 @@ impl Store {
 
     /// What maintenance needs, which runs beside the writing.
     pub(crate) fn maintenance(&self) -> Maintenance {
-        Maintenance {
-            segments: self.segments.clone(),
-            index: self.index.clone(),
-            retention: self.retention,
-            active: self.active.position().segment,
-        }
+        Maintenance { archive: self.archive.clone(), retention: self.retention, active: self.active.position().segment }
     }
 }
 
 /// One run of the maintenance of closed segments.
 pub(crate) struct Maintenance {
-    segments: Arc<Segments>,
-    index: Arc<Mutex<Index>>,
+    archive: Arc<Archive>,
     retention: Retention,
     /// The segment that grows.
     active: u64,
@@ -141,12 +140,12 @@ impl Maintenance {
     /// Removes, indexes and compresses.
     pub(crate) fn run(&self) -> io::Result<()> {
         // Room first: the rest needs some.
-        self.segments.apply_retention(self.retention, self.active, clock::now_ms())?;
+        self.archive.segments.apply_retention(self.retention, self.active, clock::now_ms())?;
         // Before compression, while the rows are at hand.
-        if self.segments.index_closed(self.active) {
-            self.index.lock().forget_through(self.active.saturating_sub(1));
+        if self.archive.indexes.build_missing(self.active) {
+            self.archive.index.lock().forget_through(self.active.saturating_sub(1));
         }
-        self.segments.compress_closed(self.active)
+        self.archive.segments.compress_closed(self.active)
     }
 }
 

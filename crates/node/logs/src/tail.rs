@@ -12,8 +12,8 @@ impl Tail {
         Self { text: String::new(), keep_bytes }
     }
 
-    /// Appends one line. Old text goes in one move each time twice the wanted size is reached, so that a push costs the
-    /// same on average however long the log is.
+    /// Appends one line. Old text goes in one move each time twice the wanted size is reached, so
+    /// that a push costs the same on average however long the log is.
     pub(crate) fn push(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
@@ -29,8 +29,8 @@ impl Tail {
     }
 }
 
-/// Where the last `bytes` bytes of `text` begin: at the first line that begins within them, or within the last line
-/// (at a character) when that one alone is longer.
+/// Where the last `bytes` bytes of `text` begin: at the first line that begins within them, or
+/// within the last line (at a character) when that one alone is longer.
 fn cut(text: &str, bytes: usize) -> usize {
     if text.len() <= bytes {
         return 0;

@@ -1,4 +1,5 @@
-//! The one task that writes: takes batches from the queue, hands them to the store, and has closed segments maintained.
+//! The one task that writes: takes batches from the queue, hands them to the store, and has closed
+//! segments maintained.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ const BATCH_BYTES: usize = 1 << 20;
 /// How often age limits are looked at when nothing is written.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// What the handle asks of the writer.
+/// Commands of the handle.
 pub(crate) enum Command {
     /// Write what is queued now.
     Flush(oneshot::Sender<()>),
@@ -35,7 +36,7 @@ pub(crate) struct Writer {
     maintenance: Option<JoinHandle<()>>,
 }
 
-/// Why the writer writes.
+/// What woke the writer.
 enum Wake {
     Due,
     Maintain,
@@ -58,12 +59,12 @@ impl Writer {
         Self { queue, commands, store: Arc::new(Mutex::new(store)), flush, maintain_every, maintenance: None }
     }
 
-    /// Runs until it is told to stop or all handles are gone.
+    /// Runs until it is stopped or all handles are gone.
     pub(crate) async fn run(mut self) {
         loop {
             let wake = self.wait().await;
             let mut maintain = self.write_queued().await;
-            // A caller that does not wait for its answer any more is no concern of the writer.
+            // Fails only when the caller has stopped waiting.
             match wake {
                 Wake::Due => {}
                 Wake::Maintain => maintain = true,
@@ -83,8 +84,8 @@ impl Writer {
         }
     }
 
-    /// Waits for a reason to write. After the first record it waits a little for more: sending to a queue that is not
-    /// empty wakes no task, which keeps it cheap for those who serve requests.
+    /// Waits for a reason to write. After the first record it waits a little for more: sending to a
+    /// queue that is not empty wakes no task, which keeps it cheap for requests.
     async fn wait(&mut self) -> Wake {
         tokio::select! {
             biased;

@@ -1,5 +1,6 @@
 //! What a question reads of a long log: as much as its page needs.
-// A test stops at the first thing that is not as it should be; not every test file uses all that is shared.
+// A test stops at the first thing that is not as it should be; not every test file uses all that is
+// shared.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod support;
@@ -54,7 +55,7 @@ async fn long_log(dir: &std::path::Path) -> (Logs, types::RequestId) {
     (open(dir, config).await, failed)
 }
 
-/// Waits until upkeep has indexed every segment but the one that grows.
+/// Waits until maintenance has indexed every segment but the one that grows.
 async fn all_indexed(dir: &std::path::Path) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     loop {
@@ -129,7 +130,7 @@ async fn indexes_that_are_lost_or_damaged_are_made_again() {
     }
     let before = logs.invocations(everything()).await.unwrap();
     logs.shutdown().await;
-    // Those that upkeep had no time for are made when they are needed.
+    // Those that maintenance had no time for are made when they are needed.
     let logs = open(dir.path(), config.clone()).await;
     assert_eq!(logs.invocations(everything()).await.unwrap(), before);
     logs.shutdown().await;

@@ -1,5 +1,6 @@
 //! Functions that print as fast as they can.
-// A test stops at the first thing that is not as it should be; not every test file uses all that is shared.
+// A test stops at the first thing that is not as it should be; not every test file uses all that is
+// shared.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod support;

@@ -1,5 +1,6 @@
 //! The newest lines, from the end of the log back.
-// A test stops at the first thing that is not as it should be; not every test file uses all that is shared.
+// A test stops at the first thing that is not as it should be; not every test file uses all that is
+// shared.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod support;

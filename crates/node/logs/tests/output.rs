@@ -1,5 +1,7 @@
-//! Output of instances: who a line belongs to, when it has been read, and what a flood does.
-// A test stops at the first thing that is not as it should be; not every test file uses all that is shared.
+//! Output of instances: which request a line belongs to, when it has been read, and what a flood
+//! does.
+// A test stops at the first thing that is not as it should be; not every test file uses all that is
+// shared.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod support;
@@ -82,7 +84,7 @@ async fn a_line_without_its_newline_is_shown_when_the_instance_settles() {
 }
 
 #[tokio::test]
-async fn the_last_words_of_an_instance_are_read_and_its_reader_ends() {
+async fn the_last_output_of_an_instance_is_read_and_its_reader_ends() {
     let dir = tempfile::tempdir().unwrap();
     let logs = open(dir.path(), Config::default()).await;
     let function = function("hello");
@@ -91,7 +93,8 @@ async fn the_last_words_of_an_instance_are_read_and_its_reader_ends() {
     logs.assign(&instance.id, Some(&request));
     instance.print("Segmentation fault");
     drop(instance);
-    // Ends only when the reader's task has, so it also shows that the task does not outlive the instance.
+    // Ends only when the reader's task has, so it also shows that the task does not outlive the
+    // instance.
     let reading = logs.clone();
     logs.shutdown().await;
     assert_eq!(reading.tail(&request, 4096), "Segmentation fault\n");
@@ -259,11 +262,11 @@ async fn readers_take_part_of_the_lines_as_they_come() {
     let mut instance = Instance::attach(&logs, &function);
     let request = begin(&logs, &function, 1);
     logs.assign(&instance.id, Some(&request));
-    instance.print("nobody settles\n");
+    instance.print("not settled\n");
     while logs.tail(&request, 100).is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(logs.tail(&request, 100), "nobody settles\n");
+    assert_eq!(logs.tail(&request, 100), "not settled\n");
     drop(instance);
     logs.shutdown().await;
 }

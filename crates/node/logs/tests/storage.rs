@@ -1,5 +1,6 @@
 //! What is on disk: rotation, retention, restarts, and files that others can read.
-// A test stops at the first thing that is not as it should be; not every test file uses all that is shared.
+// A test stops at the first thing that is not as it should be; not every test file uses all that is
+// shared.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod support;
@@ -109,7 +110,7 @@ async fn the_disk_limit_removes_the_oldest() {
 }
 
 #[tokio::test]
-async fn old_segments_go_by_age_at_the_next_upkeep() {
+async fn old_segments_go_by_age_at_the_next_maintenance() {
     let dir = tempfile::tempdir().unwrap();
     let function = function("hello");
     let logs = open(dir.path(), Config::default()).await;

@@ -22,7 +22,7 @@ pub(super) fn build(rows: &mut SegmentFile) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What tells groups of one function apart.
+/// Key of a group within its function.
 type GroupKey = (VersionName, String, Option<u16>);
 
 #[derive(Default)]

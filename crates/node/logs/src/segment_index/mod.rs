@@ -1,5 +1,5 @@
-//! The index of a closed segment: which functions have rows in which blocks and at which times, and each ended
-//! invocation with the place of its end row. Queries read of it what their page needs.
+//! The index of a closed segment: which functions have rows in which blocks and at which times, and
+//! each ended invocation with the place of its end row. Queries read of it what their page needs.
 //!
 //! # On disk
 //! ```text
@@ -8,15 +8,15 @@
 //!                                  directory JSON: blocks, functions and their groups, the fan-out of ids
 //!                                  footer    bytes of the directory, number of entries, magic
 //! ```
-//! A group is all ends of one function, version, qualifier and status, so that counting them reads no entry. An index
-//! that is missing or damaged is built again from its segment.
+//! A group is all ends of one function, version, qualifier and status, so that counting them reads
+//! no entry. An index that is missing or damaged is built again from its segment.
 
 mod build;
 mod file;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -96,7 +96,8 @@ impl Directory {
     }
 }
 
-/// One ended invocation. Durations and memory are for the order of a page only; its end row has them whole.
+/// One ended invocation. Durations and memory are for the order of a page only; its end row has
+/// them whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EndEntry {
     pub(crate) id: u128,
@@ -124,9 +125,99 @@ pub(crate) fn memory_kib(memory_bytes: u64) -> u32 {
     u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX)
 }
 
+/// The indexes of closed segments: opened, and built where they are missing.
+#[derive(Debug)]
+pub(crate) struct Indexes {
+    segments: Arc<Segments>,
+    directories: Directories,
+    /// Held while an index is built.
+    build: Mutex<()>,
+}
+
+impl Indexes {
+    /// Directories up to `directories_bytes_max` stay in memory.
+    pub(crate) fn new(segments: Arc<Segments>, directories_bytes_max: usize) -> Self {
+        let directories = Directories { held: Mutex::default(), bytes_max: directories_bytes_max };
+        Self { segments, directories, build: Mutex::default() }
+    }
+
+    /// Opens the index of a closed segment; `None` when it has none (yet).
+    pub(crate) fn open_existing(&self, number: u64) -> io::Result<Option<SegmentIndex>> {
+        let file = match File::open(self.segments.path(number, Form::Index)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let reads = self.segments.reads.clone();
+        reads.opened();
+        let held = self.directories.get(number);
+        let index = SegmentIndex::of_file(file, held.clone(), reads)?;
+        if held.is_none() {
+            self.directories.insert(number, index.directory_bytes(), index.directory.clone());
+        }
+        Ok(Some(index))
+    }
+
+    /// Opens the index of a closed segment, built first where it is missing; `None` when the
+    /// segment is gone.
+    pub(crate) fn open(&self, number: u64) -> io::Result<Option<SegmentIndex>> {
+        match self.open_existing(number) {
+            Ok(Some(index)) => return Ok(Some(index)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(segment = number, %error, "a log index is unreadable; building it again"),
+        }
+        let _one_at_a_time = self.build.lock();
+        if let Ok(Some(index)) = self.open_existing(number) {
+            return Ok(Some(index));
+        }
+        let Some(mut rows) = self.segments.read_uncounted(number)? else { return Ok(None) };
+        let bytes = build::build(&mut rows)?;
+        if let Err(error) = self.store(number, &bytes) {
+            tracing::warn!(segment = number, %error, "cannot write a log index; it is built again when it is needed");
+        }
+        SegmentIndex::of_bytes(bytes, self.segments.reads.clone()).map(Some)
+    }
+
+    /// Builds the index of every closed segment that has none, the newest first; false when some
+    /// are left.
+    pub(crate) fn build_missing(&self, active: u64) -> bool {
+        let mut all = true;
+        for (number, segment) in self.segments.all().into_iter().rev() {
+            if number >= active || segment.index_bytes > 0 || segment.plain_bytes == 0 {
+                continue;
+            }
+            if self.segments.is_stopping() {
+                return false;
+            }
+            if let Err(error) = self.open(number) {
+                tracing::error!(segment = number, %error, "cannot index a log segment");
+            }
+            all &= self.segments.get(number).is_none_or(|segment| segment.index_bytes > 0);
+        }
+        all
+    }
+
+    fn store(&self, number: u64, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = self.segments.path(number, Form::UnfinishedIndex);
+        let mut file = File::create(&unfinished)?;
+        let done = file.write_all(bytes).and_then(|()| file.sync_all());
+        match done.and_then(|()| fs::rename(&unfinished, self.segments.path(number, Form::Index))) {
+            Ok(()) => {
+                self.segments.set_index_bytes(number, bytes.len() as u64);
+                Ok(())
+            }
+            Err(error) => {
+                // The next start removes it if this fails, too.
+                let _ = fs::remove_file(&unfinished);
+                Err(error)
+            }
+        }
+    }
+}
+
 /// Directories read lately, by segment; the oldest segments' go first.
 #[derive(Debug)]
-pub(crate) struct Directories {
+struct Directories {
     held: Mutex<Held>,
     bytes_max: usize,
 }
@@ -139,10 +230,6 @@ struct Held {
 }
 
 impl Directories {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { held: Mutex::default(), bytes_max }
-    }
-
     fn get(&self, number: u64) -> Option<Arc<Directory>> {
         self.held.lock().by_segment.get(&number).map(|(_, directory)| directory.clone())
     }
@@ -157,60 +244,6 @@ impl Directories {
             && let Some((_, (bytes, _))) = held.by_segment.pop_first()
         {
             held.bytes -= bytes;
-        }
-    }
-}
-
-/// Opens the index of a closed segment; `None` when it has none (yet).
-pub(crate) fn open_existing(segments: &Segments, number: u64) -> io::Result<Option<SegmentIndex>> {
-    let file = match File::open(segments.path(number, Form::Index)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let reads = segments.reads.clone();
-    reads.opened();
-    let held = segments.directories.get(number);
-    let index = SegmentIndex::of_file(file, held.clone(), reads)?;
-    if held.is_none() {
-        segments.directories.insert(number, index.directory_bytes(), index.directory.clone());
-    }
-    Ok(Some(index))
-}
-
-/// Opens the index of a closed segment, built first where it is missing; `None` when the segment is gone.
-pub(crate) fn open(segments: &Segments, number: u64) -> io::Result<Option<SegmentIndex>> {
-    match open_existing(segments, number) {
-        Ok(Some(index)) => return Ok(Some(index)),
-        Ok(None) => {}
-        Err(error) => tracing::warn!(segment = number, %error, "a log index is unreadable and is built again"),
-    }
-    let _one_at_a_time = segments.index_build.lock();
-    if let Ok(Some(index)) = open_existing(segments, number) {
-        return Ok(Some(index));
-    }
-    let Some(mut rows) = segments.read_uncounted(number)? else { return Ok(None) };
-    let bytes = build::build(&mut rows)?;
-    if let Err(error) = store(segments, number, &bytes) {
-        tracing::warn!(segment = number, %error, "cannot write a log index; it is built again when it is needed");
-    }
-    SegmentIndex::of_bytes(bytes, segments.reads.clone()).map(Some)
-}
-
-fn store(segments: &Segments, number: u64, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    let unfinished = segments.path(number, Form::UnfinishedIndex);
-    let mut file = File::create(&unfinished)?;
-    let done = file.write_all(bytes).and_then(|()| file.sync_all());
-    match done.and_then(|()| fs::rename(&unfinished, segments.path(number, Form::Index))) {
-        Ok(()) => {
-            segments.set_index_bytes(number, bytes.len() as u64);
-            Ok(())
-        }
-        Err(error) => {
-            // The next start removes it if this fails, too.
-            let _ = fs::remove_file(&unfinished);
-            Err(error)
         }
     }
 }

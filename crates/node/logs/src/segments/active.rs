@@ -1,4 +1,4 @@
-//! The segment that grows. Must not know rows: it appends bytes and counts them.
+//! The active segment: appends rows as bytes and counts them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -24,7 +24,8 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    /// Goes on with the newest segment if it is plain, its torn last row trimmed, or begins the next one.
+    /// Goes on with the newest segment if it is plain, its torn last row trimmed, or begins the
+    /// next one.
     pub(crate) fn open(segments: Arc<Segments>, bytes_max: u64, age_ms_max: i64, now_ms: i64) -> io::Result<Self> {
         let rotation = Rotation { bytes_max, age_ms_max };
         match segments.all().last() {
@@ -60,7 +61,8 @@ impl Active {
         super::remove_if_there(&segments.path(number, Form::Index))?;
         segments.set(number, Segment { plain_bytes: bytes, disk_bytes: bytes, index_bytes: 0, ..segment });
         let newest_ms = segment.newest_ms;
-        // The age of its first row is not known any more; counting from its last one closes it a little later.
+        // The age of its first row is not known any more; counting from its last one closes it a
+        // little later.
         let oldest_ms = (bytes > 0).then_some(newest_ms);
         Ok(Self { segments, file, number, bytes, oldest_ms, newest_ms, rotation, torn: false })
     }
@@ -70,7 +72,8 @@ impl Active {
         Position { segment: self.number, offset: self.bytes }
     }
 
-    /// Appends whole rows. After an error the segment is as it was before, or is closed by the next rotation.
+    /// Appends whole rows. After an error the segment is as it was before, or is closed by the next
+    /// rotation.
     pub(crate) fn append(&mut self, rows: &[u8], now_ms: i64) -> io::Result<()> {
         if let Err(error) = self.file.write_all(rows) {
             // Half a row in the middle of the file would make the next one unreadable.

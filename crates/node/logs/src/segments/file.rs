@@ -1,5 +1,4 @@
-//! One segment open to read, plain or compressed: bytes by their offset before compression. Must not know rows beyond
-//! that they end with a newline.
+//! One segment open to read, plain or compressed: bytes by their offset before compression.
 
 use std::fs::File;
 use std::io;
@@ -43,8 +42,8 @@ impl SegmentFile {
         Self { reads, ..self }
     }
 
-    /// Whole rows from `offset` (the beginning of one) on, about 256 KiB of them; nothing at the end. A last row without
-    /// its newline is not there yet.
+    /// Whole rows from `offset` (the beginning of one) on, about 256 KiB of them; nothing at the
+    /// end. A last row without its newline is not there yet.
     pub(crate) fn rows_at(&mut self, offset: u64) -> io::Result<Vec<u8>> {
         if let OpenForm::Zstd { .. } = self.form {
             // Frames end with a row, so what is left of a frame is whole rows.
@@ -65,7 +64,8 @@ impl SegmentFile {
         }
     }
 
-    /// Whole rows that end at `end` (where one ends), about 256 KiB of them, and where the first of them begins.
+    /// Whole rows that end at `end` (where one ends), about 256 KiB of them, and where the first of
+    /// them begins.
     pub(crate) fn rows_before(&mut self, end: u64) -> io::Result<(u64, Vec<u8>)> {
         if let OpenForm::Zstd { frames, .. } = &self.form {
             let index = frames.partition_point(|f| f.plain_offset + u64::from(f.plain_len) < end);
@@ -108,7 +108,8 @@ impl SegmentFile {
         Ok(bytes)
     }
 
-    /// What is left from `offset` on of the frame that holds it; nothing behind the last frame or in a plain file.
+    /// What is left from `offset` on of the frame that holds it; nothing behind the last frame or
+    /// in a plain file.
     fn frame_from(&mut self, offset: u64) -> io::Result<&[u8]> {
         let OpenForm::Zstd { file, frames, cached } = &mut self.form else { return Ok(&[]) };
         let index = frames.partition_point(|f| f.plain_offset + u64::from(f.plain_len) <= offset);

@@ -1,5 +1,5 @@
-//! The segment files: which there are, how the active one grows, how closed ones are compressed, read and removed. Must
-//! not know what a row means; a row is a line of bytes.
+//! The segment files: which there are, how the active one grows, how closed ones are compressed,
+//! read and removed. Must not know what a row means; a row is a line of bytes.
 
 mod active;
 mod file;
@@ -21,7 +21,6 @@ pub(crate) use file::SegmentFile;
 pub(crate) use reads::Reads;
 
 use crate::clock;
-use crate::segment_index::{self, Directories};
 
 /// What is known of a segment without opening it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,19 +44,13 @@ pub(crate) struct Segments {
     list: Mutex<BTreeMap<u64, Segment>>,
     /// What queries have read.
     pub(crate) reads: Arc<Reads>,
-    pub(crate) directories: Directories,
-    /// Held while an index is built.
-    pub(crate) index_build: Mutex<()>,
     /// The logs are being shut down: long maintenance is left to the next start.
     stopping: AtomicBool,
 }
 
-/// Directories of indexes that are held in memory, in bytes, where nothing else is said.
-const DIRECTORIES_BYTES: usize = 16 << 20;
-
 impl Segments {
-    /// Opens the directory, makes it if needed, and clears what a crash left: half-compressed files, and plain files
-    /// whose compressed form is complete.
+    /// Opens the directory, makes it if needed, and clears what a crash left: half-compressed
+    /// files, and plain files whose compressed form is complete.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let (mut list, mut indexes) = (BTreeMap::new(), BTreeMap::new());
@@ -83,7 +76,8 @@ impl Segments {
                 Form::Zstd => match seekable::read_table(&file) {
                     Ok(frames) => frames.iter().map(|f| u64::from(f.plain_len)).sum(),
                     Err(error) => {
-                        // One unreadable file must not keep the platform from starting; it goes by retention.
+                        // One unreadable file must not keep the platform from starting; it goes by
+                        // retention.
                         tracing::error!(path = %entry.path().display(), %error, "a log segment is unreadable and is left out");
                         0
                     }
@@ -100,8 +94,6 @@ impl Segments {
             dir: dir.to_owned(),
             list: Mutex::new(list),
             reads: Arc::default(),
-            directories: Directories::new(DIRECTORIES_BYTES),
-            index_build: Mutex::default(),
             stopping: AtomicBool::new(false),
         };
         for (number, bytes) in indexes {
@@ -114,12 +106,6 @@ impl Segments {
             remove_if_there(&segments.path(number, Form::Plain))?;
         }
         Ok(segments)
-    }
-
-    /// Holds directories of indexes up to `bytes_max` in memory.
-    pub(crate) fn hold_directories(mut self, bytes_max: usize) -> Self {
-        self.directories = Directories::new(bytes_max);
-        self
     }
 
     pub(crate) fn path(&self, number: u64, form: Form) -> PathBuf {
@@ -142,8 +128,8 @@ impl Segments {
 
     /// The same for maintenance.
     pub(crate) fn read_uncounted(&self, number: u64) -> io::Result<Option<SegmentFile>> {
-        // Compression replaces the plain file while queries run, so a file that is missing in one form is looked for
-        // in the other, and once more.
+        // Compression replaces the plain file while queries run, so a file that is missing in one
+        // form is looked for in the other, and once more.
         for form in [Form::Plain, Form::Zstd, Form::Plain] {
             match fs::File::open(self.path(number, form)) {
                 Ok(file) if form == Form::Zstd => return SegmentFile::compressed(file).map(Some),
@@ -153,6 +139,11 @@ impl Segments {
             }
         }
         Ok(None)
+    }
+
+    /// One segment, unless it was removed.
+    pub(crate) fn get(&self, number: u64) -> Option<Segment> {
+        self.list.lock().get(&number).copied()
     }
 
     fn set(&self, number: u64, segment: Segment) {
@@ -166,27 +157,14 @@ impl Segments {
         segment.map(|segment| segment.index_bytes = bytes).is_some()
     }
 
-    /// Makes [`Segments::index_closed`] return after the segment that it works on.
+    /// Leaves long maintenance to the next start.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Makes the index of every closed segment that has none, the newest first; false when some are left.
-    pub(crate) fn index_closed(&self, active: u64) -> bool {
-        let mut all = true;
-        for (number, segment) in self.all().into_iter().rev() {
-            if number >= active || segment.index_bytes > 0 || segment.plain_bytes == 0 {
-                continue;
-            }
-            if self.stopping.load(Ordering::Relaxed) {
-                return false;
-            }
-            if let Err(error) = segment_index::open(self, number) {
-                tracing::error!(segment = number, %error, "cannot index a log segment");
-            }
-            all &= self.list.lock().get(&number).is_none_or(|segment| segment.index_bytes > 0);
-        }
-        all
+    /// Whether the logs are being shut down.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Compresses every closed segment that is still plain.
@@ -204,7 +182,8 @@ impl Segments {
         let source = fs::File::open(&plain)?;
         let target = fs::File::create(&unfinished)?;
         let done = seekable::compress(&mut SegmentFile::plain(source.try_clone()?), &target).and_then(|()| {
-            // The file's time is the time of its last row; it must not become the time of compression.
+            // The file's time is the time of its last row; it must not become the time of
+            // compression.
             target.set_modified(source.metadata()?.modified()?)?;
             target.sync_all()
         });

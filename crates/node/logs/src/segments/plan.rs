@@ -22,7 +22,8 @@ pub(crate) fn must_rotate(limits: Rotation, bytes: u64, oldest_ms: Option<i64>, 
     bytes > 0 && (bytes >= limits.bytes_max || old)
 }
 
-/// Numbers of the segments to remove: those too old, then the oldest until the rest fits. Never the active one.
+/// Numbers of the segments to remove: those too old, then the oldest until the rest fits. Never the
+/// active one.
 pub(crate) fn to_remove(segments: &[(u64, Segment)], limits: Retention, active: u64, now_ms: i64) -> Vec<u64> {
     let mut total: u64 = segments.iter().map(|(_, segment)| segment.disk_bytes + segment.index_bytes).sum();
     let mut removed = Vec::new();

@@ -1,8 +1,9 @@
-//! Closed segments: zstd frames of whole rows, and behind them a table that finds a frame by its offset before
-//! compression.
+//! Closed segments: zstd frames of whole rows, and behind them a table that finds a frame by its
+//! offset before compression.
 //!
-//! The layout is that of the zstd project's seekable format (contrib/seekable_format, version 0.1.0, no checksums in the
-//! table): the table sits in a skippable frame, so any zstd decompressor reads such a file as plain text.
+//! The layout is that of the zstd project's seekable format (contrib/seekable_format, version
+//! 0.1.0, no checksums in the table): the table sits in a skippable frame, so any zstd decompressor
+//! reads such a file as plain text.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

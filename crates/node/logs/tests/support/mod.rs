@@ -1,5 +1,5 @@
-//! What the tests of the public handle share: a log in its own directory, invocations in one call, and an instance's
-//! end of the pipes.
+//! What the tests of the public handle share: a log in its own directory, invocations in one call,
+//! and an instance's end of the pipes.
 
 use std::fs::File;
 use std::io::Write;

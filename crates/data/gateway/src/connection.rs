@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::forward::Peer;
 use crate::head_limits::HeadLimits;
-use crate::service::{Client, Shared};
+use crate::service::{Client, Context};
 use crate::tls::Tls;
 
 /// Room for the connections of all listeners.
@@ -39,7 +39,7 @@ pub struct Endpoint {
 }
 
 /// Serves an endpoint until `shutdown`, then drains.
-pub async fn run(endpoint: Endpoint, shared: Arc<Shared>, config: Config, shutdown: CancellationToken) {
+pub async fn run(endpoint: Endpoint, context: Arc<Context>, config: Config, shutdown: CancellationToken) {
     let Endpoint { listener, tls, connections } = endpoint;
     let stall_s = Some(config.stall_timeout_s);
     let acceptor = Acceptor {
@@ -53,7 +53,7 @@ pub async fn run(endpoint: Endpoint, shared: Arc<Shared>, config: Config, shutdo
     let frames =
         FrameLimits { burst_max: config.h2_control_frames_max, per_second_max: config.h2_control_frames_per_s_max };
     let protocols = Arc::new(Protocols { protocol: protocol(&config), frames });
-    let serve = move |accepted| run_one(accepted, tls.clone(), shared.clone(), protocols.clone());
+    let serve = move |accepted| run_one(accepted, tls.clone(), context.clone(), protocols.clone());
     acceptor.run(shutdown, serve).await;
 }
 
@@ -82,12 +82,12 @@ fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, shared: Arc<Shared>, protocols: Arc<Protocols>) {
+async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, context: Arc<Context>, protocols: Arc<Protocols>) {
     let Accepted { socket, address, mut connection } = accepted;
     // A socket that is gone already shows at the first read.
     let _ = socket.set_nodelay(true);
-    let peer = Peer::new(address.ip(), tls.is_some(), shared.trust_forwarded);
-    let Some(tls) = tls else { return serve(socket, connection, peer, shared, &protocols).await };
+    let peer = Peer::new(address.ip(), tls.is_some(), context.trust_forwarded);
+    let Some(tls) = tls else { return serve(socket, connection, peer, context, &protocols).await };
     let stream = tokio::select! {
         biased;
         // Nothing was asked for yet that could be lost.
@@ -95,7 +95,7 @@ async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, shared: Arc<Shared>,
         stream = tls.accept(socket) => stream,
     };
     match stream {
-        Some(stream) => serve(stream, connection, peer, shared, &protocols).await,
+        Some(stream) => serve(stream, connection, peer, context, &protocols).await,
         None => connection.count_dropped(),
     }
 }
@@ -104,10 +104,10 @@ async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     connection: Connection,
     peer: Peer,
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     protocols: &Protocols,
 ) {
-    let client = Arc::new(Client::new(shared, peer, connection.state().clone()));
+    let client = Arc::new(Client::new(context, peer, connection.state().clone()));
     let service = service_fn(move |request| client.clone().answer(request));
     connection.serve(stream, &protocols.protocol, protocols.frames, service).await;
 }

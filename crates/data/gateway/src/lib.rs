@@ -72,14 +72,14 @@ impl Gateway {
         config: Config,
         shutdown: CancellationToken,
     ) -> Self {
-        let shared = service::Shared::new(invoker, catalog, &config);
+        let context = service::Context::new(invoker, catalog, &config);
         let connections = connection::table(&config);
         let tls = listeners.tls.as_ref().map(|(_, tls)| tls.clone());
         let secure = listeners.tls.map(|(listener, tls)| (listener, Some(tls)));
         let endpoints = [(listeners.plain, None)].into_iter().chain(secure);
         let serve = |(listener, tls)| {
             let endpoint = Endpoint { listener, tls, connections: connections.clone() };
-            tokio::spawn(connection::run(endpoint, shared.clone(), config.clone(), shutdown.clone()))
+            tokio::spawn(connection::run(endpoint, context.clone(), config.clone(), shutdown.clone()))
         };
         let mut accepting: Vec<JoinHandle<()>> = endpoints.map(serve).collect();
         accepting.extend(tls.clone().map(|tls| {

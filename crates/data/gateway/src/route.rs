@@ -133,6 +133,9 @@ fn by_path(path_and_query: &str) -> Option<Address<'_>> {
 }
 
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    if !segment.as_bytes().contains(&b'%') {
+        return Some(Cow::Borrowed(segment));
+    }
     percent_decode_str(segment).decode_utf8().ok()
 }
 

@@ -29,7 +29,7 @@ use crate::route::{self, Address, Domains};
 use crate::{domain, event, host};
 
 /// What all connections share.
-pub struct Shared {
+pub struct Context {
     invoker: Invoker,
     catalog: SharedCatalog,
     domains: Domains,
@@ -43,7 +43,7 @@ pub struct Shared {
     pub meters: Meters,
 }
 
-impl Shared {
+impl Context {
     /// Prepares what every request needs.
     pub fn new(invoker: Invoker, catalog: SharedCatalog, config: &Config) -> Arc<Self> {
         Arc::new(Self {
@@ -62,22 +62,22 @@ impl Shared {
 
 /// One client's connection, as its requests see it.
 pub struct Client {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     peer: Peer,
     connection: Arc<ConnectionState>,
 }
 
 impl Client {
     /// A client at `peer` whose connection has the state `connection`.
-    pub fn new(shared: Arc<Shared>, peer: Peer, connection: Arc<ConnectionState>) -> Self {
-        Self { shared, peer, connection }
+    pub fn new(context: Arc<Context>, peer: Peer, connection: Arc<ConnectionState>) -> Self {
+        Self { context, peer, connection }
     }
 
     /// Answers one request; every failure is an answer too.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
         let multiplexed = request.version() == Version::HTTP_2;
         let request_guard = self.connection.begin(multiplexed);
-        let meters = &self.shared.meters;
+        let meters = &self.context.meters;
         if multiplexed { &meters.requests_http2 } else { &meters.requests_http1 }.increment(1);
         let is_head = request.method() == Method::HEAD;
         let request_id = RequestId::random();
@@ -94,7 +94,7 @@ impl Client {
         }
         Ok(response.map(|body| {
             match multiplexed {
-                true => ResponseBody::pumped(body, request_guard, self.shared.stall),
+                true => ResponseBody::pumped(body, request_guard, self.context.stall),
                 false => ResponseBody::direct(body, request_guard),
             }
             .of(admitted)
@@ -108,8 +108,8 @@ impl Client {
         id: &RequestId,
     ) -> Result<(Response<invoke::Body>, Admitted), RequestError> {
         let (mut parts, body) = request.into_parts();
-        self.shared.heads.check(&parts)?;
-        let limits = &self.shared.limits;
+        self.context.heads.check(&parts)?;
+        let limits = &self.context.limits;
         // Finding the function may change the path.
         let sent = (!limits.is_empty()).then(|| parts.uri.clone());
         let (Found { function, qualifier }, prefix_len) = self.locate(&mut parts)?;
@@ -123,8 +123,8 @@ impl Client {
         };
         let remote = self.peer.remote_address(&parts.headers);
         forward::prepare(&mut parts, prefix_len, &self.peer).map_err(RequestError::Path)?;
-        let body = RequestBody::new(body, self.shared.stall);
-        let invoker = &self.shared.invoker;
+        let body = RequestBody::new(body, self.context.stall);
+        let invoker = &self.context.invoker;
         let call = match ResolvedCall::of_request(&function, qualifier, id, &parts.headers) {
             Ok(call) => call,
             Err(unresolved) => return Ok((unresolved.into_response(id), admitted)),
@@ -138,7 +138,7 @@ impl Client {
             }
             Protocol::Event => {
                 let own = admitted.body_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
-                let of_all = self.shared.event_body_bytes_max;
+                let of_all = self.context.event_body_bytes_max;
                 let limit = match own {
                     Some(bytes_max) if bytes_max < of_all => {
                         BodyLimit { bytes_max, setting: "body_bytes_max of [[gateway.limits]]" }
@@ -158,7 +158,7 @@ impl Client {
             return Err(RequestError::Method(parts.method.clone()));
         }
         let host = host::of_request(parts).map_err(RequestError::Host)?;
-        let catalog = self.shared.catalog.load();
+        let catalog = self.context.catalog.load();
         if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
             let (found, path) = domain::find(&catalog, domain, self.peer.is_secure(), parts.uri.path())
                 .map_err(RequestError::Domain)?;
@@ -168,8 +168,8 @@ impl Client {
             return Ok((found, 0));
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let address = route::route(host, target, &self.shared.domains)
-            .map_err(|none| RequestError::Address(none, self.shared.domains.example().map(str::to_owned)))?;
+        let address = route::route(host, target, &self.context.domains)
+            .map_err(|none| RequestError::Address(none, self.context.domains.example().map(str::to_owned)))?;
         let found = lookup::find(&catalog.functions, &address).map_err(RequestError::Function)?;
         let prefix_len = match address {
             Address::Host { .. } => 0,

@@ -2,7 +2,6 @@
 //! go.
 
 use super::format::{self, DIRENT_BYTES};
-use super::plan::Plan;
 use crate::BLOCK_BYTES;
 use crate::tree::{InodeId, Tree};
 
@@ -21,13 +20,13 @@ pub(super) fn bytes(tree: &Tree, id: InodeId) -> u64 {
     blocks * BLOCK_BYTES + used as u64
 }
 
-/// Writes a directory to the start of `out`, which is zero.
-pub(super) fn write(tree: &Tree, plan: &Plan, id: InodeId, out: &mut [u8]) {
+/// Writes a directory to the start of `out`, which is zero; `nid` numbers the inodes.
+pub(super) fn write(tree: &Tree, nid: impl Fn(InodeId) -> u64, id: InodeId, out: &mut [u8]) {
     let mut block: Vec<(&[u8], InodeId)> = Vec::new();
     let (mut start, mut used) = (0, 0);
     for (name, child) in entries(tree, id) {
         if !fits(used, name) {
-            write_block(tree, plan, &block, &mut out[start..]);
+            write_block(tree, &nid, &block, &mut out[start..]);
             block.clear();
             start += BLOCK;
             used = 0;
@@ -35,15 +34,15 @@ pub(super) fn write(tree: &Tree, plan: &Plan, id: InodeId, out: &mut [u8]) {
         used += entry_bytes(name);
         block.push((name, child));
     }
-    write_block(tree, plan, &block, &mut out[start..]);
+    write_block(tree, &nid, &block, &mut out[start..]);
 }
 
-fn write_block(tree: &Tree, plan: &Plan, entries: &[(&[u8], InodeId)], out: &mut [u8]) {
+fn write_block(tree: &Tree, nid: &impl Fn(InodeId) -> u64, entries: &[(&[u8], InodeId)], out: &mut [u8]) {
     let mut name_at = entries.len() * DIRENT_BYTES;
     for (entry, (name, child)) in (0..).step_by(DIRENT_BYTES).zip(entries) {
         let short = u16::try_from(name_at).expect("a block is small");
         let kind = tree.inodes.get(*child).kind();
-        out[entry..entry + DIRENT_BYTES].copy_from_slice(&format::dirent(plan.nid(*child), short, kind));
+        out[entry..entry + DIRENT_BYTES].copy_from_slice(&format::dirent(nid(*child), short, kind));
         out[name_at..name_at + name.len()].copy_from_slice(name);
         name_at += name.len();
     }

@@ -94,7 +94,7 @@ impl Writer<'_> {
     fn content(&mut self, at: usize, id: InodeId, kind: &Kind) {
         match kind {
             Kind::Symlink { target } => self.put(at, target),
-            _ => directory::write(self.tree, self.plan, id, &mut self.image[at..]),
+            _ => directory::write(self.tree, |inode| self.plan.nid(inode), id, &mut self.image[at..]),
         }
     }
 }

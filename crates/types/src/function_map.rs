@@ -209,7 +209,8 @@ mod tests {
         next.insert(changed.clone(), entry(changed).1);
         next.insert(key("default", "another"), entry(&key("default", "another")).1);
         next.remove(&keys[0]);
-        let shared = |key: &&FunctionKey| Arc::strong_count(&map[key]) + Arc::strong_count(&map.folded[&*fold(key)]) > 2;
+        let shared =
+            |key: &&FunctionKey| Arc::strong_count(&map[key]) + Arc::strong_count(&map.folded[&*fold(key)]) > 2;
         keys.iter().filter(shared).count()
     }
 

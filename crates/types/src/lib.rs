@@ -17,6 +17,8 @@ pub mod function;
 pub mod function_map;
 pub mod ids;
 pub mod image_ref;
+pub mod installation;
+pub mod instance;
 pub mod limits;
 pub mod local_time;
 pub mod run_status;
@@ -38,10 +40,11 @@ pub use function::{
 };
 pub use function_map::FunctionMap;
 pub use ids::{
-    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionKey,
-    VersionName,
+    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionKey, VersionName,
 };
 pub use image_ref::ImageRef;
+pub use installation::Installation;
+pub use instance::{ExitStatus, NetworkBytes};
 pub use local_time::{InvalidUtcOffset, UtcOffset};
 pub use run_status::RunStatus;
 pub use secret::Secret;

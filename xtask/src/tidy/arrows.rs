@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
         "crates/node/image",
         &["supervisor", "types", "sys", "erofs", "oci", "layer-index", "content-store", "rootfs"],
     ),
-    ("network", "crates/node/network", &["supervisor", "sys"]),
+    ("network", "crates/node/network", &["supervisor", "types", "sys"]),
     ("sandbox", "crates/node/sandbox", &["supervisor", "types", "sys", "network"]),
     ("pool", "crates/data/pool", &["supervisor", "types", "schedule"]),
     ("launcher", "crates/data/launcher", &["types", "pool", "image", "sandbox", "logs"]),

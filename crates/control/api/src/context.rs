@@ -3,21 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use types::Installation as Account;
 use types::{ApiError, ErrorCode, FunctionKey, Namespace};
 
 use crate::config::Config;
 use crate::failure::Failure;
-
-/// What the installation is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Name of its region.
-    pub region: String,
-    /// Number of its account, part of the names of cloud resources.
-    pub app_id: String,
-    /// Number of its user.
-    pub uin: String,
-}
 
 /// What the parts beside the API have, which it only shows or checks names against.
 #[derive(Debug, Clone, Default)]

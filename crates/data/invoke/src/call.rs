@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
 use pool::ColdStart;
-use serde::{Deserialize, Serialize};
+pub use types::Installation as Platform;
 use types::{FunctionKey, Qualifier, RequestId, RunStatus};
 
 /// Any error of a body.
@@ -79,15 +79,4 @@ pub struct EventResult {
     pub memory_bytes: u64,
     /// Where the time of the start went, when this event's instance was started for it.
     pub cold: Option<ColdStart>,
-}
-
-/// The installation, as functions see it in the platform's headers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Platform {
-    /// `X-Scf-Region`.
-    pub region: String,
-    /// `X-Scf-Appid`.
-    pub app_id: String,
-    /// `X-Scf-Uin`.
-    pub uin: String,
 }

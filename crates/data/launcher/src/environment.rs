@@ -1,8 +1,6 @@
 //! The environment variables of an instance. Pure.
 
-use types::CatalogVersion;
-
-use crate::Platform;
+use types::{CatalogVersion, Installation};
 
 /// What Docker sets when an image names no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -11,7 +9,11 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// the user's; the later value of a name holds. Names that the platform keeps for itself are refused when a function is
 /// made, so users cannot replace them. `HOME` and `HOSTNAME` are the sandbox's to add where they are missing: it reads the
 /// image's passwd file.
-pub(crate) fn environment(image: &[String], version: &CatalogVersion, platform: &Platform) -> Vec<(String, String)> {
+pub(crate) fn environment(
+    image: &[String],
+    version: &CatalogVersion,
+    platform: &Installation,
+) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     set(&mut variables, "PATH", DEFAULT_PATH);
     for variable in image {

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use pool::Ended;
-use types::RunStatus;
+use types::{ExitStatus, RunStatus};
 
 /// A failed start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl Failure {
     }
 
     /// The program ended before its server accepted connections. `memory_mb` is its limit, `peak_bytes` what it had.
-    pub(crate) fn ended(ended: &Ended, port: u16, memory_mb: u32, peak_bytes: u64, last_output: &str) -> Self {
+    pub(crate) fn ended(ended: &ExitStatus, port: u16, memory_mb: u32, peak_bytes: u64, last_output: &str) -> Self {
         if ended.out_of_memory {
             let message = format!(
                 "the container went over its {memory_mb} MB of memory while it started (it had {} MB in use) and was \
@@ -105,7 +104,7 @@ pub(crate) fn last_output(log: &str, lines_max: usize) -> String {
 mod tests {
     use super::*;
 
-    const CLEAN: Ended = Ended { code: Some(3), signal: None, out_of_memory: false };
+    const CLEAN: ExitStatus = ExitStatus { code: Some(3), signal: None, out_of_memory: false };
 
     #[test]
     fn an_early_end_is_told_with_code_and_last_output() {
@@ -116,13 +115,13 @@ mod tests {
             "output is for the owner alone"
         );
         assert_eq!(failure.detail, ". Its last output:\nno module named app");
-        let killed = Ended { code: None, signal: Some(11), out_of_memory: false };
+        let killed = ExitStatus { code: None, signal: Some(11), out_of_memory: false };
         assert!(Failure::ended(&killed, 9000, 128, 0, "").message.contains("was ended by signal 11 before"));
     }
 
     #[test]
     fn running_out_of_memory_is_told_apart() {
-        let failure = Failure::ended(&Ended { out_of_memory: true, ..CLEAN }, 9000, 128, 127 << 20, "");
+        let failure = Failure::ended(&ExitStatus { out_of_memory: true, ..CLEAN }, 9000, 128, 127 << 20, "");
         assert_eq!(failure.status, RunStatus::MemoryLimitReached);
         assert!(
             failure.message.contains("128 MB")

@@ -1,24 +1,25 @@
 //! One start, from version to open port, and what is told when it fails.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use logs::Logs;
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched};
-use sandbox::LaunchSpec;
+use pool::{BoxFuture, ColdStart, Launch, LaunchError, Launched};
+use sandbox::{LaunchSpec, NotListening};
 use tokio::time::{Instant, timeout, timeout_at};
-use types::{CatalogVersion, InstanceId, RequestId, tags};
+use types::{CatalogVersion, ExitStatus, Installation, InstanceId, RequestId, tags};
 
+use crate::Config;
 use crate::argv::argv;
 use crate::class;
-use crate::ending::ending;
 use crate::environment::environment;
 use crate::failure::{Failure, last_output};
 use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
-use crate::machine::{Machine, NotListening, Root, Running};
+use crate::machine::{Held, LocalProcess, Machine, Root};
 use crate::network::has_public_network;
-use crate::process::{LocalProcess, Output};
-use crate::{Config, Platform};
+use crate::output::Output;
+use crate::stop::stop_policy;
 
 /// Starts instances on this machine; cheap to clone.
 #[derive(Clone)]
@@ -27,13 +28,13 @@ pub struct Launcher(Arc<Inner>);
 struct Inner {
     machine: Box<dyn Machine>,
     logs: Logs,
-    platform: Platform,
+    platform: Installation,
     config: Config,
 }
 
 impl Launcher {
     /// A launcher on any machine.
-    pub(crate) fn on(machine: impl Machine, logs: Logs, platform: Platform, config: Config) -> Self {
+    pub(crate) fn on(machine: impl Machine, logs: Logs, platform: Installation, config: Config) -> Self {
         Self(Arc::new(Inner { machine: Box::new(machine), logs, platform, config }))
     }
 }
@@ -55,7 +56,7 @@ impl Launch for Launcher {
                 peak_bytes: 0,
             };
             match start.run().await {
-                Ok(process) => Ok(Launched { process: Arc::new(process), cold_start: start.cold_start }),
+                Ok(process) => Ok(Launched { process, cold_start: start.cold_start }),
                 Err(Failure { status, message, detail }) => {
                     let Start { cold_start, peak_bytes, .. } = start;
                     Err(LaunchError { status, message, detail, cold_start, peak_bytes })
@@ -76,7 +77,7 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    async fn run(&mut self) -> Result<LocalProcess, Failure> {
+    async fn run(&mut self) -> Result<Arc<dyn LocalProcess>, Failure> {
         let port = self.port()?;
         let begun = Instant::now();
         let root = self.launcher.machine.root(&self.version.image.digest).await?;
@@ -87,20 +88,20 @@ impl Start<'_> {
         let deadline = begun + Duration::from_secs(u64::from(init_timeout_s));
         let argv = argv(&self.version.spec.image, &root.run).map_err(|error| Failure::init(error.to_string()))?;
         let runtime = class::runtime(&self.launcher.config, &self.version.function.tags)?;
-        let ending = ending(&root.run.stop_signal, &self.version.function.tags, &self.launcher.config);
+        let stop = stop_policy(&root.run.stop_signal, &self.version.function.tags, &self.launcher.config);
         let (output, stdio) = self.attach()?;
         let spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
-        let started = timeout_at(deadline, self.launcher.machine.start(spec)).await;
+        let started = timeout_at(deadline, self.launcher.machine.start(spec, port, stop)).await;
         self.cold_start.runtime = begun.elapsed();
-        let running = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
-        let process = LocalProcess::new(running, port, ending, root, output);
+        let process = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
+        process.hold_until_ended(Held { _output: output, _root: root });
 
         let begun = Instant::now();
-        let listening = process.running().wait_listening(port, deadline.saturating_duration_since(begun)).await;
+        let listening = process.wait_listening(deadline.saturating_duration_since(begun)).await;
         self.cold_start.function = begun.elapsed();
         match listening {
             Ok(()) => Ok(process),
-            Err(why) => Err(self.not_listening(&process, port, why).await),
+            Err(why) => Err(self.not_listening(&*process, port, why).await),
         }
     }
 
@@ -149,22 +150,22 @@ impl Start<'_> {
         }
     }
 
-    async fn not_listening(&mut self, process: &LocalProcess, port: u16, why: NotListening) -> Failure {
-        let running = process.running();
+    async fn not_listening(&mut self, process: &dyn LocalProcess, port: u16, why: NotListening) -> Failure {
         let spec = &self.version.spec;
         match why {
             NotListening::Ended(ended) => {
-                let last = self.last_output(running).await;
+                let last = self.last_output(process).await;
                 Failure::ended(&ended, port, spec.memory_mb, self.peak_bytes, &last)
             }
             NotListening::TimedOut(open) => {
-                running.kill();
+                let open: Vec<_> = open.iter().map(|at| SocketAddr::new(at.address, at.port)).collect();
+                process.kill();
                 let wait = Duration::from_millis(self.launcher.config.kill_wait_ms_max);
                 // It may have run out of memory just then; that is the better explanation.
-                let ended = timeout(wait, running.ended()).await;
-                let last = self.last_output(running).await;
+                let ended = timeout(wait, process.ended()).await;
+                let last = self.last_output(process).await;
                 match ended {
-                    Ok(ended @ Ended { out_of_memory: true, .. }) => {
+                    Ok(ended @ ExitStatus { out_of_memory: true, .. }) => {
                         Failure::ended(&ended, port, spec.memory_mb, self.peak_bytes, &last)
                     }
                     _ => Failure::not_listening(port, spec.init_timeout_s, &open, &last),
@@ -174,8 +175,8 @@ impl Start<'_> {
     }
 
     /// The last lines of an ended instance, all of its output recorded before.
-    async fn last_output(&mut self, running: &dyn Running) -> String {
-        self.peak_bytes = running.memory_peak_bytes();
+    async fn last_output(&mut self, process: &dyn LocalProcess) -> String {
+        self.peak_bytes = process.memory_peak_bytes();
         let Inner { logs, config, .. } = self.launcher;
         logs.settle(&self.id).await;
         last_output(&logs.tail(&self.first_request, config.last_output_bytes_max), config.last_output_lines_max)

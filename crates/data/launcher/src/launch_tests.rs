@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use image::RunConfig;
 use logs::{Begin, Logs};
-use pool::{Ended, Launch, LaunchError, Launched};
+use pool::{Launch, LaunchError, Launched};
 use tempfile::TempDir;
 use tokio::time::timeout;
-use types::{CatalogVersion, InstanceId, Qualifier, RequestId, RunStatus};
+use types::{CatalogVersion, ExitStatus, InstanceId, Qualifier, RequestId, RunStatus};
 
 use crate::failure::Failure;
 use crate::testing::{FakeMachine, Program, platform, version};
 use crate::{Config, Launcher};
 
-const CRASH: Ended = Ended { code: Some(3), signal: None, out_of_memory: false };
+const CRASH: ExitStatus = ExitStatus { code: Some(3), signal: None, out_of_memory: false };
 
 struct Bed {
     machine: FakeMachine,
@@ -137,7 +137,7 @@ async fn an_early_end_tells_code_memory_and_last_output_which_is_in_the_log() {
 
 #[tokio::test]
 async fn running_out_of_memory_at_start_has_its_own_code() {
-    let program = Program::Ends { last_words: "", ended: Ended { out_of_memory: true, ..CRASH } };
+    let program = Program::Ends { last_words: "", ended: ExitStatus { out_of_memory: true, ..CRASH } };
     let error = Arc::new(Bed::with(program).await).failure().await;
     assert_eq!(error.status, RunStatus::MemoryLimitReached);
 }

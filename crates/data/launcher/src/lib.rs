@@ -14,7 +14,6 @@
 mod argv;
 mod class;
 mod config;
-mod ending;
 mod environment;
 mod failure;
 mod launch;
@@ -26,21 +25,12 @@ mod local;
 mod local_tests;
 mod machine;
 mod network;
+mod output;
 mod process;
+mod stop;
 #[cfg(test)]
 mod testing;
 
 pub use class::{RUNTIME_TAG, UnusableRuntime};
 pub use config::Config;
 pub use launch::Launcher;
-
-/// What functions are told about the installation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Platform {
-    /// `TENCENTCLOUD_REGION`.
-    pub region: String,
-    /// `TENCENTCLOUD_APPID`.
-    pub app_id: String,
-    /// `TENCENTCLOUD_UIN`.
-    pub uin: String,
-}

@@ -3,26 +3,24 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use image::Images;
 use logs::Logs;
 use parking_lot::Mutex;
-use pool::{BoxFuture, Ended, NetworkBytes};
-use sandbox::{Exit, LaunchSpec, RootFacts, Sandbox, Sandboxes};
-use tokio::net::TcpStream;
-use types::{Digest, RunStatus};
+use pool::BoxFuture;
+use sandbox::{LaunchSpec, RootFacts, Sandboxes};
+use types::{Digest, Installation, RunStatus};
 
 use crate::failure::Failure;
-use crate::machine::{Machine, NotListening, Root, Running};
-use crate::{Config, Launcher, Platform};
+use crate::machine::{LocalProcess, Machine, Root};
+use crate::process::SandboxProcess;
+use crate::stop::StopPolicy;
+use crate::{Config, Launcher};
 
 impl Launcher {
     /// A launcher on this machine.
-    pub fn new(images: Images, sandboxes: Sandboxes, logs: Logs, platform: Platform, config: Config) -> Launcher {
+    pub fn new(images: Images, sandboxes: Sandboxes, logs: Logs, platform: Installation, config: Config) -> Launcher {
         let known = KnownRoots::new(config.known_roots_max);
         Self::on(LocalMachine { images, sandboxes, known }, logs, platform, config)
     }
@@ -43,8 +41,13 @@ impl Machine for LocalMachine {
         })
     }
 
-    fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {
-        Box::pin(start(&self.sandboxes, spec))
+    fn start(
+        &self,
+        spec: LaunchSpec,
+        port: u16,
+        stop: StopPolicy,
+    ) -> BoxFuture<'_, Result<Arc<dyn LocalProcess>, Failure>> {
+        Box::pin(start(&self.sandboxes, spec, port, stop))
     }
 }
 
@@ -73,65 +76,14 @@ impl KnownRoots {
 }
 
 /// Starts a sandbox as a machine does.
-pub(crate) async fn start(sandboxes: &Sandboxes, spec: LaunchSpec) -> Result<Arc<dyn Running>, Failure> {
+pub(crate) async fn start(
+    sandboxes: &Sandboxes,
+    spec: LaunchSpec,
+    port: u16,
+    stop: StopPolicy,
+) -> Result<Arc<dyn LocalProcess>, Failure> {
     let sandbox = sandboxes.launch(spec).await.map_err(|error| sandbox_failure(&error))?;
-    Ok(Arc::new(sandbox))
-}
-
-impl Running for Sandbox {
-    fn connect(&self, port: u16) -> BoxFuture<'_, io::Result<TcpStream>> {
-        Box::pin(self.connect(port))
-    }
-
-    fn wait_listening(&self, port: u16, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>> {
-        Box::pin(async move {
-            self.wait_listening(port, timeout).await.map_err(|why| match why {
-                sandbox::NotListening::Ended(exit) => NotListening::Ended(ended(exit)),
-                sandbox::NotListening::TimedOut(listeners) => {
-                    let place = |at: &sandbox::Listener| SocketAddr::new(at.address, at.port);
-                    NotListening::TimedOut(listeners.iter().map(place).collect())
-                }
-            })
-        })
-    }
-
-    fn ended(&self) -> BoxFuture<'_, Ended> {
-        Box::pin(async { ended(self.exited().await) })
-    }
-
-    fn kill(&self) {
-        self.kill();
-    }
-
-    fn stop(&self, signal: i32, grace: Duration) {
-        self.stop(signal, grace);
-    }
-
-    fn freeze(&self) -> io::Result<()> {
-        self.freeze()
-    }
-
-    fn thaw(&self) -> io::Result<()> {
-        self.thaw()
-    }
-
-    fn out_of_memory(&self) -> bool {
-        self.out_of_memory()
-    }
-
-    fn memory_peak_bytes(&self) -> u64 {
-        self.memory_peak_bytes()
-    }
-
-    fn network_bytes(&self) -> NetworkBytes {
-        // Counters that cannot be read count nothing now; the next reading has it all.
-        let sandbox::NetworkBytes { sent, received } = self.network_bytes().unwrap_or_default();
-        NetworkBytes { sent, received }
-    }
-}
-
-fn ended(exit: Exit) -> Ended {
-    Ended { code: exit.code, signal: exit.signal, out_of_memory: exit.out_of_memory }
+    Ok(Arc::new(SandboxProcess::new(sandbox, port, stop)))
 }
 
 /// A missing or damaged image has its own codes; the image crate knows them.
@@ -171,6 +123,8 @@ fn report(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -15,7 +15,8 @@ use types::{CatalogVersion, CommandWords, Digest, InstanceId, Qualifier, Request
 
 use crate::failure::Failure;
 use crate::local;
-use crate::machine::{Machine, Root, Running};
+use crate::machine::{LocalProcess, Machine, Root};
+use crate::stop::StopPolicy;
 use crate::testing::{platform, version};
 use crate::{Config, Launcher};
 
@@ -75,8 +76,13 @@ impl Machine for OneImage {
         Box::pin(async { Ok(Root { lower_dirs, run, facts: Arc::default(), _held: Box::new(()) }) })
     }
 
-    fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {
-        Box::pin(local::start(&self.sandboxes, spec))
+    fn start(
+        &self,
+        spec: LaunchSpec,
+        port: u16,
+        stop: StopPolicy,
+    ) -> BoxFuture<'_, Result<Arc<dyn LocalProcess>, Failure>> {
+        Box::pin(local::start(&self.sandboxes, spec, port, stop))
     }
 }
 

@@ -2,25 +2,30 @@
 //! its place, which stands for the kernel.
 
 use std::any::Any;
-use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use image::RunConfig;
-use pool::{BoxFuture, Ended, NetworkBytes};
-use sandbox::{LaunchSpec, RootFacts};
+use pool::{BoxFuture, Process};
+use sandbox::{LaunchSpec, NotListening, RootFacts};
 use types::Digest;
 
 use crate::failure::Failure;
+use crate::output::Output;
+use crate::stop::StopPolicy;
 
 /// Makes and runs instances.
 pub(crate) trait Machine: Send + Sync + 'static {
     /// The root file system of a prepared image.
     fn root<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>>;
-    /// Starts a sandbox; resolves when its program runs. Dropping the future stops what was started.
-    fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>>;
+    /// Starts an instance that serves `port`; resolves when its program runs. Dropping the future stops what was started.
+    fn start(
+        &self,
+        spec: LaunchSpec,
+        port: u16,
+        stop: StopPolicy,
+    ) -> BoxFuture<'_, Result<Arc<dyn LocalProcess>, Failure>>;
 }
 
 /// A root file system, in place while this lives.
@@ -35,29 +40,16 @@ pub(crate) struct Root {
     pub(crate) _held: Box<dyn Any + Send + Sync>,
 }
 
-/// A running sandbox.
-pub(crate) trait Running: Send + Sync + 'static {
-    fn connect(&self, port: u16) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>>;
-    /// Resolves when the port accepts connections, or after `timeout`.
-    fn wait_listening(&self, port: u16, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>>;
-    /// Resolves when it has ended; may be called many times.
-    fn ended(&self) -> BoxFuture<'_, Ended>;
-    fn kill(&self);
-    /// Asks it to end with a signal, and kills it after the grace.
-    fn stop(&self, signal: i32, grace: Duration);
-    fn freeze(&self) -> io::Result<()>;
-    fn thaw(&self) -> io::Result<()>;
-    /// Whether the kernel has killed one of its processes for memory.
-    fn out_of_memory(&self) -> bool;
-    fn memory_peak_bytes(&self) -> u64;
-    fn network_bytes(&self) -> NetworkBytes;
+/// What a running instance needs, released when it has ended, in this order.
+pub(crate) struct Held {
+    pub(crate) _output: Output,
+    pub(crate) _root: Root,
 }
 
-/// Why a port does not accept connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotListening {
-    /// The sandbox ended before.
-    Ended(Ended),
-    /// It took too long; where its processes listen instead.
-    TimedOut(Vec<SocketAddr>),
+/// A started instance; killed when dropped.
+pub(crate) trait LocalProcess: Process {
+    /// Resolves when its port accepts connections, or after `timeout`.
+    fn wait_listening(&self, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>>;
+    /// Drops `held` when it has ended, whoever ended it.
+    fn hold_until_ended(&self, held: Held);
 }

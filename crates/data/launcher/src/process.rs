@@ -1,104 +1,88 @@
-//! A started instance as the pool sees it, and what is let go of when it ends. Must not know why it ends.
+//! A sandbox as the pool sees it: [`Process`] for one port and one stop policy.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use logs::Logs;
-use pool::{BoxFuture, Ended, NetworkBytes, Process};
-use types::InstanceId;
+use pool::{BoxFuture, Process};
+use sandbox::{NotListening, Sandbox};
+use types::{ExitStatus, NetworkBytes};
 
-use crate::ending::Ending;
-use crate::machine::{Root, Running};
+use crate::machine::{Held, LocalProcess};
+use crate::stop::StopPolicy;
 
-/// The output of an instance; its reader ends with this.
-pub(crate) struct Output {
-    logs: Logs,
-    instance: InstanceId,
-}
-
-impl Output {
-    /// Takes charge of what [`Logs::attach`] began.
-    pub(crate) fn new(logs: Logs, instance: InstanceId) -> Self {
-        Self { logs, instance }
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        self.logs.detach(&self.instance);
-    }
-}
-
-/// An instance on this machine. It is killed when nobody holds it any more. Its root and its reader are let go of when it
-/// has ended, whoever ended it, by the task that [`LocalProcess::new`] starts.
-pub(crate) struct LocalProcess {
-    running: Arc<dyn Running>,
+/// An instance on this machine; killed when dropped.
+pub(crate) struct SandboxProcess {
+    sandbox: Sandbox,
     port: u16,
-    ending: Ending,
+    stop: StopPolicy,
 }
 
-impl LocalProcess {
-    pub(crate) fn new(running: Arc<dyn Running>, port: u16, ending: Ending, root: Root, output: Output) -> Self {
-        let watched = running.clone();
-        tokio::spawn(async move {
-            watched.ended().await;
-            drop(output);
-            drop(root);
-        });
-        Self { running, port, ending }
-    }
-
-    pub(crate) fn running(&self) -> &dyn Running {
-        self.running.as_ref()
+impl SandboxProcess {
+    pub(crate) fn new(sandbox: Sandbox, port: u16, stop: StopPolicy) -> Self {
+        Self { sandbox, port, stop }
     }
 }
 
-impl Drop for LocalProcess {
+impl Drop for SandboxProcess {
     fn drop(&mut self) {
-        self.running.kill();
+        // The task that waits for its end has a handle, too.
+        self.sandbox.kill();
     }
 }
 
-impl Process for LocalProcess {
-    fn connect(&self) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>> {
-        self.running.connect(self.port)
+impl LocalProcess for SandboxProcess {
+    fn wait_listening(&self, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>> {
+        Box::pin(self.sandbox.wait_listening(self.port, timeout))
     }
 
-    fn ended(&self) -> BoxFuture<'_, Ended> {
-        self.running.ended()
+    fn hold_until_ended(&self, held: Held) {
+        let sandbox = self.sandbox.clone();
+        tokio::spawn(async move {
+            sandbox.exited().await;
+            drop(held);
+        });
+    }
+}
+
+impl Process for SandboxProcess {
+    fn connect(&self) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>> {
+        Box::pin(self.sandbox.connect(self.port))
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ExitStatus> {
+        Box::pin(self.sandbox.exited())
     }
 
     fn kill(&self) {
-        self.running.kill();
+        self.sandbox.kill();
     }
 
     fn stop(&self, longest: Duration) {
-        let Ending { signal, grace } = self.ending;
-        self.running.stop(signal, grace.min(longest));
+        self.sandbox.stop(self.stop.signal, self.stop.grace.min(longest));
     }
 
     fn stop_grace(&self) -> Duration {
-        self.ending.grace
+        self.stop.grace
     }
 
     fn freeze(&self) -> io::Result<()> {
-        self.running.freeze()
+        self.sandbox.freeze()
     }
 
     fn thaw(&self) -> io::Result<()> {
-        self.running.thaw()
+        self.sandbox.thaw()
     }
 
     fn out_of_memory(&self) -> bool {
-        self.running.out_of_memory()
+        self.sandbox.out_of_memory()
     }
 
     fn memory_peak_bytes(&self) -> u64 {
-        self.running.memory_peak_bytes()
+        self.sandbox.memory_peak_bytes()
     }
 
     fn network_bytes(&self) -> NetworkBytes {
-        self.running.network_bytes()
+        // Counters that cannot be read count nothing now; the next reading has it all.
+        self.sandbox.network_bytes().unwrap_or_default()
     }
 }

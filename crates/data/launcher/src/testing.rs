@@ -8,21 +8,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image::RunConfig;
-use pool::{BoxFuture, Ended, NetworkBytes};
-use sandbox::LaunchSpec;
+use pool::{BoxFuture, Process};
+use sandbox::{LaunchSpec, Listener, NotListening};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use types::{
-    CatalogVersion, Digest, FunctionId, FunctionKey, FunctionKind, FunctionRecord, ImageSpec, ImageType, Namespace,
-    PinnedImage, VersionKey, VersionName, VersionSpec,
+    CatalogVersion, Digest, ExitStatus, FunctionId, FunctionKey, FunctionKind, FunctionRecord, ImageSpec, ImageType,
+    Installation, Namespace, NetworkBytes, PinnedImage, VersionKey, VersionName, VersionSpec,
 };
 
-use crate::Platform;
 use crate::failure::Failure;
-use crate::machine::{Machine, NotListening, Root, Running};
+use crate::machine::{Held, LocalProcess, Machine, Root};
+use crate::stop::StopPolicy;
 
-pub(crate) fn platform() -> Platform {
-    Platform { region: "ap-guangzhou".into(), app_id: "1250000000".into(), uin: "100000000001".into() }
+pub(crate) fn platform() -> Installation {
+    Installation { region: "ap-guangzhou".into(), app_id: "1250000000".into(), uin: "100000000001".into() }
 }
 
 /// `hello`, 128 MB, 90 s to start.
@@ -74,7 +74,7 @@ pub(crate) enum Program {
     /// Writes and ends.
     Ends {
         last_words: &'static str,
-        ended: Ended,
+        ended: ExitStatus,
     },
     /// Is never started.
     NeverRuns,
@@ -127,7 +127,12 @@ impl Machine for FakeMachine {
         })
     }
 
-    fn start(&self, spec: LaunchSpec) -> BoxFuture<'_, Result<Arc<dyn Running>, Failure>> {
+    fn start(
+        &self,
+        spec: LaunchSpec,
+        port: u16,
+        stop: StopPolicy,
+    ) -> BoxFuture<'_, Result<Arc<dyn LocalProcess>, Failure>> {
         Box::pin(async move {
             let (ended, _) = watch::channel(None);
             match &self.program {
@@ -135,7 +140,7 @@ impl Machine for FakeMachine {
                 Program::CannotRun(failure) => return Err(failure.clone()),
                 Program::Ends { last_words, ended: how } => {
                     File::from(spec.stdout).write_all(last_words.as_bytes()).unwrap();
-                    ended.send_replace(Some(how.clone()));
+                    ended.send_replace(Some(*how));
                 }
                 Program::Listens | Program::ListensOn(_) => {
                     writeln!(File::from(spec.stdout), "argv {:?}", spec.argv).unwrap();
@@ -143,40 +148,59 @@ impl Machine for FakeMachine {
             }
             let runs = !matches!(self.program, Program::Ends { .. });
             let counted = Mutex::new(runs.then(|| Counted::new(&self.running)));
-            Ok(Arc::new(FakeRunning { program: self.program.clone(), ended, counted }) as Arc<dyn Running>)
+            let program = self.program.clone();
+            Ok(Arc::new(FakeProcess { program, port, stop, ended, counted }) as Arc<dyn LocalProcess>)
         })
     }
 }
 
-struct FakeRunning {
+struct FakeProcess {
     program: Program,
-    ended: watch::Sender<Option<Ended>>,
+    port: u16,
+    stop: StopPolicy,
+    ended: watch::Sender<Option<ExitStatus>>,
     counted: Mutex<Option<Counted>>,
 }
 
-impl Running for FakeRunning {
-    fn connect(&self, _port: u16) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>> {
-        Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+impl Drop for FakeProcess {
+    fn drop(&mut self) {
+        self.kill();
     }
+}
 
-    fn wait_listening(&self, port: u16, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>> {
+impl LocalProcess for FakeProcess {
+    fn wait_listening(&self, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>> {
         Box::pin(async move {
             match &self.program {
-                Program::Ends { ended, .. } => Err(NotListening::Ended(ended.clone())),
-                Program::ListensOn(other) if *other != port => {
+                Program::Ends { ended, .. } => Err(NotListening::Ended(*ended)),
+                Program::ListensOn(other) if *other != self.port => {
                     sleep(timeout).await;
-                    Err(NotListening::TimedOut(vec![(Ipv4Addr::LOCALHOST, *other).into()]))
+                    Err(NotListening::TimedOut(vec![Listener { address: Ipv4Addr::LOCALHOST.into(), port: *other }]))
                 }
                 _ => Ok(()),
             }
         })
     }
 
-    fn ended(&self) -> BoxFuture<'_, Ended> {
+    fn hold_until_ended(&self, held: Held) {
+        let mut ended = self.ended.subscribe();
+        tokio::spawn(async move {
+            ended.wait_for(Option::is_some).await.ok();
+            drop(held);
+        });
+    }
+}
+
+impl Process for FakeProcess {
+    fn connect(&self) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>> {
+        Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ExitStatus> {
         Box::pin(async {
             let mut ended = self.ended.subscribe();
             let ended = ended.wait_for(Option::is_some).await.expect("the sender is in self");
-            ended.clone().expect("waited for")
+            ended.expect("waited for")
         })
     }
 
@@ -184,13 +208,17 @@ impl Running for FakeRunning {
         self.counted.lock().unwrap().take();
         self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
-            ended.get_or_insert(Ended { code: None, signal: Some(9), out_of_memory: false });
+            ended.get_or_insert(ExitStatus { code: None, signal: Some(9), out_of_memory: false });
             first
         });
     }
 
-    fn stop(&self, _signal: i32, _grace: Duration) {
+    fn stop(&self, _longest: Duration) {
         self.kill();
+    }
+
+    fn stop_grace(&self) -> Duration {
+        self.stop.grace
     }
 
     fn freeze(&self) -> io::Result<()> {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
+/// How an instance ended, and its traffic with the world outside.
+pub use types::{ExitStatus as Ended, NetworkBytes};
 
 /// A future that can be sent.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -110,26 +112,6 @@ pub trait Process: Send + Sync + 'static {
     fn network_bytes(&self) -> NetworkBytes {
         NetworkBytes::default()
     }
-}
-
-/// Traffic of an instance with the world outside, in bytes since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NetworkBytes {
-    /// Out of it.
-    pub sent: u64,
-    /// Into it.
-    pub received: u64,
-}
-
-/// How an instance ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// Exit code, or `None` when a signal ended it.
-    pub code: Option<i32>,
-    /// The signal.
-    pub signal: Option<i32>,
-    /// The kernel killed it for going over its memory limit.
-    pub out_of_memory: bool,
 }
 
 /// Why an instance could not be started.

@@ -39,6 +39,7 @@ mod error;
 mod forwarding;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod host;
 mod leftovers;
 mod link;
 mod names;
@@ -53,7 +54,7 @@ mod subnet;
 
 pub use config::Config;
 pub use error::Error;
-pub use link::{Bytes, Link};
+pub use link::Link;
 pub use network::Network;
 pub use probe::probe;
 pub use subnet::Subnet;

@@ -8,10 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use types::NetworkBytes;
+
 use crate::error::Error;
+use crate::host::HostNetwork;
 use crate::names::INNER_LINK;
 use crate::netlink::Socket;
-use crate::network::Inner;
 use crate::{nft, route};
 
 /// Bytes of the kernel's table of a namespace's links: a heading and a line each for loopback and link, with room.
@@ -21,15 +23,6 @@ const NAMES_PASSED_MAX: u32 = 16;
 /// How long a link may take until it carries packets, and how often it is looked at.
 const RUNNING_WAIT: Duration = Duration::from_secs(5);
 const RUNNING_PAUSE: Duration = Duration::from_micros(200);
-
-/// What went through a link, in bytes with the headers of Ethernet; what was refused outside counts too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bytes {
-    /// By the instance.
-    pub sent: u64,
-    /// To it.
-    pub received: u64,
-}
 
 /// A link; its address is another's when dropped, which must be after its namespace's last process has ended.
 pub struct Link {
@@ -41,7 +34,7 @@ pub struct Link {
 /// An address in use.
 struct Held {
     address: Ipv4Addr,
-    network: Arc<Inner>,
+    network: Arc<HostNetwork>,
 }
 
 impl Drop for Held {
@@ -52,7 +45,7 @@ impl Drop for Held {
 
 impl Link {
     /// Makes a link from the namespace in which the calling thread is. When it fails, the namespace is to be dropped.
-    pub(crate) fn make(network: &Arc<Inner>, namespace: BorrowedFd<'_>) -> Result<Self, Error> {
+    pub(crate) fn make(network: &Arc<HostNetwork>, namespace: BorrowedFd<'_>) -> Result<Self, Error> {
         let given = {
             let mut addresses = network.addresses.lock();
             addresses.take().ok_or(Error::AddressesExhausted { links_max: addresses.links_max() })?
@@ -81,8 +74,8 @@ impl Link {
         self.held.address
     }
 
-    /// What went through it so far. Reads a file of the kernel's, which takes no lock that a start holds.
-    pub fn bytes(&self) -> io::Result<Bytes> {
+    /// What went through it so far, with the headers of Ethernet; what was refused outside counts too. Reads a file of the kernel's, which takes no lock that a start holds.
+    pub fn bytes(&self) -> io::Result<NetworkBytes> {
         let mut table = [0; COUNTERS_BYTES];
         let length = self.counters.read_at(&mut table, 0)?;
         Ok(counted(&String::from_utf8_lossy(&table[..length])).unwrap_or_default())
@@ -91,15 +84,15 @@ impl Link {
 
 /// Reads the line of the link (proc_net(5)): eight numbers of what was received, of which the first is bytes, then eight of
 /// what was sent.
-fn counted(table: &str) -> Option<Bytes> {
+fn counted(table: &str) -> Option<NetworkBytes> {
     let line = table.lines().find_map(|line| line.trim_start().strip_prefix(INNER_LINK)?.strip_prefix(':'))?;
     let mut numbers = line.split_whitespace().map(str::parse);
     let (received, sent) = (numbers.next()?.ok()?, numbers.nth(7)?.ok()?);
-    Some(Bytes { sent, received })
+    Some(NetworkBytes { sent, received })
 }
 
 /// Makes both ends, and the outer one ready. Returns its index and its name.
-fn outside(network: &Inner, namespace: BorrowedFd<'_>, address: Ipv4Addr) -> Result<(u32, String), Error> {
+fn outside(network: &HostNetwork, namespace: BorrowedFd<'_>, address: Ipv4Addr) -> Result<(u32, String), Error> {
     let mut route = network.route.lock();
     let mut passed = 0;
     let name = loop {
@@ -129,7 +122,7 @@ fn inside(address: Ipv4Addr) -> io::Result<()> {
 
 /// Waits until the outer end carries packets: the kernel notices a moment after the inner one is up, and drops until then
 /// what is sent. Asking makes newer kernels look at once.
-fn wait_running(network: &Inner, index: u32) -> io::Result<()> {
+fn wait_running(network: &HostNetwork, index: u32) -> io::Result<()> {
     let begun = Instant::now();
     loop {
         let answer = network.route.lock().ask(route::find_link(index))?;
@@ -152,7 +145,7 @@ mod tests {
         let table = "Inter-|   Receive                   |  Transmit\n face |bytes packets errs drop fifo frame compressed \
                      multicast|bytes packets\n    lo:  10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n  eth0: 1234    5    0    0    \
                      0     0          0         0  999999999999 6 0 0 0 0 0 0\n";
-        assert_eq!(counted(table), Some(Bytes { sent: 999_999_999_999, received: 1234 }));
+        assert_eq!(counted(table), Some(NetworkBytes { sent: 999_999_999_999, received: 1234 }));
         assert_eq!(counted("lo: 1 2"), None);
         assert_eq!(counted("eth0: 1 2"), None);
     }

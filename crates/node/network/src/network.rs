@@ -5,13 +5,11 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
 use rustix::net::netdevice::name_to_index;
 use tokio::runtime::Handle;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -20,46 +18,27 @@ use crate::config::Config;
 use crate::connections::Limits;
 use crate::dns::{NameServer, Resolving};
 use crate::error::Error;
+use crate::host::{HostNetwork, check_forever, report_forwarding, resolvers};
 use crate::link::Link;
 use crate::names::{LOOPBACK, Names};
 use crate::netlink::Socket;
-use crate::resolv_conf::{self, Resolvers};
+use crate::resolv_conf;
 use crate::subnet::{Subnet, free_blocks};
 use crate::{forwarding, leftovers, nft, route, rules};
 
-/// Where the machine says whom it asks for names.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// How many connections the kernel tracks. There only when it tracks any, which rules about them make it do.
 const TRACKED_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 /// What is assumed until then, which is less than on any machine but the smallest.
 const TRACKED_MAX_ASSUMED: u32 = 1 << 16;
 
-/// The way out of one platform's instances; cheap to clone.
+/// The egress of one platform's instances; cheap to clone.
 #[derive(Clone)]
 pub struct Network {
-    inner: Arc<Inner>,
+    inner: Arc<HostNetwork>,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Ends the tasks with the last handle; what is in the kernel stays until the next start.
     _stops: Arc<DropGuard>,
-}
-
-/// What links and checks use.
-pub struct Inner {
-    config: Config,
-    /// Names of what is ours.
-    pub names: Names,
-    block: Subnet,
-    name_server: Ipv4Addr,
-    connections: Limits,
-    resolving: Resolving,
-    /// Addresses of links.
-    pub addresses: Mutex<Addresses>,
-    next_link: AtomicU32,
-    /// To the machine's own links and routes; one change at a time, as in the kernel.
-    pub route: Mutex<Socket>,
-    /// To its packet rules and connections.
-    pub netfilter: Mutex<Socket>,
 }
 
 impl Network {
@@ -105,11 +84,11 @@ impl Network {
         let addresses = Addresses::new(block);
         let name_server = addresses.name_server();
         let connections = install(netfilter, &names, block, &addresses, &config)?;
-        tell(&forwarding::ensure(route, netfilter)?);
+        report_forwarding(&forwarding::ensure(route, netfilter)?);
         let listening = |source| Error::NameServer { address: name_server, source };
         let server = NameServer::bind(name_server).map_err(listening)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(HostNetwork {
             resolving: Resolving::new(resolvers(&config).into()),
             names,
             block,
@@ -122,8 +101,8 @@ impl Network {
             config,
         });
         server.serve(block, inner.resolving.clone(), &inner.config, runtime, &tasks, &stop).map_err(listening)?;
-        tasks.spawn_on(stop.clone().run_until_cancelled_owned(check(inner.clone())), runtime);
-        tracing::debug!(%block, table = inner.names.table, "instances have a way out");
+        tasks.spawn_on(stop.clone().run_until_cancelled_owned(check_forever(inner.clone())), runtime);
+        tracing::debug!(%block, table = inner.names.table, "instances have egress");
         Ok(Self { inner, tasks, _stops: Arc::new(stop.clone().drop_guard()), stop })
     }
 
@@ -171,31 +150,6 @@ impl Network {
     }
 }
 
-impl Inner {
-    /// A number that no link has had for long.
-    pub fn next_link(&self) -> u32 {
-        self.next_link.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Makes right what others changed since: name servers, links, and rules that were flushed.
-    fn check(&self) -> Result<(), Error> {
-        *self.resolving.write() = resolvers(&self.config);
-        let (mut route, mut netfilter) = (self.route.lock(), self.netfilter.lock());
-        tell(&forwarding::ensure(&mut route, &mut netfilter)?);
-        let table = &self.names.table;
-        match netfilter.send(vec![nft::find_table(table)]) {
-            Ok(()) => Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-                tracing::warn!(table, "the packet rules were removed by another program; they are installed again");
-                netfilter
-                    .send(rules::install(&self.names, self.block, self.name_server, &self.config, self.connections))
-                    .map_err(Error::kernel("install the packet rules", table))
-            }
-            Err(error) => Err(Error::kernel("find the packet rules", table)(error)),
-        }
-    }
-}
-
 /// Puts the packet rules in place. Returns how many connections they let through.
 fn install(
     netfilter: &mut Socket,
@@ -232,32 +186,6 @@ fn clear(names: &Names) -> Result<(Socket, Socket), Error> {
     Ok((route, netfilter))
 }
 
-/// Says which settings of the machine were changed.
-fn tell(switched_on: &[String]) {
-    if !switched_on.is_empty() {
-        let guard = rules::GUARD_TABLE;
-        tracing::info!(links = ?switched_on, guard, "packets that come in by these links are now passed on to instances");
-    }
-}
-
-/// Checks again and again. A failure is told once, until it is over.
-async fn check(inner: Arc<Inner>) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(inner.config.check_interval_ms));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
-    loop {
-        ticks.tick().await;
-        let checked = inner.clone();
-        let Ok(outcome) = tokio::task::spawn_blocking(move || checked.check()).await else { return };
-        if let Err(error) = &outcome
-            && !failing
-        {
-            tracing::error!(error = error as &dyn std::error::Error, "the instances' network could not be checked");
-        }
-        failing = outcome.is_err();
-    }
-}
-
 /// Takes a block that nobody uses: its name server's address goes to the loopback, under our label, and a route says that
 /// it is taken. The address is first: by its label all else is found again.
 fn claim(platform: u64, config: &Config, names: &Names, route: &mut Socket) -> Result<Subnet, Error> {
@@ -283,16 +211,6 @@ fn claim(platform: u64, config: &Config, names: &Names, route: &mut Socket) -> R
         }
     }
     Err(Error::NoFreeBlock { range: config.range, block_prefix_bits: config.block_prefix_bits })
-}
-
-/// Whom to ask for names now.
-fn resolvers(config: &Config) -> Resolvers {
-    // A machine without the file has a server of its own.
-    let mut found = resolv_conf::read(&fs::read_to_string(RESOLV_CONF).unwrap_or_default());
-    if !config.dns.is_empty() {
-        found.servers.clone_from(&config.dns);
-    }
-    found
 }
 
 #[cfg(test)]

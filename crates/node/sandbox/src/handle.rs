@@ -14,16 +14,17 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use crate::cgroup::{Ceilings, Cgroups, Layout, ReadyCgroups};
+use crate::cgroup::{Ceilings, CgroupPool, Cgroups, Layout};
 use crate::config::Config;
 use crate::error::Error;
+use crate::host::Host;
 use crate::installation;
 use crate::instance::Sandbox;
 use crate::listening::Watch;
 use crate::memory::Meter;
-use crate::slots::Slots;
+use crate::prewarm_pool::PrewarmPool;
 use crate::spec::LaunchSpec;
-use crate::workers::{Shared, Workers};
+use crate::workers::Workers;
 
 /// What was left of an earlier platform on this data directory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,13 +42,13 @@ pub struct Sandboxes {
 }
 
 struct Inner {
-    shared: Arc<Shared>,
+    host: Arc<Host>,
     workers: Workers,
 }
 
 impl Sandboxes {
     /// Ends and removes what an earlier platform left, then makes ready for starts.
-    /// Where this machine has no way out for instances, they start without one; the platform's log and [`crate::doctor`] say
+    /// Where this machine cannot have egress for instances, they start without; the platform's log and [`crate::doctor`] say
     /// what is missing.
     pub async fn open(dir: &Path, config: Config, network: network::Config) -> Result<(Self, Recovered), Error> {
         let (dir, runtime) = (dir.to_owned(), Handle::current());
@@ -80,7 +81,7 @@ impl Sandboxes {
             network_of(older, network::Config { enabled: false, ..network.clone() }, &runtime)?;
         }
         let ceilings = Ceilings::of_machine(config.machine_tasks_percent_max, config.machine_socket_memory_percent_max);
-        let cgroups = Arc::new(ReadyCgroups::new(
+        let cgroups = Arc::new(CgroupPool::new(
             Cgroups::open(layout, cgroup_name(id), ceilings, remove_max)?,
             config.slots_ready,
             config.slots_ready_max,
@@ -100,21 +101,22 @@ impl Sandboxes {
     fn start_workers(
         stage: &Path,
         config: Config,
-        cgroups: Arc<ReadyCgroups>,
+        cgroups: Arc<CgroupPool>,
         network: Option<Network>,
         runtime: Handle,
     ) -> Result<Inner, Error> {
-        let home = || sys::namespace::current_network().map_err(Error::path("open", "/proc/thread-self/ns/net"));
+        let host_network =
+            || sys::namespace::current_network().map_err(Error::path("open", "/proc/thread-self/ns/net"));
         let watch = cgroups
             .cgroups()
             .v2_directory()
             .filter(|_| config.listen_events)
             .and_then(|directory| watch(&directory, &runtime));
-        let bare = bare(stage)?;
+        let bare = bare_mounts(stage)?;
         let elsewhere = bare.try_clone().and_then(sys::MountThread::start);
         let elsewhere = elsewhere.map_err(Error::path("start the thread", "mounts"))?;
-        let shared = Arc::new(Shared {
-            slots: Slots::new(config.clone(), network, home()?, elsewhere),
+        let host = Arc::new(Host {
+            prewarmed: PrewarmPool::new(config.clone(), network, host_network()?, elsewhere),
             cgroups,
             watch,
             meter: Arc::new(Meter::new(
@@ -122,16 +124,16 @@ impl Sandboxes {
                 Duration::from_millis(config.memory_sample_interval_ms.max(1)),
             )),
             config,
-            bare: Arc::new(bare),
+            bare_mounts: Arc::new(bare),
             proc: sys::mount::new_proc().map_err(Error::path("mount", "/proc"))?,
-            home: Arc::new(home()?),
+            network: Arc::new(host_network()?),
             runtime,
             running: Mutex::default(),
-            ends: TaskTracker::new(),
+            reapers: TaskTracker::new(),
             stopping: AtomicBool::new(false),
         });
-        let workers = Workers::start(&shared)?;
-        Ok(Inner { shared, workers })
+        let workers = Workers::start(&host)?;
+        Ok(Inner { host, workers })
     }
 
     /// Starts an instance; resolves when its program executes. Dropping the future ends what was started.
@@ -141,45 +143,45 @@ impl Sandboxes {
 
     /// Instances that run or are being cleaned up after.
     pub fn count(&self) -> usize {
-        self.inner.shared.running.lock().len()
+        self.inner.host.running.lock().len()
     }
 
     /// Name of the directory below every cgroup hierarchy in which the instances' own are.
     pub fn cgroup_name(&self) -> &str {
-        self.inner.shared.cgroups.cgroups().name()
+        self.inner.host.cgroups.cgroups().name()
     }
 
     /// Ends every instance, waits until all are gone, and removes what is ours on the machine. Starts that wait are
     /// answered with [`Error::Stopping`].
     pub async fn shutdown(&self) {
-        let shared = &self.inner.shared;
-        shared.stopping.store(true, Ordering::Relaxed);
+        let host = &self.inner.host;
+        host.stopping.store(true, Ordering::Relaxed);
         let inner = self.inner.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || inner.workers.stop()).await {
             tracing::error!(%error, "the launcher threads did not stop");
         }
         // Starts that were under way are registered by now: the threads are gone.
-        for killer in shared.running.lock().values() {
+        for killer in host.running.lock().values() {
             killer.kill();
         }
-        shared.ends.close();
-        shared.ends.wait().await;
-        let last = shared.clone();
+        host.reapers.close();
+        host.reapers.wait().await;
+        let last = host.clone();
         match tokio::task::spawn_blocking(move || last.cgroups.cgroups().remove()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "cgroups were left behind"),
             Err(error) => tracing::error!(%error, "removing cgroups failed"),
         }
-        if let Some(network) = shared.slots.network() {
+        if let Some(network) = host.prewarmed.network() {
             close(network).await;
         }
     }
 
     /// Kills every instance and returns at once; what they leave is removed by the next start.
     pub fn kill_all(&self) {
-        let shared = &self.inner.shared;
-        shared.stopping.store(true, Ordering::Relaxed);
-        shared.running.lock().values().for_each(|killer| killer.kill());
+        let host = &self.inner.host;
+        host.stopping.store(true, Ordering::Relaxed);
+        host.running.lock().values().for_each(|killer| killer.kill());
     }
 }
 
@@ -197,24 +199,24 @@ fn cgroup_name(id: u64) -> String {
 }
 
 /// The mounts that instances begin with.
-fn bare(stage: &Path) -> Result<OwnedFd, Error> {
+fn bare_mounts(stage: &Path) -> Result<OwnedFd, Error> {
     let point =
         CString::new(stage.as_os_str().as_bytes()).map_err(|error| Error::path("mount on", stage)(error.into()))?;
     sys::namespace::new_bare_mounts(&point).map_err(|source| Error::Namespace { kind: "mount", source })
 }
 
-/// Has the kernel tell of listening sockets below a directory; without that, servers are looked for.
+/// Subscribes to listening sockets below a directory; without the events, servers are polled for.
 fn watch(directory: &Path, runtime: &Handle) -> Option<Watch> {
     match Watch::start(directory, runtime) {
         Ok(watch) => Some(watch),
         Err(error) => {
-            tracing::warn!(%error, "the kernel does not tell of listening servers; they are looked for instead");
+            tracing::warn!(%error, "cannot attach to sock_ops; polling for listening servers");
             None
         }
     }
 }
 
-/// The instances' way out. A machine that cannot have one runs instances all the same; settings that cannot be are refused.
+/// The instances' egress. A machine that cannot have it runs instances all the same; settings that cannot be are refused.
 fn network_of(id: u64, config: network::Config, runtime: &Handle) -> Result<Option<Network>, Error> {
     match Network::open(id, config, runtime) {
         Ok(network) => Ok(network),

@@ -1,11 +1,11 @@
-//! A running instance: reaching its port, freezing it, its memory. What ends it and comes after is `end.rs`'s.
+//! A running instance: reaching its port, freezing it, its memory. Its end is the reaper's.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use network::{Bytes as NetworkBytes, Link};
+use network::Link;
 use parking_lot::RwLock;
 use sys::Spawned;
 use sys::event::Timer;
@@ -13,28 +13,18 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use types::InstanceId;
+use types::{ExitStatus, InstanceId, NetworkBytes};
 
-use crate::cgroup::InstanceCgroup;
-use crate::end::{CgroupState, Killer, own_end};
+use crate::cgroup::{CgroupState, InstanceCgroup};
+use crate::connector::{Connector, Found};
+use crate::host::Host;
+use crate::killer::Killer;
 use crate::listening::{self, Heard, Listener, NotListening};
 use crate::memory::{Meter, Metered};
-use crate::reach::{Found, Reach};
+use crate::prewarm_pool::Namespaces;
+use crate::reaper::Reaper;
 use crate::runtime::Kind;
-use crate::slots::Slot;
 use crate::stop::Stop;
-use crate::workers::Shared;
-
-/// How an instance ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exit {
-    /// Its exit code, when it ended by itself.
-    pub code: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-    /// The kernel killed one of its processes for memory, and it did not end well.
-    pub out_of_memory: bool,
-}
 
 /// A running instance; ends when the last clone goes.
 #[derive(Clone)]
@@ -48,16 +38,16 @@ struct Inner {
     /// What isolates it, unless we do.
     made_by: Option<Kind>,
     killer: Killer,
-    reach: Reach,
-    /// The way out, if it has one.
+    connector: Connector,
+    /// Its link to the outside, if it has one.
     link: Option<Arc<Link>>,
-    /// Where the kernel tells of listening sockets.
+    /// Events of its listening sockets.
     heard: Option<Heard>,
     /// Read by every request that ends here, many at once; written when the instance has ended.
     cgroup: Arc<RwLock<CgroupState>>,
     meter: Arc<Meter>,
     metered: Arc<Metered>,
-    exit: watch::Receiver<Option<Exit>>,
+    exit: watch::Receiver<Option<ExitStatus>>,
     poll_interval_max: Duration,
     listen_look_interval: Duration,
     reclaim_frozen: bool,
@@ -71,48 +61,55 @@ pub struct Started {
     /// The process.
     pub spawned: Spawned,
     /// Its pidfd, registered with the runtime.
-    pub end: AsyncFd<OwnedFd>,
+    pub pidfd: AsyncFd<OwnedFd>,
     /// Its cgroup.
     pub cgroup: InstanceCgroup,
     /// Its network, and ids that nobody else may have while it is there.
-    pub slot: Slot,
-    /// The way into its network.
-    pub reach: Reach,
-    /// Where the kernel tells of its listening sockets, if it does.
+    pub namespaces: Namespaces,
+    /// Connects into its network.
+    pub connector: Connector,
+    /// Events of its listening sockets, where the kernel has them.
     pub heard: Option<Heard>,
     /// The runtime that isolates it, unless we do.
     pub made_by: Option<Kind>,
 }
 
 impl Sandbox {
-    /// Takes over a started process, and waits for its end on the runtime of `shared`.
-    pub(crate) fn new(shared: &Arc<Shared>, started: Started) -> Self {
-        let Started { id, spawned, end, cgroup, slot, reach, heard, made_by } = started;
-        let Slot { network: _, cookie: _, link, ids } = slot;
+    /// Takes over a started process, and waits for its end on the runtime of `host`.
+    pub(crate) fn new(host: &Arc<Host>, started: Started) -> Self {
+        let Started { id, spawned, pidfd, cgroup, namespaces, connector, heard, made_by } = started;
+        let Namespaces { network: _, cookie: _, link, ids } = namespaces;
         let killer = Killer::new(spawned.pidfd, &cgroup);
         let cgroup = Arc::new(RwLock::new(CgroupState::There(Box::new(cgroup))));
         let metered = Metered::new(cgroup.clone());
-        shared.meter.wake(&metered);
-        let (told, exit) = watch::channel(None);
-        shared.running.lock().insert(id.clone(), killer.clone());
-        let owner = own_end(shared.clone(), id.clone(), end, cgroup.clone(), (ids, link.clone()), told);
-        shared.ends.spawn_on(owner, &shared.runtime);
+        host.meter.wake(&metered);
+        let (publish, exit) = watch::channel(None);
+        host.running.lock().insert(id.clone(), killer.clone());
+        let reaper = Reaper {
+            host: host.clone(),
+            id: id.clone(),
+            pidfd,
+            cgroup: cgroup.clone(),
+            held: (ids, link.clone()),
+            exit: publish,
+        };
+        host.reapers.spawn_on(reaper.run(), &host.runtime);
         let inner = Inner {
             id,
             pid: spawned.pid,
             made_by,
             killer,
-            reach,
+            connector,
             link,
             heard,
             cgroup,
-            meter: shared.meter.clone(),
+            meter: host.meter.clone(),
             metered,
             exit,
-            poll_interval_max: Duration::from_millis(shared.config.poll_interval_ms_max.max(1)),
-            listen_look_interval: Duration::from_millis(shared.config.listen_look_interval_ms.max(1)),
-            reclaim_frozen: shared.config.reclaim_frozen,
-            runtime: shared.runtime.clone(),
+            poll_interval_max: Duration::from_millis(host.config.poll_interval_ms_max.max(1)),
+            listen_look_interval: Duration::from_millis(host.config.listen_look_interval_ms.max(1)),
+            reclaim_frozen: host.config.reclaim_frozen,
+            runtime: host.runtime.clone(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -130,7 +127,7 @@ impl Sandbox {
     /// Connects to a port inside the instance, by IPv4 and then IPv6 loopback; right after [`Self::wait_listening`], gives
     /// the connection that it made. Connections keep the instance's network in memory: drop them when it has ended.
     pub async fn connect(&self, port: u16) -> io::Result<tokio::net::TcpStream> {
-        self.inner.reach.connect(port).await
+        self.inner.connector.connect(port).await
     }
 
     /// Waits until a server accepts connections on `port`, at most `longest`.
@@ -164,15 +161,15 @@ impl Sandbox {
     }
 
     /// Resolves when it has ended; at once if it has.
-    pub async fn exited(&self) -> Exit {
+    pub async fn exited(&self) -> ExitStatus {
         let mut exit = self.inner.exit.clone();
         let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
-        // The owner of the end always tells before it goes; a runtime that is torn down ends every instance.
-        ended.unwrap_or(Exit { code: None, signal: Some(libc::SIGKILL), out_of_memory: false })
+        // The reaper publishes before it ends; a runtime that is torn down ends every instance.
+        ended.unwrap_or(ExitStatus { code: None, signal: Some(libc::SIGKILL), out_of_memory: false })
     }
 
     /// How it ended, if it has.
-    pub fn exit(&self) -> Option<Exit> {
+    pub fn exit(&self) -> Option<ExitStatus> {
         *self.inner.exit.borrow()
     }
 
@@ -288,7 +285,7 @@ impl Inner {
     async fn look(&self, port: u16, v6_too: bool) -> bool {
         let addresses = listening::candidates(port);
         for address in addresses.into_iter().take(if v6_too { 2 } else { 1 }) {
-            match self.reach.find(address).await {
+            match self.connector.find(address).await {
                 Found::Server => return true,
                 Found::NoAnswer if self.listeners().iter().any(|listener| listener.port == port) => return true,
                 Found::Nobody | Found::NoAnswer => {}

@@ -1,7 +1,6 @@
 //! Sandboxes: directories, a command and limits become an isolated running process.
 //!
-//! Owns instances' processes, namespaces, cgroups and writable layers, from their start to the last trace. Must not know
-//! functions, images or requests.
+//! Owns instances' processes, namespaces, cgroups and writable layers, from their start to the last trace.
 //!
 //! # What an instance is
 //! The given command is pid 1 in namespaces of its own (pid, mount, network, ipc, uts, cgroup, user), as a range of host
@@ -30,29 +29,32 @@
 //! `sampan-<id>/<number>`, at the root of each cgroup hierarchy.
 #![forbid(unsafe_code)]
 
-mod ahead;
 mod capabilities;
 mod cgroup;
 mod config;
+mod connector;
+mod demand;
 mod doctor;
-mod end;
 mod environment;
 mod error;
+mod etc_files;
 mod handle;
+mod host;
 mod id_map;
 mod identity;
-mod injected;
 mod installation;
 mod instance;
+mod killer;
 mod listening;
+mod masks;
 mod memory;
 mod plan;
-mod reach;
+mod prewarm_pool;
+mod reaper;
 mod rlimits;
 mod root;
 mod runtime;
 mod seccomp;
-mod slots;
 mod spec;
 mod stop;
 mod users;
@@ -62,10 +64,11 @@ pub use config::Config;
 pub use doctor::{Check, CheckStatus, doctor};
 pub use error::Error;
 pub use handle::{Recovered, Sandboxes};
-pub use instance::{Exit, Sandbox};
+pub use instance::Sandbox;
 pub use listening::{Listener, NotListening};
-/// `[network]`, and what went through an instance's link.
-pub use network::{Bytes as NetworkBytes, Config as NetworkConfig};
+/// `[network]`.
+pub use network::Config as NetworkConfig;
 pub use root::RootFacts;
 pub use runtime::{NotFound as RuntimeNotFound, OWN as OWN_RUNTIME, Runtime};
 pub use spec::LaunchSpec;
+pub use types::{ExitStatus, NetworkBytes};

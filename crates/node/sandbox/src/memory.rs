@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::end::CgroupState;
+use crate::cgroup::CgroupState;
 
 /// An instance whose memory is looked at while it runs.
 pub struct Metered {

@@ -11,14 +11,15 @@ use sys::ahead::Mounts;
 use sys::spawn::{Hosted, Masked, PathStep};
 use sys::{Plan, Stack};
 
-use crate::cgroup::Doors;
+use crate::cgroup::CgroupFds;
 use crate::config::Config;
 use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
-use crate::injected::{Injection, injection};
+use crate::etc_files::{Injection, injection};
+use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
+use crate::prewarm_pool::Namespaces;
 use crate::root::{Facts, Image, Tmp};
 use crate::runtime::{self, Bundle, Runtime};
-use crate::slots::Slot;
 use crate::spec::LaunchSpec;
 use crate::users::Users;
 use crate::{capabilities, rlimits, seccomp};
@@ -28,34 +29,13 @@ const LOWER_DIRS_MAX: usize = 500;
 /// Where cgroups are mounted (systemd's file hierarchy).
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// What tells about or reaches the machine below `/proc` and `/sys` (the list of the OCI runtimes).
-const MASKED_PROC: &[&str] = &[
-    "acpi",
-    "asound",
-    "interrupts",
-    "kallsyms",
-    "kcore",
-    "keys",
-    "latency_stats",
-    // Anyone may have it watched, which costs the kernel a thread, and it tells of the whole machine.
-    "pressure",
-    "sched_debug",
-    "scsi",
-    "timer_list",
-    "timer_stats",
-];
-/// Directories, for what covers them is one.
-pub const MASKED_SYS: &[&str] = &["devices/virtual/powercap", "firmware", "kernel/debug", "kernel/tracing"];
-/// What may be read below `/proc`.
-const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
-
-/// Makes the plan of an instance in `slot`, which stays the caller's, on a copy of the `bare` mounts and in the cgroup behind
-/// `doors`. `resolv_conf` is what is said there of name servers; a user namespace that has to be made is made on `stack`.
+/// Makes the plan of an instance in `namespaces`, which stay the caller's, on a copy of the `bare` mounts and in the cgroup
+/// of `fds`. `resolv_conf` is what is said there of name servers; a user namespace that has to be made is made on `stack`.
 pub fn make(
     spec: LaunchSpec,
     (bare, proc): (Arc<OwnedFd>, BorrowedFd<'_>),
-    (slot, mounts): (&Slot, Mounts),
-    doors: Doors,
+    (namespaces, mounts): (&Namespaces, Mounts),
+    fds: CgroupFds,
     resolv_conf: String,
     config: &Config,
     stack: &mut Stack,
@@ -72,7 +52,7 @@ pub fn make(
     let identity = facts.identity.clone();
     let env = environment(&spec.env, &spec.hostname, &identity);
     let argv = behind_init(&spec, "init", config.oom_score_adj);
-    let users = Users::new(&identity, slot, spec.runtime.as_ref(), config, stack)?;
+    let users = Users::new(&identity, namespaces, spec.runtime.as_ref(), config, stack)?;
     give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
     let lowers = lowers(&spec.lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
@@ -85,7 +65,7 @@ pub fn make(
     let hosted = spec
         .runtime
         .as_ref()
-        .map(|runtime| hosted(runtime, &spec, (&env, &rlimits), &facts, (&users, &doors), config))
+        .map(|runtime| hosted(runtime, &spec, (&env, &rlimits), &facts, (&users, &fds), config))
         .transpose()?;
     let Injection { dirs, files, injected, made, tmp, made_in_tmp } =
         injection(&facts, &spec.hostname, resolv_conf, (&users.users, &users.groups));
@@ -96,10 +76,10 @@ pub fn make(
         lower_names: texts("layer", &lower_names)?,
         lowers,
         owner: users.root,
-        cgroup_v1_tasks: doors.v1_tasks,
-        cgroup_v2: doors.v2_directory,
-        cgroup_view: doors.view,
-        network: slot.network.clone(),
+        cgroup_v1_tasks: fds.v1_tasks,
+        cgroup_v2: fds.v2_directory,
+        cgroup_view: fds.view,
+        network: namespaces.network.clone(),
         user: users.namespace,
         mounts,
         dirs,
@@ -109,7 +89,7 @@ pub fn make(
         tmp,
         made_in_tmp,
         masked_proc: masked(proc)?,
-        read_only: names(READ_ONLY)?,
+        read_only: names(READ_ONLY_PROC)?,
         hostname: text("host name", &spec.hostname)?,
         oom_score_adj: text("score", &config.oom_score_adj.to_string())?,
         rlimits: rlimits.iter().map(|(resource, _, most)| (*resource, *most, *most)).collect(),
@@ -163,7 +143,7 @@ fn hosted(
     spec: &LaunchSpec,
     (env, rlimits): (&[String], &[(u32, &'static str, u64)]),
     facts: &Facts,
-    (users, doors): (&Users, &Doors),
+    (users, fds): (&Users, &CgroupFds),
     config: &Config,
 ) -> Result<Made, Error> {
     let stage = runtime::stage(runtime.program());
@@ -184,10 +164,10 @@ fn hosted(
         rlimits: if runtime.kind().maps_ids() { &[] } else { rlimits },
         oom_score_adj: config.oom_score_adj,
         masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
-        read_only: &below("/proc", READ_ONLY),
+        read_only: &below("/proc", READ_ONLY_PROC),
         filters_inside: config.filters_inside,
         terminals_max: config.terminals_max,
-        cgroups: &doors.view_places,
+        cgroups: &fds.view_places,
     };
     let hosted = Hosted {
         config: runtime::config(&bundle),

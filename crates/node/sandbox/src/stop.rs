@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use types::ExitStatus;
 
-use crate::end::Killer;
-use crate::instance::Exit;
+use crate::killer::Killer;
 use crate::runtime::Kind;
 
 /// Number of the system call in which a process waits for signals that it has blocked; they count as not blocked meanwhile.
@@ -31,8 +31,8 @@ pub struct Stop {
     pub pid: i32,
     /// What isolates it, unless we do.
     pub runtime: Option<Kind>,
-    /// Tells how it ended.
-    pub exit: watch::Receiver<Option<Exit>>,
+    /// How it ended, when it has.
+    pub exit: watch::Receiver<Option<ExitStatus>>,
 }
 
 impl Stop {
@@ -40,7 +40,7 @@ impl Stop {
     pub async fn run(mut self, signal: i32, grace: Duration) {
         let (killer, pid, runtime) = (self.killer.clone(), self.pid, self.runtime);
         // Files of `/proc` about a process may wait for what that process does.
-        let ask = move || !grace.is_zero() && heeds(pid, runtime, signal) && killer.ask(signal).is_ok();
+        let ask = move || !grace.is_zero() && heeds(pid, runtime, signal) && killer.signal_and_thaw(signal).is_ok();
         if spawn_blocking(ask).await.unwrap_or(false) {
             // Ended, whoever ended it; or the sender is gone, which tells before it goes.
             timeout(grace, self.exit.wait_for(Option::is_some)).await.ok();

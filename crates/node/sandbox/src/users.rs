@@ -11,9 +11,9 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::id_map::IdMap;
 use crate::identity::Identity;
+use crate::prewarm_pool::Namespaces;
 use crate::rlimits;
 use crate::runtime::Runtime;
-use crate::slots::Slot;
 
 /// What a start is told of users and groups.
 pub struct Users {
@@ -30,35 +30,35 @@ pub struct Users {
 }
 
 impl Users {
-    /// Of an instance in `slot` whose programs run as `identity`. A namespace that has to be made for that is made on `stack`.
+    /// Of an instance in `namespaces` whose programs run as `identity`. A namespace that has to be made for that is made on `stack`.
     pub fn new(
         identity: &Identity,
-        slot: &Slot,
+        namespaces: &Namespaces,
         runtime: Option<&Runtime>,
         config: &Config,
         stack: &mut Stack,
     ) -> Result<Self, Error> {
-        let of_slot = slot.ids.namespace();
+        let prewarmed = namespaces.ids.namespace();
         if runtime.is_some_and(|runtime| !runtime.kind().maps_ids()) {
             let layers = unfolding(identity, config, stack)?;
             return Ok(Self {
                 root: 0,
                 users: IdMap::of_host(),
                 groups: IdMap::of_host(),
-                namespace: of_slot.clone(),
+                namespace: prewarmed.clone(),
                 layers,
             });
         }
-        let root = slot.ids.first_id();
+        let root = namespaces.ids.first_id();
         let map = |used| IdMap::new(root, config.ids_per_instance, used);
         let (users, groups) = (map(identity.uid), map(identity.large_group));
         let namespace = if users.is_plain() && groups.is_plain() {
-            of_slot.clone()
+            prewarmed.clone()
         } else {
             new_namespace(root, (&users.ranges(), &groups.ranges()), config, stack)?
         };
-        // By the slot's own in any case: the owners in prepared images are folded into it.
-        Ok(Self { root, users, groups, namespace, layers: Some(of_slot.clone()) })
+        // By the prewarmed one in any case: the owners in prepared images are folded into it.
+        Ok(Self { root, users, groups, namespace, layers: Some(prewarmed.clone()) })
     }
 }
 

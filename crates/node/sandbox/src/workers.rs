@@ -1,11 +1,10 @@
 //! The threads that start instances: dedicated and long-lived, because a start changes namespaces and suspends its thread,
 //! neither of which a tokio worker may do.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -13,22 +12,17 @@ use parking_lot::Mutex;
 use sys::ahead::Mounts;
 use sys::{Seats, Spawned, Stack, Step};
 use tokio::io::unix::AsyncFd;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
-use types::InstanceId;
 
-use crate::cgroup::{Doors, Limits, ReadyCgroups};
-use crate::config::Config;
-use crate::end::Killer;
+use crate::cgroup::{CgroupFds, CgroupPool, Limits};
+use crate::connector::Connector;
 use crate::error::Error;
+use crate::host::Host;
 use crate::instance::{Sandbox, Started};
-use crate::listening::Watch;
 use crate::memory::Meter;
 use crate::plan;
-use crate::reach::Reach;
+use crate::prewarm_pool::{Namespaces, PrewarmPool, Prewarmed};
 use crate::runtime::Runtime;
-use crate::slots::{Ready, Slot, Slots};
 use crate::spec::LaunchSpec;
 
 struct Job {
@@ -37,76 +31,48 @@ struct Job {
 }
 
 /// What each launcher thread has for its children, one after the other.
-struct Own {
+struct ChildResources {
     stack: Stack,
     seats: Seats,
-}
-
-/// What the handle and every worker use.
-pub struct Shared {
-    /// Limits.
-    pub config: Config,
-    /// Mounts that instances begin with: an empty directory.
-    pub bare: Arc<OwnedFd>,
-    /// Everything that the kernel shows below `/proc`, whatever of it the platform itself is shown.
-    pub proc: OwnedFd,
-    /// Their cgroups, ready to be taken.
-    pub cgroups: Arc<ReadyCgroups>,
-    /// Tells of their listening sockets, where the kernel does.
-    pub watch: Option<Watch>,
-    /// Namespaces ready to be taken.
-    pub slots: Arc<Slots>,
-    /// Looks at the memory of those that run.
-    pub meter: Arc<Meter>,
-    /// The platform's own network namespace.
-    pub home: Arc<OwnedFd>,
-    /// Where the ends of instances are waited for.
-    pub runtime: Handle,
-    /// Instances that run or are being cleaned up after.
-    pub running: Mutex<HashMap<InstanceId, Killer>>,
-    /// The tasks that wait for their ends.
-    pub ends: TaskTracker,
-    /// Set when no start is to begin any more.
-    pub stopping: AtomicBool,
 }
 
 /// The threads and the queue before them.
 pub struct Workers {
     queue: Mutex<Option<SyncSender<Job>>>,
     queue_len_max: usize,
-    slots: Arc<Slots>,
-    cgroups: Arc<ReadyCgroups>,
+    prewarmed: Arc<PrewarmPool>,
+    cgroups: Arc<CgroupPool>,
     meter: Arc<Meter>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Workers {
-    /// Starts the threads, those that make namespaces and cgroups ahead, and the one that looks at memory.
-    pub fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
-        let (sender, receiver) = sync_channel(shared.config.launch_queue_len_max);
+    /// Starts the launcher threads, those that fill the prewarm pools, and the one that samples memory.
+    pub fn start(host: &Arc<Host>) -> Result<Self, Error> {
+        let (sender, receiver) = sync_channel(host.config.launch_queue_len_max);
         let receiver = Arc::new(Mutex::new(receiver));
         // Made first: when a thread cannot be started, dropping this ends those that were.
         let workers = Self {
             queue: Mutex::new(Some(sender)),
-            queue_len_max: shared.config.launch_queue_len_max,
-            slots: shared.slots.clone(),
-            cgroups: shared.cgroups.clone(),
-            meter: shared.meter.clone(),
+            queue_len_max: host.config.launch_queue_len_max,
+            prewarmed: host.prewarmed.clone(),
+            cgroups: host.cgroups.clone(),
+            meter: host.meter.clone(),
             threads: Mutex::default(),
         };
-        for _ in 0..shared.config.launcher_threads.max(1) {
-            let (shared, receiver) = (shared.clone(), receiver.clone());
-            let own = Own {
+        for _ in 0..host.config.launcher_threads.max(1) {
+            let (host, receiver) = (host.clone(), receiver.clone());
+            let own = ChildResources {
                 stack: Stack::new().map_err(Error::path("map the stack of", "a launcher thread"))?,
                 seats: Seats::reserve().map_err(Error::path("reserve descriptors of", "a launcher thread"))?,
             };
-            workers.thread("launcher", move || work(&shared, &receiver, own))?;
+            workers.thread("launcher", move || work(&host, &receiver, own))?;
         }
-        let slots = shared.slots.clone();
-        workers.thread("namespaces", move || slots.refill())?;
-        let cgroups = shared.cgroups.clone();
+        let prewarmed = host.prewarmed.clone();
+        workers.thread("namespaces", move || prewarmed.refill())?;
+        let cgroups = host.cgroups.clone();
         workers.thread("cgroups", move || cgroups.run())?;
-        let meter = shared.meter.clone();
+        let meter = host.meter.clone();
         workers.thread("memory", move || meter.run())?;
         Ok(workers)
     }
@@ -143,7 +109,7 @@ impl Workers {
 
     fn close(&self) {
         drop(self.queue.lock().take());
-        self.slots.stop();
+        self.prewarmed.stop();
         self.cgroups.stop();
         self.meter.stop();
     }
@@ -156,70 +122,71 @@ impl Drop for Workers {
     }
 }
 
-fn work(shared: &Arc<Shared>, jobs: &Mutex<Receiver<Job>>, mut own: Own) {
+fn work(host: &Arc<Host>, jobs: &Mutex<Receiver<Job>>, mut own: ChildResources) {
     loop {
         // Only the wait is under the lock; the start runs beside those of the other threads.
         let next = jobs.lock().recv();
         let Ok(Job { spec, reply }) = next else { return };
-        if reply.is_closed() || shared.stopping.load(Ordering::Relaxed) {
+        if reply.is_closed() || host.stopping.load(Ordering::Relaxed) {
             continue;
         }
         // A panic ends this start alone: with the thread, the kernel would end every instance that it ever started.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| start(shared, spec, &mut own))) {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| start(host, spec, &mut own))) {
             // Nobody may be waiting any more: the sandbox is dropped then, which ends it.
             Ok(started) => drop(reply.send(started)),
-            Err(_) => tracing::error!("a start panicked; its caller is told that the platform stops"),
+            Err(_) => tracing::error!("a start panicked; failing it as if the platform stopped"),
         }
     }
 }
 
-fn start(shared: &Arc<Shared>, spec: LaunchSpec, own: &mut Own) -> Result<Sandbox, Error> {
+fn start(host: &Arc<Host>, spec: LaunchSpec, own: &mut ChildResources) -> Result<Sandbox, Error> {
     let (id, made_by) = (spec.id.clone(), spec.runtime.as_ref().map(Runtime::kind));
-    let Ready { slot, mounts } = shared.slots.take(spec.public_network, &mut own.stack)?;
+    let Prewarmed { namespaces, mounts } = host.prewarmed.take(spec.public_network, &mut own.stack)?;
     let limits = Limits {
         memory_bytes: spec.memory_bytes,
         cpu_quota_us: spec.cpu_quota_us,
         cpu_start_quota_us: spec.cpu_start_quota_us,
         pids_max: spec.pids_max,
     };
-    let reach = Reach::new(slot.network.clone(), shared.home.clone());
-    // Before its program runs, so that nothing is said that nobody hears.
-    let heard = shared.watch.as_ref().zip(slot.cookie).map(|(watch, cookie)| watch.register(cookie));
-    let mut cgroup = shared.cgroups.take(limits)?;
-    match cgroup.doors().and_then(|doors| run(shared, spec, (&slot, mounts), doors, own)) {
-        Ok((spawned, end)) => {
-            Ok(Sandbox::new(shared, Started { id, spawned, end, cgroup, slot, reach, heard, made_by }))
+    let connector = Connector::new(namespaces.network.clone(), host.network.clone());
+    // Before its program runs, so that no event is missed.
+    let heard = host.watch.as_ref().zip(namespaces.cookie).map(|(watch, cookie)| watch.register(cookie));
+    let mut cgroup = host.cgroups.take(limits)?;
+    match cgroup.fds().and_then(|fds| run(host, spec, (&namespaces, mounts), fds, own)) {
+        Ok((spawned, pidfd)) => {
+            let started = Started { id, spawned, pidfd, cgroup, namespaces, connector, heard, made_by };
+            Ok(Sandbox::new(host, started))
         }
         Err(error) => {
-            shared.cgroups.give_back(cgroup);
+            host.cgroups.give_back(cgroup);
             Err(error)
         }
     }
 }
 
 fn run(
-    shared: &Shared,
+    host: &Host,
     spec: LaunchSpec,
-    (slot, mounts): (&Slot, Mounts),
-    doors: Doors,
-    own: &mut Own,
+    (namespaces, mounts): (&Namespaces, Mounts),
+    fds: CgroupFds,
+    own: &mut ChildResources,
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
-    let resolv_conf = shared.slots.resolv_conf(slot);
+    let resolv_conf = host.prewarmed.resolv_conf(namespaces);
     let plan = plan::make(
         spec,
-        (shared.bare.clone(), shared.proc.as_fd()),
-        (slot, mounts),
-        doors,
+        (host.bare_mounts.clone(), host.proc.as_fd()),
+        (namespaces, mounts),
+        fds,
         resolv_conf,
-        &shared.config,
+        &host.config,
         &mut own.stack,
     )?;
     let spawned = sys::spawn::spawn(&plan, &mut own.stack, &mut own.seats)
         .map_err(|failure| explain(failure, program, working_dir))?;
-    let _on_runtime = shared.runtime.enter();
+    let _on_runtime = host.runtime.enter();
     match spawned.pidfd.try_clone().and_then(sys::event::readable) {
-        Ok(end) => Ok((spawned, end)),
+        Ok(pidfd) => Ok((spawned, pidfd)),
         Err(source) => {
             sys::process::send_signal(&spawned.pidfd, libc::SIGKILL).ok();
             sys::process::wait(&spawned.pidfd).ok();

@@ -128,18 +128,17 @@ impl Platform {
         .context("cannot open the registry")?;
         credentials.set_own(registry.clone());
 
-        let platform = launcher::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
+        let installation = types::Installation { region, app_id, uin };
         let runtime = settings.launcher.runtime.clone();
         let runtimes_allowed = settings.launcher.runtimes_allowed.clone();
-        let launch =
-            launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), platform, settings.launcher);
-        let platform = invoke::Platform { region: region.clone(), app_id: app_id.clone(), uin: uin.clone() };
+        let (of_functions, config) = (installation.clone(), settings.launcher);
+        let launch = launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), of_functions, config);
         let parts = invoke::Parts {
             catalog: store.catalog(),
             changes: store.changes(),
             launch: Arc::new(launch),
             logs: logs.clone(),
-            platform,
+            platform: installation.clone(),
             results_dir: dir.join("results"),
         };
         let pool = settings.pool.or_machine_memory(machine_memory_mb());
@@ -168,12 +167,18 @@ impl Platform {
             body_bytes_max: admin_body.0,
             body_timeout: admin_body.1,
         });
-        let account = api::Account { region, app_id, uin };
         let runtime_tag = launcher::RUNTIME_TAG;
         let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
-        let api =
-            api::Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, settings.api);
+        let api = api::Api::new(
+            store.clone(),
+            logs.clone(),
+            invoker.clone(),
+            secrets,
+            installation,
+            surroundings,
+            settings.api,
+        );
         let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
         let health = Health::new(store.clone(), settings.data_dir.clone(), about, gateway_addr, listening.clone());
         let routes = control::Routes {

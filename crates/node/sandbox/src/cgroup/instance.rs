@@ -32,7 +32,7 @@ pub struct Limits {
 
 /// What a process joins the cgroup by.
 #[derive(Debug)]
-pub struct Doors {
+pub struct CgroupFds {
     /// The files that it writes itself into (version 1). Writing `0` to `tasks` moves the writer alone and takes 0.1 ms; the
     /// first write to `cgroup.procs` on an idle machine takes 5 to 15 ms.
     pub v1_tasks: Vec<OwnedFd>,
@@ -66,7 +66,7 @@ pub struct InstanceCgroup {
     view: View,
     limits: Option<Limits>,
     /// Opened ahead, and taken by the start.
-    doors: Option<Doors>,
+    fds: Option<CgroupFds>,
     remove_max: Duration,
 }
 
@@ -111,7 +111,7 @@ impl InstanceCgroup {
             freezer,
             view,
             limits: None,
-            doors: None,
+            fds: None,
             remove_max,
         };
         for folder in made.folders() {
@@ -154,24 +154,24 @@ impl InstanceCgroup {
     }
 
     /// Opens ahead what the first process needs.
-    pub(super) fn open_doors(&mut self) -> Result<(), Error> {
-        self.doors = Some(self.doors_now()?);
+    pub(super) fn open_fds(&mut self) -> Result<(), Error> {
+        self.fds = Some(self.fds_now()?);
         Ok(())
     }
 
     /// What the first process joins by.
-    pub fn doors(&mut self) -> Result<Doors, Error> {
-        self.doors.take().map_or_else(|| self.doors_now(), Ok)
+    pub fn fds(&mut self) -> Result<CgroupFds, Error> {
+        self.fds.take().map_or_else(|| self.fds_now(), Ok)
     }
 
-    fn doors_now(&self) -> Result<Doors, Error> {
+    fn fds_now(&self) -> Result<CgroupFds, Error> {
         let tasks = |folder: &PathBuf| {
             let file = folder.join("tasks");
             let opened = File::options().write(true).open(&file).map_err(Error::path("open", &file))?;
             Ok(OwnedFd::from(opened))
         };
         let directory = |folder: &PathBuf| File::open(folder).map(OwnedFd::from).map_err(Error::path("open", folder));
-        Ok(Doors {
+        Ok(CgroupFds {
             v1_tasks: self.v1.iter().map(tasks).collect::<Result<_, _>>()?,
             v2_directory: self.v2.as_ref().map(directory).transpose()?,
             view: self.view.mount()?,
@@ -303,8 +303,8 @@ mod tests {
         fs::write(folder.join("memory.events.local"), "low 0\noom 1\noom_kill 2\n").expect("written");
         assert_eq!(instance.out_of_memory_kills(), 2);
         assert_eq!(instance.memory_peak_bytes(), 128 << 20, "what was killed for memory used its limit");
-        let doors = instance.doors().expect("opened");
-        assert!(doors.v1_tasks.is_empty() && doors.v2_directory.is_some());
+        let fds = instance.fds().expect("opened");
+        assert!(fds.v1_tasks.is_empty() && fds.v2_directory.is_some());
         let freezer = instance.freezer().expect("there").clone();
         freezer.freeze().expect("written");
         assert_eq!(read("cgroup.freeze"), "1");

@@ -8,7 +8,8 @@ mod files;
 mod instance;
 mod layout;
 mod leaf;
-mod ready;
+mod pool;
+mod state;
 mod usage;
 mod view;
 
@@ -19,9 +20,10 @@ use std::time::{Duration, Instant};
 
 pub use ceilings::Ceilings;
 pub use files::{Freezer, V1_SOCKETS};
-pub use instance::{Doors, InstanceCgroup, Limits};
+pub use instance::{CgroupFds, InstanceCgroup, Limits};
 pub use layout::{CONTROLLERS, Layout, Mode};
-pub use ready::ReadyCgroups;
+pub use pool::CgroupPool;
+pub use state::CgroupState;
 
 use crate::error::Error;
 

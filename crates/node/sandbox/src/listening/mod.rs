@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use watch::{Heard, Watch};
 
-use crate::instance::Exit;
+use types::ExitStatus;
 
 /// First interval between two attempts to connect.
 const FIRST_INTERVAL: Duration = Duration::from_micros(100);
@@ -29,7 +29,7 @@ pub struct Listener {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotListening {
     /// The instance ended.
-    Ended(Exit),
+    Ended(ExitStatus),
     /// The time was up; where it does listen.
     TimedOut(Vec<Listener>),
 }

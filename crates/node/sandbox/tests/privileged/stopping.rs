@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use sandbox::{Exit, LaunchSpec, Runtime, Sandbox};
+use sandbox::{ExitStatus, LaunchSpec, Runtime, Sandbox};
 
 use crate::lifecycle::WAIT;
 use crate::support::Bench;
@@ -19,7 +19,7 @@ pub async fn ended(
     args: &[&str],
     change: impl FnOnce(&mut LaunchSpec),
     end: impl FnOnce(&Sandbox),
-) -> anyhow::Result<(Exit, String)> {
+) -> anyhow::Result<(ExitStatus, String)> {
     let (mut spec, output) = bench.spec(args)?;
     change(&mut spec);
     let sandbox = bench.sandboxes.launch(spec).await?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use sandbox::{Config, Exit, LaunchSpec, NetworkConfig, Recovered, Sandbox, Sandboxes};
+use sandbox::{Config, ExitStatus, LaunchSpec, NetworkConfig, Recovered, Sandbox, Sandboxes};
 use tempfile::TempDir;
 use types::InstanceId;
 
@@ -123,7 +123,7 @@ impl Bench {
     }
 
     /// Runs the probe to its end.
-    pub async fn run(&self, args: &[&str]) -> anyhow::Result<(Exit, String)> {
+    pub async fn run(&self, args: &[&str]) -> anyhow::Result<(ExitStatus, String)> {
         self.run_changed(args, |_| ()).await
     }
 
@@ -131,7 +131,7 @@ impl Bench {
         &self,
         args: &[&str],
         change: impl FnOnce(&mut LaunchSpec),
-    ) -> anyhow::Result<(Exit, String)> {
+    ) -> anyhow::Result<(ExitStatus, String)> {
         let (mut spec, output) = self.spec(args)?;
         change(&mut spec);
         let sandbox: Sandbox = self.sandboxes.launch(spec).await.context("launch")?;

@@ -1,5 +1,4 @@
-//! Connections to ports inside an instance, made in its network by a thread that is there for the moment of making the
-//! socket. Must not know what is said over them.
+//! Connections to ports inside an instance: a thread enters its network namespace for as long as it makes the socket.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -21,10 +20,10 @@ const ANSWER_WAIT: Duration = Duration::from_millis(20);
 /// hears nothing, and one that serves a single connection at a time waits for it.
 const HELD_MAX: Duration = Duration::from_millis(500);
 
-/// The way into one instance's network.
-pub struct Reach {
+/// Connects to ports in one instance's network namespace.
+pub struct Connector {
     network: Arc<OwnedFd>,
-    home: Arc<OwnedFd>,
+    host: Arc<OwnedFd>,
     held: Mutex<Option<Held>>,
 }
 
@@ -45,10 +44,10 @@ pub enum Found {
     NoAnswer,
 }
 
-impl Reach {
-    /// Into `network`, from threads that are at `home`.
-    pub fn new(network: Arc<OwnedFd>, home: Arc<OwnedFd>) -> Self {
-        Self { network, home, held: Mutex::default() }
+impl Connector {
+    /// Into `network`, from threads that are in `host`.
+    pub fn new(network: Arc<OwnedFd>, host: Arc<OwnedFd>) -> Self {
+        Self { network, host, held: Mutex::default() }
     }
 
     /// A connection to a port, by IPv4 and then IPv6 loopback: the one that found the server, if nobody had it yet.
@@ -103,7 +102,7 @@ impl Reach {
     }
 
     fn inside<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        sys::namespace::in_network(self.network.as_fd(), self.home.as_fd(), work)
+        sys::namespace::in_network(self.network.as_fd(), self.host.as_fd(), work)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many of a thing to have made ahead of the starts that take it, and when to make the next. Pure.
+//! How many of a thing a prewarm pool keeps ready, and when it makes the next. Pure.
 //!
 //! As many are kept as the busiest of the last seconds took, between two named limits. Making one takes the same
 //! processors and kernel locks that a start does, so it waits until the starts are over, unless too few are left.
@@ -23,7 +23,7 @@ pub enum Next {
 
 /// The demand of late.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct Demand {
     ready_min: usize,
     ready_max: usize,
     begun: Instant,
@@ -33,7 +33,7 @@ pub struct Ahead {
     second: u64,
 }
 
-impl Ahead {
+impl Demand {
     /// No demand yet.
     pub fn new(ready_min: usize, ready_max: usize, now: Instant) -> Self {
         let ready_max = ready_max.max(ready_min);
@@ -87,33 +87,33 @@ mod tests {
     #[test]
     fn what_was_taken_is_made_anew_when_the_starts_are_over() {
         let begun = Instant::now();
-        let mut ahead = Ahead::new(4, 64, begun);
-        assert_eq!(ahead.next(begun, 0), Next::Make);
-        assert_eq!(ahead.next(begun, 3), Next::Make, "nothing has started yet");
-        assert!(matches!(ahead.next(begun, 4), Next::Wait(_)));
-        ahead.took(begun);
-        assert_eq!(ahead.next(begun + 5 * MS, 3), Next::Wait(15 * MS));
-        assert_eq!(ahead.next(begun + 20 * MS, 3), Next::Make);
-        assert_eq!(ahead.next(begun + 5 * MS, 1), Next::Make, "too few are left to wait");
+        let mut demand = Demand::new(4, 64, begun);
+        assert_eq!(demand.next(begun, 0), Next::Make);
+        assert_eq!(demand.next(begun, 3), Next::Make, "nothing has started yet");
+        assert!(matches!(demand.next(begun, 4), Next::Wait(_)));
+        demand.took(begun);
+        assert_eq!(demand.next(begun + 5 * MS, 3), Next::Wait(15 * MS));
+        assert_eq!(demand.next(begun + 20 * MS, 3), Next::Make);
+        assert_eq!(demand.next(begun + 5 * MS, 1), Next::Make, "too few are left to wait");
     }
 
     #[test]
     fn as_many_are_kept_as_the_busiest_of_the_last_seconds_took() {
         let begun = Instant::now();
-        let mut ahead = Ahead::new(4, 64, begun);
+        let mut demand = Demand::new(4, 64, begun);
         for _ in 0..30 {
-            ahead.took(begun + 100 * MS);
+            demand.took(begun + 100 * MS);
         }
         let later = begun + 2000 * MS;
-        assert_eq!(ahead.next(later, 29), Next::Make);
-        assert!(matches!(ahead.next(later, 30), Next::Wait(_)));
-        assert_eq!(ahead.next(begun + Duration::from_secs(10), 30), Next::LetGo, "it was too long ago");
-        assert_eq!(ahead.next(begun + Duration::from_secs(1000), 5), Next::LetGo);
-        assert!(matches!(ahead.next(begun + Duration::from_secs(1000), 4), Next::Wait(_)));
+        assert_eq!(demand.next(later, 29), Next::Make);
+        assert!(matches!(demand.next(later, 30), Next::Wait(_)));
+        assert_eq!(demand.next(begun + Duration::from_secs(10), 30), Next::LetGo, "it was too long ago");
+        assert_eq!(demand.next(begun + Duration::from_secs(1000), 5), Next::LetGo);
+        assert!(matches!(demand.next(begun + Duration::from_secs(1000), 4), Next::Wait(_)));
         for _ in 0..1000 {
-            ahead.took(begun + Duration::from_secs(1000));
+            demand.took(begun + Duration::from_secs(1000));
         }
-        assert_eq!(ahead.next(begun + Duration::from_secs(1001), 65), Next::LetGo, "not above the limit");
+        assert_eq!(demand.next(begun + Duration::from_secs(1001), 65), Next::LetGo, "not above the limit");
     }
 
     proptest! {
@@ -124,16 +124,16 @@ mod tests {
             ready_max in 0usize..40,
         ) {
             let begun = Instant::now();
-            let mut ahead = Ahead::new(ready_min, ready_max, begun);
+            let mut demand = Demand::new(ready_min, ready_max, begun);
             let (mut takes, mut ready) = (takes, 0_usize);
             takes.sort_unstable();
             for at in takes {
-                ahead.took(begun + MS * u32::try_from(at).expect("small"));
+                demand.took(begun + MS * u32::try_from(at).expect("small"));
                 ready = ready.saturating_sub(1);
             }
             let mut now = begun + Duration::from_secs(31);
             for _ in 0..1000 {
-                match ahead.next(now, ready) {
+                match demand.next(now, ready) {
                     Next::Make => ready += 1,
                     Next::LetGo => ready -= 1,
                     Next::Wait(time) if time > Duration::from_secs(1) => break,

@@ -19,17 +19,17 @@ const NAMES: [&str; 31] = [
 
 /// What an instance is asked by, and how long it then has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ending {
+pub(crate) struct StopPolicy {
     pub(crate) signal: i32,
     pub(crate) grace: Duration,
 }
 
 /// That of a function with these tags, whose image has this STOPSIGNAL.
-pub(crate) fn ending(stop_signal: &str, tags: &[(String, String)], config: &Config) -> Ending {
+pub(crate) fn stop_policy(stop_signal: &str, tags: &[(String, String)], config: &Config) -> StopPolicy {
     let signal = number(stop_signal).unwrap_or(DEFAULT);
     // The API has refused values that are none.
     let own = tags::stop_grace_s(tags).ok().flatten().map(|seconds| Duration::from_secs(u64::from(seconds)));
-    Ending { signal, grace: own.unwrap_or(Duration::from_millis(config.stop_grace_ms)) }
+    StopPolicy { signal, grace: own.unwrap_or(Duration::from_millis(config.stop_grace_ms)) }
 }
 
 /// A signal's number from its name or number (OCI image specification, config.md).
@@ -86,8 +86,8 @@ mod tests {
         let config = Config::default();
         let tags = vec![(tags::STOP_GRACE.to_owned(), "7".to_owned())];
         let seconds = Duration::from_secs;
-        assert_eq!(ending("", &[], &config), Ending { signal: 15, grace: seconds(2) });
-        assert_eq!(ending("SIGQUIT", &tags, &config), Ending { signal: 3, grace: seconds(7) });
-        assert_eq!(ending("SIGNONE", &tags, &config), Ending { signal: 15, grace: seconds(7) });
+        assert_eq!(stop_policy("", &[], &config), StopPolicy { signal: 15, grace: seconds(2) });
+        assert_eq!(stop_policy("SIGQUIT", &tags, &config), StopPolicy { signal: 3, grace: seconds(7) });
+        assert_eq!(stop_policy("SIGNONE", &tags, &config), StopPolicy { signal: 15, grace: seconds(7) });
     }
 }

@@ -1,5 +1,4 @@
-//! Cgroup directories made ahead of the starts that take them, and removed behind the instances that left them, by one
-//! thread that does neither while instances start.
+//! The prewarm pool of cgroup directories, filled and cleaned up after by one thread that does neither while instances start.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -7,14 +6,14 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Cgroups, InstanceCgroup, Limits};
-use crate::ahead::{Ahead, Next};
+use crate::demand::{Demand, Next};
 use crate::error::Error;
 
 /// Directories of ended instances that may wait for a quiet moment to be removed in.
 const LEFT_MAX: usize = 64;
 
 /// Directories ready to be taken.
-pub struct ReadyCgroups {
+pub struct CgroupPool {
     cgroups: Cgroups,
     state: Mutex<State>,
     changed: Condvar,
@@ -24,7 +23,7 @@ struct State {
     ready: VecDeque<InstanceCgroup>,
     /// Of instances that have ended.
     left: Vec<InstanceCgroup>,
-    ahead: Ahead,
+    demand: Demand,
     /// What the last start asked for, hence the likeliest for the next one.
     usual: Option<Limits>,
     /// The name of the next one.
@@ -39,11 +38,11 @@ enum Work {
     Stop,
 }
 
-impl ReadyCgroups {
+impl CgroupPool {
     /// None ready; [`Self::run`] makes them.
     pub fn new(cgroups: Cgroups, ready_min: usize, ready_max: usize) -> Self {
-        let ahead = Ahead::new(ready_min, ready_max, Instant::now());
-        let state = State { ready: VecDeque::new(), left: Vec::new(), ahead, usual: None, number: 0, stopping: false };
+        let demand = Demand::new(ready_min, ready_max, Instant::now());
+        let state = State { ready: VecDeque::new(), left: Vec::new(), demand, usual: None, number: 0, stopping: false };
         Self { cgroups, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -56,7 +55,7 @@ impl ReadyCgroups {
     pub fn take(&self, limits: Limits) -> Result<InstanceCgroup, Error> {
         let (ready, number) = {
             let mut state = self.state.lock();
-            state.ahead.took(Instant::now());
+            state.demand.took(Instant::now());
             state.usual = Some(limits);
             match state.ready.pop_front() {
                 Some(ready) => (Some(ready), 0),
@@ -112,7 +111,7 @@ impl ReadyCgroups {
         let mut made = self.cgroups.create(&number.to_string())?;
         let limited = usual.map_or(Ok(()), |limits| made.limit(limits));
         // What the start and its first request would have to open.
-        if let Err(error) = limited.and_then(|()| made.open_doors()) {
+        if let Err(error) = limited.and_then(|()| made.open_fds()) {
             made.remove();
             return Err(error);
         }
@@ -127,12 +126,12 @@ impl ReadyCgroups {
                 return Work::Stop;
             }
             let now = Instant::now();
-            let rest = state.ahead.rest(now);
+            let rest = state.demand.rest(now);
             if !state.left.is_empty() && (rest.is_zero() || state.left.len() > LEFT_MAX) {
                 return Work::Remove(std::mem::take(&mut state.left));
             }
             let ready = state.ready.len();
-            let wait = match state.ahead.next(now, ready) {
+            let wait = match state.demand.next(now, ready) {
                 Next::Make => return Work::Make(state.next_number(), state.usual),
                 Next::LetGo => return Work::Remove(state.ready.pop_back().into_iter().collect()),
                 Next::Wait(_) if !state.left.is_empty() => rest,

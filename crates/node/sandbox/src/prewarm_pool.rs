@@ -1,8 +1,8 @@
-//! Slots: a network namespace, with or without a link to the outside, a user namespace with a range of host ids, and the
-//! mounts that depend on these alone, made ahead of the start that takes them.
+//! The prewarm pool: network namespaces with or without a link to the outside, user namespaces with a range of host ids, and
+//! the mounts that depend on these alone, made ahead of the starts that take them.
 //!
 //! A network namespace serves one instance and goes with it, its link too; ids and their namespace serve the next one when
-//! it is gone. Slots with a link and without are kept ready apart, each as many as starts took of late.
+//! it is gone. Those with a link and those without are kept ready apart, each as many as starts took of late.
 
 use std::collections::VecDeque;
 use std::ffi::CString;
@@ -17,14 +17,14 @@ use sys::ahead::{Mounts, Options};
 use sys::namespace::UserNamespace;
 use sys::{MountThread, Stack};
 
-use crate::ahead::{Ahead, Next};
 use crate::config::Config;
+use crate::demand::{Demand, Next};
 use crate::error::Error;
 use crate::id_map::IdMap;
-use crate::plan::MASKED_SYS;
+use crate::masks::MASKED_SYS;
 use crate::rlimits;
 
-/// What an instance without a link is told of name servers: there are none to be reached.
+/// `/etc/resolv.conf` without a link: no name server can be reached.
 const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\noptions timeout:1 attempts:1\n";
 
 /// Files and directories in `/dev`: the few devices, and the sockets that programs put beside them.
@@ -34,23 +34,23 @@ const EVERY_GROUP: &str = "0 2147483647";
 /// The group of terminals, by custom.
 const TTY_GROUP: u32 = 5;
 
-/// What an instance gets of its own.
-pub struct Slot {
+/// The namespaces of one instance.
+pub struct Namespaces {
     /// Network namespace, its loopback up.
     pub network: Arc<OwnedFd>,
-    /// The number by which the kernel names it; nothing where the kernel has none.
+    /// Its cookie (`SO_NETNS_COOKIE`); nothing where the kernel has none.
     pub cookie: Option<u64>,
-    /// The way out of it. Its address is another's when this goes, so after the namespace.
+    /// Its link to the outside. Its address is another's when this goes, so after the namespace.
     pub link: Option<Arc<Link>>,
     /// Ids, until the instance is gone.
-    pub ids: Ids,
+    pub ids: HostIds,
 }
 
-/// A slot, and what goes into the start that takes it.
-pub struct Ready {
+/// What one start takes.
+pub struct Prewarmed {
     /// What the instance keeps.
-    pub slot: Slot,
-    /// Attached by its first process.
+    pub namespaces: Namespaces,
+    /// Attached by its init.
     pub mounts: Mounts,
 }
 
@@ -62,12 +62,12 @@ struct Range {
 }
 
 /// A range in use; free again when dropped.
-pub struct Ids {
+pub struct HostIds {
     range: Option<Range>,
-    slots: Arc<Slots>,
+    pool: Arc<PrewarmPool>,
 }
 
-impl Ids {
+impl HostIds {
     fn range(&self) -> &Range {
         self.range.as_ref().expect("taken on drop only")
     }
@@ -83,10 +83,10 @@ impl Ids {
     }
 }
 
-impl Drop for Ids {
+impl Drop for HostIds {
     fn drop(&mut self) {
-        self.slots.state.lock().free.extend(self.range.take());
-        self.slots.wanted.notify_one();
+        self.pool.state.lock().free.extend(self.range.take());
+        self.pool.wanted.notify_one();
     }
 }
 
@@ -96,79 +96,79 @@ struct State {
     /// Ranges from here on were never used.
     next: u32,
     /// Without a link.
-    plain: Kept,
-    /// With one; none where there is no way out.
-    linked: Kept,
+    plain: Ready,
+    /// With one; none where there is no egress.
+    linked: Ready,
     stopping: bool,
 }
 
-/// Slots of one kind that are ready.
-struct Kept {
-    ready: VecDeque<Ready>,
-    ahead: Ahead,
+/// Those of one kind that are ready.
+struct Ready {
+    queue: VecDeque<Prewarmed>,
+    demand: Demand,
 }
 
-impl Kept {
+impl Ready {
     fn new(ready_min: usize, ready_max: usize) -> Self {
-        Self { ready: VecDeque::new(), ahead: Ahead::new(ready_min, ready_max, Instant::now()) }
+        Self { queue: VecDeque::new(), demand: Demand::new(ready_min, ready_max, Instant::now()) }
     }
 
     fn next(&mut self) -> Next {
-        self.ahead.next(Instant::now(), self.ready.len())
+        self.demand.next(Instant::now(), self.queue.len())
     }
 }
 
 impl State {
-    fn kept(&mut self, linked: bool) -> &mut Kept {
+    fn ready(&mut self, linked: bool) -> &mut Ready {
         if linked { &mut self.linked } else { &mut self.plain }
     }
 }
 
-/// All slots.
-pub struct Slots {
+/// The pool, and all that it makes from.
+pub struct PrewarmPool {
     config: Config,
     network: Option<Network>,
-    home: OwnedFd,
+    host_network: OwnedFd,
     elsewhere: MountThread,
     state: Mutex<State>,
     wanted: Condvar,
 }
 
-impl Slots {
+impl PrewarmPool {
     /// An empty pool; `refill` fills it.
-    pub fn new(config: Config, network: Option<Network>, home: OwnedFd, elsewhere: MountThread) -> Arc<Self> {
+    pub fn new(config: Config, network: Option<Network>, host_network: OwnedFd, elsewhere: MountThread) -> Arc<Self> {
         let (links, links_max) = network.as_ref().map_or((0, 0), Network::links_ready);
         let state = State {
             free: VecDeque::new(),
             next: 0,
-            plain: Kept::new(config.slots_ready, config.slots_ready_max),
-            linked: Kept::new(links, links_max),
+            plain: Ready::new(config.slots_ready, config.slots_ready_max),
+            linked: Ready::new(links, links_max),
             stopping: false,
         };
-        Arc::new(Self { config, network, home, elsewhere, state: Mutex::new(state), wanted: Condvar::new() })
+        Arc::new(Self { config, network, host_network, elsewhere, state: Mutex::new(state), wanted: Condvar::new() })
     }
 
-    /// The instances' way out, where there is one.
+    /// The instances' egress, where there is one.
     pub fn network(&self) -> Option<&Network> {
         self.network.as_ref()
     }
 
-    /// What an instance in the slot is told of name servers.
-    pub fn resolv_conf(&self, slot: &Slot) -> String {
-        match (&self.network, &slot.link) {
+    /// `/etc/resolv.conf` of an instance in these namespaces.
+    pub fn resolv_conf(&self, namespaces: &Namespaces) -> String {
+        match (&self.network, &namespaces.link) {
             (Some(network), Some(_)) => network.resolv_conf(),
             _ => NO_NETWORK.to_owned(),
         }
     }
 
-    /// Takes a ready slot, or makes one when demand outran the refilling; with a link if it is wanted and can be had.
-    pub fn take(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Ready, Error> {
+    /// Takes what is ready, or makes it when demand outran the refilling; with a link if it is wanted and can be had.
+    pub fn take(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Prewarmed, Error> {
         let linked = linked && self.network.is_some();
         let ready = {
             let mut state = self.state.lock();
-            let kept = state.kept(linked);
-            kept.ahead.took(Instant::now());
-            kept.ready.pop_front()
+            let ready = state.ready(linked);
+            ready.demand.took(Instant::now());
+            ready.queue.pop_front()
         };
         self.wanted.notify_one();
         match ready {
@@ -181,14 +181,14 @@ impl Slots {
     pub fn refill(self: &Arc<Self>) {
         let mut stack = match Stack::new() {
             Ok(stack) => stack,
-            Err(error) => return tracing::error!(%error, "namespaces are not made ahead: no stack"),
+            Err(error) => return tracing::error!(%error, "cannot prewarm namespaces: no stack for their threads"),
         };
         while let Some(linked) = self.wait_for_demand() {
             match self.make(linked, &mut stack) {
-                Ok(ready) => self.state.lock().kept(linked).ready.push_back(ready),
+                Ok(made) => self.state.lock().ready(linked).queue.push_back(made),
                 Err(error) => {
                     // A start that finds nothing ready reports the same error to its caller; here it is only put off.
-                    tracing::debug!(%error, "no namespace could be made ahead");
+                    tracing::debug!(%error, "cannot prewarm a namespace");
                     let mut state = self.state.lock();
                     if !state.stopping {
                         // Until an instance goes, or a start asks.
@@ -199,8 +199,8 @@ impl Slots {
         }
     }
 
-    /// Waits until another slot is to be made, and lets go of those that nobody will need. Returns whether it is to have a
-    /// link; nothing when it is to stop.
+    /// Waits until another is to be made, and drops those that no start will need. Returns whether it is to have a link;
+    /// nothing when it is to stop.
     fn wait_for_demand(&self) -> Option<bool> {
         let mut state = self.state.lock();
         while !state.stopping {
@@ -218,28 +218,28 @@ impl Slots {
     }
 
     fn let_go(state: &mut MutexGuard<'_, State>, linked: bool) {
-        let spare = state.kept(linked).ready.pop_back();
+        let spare = state.ready(linked).queue.pop_back();
         // Its range returns to the state.
         MutexGuard::unlocked(state, || drop(spare));
     }
 
-    /// Ends the refilling and lets go of what is ready.
+    /// Ends the refilling and drops what is ready.
     pub fn stop(&self) {
         let ready = {
             let mut state = self.state.lock();
             state.stopping = true;
-            (std::mem::take(&mut state.linked.ready), std::mem::take(&mut state.plain.ready))
+            (std::mem::take(&mut state.linked.queue), std::mem::take(&mut state.plain.queue))
         };
-        // Ranges return to the state as slots are dropped, so not under its lock.
+        // Ranges return to the state as they are dropped, so not under its lock.
         drop(ready);
         self.wanted.notify_all();
     }
 
-    fn make(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Ready, Error> {
+    fn make(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Prewarmed, Error> {
         let ids = self.ids(stack)?;
         let options = self.mount_options(ids.first_id());
         let (mut link, mut cookie, mut mounts) = (None, None, None);
-        let namespace = sys::namespace::new_network(self.home.as_fd(), || {
+        let namespace = sys::namespace::new_network(self.host_network.as_fd(), || {
             // The namespace belongs to the host's user namespace, so that root inside cannot change it; ports below 1024
             // are open to everyone in it instead.
             std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
@@ -248,14 +248,14 @@ impl Slots {
             if let Some(network) = self.network.as_ref().filter(|_| linked) {
                 link = Some(network.link(sys::namespace::current_network()?.as_fd()));
             }
-            cookie = cookie_here();
+            cookie = netns_cookie();
             mounts = Some(Mounts::make(ids.first_id(), &options, &self.elsewhere));
             Ok(())
         });
         let network = Arc::new(namespace.map_err(|source| Error::Namespace { kind: "network", source })?);
         let link = link.transpose().map_err(|source| Error::Network { source })?.map(Arc::new);
         let mounts = mounts.expect("made in the namespace").map_err(|source| Error::Mounts { source })?;
-        Ok(Ready { slot: Slot { network, cookie, link, ids }, mounts })
+        Ok(Prewarmed { namespaces: Namespaces { network, cookie, link, ids }, mounts })
     }
 
     fn mount_options(&self, owner: u32) -> Options {
@@ -276,11 +276,11 @@ impl Slots {
         }
     }
 
-    fn ids(self: &Arc<Self>, stack: &mut Stack) -> Result<Ids, Error> {
+    fn ids(self: &Arc<Self>, stack: &mut Stack) -> Result<HostIds, Error> {
         let index = {
             let mut state = self.state.lock();
             if let Some(range) = state.free.pop_front() {
-                return Ok(Ids { range: Some(range), slots: self.clone() });
+                return Ok(HostIds { range: Some(range), pool: self.clone() });
             }
             if state.next == self.config.instances_max {
                 return Err(Error::InstancesExhausted { instances_max: self.config.instances_max });
@@ -295,7 +295,7 @@ impl Slots {
         match (UserNamespace { owner: first_id, users: &plain, groups: &plain, limits }).make(stack) {
             Ok(namespace) => {
                 let range = Range { first_id, namespace: Arc::new(namespace) };
-                Ok(Ids { range: Some(range), slots: self.clone() })
+                Ok(HostIds { range: Some(range), pool: self.clone() })
             }
             Err(source) => {
                 let mut state = self.state.lock();
@@ -309,13 +309,13 @@ impl Slots {
     }
 }
 
-/// The number by which the kernel names the calling thread's network.
-fn cookie_here() -> Option<u64> {
+/// The cookie of the calling thread's network namespace.
+fn netns_cookie() -> Option<u64> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
     match socket.map_err(std::io::Error::from).and_then(|socket| sys::bpf::network_cookie(&socket)) {
         Ok(cookie) => Some(cookie),
         Err(error) => {
-            tracing::warn!(%error, "a network has no number: the server in it is looked for");
+            tracing::warn!(%error, "cannot read a netns cookie; polling for the server in that network");
             None
         }
     }

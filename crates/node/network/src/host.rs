@@ -1,0 +1,109 @@
+//! What a platform has in the kernel of this machine: sockets to it, addresses, and the check that puts right what other
+//! programs change.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::MissedTickBehavior;
+
+use crate::addresses::Addresses;
+use crate::config::Config;
+use crate::connections::Limits;
+use crate::dns::Resolving;
+use crate::error::Error;
+use crate::names::Names;
+use crate::netlink::Socket;
+use crate::resolv_conf::{self, Resolvers};
+use crate::subnet::Subnet;
+use crate::{forwarding, nft, rules};
+
+/// Where the machine says whom it asks for names.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Used by the handle, every link and the check.
+pub struct HostNetwork {
+    /// Settings.
+    pub config: Config,
+    /// Names of what is ours.
+    pub names: Names,
+    /// The addresses of the links.
+    pub block: Subnet,
+    /// Where the DNS relay listens.
+    pub name_server: Ipv4Addr,
+    /// Connections that the rules let through.
+    pub connections: Limits,
+    /// The name servers of the machine, which the relay asks.
+    pub resolving: Resolving,
+    /// Addresses of links.
+    pub addresses: Mutex<Addresses>,
+    /// Number of the next link.
+    pub next_link: AtomicU32,
+    /// To the machine's own links and routes; one change at a time, as in the kernel.
+    pub route: Mutex<Socket>,
+    /// To its packet rules and connections.
+    pub netfilter: Mutex<Socket>,
+}
+
+impl HostNetwork {
+    /// A number that no link has had for long.
+    pub fn next_link(&self) -> u32 {
+        self.next_link.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes right what others changed since: name servers, links, and rules that were flushed.
+    pub fn check(&self) -> Result<(), Error> {
+        *self.resolving.write() = resolvers(&self.config);
+        let (mut route, mut netfilter) = (self.route.lock(), self.netfilter.lock());
+        report_forwarding(&forwarding::ensure(&mut route, &mut netfilter)?);
+        let table = &self.names.table;
+        match netfilter.send(vec![nft::find_table(table)]) {
+            Ok(()) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                tracing::warn!(table, "the packet rules were removed by another program; they are installed again");
+                netfilter
+                    .send(rules::install(&self.names, self.block, self.name_server, &self.config, self.connections))
+                    .map_err(Error::kernel("install the packet rules", table))
+            }
+            Err(error) => Err(Error::kernel("find the packet rules", table)(error)),
+        }
+    }
+}
+
+/// Checks at an interval. A failure is logged once, until it is over.
+pub async fn check_forever(host: Arc<HostNetwork>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(host.config.check_interval_ms));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        let checked = host.clone();
+        let Ok(outcome) = tokio::task::spawn_blocking(move || checked.check()).await else { return };
+        if let Err(error) = &outcome
+            && !failing
+        {
+            tracing::error!(error = error as &dyn std::error::Error, "cannot check the network of instances");
+        }
+        failing = outcome.is_err();
+    }
+}
+
+/// Logs which settings of the machine were changed.
+pub fn report_forwarding(switched_on: &[String]) {
+    if !switched_on.is_empty() {
+        let guard = rules::GUARD_TABLE;
+        tracing::info!(links = ?switched_on, guard, "packets that come in by these links are now passed on to instances");
+    }
+}
+
+/// The name servers of the machine, or those of the settings.
+pub fn resolvers(config: &Config) -> Resolvers {
+    // A machine without the file has a server of its own.
+    let mut found = resolv_conf::read(&fs::read_to_string(RESOLV_CONF).unwrap_or_default());
+    if !config.dns.is_empty() {
+        found.servers.clone_from(&config.dns);
+    }
+    found
+}

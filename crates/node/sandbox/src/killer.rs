@@ -1,0 +1,42 @@
+//! Signals to the first process of an instance, frozen or not, from its handle, a stop or the shutdown.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::cgroup::{Freezer, InstanceCgroup};
+
+/// A pidfd and the freezer that may hold its process; cheap to clone.
+#[derive(Clone)]
+pub struct Killer {
+    process: Arc<OwnedFd>,
+    freezer: Option<Arc<Freezer>>,
+}
+
+impl Killer {
+    /// Of a process and its cgroup.
+    pub fn new(process: OwnedFd, cgroup: &InstanceCgroup) -> Self {
+        Self { process: Arc::new(process), freezer: cgroup.freezer().cloned() }
+    }
+
+    /// Sends a signal to its first process.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        sys::process::send_signal(&*self.process, signal)
+    }
+
+    /// Sends its first process a signal that is the first thing a frozen one sees, and thaws it.
+    pub fn signal_and_thaw(&self, signal: i32) -> io::Result<()> {
+        self.signal(signal)?;
+        self.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
+    }
+
+    /// Kills pid 1 of the instance, with which the kernel ends all its processes.
+    pub fn kill(&self) {
+        // The only error of either is that it has ended already.
+        self.signal(libc::SIGKILL).ok();
+        // Version 1 lets killed processes die only when they are thawed.
+        if let Some(freezer) = self.freezer.as_ref().filter(|freezer| freezer.holds_kills()) {
+            freezer.thaw().ok();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The end of an instance: one task each waits on the pidfd, reaps the process, reads the cgroup for the last time, publishes
+//! the exit status, and gives back what the instance had.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use network::Link;
+use parking_lot::RwLock;
+use sys::process::Ended;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+use types::{ExitStatus, InstanceId};
+
+use crate::cgroup::CgroupState;
+use crate::host::Host;
+use crate::prewarm_pool::HostIds;
+
+/// One instance's reaper.
+pub struct Reaper {
+    /// Where the instance is listed as running.
+    pub host: Arc<Host>,
+    /// Its id.
+    pub id: InstanceId,
+    /// Its pidfd, readable when it has ended.
+    pub pidfd: AsyncFd<OwnedFd>,
+    /// Its cgroup, which goes back to the pool.
+    pub cgroup: Arc<RwLock<CgroupState>>,
+    /// Ids and link that nobody else may have while it is there.
+    pub held: (HostIds, Option<Arc<Link>>),
+    /// Where its exit status is published.
+    pub exit: watch::Sender<Option<ExitStatus>>,
+}
+
+impl Reaper {
+    /// Waits for the end and cleans up.
+    pub async fn run(self) {
+        let Self { host, id, pidfd, cgroup, held, exit } = self;
+        if let Err(error) = pidfd.readable().await {
+            tracing::error!(instance = %id, %error, "cannot wait for an instance; killing it");
+            sys::process::send_signal(pidfd.get_ref(), libc::SIGKILL).ok();
+        }
+        let cgroups = host.cgroups.clone();
+        let cleaning = tokio::task::spawn_blocking(move || {
+            // At once, but after a failed wait above; and nothing that the kernel may take its time for on a tokio worker.
+            let status = exit_status(sys::process::wait(pidfd.get_ref()), &cgroup.read());
+            exit.send_replace(Some(status));
+            let left = cgroup.write().take();
+            if let Some(cgroup) = left {
+                cgroups.give_back(*cgroup);
+            }
+            // With the first process of their namespace all others have ended: its ids may be another instance's now,
+            // and its address when its handles are gone too.
+            drop(held);
+        });
+        if let Err(error) = cleaning.await {
+            tracing::error!(instance = %id, %error, "cleaning up after an instance failed");
+        }
+        host.running.lock().remove(&id);
+    }
+}
+
+fn exit_status(ended: io::Result<Ended>, cgroup: &CgroupState) -> ExitStatus {
+    let (code, signal) = match ended {
+        Ok(Ended::Code(code)) => (Some(code), None),
+        Ok(Ended::Signal(signal)) => (None, Some(signal)),
+        Err(error) => {
+            tracing::error!(%error, "cannot reap an instance");
+            (None, None)
+        }
+    };
+    // A program that lost a child to it, coped and ended well did not run out of memory.
+    ExitStatus { code, signal, out_of_memory: cgroup.has_killed_for_memory() && code != Some(0) }
+}

@@ -18,15 +18,15 @@ use tokio::task::JoinHandle;
 pub struct AuthProxy {
     /// `host:port` for pulls through the proxy.
     pub address: String,
-    shared: Arc<Shared>,
+    shared: Arc<ProxyInner>,
     server: JoinHandle<()>,
 }
 
 /// Sets the accepted user, for fakes that issue passwords.
 #[derive(Clone)]
-pub struct AcceptedUser(Arc<Shared>);
+pub struct AcceptedUser(Arc<ProxyInner>);
 
-struct Shared {
+struct ProxyInner {
     upstream: String,
     http: reqwest::Client,
     state: Mutex<ProxyState>,
@@ -63,7 +63,7 @@ impl AuthProxy {
         // Installed once per process; another test may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let shared = Arc::new(Shared { upstream: upstream.to_owned(), http, state: Mutex::default() });
+        let shared = Arc::new(ProxyInner { upstream: upstream.to_owned(), http, state: Mutex::default() });
         let app = Router::new().fallback(pass).with_state(shared.clone());
         let server = tokio::spawn(async move {
             // Aborted on drop.
@@ -110,7 +110,7 @@ fn reqwest_basic(user: &str, password: &str) -> String {
     header.and_then(|header| header.to_str().ok().map(str::to_owned)).unwrap_or_default()
 }
 
-async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn pass(State(shared): State<Arc<ProxyInner>>, request: Request) -> Response {
     let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     if !shared.lets_in(shown.as_deref()) {
         let refusal = Response::builder().status(401).header(WWW_AUTHENTICATE, "Basic realm=\"proxy\"");
@@ -138,7 +138,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     response.body(body).expect("the headers were valid")
 }
 
-impl Shared {
+impl ProxyInner {
     fn lets_in(&self, shown: Option<&str>) -> bool {
         let mut book = self.state.lock();
         let allowed = book.allowed.as_ref().filter(|(_, until)| Instant::now() < *until);
@@ -161,7 +161,7 @@ impl Shared {
 }
 
 /// The beginning of a response, followed by an abort.
-async fn broken(shared: Arc<Shared>, answer: reqwest::Response, bytes: usize) -> Body {
+async fn broken(shared: Arc<ProxyInner>, answer: reqwest::Response, bytes: usize) -> Body {
     let whole = answer.bytes().await.unwrap_or_default();
     let begin: std::io::Result<Bytes> = Ok(whole.slice(..bytes.min(whole.len())));
     let end = stream::once(async move {

@@ -27,11 +27,11 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 pub struct FakeTcr {
     /// `http://host:port`.
     pub endpoint: String,
-    shared: Arc<Shared>,
+    shared: Arc<TcrState>,
     server: JoinHandle<()>,
 }
 
-struct Shared {
+struct TcrState {
     secrets: Secrets,
     registry_id: String,
     region: String,
@@ -59,7 +59,7 @@ impl FakeTcr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let (registry_id, region, issued) = (registry_id.to_owned(), region.to_owned(), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { secrets, registry_id, region, accepted_user, life, issued });
+        let shared = Arc::new(TcrState { secrets, registry_id, region, accepted_user, life, issued });
         let app = Router::new().route("/", post(answer)).with_state(shared.clone());
         let server = tokio::spawn(async move {
             // Aborted on drop.
@@ -79,7 +79,7 @@ impl FakeTcr {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn answer(State(shared): State<Arc<TcrState>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, REQUEST_BYTES_MAX).await.unwrap_or_default();
     let mut response = match shared.check(&parts.headers, &body) {
@@ -90,7 +90,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     Response::new(Body::from(json!({"Response": response}).to_string()))
 }
 
-impl Shared {
+impl TcrState {
     fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), (&'static str, String)> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let received = tc3::Received { method: "POST", host: header(HOST.as_str()), query: "", headers, body };

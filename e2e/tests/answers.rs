@@ -98,7 +98,11 @@ async fn large_heads_pass_and_oversized_ones_are_named() -> anyhow::Result<()> {
     assert!(got.starts_with("HTTP/1.1 430 User code exception caught\r\n"), "{got}");
     let said = tools::run(&mut platform.cli(&["invoke", "raw", "--path", "/answer?no-http"])).await?;
     assert!(said.stderr.contains("430 User code exception caught, "), "{}", said.stderr);
-    assert!(said.stderr.contains("the run failed with status 430 User code exception caught"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("the invocation failed with status 430 User code exception caught"),
+        "{}",
+        said.stderr
+    );
     let got = call(&platform, "raw", "POST", "/", "Content-Length: 6291457\r\nConnection: close\r\n", b"").await?;
     assert!(got.starts_with("HTTP/1.1 406 RequestTooLarge\r\n"), "{got}");
     assert!(got.contains("invoke.web_request_bytes_max"), "{got}");

@@ -39,7 +39,7 @@ async fn a_lost_database_is_refused_and_a_backup_brings_functions_and_images_bac
         anyhow::ensure!(!said.ok && said.stderr.contains(why), "{}", said.stderr);
     }
     let said = on_files(&["restore", "/etc/hostname"], &data_dir).await?;
-    anyhow::ensure!(!said.ok && said.stderr.contains("no whole backup"), "{}", said.stderr);
+    anyhow::ensure!(!said.ok && said.stderr.contains("not a complete backup"), "{}", said.stderr);
     platform.kill().await?;
 
     for lose in [true, false] {

@@ -1,6 +1,6 @@
-//! Hosts of registries and control addresses: which are on this machine, and which are the same.
+//! Addresses of registries and control addresses: locality and equality.
 
-/// Whether a registry is on this machine, hence spoken to over plain http (as docker does).
+/// Whether a registry is on this machine, and thus used over plain HTTP (as docker does).
 pub fn is_loopback(registry: &str) -> bool {
     let host = match registry.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
@@ -10,7 +10,7 @@ pub fn is_loopback(registry: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether two registry hosts are the same control address: `localhost` is any loopback address.
+/// Whether two hosts are the same control address: `localhost` equals any loopback address.
 pub fn same_place(own: &str, other: &str) -> bool {
     let port = |host: &str| host.rsplit_once(':').map(|(_, port)| port.to_owned());
     own == other || (is_loopback(own) && is_loopback(other) && port(own) == port(other))

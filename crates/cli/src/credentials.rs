@@ -1,4 +1,4 @@
-//! The file of credentials that `sampan up` writes for its clients: endpoint and key pair.
+//! The credentials file that `sampan up` writes for clients: endpoint and key pair.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "credentials.toml";
 
-/// What is in the file.
+/// Content of the file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
@@ -20,12 +20,12 @@ pub struct Credentials {
     pub secret_key: String,
 }
 
-/// Where the file of a data directory is.
+/// Path of the file in a data directory.
 pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(FILE_NAME)
 }
 
-/// Reads a file of credentials.
+/// Reads a credentials file.
 pub fn read(file: &Path) -> anyhow::Result<Credentials> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is not a file of credentials", file.display()))

@@ -1,4 +1,4 @@
-//! How a command fails: what is said, what to do about it, and the exit code that scripts can rely on.
+//! Failures of commands: message, remedy, and an exit code for scripts.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -8,27 +8,27 @@ use serde::Serialize;
 use crate::args::Output;
 use crate::terminal;
 
-/// Exit codes of the command line, as `sampan --help` lists them.
+/// Exit codes, as listed by `sampan --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Anything that has no code of its own.
+    /// Any other failure.
     Failed = 1,
-    /// The arguments or the configuration are wrong (clap's own code, too).
+    /// Invalid arguments or configuration (also clap's code).
     Usage = 2,
-    /// The thing named does not exist.
+    /// The named object does not exist.
     NotFound = 3,
-    /// The function was called and its run failed.
+    /// The invocation failed.
     RunFailed = 4,
-    /// Sampan or a registry cannot be reached, or refuses the credentials.
+    /// Sampan or a registry is unreachable, or refuses the credentials.
     Connection = 5,
-    /// A rollout was given up, and its alias leads where it led before.
+    /// A rollout was rolled back.
     RolledBack = 6,
-    /// `sampan up` ended by a fault of its own; a service manager should start it again.
+    /// `sampan up` stopped after an internal fault; a service manager should restart it.
     Fault = 7,
-    /// `sampan up` was ended at once by a second signal, this one SIGINT.
+    /// `sampan up` was stopped at once by a second signal, SIGINT.
     Interrupted = 128 + 2,
-    /// The same by SIGTERM.
+    /// As above, by SIGTERM.
     Terminated = 128 + 15,
 }
 
@@ -42,10 +42,10 @@ pub struct Failure {
     request_id: Option<String>,
 }
 
-/// A failure as `--output json` has it: one line on standard error.
+/// A failure in the form of `--output json`: one line on standard error.
 #[derive(Serialize)]
 struct Shown<'a> {
-    /// The API's code, else the name of the exit code.
+    /// The API's error code, or the name of the exit code.
     code: String,
     message: &'a str,
     hint: &'a str,
@@ -65,38 +65,38 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// A failure with its remedy; an empty hint prints none.
+    /// A failure with a remedy; an empty hint is not printed.
     pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), exit, api_code: None, request_id: None }
     }
 
-    /// The same failure with the API's code, so that a command can tell one from another.
+    /// Adds the API's error code, by which commands distinguish failures.
     pub fn with_api_code(self, code: String) -> Self {
         Self { api_code: Some(code), ..self }
     }
 
-    /// The same failure of a request that the platform knows by this id; an empty one is none.
+    /// Adds the request id; an empty one is ignored.
     pub fn with_request_id(self, id: impl Into<String>) -> Self {
         let id = Some(id.into()).filter(|id| !id.is_empty());
         Self { request_id: id, ..self }
     }
 
-    /// The same failure with another remedy.
+    /// Replaces the remedy.
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }
     }
 
-    /// The id by which the platform knows the request, if it does.
+    /// The platform's request id, if known.
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
 
-    /// The API's code, when the API refused.
+    /// The API's error code, if the API refused the request.
     pub fn api_code(&self) -> Option<&str> {
         self.api_code.as_deref()
     }
 
-    /// What to print of any error: the failure inside it, with the whole chain of causes as its message.
+    /// The failure inside any error, with the whole chain of causes as its message.
     pub fn of(error: &anyhow::Error) -> Self {
         let text = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Self>() {
             Some(failure) => failure.message.clone(),
@@ -115,7 +115,8 @@ impl Failure {
         }
     }
 
-    /// Prints `error: …` and `hint: …`, or one JSON object, to standard error and returns the exit code.
+    /// Prints `error: …` and `hint: …`, or one JSON object, to standard error and returns the exit
+    /// code.
     pub fn report(&self, output: Output) -> ExitCode {
         match output {
             Output::Json => eprintln!("{}", self.json()),
@@ -141,7 +142,7 @@ impl Failure {
     }
 }
 
-/// A command line that clap does not take; asking for help or the version is none.
+/// The failure of a command line that clap refuses; `None` for help and version.
 pub fn usage(error: &clap::Error) -> Option<Failure> {
     if !error.use_stderr() {
         return None;
@@ -152,7 +153,7 @@ pub fn usage(error: &clap::Error) -> Option<Failure> {
     Some(Failure::new(Exit::Usage, message, hint.trim()))
 }
 
-/// The innermost cause of an error, which for a failed connection says what the kernel said.
+/// The innermost cause of an error: for a failed connection the kernel's message.
 pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

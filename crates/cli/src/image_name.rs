@@ -1,11 +1,10 @@
-//! Names of images as the command line takes them.
+//! Names of images in arguments.
 
 use types::ImageRef;
 
 use crate::failure::{Exit, Failure};
 
-/// Reads a name of an image as the command line means it: one without a registry's host is in
-/// Sampan's own registry.
+/// Parses an image's name; one without a registry's host is in the platform's registry.
 pub fn resolve(name: &str, own_registry: Option<&str>) -> anyhow::Result<ImageRef> {
     let named_host = name.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
     let full = match own_registry {

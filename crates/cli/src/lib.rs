@@ -1,8 +1,7 @@
-//! The client commands of `sampan`: their arguments, the API client behind them, and what they
-//! print.
+//! The client commands of `sampan`: arguments, API client, and output.
 #![forbid(unsafe_code)]
 
-// First, so that its macros hold in all that follow.
+// First: its macros shadow the library's in all modules below.
 #[macro_use]
 pub mod print;
 

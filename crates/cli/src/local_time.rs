@@ -1,17 +1,18 @@
-//! Times for people: RFC 3339 with milliseconds and the offset of the machine's time zone (`TZ`, else `/etc/localtime`).
+//! Formats times: RFC 3339 with milliseconds and the offset of the machine's time zone (`TZ`, or
+//! `/etc/localtime`).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// How a time is written: `2026-11-28T08:15:00.250+01:00`.
+/// Format of a time: `2026-11-28T08:15:00.250+01:00`.
 const FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.3f%:z";
 
-/// A Unix time in milliseconds in the machine's time zone; UTC where the machine has none.
+/// A Unix time in milliseconds in the machine's time zone, UTC if there is none.
 pub fn rfc3339(unix_ms: i64) -> String {
     in_zone(unix_ms, TimeZone::system())
 }
 
-/// The same without milliseconds, for times that have none.
+/// Without milliseconds.
 pub fn rfc3339_s(unix_ms: i64) -> String {
     let text = rfc3339(unix_ms);
     match text.split_once('.') {
@@ -21,9 +22,9 @@ pub fn rfc3339_s(unix_ms: i64) -> String {
     }
 }
 
-/// The same in a zone. Times outside the calendar become its first or last day.
+/// In a given zone. Times outside the calendar become its first or last day.
 fn in_zone(unix_ms: i64, zone: TimeZone) -> String {
-    // A day within the calendar's ends, so that no offset leads out of it.
+    // A day within the calendar's range, so that no offset exceeds it.
     let day = jiff::SignedDuration::from_hours(26);
     let (first, last) = (Timestamp::MIN + day, Timestamp::MAX - day);
     let time = Timestamp::from_millisecond(unix_ms).unwrap_or(if unix_ms < 0 { first } else { last });
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn times_outside_the_calendar_are_written_too() {
+    fn times_outside_the_calendar_are_clamped() {
         for hours in [-14, 14] {
             let zone = TimeZone::fixed(offset(hours));
             assert!(in_zone(i64::MAX, zone.clone()).starts_with("9999-12-"));

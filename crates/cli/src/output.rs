@@ -1,4 +1,4 @@
-//! What a person or a script sees: JSON documents, aligned columns, and progress on a terminal.
+//! Output of commands: JSON documents, aligned columns, and progress bars on a terminal.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,16 +9,17 @@ use serde::Serialize;
 use crate::args::Output;
 use crate::terminal;
 
-/// How often a spinner moves.
+/// Interval of a spinner.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Prints one JSON document on a line of its own.
+/// Prints a JSON document on one line.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", terminal::json(serde_json::to_string(value)?));
     Ok(())
 }
 
-/// Prints rows under headings, columns aligned by their longest entry; an entry is one line, whatever it holds.
+/// Prints rows under headings, with columns as wide as their longest cell; a cell is always one
+/// line.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) {
     let rows: Vec<Vec<Cow<'_, str>>> =
         rows.iter().map(|row| row.iter().map(|entry| terminal::line(entry)).collect()).collect();
@@ -35,7 +36,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// A bar over bytes; shown on a terminal only, and never with JSON output.
+/// A progress bar in bytes; hidden without a terminal and with JSON output.
 pub fn bytes_bar(output: Output, total: u64, what: String) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target(output));
     let style = ProgressStyle::with_template("{msg:28} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
@@ -45,7 +46,7 @@ pub fn bytes_bar(output: Output, total: u64, what: String) -> ProgressBar {
     bar
 }
 
-/// A spinner with a text that changes; shown on a terminal only, and never with JSON output.
+/// A spinner with a changing text; hidden without a terminal and with JSON output.
 pub fn spinner(output: Output, what: String) -> ProgressBar {
     let spinner = ProgressBar::with_draw_target(None, target(output));
     spinner.set_message(terminal::line(&what).into_owned());

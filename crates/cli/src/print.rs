@@ -1,6 +1,7 @@
-//! Standard output and standard error of all commands: `println!` and `eprintln!` of this crate, which shadow the
-//! library's. Those panic when the reader of a pipe has gone (`sampan config | head -1`). All lines go through
-//! [`terminal::escaped`], because any may repeat what a function, an image or a registry said; [`bytes`] do not.
+//! Standard output and standard error of all commands: `println!` and `eprintln!` of this crate
+//! shadow the library's, which panic when the reader of a pipe has closed it (`sampan config | head
+//! -1`). Lines go through [`terminal::escaped`], because any may quote a function, an image or a
+//! registry; [`bytes`] do not.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -11,8 +12,8 @@ use crate::args::Output;
 use crate::failure::{Exit, Failure};
 use crate::terminal;
 
-/// How a shell shows a program that SIGPIPE ended (128 + 13). The signal itself stays ignored: a connection that a server
-/// closes would end the command by it as well.
+/// The exit code that shells use for a program killed by SIGPIPE (128 + 13). The signal itself
+/// stays ignored: a connection closed by a server would raise it as well.
 const READER_GONE: i32 = 141;
 
 static OUTLIVES_READER: AtomicBool = AtomicBool::new(false);
@@ -29,8 +30,8 @@ macro_rules! eprintln {
     ($($arg:tt)+) => { $crate::print::error_line(format_args!($($arg)+)) };
 }
 
-/// Has the command go on when nothing reads its output any more. Without this it ends at the next line, as most programs
-/// do.
+/// Keeps the command running after its output was closed. By default it ends at the next line, as
+/// most programs do.
 pub fn outlive_reader() {
     OUTLIVES_READER.store(true, Ordering::Relaxed);
 }
@@ -48,7 +49,7 @@ pub fn bytes(bytes: &[u8]) {
     settle(stdout.write_all(bytes).and_then(|()| stdout.flush()));
 }
 
-/// Writes a line to standard error; there is no other place to say that it cannot be written.
+/// Writes a line to standard error; a failure cannot be reported anywhere.
 pub fn error_line(text: Arguments<'_>) {
     let text = text.to_string();
     let mut stderr = io::stderr().lock();

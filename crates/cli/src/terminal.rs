@@ -1,11 +1,11 @@
-//! Text of others on a terminal. What a function, an image or a registry says may hold sequences that move the cursor,
-//! change a title, answer in the user's place or hide what stands before them; shown, they do nothing.
+//! Escapes untrusted text for a terminal. Output of functions, images and registries may contain
+//! sequences that move the cursor, change a title, inject input or hide preceding text.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text with every control character written out, such as `\x1b`; newlines and tabs stay, and the carriage return of
-/// a CRLF ending. Characters that reorder a line are written out too.
+/// The text with control characters escaped, such as `\x1b`, except newlines, tabs, and the
+/// carriage return of a CRLF. Characters that reorder a line are escaped too.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\t')) {
         return Cow::Borrowed(text);
@@ -28,7 +28,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The text as one line: newlines are written out too, so that it cannot pass for lines of ours.
+/// The text as one line: newlines are escaped too, so that it cannot imitate further lines.
 pub fn line(text: &str) -> Cow<'_, str> {
     match escaped(text) {
         shown if !shown.contains('\n') => shown,
@@ -36,13 +36,14 @@ pub fn line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A message whose later lines are indented: none of them can pass for a line of ours, such as a hint.
+/// A message with its further lines indented, so that they cannot imitate lines of the CLI, such as
+/// a hint.
 pub fn message(text: &str) -> String {
     escaped(text).replace('\n', "\n  ")
 }
 
-/// A JSON document in which the control characters that JSON leaves as they are (DEL, C1, bidirectional ones) are written
-/// as JSON's escapes. They stand in strings only.
+/// A JSON document in which the control characters that JSON allows (DEL, C1, bidirectional ones)
+/// are escaped. They occur in strings only.
 pub fn json(document: String) -> String {
     if !document.chars().any(is_control) {
         return document;
@@ -50,7 +51,7 @@ pub fn json(document: String) -> String {
     let mut shown = String::with_capacity(document.len() + 16);
     for c in document.chars() {
         if is_control(c) {
-            // Writing to a String cannot fail. None of these is outside the first plane.
+            // Writing to a String cannot fail. All of them are in the basic multilingual plane.
             let _ = write!(shown, "\\u{:04x}", u32::from(c));
         } else {
             shown.push(c);
@@ -59,15 +60,15 @@ pub fn json(document: String) -> String {
     shown
 }
 
-/// Bytes that come in pieces, as [`escaped`] shows text; bytes that are no UTF-8 are written out, such as `\xff`.
+/// Escapes a stream of bytes as [`escaped`] does; invalid UTF-8 becomes escapes such as `\xff`.
 #[derive(Debug, Default)]
 pub struct Escaper {
-    /// A character that has begun, or a carriage return whose newline may follow.
+    /// An incomplete character, or a carriage return that a newline may follow.
     pending: Vec<u8>,
 }
 
 impl Escaper {
-    /// What can be shown now.
+    /// Returns the text that is complete.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let keep = self.unfinished();
@@ -75,12 +76,12 @@ impl Escaper {
         whole(&std::mem::replace(&mut self.pending, kept))
     }
 
-    /// What is left at the end.
+    /// Returns the rest at the end.
     pub fn finish(self) -> String {
         whole(&self.pending)
     }
 
-    /// Bytes at the end that only the next ones can complete.
+    /// Number of trailing bytes that need further ones.
     fn unfinished(&self) -> usize {
         match std::str::from_utf8(&self.pending[self.pending.len().saturating_sub(4)..]) {
             _ if self.pending.ends_with(b"\r") => 1,
@@ -107,7 +108,7 @@ fn whole(bytes: &[u8]) -> String {
     shown
 }
 
-/// C0, DEL and C1, line and paragraph separators, and the controls of bidirectional text (Unicode TR 36, 2.10).
+/// C0, DEL and C1, line and paragraph separators, and bidirectional controls (Unicode TR 36, 2.10).
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_acts_on_is_left() {
+    fn control_characters_are_escaped() {
         let table = [
             ("plain täxt, \u{1F600}\tand tabs\n", "plain täxt, \u{1F600}\tand tabs\n"),
             ("\u{1b}[31mred\u{1b}[0m", "\\x1b[31mred\\x1b[0m"),
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_show_as_the_whole_does() {
+    fn chunks_are_escaped_like_the_whole() {
         let bytes = "tä\u{1b}xt\r\n\u{1F600}\rend\r".as_bytes();
         for cut in 0..bytes.len() {
             let mut escaper = Escaper::default();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_the_same_to_programs() {
+    fn an_escaped_document_parses_to_the_same_value() {
         let value = serde_json::json!({"text": "\u{9b}31m \u{7f}\u{202e} tä \u{1b}"});
         let shown = json(value.to_string());
         assert!(!shown.chars().any(is_control), "{shown}");
@@ -157,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_cannot_hint_at_anything() {
+    fn a_message_cannot_imitate_a_hint() {
         assert_eq!(message("it said:\nhint: run\u{7}"), "it said:\n  hint: run\\x07");
     }
 
     #[test]
-    fn a_line_stays_one() {
+    fn a_line_remains_one_line() {
         assert_eq!(line("one"), "one");
         assert_eq!(line("a\nerror: b\r\nc\td"), "a\\nerror: b\\r\\nc\td");
     }

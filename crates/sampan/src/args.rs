@@ -1,4 +1,4 @@
-//! The command line of `sampan`: the platform's own commands beside those of [`cli`].
+//! Arguments of `sampan`: the platform's commands beside those of [`cli`].
 
 pub mod backup;
 
@@ -17,51 +17,54 @@ pub struct Cli {
     pub command: Command,
     #[command(flatten)]
     pub connection: Connection,
-    /// How results are printed
+    /// Format of results
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub output: Output,
 }
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Bring the platform up on this machine and stay until SIGINT or SIGTERM (needs root)
+    /// Start the platform on this machine and run until SIGINT or SIGTERM (needs root)
     Up(Box<UpArgs>),
     /// Push an image into Sampan's registry, or any other, without a container tool
     Push(PushArgs),
     #[command(flatten)]
     Client(cli::args::Command),
-    /// Copy the database of functions into a file, also while the platform runs; names what the copy does not hold
+    /// Copy the database of functions into a file, also while the platform runs; lists what the
+    /// copy does not contain
     Backup(backup::BackupArgs),
-    /// Put a copy of the database in place; the platform must be down
+    /// Replace the database by a backup; the platform must be stopped
     Restore(backup::RestoreArgs),
-    /// Say what this machine's kernel has and what is used in place of what it lacks
+    /// Check this machine's kernel features, and show what replaces missing ones
     Doctor(UpArgs),
-    /// Print the settings in force and where each comes from
+    /// Print the effective settings and their origins
     Config(UpArgs),
 }
 
-/// Settings of the platform that are common enough for a flag; all of them are keys of the configuration file.
+/// Frequently used settings of the platform as flags; the configuration file has all of them.
 #[derive(Args, Clone, Default)]
 pub struct UpArgs {
-    /// Where everything is kept [default: /var/lib/sampan]
+    /// Directory of all persistent data [default: /var/lib/sampan]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// TOML file with settings
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address of API, registry and metrics [default: 127.0.0.1:7070]; port 0 takes a free one
+    /// Address of API, registry and metrics [default: 127.0.0.1:7070]; port 0 chooses a free one
     #[arg(long, value_name = "ADDR")]
     pub control_addr: Option<SocketAddr>,
-    /// Address where functions are called [default: 127.0.0.1:7080]; port 0 takes a free one
+    /// Address for calls of functions [default: 127.0.0.1:7080]; port 0 chooses a free one
     #[arg(long, value_name = "ADDR")]
     pub gateway_addr: Option<SocketAddr>,
-    /// Address where functions are called over TLS, with the certificates of [gateway.certificates] [default: none]
+    /// Address for calls of functions over TLS, with the certificates in [gateway.certificates]
+    /// [default: none]
     #[arg(long, value_name = "ADDR")]
     pub gateway_tls_addr: Option<SocketAddr>,
-    /// Begin with an empty database where the data directory has content but no database; functions are gone then
+    /// Start with an empty database although the data directory has other content; existing
+    /// functions are lost
     #[arg(long)]
     pub new: bool,
-    /// Name of the region that functions see: the global --region
+    /// The global --region, the region shown to functions.
     #[arg(skip)]
     pub region: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! The root key pair: made on the first start and kept in `<data-dir>/credentials.toml`, readable by its owner only.
+//! The root key pair: generated on the first start and stored in `<data-dir>/credentials.toml`,
+//! readable by its owner only.
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -8,16 +9,17 @@ use anyhow::Context;
 pub use cli::credentials::{Credentials, path, read};
 use rand::Rng;
 
-/// Characters behind the prefix of a made secret id, and of a made secret key.
+/// Length of a generated secret id without its prefix, and of a secret key.
 const MADE_LEN: usize = 32;
 
-/// Takes the key pair from the environment (`SAMPAN_SECRET_ID`, `SAMPAN_SECRET_KEY`), else from the file, else makes one;
-/// then writes the file with the endpoint of this start, if anything of it changes: a start works on a full disk.
+/// Takes the key pair from the environment (`SAMPAN_SECRET_ID`, `SAMPAN_SECRET_KEY`), from the
+/// file, or generates one; writes the file with the endpoint of this start only if it changed, so
+/// that a start works on a full disk.
 pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
     let file = path(data_dir);
     let given = from_env("SAMPAN_SECRET_ID").zip(from_env("SAMPAN_SECRET_KEY"));
     let kept = match file.exists().then(|| read(&file)) {
-        // A damaged file matters only where the pair is to come from it.
+        // A damaged file matters only if the key pair is read from it.
         Some(Err(error)) if given.is_none() => return Err(error),
         kept => kept.and_then(Result::ok),
     };
@@ -28,7 +30,7 @@ pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
     };
     let credentials = Credentials { endpoint: endpoint.to_owned(), secret_id, secret_key };
     if kept.as_ref() == Some(&credentials) {
-        // A mode takes no room.
+        // Changing a mode works on a full disk.
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))
             .with_context(|| format!("cannot close {} to other users", file.display()))?;
         return Ok(credentials);
@@ -38,7 +40,7 @@ pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
 }
 
 fn write(file: &Path, credentials: &Credentials) -> anyhow::Result<()> {
-    // Written beside and renamed, so that a crash leaves the old pair or the new one, never half of one.
+    // Written beside and renamed: a crash leaves the old pair or the new one.
     let beside = file.with_extension("toml.new");
     let mut to = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     to.set_permissions(std::fs::Permissions::from_mode(0o600))?;
@@ -61,17 +63,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_with_nothing_new_writes_nothing() {
+    fn an_unchanged_start_writes_nothing() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         prepare(dir.path(), "http://127.0.0.1:1").expect("made");
-        // A folder where the new file would be written beside the old one: any writing fails.
+        // A folder at the path of the draft makes any write fail.
         std::fs::create_dir(path(dir.path()).with_extension("toml.new")).expect("made");
         prepare(dir.path(), "http://127.0.0.1:1").expect("nothing to write");
         assert!(prepare(dir.path(), "http://127.0.0.1:2").is_err());
     }
 
     #[test]
-    fn a_made_pair_is_kept_and_private() {
+    fn a_generated_pair_is_stored_and_private() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let first = prepare(dir.path(), "http://127.0.0.1:1").expect("made");
         let second = prepare(dir.path(), "http://127.0.0.1:2").expect("kept");

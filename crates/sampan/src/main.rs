@@ -1,9 +1,9 @@
-//! The `sampan` binary: `sampan up` brings the platform up, every other command is a client of it.
+//! The `sampan` binary: `sampan up` runs the platform, all other commands are its clients.
 //!
-//! Owns wiring, configuration and what a person sees in a terminal. Decides nothing about functions or instances.
+//! It parses arguments and reports failures; the platform is wired in `up`.
 #![forbid(unsafe_code)]
 
-// Its `println!` and `eprintln!` stand for the library's in all that follow.
+// Its `println!` and `eprintln!` shadow the library's in all modules below.
 #[macro_use(println, eprintln)]
 extern crate cli;
 
@@ -23,11 +23,11 @@ use cli::{failure, output, print};
 use crate::args::{Cli, Command, Output, UpArgs};
 use crate::failure::Failure;
 
-/// The C library's allocator took a tenth of the processor time of a warm call more than this one does.
+/// The C library's allocator took a tenth more processor time per warm call.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long threads may take to end what they do when a command is done.
+/// Timeout of threads that still run when a command is done.
 const RUNTIME_END_MAX: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line, or shows the help that it asks for.
+/// Reports an invalid command line, or prints the requested help.
 fn refuse(error: &clap::Error) -> ExitCode {
     match failure::usage(error).filter(|_| cli::args::asks_for_json(std::env::args_os())) {
         Some(failure) => failure.report(Output::Json),
@@ -51,7 +51,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn run(command_line: Cli) -> anyhow::Result<()> {
-    // The process has one TLS provider; choosing it a second time cannot happen here.
+    // Installed once per process; it cannot be installed already.
     rustls::crypto::ring::default_provider().install_default().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let output = command_line.output;
@@ -67,7 +67,7 @@ fn run(command_line: Cli) -> anyhow::Result<()> {
             Command::Client(command) => cli::commands::run(&command_line.connection, command, output).await,
         }
     });
-    // After a fault a thread may hang in what it does.
+    // After a fault a thread may hang.
     runtime.shutdown_timeout(RUNTIME_END_MAX);
     done
 }

@@ -2,7 +2,8 @@
 //! state ends the process, and health checks list tasks that are down.
 //!
 //! ```text
-//! tokio::spawn(supervisor::restarting("registry sweep", move || registry.clone().run(stop.clone())));
+//! let sweep = move || registry.clone().run(stop.clone());
+//! tokio::spawn(supervisor::restarting("registry sweep", sweep));
 //! tokio::spawn(supervisor::essential("log writer", writer.run()));
 //! ```
 //! The registry of tasks is global to the process, as metrics are. A task that returns has ended

@@ -1,4 +1,4 @@
-//! `sampan domain …`, as clap reads it. Must not act.
+//! Arguments of `sampan domain …`.
 
 use std::str::FromStr;
 
@@ -12,29 +12,29 @@ pub struct DomainArgs {
 
 #[derive(Subcommand)]
 pub enum DomainCommand {
-    /// Lead the paths of a host name of your own to functions
+    /// Route the paths of a custom domain to functions
     Add(AddArgs),
-    /// Change a domain; the routes that are given replace all that were there
+    /// Change a domain; given routes replace all existing ones
     Update(ChangeArgs),
     /// List the domains
     List {
-        /// Only those with a path that leads to this function
+        /// Only domains with a route to this function
         #[arg(long, value_name = "NAME")]
         function: Option<String>,
     },
-    /// Show where the paths of a domain lead
+    /// Show the routes of a domain
     Get {
         /// The host name
         domain: String,
     },
-    /// Take a domain away
+    /// Remove a domain
     Remove {
         /// The host name
         domain: String,
     },
 }
 
-/// What a domain is reached by.
+/// Protocols of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
     /// Plain HTTP
@@ -47,18 +47,19 @@ pub enum Protocol {
 
 #[derive(Args)]
 pub struct AddArgs {
-    /// The host name, such as shop.example.com; its address must be the gateway's
+    /// The host name, such as shop.example.com; it must resolve to the gateway's address
     pub domain: String,
-    /// A path and what it leads to: / or /a for that path alone, /a/* for all below it, /* for all others
+    /// A path and its function: / or /a match that path only, /a/* all paths below it, /* all other
+    /// paths
     #[arg(long, value_name = "PATH=[NAMESPACE/]FUNCTION[:QUALIFIER]", required = true)]
     pub route: Vec<Route>,
-    /// A path that functions shall see as another one, such as '/api/*=/$', where $ is what * stands for
+    /// Rewrite a path for the function, such as '/api/*=/$', where $ is what * matched
     #[arg(long, value_name = "PATH=PATH")]
     pub rewrite: Vec<Rewrite>,
-    /// What it is reached by
+    /// Protocols of the domain
     #[arg(long, value_enum, default_value = "http")]
     pub protocol: Protocol,
-    /// Name of a certificate of the gateway's configuration, for TLS
+    /// Name of a certificate in the gateway's configuration, for TLS
     #[arg(long, value_name = "NAME")]
     pub certificate: Option<String>,
 }
@@ -67,21 +68,21 @@ pub struct AddArgs {
 pub struct ChangeArgs {
     /// The host name
     pub domain: String,
-    /// A path and what it leads to; given once or more, they replace all that were there
+    /// A path and its function; given routes replace all existing ones
     #[arg(long, value_name = "PATH=[NAMESPACE/]FUNCTION[:QUALIFIER]")]
     pub route: Vec<Route>,
-    /// A path that functions shall see as another one
+    /// Rewrite a path for the function
     #[arg(long, value_name = "PATH=PATH", requires = "route")]
     pub rewrite: Vec<Rewrite>,
-    /// What it is reached by
+    /// Protocols of the domain
     #[arg(long, value_enum)]
     pub protocol: Option<Protocol>,
-    /// Name of a certificate of the gateway's configuration, for TLS
+    /// Name of a certificate in the gateway's configuration, for TLS
     #[arg(long, value_name = "NAME")]
     pub certificate: Option<String>,
 }
 
-/// A path and what it leads to.
+/// A path and its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub path: String,
@@ -106,7 +107,7 @@ impl FromStr for Route {
     }
 }
 
-/// A path and what it becomes.
+/// A path and its replacement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrite {
     pub path: String,

@@ -1,4 +1,4 @@
-//! `sampan images …` and `sampan scrub`, as clap reads them. Must not act.
+//! Arguments of `sampan images …` and `sampan scrub`.
 
 use std::time::Duration;
 
@@ -8,35 +8,35 @@ use clap::{Args, Subcommand};
 pub struct ImagesArgs {
     #[command(subcommand)]
     pub command: Option<ImagesCommand>,
-    /// Only those that nothing leads to
+    /// Only untagged images, which no tag, index or function refers to
     #[arg(long)]
     pub untagged: bool,
 }
 
 #[derive(Subcommand)]
 pub enum ImagesCommand {
-    /// Remove images of Sampan's registry that no tag, index or function leads to, and all content that nothing needs
+    /// Remove untagged images of Sampan's registry, and all unreferenced content
     Prune(PruneArgs),
 }
 
 #[derive(Args)]
 pub struct PruneArgs {
-    /// Only what nothing has led to, and nobody has used, for this long (0s, 30m, 12h, 7d)
+    /// Only what was unreferenced and unused for this long (0s, 30m, 12h, 7d)
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = age)]
     pub older_than: Duration,
-    /// Say what would be removed, and remove nothing
+    /// List what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Args)]
 pub struct ScrubArgs {
-    /// Begin, and do not wait for the end
+    /// Start the scrub, and do not wait for its end
     #[arg(long)]
     pub detach: bool,
 }
 
-/// A time with its unit; zero is one too.
+/// A time with its unit; zero is allowed.
 fn age(text: &str) -> Result<Duration, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

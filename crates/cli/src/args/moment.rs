@@ -1,23 +1,23 @@
-//! A time on the command line: how long ago, or by the calendar.
+//! A time as an argument: relative to now, or absolute.
 
 use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Hours of a day, in which jiff's durations do not count.
+/// Hours of a day, which jiff's durations lack.
 const DAY_HOURS: i64 = 24;
 
-/// A time, as it was given.
+/// A time as given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// So long before now.
+    /// Time before now.
     Ago(SignedDuration),
-    /// This one.
+    /// Absolute time.
     At(Timestamp),
 }
 
 impl Moment {
-    /// In Unix milliseconds, when it is `now_ms`.
+    /// In Unix milliseconds, relative to `now_ms`.
     pub fn unix_ms(self, now_ms: i64) -> i64 {
         match self {
             Self::Ago(duration) => now_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
@@ -37,7 +37,7 @@ impl FromStr for Moment {
     }
 }
 
-/// Whole days, each of 24 hours.
+/// Days of 24 hours.
 fn days(text: &str) -> Option<SignedDuration> {
     let days: i64 = text.strip_suffix('d')?.parse().ok()?;
     Some(SignedDuration::from_hours(days.checked_mul(DAY_HOURS).filter(|hours| hours.abs() < 1 << 40)?))
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_given_by_how_long_ago_or_by_the_calendar() {
+    fn times_are_relative_or_absolute() {
         let now_ms = 1_551_113_065_250;
         let table = [
             ("10m", now_ms - 600_000),

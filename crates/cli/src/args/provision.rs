@@ -1,4 +1,4 @@
-//! `sampan provision`, as clap reads it. Must not act.
+//! Arguments of `sampan provision`.
 
 use std::str::FromStr;
 
@@ -6,41 +6,41 @@ use clap::Args;
 
 #[derive(Args)]
 pub struct ProvisionArgs {
-    /// Name of the function, with `:VERSION` to set something; the version is a published one
+    /// Name of the function, with a published `:VERSION` to change its provisioned concurrency
     pub name: String,
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Keep this many instances ready; 0 keeps none
+    /// Provision this many instances; 0 for none
     #[arg(long, value_name = "N", conflicts_with_all = ["utilization", "off"])]
     pub number: Option<u32>,
-    /// Keep so many ready that this share of them is in use, such as 0.6; needs --max
+    /// Provision as many instances as keep this share of them in use, such as 0.6; needs --max
     #[arg(long, value_name = "SHARE", requires = "max", conflicts_with = "off")]
     pub utilization: Option<f64>,
-    /// Fewest instances with --utilization [default: as before, else 1]
+    /// Fewest instances with --utilization [default: unchanged, initially 1]
     #[arg(long, value_name = "N", requires = "utilization")]
     pub min: Option<u32>,
     /// Most instances with --utilization
     #[arg(long, value_name = "N", requires = "utilization")]
     pub max: Option<u32>,
-    /// From these times on keep another number ready: seven fields from second to year, such as '0 0 9 * * MON-FRI *=5';
-    /// may be given several times, and they replace all that were there
+    /// Provision another number from these times on: seven fields from second to year, such as '0 0
+    /// 9 * * MON-FRI *=5'; may be repeated, and replaces all existing times
     #[arg(long, value_name = "CRON=N", conflicts_with = "off")]
     pub at: Vec<At>,
-    /// Take away the times that were there
+    /// Remove the existing times
     #[arg(long, conflicts_with_all = ["at", "off"])]
     pub no_at: bool,
-    /// Keep nothing ready any more, now or at any time
+    /// Remove all provisioned concurrency, now and at any time
     #[arg(long)]
     pub off: bool,
 }
 
-/// A number from times on.
+/// A number of instances from scheduled times on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
-    /// The times; whether they are any is said by the server.
+    /// The cron expression, checked by the server.
     pub cron: String,
-    /// The number.
+    /// Number of instances.
     pub number: u32,
 }
 

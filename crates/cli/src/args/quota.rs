@@ -1,4 +1,4 @@
-//! `sampan quota`, as clap reads it. Must not act.
+//! Arguments of `sampan quota`.
 
 use std::str::FromStr;
 
@@ -6,12 +6,14 @@ use clap::Args;
 
 #[derive(Args)]
 pub struct QuotaArgs {
-    /// A function: shows or sets its own quota [default: shows the installation's and that of each function]
+    /// A function: shows or sets its own quota [default: shows the quota of the installation and of
+    /// each function]
     pub function: Option<String>,
     /// Namespace of the function
     #[arg(long, short, default_value = "default", requires = "function")]
     pub namespace: String,
-    /// Give the function this much memory in MB for itself, and no more; 0 stops it, `none` lets it share again
+    /// Reserve this much memory in MB for the function, as its upper limit too; 0 disables it,
+    /// `none` removes the reservation
     #[arg(long, value_name = "MB|none", requires = "function")]
     pub reserved: Option<Reserved>,
     /// Set the quota of the installation, in MB
@@ -19,12 +21,12 @@ pub struct QuotaArgs {
     pub total: Option<u64>,
 }
 
-/// What a function shall have for itself.
+/// The reservation of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
-    /// This much, in MB.
+    /// Memory in MB.
     Memory(u64),
-    /// Nothing of its own.
+    /// No reservation.
     None,
 }
 
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quota_is_an_amount_or_none() {
+    fn a_reservation_is_an_amount_or_none() {
         assert_eq!("1024".parse(), Ok(Reserved::Memory(1024)));
         assert_eq!("none".parse(), Ok(Reserved::None));
         for text in ["", "-1", "1.5", "all"] {

@@ -1,5 +1,5 @@
-//! `sampan registry …`, as clap reads it. Must not act. No secret is ever an argument: every user of the machine could
-//! read it in the list of processes.
+//! Arguments of `sampan registry …`. No secret is an argument, because every user of the machine
+//! can read the arguments of processes.
 
 use std::path::PathBuf;
 
@@ -13,18 +13,18 @@ pub struct RegistryArgs {
 
 #[derive(Subcommand)]
 pub enum RegistryCommand {
-    /// Set how a registry is reached and logged in to; what is not named stays as it is
+    /// Set mirrors, login and other settings of a registry; settings that are not given are kept
     Add(Box<AddArgs>),
-    /// List the registries that something is set for
+    /// List registries with settings
     List,
-    /// Forget what was added for a registry, its login too
+    /// Remove the added settings of a registry, including its login
     Remove {
-        /// Host with an optional port, as image references begin with
+        /// Host with an optional port, as in image references
         host: String,
     },
-    /// Ask for an image, or for a registry, as a pull would
+    /// Request an image or a registry as a pull would, and show the result
     Test {
-        /// Image (one without a registry's host is in Sampan's own registry), or host of a registry
+        /// Image (without a registry's host one in Sampan's own registry), or host of a registry
         #[arg(value_name = "IMAGE or HOST")]
         target: String,
         /// Registry id (tcr-…) of an enterprise registry
@@ -37,42 +37,43 @@ pub enum RegistryCommand {
 #[command(group = ArgGroup::new("password").args(["password_stdin", "password_file"]).requires("username"))]
 #[command(group = ArgGroup::new("tcr_key").args(["tcr_secret_key_stdin", "tcr_secret_key_file"]).requires("tcr"))]
 pub struct AddArgs {
-    /// Host with an optional port, as image references begin with; docker.io for Docker Hub
+    /// Host with an optional port, as in image references; docker.io for Docker Hub
     pub host: String,
-    /// User to log in with
+    /// User of the login
     #[arg(long, value_name = "USER", requires = "password", conflicts_with = "tcr", allow_hyphen_values = true)]
     pub username: Option<String>,
-    /// Read the user's password from standard input
+    /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
-    /// Read the user's password from a file
+    /// Read the password from a file
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
-    /// Registry id (tcr-…) of an enterprise registry: images are pulled with temporary credentials of the cloud
+    /// Registry id (tcr-…) of an enterprise registry: pulls use temporary credentials of the cloud
     #[arg(long, value_name = "ID", requires = "tcr_secret_id", requires = "tcr_key")]
     pub tcr: Option<String>,
-    /// Secret id of the key pair that asks for temporary credentials
+    /// Secret id of the key pair that requests temporary credentials
     #[arg(long, value_name = "ID", requires = "tcr")]
     pub tcr_secret_id: Option<String>,
-    /// Read the secret key of that pair from standard input
+    /// Read the secret key of that key pair from standard input
     #[arg(long)]
     pub tcr_secret_key_stdin: bool,
-    /// Read the secret key of that pair from a file
+    /// Read the secret key of that key pair from a file
     #[arg(long, value_name = "FILE")]
     pub tcr_secret_key_file: Option<PathBuf>,
     /// Region of the enterprise registry [default: tcr_region of [credentials]]
     #[arg(long, value_name = "NAME", requires = "tcr")]
     pub tcr_region: Option<String>,
-    /// Where temporary credentials are asked for [default: tcr_endpoint of [credentials]]
+    /// Endpoint for temporary credentials [default: tcr_endpoint of [credentials]]
     #[arg(long, value_name = "URL", requires = "tcr")]
     pub tcr_endpoint: Option<String>,
-    /// Ask here before the registry itself: https://HOST[:PORT][/PREFIX]; several in this order replace those before
+    /// Try this mirror before the registry itself: https://HOST[:PORT][/PREFIX]; several in their
+    /// order replace the existing ones
     #[arg(long, value_name = "URL")]
     pub mirror: Vec<String>,
-    /// PEM file of certificate authorities to trust for it, beside the system's
+    /// PEM file of certificate authorities to trust beside the system's
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Speak to it without TLS: whoever is in between reads its images and its password
+    /// Use plain HTTP: anyone on the path can read images and password
     #[arg(long)]
     pub plain_http: bool,
 }

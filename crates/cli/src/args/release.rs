@@ -1,4 +1,4 @@
-//! `sampan publish`, `sampan alias …` and `sampan rollout`, as clap reads them. Must not act.
+//! Arguments of `sampan publish`, `sampan alias …` and `sampan rollout`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 const ROLLOUT_HELP: &str = "\
-Errors of a version are its failed runs, and answers of a web function with an HTTP status of 500 or more; calls that \
-their caller broke off or got wrong, and calls over a quota, do not count. The p95 is of runs that ended well, without \
-the start of their instance.
+Errors of a version are its failed invocations, and answers of a web function with an HTTP status of 500 or more; \
+invalid and aborted calls, and calls over a quota, do not count. The p95 is that of successful invocations, without the \
+start of their instance.
 
-Each step lasts --interval. It is given up as soon as errors are certain to be over the limit; the p95 is judged at its \
-end. A step with fewer than --min-calls calls of the new version goes on until it has them, for --step-timeout at most, \
-and is then given up; with --min-calls 0 a step without any call passes.
+Each step lasts --interval. It fails as soon as errors are certain to exceed the limit; the p95 is compared at its end. \
+A step with fewer than --min-calls calls of the new version continues until it has them, for at most --step-timeout, \
+and then fails; with --min-calls 0 a step without any call passes.
 
-A rollout that is given up, and one that gets Ctrl-C or SIGTERM, leads the alias back to the version that it had. An \
-alias that somebody else changes meanwhile is left alone.
+When a step fails, and on Ctrl-C or SIGTERM, the alias is set back to its former version. An alias that is changed \
+concurrently is left unchanged.
 
 Exit codes: 0 the last step passed, 6 rolled back, all others as for every command. With --output json one object is \
 printed in each case once the first step began: outcome is done, rolled_back or failed.";
@@ -30,7 +30,7 @@ pub struct PublishArgs {
     /// Free text [default: the function's]
     #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
-    /// Lead this alias to the new version; one that is not there is made
+    /// Point this alias to the new version; it is created if it does not exist
     #[arg(long, value_name = "NAME")]
     pub alias: Option<String>,
     /// Longest wait until the version is active, in seconds
@@ -46,9 +46,10 @@ pub struct AliasArgs {
 
 #[derive(Subcommand)]
 pub enum AliasCommand {
-    /// Make an alias
+    /// Create an alias
     Create(RouteArgs),
-    /// Change an alias. A new version has all calls unless --weight or --match are given with it; what is not given stays
+    /// Change an alias. A new version gets all calls unless --weight or --match is given with it;
+    /// settings that are not given are kept
     Update(ChangeArgs),
     /// List the aliases of a function
     List {
@@ -57,7 +58,7 @@ pub enum AliasCommand {
         /// Namespace
         #[arg(long, short, default_value = "default")]
         namespace: String,
-        /// Only those that lead to this version
+        /// Only aliases of this version
         #[arg(long, value_name = "VERSION")]
         version: Option<String>,
     },
@@ -82,7 +83,7 @@ pub struct AliasName {
 pub struct RouteArgs {
     #[command(flatten)]
     pub name: AliasName,
-    /// Version that calls go to
+    /// Version of the alias
     #[arg(long, value_name = "VERSION")]
     pub version: String,
     #[command(flatten)]
@@ -93,7 +94,7 @@ pub struct RouteArgs {
 pub struct ChangeArgs {
     #[command(flatten)]
     pub name: AliasName,
-    /// Version that calls go to [default: the one that has them]
+    /// Version of the alias [default: unchanged]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
     #[command(flatten)]
@@ -102,10 +103,11 @@ pub struct ChangeArgs {
 
 #[derive(Args)]
 pub struct RouteMore {
-    /// Another version and its share of the calls, such as 2=0.05
+    /// Another version and its share of calls, such as 2=0.05
     #[arg(long, value_name = "VERSION=SHARE", conflicts_with = "rule")]
     pub weight: Option<Weighted>,
-    /// Another version and the header of its calls, such as 2=x-user:exact:ann or '2=x-user:range:[10,20]'
+    /// Another version and the header that selects it, such as 2=x-user:exact:ann or
+    /// '2=x-user:range:[10,20]'
     #[arg(long = "match", id = "rule", value_name = "VERSION=HEADER:exact|range:VALUE")]
     pub rule: Option<Matched>,
     /// Free text
@@ -113,7 +115,7 @@ pub struct RouteMore {
     pub description: Option<String>,
 }
 
-/// A version and its share of the calls.
+/// A version and its share of calls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weighted {
     pub version: String,
@@ -129,7 +131,7 @@ impl FromStr for Weighted {
     }
 }
 
-/// A version and the header of its calls.
+/// A version and the header that selects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matched {
     pub version: String,
@@ -161,33 +163,33 @@ pub struct RolloutArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Alias to lead to the new version, step by step
+    /// Alias to move to the new version
     #[arg(long, value_name = "NAME")]
     pub alias: String,
     /// The new version, a published one
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(1..))]
     pub to: u32,
-    /// Shares of the calls in percent, growing; the last one stays
+    /// Shares of calls in percent, increasing; the last one remains
     #[arg(long, value_name = "PERCENT,…", default_value = "5,25,100")]
     pub steps: Steps,
-    /// How long each step is watched, such as 60s or 5m
+    /// Duration of each step, such as 60s or 5m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub interval: Duration,
-    /// Roll back when more of the new version's calls than this fail
+    /// Roll back when more than this share of the new version's calls fail
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = percent)]
     pub max_error_rate: f64,
-    /// Roll back when the new version's p95 is longer than this, such as 500ms
+    /// Roll back when the new version's p95 exceeds this, such as 500ms
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_p95: Option<Duration>,
-    /// Calls of the new version that a step must see
+    /// Least calls of the new version per step
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub min_calls: u64,
-    /// How long a step may wait for those calls [default: ten intervals]
+    /// How long a step waits for those calls [default: ten intervals]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub step_timeout: Option<Duration>,
 }
 
-/// Shares of the calls in percent; each larger than the one before, none over 100.
+/// Shares of calls in percent, increasing, at most 100.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Steps(pub Vec<f64>);
 
@@ -218,7 +220,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     ms.filter(|ms| *ms > 0).map(Duration::from_millis).ok_or_else(|| "write 500ms, 60s, 5m or 1h".to_owned())
 }
 
-/// A share as a fraction: `1%` is 0.01.
+/// A percentage as a fraction: `1%` is 0.01.
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
     let number = number.filter(|number| (0.0..=100.0).contains(number));
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_written_in_one_word() {
+    fn routes_are_parsed_from_one_argument() {
         assert_eq!("2=0.05".parse(), Ok(Weighted { version: "2".into(), share: 0.05 }));
         assert!(["2", "2=", "2=1.5", "2=x"].iter().all(|text| text.parse::<Weighted>().is_err()));
         let matched = |expression: &str, method: &str| Matched {

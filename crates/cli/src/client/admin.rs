@@ -1,4 +1,4 @@
-//! Administrative requests to the control address, signed like calls of the API.
+//! Administrative requests to the control address, signed like requests to the API.
 
 use anyhow::Context;
 use types::admin::images;
@@ -9,7 +9,7 @@ use crate::address::is_loopback;
 use crate::failure::{Exit, Failure};
 
 impl Client {
-    /// Sends a command; a refusal becomes a [`Failure`].
+    /// Sends a command; an error becomes a [`Failure`].
     pub async fn administer(&self, command: &Command) -> anyhow::Result<Reply> {
         let body = serde_json::to_vec(command)?;
         let mut request = self.http.post(format!("{}{PATH}", self.endpoint));
@@ -25,7 +25,7 @@ impl Client {
         }
     }
 
-    /// Sends a command about images; a refusal becomes a [`Failure`].
+    /// Sends a command about images; an error becomes a [`Failure`].
     pub async fn administer_images(&self, command: &images::Command) -> anyhow::Result<images::Answer> {
         let body = serde_json::to_vec(command)?;
         let mut request = self.http.post(format!("{}{}", self.endpoint, images::PATH));
@@ -40,14 +40,14 @@ impl Client {
         }
     }
 
-    /// Refuses to send a secret over a network in clear.
+    /// Refuses to send a secret unencrypted over a network.
     pub fn may_carry_secrets(&self) -> anyhow::Result<()> {
         if self.endpoint.starts_with("https://") || is_loopback(self.registry()) {
             return Ok(());
         }
         Err(Failure::new(
             Exit::Usage,
-            format!("the password would cross the network in clear on its way to {}", self.endpoint),
+            format!("the password would be sent unencrypted over the network to {}", self.endpoint),
             "Run the command on the machine of `sampan up`, or through an SSH tunnel to its control address.",
         )
         .into())

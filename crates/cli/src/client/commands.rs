@@ -1,7 +1,6 @@
-//! Messages of the API as the command line shows them: with the command in place of the action that a reader would have to
-//! look up.
+//! Rewrites messages of the API for the CLI: actions and fields become commands and options.
 
-/// Actions that messages advise, and the commands for them.
+/// Actions in messages, and their commands.
 const COMMANDS: [(&str, &str); 7] = [
     ("UpdateFunctionCode or UpdateFunctionConfiguration", "`sampan deploy`"),
     ("UpdateFunctionConfiguration", "`sampan deploy`"),
@@ -12,7 +11,7 @@ const COMMANDS: [(&str, &str); 7] = [
     ("GetFunctionLogs", "`sampan logs NAME --request-id ID`"),
 ];
 
-/// Fields that a message begins with, and the options that say them.
+/// Fields at the beginning of messages, and their options.
 const OPTIONS: [(&str, &str); 11] = [
     ("MemorySize", "--memory"),
     ("Timeout", "--timeout"),
@@ -27,7 +26,7 @@ const OPTIONS: [(&str, &str); 11] = [
     ("Environment.Variables", "--env"),
 ];
 
-/// A message that names commands and their options.
+/// Replaces actions and fields in a message.
 pub fn named(message: &str) -> String {
     let message = match message.split_once(": ") {
         Some((field, rest)) => format!("{}: {rest}", option(field)),
@@ -36,7 +35,7 @@ pub fn named(message: &str) -> String {
     COMMANDS.iter().fold(message, |text, (action, command)| replaced(&text, action, command))
 }
 
-/// The option of a field, which may be one of a list (`Environment.Variables.3.Key`, `CommandList`).
+/// The option of a field, which may be indexed (`Environment.Variables.3.Key`, `CommandList`).
 fn option(field: &str) -> &str {
     let of = |name: &str| {
         let rest = field.strip_prefix(name);
@@ -45,7 +44,7 @@ fn option(field: &str) -> &str {
     OPTIONS.iter().find(|(name, _)| of(name)).map_or(field, |(_, option)| option)
 }
 
-/// Replaces a word where it is a whole one.
+/// Replaces whole words only.
 fn replaced(text: &str, word: &str, by: &str) -> String {
     let (mut done, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once(word) {

@@ -1,4 +1,4 @@
-//! A client of the control address: signed calls of the cloud API, and where functions are called.
+//! A client of the control address: signed requests to the cloud API, health, and metrics.
 
 mod admin;
 mod commands;
@@ -16,13 +16,13 @@ use crate::args::Connection;
 use crate::credentials;
 use crate::failure::{Exit, Failure, root_cause};
 
-/// Control address when nothing names another.
+/// Default control address.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7070";
-/// Folder whose credentials are read when nothing names another.
+/// Default data directory for the credentials file.
 const DEFAULT_DATA_DIR: &str = "/var/lib/sampan";
-/// Longest wait for a connection.
+/// Connection timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for an answer: the API itself gives up on a call after 300 s.
+/// Timeout of an answer: the API itself times out after 300 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(330);
 
 /// A client.
@@ -40,17 +40,17 @@ struct Answer {
     response: Value,
 }
 
-/// What `/healthz` says.
+/// Content of `/healthz`.
 #[derive(Deserialize)]
 pub struct Health {
-    /// Address where functions are called, such as `http://127.0.0.1:7080`.
+    /// The gateway's address, such as `http://127.0.0.1:7080`.
     pub gateway: String,
-    /// Offset from UTC of the times in answers of the API; `None` from a platform that does not say it.
+    /// UTC offset of times in the API's answers; `None` from a platform without that field.
     utc_offset: Option<UtcOffset>,
 }
 
 impl Client {
-    /// Takes endpoint and key pair from flags and environment, else from the file of credentials.
+    /// Endpoint and key pair from flags and environment, or from the credentials file.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
         let file = connection.credentials.clone().unwrap_or_else(|| credentials::path(DEFAULT_DATA_DIR.as_ref()));
         let complete = connection.secret_id.is_some() && connection.secret_key.is_some();
@@ -82,27 +82,27 @@ impl Client {
         })
     }
 
-    /// `host:port` of the control address, which is the own registry's name too.
+    /// `host:port` of the control address, which is also the name of the platform's registry.
     pub fn registry(&self) -> &str {
         self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host)
     }
 
-    /// Whether it is spoken to in plain HTTP, as its address says.
+    /// Whether the endpoint uses plain HTTP.
     pub fn is_plain(&self) -> bool {
         self.endpoint.starts_with("http://")
     }
 
-    /// The key pair, which is user and password of the own registry.
+    /// The key pair, which is also the login of the platform's registry.
     pub fn key_pair(&self) -> (&str, &str) {
         (&self.secret_id, &self.secret_key)
     }
 
-    /// Calls an action; an error answer becomes a [`Failure`] with the API's code and its hint.
+    /// Calls an action; an error becomes a [`Failure`] with the API's code and a hint.
     pub async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         self.call_at("/", action, body).await
     }
 
-    /// Calls an action that the cloud API does not have.
+    /// Calls an action that the cloud API lacks.
     pub async fn call_extension(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         self.call_at(EXTENSIONS_PATH, action, body).await
     }
@@ -139,27 +139,27 @@ impl Client {
         })
     }
 
-    /// Asks where functions are called.
+    /// Reads `/healthz`.
     pub async fn health(&self) -> anyhow::Result<Health> {
         let answer = self.http.get(format!("{}/healthz", self.endpoint)).send().await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
         answer.json().await.with_context(|| format!("{} is not a Sampan control address", self.endpoint))
     }
 
-    /// What the platform counts, in the text form of Prometheus.
+    /// Reads `/metrics`, in the text format of Prometheus.
     pub async fn metrics(&self) -> anyhow::Result<String> {
         let mut request = self.http.get(format!("{}/metrics", self.endpoint));
-        // Where they are closed, the key pair opens them.
+        // `/metrics` may need the key pair.
         if self.may_carry_secrets().is_ok() {
             request = request.basic_auth(&self.secret_id, Some(&self.secret_key));
         }
         let answer = request.send().await;
         let answer = answer.map_err(|error| self.unreachable(&error))?.error_for_status();
         let answer = answer.with_context(|| format!("{} has no metrics", self.endpoint))?;
-        answer.text().await.context("the metrics were cut short")
+        answer.text().await.context("the metrics were truncated")
     }
 
-    /// The plain HTTP client, for calls of functions.
+    /// The unsigned HTTP client, for calls of functions.
     pub fn http(&self) -> &reqwest::Client {
         &self.http
     }
@@ -179,7 +179,7 @@ fn refused(error: &Value, request_id: &str) -> anyhow::Error {
     let (code, message) = (text("Code"), text("Message"));
     let exit = match code.split('.').next() {
         Some("ResourceNotFound") => Exit::NotFound,
-        // The API has no code of its own family for it.
+        // The API has no other code for this case.
         _ if code == ErrorCode::FAILED_DOMAIN_UNEXIST.name => Exit::NotFound,
         Some("AuthFailure") => Exit::Connection,
         Some("InvalidParameter" | "InvalidParameterValue" | "MissingParameter") => Exit::Usage,

@@ -1,4 +1,5 @@
-//! Times of the API, which are local to the platform and say no zone, as times of this machine with their offset.
+//! Converts times of the API, which are local to the platform and have no zone, to times of this
+//! machine with their offset.
 
 use serde_json::Value;
 use types::UtcOffset;
@@ -6,7 +7,7 @@ use types::UtcOffset;
 use super::Client;
 use crate::local_time;
 
-/// Fields that are times, wherever they stand in an answer.
+/// Fields with times, anywhere in an answer.
 const FIELDS: [&str; 2] = ["AddTime", "ModTime"];
 
 impl Client {
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_the_same_moment_with_an_offset() {
+    fn times_are_the_same_instant_with_an_offset() {
         let mut answer =
             json!([{"AddTime": "2019-02-26 00:44:25", "Inner": {"ModTime": ""}, "Description": "AddTime"}]);
         localize(&mut answer, UtcOffset::CHINA);

@@ -1,4 +1,4 @@
-//! `sampan alias …`: where the names of a function's versions lead.
+//! `sampan alias …`: aliases and their routes.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,10 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::output;
 
-/// Aliases asked for at once.
+/// Page size of listings.
 const PAGE_LEN: usize = 100;
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(connection: &Connection, args: AliasArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     match args.command {
@@ -32,7 +32,7 @@ pub async fn run(connection: &Connection, args: AliasArgs, format: Output) -> an
     }
 }
 
-/// Whether an error says that there is no such alias.
+/// Whether an error is an unknown alias.
 pub fn is_unknown(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
     code.is_some_and(|code| code.starts_with("ResourceNotFound.Alias"))
@@ -47,7 +47,7 @@ fn named(name: &AliasName) -> Map<String, Value> {
     ])
 }
 
-/// A change: a route is one thing, which stays unless something is said of it; the API keeps a description by itself.
+/// A change: the route is kept as a whole unless a flag changes it; the API keeps the description.
 fn change(name: &AliasName, version: Option<&str>, more: &RouteMore, kept: &Value) -> Value {
     let main = kept.get("FunctionVersion").and_then(Value::as_str).unwrap_or_default();
     let mut request = request(name, version.unwrap_or(main), more);
@@ -69,7 +69,7 @@ fn request(name: &AliasName, version: &str, route: &RouteMore) -> Value {
             "Version": rule.version, "Key": format!("invoke.headers.{}", rule.header), "Method": rule.method,
             "Expression": rule.expression,
         }]);
-        // So spelled in the API.
+        // Spelled like this in the API.
         request.insert("RoutingConfig".to_owned(), json!({ "AddtionVersionMatchs": rules }));
     }
     if let Some(description) = &route.description {
@@ -135,13 +135,13 @@ async fn show(client: &Client, name: &AliasName, format: Output) -> anyhow::Resu
     Ok(())
 }
 
-/// Where an alias leads, in words.
+/// The route of an alias as text.
 fn route(alias: &Value) -> String {
     let main = alias.get("FunctionVersion").and_then(Value::as_str).unwrap_or_default();
     let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(weight) = alias.pointer("/RoutingConfig/AdditionalVersionWeights/0") {
         let share = weight.get("Weight").and_then(Value::as_f64).unwrap_or_default();
-        // Weights have six places; more would show the binary form of the number.
+        // Weights have six decimal places; more would show the binary form of the number.
         let percent = (share * 100.0 * 1e4).round() / 1e4;
         return format!("{main}, {percent}% to {}", text(weight, "Version"));
     }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_keeps_what_it_does_not_say() {
+    fn a_change_keeps_settings_without_flags() {
         let name = AliasName { function: "f".into(), alias: "prod".into(), namespace: "default".into() };
         let weights =
             json!({"AdditionalVersionWeights": [{"Version": "2", "Weight": 0.05}], "AddtionVersionMatchs": []});
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_told_in_words() {
+    fn routes_are_shown_as_text() {
         let with = |config: Value| json!({"Name": "prod", "FunctionVersion": "1", "RoutingConfig": config});
         assert_eq!(route(&with(json!({"AdditionalVersionWeights": []}))), "1");
         let weights = json!({"AdditionalVersionWeights": [{"Version": "2", "Weight": 0.07}]});

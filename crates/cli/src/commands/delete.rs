@@ -1,4 +1,4 @@
-//! `sampan delete`: removes a function with all its versions and waits until it is gone.
+//! `sampan delete`: deletes a function with all its versions and waits until that is done.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// Longest wait until the name is free again.
+/// Timeout until the name is free again.
 const GONE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Deletes the function.
 pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> anyhow::Result<()> {
@@ -32,7 +32,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
                 )
                 .into());
             }
-            Ok(_) => tokio::time::sleep(LOOK_INTERVAL).await,
+            Ok(_) => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
     match format {

@@ -1,4 +1,4 @@
-//! `sampan deploy`: makes or updates a function and waits until it can be called.
+//! `sampan deploy`: creates or updates a function and waits until it is active.
 
 mod code;
 mod concurrency;
@@ -15,15 +15,15 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::terminal;
 
-/// Time between two looks at a function that is being prepared.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Polling interval for a function that is being prepared.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Deploys the function.
 pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
     let existing = match client.call("GetFunction", &name).await {
-        // A change that is under way takes no other beside it.
+        // A function accepts one change at a time.
         Ok(function) if is_pending(&function) && !args.no_wait => Some(wait_settled(&client, &args, format).await?),
         Ok(function) => Some(function),
         Err(error) if is_unknown_function(&error) => None,
@@ -48,7 +48,7 @@ fn is_unknown_function(error: &anyhow::Error) -> bool {
 
 async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
     if args.image.is_none() {
-        let message = format!("function {} does not exist yet, and no --image is given to make it of", args.name);
+        let message = format!("function {} does not exist yet, and no --image is given to create it", args.name);
         return Err(Failure::new(Exit::Usage, message, "Add --image, such as --image hello:v1.").into());
     }
     let mut request = configuration(args, None)?;
@@ -66,7 +66,7 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is asked for by tags, because the API has no fields for it.
+/// Settings in tags, because the API has no fields for them.
 fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
     let runtime = args.runtime.clone().map(|runtime| (RUNTIME, runtime));
     let stop_grace = args.stop_grace.map(|seconds| (STOP_GRACE, seconds.to_string()));
@@ -81,7 +81,7 @@ pub(super) fn tag<'a>(function: &'a Value, key: &str) -> Option<&'a str> {
     tags.iter().find(|tag| tag["Key"] == key).and_then(|tag| tag["Value"].as_str())
 }
 
-/// Image and settings change together: neither is there without the other.
+/// Changes image and settings atomically.
 async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow::Result<()> {
     let kind = function.get("Type").and_then(Value::as_str).unwrap_or_default();
     let wanted = args.kind.map(|kind| if kind == Kind::Event { "Event" } else { "HTTP" });
@@ -91,7 +91,7 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow:
     }
     let takes_websockets = function.get("ProtocolType").and_then(Value::as_str) == Some("WS");
     if args.websocket && !takes_websockets {
-        let message = format!("function {} takes no WebSocket connections, and that cannot change", args.name);
+        let message = format!("function {} does not accept WebSocket connections, and that cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     let runtime = function.get("RuntimeClass").and_then(Value::as_str).unwrap_or_default();
@@ -110,16 +110,17 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow:
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     if args.no_start_check && tag(function, START_CHECK) != Some("off") {
-        let message = format!("function {} has its starts checked, and that cannot change", args.name);
+        let message = format!("function {} has start checks, and that cannot change", args.name);
         return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
     }
     let given = configuration(args, None)?;
-    // Beyond the two names there is something to change only when a flag was given.
+    // Beyond the two names there are changes only if a flag was given.
     let is_configured = given.len() > 2;
-    // Whoever has mended what a deploy failed for deploys again, and says nothing new.
+    // Without flags a failed deploy is retried.
     let says_nothing = !is_configured && !code::is_changed(args);
     let tries_again = says_nothing && function["Status"].as_str().is_some_and(|status| status.ends_with("Failed"));
-    // Anything new is a change of what is served: nothing of a change that failed stays in the next one.
+    // With flags the change is relative to what is served, so that nothing of a failed change
+    // remains.
     if let (false, Some(serving @ Value::Object(settings))) = (says_nothing, function.get("Serving")) {
         let settings = settings.iter().filter(|(name, value)| *name != "ImageConfig" && !value.is_null());
         let mut request: Map<String, Value> = settings.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -180,7 +181,7 @@ fn is_pending(function: &Value) -> bool {
     matches!(function.get("Status").and_then(Value::as_str), Some("Creating" | "Updating" | "Publishing"))
 }
 
-/// Waits until nothing of the function is being prepared.
+/// Waits until no change of the function is being prepared.
 async fn wait_settled(client: &Client, args: &DeployArgs, format: Output) -> anyhow::Result<Value> {
     let spinner = output::spinner(format, format!("preparing {}", args.name));
     let deadline = Instant::now() + Duration::from_secs(args.wait_timeout);
@@ -195,12 +196,12 @@ async fn wait_settled(client: &Client, args: &DeployArgs, format: Output) -> any
         }
         if Instant::now() >= deadline {
             let message = format!("function {} is still {status} after {} s", args.name, args.wait_timeout);
-            return Err(Failure::new(Exit::Failed, message, "It goes on; look with `sampan get`.").into());
+            return Err(Failure::new(Exit::Failed, message, "The change continues; check it with `sampan get`.").into());
         }
         let detail = text("StatusDesc");
         let shown = terminal::line(if detail.is_empty() { &status } else { &detail }).into_owned();
         spinner.set_message(format!("{}: {shown}", args.name));
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -212,7 +213,7 @@ fn failed(args: &DeployArgs, status: &str, function: &Value) -> anyhow::Error {
         "Calls still get the previous version, and a deploy that changes anything starts from it; one without flags tries the \
          failed change again."
     } else {
-        "Mend the cause and deploy again."
+        "Fix the cause and deploy again."
     };
     Failure::new(Exit::Failed, message, hint).into()
 }

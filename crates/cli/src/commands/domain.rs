@@ -1,4 +1,4 @@
-//! `sampan domain …`: host names of the owner's own, and the functions that their paths lead to.
+//! `sampan domain …`: custom domains and their routes.
 
 use serde_json::{Map, Value, json};
 
@@ -7,10 +7,10 @@ use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::output;
 
-/// Domains asked for at once.
+/// Page size of listings.
 const PAGE_LEN: usize = 100;
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(connection: &Connection, args: DomainArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     match args.command {
@@ -37,7 +37,7 @@ fn change(args: &ChangeArgs) -> Value {
     request(&args.domain, &args.route, &args.rewrite, args.protocol, args.certificate.as_deref())
 }
 
-/// A request that says what is given.
+/// A request with the given fields.
 fn request(
     domain: &str,
     routes: &[Route],
@@ -64,7 +64,7 @@ fn request(
     request.into()
 }
 
-/// A route with all rewrites: of each request only those of its path can fit.
+/// A route with all rewrites: only those of its path can match.
 fn endpoint(route: &Route, rewrites: &[Rewrite]) -> Value {
     let rule = |rewrite: &Rewrite| {
         let kind = if rewrite.path.ends_with('*') { "WildcardRules" } else { "ExactRules" };
@@ -117,7 +117,7 @@ async fn remove(client: &Client, domain: &str, format: Output) -> anyhow::Result
     }
 }
 
-/// A row for each path of a domain.
+/// A row per path of a domain.
 fn rows(domain: &Value) -> Vec<Vec<String>> {
     let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let endpoints = domain.get("EndpointsConfig").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_says_what_is_given_and_no_more() {
+    fn a_request_contains_the_given_fields_only() {
         let route: Route = "/*=hello:1".parse().expect("valid");
         let rewrites = ["/api/*=/$", "/a=/b"].map(|text| text.parse::<Rewrite>().expect("valid"));
         let said = request("a.example.com", &[route], &rewrites, Some(Protocol::Both), Some("main"));

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::commands::deploy::tag;
 use crate::{output, terminal};
 
-/// Fields shown to people, with the words for them; JSON output has all fields.
+/// Fields in the text output, with their labels; JSON output has all fields.
 const SHOWN: &[(&str, &str)] = &[
     ("function", "/FunctionName"),
     ("namespace", "/Namespace"),
@@ -35,7 +35,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("modified", "/ModTime"),
 ];
 
-/// What calls get while the last change has failed.
+/// What is served after a failed change.
 const SERVING: &[(&str, &str)] = &[
     ("serving image", "/Serving/ImageConfig/ImageUri"),
     ("serving command", "/Serving/ImageConfig/Command"),

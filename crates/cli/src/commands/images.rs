@@ -1,4 +1,4 @@
-//! `sampan images` and `sampan scrub`: what the own registry holds, what may go, and whether what is kept is sound.
+//! `sampan images` and `sampan scrub`: lists, prunes and verifies the platform's images.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::failure::{Exit, Failure};
 use crate::{local_time, output};
 use types::admin::images::{Answer, Command, Found, Image, Scrub};
 
-/// Between two questions how far a scrub is.
+/// Polling interval of a scrub.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a scrub that found damage waits for its repair, which needs the registry that the image came from.
+/// How long a scrub with damage waits for the repair, which may pull from a registry.
 const REPAIR_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Carries out `sampan images`.
+/// Runs `sampan images`.
 pub async fn run(connection: &Connection, args: ImagesArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     match args.command {
@@ -59,28 +59,29 @@ async fn prune_images(client: &Client, args: &PruneArgs, format: Output) -> anyh
     }
     let (count, bytes) = (pruned.images.len(), pruned.image_bytes);
     if pruned.dry_run {
-        println!("would remove {count} untagged images, and {bytes} bytes that only they name");
+        println!("would remove {count} untagged images, and {bytes} bytes that only they use");
     } else {
-        println!("removed {count} untagged images; {} bytes of the disk are free again", pruned.freed_bytes);
+        println!("removed {count} untagged images; {} bytes of disk space were freed", pruned.freed_bytes);
     }
     Ok(())
 }
 
-/// Carries out `sampan scrub`: ends with an error when something was damaged, whatever has become of it.
+/// Runs `sampan scrub`: fails if anything was damaged, even if it was repaired.
 pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     let mut report = ask(&client, true).await?;
     if args.detach {
         return tell(&report, format);
     }
-    let bar = output::spinner(format, "reading all content".to_owned());
+    let bar = output::spinner(format, "verifying all content".to_owned());
     while report.running {
         tokio::time::sleep(POLL_INTERVAL).await;
         report = ask(&client, false).await?;
         bar.set_message(format!("{} of {} checked, {} bytes", report.items, report.items_total, report.bytes));
     }
     let waited = tokio::time::Instant::now();
-    // A function runs from its layers; the blobs that they came from are for whoever pulls from the registry.
+    // A function runs from its layers; the blobs that they were made of matter only for pulls from
+    // the registry.
     let is_functions = |found: &Found| found.needed_by.iter().any(|by| by.starts_with("function "));
     let waits = |found: &Found| !found.healed && found.kind != "blob" && is_functions(found);
     while report.found.iter().any(waits) && waited.elapsed() < REPAIR_WAIT_MAX {
@@ -91,13 +92,13 @@ pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> 
     bar.finish_and_clear();
     tell(&report, format)?;
     if report.found_total > 0 {
-        let message = format!("{} damaged things were found", report.found_total);
-        let hint = "Push images again that are named for a repository, and look after the disk.";
+        let message = format!("{} damaged objects were found", report.found_total);
+        let hint = "Push the images of named repositories again, and check the disk.";
         return Err(Failure::new(Exit::Failed, message, hint).into());
     }
     if report.cut_short {
         let hint = "See the platform's log, and try again.";
-        return Err(Failure::new(Exit::Failed, "the scrub ended before it had read everything", hint).into());
+        return Err(Failure::new(Exit::Failed, "the scrub ended before it had verified everything", hint).into());
     }
     Ok(())
 }
@@ -113,11 +114,11 @@ fn tell(report: &Scrub, format: Output) -> anyhow::Result<()> {
     if format == Output::Json {
         return output::json(report);
     }
-    println!("{} of {} things read, {} bytes", report.items, report.items_total, report.bytes);
+    println!("{} of {} objects verified, {} bytes", report.items, report.items_total, report.bytes);
     for found in &report.found {
         let done = match (&found.set_aside, found.healed) {
-            (None, _) => "left in place: it could not be read".to_owned(),
-            (Some(place), true) => format!("made again; what was bad is in {place}"),
+            (None, _) => "left in place: cannot be read".to_owned(),
+            (Some(place), true) => format!("restored; the damaged content is in {place}"),
             (Some(place), false) => format!("moved to {place}"),
         };
         println!("bad {} {}: {}; {done}", found.kind, found.name, found.reason);
@@ -129,5 +130,5 @@ fn tell(report: &Scrub, format: Output) -> anyhow::Result<()> {
 }
 
 fn unexpected() -> anyhow::Error {
-    anyhow::anyhow!("the platform answered something else than it was asked; is it of another version?")
+    anyhow::anyhow!("the platform's answer does not match the request; is its version different?")
 }

@@ -1,4 +1,5 @@
-//! `sampan invoke`: one call. Event functions are called through the API, web functions through the gateway.
+//! `sampan invoke`: one call. Event functions are called through the API, web functions through the
+//! gateway.
 
 use std::io::{IsTerminal, Read};
 use std::time::Instant;
@@ -15,10 +16,10 @@ use crate::failure::{Exit, Failure};
 use crate::terminal::Escaper;
 use crate::{output, print};
 
-/// Lines of the run's log that `--log` prints, the newest ones.
+/// Newest lines of the log printed by `--log`.
 const LOG_LINES: i64 = 100;
 
-/// Calls the function and prints its answer, or prints the answer of a run that went on alone.
+/// Calls the function and prints its answer, or prints a retained result.
 pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     if let Some(id) = &args.result {
@@ -72,7 +73,7 @@ async fn event(
     outcome(&result, &format!("`sampan logs {name} --request-id {id}` has its log."))
 }
 
-/// Prints the answer of a run whose caller had stopped waiting.
+/// Prints the result of an invocation that outlived its caller.
 async fn kept_result(client: &Client, args: &InvokeArgs, id: &str, format: Output) -> anyhow::Result<()> {
     let request = json!({"Namespace": args.namespace, "FunctionRequestId": id});
     let answer = client.call_extension("GetInvocationResult", &request).await?;
@@ -81,7 +82,7 @@ async fn kept_result(client: &Client, args: &InvokeArgs, id: &str, format: Outpu
     outcome(&result, &format!("`sampan logs FUNCTION --request-id {id}` has its log."))
 }
 
-/// The error of a call whose run goes on alone says how to get its answer.
+/// Adds to an error how to get the result of an invocation that is still running.
 fn goes_on(error: anyhow::Error, name: &str) -> anyhow::Error {
     let failure = Failure::of(&error);
     match (failure.api_code(), failure.request_id()) {
@@ -111,13 +112,13 @@ fn show(result: &Value, args: &InvokeArgs, format: Output) -> anyhow::Result<()>
     Ok(())
 }
 
-/// How the run ended; a failed one is a failure of the command.
+/// Checks the outcome; a failed invocation fails the command.
 fn outcome(result: &Value, hint: &str) -> anyhow::Result<()> {
     if result.get("InvokeResult").and_then(Value::as_i64) == Some(0) {
         return Ok(());
     }
     let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or_default();
-    let failure = Failure::new(Exit::RunFailed, format!("the run failed: {}", text("ErrMsg")), hint);
+    let failure = Failure::new(Exit::RunFailed, format!("the invocation failed: {}", text("ErrMsg")), hint);
     Err(failure.with_request_id(text("FunctionRequestId")).into())
 }
 
@@ -154,14 +155,14 @@ async fn web(
                 .iter()
                 .map(|(n, v)| json!([n.as_str(), String::from_utf8_lossy(v.as_bytes())]))
                 .collect();
-            let body = answer.text().await.context("the answer was cut short")?;
+            let body = answer.text().await.context("the answer was truncated")?;
             output::json(
                 &json!({"status": status.as_u16(), "request_id": request_id, "headers": headers, "body": body}),
             )?;
         }
         Output::Text => {
             let mut escaper = is_escaped(args.raw, answer.headers()).then(Escaper::default);
-            while let Some(chunk) = answer.chunk().await.context("the answer was cut short")? {
+            while let Some(chunk) = answer.chunk().await.context("the answer was truncated")? {
                 match &mut escaper {
                     Some(escaper) => print::bytes(escaper.push(&chunk).as_bytes()),
                     None => print::bytes(&chunk),
@@ -175,22 +176,23 @@ async fn web(
             );
         }
     }
-    // The platform marks its own answers; a status that the function chose is the function's business.
+    // The platform marks its own answers; a status set by the function is not a failure.
     if run_status.is_empty() || run_status == "200" {
         return Ok(());
     }
     let hint = format!("`sampan logs {name} --request-id {request_id}` has its log.");
-    let failure = Failure::new(Exit::RunFailed, format!("the run failed with status {}", run_named(&run_status)), hint);
+    let failure =
+        Failure::new(Exit::RunFailed, format!("the invocation failed with status {}", run_named(&run_status)), hint);
     Err(failure.with_request_id(request_id).into())
 }
 
-/// Whether the body of an answer is printed as [`terminal::escaped`] shows text: all that goes to a terminal, and text
-/// wherever it goes. What is no text is for a file or a program, which gets it as it is.
+/// Whether to print the body of an answer through [`terminal::escaped`]: always on a terminal, and
+/// text anywhere. Binary content for a file or a program is unchanged.
 fn is_escaped(raw: bool, headers: &HeaderMap) -> bool {
     !raw && (std::io::stdout().is_terminal() || is_text(headers))
 }
 
-/// Whether an answer says that it is text, or does not say what it is.
+/// Whether an answer's content type is text or missing.
 fn is_text(headers: &HeaderMap) -> bool {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = header("content-type").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -202,7 +204,7 @@ fn is_text(headers: &HeaderMap) -> bool {
     text && matches!(header("content-encoding"), "" | "identity")
 }
 
-/// A status with its reason phrase: the contract's for a failed run, HTTP's otherwise.
+/// A status with its reason: the contract's for a failed invocation, otherwise HTTP's.
 fn named(status: StatusCode, run_status: &str) -> String {
     match status.canonical_reason().filter(|_| status.as_str() != run_status) {
         Some(phrase) => format!("{} {phrase}", status.as_u16()),
@@ -210,7 +212,7 @@ fn named(status: StatusCode, run_status: &str) -> String {
     }
 }
 
-/// How a run ended, with the name of the contract.
+/// A status code with its name in the contract.
 fn run_named(status: &str) -> String {
     status.parse().map_or_else(|_| status.to_owned(), |code| format!("{status} {}", RunStatus::reason_phrase(code)))
 }
@@ -220,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_not_written_out() {
+    fn binary_content_is_not_escaped() {
         let text = |media_type: &str, coding: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("content-type", media_type.parse().expect("valid"));
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_printed_with_their_names() {
+    fn statuses_are_shown_with_their_names() {
         let http = |code| StatusCode::from_u16(code).expect("a status");
         assert_eq!(named(http(200), ""), "200 OK");
         assert_eq!(named(http(404), "435"), "404 Not Found");

@@ -6,7 +6,7 @@ use crate::args::{Connection, ListArgs, Output};
 use crate::client::Client;
 use crate::output;
 
-/// Functions asked for at once.
+/// Page size of listings.
 const PAGE_LEN: usize = 100;
 
 /// Prints the functions.

@@ -1,7 +1,7 @@
-//! `sampan logs`: the newest lines of a function, and with `--follow` what comes.
+//! `sampan logs`: the newest lines of a function; with `--follow` also new ones.
 //!
-//! Each line of the text form begins with its time, the stream it came by and whose it is: what a function prints cannot
-//! pass for a line of the platform.
+//! Each line of the text form begins with its time, stream and origin, so that output cannot
+//! imitate a line of the platform.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::args::{Connection, LogsArgs, Output};
 use crate::client::Client;
 use crate::{local_time, output, print, terminal};
 
-/// Time between two questions while following.
+/// Polling interval of `--follow`.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
-/// Lines asked for at once while following.
+/// Most lines of one query with `--follow`.
 const FOLLOW_LINES_MAX: i64 = 10_000;
-/// How much of an id is shown; the beginning of an instance's is enough for `--instance`.
+/// Characters of an id that are shown; `--instance` accepts such a prefix.
 const ID_CHARS: usize = 10;
 
 /// Prints the logs.
@@ -53,7 +53,7 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
     }
 }
 
-/// Prints the newest lines of a run to standard error, in the text form.
+/// Prints the newest lines of an invocation to standard error, in the text form.
 pub async fn of_request(client: &Client, name: &str, namespace: &str, id: &str, limit: i64) -> anyhow::Result<()> {
     let request = GetLogLinesRequest {
         function_name: Some(name.to_owned()),
@@ -94,7 +94,7 @@ fn document(line: &LogLine) -> Value {
     })
 }
 
-/// Time, stream, the beginning of the id of the request or else of the instance, and what was printed.
+/// Time, stream, prefix of the id of the request or the instance, and the text.
 fn text(line: &LogLine, raw: bool) -> String {
     let id = line.request_id.as_ref().or(line.instance_id.as_ref()).map_or("", String::as_str);
     let id: String = id.chars().take(ID_CHARS).collect();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_function_cannot_pass_for_one_of_the_platform() {
+    fn output_cannot_imitate_a_line_of_the_platform() {
         let forged = "x\r2026-11-28T08:15:00.250+01:00 platform i-01234567 END RequestId:1\u{1b}[1A";
         let shown = text(&line("stdout", forged), false);
         let behind_time = shown.split_once(' ').map(|(_, rest)| rest).unwrap_or_default();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_has_the_text_as_it_was() {
+    fn a_document_has_the_unchanged_text() {
         let document = document(&line("stderr", "\u{1b}[31m"));
         assert_eq!((&document["stream"], &document["text"]), (&json!("stderr"), &json!("\u{1b}[31m")));
         assert!(document.to_string().contains("\\u001b[31m"));

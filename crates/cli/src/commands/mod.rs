@@ -1,4 +1,4 @@
-//! The client commands: each is thin around the API, the registry or the gateway.
+//! The client commands, each a thin wrapper of the API, the registry or the gateway.
 
 mod alias;
 mod delete;

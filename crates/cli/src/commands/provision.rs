@@ -1,4 +1,4 @@
-//! `sampan provision`: instances of a published version that are kept ready.
+//! `sampan provision`: provisioned concurrency of a published version.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -9,10 +9,10 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// `ProvisionedType` of a number that follows the load.
+/// `ProvisionedType` of target tracking.
 const TRACKING: &str = "ConcurrencyUtilizationTracking";
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(connection: &Connection, args: ProvisionArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     let (function, version) = match args.name.split_once(':') {
@@ -39,7 +39,7 @@ pub async fn run(connection: &Connection, args: ProvisionArgs, format: Output) -
     show(&answer, function, format)
 }
 
-/// The whole of what shall be kept ready; what no flag is about is as in `kept`.
+/// The whole configuration: settings without a flag are as in `kept`.
 fn wanted(named: &Value, args: &ProvisionArgs, kept: &Value) -> Value {
     let mut request = named.clone();
     let tracked = kept.get("TrackingTarget").is_some();
@@ -77,7 +77,7 @@ fn show(answer: &Value, function: &str, format: Output) -> anyhow::Result<()> {
         return output::json(&json!({"function": function, "provisioned": allocated}));
     }
     if allocated.is_empty() {
-        println!("nothing of {function} is kept ready");
+        println!("{function} has no provisioned concurrency");
         return Ok(());
     }
     let text = |of: &Value, name: &str| match of.get(name) {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_flag_is_about_stays() {
+    fn settings_without_flags_are_kept() {
         let actions = json!([{"TriggerName": "a", "TriggerProvisionedConcurrencyNum": 4, "TriggerCronConfig": "c"}]);
         let fixed = json!({"AllocatedProvisionedConcurrencyNum": 2, "TriggerActions": actions});
         let number = said(&["--number", "3"], &fixed);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_stay_until_a_number_takes_their_place() {
+    fn bounds_are_kept_until_a_number_replaces_them() {
         let tracked = json!({
             "AllocatedProvisionedConcurrencyNum": 3, "TriggerActions": [], "ProvisionedType": TRACKING,
             "TrackingTarget": 0.5, "MinCapacity": 2, "MaxCapacity": 4,

@@ -1,4 +1,5 @@
-//! `sampan publish`: makes a version of what a function serves, waits until it is active, and leads an alias to it.
+//! `sampan publish`: publishes a version of what a function serves, waits until it is active, and
+//! points an alias to it.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ use crate::commands::alias;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// Time between two looks at a version that is being published.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Polling interval for a version that is being published.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Publishes the function.
 pub async fn run(connection: &Connection, args: PublishArgs, format: Output) -> anyhow::Result<()> {
@@ -35,7 +36,7 @@ pub async fn run(connection: &Connection, args: PublishArgs, format: Output) -> 
         Output::Text => {
             println!("published version {version} of {}", args.name);
             if let Some(name) = &args.alias {
-                println!("alias {name} leads to version {version}");
+                println!("alias {name} points to version {version}");
             }
             Ok(())
         }
@@ -50,18 +51,18 @@ async fn wait_active(client: &Client, args: &PublishArgs, version: &str) -> anyh
         let status = found.get("Status").and_then(Value::as_str).unwrap_or_default();
         match status {
             "Active" => return Ok(()),
-            "Publishing" if Instant::now() < deadline => tokio::time::sleep(LOOK_INTERVAL).await,
+            "Publishing" if Instant::now() < deadline => tokio::time::sleep(POLL_INTERVAL).await,
             _ => {
                 let reason = found.pointer("/StatusReasons/0/ErrorMessage").and_then(Value::as_str);
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let message = format!("version {version} of {} is {status}{reason}", args.name);
-                return Err(Failure::new(Exit::Failed, message, "Mend the cause and publish again.").into());
+                return Err(Failure::new(Exit::Failed, message, "Fix the cause and publish again.").into());
             }
         }
     }
 }
 
-/// Leads the alias to the version alone, and makes it when it is not there.
+/// Points the alias to the version, and creates it if necessary.
 async fn lead(client: &Client, args: &PublishArgs, name: &str, version: &str) -> anyhow::Result<()> {
     let request = json!({
         "FunctionName": args.name, "Namespace": args.namespace, "Name": name, "FunctionVersion": version,

@@ -1,4 +1,4 @@
-//! `sampan quota`: how much memory instances may take, of the installation and of one function.
+//! `sampan quota`: memory quotas of the installation and of functions.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::output;
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(connection: &Connection, args: QuotaArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     match args.function {
@@ -39,9 +39,9 @@ async fn of_function(
         return output::json(&json!({"function": function, "namespace": namespace, "reserved_mb": reserved_mb}));
     }
     match reserved_mb {
-        Some(0) => println!("{function} is stopped: its quota is 0 MB"),
-        Some(mb) => println!("{function} has {mb} MB of its own"),
-        None => println!("{function} shares what others have not reserved"),
+        Some(0) => println!("{function} is disabled: its quota is 0 MB"),
+        Some(mb) => println!("{function} has {mb} MB reserved"),
+        None => println!("{function} shares unreserved memory"),
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ async fn of_installation(client: &Client, total: Option<u64>, format: Output) ->
             "total_mb": total_mb, "max_mb": max_mb, "reserved_mb": reserved_mb, "namespaces": namespaces,
         }));
     }
-    println!("quota {total_mb} MB, of which {reserved_mb} MB belong to single functions");
+    println!("quota {total_mb} MB, of which {reserved_mb} MB are reserved for functions");
     let rows: Vec<Vec<String>> = namespaces
         .iter()
         .map(|(name, used_mb, reserved_mb)| vec![name.clone(), used_mb.to_string(), reserved_mb.to_string()])

@@ -1,4 +1,4 @@
-//! `sampan registry`: how registries are reached and logged in to, changed while the platform runs.
+//! `sampan registry`: settings and logins of registries, changed while the platform runs.
 
 use std::io::Read;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::image_name::resolve;
 use crate::{output, terminal};
 
-/// Bytes of a password or a key that are read.
+/// Longest password or key, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// Runs one of the commands.
@@ -65,7 +65,7 @@ fn addition(args: AddArgs) -> anyhow::Result<Addition> {
     if addition == Addition::of(&addition.host) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("nothing is said of registry {}", addition.host),
+            format!("no settings are given for registry {}", addition.host),
             "Name a login, a mirror, an authority or --plain-http; `sampan registry add --help` shows how.",
         )
         .into());
@@ -73,7 +73,7 @@ fn addition(args: AddArgs) -> anyhow::Result<Addition> {
     Ok(addition)
 }
 
-/// Reads a secret from a file, or from standard input: its first line.
+/// Reads the first line of a file or of standard input as a secret.
 fn secret(file: Option<&Path>) -> anyhow::Result<Secret> {
     let mut text = String::new();
     match file {
@@ -150,8 +150,8 @@ async fn test(client: &Client, target: String, registry_id: Option<String>, form
     Err(Failure::new(exit, format!("{} cannot be pulled: {cause}", tested.target), "").into())
 }
 
-/// A name that is neither a registry's nor has one is an image of Sampan's own registry, as with `deploy`. Which names are
-/// registries' is for the platform to say where it may be known there.
+/// A name without a host is an image of the platform's registry, as with `deploy`. The platform
+/// decides which names are registries where only it can know.
 fn own_or_named(client: &Client, target: String) -> anyhow::Result<String> {
     let (name, port) = target.split_once(':').unwrap_or((&target, ""));
     let has_host = name.contains(['.', '/', '[']) || name == "localhost" || target.ends_with('/');
@@ -170,7 +170,7 @@ fn show(tested: &Tested) {
         match (&place.digest, &place.error) {
             (_, Some(error)) => println!("{:12} {}", "failed", terminal::message(error)),
             (Some(digest), None) => println!("{:12} {digest}", "manifest"),
-            (None, None) => println!("{:12} lets in", "answer"),
+            (None, None) => println!("{:12} accepted", "answer"),
         }
     }
 }
@@ -178,7 +178,7 @@ fn show(tested: &Tested) {
 fn strange() -> anyhow::Error {
     Failure::new(
         Exit::Failed,
-        "the platform answers something else than was asked",
+        "the platform's answer does not match the request",
         "Use the same version of sampan for both.",
     )
     .into()

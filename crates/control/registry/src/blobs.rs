@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use types::Digest;
 
-use crate::Shared;
+use crate::RegistryState;
 use crate::download;
 use crate::error::Error;
 use crate::names::Repository;
@@ -26,7 +26,7 @@ pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-co
 
 /// `GET` and `HEAD /v2/NAME/blobs/DIGEST`.
 pub(crate) async fn read(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     repository: &Repository,
     digest: &Digest,
@@ -85,7 +85,11 @@ fn part_of(file: File, digest: &Digest, first: u64, count: u64) -> Body {
 }
 
 /// `DELETE /v2/NAME/blobs/DIGEST`: removes the blob from this repository.
-pub(crate) async fn delete(shared: &Shared, repository: &Repository, digest: &Digest) -> Result<Response, Problem> {
+pub(crate) async fn delete(
+    shared: &RegistryState,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<Response, Problem> {
     match shared.repositories.remove_blob(repository, digest).await? {
         BlobRemoval::Removed => Ok(accepted()),
         BlobRemoval::Absent => Err(Problem::blob_unknown(repository, digest)),

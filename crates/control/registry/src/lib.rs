@@ -67,7 +67,7 @@ use repository::{Repositories, stored};
 use uploads::Sessions;
 
 /// State shared by the handlers.
-pub(crate) struct Shared {
+pub(crate) struct RegistryState {
     config: Config,
     auth: Auth,
     content: ContentStore,
@@ -96,7 +96,7 @@ pub struct Pruned {
 /// The registry; cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
-    shared: Arc<Shared>,
+    shared: Arc<RegistryState>,
 }
 
 impl Registry {
@@ -119,7 +119,8 @@ impl Registry {
         let orphans = AtomicBool::new(content.keeps_all());
         let token_requests = Semaphore::new(config.token_requests_max.max(1));
         let untagged_swept = Mutex::default();
-        let shared = Shared { config, auth, content, repositories, uploads, orphans, token_requests, untagged_swept };
+        let shared =
+            RegistryState { config, auth, content, repositories, uploads, orphans, token_requests, untagged_swept };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -199,7 +200,7 @@ impl Registry {
     /// Removes untagged manifests when due. Not soon after a start, before deployed images are
     /// pinned again.
     async fn sweep_untagged(&self) {
-        let Shared { config, content, repositories, untagged_swept, .. } = &*self.shared;
+        let RegistryState { config, content, repositories, untagged_swept, .. } = &*self.shared;
         let Some(keep) = config.untagged_keep().filter(|_| !content.keeps_all()) else { return };
         {
             let mut swept = untagged_swept.lock();
@@ -219,7 +220,7 @@ impl Registry {
 
     /// Removes orphaned pins, some time after the start.
     async fn drop_orphans(&self) {
-        let Shared { content, repositories, orphans, .. } = &*self.shared;
+        let RegistryState { content, repositories, orphans, .. } = &*self.shared;
         if content.keeps_all() || !orphans.load(Ordering::Relaxed) {
             return;
         }

@@ -6,7 +6,7 @@ use http::request::Parts;
 use oci::media_type::OCI_INDEX;
 use types::Digest;
 
-use crate::Shared;
+use crate::RegistryState;
 use crate::body::query;
 use crate::names::Repository;
 use crate::paging::Page;
@@ -18,7 +18,7 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 
 /// `GET /v2/NAME/referrers/DIGEST`. The list of an unknown manifest is empty.
 pub(crate) async fn list(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     repository: &Repository,
     subject: &Digest,

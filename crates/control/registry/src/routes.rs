@@ -14,12 +14,12 @@ use crate::auth::{Actions, Scope};
 use crate::body::Incoming;
 use crate::names::{self, PathError, Target};
 use crate::problem::{Code, Problem};
-use crate::{Shared, auth, blobs, manifests, referrers, tags, uploads};
+use crate::{RegistryState, auth, blobs, manifests, referrers, tags, uploads};
 
 /// Identifies the Docker registry protocol to clients.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
+pub(crate) fn router(shared: Arc<RegistryState>) -> Router {
     Router::new()
         .route("/v2", any(version))
         .route("/v2/", any(version))
@@ -35,7 +35,7 @@ async fn mark(mut response: Response) -> Response {
 }
 
 /// `GET /v2/`: version check and login check.
-async fn version(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+async fn version(State(shared): State<Arc<RegistryState>>, request: Request) -> Result<Response, Problem> {
     let (parts, _body) = request.into_parts();
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Problem::method_not_allowed(&parts.method, "GET, HEAD"));
@@ -47,7 +47,7 @@ async fn version(State(shared): State<Arc<Shared>>, request: Request) -> Result<
 }
 
 /// Dispatches paths below `/v2/`, parsed by `names`.
-async fn dispatch(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+async fn dispatch(State(shared): State<Arc<RegistryState>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let target = names::parse(parts.uri.path()).map_err(path_problem)?;
     if !allowed(&target).split(", ").any(|method| method == parts.method.as_str()) {

@@ -3,13 +3,13 @@
 use axum::response::Response;
 use http::request::Parts;
 
-use crate::Shared;
+use crate::RegistryState;
 use crate::names::Repository;
 use crate::paging::Page;
 use crate::problem::Problem;
 
 /// `GET /v2/NAME/tags/list`.
-pub(crate) async fn list(shared: &Shared, parts: &Parts, repository: &Repository) -> Result<Response, Problem> {
+pub(crate) async fn list(shared: &RegistryState, parts: &Parts, repository: &Repository) -> Result<Response, Problem> {
     let page = Page::of(parts, shared.config.page_len_max)?;
     let mut tags = shared.repositories.tags(repository).await?.ok_or_else(|| Problem::name_unknown(repository))?;
     tags.sort_by_cached_key(|tag| tag_order(tag));
@@ -19,7 +19,7 @@ pub(crate) async fn list(shared: &Shared, parts: &Parts, repository: &Repository
 }
 
 /// `GET /v2/_catalog`.
-pub(crate) async fn catalog(shared: &Shared, parts: &Parts) -> Result<Response, Problem> {
+pub(crate) async fn catalog(shared: &RegistryState, parts: &Parts) -> Result<Response, Problem> {
     let page = Page::of(parts, shared.config.page_len_max)?;
     let mut names = shared.repositories.names().await?;
     names.sort();

@@ -24,7 +24,7 @@ use crate::names::{LOOPBACK, Names};
 use crate::netlink::Socket;
 use crate::resolv_conf;
 use crate::subnet::{Subnet, free_blocks};
-use crate::{forwarding, leftovers, nft, route, rules};
+use crate::{forwarding, leftovers, route, rules};
 
 /// How many connections the kernel tracks. There only when it tracks any, which rules about them make it do.
 const TRACKED_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
@@ -218,6 +218,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+    use crate::nft;
 
     /// In a machine of its own. Needs root.
     #[test]

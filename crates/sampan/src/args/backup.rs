@@ -15,17 +15,17 @@ pub struct BackupArgs {
 
 #[derive(Args)]
 pub struct RestoreArgs {
-    /// File that `sampan backup` wrote
+    /// File written by `sampan backup`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Replace the database that is there
+    /// Replace an existing database
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
     pub place: Place,
 }
 
-/// Whose database.
+/// Location of the database.
 #[derive(Args)]
 pub struct Place {
     /// The data directory [default: /var/lib/sampan]

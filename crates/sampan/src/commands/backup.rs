@@ -1,5 +1,5 @@
-//! `sampan backup` and `sampan restore`: the database of a data directory as one file, and back. They work on the files, so
-//! they are for root on the machine itself.
+//! `sampan backup` and `sampan restore`: copies the database of a data directory, offline or
+//! online; both need root on the machine.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::failure::{Exit, Failure};
 use crate::up::{DATABASE, take_lock};
 use crate::{output, settings};
 
-/// What a database does not hold and its functions need, beside images.
+/// What functions need beside the database and images.
 const NOT_HELD: &str = "credentials.toml and the sealed logins of registries";
 
-/// Copies the database while the platform runs or not.
+/// Copies the database, whether the platform runs or not.
 pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
     let data_dir = settings::load(&args.place.into())?.data_dir;
     let from = data_dir.join(DATABASE);
@@ -31,7 +31,7 @@ pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
     report("backed up", &args.file, &images, format)
 }
 
-/// Puts a copy in the place of the database; the platform must be down.
+/// Replaces the database by a backup; the platform must be stopped.
 pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
     let images = store::verify(&args.file).await.map_err(|error| no_backup(&args.file, error))?;
     let data_dir = settings::load(&args.place.into())?.data_dir;
@@ -40,17 +40,17 @@ pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
     let database = data_dir.join(DATABASE);
     let has_content = database.metadata().is_ok_and(|meta| meta.len() > 0);
     if has_content && !args.force {
-        let message = format!("there is a database {} already", database.display());
+        let message = format!("there already is a database {}", database.display());
         return Err(Failure::new(Exit::Failed, message, "Back it up, then take --force to replace it.").into());
     }
     put(&args.file, &database).with_context(|| format!("cannot write {}", database.display()))?;
     report("restored", &database, &images, format)
 }
 
-/// Refuses what can be no new file.
+/// Refuses an existing file and a missing folder.
 fn check_target(file: &Path) -> anyhow::Result<()> {
     if file.exists() {
-        let message = format!("{} exists already, and a backup never writes over a file", file.display());
+        let message = format!("{} already exists, and a backup never overwrites a file", file.display());
         return Err(Failure::new(Exit::Usage, message, "Name another file.").into());
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -61,18 +61,19 @@ fn check_target(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is wrong with a file that is to be restored.
+/// An error about a file to be restored.
 fn no_backup(file: &Path, error: store::Error) -> anyhow::Error {
     match error {
         store::Error::Damaged { .. } | store::Error::Open { .. } => {
-            let message = format!("{} is no whole backup of Sampan", file.display());
+            let message = format!("{} is not a complete backup of Sampan", file.display());
             Failure::new(Exit::Failed, message, "Take another file that `sampan backup` wrote.").into()
         }
         error => anyhow::Error::from(error).context("cannot restore"),
     }
 }
 
-/// Replaces the database by a copy in one step; logs of the one before would be applied to the new one.
+/// Replaces the database atomically, after removing its journals, which would be applied to the new
+/// one.
 fn put(copy: &Path, database: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let beside = database.with_extension("db.new");

@@ -1,4 +1,4 @@
-//! `sampan config`: every setting in force and where it comes from.
+//! `sampan config`: every effective setting with its origin.
 
 use crate::args::{Output, UpArgs};
 use crate::{output, settings};

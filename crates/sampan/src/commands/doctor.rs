@@ -1,4 +1,4 @@
-//! `sampan doctor`: which kernel features are there, and what is used in place of those that are not.
+//! `sampan doctor`: kernel features, and what replaces missing ones.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
 use crate::{output, settings};
 
-/// Prints the checks; fails when something is missing that nothing can stand in for.
+/// Prints the checks; fails when a required feature is missing.
 pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
     let mut checks = sandbox::doctor();
     checks.push(images(&settings::load(args)?.data_dir));
@@ -27,7 +27,8 @@ pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
     Err(Failure::new(Exit::Failed, message, "The last column says what to do about each.").into())
 }
 
-/// How root file systems of images would be made in the data directory, tried in it or in what is there above it.
+/// The kind of root file systems in the data directory, tried there or in its nearest existing
+/// parent.
 fn images(data_dir: &Path) -> sandbox::Check {
     let there = data_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
     let (status, found, remedy) = match image::doctor(there) {

@@ -1,4 +1,4 @@
-//! `sampan push`: reads an image and sends it to Sampan's registry or another one.
+//! `sampan push`: reads an image and pushes it to Sampan's registry or another one.
 
 use std::path::Path;
 
@@ -78,7 +78,7 @@ async fn read(args: &PushArgs, format: Output) -> anyhow::Result<(Content, Strin
     Ok((content, name))
 }
 
-/// What the registry is given; `own` is there when it is the own one.
+/// The login of the registry; `own` is set for the platform's registry.
 fn login(args: &PushArgs, own: Option<&Client>) -> anyhow::Result<Option<Login>> {
     if let (Some(user), Some(file)) = (&args.registry_user, &args.registry_password_file) {
         return Ok(Some(Login { user: user.clone(), password: read_password(file)? }));

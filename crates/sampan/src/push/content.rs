@@ -1,4 +1,4 @@
-//! An image ready to be sent: blobs first, then manifests, children before parents.
+//! An image to be pushed: blobs, and manifests with children before parents.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,22 @@ use oci::{Descriptor, digest_of};
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
-/// Bytes read at once when a file is hashed.
+/// Length of the buffer for hashing a file.
 const HASH_BUFFER_BYTES: usize = 256 * 1024;
 
 /// An image.
 pub struct Content {
-    /// Layers and configs, each once.
+    /// Layers and configs, without duplicates.
     pub blobs: Vec<Blob>,
-    /// Manifests and indexes; the last one is what the tag will name.
+    /// Manifests and indexes; the last one is tagged.
     pub manifests: Vec<Manifest>,
-    /// Platforms that the source names but does not hold.
+    /// Platforms in the source's index whose content is missing.
     pub left_out: Vec<String>,
-    /// Holds the folder that the blobs' files lie in, when it was made for this push.
+    /// The temporary folder of the blobs' files, if one was made for this push.
     pub unpacked: Option<tempfile::TempDir>,
 }
 
-/// A manifest or index as the exact bytes that its digest is of.
+/// A manifest or index as the bytes of its digest.
 pub struct Manifest {
     /// Media type to send it as.
     pub media_type: String,
@@ -42,15 +42,15 @@ impl Manifest {
 /// One blob.
 #[derive(Clone)]
 pub struct Blob {
-    /// Digest of the bytes.
+    /// Length.
     pub digest: Digest,
-    /// How many there are.
+    /// The bytes.
     pub size: u64,
-    /// Where they are.
+    /// Storage of a blob's bytes.
     pub data: BlobData,
 }
 
-/// Where a blob's bytes are.
+/// In a file with exactly these bytes.
 #[derive(Clone)]
 pub enum BlobData {
     /// In a file of exactly these bytes.
@@ -60,7 +60,7 @@ pub enum BlobData {
 }
 
 impl Blob {
-    /// A blob in memory.
+    /// A blob in a file, which is read for its digest.
     pub fn of_bytes(bytes: Vec<u8>) -> Self {
         let digest = digest_of(&bytes);
         Self { digest, size: bytes.len() as u64, data: BlobData::Bytes(bytes.into()) }

@@ -1,5 +1,5 @@
-//! Reads a docker archive (`docker save`, `podman save`) into an OCI image: its config stays byte for byte, its layers
-//! are plain tars and are sent as such.
+//! Reads a docker archive (`docker save`, `podman save`) as an OCI image: its config is unchanged,
+//! its layers are uncompressed tars.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -20,7 +20,7 @@ struct Image {
     layers: Vec<String>,
 }
 
-/// Reads the image of an unpacked docker archive; `select` is one of its tags when there are several images.
+/// Reads the image of an unpacked docker archive; `select` is a tag if there are several images.
 pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     let text = std::fs::read(folder.join("manifest.json")).context("cannot read the archive's manifest.json")?;
     let images: Vec<Image> = serde_json::from_slice(&text).context("the archive's manifest.json cannot be read")?;
@@ -40,13 +40,13 @@ pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     Ok(Content { blobs, manifests: vec![Manifest::of(&manifest)], left_out: Vec::new(), unpacked: None })
 }
 
-/// Archives hold plain tars, but some writers compress them; the first bytes tell.
+/// Some writers compress layers; detected by the first bytes.
 fn layer_media_type(blob: &Blob) -> &'static str {
     use std::io::Read;
     let super::content::BlobData::File(file) = &blob.data else { return OCI_LAYER };
     let mut magic = Vec::new();
     let bytes = Compression::MAGIC_BYTES as u64;
-    // What cannot be read is told when it is sent.
+    // A read error is reported when the blob is sent.
     let _ = std::fs::File::open(file).and_then(|file| file.take(bytes).read_to_end(&mut magic));
     match Compression::of(&magic) {
         Compression::Gzip => OCI_LAYER_GZIP,
@@ -78,7 +78,7 @@ fn choose(mut images: Vec<Image>, select: Option<&str>) -> anyhow::Result<Image>
     }
 }
 
-/// A path that the archive names, kept inside the folder that it was unpacked to.
+/// A path in the archive, which must be inside the folder that it was unpacked to.
 fn inside(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let file = folder.join(name);

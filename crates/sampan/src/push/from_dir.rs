@@ -1,6 +1,6 @@
-//! Makes an image of a folder: one gzip layer with its content, owned by root, in a stable order.
+//! Builds an image of a folder: one gzip layer with its content, owned by root, in a stable order.
 //!
-//! The same folder gives the same digest, so pushing it again sends nothing.
+//! Equal folders give equal digests, so a repeated push sends nothing.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -17,7 +17,7 @@ use types::Digest;
 use super::content::{Blob, Content, Manifest};
 use crate::failure::{Exit, Failure};
 
-/// What the image runs.
+/// Configuration of the image.
 pub struct Recipe {
     /// ENTRYPOINT.
     pub entrypoint: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Recipe {
     pub user: Option<String>,
 }
 
-/// Makes the image of `folder`.
+/// Builds the image of `folder`.
 pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
     if !folder.is_dir() {
         return Err(Failure::new(
@@ -62,7 +62,7 @@ pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
     Ok(Content { blobs: vec![layer, config], manifests, left_out: Vec::new(), unpacked: Some(work) })
 }
 
-/// Writes bytes through and hashes them: the digest of the uncompressed tar is the layer's diff id.
+/// A writer that also hashes: the digest of the uncompressed tar is the layer's diff id.
 struct Hashing<W> {
     to: W,
     hasher: Sha256,
@@ -98,7 +98,7 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, path: &Path, name: &Path) -> anyh
     let metadata = std::fs::symlink_metadata(path)?;
     let mut header = tar::Header::new_gnu();
     header.set_mode(metadata.mode() & 0o7777);
-    // A folder's owner on the developer's machine means nothing in the image.
+    // Owners on the developer's machine have no meaning in the image.
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
@@ -115,7 +115,7 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, path: &Path, name: &Path) -> anyh
         header.set_size(metadata.len());
         tar.append_data(&mut header, name, File::open(path)?)?;
     }
-    // Sockets, fifos and devices of a developer's folder have no place in an image.
+    // Sockets, fifos and devices are left out.
     Ok(())
 }
 

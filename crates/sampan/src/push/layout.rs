@@ -10,10 +10,10 @@ use types::Digest;
 use super::content::{Blob, BlobData, Content, Manifest};
 use crate::failure::{Exit, Failure};
 
-/// How deep indexes may lie in each other.
+/// Most levels of nested indexes.
 const DEPTH_MAX: usize = 4;
 
-/// The reference name of an image in a layout.
+/// Attestations are manifests of an unknown platform in an index.
 fn name(descriptor: &Descriptor) -> Option<&str> {
     let keys = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
     keys.iter().find_map(|key| descriptor.annotations.get(*key)).map(String::as_str)
@@ -23,7 +23,7 @@ fn is_index(descriptor: &Descriptor) -> bool {
     descriptor.media_type.contains("index") || descriptor.media_type.contains("manifest.list")
 }
 
-/// Attestations hang in an index as manifests for an unknown platform.
+/// Reads the image of a layout; `select` is its reference name if there are several.
 fn is_attestation(descriptor: &Descriptor) -> bool {
     descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }
@@ -36,7 +36,7 @@ fn platform_name(descriptor: &Descriptor) -> String {
     descriptor.platform.as_ref().map_or_else(|| descriptor.digest.to_string(), Platform::name)
 }
 
-/// Reads the image of a layout; `select` is its reference name when there are several.
+/// One image may have several names.
 pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     let file = folder.join("index.json");
     let text = std::fs::read(&file).map_err(|_| {
@@ -60,11 +60,13 @@ fn choose(manifests: &[Descriptor], select: Option<&str>) -> anyhow::Result<Desc
         (Some(_), None) => false,
     };
     let mut seen = HashSet::new();
-    // One image may have several names.
+    // The platforms of an image may be listed side by side.
     let mut found: Vec<&Descriptor> = manifests.iter().filter(matches).filter(|d| seen.insert(&d.digest)).collect();
     let one_image = found.iter().all(|d| d.platform.is_some() && name(d) == name(found[0]));
     if found.len() > 1 && one_image {
-        // Its platforms stand side by side.
+        // Adds the manifest to be tagged. Of an index with missing platforms (an archive of one
+        // platform) only the complete ones are added: the manifest itself if it is one, otherwise
+        // under an index of them. Returns the missing platforms.
         found.retain(|d| is_amd64(d));
     }
     match found.as_slice() {
@@ -97,8 +99,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Adds what the tag will name. Of an index whose platforms are not all there (an archive of one of several
-    /// platforms), only those that are whole: alone if it is one, else under an index of them. Gives what is missing.
+    /// Whether everything that a manifest or index refers to exists. Malformed ones count as
+    /// complete: their error is reported when they are added.
     fn add_top(&mut self, top: &Descriptor) -> anyhow::Result<Vec<String>> {
         if !is_index(top) {
             return self.add_manifest(top, 0).map(|()| Vec::new());
@@ -127,7 +129,7 @@ impl Reader<'_> {
         Ok(left_out)
     }
 
-    /// Whether all that a manifest or index names is there. What cannot be read is: its error is told when it is added.
+    /// The registry verifies digests on arrival; hashing here would only cost time.
     fn is_whole(&self, descriptor: &Descriptor, depth: usize) -> bool {
         let Ok(bytes) = std::fs::read(self.blob_file(&descriptor.digest)) else { return false };
         if depth > DEPTH_MAX {
@@ -144,7 +146,7 @@ impl Reader<'_> {
 
     fn add_manifest(&mut self, descriptor: &Descriptor, depth: usize) -> anyhow::Result<()> {
         if depth > DEPTH_MAX {
-            return Err(Failure::new(Exit::Usage, "the layout's indexes lie too deep in each other", "").into());
+            return Err(Failure::new(Exit::Usage, "the layout's indexes are nested too deeply", "").into());
         }
         if !self.seen.insert(descriptor.digest.clone()) {
             return Ok(());
@@ -185,7 +187,7 @@ impl Reader<'_> {
         if found.len() != descriptor.size {
             return Err(corrupt(&descriptor.digest));
         }
-        // The registry checks the digest as the bytes arrive; hashing them here as well would only cost time.
+        // An index with only those of its manifests that have these digests; the rest is unchanged.
         self.blobs.push(Blob { digest: descriptor.digest.clone(), size: descriptor.size, data: BlobData::File(file) });
         Ok(())
     }
@@ -195,7 +197,8 @@ impl Reader<'_> {
     }
 }
 
-/// An index with those of its manifests that have these digests; all else stays as it is.
+/// A layout of an index with children for these platforms; only those that are `there` have all
+/// blobs.
 fn with_only(index: &[u8], kept: &HashSet<&str>) -> anyhow::Result<Vec<u8>> {
     let mut index: serde_json::Value = serde_json::from_slice(index)?;
     if let Some(manifests) = index["manifests"].as_array_mut() {
@@ -207,7 +210,7 @@ fn with_only(index: &[u8], kept: &HashSet<&str>) -> anyhow::Result<Vec<u8>> {
 fn nothing_whole(left_out: &[String]) -> anyhow::Error {
     Failure::new(
         Exit::NotFound,
-        format!("the layout holds no whole image: parts of {} are missing", left_out.join(", ")),
+        format!("the layout has no complete image: parts of {} are missing", left_out.join(", ")),
         "Pull the platform before saving it: docker pull --platform linux/amd64 NAME",
     )
     .into()
@@ -231,7 +234,8 @@ mod tests {
         }
     }
 
-    /// A layout of an index whose children are for these platforms; only those that are `there` have all their blobs.
+    /// A layout of an index whose children are for these platforms; only those that are `there`
+    /// have all their blobs.
     fn layout(platforms: &[(&str, bool)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         let blobs = folder.path().join("blobs/sha256");
@@ -263,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_index_what_is_whole_is_read() {
+    fn complete_platforms_of_an_index_are_read() {
         let all = layout(&[("amd64", true), ("arm64", true)]);
         let content = read(all.path(), None).expect("whole");
         assert_eq!((content.manifests.len(), content.blobs.len(), content.left_out.len()), (3, 4, 0));
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn several_names_or_platforms_of_one_image_need_no_choice() {
+    fn names_and_platforms_of_one_image_need_no_choice() {
         let mut twice = [descriptor(Some("a:v1")), descriptor(Some("a:latest"))];
         twice[1].digest = twice[0].digest.clone();
         assert!(choose(&twice, None).is_ok());

@@ -1,6 +1,7 @@
-//! `sampan push`: an image from where people have one (OCI layout or archive, docker archive, a folder) to a registry.
+//! `sampan push`: sends an image from an OCI layout or archive, a docker archive, or a folder to a
+//! registry.
 //!
-//! A source is read into [`Content`], which names every byte to be sent; `upload` sends it. Must not know functions.
+//! Sources are read into [`Content`], which lists everything to be sent; `upload` sends it.
 
 pub mod content;
 pub mod docker_archive;

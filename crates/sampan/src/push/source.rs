@@ -1,4 +1,5 @@
-//! Tells what a source is (OCI layout, OCI archive, docker archive) and reads it, also from a pipe.
+//! Detects the kind of a source (OCI layout, OCI archive, docker archive) and reads it, also from a
+//! pipe.
 
 use std::fs::File;
 use std::io::{Cursor, IsTerminal, Read};
@@ -11,10 +12,10 @@ use super::content::Content;
 use super::{docker_archive, layout};
 use crate::failure::{Exit, Failure};
 
-/// The source that means standard input.
+/// The name of standard input as a source.
 const STDIN: &str = "-";
 
-/// Reads the image at `source`; `select` chooses one where it holds several.
+/// Reads the image at `source`; `select` chooses one of several.
 pub fn read(source: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     if source == Path::new(STDIN) {
         return read_stdin(select);
@@ -44,9 +45,9 @@ fn read_stdin(select: Option<&str>) -> anyhow::Result<Content> {
     read_archive(stdin.lock(), "standard input", select)
 }
 
-/// Reads an archive, which may be a pipe: once, from its begin to its end.
+/// Reads an archive sequentially, since it may be a pipe.
 fn read_archive(archive: impl Read, name: &str, select: Option<&str>) -> anyhow::Result<Content> {
-    // Blobs are sent from files, so an archive is laid out first.
+    // Blobs are sent from files, so the archive is unpacked first.
     let folder = tempfile::tempdir().context("cannot make a temporary folder for the archive")?;
     unpack(archive, name, folder.path())?;
     let mut content = if folder.path().join("index.json").is_file() {
@@ -85,8 +86,8 @@ fn unpack(mut archive: impl Read, name: &str, folder: &Path) -> anyhow::Result<(
     let what = || {
         Failure::new(
             Exit::Usage,
-            format!("{name} is not a whole tar archive"),
-            "Write it again; it may have been cut short.",
+            format!("{name} is not a complete tar archive"),
+            "Write it again; it may be truncated.",
         )
     };
     entries.unpack(folder).with_context(what)
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn archives_are_unpacked_however_they_are_compressed() {
+    fn archives_are_unpacked_with_any_compression() {
         let tar = archive();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&tar).expect("memory takes all");

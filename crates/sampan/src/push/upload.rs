@@ -1,4 +1,4 @@
-//! Sends an image to a registry by the OCI distribution specification: blobs that it lacks, then the manifests.
+//! Pushes an image by the OCI distribution specification: missing blobs, then the manifests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::args::UpArgs;
 use crate::failure::{Exit, Failure, root_cause};
 use crate::settings;
 
-/// Longest wait for a connection.
+/// Connection timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence of the registry while something is sent or received.
+/// Timeout of reads and writes without progress.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
-/// Redirects within the registry that one request follows.
+/// Most redirects of one request within the registry.
 const REDIRECTS_MAX: usize = 10;
-/// Bytes read from a file at once.
+/// Length of the buffer for reading files.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
-/// Bytes of a registry's error text that are shown.
+/// Longest error text of a registry that is shown, in bytes.
 const ERROR_TEXT_LEN_MAX: usize = 500;
 
 /// User and password of a registry.
@@ -40,9 +40,9 @@ pub struct Login {
     pub password: String,
 }
 
-/// What a push did.
+/// Result of a push.
 pub struct Pushed {
-    /// Digest of what the tag names now.
+    /// Digest of the tagged manifest.
     pub digest: types::Digest,
     /// Bytes that were sent.
     pub sent_bytes: u64,
@@ -50,7 +50,7 @@ pub struct Pushed {
     pub present_bytes: u64,
 }
 
-/// Sends `content` as `image`, in plain HTTP to this machine, and where `plain` says so.
+/// Pushes `content` as `image`; over plain HTTP to this machine, and if `plain`.
 pub async fn push(
     image: &ImageRef,
     plain: bool,
@@ -78,18 +78,18 @@ pub async fn push(
     Ok(pushed)
 }
 
-/// One repository of a registry with what it takes to be let in.
+/// A repository of a registry, with authorization.
 struct Session {
-    /// For the registry itself; it stops at redirects to other places.
+    /// For the registry itself; does not follow redirects to other hosts.
     client: Client,
-    /// For where the registry leads.
+    /// For token servers and upload locations.
     led: Led,
     base: String,
     registry: String,
     authorization: Option<String>,
 }
 
-/// Servers answer `token`, `access_token` (its OAuth2 name), or both alike.
+/// Servers return `token`, `access_token` (its OAuth2 name), or both.
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
@@ -100,7 +100,7 @@ impl Session {
     async fn open(image: &ImageRef, plain: bool, login: Option<Login>) -> anyhow::Result<Self> {
         let builder = || {
             let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
-            // A proxy for the outside world must not see calls to this machine, or to Sampan's.
+            // Without a proxy, which could not reach this machine and must not see the key pair.
             if plain { builder.no_proxy() } else { builder }
         };
         let scheme = if plain { "http" } else { "https" };
@@ -121,7 +121,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Answers the registry's challenge (RFC 7235): basic, or a bearer token from where it says.
+    /// Answers the registry's challenge (RFC 7235): basic, or a bearer token from its realm.
     async fn authorize(&self, ping: &Response, image: &ImageRef, login: Option<Login>) -> anyhow::Result<String> {
         let challenge = ping.headers().get(header::WWW_AUTHENTICATE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let basic = login.as_ref().map(|l| {
@@ -129,16 +129,17 @@ impl Session {
             format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
         });
         let Some(fields) = challenge.strip_prefix("Bearer ") else {
-            return basic.ok_or_else(|| self.refused("it asks for user and password"));
+            return basic.ok_or_else(|| self.refused("it requires user and password"));
         };
         let field = |name: &str| challenge_field(fields, name);
-        let realm = field("realm").context("the registry's challenge names no realm")?;
+        let realm = field("realm").context("the registry's challenge has no realm")?;
         let scope = format!("repository:{}:pull,push", image.repository);
         let mut query = vec![("scope", scope)];
         query.extend(field("service").map(|service| ("service", service)));
-        let mut url = reqwest::Url::parse(&realm).with_context(|| format!("the registry's realm {realm} is no URL"))?;
+        let mut url =
+            reqwest::Url::parse(&realm).with_context(|| format!("the registry's realm {realm} is not a URL"))?;
         url.query_pairs_mut().extend_pairs(query);
-        self.led.check(&url).map_err(|refused| self.leads_astray(&refused))?;
+        self.led.check(&url).map_err(|refused| self.refused_redirect(&refused))?;
         let mut request = self.led.client.get(url);
         if let Some(basic) = basic {
             request = request.header(header::AUTHORIZATION, basic);
@@ -148,17 +149,18 @@ impl Session {
             return Err(self.refused("user or password is wrong"));
         }
         let token: Token = answer.json().await.context("the registry's token cannot be read")?;
-        let token = token.token.or(token.access_token).context("the registry's answer holds no token")?;
+        let token = token.token.or(token.access_token).context("the registry's answer has no token")?;
         Ok(format!("Bearer {token}"))
     }
 
-    /// A request to where the registry says; its authorization is for itself alone.
+    /// A request to a location given by the registry; its authorization is sent to the registry
+    /// only.
     fn request_led(&self, method: Method, url: Url) -> anyhow::Result<RequestBuilder> {
-        let base: Url = self.base.parse().context("the registry's address is no URL")?;
+        let base: Url = self.base.parse().context("the registry's address is not a URL")?;
         if same_place(&base, &url) {
             return Ok(self.request(method, url.to_string()));
         }
-        self.led.check(&url).map_err(|refused| self.leads_astray(&refused))?;
+        self.led.check(&url).map_err(|refused| self.refused_redirect(&refused))?;
         Ok(self.led.client.request(method, url))
     }
 
@@ -189,7 +191,7 @@ impl Session {
         let url = format!("{}/blobs/{}", self.base, blob.digest);
         let what = format!("asking for blob {}", blob.digest);
         let status = self.send(self.request(Method::HEAD, url), &what).await?.status();
-        // A redirect is to where the blob is.
+        // A redirect leads to the existing blob.
         Ok(status.is_success() || status.is_redirection())
     }
 
@@ -197,7 +199,7 @@ impl Session {
         let what = format!("sending blob {}", blob.digest);
         let started = self.send(self.request(Method::POST, format!("{}/blobs/uploads/", self.base)), &what).await?;
         let location = started.headers().get(header::LOCATION).and_then(|v| v.to_str().ok());
-        let mut url = started.url().join(location.context("the registry names no place for the upload")?)?;
+        let mut url = started.url().join(location.context("the registry's answer has no location for the upload")?)?;
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         let body = match &blob.data {
             BlobData::Bytes(bytes) => {
@@ -226,10 +228,10 @@ impl Session {
         Ok(())
     }
 
-    fn leads_astray(&self, refused: &RefusedDestination) -> anyhow::Error {
+    fn refused_redirect(&self, refused: &RefusedDestination) -> anyhow::Error {
         Failure::new(
             Exit::Connection,
-            format!("registry {} leads to {refused}; nothing was sent there", self.registry),
+            format!("registry {} redirects to {refused}; nothing was sent there", self.registry),
             "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image], as \
              in SAMPAN_IMAGE__REDIRECTS_ALLOWED='[\"10.0.0.5\"]'.",
         )
@@ -238,7 +240,7 @@ impl Session {
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         if let Some(refused) = refused_destination(error) {
-            return self.leads_astray(refused);
+            return self.refused_redirect(refused);
         }
         Failure::new(
             Exit::Connection,
@@ -259,7 +261,7 @@ impl Session {
     }
 }
 
-/// The way to where a registry leads: token servers and places of uploads.
+/// Client for locations given by a registry: token servers and uploads.
 struct Led {
     client: Client,
     destinations: Arc<Destinations>,
@@ -267,7 +269,7 @@ struct Led {
 }
 
 impl Led {
-    /// By an answer of the registry itself; before there is one, to public addresses alone.
+    /// Allows addresses by the registry's own address; before its first answer only public ones.
     fn by(answer: Option<&Response>, builder: ClientBuilder) -> anyhow::Result<Self> {
         let image = settings::load(&UpArgs::default()).unwrap_or_default().image;
         let destinations = Arc::new(Destinations::new(image.redirects_allowed, image.redirects_denied));
@@ -282,7 +284,7 @@ impl Led {
     }
 }
 
-/// Follows redirects within one place; others are for the caller to see.
+/// Follows redirects within one host; others are returned to the caller.
 fn stay(attempt: Attempt<'_>) -> Action {
     let stays = attempt.previous().last().is_some_and(|from| same_place(from, attempt.url()));
     if stays && attempt.previous().len() <= REDIRECTS_MAX { attempt.follow() } else { attempt.stop() }
@@ -304,7 +306,7 @@ fn refused_destination(error: &reqwest::Error) -> Option<&RefusedDestination> {
     None
 }
 
-/// One field of a challenge, quoted or not.
+/// A field of a challenge, quoted or not.
 fn challenge_field(fields: &str, name: &str) -> Option<String> {
     let start = fields.find(&format!("{name}="))? + name.len() + 1;
     let rest = &fields[start..];

@@ -63,7 +63,7 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     // Before anything runs, so that no signal is lost.
     let mut signals = signals::Signals::listen()?;
     let listening = wiring::Listening { plain: gateway, tls };
-    let platform = wiring::Platform::start(settings, pair, last_endpoint, control, listening).await?;
+    let platform = wiring::RunningPlatform::start(settings, pair, last_endpoint, control, listening).await?;
     match format {
         Output::Json => output::json(&json!({
             "control": control_url, "gateway": gateway_url, "gateway_tls": tls_url, "credentials": file.display().to_string(),
@@ -99,7 +99,7 @@ fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
 }
 
 /// Stops the platform after a fatal panic, within a timeout: the next start repairs what remains.
-async fn end_after(fatal: supervisor::Fatal, platform: wiring::Platform, grace: Duration) -> anyhow::Error {
+async fn end_after(fatal: supervisor::Fatal, platform: wiring::RunningPlatform, grace: Duration) -> anyhow::Error {
     let supervisor::Fatal { task, message } = fatal;
     tracing::error!(task, "task that owns state panicked; stopping, the next start repairs incomplete changes");
     if tokio::time::timeout(grace, platform.stop(grace / 2)).await.is_err() {

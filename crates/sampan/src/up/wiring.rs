@@ -23,7 +23,7 @@ use crate::settings::Settings;
 const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
 
 /// The running platform.
-pub struct Platform {
+pub struct RunningPlatform {
     /// Cancels the listeners: no new work is accepted.
     listening: CancellationToken,
     /// Cancels the background tasks.
@@ -47,7 +47,7 @@ pub struct Listening {
     pub tls: Option<TcpListener>,
 }
 
-impl Platform {
+impl RunningPlatform {
     /// Reloads certificates.
     pub fn reload(&self) {
         self.gateway.reload();

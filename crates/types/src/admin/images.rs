@@ -1,78 +1,78 @@
-//! Requests to the images' administrative endpoint, and its answers.
+//! Messages of the administrative endpoint for images. Pure.
 
 use serde::{Deserialize, Serialize};
 
-/// Where the endpoint is.
+/// Path of the endpoint.
 pub const PATH: &str = "/admin/images";
-/// The action that requests to it sign.
+/// The action that its requests sign.
 pub const ACTION: &str = "AdministerImages";
 
-/// What is wanted.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Lists the images of the own registry.
+    /// Lists images of the platform's registry.
     List {},
-    /// Removes what nothing leads to.
+    /// Removes untagged images.
     Prune {
-        /// For how long nothing has led to it, in seconds.
+        /// How long they must have been untagged, in seconds.
         older_than_s: u64,
-        /// Says what would be removed.
+        /// Only lists what would be removed.
         dry_run: bool,
     },
-    /// Reads and verifies all content.
+    /// Verifies all content.
     Scrub {
-        /// Begins it; otherwise only asks how far it is.
+        /// Starts a scrub; otherwise only returns its progress.
         begin: bool,
     },
 }
 
-/// What came of it.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// To `List`.
+    /// Response to `List`.
     Images(Vec<Image>),
-    /// To `Prune`.
+    /// Response to `Prune`.
     Pruned(Pruned),
-    /// To `Scrub`.
+    /// Response to `Scrub`.
     Scrub(Scrub),
-    /// To whatever cannot be done.
+    /// A failed request.
     Refused {
-        /// The status of the answer.
+        /// HTTP status.
         status: u16,
-        /// Why.
+        /// The reason.
         message: String,
     },
 }
 
-/// A manifest of the own registry.
+/// A manifest in the platform's registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Name in the registry, without its host.
     pub repository: String,
-    /// Digest of the manifest.
+    /// Time of its last push or lost tag, in Unix milliseconds.
     pub digest: String,
-    /// Its tags.
+    /// What was removed, or would be.
     pub tags: Vec<String>,
-    /// `tagged`, `deployed`, `named` or `untagged`.
+    /// Bytes of blobs that only these images name.
     pub kept: String,
-    /// Bytes of its layers and config.
+    /// Bytes freed on disk, including those of pulled images.
     pub bytes: u64,
-    /// When it was pushed last or lost a tag, Unix milliseconds.
+    /// Progress of a scrub.
     pub changed_ms: u64,
 }
 
-/// What was removed, or would be.
+/// Whether the kernel verifies reads by fs-verity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
-    /// Whether nothing was removed.
+    /// Damaged content.
     pub dry_run: bool,
-    /// What goes.
+    /// Where it was moved to; nothing if it was left in place.
     pub images: Vec<Image>,
-    /// Bytes of blobs that only these images name.
+    /// Functions and repositories that need it.
     pub image_bytes: u64,
-    /// Bytes that were removed from the disk, of pulled images too.
+    /// Whether it was restored and verified.
     pub freed_bytes: u64,
 }
 

@@ -1,140 +1,140 @@
-//! Requests to the registries' administrative endpoint, and its answers.
+//! Messages of the administrative endpoint for registries.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
 
-/// Where the endpoint is.
+/// Path of the endpoint.
 pub const PATH: &str = "/admin/registries";
 
-/// The action that requests to it are signed for.
+/// The action that its requests sign.
 pub const ACTION: &str = "AdministerRegistries";
 
-/// What is wanted.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Sets what is known of a registry.
+    /// Adds settings of a registry.
     Add(Addition),
     /// Lists the registries.
     List {},
-    /// Forgets what was added for a host.
+    /// Removes the added settings of a host.
     Remove {
         /// `host[:port]`.
         host: String,
     },
-    /// Asks a registry as a pull would.
+    /// Requests a registry as a pull would.
     Test {
         /// An image, or `host[:port]` of a registry.
         target: String,
-        /// Names an enterprise registry, `tcr-…`.
+        /// Id of an enterprise registry, `tcr-…`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         registry_id: Option<String>,
     },
 }
 
-/// What is set; the rest of what is known of the host stays as it is.
+/// Settings to add; other settings of the host are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Addition {
-    /// `host[:port]`, as image references name it.
+    /// `host[:port]`, as in image references.
     pub host: String,
-    /// Replaces the mirrors, unless it is empty: `https://host[:port][/prefix]`.
+    /// Replaces the mirrors unless empty: `https://host[:port][/prefix]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
-    /// PEM of certificate authorities that are trusted beside the system's.
+    /// PEM of certificate authorities trusted beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_pem: Option<String>,
-    /// Whether it is spoken to in plain HTTP.
+    /// Whether to use plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plain_http: Option<bool>,
-    /// How to log in.
+    /// The login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<NewLogin>,
 }
 
 impl Addition {
-    /// One that sets nothing.
+    /// Without any setting.
     pub fn of(host: &str) -> Self {
         Self { host: host.to_owned(), mirrors: Vec::new(), ca_pem: None, plain_http: None, login: None }
     }
 }
 
-/// How to log in.
+/// A login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NewLogin {
-    /// With user and password.
+    /// User and password.
     Password {
         /// User.
         username: String,
         /// Password.
         password: Secret,
     },
-    /// With temporary credentials of an enterprise registry.
+    /// Temporary credentials of an enterprise registry.
     Tcr {
         /// `tcr-…`.
         registry_id: String,
-        /// Public half of the key pair that asks for them.
+        /// Secret id of the key pair that requests them.
         secret_id: String,
-        /// Secret half.
+        /// Secret key.
         secret_key: Secret,
-        /// `None` for the configured one.
+        /// `None` for the configured default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         region: Option<String>,
-        /// Where they are asked for; `None` for the configured endpoint.
+        /// Endpoint that issues them; `None` for the configured default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
     },
 }
 
-/// The endpoint's answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// It was done.
+    /// Success.
     Done(Reply),
-    /// It was not, and nothing has changed.
+    /// Failure, with nothing changed.
     Refused(Refused),
 }
 
-/// What was found, or nothing.
+/// Result of a successful request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// A change is in force.
+    /// The change is effective.
     Changed {},
     /// The registries, by host.
     Registries(Vec<Listed>),
-    /// What places said.
+    /// Result of a test.
     Tested(Tested),
 }
 
-/// Why something was not done.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// HTTP status.
     pub status: u16,
-    /// What is wrong and what to do.
+    /// The error and its remedy.
     pub message: String,
 }
 
-/// One registry, without any secret.
+/// A registry, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// `host[:port]`.
     pub host: String,
-    /// The login that was added.
+    /// The added login.
     pub login: Option<ListedLogin>,
-    /// Mirrors in force.
+    /// Effective mirrors.
     pub mirrors: Vec<String>,
-    /// Whether it has certificate authorities of its own.
+    /// Whether it has its own certificate authorities.
     pub ca: bool,
-    /// Whether plain HTTP was asked for or ruled out.
+    /// Whether plain HTTP is enabled or disabled explicitly.
     pub plain_http: Option<bool>,
-    /// Whether the configuration file says something of it.
+    /// Whether the configuration file has settings of it.
     pub configured: bool,
-    /// Whether something was added.
+    /// Whether settings were added.
     pub added: bool,
 }
 
@@ -151,35 +151,35 @@ pub enum ListedLogin {
     Tcr {
         /// `tcr-…`.
         registry_id: String,
-        /// Public half of the key pair.
+        /// Secret id of the key pair.
         secret_id: String,
     },
 }
 
-/// What places said that a pull would ask, in its order.
+/// Results of the places that a pull would try, in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tested {
-    /// Whether a pull would get on.
+    /// Whether a pull would succeed.
     pub ok: bool,
-    /// The image as it was understood, or the registry.
+    /// The parsed image, or the registry.
     pub target: String,
     /// Mirrors, and the registry itself last.
     pub places: Vec<TestedPlace>,
 }
 
-/// One place.
+/// A tested place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestedPlace {
     /// Scheme and host.
     pub endpoint: String,
     /// Whether it is a mirror.
     pub mirror: bool,
-    /// Who gave the credentials that were shown; `None` when there were none.
+    /// Provider of the credentials that were sent; `None` without any.
     pub provider: Option<String>,
     /// Digest of the image's manifest.
     pub digest: Option<String>,
-    /// Code of the failure, such as `ImageAccessDenied`.
+    /// Error code, such as `ImageAccessDenied`.
     pub code: Option<String>,
-    /// What failed and what to do.
+    /// The error and its remedy.
     pub error: Option<String>,
 }

@@ -1,17 +1,17 @@
-//! The image of a deploy: what is given replaces what the function has, and the rest stays.
+//! The image of a deploy: given settings replace the function's, others are kept.
 
 use serde_json::{Map, Value, json};
 
 use crate::args::DeployArgs;
-use crate::args::shell_words::Words;
+use crate::args::argv::Argv;
 use crate::client::Client;
 use crate::image_name::resolve;
 
-/// Fields of `ImageConfig` that stay as they are when no flag is about them.
+/// Fields of `ImageConfig` that are kept without a flag.
 const KEPT: [&str; 8] =
     ["ImageUri", "RegistryId", "Command", "CommandList", "Args", "ArgsList", "ContainerImageAccelerate", "ImagePort"];
 
-/// Whether a flag is about the image.
+/// Whether a flag changes the image.
 pub fn is_changed(args: &DeployArgs) -> bool {
     args.image.is_some()
         || args.command.is_some()
@@ -41,9 +41,9 @@ fn image_config(uri: Option<String>, args: &DeployArgs, kept: Option<&Value>) ->
     if let Some(port) = args.port {
         image.insert("ImagePort".to_owned(), port.into());
     }
-    set_words(&mut image, "Command", args.command.as_ref());
-    set_words(&mut image, "Args", args.args.as_ref());
-    // An empty text or list is as good as none.
+    set_argv(&mut image, "Command", args.command.as_ref());
+    set_argv(&mut image, "Args", args.args.as_ref());
+    // An empty text or list is the same as none.
     image.retain(|_, value| value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty()));
     let image_type = if image.contains_key("RegistryId") { "enterprise" } else { "personal" };
     image.insert("ImageType".to_owned(), image_type.into());
@@ -51,11 +51,11 @@ fn image_config(uri: Option<String>, args: &DeployArgs, kept: Option<&Value>) ->
 }
 
 /// A text and a list exclude each other.
-fn set_words(image: &mut Map<String, Value>, field: &str, words: Option<&Words>) {
-    let Some(words) = words else { return };
-    let (text, list) = match words {
-        Words::Plain(text) => (text.as_str(), &[][..]),
-        Words::List(list) => ("", list.as_slice()),
+fn set_argv(image: &mut Map<String, Value>, field: &str, argv: Option<&Argv>) {
+    let Some(argv) = argv else { return };
+    let (text, list) = match argv {
+        Argv::Plain(text) => (text.as_str(), &[][..]),
+        Argv::List(list) => ("", list.as_slice()),
     };
     image.insert(field.to_owned(), text.into());
     image.insert(format!("{field}List"), list.into());
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_function_says_what_is_given() {
+    fn a_new_function_has_the_given_settings() {
         let said =
             deployed(&["--image", "r.io/a:v1", "--command", "sh", "--args", "-c \"a b\"", "--port", "8080"], None);
         let wanted = json!({
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_keeps_what_it_does_not_say() {
+    fn an_update_keeps_settings_without_flags() {
         let kept = json!({
             "ImageType": "enterprise", "ImageUri": "r.io/a:v1@sha256:07", "RegistryId": "tcr-1", "EntryPoint": null,
             "Command": "", "CommandList": ["sh", "-c"], "Args": "x", "ArgsList": [], "ContainerImageAccelerate": true,

@@ -1,12 +1,12 @@
-//! How many requests an instance serves at once, and which ones: what is given replaces what the function has, and the
-//! rest stays.
+//! Concurrency and session affinity of a deploy: given settings replace the function's, others are
+//! kept.
 
 use serde_json::{Value, json};
 
 use crate::args::DeployArgs;
 use crate::failure::{Exit, Failure};
 
-/// `InstanceConcurrencyConfig`, when a flag is about it; `kept` is the function's own.
+/// `InstanceConcurrencyConfig`, if a flag changes it; `kept` is the function's own.
 pub fn of(args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Option<Value>> {
     if args.concurrency.is_none() && args.session.is_none() && args.sessions_per_instance.is_none() {
         return Ok(None);
@@ -34,7 +34,7 @@ pub fn of(args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Option<Valu
     }
     if let Some(sessions) = args.sessions_per_instance {
         if !config["SessionConfig"].is_object() {
-            let message = "--sessions-per-instance is of a function with sessions";
+            let message = "--sessions-per-instance needs a function with sessions";
             return Err(Failure::new(Exit::Usage, message, "Add --session, such as --session header:X-Session.").into());
         }
         config["SessionConfig"]["MaximumConcurrencySessionPerInstance"] = sessions.into();
@@ -42,7 +42,7 @@ pub fn of(args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Option<Valu
     Ok(Some(config))
 }
 
-/// Where a session's name is, and the name.
+/// Source and name of the session key.
 fn source(session: &str) -> anyhow::Result<(&'static str, &str)> {
     let source = |source: &str| match source {
         "header" => Some("HEADER"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_change_what_they_are_about() {
+    fn flags_change_their_own_settings_only() {
         assert_eq!(config(&["--timeout", "5"], &Value::Null), None);
         let new = config(&["--concurrency", "5"], &Value::Null);
         assert_eq!(new, Some(json!({"DynamicEnabled": "FALSE", "MaxConcurrency": 5})));

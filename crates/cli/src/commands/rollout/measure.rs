@@ -1,4 +1,4 @@
-//! What the platform knows of a version's calls: counters from its metrics, times from the records of runs.
+//! Measures a version's calls: counters from metrics, durations from records of invocations.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::plan::{Counters, runs_before_p95};
 use crate::client::Client;
 use crate::failure::Failure;
 
-/// How the API writes times.
+/// The API's format of times.
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
-/// Runs that the API lets be skipped at most.
+/// Largest offset in the API's listings.
 const SKIPPED_MAX: u64 = 9_999;
 
-/// Measures the versions of one function.
+/// Measures versions of one function.
 pub struct Meter<'a> {
     pub client: &'a Client,
     pub function: &'a str,
@@ -25,22 +25,23 @@ pub struct Meter<'a> {
 }
 
 impl Meter<'_> {
-    /// The counters of two versions at the same moment.
+    /// The counters of two versions at the same time.
     pub async fn counters(&self, one: &str, other: &str) -> anyhow::Result<(Counters, Counters)> {
         let text = self.client.metrics().await?;
         let of = |version| metrics::counters(&text, self.namespace, self.function, version);
         Ok((of(one), of(other)))
     }
 
-    /// The 95th percentile of the runs that ended well since `since`, `elapsed` ago, in milliseconds; of the later ones
-    /// alone when there are more than the API looks through. `None` when there are none.
+    /// The 95th percentile of the durations of successful invocations since `since`, `elapsed` ago,
+    /// in milliseconds; of later ones only if there are more than the API's limit. `None` without
+    /// any.
     pub async fn p95_ms(&self, version: &str, since: &str, elapsed: Duration) -> anyhow::Result<Option<f64>> {
         let mut left_out = Duration::ZERO;
         loop {
             let start = later(since, left_out)?;
             let narrower = elapsed.saturating_sub(left_out) / 2;
             match self.p95_since(version, &start).await {
-                Ok(Looked::P95(p95_ms)) => return Ok(p95_ms),
+                Ok(Query::P95(p95_ms)) => return Ok(p95_ms),
                 Err(error) if !is_too_much(&error) => return Err(error),
                 _ if narrower < Duration::from_secs(1) => return Ok(None),
                 _ => left_out += narrower,
@@ -48,18 +49,18 @@ impl Meter<'_> {
         }
     }
 
-    async fn p95_since(&self, version: &str, start: &str) -> anyhow::Result<Looked> {
+    async fn p95_since(&self, version: &str, start: &str) -> anyhow::Result<Query> {
         let longest = self.runs(version, start, 0).await?;
         let total = longest.get("TotalCount").and_then(Value::as_u64).unwrap_or_default();
         let skipped = runs_before_p95(total);
         if skipped > SKIPPED_MAX {
-            return Ok(Looked::TooMany);
+            return Ok(Query::TooMany);
         }
         let found = if skipped == 0 { longest } else { self.runs(version, start, skipped).await? };
-        Ok(Looked::P95(found.pointer("/Data/0/Duration").and_then(Value::as_f64)))
+        Ok(Query::P95(found.pointer("/Data/0/Duration").and_then(Value::as_f64)))
     }
 
-    /// The run that comes behind the `skipped` longest ones.
+    /// The invocation behind the `skipped` longest ones.
     async fn runs(&self, version: &str, start: &str, skipped: u64) -> anyhow::Result<Value> {
         let request = json!({
             "FunctionName": self.function, "Namespace": self.namespace, "Qualifier": version,
@@ -70,19 +71,19 @@ impl Meter<'_> {
     }
 }
 
-/// What a look at runs came to.
-enum Looked {
+/// Result of a query.
+enum Query {
     P95(Option<f64>),
     TooMany,
 }
 
-/// Whether the API refused because there are more runs than it looks through at once.
+/// Whether the API refused because there are more invocations than its limit.
 fn is_too_much(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
     code == Some("FailedOperation.QueryError")
 }
 
-/// A local time of the installation, this much later.
+/// A local time of the installation, increased by a duration.
 fn later(since: &str, by: Duration) -> anyhow::Result<String> {
     let time = DateTime::strptime(TIME, since).with_context(|| format!("{since:?} is not a time of the API"))?;
     let by = SignedDuration::try_from(by).context("a step is shorter than centuries")?;
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_move_on_over_the_end_of_a_day() {
+    fn times_advance_over_the_end_of_a_day() {
         let moved = later("2024-02-29 23:59:30", Duration::from_millis(31_900)).expect("a time");
         assert_eq!(moved, "2024-03-01 00:00:01");
         assert!(later("yesterday", Duration::ZERO).is_err());

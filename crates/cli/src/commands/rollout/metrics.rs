@@ -1,16 +1,16 @@
-//! Reads what the platform's metrics say of a function's versions. Pure: from the text of `/metrics` to counters.
+//! Parses the counters of a function's versions from the text of `/metrics`. Pure.
 
 use std::collections::HashMap;
 
 use super::plan::Counters;
 
-/// Runs that ended, by the status of the run.
+/// Finished invocations, by status code.
 const INVOCATIONS: &str = "sampan_invocations_total";
 /// Answers of web functions with an HTTP status of 400 or more, by class.
 const HTTP_ERRORS: &str = "sampan_http_errors_total";
 
-/// Statuses that tell nothing about the version: the caller got the call wrong (400, 406, 436) or broke it off (499), or
-/// it was over a quota (429, 432); see the contract, section 4.5.
+/// Status codes that do not count for the version: invalid calls (400, 406, 436), client
+/// disconnects (499), and exceeded quotas (429, 432); contract, section 4.5.
 const NOT_OF_THE_VERSION: [&str; 6] = ["400", "406", "436", "499", "429", "432"];
 
 /// Counters of a version.
@@ -34,8 +34,7 @@ pub fn counters(text: &str, namespace: &str, function: &str, version: &str) -> C
     counters
 }
 
-/// A line `name{label="value",…} number`. Names of functions, and all else that stands in these labels, have neither
-/// quotes nor commas.
+/// A line `name{label="value",…} number`. Label values here have neither quotes nor commas.
 fn sample(line: &str) -> Option<(&str, HashMap<&str, &str>, u64)> {
     let (name, rest) = line.split_once('{')?;
     let (labels, value) = rest.rsplit_once("} ")?;
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"
-# HELP sampan_invocations_total Invocations that ended
+# HELP sampan_invocations_total Invocations that outcome
 # TYPE sampan_invocations_total counter
 sampan_invocations_total{function="web",namespace="default",version="2",status="200"} 90
 sampan_invocations_total{function="web",namespace="default",version="2",status="439"} 4
@@ -62,7 +61,7 @@ sampan_invocation_duration_seconds{function="web",namespace="default",quantile="
 "#;
 
     #[test]
-    fn failed_runs_and_answers_of_500_are_errors() {
+    fn failed_invocations_and_5xx_answers_are_errors() {
         let of = |version| counters(TEXT, "default", "web", version);
         assert_eq!(of("2"), Counters { calls: 94, errors: 10 });
         assert_eq!(of("1"), Counters { calls: 1000, errors: 0 });

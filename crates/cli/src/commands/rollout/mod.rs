@@ -1,7 +1,7 @@
-//! `sampan rollout`: leads an alias to a new version step by step, watches what becomes of its calls, and leads it back by
-//! itself when they go wrong. Decisions are in `plan`; this is the way from one step to the next.
+//! `sampan rollout`: moves an alias to a new version in steps, measures its calls, and rolls back
+//! on failures. Decisions are in `plan`.
 
-mod lead;
+mod alias;
 mod measure;
 mod metrics;
 mod plan;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use self::lead::{Lead, Leader};
+use self::alias::{AliasTarget, AliasUpdater};
 use self::measure::Meter;
-use self::plan::{Figures, Limits, Verdict, judge};
+use self::plan::{Decision, Figures, Limits, decide};
 use self::report::{Report, Step};
 use self::stop::Stop;
 use crate::args::release::RolloutArgs;
@@ -24,48 +24,48 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::print;
 
-/// Shortest and longest time between two looks.
-const LOOK_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// Looks in a row that may fail before the rollout is given up.
-const FAILED_LOOKS_MAX: u32 = 10;
-/// Intervals that a step may wait for calls when nothing else is said.
+/// Shortest and longest polling interval.
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Failed measurements in a row that end the rollout.
+const FAILED_POLLS_MAX: u32 = 10;
+/// Default timeout of a step, in intervals.
 const STEP_TIMEOUT_INTERVALS: u32 = 10;
 
-/// How a rollout ended.
-enum Ended {
+/// Outcome of a rollout.
+enum Outcome {
     /// The last step passed.
     Done,
-    /// The alias leads to the version that it had.
+    /// The alias was set to its former version.
     RolledBack(String),
-    /// It could not be led back, or is somebody else's now.
+    /// The alias could not be set back, or was changed concurrently.
     Failed(anyhow::Error),
 }
 
 /// Rolls the version out.
 pub async fn run(connection: &Connection, args: RolloutArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
-    // An alias must not stay between two versions because nothing reads the report.
+    // A closed pipe must not leave the alias between two versions.
     print::outlive_reader();
     let mut stop = Stop::listen()?;
     let to = args.to.to_string();
     require_active(&client, &args, &to).await?;
-    let (leader, from) = Leader::begin(&client, &args.name, &args.namespace, &args.alias, &to).await?;
+    let (updater, from) = AliasUpdater::begin(&client, &args.name, &args.namespace, &args.alias, &to).await?;
     let mut report = Report::new(&args, &from, format);
     if from == to {
-        return report.end("done", "the alias leads to the version already");
+        return report.end("done", "the alias already points to the version");
     }
     let meter = Meter { client: &client, function: &args.name, namespace: &args.namespace };
-    let mut rollout = Rollout { limits: limits(&args), from, to, leader, meter };
-    let ended = rollout.walk(&args.steps.0, &mut stop, &mut report).await;
-    match ended {
-        Ended::Done => report.end("done", ""),
-        Ended::RolledBack(reason) => {
+    let mut rollout = Rollout { limits: limits(&args), from, to, updater, meter };
+    let outcome = rollout.run_steps(&args.steps.0, &mut stop, &mut report).await;
+    match outcome {
+        Outcome::Done => report.end("done", ""),
+        Outcome::RolledBack(reason) => {
             report.end("rolled_back", &reason)?;
-            let hint = format!("`sampan logs {} --failed` has the calls that failed.", args.name);
+            let hint = format!("`sampan logs {} --failed` shows the failed calls.", args.name);
             let message = format!("version {} was rolled back: {reason}", rollout.to);
             Err(Failure::new(Exit::RolledBack, message, hint).into())
         }
-        Ended::Failed(error) => {
+        Outcome::Failed(error) => {
             report.end("failed", &format!("{error:#}"))?;
             Err(error)
         }
@@ -94,95 +94,95 @@ async fn require_active(client: &Client, args: &RolloutArgs, to: &str) -> anyhow
     }
 }
 
-/// A rollout under way.
+/// A running rollout.
 struct Rollout<'a> {
     limits: Limits,
-    /// The version that the alias had.
+    /// The alias's former version.
     from: String,
     /// The new version.
     to: String,
-    leader: Leader<'a>,
+    updater: AliasUpdater<'a>,
     meter: Meter<'a>,
 }
 
 impl Rollout<'_> {
-    async fn walk(&mut self, steps: &[f64], stop: &mut Stop, report: &mut Report) -> Ended {
+    async fn run_steps(&mut self, steps: &[f64], stop: &mut Stop, report: &mut Report) -> Outcome {
         for percent in steps {
             match self.step(*percent, stop, report).await {
-                Ok(Verdict::Pass | Verdict::Watch) => {}
-                Ok(Verdict::GiveUp(reason)) => return self.back(reason).await,
-                Err(error) if lead::is_foreign(&error) => return Ended::Failed(error),
-                Err(error) => return self.back(format!("{error:#}")).await,
+                Ok(Decision::Pass | Decision::Continue) => {}
+                Ok(Decision::RollBack(reason)) => return self.roll_back(reason).await,
+                Err(error) if alias::is_concurrent_change(&error) => return Outcome::Failed(error),
+                Err(error) => return self.roll_back(format!("{error:#}")).await,
             }
         }
-        Ended::Done
+        Outcome::Done
     }
 
-    async fn back(&mut self, reason: String) -> Ended {
-        let route = Lead::all_to(&self.from);
-        match self.leader.lead(route).await {
-            Ok(_) => Ended::RolledBack(reason),
+    async fn roll_back(&mut self, reason: String) -> Outcome {
+        let route = AliasTarget::all_to(&self.from);
+        match self.updater.set(route).await {
+            Ok(_) => Outcome::RolledBack(reason),
             Err(error) => {
                 let version = &self.from;
-                Ended::Failed(error.context(format!(
-                    "the rollout was given up ({reason}), and the alias could not be led back to version {version}"
+                Outcome::Failed(error.context(format!(
+                    "the rollout failed ({reason}), and the alias could not be set back to version {version}"
                 )))
             }
         }
     }
 
-    /// Leads the share to the new version and watches until the step passes or is given up.
-    async fn step(&mut self, percent: f64, stop: &mut Stop, report: &mut Report) -> anyhow::Result<Verdict> {
+    /// Sets the step's share and measures until the step passes or fails.
+    async fn step(&mut self, percent: f64, stop: &mut Stop, report: &mut Report) -> anyhow::Result<Decision> {
         let before = self.meter.counters(&self.to, &self.from).await?;
-        let since = self.leader.lead(Lead::share(&self.from, &self.to, percent)).await?;
+        let since = self.updater.set(AliasTarget::share(&self.from, &self.to, percent)).await?;
         let began = Instant::now();
-        let look_interval = (self.limits.interval / 10).clamp(LOOK_INTERVAL.0, LOOK_INTERVAL.1);
-        let (mut failed_looks, mut seen) = (0, (Figures::default(), Figures::default()));
-        let verdict = loop {
-            let next_look = async {
-                tokio::time::sleep(look_interval).await;
+        let poll_interval = (self.limits.interval / 10).clamp(POLL_INTERVAL.0, POLL_INTERVAL.1);
+        let (mut failed_polls, mut seen) = (0, (Figures::default(), Figures::default()));
+        let decision = loop {
+            let next_poll = async {
+                tokio::time::sleep(poll_interval).await;
                 self.look(before, &since, began.elapsed(), &mut seen).await
             };
-            let looked = tokio::select! {
+            let polled = tokio::select! {
                 biased;
-                signal = stop.requested() => break Verdict::GiveUp(format!("{signal} was received")),
-                looked = next_look => looked,
+                signal = stop.requested() => break Decision::RollBack(format!("{signal} was received")),
+                polled = next_poll => polled,
             };
-            match looked {
-                Ok(Verdict::Watch) => failed_looks = 0,
-                Ok(verdict) => break verdict,
-                Err(error) if failed_looks >= FAILED_LOOKS_MAX => {
-                    return Err(error).context("the calls of the versions cannot be counted");
+            match polled {
+                Ok(Decision::Continue) => failed_polls = 0,
+                Ok(decision) => break decision,
+                Err(error) if failed_polls >= FAILED_POLLS_MAX => {
+                    return Err(error).context("cannot count the calls of the versions");
                 }
-                Err(_) => failed_looks += 1,
+                Err(_) => failed_polls += 1,
             }
         };
-        report.step(Step::new(percent, began.elapsed(), &verdict, seen));
-        Ok(verdict)
+        report.step(Step::new(percent, began.elapsed(), &decision, seen));
+        Ok(decision)
     }
 
-    /// Judges what came since the step began; `seen` holds it, of the new version and of the old one.
+    /// Judges what was measured since the step began, of the new version and of the old one.
     async fn look(
         &self,
         before: (plan::Counters, plan::Counters),
         since: &str,
         elapsed: Duration,
         seen: &mut (Figures, Figures),
-    ) -> anyhow::Result<Verdict> {
+    ) -> anyhow::Result<Decision> {
         let now = self.meter.counters(&self.to, &self.from).await?;
         *seen = (Figures::of(now.0.since(before.0)), Figures::of(now.1.since(before.1)));
-        match judge(&self.limits, elapsed, &seen.0) {
-            Verdict::Watch => Ok(Verdict::Watch),
-            // The share of failed calls decides by itself; the times are only told then.
-            Verdict::GiveUp(reason) => {
+        match decide(&self.limits, elapsed, &seen.0) {
+            Decision::Continue => Ok(Decision::Continue),
+            // A high failure rate decides alone; the durations are only reported then.
+            Decision::RollBack(reason) => {
                 seen.0.p95_ms = self.meter.p95_ms(&self.to, since, elapsed).await.unwrap_or_default();
                 seen.1.p95_ms = self.meter.p95_ms(&self.from, since, elapsed).await.unwrap_or_default();
-                Ok(Verdict::GiveUp(reason))
+                Ok(Decision::RollBack(reason))
             }
-            Verdict::Pass => {
+            Decision::Pass => {
                 seen.0.p95_ms = self.meter.p95_ms(&self.to, since, elapsed).await?;
                 seen.1.p95_ms = self.meter.p95_ms(&self.from, since, elapsed).await?;
-                Ok(judge(&self.limits, elapsed, &seen.0))
+                Ok(decide(&self.limits, elapsed, &seen.0))
             }
         }
     }

@@ -14,13 +14,13 @@ use http::{Method, StatusCode};
 use super::scope::{Actions, Kind, Scope};
 use super::tokens::{Minted, SERVICE};
 use super::{Auth, Grant, Refusal, not_logged_in};
-use crate::Shared;
+use crate::RegistryState;
 use crate::body::Incoming;
 use crate::config::Config;
 use crate::problem::{Code, Problem};
 
 /// Handles a request for a token.
-pub(crate) async fn token(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn token(State(shared): State<Arc<RegistryState>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     match parts.method {
         Method::GET => by_query(&shared.auth, &shared.config, &parts),
@@ -33,7 +33,7 @@ pub(crate) async fn token(State(shared): State<Arc<Shared>>, request: Request) -
 }
 
 /// Reads the body of an unauthenticated client: bounded in concurrency and time.
-async fn form(shared: &Shared, body: Body) -> Result<Bytes, Problem> {
+async fn form(shared: &RegistryState, body: Body) -> Result<Bytes, Problem> {
     let config = &shared.config;
     let Ok(_room) = shared.token_requests.try_acquire() else {
         let message = "too many requests for tokens are under way (registry.token_requests_max); try again";

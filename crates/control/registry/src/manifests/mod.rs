@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use types::Digest;
 
-use crate::Shared;
+use crate::RegistryState;
 use crate::blobs::{accepted, ascii, is_known, mark, not_modified};
 use crate::body::Incoming;
 use crate::error::Error;
@@ -24,7 +24,7 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// `GET` and `HEAD /v2/NAME/manifests/REFERENCE`.
 pub(crate) async fn read(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     repository: &Repository,
     reference: Reference,
@@ -59,7 +59,7 @@ pub(crate) async fn read(
 
 /// `PUT /v2/NAME/manifests/REFERENCE`.
 pub(crate) async fn put(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     body: Incoming,
     repository: &Repository,
@@ -90,7 +90,7 @@ pub(crate) async fn put(
 /// `DELETE /v2/NAME/manifests/REFERENCE`: by digest the manifest with its tags, by tag only the
 /// tag.
 pub(crate) async fn delete(
-    shared: &Shared,
+    shared: &RegistryState,
     repository: &Repository,
     reference: Reference,
 ) -> Result<Response, Problem> {

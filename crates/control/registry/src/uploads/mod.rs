@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, HeaderValue, LOCAT
 use http::request::Parts;
 use types::Digest;
 
-use crate::Shared;
+use crate::RegistryState;
 use crate::auth::{Actions, Grant, Scope};
 use crate::blobs::{ascii, mark};
 use crate::body::{Incoming, announced_length, query};
@@ -27,7 +27,7 @@ const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 /// `POST /v2/NAME/blobs/uploads/`: mounts a blob, takes a whole blob (`?digest=`), or opens a
 /// session.
 pub(crate) async fn begin(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     mut body: Incoming,
     repository: &Repository,
@@ -53,7 +53,7 @@ pub(crate) async fn begin(
 
 /// `PATCH`: appends a chunk, or a stream without `Content-Range`.
 pub(crate) async fn append(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     mut body: Incoming,
     repository: &Repository,
@@ -66,7 +66,7 @@ pub(crate) async fn append(
 
 /// `PUT`: appends the last chunk, if any, and commits the blob.
 pub(crate) async fn finish(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     mut body: Incoming,
     repository: &Repository,
@@ -81,14 +81,14 @@ pub(crate) async fn finish(
 }
 
 /// `GET`: progress of an upload.
-pub(crate) fn status(shared: &Shared, repository: &Repository, id: &str) -> Result<Response, Problem> {
+pub(crate) fn status(shared: &RegistryState, repository: &Repository, id: &str) -> Result<Response, Problem> {
     let offset = shared.uploads.offset(repository, id);
     let offset = offset.map_err(|denied| denied_problem(denied, repository, id, shared.config.uploads_max))?;
     Ok(progress(StatusCode::NO_CONTENT, repository, id, offset))
 }
 
 /// `DELETE`: cancels an upload.
-pub(crate) fn cancel(shared: &Shared, repository: &Repository, id: &str) -> Result<Response, Problem> {
+pub(crate) fn cancel(shared: &RegistryState, repository: &Repository, id: &str) -> Result<Response, Problem> {
     take(shared, repository, id)?.discard();
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -98,7 +98,7 @@ pub(crate) fn cancel(shared: &Shared, repository: &Repository, id: &str) -> Resu
 /// Mounts a blob from another repository. `None` without such a request, or when the sender may not
 /// read the blob there: the specification answers both with an ordinary upload.
 async fn mounted(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     repository: &Repository,
     grant: &Grant,
@@ -116,14 +116,14 @@ fn stated_digest(parts: &Parts) -> Result<Option<Digest>, Problem> {
     query(parts, "digest").map(|text| text.parse().map_err(|_| Problem::digest_invalid(&text))).transpose()
 }
 
-fn take(shared: &Shared, repository: &Repository, id: &str) -> Result<Checkout, Problem> {
+fn take(shared: &RegistryState, repository: &Repository, id: &str) -> Result<Checkout, Problem> {
     let session = shared.uploads.take(repository, id);
     session.map_err(|denied| denied_problem(denied, repository, id, shared.config.uploads_max))
 }
 
 /// Appends a request's body, after checking its offset.
 async fn take_chunk(
-    shared: &Shared,
+    shared: &RegistryState,
     parts: &Parts,
     body: &mut Incoming,
     repository: &Repository,
@@ -170,7 +170,7 @@ fn length_differs(first: u64, last: u64, length: u64) -> Problem {
 }
 
 /// Refuses a body whose declared length exceeds the limit, before it is read.
-fn check_length(shared: &Shared, parts: &Parts, offset: u64) -> Result<(), Problem> {
+fn check_length(shared: &RegistryState, parts: &Parts, offset: u64) -> Result<(), Problem> {
     let bytes_max = shared.config.blob_bytes_max;
     match announced_length(parts) {
         Some(length) if offset.saturating_add(length) > bytes_max => {
@@ -182,7 +182,7 @@ fn check_length(shared: &Shared, parts: &Parts, offset: u64) -> Result<(), Probl
 
 /// Streams a body into an upload; returns its length.
 async fn receive(
-    shared: &Shared,
+    shared: &RegistryState,
     session: &mut Checkout,
     body: &mut Incoming,
     repository: &Repository,
@@ -199,7 +199,7 @@ async fn receive(
 }
 
 async fn commit(
-    shared: &Shared,
+    shared: &RegistryState,
     session: Checkout,
     repository: &Repository,
     digest: &Digest,

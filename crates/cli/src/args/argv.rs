@@ -1,26 +1,27 @@
-//! Words of a command line inside an argument: split and quoted as in a shell, or a JSON array. Must not expand anything.
+//! A program's arguments in one argument: split and quoted as by a shell without expansions, or a
+//! JSON array.
 
 use std::str::FromStr;
 
 /// A program with arguments, or arguments alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Words {
-    /// Without quotes: blanks separate its words, as in the API's text fields.
+pub enum Argv {
+    /// Without quotes: separated by blanks, as in the API's text fields.
     Plain(String),
-    /// Words that a text split on blanks cannot hold.
+    /// Arguments that cannot be represented as a text.
     List(Vec<String>),
 }
 
-impl FromStr for Words {
+impl FromStr for Argv {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.trim_start().starts_with('[') {
             match serde_json::from_str(text) {
-                Ok(words) => return Ok(Self::List(words)),
-                // The program `[` has a blank behind it.
+                Ok(argv) => return Ok(Self::List(argv)),
+                // `[` is also a program, followed by a blank.
                 Err(error) if text.trim_start().starts_with("[\"") => {
-                    return Err(format!("it begins as a JSON array of texts and is none: {error}"));
+                    return Err(format!("it begins like a JSON array of texts, but is not one: {error}"));
                 }
                 Err(_) => {}
             }
@@ -34,12 +35,12 @@ impl FromStr for Words {
 
 /// Splits as a POSIX shell does (2.2 Quoting), without expansions.
 fn split(text: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
+    let mut argv = Vec::new();
     let mut word: Option<String> = None;
     let mut rest = text.chars();
     while let Some(character) = rest.next() {
         match character {
-            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
+            ' ' | '\t' | '\n' | '\r' => argv.extend(word.take()),
             '\'' => word.get_or_insert_default().push_str(&single_quoted(&mut rest)?),
             '"' => word.get_or_insert_default().push_str(&double_quoted(&mut rest)?),
             '\\' => match rest.next() {
@@ -50,8 +51,8 @@ fn split(text: &str) -> Result<Vec<String>, String> {
             other => word.get_or_insert_default().push(other),
         }
     }
-    words.extend(word);
-    Ok(words)
+    argv.extend(word);
+    Ok(argv)
 }
 
 fn single_quoted(rest: &mut impl Iterator<Item = char>) -> Result<String, String> {
@@ -60,7 +61,7 @@ fn single_quoted(rest: &mut impl Iterator<Item = char>) -> Result<String, String
         match rest.next() {
             Some('\'') => return Ok(text),
             Some(character) => text.push(character),
-            None => return Err("a ' has no end; close it, or write \\' for one".to_owned()),
+            None => return Err("a ' is not closed; close it, or write \\' for one".to_owned()),
         }
     }
 }
@@ -80,7 +81,7 @@ fn double_quoted(rest: &mut impl Iterator<Item = char>) -> Result<String, String
             None => break,
         }
     }
-    Err("a \" has no end; close it, or write \\\" for one".to_owned())
+    Err("a \" is not closed; close it, or write \\\" for one".to_owned())
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
 
     fn list(text: &str) -> Vec<String> {
         match text.parse() {
-            Ok(Words::List(words)) => words,
+            Ok(Argv::List(argv)) => argv,
             other => panic!("{text} is {other:?}"),
         }
     }
@@ -103,31 +104,31 @@ mod tests {
             (r"a\ b c\\d", &["a b", r"c\d"]),
             (r#"--x="1 2"'3 4' "" '' "#, &["--x=1 23 4", "", ""]),
         ];
-        for (text, words) in table {
-            assert_eq!(list(text), *words, "{text}");
+        for (text, argv) in table {
+            assert_eq!(list(text), *argv, "{text}");
         }
     }
 
     #[test]
-    fn a_json_array_is_words() {
+    fn a_json_array_is_a_list() {
         assert_eq!(list(r#"["sh", "-c", "a b"]"#), ["sh", "-c", "a b"]);
-        assert_eq!("[ -f x ]".parse(), Ok(Words::Plain("[ -f x ]".to_owned())));
-        assert_eq!("[1]".parse(), Ok(Words::Plain("[1]".to_owned())));
+        assert_eq!("[ -f x ]".parse(), Ok(Argv::Plain("[ -f x ]".to_owned())));
+        assert_eq!("[1]".parse(), Ok(Argv::Plain("[1]".to_owned())));
         assert_eq!(list(r#"[ "a" = "b c" ]"#), ["[", "a", "=", "b c", "]"]);
-        assert!(r#"["sh","-c""#.parse::<Words>().is_err());
+        assert!(r#"["sh","-c""#.parse::<Argv>().is_err());
     }
 
     #[test]
-    fn a_text_without_quotes_stays_one() {
+    fn a_text_without_quotes_is_kept() {
         for text in ["", "python3 -m flask", "-m http.server 9000"] {
-            assert_eq!(text.parse(), Ok(Words::Plain(text.to_owned())));
+            assert_eq!(text.parse(), Ok(Argv::Plain(text.to_owned())));
         }
     }
 
     #[test]
     fn an_open_quote_is_refused() {
         for text in ["'a", "\"a", "a\\", "\"a\\"] {
-            assert!(text.parse::<Words>().is_err(), "{text}");
+            assert!(text.parse::<Argv>().is_err(), "{text}");
         }
     }
 }

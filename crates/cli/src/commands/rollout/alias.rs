@@ -1,4 +1,4 @@
-//! Leading the alias, and noticing when somebody else does.
+//! Changes the alias of a rollout, and detects concurrent changes.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 
-/// Weights have six places.
+/// Weights have six decimal places.
 const WEIGHT_PRECISION: f64 = 1e-6;
 
-/// Where an alias leads: a version, and maybe a share of the calls to another one.
+/// The target of an alias: a version, and optionally a share of calls to another one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Lead {
+pub struct AliasTarget {
     main: String,
     additional: Option<(String, f64)>,
 }
 
-impl Lead {
+impl AliasTarget {
     /// All calls to one version.
     pub fn all_to(version: &str) -> Self {
         Self { main: version.to_owned(), additional: None }
     }
 
-    /// `percent` of the calls to `to`, the others to `from`.
+    /// `percent` of calls to `to`, the rest to `from`.
     pub fn share(from: &str, to: &str, percent: f64) -> Self {
         if percent >= 100.0 {
             return Self::all_to(to);
@@ -30,7 +30,7 @@ impl Lead {
         Self { main: from.to_owned(), additional: Some((to.to_owned(), percent / 100.0)) }
     }
 
-    /// As the API tells an alias; `None` for one that leads by a rule.
+    /// The target of an alias in the API's answer; `None` for one with a header rule.
     fn of(alias: &Value) -> Option<Self> {
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         if alias.pointer("/RoutingConfig/AddtionVersionMatchs/0").is_some() {
@@ -54,28 +54,28 @@ impl Lead {
     }
 }
 
-/// The alias was changed by somebody else.
+/// The alias was changed concurrently.
 #[derive(Debug, thiserror::Error)]
-#[error("alias {0} was changed by somebody else meanwhile and is left as it is")]
-struct Foreign(String);
+#[error("alias {0} was changed concurrently and is left unchanged")]
+struct ChangedConcurrently(String);
 
-/// Whether an error says that the alias is somebody else's now.
-pub fn is_foreign(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Foreign>().is_some()
+/// Whether an error is a concurrent change.
+pub fn is_concurrent_change(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ChangedConcurrently>().is_some()
 }
 
-/// Leads one alias.
-pub struct Leader<'a> {
+/// Changes one alias.
+pub struct AliasUpdater<'a> {
     client: &'a Client,
     name: Value,
     alias: String,
-    /// Where the alias may lead without somebody else having changed it: where it led before, and where it was last led,
-    /// of which the answer may have been lost.
-    known: Vec<Lead>,
+    /// Targets of the alias without a concurrent change: the original one, and those set before,
+    /// since an answer may have been lost.
+    known: Vec<AliasTarget>,
 }
 
-impl<'a> Leader<'a> {
-    /// Looks where the alias leads; the version that has its calls now comes along.
+impl<'a> AliasUpdater<'a> {
+    /// Reads the alias; returns its current version too.
     pub async fn begin(
         client: &'a Client,
         function: &str,
@@ -86,23 +86,23 @@ impl<'a> Leader<'a> {
         let name = json!({"FunctionName": function, "Namespace": namespace, "Name": alias});
         let found = client.call("GetAlias", &name).await?;
         let occupied = |what: &str| {
-            let message = format!("alias {alias} of {function} leads {what}, which a rollout would take away");
-            let hint = format!("Lead it to one version first: `sampan alias update {function} {alias} --version …`.");
+            let message = format!("alias {alias} of {function} routes {what}, which a rollout would remove");
+            let hint = format!("Point it to one version first: `sampan alias update {function} {alias} --version …`.");
             Failure::new(Exit::Usage, message, hint)
         };
-        let lead = Lead::of(&found).ok_or_else(|| occupied("some calls by a header"))?;
-        if let Some((version, _)) = lead.additional.as_ref().filter(|(version, _)| version != to) {
+        let target = AliasTarget::of(&found).ok_or_else(|| occupied("some calls by a header"))?;
+        if let Some((version, _)) = target.additional.as_ref().filter(|(version, _)| version != to) {
             return Err(occupied(&format!("a share of the calls to version {version}")).into());
         }
-        let from = lead.main.clone();
-        Ok((Self { client, name, alias: alias.to_owned(), known: vec![lead] }, from))
+        let from = target.main.clone();
+        Ok((Self { client, name, alias: alias.to_owned(), known: vec![target] }, from))
     }
 
-    /// Leads the alias there; when that was, in the installation's local time.
-    pub async fn lead(&mut self, to: Lead) -> anyhow::Result<String> {
-        let found = Lead::of(&self.client.call("GetAlias", &self.name).await?);
+    /// Sets the target; returns when it changed, in the installation's local time.
+    pub async fn set(&mut self, to: AliasTarget) -> anyhow::Result<String> {
+        let found = AliasTarget::of(&self.client.call("GetAlias", &self.name).await?);
         if !found.is_some_and(|found| self.known.iter().any(|known| known.is(&found))) {
-            return Err(Foreign(self.alias.clone()).into());
+            return Err(ChangedConcurrently(self.alias.clone()).into());
         }
         let mut request = self.name.clone();
         request["FunctionVersion"] = to.main.as_str().into();
@@ -123,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alias_is_read_as_it_is_led() {
+    fn the_target_of_an_alias_is_parsed() {
         let shown = |weights: Value| json!({"FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": weights, "AddtionVersionMatchs": []}});
-        let some = Lead::of(&shown(json!([{"Version": "2", "Weight": 0.05}]))).expect("weights");
-        assert!(some.is(&Lead::share("1", "2", 5.0)) && !some.is(&Lead::share("1", "2", 6.0)));
-        let none = Lead::of(&shown(json!([]))).expect("a version");
-        assert!(none.is(&Lead::all_to("1")) && !none.is(&some));
-        assert!(Lead::share("1", "2", 100.0).is(&Lead::all_to("2")));
+        let some = AliasTarget::of(&shown(json!([{"Version": "2", "Weight": 0.05}]))).expect("weights");
+        assert!(some.is(&AliasTarget::share("1", "2", 5.0)) && !some.is(&AliasTarget::share("1", "2", 6.0)));
+        let none = AliasTarget::of(&shown(json!([]))).expect("a version");
+        assert!(none.is(&AliasTarget::all_to("1")) && !none.is(&some));
+        assert!(AliasTarget::share("1", "2", 100.0).is(&AliasTarget::all_to("2")));
         let rule = json!({"FunctionVersion": "1", "RoutingConfig": {"AddtionVersionMatchs": [{"Version": "2"}]}});
-        assert_eq!(Lead::of(&rule), None);
+        assert_eq!(AliasTarget::of(&rule), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Credentials of registries: providers in their order, a cache of their answers, and the sealed
 //! store of added logins.
 //!
-//! [`Registries`] implements [`image::Credentials`]; `sampan registry add` changes it through
+//! [`Registries`] implements [`registry_client::Credentials`]; `sampan registry add` changes it through
 //! [`admin`].
 //!
 //! A pull asks these providers in order until one has a credential:
@@ -9,7 +9,7 @@
 //!    exchanged for a temporary credential (`tcr`);
 //! 2. plugins of the kubelet's exec credential-provider protocol whose `matchImages` match
 //!    (`plugins`);
-//! 3. docker's `config.json` and its helpers ([`image::DockerConfig`]);
+//! 3. docker's `config.json` and its helpers ([`registry_client::DockerConfig`]);
 //! 4. none: the pull is anonymous, unless the function names an enterprise registry.
 //!
 //! On disk, below the data directory:

@@ -1,8 +1,8 @@
-//! Implements `image::Credentials`: asks the providers of credentials in their order.
+//! Implements `registry_client::Credentials`: asks the providers of credentials in their order.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use image::{Credential, CredentialError, CredentialRequest, Credentials, Grant, Reach};
+use registry_client::{Credential, CredentialError, CredentialRequest, Credentials, Grant, HostConfig};
 
 use crate::Registries;
 use crate::registries::Inner;
@@ -14,8 +14,8 @@ impl Credentials for Registries {
         async move { inner.find(request).await }.boxed()
     }
 
-    fn reach(&self, registry: &str) -> Reach {
-        self.inner.reach(registry)
+    fn host_config(&self, registry: &str) -> HostConfig {
+        self.inner.host_config(registry)
     }
 }
 
@@ -66,7 +66,7 @@ fn no_key_pair(host: &str, id: &str) -> CredentialError {
 mod tests {
     use std::collections::BTreeMap;
 
-    use image::DockerConfig;
+    use registry_client::DockerConfig;
 
     use super::*;
     use crate::admin::{Addition, NewLogin};
@@ -96,7 +96,7 @@ mod tests {
         for registries in [registries.clone(), open(dir.path(), &[])] {
             let grant = registries.for_registry(request("r.io", None)).await.expect("found");
             assert_eq!(grant.credential, Some(Credential::Basic { user: "u".into(), password: "first".into() }));
-            assert_eq!(registries.reach("r.io").mirrors.len(), 1);
+            assert_eq!(registries.host_config("r.io").mirrors.len(), 1);
         }
         registries.remove("r.io").await.expect("removed");
         assert!(registries.list().is_empty());
@@ -111,11 +111,11 @@ mod tests {
         let settings =
             RegistrySettings { mirrors: vec!["https://a.io".into()], plain_http: Some(true), ..Default::default() };
         let registries = open(dir.path(), &[("r.io", settings)]);
-        assert_eq!(registries.reach("r.io").plain_http, Some(true));
+        assert_eq!(registries.host_config("r.io").plain_http, Some(true));
         registries.add(Addition { mirrors: vec!["https://b.io".into()], ..Addition::of("r.io") }).await.expect("added");
-        let reach = registries.reach("r.io");
-        assert_eq!((reach.mirrors[0].to_string().as_str(), reach.plain_http), ("https://b.io", Some(true)));
-        assert_eq!(registries.reach("other.io"), Reach::default());
+        let host_config = registries.host_config("r.io");
+        assert_eq!((host_config.mirrors[0].to_string().as_str(), host_config.plain_http), ("https://b.io", Some(true)));
+        assert_eq!(registries.host_config("other.io"), HostConfig::default());
     }
 
     #[tokio::test]

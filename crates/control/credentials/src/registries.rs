@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use image::{DockerConfig, Mirror, Reach};
 use parking_lot::{Mutex, RwLock};
+use registry_client::{DockerConfig, HostConfig, Mirror};
 use reqwest::Certificate;
 
 use crate::admin::{Addition, Listed, ListedLogin, NewLogin};
@@ -140,14 +140,14 @@ impl Inner {
     }
 
     /// How to reach a host: an added entry outranks the configuration file.
-    pub(crate) fn reach(&self, host: &str) -> Reach {
+    pub(crate) fn host_config(&self, host: &str) -> HostConfig {
         let configured = self.configured.get(host).cloned().unwrap_or_default();
         let added = self.added();
         let entry = added.get(host);
         let mirrors = entry.and_then(|entry| entry.mirrors.as_ref());
         // Mirrors were checked when they were added.
         let mirrors = mirrors.map(|mirrors| mirrors.iter().filter_map(|mirror| mirror.parse().ok()).collect());
-        Reach {
+        HostConfig {
             mirrors: mirrors.unwrap_or(configured.mirrors),
             ca_pem: entry.and_then(|entry| entry.ca_pem.as_deref().map(Arc::from)).or(configured.ca_pem),
             plain_http: entry.and_then(|entry| entry.plain_http).or(configured.plain_http),
@@ -155,7 +155,7 @@ impl Inner {
     }
 
     fn listed(&self, host: &str, entry: Option<&Entry>) -> Listed {
-        let reach = self.reach(host);
+        let host_config = self.host_config(host);
         let login = entry.and_then(|entry| entry.login.as_ref()).map(|login| match login {
             Login::Password { username, .. } => ListedLogin::Password { username: username.clone() },
             Login::Tcr(TcrLogin { registry_id, secret_id, .. }) => {
@@ -165,9 +165,9 @@ impl Inner {
         Listed {
             host: host.to_owned(),
             login,
-            mirrors: reach.mirrors.iter().map(ToString::to_string).collect(),
-            ca: reach.ca_pem.is_some(),
-            plain_http: reach.plain_http,
+            mirrors: host_config.mirrors.iter().map(ToString::to_string).collect(),
+            ca: host_config.ca_pem.is_some(),
+            plain_http: host_config.plain_http,
             configured: self.configured.contains_key(host),
             added: entry.is_some(),
         }
@@ -198,8 +198,9 @@ fn mirrors(host: &str, texts: &[String], config: &Config) -> Result<Vec<Mirror>,
             format!("{} mirrors are more than mirrors_max of [credentials], {}", texts.len(), config.mirrors_max);
         return Err(Error::invalid(host, reason));
     }
-    let read =
-        |text: &String| text.parse().map_err(|error: image::InvalidMirror| Error::invalid(host, error.to_string()));
+    let read = |text: &String| {
+        text.parse().map_err(|error: registry_client::InvalidMirror| Error::invalid(host, error.to_string()))
+    };
     texts.iter().map(read).collect()
 }
 

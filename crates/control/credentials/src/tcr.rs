@@ -4,9 +4,9 @@
 use std::sync::OnceLock;
 
 use futures_util::StreamExt;
-use image::{Credential, CredentialError, Grant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use registry_client::{Credential, CredentialError, Grant};
 use reqwest::{Client, Response, Url};
 use serde::Deserialize;
 use signature::tc3;

@@ -212,7 +212,7 @@ async fn the_image_store_of_this_machine_gives_its_own_reason() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
     let config = image::Config { retries_max: 0, ..image::Config::default() };
-    let images = image::Images::open(dir.path(), config, Arc::new(image::Anonymous)).await.unwrap();
+    let images = image::Images::open(dir.path(), config, Arc::new(registry_client::Anonymous)).await.unwrap();
     let mut platform = Platform::new().await;
     platform.start_with(images.clone());
     platform.create("hello", &format!("127.0.0.1:{port}/hello:v1")).await;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use registry_client::AddressRange;
 use rootfs::RootfsMode;
 use serde::{Deserialize, Serialize};
-
-use crate::AddressRange;
 
 /// Table `[image]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +101,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let client = registry_client::Config::default();
         Self {
             image_bytes_max: 10 << 30,
             unpacked_bytes_max: 32 << 30,
@@ -118,20 +118,20 @@ impl Default for Config {
             layers_at_once_max: 4,
             registry_layers_at_once_max: 4,
             registry_images_at_once_max: 4,
-            connect_timeout_s: 10,
-            read_idle_timeout_s: 60,
+            connect_timeout_s: client.connect_timeout_s,
+            read_idle_timeout_s: client.read_idle_timeout_s,
             prepare_timeout_s: 1800,
-            retries_max: 5,
-            retry_pause_ms: 200,
-            retry_pause_ms_max: 30_000,
-            retry_after_s_max: 300,
-            transfer_bytes_per_s_min: 10_000,
-            transfer_slow_s_max: 60,
-            redirects_max: 10,
-            redirects_allowed: Vec::new(),
-            redirects_denied: Vec::new(),
-            insecure_registries: Vec::new(),
-            answer_bytes_max: 64 << 10,
+            retries_max: client.retries_max,
+            retry_pause_ms: client.retry_pause_ms,
+            retry_pause_ms_max: client.retry_pause_ms_max,
+            retry_after_s_max: client.retry_after_s_max,
+            transfer_bytes_per_s_min: client.transfer_bytes_per_s_min,
+            transfer_slow_s_max: client.transfer_slow_s_max,
+            redirects_max: client.redirects_max,
+            redirects_allowed: client.redirects_allowed,
+            redirects_denied: client.redirects_denied,
+            insecure_registries: client.insecure_registries,
+            answer_bytes_max: client.answer_bytes_max,
             progress_interval_ms: 100,
             grace_s: 3600,
             unpinned_bytes_max: 10 << 30,
@@ -154,6 +154,26 @@ impl Config {
     /// Bounds of the tree that layers make together.
     pub(crate) fn tree_limits(&self) -> erofs::Limits {
         erofs::Limits { entries_max: self.entries_max, xattr_bytes_max: self.xattr_bytes_max }
+    }
+
+    /// The part that is the registry client's.
+    pub fn registry_client(&self) -> registry_client::Config {
+        registry_client::Config {
+            manifest_bytes_max: self.manifest_bytes_max,
+            connect_timeout_s: self.connect_timeout_s,
+            read_idle_timeout_s: self.read_idle_timeout_s,
+            retries_max: self.retries_max,
+            retry_pause_ms: self.retry_pause_ms,
+            retry_pause_ms_max: self.retry_pause_ms_max,
+            retry_after_s_max: self.retry_after_s_max,
+            transfer_bytes_per_s_min: self.transfer_bytes_per_s_min,
+            transfer_slow_s_max: self.transfer_slow_s_max,
+            redirects_max: self.redirects_max,
+            redirects_allowed: self.redirects_allowed.clone(),
+            redirects_denied: self.redirects_denied.clone(),
+            insecure_registries: self.insecure_registries.clone(),
+            answer_bytes_max: self.answer_bytes_max,
+        }
     }
 
     /// The part that is the content store's.

@@ -14,11 +14,11 @@ use content_store::{
 };
 use oci::{Document, ImageConfig, Manifest, RunConfig};
 use parking_lot::Mutex;
+use registry_client::Credentials;
 use rootfs::{Mounted, Mounts, Rootfs};
 use tokio::runtime::Handle;
 use types::Digest;
 
-use crate::credentials::Credentials;
 use crate::gc::{self, BackgroundTasks, Collected};
 use crate::prepare::{self, PrepareRequest, Prepared, Workshop};
 use crate::{Config, Error, blocking};

@@ -9,30 +9,21 @@
 //! one small file system of metadata whose data lie in its layers' tars. Mounting needs root.
 #![forbid(unsafe_code)]
 
-mod address_range;
 mod blocking;
 mod config;
-mod credentials;
 mod error;
 mod flight;
 mod gc;
 mod images;
 mod prepare;
 mod progress;
-mod pull;
 
-pub use address_range::{AddressRange, InvalidAddressRange};
 pub use config::Config;
 pub use content_store::{Finding, ScrubReport};
-pub use credentials::{
-    Anonymous, Credential, CredentialError, CredentialRequest, Credentials, DockerConfig, Grant, InvalidMirror, Mirror,
-    Reach,
-};
 pub use error::Error;
 pub use gc::Collected;
 pub use images::Images;
 pub use oci::RunConfig;
 pub use prepare::{PrepareRequest, Prepared};
 pub use progress::{Progress, ProgressListener, Step};
-pub use pull::{Asked, Destinations, Origin, ProbedPlace, RefusedDestination, Resolver, probe};
 pub use rootfs::{Check, Rootfs, RootfsMode, doctor};

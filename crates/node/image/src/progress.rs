@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-
-use crate::pull::AskedPause;
+use registry_client::AskedPause;
 
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -170,8 +170,9 @@ async fn an_unclean_stop_has_sizes_checked_at_once_and_hashes_after() {
     images.shutdown().await;
     drop(images);
     fs::remove_file(dir.path().join("clean")).expect("a clean stop leaves it");
-    let images =
-        image::Images::open(dir.path(), config(), std::sync::Arc::new(image::Anonymous)).await.expect("opened");
+    let images = image::Images::open(dir.path(), config(), std::sync::Arc::new(registry_client::Anonymous))
+        .await
+        .expect("opened");
     let store = Store { images, dir };
     assert!(!store.images.keep("test/owner", &short.digest()).await.expect("readable"), "it was cut");
     let healed = async {

@@ -5,7 +5,8 @@ mod support;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use image::{Anonymous, Config, Images};
+use image::{Config, Images};
+use registry_client::Anonymous;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use support::registry::Registry;
 use support::{config, image, layer, list, noise, request};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use image::{Credential, CredentialError, CredentialRequest, Credentials, Error, Grant, Images, Step};
+use image::{Error, Images, Step};
+use registry_client::{Credential, CredentialError, CredentialRequest, Credentials, Grant};
 use serde_json::json;
 use support::registry::{Access, Fault, Registry};
 use support::{
@@ -181,7 +182,7 @@ async fn blobs_with_other_bytes_or_sizes_are_never_kept() {
     let pinned = format!("{}@{}", registry.reference("v1"), digest(b"something else"));
     registry.manifest(digest(b"something else").as_str(), MANIFEST, image.manifest_bytes());
     let error = store.prepare(&pinned).await.expect_err("another manifest");
-    assert!(matches!(error, Error::WrongContent { .. }), "{error}");
+    assert!(matches!(error, Error::Registry(registry_client::Error::WrongContent { .. })), "{error}");
 }
 
 #[tokio::test]
@@ -219,7 +220,7 @@ async fn a_blob_is_checked_also_when_its_layer_is_known() {
     let mut lies = image(std::slice::from_ref(&good));
     lies.manifest["layers"][0]["size"] = (good.blob.len() + 1).into();
     let error = store.prepare(&registry.serve("lies", &lies)).await.expect_err("another size");
-    assert!(matches!(error, Error::SizeMismatch { .. }), "{}", error.report());
+    assert!(matches!(error, Error::Registry(registry_client::Error::SizeMismatch { .. })), "{}", error.report());
     store.assert_clean().await;
 }
 

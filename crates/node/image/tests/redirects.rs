@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use image::{Config, Credential, CredentialError, CredentialRequest, Credentials, Error, Grant, Images, Mirror, Reach};
+use image::{Config, Error, Images};
+use registry_client::{Credential, CredentialError, CredentialRequest, Credentials, Grant, HostConfig, Mirror};
 use support::registry::{Access, Fault, Registry};
 use support::{TestImage, config, digest, image, layer, request, store, store_with};
 
@@ -111,8 +112,8 @@ impl Credentials for Login {
         async move { Ok(Grant::lasting("a test", credential)) }.boxed()
     }
 
-    fn reach(&self, _registry: &str) -> Reach {
-        Reach { mirrors: self.0.clone(), ..Reach::default() }
+    fn host_config(&self, _registry: &str) -> HostConfig {
+        HostConfig { mirrors: self.0.clone(), ..HostConfig::default() }
     }
 }
 

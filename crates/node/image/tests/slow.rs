@@ -81,7 +81,14 @@ async fn a_transfer_below_the_least_pace_fails_by_the_name_of_the_setting() {
         let slow = |_| Fault::Slow(bytes);
         registry.fail(&end, (0..8).map(slow));
         let error = store.prepare(&reference).await.expect_err("too slow");
-        assert!(matches!(error, Error::TooSlow { bytes_per_s_min: 10_000, over_s: 1, .. }), "{}", error.report());
+        assert!(
+            matches!(
+                error,
+                Error::Registry(registry_client::Error::TooSlow { bytes_per_s_min: 10_000, over_s: 1, .. })
+            ),
+            "{}",
+            error.report()
+        );
         assert_eq!(error.code(), "PullImageTimeOut");
         assert!(error.report().contains("transfer_bytes_per_s_min of [image]"), "{}", error.report());
     }

@@ -10,8 +10,8 @@ use axum::Router;
 use credentials::{KeyFile, Registries, RegistrySettings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use image::{Credential, CredentialError, CredentialRequest, Credentials, Grant, Mirror, Reach};
 use registry::Registry;
+use registry_client::{Credential, CredentialError, CredentialRequest, Credentials, Grant, HostConfig, Mirror};
 
 use super::own_names::OwnNames;
 
@@ -52,9 +52,9 @@ impl InstallationCredentials {
         self: &Arc<Self>,
         secrets: signature::Secrets,
         clock_window_s: u64,
-        image: image::Config,
+        client: registry_client::Config,
     ) -> Router {
-        credentials::admin::router(self.registries.clone(), secrets, clock_window_s, self.clone(), image)
+        credentials::admin::router(self.registries.clone(), secrets, clock_window_s, self.clone(), client)
     }
 }
 
@@ -68,16 +68,16 @@ impl Credentials for InstallationCredentials {
         self.registries.for_registry(request)
     }
 
-    fn reach(&self, registry: &str) -> Reach {
-        let plain = Reach { plain_http: Some(true), ..Reach::default() };
+    fn host_config(&self, registry: &str) -> HostConfig {
+        let plain = HostConfig { plain_http: Some(true), ..HostConfig::default() };
         if self.own_names.is_current(registry) {
             return plain;
         }
         if !self.own_names.is_own(registry) {
-            return self.registries.reach(registry);
+            return self.registries.host_config(registry);
         }
         // The image has a former name, or one that only other machines can reach.
         let here = Mirror { plain_http: true, host: self.own_names.current(), prefix: String::new() };
-        Reach { mirrors: vec![here], ..plain }
+        HostConfig { mirrors: vec![here], ..plain }
     }
 }

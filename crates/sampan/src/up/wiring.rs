@@ -157,7 +157,8 @@ impl RunningPlatform {
         let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
         let gateway = gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), config, listening.clone());
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
-        let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, settings.image);
+        let client = settings.image.registry_client();
+        let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, client);
         let images_administration = super::images::router(super::images::Administration {
             images: images.clone(),
             registry: registry.clone(),

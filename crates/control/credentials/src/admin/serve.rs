@@ -10,8 +10,8 @@ use axum::{Json, Router};
 use http::StatusCode;
 use http::header::HOST;
 use http::request::Parts;
-use image::{Asked, Credentials, ProbedPlace};
 use jiff::Timestamp;
+use registry_client::{Asked, Credentials, ProbedPlace};
 use signature::{Clock, Rejection, Secrets, tc3};
 use types::ImageRef;
 use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply, Tested, TestedPlace};
@@ -24,19 +24,19 @@ struct Admin {
     clock_window_s: u64,
     /// All that a pull asks, our own registry included.
     credentials: Arc<dyn Credentials>,
-    image: image::Config,
+    client: registry_client::Config,
 }
 
 /// Serves [`PATH`] for whoever signs with `secrets`; tests of registries ask `credentials` and keep to the limits of
-/// `image`.
+/// `client`.
 pub fn router(
     registries: Registries,
     secrets: Secrets,
     clock_window_s: u64,
     credentials: Arc<dyn Credentials>,
-    image: image::Config,
+    client: registry_client::Config,
 ) -> Router {
-    let admin = Admin { registries, secrets, clock_window_s, credentials, image };
+    let admin = Admin { registries, secrets, clock_window_s, credentials, client };
     Router::new().route(PATH, post(serve)).with_state(Arc::new(admin))
 }
 
@@ -126,7 +126,7 @@ impl Admin {
             Asked::Image(image) => image.to_string(),
             Asked::Registry(host) => host.clone(),
         };
-        let probe = image::probe(&self.image, &self.credentials, &asked, registry_id);
+        let probe = registry_client::probe(&self.client, &self.credentials, &asked, registry_id);
         let probed = tokio::time::timeout(inner.config.test_timeout(), probe).await;
         let late = |_| {
             let limit_s = inner.config.test_timeout_s;
@@ -153,7 +153,7 @@ fn tested(place: ProbedPlace) -> TestedPlace {
 }
 
 /// A test that did not come to asking.
-fn failed(target: &str, error: &image::Error) -> TestedPlace {
+fn failed(target: &str, error: &registry_client::Error) -> TestedPlace {
     let (code, error) = (Some(error.code().to_owned()), Some(error.report()));
     TestedPlace { endpoint: target.to_owned(), mirror: false, provider: None, digest: None, code, error }
 }

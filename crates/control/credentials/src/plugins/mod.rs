@@ -16,9 +16,9 @@ mod settings;
 use std::path::Path;
 use std::sync::Arc;
 
-use image::{Credential, CredentialError, CredentialRequest, Grant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use registry_client::{Credential, CredentialError, CredentialRequest, Grant};
 
 pub use self::settings::PluginsError;
 

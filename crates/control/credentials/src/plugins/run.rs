@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use image::CredentialError;
+use registry_client::CredentialError;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};

@@ -53,7 +53,7 @@ impl Server {
         let images = dir.path().join("images");
         // Retains only pinned content, so that a test sees what the collector may remove.
         let keep_nothing = image::Config { grace_s: 0, unpinned_bytes_max: 0, start_keep_s: 0, ..Default::default() };
-        let images = Images::open(&images, keep_nothing, Arc::new(image::Anonymous)).await.unwrap();
+        let images = Images::open(&images, keep_nothing, Arc::new(registry_client::Anonymous)).await.unwrap();
         let credentials = Credentials { secret_id: ID.into(), secret_key: KEY.into() };
         let content = images.content().clone();
         let push_events = PushEvents::default();

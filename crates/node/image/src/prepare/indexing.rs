@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Buf, Bytes};
 use content_store::{LayerFacts, LayerName};
 use layer_index::{Budget, Compression, Files, Indexed, Job, Limits, STREAM_BYTES};
+use registry_client::Sink;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -17,7 +18,6 @@ use types::Digest;
 
 use super::Workshop;
 use super::shares::Turn;
-use crate::pull::blob::Sink;
 use crate::{Config, Error, blocking};
 
 /// Chunks of a download that wait for the decoder. A chunk is what the HTTP client reads at once: 8 to some 400 KiB.
@@ -281,6 +281,8 @@ impl Run {
 }
 
 impl Sink for LayerSink {
+    type Error = Error;
+
     fn offset(&self) -> u64 {
         self.offset
     }
@@ -297,6 +299,11 @@ impl Sink for LayerSink {
         }
         self.offset += len;
         Ok(())
+    }
+
+    fn is_content_error(error: &Error) -> bool {
+        // What cannot be a layer may be none.
+        matches!(error, Error::Layer { .. } | Error::Registry(registry_client::Error::SizeMismatch { .. }))
     }
 
     async fn restart(&mut self) -> Result<(), Error> {

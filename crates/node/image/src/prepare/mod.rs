@@ -1,6 +1,7 @@
 //! From a reference to layers on disk. Owns what all preparations share: the store, the turns, and who waits for
 //! what. Must not know HTTP or tar.
 
+mod blob_sink;
 mod indexing;
 mod preparation;
 mod shares;
@@ -15,6 +16,7 @@ use futures_util::FutureExt;
 use layer_index::Budget;
 use oci::RunConfig;
 use parking_lot::Mutex;
+use registry_client::{Clients, Credentials};
 use rootfs::Mounts;
 use tokio::sync::OnceCell;
 use types::{Digest, ImageRef};
@@ -22,10 +24,8 @@ use types::{Digest, ImageRef};
 use self::indexing::Order;
 use self::preparation::Preparation;
 pub(crate) use self::shares::Shares;
-use crate::credentials::Credentials;
 use crate::flight::{Failed, Flights};
 use crate::progress::{Meter, ProgressListener};
-use crate::pull::Clients;
 use crate::{Config, Error, blocking};
 
 /// What to prepare.
@@ -90,7 +90,7 @@ impl Workshop {
             layers,
             mounts,
             credentials,
-            clients: Clients::new(config.clone()),
+            clients: Clients::new(config.registry_client()),
             shares: Shares::new(&config),
             blob_flights: Flights::new(),
             layer_flights: Flights::new(),

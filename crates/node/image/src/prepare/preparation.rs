@@ -11,14 +11,15 @@ use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use layer_index::Budget;
 use oci::{Descriptor, Document, ImageConfig, Manifest};
+use registry_client::{Session, fetch_manifest, resolve, transfer};
 use tokio::sync::{Mutex, OnceCell};
 use types::Digest;
 
+use super::blob_sink::fetch;
 use super::indexing::{LayerSink, Order, layer_error};
 use super::shares::Turn;
 use super::{PrepareRequest, Prepared, Workshop};
 use crate::progress::{Meter, Step};
-use crate::pull::{self, Session};
 use crate::{Error, blocking};
 
 /// One preparation.
@@ -64,11 +65,11 @@ impl Preparation {
     }
 
     async fn session(&self) -> Result<&Arc<Session>, Error> {
-        let Workshop { clients, config, credentials, .. } = &*self.workshop;
+        let Workshop { clients, credentials, .. } = &*self.workshop;
         let (image, registry_id) = (&self.request.image, self.request.registry_id.as_deref());
         let begin = async || {
-            let session = Session::begin(clients, config, credentials, image, registry_id, &self.meter.asked_pause);
-            session.await.map(Arc::new)
+            let session = Session::begin(clients, credentials, image, registry_id, &self.meter.asked_pause);
+            session.await.map(Arc::new).map_err(Error::from)
         };
         self.session.get_or_try_init(begin).await
     }
@@ -90,7 +91,7 @@ impl Preparation {
             return Ok(digest.clone());
         }
         let session = self.session_in_turn().await?;
-        if let Some(digest) = pull::resolve(session, image.reference()).await
+        if let Some(digest) = resolve(session, image.reference()).await
             && self.workshop.content.size(&digest).await?.is_some()
         {
             return Ok(digest);
@@ -100,7 +101,7 @@ impl Preparation {
 
     async fn fetch_document(&self, reference: &str) -> Result<(Digest, Bytes), Error> {
         let bytes_max = self.workshop.config.manifest_bytes_max;
-        let (digest, body) = pull::manifest(self.session_in_turn().await?, &self.name, reference, bytes_max).await?;
+        let (digest, body) = fetch_manifest(self.session_in_turn().await?, &self.name, reference, bytes_max).await?;
         let body = Bytes::from(body);
         // Not kept before it is known to be a manifest: a proxy's web page has a digest too.
         self.parsed(&body)?;
@@ -181,7 +182,7 @@ impl Preparation {
             return Ok(());
         }
         let (image, digest) = (self.name.as_ref().to_owned(), blob.digest.clone());
-        Err(Error::SizeMismatch { image, digest, expected: blob.size, actual })
+        Err(registry_client::Error::SizeMismatch { image, digest, expected: blob.size, actual }.into())
     }
 
     async fn fetch_blob(&self, blob: &Descriptor) -> Result<(), Error> {
@@ -196,7 +197,7 @@ impl Preparation {
                     counter.store(blob.size, Ordering::Relaxed);
                     return Ok(());
                 }
-                pull::blob::fetch(&session, &workshop.content, &name, &blob.digest, blob.size, &counter).await
+                fetch(&session, &workshop.content, &name, &blob, &counter).await
             };
             (received, work.boxed())
         };
@@ -276,9 +277,11 @@ impl Preparation {
             Err(error) => Err(error),
         };
         match indexed {
-            Err(Error::Layer { .. } | Error::SizeMismatch { .. } | Error::Content(content_store::Error::Io { .. }))
-                if content.verified_size(&layer.digest).await?.is_none() =>
-            {
+            Err(
+                Error::Layer { .. }
+                | Error::Registry(registry_client::Error::SizeMismatch { .. })
+                | Error::Content(content_store::Error::Io { .. }),
+            ) if content.verified_size(&layer.digest).await?.is_none() => {
                 received.store(0, Ordering::Relaxed);
                 Ok(None)
             }
@@ -295,17 +298,21 @@ impl Preparation {
         let taken = order.take_room(&self.request.image.registry, &layer.media_type).await?;
         let session = self.session().await?;
         let mut sink = LayerSink::new(order, taken);
-        let fetched = pull::blob::transfer(session, &mut sink, &self.name, &layer.digest, layer.size, received).await;
+        let fetched = transfer(session, &mut sink, &self.name, &layer.digest, layer.size, received).await;
         if let Err(error) = fetched {
             sink.abort().await;
-            return Err(match error {
-                Error::NotFound { .. } if layer.is_foreign() => self.manifest_error(oci::Error::foreign(layer)),
+            return Err(match Error::from(error) {
+                Error::Registry(registry_client::Error::NotFound { .. }) if layer.is_foreign() => {
+                    self.manifest_error(oci::Error::foreign(layer))
+                }
                 error => error,
             });
         }
         match sink.finish().await {
             // Whatever seems to be wrong with the layer: it is not the one that was asked for.
-            (Some(actual), _) if actual != layer.digest => Err(session.wrong_content(layer.digest.clone(), actual)),
+            (Some(actual), _) if actual != layer.digest => {
+                Err(session.wrong_content(layer.digest.clone(), actual).into())
+            }
             (_, indexed) => indexed,
         }
     }

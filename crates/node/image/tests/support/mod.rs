@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use image::{Anonymous, Config, Images, PrepareRequest, Prepared, Progress};
+use image::{Config, Images, PrepareRequest, Prepared, Progress};
+use registry_client::Anonymous;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use types::Digest;

@@ -1,14 +1,13 @@
-//! Secrets for registries: what they are, how long they count, and where they come from. Must not know how a registry
-//! asks for them.
+//! Secrets for registries: what they are, how long they count, and where they come from.
 
 mod docker_config;
-mod reach;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::HostConfig;
+
 pub use self::docker_config::DockerConfig;
-pub use self::reach::{InvalidMirror, Mirror, Reach};
 
 /// A secret that a registry accepts. `Debug` shows none of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -104,8 +103,8 @@ pub trait Credentials: Send + Sync + 'static {
     fn for_registry(&self, request: CredentialRequest) -> BoxFuture<'static, Result<Grant, CredentialError>>;
 
     /// How a registry (`host[:port]`) is reached; as any other unless something is set for it.
-    fn reach(&self, _registry: &str) -> Reach {
-        Reach::default()
+    fn host_config(&self, _registry: &str) -> HostConfig {
+        HostConfig::default()
     }
 }
 

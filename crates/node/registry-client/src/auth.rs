@@ -9,13 +9,13 @@ use crate::credentials::Credential;
 
 /// What a 401 asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     Basic,
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
 /// The token in a token server's answer.
-pub(super) fn token(answer: &[u8]) -> Option<String> {
+pub(crate) fn token(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Answer {
         token: Option<String>,
@@ -26,7 +26,7 @@ pub(super) fn token(answer: &[u8]) -> Option<String> {
 }
 
 /// The challenge that can be answered; bearer is preferred, as a password then goes to the token server only.
-pub(super) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
+pub(crate) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
     let mut found = None;
     for value in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()) {
         for offered in http_auth::parse_challenges(value).unwrap_or_default() {
@@ -54,17 +54,17 @@ fn secret_header(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
     secret_header(&format!("Bearer {token}"))
 }
 
-pub(super) fn basic(credential: &Credential) -> Option<HeaderValue> {
+pub(crate) fn basic(credential: &Credential) -> Option<HeaderValue> {
     let Credential::Basic { user, password } = credential else { return None };
     secret_header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
 }
 
 /// Whether a secret may go to this token server: never unencrypted for a registry that is itself encrypted.
-pub(super) fn may_tell(realm: &reqwest::Url, registry_is_plain: bool) -> bool {
+pub(crate) fn may_tell(realm: &reqwest::Url, registry_is_plain: bool) -> bool {
     match realm.scheme() {
         "https" => true,
         "http" => registry_is_plain,

@@ -4,17 +4,17 @@
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
-use super::auth::{self, Challenge};
-use super::client::Target;
-use super::destination::Origin;
-use super::wire::Wire;
 use crate::Error;
+use crate::auth::{self, Challenge};
+use crate::client::Target;
 use crate::credentials::{Credential, Grant};
+use crate::destination::Origin;
+use crate::transport::Transport;
 
 /// The header that a challenge asks for; `None` when the credential has no such form. A token is for pulls of
 /// `repository`, unless the challenge names something else. `origin` is where the challenge came from.
-pub(super) async fn authorization(
-    wire: &Wire,
+pub(crate) async fn authorization(
+    transport: &Transport,
     challenge: &Challenge,
     grant: &Grant,
     repository: &str,
@@ -29,19 +29,19 @@ pub(super) async fn authorization(
             let scope = scope.clone().or_else(usual);
             let fields = [("scope", scope), ("service", service.clone())];
             let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-            fetch(wire, realm, fields, grant, origin).await.map(Some)
+            fetch(transport, realm, fields, grant, origin).await.map(Some)
         }
     }
 }
 
 async fn fetch(
-    wire: &Wire,
+    transport: &Transport,
     realm: &str,
     mut fields: Vec<(&str, String)>,
     grant: &Grant,
     origin: Option<Origin>,
 ) -> Result<HeaderValue, Error> {
-    let subject = &wire.subject;
+    let subject = &transport.subject;
     let url: reqwest::Url = realm.parse().map_err(|_| subject.protocol("its token server has no valid address"))?;
     if !auth::may_tell(&url, subject.plain) {
         return Err(subject.protocol("its token server is not encrypted, so no credentials were sent to it"));
@@ -54,7 +54,7 @@ async fn fetch(
             let form = encoded(&url, &fields).query().unwrap_or_default().to_owned();
             let kind = "application/x-www-form-urlencoded";
             let build = |client: &Client| client.post(url.clone()).header(CONTENT_TYPE, kind).body(form.clone());
-            wire.send(Target::Led { by: origin }, true, build).await?
+            transport.send(Target::Led { by: origin }, true, build).await?
         }
         credential => {
             let (basic, url) = (credential.as_ref().and_then(auth::basic), encoded(&url, &fields));
@@ -62,13 +62,13 @@ async fn fetch(
                 let request = client.get(url.clone());
                 basic.iter().fold(request, |request, value| request.header(AUTHORIZATION, value))
             };
-            wire.send(Target::Led { by: origin }, true, build).await?
+            transport.send(Target::Led { by: origin }, true, build).await?
         }
     };
     if !response.status().is_success() {
-        return Err(wire.refusal(response, "token server".into(), grant.shown_provider()).await);
+        return Err(transport.error_response(response, "token server".into(), grant.shown_provider()).await);
     }
-    let header = auth::token(&wire.read_answer(response).await?).and_then(|token| auth::bearer(&token));
+    let header = auth::token(&transport.read_answer(response).await?).and_then(|token| auth::bearer(&token));
     header.ok_or_else(|| subject.protocol("its token server sent no token"))
 }
 

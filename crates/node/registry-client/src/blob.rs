@@ -1,11 +1,10 @@
-//! One blob from a registry to where it is wanted: resumed where it broke off, its length checked, and its digest for
-//! those that go to the content store or come from a mirror. Must not know what is in it.
+//! One blob from a registry to a [`Sink`]: resumed where it broke off, its length checked, and its digest where it comes
+//! from a mirror.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use content_store::{ContentStore, Upload};
 use futures_util::StreamExt;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
@@ -13,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
 use types::Digest;
 
-use super::ask::{Ask, Target};
-use super::pace::{Pace, TooSlow};
-use super::retry::Failure;
-use super::session::{Answer, Session};
-use super::wire::failure_of;
 use crate::Error;
+use crate::request::{Request, Resource};
+use crate::retry::Failure;
+use crate::session::{Answer, Session};
+use crate::throughput::{Throughput, TooSlow};
+use crate::transport::failure_of;
 
 /// How a transfer ended.
 enum Ended {
@@ -31,35 +30,35 @@ enum Ended {
 }
 
 /// Where the bytes of a blob go.
-pub(crate) trait Sink: Send {
+pub trait Sink: Send {
+    /// Why bytes are not taken.
+    type Error: Send;
+
     /// Bytes that it has.
     fn offset(&self) -> u64;
 
     /// Takes the next bytes.
-    fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Error>> + Send;
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Forgets what it has.
-    fn restart(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+    fn restart(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Whether the bytes that came are to blame for an error: a mirror's are asked of the registry itself then.
+    fn is_content_error(error: &Self::Error) -> bool;
 }
 
-/// The way into the content store.
-struct ToStore<'a> {
-    content: &'a ContentStore,
-    upload: Upload,
+/// Why a transfer failed.
+#[derive(Debug)]
+pub enum TransferError<E> {
+    /// The registry, or the way to it.
+    Registry(Error),
+    /// Where the bytes go.
+    Sink(E),
 }
 
-impl Sink for ToStore<'_> {
-    fn offset(&self) -> u64 {
-        self.upload.offset()
-    }
-
-    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
-        Ok(self.upload.write(bytes).await?)
-    }
-
-    async fn restart(&mut self) -> Result<(), Error> {
-        self.upload = self.content.begin_upload().await?;
-        Ok(())
+impl<E> From<Error> for TransferError<E> {
+    fn from(error: Error) -> Self {
+        Self::Registry(error)
     }
 }
 
@@ -73,17 +72,17 @@ struct Checked<'a, S> {
 }
 
 impl<S: Sink> Checked<'_, S> {
-    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), TransferError<S::Error>> {
         if let Some(hash) = &mut self.hash {
             hash.update(&bytes);
         }
-        self.sink.write(bytes).await
+        self.sink.write(bytes).await.map_err(TransferError::Sink)
     }
 
-    async fn restart(&mut self) -> Result<(), Error> {
+    async fn restart(&mut self) -> Result<(), TransferError<S::Error>> {
         self.mirrored = false;
         self.hash = self.hash.as_ref().map(|_| Sha256::new());
-        self.sink.restart().await
+        self.sink.restart().await.map_err(TransferError::Sink)
     }
 
     /// Whether what a mirror sent is something else than `digest`.
@@ -93,40 +92,26 @@ impl<S: Sink> Checked<'_, S> {
     }
 }
 
-/// Fetches a blob of `size` bytes into the content store. `received` shows the bytes that are here.
-pub(crate) async fn fetch(
-    session: &Session,
-    content: &ContentStore,
-    image: &str,
-    digest: &Digest,
-    size: u64,
-    received: &AtomicU64,
-) -> Result<(), Error> {
-    let mut sink = ToStore { content, upload: content.begin_upload().await? };
-    transfer(session, &mut sink, image, digest, size, received).await?;
-    match sink.upload.commit(Some(digest)).await {
-        Ok(_) => Ok(()),
-        Err(content_store::Error::DigestMismatch { expected, actual }) => Err(session.wrong_content(expected, actual)),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Transfers a blob of `size` bytes. `received` shows the bytes that are here; the sink's owner checks their digest.
-pub(crate) async fn transfer(
+///
+/// # Errors
+/// All that a registry can answer, and those of the sink.
+pub async fn transfer<S: Sink>(
     session: &Session,
-    sink: &mut impl Sink,
+    sink: &mut S,
     image: &str,
     digest: &Digest,
     size: u64,
     received: &AtomicU64,
-) -> Result<(), Error> {
+) -> Result<(), TransferError<S::Error>> {
     let hash = session.has_mirrors().then(Sha256::new);
     let mut sink = Checked { sink, hash, mirrored: false };
     let outcome = attempt(session, &mut sink, image, digest, size, received).await;
     let lied = match &outcome {
         Ok(()) => sink.is_wrong(digest),
         // What cannot be a layer may be none: the registry itself has the last word.
-        Err(Error::Layer { .. } | Error::SizeMismatch { .. }) => sink.mirrored,
+        Err(TransferError::Sink(error)) if S::is_content_error(error) => sink.mirrored,
+        Err(TransferError::Registry(Error::SizeMismatch { .. })) => sink.mirrored,
         Err(_) => false,
     };
     if !lied {
@@ -145,20 +130,20 @@ async fn attempt<S: Sink>(
     digest: &Digest,
     size: u64,
     received: &AtomicU64,
-) -> Result<(), Error> {
+) -> Result<(), TransferError<S::Error>> {
     let mut tried = 0;
     // How far it ever came: what comes again after a restart is no progress.
     let mut furthest = 0;
-    let limit = session.pace();
-    let mut pace = Pace::new(limit, Instant::now());
+    let limit = session.throughput();
+    let mut throughput = Throughput::new(limit, Instant::now());
     while sink.sink.offset() < size {
         let before = sink.sink.offset();
-        let ask = Ask { offset: before, ..Ask::get(Target::Blob(digest.clone())) };
+        let request = Request { offset: before, ..Request::get(Resource::Blob(digest.clone())) };
         // A registry that asks for a pause before it answers gets it.
         let asked = Instant::now();
-        let answer = session.send(&ask).await;
-        pace.leave_out(asked.elapsed());
-        let Answer { response, route } = match answer {
+        let answer = session.send(&request).await;
+        throughput.leave_out(asked.elapsed());
+        let Answer { response, upstream } = match answer {
             // The registry has less of it than it sent before: from the start then.
             Err(Error::Refused { status: 416, .. }) if before > 0 => {
                 sink.restart().await?;
@@ -170,19 +155,19 @@ async fn attempt<S: Sink>(
         if before > 0 && !continues_at(&response, before) {
             sink.restart().await?;
         }
-        sink.mirrored |= route.is_mirror();
+        sink.mirrored |= upstream.is_mirror();
         if let Some(actual) = total_bytes(&response).filter(|total| *total != size) {
             let (image, digest) = (image.to_owned(), digest.clone());
-            return Err(Error::SizeMismatch { image, digest, expected: size, actual });
+            return Err(Error::SizeMismatch { image, digest, expected: size, actual }.into());
         }
-        match receive(response, sink, size, received, &mut pace).await? {
+        match receive(response, sink, size, received, &mut throughput).await? {
             Ended::Whole => {}
-            Ended::Slow(_) if route.is_mirror() => {
-                route.give_up("it is slower than transfer_bytes_per_s_min of [image]")
+            Ended::Slow(_) if upstream.is_mirror() => {
+                upstream.give_up("it is slower than transfer_bytes_per_s_min of [image]")
             }
-            Ended::Slow(slow) => return Err(session.subject().too_slow(slow, limit)),
+            Ended::Slow(slow) => return Err(session.subject().too_slow(slow, limit).into()),
             Ended::Early(..) if sink.sink.offset() > size => {}
-            Ended::Early(..) if route.is_mirror() => route.give_up("its answer broke off"),
+            Ended::Early(..) if upstream.is_mirror() => upstream.give_up("its answer broke off"),
             Ended::Early(failure, error) => {
                 if sink.sink.offset() > furthest {
                     (furthest, tried) = (sink.sink.offset(), 0);
@@ -193,7 +178,7 @@ async fn attempt<S: Sink>(
         }
         if sink.sink.offset() > size {
             let (image, digest, actual) = (image.to_owned(), digest.clone(), sink.sink.offset());
-            return Err(Error::SizeMismatch { image, digest, expected: size, actual });
+            return Err(Error::SizeMismatch { image, digest, expected: size, actual }.into());
         }
     }
     Ok(())
@@ -204,23 +189,23 @@ async fn receive<S: Sink>(
     sink: &mut Checked<'_, S>,
     size: u64,
     received: &AtomicU64,
-    pace: &mut Pace,
-) -> Result<Ended, Error> {
+    throughput: &mut Throughput,
+) -> Result<Ended, TransferError<S::Error>> {
     let mut stream = response.bytes_stream();
     loop {
-        let bytes = match timeout_at(pace.deadline(), stream.next()).await {
+        let bytes = match timeout_at(throughput.deadline(), stream.next()).await {
             Ok(None) => break,
             Ok(Some(Ok(bytes))) => bytes,
             Ok(Some(Err(error))) => return Ok(Ended::Early(failure_of(&error), Some(error))),
             Err(_) => Bytes::new(),
         };
-        if let Err(slow) = pace.add(bytes.len(), Instant::now()) {
+        if let Err(slow) = throughput.add(bytes.len(), Instant::now()) {
             return Ok(Ended::Slow(slow));
         }
         let begun = Instant::now();
         sink.write(bytes).await?;
         // The disk's time is not the registry's.
-        pace.leave_out(begun.elapsed());
+        throughput.leave_out(begun.elapsed());
         received.store(sink.sink.offset(), Ordering::Relaxed);
         if sink.sink.offset() > size {
             break;

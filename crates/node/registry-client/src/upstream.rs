@@ -1,6 +1,5 @@
-//! One place that has a repository, the registry itself or a mirror of it, and what it takes to be let in there:
-//! credentials that are asked for when they are first needed, and again when they are over or refused. Must not know
-//! that there are other places, or what manifests mean.
+//! An upstream: one place that has a repository, the registry itself or a mirror of it, with its credentials, which are
+//! asked for when they are first needed, and again when they are over or refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,24 +9,24 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::Mutex;
 
-use super::ask::Ask;
-use super::auth::{self, Challenge};
-use super::client;
-use super::destination::Origin;
-use super::refusal::Subject;
-use super::token;
-use super::wire::Wire;
 use crate::Error;
+use crate::auth::{self, Challenge};
+use crate::client;
 use crate::credentials::{Credential, CredentialRequest, Credentials, Grant};
+use crate::destination::Origin;
+use crate::error_response::Subject;
+use crate::request::Request;
+use crate::token;
+use crate::transport::Transport;
 
 /// Requests for one thing: without a token, with one, with one for a renewed credential, and one more because others of
 /// the same image change the token meanwhile.
 const REQUESTS_MAX: u32 = 4;
 
-/// A place.
-pub(super) struct Route {
-    wire: Wire,
-    request: CredentialRequest,
+/// One upstream.
+pub(crate) struct Upstream {
+    transport: Transport,
+    scope: CredentialRequest,
     credentials: Arc<dyn Credentials>,
     /// Whether there is a place to ask after this one.
     is_mirror: bool,
@@ -52,55 +51,55 @@ struct Tried {
     renewed: bool,
 }
 
-impl Route {
-    /// A place, which `request` names to those who have credentials.
-    pub(super) fn new(
-        wire: Wire,
-        request: CredentialRequest,
+impl Upstream {
+    /// A place, which `scope` names to those who have credentials.
+    pub(crate) fn new(
+        transport: Transport,
+        scope: CredentialRequest,
         credentials: Arc<dyn Credentials>,
         is_mirror: bool,
     ) -> Self {
         let (held, given_up) = (Mutex::default(), AtomicBool::new(false));
-        Self { wire, request, credentials, is_mirror, held, given_up }
+        Self { transport, scope, credentials, is_mirror, held, given_up }
     }
 
-    pub(super) fn is_mirror(&self) -> bool {
+    pub(crate) fn is_mirror(&self) -> bool {
         self.is_mirror
     }
 
     /// Where it is, such as `https://registry-1.docker.io`.
-    pub(super) fn base(&self) -> &str {
-        &self.wire.endpoint.base
+    pub(crate) fn base(&self) -> &str {
+        &self.transport.endpoint.base
     }
 
-    pub(super) fn wire(&self) -> &Wire {
-        &self.wire
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// Is not asked again, because of `why`.
-    pub(super) fn give_up(&self, why: &str) {
+    pub(crate) fn give_up(&self, why: &str) {
         if !self.given_up.swap(true, Ordering::Relaxed) {
-            tracing::warn!(mirror = self.base(), image = self.wire.subject.image, why, "a mirror is passed over");
+            tracing::warn!(mirror = self.base(), image = self.transport.subject.image, why, "a mirror is passed over");
         }
     }
 
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
     }
 
     /// Who gave the credentials that are shown here; `None` when there are none.
-    pub(super) async fn provider(&self) -> Option<String> {
+    pub(crate) async fn provider(&self) -> Option<String> {
         self.held.lock().await.grant.as_ref().and_then(Grant::shown_provider)
     }
 
     /// Sends a request; an answer is a success. A mirror is not asked twice: the registry itself is the second try.
-    pub(super) async fn send(&self, ask: &Ask) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<Response, Error> {
         let mut tried = Tried::default();
         let mut requests = 0;
         loop {
             let (authorization, turn) = self.ready().await?;
-            let build = |client: &Client| self.request(client, ask, authorization.as_ref());
-            let response = self.wire.send(client::Target::Named, ask.retry && !self.is_mirror, build).await?;
+            let build = |client: &Client| self.build(client, request, authorization.as_ref());
+            let response = self.transport.send(client::Target::Named, request.retry && !self.is_mirror, build).await?;
             requests += 1;
             if response.status().is_success() {
                 return Ok(response);
@@ -111,31 +110,34 @@ impl Route {
             };
             let again = match challenge {
                 Some(challenge) => {
-                    let origin = self.wire.origin(&response);
+                    let origin = self.transport.origin(&response);
                     self.answer(&challenge, origin, turn, &mut tried).await?
                 }
                 None => false,
             };
             if !again {
-                return Err(self.wire.refusal(response, ask.target.name(), self.provider().await).await);
+                return Err(self
+                    .transport
+                    .error_response(response, request.resource.name(), self.provider().await)
+                    .await);
             }
         }
     }
 
-    fn request(&self, client: &Client, ask: &Ask, authorization: Option<&HeaderValue>) -> RequestBuilder {
-        let url = format!("{}/v2/{}", self.base(), ask.target.path(&self.request.repository));
+    fn build(&self, client: &Client, request: &Request, authorization: Option<&HeaderValue>) -> RequestBuilder {
+        let url = format!("{}/v2/{}", self.base(), request.resource.path(&self.scope.repository));
         let mut headers = HeaderMap::new();
-        headers.extend(ask.accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
+        headers.extend(request.accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
         headers.extend(authorization.cloned().map(|value| (AUTHORIZATION, value)));
-        if ask.offset > 0 {
-            let range = format!("bytes={}-", ask.offset);
+        if request.offset > 0 {
+            let range = format!("bytes={}-", request.offset);
             headers.insert(RANGE, range.parse().expect("digits are valid in a header"));
         }
-        client.request(ask.method.clone(), url).headers(headers)
+        client.request(request.method.clone(), url).headers(headers)
     }
 
     /// What to show now; a credential whose time is over is replaced first.
-    pub(super) async fn ready(&self) -> Result<(Option<HeaderValue>, u64), Error> {
+    pub(crate) async fn ready(&self) -> Result<(Option<HeaderValue>, u64), Error> {
         let mut held = self.held.lock().await;
         match &held.grant {
             None => {
@@ -156,9 +158,9 @@ impl Route {
     }
 
     async fn ask_provider(&self, renew: bool) -> Result<Grant, Error> {
-        let request = CredentialRequest { renew, ..self.request.clone() };
+        let request = CredentialRequest { renew, ..self.scope.clone() };
         let grant = self.credentials.for_registry(request).await;
-        let Subject { registry, image, .. } = self.wire.subject.clone();
+        let Subject { registry, image, .. } = self.transport.subject.clone();
         grant.map_err(|source| Error::Credentials { registry, image, source })
     }
 
@@ -209,7 +211,7 @@ impl Route {
         grant: &Grant,
         origin: Option<Origin>,
     ) -> Result<Option<HeaderValue>, Error> {
-        token::authorization(&self.wire, challenge, grant, &self.request.repository, origin).await
+        token::authorization(&self.transport, challenge, grant, &self.scope.repository, origin).await
     }
 }
 

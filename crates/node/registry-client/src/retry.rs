@@ -9,7 +9,7 @@ const CONNECT_RETRIES_MAX: u32 = 2;
 
 /// How often and how long apart.
 #[derive(Debug, Clone)]
-pub(super) struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     retries_max: u32,
     pause: Duration,
     pause_max: Duration,
@@ -18,7 +18,7 @@ pub(super) struct RetryPolicy {
 
 /// Why a request did not succeed, as far as it matters for trying again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// There was no connection.
     Connect,
     /// There was one, and it broke, or the answer says "not now".
@@ -28,7 +28,7 @@ pub(super) enum Failure {
 }
 
 impl RetryPolicy {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             retries_max: config.retries_max,
             pause: Duration::from_millis(config.retry_pause_ms),
@@ -39,7 +39,7 @@ impl RetryPolicy {
 
     /// The pause before the next try after `tried` retries; `None` when it was the last, or when the registry asks for a
     /// longer one than it is given.
-    pub(super) fn pause(&self, failure: Failure, tried: u32) -> Option<Duration> {
+    pub(crate) fn pause(&self, failure: Failure, tried: u32) -> Option<Duration> {
         let (retries_max, asked) = match failure {
             Failure::Connect => (self.retries_max.min(CONNECT_RETRIES_MAX), None),
             Failure::Transient { retry_after } => (self.retries_max, retry_after),
@@ -54,12 +54,12 @@ impl RetryPolicy {
 }
 
 /// Which answers may be others later (RFC 9110, and what registries and their proxies send under load).
-pub(super) fn is_transient(status: u16) -> bool {
+pub(crate) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// `Retry-After`: seconds, or a date.
-pub(super) fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(header: &str, now: jiff::Timestamp) -> Option<Duration> {
     if let Ok(seconds) = header.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }

@@ -1,4 +1,4 @@
-//! Whether a transfer is too slow to be waited for: pure. Must not know what is transferred.
+//! The least throughput of a transfer, as of time and bytes; a slower one fails.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::Config;
 
 /// The least that must come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PaceLimit {
+pub(crate) struct ThroughputMin {
     /// Bytes a second; zero for any.
     pub bytes_per_s_min: u64,
     /// Over how long it is measured.
@@ -17,37 +17,37 @@ pub(super) struct PaceLimit {
 
 /// What has come since the measuring began.
 #[derive(Debug)]
-pub(super) struct Pace {
-    limit: PaceLimit,
+pub(crate) struct Throughput {
+    limit: ThroughputMin,
     begun: Instant,
     bytes: u64,
 }
 
 /// Fewer bytes came than must.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooSlow {
+pub(crate) struct TooSlow {
     pub bytes_per_s: u64,
 }
 
-impl PaceLimit {
-    pub(super) fn new(config: &Config) -> Self {
+impl ThroughputMin {
+    pub(crate) fn new(config: &Config) -> Self {
         let over = Duration::from_secs(config.transfer_slow_s_max.max(1));
         Self { bytes_per_s_min: config.transfer_bytes_per_s_min, over }
     }
 }
 
-impl Pace {
-    pub(super) fn new(limit: PaceLimit, now: Instant) -> Self {
+impl Throughput {
+    pub(crate) fn new(limit: ThroughputMin, now: Instant) -> Self {
         Self { limit, begun: now, bytes: 0 }
     }
 
     /// When to look again at the latest.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.begun + self.limit.over
     }
 
     /// Counts what came; looks at it whenever the time is over.
-    pub(super) fn add(&mut self, bytes: usize, now: Instant) -> Result<(), TooSlow> {
+    pub(crate) fn add(&mut self, bytes: usize, now: Instant) -> Result<(), TooSlow> {
         self.bytes += bytes as u64;
         if now < self.deadline() {
             return Ok(());
@@ -59,7 +59,7 @@ impl Pace {
     }
 
     /// Leaves out a time in which nothing was asked for.
-    pub(super) fn leave_out(&mut self, time: Duration) {
+    pub(crate) fn leave_out(&mut self, time: Duration) {
         self.begun += time;
     }
 }
@@ -68,29 +68,29 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const LIMIT: PaceLimit = PaceLimit { bytes_per_s_min: 100, over: Duration::from_secs(60) };
+    const LIMIT: ThroughputMin = ThroughputMin { bytes_per_s_min: 100, over: Duration::from_secs(60) };
 
     #[test]
     fn what_is_slower_than_the_limit_for_its_whole_time_is_told() {
         let begun = Instant::now();
         let at = |s| begun + Duration::from_secs(s);
-        let mut pace = Pace::new(LIMIT, begun);
-        assert_eq!(pace.add(5999, at(59)), Ok(()));
-        assert_eq!(pace.add(0, at(60)), Err(TooSlow { bytes_per_s: 99 }));
-        let mut pace = Pace::new(LIMIT, begun);
-        assert_eq!(pace.add(6000, at(60)), Ok(()));
+        let mut throughput = Throughput::new(LIMIT, begun);
+        assert_eq!(throughput.add(5999, at(59)), Ok(()));
+        assert_eq!(throughput.add(0, at(60)), Err(TooSlow { bytes_per_s: 99 }));
+        let mut throughput = Throughput::new(LIMIT, begun);
+        assert_eq!(throughput.add(6000, at(60)), Ok(()));
         // Measured anew: what was fast before does not count.
-        assert_eq!(pace.add(10, at(119)), Ok(()));
-        assert_eq!(pace.add(10, at(120)), Err(TooSlow { bytes_per_s: 0 }));
+        assert_eq!(throughput.add(10, at(119)), Ok(()));
+        assert_eq!(throughput.add(10, at(120)), Err(TooSlow { bytes_per_s: 0 }));
     }
 
     #[test]
     fn times_of_waiting_for_others_do_not_count_and_zero_means_any() {
         let begun = Instant::now();
-        let mut pace = Pace::new(LIMIT, begun);
-        pace.leave_out(Duration::from_secs(100));
-        assert_eq!(pace.add(10, begun + Duration::from_secs(120)), Ok(()));
-        let mut pace = Pace::new(PaceLimit { bytes_per_s_min: 0, ..LIMIT }, begun);
-        assert_eq!(pace.add(0, begun + Duration::from_secs(120)), Ok(()));
+        let mut throughput = Throughput::new(LIMIT, begun);
+        throughput.leave_out(Duration::from_secs(100));
+        assert_eq!(throughput.add(10, begun + Duration::from_secs(120)), Ok(()));
+        let mut throughput = Throughput::new(ThroughputMin { bytes_per_s_min: 0, ..LIMIT }, begun);
+        assert_eq!(throughput.add(0, begun + Duration::from_secs(120)), Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! How a registry is reached: its mirrors, whom it is trusted by, and whether without TLS. Pure.
+//! The configuration of a registry's host: its mirrors, its certificate authorities, and whether it has TLS.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use types::image_ref::is_repository;
 
 /// How a registry is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reach {
+pub struct HostConfig {
     /// Where content is looked for before the registry itself, in this order.
     pub mirrors: Vec<Mirror>,
     /// Certificate authorities (PEM) that are trusted for it, beside the system's.

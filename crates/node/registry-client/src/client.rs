@@ -1,5 +1,5 @@
 //! HTTP to registries: one client for the world, one for this machine, and one more of each for every authority that a
-//! registry has of its own. Must not know what is asked.
+//! registry has of its own.
 //!
 //! reqwest itself is used rather than `oci-client`, whose calls would hide what must be decided here: it drops the
 //! status and `Retry-After` of a failed request, hides why a token was refused, keeps the first credential of a
@@ -16,16 +16,16 @@ use parking_lot::Mutex;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 
-use super::destination::{Destinations, Origin, RefusedDestination, Resolver};
-use super::endpoint::Endpoint;
 use crate::Config;
+use crate::destination::{Destinations, Origin, RefusedDestination, Resolver};
+use crate::endpoint::Endpoint;
 
 /// Clients that are kept; authorities change rarely, so reaching this means that they did, and all are made anew.
 const CLIENTS_MAX: usize = 64;
 
 /// Makes clients when they are first needed, since that reads the system's certificates. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Clients(Arc<Shared>);
+pub struct Clients(Arc<Shared>);
 
 struct Shared {
     config: Config,
@@ -45,7 +45,7 @@ struct Kind {
 
 /// What a client connects to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Places that the configuration or an image's name names; their redirects are given to the caller.
     Named,
     /// Places that a registry leads to, and their redirects. Connections are kept apart by where the registry is, since
@@ -54,7 +54,8 @@ pub(super) enum Target {
 }
 
 impl Clients {
-    pub(crate) fn new(config: Config) -> Self {
+    /// Clients within these limits.
+    pub fn new(config: Config) -> Self {
         // Fails only when a provider was installed before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let destinations = Destinations::new(config.redirects_allowed.clone(), config.redirects_denied.clone());
@@ -66,16 +67,20 @@ impl Clients {
         }))
     }
 
-    pub(super) fn destinations(&self) -> &Destinations {
+    pub(crate) fn destinations(&self) -> &Destinations {
         &self.0.destinations
     }
 
-    pub(super) fn redirects_max(&self) -> usize {
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn redirects_max(&self) -> usize {
         self.0.config.redirects_max
     }
 
     /// Asks an endpoint nothing for so long, whatever image wants it.
-    pub(super) fn pause(&self, endpoint: &Endpoint, pause: Duration) {
+    pub(crate) fn pause(&self, endpoint: &Endpoint, pause: Duration) {
         let mut pauses = self.0.pauses.lock();
         let now = Instant::now();
         pauses.retain(|_, until| *until > now);
@@ -84,13 +89,13 @@ impl Clients {
     }
 
     /// How long an endpoint is not to be asked.
-    pub(super) fn pause_left(&self, endpoint: &Endpoint) -> Option<Duration> {
+    pub(crate) fn pause_left(&self, endpoint: &Endpoint) -> Option<Duration> {
         let until = *self.0.pauses.lock().get(&endpoint.base)?;
         until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
     /// The client for an endpoint, or for where it leads.
-    pub(super) fn client(&self, endpoint: &Endpoint, target: Target) -> reqwest::Result<Client> {
+    pub(crate) fn client(&self, endpoint: &Endpoint, target: Target) -> reqwest::Result<Client> {
         let kind = Kind { loopback: endpoint.loopback, ca_pem: endpoint.ca_pem.clone(), target };
         let mut made = self.0.made.lock();
         if let Some(client) = made.get(&kind) {
@@ -153,13 +158,13 @@ impl Shared {
 }
 
 /// Whether a step leads from TLS to something else.
-pub(super) fn is_downgrade(from: &Url, to: &Url) -> bool {
+pub(crate) fn is_downgrade(from: &Url, to: &Url) -> bool {
     from.scheme() == "https" && to.scheme() != "https"
 }
 
 /// Why there was no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     /// The other side does not speak TLS.
     PlainHttp,
     /// The other side does not speak plain HTTP.
@@ -175,7 +180,7 @@ pub(super) enum Cause {
 }
 
 /// Tells causes apart.
-pub(super) fn cause(error: &reqwest::Error) -> Cause {
+pub(crate) fn cause(error: &reqwest::Error) -> Cause {
     if let Some(tls) = find::<rustls::Error>(error) {
         return match tls {
             rustls::Error::InvalidMessage(_) => Cause::PlainHttp,
@@ -195,7 +200,7 @@ pub(super) fn cause(error: &reqwest::Error) -> Cause {
 }
 
 /// The error of type `E` in a chain, also inside an `io::Error`, which does not show what it wraps as its source.
-pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {

@@ -1,5 +1,5 @@
 //! Requests to one host: tried again where that helps, answers read within bounds, failures told in the words of whoever
-//! wants the image. Must not know credentials.
+//! wants the image.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,19 +11,19 @@ use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, Url};
 
-use super::client::{Cause, Clients, Target, cause};
-use super::destination::Origin;
-use super::endpoint::Endpoint;
-use super::pace::{Pace, PaceLimit};
-use super::redirect::{self, NoAnswer};
-use super::refusal::Subject;
-use super::retry::{Failure, RetryPolicy, is_transient, retry_after};
+use crate::client::{Cause, Clients, Target, cause};
+use crate::destination::Origin;
+use crate::endpoint::Endpoint;
+use crate::error_response::Subject;
+use crate::redirect::{self, NoAnswer};
+use crate::retry::{Failure, RetryPolicy, is_transient, retry_after};
+use crate::throughput::{Throughput, ThroughputMin};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
 
 /// The way to a place, and to where it leads.
-pub(super) struct Wire {
+pub(crate) struct Transport {
     pub clients: Clients,
     pub endpoint: Endpoint,
     /// Whom errors name.
@@ -31,17 +31,17 @@ pub(super) struct Wire {
     pub policy: RetryPolicy,
     /// Bytes of an answer that is read for its words.
     pub answer_bytes_max: u64,
-    pub pace: PaceLimit,
+    pub throughput: ThroughputMin,
     pub asked_pause: AskedPause,
 }
 
 /// A pause that the registry asks for and is given now, for whoever watches.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AskedPause(Arc<AtomicU64>);
+pub struct AskedPause(Arc<AtomicU64>);
 
 impl AskedPause {
     /// Its seconds.
-    pub(crate) fn seconds(&self) -> Option<u64> {
+    pub fn seconds(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
     }
 
@@ -61,9 +61,9 @@ impl AskedPause {
     }
 }
 
-impl Wire {
+impl Transport {
     /// Sends a request until there is an answer that trying again would not change.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         target: Target,
         retry: bool,
@@ -123,24 +123,24 @@ impl Wire {
     }
 
     /// Where an answer of the place itself came from, if it may lead to more than public addresses.
-    pub(super) fn origin(&self, answer: &Response) -> Option<Origin> {
+    pub(crate) fn origin(&self, answer: &Response) -> Option<Origin> {
         let host = |url: &Url| url.host_str().map(str::to_owned);
         let is_itself = self.endpoint.base.parse().ok().as_ref().and_then(host) == host(answer.url());
         is_itself.then(|| self.clients.destinations().origin(answer.url(), answer.remote_addr())).flatten()
     }
 
     /// Reads a whole answer of at most `bytes_max`; `None` when it is longer.
-    pub(super) async fn read_body(&self, response: Response, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) async fn read_body(&self, response: Response, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();
-        let mut pace = Pace::new(self.pace, Instant::now());
+        let mut throughput = Throughput::new(self.throughput, Instant::now());
         loop {
-            let chunk = match timeout_at(pace.deadline(), stream.next()).await {
+            let chunk = match timeout_at(throughput.deadline(), stream.next()).await {
                 Ok(None) => break,
                 Ok(Some(chunk)) => chunk.map_err(|error| self.subject.no_answer(error))?,
                 Err(_) => Bytes::new(),
             };
-            pace.add(chunk.len(), Instant::now()).map_err(|slow| self.subject.too_slow(slow, self.pace))?;
+            throughput.add(chunk.len(), Instant::now()).map_err(|slow| self.subject.too_slow(slow, self.throughput))?;
             if (body.len() + chunk.len()) as u64 > bytes_max {
                 return Ok(None);
             }
@@ -150,21 +150,21 @@ impl Wire {
     }
 
     /// Reads an answer for its words.
-    pub(super) async fn read_answer(&self, response: Response) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn read_answer(&self, response: Response) -> Result<Vec<u8>, Error> {
         let body = self.read_body(response, self.answer_bytes_max).await?;
         body.ok_or_else(|| self.subject.protocol("an answer is longer than answer_bytes_max of [image]"))
     }
 
     /// What it means that an answer is no success; `provider` gave the credentials that were shown.
-    pub(super) async fn refusal(&self, response: Response, what: String, provider: Option<String>) -> Error {
+    pub(crate) async fn error_response(&self, response: Response, what: String, provider: Option<String>) -> Error {
         let (status, retry_after) = (response.status().as_u16(), asked_pause(response.headers()));
         let body = self.read_answer(response).await.unwrap_or_default();
-        self.subject.refusal(status, retry_after, &body, what, provider)
+        self.subject.error_response(status, retry_after, &body, what, provider)
     }
 }
 
 /// Whether it may help to try again.
-pub(super) fn failure_of(error: &reqwest::Error) -> Failure {
+pub(crate) fn failure_of(error: &reqwest::Error) -> Failure {
     match cause(error) {
         Cause::Connect => Failure::Connect,
         Cause::Broken => Failure::Transient { retry_after: None },

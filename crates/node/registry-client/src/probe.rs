@@ -1,18 +1,17 @@
-//! Asks a registry as a pull would, without pulling: which place answers, with whose credentials, and what it says. Must
-//! not know who asks.
+//! Asks a registry as a pull would, without pulling: which place answers, with whose credentials, and what it says.
 
 use std::sync::Arc;
 
 use oci::digest_of;
 use types::{Digest, ImageRef};
 
-use super::ask::{Ask, Target};
-use super::client::Clients;
-use super::digest_header;
-use super::route::Route;
-use super::session::Session;
-use super::wire::AskedPause;
+use crate::client::Clients;
 use crate::credentials::Credentials;
+use crate::manifest::digest_header;
+use crate::request::{Request, Resource};
+use crate::session::Session;
+use crate::transport::AskedPause;
+use crate::upstream::Upstream;
 use crate::{Config, Error};
 
 /// What is asked.
@@ -54,34 +53,34 @@ pub async fn probe(
         }
     };
     let session =
-        Session::begin(&Clients::new(config.clone()), config, credentials, &image, registry_id, &AskedPause::default())
-            .await?;
+        Session::begin(&Clients::new(config.clone()), credentials, &image, registry_id, &AskedPause::default()).await?;
     let mut places = Vec::new();
-    for route in session.places() {
+    for upstream in session.places() {
         let outcome = match asked {
-            Asked::Image(image) => find(route, image.reference(), config.manifest_bytes_max).await.map(Some),
-            Asked::Registry(_) => route.send(&Ask::get(Target::Base)).await.map(|_| None),
+            Asked::Image(image) => find(upstream, image.reference(), config.manifest_bytes_max).await.map(Some),
+            Asked::Registry(_) => upstream.send(&Request::get(Resource::Base)).await.map(|_| None),
         };
-        let (endpoint, is_mirror) = (route.base().to_owned(), route.is_mirror());
-        places.push(ProbedPlace { endpoint, is_mirror, provider: route.provider().await, outcome });
+        let (endpoint, is_mirror) = (upstream.base().to_owned(), upstream.is_mirror());
+        places.push(ProbedPlace { endpoint, is_mirror, provider: upstream.provider().await, outcome });
     }
     Ok(places)
 }
 
 /// The digest of a manifest, which is read as a pull reads it.
-async fn find(route: &Route, reference: &str, bytes_max: u64) -> Result<Digest, Error> {
-    let ask = Ask { accept: Some(oci::media_type::ACCEPT), ..Ask::get(Target::Manifest(reference.to_owned())) };
-    let response = route.send(&ask).await?;
+async fn find(upstream: &Upstream, reference: &str, bytes_max: u64) -> Result<Digest, Error> {
+    let request =
+        Request { accept: Some(oci::media_type::ACCEPT), ..Request::get(Resource::Manifest(reference.to_owned())) };
+    let response = upstream.send(&request).await?;
     let said = digest_header(response.headers());
-    let wire = route.wire();
-    let body = wire.read_body(response, bytes_max).await?;
+    let transport = upstream.transport();
+    let body = transport.read_body(response, bytes_max).await?;
     let body =
-        body.ok_or_else(|| wire.subject.protocol("its manifest is longer than manifest_bytes_max of [image]"))?;
+        body.ok_or_else(|| transport.subject.protocol("its manifest is longer than manifest_bytes_max of [image]"))?;
     let actual = digest_of(&body);
     match reference.parse().ok().or(said).filter(|expected: &Digest| *expected != actual) {
         None => Ok(actual),
         Some(expected) => {
-            let (registry, image) = (wire.subject.registry.clone(), wire.subject.image.clone());
+            let (registry, image) = (transport.subject.registry.clone(), transport.subject.image.clone());
             Err(Error::WrongContent { registry, image, expected, actual })
         }
     }

@@ -1,19 +1,18 @@
-//! What an answer that is no success means for whoever wanted the image. Must not know what was asked for beyond its
-//! name.
+//! What an answer that is no success means for whoever wanted the image.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use types::ImageRef;
 
-use super::client::{Cause, cause, find};
-use super::destination::RefusedDestination;
-use super::pace::{PaceLimit, TooSlow};
 use crate::Error;
+use crate::client::{Cause, cause, find};
+use crate::destination::RefusedDestination;
+use crate::throughput::{ThroughputMin, TooSlow};
 
 /// Whom errors name.
 #[derive(Debug, Clone)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     /// The registry, or the mirror that was asked in its place.
     pub registry: String,
     /// The image as it was asked for.
@@ -23,7 +22,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new(registry: impl Into<String>, image: &ImageRef, plain: bool) -> Self {
+    pub(crate) fn new(registry: impl Into<String>, image: &ImageRef, plain: bool) -> Self {
         Self { registry: registry.into(), image: image.to_string(), plain }
     }
 
@@ -31,30 +30,30 @@ impl Subject {
         (self.registry.clone(), self.image.clone())
     }
 
-    pub(super) fn protocol(&self, what: impl Into<String>) -> Error {
+    pub(crate) fn protocol(&self, what: impl Into<String>) -> Error {
         let (registry, image) = self.names();
         Error::Protocol { registry, image, what: what.into() }
     }
 
-    pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
+    pub(crate) fn unreachable(&self, error: reqwest::Error) -> Error {
         let (registry, image) = self.names();
         // Its address may hold a token.
         Error::Unreachable { registry, image, source: Arc::new(error.without_url()) }
     }
 
-    pub(super) fn too_slow(&self, slow: TooSlow, limit: PaceLimit) -> Error {
+    pub(crate) fn too_slow(&self, slow: TooSlow, limit: ThroughputMin) -> Error {
         let (registry, image) = self.names();
-        let PaceLimit { bytes_per_s_min, over } = limit;
+        let ThroughputMin { bytes_per_s_min, over } = limit;
         Error::TooSlow { registry, image, bytes_per_s: slow.bytes_per_s, bytes_per_s_min, over_s: over.as_secs() }
     }
 
-    pub(super) fn leads_astray(&self, destination: RefusedDestination) -> Error {
+    pub(crate) fn leads_astray(&self, destination: RefusedDestination) -> Error {
         let (registry, image) = self.names();
         Error::LeadsAstray { registry, image, destination }
     }
 
     /// What it means that there is no answer.
-    pub(super) fn no_answer(&self, error: reqwest::Error) -> Error {
+    pub(crate) fn no_answer(&self, error: reqwest::Error) -> Error {
         if let Some(destination) = find::<RefusedDestination>(&error) {
             return self.leads_astray(destination.clone());
         }
@@ -68,7 +67,7 @@ impl Subject {
     }
 
     /// What it means that an answer is no success; `provider` gave the credentials that were shown.
-    pub(super) fn refusal(
+    pub(crate) fn error_response(
         &self,
         status: u16,
         retry_after: Option<Duration>,

@@ -4,13 +4,13 @@
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Client, RequestBuilder, Response, Url};
 
-use super::client::{Clients, Target, is_downgrade};
-use super::destination::RefusedDestination;
-use super::endpoint::Endpoint;
+use crate::client::{Clients, Target, is_downgrade};
+use crate::destination::RefusedDestination;
+use crate::endpoint::Endpoint;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     Http(reqwest::Error),
     Destination(RefusedDestination),
     /// It redirects in a way that is not followed.
@@ -30,7 +30,7 @@ impl From<RefusedDestination> for NoAnswer {
 }
 
 /// Where an answer redirects to.
-pub(super) fn target(answer: &Response) -> Result<Option<Url>, NoAnswer> {
+pub(crate) fn target(answer: &Response) -> Result<Option<Url>, NoAnswer> {
     if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -41,7 +41,7 @@ pub(super) fn target(answer: &Response) -> Result<Option<Url>, NoAnswer> {
 }
 
 /// Sends the request again, which has no body, to where it is redirected.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     clients: &Clients,
     endpoint: &Endpoint,
     answer: &Response,

@@ -1,11 +1,11 @@
-//! What a registry can be asked for. Pure.
+//! Requests to a registry: a resource below `/v2/`, and how it is wanted.
 
 use reqwest::Method;
 use types::Digest;
 
-/// What is asked for.
+/// What a request is for.
 #[derive(Debug, Clone)]
-pub(super) enum Target {
+pub(crate) enum Resource {
     /// By tag or digest.
     Manifest(String),
     Blob(Digest),
@@ -13,9 +13,9 @@ pub(super) enum Target {
     Base,
 }
 
-impl Target {
+impl Resource {
     /// Its path below `/v2/`.
-    pub(super) fn path(&self, repository: &str) -> String {
+    pub(crate) fn path(&self, repository: &str) -> String {
         match self {
             Self::Manifest(reference) => format!("{repository}/manifests/{reference}"),
             Self::Blob(digest) => format!("{repository}/blobs/{digest}"),
@@ -24,7 +24,7 @@ impl Target {
     }
 
     /// Its name in errors.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Manifest(reference) => format!("manifest {reference}"),
             Self::Blob(digest) => format!("blob {digest}"),
@@ -35,9 +35,9 @@ impl Target {
 
 /// A request.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
+pub(crate) struct Request {
     pub method: Method,
-    pub target: Target,
+    pub resource: Resource,
     pub accept: Option<&'static str>,
     /// First byte that is wanted.
     pub offset: u64,
@@ -45,8 +45,8 @@ pub(super) struct Ask {
     pub retry: bool,
 }
 
-impl Ask {
-    pub(super) fn get(target: Target) -> Self {
-        Self { method: Method::GET, target, accept: None, offset: 0, retry: true }
+impl Request {
+    pub(crate) fn get(resource: Resource) -> Self {
+        Self { method: Method::GET, resource, accept: None, offset: 0, retry: true }
     }
 }

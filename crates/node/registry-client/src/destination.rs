@@ -49,7 +49,7 @@ const RESERVED: &str = "a reserved address";
 
 impl Origin {
     #[cfg(test)]
-    pub(super) fn of(host: &str, address: IpAddr) -> Self {
+    pub(crate) fn of(host: &str, address: IpAddr) -> Self {
         Self { host: host.to_owned(), address }
     }
 }

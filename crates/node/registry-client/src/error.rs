@@ -1,0 +1,253 @@
+//! Why a registry does not give what it is asked for, and what to do about it.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use types::Digest;
+
+use crate::credentials::CredentialError;
+use crate::destination::RefusedDestination;
+
+/// Why a registry does not give what it is asked for. Cheap to clone, since callers that wait for the same download get
+/// the same error.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No connection, or it broke more often than is retried.
+    #[error("registry {registry} cannot be reached for image {image}")]
+    Unreachable {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What the HTTP client says.
+        source: Arc<reqwest::Error>,
+    },
+    /// Asked in TLS, answered in something else.
+    #[error("registry {registry} does not speak TLS (image {image})")]
+    PlainHttp {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+    },
+    /// Asked in plain HTTP, but it wants TLS.
+    #[error("registry {registry} does not speak plain HTTP (image {image})")]
+    NeedsTls {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+    },
+    /// The certificate, or the TLS handshake, failed.
+    #[error("the TLS connection to registry {registry} cannot be trusted (image {image})")]
+    Untrusted {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What the TLS library says.
+        source: Arc<reqwest::Error>,
+    },
+    /// 401 or 403 in the end.
+    #[error(
+        "registry {registry} denies access to image {image}: HTTP {status}, {}{detail}",
+        match .provider { Some(provider) => format!("with credentials from {provider}"), None => "without credentials".to_owned() }
+    )]
+    AccessDenied {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// HTTP status.
+        status: u16,
+        /// Who gave the credentials that were sent; `None` when none were.
+        provider: Option<String>,
+        /// The registry's own words, with a separator in front; may be empty.
+        detail: String,
+    },
+    /// 404.
+    #[error("registry {registry} has no {what} for image {image}{detail}")]
+    NotFound {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What was asked for, such as `manifest v1`.
+        what: String,
+        /// The registry's own words, with a separator in front; may be empty.
+        detail: String,
+    },
+    /// Any other status, after retries where they may help.
+    #[error("registry {registry} answers HTTP {status} for image {image}{detail}{}", wanted_pause(*retry_after_s))]
+    Refused {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// HTTP status.
+        status: u16,
+        /// The registry's own words, with a separator in front; may be empty.
+        detail: String,
+        /// When it asks to be asked again, in seconds.
+        retry_after_s: Option<u64>,
+    },
+    /// It sends less than is waited for.
+    #[error(
+        "registry {registry} sends image {image} at {bytes_per_s} bytes a second; less than {bytes_per_s_min} over {over_s} s is not waited for"
+    )]
+    TooSlow {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What came.
+        bytes_per_s: u64,
+        /// What must come.
+        bytes_per_s_min: u64,
+        /// Over how long.
+        over_s: u64,
+    },
+    /// The registry breaks the distribution protocol.
+    #[error("registry {registry} answers wrongly for image {image}: {what}")]
+    Protocol {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A registry redirects, or sends for a token, to where none may lead.
+    #[error("registry {registry} leads to {destination} (image {image}); nothing was sent there")]
+    LeadsAstray {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// Where to.
+        destination: RefusedDestination,
+    },
+    /// Credentials are configured but cannot be had.
+    #[error("no credentials for registry {registry} (image {image})")]
+    Credentials {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// Why.
+        source: CredentialError,
+    },
+    /// A manifest is larger than a limit allows.
+    #[error("image {image} has {actual} bytes in its manifest; the limit is {limit} ([image] manifest_bytes_max)")]
+    ManifestTooLarge {
+        /// The image as it was asked for.
+        image: String,
+        /// How many bytes there are.
+        actual: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// A registry sends another number of bytes than the manifest says.
+    #[error("blob {digest} of image {image} has {actual} bytes or more, its manifest says {expected}")]
+    SizeMismatch {
+        /// The image as it was asked for.
+        image: String,
+        /// The blob.
+        digest: Digest,
+        /// Bytes by the manifest.
+        expected: u64,
+        /// Bytes that came.
+        actual: u64,
+    },
+    /// A registry sends other content than it was asked for.
+    #[error("registry {registry} sends content with digest {actual} for {expected} of image {image}")]
+    WrongContent {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// What was asked for.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+}
+
+impl Error {
+    /// A word to match on, the `ErrorCode` of a version's status reason.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::Protocol { .. } => "RegistryUnreachable",
+            Self::PlainHttp { .. } | Self::NeedsTls { .. } | Self::Untrusted { .. } => "RegistryTlsFailed",
+            Self::AccessDenied { .. } | Self::Credentials { .. } => "ImageAccessDenied",
+            Self::NotFound { .. } => "ImageNotFound",
+            Self::LeadsAstray { .. } => "RegistryRedirectRefused",
+            Self::TooSlow { .. } => "PullImageTimeOut",
+            Self::ManifestTooLarge { .. } => "ImageTooLarge",
+            Self::SizeMismatch { .. } | Self::WrongContent { .. } => "ImageInvalid",
+        }
+    }
+
+    /// Whether the same request may succeed later without a change of the image or the configuration.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::TooSlow { .. })
+    }
+
+    /// What a user can do about it, as sentences.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "Check the registry's name and port, and that this machine reaches it (DNS, firewall, HTTPS_PROXY)."
+            }
+            Self::PlainHttp { .. } => {
+                "If it is meant to be unencrypted, say so with `sampan registry add HOST --plain-http` or plain_http = true under [registries.\"HOST\"]."
+            }
+            Self::NeedsTls { .. } => {
+                "Remove plain_http from [registries.\"HOST\"] and the registry from insecure_registries of [image]; for one on a loopback address name its authority with `sampan registry add HOST --ca FILE`."
+            }
+            Self::Untrusted { .. } => {
+                "Name its certificate authority with `sampan registry add HOST --ca FILE`, and check the host name and the clock."
+            }
+            Self::AccessDenied { provider: None, .. } => {
+                "Log in with `sampan registry add HOST --username USER --password-stdin` or `docker login`, check the name, and that the repository exists."
+            }
+            Self::AccessDenied { .. } => {
+                "Check user and password, and that they may pull from this repository; `sampan registry test IMAGE` asks again."
+            }
+            Self::NotFound { .. } => "Check repository and tag, and that the image has been pushed.",
+            Self::Refused { .. } => "Try again later; if it stays, ask the operator of the registry.",
+            Self::TooSlow { .. } => {
+                "Use a nearer registry or a mirror of it, or lower transfer_bytes_per_s_min of [image]."
+            }
+            Self::Protocol { .. } => {
+                "Check that the address is that of a container registry and that no proxy answers for it."
+            }
+            Self::LeadsAstray { .. } => {
+                "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image]."
+            }
+            Self::Credentials { .. } => {
+                "Mend what the provider of the credentials says, or log in again with `sampan registry add HOST`."
+            }
+            Self::SizeMismatch { .. } | Self::WrongContent { .. } => {
+                "Push the image again; what the registry or a proxy on the way sends is damaged."
+            }
+            Self::ManifestTooLarge { .. } => "Use a smaller image, or raise the limit.",
+        }
+    }
+
+    /// What failed, on what, why, and what to do, in one line.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        format!("{text}. {}", self.hint())
+    }
+}
+
+fn wanted_pause(retry_after_s: Option<u64>) -> String {
+    retry_after_s.map(|seconds| format!(", and asks to be asked again in {seconds} s")).unwrap_or_default()
+}

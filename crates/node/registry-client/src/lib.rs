@@ -1,0 +1,47 @@
+//! The client of registries (OCI distribution specification): manifests and blobs by reference and digest, with
+//! credentials, mirrors, redirects and retries.
+//!
+//! How to use: a [`Session`] for each image, begun with the [`Clients`] of the process and a source of [`Credentials`]; then
+//! [`resolve`], [`fetch_manifest`] and [`transfer`]. [`probe`] asks as a pull would, without pulling.
+//!
+//! ```text
+//! manifest, blob, probe ─> session: mirrors, then the registry ─> upstream: one place, its credentials
+//!                                                              ─> transport: retries, bounds, error responses
+//! ```
+//! Registries may lead, by redirects and token servers, only where [`Destinations`] allows.
+#![forbid(unsafe_code)]
+
+mod address_range;
+mod auth;
+mod blob;
+mod client;
+mod config;
+mod credentials;
+mod destination;
+mod endpoint;
+mod error;
+mod error_response;
+mod host_config;
+mod manifest;
+mod probe;
+mod redirect;
+mod request;
+mod retry;
+mod session;
+mod throughput;
+mod token;
+mod transport;
+mod upstream;
+
+pub use address_range::{AddressRange, InvalidAddressRange};
+pub use blob::{Sink, TransferError, transfer};
+pub use client::Clients;
+pub use config::Config;
+pub use credentials::{Anonymous, Credential, CredentialError, CredentialRequest, Credentials, DockerConfig, Grant};
+pub use destination::{Destinations, Origin, RefusedDestination, Resolver};
+pub use error::Error;
+pub use host_config::{HostConfig, InvalidMirror, Mirror};
+pub use manifest::{fetch_manifest, resolve};
+pub use probe::{Asked, ProbedPlace, probe};
+pub use session::Session;
+pub use transport::AskedPause;

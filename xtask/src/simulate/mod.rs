@@ -1,10 +1,11 @@
-//! `cargo xtask simulate`: replays a trace of calls under several policies of keeping idle instances, and prints what each
-//! costs: cold starts, waits, memory over time.
+//! `cargo xtask simulate`: replays a trace of calls under several policies of keeping idle
+//! instances, and prints what each costs: cold starts, waits, memory over time.
 //!
-//! One instance serves one call at a time; the instance used last serves the next call. Starts take the same under all
-//! policies. The platform's policy is replayed by its own code (`pool::Replay`), where a call may also wait for an instance
-//! that comes free sooner than a start. Under the others a call that finds no instance starts one. What the platform starts
-//! ahead of calls counts as idle memory from the beginning of its start, whether it is used or not.
+//! One instance serves one call at a time; the instance used last serves the next call. Starts take
+//! the same under all policies. The platform's policy is replayed by its own code (`pool::Replay`),
+//! where a call may also wait for an instance that comes free sooner than a start. Under the others
+//! a call that finds no instance starts one. What the platform starts ahead of calls counts as idle
+//! memory from the beginning of its start, whether it is used or not.
 
 mod policy;
 mod trace;

@@ -1,4 +1,5 @@
-//! Policies that say how long instances are kept: the platform's own, by its own code, and what others do.
+//! Policies that say how long instances are kept: the platform's own, by its own code, and what
+//! others do.
 
 /// How long instances are kept, and whether they are started ahead.
 #[derive(Debug, Clone)]
@@ -7,9 +8,10 @@ pub enum Policy {
     Sampan(Box<pool::Config>),
     /// Always so long, in seconds.
     Fixed(f64),
-    /// Knative's autoscaler, as far as it decides when an instance goes: the number of instances follows the average of
-    /// requests over a stable window, so that one that serves nobody goes when the window holds none of its requests any
-    /// more; a panic, which any request to no instance is, holds the number for a panic window longer.
+    /// Knative's autoscaler, as far as it decides when an instance goes: the number of instances
+    /// follows the average of requests over a stable window, so that one that serves nobody goes
+    /// when the window holds none of its requests any more; a panic, which any request to no
+    /// instance is, holds the number for a panic window longer.
     Windows {
         /// Seconds of the stable window.
         stable_s: f64,

@@ -1,5 +1,5 @@
-//! What it takes to find a function in the catalog and lease its warm instance, with few and with very many functions
-//! registered. Instances are names only, so that nothing else is measured.
+//! What it takes to find a function in the catalog and lease its warm instance, with few and with
+//! very many functions registered. Instances are names only, so that nothing else is measured.
 #![allow(clippy::unwrap_used, dead_code)] // Not all that tests share is used here.
 
 #[path = "../tests/pool/support/mod.rs"]

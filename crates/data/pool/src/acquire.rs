@@ -43,7 +43,7 @@ impl<C: Default + Send + Sync + 'static> Drop for Queued<C> {
         self.driver.admission.lock().end_wait(&self.version.catalog.key.function_id);
         // What was kept for it is there for others.
         if !others_want && self.driver.unclaim(&self.version.catalog.key) {
-            self.driver.feed();
+            self.driver.retry_claims();
         }
     }
 }
@@ -96,7 +96,8 @@ impl<C: Default + Send + Sync + 'static> Queued<C> {
         let function = &version.catalog.function.key;
         let mut refused = driver.start_wanted(&version);
         if refused.is_none() {
-            // When a slot was likely to come free sooner than a start would be ready, but none did, a start is due.
+            // When a slot was likely to come free sooner than a start would be ready, but none did,
+            // a start is due.
             let patience = version.locked.lock().state.table.patience();
             match timeout(patience, &mut self.answer).await {
                 Ok(answered) => return answered.unwrap_or_else(|_| Err(version.closed())),

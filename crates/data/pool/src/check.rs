@@ -1,8 +1,8 @@
-//! The start check of a version that is not in the catalog yet: one instance of it is started, and serves the version's
-//! first call once the catalog has it.
+//! The start check of a version that is not in the catalog yet: one instance of it is started, and
+//! serves the version's first call once the catalog has it.
 //!
-//! It counts against the quotas as every other. Idle instances end for it; running ones do not, and requests that wait for
-//! room come first.
+//! It counts against the quotas as every other. Idle instances end for it; running ones do not, and
+//! requests that wait for room come first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::policy::admission::limit::LimitExceeded;
 use crate::policy::instance_table::Phase;
 use crate::version::Version;
 
-/// First pause before room is looked for again; it doubles with each further one, as starts that find the machine full count
-/// among the starts of a minute.
+/// First pause before room is looked for again; it doubles with each further one, as starts that
+/// find the machine full count among the starts of a minute.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 type Outcome = Result<(), LeaseError>;
 
-/// A version of which an instance has started. Once dropped, the version is like all others: what the catalog does not have
-/// by then ends.
+/// A version of which an instance has started. Once dropped, the version is like all others: what
+/// the catalog does not have by then ends.
 pub struct Checked<C: Default + Send + Sync + 'static> {
     driver: Arc<Driver<C>>,
     version: Arc<Version<C>>,
@@ -52,12 +52,14 @@ impl<C: Default + Send + Sync + 'static> Drop for Checked<C> {
 }
 
 impl<C: Default + Send + Sync + 'static> Pool<C> {
-    /// Starts an instance of a version that the catalog does not have yet; resolves when its server accepts connections. Waits
-    /// for room for at most `wait_max`. Dropping the future gives the start up.
+    /// Starts an instance of a version that the catalog does not have yet; resolves when its server
+    /// accepts connections. Waits for room for at most `wait_max`. Dropping the future gives the
+    /// start up.
     ///
     /// # Errors
-    /// [`LeaseError::OverQuota`] and [`LeaseError::Launch`] with [`RunStatus::InsufficientResources`] when there was no room,
-    /// [`LeaseError::Launch`] when it does not start, [`LeaseError::Closed`] while the pool shuts down.
+    /// [`LeaseError::OverQuota`] and [`LeaseError::Launch`] with
+    /// [`RunStatus::InsufficientResources`] when there was no room, [`LeaseError::Launch`] when it
+    /// does not start, [`LeaseError::Closed`] while the pool shuts down.
     pub async fn check(&self, version: &Arc<CatalogVersion>, wait_max: Duration) -> Result<Checked<C>, LeaseError> {
         let checked = Checked { driver: Arc::clone(&self.driver), version: self.driver.unserved_version(version)? };
         let since = Instant::now();

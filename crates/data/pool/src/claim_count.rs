@@ -1,7 +1,9 @@
-//! How many versions have claims for room, for those who return a slot: while none has, admission is not asked.
+//! How many versions have claims for room, for those who return a slot: while none has, admission
+//! is not asked.
 //!
-//! It is raised before idle instances are looked for, and read under the lock of the version whose slot comes
-//! free. So the version yields, or its instance is found idle: neither order loses the room.
+//! It is raised before idle instances are looked for, and read under the lock of the version whose
+//! slot comes free. So the version yields, or its instance is found idle: neither order loses the
+//! room.
 
 use super::sync::{AtomicUsize, Ordering};
 

@@ -15,47 +15,53 @@ pub struct Config {
     pub instances_max: u32,
     /// Instances of one function, all its versions together.
     pub instances_per_function_max: u32,
-    /// Memory sizes of all instances together, in MB: the quota of the installation, unless its owner set another one (API
-    /// action PutTotalConcurrencyConfig). 0 takes the machine's memory when the caller names it with
-    /// [`Config::or_machine_memory`], and no limit otherwise.
+    /// Memory sizes of all instances together, in MB: the quota of the installation, unless its
+    /// owner set another one (API action PutTotalConcurrencyConfig). 0 takes the machine's memory
+    /// when the caller names it with [`Config::or_machine_memory`], and no limit otherwise.
     pub memory_mb_max: u64,
     /// Instances started within any minute; 0 is no limit.
     pub starts_per_minute_max: u32,
     /// Instances started ahead of any request within any minute; 0 is no limit.
     pub provisioned_starts_per_minute_max: u32,
-    /// Of the starts of a minute, ahead of requests or not, the most that one function alone may have, in percent. What others
-    /// start lowers it, so that all come to equal parts and some are left for who comes next; 100 shares nothing out.
+    /// Of the starts of a minute, ahead of requests or not, the most that one function alone may
+    /// have, in percent. What others start lowers it, so that all come to equal parts and some are
+    /// left for who comes next; 100 shares nothing out.
     pub starts_share_percent_max: u32,
-    /// How long no instance of a version is started after a start of it failed, in milliseconds; it doubles with each further
-    /// failure in a row. Calls that need one fail meanwhile as the last start did. 0 starts again at once.
+    /// How long no instance of a version is started after a start of it failed, in milliseconds; it
+    /// doubles with each further failure in a row. Calls that need one fail meanwhile as the last
+    /// start did. 0 starts again at once.
     pub start_backoff_ms_min: u64,
     /// The same at most.
     pub start_backoff_ms_max: u64,
     /// Requests of one function that may wait for an instance.
     pub waiting_per_function_max: u32,
-    /// Longest wait for an instance to come free when none may be started, in milliseconds. A request that waits for a
-    /// start in progress waits as long as the start takes.
+    /// Longest wait for an instance to come free when none may be started, in milliseconds. A
+    /// request that waits for a start in progress waits as long as the start takes.
     pub wait_ms_max: u64,
-    /// Instances that may be starting at the same time, of one version `starts_share_percent_max` of them; further starts
-    /// queue.
+    /// Instances that may be starting at the same time, of one version `starts_share_percent_max`
+    /// of them; further starts queue.
     pub starts_parallel_max: u32,
-    /// How long an instance has no requests before it is frozen, in milliseconds: it uses no processor until the next
-    /// request, which thaws it. 0 freezes none; a function with the tag `sampan:freeze` of the value `off` is never frozen,
-    /// so that timers and background work of its image go on.
+    /// How long an instance has no requests before it is frozen, in milliseconds: it uses no
+    /// processor until the next request, which thaws it. 0 freezes none; a function with the tag
+    /// `sampan:freeze` of the value `off` is never frozen, so that timers and background work of
+    /// its image go on.
     pub freeze_after_ms: u64,
-    /// What a cold start is worth: as many seconds of an idle instance. An instance without requests is kept for so long,
-    /// until its version has been called often enough to know better.
+    /// What a cold start is worth: as many seconds of an idle instance. An instance without
+    /// requests is kept for so long, until its version has been called often enough to know better.
     pub keep_idle_s: u64,
-    /// Instances without requests are kept for at least so many seconds, or `keep_idle_s` where that is less.
+    /// Instances without requests are kept for at least so many seconds, or `keep_idle_s` where
+    /// that is less.
     pub keep_idle_s_min: u64,
     /// The same at most, or `keep_idle_s` where that is more.
     pub keep_idle_s_max: u64,
-    /// Versions without instances of which it is remembered how often they are called; 0 forgets them all.
+    /// Versions without instances of which it is remembered how often they are called; 0 forgets
+    /// them all.
     pub keep_histories_max: usize,
     /// How often idle instances are looked over, in milliseconds.
     pub reap_interval_ms: u64,
-    /// How long an instance that ends to make room for waiting requests has for that at most, in milliseconds, however long its
-    /// function's own grace is: they wait no longer than `wait_ms_max`.
+    /// How long an instance that ends to make room for waiting requests has for that at most, in
+    /// milliseconds, however long its function's own grace is: they wait no longer than
+    /// `wait_ms_max`.
     pub evict_grace_ms_max: u64,
     /// How long a shutdown waits for killed instances to be gone, in milliseconds.
     pub kill_wait_ms_max: u64,

@@ -21,8 +21,8 @@ impl Freezer {
         Self { frozen, suspensions: AtomicU64::new(0), ends: AtomicBool::new(false) }
     }
 
-    /// Freezes the process if it is still idle: a lease that came first keeps it running, and one that comes now waits for
-    /// the lock and thaws it.
+    /// Freezes the process if it is still idle: a lease that came first keeps it running, and one
+    /// that comes now waits for the lock and thaws it.
     pub fn freeze(&self, still_idle: impl FnOnce() -> bool, freeze: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut frozen = self.frozen.lock();
         if *frozen || self.ends() || !still_idle() {
@@ -40,12 +40,12 @@ impl Freezer {
         if std::mem::take(&mut *frozen) { thaw() } else { Ok(()) }
     }
 
-    /// How often it was frozen; of use to who has a lease, during which it is not.
+    /// How often it was frozen; of use with a lease, during which it is not.
     pub fn suspensions(&self) -> u64 {
         self.suspensions.load(Ordering::Relaxed)
     }
 
-    /// Marks the process as told to end; true for the first who does.
+    /// Marks the process as told to end; true for the first caller.
     pub fn end(&self) -> bool {
         !self.ends.swap(true, Ordering::Relaxed)
     }
@@ -54,7 +54,8 @@ impl Freezer {
         self.ends.load(Ordering::Relaxed)
     }
 
-    /// Waits for a freeze that is under way. To be called after [`Freezer::end`]: no other one comes after.
+    /// Waits for a freeze that is under way. To be called after [`Freezer::end`]: no other one
+    /// comes after.
     pub fn settle(&self) {
         *self.frozen.lock() = false;
     }

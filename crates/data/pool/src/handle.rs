@@ -19,8 +19,8 @@ use crate::session_key::SessionKey;
 use crate::session_slot;
 use crate::usage::{ProvisionedState, Usage};
 
-/// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool keeps with each
-/// instance.
+/// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool
+/// keeps with each instance.
 pub struct Pool<C: Default + Send + Sync + 'static> {
     pub(crate) driver: Arc<Driver<C>>,
 }
@@ -32,8 +32,9 @@ impl<C: Default + Send + Sync + 'static> Clone for Pool<C> {
 }
 
 impl<C: Default + Send + Sync + 'static> Pool<C> {
-    /// A pool of the catalog's versions. `changes` ticks after each change of the catalog. `shutdown` ends maintenance;
-    /// [`Pool::drain`] ends maintenance and the instances. Must be called within a Tokio runtime.
+    /// A pool of the catalog's versions. `changes` ticks after each change of the catalog.
+    /// `shutdown` ends maintenance; [`Pool::drain`] ends maintenance and the instances. Must be
+    /// called within a Tokio runtime.
     pub fn new(
         launch: Arc<dyn Launch>,
         catalog: SharedCatalog,
@@ -46,9 +47,9 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         Self { driver }
     }
 
-    /// Leases an instance of `version` to one request: a free one, one that comes free, or a new one; where the version has
-    /// sessions, the one that serves the request's session. Dropping the future
-    /// gives up the wait and nothing else.
+    /// Leases an instance of `version` to one request: a free one, one that comes free, or a new
+    /// one; where the version has sessions, the one that serves the request's session. Dropping the
+    /// future gives up the wait and nothing else.
     pub async fn lease(
         &self,
         version: &Arc<CatalogVersion>,
@@ -91,8 +92,9 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         instances.map(|instance| instance.process.stop_grace()).max().unwrap_or_default()
     }
 
-    /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others as their leases return or
-    /// after `grace`, and kills what is left `stop_grace` later. Returns when all instances have ended, or a named limit later.
+    /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others
+    /// as their leases return or after `grace`, and kills what is left `stop_grace` later. Returns
+    /// when all instances have ended, or a named limit later.
     pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
         let driver = &self.driver;
         driver.stop.cancel();

@@ -26,7 +26,7 @@ pub struct Instance<C> {
     /// Whether it is frozen or ends.
     freezer: Freezer,
     /// Its grace is bounded, because a request waits for its room.
-    hurries: AtomicBool,
+    grace_capped: AtomicBool,
 }
 
 impl<C> Instance<C> {
@@ -34,7 +34,7 @@ impl<C> Instance<C> {
         let places = version.spec.max_concurrency(version.function.kind);
         let requests = Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS));
         let freezer = Freezer::new(RankedMutex::new(Rank::Frozen, false));
-        Self { id, process, version, slot, requests, freezer, hurries: AtomicBool::new(false) }
+        Self { id, process, version, slot, requests, freezer, grace_capped: AtomicBool::new(false) }
     }
 
     /// Whether no request of a session is in it.
@@ -51,8 +51,8 @@ impl<C> Instance<C> {
         }
     }
 
-    /// How often it was frozen: what was kept with it before the last time may not be there for its processes any more. Of
-    /// use to who has a lease, during which it is not frozen.
+    /// How often it was frozen: what was kept with it before the last time may not be there for its
+    /// processes any more. Of use to who has a lease, during which it is not frozen.
     pub fn suspensions(&self) -> u64 {
         self.freezer.suspensions()
     }
@@ -60,23 +60,27 @@ impl<C> Instance<C> {
     /// Lets it go on, before a request is sent to it.
     pub(crate) fn thaw(&self) {
         if let Err(error) = self.freezer.thaw(|| self.process.thaw()) {
-            // It has ended, as the request will find; if it has not, the request will time out and have it killed.
+            // It has ended, as the request will find; if it has not, the request will time out and
+            // have it killed.
             tracing::debug!(instance = %self.id, %error, "failed to thaw a frozen instance");
         }
     }
 
-    /// Has it end within its own grace, or `longest` where that is less. It is marked as told to end: no freeze comes after.
+    /// Has it end within its own grace, or `longest` where that is less. It is marked as told to
+    /// end: no freeze comes after.
     pub(crate) fn stop(&self, longest: Duration) {
         self.freezer.settle();
         self.process.stop(longest);
     }
 
-    /// Whether it was told to end and may take longer for that than `longest`; true for the first who asks.
-    pub(crate) fn must_hurry(&self, longest: Duration) -> bool {
-        self.freezer.ends() && self.process.stop_grace() > longest && !self.hurries.swap(true, Ordering::Relaxed)
+    /// Whether it was told to end and may take longer for that than `longest`; true for the first
+    /// who asks.
+    pub(crate) fn cap_grace(&self, longest: Duration) -> bool {
+        self.freezer.ends() && self.process.stop_grace() > longest && !self.grace_capped.swap(true, Ordering::Relaxed)
     }
 
-    /// Marks it as told to end; true for the first who does. Called under the lock of admission, which counts it.
+    /// Marks it as told to end; true for the first caller. Called under the lock of admission,
+    /// which counts it.
     pub(crate) fn tell_to_end(&self) -> bool {
         self.freezer.end()
     }

@@ -1,4 +1,5 @@
-//! What the pool needs from whoever makes instances: the [`Launch`] and [`Process`] traits and what passes through them.
+//! What the pool needs to have instances made: the [`Launch`] and [`Process`] traits and what
+//! passes through them.
 
 use std::future::Future;
 use std::io;
@@ -15,11 +16,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Starts instances; the local launcher implements it, and a fleet's can stand beside it.
 pub trait Launch: Send + Sync + 'static {
-    /// Starts one instance of `version` and resolves when its server accepts connections. Dropping the future stops what
-    /// was started. Output until readiness belongs to `first_request`.
+    /// Starts one instance of `version` and resolves when its server accepts connections. Dropping
+    /// the future stops what was started. Output until readiness belongs to `first_request`.
     ///
-    /// The implementation bounds the start by the version's `init_timeout_s` (and a pull by its own limit); the pool sets
-    /// no second limit. When it fails, the output of the failed start has been recorded before the future resolves.
+    /// The implementation bounds the start by the version's `init_timeout_s` (and a pull by its own
+    /// limit); the pool sets no second limit. When it fails, the output of the failed start has
+    /// been recorded before the future resolves.
     fn launch(
         &self,
         id: InstanceId,
@@ -27,7 +29,8 @@ pub trait Launch: Send + Sync + 'static {
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>>;
 
-    /// The same for an instance that is to be ready before anybody calls; `request` names this start in what is told of it.
+    /// The same for an instance that is to be ready before any call; `request` names this
+    /// start in what is told of it.
     fn launch_ahead(
         &self,
         id: InstanceId,
@@ -37,7 +40,8 @@ pub trait Launch: Send + Sync + 'static {
         self.launch(id, version, request)
     }
 
-    /// The same for a start of which there is no record: one that calls are expected to need, or that checks a version.
+    /// The same for a start of which there is no record: one that calls are expected to need, or
+    /// that checks a version.
     fn launch_unrecorded(
         &self,
         id: InstanceId,
@@ -82,8 +86,9 @@ pub trait Process: Send + Sync + 'static {
     fn ended(&self) -> BoxFuture<'_, Ended>;
     /// Ends it at once; returns immediately.
     fn kill(&self);
-    /// Asks it to end, frozen or not, and kills it when it has not within its own grace, or within `longest` where that is
-    /// less; returns immediately. It can be killed meanwhile. Not everyone who makes instances can ask.
+    /// Asks it to end, frozen or not, and kills it when it has not within its own grace, or within
+    /// `longest` where that is less; returns immediately. It can be killed meanwhile. Not everyone
+    /// who makes instances can ask.
     fn stop(&self, longest: Duration) {
         let _ = longest;
         self.kill();
@@ -92,23 +97,25 @@ pub trait Process: Send + Sync + 'static {
     fn stop_grace(&self) -> Duration {
         Duration::ZERO
     }
-    /// Stops all that it does where it is, until [`Process::thaw`]; returns at once. It can be killed meanwhile, and
-    /// connections to it wait. Not everyone who makes instances can.
+    /// Stops all that it does where it is, until [`Process::thaw`]; returns at once. It can be
+    /// killed meanwhile, and connections to it wait. Not everyone who makes instances can.
     fn freeze(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Lets it go on; returns when it does, or a fraction of a millisecond before. Called for a frozen instance only.
+    /// Lets it go on; returns when it does, or a fraction of a millisecond before. Called for a
+    /// frozen instance only.
     fn thaw(&self) -> io::Result<()> {
         Ok(())
     }
-    /// Whether a part of it was ended for going over its memory limit; what is left of it may still run.
+    /// Whether a part of it was ended for going over its memory limit; what is left of it may still
+    /// run.
     fn out_of_memory(&self) -> bool {
         false
     }
     /// The most memory it used at once since its start, in bytes.
     fn memory_peak_bytes(&self) -> u64;
-    /// What went out of it to the world outside and came from there, requests and their answers not among it; also when it
-    /// has ended. All 0 where nobody counts.
+    /// What went out of it to the world outside and came from there, requests and their answers not
+    /// among it; also when it has ended. All 0 where it is not counted.
     fn network_bytes(&self) -> NetworkBytes {
         NetworkBytes::default()
     }
@@ -120,9 +127,10 @@ pub trait Process: Send + Sync + 'static {
 pub struct LaunchError {
     /// The status that every waiting invocation ends with.
     pub status: RunStatus,
-    /// What failed and what to do, for whoever calls.
+    /// What failed and what to do, for the caller.
     pub message: String,
-    /// What is for the function's owner alone and reads on after the message: what the image printed, its paths and programs.
+    /// What is for the function's owner alone and reads on after the message: what the image
+    /// printed, its paths and programs.
     pub detail: String,
     /// Where the time went until then.
     pub cold_start: ColdStart,

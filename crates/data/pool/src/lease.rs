@@ -38,13 +38,14 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
         Self { driver, version, instance, slot, cold, announced: false, since: Instant::now(), session }
     }
 
-    /// Where the time of the start went, when this is the request that the instance was started for.
+    /// Where the time of the start went, when this is the request that the instance was started
+    /// for.
     pub fn cold(&self) -> Option<ColdStart> {
         self.cold
     }
 
-    /// Says that the lease is about to return (its answer is complete, its log is not), so that a request that comes
-    /// meanwhile waits for it instead of starting another instance.
+    /// Says that the lease is about to return (its answer is complete, its log is not), so that a
+    /// request that comes meanwhile waits for it instead of starting another instance.
     pub fn returning(&mut self) {
         if !self.announced && self.session.is_none() {
             self.announced = true;

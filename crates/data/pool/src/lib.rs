@@ -3,15 +3,15 @@
 //! Owns every running instance through the [`Launch`] trait.
 //!
 //! ```text
-//! lease ──> instance table (per version): a free slot? ── yes ──> Lease ── drop ──> the next waiter, or idle
-//!                │ no                                                               │ freeze_after_ms: frozen
-//!                │                                                                  │ keep-alive policy
-//!                └─> wait ──> admission: room? ── yes ──> start ──> instance <──────┘ stop
-//!                                  │ no
-//!                                  └─> evict idle instances of others, wait for one to come free, or refuse
+//! lease ──> instance table of the version: a free slot? ── yes ──> Lease ── drop ──> the next
+//!               │ no                                                      waiter, or idle
+//!               └─> wait ──> admission: room? ── yes ──> start ──> instance
+//!                                │ no                                 └─ idle: freeze_after_ms: frozen
+//!                                │                                             keep-alive policy: stop
+//!                                └─> evict idle instances of others, wait for a slot, or refuse
 //! ```
-//! `policy` decides, purely; `state` is one version's: what happens and `now` go in, effects come out; `driver` performs
-//! them. `lease` is what the pool's user holds.
+//! `policy` decides, purely; `state` is one version's: what happens and `now` go in, effects come
+//! out; `driver` performs them. `lease` is what the pool's user holds.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::duplicate_mod, reason = "loom_tests compiles two files with other primitives"))]
 

@@ -9,9 +9,9 @@
 //! | 5 | `Driver::deadlines` | when maintenance looks at which version |
 //! | 6 | `Driver::histories` | histories of versions that are not in the map |
 //!
-//! A thread takes locks in rising rank, and never two of one rank: not those of two versions, nor of two
-//! instances. No lock is held across an await, nor while an effect is performed, but for an instance's own
-//! while its process is frozen or thawed.
+//! A thread takes locks in rising rank, and never two of one rank: not those of two versions, nor
+//! of two instances. No lock is held across an await, nor while an effect is performed, but for an
+//! instance's own while its process is frozen or thawed.
 
 use std::ops::{Deref, DerefMut};
 

@@ -1,4 +1,5 @@
-//! All orders of what threads do to an instance and to the count of claims, by the same source on loom's primitives.
+//! All orders of what threads do to an instance and to the count of claims, by the same source on
+//! loom's primitives.
 
 mod sync {
     pub use loom::sync::MutexGuard;

@@ -1,6 +1,7 @@
 //! Replays calls of one version on a virtual clock, under the pool's own state and policy.
 //!
-//! A second driver of the state, for simulations: starts take a fixed time, nothing fails, and no limit refuses.
+//! A second driver of the state, for simulations: starts take a fixed time, nothing fails, and no
+//! limit refuses.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -57,7 +58,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A version whose instances serve one call at a time and take `start` to be ready; of `config` the keep-alive policy counts.
+    /// A version whose instances serve one call at a time and take `start` to be ready; of `config`
+    /// the keep-alive policy counts.
     pub fn new(config: &Config, start: Duration) -> Self {
         let config = Config {
             instances_max: u32::MAX,
@@ -189,7 +191,7 @@ impl Replay {
 
     /// A deadline of its own for what was just used, as the driver has it.
     fn note_use(&mut self) {
-        if let Some(at) = self.state.settles(self.now) {
+        if let Some(at) = self.state.use_deadline(self.now) {
             self.state.set_deadline(Some(at));
         }
         self.schedule_look();

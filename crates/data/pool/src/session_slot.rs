@@ -1,7 +1,8 @@
 //! Requests that belong to a session: they go to the session's instance, whatever else it serves.
 //!
-//! The first request of a session acquires a slot for it as any request does; the others share it. How many
-//! requests are in an instance at once is counted by the instance, because its table counts sessions.
+//! The first request of a session acquires a slot for it as any request does; the others share it.
+//! How many requests are in an instance at once is counted by the instance, because its table
+//! counts sessions.
 
 use std::sync::Arc;
 
@@ -155,8 +156,8 @@ impl<C: Default + Send + Sync + 'static> Drop for Counted<'_, C> {
     }
 }
 
-/// Acquires the instance of a session for a request; nothing when the version left the pool meanwhile. A request without a key
-/// is a session of its own.
+/// Acquires the instance of a session for a request; nothing when the version left the pool
+/// meanwhile. A request without a key is a session of its own.
 pub(crate) async fn acquire<C: Default + Send + Sync + 'static>(
     driver: &Arc<Driver<C>>,
     version: &Arc<Version<C>>,
@@ -173,7 +174,8 @@ pub(crate) async fn acquire<C: Default + Send + Sync + 'static>(
                 Err(Unassigned::Refused(error)) => return Err(error),
             },
         };
-        // An instance that ends takes no more of the session's requests, but for the one that just got it.
+        // An instance that ends takes no more of the session's requests, but for the one that just
+        // got it.
         if !found.first && !member.takes_requests(found.slot) {
             member.forget();
             continue;

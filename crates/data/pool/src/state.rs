@@ -1,7 +1,8 @@
-//! The state of one version at one generation: what happens to it, `now`, and the effects that follow.
+//! The state of one version at one generation: what happens to it, `now`, and the effects that
+//! follow.
 //!
-//! Pure. Instances and requests are ids; admission, which all versions share, comes in where a start needs
-//! it. The driver carries out the effects, in their order and with no lock held.
+//! Pure. Instances and requests are ids; admission, which all versions share, comes in where a
+//! start needs it. The driver carries out the effects, in their order and with no lock held.
 
 mod deadline;
 mod effect;
@@ -24,8 +25,8 @@ use crate::policy::queue::WaiterId;
 use crate::session_key::SessionKey;
 use crate::usage::ProvisionedState;
 
-/// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set when it
-/// is made; the API has no field of its own for this.
+/// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set
+/// when it is made; the API has no field of its own for this.
 const FREEZE_OFF: (&str, &str) = ("sampan:freeze", "off");
 
 /// What a version is to the pool.
@@ -67,7 +68,7 @@ pub(crate) struct VersionState {
     /// `None` when idle instances are not frozen.
     freeze_after: Option<Duration>,
     /// The least time in which something is to be done about a version that was just used.
-    settle: Duration,
+    use_delay: Duration,
     /// The deadline that is set.
     deadline: Option<Instant>,
     /// The function's quota is 0.
@@ -89,7 +90,7 @@ impl VersionState {
             provisioning: Provisioning::new(config.start_pauses()),
             backoff: Backoff::new(config.start_pauses()),
             freeze_after,
-            settle: shortest.into_iter().flatten().min().unwrap_or_default(),
+            use_delay: shortest.into_iter().flatten().min().unwrap_or_default(),
             deadline: None,
             stopped: false,
             unserved: false,
@@ -110,8 +111,9 @@ impl VersionState {
         }
     }
 
-    /// A lease that was out for so long returns; `announced` when it said before that it would. Where `yields`, the
-    /// instance makes room for who has waited for longer than this version's own requests.
+    /// A lease that was out for so long returns; `announced` when it said before that it would.
+    /// Where `yields`, the instance makes room for a request that has waited longer than this version's
+    /// own requests.
     pub fn release(
         &mut self,
         slot: SlotIndex,
@@ -126,7 +128,7 @@ impl VersionState {
         }
         match self.table.release(slot, announced, out, now) {
             Released::Serve(waiter) => Some(Effect::Serve { waiter, slot }),
-            Released::Stop => Some(Effect::Stop { slot, hurry: yields }),
+            Released::Stop => Some(Effect::Stop { slot, capped: yields }),
             Released::Gone => Some(Effect::Forget { slot }),
             Released::Kept => None,
         }
@@ -203,12 +205,13 @@ impl VersionState {
         let slot = started.slot;
         effects.extend(started.granted.into_iter().map(|waiter| Effect::Serve { waiter, slot }));
         if started.end {
-            effects.push(Effect::Stop { slot, hurry: false });
+            effects.push(Effect::Stop { slot, capped: false });
         }
         slot
     }
 
-    /// A start succeeded; whether some had failed before it, so that starts were begun one at a time until now.
+    /// A start succeeded; whether some had failed before it, so that starts were begun one at a
+    /// time until now.
     pub fn recovered(&mut self, reason: StartReason) -> bool {
         let recovered = self.backoff.succeeded();
         if recovered || reason == StartReason::Provisioned {
@@ -246,7 +249,7 @@ impl VersionState {
         }
     }
 
-    /// An instance has ended, whoever ended it.
+    /// An instance has ended, by itself or by the driver.
     pub fn ended(&mut self, slot: SlotIndex, effects: &mut Vec<Effect>) {
         if self.table.ended(slot) {
             effects.push(Effect::Forget { slot });
@@ -256,19 +259,19 @@ impl VersionState {
     /// Gives an instance no new leases; it ends when the last one returns.
     pub fn retire(&mut self, slot: SlotIndex, effects: &mut Vec<Effect>) {
         if self.table.retire(slot) {
-            effects.push(Effect::Stop { slot, hurry: false });
+            effects.push(Effect::Stop { slot, capped: false });
         }
     }
 
     /// Ends an instance if it is still idle.
-    pub fn evict(&mut self, slot: SlotIndex, hurry: bool, effects: &mut Vec<Effect>) {
+    pub fn evict(&mut self, slot: SlotIndex, capped: bool, effects: &mut Vec<Effect>) {
         if self.table.evict(slot) {
-            effects.push(Effect::Stop { slot, hurry });
+            effects.push(Effect::Stop { slot, capped });
         }
     }
 
-    /// Takes no more requests: those that wait are refused with `error`, and instances end when their leases return.
-    /// False when that was done before.
+    /// Takes no more requests: those that wait are refused with `error`, and instances end when
+    /// their leases return. False when that was done before.
     pub fn drain(&mut self, error: &LeaseError, effects: &mut Vec<Effect>) -> bool {
         if self.table.phase() != Phase::Open {
             return false;
@@ -277,7 +280,7 @@ impl VersionState {
         if let Some(affinity) = &mut self.affinity {
             effects.extend(affinity.clear().into_iter().map(Effect::Return));
         }
-        effects.extend(idle.into_iter().map(|slot| Effect::Stop { slot, hurry: false }));
+        effects.extend(idle.into_iter().map(|slot| Effect::Stop { slot, capped: false }));
         effects.extend(waiters.into_iter().map(|waiter| Effect::Refuse { waiter, error: error.clone() }));
         true
     }

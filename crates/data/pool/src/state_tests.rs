@@ -55,8 +55,8 @@ impl World {
         let answer = self.happen(event, &mut effects);
         // As the driver does.
         let deadline = match event {
-            Event::Release(_) | Event::Yield(_) => self.state.settles(self.now),
-            Event::Request if answer.is_some() => self.state.settles(self.now),
+            Event::Release(_) | Event::Yield(_) => self.state.use_deadline(self.now),
+            Event::Request if answer.is_some() => self.state.use_deadline(self.now),
             _ => Some(self.now).filter(|now| self.state.deadline().is_none_or(|deadline| deadline > *now)),
         };
         if event == Event::Look {
@@ -138,8 +138,8 @@ impl World {
             }
             Effect::Serve { waiter, slot } => format!("serve {} at {slot}", number(waiter)),
             Effect::Refuse { waiter, .. } => format!("refuse {}", number(waiter)),
-            Effect::Stop { slot, hurry: false } => format!("stop {slot}"),
-            Effect::Stop { slot, hurry: true } => format!("stop {slot} in a hurry"),
+            Effect::Stop { slot, capped: false } => format!("stop {slot}"),
+            Effect::Stop { slot, capped: true } => format!("evict {slot}"),
             Effect::Freeze { slot } => format!("freeze {slot}"),
             Effect::Return(held) => format!("return {}", held.slot),
             Effect::Forget { slot } => format!("forget {slot}"),
@@ -239,7 +239,7 @@ fn a_version_that_was_replaced_refuses_who_waits_and_ends_what_serves() {
 }
 
 #[test]
-fn a_retired_instance_ends_when_its_last_lease_returns_and_one_that_yields_in_a_hurry() {
+fn a_retired_instance_ends_when_its_last_lease_returns_and_one_that_yields_is_evicted() {
     World::new(EVENT, &config()).play(&[
         (0.0, Event::Request, &["start for 0"]),
         (0.1, Event::Request, &["start for 1"]),
@@ -248,7 +248,7 @@ fn a_retired_instance_ends_when_its_last_lease_returns_and_one_that_yields_in_a_
         (2.0, Event::Retire(0), &[]),
         (3.0, Event::Release(0), &["stop 0"]),
         (3.5, Event::Retire(0), &[]),
-        (4.0, Event::Yield(1), &["stop 1 in a hurry"]),
+        (4.0, Event::Yield(1), &["evict 1"]),
         (5.0, Event::Ended(1), &["forget 1"]),
         (5.1, Event::Request, &["start for 2"]),
         (6.0, Event::Started, &["serve 2 at 1"]),
@@ -328,7 +328,8 @@ fn traffic() -> impl Strategy<Value = Vec<(u64, u64, bool)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Maintenance looks at a version only when its deadline has passed. A look at any other time has nothing to do.
+    /// Maintenance looks at a version only when its deadline has passed. A look at any other time
+    /// has nothing to do.
     #[test]
     fn nothing_is_to_be_done_before_the_deadline(requests in traffic(), concurrency in 1_u32..3) {
         let mut world = World::new(Function { concurrency, ..EVENT }, &config());

@@ -1,4 +1,5 @@
-//! What the pool tells of itself: what is used, and how far instances that are kept ready have come.
+//! What the pool tells of itself: what is used, and how far instances that are kept ready have
+//! come.
 
 use types::{FunctionKey, VersionName};
 
@@ -30,7 +31,8 @@ pub struct Usage {
     pub reserved_mb: u64,
     /// Functions that have instances or waiting requests, in the order of their names.
     pub functions: Vec<FunctionUsage>,
-    /// Versions that have instances kept ready, in the order of their functions' names and their numbers.
+    /// Versions that have instances kept ready, in the order of their functions' names and their
+    /// numbers.
     pub provisioned: Vec<ProvisionedState>,
 }
 

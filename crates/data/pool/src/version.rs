@@ -1,4 +1,5 @@
-//! A version in the pool: its state, the instances and requests that the state's ids stand for, and what ends its starts.
+//! A version in the pool: its state, the instances and requests that the state's ids stand for, and
+//! what ends its starts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::policy::instance_table::SlotIndex;
 use crate::policy::queue::WaiterId;
 use crate::state::{Effect, StartReason, VersionFacts, VersionState};
 
-/// A slot of an instance for one request. Whoever has it returns it, as a lease or by [`crate::driver::Driver::release`].
+/// A slot of an instance for one request. Whoever has it returns it, as a lease or by
+/// [`crate::driver::Driver::release`].
 pub(crate) struct Grant<C> {
     pub instance: Arc<Instance<C>>,
     pub slot: SlotIndex,
@@ -60,7 +62,7 @@ pub(crate) struct Locked<C> {
     pub waiters: HashMap<WaiterId, Waiting<C>>,
     /// Of sessions that have no slot yet.
     pub cells: HashMap<SessionId, SessionCell<C>>,
-    /// Who waits for the start check.
+    /// Answers the start check.
     pub check: Option<oneshot::Sender<Result<(), LeaseError>>>,
 }
 
@@ -97,7 +99,7 @@ impl<C> Locked<C> {
                 let waiting = self.waiters.remove(&waiter)?;
                 Some(Action::Refuse(waiting.answer, error))
             }
-            Effect::Stop { slot, hurry } => Some(Action::Stop(self.instance(slot), hurry)),
+            Effect::Stop { slot, capped } => Some(Action::Stop(self.instance(slot), capped)),
             Effect::Freeze { slot } => Some(Action::Freeze(self.instance(slot), slot)),
             Effect::Return(held) => Some(Action::Return(held)),
             Effect::Forget { slot } => self.instances[slot].take().map(Action::Forget),
@@ -128,7 +130,8 @@ pub(crate) struct Version<C> {
 }
 
 impl<C> Version<C> {
-    /// `history` is what is known of the version from before; `unserved` when the catalog does not have it yet.
+    /// `history` is what is known of the version from before; `unserved` when the catalog does not
+    /// have it yet.
     pub fn new(
         number: VersionNumber,
         catalog: Arc<CatalogVersion>,

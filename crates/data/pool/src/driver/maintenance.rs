@@ -1,6 +1,8 @@
-//! The task that follows the catalog, and freezes, ends and starts instances when their time has come.
+//! The task that follows the catalog, and freezes, ends and starts instances when their time has
+//! come.
 //!
-//! Each version has a deadline, and a look takes the versions whose deadline has passed and no others.
+//! Each version has a deadline, and a look takes the versions whose deadline has passed and no
+//! others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,8 +60,9 @@ fn provisioned_in(catalog: &Catalog) -> Asked {
 }
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Follows the catalog: its quotas hold from now on, versions that it no longer serves are drained, and as many instances
-    /// are provisioned as it says. Where the whole catalog arrives; all else that is done grows with what changed.
+    /// Follows the catalog: its quotas hold from now on, versions that it no longer serves are
+    /// drained, and as many instances are provisioned as it says. Where the whole catalog arrives;
+    /// all else that is done grows with what changed.
     pub fn follow_catalog(self: &Arc<Self>) {
         let catalog = self.catalog.load_full();
         if self.followed.swap(catalog.revision, Ordering::Relaxed) == catalog.revision {
@@ -78,11 +81,12 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
                 self.follow_version(&version, Some(&spec));
             }
         }
-        self.feed();
+        self.retry_claims();
         self.keep_quotas();
     }
 
-    /// The same for one version of the pool, whatever changed of it; `spec` is what the catalog wants provisioned.
+    /// The same for one version of the pool, whatever changed of it; `spec` is what the catalog
+    /// wants provisioned.
     fn follow_version(self: &Arc<Self>, version: &Arc<Version<C>>, spec: Option<&Arc<ProvisionedSpec>>) {
         let stopped = self.admission.lock().is_stopped(&version.catalog.key.function_id);
         let (unserved, provisioned) = {
@@ -100,10 +104,11 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Follows the catalog if it changed, tries again what was refused, and does what is due; how many versions it looked at.
+    /// Follows the catalog if it changed, tries again what was refused, and does what is due; how
+    /// many versions it looked at.
     pub fn look(self: &Arc<Self>, now: Instant) -> usize {
         self.follow_catalog();
-        self.feed();
+        self.retry_claims();
         self.keep_quotas();
         let due = self.deadlines.lock().due(now);
         due.iter().for_each(|version| self.look_at(version, now));

@@ -1,5 +1,5 @@
-//! The one place that performs effects: applies what happens to the states of versions, and starts, serves, freezes
-//! and stops what they say.
+//! The one place that performs effects: applies what happens to the states of versions, and starts,
+//! serves, freezes and stops what they say.
 
 mod maintenance;
 mod prewarm;
@@ -40,7 +40,8 @@ pub(crate) struct Versions<C> {
     pub closed: bool,
 }
 
-/// What all handles, leases and tasks of a pool share. The order of its locks is in [`crate::lock`].
+/// What all handles, leases and tasks of a pool share. The order of its locks is in
+/// [`crate::lock`].
 pub(crate) struct Driver<C> {
     launch: Arc<dyn Launch>,
     catalog: SharedCatalog,
@@ -119,7 +120,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
 
     /// The same for a version that the catalog does not have yet.
     pub fn unserved_version(self: &Arc<Self>, catalog: &Arc<CatalogVersion>) -> Result<Arc<Version<C>>, LeaseError> {
-        // The version before may go on to be called, so that its history stays until this one takes over.
+        // The version before may go on to be called, so that its history stays until this one takes
+        // over.
         self.add(catalog, |name| self.histories.lock().get(&name).cloned(), true)
     }
 
@@ -152,7 +154,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.versions.read().map.values().cloned().collect()
     }
 
-    /// Applies something that happened to a version's state, and performs the effects. Maintenance looks at the version soon.
+    /// Applies something that happened to a version's state, and performs the effects. Maintenance
+    /// looks at the version soon.
     pub fn apply<R>(
         self: &Arc<Self>,
         version: &Arc<Version<C>>,
@@ -180,7 +183,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     /// The same for a version that was just used: nothing but a comparison, once a second apart.
     #[inline]
     pub fn note_use(&self, version: &Arc<Version<C>>, state: &mut VersionState, now: Instant) {
-        if let Some(at) = state.settles(now) {
+        if let Some(at) = state.use_deadline(now) {
             self.set_deadline(version, state, Some(at));
         }
     }
@@ -231,11 +234,13 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         });
     }
 
-    /// Takes a slot back from a request that had it since then; `announced` when it said before that it would.
+    /// Takes a slot back from a request that had it since then; `announced` when it said before
+    /// that it would.
     pub fn release(self: &Arc<Self>, version: &Arc<Version<C>>, slot: SlotIndex, announced: bool, since: Instant) {
         let (action, yields) = {
             let mut locked = version.locked.lock();
-            // Under this lock, so that a version that claims room from now on finds the instance idle.
+            // Under this lock, so that a version that claims room from now on finds the instance
+            // idle.
             let yields = self.claims.any() && self.yields(version, &locked.state);
             let now = Instant::now();
             let out = now.saturating_duration_since(since);
@@ -252,14 +257,15 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Whether an instance that comes free makes room for a request that has waited for longer than its own.
+    /// Whether an instance that comes free makes room for a request that has waited for longer than
+    /// its own.
     fn yields(&self, version: &Version<C>, state: &VersionState) -> bool {
         state.has_spare() && self.admission.lock().yields(&version.catalog.key, state.table.waiting_since())
     }
 
-    /// Begins the starts that the waiters of a version need, as far as its failures and admission let them. Where admission
-    /// does not, evicts idle instances if that makes room, and has the version tried again when something ends. Says what
-    /// was in the way.
+    /// Begins the starts that the waiters of a version need, as far as its failures and admission
+    /// let them. Where admission does not, evicts idle instances if that makes room, and has the
+    /// version tried again when something ends. Says what was in the way.
     pub fn start_wanted(self: &Arc<Self>, version: &Arc<Version<C>>) -> Option<Refused> {
         let refused = self.apply(version, |locked, now, effects| {
             if !locked.state.wants_starts(now) {
@@ -268,18 +274,20 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             self.with_claims(|admission| locked.state.start_wanted(admission, now, effects))
         });
         match refused {
+            // A start that comes too soon needs no room.
+            Some(Refused { why: InTheWay::Limit(limit), .. }) if limit.is_of_starts() => {}
             Some(Refused { why: InTheWay::Limit(_), since, .. }) => self.make_room(version, since),
             // What may not start an instance keeps no room from others.
             _ => {
                 if self.unclaim(&version.catalog.key) && refused.is_some() {
-                    self.feed();
+                    self.retry_claims();
                 }
             }
         }
         refused
     }
 
-    /// Asks admission for something that may change who has claims.
+    /// Asks admission for something that may change the claims.
     fn with_claims<R>(&self, ask: impl FnOnce(&mut Admission) -> R) -> R {
         let mut admission = self.admission.lock();
         let answer = ask(&mut admission);
@@ -293,7 +301,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     }
 
     /// Tries again the versions that were refused a start, those that wait for longest first.
-    pub fn feed(self: &Arc<Self>) {
+    pub fn retry_claims(self: &Arc<Self>) {
         if !self.claims.any() {
             return;
         }
@@ -336,7 +344,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         first
     }
 
-    /// Refuses the requests of a version that wait, gives its starts up, and ends its instances as their leases return.
+    /// Refuses the requests of a version that wait, gives its starts up, and ends its instances as
+    /// their leases return.
     pub fn drain_version(self: &Arc<Self>, version: &Arc<Version<C>>, error: &LeaseError) {
         if self.apply(version, |locked, _, effects| locked.state.drain(error, effects)) {
             version.drained.cancel();

@@ -1,4 +1,5 @@
-//! Instances that are ready before a request: provisioned concurrency, and what the forecast calls for.
+//! Instances that are ready before a request: provisioned concurrency, and what the forecast calls
+//! for.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use crate::usage::ProvisionedState;
 use crate::version::Version;
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Starts the instance that the request after this one is expected to need. On the way of requests, so it looks at no more.
+    /// Starts the instance that the request after this one is expected to need. On the way of
+    /// requests, so it looks at no more.
     pub fn start_next(self: &Arc<Self>, version: &Arc<Version<C>>) {
         self.apply(version, |locked, now, effects| {
             if locked.state.table.lacks_next(now) {

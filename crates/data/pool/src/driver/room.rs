@@ -1,4 +1,5 @@
-//! Room for starts that admission refused: evicts idle instances of other versions, and has those that end hurry.
+//! Room for starts that admission refused: evicts idle instances of other versions, and caps
+//! the graces of those that end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     /// Evicts idle instances of other versions if that makes room for one of this version.
     pub fn make_room(self: &Arc<Self>, version: &Version<C>, since: Instant) {
         let mut others = self.all_versions();
-        self.hurry_ending(&others);
+        self.cap_graces(&others);
         let (key, memory_mb) = (&version.catalog.key, version.catalog.spec.memory_mb);
         let shortfall = {
             let admission = self.admission.lock();
@@ -36,11 +37,11 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     }
 
     /// Bounds the graces of what ends already: a request waits for its room.
-    fn hurry_ending(&self, versions: &[Arc<Version<C>>]) {
+    fn cap_graces(&self, versions: &[Arc<Version<C>>]) {
         let longest = self.config.evict_grace_max();
         for version in versions {
             let ending = version.live_instances();
-            for instance in ending.into_iter().filter(|instance| instance.must_hurry(longest)) {
+            for instance in ending.into_iter().filter(|instance| instance.cap_grace(longest)) {
                 self.tasks.spawn(async move {
                     if timeout(longest, instance.process.ended()).await.is_err() {
                         instance.process.kill();
@@ -50,9 +51,9 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Ends idle instances of these versions so that at least `load` comes free; none when they do not suffice. `hurry` bounds
-    /// the time that each has for that.
-    fn evict(self: &Arc<Self>, versions: &[Arc<Version<C>>], load: Load, hurry: bool) {
+    /// Ends idle instances of these versions so that at least `load` comes free; none when they do
+    /// not suffice. `capped` bounds the grace of each.
+    fn evict(self: &Arc<Self>, versions: &[Arc<Version<C>>], load: Load, capped: bool) {
         let mut candidates = Vec::new();
         for version in versions {
             let load = Load::one(version.catalog.spec.memory_mb);
@@ -64,11 +65,12 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             }));
         }
         for (version, slot) in choose(candidates, load).unwrap_or_default() {
-            self.apply(version, |locked, _, effects| locked.state.evict(slot, hurry, effects));
+            self.apply(version, |locked, _, effects| locked.state.evict(slot, capped, effects));
         }
     }
 
-    /// Ends idle instances above quotas that were lowered. Those that serve go on until they are idle.
+    /// Ends idle instances above quotas that were lowered. Those that serve go on until they are
+    /// idle.
     pub fn keep_quotas(self: &Arc<Self>) {
         if !self.over_quota.load(Ordering::Relaxed) {
             return;

@@ -1,4 +1,4 @@
-//! The task of one instance: starts it, serves those who wait, and sees it end.
+//! The task of one instance: starts it, serves requests that wait, and follows it to its end.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::policy::instance_table::SlotIndex;
 use crate::state::StartReason;
 use crate::version::Version;
 
-/// A start in progress. Dropping it unfinished (the task panicked or was aborted) fails those who wait for it.
+/// A start in progress. Dropping it unfinished (the task panicked or was aborted) fails the requests
+/// that wait for it.
 pub(super) struct Start<C: Default + Send + Sync + 'static> {
     driver: Arc<Driver<C>>,
     version: Arc<Version<C>>,
@@ -71,12 +72,12 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         driver.apply(&version, |locked, _, effects| locked.state.ended(slot, effects));
         {
             let mut admission = driver.admission.lock();
-            // Marking it here keeps whoever kills it from now on from counting it as ending for ever.
+            // Marking it here keeps a later kill from counting it as ending for ever.
             let told = !instance.tell_to_end();
             admission.release(&version.catalog.key.function_id, version.catalog.spec.memory_mb, told);
         }
         drop(instance);
-        driver.feed();
+        driver.retry_claims();
         driver.start_wanted(&version);
     }
 
@@ -90,7 +91,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             (slot, resolve(&mut locked, effects, Some(cold)), check)
         };
         self.driver.perform(&self.version, actions);
-        // Those who wait come first.
+        // Requests that wait come first.
         self.driver.start_next(&self.version);
         if let Some(check) = check {
             // The check may have been given up.
@@ -109,7 +110,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         if self.reason == StartReason::Forecast {
             tracing::info!(function = %catalog.function.key, %error, "failed to prewarm an instance");
         }
-        // Its room comes free before those who waited for it are answered.
+        // Its room comes free before the requests that waited for it are answered.
         let (mut effects, now) = (Vec::new(), Instant::now());
         let (actions, check) = {
             let mut locked = self.version.locked.lock();
@@ -122,7 +123,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         if let Some(check) = check {
             let _ = check.send(Err(error.clone()));
         }
-        self.driver.feed();
+        self.driver.retry_claims();
         self.driver.start_wanted(&self.version);
     }
 }

@@ -25,7 +25,8 @@ fn config() -> Config {
     }
 }
 
-/// A pool without its task, so that the test does all of its maintenance, and versions that have an idle instance each.
+/// A pool without its task, so that the test does all of its maintenance, and versions that have an
+/// idle instance each.
 async fn idle_versions() -> (Bench, Pool<()>, Vec<Arc<CatalogVersion>>) {
     let bench = Bench::new(config());
     bench.launch.plan(Plan::Succeed(Duration::ZERO));

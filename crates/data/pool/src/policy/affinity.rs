@@ -1,7 +1,8 @@
-//! Session affinity of one version: which session slot each key leads to, and when a session is over.
+//! Session affinity of one version: which session slot each key leads to, and when a session is
+//! over.
 //!
-//! A session holds one slot of the instance table for all its requests. It returns when the session is over
-//! and its last request is answered.
+//! A session holds one slot of the instance table for all its requests. It returns when the session
+//! is over and its last request is answered.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -113,7 +114,8 @@ impl Affinity {
         self.session(id).slot = Some(SessionSlot { slot, since: now });
     }
 
-    /// A request leaves; says which slot returns. A session without a slot is over with its last request.
+    /// A request leaves; says which slot returns. A session without a slot is over with its last
+    /// request.
     pub fn leave(&mut self, id: SessionId, now: Instant) -> Option<SessionSlot> {
         let session = self.session(id);
         session.requests -= 1;

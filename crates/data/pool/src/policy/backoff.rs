@@ -1,5 +1,6 @@
-//! Exponential backoff of a version whose starts fail: pauses double with each failure in a row, then one
-//! start at a time is tried until one succeeds. Per generation: another one begins without failures.
+//! Exponential backoff of a version whose starts fail: pauses double with each failure in a row,
+//! then one start at a time is tried until one succeeds. Per generation: another one begins without
+//! failures.
 
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ impl Backoff {
         self.failed.take().is_some()
     }
 
-    /// What stands in the way of another start beside those in progress: the last failure, with what becomes of it.
+    /// What stands in the way of another start beside those in progress: the last failure, with
+    /// what becomes of it.
     pub fn in_the_way(&self, now: Instant, starts: usize) -> Option<LaunchError> {
         let failed = self.failed.as_ref()?;
         let pause = failed.until.saturating_duration_since(now);
@@ -84,7 +86,8 @@ impl Backoff {
         Some(LaunchError { status: *status, message: format!("{message} ({times}; {next})"), ..failed.last.clone() })
     }
 
-    /// Whether a pause is over, and nothing has been started since, or is not known to have succeeded.
+    /// Whether a pause is over, and nothing has been started since, or is not known to have
+    /// succeeded.
     pub fn is_due(&self, now: Instant) -> bool {
         self.failed.as_ref().is_some_and(|failed| now >= failed.until)
     }

@@ -1,6 +1,7 @@
 //! Deadlines by which maintenance looks at a version again: one each, in order of time.
 //!
-//! A look takes what is due and nothing else, so its work grows with the versions whose time has come.
+//! A look takes what is due and nothing else, so its work grows with the versions whose time has
+//! come.
 
 use std::collections::BTreeMap;
 

@@ -1,13 +1,13 @@
 //! How many instances a version needs, now and soon.
 //!
 //! Requests go to the instance that was used last, so instances are told apart by level: the third
-//! level of a version is in use while three instances are, whichever they are. Each level has its own
-//! history: the first is needed often, the tenth only in bursts. How many idle instances are kept
-//! follows from how long their levels have not been needed ([`IdleHistogram`], one for levels of about
-//! the same height).
+//! level of a version is in use while three instances are, whichever they are. Each level has its
+//! own history: the first is needed often, the tenth only in bursts. How many idle instances are
+//! kept follows from how long their levels have not been needed ([`IdleHistogram`], one for levels
+//! of about the same height).
 //!
-//! A level is also needed when the one below it was reached a moment ago and that was often followed
-//! by more: the first requests of a burst prewarm instances for the rest of it.
+//! A level is also needed when the one below it was reached a moment ago and that was often
+//! followed by more: the first requests of a burst prewarm instances for the rest of it.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ const RISES_MIN: u32 = 4;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Class {
     idle: IdleHistogram,
-    /// How often the level below was reached after some time, and how often this one was soon after it.
+    /// How often the level below was reached after some time, and how often this one was soon after
+    /// it.
     rises: u32,
     followed: u32,
 }
@@ -48,7 +49,8 @@ pub(crate) struct Forecast {
     /// From the first one on, as many as were ever in use at once.
     levels: Vec<Level>,
     classes: Vec<Class>,
-    /// An instance that was expected to be needed could not be started; none is until somebody calls.
+    /// An instance that was expected to be needed could not be started; none is until somebody
+    /// calls.
     starts_failed: bool,
 }
 
@@ -59,7 +61,7 @@ pub(crate) struct Need {
     pub keep: usize,
     /// So many are to be started where they are missing.
     pub start: usize,
-    /// More than are there now will have to be started if nobody comes before.
+    /// More than are there now will have to be started if no call comes before.
     pub later: bool,
 }
 
@@ -127,13 +129,14 @@ impl Forecast {
         }
     }
 
-    /// An instance that was expected to be needed could not be started: none is to be until somebody calls. Those that are
-    /// there stay as they would.
+    /// An instance that was expected to be needed could not be started: none is to be until
+    /// somebody calls. Those that are there stay as they would.
     pub fn start_failed(&mut self) {
         self.starts_failed = true;
     }
 
-    /// What becomes of the instance of a level that is not in use, when another takes `start` to be ready.
+    /// What becomes of the instance of a level that is not in use, when another takes `start` to be
+    /// ready.
     pub fn plan(&self, level: usize, policy: KeepAlivePolicy, start: Duration) -> KeepAlive {
         let none = IdleHistogram::default();
         let idle = self.classes.get(class_of(level)).map_or(&none, |class| &class.idle);
@@ -152,8 +155,9 @@ impl Forecast {
         below.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
     }
 
-    /// Whether a level is needed because the one below it was reached a moment ago. A moment is the shortest time for which
-    /// an instance is kept: one that was started for this would be there as long anyway.
+    /// Whether a level is needed because the one below it was reached a moment ago. A moment is the
+    /// shortest time for which an instance is kept: one that was started for this would be there as
+    /// long anyway.
     pub fn is_ahead(&self, level: usize, now: Instant, policy: KeepAlivePolicy, start: Duration) -> bool {
         let soon = self.below_reached(level, now).is_some_and(|since| since < policy.keep_min);
         soon && self.classes.get(class_of(level)).is_some_and(|class| {

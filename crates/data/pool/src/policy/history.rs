@@ -1,4 +1,5 @@
-//! The history of one version: its forecast, and how long starts and leases took; outlives its instances.
+//! The history of one version: its forecast, and how long starts and leases took; outlives its
+//! instances.
 
 use std::time::Duration;
 
@@ -50,13 +51,14 @@ impl History {
         self.starts.0.unwrap_or_default()
     }
 
-    /// How long to wait before starts are looked at again for somebody for whom none was begun.
+    /// How long a request for which no start was begun waits before starts are looked at again.
     pub fn patience(&self) -> Duration {
         self.start().max(MOMENT)
     }
 
-    /// How many of the leases that are `out` are likely to return within the time of a start. When somebody has waited all
-    /// the time for `queued`, more instances are what is missing, and the likelihood counts for less and less.
+    /// How many of the leases that are `out` are likely to return within the time of a start. When
+    /// somebody has waited all the time for `queued`, more instances are what is missing, and the
+    /// likelihood counts for less and less.
     pub fn likely(&self, out: u32, queued: Duration) -> u64 {
         let (Some(start), Some(lease)) = (self.starts.0, self.leases.0) else { return 0 };
         let start = start.max(MOMENT);

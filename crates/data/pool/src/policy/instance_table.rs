@@ -1,8 +1,9 @@
-//! The instance table of one version: which instance serves whom, who waits, and how many starts that calls for.
+//! The instance table of one version: which instance serves whom, who waits, and how many starts
+//! that calls for.
 //!
-//! Invariants (property tests below): an instance never has more leases than the version's concurrency;
-//! nothing waits while an instance has a free slot; every waiter leaves exactly once; an instance with
-//! leases is never marked for freezing.
+//! Invariants (property tests below): an instance never has more leases than the version's
+//! concurrency; nothing waits while an instance has a free slot; every waiter leaves exactly once;
+//! an instance with leases is never marked for freezing.
 
 use std::time::Duration;
 
@@ -57,9 +58,9 @@ pub(crate) enum Released {
 pub(crate) struct Started {
     /// Where the instance stands.
     pub slot: SlotIndex,
-    /// Who gets its first leases; the request that the start was begun for comes first.
+    /// The requests that get its first leases; the request that the start was begun for comes first.
     pub granted: Vec<WaiterId>,
-    /// The version drains and nobody needs the instance: end it.
+    /// The version drains and no request needs the instance: end it.
     pub end: bool,
 }
 
@@ -81,7 +82,8 @@ pub(crate) struct InstanceTable {
     phase: Phase,
     slots: Vec<Option<Slot>>,
     vacant: Vec<SlotIndex>,
-    /// Open instances with a free slot; the one used last is on top, so that the others can become idle.
+    /// Open instances with a free slot; the one used last is on top, so that the others can become
+    /// idle.
     free: Vec<SlotIndex>,
     queue: Queue,
     starts: u32,
@@ -89,7 +91,7 @@ pub(crate) struct InstanceTable {
     history: History,
     /// Leases that are out.
     in_use: u32,
-    /// The most that were out or waited for at once since somebody asked.
+    /// The most that were out or waited for at once since the peak was taken.
     in_use_peak: u32,
 }
 
@@ -162,7 +164,8 @@ impl InstanceTable {
         self.history.forecast.need(now, self.policy, self.history.start())
     }
 
-    /// Whether another one is to be started right after a request took one, because others often follow.
+    /// Whether another one is to be started right after a request took one, because others often
+    /// follow.
     pub fn lacks_next(&self, now: Instant) -> bool {
         let need = self.history.forecast.ahead(now, self.policy, self.history.start());
         need.is_some_and(|need| self.missing(need) > 0)
@@ -217,8 +220,8 @@ impl InstanceTable {
         }
     }
 
-    /// How many more starts the waiters need, beside those in progress, the leases about to return, and those that are
-    /// likely to return before an instance would be ready.
+    /// How many more starts the waiters need, beside those in progress, the leases about to return,
+    /// and those that are likely to return before an instance would be ready.
     pub fn starts_wanted(&self, now: Instant) -> u32 {
         if self.phase != Phase::Open {
             return 0;
@@ -227,25 +230,28 @@ impl InstanceTable {
         u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
     }
 
-    /// Leases that are likely to return within the time of a start: whoever waits for one of them waits for less than that.
+    /// Leases that are likely to return within the time of a start: whoever waits for one of them
+    /// waits for less than that.
     fn likely(&self, now: Instant) -> u64 {
         let out = self.in_use.saturating_sub(self.returning);
         self.queue.busy_since().map_or(0, |since| self.history.likely(out, now.saturating_duration_since(since)))
     }
 
-    /// How long to wait before starts are looked at again for somebody for whom none was begun.
+    /// How long a request for which no start was begun waits before starts are looked at again.
     pub fn patience(&self) -> Duration {
         self.history.patience()
     }
 
-    /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of their own.
+    /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of
+    /// their own.
     pub fn begin_start(&mut self) -> Option<WaiterId> {
         let waiter = self.queue.trigger()?;
         self.starts += 1;
         Some(waiter)
     }
 
-    /// Counts a start that no request is waiting for; those who wait by then are served by it all the same.
+    /// Counts a start that no request is waiting for; requests that wait by then are served by it all
+    /// the same.
     pub fn begin_prewarm(&mut self) {
         self.starts += 1;
     }
@@ -304,8 +310,8 @@ impl InstanceTable {
         Started { slot: index, granted, end: !open && active == 0 }
     }
 
-    /// A start failed; says which waiters fail with it: the one it was begun for, and those it would have served.
-    /// When nothing is left that could serve the others, all fail.
+    /// A start failed; says which waiters fail with it: the one it was begun for, and those it
+    /// would have served. When nothing is left that could serve the others, all fail.
     pub fn start_failed(&mut self, waiter: WaiterId) -> Vec<WaiterId> {
         self.starts -= 1;
         let mut failed = Vec::new();
@@ -321,7 +327,8 @@ impl InstanceTable {
         failed
     }
 
-    /// A lease is about to return: its slot counts as coming free, so that no start is begun for who waits for it.
+    /// A lease is about to return: its slot counts as coming free, so that no start is begun for
+    /// who waits for it.
     pub fn returning(&mut self, index: SlotIndex) {
         let slot = self.slot(index);
         if !slot.closing {
@@ -330,7 +337,8 @@ impl InstanceTable {
         }
     }
 
-    /// A lease that was out for so long returns; `announced` when [`InstanceTable::returning`] was called for it.
+    /// A lease that was out for so long returns; `announced` when [`InstanceTable::returning`] was
+    /// called for it.
     pub fn release(&mut self, index: SlotIndex, announced: bool, out: Duration, now: Instant) -> Released {
         self.history.lease_was_out(out);
         let full_at = self.concurrency;
@@ -379,7 +387,7 @@ impl InstanceTable {
         idle
     }
 
-    /// The instance has ended, whoever ended it; whether its place is vacant.
+    /// The instance has ended; whether its place is vacant.
     pub fn ended(&mut self, index: SlotIndex) -> bool {
         self.retire(index);
         let slot = self.slot(index);
@@ -391,8 +399,8 @@ impl InstanceTable {
         vacant
     }
 
-    /// Retires idle instances that are not needed but leaves `wanted` open; they are to be ended. One that has only just
-    /// become idle stays.
+    /// Retires idle instances that are not needed but leaves `wanted` open; they are to be ended.
+    /// One that has only just become idle stays.
     pub fn expire(&mut self, now: Instant, wanted: u32) -> Vec<SlotIndex> {
         let keep = self.keep(now, wanted);
         let keep_min = self.policy.keep_min;
@@ -409,8 +417,8 @@ impl InstanceTable {
         u32::try_from(self.need(now).keep).unwrap_or(u32::MAX).max(wanted)
     }
 
-    /// When something changes by itself: an instance has been idle for long enough to be frozen or ended, or the forecast
-    /// calls for more or fewer.
+    /// When something changes by itself: an instance has been idle for long enough to be frozen or
+    /// ended, or the forecast calls for more or fewer.
     pub fn next_change(&self, now: Instant, freeze_after: Option<Duration>, wanted: u32) -> Option<Instant> {
         let unfrozen = self.idle().filter(|(index, _)| !self.is_freezing(*index));
         let frozen = freeze_after.and_then(|after| unfrozen.map(|(_, since)| since + after).min());
@@ -443,7 +451,8 @@ impl InstanceTable {
         })
     }
 
-    /// The same without those that `wanted` open instances need; the ones that were used last are kept.
+    /// The same without those that `wanted` open instances need; the ones that were used last are
+    /// kept.
     pub fn spare(&self, wanted: u32) -> impl Iterator<Item = (SlotIndex, Instant)> {
         self.idle().take(self.open().saturating_sub(wanted as usize))
     }
@@ -454,7 +463,8 @@ impl InstanceTable {
         idle && self.retire(index)
     }
 
-    /// Takes no more requests: says which idle instances are to be ended, and which requests waited in vain.
+    /// Takes no more requests: says which idle instances are to be ended, and which requests waited
+    /// in vain.
     pub fn drain(&mut self) -> (Vec<SlotIndex>, Vec<WaiterId>) {
         self.phase = Phase::Draining;
         let idle = (0..self.slots.len()).filter(|index| self.retire(*index)).collect();

@@ -1,13 +1,14 @@
 //! How long an idle instance is kept alive, by how long instances of its version were idle before.
 //!
-//! A cold start is worth so many seconds of an idle instance ([`KeepAlivePolicy`]). Without samples an
-//! instance is kept for just as long: the cost is then at most twice that of knowing the future (ski
-//! rental). With samples it is kept for the time whose expected cost, idle seconds and cold starts
-//! together, was the least. Samples form a histogram of idle times with exponential bins that fades as
-//! it grows, as in Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020).
+//! A cold start is worth so many seconds of an idle instance ([`KeepAlivePolicy`]). Without samples
+//! an instance is kept for just as long: the cost is then at most twice that of knowing the future
+//! (ski rental). With samples it is kept for the time whose expected cost, idle seconds and cold
+//! starts together, was the least. Samples form a histogram of idle times with exponential bins
+//! that fades as it grows, as in Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020).
 //!
-//! A version called at regular times, as by a timer, gets a pre-warming window, as in the same paper:
-//! its instance is stopped and another one is started shortly before the next request is due.
+//! A version called at regular times, as by a timer, gets a pre-warming window, as in the same
+//! paper: its instance is stopped and another one is started shortly before the next request is
+//! due.
 
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ const SAMPLES_MIN: u32 = 8;
 const REGULAR: usize = 6;
 /// The longest and the shortest of them differ by at most this part of the shortest.
 const REGULAR_SPREAD: u32 = 4;
-/// An instance is prewarmed so long before the earliest time at which it is expected to be used, and kept
-/// so long after the latest.
+/// An instance is prewarmed so long before the earliest time at which it is expected to be used,
+/// and kept so long after the latest.
 const PREWARM_MARGIN: Duration = Duration::from_secs(3);
 /// Longer idle times are not prewarmed for.
 const PREWARM_MAX: Duration = Duration::from_secs(36 * 3600);
@@ -89,7 +90,8 @@ impl KeepAlive {
 pub(crate) struct IdleHistogram {
     counts: [u16; BINS],
     total: u32,
-    /// Those of them after which an instance was there for another reason: no cold start comes of not having kept one.
+    /// Those of them after which an instance was there for another reason: no cold start comes of
+    /// not having kept one.
     covered: [u16; BINS],
     /// The last ones in milliseconds, the last at the end; zeros before there were so many.
     latest_ms: [u32; REGULAR],
@@ -101,8 +103,8 @@ fn end_s(bin: usize) -> f64 {
 }
 
 impl IdleHistogram {
-    /// An instance was idle for so long before it was used, or before another one was started in its place; `covered` when
-    /// that one was ready for another reason.
+    /// An instance was idle for so long before it was used, or before another one was started in
+    /// its place; `covered` when that one was ready for another reason.
     pub fn idle_for(&mut self, idle: Duration, covered: bool) {
         // Rounded up, and held within the bins: it fits.
         let bin = (idle.as_secs_f64().max(1e-3).log2() * BINS_PER_DOUBLING).ceil().max(0.0) as usize;
@@ -133,8 +135,8 @@ impl IdleHistogram {
         let margin = (latest - earliest) / 2 + PREWARM_MARGIN;
         let (from, until) = (earliest.saturating_sub(margin + start), latest + margin);
         let (stop, window) = (policy.keep_min.min(policy.keep_max), until - from);
-        // To have it there must be worth less than a cold start, and take far less than never to have stopped it: starts take
-        // processor time.
+        // To have it there must be worth less than a cold start, and take far less than never to
+        // have stopped it: starts take processor time.
         let pays = window < policy.cold_start && 2 * (stop + window) <= earliest && until < PREWARM_MAX;
         if pays { KeepAlive::Prewarm { keep: stop, from, until } } else { KeepAlive::For(keep) }
     }
@@ -146,7 +148,8 @@ impl IdleHistogram {
         (latest - earliest <= earliest / REGULAR_SPREAD).then_some((ms(earliest), ms(latest)))
     }
 
-    /// Of the ends of bins, the one that would have cost the least. Whoever comes within a bin is taken to come at its end.
+    /// Of the ends of bins, the one that would have cost the least. Whoever comes within a bin is
+    /// taken to come at its end.
     fn cheapest(&self, policy: KeepAlivePolicy) -> Duration {
         let cold_start = policy.cold_start.as_secs_f64();
         let mut longer = f64::from(self.total);

@@ -1,4 +1,5 @@
-//! The deadline of a version: what is to be done about it when its time has come, and when that is next.
+//! The deadline of a version: what is to be done about it when its time has come, and when that is
+//! next.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::policy::affinity::Affinity;
 use crate::policy::history::History;
 use crate::policy::instance_table::Phase;
 
-/// How far ahead maintenance trusts the wall clock, which may be set: scheduled actions are late by at most this.
+/// How far ahead maintenance trusts the wall clock, which may be set: scheduled actions are late by
+/// at most this.
 const WALL_CLOCK_TRUST: Duration = Duration::from_secs(5);
 
 impl VersionState {
@@ -19,14 +21,15 @@ impl VersionState {
         self.backoff.is_due(now)
     }
 
-    /// The work of a deadline: ends sessions that are over, and freezes and ends what has been idle for long enough.
+    /// The work of a deadline: ends sessions that are over, and freezes and ends what has been idle
+    /// for long enough.
     pub fn expire(&mut self, now: Instant, unix_ms: i64, effects: &mut Vec<Effect>) {
         self.update_provisioning(now, unix_ms);
         if let Some(affinity) = &mut self.affinity {
             effects.extend(affinity.expire(now).into_iter().map(Effect::Return));
         }
         let expired = self.table.expire(now, self.provisioning.wanted());
-        effects.extend(expired.into_iter().map(|slot| Effect::Stop { slot, hurry: false }));
+        effects.extend(expired.into_iter().map(|slot| Effect::Stop { slot, capped: false }));
         let Some(after) = self.freeze_after else { return };
         effects.extend(self.table.freeze(now, after).into_iter().map(|slot| Effect::Freeze { slot }));
         let silent = self.affinity.as_ref().map(Affinity::silent).unwrap_or_default();
@@ -51,7 +54,8 @@ impl VersionState {
         self.table.history()
     }
 
-    /// When this version is to be looked at next, if nothing happens to it until then. To be asked after [`Self::expire`].
+    /// When this version is to be looked at next, if nothing happens to it until then. To be asked
+    /// after [`Self::expire`].
     pub fn next_deadline(&self, now: Instant, unix_ms: i64) -> Option<Instant> {
         let table = self.table.next_change(now, self.freeze_after, self.provisioning.wanted());
         let backoff = self.backoff.next_change(now);
@@ -72,10 +76,11 @@ impl VersionState {
         all.into_iter().flatten().min()
     }
 
-    /// The deadline of a version that was just used, when an earlier one than the one set is needed.
+    /// The deadline of a version that was just used, when an earlier one than the one set is
+    /// needed.
     #[inline]
-    pub fn settles(&self, now: Instant) -> Option<Instant> {
-        let at = now + self.settle;
+    pub fn use_deadline(&self, now: Instant) -> Option<Instant> {
+        let at = now + self.use_delay;
         self.deadline.is_none_or(|deadline| at < deadline).then_some(at)
     }
 

@@ -42,8 +42,8 @@ pub(crate) enum Effect {
     Serve { waiter: WaiterId, slot: SlotIndex },
     /// Answer a waiting request with an error.
     Refuse { waiter: WaiterId, error: LeaseError },
-    /// Have an instance end in its own time; `hurry` bounds that, because its room is waited for.
-    Stop { slot: SlotIndex, hurry: bool },
+    /// Have an instance end in its own grace; `capped` bounds that, because its room is waited for.
+    Stop { slot: SlotIndex, capped: bool },
     /// Freeze an instance, if [`VersionState::may_freeze`] still says so by then.
     Freeze { slot: SlotIndex },
     /// Return a slot that a session held.
@@ -93,7 +93,8 @@ impl Refused {
 /// What a request's question for a slot led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acquired {
-    /// A slot; `prewarm` when another instance is to be started right away, because others often follow.
+    /// A slot; `prewarm` when another instance is to be started right away, because others often
+    /// follow.
     Slot { slot: SlotIndex, prewarm: bool },
     /// None is free; see [`VersionState::wait`].
     Busy,

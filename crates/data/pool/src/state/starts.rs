@@ -14,7 +14,8 @@ impl VersionState {
         self.table.starts_wanted(now) > 0
     }
 
-    /// Begins the starts that waiting requests need, as far as backoff and admission let them. Says what was in the way.
+    /// Begins the starts that waiting requests need, as far as backoff and admission let them. Says
+    /// what was in the way.
     pub fn start_wanted(
         &mut self,
         admission: &mut Admission,
@@ -68,8 +69,8 @@ impl VersionState {
         }
     }
 
-    /// Begins the starts that the forecast calls for, as far as admission lets them. A request that finds none has a start
-    /// of its own.
+    /// Begins the starts that the forecast calls for, as far as admission lets them. A request that
+    /// finds none has a start of its own.
     pub fn start_forecast(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) {
         while self.table.missing(self.table.need(now).start) > 0 && self.prewarm_one(admission, now, effects) {}
     }

@@ -1,4 +1,5 @@
-//! What becomes of idle instances, and which are there before they are called, over fake instances and in paused time.
+//! What becomes of idle instances, and which are there before they are called, over fake instances
+//! and in paused time.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Fairness between functions: claims of those that wait for room, and who has to make some.
+//! Fairness between functions: claims of versions that wait for room, and which of the others make it.
 
 use tokio::time::Instant;
 use types::{FunctionId, VersionKey};
@@ -6,7 +6,7 @@ use types::{FunctionId, VersionKey};
 use super::limit::LimitExceeded;
 use crate::policy::admission::{Admission, Load, Share, StartRequest};
 
-/// Somebody who was refused, waits, and comes before those who came later.
+/// A version that was refused a start and waits; it comes before those refused later.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     pub version: VersionKey,
@@ -22,7 +22,7 @@ pub(crate) enum Scope {
     Own,
     /// Those of functions without a quota of their own.
     Unreserved,
-    /// Everybody's.
+    /// Those of all functions.
     Any,
 }
 
@@ -52,7 +52,8 @@ impl Admission {
         (all, unreserved_mb)
     }
 
-    /// What would have to end, beside what ends already and is not for older claims, before this one fits.
+    /// What would have to end, beside what ends already and is not for older claims, before this
+    /// one fits.
     pub fn shortfall(&self, version: &VersionKey, memory_mb: u32, since: Instant) -> Shortfall {
         let id = &version.function_id;
         let need = Load::one(memory_mb);
@@ -83,8 +84,9 @@ impl Admission {
         Shortfall { load: Load { instances: over.instances, memory_mb }, scope }
     }
 
-    /// Whether a request that was refused a start has anything to wait for: an instance of its own function that may come
-    /// free or end, others that end for it, or functions that use more than its own and will have to make room.
+    /// Whether a request that was refused a start has anything to wait for: an instance of its own
+    /// function that may come free or end, others that end for it, or functions that use more than
+    /// its own and will have to make room.
     pub fn room_expected(&self, want: &StartRequest<'_>, limit: LimitExceeded) -> bool {
         let id = &want.version.function_id;
         let need = u64::from(want.memory_mb);
@@ -131,8 +133,9 @@ impl Admission {
         self.claims.len()
     }
 
-    /// Whether an instance of `version` that comes free is to end for a claim: somebody has waited for longer than the
-    /// version's own requests have (`own_since`, `None` when none waits), and its function uses less.
+    /// Whether an instance of `version` that comes free is to end for a claim: somebody has waited
+    /// for longer than the version's own requests have (`own_since`, `None` when none waits), and
+    /// its function uses less.
     pub fn yields(&self, version: &VersionKey, own_since: Option<Instant>) -> bool {
         let own = self.used_by(&version.function_id);
         self.claims.iter().filter(|claim| claim.version != *version).any(|claim| {

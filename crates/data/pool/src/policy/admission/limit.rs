@@ -4,8 +4,8 @@ use std::fmt;
 
 use types::RunStatus;
 
-/// The limit that stands in the way of a start; reads on after "concurrency exceeded". The words about quotas are the
-/// contract's (4.5).
+/// The limit that stands in the way of a start; reads on after "concurrency exceeded". The words
+/// about quotas are the contract's (4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitExceeded {
     /// Memory sizes of all instances of functions without a quota of their own, in MB.
@@ -49,7 +49,7 @@ impl LimitExceeded {
         }
     }
 
-    /// Whether it is an amount of memory that somebody was given.
+    /// Whether it is a quota of memory.
     pub(crate) fn is_quota(self) -> bool {
         matches!(self, Self::Memory { .. } | Self::Reserved { .. })
     }

@@ -1,8 +1,9 @@
-//! Admission of starts: use of the installation's quota and of each function's limits, and who waits for room.
+//! Admission of starts: use of the installation's quota and of each function's limits, and who
+//! waits for room.
 //!
-//! An instance that ends counts as used until it has ended, because its memory is. A request refused for
-//! want of what all functions share has a claim from then on: what comes free is kept for the oldest
-//! claims, so later requests cannot overtake it, however many they are.
+//! An instance that ends counts as used until it has ended, because its memory is. A request
+//! refused for want of what all functions share has a claim from then on: what comes free is kept
+//! for the oldest claims, so later requests cannot overtake it, however many they are.
 
 mod fairness;
 pub(crate) mod limit;
@@ -153,7 +154,7 @@ impl Admission {
         self.functions.get(id).map_or_else(Load::default, |share| share.used)
     }
 
-    /// Takes room for one instance. Whoever is refused should [`Admission::claim`] when it waits.
+    /// Takes room for one instance. A version that is refused should [`Admission::claim`] when it waits.
     pub fn reserve(&mut self, want: &StartRequest<'_>, now: Instant) -> Result<(), LimitExceeded> {
         if let Some(limit) = self.in_the_way(want, now) {
             return Err(limit);
@@ -168,7 +169,7 @@ impl Admission {
         Ok(())
     }
 
-    /// The same for an instance that nobody waits for; those who wait come first.
+    /// The same for an instance that no request waits for; requests that wait come first.
     pub fn reserve_ahead(&mut self, want: &StartRequest<'_>, now: Instant) -> Result<(), LimitExceeded> {
         let id = &want.version.function_id;
         if let Some(limit) = self.provisioned_starts.in_the_way(id, std::iter::empty(), now) {
@@ -220,7 +221,8 @@ impl Admission {
         }
     }
 
-    /// An instance has ended, or its start failed; `told` when [`Admission::ending`] was called for it.
+    /// An instance has ended, or its start failed; `told` when [`Admission::ending`] was called for
+    /// it.
     pub fn release(&mut self, id: &FunctionId, memory_mb: u32, told: bool) {
         let load = Load::one(memory_mb);
         let ending = if told { load } else { Load::default() };

@@ -1,9 +1,9 @@
 //! The rate limit of starts: a sliding window of a minute, shared fairly by functions.
 //!
-//! Exact, and bounded by the limit itself. Functions share the window by a dynamic threshold (Choudhury
-//! and Hahne, 1998): a function may start while it has started less than a fixed multiple of what is
-//! left for all. One function alone gets its share of the limit, several that want all they can get
-//! converge to equal parts, and a newcomer finds some left.
+//! Exact, and bounded by the limit itself. Functions share the window by a dynamic threshold
+//! (Choudhury and Hahne, 1998): a function may start while it has started less than a fixed
+//! multiple of what is left for all. One function alone gets its share of the limit, several that
+//! want all they can get converge to equal parts, and a newcomer finds some left.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -28,14 +28,15 @@ pub(crate) struct StartRate {
 }
 
 impl StartRate {
-    /// At most `max` in a minute, 0 is no limit, and of one function alone at most `share_percent_max` of it.
+    /// At most `max` in a minute, 0 is no limit, and of one function alone at most
+    /// `share_percent_max` of it.
     pub fn new(max: u32, share_percent_max: u32) -> Self {
         let share_percent = u64::from(share_percent_max.clamp(1, 100));
         Self { max, share_percent, begun: VecDeque::new(), by_function: HashMap::new() }
     }
 
-    /// What stands in the way of a start of `function` when starts of `before`, the longest wait first, have precedence.
-    /// Of those only the ones count that the limit would let start.
+    /// What stands in the way of a start of `function` when starts of `before`, the longest wait
+    /// first, have precedence. Of those only the ones count that the limit would let start.
     pub fn in_the_way<'a>(
         &mut self,
         function: &FunctionId,

@@ -1,4 +1,5 @@
-//! Provisioned concurrency: how many instances to start ahead now, and when to retry after failures.
+//! Provisioned concurrency: how many instances to start ahead now, and when to retry after
+//! failures.
 
 mod target;
 

@@ -1,4 +1,5 @@
-//! The number of provisioned instances wanted now: fixed, by a scheduled action, or by target tracking of use.
+//! The number of provisioned instances wanted now: fixed, by a scheduled action, or by target
+//! tracking of use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,8 @@ struct Tracked {
 
 impl Target {
     pub fn new(spec: Arc<ProvisionedSpec>) -> Self {
-        // What cannot be read was not let in; a catalog of another release loses the action and nothing else.
+        // What cannot be read was not let in; a catalog of another release loses the action and
+        // nothing else.
         let read = |action: &types::ScheduledAction| Some((action.cron.parse::<Schedule>().ok()?, action.number));
         let schedules = spec.actions.iter().filter_map(read).collect();
         let number = spec.tracking.as_ref().map_or(0, |tracking| tracking.min);
@@ -72,8 +74,9 @@ impl Target {
         Some(self.action.again_ms).filter(|again_ms| (i64::MIN + 1..i64::MAX).contains(again_ms))
     }
 
-    /// The number now. `in_use` is how many requests there were at once since it was asked for last, of which an instance
-    /// serves `concurrency`; it is looked at when [`Target::looks_at_use`] says so.
+    /// The number now. `in_use` is how many requests there were at once since it was asked for
+    /// last, of which an instance serves `concurrency`; it is looked at when
+    /// [`Target::looks_at_use`] says so.
     pub fn number(&mut self, now: Instant, unix_ms: i64, in_use: u32, concurrency: u32) -> u32 {
         if unix_ms >= self.action.again_ms {
             self.action = self.action_at(unix_ms);

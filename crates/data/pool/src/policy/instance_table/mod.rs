@@ -5,11 +5,13 @@
 //! concurrency; nothing waits while an instance has a free slot; every waiter leaves exactly once;
 //! an instance with leases is never marked for freezing.
 
+mod idle;
+mod starts;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::policy::forecast::Need;
 use crate::policy::history::History;
 use crate::policy::keep_alive::KeepAlivePolicy;
 use crate::policy::queue::{Queue, WaiterId};
@@ -51,17 +53,6 @@ pub(crate) enum Released {
     Stop,
     /// The instance had ended already and its place is vacant.
     Gone,
-}
-
-/// What a finished start leads to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Started {
-    /// Where the instance stands.
-    pub slot: SlotIndex,
-    /// The requests that get its first leases; the request that the start was begun for comes first.
-    pub granted: Vec<WaiterId>,
-    /// The version drains and no request needs the instance: end it.
-    pub end: bool,
 }
 
 /// What becomes of a request that gives up waiting.
@@ -159,28 +150,6 @@ impl InstanceTable {
         self.history.forecast.fall(now);
     }
 
-    /// How many instances calls need, now and soon; the owner may want more.
-    pub fn need(&self, now: Instant) -> Need {
-        self.history.forecast.need(now, self.policy, self.history.start())
-    }
-
-    /// Whether another one is to be started right after a request took one, because others often
-    /// follow.
-    pub fn lacks_next(&self, now: Instant) -> bool {
-        let need = self.history.forecast.ahead(now, self.policy, self.history.start());
-        need.is_some_and(|need| self.missing(need) > 0)
-    }
-
-    /// How many of `need` instances are neither there nor being started.
-    pub fn missing(&self, need: usize) -> usize {
-        if self.phase == Phase::Open { need.saturating_sub(self.open() + self.starts()) } else { 0 }
-    }
-
-    /// Whether calls will need more than there is, if not now then later.
-    pub fn waits_for_calls(&self, now: Instant) -> bool {
-        self.phase == Phase::Open && self.need(now).later
-    }
-
     /// Goes on with what is known from before.
     pub fn remember(&mut self, history: History) {
         self.history = history.resumed();
@@ -220,53 +189,6 @@ impl InstanceTable {
         }
     }
 
-    /// How many more starts the waiters need, beside those in progress, the leases about to return,
-    /// and those that are likely to return before an instance would be ready.
-    pub fn starts_wanted(&self, now: Instant) -> u32 {
-        if self.phase != Phase::Open {
-            return 0;
-        }
-        let uncovered = (self.queue.len() as u64).saturating_sub(self.covered() + self.likely(now));
-        u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
-    }
-
-    /// Leases that are likely to return within the time of a start: whoever waits for one of them
-    /// waits for less than that.
-    fn likely(&self, now: Instant) -> u64 {
-        let out = self.in_use.saturating_sub(self.returning);
-        self.queue.busy_since().map_or(0, |since| self.history.likely(out, now.saturating_duration_since(since)))
-    }
-
-    /// How long a request for which no start was begun waits before starts are looked at again.
-    pub fn patience(&self) -> Duration {
-        self.history.patience()
-    }
-
-    /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of
-    /// their own.
-    pub fn begin_start(&mut self) -> Option<WaiterId> {
-        let waiter = self.queue.trigger()?;
-        self.starts += 1;
-        Some(waiter)
-    }
-
-    /// Counts a start that no request is waiting for; requests that wait by then are served by it all
-    /// the same.
-    pub fn begin_prewarm(&mut self) {
-        self.starts += 1;
-    }
-
-    /// Such a start failed. Requests that wait need one of their own.
-    pub fn prewarm_failed(&mut self) {
-        self.starts -= 1;
-    }
-
-    /// The same of one that the forecast called for: it calls for none until the next request.
-    pub fn forecast_failed(&mut self) {
-        self.starts -= 1;
-        self.history.forecast.start_failed();
-    }
-
     /// Whether an instance with leases takes further ones.
     pub fn takes_requests(&self, index: SlotIndex) -> bool {
         self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| !slot.closing)
@@ -280,51 +202,6 @@ impl InstanceTable {
     /// Instances that take requests.
     pub fn open(&self) -> usize {
         self.slots.iter().flatten().filter(|slot| !slot.closing).count()
-    }
-
-    /// Starts in progress.
-    pub fn starts(&self) -> usize {
-        self.starts as usize
-    }
-
-    /// A start that was begun for `waiter`, if for any, and took so long, has an instance.
-    pub fn started(&mut self, waiter: Option<WaiterId>, took: Duration, now: Instant) -> Started {
-        self.starts -= 1;
-        self.history.start_took(took);
-        let mut granted: Vec<WaiterId> = waiter.filter(|waiter| self.queue.take(*waiter)).into_iter().collect();
-        while (granted.len() as u64) < u64::from(self.concurrency) {
-            let Some(waiter) = self.queue.pop() else { break };
-            granted.push(waiter);
-        }
-        let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
-        self.in_use += active;
-        if active > 0 {
-            self.rise(now);
-        }
-        let open = self.phase == Phase::Open;
-        let slot = Slot { active, returning: 0, idle_since: now, freezing: false, closing: !open, ended: false };
-        let index = self.place(slot);
-        if open && active < self.concurrency {
-            self.free.push(index);
-        }
-        Started { slot: index, granted, end: !open && active == 0 }
-    }
-
-    /// A start failed; says which waiters fail with it: the one it was begun for, and those it
-    /// would have served. When nothing is left that could serve the others, all fail.
-    pub fn start_failed(&mut self, waiter: WaiterId) -> Vec<WaiterId> {
-        self.starts -= 1;
-        let mut failed = Vec::new();
-        if self.queue.take(waiter) {
-            failed.push(waiter);
-        }
-        let alone = self.starts == 0 && self.slots.iter().flatten().all(|slot| slot.ended);
-        let served = if alone { u64::MAX } else { u64::from(self.concurrency) };
-        while (failed.len() as u64) < served && self.queue.len() as u64 > self.covered() {
-            let Some(waiter) = self.queue.pop() else { break };
-            failed.push(waiter);
-        }
-        failed
     }
 
     /// A lease is about to return: its slot counts as coming free, so that no start is begun for
@@ -399,70 +276,6 @@ impl InstanceTable {
         vacant
     }
 
-    /// Retires idle instances that are not needed but leaves `wanted` open; they are to be ended.
-    /// One that has only just become idle stays.
-    pub fn expire(&mut self, now: Instant, wanted: u32) -> Vec<SlotIndex> {
-        let keep = self.keep(now, wanted);
-        let keep_min = self.policy.keep_min;
-        let old: Vec<SlotIndex> = self
-            .spare(keep)
-            .filter(|(_, since)| now.saturating_duration_since(*since) >= keep_min)
-            .map(|(index, _)| index)
-            .collect();
-        old.into_iter().filter(|index| self.retire(*index)).collect()
-    }
-
-    /// Idle instances that calls and provisioned concurrency need.
-    fn keep(&self, now: Instant, wanted: u32) -> u32 {
-        u32::try_from(self.need(now).keep).unwrap_or(u32::MAX).max(wanted)
-    }
-
-    /// When something changes by itself: an instance has been idle for long enough to be frozen or
-    /// ended, or the forecast calls for more or fewer.
-    pub fn next_change(&self, now: Instant, freeze_after: Option<Duration>, wanted: u32) -> Option<Instant> {
-        let unfrozen = self.idle().filter(|(index, _)| !self.is_freezing(*index));
-        let frozen = freeze_after.and_then(|after| unfrozen.map(|(_, since)| since + after).min());
-        let ended = self.spare(self.keep(now, wanted)).map(|(_, since)| since + self.policy.keep_min).min();
-        let forecast = self.history.forecast.next_change(now, self.policy, self.history.start());
-        [frozen, ended, forecast].into_iter().flatten().min()
-    }
-
-    /// Marks the instances that have been idle for `after`: they are to be frozen, unless
-    /// [`InstanceTable::is_freezing`] says by then that a request came first.
-    pub fn freeze(&mut self, now: Instant, after: Duration) -> Vec<SlotIndex> {
-        let idle: Vec<SlotIndex> = self
-            .idle()
-            .filter(|(_, since)| now.saturating_duration_since(*since) >= after)
-            .map(|(index, _)| index)
-            .collect();
-        idle.into_iter().filter(|index| !std::mem::replace(&mut self.slot(*index).freezing, true)).collect()
-    }
-
-    /// Whether an instance is marked and no request came since.
-    pub fn is_freezing(&self, index: SlotIndex) -> bool {
-        self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| slot.freezing)
-    }
-
-    /// The instances without requests, and since when.
-    pub fn idle(&self) -> impl Iterator<Item = (SlotIndex, Instant)> {
-        self.free.iter().filter_map(|index| {
-            let slot = self.slots[*index].as_ref()?;
-            (slot.active == 0).then_some((*index, slot.idle_since))
-        })
-    }
-
-    /// The same without those that `wanted` open instances need; the ones that were used last are
-    /// kept.
-    pub fn spare(&self, wanted: u32) -> impl Iterator<Item = (SlotIndex, Instant)> {
-        self.idle().take(self.open().saturating_sub(wanted as usize))
-    }
-
-    /// Retires an instance if it still has no requests; whether it is to be ended.
-    pub fn evict(&mut self, index: SlotIndex) -> bool {
-        let idle = self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| slot.active == 0);
-        idle && self.retire(index)
-    }
-
     /// Takes no more requests: says which idle instances are to be ended, and which requests waited
     /// in vain.
     pub fn drain(&mut self) -> (Vec<SlotIndex>, Vec<WaiterId>) {
@@ -512,5 +325,4 @@ impl InstanceTable {
 }
 
 #[cfg(test)]
-#[path = "instance_table_tests.rs"]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
+use super::starts::Started;
 use super::*;
 
 type Table = InstanceTable;

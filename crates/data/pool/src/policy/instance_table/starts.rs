@@ -1,0 +1,113 @@
+//! How many starts the waiting requests call for, and what a start leads to.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{InstanceTable, Phase, Slot, SlotIndex};
+use crate::policy::queue::WaiterId;
+
+/// What a finished start leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Started {
+    /// Where the instance stands.
+    pub slot: SlotIndex,
+    /// The requests that get its first leases; the request that the start was begun for comes first.
+    pub granted: Vec<WaiterId>,
+    /// The version drains and no request needs the instance: end it.
+    pub end: bool,
+}
+
+impl InstanceTable {
+    /// How many more starts the waiters need, beside those in progress, the leases about to return,
+    /// and those that are likely to return before an instance would be ready.
+    pub fn starts_wanted(&self, now: Instant) -> u32 {
+        if self.phase != Phase::Open {
+            return 0;
+        }
+        let uncovered = (self.queue.len() as u64).saturating_sub(self.covered() + self.likely(now));
+        u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
+    }
+
+    /// Leases that are likely to return within the time of a start: whoever waits for one of them
+    /// waits for less than that.
+    fn likely(&self, now: Instant) -> u64 {
+        let out = self.in_use.saturating_sub(self.returning);
+        self.queue.busy_since().map_or(0, |since| self.history.likely(out, now.saturating_duration_since(since)))
+    }
+
+    /// How long a request for which no start was begun waits before starts are looked at again.
+    pub fn patience(&self) -> Duration {
+        self.history.patience()
+    }
+
+    /// Counts a start and says for which waiter it is begun; `None` when all waiters have one of
+    /// their own.
+    pub fn begin_start(&mut self) -> Option<WaiterId> {
+        let waiter = self.queue.trigger()?;
+        self.starts += 1;
+        Some(waiter)
+    }
+
+    /// Counts a start that no request is waiting for; requests that wait by then are served by it all
+    /// the same.
+    pub fn begin_prewarm(&mut self) {
+        self.starts += 1;
+    }
+
+    /// Such a start failed. Requests that wait need one of their own.
+    pub fn prewarm_failed(&mut self) {
+        self.starts -= 1;
+    }
+
+    /// The same of one that the forecast called for: it calls for none until the next request.
+    pub fn forecast_failed(&mut self) {
+        self.starts -= 1;
+        self.history.forecast.start_failed();
+    }
+
+    /// Starts in progress.
+    pub fn starts(&self) -> usize {
+        self.starts as usize
+    }
+
+    /// A start that was begun for `waiter`, if for any, and took so long, has an instance.
+    pub fn started(&mut self, waiter: Option<WaiterId>, took: Duration, now: Instant) -> Started {
+        self.starts -= 1;
+        self.history.start_took(took);
+        let mut granted: Vec<WaiterId> = waiter.filter(|waiter| self.queue.take(*waiter)).into_iter().collect();
+        while (granted.len() as u64) < u64::from(self.concurrency) {
+            let Some(waiter) = self.queue.pop() else { break };
+            granted.push(waiter);
+        }
+        let active = u32::try_from(granted.len()).expect("at most the concurrency, which is a u32");
+        self.in_use += active;
+        if active > 0 {
+            self.rise(now);
+        }
+        let open = self.phase == Phase::Open;
+        let slot = Slot { active, returning: 0, idle_since: now, freezing: false, closing: !open, ended: false };
+        let index = self.place(slot);
+        if open && active < self.concurrency {
+            self.free.push(index);
+        }
+        Started { slot: index, granted, end: !open && active == 0 }
+    }
+
+    /// A start failed; says which waiters fail with it: the one it was begun for, and those it
+    /// would have served. When nothing is left that could serve the others, all fail.
+    pub fn start_failed(&mut self, waiter: WaiterId) -> Vec<WaiterId> {
+        self.starts -= 1;
+        let mut failed = Vec::new();
+        if self.queue.take(waiter) {
+            failed.push(waiter);
+        }
+        let alone = self.starts == 0 && self.slots.iter().flatten().all(|slot| slot.ended);
+        let served = if alone { u64::MAX } else { u64::from(self.concurrency) };
+        while (failed.len() as u64) < served && self.queue.len() as u64 > self.covered() {
+            let Some(waiter) = self.queue.pop() else { break };
+            failed.push(waiter);
+        }
+        failed
+    }
+}

@@ -59,9 +59,10 @@ pub struct Config {
     pub keep_histories_max: usize,
     /// How often idle instances are looked over, in milliseconds.
     pub reap_interval_ms: u64,
-    /// How long an instance that ends to make room for waiting requests has for that at most, in
-    /// milliseconds, however long its function's own grace is: they wait no longer than
-    /// `wait_ms_max`.
+    /// How often every function of the catalog is looked at, in seconds; between that only those that changed are.
+    pub catalog_resync_interval_s: u64,
+    /// How long an instance that ends to make room for waiting requests has for that at most, in milliseconds, however long its
+    /// function's own grace is: they wait no longer than `wait_ms_max`.
     pub evict_grace_ms_max: u64,
     /// How long a shutdown waits for killed instances to be gone, in milliseconds.
     pub kill_wait_ms_max: u64,
@@ -87,6 +88,7 @@ impl Default for Config {
             keep_idle_s_max: 600,
             keep_histories_max: 10_000,
             reap_interval_ms: 1000,
+            catalog_resync_interval_s: 60,
             evict_grace_ms_max: 5000,
             kill_wait_ms_max: 5000,
         }
@@ -137,5 +139,9 @@ impl Config {
     pub(crate) fn reap_interval(&self) -> Duration {
         // An interval of zero would panic; a millisecond is as good as continuous.
         Duration::from_millis(self.reap_interval_ms.max(1))
+    }
+
+    pub(crate) fn catalog_resync_interval(&self) -> Duration {
+        Duration::from_secs(self.catalog_resync_interval_s.max(1))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use types::{Catalog, CatalogVersion, ProvisionedSpec, VersionKey};
 
 use super::{Driver, resolve};
@@ -22,6 +22,10 @@ use crate::version::Version;
 pub(super) async fn run<C: Default + Send + Sync + 'static>(driver: Arc<Driver<C>>, mut changes: watch::Receiver<u64>) {
     let mut tick = interval(driver.config.reap_interval());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // What a change set left out is found here.
+    let resync_interval = driver.config.catalog_resync_interval();
+    let mut resync = interval_at(Instant::now() + resync_interval, resync_interval);
+    resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut announced = true;
     loop {
         tokio::select! {
@@ -32,6 +36,7 @@ pub(super) async fn run<C: Default + Send + Sync + 'static>(driver: Arc<Driver<C
                 announced = changed.is_ok();
                 driver.follow_catalog();
             }
+            _ = resync.tick() => driver.follow_all(&driver.catalog.load_full()),
             _ = tick.tick() => {
                 driver.look(Instant::now());
             }
@@ -60,17 +65,21 @@ fn provisioned_in(catalog: &Catalog) -> Asked {
 }
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Follows the catalog: its quotas hold from now on, versions that it no longer serves are
-    /// drained, and as many instances are provisioned as it says. Where the whole catalog arrives;
-    /// all else that is done grows with what changed.
+    /// Follows the catalog: its quotas hold from now on, versions that it no longer serves are drained, and as many instances
+    /// are provisioned as it says. Looks at the functions that changed, or at everything when those are not known.
     pub fn follow_catalog(self: &Arc<Self>) {
         let catalog = self.catalog.load_full();
-        if self.followed.swap(catalog.revision, Ordering::Relaxed) == catalog.revision {
-            return;
+        let seen = self.followed.swap(catalog.revision, Ordering::Relaxed);
+        if seen != catalog.revision && self.follow_changes(&catalog, seen).is_none() {
+            self.follow_all(&catalog);
         }
-        self.admission.lock().set_quota(Quota::of(&catalog, &self.config));
+    }
+
+    /// Looks at every function of the catalog and every version of the pool.
+    fn follow_all(self: &Arc<Self>, catalog: &Catalog) {
+        self.admission.lock().set_quota(Quota::of(catalog, &self.config));
         self.over_quota.store(true, Ordering::Relaxed);
-        let mut asked = provisioned_in(&catalog);
+        let mut asked = provisioned_in(catalog);
         for version in self.all_versions() {
             let spec = asked.remove(&version.catalog.key).map(|(_, spec)| spec);
             self.follow_version(&version, spec.as_ref());
@@ -85,9 +94,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.keep_quotas();
     }
 
-    /// The same for one version of the pool, whatever changed of it; `spec` is what the catalog
-    /// wants provisioned.
-    fn follow_version(self: &Arc<Self>, version: &Arc<Version<C>>, spec: Option<&Arc<ProvisionedSpec>>) {
+    /// The same for one version of the pool, whatever changed of it; `spec` is what the catalog wants provisioned.
+    pub(super) fn follow_version(self: &Arc<Self>, version: &Arc<Version<C>>, spec: Option<&Arc<ProvisionedSpec>>) {
         let stopped = self.admission.lock().is_stopped(&version.catalog.key.function_id);
         let (unserved, provisioned) = {
             let mut locked = version.locked.lock();

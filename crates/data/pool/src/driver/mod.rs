@@ -1,6 +1,7 @@
 //! The one place that performs effects: applies what happens to the states of versions, and starts,
 //! serves, freezes and stops what they say.
 
+mod follow;
 mod maintenance;
 mod prewarm;
 mod room;

@@ -1,11 +1,11 @@
-//! How much maintenance looks at.
+//! How much maintenance and a change of the catalog look at.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use types::{CatalogVersion, RequestId};
+use types::{Catalog, CatalogFunction, CatalogVersion, ChangeSet, FunctionChange, RequestId, VersionKey};
 
 use super::Driver;
 use crate::config::Config;
@@ -101,4 +101,59 @@ async fn a_grant_that_nobody_takes_goes_to_the_next_one_who_waits() {
     first.abort();
     assert!(first.await.is_err_and(|error| error.is_cancelled()));
     assert!(second.await.expect("no panic").cold().is_none());
+}
+
+/// The catalog after a change of one function, which has this version and reservation now; `unserved` are gone.
+fn change(bench: &Bench, version: &Arc<CatalogVersion>, reserved_mb: Option<u64>, unserved: &[&VersionKey]) {
+    let old = bench.catalog.load_full();
+    let mut functions = old.functions.clone();
+    let key = version.function.key.clone();
+    let before = &old.functions[&key];
+    let entry = CatalogFunction {
+        record: Arc::clone(&version.function),
+        status: before.status,
+        versions: [(version.key.version, Arc::clone(version))].into(),
+        aliases: before.aliases.clone(),
+        reserved_mb,
+        provisioned: before.provisioned.clone(),
+    };
+    functions.insert(key.clone(), Arc::new(entry));
+    let unserved = unserved.iter().copied().cloned().collect();
+    let change = FunctionChange { key, id: version.key.function_id.clone(), unserved };
+    let changes = old.changes.next(ChangeSet { functions: vec![change], quota: false }, 2);
+    bench.catalog.store(Arc::new(Catalog { revision: old.revision + 1, functions, changes, ..Catalog::default() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_catalog_looks_at_its_function_however_many_versions_there_are() {
+    let (bench, pool, versions) = idle_versions().await;
+    pool.driver.follow_catalog();
+    let seen = bench.catalog.load().revision;
+    let follow = || pool.driver.follow_changes(&bench.catalog.load_full(), seen);
+    assert_eq!(follow(), Some(0));
+    let newer = version(Function { name: versions[0].function.key.name.as_str().to_owned().leak(), ..EVENT }, 2);
+    assert_ne!(newer.key, versions[0].key);
+    change(&bench, &newer, None, &[&versions[0].key]);
+    assert_eq!(follow(), Some(2), "the version before and the one after, of {VERSIONS}");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(bench.launch.alive(), VERSIONS - 1, "the idle instance of the version before has ended");
+    change(&bench, &versions[1], Some(300), &[]);
+    assert_eq!(follow(), None, "a reservation concerns what all others share");
+    pool.driver.follow_catalog();
+    assert!(pool.driver.admission.lock().is_reserved(&versions[1].key.function_id));
+    change(&bench, &versions[2], None, &[]);
+    assert_eq!(follow(), None, "the history holds two change sets, and three are missed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_change_set_left_out_is_found_by_the_resync() {
+    let bench = Bench::new(Config { catalog_resync_interval_s: 20, ..config() });
+    let first = version(EVENT, 1);
+    bench.serve(std::slice::from_ref(&first));
+    drop(bench.pool.lease(&first, &RequestId::random(), None).await.expect("a lease"));
+    change(&bench, &version(EVENT, 2), None, &[]);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(bench.launch.alive(), 1);
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(bench.launch.alive(), 0);
 }

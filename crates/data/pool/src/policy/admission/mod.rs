@@ -259,9 +259,14 @@ impl Admission {
         self.forget_unused(id);
     }
 
+    /// The function's own quota, when it has one.
+    pub fn reserved_mb(&self, id: &FunctionId) -> Option<u64> {
+        self.quota.reserved(id)
+    }
+
     /// Whether the function has a quota of its own.
     pub fn is_reserved(&self, id: &FunctionId) -> bool {
-        self.quota.reserved(id).is_some()
+        self.reserved_mb(id).is_some()
     }
 
     /// Whether an instance would fit if all others ended.

@@ -4,7 +4,7 @@
 use types::{AliasRecord, FunctionKey, Qualifier, Route};
 
 use crate::error::{During, Error};
-use crate::functions::find_function;
+use crate::find::find_function;
 use crate::handle::{Store, now_ms};
 use crate::record::{AliasChange, FunctionWithVersions, NewAlias};
 use crate::sql;

@@ -8,11 +8,11 @@ use types::{
 
 use crate::config::Config;
 use crate::error::{During, Error};
+use crate::find::{find_holder, latest_status, read_latest, require_namespace};
 use crate::handle::{Store, now_ms};
 use crate::progress::Note;
 use crate::record::{Change, FunctionPage, FunctionQuery, FunctionWithVersions, NewFunction};
 use crate::sql::columns::to_json;
-use crate::sql::functions::Holder;
 use crate::versions::require_room;
 use crate::write::{Write, detached};
 use crate::{sql, state};
@@ -160,51 +160,6 @@ fn check_size(config: &Config, key: &FunctionKey, spec: &types::VersionSpec) -> 
         return Err(Error::SpecTooLarge { key: key.clone(), bytes, bytes_max });
     }
     Ok(())
-}
-
-async fn require_namespace(db: &mut SqliteConnection, namespace: &Namespace) -> Result<(), Error> {
-    match sql::namespaces::exists(db, namespace).await.during("read namespace", namespace)? {
-        true => Ok(()),
-        false => Err(Error::NamespaceNotFound { namespace: namespace.clone() }),
-    }
-}
-
-/// What has this name; `None` when the name is free in a namespace that is there.
-async fn find_holder(db: &mut SqliteConnection, key: &FunctionKey) -> Result<Option<Holder>, Error> {
-    let holder = sql::functions::holder(db, key).await.during("read function", key)?;
-    if holder.is_none() {
-        require_namespace(db, &key.namespace).await?;
-    }
-    Ok(holder)
-}
-
-/// A function with its versions and aliases, for a change; one that is being deleted takes none.
-pub(crate) async fn find_function(write: &mut Write, key: &FunctionKey) -> Result<FunctionWithVersions, Error> {
-    let not_found = || Error::FunctionNotFound { key: key.clone() };
-    let holder = find_holder(write.db(), key).await?.ok_or_else(not_found)?;
-    if holder.deleting {
-        return Err(Error::WrongStatus { key: key.clone(), status: Status::Deleting });
-    }
-    let found = sql::lists::function(write.db(), &holder.id).await.during("read function", key)?;
-    found.ok_or_else(not_found)
-}
-
-/// A function and its `$LATEST`.
-pub(crate) async fn read_latest(
-    db: &mut SqliteConnection,
-    key: &FunctionKey,
-) -> Result<(FunctionRecord, VersionRecord), Error> {
-    let not_found = || Error::FunctionNotFound { key: key.clone() };
-    let holder = find_holder(db, key).await?.ok_or_else(not_found)?;
-    let found = sql::versions::one(db, &holder.id, VersionName::Latest).await.during("read function", key)?;
-    found.ok_or_else(not_found)
-}
-
-async fn latest_status(db: &mut SqliteConnection, holder: &Holder, key: &FunctionKey) -> Result<Status, Error> {
-    if holder.deleting {
-        return Ok(Status::Deleting);
-    }
-    Ok(read_latest(db, key).await?.1.status)
 }
 
 /// Writes a new function whose name is free, and commits.

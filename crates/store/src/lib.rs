@@ -30,6 +30,7 @@ mod database;
 mod deploying;
 mod domains;
 mod error;
+mod find;
 mod functions;
 mod handle;
 mod namespaces;

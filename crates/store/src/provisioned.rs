@@ -3,7 +3,7 @@
 use types::{Catalog, FunctionKey, ProvisionedSpec, Status, VersionName};
 
 use crate::error::{During, Error};
-use crate::functions::find_function;
+use crate::find::find_function;
 use crate::handle::Store;
 use crate::sql;
 use crate::write::{Write, detached};

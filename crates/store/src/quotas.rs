@@ -3,7 +3,7 @@
 use types::FunctionKey;
 
 use crate::error::{During, Error};
-use crate::functions::find_function;
+use crate::find::find_function;
 use crate::handle::Store;
 use crate::snapshot::Edit;
 use crate::sql;

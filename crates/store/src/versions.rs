@@ -3,7 +3,7 @@
 use types::{FunctionId, FunctionKey, VersionKey, VersionName, VersionRecord};
 
 use crate::error::{During, Error};
-use crate::functions::{find_function, read_latest};
+use crate::find::{find_function, read_latest};
 use crate::handle::{Store, now_ms};
 use crate::progress::Note;
 use crate::write::{Write, detached};

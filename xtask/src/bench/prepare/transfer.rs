@@ -58,7 +58,7 @@ impl Target {
         Ok(Self { address: up.control.trim_start_matches("http://").to_owned(), login: Some(login) })
     }
 
-    /// docker-registry, which asks nobody who they are.
+    /// docker-registry, which does not authenticate.
     pub fn peer(registry: &DockerRegistry) -> Self {
         Self { address: format!("127.0.0.1:{}", registry.port), login: None }
     }

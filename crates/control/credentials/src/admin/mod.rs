@@ -1,8 +1,8 @@
-//! The administrative endpoint of the control address, and what `sampan registry` says through it.
+//! The administrative endpoint for registries, used by `sampan registry`.
 //!
-//! `POST /admin/registries` with one [`Command`] in JSON, signed with TC3 like every call of the control address; what is
-//! wanted stands in the body, which is signed whole. Answers are [`Answer`], with HTTP 200, or with 400, 401, 404, 408 or
-//! 500 for a refusal.
+//! `POST /admin/registries` with a [`Command`] in JSON, signed with TC3 like every request to the
+//! control address, the body included. Responses are [`Answer`], with HTTP 200, or with 400, 401,
+//! 404, 408 or 500 for an error.
 
 mod serve;
 

@@ -1,4 +1,4 @@
-//! Answers the administrative endpoint: who asks, what for, and how it went. Must not know how registries are kept.
+//! The handler of the administrative endpoint.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ struct Admin {
     registries: Registries,
     secrets: Secrets,
     clock_window_s: u64,
-    /// All that a pull asks, our own registry included.
+    /// All providers of a pull, the platform's registry included.
     credentials: Arc<dyn Credentials>,
     client: registry_client::Config,
 }
 
-/// Serves [`PATH`] for whoever signs with `secrets`; tests of registries ask `credentials` and keep to the limits of
-/// `client`.
+/// Serves [`PATH`] for requests signed with `secrets`; tests of registries use `credentials` and
+/// the limits of `client`.
 pub fn router(
     registries: Registries,
     secrets: Secrets,
@@ -63,7 +63,7 @@ fn stranger(rejection: Rejection) -> Refused {
 impl Admin {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Reply, Refused> {
         let config = &self.registries.inner.config;
-        // Nothing is read for strangers.
+        // Check the signature's header before reading the body.
         tc3::check_head(&parts.headers, &self.secrets, self.clock()).map_err(stranger)?;
         if parts.headers.get("x-tc-action").is_none_or(|action| action != ACTION) {
             return Err(refused(StatusCode::BAD_REQUEST, format!("the request is not for the action {ACTION}")));
@@ -76,7 +76,7 @@ impl Admin {
         };
         let body = read.map_err(late)?.map_err(too_long)?;
         self.check(parts, &body)?;
-        // The parser's own words could show a password.
+        // The parser's text could quote a password.
         let unreadable = |error: serde_json::Error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             refused(StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan ({place})"))
@@ -84,7 +84,7 @@ impl Admin {
         self.run(serde_json::from_slice(&body).map_err(unreadable)?).await
     }
 
-    /// Refuses whoever does not have the key pair.
+    /// Refuses requests that are not signed with the key pair.
     fn check(&self, parts: &Parts, body: &[u8]) -> Result<(), Refused> {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let received = tc3::Received { method: "POST", host, query: "", headers: &parts.headers, body };
@@ -152,7 +152,7 @@ fn tested(place: ProbedPlace) -> TestedPlace {
     TestedPlace { endpoint, mirror: is_mirror, provider, digest, code, error }
 }
 
-/// A test that did not come to asking.
+/// A test that failed before any request.
 fn failed(target: &str, error: &registry_client::Error) -> TestedPlace {
     let (code, error) = (Some(error.code().to_owned()), Some(error.report()));
     TestedPlace { endpoint: target.to_owned(), mirror: false, provider: None, digest: None, code, error }

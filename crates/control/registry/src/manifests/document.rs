@@ -1,5 +1,5 @@
-//! What a registry takes of a manifest as it was pushed: which kind it is and what it names. The fields are read by
-//! [`oci::Fields`]; here stands which of them must and must not be there.
+//! Validation of pushed manifests: kind and references. [`oci::Fields`] parses the fields; this
+//! file requires and forbids them.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use oci::media_type::{is_foreign_layer, is_index, is_manifest};
 use oci::{Fields, RawDescriptor};
 use types::Digest;
 
-/// What a manifest says that matters to a registry.
+/// The parts of a manifest that matter to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Document {
     pub(crate) media_type: String,
-    /// Config and layers, each once, with the length that it states.
+    /// Config and layers, without duplicates, with their stated lengths.
     pub(crate) blobs: Vec<(Digest, u64)>,
     /// Children of an index.
     pub(crate) manifests: Vec<Digest>,
@@ -20,7 +20,7 @@ pub(crate) struct Document {
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
-/// Why a document is no manifest that this registry takes.
+/// Why a manifest is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Invalid {
     #[error("the manifest is not valid JSON of its kind: {0}")]
@@ -51,7 +51,7 @@ fn digest(descriptor: &RawDescriptor, field: &'static str) -> Result<Digest, Inv
     descriptor.digest.parse().map_err(|_| Invalid::Digest { field, text: descriptor.digest.clone() })
 }
 
-/// Reads a manifest; `content_type` is the header that it came with.
+/// Parses a manifest; `content_type` is the request's header.
 pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Document, Invalid> {
     let fields = Fields::read(body).map_err(Invalid::json)?;
     let media_type = media_type(content_type, fields.media_type.as_deref())?;
@@ -69,10 +69,10 @@ pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Document, 
     Ok(document)
 }
 
-/// The media type by header and body, which must not contradict each other: a reader that trusts the one would see
-/// something else than a reader that trusts the other (CVE-2021-41190).
+/// The media type by header and body, which must agree: otherwise readers that trust one of them
+/// see different content (CVE-2021-41190).
 fn media_type(header: Option<&str>, body: Option<&str>) -> Result<String, Invalid> {
-    // Parameters (`; charset=utf-8`) are no part of the type.
+    // Parameters (`; charset=utf-8`) are not part of the type.
     let header = header.and_then(|text| text.split(';').next()).map(str::trim).filter(|text| !text.is_empty());
     match (header, body) {
         (Some(header), Some(body)) if header != body => {
@@ -92,10 +92,11 @@ fn image(media_type: String, fields: &Fields) -> Result<Document, Invalid> {
     for layer in fields.layers.iter().flatten().filter(|layer| !is_foreign_layer(&layer.media_type)) {
         blobs.push((digest(layer, "layers")?, layer.size));
     }
-    // The same layer may stand several times; with two lengths both stay, and one of them will be found wrong.
+    // A layer may occur several times; with two lengths both are kept, and one will be found wrong.
     blobs.sort();
     blobs.dedup();
-    // An image without an artifact type is of the type of its config (distribution specification, "Listing Referrers").
+    // The artifact type of an image without one is the media type of its config (distribution
+    // specification, "Listing Referrers").
     let artifact_type = fields.artifact_type().map_err(Invalid::json)?;
     let artifact_type = artifact_type.or_else(|| Some(config.media_type.clone()).filter(|kind| !kind.is_empty()));
     Ok(Document { blobs, artifact_type, ..empty(media_type) })

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Env, Serialized};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,10 @@ use crate::args::UpArgs;
 use crate::failure::{Exit, Failure};
 
 mod control;
+mod file;
 mod variables;
 
+use self::file::TomlFile;
 pub use control::{ControlConfig, MetricsAccess};
 pub use variables::unknown as unknown_variables;
 
@@ -187,8 +189,8 @@ fn origin(figment: &Figment, key: &str) -> String {
 
 fn sources(args: &UpArgs) -> anyhow::Result<Figment> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
-    if let Some(file) = file(args)? {
-        figment = figment.merge(Toml::file_exact(file));
+    if let Some(path) = file(args)? {
+        figment = figment.merge(TomlFile(path));
     }
     let environment = Env::prefixed(ENV_PREFIX).filter(|name| variables::is_setting(name.as_str())).split("__");
     Ok(figment.merge(environment).merge(Flags(args)))
@@ -267,6 +269,17 @@ mod tests {
             let all = effective(&args).map_err(|e| e.to_string())?;
             let mirrors = all.iter().find(|e| e.key.ends_with("5000.mirrors")).expect("it is listed");
             assert!(mirrors.origin.ends_with("s.toml"), "{}", mirrors.origin);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_named_with_the_line() {
+        figment::Jail::expect_with(|jail| {
+            jail.create_file("s.toml", "region = 'a'\n[pool\n")?;
+            let args = UpArgs { config: Some("s.toml".into()), ..UpArgs::default() };
+            let error = load(&args).expect_err("a bracket is missing").to_string();
+            assert!(error.contains("line 2") && error.contains("s.toml"), "{error}");
             Ok(())
         });
     }

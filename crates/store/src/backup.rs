@@ -12,8 +12,9 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use types::{FunctionKey, PinnedImage, VersionName};
 
-use crate::database::{self, MIGRATIONS};
+use crate::database;
 use crate::error::{During, Error};
+use crate::migrations::MIGRATIONS;
 use crate::sql;
 
 /// An image that a version serves; a copy of the database names it and does not hold it.

@@ -13,8 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::error::{During, Error, code, result_code};
-
-pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+use crate::migrations::MIGRATIONS;
 
 /// The connections: several that read, one that writes.
 #[derive(Debug)]

@@ -33,6 +33,7 @@ mod error;
 mod find;
 mod functions;
 mod handle;
+mod migrations;
 mod namespaces;
 mod probe;
 mod progress;

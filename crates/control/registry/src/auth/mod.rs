@@ -3,6 +3,7 @@
 
 mod challenge;
 mod endpoint;
+mod jwt;
 mod scope;
 mod tokens;
 

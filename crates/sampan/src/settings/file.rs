@@ -1,0 +1,21 @@
+//! The configuration file as a source of settings.
+
+use std::path::PathBuf;
+
+use figment::value::{Dict, Map};
+use figment::{Error, Metadata, Profile, Provider};
+
+/// A TOML file that has to be there.
+pub struct TomlFile(pub PathBuf);
+
+impl Provider for TomlFile {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("TOML file", self.0.as_path())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        let text = std::fs::read_to_string(&self.0).map_err(|error| Error::from(error.to_string()))?;
+        let settings: Dict = toml::from_str(&text).map_err(|error| Error::from(error.to_string()))?;
+        Ok(Profile::Default.collect(settings))
+    }
+}

@@ -10,6 +10,7 @@ pub mod args;
 pub mod client;
 pub mod commands;
 pub mod credentials;
+pub mod entry;
 pub mod failure;
 pub mod image_name;
 mod local_time;

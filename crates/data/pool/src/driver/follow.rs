@@ -37,7 +37,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             }
         }
         // Room may have come free.
-        self.feed();
+        self.retry_claims();
         Some(looked_at)
     }
 

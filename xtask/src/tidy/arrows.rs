@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("invoke", "crates/data/invoke", &["supervisor", "types", "connections", "pool", "logs"]),
     ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke"]),
     ("registry", "crates/control/registry", &["types", "oci", "content-store"]),
-    ("deploy", "crates/control/deploy", &["supervisor", "types", "store", "image"]),
+    ("deploy", "crates/control/deploy", &["supervisor", "types", "store", "oci"]),
     ("signature", "crates/control/signature", &["types"]),
     ("credentials", "crates/control/credentials", &["types", "registry-client", "signature"]),
     ("api", "crates/control/api", &["types", "schedule", "signature", "store", "logs", "invoke"]),

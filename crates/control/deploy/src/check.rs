@@ -1,6 +1,6 @@
 //! What can be said about a version and its image before anything runs, as pure functions.
 
-use image::RunConfig;
+use oci::RunConfig;
 use store::Pending;
 use types::{CommandWords, ImageRef, ImageSpec, PinnedImage, Serving, StatusReason, VersionName, VersionSpec, tags};
 

@@ -22,7 +22,6 @@ mod check;
 mod config;
 mod error;
 mod handle;
-mod images;
 mod owner;
 mod plan;
 mod preparation;
@@ -35,5 +34,5 @@ mod task;
 
 pub use config::Config;
 pub use handle::Deploy;
-pub use prepare::Prepare;
+pub use prepare::{Prepare, PrepareRequest, Prepared, Progress, Step};
 pub use start_check::{StartCheck, StartError};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use image::{PrepareRequest, Step};
 use parking_lot::Mutex;
 use store::{Pending, Store};
 use tokio::sync::{Notify, Semaphore};
@@ -12,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, PinnedImage, StatusReason, VersionKey};
 
-use crate::prepare::Prepare;
+use crate::prepare::{Prepare, PrepareRequest, Step};
 use crate::start_check::{StartCheck, StartError};
 use crate::{check, owner, progress};
 

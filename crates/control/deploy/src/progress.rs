@@ -1,6 +1,6 @@
 //! How a preparation's progress is put in words, as pure functions.
 
-use image::{Progress, Step};
+use crate::prepare::{Progress, Step};
 
 /// While an instance is started.
 pub(crate) const STARTING: &str = "Starting an instance to see that it listens";

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use image::PrepareRequest;
 use store::Store;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -13,7 +12,7 @@ use types::{CatalogVersion, ImageRef, StatusReason, VersionKey};
 
 use crate::config::Config;
 use crate::owner;
-use crate::prepare::Prepare;
+use crate::prepare::{Prepare, PrepareRequest};
 
 /// The state of the task.
 pub(crate) struct Repair<P> {

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::sync::Arc;
 
 use store::NewAlias;
 use support::{Platform, digest_of, key, until};
@@ -204,23 +203,6 @@ async fn progress_can_be_read_while_it_is_prepared() {
     platform.images.open();
     platform.until_status("hello", Status::Active).await;
     assert_eq!(progress(), None);
-}
-
-#[tokio::test]
-async fn the_image_store_of_this_machine_gives_its_own_reason() {
-    // A port that nobody listens on: it was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let dir = tempfile::tempdir().unwrap();
-    let config = image::Config { retries_max: 0, ..image::Config::default() };
-    let images = image::Images::open(dir.path(), config, Arc::new(registry_client::Anonymous)).await.unwrap();
-    let mut platform = Platform::new().await;
-    platform.start_with(images.clone());
-    platform.create("hello", &format!("127.0.0.1:{port}/hello:v1")).await;
-    let version = platform.until_status("hello", Status::CreateFailed).await;
-    assert_eq!(version.reasons[0].error_code, "RegistryUnreachable");
-    assert!(version.reasons[0].error_message.contains(&port.to_string()), "{:?}", version.reasons);
-    platform.stop().await;
-    images.shutdown().await;
 }
 
 #[tokio::test]

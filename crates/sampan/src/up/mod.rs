@@ -12,6 +12,7 @@ mod listener;
 mod lock;
 mod metrics;
 mod own_names;
+mod prepare;
 mod registries;
 mod signals;
 mod start_check;

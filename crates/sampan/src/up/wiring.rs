@@ -14,6 +14,7 @@ use super::control;
 use super::health::Health;
 use super::metrics::Metrics;
 use super::own_names::OwnNames;
+use super::prepare::Prepare;
 use super::registries::InstallationCredentials;
 use super::start_check::StartCheck;
 use crate::credentials::Credentials;
@@ -145,7 +146,8 @@ impl RunningPlatform {
         let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running)
             .context("cannot open the folder of results")?;
         let starts = StartCheck(invoker.clone());
-        let deploy = deploy::Deploy::start(store.clone(), images.clone(), starts, settings.deploy, running.clone());
+        let deploy =
+            deploy::Deploy::start(store.clone(), Prepare(images.clone()), starts, settings.deploy, running.clone());
         let certificates = settings.gateway.certificates.keys().cloned().collect();
         let tls = match gateway.tls {
             Some(listener) => Some((listener, gateway::Tls::open(&settings.gateway, store.catalog())?)),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deploy::{Config, Deploy, Prepare, StartCheck, StartError};
-use image::{PrepareRequest, Prepared, Progress, RunConfig, Step};
+use deploy::{Config, Deploy, Prepare, PrepareRequest, Prepared, Progress, StartCheck, StartError, Step};
+use oci::RunConfig;
 use parking_lot::Mutex;
 use store::{Change, NewFunction, Store};
 use tempfile::TempDir;
@@ -151,7 +151,7 @@ impl Prepare for FakeImages {
         let mut state = self.state.lock();
         state.broken.retain(|broken| *broken != digest);
         state.pins.insert(request.owner, digest.clone());
-        Ok(Prepared { digest, size_bytes: 7, run: Arc::new(run), layers: 2 })
+        Ok(Prepared { digest, size_bytes: 7, run: Arc::new(run) })
     }
 
     async fn unpin(&self, owner: &str) -> Result<(), StatusReason> {

@@ -1,4 +1,5 @@
-//! Blobs on disk, by digest. All of it blocks. What is looked for is touched first (see `gc_roots`).
+//! Blobs on disk, by digest. All of it blocks. What is looked for is touched first (see
+//! `gc_roots`).
 
 use std::fs;
 use std::io;

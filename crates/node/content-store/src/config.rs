@@ -13,7 +13,8 @@ pub struct Config {
     pub start_keep_s: u64,
     /// Bytes of damaged content that are set aside; the oldest goes first.
     pub quarantine_bytes_max: u64,
-    /// What was verified, and nobody has written to since, is not read again for this long, in seconds.
+    /// What was verified, and nobody has written to since, is not read again for this long, in
+    /// seconds.
     pub verified_keep_s: u64,
     /// Between two scrubs, in seconds; 0 for none.
     pub scrub_interval_s: u64,

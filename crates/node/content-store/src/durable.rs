@@ -1,5 +1,5 @@
-//! Files that are wholly there after a crash, or not at all: written beside their place, synced, renamed, and the
-//! directory synced.
+//! Files that are wholly there after a crash, or not at all: written beside their place, synced,
+//! renamed, and the directory synced.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::Error;
 
-/// Writes `bytes` as `path`, replacing what was there. `draft` is a path on the same file system that nothing else
-/// uses.
+/// Writes `bytes` as `path`, replacing what was there. `draft` is a path on the same file system
+/// that nothing else uses.
 pub(crate) fn write(path: &Path, draft: &Path, bytes: &[u8]) -> Result<(), Error> {
     let written = File::create(draft).and_then(|mut file| {
         file.write_all(bytes)?;

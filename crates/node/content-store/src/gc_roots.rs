@@ -1,10 +1,10 @@
-//! Which content is needed: pins, holds, leases, and when things were last touched. In memory, under one lock that is
-//! never held over slow work; what is pinned is written to disk by `pins`.
+//! Which content is needed: pins, holds, leases, and when things were last touched. In memory,
+//! under one lock that is never held over slow work; what is pinned is written to disk by `pins`.
 //!
-//! Garbage collection runs beside everything else. It is right because every user does things in the same order:
-//! first say that a thing is needed (touch it, hold or pin its root), then look whether it is there. The collector
-//! asks again under this lock in the moment it removes a thing, so the user either was first and the thing stays, or
-//! finds it gone.
+//! Garbage collection runs beside everything else. It is right because every user does things in
+//! the same order: first say that a thing is needed (touch it, hold or pin its root), then look
+//! whether it is there. The collector asks again under this lock in the moment it removes a thing,
+//! so the user either was first and the thing stays, or finds it gone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -52,8 +52,8 @@ pub struct Hold {
     digest: Digest,
 }
 
-/// While it lives, content that was touched since it was taken is not collected, pinned or not. A push takes one, so
-/// that its blobs outlive the time until its manifest names them.
+/// While it lives, content that was touched since it was taken is not collected, pinned or not. A
+/// push takes one, so that its blobs outlive the time until its manifest names them.
 pub struct Lease {
     gc_roots: GcRoots,
     id: u64,
@@ -76,8 +76,8 @@ pub struct Roots {
 
 /// Whether a thing that no root needs can go: pure.
 ///
-/// `touched` is its last touch in this process; `age` the time since it was made, by the file system's clock; `since`
-/// when the collector read its roots; `lease` the oldest lease.
+/// `touched` is its last touch in this process; `age` the time since it was made, by the file
+/// system's clock; `since` when the collector read its roots; `lease` the oldest lease.
 fn is_spent(
     touched: Option<Instant>,
     age: Duration,
@@ -99,8 +99,8 @@ impl GcRoots {
         Touch { now, before }
     }
 
-    /// Takes a touch back when the thing turned out not to be there: what does not exist must not fill this table. A
-    /// touch of someone who is about to make it stays.
+    /// Takes a touch back when the thing turned out not to be there: what does not exist must not
+    /// fill this table. A touch of someone who is about to make it stays.
     pub fn untouch(&self, item: &Item, touch: &Touch) {
         let mut state = self.0.lock();
         if state.touched.get(item) == Some(&touch.now) {
@@ -157,7 +157,8 @@ impl GcRoots {
         Roots { pins: state.pins.values().cloned().chain(holds).collect(), since: Instant::now() }
     }
 
-    /// Removes a thing that no root needed at `since`, unless someone has come to need it. `remove` must be quick.
+    /// Removes a thing that no root needed at `since`, unless someone has come to need it. `remove`
+    /// must be quick.
     ///
     /// # Errors
     /// Those of `remove`.
@@ -184,7 +185,8 @@ impl GcRoots {
         self.0.lock().touched.get(item).map(Instant::elapsed)
     }
 
-    /// Forgets old touches of what is not there, so that the table does not grow with all that ever was.
+    /// Forgets old touches of what is not there, so that the table does not grow with all that ever
+    /// was.
     pub fn forget_old_touches(&self, grace: Duration, is_there: impl Fn(&Item) -> bool) {
         let mut state = self.0.lock();
         let now = Instant::now();

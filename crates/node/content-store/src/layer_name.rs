@@ -3,7 +3,7 @@
 //! ```text
 //! layers/t-<64 hex digits>/     a layer by its diff id, shared by all images that have it
 //!   layer.tar                   its uncompressed tar, as it is
-//!   sparse                      its files with holes, one after another; missing when there are none
+//!   sparse                      its files with holes, one after another; may be missing
 //!   index                       its entries, and where in the two files their bytes are
 //!   facts.json                  see `LayerFacts`
 //!   from-<64 hex digits>        a blob that was found to hold it; its size in decimal
@@ -15,8 +15,9 @@
 //!   facts.json
 //! ```
 //!
-//! The number in a root file system's name is that of the rules by which it is made of its layers (decision 28); it
-//! changes with them. Those of other numbers are collected. Without a number: owners are not folded.
+//! The number in a root file system's name is that of the rules by which it is made of its layers
+//! (decision 28); it changes with them. Those of other numbers are collected. Without a number:
+//! owners are not folded.
 
 use std::sync::Arc;
 
@@ -115,7 +116,8 @@ pub struct LayerFacts {
 /// What is known about a root file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootfsFacts {
-    /// Files that hold its data, in the order of its device table, as paths below `layers`; none for plain files.
+    /// Files that hold its data, in the order of its device table, as paths below `layers`; none
+    /// for plain files.
     pub devices: Vec<String>,
     /// Of `metadata.erofs`; missing in those of earlier versions, and for plain files.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -106,8 +106,8 @@ impl Layers {
         Self { layout, gc_roots, verifier }
     }
 
-    /// Verifies one that is about to be used, unless that was done lately; it is touched. Blocks. False when it is not
-    /// there, or was damaged and is there no more.
+    /// Verifies one that is about to be used, unless that was done lately; it is touched. Blocks.
+    /// False when it is not there, or was damaged and is there no more.
     pub fn is_intact(&self, name: &LayerName) -> Result<bool, Error> {
         let item = Item::Layer(name.clone());
         self.gc_roots.touch(item.clone());
@@ -148,8 +148,8 @@ impl Layers {
         format!("{}/{}", name.as_str(), if sparse { SPARSE } else { TAR })
     }
 
-    /// Facts of a layer or a root file system, `None` when it is not there; it is touched first (see
-    /// `gc_roots`).
+    /// Facts of a layer or a root file system, `None` when it is not there; it is touched first
+    /// (see `gc_roots`).
     pub fn facts<F: DeserializeOwned>(&self, name: &LayerName) -> Result<Option<F>, Error> {
         self.gc_roots.touch(Item::Layer(name.clone()));
         let path = self.dir(name).join(FACTS);
@@ -177,8 +177,8 @@ impl Layers {
         }
     }
 
-    /// Remembers that a blob of so many bytes holds a layer, which is there. Not synced: what a power cut takes away, or
-    /// leaves empty, is found out again.
+    /// Remembers that a blob of so many bytes holds a layer, which is there. Not synced: what a
+    /// power cut takes away, or leaves empty, is found out again.
     pub fn add_source(&self, name: &LayerName, blob: &Digest, bytes: u64) -> Result<(), Error> {
         if self.source_bytes(name, blob)?.is_some() {
             return Ok(());
@@ -198,7 +198,8 @@ impl Layers {
         Ok(Some(Layer { facts, path, list }))
     }
 
-    /// What putting a layer on others takes, and bytes of the list of its entries; `None` when it is not there.
+    /// What putting a layer on others takes, and bytes of the list of its entries; `None` when it
+    /// is not there.
     pub fn weight(&self, name: &LayerName) -> Result<Option<(Weight, u64)>, Error> {
         let Some(facts) = self.facts::<LayerFacts>(name)? else { return Ok(None) };
         let path = self.dir(name).join(INDEX);
@@ -213,14 +214,16 @@ impl Layers {
         Ok(draft)
     }
 
-    /// Makes a layer visible, whose files are already durable, with the digests of those that no digest names.
+    /// Makes a layer visible, whose files are already durable, with the digests of those that no
+    /// digest names.
     pub fn publish_layer(&self, draft: &Draft, name: &LayerName, facts: &LayerFacts) -> Result<(), Error> {
         let sparse_digest = if facts.sparse_bytes > 0 { Some(digest_of_file(&draft.sparse())?) } else { None };
         let index_digest = Some(digest_of_file(&draft.list())?);
         self.publish(draft, name, &LayerFacts { sparse_digest, index_digest, ..facts.clone() })
     }
 
-    /// Makes a draft visible, whose files are already durable. One that is there already is the same.
+    /// Makes a draft visible, whose files are already durable. One that is there already is the
+    /// same.
     pub fn publish(&self, draft: &Draft, name: &LayerName, facts: &impl Serialize) -> Result<(), Error> {
         self.gc_roots.touch(Item::Layer(name.clone()));
         if self.dir(name).exists() {

@@ -3,11 +3,11 @@
 //! ```text
 //! <dir>/                         0700: root file systems hold set-uid files of strangers
 //!   blobs/<64 hex digits>        one file per SHA-256 digest, complete and verified
-//!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; the name is the SHA-256 of the owner's text
+//!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; named by SHA-256 of the owner
 //!   layers/<name>/               one layer or root file system, see `layer_name`
 //!   reach/<64 hex digits>.json   what a pinned document leads to, see `reachable`
-//!   mounts/<uuid>                where root file systems are mounted, if they cannot be mounted out of sight
-//!   damaged/<ms>-<kind>-<name>   what was found damaged, and when (Unix milliseconds), see `quarantine`
+//!   mounts/<uuid>                where root file systems are mounted, if they need a place
+//!   damaged/<ms>-<kind>-<name>   damaged content, by Unix milliseconds, see `quarantine`
 //!   drafts/<uuid>                all that is half-made or half-removed; emptied at start
 //!   scrubbed                     empty; its time is when all was last verified
 //!   clean                        empty; there from a clean stop to the next start
@@ -79,7 +79,8 @@ impl Layout {
         self.dir.join("pins")
     }
 
-    /// Owners may be longer than a file name and hold any character, so the name is a hash of the text.
+    /// Owners may be longer than a file name and hold any character, so the name is a hash of the
+    /// text.
     pub(crate) fn pin(&self, owner: &str) -> PathBuf {
         self.pins().join(format!("{}.json", hex::encode(Sha256::digest(owner))))
     }

@@ -1,5 +1,5 @@
-//! Pins on disk: one small file per owner, so that one crash can lose one unacknowledged change at most. Must not know
-//! what owners are; their texts are opaque.
+//! Pins on disk: one small file per owner, so that one crash can lose one unacknowledged change at
+//! most.
 
 use std::fs;
 use std::io;
@@ -20,8 +20,8 @@ struct Record {
     keeps_rootfs: bool,
 }
 
-/// Reads all pins into the gc_roots. One that cannot be read is set aside: whoever owns it pins again at this start, and
-/// nothing is collected before (`start_keep_s`).
+/// Reads all pins into the gc_roots. One that cannot be read is set aside: whoever owns it pins
+/// again at this start, and nothing is collected before (`start_keep_s`).
 pub(crate) fn load(layout: &Layout, gc_roots: &GcRoots, quarantine: &Quarantine) -> Result<(), Error> {
     let dir = layout.pins();
     for entry in fs::read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {

@@ -1,5 +1,5 @@
-//! Where damaged content goes: out of use at once, and kept for whoever wants to look at it, within a bound. Must not know
-//! how damage is found.
+//! Where damaged content goes: out of use at once, and kept for whoever wants to look at it, within
+//! a bound.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ impl Quarantine {
         Self { layout, bytes_max }
     }
 
-    /// Moves a file or a directory out of use; on return it stays away after a crash. `kind` begins its new name.
+    /// Moves a file or a directory out of use; on return it stays away after a crash. `kind` begins
+    /// its new name.
     pub(crate) fn take(&self, kind: &str, path: &Path) -> Result<PathBuf, Error> {
         let name = path.file_name().expect("every path here is below the store's directory").to_string_lossy();
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();

@@ -1,4 +1,5 @@
-//! How fast content is read for being checked: a rate that leaves the disk to others, or none where a caller waits.
+//! How fast content is read for being checked: a rate that leaves the disk to others, or none where
+//! a caller waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -49,7 +50,8 @@ impl RateLimit {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Accounts for bytes that were read, and waits as long as they are worth; false when it is over.
+    /// Accounts for bytes that were read, and waits as long as they are worth; false when it is
+    /// over.
     pub(crate) fn spend(&self, bytes: u64) -> bool {
         self.read.fetch_add(bytes, Ordering::Relaxed);
         let mut owed = Duration::ZERO;

@@ -1,7 +1,8 @@
-//! What a pinned document leads to, remembered beside it: when the document itself cannot be read any more, what it names
-//! is still known and is not collected.
+//! What a pinned document leads to, remembered beside it: when the document itself cannot be read
+//! any more, what it names is still known and is not collected.
 //!
-//! `reach/<64 hex digits of the document>.json`, not synced: what is lost is found out again from the document.
+//! `reach/<64 hex digits of the document>.json`, not synced: what is lost is found out again from
+//! the document.
 
 use std::collections::HashSet;
 use std::fs;
@@ -106,8 +107,8 @@ pub(crate) fn forget_others(layout: &Layout, roots: &HashSet<Digest>) {
     }
 }
 
-/// Walks the reference graph from `root`: each digest in it goes to `item`, what each document names to
-/// `document`. Blocks. What is not there, or is no document, ends its branch.
+/// Walks the reference graph from `root`: each digest in it goes to `item`, what each document
+/// names to `document`. Blocks. What is not there, or is no document, ends its branch.
 pub(crate) fn walk(
     blobs: &Blobs,
     root: &Digest,

@@ -1,5 +1,5 @@
-//! A scrub: everything that is kept is read and verified, as fast as the disk is on request, slowly by itself from
-//! time to time and after an unclean stop.
+//! A scrub: everything that is kept is read and verified, as fast as the disk is on request, slowly
+//! by itself from time to time and after an unclean stop.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +42,8 @@ pub struct Finding {
 pub struct ScrubReport {
     /// Whether it runs.
     pub running: bool,
-    /// Whether it ended before it had seen all: the platform stopped, or too much could not be read.
+    /// Whether it ended before it had seen all: the platform stopped, or too much could not be
+    /// read.
     pub cut_short: bool,
     /// Things that were looked at, of `items_total`.
     pub items: u64,
@@ -61,7 +62,8 @@ pub struct ScrubReport {
 /// One scrub.
 struct Scrub {
     rate_limit: RateLimit,
-    /// Asked for while it ran: what it had read by then is read again, and what came since is read at all.
+    /// Asked for while it ran: what it had read by then is read again, and what came since is read
+    /// at all.
     asked_again: AtomicBool,
     items: AtomicU64,
     report: Mutex<ScrubReport>,
@@ -74,9 +76,9 @@ pub struct Scrubs {
 }
 
 impl Scrubs {
-    /// Begins a scrub, or hastens the one that runs, which then reads all once more: whoever asks is told of what there is
-    /// now. `bytes_per_s` bounds it; 0 is no bound. Gives the work of a new one,
-    /// which blocks.
+    /// Begins a scrub, or hastens the one that runs, which then reads all once more: whoever asks
+    /// is told of what there is now. `bytes_per_s` bounds it; 0 is no bound. Gives the work of a
+    /// new one, which blocks.
     pub fn begin(
         &self,
         content: &ContentStore,
@@ -122,7 +124,8 @@ impl Scrub {
     fn run(&self, content: &ContentStore, layers: &Layers) -> Result<(), Error> {
         let (ended, mut report) = loop {
             let ended = self.look_at_all(content, layers);
-            // `begin` looks at `running` under this lock: a request falls into this scrub or begins another.
+            // `begin` looks at `running` under this lock: a request falls into this scrub or begins
+            // another.
             let mut report = self.report.lock();
             if ended.is_err() || report.cut_short || !self.asked_again.swap(false, Ordering::Relaxed) {
                 break (ended, report);
@@ -204,8 +207,8 @@ pub fn due(content: &ContentStore) -> Option<Duration> {
     Some(since.map_or(Duration::ZERO, |since| interval.saturating_sub(since)))
 }
 
-/// Looks at the lengths of everything, as after an unclean stop, and sets aside what is too short or too long. Blocks for
-/// some microseconds for each thing. Returns how many that were.
+/// Looks at the lengths of everything, as after an unclean stop, and sets aside what is too short
+/// or too long. Blocks for some microseconds for each thing. Returns how many that were.
 ///
 /// # Errors
 /// `Io`.

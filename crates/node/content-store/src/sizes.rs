@@ -1,4 +1,5 @@
-//! Lengths of files beside what is known of them: finds what was cut off or is missing, without reading any of it.
+//! Lengths of files beside what is known of them: finds what was cut off or is missing, without
+//! reading any of it.
 
 use std::fs;
 use std::io;
@@ -19,7 +20,8 @@ pub fn layer_fits(layers: &Layers, name: &LayerName) -> Result<bool, Error> {
         && (facts.sparse_bytes == 0 || len(&layers.device(&sparse))? == Some(facts.sparse_bytes)))
 }
 
-/// Whether a root file system is there; it is touched. The layers that it has are looked at by themselves.
+/// Whether a root file system is there; it is touched. The layers that it has are looked at by
+/// themselves.
 ///
 /// # Errors
 /// `Io`.

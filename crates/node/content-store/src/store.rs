@@ -31,7 +31,8 @@ struct Inner {
     verifier: Verifier,
     opened: Instant,
     config: Config,
-    /// One pin is written at a time, so that what is on disk and what the gc_roots says change in one order.
+    /// One pin is written at a time, so that what is on disk and what the gc_roots says change in
+    /// one order.
     pin_writes: tokio::sync::Mutex<()>,
 }
 
@@ -49,7 +50,8 @@ impl ContentStore {
         Ok(Self { inner: Arc::new(Inner { layout, blobs, gc_roots, verifier, opened, config, pin_writes }) })
     }
 
-    /// Whether the start was so lately that nothing may be let go yet which only seems to be needed no more.
+    /// Whether the start was so lately that nothing may be let go yet which only seems to be needed
+    /// no more.
     pub fn keeps_all(&self) -> bool {
         self.inner.opened.elapsed() < self.inner.config.start_keep()
     }
@@ -96,8 +98,8 @@ impl ContentStore {
         &self.inner.config
     }
 
-    /// Bytes of the content, verified unless this process has done so lately; `None` when it is not there, or was damaged
-    /// and is there no more.
+    /// Bytes of the content, verified unless this process has done so lately; `None` when it is not
+    /// there, or was damaged and is there no more.
     ///
     /// # Errors
     /// `Io`.
@@ -112,7 +114,8 @@ impl ContentStore {
         Ok(matches!(verified, Verified::Intact).then_some(size))
     }
 
-    /// As [`Self::read_small`]; what is damaged or cannot be read is set aside and is there no more.
+    /// As [`Self::read_small`]; what is damaged or cannot be read is set aside and is there no
+    /// more.
     ///
     /// # Errors
     /// `ContentTooLarge`, `Io`.
@@ -156,7 +159,8 @@ impl ContentStore {
         blocking::run("opening content", move || store.inner.blobs.open(&digest)).await
     }
 
-    /// The content and its bytes, `None` when it is not there. Once open it stays readable, whatever is collected.
+    /// The content and its bytes, `None` when it is not there. Once open it stays readable,
+    /// whatever is collected.
     ///
     /// # Errors
     /// `Io`.
@@ -201,8 +205,8 @@ impl ContentStore {
         Upload::begin(self.inner.layout.clone(), self.inner.gc_roots.clone(), self.inner.verifier.clone()).await
     }
 
-    /// Keeps `digest`, a manifest or an index, and all that it names, for `owner`, in place of what that owner pinned
-    /// before. Owners are any texts. The pin survives a crash once this returns.
+    /// Keeps `digest`, a manifest or an index, and all that it names, for `owner`, in place of what
+    /// that owner pinned before. Owners are any texts. The pin survives a crash once this returns.
     ///
     /// # Errors
     /// `UnknownContent` when there is no such content, `DiskFull`, `Io`.
@@ -224,7 +228,8 @@ impl ContentStore {
             if let Ok(reachable) = Reachable::of(&store.inner.blobs, &pin.digest) {
                 reachable.remember(&store.inner.layout, &pin.digest);
             }
-            // What the owner pinned before is a root until here, since a crash before would bring it back.
+            // What the owner pinned before is a root until here, since a crash before would bring
+            // it back.
             store.inner.gc_roots.set_pin(&owner, pin);
             Ok(())
         })
@@ -261,8 +266,8 @@ impl ContentStore {
         self.inner.gc_roots.lease()
     }
 
-    /// What a pinned document leads to: as its documents say, and as was remembered where one of them is gone; `None` when
-    /// neither is known. What is damaged is set aside. Blocks.
+    /// What a pinned document leads to: as its documents say, and as was remembered where one of
+    /// them is gone; `None` when neither is known. What is damaged is set aside. Blocks.
     pub fn reachable(&self, root: &Digest) -> Option<Reachable> {
         let Inner { blobs, layout, verifier, .. } = &*self.inner;
         let read = match Reachable::of(blobs, root) {

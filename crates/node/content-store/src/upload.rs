@@ -1,5 +1,5 @@
-//! Content on its way in: bytes go to disk and into the hash as they come, and become visible only when they are
-//! complete and have the digest they should. Must not know where they come from.
+//! Content on its way in: bytes go to disk and into the hash as they come, and become visible only
+//! when they are complete and have the digest they should.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,11 +17,12 @@ use crate::layout::Layout;
 use crate::verify::Verifier;
 use crate::{Error, blocking};
 
-/// Bytes that are gathered before threads write and hash them, so that small chunks do not cost a thread each. At most
-/// twice as many are in memory per upload.
+/// Bytes that are gathered before threads write and hash them, so that small chunks do not cost a
+/// thread each. At most twice as many are in memory per upload.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Bytes after which the disk is asked to begin with what it has not: at the end little is left for the sync to wait for.
+/// Bytes after which the disk is asked to begin with what it has not: at the end little is left for
+/// the sync to wait for.
 const WRITE_BACK_BYTES: u64 = 8 << 20;
 
 /// One upload. Dropping it removes what was written.
@@ -126,8 +127,8 @@ impl Upload {
         self.offset
     }
 
-    /// Appends bytes. They may be written later; an error of an earlier write is told here or by `commit`. Waits when
-    /// the disk is slower than the caller.
+    /// Appends bytes. They may be written later; an error of an earlier write is told here or by
+    /// `commit`. Waits when the disk is slower than the caller.
     ///
     /// # Errors
     /// `DiskFull` or `Io`; the upload cannot go on then.
@@ -165,7 +166,8 @@ impl Upload {
         }
     }
 
-    /// Makes the content visible under its digest, durably; content that is there already is the same.
+    /// Makes the content visible under its digest, durably; content that is there already is the
+    /// same.
     ///
     /// # Errors
     /// `DigestMismatch` when it is not `expected`, `DiskFull`, `Io`. Nothing is left behind then.

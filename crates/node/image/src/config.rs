@@ -1,4 +1,4 @@
-//! Every limit of this crate, with its unit in the name. Must not know what is done when a limit is reached.
+//! Every limit of this crate, with its unit in the name.
 
 use std::time::Duration;
 
@@ -24,20 +24,21 @@ pub struct Config {
     pub config_bytes_max: u64,
     /// Bytes of the path of an entry in a layer, and of the target of a link.
     pub path_len_max: usize,
-    /// Bytes of the extension headers (PAX, GNU long names) of one entry; extended attributes are among them.
+    /// Bytes of the extension headers (PAX, GNU long names) of one entry; extended attributes are
+    /// among them.
     pub entry_header_bytes_max: u64,
     /// Bytes of the names and values of all extended attributes of one image.
     pub xattr_bytes_max: u64,
     /// Bytes of all names, link targets and extended attributes of one layer.
     pub layer_text_bytes_max: u64,
-    /// Memory of this process for indexing layers and putting them together, in bytes, over all images. An image waits until
-    /// its part is free; half of it is the most that one may take, and that transfers from registries may hold together, a
-    /// quarter that those of one registry may.
+    /// Memory of this process for indexing layers and putting them together, in bytes, over all
+    /// images. An image waits until its part is free; half of it is the most that one may take, and
+    /// that transfers from registries may hold together, a quarter that those of one registry may.
     pub indexing_memory_bytes_max: u64,
     /// How root file systems are made: `auto`, `erofs`, `erofs-loop` or `files`.
     pub rootfs: RootfsMode,
-    /// Layers of stored content that are indexed, and root file systems that are made, at once, over all images; each takes
-    /// two threads.
+    /// Layers of stored content that are indexed, and root file systems that are made, at once,
+    /// over all images; each takes two threads.
     pub layers_at_once_max: usize,
     /// Layers that one registry sends at once, over all images; each takes two threads.
     pub registry_layers_at_once_max: usize,
@@ -53,23 +54,28 @@ pub struct Config {
     pub retries_max: u32,
     /// First pause before a retry, in milliseconds; doubles with each.
     pub retry_pause_ms: u64,
-    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After asks for more.
+    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After asks for
+    /// more.
     pub retry_pause_ms_max: u64,
-    /// Longest pause that a registry's Retry-After is given, in seconds; one that asks for more fails the image.
+    /// Longest pause that a registry's Retry-After is given, in seconds; one that asks for more
+    /// fails the image.
     pub retry_after_s_max: u64,
-    /// Least bytes a second of a transfer, over `transfer_slow_s_max`; a slower one fails. Zero for any.
+    /// Least bytes a second of a transfer, over `transfer_slow_s_max`; a slower one fails. Zero for
+    /// any.
     pub transfer_bytes_per_s_min: u64,
     /// How long a transfer may be slower than that, in seconds.
     pub transfer_slow_s_max: u64,
     /// Redirects that one request follows.
     pub redirects_max: usize,
-    /// Addresses and ranges of them that registries may lead to, by redirects and by naming token servers, though they are
-    /// neither public nor the registry's own: a private registry's store of blobs, for example.
+    /// Addresses and ranges of them that registries may lead to, by redirects and by naming token
+    /// servers, though they are neither public nor the registry's own: a private registry's store
+    /// of blobs, for example.
     pub redirects_allowed: Vec<AddressRange>,
     /// Addresses that registries may not lead to though they are public: `denied` of `[network]`.
     #[serde(skip)]
     pub redirects_denied: Vec<AddressRange>,
-    /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always are.
+    /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always
+    /// are.
     pub insecure_registries: Vec<String>,
     /// Bytes of an answer that is read for its words: errors and tokens.
     pub answer_bytes_max: u64,
@@ -77,21 +83,24 @@ pub struct Config {
     pub progress_interval_ms: u64,
     /// Content that nothing pins stays this long after it was last touched, in seconds.
     pub grace_s: u64,
-    /// Bytes of content that nothing pins which may stay beyond that, for whoever wants it again; the most lately used
-    /// stays.
+    /// Bytes of content that nothing pins which may stay beyond that, for whoever wants it again;
+    /// the most lately used stays.
     pub unpinned_bytes_max: u64,
-    /// After a start nothing is collected for this long, in seconds, unless it is asked for (`sampan images prune`): what
-    /// keeps content may be incomplete after a crash or a restore, and is made again in this time.
+    /// After a start nothing is collected for this long, in seconds, unless it is asked for
+    /// (`sampan images prune`): what keeps content may be incomplete after a crash or a restore,
+    /// and is made again in this time.
     pub start_keep_s: u64,
-    /// Bytes of damaged content that are set aside, for whoever wants to look at it; the oldest goes first.
+    /// Bytes of damaged content that are set aside, for whoever wants to look at it; the oldest
+    /// goes first.
     pub quarantine_bytes_max: u64,
-    /// What this process has read and verified, and nobody has written to since, is not read again for this long when it is
-    /// deployed or pushed once more, in seconds.
+    /// What this process has read and verified, and nobody has written to since, is not read again
+    /// for this long when it is deployed or pushed once more, in seconds.
     pub verified_keep_s: u64,
-    /// Between two scrubs, which read and verify all that is kept, in seconds; 0 for none. After an unclean stop one begins
-    /// at once.
+    /// Between two scrubs, which read and verify all that is kept, in seconds; 0 for none. After an
+    /// unclean stop one begins at once.
     pub scrub_interval_s: u64,
-    /// Bytes that a scrub reads in a second, when it runs by itself; `sampan scrub` reads as fast as it can.
+    /// Bytes that a scrub reads in a second, when it runs by itself; `sampan scrub` reads as fast
+    /// as it can.
     pub scrub_bytes_per_s_max: u64,
     /// Between two garbage collections, in seconds.
     pub collect_interval_s: u64,

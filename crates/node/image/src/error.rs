@@ -6,8 +6,8 @@ use registry_client::TransferError;
 use sys::disk::is_failed;
 use types::{Digest, RunStatus};
 
-/// Why content could not be had, kept or used. Cheap to clone, since callers that wait for the same download or
-/// layer get the same error.
+/// Why content could not be had, kept or used. Cheap to clone, since callers that wait for the same
+/// download or layer get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The preparation took longer than it may.
@@ -108,7 +108,8 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed later without a change of the image or the configuration.
+    /// Whether the same request may succeed later without a change of the image or the
+    /// configuration.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_retryable(),

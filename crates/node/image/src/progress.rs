@@ -1,4 +1,4 @@
-//! How far a preparation is. Must not know who is told.
+//! How far a preparation is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

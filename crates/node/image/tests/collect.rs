@@ -243,7 +243,8 @@ async fn play(events: Vec<Event>) {
             Event::Restart => store = store.restart(config()).await,
         }
         for i in pins.values() {
-            // What was there when it was pinned: all or, if blobs were collected before, at least the manifest.
+            // What was there when it was pinned: all or, if blobs were collected before, at least
+            // the manifest.
             assert!(store.list("blobs").contains(&images[*i].digest().hex().to_owned()));
         }
     }

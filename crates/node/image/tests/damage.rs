@@ -1,4 +1,5 @@
-//! Damage on disk: it is found, set aside, and healed by a deploy or a push. Needs root, as mounting does.
+//! Damage on disk: it is found, set aside, and healed by a deploy or a push. Needs root, as
+//! mounting does.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! Memory of indexing: images with many entries stay below what they took of the budget, and wait for it before they begin.
+//! Memory of indexing: images with many entries stay below what they took of the budget, and wait
+//! for it before they begin.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Prepared images under a real overlayfs, in every way that root file systems are made. Needs root with CAP_SYS_ADMIN,
-//! and overlayfs, EROFS and loop devices in the kernel.
+//! Prepared images under a real overlayfs, in every way that root file systems are made. Needs root
+//! with CAP_SYS_ADMIN, and overlayfs, EROFS and loop devices in the kernel.
 
 mod support;
 
@@ -62,7 +62,8 @@ fn stack() -> Vec<Layer> {
     ]);
     let middle = layer(&[("etc/.wh.old", ""), ("var/", ""), ("var/.wh..wh..opq", ""), ("var/c", "3")]);
     let top = layer(&[("bin/alias=>bin/tool", ""), ("etc/old", "new")]);
-    // The first layer again, as builders repeat empty ones: overlayfs would refuse its directory twice.
+    // The first layer again, as builders repeat empty ones: overlayfs would refuse its directory
+    // twice.
     let again = layer(&[("x", "x")]);
     vec![again.clone(), low, middle, top, again]
 }

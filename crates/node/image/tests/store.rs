@@ -1,4 +1,5 @@
-//! The content store: what is kept is whole and verified, what is pinned survives, what is half-made goes.
+//! The content store: what is kept is whole and verified, what is pinned survives, what is
+//! half-made goes.
 
 mod support;
 

@@ -1,7 +1,7 @@
-//! Entries of a tar stream, read one after another with a bound on everything that is kept in memory. Field formats
-//! are the `tar` crate's to read; the framing is our own, since that crate reads extension headers of any length into
-//! memory, splits PAX records at newlines within values, and knows one of the four sparse formats. Must not know the
-//! file system.
+//! Entries of a tar stream, read one after another with a bound on everything that is kept in
+//! memory. Field formats are the `tar` crate's to read; the framing is our own, since that crate
+//! reads extension headers of any length into memory, splits PAX records at newlines within values,
+//! and knows one of the four sparse formats.
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 use types::Digest;
@@ -67,7 +67,8 @@ impl Archive {
                     let records = self.read_extension(size)?;
                     extensions.add_pax(&records).map_err(|reason| self.bad(reason))?;
                 }
-                // Defaults for all that follow: no tool puts anything there that would change a file system.
+                // Defaults for all that follow: no tool puts anything there that would change a
+                // file system.
                 EntryType::XGlobalHeader => self.begin_data(size),
                 // A volume label.
                 kind if kind.as_byte() == b'V' => self.begin_data(size),
@@ -215,7 +216,8 @@ impl Archive {
         let number = |field: std::io::Result<Option<u32>>| {
             field.ok().flatten().ok_or(Error::entry(path, "has a malformed device number"))
         };
-        // Data after a link, directory or device would be ignored by every other reader, which take its size as zero.
+        // Data after a link, directory or device would be ignored by every other reader, which take
+        // its size as zero.
         match kind {
             // The format before POSIX marks directories by their name.
             EntryType::Regular | EntryType::Continuous if path.ends_with(b"/") => Ok(Kind::Directory),

@@ -1,4 +1,4 @@
-//! How a stream is compressed, by its first bytes. Pure. Must not know what is in the stream.
+//! How a stream is compressed, by its first bytes.
 
 /// The compression of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,8 @@ impl Compression {
     /// First bytes that are enough to tell.
     pub const MAGIC_BYTES: usize = 6;
 
-    /// Tells it from the first [`MAGIC_BYTES`](Self::MAGIC_BYTES) of a stream, or all of a shorter one.
+    /// Tells it from the first [`MAGIC_BYTES`](Self::MAGIC_BYTES) of a stream, or all of a shorter
+    /// one.
     pub fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,

@@ -1,4 +1,5 @@
-//! What the fuzz targets call: the readers of strangers' bytes. There with the feature `fuzzing` alone.
+//! What the fuzz targets call: the readers of strangers' bytes. There with the feature `fuzzing`
+//! alone.
 
 use std::sync::Arc;
 use std::thread;

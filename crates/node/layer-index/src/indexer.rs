@@ -1,5 +1,5 @@
-//! Entries of an archive become entries of a file system whose data stay in the archive. Owns what may be in an image
-//! and where its bytes are found. Must not know how layers are put together.
+//! Entries of an archive become entries of a file system whose data stay in the archive. Owns what
+//! may be in an image and where its bytes are found.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -17,7 +17,8 @@ use crate::sparse::SparseMap;
 use crate::{Files, Limits};
 
 const COPY_BYTES: usize = 256 << 10;
-/// Pages of a file begin where pages of its device do, which spares the kernel from reading two for one.
+/// Pages of a file begin where pages of its device do, which spares the kernel from reading two for
+/// one.
 const SPARSE_ALIGN_BYTES: u64 = 4096;
 
 /// Number of the layer's tar among its devices.
@@ -38,7 +39,8 @@ pub(crate) struct Indexer {
     pub taken: u64,
 }
 
-/// Files with holes, written out: their pieces lie close together in an archive, which a file system cannot map.
+/// Files with holes, written out: their pieces lie close together in an archive, which a file
+/// system cannot map.
 struct SparseFiles {
     path: PathBuf,
     file: Option<File>,
@@ -65,8 +67,8 @@ impl Indexer {
         Ok(())
     }
 
-    /// Makes the sparse files and the list durable; gives the length of the file that the former are in, 0 when there is
-    /// none, and what the latter weighs.
+    /// Makes the sparse files and the list durable; gives the length of the file that the former
+    /// are in, 0 when there is none, and what the latter weighs.
     pub(crate) fn finish(&mut self) -> Result<(u64, Weight), Error> {
         if let Some(file) = &self.sparse.file {
             file.sync_data().map_err(|e| Error::write("sync", b"the layer's sparse files", e))?;
@@ -183,8 +185,8 @@ impl SparseFiles {
     }
 }
 
-/// Attributes that belong to an image. Overlayfs' own would let a layer redirect lookups; labels of a security module
-/// are for the machine they were made on.
+/// Attributes that belong to an image. Overlayfs' own would let a layer redirect lookups; labels of
+/// a security module are for the machine they were made on.
 fn is_kept(name: &[u8]) -> bool {
     const KEPT: [&[u8]; 3] = [b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"];
     let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");

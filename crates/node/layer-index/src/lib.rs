@@ -1,5 +1,5 @@
-//! A layer's blob becomes a plain tar and an index of what is in it: [`index`] reads a tar stream, compressed or not, as
-//! it comes, and writes three files.
+//! A layer's blob becomes a plain tar and an index of what is in it: [`index`] reads a tar stream,
+//! compressed or not, as it comes, and writes three files.
 //!
 //! Owns what an entry of a layer may be. All of it blocks; run it on a thread of its own.
 #![forbid(unsafe_code)]
@@ -37,7 +37,8 @@ pub use self::stream::STREAM_BYTES;
 
 /// One layer to index.
 pub struct Job<R> {
-    /// Its blob, as the registry has it. Read to its end, unless the work is cancelled or a limit is reached.
+    /// Its blob, as the registry has it. Read to its end, unless the work is cancelled or a limit
+    /// is reached.
     pub compressed: R,
     /// Its bounds.
     pub limits: Limits,

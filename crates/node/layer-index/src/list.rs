@@ -1,5 +1,5 @@
-//! The list of a layer's entries, written while they come and read one after another, so that they are never in memory
-//! together.
+//! The list of a layer's entries, written while they come and read one after another, so that they
+//! are never in memory together.
 //!
 //! ```text
 //! number of entries    a varint of five bytes
@@ -12,12 +12,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Of the number of entries: seven bits a byte, all but the last with the eighth set, so that it need not be known before.
+/// Of the number of entries: seven bits a byte, all but the last with the eighth set, so that it
+/// need not be known before.
 const COUNT_BYTES: usize = 5;
 /// Of what is written at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// How much memory putting a layer on others takes, in what it is made of: an upper bound, whatever the layers below have.
+/// How much memory putting a layer on others takes, in what it is made of: an upper bound, whatever
+/// the layers below have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight {
     /// Names of what is no directory.
@@ -90,8 +92,8 @@ impl ListWriter {
 const XATTR_BYTES: u64 = 32;
 
 impl Weight {
-    /// Of an inode, its name and its place: in the tree (120 and 40 bytes, a name of its own in 32), in the plan (48), in the
-    /// image (64, an entry of a directory, what is left free).
+    /// Of an inode, its name and its place: in the tree (120 and 40 bytes, a name of its own in
+    /// 32), in the plan (48), in the image (64, an entry of a directory, what is left free).
     const FILE_BYTES: u64 = 384;
     /// A directory has a table of its own beside, and a part of the image to itself.
     const DIRECTORY_BYTES: u64 = 768;

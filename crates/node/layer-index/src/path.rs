@@ -1,5 +1,4 @@
-//! Which place an entry's name means: pure rules. Must not know what else is in a layer; symbolic links on the way are
-//! judged when layers are put together (see the crate `erofs`).
+//! Which place an entry's name means: pure rules.
 //!
 //! Whiteouts: OCI image specification, layer.md.
 
@@ -27,8 +26,9 @@ pub(crate) enum Place {
 }
 
 impl EntryPath {
-    /// Reads a name, as an archive has it. Leading slashes are dropped, as GNU tar and the container runtimes do: ko,
-    /// kaniko and nix2container write entries and hard-link targets from the root.
+    /// Reads a name, as an archive has it. Leading slashes are dropped, as GNU tar and the
+    /// container runtimes do: ko, kaniko and nix2container write entries and hard-link targets from
+    /// the root.
     pub(crate) fn parse(name: &[u8], len_max: usize) -> Result<Self, &'static str> {
         if name.len() > len_max {
             return Err("has a longer path than path_len_max of [image]");

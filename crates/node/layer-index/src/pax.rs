@@ -1,5 +1,5 @@
-//! What extension headers say about the entry after them: PAX records (POSIX.1-2017, pax), GNU long names, and the
-//! three ways in which GNU tar writes sparse files into PAX records. Pure. Must not know the stream they come from.
+//! What extension headers say about the entry after them: PAX records (POSIX.1-2017, pax), GNU long
+//! names, and the three ways in which GNU tar writes sparse files into PAX records.
 
 use crate::sparse::Segment;
 
@@ -100,7 +100,8 @@ pub(crate) fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Decimal seconds, with a sign and a fraction or without. Nanoseconds count upwards also before 1970.
+/// Decimal seconds, with a sign and a fraction or without. Nanoseconds count upwards also before
+/// 1970.
 fn time(text: &[u8]) -> Option<(i64, u32)> {
     let (negative, text) = match text.strip_prefix(b"-") {
         Some(rest) => (true, rest),

@@ -1,5 +1,4 @@
-//! Maps of sparse files: where the data of an entry belongs in the file. Pure. Must not know how a map is written in an
-//! archive.
+//! Maps of sparse files: where the data of an entry belongs in the file.
 
 /// A run of data in a file with holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +7,8 @@ pub(crate) struct Segment {
     pub len: u64,
 }
 
-/// A checked map: segments in order, without overlap, inside the file, and as many bytes as the archive has.
+/// A checked map: segments in order, without overlap, inside the file, and as many bytes as the
+/// archive has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SparseMap {
     pub segments: Vec<Segment>,

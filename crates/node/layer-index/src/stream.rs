@@ -1,7 +1,8 @@
-//! A layer's uncompressed bytes: decoded on a thread of their own, and on their way to the reader hashed, counted, cut
-//! off at a limit, and copied to the layer's tar file. Must not know what is in them.
+//! A layer's uncompressed bytes: decoded on a thread of their own, and on their way to the reader
+//! hashed, counted, cut off at a limit, and copied to the layer's tar file.
 //!
-//! Two threads share the work of one layer, since inflating costs about as much as hashing and writing what comes out.
+//! Two threads share the work of one layer, since inflating costs about as much as hashing and
+//! writing what comes out.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -18,15 +19,16 @@ use crate::Error;
 use crate::Limits;
 use crate::compression::Compression;
 
-/// What both ends and what is on its way to them take, beside the window of zstd: the buffers, one more at each end, what
-/// waits for the decoder, and its state.
+/// What both ends and what is on its way to them take, beside the window of zstd: the buffers, one
+/// more at each end, what waits for the decoder, and its state.
 pub const STREAM_BYTES: u64 = 16 << 20;
 /// Of one buffer between the two threads.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Buffers between the two threads; the memory of a stream.
 const BUFFERS: usize = 4;
 const INPUT_BYTES: usize = 256 << 10;
-/// Bytes after which the kernel is asked to begin writing them to the disk, so that the sync at the end finds little.
+/// Bytes after which the kernel is asked to begin writing them to the disk, so that the sync at the
+/// end finds little.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
 
 /// The reading end.
@@ -80,10 +82,10 @@ pub(crate) fn stream(copy: Option<File>, limits: &Limits, cancel: Arc<AtomicBool
 }
 
 impl Decoder {
-    /// Decodes all of `compressed`, to its end even when what is in it is damaged or wanted no more, so that the digest
-    /// of the whole can be told; only a cancelled stream ends early. The first bytes decide how it is decoded, not the
-    /// media type: registries and tools are known to label plain and zstd layers as gzip, and every other reader looks
-    /// at the bytes too.
+    /// Decodes all of `compressed`, to its end even when what is in it is damaged or wanted no
+    /// more, so that the digest of the whole can be told; only a cancelled stream ends early. The
+    /// first bytes decide how it is decoded, not the media type: registries and tools are known to
+    /// label plain and zstd layers as gzip, and every other reader looks at the bytes too.
     pub(crate) fn run(self, mut compressed: impl Read) -> Result<(), Error> {
         let decoded = self.decode(&mut compressed);
         // The reader learns that nothing more comes.

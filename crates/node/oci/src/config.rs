@@ -1,4 +1,5 @@
-//! An image's config: how to run it, and which uncompressed layers it has (OCI image specification 1.1, config.md).
+//! An image's config: how to run it, and which uncompressed layers it has (OCI image specification
+//! 1.1, config.md).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Descriptors: pointers to content by media type, digest and size (OCI image specification, descriptor.md).
+//! Descriptors: pointers to content by media type, digest and size (OCI image specification,
+//! descriptor.md).
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,8 @@ use types::Digest;
 use crate::Platform;
 use crate::media_type::is_foreign_layer;
 
-/// A descriptor as it is written. What not every reader needs is read when it is asked for, and cannot make the rest
-/// unreadable.
+/// A descriptor as it is written. What not every reader needs is read when it is asked for, and
+/// cannot make the rest unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RawDescriptor {

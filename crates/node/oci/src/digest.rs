@@ -8,8 +8,8 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::from_sha256(&Sha256::digest(bytes).into())
 }
 
-/// The chain id of the topmost layer, lowest diff id first (OCI image specification, config.md, "Layer ChainID"); that of
-/// no layers is the digest of nothing.
+/// The chain id of the topmost layer, lowest diff id first (OCI image specification, config.md,
+/// "Layer ChainID"); that of no layers is the digest of nothing.
 pub fn chain_id(diff_ids: &[Digest]) -> Digest {
     let chain = |below: Option<Digest>, diff_id: &Digest| match below {
         None => diff_id.clone(),

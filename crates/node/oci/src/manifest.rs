@@ -1,5 +1,5 @@
-//! Manifests and indexes (OCI image specification, manifest.md, image-index.md), and which of an index's entries this
-//! machine runs.
+//! Manifests and indexes (OCI image specification, manifest.md, image-index.md), and which of an
+//! index's entries this machine runs.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -34,8 +34,8 @@ pub struct Manifest {
 }
 
 impl Document {
-    /// Reads a manifest or an index. A document that could be read as both is refused, since two readers could then see
-    /// two images under one digest.
+    /// Reads a manifest or an index. A document that could be read as both is refused, since two
+    /// readers could then see two images under one digest.
     ///
     /// # Errors
     /// `Invalid`, `SchemaOne`.
@@ -90,8 +90,9 @@ impl Index {
         self.fitting(processor_level()).first().copied().ok_or_else(|| self.for_others())
     }
 
-    /// The entries that a processor of this level runs, the highest variant first; of equal ones in the index's order. Where
-    /// there are none, those that say no platform (it is optional, image-index.md): the image's config decides then.
+    /// The entries that a processor of this level runs, the highest variant first; of equal ones in
+    /// the index's order. Where there are none, those that say no platform (it is optional,
+    /// image-index.md): the image's config decides then.
     pub fn fitting(&self, processor: u8) -> Vec<&Descriptor> {
         let fits = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|platform| platform.fits(processor));
         let mut fitting: Vec<_> = self.manifests.iter().filter(fits).collect();

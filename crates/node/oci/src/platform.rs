@@ -1,14 +1,16 @@
 //! What an image is made for, and whether this machine's processor runs it.
 //!
-//! Variants of amd64 are the levels of the x86-64 psABI: `v1` is the baseline, each further one has more instructions.
+//! Variants of amd64 are the levels of the x86-64 psABI: `v1` is the baseline, each further one has
+//! more instructions.
 
 use serde::Deserialize;
 
 /// What runs here, without a variant.
 pub const PLATFORM: &str = "linux/amd64";
 
-/// Instructions of each level above the baseline, as the processor's flags are named in Rust; a level has those of the
-/// levels below it too. LAHF/SAHF of level 2 has no name, and no processor with the others lacks it.
+/// Instructions of each level above the baseline, as the processor's flags are named in Rust; a
+/// level has those of the levels below it too. LAHF/SAHF of level 2 has no name, and no processor
+/// with the others lacks it.
 const LEVELS: [&[&str]; 3] = [
     &["cmpxchg16b", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"],
     &["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"],

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use types::Digest;
 
-/// Digests that a manifest or an index names, for the reference graph. Lenient: whatever was stored may be an artifact
-/// of a kind unknown here, and what it names must be kept all the same.
+/// Digests that a manifest or an index names, for the reference graph. Lenient: whatever was stored
+/// may be an artifact of a kind unknown here, and what it names must be kept all the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
     /// Further manifests or indexes.

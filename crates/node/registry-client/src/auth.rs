@@ -1,5 +1,5 @@
-//! How a registry wants to be asked: its challenge, and the token that answers it (distribution specification, "Token
-//! Authentication"; Docker's OAuth2 variant for refresh tokens). Must not know manifests and blobs.
+//! How a registry wants to be asked: its challenge, and the token that answers it (distribution
+//! specification, "Token Authentication"; Docker's OAuth2 variant for refresh tokens).
 
 use base64::Engine as _;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -25,7 +25,8 @@ pub(crate) fn token(answer: &[u8]) -> Option<String> {
     answer.token.or(answer.access_token).filter(|token| !token.is_empty())
 }
 
-/// The challenge that can be answered; bearer is preferred, as a password then goes to the token server only.
+/// The challenge that can be answered; bearer is preferred, as a password then goes to the token
+/// server only.
 pub(crate) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
     let mut found = None;
     for value in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()) {
@@ -63,7 +64,8 @@ pub(crate) fn basic(credential: &Credential) -> Option<HeaderValue> {
     secret_header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
 }
 
-/// Whether a secret may go to this token server: never unencrypted for a registry that is itself encrypted.
+/// Whether a secret may go to this token server: never unencrypted for a registry that is itself
+/// encrypted.
 pub(crate) fn may_tell(realm: &reqwest::Url, registry_is_plain: bool) -> bool {
     match realm.scheme() {
         "https" => true,

@@ -1,5 +1,5 @@
-//! One blob from a registry to a [`Sink`]: resumed where it broke off, its length checked, and its digest where it comes
-//! from a mirror.
+//! One blob from a registry to a [`Sink`]: resumed where it broke off, its length checked, and its
+//! digest where it comes from a mirror.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,8 @@ pub trait Sink: Send {
     /// Forgets what it has.
     fn restart(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Whether the bytes that came are to blame for an error: a mirror's are asked of the registry itself then.
+    /// Whether the bytes that came are to blame for an error: a mirror's are asked of the registry
+    /// itself then.
     fn is_content_error(error: &Self::Error) -> bool;
 }
 
@@ -62,8 +63,8 @@ impl<E> From<Error> for TransferError<E> {
     }
 }
 
-/// What came for a blob, hashed where a mirror may have sent it: such a blob counts only when its digest is right, and
-/// else comes from the registry itself.
+/// What came for a blob, hashed where a mirror may have sent it: such a blob counts only when its
+/// digest is right, and else comes from the registry itself.
 struct Checked<'a, S> {
     sink: &'a mut S,
     hash: Option<Sha256>,
@@ -92,7 +93,8 @@ impl<S: Sink> Checked<'_, S> {
     }
 }
 
-/// Transfers a blob of `size` bytes. `received` shows the bytes that are here; the sink's owner checks their digest.
+/// Transfers a blob of `size` bytes. `received` shows the bytes that are here; the sink's owner
+/// checks their digest.
 ///
 /// # Errors
 /// All that a registry can answer, and those of the sink.

@@ -1,10 +1,10 @@
-//! HTTP to registries: one client for the world, one for this machine, and one more of each for every authority that a
-//! registry has of its own.
+//! HTTP to registries: one client for the world, one for this machine, and one more of each for
+//! every authority that a registry has of its own.
 //!
-//! reqwest itself is used rather than `oci-client`, whose calls would hide what must be decided here: it drops the
-//! status and `Retry-After` of a failed request, hides why a token was refused, keeps the first credential of a
-//! registry for all its repositories, reads manifests of any size into memory, and cannot keep proxies away from
-//! loopback registries.
+//! reqwest itself is used rather than `oci-client`, whose calls would hide what must be decided
+//! here: it drops the status and `Retry-After` of a failed request, hides why a token was refused,
+//! keeps the first credential of a registry for all its repositories, reads manifests of any size
+//! into memory, and cannot keep proxies away from loopback registries.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -20,10 +20,12 @@ use crate::Config;
 use crate::destination::{Destinations, Origin, RefusedDestination, Resolver};
 use crate::endpoint::Endpoint;
 
-/// Clients that are kept; authorities change rarely, so reaching this means that they did, and all are made anew.
+/// Clients that are kept; authorities change rarely, so reaching this means that they did, and all
+/// are made anew.
 const CLIENTS_MAX: usize = 64;
 
-/// Makes clients when they are first needed, since that reads the system's certificates. Clones are the same.
+/// Makes clients when they are first needed, since that reads the system's certificates. Clones are
+/// the same.
 #[derive(Clone)]
 pub struct Clients(Arc<Shared>);
 
@@ -46,10 +48,11 @@ struct Kind {
 /// What a client connects to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
-    /// Places that the configuration or an image's name names; their redirects are given to the caller.
+    /// Places that the configuration or an image's name names; their redirects are given to the
+    /// caller.
     Named,
-    /// Places that a registry leads to, and their redirects. Connections are kept apart by where the registry is, since
-    /// that decides which may be made.
+    /// Places that a registry leads to, and their redirects. Connections are kept apart by where
+    /// the registry is, since that decides which may be made.
     Led { by: Option<Origin> },
 }
 
@@ -121,7 +124,8 @@ impl Shared {
                 .read_timeout(Duration::from_secs(self.config.read_idle_timeout_s))
                 .referer(false)
                 .tls_certs_merge(authorities.clone());
-            // The proxy variables name no exception for loopback, and a proxy's loopback is another machine's.
+            // The proxy variables name no exception for loopback, and a proxy's loopback is another
+            // machine's.
             let builder = if endpoint.loopback { builder.no_proxy() } else { builder };
             match target {
                 Target::Named => builder.redirect(Policy::none()),
@@ -138,7 +142,8 @@ impl Shared {
         }
     }
 
-    /// Follows redirects, as to a blob store. reqwest drops the authorization when the host changes.
+    /// Follows redirects, as to a blob store. reqwest drops the authorization when the host
+    /// changes.
     fn policy(&self, origin: Option<Origin>) -> Policy {
         let (destinations, redirects_max) = (self.destinations.clone(), self.config.redirects_max);
         Policy::custom(move |attempt| {
@@ -199,7 +204,8 @@ pub(crate) fn cause(error: &reqwest::Error) -> Cause {
     }
 }
 
-/// The error of type `E` in a chain, also inside an `io::Error`, which does not show what it wraps as its source.
+/// The error of type `E` in a chain, also inside an `io::Error`, which does not show what it wraps
+/// as its source.
 pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {

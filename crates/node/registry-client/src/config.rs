@@ -15,22 +15,27 @@ pub struct Config {
     pub retries_max: u32,
     /// First pause before a retry, in milliseconds; doubles with each.
     pub retry_pause_ms: u64,
-    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After asks for more.
+    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After asks for
+    /// more.
     pub retry_pause_ms_max: u64,
-    /// Longest pause that a registry's Retry-After is given, in seconds; one that asks for more fails the image.
+    /// Longest pause that a registry's Retry-After is given, in seconds; one that asks for more
+    /// fails the image.
     pub retry_after_s_max: u64,
-    /// Least bytes a second of a transfer, over `transfer_slow_s_max`; a slower one fails. Zero for any.
+    /// Least bytes a second of a transfer, over `transfer_slow_s_max`; a slower one fails. Zero for
+    /// any.
     pub transfer_bytes_per_s_min: u64,
     /// How long a transfer may be slower than that, in seconds.
     pub transfer_slow_s_max: u64,
     /// Redirects that one request follows.
     pub redirects_max: usize,
-    /// Addresses and ranges of them that registries may lead to, by redirects and by naming token servers, though they are
-    /// neither public nor the registry's own: a private registry's store of blobs, for example.
+    /// Addresses and ranges of them that registries may lead to, by redirects and by naming token
+    /// servers, though they are neither public nor the registry's own: a private registry's store
+    /// of blobs, for example.
     pub redirects_allowed: Vec<AddressRange>,
     /// Addresses that registries may not lead to though they are public: `denied` of `[network]`.
     pub redirects_denied: Vec<AddressRange>,
-    /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always are.
+    /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always
+    /// are.
     pub insecure_registries: Vec<String>,
     /// Bytes of an answer that is read for its words: errors and tokens.
     pub answer_bytes_max: u64,

@@ -1,9 +1,9 @@
-//! Where a registry may lead: redirects, token servers and places of uploads are chosen by the registry, and go with the
-//! rights of this machine in its network. Must not know requests.
+//! Where a registry may lead: redirects, token servers and places of uploads are chosen by the
+//! registry, and go with the rights of this machine in its network.
 //!
-//! What counts is the address that is connected to, not the name in the URL: names are resolved by [`Resolver`], which
-//! gives only addresses that may be connected to, so that a name that means something else the next time (DNS rebinding)
-//! changes nothing.
+//! What counts is the address that is connected to, not the name in the URL: names are resolved by
+//! [`Resolver`], which gives only addresses that may be connected to, so that a name that means
+//! something else the next time (DNS rebinding) changes nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::AddressRange;
 
-/// Which addresses registries may lead to: public ones, those of the registry itself, and those that a setting allows.
+/// Which addresses registries may lead to: public ones, those of the registry itself, and those
+/// that a setting allows.
 #[derive(Debug, Clone, Default)]
 pub struct Destinations {
     allowed: Vec<AddressRange>,
@@ -55,13 +56,14 @@ impl Origin {
 }
 
 impl Destinations {
-    /// Beyond public addresses, those in `allowed`; not those in `denied`. Proxies are those of the environment.
+    /// Beyond public addresses, those in `allowed`; not those in `denied`. Proxies are those of the
+    /// environment.
     pub fn new(allowed: Vec<AddressRange>, denied: Vec<AddressRange>) -> Self {
         Self { allowed, denied, proxies: proxies() }
     }
 
-    /// Where an answer came from, if that allows more than public addresses. Whatever comes by way of a proxy came from
-    /// an unknown address.
+    /// Where an answer came from, if that allows more than public addresses. Whatever comes by way
+    /// of a proxy came from an unknown address.
     pub fn origin(&self, url: &Url, peer: Option<SocketAddr>) -> Option<Origin> {
         let peer = peer.filter(|peer| self.proxies.iter().all(|(_, port)| *port != peer.port()))?;
         let address = peer.ip().to_canonical();
@@ -104,7 +106,8 @@ impl Destinations {
     }
 }
 
-/// What keeps an address from being one of the internet's (IANA's special-purpose registries, RFC 6890).
+/// What keeps an address from being one of the internet's (IANA's special-purpose registries, RFC
+/// 6890).
 fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),
@@ -138,7 +141,8 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address that a gateway on the way would connect to: mapped, compatible, NAT64 (RFC 6052) and 6to4 (RFC 3056).
+/// The IPv4 address that a gateway on the way would connect to: mapped, compatible, NAT64 (RFC
+/// 6052) and 6to4 (RFC 3056).
 fn wrapped_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match address.segments() {

@@ -30,7 +30,8 @@ impl Endpoint {
         Self::new(host, host_config.plain_http.unwrap_or_else(usual), host_config)
     }
 
-    /// A mirror says itself whether it is spoken to in plain HTTP; `host_config` is that of its host.
+    /// A mirror says itself whether it is spoken to in plain HTTP; `host_config` is that of its
+    /// host.
     pub(crate) fn of_mirror(mirror: &Mirror, host_config: &HostConfig) -> Self {
         Self::new(&mirror.host, mirror.plain_http, host_config)
     }

@@ -8,8 +8,8 @@ use types::Digest;
 use crate::credentials::CredentialError;
 use crate::destination::RefusedDestination;
 
-/// Why a registry does not give what it is asked for. Cheap to clone, since callers that wait for the same download get
-/// the same error.
+/// Why a registry does not give what it is asked for. Cheap to clone, since callers that wait for
+/// the same download get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// No connection, or it broke more often than is retried.
@@ -188,7 +188,8 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed later without a change of the image or the configuration.
+    /// Whether the same request may succeed later without a change of the image or the
+    /// configuration.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::TooSlow { .. })
     }

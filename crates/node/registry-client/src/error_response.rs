@@ -93,7 +93,8 @@ impl Subject {
     }
 }
 
-/// The registry's own words (distribution specification, "Error Codes"), bounded and made printable.
+/// The registry's own words (distribution specification, "Error Codes"), bounded and made
+/// printable.
 fn words(body: &[u8]) -> String {
     const WORDS_LEN_MAX: usize = 200;
     #[derive(serde::Deserialize)]

@@ -1,4 +1,5 @@
-//! The configuration of a registry's host: its mirrors, its certificate authorities, and whether it has TLS.
+//! The configuration of a registry's host: its mirrors, its certificate authorities, and whether it
+//! has TLS.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,13 +14,13 @@ pub struct HostConfig {
     pub mirrors: Vec<Mirror>,
     /// Certificate authorities (PEM) that are trusted for it, beside the system's.
     pub ca_pem: Option<Arc<str>>,
-    /// Whether it is spoken to in plain HTTP; `None` for what is usual: on a loopback address, unless it has an authority
-    /// of its own.
+    /// Whether it is spoken to in plain HTTP; `None` for what is usual: on a loopback address,
+    /// unless it has an authority of its own.
     pub plain_http: Option<bool>,
 }
 
-/// A place that has the same content as a registry: `https://host[:port][/prefix]`, whose prefix stands before the
-/// repository, as in `https://harbor.example.com/dockerhub`.
+/// A place that has the same content as a registry: `https://host[:port][/prefix]`, whose prefix
+/// stands before the repository, as in `https://harbor.example.com/dockerhub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
     /// Whether it is spoken to in plain HTTP.

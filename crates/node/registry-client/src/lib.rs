@@ -1,12 +1,13 @@
-//! The client of registries (OCI distribution specification): manifests and blobs by reference and digest, with
-//! credentials, mirrors, redirects and retries.
+//! The client of registries (OCI distribution specification): manifests and blobs by reference and
+//! digest, with credentials, mirrors, redirects and retries.
 //!
-//! How to use: a [`Session`] for each image, begun with the [`Clients`] of the process and a source of [`Credentials`]; then
-//! [`resolve`], [`fetch_manifest`] and [`transfer`]. [`probe`] asks as a pull would, without pulling.
+//! How to use: a [`Session`] for each image, begun with the [`Clients`] of the process and a source
+//! of [`Credentials`]; then [`resolve`], [`fetch_manifest`] and [`transfer`]. [`probe`] asks as a
+//! pull would, without pulling.
 //!
 //! ```text
-//! manifest, blob, probe ─> session: mirrors, then the registry ─> upstream: one place, its credentials
-//!                                                              ─> transport: retries, bounds, error responses
+//! manifest, blob, probe ─> session: mirrors, then the registry ─> upstream: a place, its credentials
+//!                                                              ─> transport: retries, bounds
 //! ```
 //! Registries may lead, by redirects and token servers, only where [`Destinations`] allows.
 #![forbid(unsafe_code)]

@@ -9,8 +9,8 @@ use crate::Error;
 use crate::request::{Request, Resource};
 use crate::session::{Answer, Session};
 
-/// Asks what a tag means, without the manifest itself; `None` when the registry does not say, for whatever reason: the
-/// request for the manifest will tell.
+/// Asks what a tag means, without the manifest itself; `None` when the registry does not say, for
+/// whatever reason: the request for the manifest will tell.
 pub async fn resolve(session: &Session, tag: &str) -> Option<Digest> {
     let request = Request {
         method: Method::HEAD,
@@ -21,8 +21,8 @@ pub async fn resolve(session: &Session, tag: &str) -> Option<Digest> {
     session.send(&request).await.ok().and_then(|answer| digest_header(answer.response.headers()))
 }
 
-/// Fetches a manifest or an index of at most `bytes_max` by tag or digest. Its digest is checked against what was asked
-/// for, and against what the registry says.
+/// Fetches a manifest or an index of at most `bytes_max` by tag or digest. Its digest is checked
+/// against what was asked for, and against what the registry says.
 ///
 /// # Errors
 /// All that a registry can answer.

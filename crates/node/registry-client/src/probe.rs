@@ -1,4 +1,5 @@
-//! Asks a registry as a pull would, without pulling: which place answers, with whose credentials, and what it says.
+//! Asks a registry as a pull would, without pulling: which place answers, with whose credentials,
+//! and what it says.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The first redirect of a request that went to a place itself; further ones are followed by the client that this one goes
-//! to. Must not know what is asked.
+//! The first redirect of a request that went to a place itself; further ones are followed by the
+//! client that this one goes to.
 
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Client, RequestBuilder, Response, Url};

@@ -1,10 +1,11 @@
-//! When to try again: pure. Must not know requests.
+//! When to try again: pure.
 
 use std::time::Duration;
 
 use crate::Config;
 
-/// Retries of connections that are refused or cannot be resolved: enough for a restart, little for a wrong name.
+/// Retries of connections that are refused or cannot be resolved: enough for a restart, little for
+/// a wrong name.
 const CONNECT_RETRIES_MAX: u32 = 2;
 
 /// How often and how long apart.
@@ -37,8 +38,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The pause before the next try after `tried` retries; `None` when it was the last, or when the registry asks for a
-    /// longer one than it is given.
+    /// The pause before the next try after `tried` retries; `None` when it was the last, or when
+    /// the registry asks for a longer one than it is given.
     pub(crate) fn pause(&self, failure: Failure, tried: u32) -> Option<Duration> {
         let (retries_max, asked) = match failure {
             Failure::Connect => (self.retries_max.min(CONNECT_RETRIES_MAX), None),
@@ -53,7 +54,8 @@ impl RetryPolicy {
     }
 }
 
-/// Which answers may be others later (RFC 9110, and what registries and their proxies send under load).
+/// Which answers may be others later (RFC 9110, and what registries and their proxies send under
+/// load).
 pub(crate) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }

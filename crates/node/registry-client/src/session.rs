@@ -1,10 +1,11 @@
-//! One repository on behalf of one preparation: the places that have it, in the order in which they are asked. Must not
-//! know what manifests mean, or how a place lets in.
+//! One repository on behalf of one preparation: the places that have it, in the order in which they
+//! are asked.
 //!
-//! Mirrors come first and the registry itself last, whose errors are the ones that are told. A mirror that cannot be
-//! reached, refuses or sends something else than was asked for is passed over for the rest of the preparation; one that
-//! lacks something is passed over for that alone. What is asked for by digest is checked, so no mirror can lie about
-//! it; what a tag means is taken from a mirror as docker and podman take it.
+//! Mirrors come first and the registry itself last, whose errors are the ones that are told. A
+//! mirror that cannot be reached, refuses or sends something else than was asked for is passed over
+//! for the rest of the preparation; one that lacks something is passed over for that alone. What is
+//! asked for by digest is checked, so no mirror can lie about it; what a tag means is taken from a
+//! mirror as docker and podman take it.
 
 use std::sync::Arc;
 
@@ -36,7 +37,8 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Session {
-    /// Finds the places, and asks for the credentials of the one that comes first; nothing is sent to any of them yet.
+    /// Finds the places, and asks for the credentials of the one that comes first; nothing is sent
+    /// to any of them yet.
     ///
     /// # Errors
     /// `Credentials`; `Unreachable` where a certificate authority cannot be read.

@@ -1,5 +1,5 @@
-//! From a challenge and a credential to the header that answers it, by way of the registry's token server where it has
-//! one. Must not know where credentials come from.
+//! From a challenge and a credential to the header that answers it, by way of the registry's token
+//! server where it has one.
 
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -11,8 +11,9 @@ use crate::credentials::{Credential, Grant};
 use crate::destination::Origin;
 use crate::transport::Transport;
 
-/// The header that a challenge asks for; `None` when the credential has no such form. A token is for pulls of
-/// `repository`, unless the challenge names something else. `origin` is where the challenge came from.
+/// The header that a challenge asks for; `None` when the credential has no such form. A token is
+/// for pulls of `repository`, unless the challenge names something else. `origin` is where the
+/// challenge came from.
 pub(crate) async fn authorization(
     transport: &Transport,
     challenge: &Challenge,

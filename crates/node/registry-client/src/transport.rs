@@ -1,5 +1,5 @@
-//! Requests to one host: tried again where that helps, answers read within bounds, failures told in the words of whoever
-//! wants the image.
+//! Requests to one host: tried again where that helps, answers read within bounds, failures told in
+//! the words of whoever wants the image.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

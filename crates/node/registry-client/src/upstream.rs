@@ -1,5 +1,6 @@
-//! An upstream: one place that has a repository, the registry itself or a mirror of it, with its credentials, which are
-//! asked for when they are first needed, and again when they are over or refused.
+//! An upstream: one place that has a repository, the registry itself or a mirror of it, with its
+//! credentials, which are asked for when they are first needed, and again when they are over or
+//! refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +20,8 @@ use crate::request::Request;
 use crate::token;
 use crate::transport::Transport;
 
-/// Requests for one thing: without a token, with one, with one for a renewed credential, and one more because others of
-/// the same image change the token meanwhile.
+/// Requests for one thing: without a token, with one, with one for a renewed credential, and one
+/// more because others of the same image change the token meanwhile.
 const REQUESTS_MAX: u32 = 4;
 
 /// One upstream.
@@ -40,7 +41,8 @@ struct Held {
     /// `None` until it was asked for.
     grant: Option<Grant>,
     authorization: Option<HeaderValue>,
-    /// Counts changes of the authorization, so that of many that were refused one alone gets a new one.
+    /// Counts changes of the authorization, so that of many that were refused one alone gets a new
+    /// one.
     turn: u64,
 }
 
@@ -92,7 +94,8 @@ impl Upstream {
         self.held.lock().await.grant.as_ref().and_then(Grant::shown_provider)
     }
 
-    /// Sends a request; an answer is a success. A mirror is not asked twice: the registry itself is the second try.
+    /// Sends a request; an answer is a success. A mirror is not asked twice: the registry itself is
+    /// the second try.
     pub(crate) async fn send(&self, request: &Request) -> Result<Response, Error> {
         let mut tried = Tried::default();
         let mut requests = 0;
@@ -164,8 +167,8 @@ impl Upstream {
         grant.map_err(|source| Error::Credentials { registry, image, source })
     }
 
-    /// Gets what a challenge asks for, with the credential at hand and, where that was in vain, with a new one. Gives
-    /// whether it is worth asking again.
+    /// Gets what a challenge asks for, with the credential at hand and, where that was in vain,
+    /// with a new one. Gives whether it is worth asking again.
     async fn answer(
         &self,
         challenge: &Challenge,
@@ -175,7 +178,8 @@ impl Upstream {
     ) -> Result<bool, Error> {
         let mut held = self.held.lock().await;
         if held.turn != turn {
-            // Another request of this image was refused for the same reason, and has got something new.
+            // Another request of this image was refused for the same reason, and has got something
+            // new.
             return Ok(true);
         }
         let grant = held.grant.clone().unwrap_or_else(Grant::anonymous);

@@ -1,7 +1,8 @@
 //! A tree of layers written out as plain files. Blocks.
 //!
-//! The tree is already merged and every path in it is clean, so nothing is ever opened through a link: each directory
-//! is made here, and opened by its name from the one above it, or by a path that the kernel may follow no link of.
+//! The tree is already merged and every path in it is clean, so nothing is ever opened through a
+//! link: each directory is made here, and opened by its name from the one above it, or by a path
+//! that the kernel may follow no link of.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -133,7 +134,8 @@ impl Writer<'_> {
     }
 }
 
-/// The directory that `path` is in, and its name there; no link on the way is followed, and none leads out of the root.
+/// The directory that `path` is in, and its name there; no link on the way is followed, and none
+/// leads out of the root.
 fn inside<'p>(root: &OwnedFd, path: &'p [u8]) -> rustix::io::Result<(OwnedFd, &'p [u8])> {
     let (dir, name) = match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
@@ -173,8 +175,8 @@ fn timestamps(mtime: (i64, u32)) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Sets owner and mode of an open file, then attributes and time; in this order, since a change of owner clears set-uid
-/// bits and capabilities.
+/// Sets owner and mode of an open file, then attributes and time; in this order, since a change of
+/// owner clears set-uid bits and capabilities.
 fn set_open(file: impl AsFd + Copy, meta: &Meta) -> rustix::io::Result<()> {
     fs::fchown(file, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
     fs::fchmod(file, Mode::from_raw_mode(meta.mode.into()))?;

@@ -1,8 +1,10 @@
-//! Root file systems of images: made of layers once, mounted once, used by many instances. Mounting needs root.
+//! Root file systems of images: made of layers once, mounted once, used by many instances. Mounting
+//! needs root.
 //!
-//! How to use: [`choose`] tries which of the kernel's ways there is; [`make`] merges a stack of layers of the content store
-//! and publishes the result there under its [`name`]; [`Mounts::mount`] mounts it. Owners are folded (decision 28), and no
-//! file of an image is unpacked where the kernel has EROFS (decision 9). All of it blocks.
+//! How to use: [`choose`] tries which of the kernel's ways there is; [`make`] merges a stack of
+//! layers of the content store and publishes the result there under its [`name`]; [`Mounts::mount`]
+//! mounts it. Owners are folded (decision 28), and no file of an image is unpacked where the kernel
+//! has EROFS (decision 9). All of it blocks.
 #![forbid(unsafe_code)]
 
 mod error;
@@ -32,8 +34,9 @@ pub use probe::{Check, choose, doctor};
 /// Read-only, to be put below an overlay from the initial user namespace.
 #[derive(Clone)]
 pub struct Rootfs {
-    /// Topmost first; at least one. Absolute paths that hold in this process while this lives: a root file system that
-    /// is mounted out of sight is named by its descriptor below `/proc/self/fd`.
+    /// Topmost first; at least one. Absolute paths that hold in this process while this lives: a
+    /// root file system that is mounted out of sight is named by its descriptor below
+    /// `/proc/self/fd`.
     pub lower_dirs: Vec<PathBuf>,
     /// How to run it.
     pub run: Arc<RunConfig>,

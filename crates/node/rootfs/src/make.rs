@@ -1,4 +1,5 @@
-//! Layers become a root file system: merged, and written as an EROFS image or as plain files. Blocks.
+//! Layers become a root file system: merged, and written as an EROFS image or as plain files.
+//! Blocks.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,7 +23,8 @@ pub struct Needs {
     pub memory_bytes: u64,
 }
 
-/// What making the root file system of a stack takes; `None` when it is there, or when a layer is missing.
+/// What making the root file system of a stack takes; `None` when it is there, or when a layer is
+/// missing.
 ///
 /// # Errors
 /// `Io`.
@@ -82,8 +84,8 @@ pub fn name(method: Method, stack: &[Digest]) -> LayerName {
     if method.is_erofs() { LayerName::erofs(stack) } else { LayerName::files(stack) }
 }
 
-/// The name of a stack's root file system that was made before owners were folded, where one still has to do: plain
-/// files are all that is left of their layers.
+/// The name of a stack's root file system that was made before owners were folded, where one still
+/// has to do: plain files are all that is left of their layers.
 pub fn unfolded_name(method: Method, stack: &[Digest]) -> Option<LayerName> {
     (!method.is_erofs()).then(|| LayerName::unfolded_files(stack))
 }

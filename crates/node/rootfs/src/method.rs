@@ -22,7 +22,8 @@ pub enum RootfsMode {
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// EROFS straight from the files; mounted out of sight if the kernel can take copies of such a mount (Linux 6.15).
+    /// EROFS straight from the files; mounted out of sight if the kernel can take copies of such a
+    /// mount (Linux 6.15).
     Erofs {
         /// Whether no path leads to the mount.
         detached: bool,

@@ -41,7 +41,8 @@ impl Mounted {
 
     /// Mounts an EROFS image with its devices.
     pub(crate) fn erofs(method: Method, metadata: &Path, devices: &[PathBuf], mounts: &Path) -> io::Result<Self> {
-        // Descriptors, not paths: an option has at most 255 bytes, and a data directory may lie deep.
+        // Descriptors, not paths: an option has at most 255 bytes, and a data directory may lie
+        // deep.
         let open = |path: &Path| File::open(path);
         let files = std::iter::once(metadata).chain(devices.iter().map(PathBuf::as_path));
         let files = files.map(open).collect::<io::Result<Vec<_>>>()?;
@@ -86,7 +87,8 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         if let Some(path) = &self.attached {
-            // What instances still use goes with the last of them; what cannot be removed is removed at the next start.
+            // What instances still use goes with the last of them; what cannot be removed is
+            // removed at the next start.
             let _ = unmount(path, UnmountFlags::DETACH);
             let _ = fs::remove_dir(path);
         }
@@ -139,12 +141,14 @@ impl Mounts {
         self.method
     }
 
-    /// Forgets what is mounted: it goes with the last that uses it, and what is asked for next is mounted anew.
+    /// Forgets what is mounted: it goes with the last that uses it, and what is asked for next is
+    /// mounted anew.
     pub fn forget_all(&self) {
         self.mounted.lock().clear();
     }
 
-    /// The root file system that `layers` have under `name`, mounted if it is not yet. Blocks for some microseconds.
+    /// The root file system that `layers` have under `name`, mounted if it is not yet. Blocks for
+    /// some microseconds.
     ///
     /// # Errors
     /// `Io`.

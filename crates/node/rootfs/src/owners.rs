@@ -1,13 +1,14 @@
-//! Owners that no instance has an id for become one that each has. Pure. Must not know layers or how they are merged.
+//! Owners that no instance has an id for become one that each has.
 //!
-//! Layers keep their owners as they are; what is folded is each root file system that is made of them, whose name has a
-//! number for that (see `layers`).
+//! Layers keep their owners as they are; what is folded is each root file system that is made of
+//! them, whose name has a number for that (see `layers`).
 
 use erofs::Meta;
 use types::limits::{FOLDED_ID, MAPPED_ID_MAX};
 
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
-/// `struct posix_acl_xattr_header` and `posix_acl_xattr_entry` of Linux: a version; then tag, permissions and id.
+/// `struct posix_acl_xattr_header` and `posix_acl_xattr_entry` of Linux: a version; then tag,
+/// permissions and id.
 const ACL_HEADER_BYTES: usize = 4;
 const ACL_ENTRY_BYTES: usize = 8;
 /// Tags of entries that name a user or a group; the id of others means nothing.
@@ -22,7 +23,8 @@ pub(super) fn fold(meta: &mut Meta) {
     }
 }
 
-/// What stands for an owner in an instance. The largest number is nobody's in Linux, and stays to be refused.
+/// What stands for an owner in an instance. The largest number is nobody's in Linux, and stays to
+/// be refused.
 fn folded(id: u32) -> u32 {
     if id > MAPPED_ID_MAX && id != u32::MAX { FOLDED_ID } else { id }
 }

@@ -9,7 +9,8 @@ use erofs::{Device, Entry, Extent, Kind, Limits, Meta, Tree};
 use crate::method::{Method, RootfsMode};
 use crate::mount::{self, Mounted};
 
-/// Finds the best method that works for files in `drafts`, with mounts below `mounts`. What is tried is taken away.
+/// Finds the best method that works for files in `drafts`, with mounts below `mounts`. What is
+/// tried is taken away.
 ///
 /// # Errors
 /// The kernel's, for the last thing that was tried, when a certain one is wanted and does not work.
@@ -33,8 +34,8 @@ pub struct Check {
     pub remedy: String,
 }
 
-/// Finds out what would be used for root file systems in `dir`, a directory that exists and can be written. What is
-/// tried is taken away.
+/// Finds out what would be used for root file systems in `dir`, a directory that exists and can be
+/// written. What is tried is taken away.
 ///
 /// # Errors
 /// The directory cannot be written.

@@ -14,7 +14,8 @@ use crate::layout::Layout;
 use crate::rate_limit::RateLimit;
 
 const BUFFER_BYTES: usize = 1 << 20;
-/// `RWF_DONTCACHE` (Linux 6.14): pages that the read brings into the page cache leave it afterwards.
+/// `RWF_DONTCACHE` (Linux 6.14): pages that the read brings into the page cache leave it
+/// afterwards.
 const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
 
 /// What a look at a thing gave.
@@ -115,7 +116,8 @@ fn file(path: &Path, digest: &Digest, bytes: Option<u64>, rate_limit: &RateLimit
     }
 }
 
-/// The digest of a file, or its length where that is another one than it should be; `None` when it was stopped.
+/// The digest of a file, or its length where that is another one than it should be; `None` when it
+/// was stopped.
 fn hash(path: &Path, bytes: Option<u64>, rate_limit: &RateLimit) -> io::Result<Option<Result<Digest, u64>>> {
     let file = File::open(path)?;
     let actual = file.metadata()?.len();

@@ -1,11 +1,15 @@
-//! Verification: whether what is on disk is still what was written; that a file is there is no proof of what is in it.
+//! Verification: whether what is on disk is still what was written; that a file is there is no
+//! proof of what is in it.
 //!
-//! - `sizes` looks at lengths, which costs nothing: after an unclean stop, and before a root file system is mounted.
-//! - [`Verifier::verify`] reads and hashes: when an image is prepared, when a push asks whether content is there, and in a
-//!   scrub. What this process has verified lately and nobody wrote to since (`stamp`) is not read again.
-//! - What is bad is set aside at once (`quarantine`) and then is not there, so whoever needs it fetches it again;
-//!   [`Verifier::damage`] changes for those who do so by themselves.
-//! - Where the file system has fs-verity, it is switched on for what is kept: the kernel then refuses to read damage.
+//! - `sizes` looks at lengths, which costs nothing: after an unclean stop, and before a root file
+//!   system is mounted.
+//! - [`Verifier::verify`] reads and hashes: when an image is prepared, when a push asks whether
+//!   content is there, and in a scrub. What this process has verified lately and nobody wrote to
+//!   since (`stamp`) is not read again.
+//! - What is bad is set aside at once (`quarantine`) and then is not there, so whoever needs it
+//!   fetches it again; [`Verifier::damage`] changes for those who do so by themselves.
+//! - Where the file system has fs-verity, it is switched on for what is kept: the kernel then
+//!   refuses to read damage.
 
 mod check;
 mod stamp;
@@ -127,8 +131,8 @@ impl Verifier {
         }
     }
 
-    /// Verifies an item that is about to be used, unless it was verified lately. Blocks. What cannot be read is set
-    /// aside like what is bad, since it can be fetched again.
+    /// Verifies an item that is about to be used, unless it was verified lately. Blocks. What
+    /// cannot be read is set aside like what is bad, since it can be fetched again.
     ///
     /// # Errors
     /// `Io`.

@@ -1,5 +1,5 @@
-//! What was verified lately: a file that was read or written by this process and has the same inode, length and times
-//! since need not be read again soon. Must not know what is in files.
+//! What was verified lately: a file that was read or written by this process and has the same
+//! inode, length and times since need not be read again soon.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 
 use crate::gc_roots::Item;
 
-/// Items that are remembered; beyond that all are forgotten, and read again when they are asked for.
+/// Items that are remembered; beyond that all are forgotten, and read again when they are asked
+/// for.
 const STAMPS_MAX: usize = 100_000;
 
 /// What tells one state of a file from another, without reading it.
@@ -54,7 +55,8 @@ type FileStates = Vec<Option<FileState>>;
 pub(crate) struct Stamps(Mutex<HashMap<Item, (FileStates, Instant)>>);
 
 impl Stamps {
-    /// Whether the item was in this very state when it was last verified, and that is less than `keep` ago.
+    /// Whether the item was in this very state when it was last verified, and that is less than
+    /// `keep` ago.
     pub(crate) fn is_fresh(&self, item: &Item, states: &[Option<FileState>], keep: Duration) -> bool {
         self.0.lock().get(item).is_some_and(|(known, at)| known == states && at.elapsed() < keep)
     }

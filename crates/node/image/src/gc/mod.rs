@@ -1,5 +1,5 @@
-//! Garbage collection: what no pin, hold or lease reaches, and what has not just been touched, goes. Must not know why
-//! things are kept. Safe beside everything else that runs, see `gc_roots`.
+//! Garbage collection: what no pin, hold or lease reaches, and what has not just been touched,
+//! goes. Safe beside everything else that runs, see `gc_roots`.
 
 mod task;
 
@@ -116,11 +116,13 @@ fn tree_bytes(dir: &Path) -> u64 {
 #[derive(Default)]
 struct Marked {
     live: HashSet<Item>,
-    /// Whether that is all of it: not when a document cannot be read, and what it names was never remembered.
+    /// Whether that is all of it: not when a document cannot be read, and what it names was never
+    /// remembered.
     is_complete: bool,
 }
 
-/// All that the roots reach. A document that is damaged or cannot be read does not end it: what it names is remembered.
+/// All that the roots reach. A document that is damaged or cannot be read does not end it: what it
+/// names is remembered.
 fn mark(content: &ContentStore, method: Method, roots: &Roots, there: &HashSet<Item>) -> Marked {
     let mut marked = Marked { live: HashSet::new(), is_complete: true };
     for pin in &roots.pins {

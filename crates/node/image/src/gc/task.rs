@@ -1,5 +1,5 @@
-//! What runs beside the handle's calls: collecting from time to time, and work that nobody waits for. Must not know how
-//! it is done.
+//! What runs beside the handle's calls: collecting from time to time, and work that nobody waits
+//! for.
 
 use std::future::Future;
 use std::time::Duration;
@@ -19,8 +19,8 @@ pub(crate) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// Collects every `interval`, until stopped or until `collect` gives `None`, as it does when nothing is left to
-    /// collect for.
+    /// Collects every `interval`, until stopped or until `collect` gives `None`, as it does when
+    /// nothing is left to collect for.
     pub(crate) fn start<F>(interval: Duration, collect: impl Fn() -> Option<F> + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Collected, Error>> + Send,

@@ -1,10 +1,10 @@
-//! From a reference to layers on disk. Owns what all preparations share: the store, the turns, and who waits for
-//! what. Must not know HTTP or tar.
+//! From a reference to layers on disk. Owns what all preparations share: the store, the permits,
+//! and who waits for what.
 
 mod blob_sink;
-mod indexing;
+mod layer_job;
+mod limits;
 mod preparation;
-mod shares;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use rootfs::Mounts;
 use tokio::sync::OnceCell;
 use types::{Digest, ImageRef};
 
-use self::indexing::Order;
+use self::layer_job::LayerJob;
+pub(crate) use self::limits::PrepareLimits;
 use self::preparation::Preparation;
-pub(crate) use self::shares::Shares;
-use crate::flight::{Failed, Flights};
 use crate::progress::{Meter, ProgressListener};
+use crate::singleflight::{Failed, Singleflight};
 use crate::{Config, Error, blocking};
 
 /// What to prepare.
@@ -35,7 +35,8 @@ pub struct PrepareRequest {
     pub image: ImageRef,
     /// `tcr-…` of an enterprise registry, for credentials.
     pub registry_id: Option<String>,
-    /// Who keeps it: pins the result against garbage collection, in place of what that owner pinned before.
+    /// Who keeps it: pins the result against garbage collection, in place of what that owner pinned
+    /// before.
     pub owner: String,
     /// Told of progress, in a thread of the runtime; must return quickly.
     pub progress: ProgressListener,
@@ -58,26 +59,27 @@ pub struct Prepared {
 type IndexedLayer = (Digest, LayerFacts);
 
 /// What all preparations share.
-pub(crate) struct Workshop {
+pub(crate) struct Context {
     pub content: ContentStore,
     pub layers: Layers,
     pub config: Config,
     pub credentials: Arc<dyn Credentials>,
     pub clients: Clients,
     pub mounts: Mounts,
-    pub shares: Shares,
+    pub limits: PrepareLimits,
     /// Configs on their way, by digest.
-    blob_flights: Flights<Digest, AtomicU64, Result<(), Failed>>,
-    /// Layers on their way, by the digest of their blob and whether that is here already: who has it does not wait for who
-    /// does not. The result is their diff id.
-    layer_flights: Flights<(Digest, bool), AtomicU64, Result<IndexedLayer, Failed>>,
-    /// Diff ids of blobs that were indexed, so that a blob that is pushed again is not indexed again.
+    blob_calls: Singleflight<Digest, AtomicU64, Result<(), Failed>>,
+    /// Layers on their way, by the digest of their blob and whether that is here already: who has
+    /// it does not wait for who does not. The result is their diff id.
+    layer_calls: Singleflight<(Digest, bool), AtomicU64, Result<IndexedLayer, Failed>>,
+    /// Diff ids of blobs that were indexed, so that a blob that is pushed again is not indexed
+    /// again.
     indexed: Mutex<HashMap<Digest, Digest>>,
     /// Root file systems that are being made.
-    rootfs_flights: Flights<LayerName, (), Result<(), Failed>>,
+    rootfs_calls: Singleflight<LayerName, (), Result<(), Failed>>,
 }
 
-impl Workshop {
+impl Context {
     pub(crate) fn new(
         content: ContentStore,
         layers: Layers,
@@ -91,30 +93,30 @@ impl Workshop {
             mounts,
             credentials,
             clients: Clients::new(config.registry_client()),
-            shares: Shares::new(&config),
-            blob_flights: Flights::new(),
-            layer_flights: Flights::new(),
+            limits: PrepareLimits::new(&config),
+            blob_calls: Singleflight::new(),
+            layer_calls: Singleflight::new(),
             indexed: Mutex::default(),
-            rootfs_flights: Flights::new(),
+            rootfs_calls: Singleflight::new(),
             config,
         }
     }
 }
 
 /// Prepares an image within the time that the configuration gives.
-pub(crate) async fn prepare(workshop: &Arc<Workshop>, request: PrepareRequest) -> Result<Prepared, Error> {
-    let config = &workshop.config;
+pub(crate) async fn prepare(context: &Arc<Context>, request: PrepareRequest) -> Result<Prepared, Error> {
+    let config = &context.config;
     let meter = Arc::new(Meter::new(request.progress.clone()));
     let image = request.image.to_string();
     let limit = Duration::from_secs(config.prepare_timeout_s);
     let preparation = Preparation {
-        workshop: workshop.clone(),
+        context: context.clone(),
         budget: Arc::new(Budget::new(config.unpacked_bytes_max, config.entries_max)),
         source: format!("{}/{}", request.image.registry, request.image.repository).into(),
         name: image.as_str().into(),
         request,
         session: OnceCell::new(),
-        turn: tokio::sync::Mutex::default(),
+        permits: tokio::sync::Mutex::default(),
         meter: meter.clone(),
     };
     let mut ticks = tokio::time::interval(Duration::from_millis(config.progress_interval_ms.max(1)));
@@ -136,7 +138,7 @@ pub(crate) async fn prepare(workshop: &Arc<Workshop>, request: PrepareRequest) -
 /// Blobs whose diff ids are remembered.
 const INDEXED_MAX: usize = 10_000;
 
-impl Workshop {
+impl Context {
     /// Remembers what a blob holds.
     fn remember(&self, blob: &Digest, diff_id: &Digest) {
         let mut indexed = self.indexed.lock();
@@ -155,25 +157,26 @@ impl Workshop {
     }
 }
 
-/// Indexes a layer that is in the store before anybody asks for it. Nothing happens when the blob is no layer.
-pub(crate) async fn index_ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Result<(), Error> {
-    let _lease = workshop.content.lease();
-    if workshop.has_indexed(blob).await? {
+/// Indexes a layer that is in the store before anybody asks for it. Nothing happens when the blob
+/// is no layer.
+pub(crate) async fn index_ahead(context: &Arc<Context>, blob: &Digest) -> Result<(), Error> {
+    let _lease = context.content.lease();
+    if context.has_indexed(blob).await? {
         return Ok(());
     }
     let by: Arc<str> = "the own registry".into();
     let begin = || {
-        let (order, received) = (Order::ahead(workshop, blob), Arc::new(AtomicU64::new(0)));
-        (received, order.stored().boxed())
+        let (job, received) = (LayerJob::ahead(context, blob), Arc::new(AtomicU64::new(0)));
+        (received, job.stored().boxed())
     };
-    match workshop.layer_flights.run(&(blob.clone(), true), &by, begin, |_| ()).await {
+    match context.layer_calls.run(&(blob.clone(), true), &by, begin, |_| ()).await {
         // A config, or a layer that nothing can be made of: whoever deploys it will be told.
         Ok(_) | Err(Error::Layer { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Work that ended because its turns ended: the platform is stopping.
+/// Work that ended because its permits ended: the platform is stopping.
 fn stopping(operation: &'static str) -> Error {
     content_store::Error::Interrupted { operation }.into()
 }

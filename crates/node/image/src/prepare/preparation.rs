@@ -1,5 +1,4 @@
-//! One preparation: what the tag means, which layers are missing, what is made of them. Must not know HTTP or tar; it
-//! decides what is done and in which order.
+//! One preparation: what the tag means, which layers are missing, what is made of them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,15 +15,15 @@ use tokio::sync::{Mutex, OnceCell};
 use types::Digest;
 
 use super::blob_sink::fetch;
-use super::indexing::{LayerSink, Order, layer_error};
-use super::shares::Turn;
-use super::{PrepareRequest, Prepared, Workshop};
+use super::layer_job::{LayerJob, LayerSink, layer_error};
+use super::limits::Permits;
+use super::{Context, PrepareRequest, Prepared};
 use crate::progress::{Meter, Step};
 use crate::{Error, blocking};
 
 /// One preparation.
 pub(super) struct Preparation {
-    pub workshop: Arc<Workshop>,
+    pub context: Arc<Context>,
     pub request: PrepareRequest,
     /// The image as text, for errors.
     pub name: Arc<str>,
@@ -33,14 +32,14 @@ pub(super) struct Preparation {
     /// Made when the network is first needed.
     pub session: OnceCell<Arc<Session>>,
     /// While the registry is asked what the image consists of.
-    pub turn: Mutex<Option<Turn>>,
+    pub permits: Mutex<Option<Permits>>,
     pub budget: Arc<Budget>,
     pub meter: Arc<Meter>,
 }
 
 impl Preparation {
     pub(super) async fn run(self: Arc<Self>) -> Result<Prepared, Error> {
-        let content = &self.workshop.content;
+        let content = &self.context.content;
         // Until it is pinned, nothing else keeps what is found and fetched here.
         let _lease = content.lease();
         self.meter.enter(Step::Resolving);
@@ -48,7 +47,7 @@ impl Preparation {
         let manifest = self.manifest(&digest).await?;
         self.check_size(&manifest)?;
         let config = self.config(&manifest).await?;
-        self.turn.lock().await.take();
+        self.permits.lock().await.take();
         let distinct = distinct_layers(&manifest, &config);
         let total = distinct.iter().fold(manifest.config.size, |sum, (_, layer)| sum.saturating_add(layer.size));
         self.meter.begin(distinct.len(), total);
@@ -65,7 +64,7 @@ impl Preparation {
     }
 
     async fn session(&self) -> Result<&Arc<Session>, Error> {
-        let Workshop { clients, credentials, .. } = &*self.workshop;
+        let Context { clients, credentials, .. } = &*self.context;
         let (image, registry_id) = (&self.request.image, self.request.registry_id.as_deref());
         let begin = async || {
             let session = Session::begin(clients, credentials, image, registry_id, &self.meter.asked_pause);
@@ -75,12 +74,12 @@ impl Preparation {
     }
 
     /// The same, for whoever asks what the image consists of: only some ask one registry at once.
-    async fn session_in_turn(&self) -> Result<&Arc<Session>, Error> {
-        let mut turn = self.turn.lock().await;
-        if turn.is_none() {
-            *turn = Some(self.workshop.shares.image(&self.request.image.registry).await?);
+    async fn session_with_permits(&self) -> Result<&Arc<Session>, Error> {
+        let mut permits = self.permits.lock().await;
+        if permits.is_none() {
+            *permits = Some(self.context.limits.image(&self.request.image.registry).await?);
         }
-        drop(turn);
+        drop(permits);
         self.session().await
     }
 
@@ -90,9 +89,9 @@ impl Preparation {
         if let Some(digest) = &image.digest {
             return Ok(digest.clone());
         }
-        let session = self.session_in_turn().await?;
+        let session = self.session_with_permits().await?;
         if let Some(digest) = resolve(session, image.reference()).await
-            && self.workshop.content.size(&digest).await?.is_some()
+            && self.context.content.size(&digest).await?.is_some()
         {
             return Ok(digest);
         }
@@ -100,12 +99,13 @@ impl Preparation {
     }
 
     async fn fetch_document(&self, reference: &str) -> Result<(Digest, Bytes), Error> {
-        let bytes_max = self.workshop.config.manifest_bytes_max;
-        let (digest, body) = fetch_manifest(self.session_in_turn().await?, &self.name, reference, bytes_max).await?;
+        let bytes_max = self.context.config.manifest_bytes_max;
+        let (digest, body) =
+            fetch_manifest(self.session_with_permits().await?, &self.name, reference, bytes_max).await?;
         let body = Bytes::from(body);
         // Not kept before it is known to be a manifest: a proxy's web page has a digest too.
         self.parsed(&body)?;
-        self.workshop.content.put(&digest, body.clone()).await?;
+        self.context.content.put(&digest, body.clone()).await?;
         Ok((digest, body))
     }
 
@@ -114,7 +114,7 @@ impl Preparation {
     }
 
     fn layer_error(&self, digest: &Digest, error: layer_index::Error) -> Error {
-        layer_error(&self.workshop, &self.name, digest, error)
+        layer_error(&self.context, &self.name, digest, error)
     }
 
     fn manifest_error(&self, source: oci::Error) -> Error {
@@ -123,10 +123,10 @@ impl Preparation {
 
     /// The manifest for this platform, from the store or the registry.
     async fn manifest(&self, root: &Digest) -> Result<Manifest, Error> {
-        let bytes_max = self.workshop.config.manifest_bytes_max;
+        let bytes_max = self.context.config.manifest_bytes_max;
         let mut digest = root.clone();
         for _ in 0..=INDEX_DEPTH_MAX {
-            let bytes = match self.workshop.content.read_verified(&digest, bytes_max).await? {
+            let bytes = match self.context.content.read_verified(&digest, bytes_max).await? {
                 Some(bytes) => bytes,
                 None => self.fetch_document(digest.as_str()).await?.1,
             };
@@ -145,7 +145,7 @@ impl Preparation {
     }
 
     fn check_size(&self, manifest: &Manifest) -> Result<(), Error> {
-        let config = &self.workshop.config;
+        let config = &self.context.config;
         let checks = [
             ("compressed bytes", manifest.size_bytes(), config.image_bytes_max, "image_bytes_max"),
             ("layers", manifest.layers.len() as u64, config.layers_max as u64, "layers_max"),
@@ -161,15 +161,15 @@ impl Preparation {
 
     async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, Error> {
         self.ensure_blob(&manifest.config).await?;
-        let (digest, bytes_max) = (&manifest.config.digest, self.workshop.config.config_bytes_max);
-        let bytes = self.workshop.content.read_small(digest, bytes_max).await?;
+        let (digest, bytes_max) = (&manifest.config.digest, self.context.config.config_bytes_max);
+        let bytes = self.context.content.read_small(digest, bytes_max).await?;
         let bytes = bytes.ok_or_else(|| content_store::Error::UnknownContent { digest: digest.clone() })?;
         ImageConfig::read(&bytes, manifest.layers.len()).map_err(|source| self.manifest_error(source))
     }
 
     /// Sees to it that a blob is in the store, with the size that its manifest says.
     async fn ensure_blob(&self, blob: &Descriptor) -> Result<(), Error> {
-        let content = &self.workshop.content;
+        let content = &self.context.content;
         if content.verified_size(&blob.digest).await?.is_none() {
             self.fetch_blob(blob).await?;
         }
@@ -186,22 +186,22 @@ impl Preparation {
     }
 
     async fn fetch_blob(&self, blob: &Descriptor) -> Result<(), Error> {
-        let session = self.session_in_turn().await?;
+        let session = self.session_with_permits().await?;
         let begin = || {
             let received = Arc::new(AtomicU64::new(0));
-            let (workshop, session, counter) = (self.workshop.clone(), session.clone(), received.clone());
+            let (context, session, counter) = (self.context.clone(), session.clone(), received.clone());
             let (name, blob) = (self.name.clone(), blob.clone());
             let work = async move {
-                // An earlier flight may have landed between our look at the store and our boarding.
-                if workshop.content.size(&blob.digest).await?.is_some() {
+                // An earlier call may have ended between our look at the store and our joining.
+                if context.content.size(&blob.digest).await?.is_some() {
                     counter.store(blob.size, Ordering::Relaxed);
                     return Ok(());
                 }
-                fetch(&session, &workshop.content, &name, &blob, &counter).await
+                fetch(&session, &context.content, &name, &blob, &counter).await
             };
             (received, work.boxed())
         };
-        self.workshop.blob_flights.run(&blob.digest, &self.source, begin, |_| ()).await.map(|_| ())
+        self.context.blob_calls.run(&blob.digest, &self.source, begin, |_| ()).await.map(|_| ())
     }
 
     /// Sees to it that a layer is here and indexed, together with all others that want it now.
@@ -212,16 +212,16 @@ impl Preparation {
                 self.charge(&layer, &facts)?;
             }
             None => {
-                let is_here = self.workshop.content.size(&layer.digest).await?.is_some();
+                let is_here = self.context.content.size(&layer.digest).await?.is_some();
                 let begin = || {
                     let received = Arc::new(AtomicU64::new(0));
                     let work = self.clone().index(diff_id.clone(), layer.clone(), received.clone());
                     (received, work.boxed())
                 };
                 let joined = |received| self.meter.watch(received);
-                let flights = &self.workshop.layer_flights;
+                let calls = &self.context.layer_calls;
                 let ((actual, facts), led) =
-                    flights.run(&(layer.digest.clone(), is_here), &self.source, begin, joined).await?;
+                    calls.run(&(layer.digest.clone(), is_here), &self.source, begin, joined).await?;
                 if actual != diff_id {
                     let error = layer_index::Error::DiffId { expected: diff_id, actual };
                     return Err(self.layer_error(&layer.digest, error));
@@ -242,38 +242,38 @@ impl Preparation {
         layer: Descriptor,
         received: Arc<AtomicU64>,
     ) -> Result<(Digest, LayerFacts), Error> {
-        // An earlier flight may have landed between our look at the layers and our boarding.
+        // An earlier call may have ended between our look at the layers and our joining.
         if let Some(facts) = self.checked(&diff_id, &layer).await? {
             received.store(layer.size, Ordering::Relaxed);
             self.charge(&layer, &facts)?;
             return Ok((diff_id, facts));
         }
-        let order = Order {
-            workshop: self.workshop.clone(),
+        let job = LayerJob {
+            context: self.context.clone(),
             image: self.name.clone(),
             digest: layer.digest.clone(),
             diff_id: Some(diff_id),
             budget: self.budget.clone(),
         };
-        match self.index_stored(&order, &layer, &received).await? {
+        match self.index_stored(&job, &layer, &received).await? {
             Some(indexed) => Ok(indexed),
-            None => self.fetch_layer(order, &layer, &received).await,
+            None => self.fetch_layer(job, &layer, &received).await,
         }
     }
 
-    /// Indexes a layer from the store; `None` when its blob is not there. Only one that makes trouble is verified: its diff
-    /// id proves all others.
+    /// Indexes a layer from the store; `None` when its blob is not there. Only one that makes
+    /// trouble is verified: its diff id proves all others.
     async fn index_stored(
         &self,
-        order: &Order,
+        job: &LayerJob,
         layer: &Descriptor,
         received: &AtomicU64,
     ) -> Result<Option<(Digest, LayerFacts)>, Error> {
-        let content = &self.workshop.content;
+        let content = &self.context.content;
         let Some(size) = content.size(&layer.digest).await? else { return Ok(None) };
         received.store(size, Ordering::Relaxed);
         let indexed = match self.same_size(layer, size) {
-            Ok(()) => order.clone().stored().await,
+            Ok(()) => job.clone().stored().await,
             Err(error) => Err(error),
         };
         match indexed {
@@ -291,13 +291,13 @@ impl Preparation {
 
     async fn fetch_layer(
         &self,
-        order: Order,
+        job: LayerJob,
         layer: &Descriptor,
         received: &AtomicU64,
     ) -> Result<(Digest, LayerFacts), Error> {
-        let taken = order.take_room(&self.request.image.registry, &layer.media_type).await?;
+        let taken = job.take_room(&self.request.image.registry, &layer.media_type).await?;
         let session = self.session().await?;
-        let mut sink = LayerSink::new(order, taken);
+        let mut sink = LayerSink::new(job, taken);
         let fetched = transfer(session, &mut sink, &self.name, &layer.digest, layer.size, received).await;
         if let Err(error) = fetched {
             sink.abort().await;
@@ -317,10 +317,11 @@ impl Preparation {
         }
     }
 
-    /// A layer that is here and of which it is known that this very blob holds it. A layer with the right diff id is not
-    /// enough: the blob may be anything, and would be refused by a machine that does not have the layer yet.
+    /// A layer that is here and of which it is known that this very blob holds it. A layer with the
+    /// right diff id is not enough: the blob may be anything, and would be refused by a machine
+    /// that does not have the layer yet.
     async fn checked(&self, diff_id: &Digest, layer: &Descriptor) -> Result<Option<LayerFacts>, Error> {
-        let (layers, name, blob) = (self.workshop.layers.clone(), LayerName::tar(diff_id), layer.digest.clone());
+        let (layers, name, blob) = (self.context.layers.clone(), LayerName::tar(diff_id), layer.digest.clone());
         let look = move || -> Result<_, Error> {
             let Some(bytes) = layers.source_bytes(&name, &blob)? else { return Ok(None) };
             // That it is there is no proof of what is in it.
@@ -338,36 +339,37 @@ impl Preparation {
         self.budget.take(facts.bytes, facts.entries).map_err(|e| self.layer_error(&layer.digest, e))
     }
 
-    /// Makes the root file system of a stack whose layers are here, together with all others that want it now.
+    /// Makes the root file system of a stack whose layers are here, together with all others that
+    /// want it now.
     async fn rootfs(&self, stack: &[Digest], layers: &[(Digest, Descriptor)]) -> Result<(), Error> {
         let begin = || {
-            let (workshop, stack, image) = (self.workshop.clone(), stack.to_vec(), self.name.clone());
+            let (context, stack, image) = (self.context.clone(), stack.to_vec(), self.name.clone());
             let blobs: HashMap<_, _> =
                 layers.iter().map(|(diff_id, layer)| (diff_id.clone(), layer.digest.clone())).collect();
             let work = async move {
-                let look = (workshop.clone(), stack.clone());
+                let look = (context.clone(), stack.clone());
                 let needs = move || {
-                    let Workshop { layers, mounts, .. } = &*look.0;
+                    let Context { layers, mounts, .. } = &*look.0;
                     // One that is damaged is made anew.
                     layers.is_intact(&rootfs::name(mounts.method(), &look.1))?;
                     rootfs::needs(layers, mounts.method(), &look.1)
                 };
                 let needs = blocking::run("looking for layers", needs).await?;
-                let turn = match needs {
-                    Some(needs) => Some(workshop.shares.local(&image, needs.memory_bytes).await?),
+                let permits = match needs {
+                    Some(needs) => Some(context.limits.local(&image, needs.memory_bytes).await?),
                     // It is there, or will be told to lack a layer.
                     None => None,
                 };
                 blocking::run("putting layers together", move || {
-                    let _turn = turn;
-                    let Workshop { layers, mounts, config, .. } = &*workshop;
+                    let _permits = permits;
+                    let Context { layers, mounts, config, .. } = &*context;
                     rootfs::make(layers, mounts.method(), &stack, config.tree_limits()).map_err(|error| match error {
                         rootfs::Error::Content(error) => Error::from(error),
                         rootfs::Error::MissingLayer { diff_id } => {
                             content_store::Error::UnknownContent { digest: diff_id }.into()
                         }
                         rootfs::Error::Layer { diff_id, source } => {
-                            layer_error(&workshop, &image, blobs.get(&diff_id).unwrap_or(&diff_id), source)
+                            layer_error(&context, &image, blobs.get(&diff_id).unwrap_or(&diff_id), source)
                         }
                     })
                 })
@@ -375,12 +377,13 @@ impl Preparation {
             };
             (Arc::new(()), work.boxed())
         };
-        let name = rootfs::name(self.workshop.mounts.method(), stack);
-        self.workshop.rootfs_flights.run(&name, &self.name, begin, |_| ()).await.map(|_| ())
+        let name = rootfs::name(self.context.mounts.method(), stack);
+        self.context.rootfs_calls.run(&name, &self.name, begin, |_| ()).await.map(|_| ())
     }
 }
 
-/// Diff ids and blobs, each pair once: the same layer may be in an image several times, and as several blobs.
+/// Diff ids and blobs, each pair once: the same layer may be in an image several times, and as
+/// several blobs.
 fn distinct_layers(manifest: &Manifest, config: &ImageConfig) -> Vec<(Digest, Descriptor)> {
     let mut seen = HashSet::new();
     let all = config.diff_ids.iter().zip(&manifest.layers);

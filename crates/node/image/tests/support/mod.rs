@@ -1,4 +1,5 @@
-//! Images made in memory, a store in a temporary directory, and a registry in this process that fails as it is told.
+//! Images made in memory, a store in a temporary directory, and a registry in this process that
+//! fails as it is told.
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 pub mod registry;
@@ -35,7 +36,8 @@ pub fn layer_of(blob: &[u8], diff_id: &Digest) -> Layer {
     Layer { blob: Bytes::copy_from_slice(blob), diff_id: diff_id.clone() }
 }
 
-/// Makes a layer with these entries; a name that ends with `/` is a directory, one with `=>` a hard link.
+/// Makes a layer with these entries; a name that ends with `/` is a directory, one with `=>` a hard
+/// link.
 pub fn layer(entries: &[(&str, &str)]) -> Layer {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in entries {
@@ -178,7 +180,8 @@ impl Store {
         list(&self.dir.path().join(dir))
     }
 
-    /// That nothing half-made is left. A thread whose work is no longer wanted ends, and cleans up, a moment later.
+    /// That nothing half-made is left. A thread whose work is no longer wanted ends, and cleans up,
+    /// a moment later.
     pub async fn assert_clean(&self) {
         let clean = async {
             while !self.list("drafts").is_empty() {

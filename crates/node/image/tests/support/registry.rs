@@ -1,4 +1,5 @@
-//! A registry on a free port of loopback: serves what it is given, keeps a list of requests, and fails as it is told.
+//! A registry on a free port of loopback: serves what it is given, keeps a list of requests, and
+//! fails as it is told.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
-//! Credentials as `docker login` and `podman login` keep them: `auths`, `credHelpers` and `credsStore` of a docker
-//! `config.json`, with the helper protocol of docker-credential-helpers. Must not know registries beyond their names.
+//! Credentials as `docker login` and `podman login` keep them: `auths`, `credHelpers` and
+//! `credsStore` of a docker `config.json`, with the helper protocol of docker-credential-helpers.
 
 use std::collections::HashMap;
 use std::io;
@@ -56,12 +56,14 @@ fn error(message: impl Into<String>) -> CredentialError {
 }
 
 impl DockerConfig {
-    /// Uses the file at `path`, which need not exist. A credential helper may take `helper_timeout`.
+    /// Uses the file at `path`, which need not exist. A credential helper may take
+    /// `helper_timeout`.
     pub fn new(path: impl Into<PathBuf>, helper_timeout: Duration) -> Self {
         Self { path: path.into(), helper_timeout }
     }
 
-    /// Uses the file that docker would: `$DOCKER_CONFIG/config.json`, else `$HOME/.docker/config.json`.
+    /// Uses the file that docker would: `$DOCKER_CONFIG/config.json`, else
+    /// `$HOME/.docker/config.json`.
     pub fn from_environment(helper_timeout: Duration) -> Self {
         let dir = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
@@ -107,8 +109,8 @@ async fn read(path: &Path) -> Result<Option<File>, CredentialError> {
     serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(e.to_string()))
 }
 
-/// The entry for a repository: podman writes paths as keys, and the longest that fits counts; docker writes hosts and
-/// URLs.
+/// The entry for a repository: podman writes paths as keys, and the longest that fits counts;
+/// docker writes hosts and URLs.
 fn choose<'a>(auths: &'a HashMap<String, Auth>, registry: &str, repository: &str) -> Option<&'a Auth> {
     let wanted = format!("{registry}/{repository}");
     let fits = |key: &str| wanted == key || wanted.strip_prefix(key).is_some_and(|rest| rest.starts_with('/'));

@@ -96,10 +96,11 @@ impl Grant {
     }
 }
 
-/// Where credentials come from, and how registries are reached; asked when an image needs the network, and again when
-/// what was answered is over or refused while the image comes.
+/// Where credentials come from, and how registries are reached; asked when an image needs the
+/// network, and again when what was answered is over or refused while the image comes.
 pub trait Credentials: Send + Sync + 'static {
-    /// The credential for a pull. A provider that keeps answers keeps none longer than the answer says.
+    /// The credential for a pull. A provider that keeps answers keeps none longer than the answer
+    /// says.
     fn for_registry(&self, request: CredentialRequest) -> BoxFuture<'static, Result<Grant, CredentialError>>;
 
     /// How a registry (`host[:port]`) is reached; as any other unless something is set for it.

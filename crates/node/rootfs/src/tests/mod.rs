@@ -1,5 +1,5 @@
-//! Layers with every kind of entry, and with every trick, indexed, put together, and written out to temporary
-//! directories. They need root, for owners and devices, and say so when it is missing.
+//! Layers with every kind of entry, and with every trick, indexed, put together, and written out to
+//! temporary directories. They need root, for owners and devices, and say so when it is missing.
 
 use std::fs;
 use std::io::Write;
@@ -128,7 +128,8 @@ impl Place {
         index(job, &Files { tar: &path("tar"), sparse: &path("sparse"), list: &path("list") })
     }
 
-    /// Indexes layers, lowest first, and writes what they make to `name`; gives what was found in the topmost.
+    /// Indexes layers, lowest first, and writes what they make to `name`; gives what was found in
+    /// the topmost.
     fn stack(&self, name: &str, layers: Vec<Tar>) -> Result<Indexed, Error> {
         let mut tree = erofs::Tree::new(erofs::Limits { entries_max: 1000, xattr_bytes_max: 1 << 20 });
         let (mut devices, mut top) = (Vec::new(), None);

@@ -1,5 +1,5 @@
-//! One piece of work at a time per key: callers that want what is being made wait for it instead of making it again.
-//! Must not know what the work is.
+//! Singleflight: one piece of work at a time per key; callers that want what is being made wait for
+//! it instead of making it again.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,22 +11,22 @@ use parking_lot::Mutex;
 
 use crate::Error;
 
-/// Work in progress by key. No task is started: those that wait drive the work, it goes on while one of them is left,
-/// and stops when the last goes away.
-pub(crate) struct Flights<K, S, T: Clone>(Mutex<HashMap<K, Flight<S, T>>>);
+/// Work in progress by key. No task is started: those that wait drive the work, it goes on while
+/// one of them is left, and stops when the last goes away.
+pub(crate) struct Singleflight<K, S, T: Clone>(Mutex<HashMap<K, Call<S, T>>>);
 
-struct Flight<S, T: Clone> {
+struct Call<S, T: Clone> {
     state: Arc<S>,
     work: WeakShared<BoxFuture<'static, T>>,
 }
 
-/// A place in a flight: await `work`, watch `state`.
-struct Seat<S, T: Clone> {
+/// A call that was joined: await `work`, watch `state`.
+struct Joined<S, T: Clone> {
     /// What the work shows while it goes on.
     state: Arc<S>,
     /// Its result.
     work: Shared<BoxFuture<'static, T>>,
-    /// Whether this caller's own work is what flies.
+    /// Whether this caller's own work is what runs.
     led: bool,
 }
 
@@ -37,33 +37,34 @@ pub(crate) struct Failed {
     error: Error,
 }
 
-impl<K: Eq + Hash + Clone, S, T: Clone> Flights<K, S, T> {
+impl<K: Eq + Hash + Clone, S, T: Clone> Singleflight<K, S, T> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
 
-    /// Joins what flies under `key`, or begins `work`.
-    fn board(&self, key: &K, begin: impl FnOnce() -> (Arc<S>, BoxFuture<'static, T>)) -> Seat<S, T> {
-        let mut flights = self.0.lock();
-        if let Some(flight) = flights.get(key)
-            && let Some(work) = flight.work.upgrade()
+    /// Joins the call under `key`, or begins `work`.
+    fn join(&self, key: &K, begin: impl FnOnce() -> (Arc<S>, BoxFuture<'static, T>)) -> Joined<S, T> {
+        let mut calls = self.0.lock();
+        if let Some(call) = calls.get(key)
+            && let Some(work) = call.work.upgrade()
             // A result that is already there may be an old failure.
             && work.peek().is_none()
         {
-            return Seat { state: flight.state.clone(), work, led: false };
+            return Joined { state: call.state.clone(), work, led: false };
         }
-        flights.retain(|_, flight| flight.work.upgrade().is_some_and(|work| work.peek().is_none()));
+        calls.retain(|_, call| call.work.upgrade().is_some_and(|work| work.peek().is_none()));
         let (state, work) = begin();
         let work = work.shared();
         let weak = work.downgrade().expect("work that nobody has polled cannot have ended");
-        flights.insert(key.clone(), Flight { state: state.clone(), work: weak });
-        Seat { state, work, led: true }
+        calls.insert(key.clone(), Call { state: state.clone(), work: weak });
+        Joined { state, work, led: true }
     }
 }
 
-impl<K: Eq + Hash + Clone, S: Send + Sync + 'static, T: Clone + Send + 'static> Flights<K, S, Result<T, Failed>> {
-    /// The result of the work under `key`, and whether it was this caller's. `by` names where the work takes its input
-    /// from: a failure of another input, such as another registry, is not this caller's, who then tries its own.
+impl<K: Eq + Hash + Clone, S: Send + Sync + 'static, T: Clone + Send + 'static> Singleflight<K, S, Result<T, Failed>> {
+    /// The result of the work under `key`, and whether it was this caller's. `by` names where the
+    /// work takes its input from: a failure of another input, such as another registry, is not this
+    /// caller's, who then tries its own.
     pub(crate) async fn run(
         &self,
         key: &K,
@@ -72,15 +73,15 @@ impl<K: Eq + Hash + Clone, S: Send + Sync + 'static, T: Clone + Send + 'static> 
         joined: impl Fn(Arc<S>),
     ) -> Result<(T, bool), Error> {
         loop {
-            let seat = self.board(key, || {
+            let call = self.join(key, || {
                 let (state, work) = begin();
                 let by = by.clone();
                 (state, async move { work.await.map_err(|error| Failed { by, error }) }.boxed())
             });
-            joined(seat.state);
-            match seat.work.await {
-                Ok(value) => return Ok((value, seat.led)),
-                Err(failed) if seat.led || failed.by == *by => return Err(failed.error),
+            joined(call.state);
+            match call.work.await {
+                Ok(value) => return Ok((value, call.led)),
+                Err(failed) if call.led || failed.by == *by => return Err(failed.error),
                 Err(_) => {}
             }
         }
@@ -96,7 +97,7 @@ mod tests {
     #[tokio::test]
     async fn callers_at_the_same_time_share_one_run_and_later_ones_run_again() {
         let runs = Arc::new(AtomicUsize::new(0));
-        let flights = Flights::new();
+        let calls = Singleflight::new();
         let begin = || {
             let runs = runs.clone();
             let work = async move {
@@ -105,19 +106,19 @@ mod tests {
             };
             (Arc::new(()), work.boxed())
         };
-        let first = flights.board(&1, begin);
-        let second = flights.board(&1, begin);
+        let first = calls.join(&1, begin);
+        let second = calls.join(&1, begin);
         assert_eq!((first.led, second.led), (true, false));
         assert_eq!(futures_util::join!(first.work, second.work), (0, 0));
-        assert_eq!(flights.board(&1, begin).work.await, 1);
+        assert_eq!(calls.join(&1, begin).work.await, 1);
     }
 
     #[tokio::test]
     async fn a_leader_that_goes_away_leaves_the_work_to_those_that_wait() {
-        let flights = Flights::new();
+        let calls = Singleflight::new();
         let begin = || (Arc::new(()), async { 7 }.boxed());
-        let first = flights.board(&1, begin);
-        let second = flights.board(&1, || unreachable!("the first one flies"));
+        let first = calls.join(&1, begin);
+        let second = calls.join(&1, || unreachable!("the first one runs"));
         drop(first);
         assert_eq!(second.work.await, 7);
     }

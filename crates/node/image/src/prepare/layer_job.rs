@@ -1,5 +1,4 @@
-//! One layer on its way from its blob to its tar and index, on threads of its own. Must not know where blobs come from
-//! or what the layer is for.
+//! One layer on its way from its blob to its tar and index, on threads of its own.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,24 +15,26 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use types::Digest;
 
-use super::Workshop;
-use super::shares::Turn;
+use super::Context;
+use super::limits::Permits;
 use crate::{Config, Error, blocking};
 
-/// Chunks of a download that wait for the decoder. A chunk is what the HTTP client reads at once: 8 to some 400 KiB.
+/// Chunks of a download that wait for the decoder. A chunk is what the HTTP client reads at once: 8
+/// to some 400 KiB.
 const WAITING_CHUNKS_MAX: usize = 16;
 
-/// Windows of zstd streams, as powers of two: of a layer that says to be one, the most that the library takes by itself; and
-/// of one that does not, what all but the slowest levels have.
+/// Windows of zstd streams, as powers of two: of a layer that says to be one, the most that the
+/// library takes by itself; and of one that does not, what all but the slowest levels have.
 const ZSTD_WINDOW_BITS: u32 = 27;
 const HIDDEN_WINDOW_BITS: u32 = 23;
-/// Times that an entry's extension headers are in memory, as they are and in what is read from them.
+/// Times that an entry's extension headers are in memory, as they are and in what is read from
+/// them.
 const HEADER_COPIES: u64 = 12;
 
 /// What is indexed, and for whom.
 #[derive(Clone)]
-pub(super) struct Order {
-    pub workshop: Arc<Workshop>,
+pub(super) struct LayerJob {
+    pub context: Arc<Context>,
     /// The image as text, for errors.
     pub image: Arc<str>,
     /// The blob.
@@ -54,11 +55,12 @@ struct Room {
 #[derive(Debug, Clone)]
 pub(super) struct Taken {
     #[allow(dead_code)] // Held for its drop.
-    turn: Arc<Turn>,
+    permits: Arc<Permits>,
     room: Room,
 }
 
-/// Whether a blob begins as a zstd stream; what cannot be read will be told by whoever reads it whole.
+/// Whether a blob begins as a zstd stream; what cannot be read will be told by whoever reads it
+/// whole.
 fn is_zstd(blob: &File) -> bool {
     let mut magic = [0; Compression::MAGIC_BYTES];
     let read = blob.read_at(&mut magic, 0).unwrap_or_default();
@@ -74,12 +76,12 @@ impl Drop for CancelOnDrop {
     }
 }
 
-impl Order {
+impl LayerJob {
     /// That of a blob that nobody has asked for.
-    pub(super) fn ahead(workshop: &Arc<Workshop>, blob: &Digest) -> Self {
-        let Config { unpacked_bytes_max, entries_max, .. } = workshop.config;
+    pub(super) fn ahead(context: &Arc<Context>, blob: &Digest) -> Self {
+        let Config { unpacked_bytes_max, entries_max, .. } = context.config;
         Self {
-            workshop: workshop.clone(),
+            context: context.clone(),
             image: blob.to_string().into(),
             digest: blob.clone(),
             diff_id: None,
@@ -89,25 +91,26 @@ impl Order {
 
     /// Indexes a blob that is in the store, when there is room.
     pub(super) async fn stored(self) -> Result<(Digest, LayerFacts), Error> {
-        let opened = self.workshop.content.open_blob(&self.digest).await?;
+        let opened = self.context.content.open_blob(&self.digest).await?;
         let (blob, _) = opened.ok_or_else(|| content_store::Error::UnknownContent { digest: self.digest.clone() })?;
         let room = self.room(is_zstd(&blob));
-        let turn = self.workshop.shares.local(&self.image, room.memory_bytes).await?;
+        let permits = self.context.limits.local(&self.image, room.memory_bytes).await?;
         let cancel = Arc::new(AtomicBool::new(false));
         let _guard = CancelOnDrop(cancel.clone());
-        blocking::run("indexing a layer", move || self.index(blob, cancel, &Taken { turn: Arc::new(turn), room })).await
+        blocking::run("indexing a layer", move || self.index(blob, cancel, &Taken { permits: Arc::new(permits), room }))
+            .await
     }
 
     /// Waits until there is room for a blob that comes from a registry.
     pub(super) async fn take_room(&self, registry: &str, media_type: &str) -> Result<Taken, Error> {
         let room = self.room(media_type.ends_with("zstd"));
-        let turn = self.workshop.shares.layer(&self.image, registry, room.memory_bytes).await?;
-        Ok(Taken { turn: Arc::new(turn), room })
+        let permits = self.context.limits.layer(&self.image, registry, room.memory_bytes).await?;
+        Ok(Taken { permits: Arc::new(permits), room })
     }
 
     fn room(&self, is_zstd: bool) -> Room {
         let zstd_window_bits = if is_zstd { ZSTD_WINDOW_BITS } else { HIDDEN_WINDOW_BITS };
-        let headers = HEADER_COPIES.saturating_mul(self.workshop.config.entry_header_bytes_max);
+        let headers = HEADER_COPIES.saturating_mul(self.context.config.entry_header_bytes_max);
         let memory_bytes = (STREAM_BYTES + (1 << zstd_window_bits)).saturating_add(headers);
         Room { memory_bytes, zstd_window_bits }
     }
@@ -130,7 +133,7 @@ impl Order {
         cancel: Arc<AtomicBool>,
         taken: &Taken,
     ) -> Result<(Digest, LayerFacts), Error> {
-        let Workshop { layers, config, .. } = &*self.workshop;
+        let Context { layers, config, .. } = &*self.context;
         let draft = layers.begin()?;
         let limits = Limits {
             stream_bytes_max: config.unpacked_bytes_max,
@@ -160,12 +163,12 @@ impl Order {
         let name = LayerName::tar(&diff_id);
         layers.publish_layer(&draft, &name, &facts)?;
         layers.add_source(&name, &self.digest, compressed.bytes)?;
-        self.workshop.remember(&self.digest, &diff_id);
+        self.context.remember(&self.digest, &diff_id);
         Ok((diff_id, facts))
     }
 
     fn failed(&self, error: layer_index::Error) -> Error {
-        layer_error(&self.workshop, &self.image, &self.digest, error)
+        layer_error(&self.context, &self.image, &self.digest, error)
     }
 }
 
@@ -184,8 +187,8 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// A layer's error as an image's; a full or failing disk is told as such, whatever was being done.
-pub(super) fn layer_error(workshop: &Workshop, image: &str, digest: &Digest, error: layer_index::Error) -> Error {
-    let path = workshop.layers.place();
+pub(super) fn layer_error(context: &Context, image: &str, digest: &Digest, error: layer_index::Error) -> Error {
+    let path = context.layers.place();
     if let Some(source) = error.disk_full() {
         return content_store::Error::DiskFull { path, source: source.clone() }.into();
     }
@@ -236,16 +239,16 @@ struct Run {
 
 /// Where the bytes of a layer go that comes from a registry.
 pub(super) struct LayerSink {
-    order: Order,
+    job: LayerJob,
     taken: Taken,
     run: Run,
     offset: u64,
 }
 
 impl LayerSink {
-    pub(super) fn new(order: Order, taken: Taken) -> Self {
-        let run = order.clone().begin(taken.clone());
-        Self { order, taken, run, offset: 0 }
+    pub(super) fn new(job: LayerJob, taken: Taken) -> Self {
+        let run = job.clone().begin(taken.clone());
+        Self { job, taken, run, offset: 0 }
     }
 
     /// Ends the work, and waits until nothing of it is left.
@@ -253,7 +256,8 @@ impl LayerSink {
         self.run.stop().await;
     }
 
-    /// Waits for the index of what has come; gives the blob's digest as it is, where it was read to its end.
+    /// Waits for the index of what has come; gives the blob's digest as it is, where it was read to
+    /// its end.
     pub(super) async fn finish(mut self) -> (Option<Digest>, Result<(Digest, LayerFacts), Error>) {
         self.run.chunks = None;
         let indexed = self.run.outcome().await;
@@ -308,7 +312,7 @@ impl Sink for LayerSink {
 
     async fn restart(&mut self) -> Result<(), Error> {
         self.run.stop().await;
-        (self.run, self.offset) = (self.order.clone().begin(self.taken.clone()), 0);
+        (self.run, self.offset) = (self.job.clone().begin(self.taken.clone()), 0);
         Ok(())
     }
 }

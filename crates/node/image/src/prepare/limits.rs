@@ -1,9 +1,10 @@
-//! What images take turns in: memory and processors for indexing, and what each registry may keep busy (decision 40). Must
-//! not know what is done in a turn.
+//! Admission of preparations: memory and processors for indexing, and what each registry may keep
+//! busy (decision 40).
 //!
-//! Nothing is held while a turn is waited for but turns of the same work that come before it, always in this order: those
-//! of the registry, those of all transfers, those of all. What transfers may hold together is half of the memory, and what
-//! one piece of work may take is the other half, so that work on what is here already waits for nothing but such work.
+//! Permits are waited for in one order: those of the registry, those of all transfers, those of all
+//! work; only permits of the same work that come before are held meanwhile. Transfers together may
+//! hold half of the memory, and one piece of work the other half, so that work on what is here
+//! already waits for nothing but such work.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::{Config, Error};
 /// Memory is counted in units of this.
 const UNIT_BYTES: u64 = 64 << 10;
 
-/// All turns.
-pub(crate) struct Shares {
+/// All permits.
+pub(crate) struct PrepareLimits {
     memory: Pool,
     /// Memory that transfers may hold together.
     transfers: Pool,
@@ -41,9 +42,9 @@ struct Pool {
     units_max: u32,
 }
 
-/// A turn; dropping it ends it.
+/// Permits of one piece of work; dropping them gives them back.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Permits {
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
@@ -61,7 +62,7 @@ impl Pool {
     }
 }
 
-impl Shares {
+impl PrepareLimits {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             memory: Pool::new(config.indexing_memory_bytes_max),
@@ -72,26 +73,26 @@ impl Shares {
         }
     }
 
-    /// A turn of work on what is here, which takes `bytes` of memory. `image` is for errors.
-    pub(crate) async fn local(&self, image: &str, bytes: u64) -> Result<Turn, Error> {
+    /// Permits of work on what is here, which takes `bytes` of memory. `image` is for errors.
+    pub(crate) async fn local(&self, image: &str, bytes: u64) -> Result<Permits, Error> {
         self.check(image, bytes)?;
         let local = one(&self.local).await?;
-        Ok(Turn { _permits: vec![local, self.memory.take(bytes).await?] })
+        Ok(Permits { _permits: vec![local, self.memory.take(bytes).await?] })
     }
 
-    /// A turn of a layer that comes from `registry` and takes `bytes` of memory.
-    pub(crate) async fn layer(&self, image: &str, registry: &str, bytes: u64) -> Result<Turn, Error> {
+    /// Permits of a layer that comes from `registry` and takes `bytes` of memory.
+    pub(crate) async fn layer(&self, image: &str, registry: &str, bytes: u64) -> Result<Permits, Error> {
         self.check(image, bytes)?;
         let registry = self.registry(registry);
         let layer = one(&registry.layers).await?;
         let of_registry = registry.memory.take(bytes).await?;
         let of_transfers = self.transfers.take(bytes).await?;
-        Ok(Turn { _permits: vec![layer, of_registry, of_transfers, self.memory.take(bytes).await?] })
+        Ok(Permits { _permits: vec![layer, of_registry, of_transfers, self.memory.take(bytes).await?] })
     }
 
-    /// A turn of an image that asks `registry` what it consists of.
-    pub(crate) async fn image(&self, registry: &str) -> Result<Turn, Error> {
-        Ok(Turn { _permits: vec![one(&self.registry(registry).images).await?] })
+    /// Permits of an image that asks `registry` what it consists of.
+    pub(crate) async fn image(&self, registry: &str) -> Result<Permits, Error> {
+        Ok(Permits { _permits: vec![one(&self.registry(registry).images).await?] })
     }
 
     fn registry(&self, name: &str) -> Arc<Registry> {
@@ -145,7 +146,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn shares() -> Shares {
+    fn limits() -> PrepareLimits {
         let config = Config {
             indexing_memory_bytes_max: 64 * MIB,
             registry_layers_at_once_max: 2,
@@ -153,55 +154,55 @@ mod tests {
             layers_at_once_max: 8,
             ..Config::default()
         };
-        Shares::new(&config)
+        PrepareLimits::new(&config)
     }
 
     #[tokio::test]
     async fn memory_is_never_given_twice_and_who_waits_has_none() {
-        let shares = shares();
-        let first = shares.local("a", 32 * MIB).await.expect("there is room");
-        let second = shares.local("b", 30 * MIB).await.expect("there is room");
-        assert_eq!(shares.free_bytes(), 2 * MIB);
-        let mut third = Box::pin(shares.local("c", 10 * MIB));
+        let limits = limits();
+        let first = limits.local("a", 32 * MIB).await.expect("there is room");
+        let second = limits.local("b", 30 * MIB).await.expect("there is room");
+        assert_eq!(limits.free_bytes(), 2 * MIB);
+        let mut third = Box::pin(limits.local("c", 10 * MIB));
         assert!(third.as_mut().now_or_never().is_none());
         drop(first);
         let third = third.await.expect("there is room");
-        assert_eq!(shares.free_bytes(), 24 * MIB);
+        assert_eq!(limits.free_bytes(), 24 * MIB);
         drop((second, third));
-        assert_eq!(shares.free_bytes(), 64 * MIB);
+        assert_eq!(limits.free_bytes(), 64 * MIB);
     }
 
     #[tokio::test]
     async fn what_takes_more_than_half_is_refused_by_the_name_of_the_setting() {
-        let error = shares().local("huge", 33 * MIB).await.expect_err("it would never get it").report();
+        let error = limits().local("huge", 33 * MIB).await.expect_err("it would never get it").report();
         assert!(error.contains("huge") && error.contains("indexing_memory_bytes_max of [image]"), "{error}");
     }
 
     #[tokio::test]
     async fn transfers_leave_half_to_what_is_here_and_half_of_theirs_to_other_registries() {
-        let shares = shares();
-        let held = shares.layer("a", "slow", 16 * MIB).await.expect("there is room");
-        assert!(shares.layer("b", "slow", MIB).now_or_never().is_none(), "the registry has its quarter");
-        let other = shares.layer("c", "other", 16 * MIB).now_or_never().expect("another registry").expect("room");
-        assert!(shares.layer("d", "third", MIB).now_or_never().is_none(), "transfers have their half");
-        let local = shares.local("e", 32 * MIB).now_or_never().expect("half is left").expect("room");
+        let limits = limits();
+        let held = limits.layer("a", "slow", 16 * MIB).await.expect("there is room");
+        assert!(limits.layer("b", "slow", MIB).now_or_never().is_none(), "the registry has its quarter");
+        let other = limits.layer("c", "other", 16 * MIB).now_or_never().expect("another registry").expect("room");
+        assert!(limits.layer("d", "third", MIB).now_or_never().is_none(), "transfers have their half");
+        let local = limits.local("e", 32 * MIB).now_or_never().expect("half is left").expect("room");
         drop((held, other, local));
-        assert_eq!(shares.free_bytes(), 64 * MIB);
+        assert_eq!(limits.free_bytes(), 64 * MIB);
     }
 
     #[tokio::test]
-    async fn a_registry_has_its_turns_whoever_asks() {
-        let shares = shares();
-        let turn = shares.image("slow").await.expect("its only one");
-        assert!(shares.image("slow").now_or_never().is_none());
-        assert!(shares.image("other").now_or_never().is_some());
+    async fn a_registry_has_its_permits_whoever_asks() {
+        let limits = limits();
+        let permits = limits.image("slow").await.expect("its only one");
+        assert!(limits.image("slow").now_or_never().is_none());
+        assert!(limits.image("other").now_or_never().is_some());
         // Another name makes room among those that are known.
-        drop(shares.image("third").await);
-        assert!(shares.image("slow").now_or_never().is_none());
-        drop(turn);
-        assert!(shares.image("slow").now_or_never().is_some());
-        let layers = [shares.layer("a", "slow", 1).await, shares.layer("a", "slow", 1).await];
-        assert!(shares.layer("a", "slow", 1).now_or_never().is_none());
+        drop(limits.image("third").await);
+        assert!(limits.image("slow").now_or_never().is_none());
+        drop(permits);
+        assert!(limits.image("slow").now_or_never().is_some());
+        let layers = [limits.layer("a", "slow", 1).await, limits.layer("a", "slow", 1).await];
+        assert!(limits.layer("a", "slow", 1).now_or_never().is_none());
         drop(layers);
     }
 }

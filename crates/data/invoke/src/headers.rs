@@ -24,16 +24,16 @@ const UIN: HeaderName = HeaderName::from_static("x-scf-uin");
 
 const RESERVED_PREFIX: &[u8] = b"x-scf-";
 /// What belongs to one connection, beside what its `Connection` names.
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
+static HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
 ];
 
 /// Text as a header value; what a header cannot carry as ASCII becomes `?`.
@@ -191,8 +191,7 @@ fn is_reserved(name: &HeaderName) -> bool {
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    HOP_BY_HOP.iter().any(|known| known.len() == name.len() && *known == name)
+    HOP_BY_HOP.contains(name)
 }
 
 fn has_token(value: &HeaderValue, token: &str) -> bool {
@@ -217,7 +216,7 @@ fn strip_connection(map: &mut HeaderMap) {
             map.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         map.remove(name);
     }
 }

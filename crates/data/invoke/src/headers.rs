@@ -190,8 +190,21 @@ fn is_reserved(name: &HeaderName) -> bool {
             .all(|(byte, wanted)| byte == wanted || (*wanted == b'-' && !byte.is_ascii_alphanumeric()))
 }
 
+/// Whether a name is in [`HOP_BY_HOP`]: one comparison of lengths for most, where each of an
+/// interned name takes several.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
 }
 
 fn has_token(value: &HeaderValue, token: &str) -> bool {

@@ -225,3 +225,10 @@ fn grpc_calls_are_recognized_by_their_content_type() {
     assert!(of("application/grpc") && of("application/grpc+proto") && of("application/grpc;x=y"));
     assert!(!of("application/grpc-web") && !of("application/json") && !is_grpc(&HeaderMap::new()));
 }
+
+#[test]
+fn what_is_removed_as_hop_by_hop_is_what_is_looked_for() {
+    assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
+    let others = ["host", "x-connection", "trailer", "keep-alives", "content-length", "cookie"];
+    assert!(!others.map(HeaderName::from_static).iter().any(is_hop_by_hop));
+}

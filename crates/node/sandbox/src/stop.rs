@@ -4,7 +4,7 @@
 //! kernel/signal.c, `sig_ignored`): waiting for what such a process will do would be in vain, and it is killed at once.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -20,8 +20,10 @@ const SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
 /// What `/proc/<pid>/syscall` says of a process that is in none, or on its way out of one.
 const RUNNING: &str = "running";
 /// Looks at a process that runs, and the time between them.
-const LOOKS_MAX: usize = 3;
+const LOOKS_MIN: u32 = 3;
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// How long a process that is to run is waited for to get a processor: the machine may be busy, its quota used up.
+const PROCESSOR_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How to end one instance.
 pub struct Stop {
@@ -64,20 +66,37 @@ fn heeds(pid: i32, runtime: Option<Kind>, signal: i32) -> bool {
 
 /// Whether the kernel keeps a signal for a process. One that cannot be read has ended, or is not to be judged. Of its threads
 /// only the first counts: the kernel looks there whether a signal for all of them is blocked.
+///
+/// One that waits for signals has them unblocked meanwhile, and blocks them again when it is woken, as by being frozen, as
+/// soon as it gets a processor: until it has run, its state says nothing.
 fn takes(pid: i32, signal: i32) -> bool {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
-    for _ in 0..LOOKS_MAX {
+    let begun = Instant::now();
+    let mut first_ran_ns = None;
+    for look in 1.. {
+        // Before the rest, which is no older then.
+        let ran_ns = read("schedstat").ok().and_then(|text| processor_ns(&text));
         let (Ok(status), Ok(call)) = (read("status"), read("syscall")) else { return true };
         if expects(&status, signal) || waits(&call) {
             return true;
         }
-        if call.trim() != RUNNING {
+        let has_run = ran_ns > *first_ran_ns.get_or_insert(ran_ns) || ran_ns.is_none();
+        if call.trim() != RUNNING || is_judged(look, has_run, begun.elapsed()) {
             return false;
         }
-        // It may have been woken just now, and have blocked again what it waited for only after the first look.
         std::thread::sleep(LOOK_INTERVAL);
     }
     false
+}
+
+/// Whether what was seen of a process that runs is its state, and not the one before it was woken.
+fn is_judged(looks: u32, has_run: bool, waited: Duration) -> bool {
+    looks >= LOOKS_MIN && (has_run || waited >= PROCESSOR_WAIT_MAX)
+}
+
+/// Time on a processor, as `/proc/<pid>/schedstat` says.
+fn processor_ns(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().next()?.parse().ok()
 }
 
 /// Whether a process catches a signal or has it blocked, as `/proc/<pid>/status` says.
@@ -144,8 +163,27 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_was_woken_is_judged_when_it_has_run() {
+        for (looks, has_run, waited_ms, want) in [
+            (1, true, 0, false),
+            (3, true, 2, true),
+            (3, false, 2, false),
+            (100, false, 999, false),
+            (100, false, 1000, true),
+        ] {
+            assert_eq!(
+                is_judged(looks, has_run, Duration::from_millis(waited_ms)),
+                want,
+                "{looks} {has_run} {waited_ms}"
+            );
+        }
+        assert_eq!(processor_ns("8123456 77 12\n"), Some(8_123_456));
+        assert_eq!(processor_ns(""), None);
+    }
+
+    #[test]
     fn who_waits_for_signals_is_known_by_its_system_call() {
-        assert!(waits("128 0x7ffd1 0x0 0x7ffd2 0x8 0x0 0x0 0x7ffd3 0x7f1\n"));
+        assert!(waits(&format!("{SIGTIMEDWAIT} 0x7ffd1 0x0 0x7ffd2 0x8 0x0 0x0 0x7ffd3 0x7f1\n")));
         for call in ["running\n", "288 0x3 0x0\n", "-1 0x7ffd3 0x7f1\n", ""] {
             assert!(!waits(call), "{call}");
         }

@@ -167,9 +167,11 @@ fn the_network_of_a_killed_platform_is_removed_by_the_next() -> anyhow::Result<(
             .spawn()?;
         let output = BufReader::new(victim.stdout.take().expect("piped"));
         let runs = output.lines().map_while(Result::ok).any(|line| line == "victim runs");
+        assert!(runs && ip("-o link")?.contains("smp"), "it has links");
         victim.kill()?;
         victim.wait()?;
-        assert!(runs && ip("-o link")?.contains("smp"), "its links outlive the platform");
+        // Its links go with their namespaces whenever the kernel comes to it; the block and its address stay.
+        assert!(ip("-o -4 address")?.contains("10.222."), "what it claimed outlives the platform");
         let bench = bench(folder.path()).await?;
         assert!(bench.recovered.removed >= 1, "{:?}", bench.recovered);
         let (mut spec, output) = bench.spec(&["ask=198.51.100.2:7000"])?;

@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("htpasswd", "apache2-utils"),
     ("runc", "runc"),
     ("crun", "crun"),
+    ("runsc", "runsc"),
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("mmdebstrap", "mmdebstrap"),

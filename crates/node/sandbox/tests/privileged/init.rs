@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use sandbox::{LaunchSpec, Runtime};
 
+use crate::runtimes::installed;
 use crate::stopping::ended;
 use crate::support::Bench;
 
-/// Our own isolation, and the runtimes of this machine.
+/// Our own isolation, and the runtimes that run an init as their child.
 fn runtimes() -> Vec<Option<Runtime>> {
-    let found = ["runc", "crun"].map(|name| Runtime::find(name).inspect_err(|e| eprintln!("NOT TESTED: {e}")).ok());
-    std::iter::once(None).chain(found.into_iter().flatten().map(Some)).collect()
+    std::iter::once(None).chain(["runc", "crun"].map(|name| Some(installed(name)))).collect()
 }
 
 fn with_init(runtime: &Option<Runtime>) -> impl FnOnce(&mut LaunchSpec) {

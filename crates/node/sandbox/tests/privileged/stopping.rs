@@ -3,9 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use sandbox::{ExitStatus, LaunchSpec, Runtime, Sandbox};
+use sandbox::{ExitStatus, LaunchSpec, Sandbox};
 
 use crate::lifecycle::WAIT;
+use crate::runtimes::installed;
 use crate::support::Bench;
 
 /// A grace that no test comes to the end of.
@@ -107,7 +108,7 @@ async fn the_end_of_all_bounds_every_grace() -> anyhow::Result<()> {
 async fn other_runtimes_pass_the_signal_on_to_whoever_expects_it() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     for name in ["runc", "crun"] {
-        let Ok(runtime) = Runtime::find(name).inspect_err(|error| eprintln!("NOT TESTED: {error}")) else { continue };
+        let runtime = installed(name);
         let under = |spec: &mut LaunchSpec| {
             (spec.runtime, spec.memory_bytes) = (Some(runtime.clone()), 256 << 20);
         };

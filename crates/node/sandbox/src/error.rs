@@ -120,7 +120,7 @@ pub enum Error {
     #[error("starting an instance failed while {step}")]
     Start {
         /// What was being done.
-        step: sys::Step,
+        step: sys::init::Step,
         /// Why not.
         #[source]
         source: io::Error,

@@ -1,4 +1,4 @@
-//! From what the caller wants to what the child is told: every path, option and number, ready made.
+//! The [`InitSpec`] of one start, from what the caller wants and what was prepared: every path, option and number.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
 use rustix::io::Errno;
-use sys::ahead::Mounts;
-use sys::spawn::{Hosted, Masked, PathStep};
-use sys::{Plan, Stack};
+use sys::Stack;
+use sys::init::InitSpec;
+use sys::init::spec::{Cgroup, Credentials, MaskedPath, Masks, OciRuntime, PathStep, Process, Rootfs, Stdio};
+use sys::instance_mounts::InstanceMounts;
 
 use crate::cgroup::CgroupFds;
 use crate::config::Config;
 use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
-use crate::etc_files::{Injection, injection};
+use crate::etc_files::{files, tmp};
 use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
 use crate::prewarm_pool::Namespaces;
 use crate::root::{Facts, Image, Tmp};
@@ -24,102 +25,123 @@ use crate::spec::LaunchSpec;
 use crate::users::Users;
 use crate::{capabilities, rlimits, seccomp};
 
+/// A limit of a resource: its number, its name in the runtime-spec, the most.
+type Rlimit = (u32, &'static str, u64);
+
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
 /// Where cgroups are mounted (systemd's file hierarchy).
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Makes the plan of an instance in `namespaces`, which stay the caller's, on a copy of the `bare` mounts and in the cgroup
-/// of `fds`. `resolv_conf` is what is said there of name servers; a user namespace that has to be made is made on `stack`.
-pub fn make(
+/// What a start has beside the caller's spec.
+pub struct Prepared<'a> {
+    /// Mount namespace with an empty directory.
+    pub bare_mounts: Arc<OwnedFd>,
+    /// A `/proc` of the host.
+    pub proc: BorrowedFd<'a>,
+    /// Namespaces of the instance, which stay the caller's.
+    pub namespaces: &'a Namespaces,
+    /// Its mounts.
+    pub mounts: InstanceMounts,
+    /// Its cgroup.
+    pub cgroup: CgroupFds,
+    /// Its `/etc/resolv.conf`.
+    pub resolv_conf: String,
+}
+
+/// The spec of an instance; a user namespace that has to be made is made on `stack`.
+pub fn init_spec(
     spec: LaunchSpec,
-    (bare, proc): (Arc<OwnedFd>, BorrowedFd<'_>),
-    (namespaces, mounts): (&Namespaces, Mounts),
-    fds: CgroupFds,
-    resolv_conf: String,
+    prepared: Prepared<'_>,
     config: &Config,
     stack: &mut Stack,
-) -> Result<Plan, Error> {
+) -> Result<InitSpec, Error> {
     check(&spec)?;
-    let image = Image {
+    let Prepared { bare_mounts, proc, namespaces, mounts, cgroup, resolv_conf } = prepared;
+    let facts = spec.root_facts.of(&Image {
         lower_dirs: &spec.lower_dirs,
         user: &spec.user,
         working_dir: &spec.working_dir,
         volumes: &spec.volumes,
         made_dirs_max: config.made_dirs_max,
-    };
-    let facts = spec.root_facts.of(&image)?;
-    let identity = facts.identity.clone();
-    let env = environment(&spec.env, &spec.hostname, &identity);
-    let argv = behind_init(&spec, "init", config.oom_score_adj);
-    let users = Users::new(&identity, namespaces, spec.runtime.as_ref(), config, stack)?;
+    })?;
+    let identity = &facts.identity;
+    let env = environment(&spec.env, &spec.hostname, identity);
+    let users = Users::new(identity, namespaces, spec.runtime.as_ref(), config, stack)?;
     give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
-    let lowers = lowers(&spec.lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
+    let rlimits = rlimits::of_processes(spec.files_max, config);
+    let runtime = spec.runtime.as_ref();
+    let oci = runtime.map(|runtime| oci_runtime(runtime, &spec, (&env, &rlimits), &facts, (&users, &cgroup), config));
+    let oci = oci.transpose()?;
+    let stage = oci.as_ref().map_or("/", |oci| oci.stage);
+    let mut process = process(&spec, &env, &rlimits, config)?;
+    if let Some(OciStart { argv, runtime, .. }) = &oci {
+        of_runtime(&mut process, argv, runtime)?;
+    }
+    Ok(InitSpec {
+        cgroup: Cgroup { v1_tasks: cgroup.v1_tasks, v2_directory: cgroup.v2_directory, view: cgroup.view },
+        rootfs: rootfs(&spec.lower_dirs, stage, &users, mounts, tmp(&facts))?,
+        files: files(&facts, &spec.hostname, &resolv_conf, (&users.users, &users.groups)),
+        namespaces: sys::init::spec::Namespaces {
+            mounts: bare_mounts,
+            network: namespaces.network.clone(),
+            user: users.namespace,
+            hostname: text("host name", &spec.hostname)?,
+        },
+        masks: Masks { proc: masked(proc)?, read_only_proc: names(READ_ONLY_PROC)? },
+        process,
+        credentials: Credentials {
+            uid: identity.uid,
+            gid: identity.gid,
+            groups: identity.groups.clone(),
+            capabilities: capabilities::kept(),
+            seccomp: seccomp::filter(config.filters_inside),
+        },
+        stdio: Stdio { stdout: spec.stdout, stderr: spec.stderr },
+        oci_runtime: oci.map(|oci| oci.runtime),
+    })
+}
+
+/// The overlay over the layers, which show the owners that the image gave them where ids are mapped.
+fn rootfs(
+    lower_dirs: &[PathBuf],
+    stage: &str,
+    users: &Users,
+    mounts: InstanceMounts,
+    tmp: sys::init::spec::Tmp,
+) -> Result<Rootfs, Error> {
+    let lowers = lowers(lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
     // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and copy.
     let overlay_options = format!(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
         lower_names.join(":")
     );
-    let rlimits = rlimits::of_processes(spec.files_max, config);
-    let hosted = spec
-        .runtime
-        .as_ref()
-        .map(|runtime| hosted(runtime, &spec, (&env, &rlimits), &facts, (&users, &fds), config))
-        .transpose()?;
-    let Injection { dirs, files, injected, made, tmp, made_in_tmp } =
-        injection(&facts, &spec.hostname, resolv_conf, (&users.users, &users.groups));
-    let plan = Plan {
-        bare,
-        stage: text("stage", "/")?,
-        overlay_options: text("mount options", &overlay_options)?,
-        lower_names: texts("layer", &lower_names)?,
+    Ok(Rootfs {
+        stage: text("stage", stage)?,
         lowers,
+        lower_names: texts("layer", &lower_names)?,
+        overlay_options: text("mount options", &overlay_options)?,
         owner: users.root,
-        cgroup_v1_tasks: fds.v1_tasks,
-        cgroup_v2: fds.v2_directory,
-        cgroup_view: fds.view,
-        network: namespaces.network.clone(),
-        user: users.namespace,
         mounts,
-        dirs,
-        files,
-        injected,
-        made,
         tmp,
-        made_in_tmp,
-        masked_proc: masked(proc)?,
-        read_only: names(READ_ONLY_PROC)?,
-        hostname: text("host name", &spec.hostname)?,
+    })
+}
+
+/// The image's program, behind an init where there is one.
+fn process(spec: &LaunchSpec, env: &[String], rlimits: &[Rlimit], config: &Config) -> Result<Process, Error> {
+    let init = || sys::init_program::file().map_err(Error::path("make", "the init"));
+    // Under an OCI runtime the init is a file of the bundle.
+    let init = (spec.init && spec.runtime.is_none()).then(init).transpose()?;
+    Ok(Process {
         oom_score_adj: text("score", &config.oom_score_adj.to_string())?,
         rlimits: rlimits.iter().map(|(resource, _, most)| (*resource, *most, *most)).collect(),
         working_dir: way_to(&spec.working_dir)?,
-        uid: identity.uid,
-        gid: identity.gid,
-        groups: identity.groups,
-        capabilities: capabilities::kept(),
-        seccomp: seccomp::filter(config.filters_inside),
-        stdout: spec.stdout,
-        stderr: spec.stderr,
-        init: if spec.init { Some(sys::init::file().map_err(Error::path("make", "the init"))?) } else { None },
-        programs: texts("program", &programs(&spec.argv, &env))?,
-        argv: texts("argument", &argv)?,
-        env: texts("variable", &env)?,
-        hosted: None,
-    };
-    match hosted {
-        None => Ok(plan),
-        Some(Made { stage, argv, hosted }) => Ok(Plan {
-            rlimits: if hosted.joins_user { plan.rlimits } else { Vec::new() },
-            stage: text("stage", stage)?,
-            init: None,
-            programs: texts("program", &argv[..1])?,
-            argv: texts("argument", &argv)?,
-            env: texts("variable", &[format!("PATH={DEFAULT_PATH}")])?,
-            hosted: Some(hosted),
-            ..plan
-        }),
-    }
+        init,
+        programs: texts("program", &programs(&spec.argv, env))?,
+        argv: texts("argument", &behind_init(spec, "init", config.oom_score_adj))?,
+        env: texts("variable", env)?,
+    })
 }
 
 /// The layers, detached; with the owners the image gave them where ids are mapped.
@@ -131,21 +153,32 @@ fn lowers(dirs: &[PathBuf], user: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>
     dirs.iter().map(detached).collect()
 }
 
-/// What differs where another runtime makes the instance.
-struct Made {
-    stage: &'static str,
-    argv: Vec<String>,
-    hosted: Hosted,
+/// Has the process be an OCI runtime, which starts the image's program by its bundle.
+fn of_runtime(process: &mut Process, argv: &[String], runtime: &OciRuntime) -> Result<(), Error> {
+    if !runtime.joins_user {
+        process.rlimits.clear();
+    }
+    process.programs = texts("program", &argv[..1])?;
+    process.argv = texts("argument", argv)?;
+    process.env = texts("variable", &[format!("PATH={DEFAULT_PATH}")])?;
+    Ok(())
 }
 
-fn hosted(
+/// The start of an OCI runtime that makes the instance.
+struct OciStart {
+    stage: &'static str,
+    argv: Vec<String>,
+    runtime: OciRuntime,
+}
+
+fn oci_runtime(
     runtime: &Runtime,
     spec: &LaunchSpec,
-    (env, rlimits): (&[String], &[(u32, &'static str, u64)]),
+    (env, rlimits): (&[String], &[Rlimit]),
     facts: &Facts,
     (users, fds): (&Users, &CgroupFds),
     config: &Config,
-) -> Result<Made, Error> {
+) -> Result<OciStart, Error> {
     let stage = runtime::stage(runtime.program());
     let below = |folder: &str, names: &[&str]| names.iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>();
     let bundle = Bundle {
@@ -169,14 +202,14 @@ fn hosted(
         terminals_max: config.terminals_max,
         cgroups: &fds.view_places,
     };
-    let hosted = Hosted {
+    let oci = OciRuntime {
         config: runtime::config(&bundle),
         cgroups: text("path", CGROUPS)?,
         covers_cgroups: runtime.kind().covers_cgroups(),
         joins_user: runtime.kind().maps_ids(),
-        init: spec.init.then_some(sys::init::PROGRAM),
+        init: spec.init.then_some(sys::init_program::PROGRAM),
     };
-    Ok(Made { stage, argv: runtime.argv(spec.id.as_str()), hosted })
+    Ok(OciStart { stage, argv: runtime.argv(spec.id.as_str()), runtime: oci })
 }
 
 /// The command, for the init where there is one: it gives the command the score itself, being the process that has it.
@@ -217,13 +250,13 @@ fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
 }
 
 /// What of the list the kernel shows at all, and as what: in the instance's `/proc` each name would be looked up anew.
-fn masked(proc: BorrowedFd<'_>) -> Result<Vec<Masked>, Error> {
+fn masked(proc: BorrowedFd<'_>) -> Result<Vec<MaskedPath>, Error> {
     let mut found = Vec::new();
     for name in MASKED_PROC {
         match statat(proc, *name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => {
                 let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                found.push(Masked { name: text("path", name)?, is_dir });
+                found.push(MaskedPath { name: text("path", name)?, is_dir });
             }
             Err(Errno::NOENT) => {}
             Err(error) => return Err(Error::path("find in /proc", *name)(error.into())),

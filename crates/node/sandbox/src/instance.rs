@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use network::Link;
 use parking_lot::RwLock;
-use sys::Spawned;
 use sys::event::Timer;
+use sys::init::Spawned;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::watch;

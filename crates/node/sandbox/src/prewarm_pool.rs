@@ -13,12 +13,13 @@ use std::time::Instant;
 use network::{Link, Network};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use sys::ahead::{Mounts, Options};
+use sys::instance_mounts::{InstanceMounts, Options};
 use sys::namespace::UserNamespace;
 use sys::{MountThread, Stack};
 
 use crate::config::Config;
 use crate::demand::{Demand, Next};
+use crate::devices::{DEVICES, LINKS};
 use crate::error::Error;
 use crate::id_map::IdMap;
 use crate::masks::MASKED_SYS;
@@ -51,7 +52,7 @@ pub struct Prewarmed {
     /// What the instance keeps.
     pub namespaces: Namespaces,
     /// Attached by its init.
-    pub mounts: Mounts,
+    pub mounts: InstanceMounts,
 }
 
 /// A range of host ids and the user namespace that maps it. Namespaces are kept for the next instance with these ids:
@@ -249,7 +250,7 @@ impl PrewarmPool {
                 link = Some(network.link(sys::namespace::current_network()?.as_fd()));
             }
             cookie = netns_cookie();
-            mounts = Some(Mounts::make(ids.first_id(), &options, &self.elsewhere));
+            mounts = Some(InstanceMounts::make(ids.first_id(), &options, &self.elsewhere));
             Ok(())
         });
         let network = Arc::new(namespace.map_err(|source| Error::Namespace { kind: "network", source })?);
@@ -268,6 +269,8 @@ impl PrewarmPool {
         Options {
             stage: text(format!("mode=755,size={},nr_inodes={writable_files_max}", writable_bytes_max)),
             dev: text(format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}")),
+            devices: DEVICES,
+            dev_links: LINKS,
             terminals: text(format!("ptmxmode=0666,mode=0620,gid={tty_group},max={terminals_max}")),
             shared_memory: everyones(shm_bytes_max),
             tmp: everyones(tmp_bytes_max),

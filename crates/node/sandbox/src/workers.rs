@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use sys::ahead::Mounts;
-use sys::{Seats, Spawned, Stack, Step};
+use sys::init::{self, Spawned, Step};
+use sys::instance_mounts::InstanceMounts;
+use sys::{ReservedFds, Stack};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
@@ -18,9 +19,9 @@ use crate::cgroup::{CgroupFds, CgroupPool, Limits};
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::host::Host;
+use crate::init_spec::{Prepared, init_spec};
 use crate::instance::{Sandbox, Started};
 use crate::memory::Meter;
-use crate::plan;
 use crate::prewarm_pool::{Namespaces, PrewarmPool, Prewarmed};
 use crate::runtime::Runtime;
 use crate::spec::LaunchSpec;
@@ -33,7 +34,7 @@ struct Job {
 /// What each launcher thread has for its children, one after the other.
 struct ChildResources {
     stack: Stack,
-    seats: Seats,
+    reserved_fds: ReservedFds,
 }
 
 /// The threads and the queue before them.
@@ -64,7 +65,8 @@ impl Workers {
             let (host, receiver) = (host.clone(), receiver.clone());
             let own = ChildResources {
                 stack: Stack::new().map_err(Error::path("map the stack of", "a launcher thread"))?,
-                seats: Seats::reserve().map_err(Error::path("reserve descriptors of", "a launcher thread"))?,
+                reserved_fds: ReservedFds::reserve()
+                    .map_err(Error::path("reserve descriptors of", "a launcher thread"))?,
             };
             workers.thread("launcher", move || work(&host, &receiver, own))?;
         }
@@ -167,22 +169,21 @@ fn start(host: &Arc<Host>, spec: LaunchSpec, own: &mut ChildResources) -> Result
 fn run(
     host: &Host,
     spec: LaunchSpec,
-    (namespaces, mounts): (&Namespaces, Mounts),
+    (namespaces, mounts): (&Namespaces, InstanceMounts),
     fds: CgroupFds,
     own: &mut ChildResources,
 ) -> Result<(Spawned, AsyncFd<OwnedFd>), Error> {
     let (program, working_dir) = (spec.argv.first().cloned().unwrap_or_default(), spec.working_dir.clone());
-    let resolv_conf = host.prewarmed.resolv_conf(namespaces);
-    let plan = plan::make(
-        spec,
-        (host.bare_mounts.clone(), host.proc.as_fd()),
-        (namespaces, mounts),
-        fds,
-        resolv_conf,
-        &host.config,
-        &mut own.stack,
-    )?;
-    let spawned = sys::spawn::spawn(&plan, &mut own.stack, &mut own.seats)
+    let prepared = Prepared {
+        bare_mounts: host.bare_mounts.clone(),
+        proc: host.proc.as_fd(),
+        namespaces,
+        mounts,
+        cgroup: fds,
+        resolv_conf: host.prewarmed.resolv_conf(namespaces),
+    };
+    let init_spec = init_spec(spec, prepared, &host.config, &mut own.stack)?;
+    let spawned = init::start(&init_spec, &mut own.stack, &mut own.reserved_fds)
         .map_err(|failure| explain(failure, program, working_dir))?;
     let _on_runtime = host.runtime.enter();
     match spawned.pidfd.try_clone().and_then(sys::event::readable) {
@@ -193,12 +194,12 @@ fn run(
             Err(Error::path("watch", "a new process")(source))
         }
     }
-    // The plan, our pipe ends and layers among it, closes here.
+    // The spec, our pipe ends and layers among it, closes here.
 }
 
 /// Says what a failed step means to the owner of the image.
-fn explain(failure: sys::Failure, program: String, working_dir: String) -> Error {
-    let sys::Failure { step, source } = failure;
+fn explain(failure: init::Failure, program: String, working_dir: String) -> Error {
+    let init::Failure { step, source } = failure;
     let reason = match (step, source.raw_os_error()) {
         // The image's files are there and cannot be read.
         (Step::WorkingDir | Step::Execute, Some(libc::EIO | libc::EUCLEAN)) => {
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn failures_of_the_image_name_what_it_asked_for() {
         let failed = |step, errno| {
-            let failure = sys::Failure { step, source: io::Error::from_raw_os_error(errno) };
+            let failure = init::Failure { step, source: io::Error::from_raw_os_error(errno) };
             explain(failure, "/app".into(), "/srv".into())
         };
         for (step, errno, want) in [

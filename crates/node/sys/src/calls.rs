@@ -1,9 +1,9 @@
-//! Single system calls for the child: raw, without allocation, errors as numbers. Must not know in which order they come.
+//! Single system calls for the child: raw, without allocation, errors as numbers.
 
 use std::ffi::{CStr, c_char};
 use std::os::fd::RawFd;
 
-use crate::mount::Attributes;
+use crate::mount_attributes::Attributes;
 
 /// `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS` (linux/openat2.h).
 const RESOLVE_INSIDE: u64 = 0x10 | 0x02;

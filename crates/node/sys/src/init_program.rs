@@ -1,5 +1,4 @@
-//! The init that an instance can have, the program of `init/init.rs`, and a file of it to execute. Must not know when one is
-//! wanted.
+//! The init program that an instance can have (`init/init.rs`, as `docker run --init`), and a file of it to execute.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;

@@ -1,23 +1,43 @@
 //! Mounts of an instance that are made ahead of its start, because they depend on its ids and its network only: the writable
 //! layer's, devices, terminals, shared memory, `/tmp`, `/sys`. Each is a file system of its own, and making one takes longer
 //! than attaching it.
-//!
-//! Must not know where they are attached: that is the child's.
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::calls::{Done, check, clone_tree, cover, give, make_dir, new_mount};
-use crate::mount::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
+use crate::mount_attributes::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
 use crate::mount_thread::MountThread;
 
-/// Options of the mounts, as `mount(2)` takes them.
+/// A character device.
+pub struct Device {
+    /// Its name in `/dev`.
+    pub name: &'static CStr,
+    /// Number of its driver.
+    pub major: u32,
+    /// Number within that.
+    pub minor: u32,
+}
+
+/// A symbolic link in `/dev`.
+pub struct DevLink {
+    /// Where it leads.
+    pub target: &'static CStr,
+    /// Its name in `/dev`.
+    pub name: &'static CStr,
+}
+
+/// Options of the mounts, as `mount(2)` takes them, and what is in them.
 pub struct Options {
     /// Of the tmpfs that the root is built on, which holds the writable layer: its size is the layer's bound.
     pub stage: CString,
     /// Of the tmpfs at `/dev`.
     pub dev: CString,
+    /// Devices in that.
+    pub devices: &'static [Device],
+    /// Links beside them.
+    pub dev_links: &'static [DevLink],
     /// Of the devpts at `/dev/pts`.
     pub terminals: CString,
     /// Of the tmpfs at `/dev/shm`.
@@ -31,7 +51,7 @@ pub struct Options {
 }
 
 /// The mounts, detached: they go with this unless a child attaches them.
-pub struct Mounts {
+pub struct InstanceMounts {
     pub(crate) stage: OwnedFd,
     pub(crate) dev: OwnedFd,
     pub(crate) terminals: OwnedFd,
@@ -48,13 +68,13 @@ pub(crate) struct Left {
     pub masked_sys: Vec<CString>,
 }
 
-impl Mounts {
+impl InstanceMounts {
     /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace; terminals on `elsewhere`.
     pub fn make(owner: u32, options: &Options, elsewhere: &MountThread) -> io::Result<Self> {
         let stage = made(c"tmpfs", Some(&options.stage), NO_SUID | NO_DEVICES)?;
         lay_out(stage.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
         let dev = made(c"tmpfs", Some(&options.dev), NO_SUID | NO_EXECUTION)?;
-        fill(dev.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
+        fill(dev.as_raw_fd(), owner, options).map_err(io::Error::from_raw_os_error)?;
         let mut mounts = Self {
             stage,
             dev,
@@ -149,25 +169,16 @@ fn own_terminals(terminals: RawFd, owner: u32) -> Done {
     give(terminals, c"ptmx", owner)
 }
 
-/// The few devices that programs need, links, places of other mounts.
-fn fill(dev: RawFd, owner: u32) -> Done {
-    const DEVICES: [(&CStr, u32, u32); 6] =
-        [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
-    const LINKS: [(&CStr, &CStr); 5] = [
-        (c"/proc/self/fd", c"fd"),
-        (c"/proc/self/fd/0", c"stdin"),
-        (c"/proc/self/fd/1", c"stdout"),
-        (c"/proc/self/fd/2", c"stderr"),
-        (c"pts/ptmx", c"ptmx"),
-    ];
-    for (name, major, minor) in DEVICES {
-        // SAFETY: the name is a constant; the descriptor is the mount just made.
-        check(unsafe { libc::mknodat(dev, name.as_ptr(), libc::S_IFCHR, libc::makedev(major, minor)) }.into())?;
+/// Devices, links, places of other mounts.
+fn fill(dev: RawFd, owner: u32, options: &Options) -> Done {
+    for Device { name, major, minor } in options.devices {
+        // SAFETY: the name is terminated; the descriptor is the mount just made.
+        check(unsafe { libc::mknodat(dev, name.as_ptr(), libc::S_IFCHR, libc::makedev(*major, *minor)) }.into())?;
         mode(dev, name, 0o666)?;
         give(dev, name, owner)?;
     }
-    for (target, name) in LINKS {
-        // SAFETY: both are constants; the descriptor is the mount just made.
+    for DevLink { target, name } in options.dev_links {
+        // SAFETY: both are terminated; the descriptor is the mount just made.
         check(unsafe { libc::symlinkat(target.as_ptr(), dev, name.as_ptr()) }.into())?;
         give(dev, name, owner)?;
     }

@@ -8,26 +8,7 @@ use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::calls::new_mount;
-
-/// `MOUNT_ATTR_RDONLY`, `NOSUID`, `NODEV`, `NOEXEC` (linux/mount.h).
-pub(crate) const READ_ONLY: u64 = 0x1;
-pub(crate) const NO_SUID: u64 = 0x2;
-pub(crate) const NO_DEVICES: u64 = 0x4;
-pub(crate) const NO_EXECUTION: u64 = 0x8;
-/// What holds for file systems that no program or device should come from.
-pub(crate) const DATA_ONLY: u64 = NO_SUID | NO_DEVICES | NO_EXECUTION;
-/// `MOUNT_ATTR_IDMAP` (linux/mount.h).
-const ATTR_IDMAP: u64 = 0x0010_0000;
-
-/// `struct mount_attr` (linux/mount.h).
-#[repr(C)]
-#[derive(Default)]
-pub(crate) struct Attributes {
-    pub set: u64,
-    pub clear: u64,
-    pub propagation: u64,
-    pub userns_fd: u64,
-}
+use crate::mount_attributes::{Attributes, DATA_ONLY, IDMAP, READ_ONLY};
 
 /// A detached `/proc` of our own process namespace, with everything that the kernel shows there.
 pub fn new_proc() -> io::Result<OwnedFd> {
@@ -46,7 +27,7 @@ pub fn tree(path: &Path) -> io::Result<OwnedFd> {
 pub fn idmapped_tree(path: &Path, userns: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let tree = tree(path)?;
     let attributes = Attributes {
-        set: ATTR_IDMAP,
+        set: IDMAP,
         userns_fd: u64::try_from(userns.as_raw_fd()).unwrap_or_default(),
         ..Attributes::default()
     };

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::calls::{Done, check, close, mount, move_mount, new_mount, open};
-use crate::mount::{DATA_ONLY, READ_ONLY};
+use crate::mount_attributes::{DATA_ONLY, READ_ONLY};
 pub use crate::user_namespace::{IdRange, UserNamespace};
 
 /// The network namespace of the calling thread.

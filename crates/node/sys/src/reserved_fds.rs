@@ -1,81 +1,79 @@
-//! Seats: low descriptor numbers that a launcher thread keeps for what its children need.
+//! Low descriptor numbers that a launcher thread reserves for what its children inherit.
 //!
 //! A child with a copy of our whole table of descriptors would take each of them and close each again, some twenty for
 //! every instance that runs. With what it needs at low numbers it begins in our table, and takes a copy of only its low
 //! end (`CLOSE_RANGE_UNSHARE`, Linux 5.9), which is as long however many instances there are.
-//!
-//! Must not know what the descriptors are.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// Seats of a thread: what a start needs but its image's layers, and some dozens of these.
-const SEATS: usize = 48;
+/// Reserved by a thread: what a start needs but its image's layers, and some dozens of these.
+const RESERVED: usize = 48;
 
 /// The numbers, taken while they are low: hold this from early on.
-pub struct Seats {
-    /// What sits in a seat that nobody uses.
+pub struct ReservedFds {
+    /// What a reserved number refers to while no child needs it.
     empty: OwnedFd,
-    seats: Vec<OwnedFd>,
+    reserved: Vec<OwnedFd>,
 }
 
-impl Seats {
+impl ReservedFds {
     /// Takes the lowest numbers that are free.
     pub fn reserve() -> io::Result<Self> {
         let empty = OwnedFd::from(File::open("/dev/null")?);
-        let seats = (0..SEATS).map(|_| empty.try_clone()).collect::<io::Result<_>>()?;
-        Ok(Self { empty, seats })
+        let reserved = (0..RESERVED).map(|_| empty.try_clone()).collect::<io::Result<_>>()?;
+        Ok(Self { empty, reserved })
     }
 
-    /// Seats what is in `files`, and writes the numbers of the seats there. Where there are more than seats, all stay as they
-    /// are, and the child needs a copy of the whole table.
-    pub(crate) fn seat<'a>(&mut self, files: impl Iterator<Item = &'a mut RawFd>) -> io::Result<Seated<'_>> {
+    /// Duplicates each of `files` to a reserved number, and writes that there. Where there are more than are reserved, all stay
+    /// as they are, and the child needs a copy of the whole table.
+    pub(crate) fn move_in<'a>(&mut self, files: impl Iterator<Item = &'a mut RawFd>) -> io::Result<MovedIn<'_>> {
         let mut files: Vec<_> = files.collect();
-        let mut seated = Seated { seats: self, taken: 0 };
-        if files.len() > seated.seats.seats.len() {
-            return Ok(seated);
+        let mut moved = MovedIn { fds: self, taken: 0 };
+        if files.len() > moved.fds.reserved.len() {
+            return Ok(moved);
         }
         for file in &mut files {
-            seated.take(file)?;
+            moved.take(file)?;
         }
-        Ok(seated)
+        Ok(moved)
     }
 }
 
-/// Taken seats; empty again when dropped.
-pub(crate) struct Seated<'a> {
-    seats: &'a mut Seats,
+/// Numbers in use; reserved again when dropped.
+pub(crate) struct MovedIn<'a> {
+    fds: &'a mut ReservedFds,
     taken: usize,
 }
 
-impl Seated<'_> {
+impl MovedIn<'_> {
     fn take(&mut self, file: &mut RawFd) -> io::Result<()> {
-        let seat = self.seats.seats[self.taken].as_raw_fd();
-        duplicate(*file, seat)?;
-        *file = seat;
+        let number = self.fds.reserved[self.taken].as_raw_fd();
+        duplicate(*file, number)?;
+        *file = number;
         self.taken += 1;
         Ok(())
     }
 
-    /// The first number above all seats; nothing when none is taken.
+    /// The first number above all that are in use; nothing when none is.
     pub(crate) fn above(&self) -> Option<u32> {
-        let seats = self.seats.seats.iter().take(self.taken);
-        seats.map(|seat| seat.as_raw_fd().unsigned_abs() + 1).max()
+        let numbers = self.fds.reserved.iter().take(self.taken);
+        numbers.map(|number| number.as_raw_fd().unsigned_abs() + 1).max()
     }
 }
 
-impl Drop for Seated<'_> {
+impl Drop for MovedIn<'_> {
     fn drop(&mut self) {
-        for seat in self.seats.seats.iter().take(self.taken) {
+        for number in self.fds.reserved.iter().take(self.taken) {
             // It can only fail for a number that is not open, and both are ours. What stayed would be an open end of a pipe.
-            duplicate(self.seats.empty.as_raw_fd(), seat.as_raw_fd()).ok();
+            duplicate(self.fds.empty.as_raw_fd(), number.as_raw_fd()).ok();
         }
     }
 }
 
 fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: `to` is a seat, which belongs to us and which nobody else uses; what sat there is nobody's any more.
+    // SAFETY: `to` is a reserved number, which belongs to us and which nobody else uses; what was there is not used any more.
     if unsafe { libc::dup3(from, to, libc::O_CLOEXEC) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -86,20 +84,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_sits_is_let_go_and_what_is_too_much_is_left_where_it_is() {
-        let mut seats = Seats::reserve().expect("seats");
+    fn reserved_numbers_let_go_of_what_moved_in_and_too_many_stay_where_they_are() {
+        let mut reserved = ReservedFds::reserve().expect("reserved");
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let number = writer.as_raw_fd();
         let mut files = vec![number; 3];
-        let seated = seats.seat(files.iter_mut()).expect("seated");
+        let moved = reserved.move_in(files.iter_mut()).expect("moved in");
         assert!(files.iter().all(|file| *file != number), "{files:?}");
-        assert_eq!(seated.above(), files.iter().max().map(|file| file.unsigned_abs() + 1));
-        drop(seated);
+        assert_eq!(moved.above(), files.iter().max().map(|file| file.unsigned_abs() + 1));
+        drop(moved);
         drop(writer);
         assert_eq!(reader.read(&mut [0]).expect("nobody holds the other end"), 0);
 
-        let mut many = [reader.as_raw_fd(); SEATS + 1];
-        assert_eq!(seats.seat(many.iter_mut()).expect("left").above(), None);
+        let mut many = [reader.as_raw_fd(); RESERVED + 1];
+        assert_eq!(reserved.move_in(many.iter_mut()).expect("left").above(), None);
         assert!(many.iter().all(|file| *file == reader.as_raw_fd()));
     }
 }

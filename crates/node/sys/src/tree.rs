@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use crate::calls::{check, make_dir, move_mount_at, new_mount, set_attributes};
-use crate::mount::{Attributes, DATA_ONLY, READ_ONLY, tree};
+use crate::mount::tree;
+use crate::mount_attributes::{Attributes, DATA_ONLY, READ_ONLY};
 
 /// `MS_PRIVATE` (linux/mount.h): no mount that is made over the original later shows in the copy.
 const PRIVATE: u64 = libc::MS_PRIVATE;

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 const ASKED: u64 = 1 << 20;
 /// Descriptors of everything not counted below: database, log, runtime, listeners.
 const OWN: u64 = 128;
-/// Descriptors that a launcher thread keeps for its children (`sys::Seats`).
+/// Descriptors that a launcher thread keeps for its children (`sys::ReservedFds`).
 const LAUNCHER: u64 = 49;
 /// Descriptors of a prepared sandbox: namespaces, mounts, cgroups.
 const READY: u64 = 20;

@@ -1,8 +1,8 @@
 //! Where the files of `/etc` go that the platform puts into an instance, and whether the image lets them lie in the writable
-//! layer from the start. Must not know how they are put there.
+//! layer from the start.
 
 use rustix::fs::FileType;
-use sys::spawn::Injected;
+use sys::init::spec::Placement;
 
 use super::merged::{Kind, Merged, Place, has_no_attributes};
 use super::{DIR_MODE, Dir, ROOT, Target, is_kernels};
@@ -20,7 +20,7 @@ pub(crate) struct Etc {
     /// Their places, in the order of [`NAMES`]; nothing where the image has a directory, or nothing can be.
     pub files: [Option<Target>; 3],
     /// How they are put there.
-    pub injected: Injected,
+    pub placement: Placement,
 }
 
 impl Etc {
@@ -30,7 +30,7 @@ impl Etc {
             let target = |parent: &str, name: &str| Target { parent: parent.into(), name: name.into() };
             let dir = Dir { target: target("", DIR), mode, owner: ROOT };
             let files = NAMES.map(|name| Some(target(DIR, name)));
-            return Self { dirs: vec![dir], files, injected: Injected::Ahead };
+            return Self { dirs: vec![dir], files, placement: Placement::WritableLayer };
         }
         let is_covered =
             |place: &Place| is_kernels(place) || tmp.is_some_and(|tmp| place == tmp || place.below(tmp).is_some());
@@ -44,7 +44,7 @@ impl Etc {
             }
         }
         let files = places.map(|place| place.as_ref().and_then(Target::of));
-        Self { dirs, files, injected: Injected::Carefully }
+        Self { dirs, files, placement: Placement::Root }
     }
 }
 

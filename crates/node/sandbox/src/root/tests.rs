@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use sys::spawn::Injected;
+use sys::init::spec::Placement;
 use tempfile::TempDir;
 
 use super::*;
@@ -166,7 +166,7 @@ fn files_of_etc_go_where_links_lead_inside_of_the_root() {
     ] {
         let root = root(entries);
         let etc = facts(&[root.path()], &[]).expect("good").etc;
-        assert_eq!(etc.injected, Injected::Carefully, "{entries:?}");
+        assert_eq!(etc.placement, Placement::Root, "{entries:?}");
         assert_eq!(etc.files[0].as_ref().map(path).as_deref(), hosts, "{entries:?}");
         let made: Vec<_> = etc.dirs.iter().map(|dir| path(&dir.target)).collect();
         assert_eq!(made, dirs, "{entries:?}");
@@ -178,22 +178,22 @@ fn only_where_nobody_sees_a_difference_files_are_put_ahead() {
     let of = |roots: &[&Path]| {
         let etc = facts(roots, &[]).expect("good").etc;
         assert!(etc.files.iter().all(Option::is_some));
-        (etc.injected, etc.dirs.first().map(|dir| dir.mode))
+        (etc.placement, etc.dirs.first().map(|dir| dir.mode))
     };
     let root = root(&[]);
     let root = root.path();
-    assert_eq!(of(&[root]), (Injected::Ahead, Some(0o755)), "an image without the directory");
-    assert_eq!(of(&[root, root]).0, Injected::Carefully, "several layers");
+    assert_eq!(of(&[root]), (Placement::WritableLayer, Some(0o755)), "an image without the directory");
+    assert_eq!(of(&[root, root]).0, Placement::Root, "several layers");
     let etc = root.join("etc");
     fs::create_dir(&etc).expect("a directory");
     fs::set_permissions(&etc, fs::Permissions::from_mode(0o750)).expect("a mode");
     fs::write(etc.join("hosts"), "::1 me\n").expect("a file");
     // Only root's directories can be told from root's: the tests may run as anybody.
     if rustix::process::geteuid().is_root() {
-        assert_eq!(of(&[root]), (Injected::Ahead, Some(0o750)));
+        assert_eq!(of(&[root]), (Placement::WritableLayer, Some(0o750)));
     }
     symlink("/elsewhere", etc.join("resolv.conf")).expect("a link");
-    assert_eq!(of(&[root]).0, Injected::Carefully, "a link in a file's place");
+    assert_eq!(of(&[root]).0, Placement::Root, "a link in a file's place");
 }
 
 #[test]

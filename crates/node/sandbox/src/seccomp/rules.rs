@@ -149,7 +149,7 @@ const FILTERS: &[(&str, c_long, Verdict)] = &[
     ),
 ];
 
-/// Joining a user namespace: the filter is installed before an instance's first process does, see `sys::child`. What runs
+/// Joining a user namespace: the filter is installed before an instance's first process does, see `sys::init`. What runs
 /// inside is in the only one that it could name, which the kernel refuses to join again, and makes no others.
 const JOIN_USER: Verdict = Verdict::Only { index: 1, values: &[CLONE_NEWUSER as u32], errno: EPERM as u16 };
 

@@ -1,4 +1,4 @@
-//! The child that becomes another runtime: it is in the instance's cgroup and network, and in process and mount namespaces
+//! The init that becomes an OCI runtime: it is in the instance's cgroup and network, and in process and mount namespaces
 //! that end with it; the root is mounted, and what the runtime makes of it is the runtime's.
 //!
 //! Being pid 1 of its namespace, its end is the end of all that it started, however it ends.
@@ -6,13 +6,17 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::{
-    attach, close_all, join_cgroups, join_network, limit, overlay, put_files, raise_oom_score, show_cgroups, stdio,
-};
-use crate::ahead::stage::UPPER;
+use super::child_state::Child;
+use super::credentials::{close_all, limit};
+use super::etc_files::put_files;
+use super::join::{join_cgroups, join_network, raise_oom_score};
+use super::process::stdio;
+use super::root::{attach, overlay, show_cgroups};
+use super::spec::OciRuntime;
+use super::step::Step;
 use crate::calls::{Done, check, clone_itself, close, give, mount, mount_point, move_mount_at, open};
-use crate::mount::{Attributes, READ_ONLY};
-use crate::spawn::{Hosted, Shared, Step};
+use crate::instance_mounts::stage::UPPER;
+use crate::mount_attributes::{Attributes, READ_ONLY};
 
 /// What the runtime is told.
 const CONFIG: &CStr = c"config.json";
@@ -23,53 +27,53 @@ const USER: &CStr = c"user";
 /// Where it keeps its notes.
 const STATE: &CStr = c"state";
 
-pub(super) fn prepare(shared: &mut Shared<'_>) -> Done {
-    let plan = shared.plan;
-    let Some(hosted) = &plan.hosted else { return Err(libc::EINVAL) };
+pub(super) fn prepare(child: &mut Child<'_>) -> Done {
+    let spec = child.spec;
+    let Some(runtime) = &spec.oci_runtime else { return Err(libc::EINVAL) };
     // SAFETY: umask takes a number; this process has a copy of the file system attributes (no CLONE_FS).
     unsafe { libc::umask(0o022) };
-    raise_oom_score(plan);
-    join_cgroups(shared)?;
-    join_network(shared)?;
-    shared.at(Step::Mounts);
+    raise_oom_score(spec);
+    join_cgroups(child)?;
+    join_network(child)?;
+    child.at(Step::Mounts);
     mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
-    let root = overlay(shared)?;
+    let root = overlay(child)?;
     // The root directory as the overlay shows it.
-    give(libc::AT_FDCWD, UPPER, plan.owner)?;
-    put_files(shared, root)?;
+    give(libc::AT_FDCWD, UPPER, spec.rootfs.owner)?;
+    put_files(child, root)?;
     close(root);
-    shared.at(Step::Sys);
-    attach(libc::AT_FDCWD, 0, c"sys", shared.files.sys)?;
-    show_cgroups(shared)?;
-    shared.at(Step::Tmpfs);
-    attach(libc::AT_FDCWD, 0, c"tmp", shared.files.tmp)?;
-    attach(libc::AT_FDCWD, 0, c"shm", shared.files.shared_memory)?;
-    shared.at(Step::Proc);
+    child.at(Step::Sys);
+    attach(libc::AT_FDCWD, 0, c"sys", child.fds.sys)?;
+    show_cgroups(child)?;
+    child.at(Step::Tmpfs);
+    attach(libc::AT_FDCWD, 0, c"tmp", child.fds.tmp)?;
+    attach(libc::AT_FDCWD, 0, c"shm", child.fds.shared_memory)?;
+    child.at(Step::Proc);
     // That of its own process namespace: the runtime looks its processes up there.
     mount(c"proc", c"/proc", Some(c"proc"), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?;
-    shared.at(Step::HideCgroups);
-    hide_cgroups(hosted)?;
-    shared.at(Step::Bundle);
+    child.at(Step::HideCgroups);
+    hide_cgroups(runtime)?;
+    child.at(Step::Bundle);
     close(mount_point(libc::AT_FDCWD, 0, STATE)?);
-    if hosted.joins_user {
-        show_user(shared.files.user)?;
+    if runtime.joins_user {
+        show_user(child.fds.user)?;
     }
-    write_file(CONFIG, 0o644, &hosted.config)?;
-    if let Some(init) = hosted.init {
+    write_file(CONFIG, 0o644, &runtime.config)?;
+    if let Some(init) = runtime.init {
         write_file(INIT, 0o555, init)?;
     }
-    shared.at(Step::Stdio);
-    stdio(&shared.files)?;
+    child.at(Step::Stdio);
+    stdio(&child.fds)?;
     close_all(None)?;
-    limit(shared)
+    limit(child)
 }
 
 /// What it made there would stay when the platform is killed; its limits are set already.
-fn hide_cgroups(hosted: &Hosted) -> Done {
-    if hosted.covers_cgroups {
-        return mount(c"none", &hosted.cgroups, Some(c"tmpfs"), libc::MS_RDONLY, None);
+fn hide_cgroups(runtime: &OciRuntime) -> Done {
+    if runtime.covers_cgroups {
+        return mount(c"none", &runtime.cgroups, Some(c"tmpfs"), libc::MS_RDONLY, None);
     }
-    let tree = open(libc::AT_FDCWD, &hosted.cgroups, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
+    let tree = open(libc::AT_FDCWD, &runtime.cgroups, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
     let (empty, size) = (c"".as_ptr(), size_of::<Attributes>());
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;

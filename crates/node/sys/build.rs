@@ -22,7 +22,7 @@ const FLAGS: &[&str] = &[
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=init/init.rs");
+    println!("cargo::rerun-if-changed=init");
     let of_cargo = |name: &str| env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"));
     let mut compiler = Command::new(of_cargo("RUSTC"));
     compiler.args(FLAGS).arg("--target").arg(of_cargo("TARGET"));

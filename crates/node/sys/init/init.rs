@@ -16,6 +16,8 @@ use core::panic::PanicInfo;
 use core::ptr::null;
 
 const WRITE_ONLY: usize = 1;
+/// Paths begin at the working directory (-100).
+const AT_FDCWD: usize = -100_isize as usize;
 const SIG_BLOCK: usize = 0;
 const SIG_SETMASK: usize = 2;
 const SIGINT: isize = 2;
@@ -33,34 +35,50 @@ const OWN_SIGNALS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 
 const PATH_BYTES_MAX: usize = 4096;
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\0";
 
-mod number {
-    pub const WRITE: usize = 1;
-    pub const OPEN: usize = 2;
-    pub const CLOSE: usize = 3;
-    pub const SIGPROCMASK: usize = 14;
-    pub const FORK: usize = 57;
-    pub const EXECVE: usize = 59;
-    pub const EXIT: usize = 231;
-    pub const WAIT4: usize = 61;
-    pub const KILL: usize = 62;
-    pub const SETSID: usize = 112;
-    pub const SIGTIMEDWAIT: usize = 128;
-    pub const PRCTL: usize = 157;
-}
+mod numbers;
 
-// The kernel leaves the arguments where the stack begins (System V ABI for x86-64, 3.4.1).
+#[cfg(target_arch = "x86_64")]
+const NUMBERS: numbers::Numbers = numbers::X86_64;
+#[cfg(target_arch = "aarch64")]
+const NUMBERS: numbers::Numbers = numbers::AARCH64;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!(
+    "the init program needs for this architecture: the numbers of its calls (init/numbers.rs), `_start`, which calls `main` \
+     with the stack that the kernel left, and `call`, one system call of four arguments (init/init.rs)"
+);
+
+// The kernel leaves the arguments where the stack begins (System V ABI for x86-64, 3.4.1; the same on aarch64, AAPCS64).
+#[cfg(target_arch = "x86_64")]
 global_asm!(".globl _start", "_start:", "xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main);
+#[cfg(target_arch = "aarch64")]
+global_asm!(".globl _start", "_start:", "mov x29, xzr", "mov x30, xzr", "mov x0, sp", "bl {main}", "brk #1", main = sym main);
 
 /// A system call of four arguments.
 ///
 /// # Safety
 /// The arguments must be what the call takes.
+#[cfg(target_arch = "x86_64")]
 unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
     let result;
     // SAFETY: `syscall` changes rcx, r11 and the result; memory as the call says.
     unsafe {
         asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
             lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+/// A system call of four arguments.
+///
+/// # Safety
+/// The arguments must be what the call takes.
+#[cfg(target_arch = "aarch64")]
+unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+    let result;
+    // SAFETY: `svc` changes x0 alone; memory as the call says.
+    unsafe {
+        asm!("svc #0", in("x8") number, inlateout("x0") a as isize => result, in("x1") b, in("x2") c, in("x3") d,
+            in("x4") 0, options(nostack));
     }
     result
 }
@@ -78,11 +96,13 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
         if *stack < 3 {
             exit(125);
         }
-        call(number::PRCTL, SET_NAME, c"init".as_ptr() as usize, 0, 0);
+        call(NUMBERS.prctl, SET_NAME, c"init".as_ptr() as usize, 0, 0);
         set_score(*arguments.add(1));
         let blocked = !OWN_SIGNALS;
-        call(number::SIGPROCMASK, SIG_BLOCK, &raw const blocked as usize, 0, 8);
-        match call(number::FORK, 0, 0, 0, 0) {
+        call(NUMBERS.sigprocmask, SIG_BLOCK, &raw const blocked as usize, 0, 8);
+        // As fork(2) does: not every architecture has a call of its own for it. What the fifth argument is depends on flags that
+        // are not given.
+        match call(NUMBERS.clone, SIGCHLD, 0, 0, 0) {
             0 => run(arguments.add(2), environment),
             child if child > 0 => exit(serve(child, blocked)),
             _ => exit(125),
@@ -97,10 +117,10 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
 unsafe fn set_score(score: *const u8) {
     // SAFETY: the path is terminated, and the text as long as it is.
     unsafe {
-        let file = call(number::OPEN, c"/proc/self/oom_score_adj".as_ptr() as usize, WRITE_ONLY, 0, 0);
+        let file = call(NUMBERS.openat, AT_FDCWD, c"/proc/self/oom_score_adj".as_ptr() as usize, WRITE_ONLY, 0);
         if file >= 0 {
-            call(number::WRITE, file as usize, score as usize, length(score), 0);
-            call(number::CLOSE, file as usize, 0, 0, 0);
+            call(NUMBERS.write, file as usize, score as usize, length(score), 0);
+            call(NUMBERS.close, file as usize, 0, 0, 0);
         }
     }
 }
@@ -111,7 +131,7 @@ unsafe fn serve(child: isize, signals: u64) -> usize {
     let (mut status, mut is_asked) = (None, false);
     loop {
         // SAFETY: the set is a local of eight bytes; nothing is to be told of the signal but its number.
-        let signal = unsafe { call(number::SIGTIMEDWAIT, &raw const signals as usize, 0, 0, 8) };
+        let signal = unsafe { call(NUMBERS.sigtimedwait, &raw const signals as usize, 0, 0, 8) };
         if signal == SIGCHLD as isize {
             // SAFETY: as for this function.
             let is_last = unsafe { reap(child, &mut status) };
@@ -122,8 +142,8 @@ unsafe fn serve(child: isize, signals: u64) -> usize {
             is_asked |= matches!(signal, SIGINT | SIGQUIT | SIGTERM);
             // SAFETY: the call takes numbers. A child that has not yet made its group is sent it alone.
             unsafe {
-                if call(number::KILL, (-child) as usize, signal as usize, 0, 0) < 0 {
-                    call(number::KILL, child as usize, signal as usize, 0, 0);
+                if call(NUMBERS.kill, (-child) as usize, signal as usize, 0, 0) < 0 {
+                    call(NUMBERS.kill, child as usize, signal as usize, 0, 0);
                 }
             }
         }
@@ -135,7 +155,7 @@ unsafe fn reap(child: isize, ended: &mut Option<usize>) -> bool {
     loop {
         let mut status = 0_u32;
         // SAFETY: the status is a local of four bytes.
-        let pid = unsafe { call(number::WAIT4, usize::MAX, &raw mut status as usize, NO_HANG, 0) };
+        let pid = unsafe { call(NUMBERS.wait4, usize::MAX, &raw mut status as usize, NO_HANG, 0) };
         if pid <= 0 {
             return pid < 0;
         }
@@ -153,18 +173,18 @@ unsafe fn reap(child: isize, ended: &mut Option<usize>) -> bool {
 unsafe fn run(arguments: *const *const u8, environment: *const *const u8) -> ! {
     // SAFETY: as above; the set is a local of eight bytes.
     unsafe {
-        call(number::SETSID, 0, 0, 0, 0);
+        call(NUMBERS.setsid, 0, 0, 0, 0);
         let none = 0_u64;
-        call(number::SIGPROCMASK, SIG_SETMASK, &raw const none as usize, 0, 8);
+        call(NUMBERS.sigprocmask, SIG_SETMASK, &raw const none as usize, 0, 8);
         let program = *arguments;
         let name = core::slice::from_raw_parts(program, length(program));
         let error = if name.iter().any(|byte| *byte == b'/') {
-            call(number::EXECVE, program as usize, arguments as usize, environment as usize, 0)
+            call(NUMBERS.execve, program as usize, arguments as usize, environment as usize, 0)
         } else {
             search(name, arguments, environment)
         };
         for text in [&b"init: cannot execute "[..], name, reason(error), b"\n"] {
-            call(number::WRITE, 2, text.as_ptr() as usize, text.len(), 0);
+            call(NUMBERS.write, 2, text.as_ptr() as usize, text.len(), 0);
         }
         exit(if matches!(error, ENOENT | ENOTDIR) { 127 } else { 126 })
     }
@@ -199,7 +219,7 @@ unsafe fn search(name: &[u8], arguments: *const *const u8, environment: *const *
             }
             name.iter().copied().chain([0]).for_each(&mut push);
             if length < PATH_BYTES_MAX {
-                match call(number::EXECVE, file.as_ptr() as usize, arguments as usize, environment as usize, 0) {
+                match call(NUMBERS.execve, file.as_ptr() as usize, arguments as usize, environment as usize, 0) {
                     ENOENT | ENOTDIR => {}
                     EACCES => worst = EACCES,
                     other => return other,
@@ -256,7 +276,7 @@ unsafe fn length(text: *const u8) -> usize {
 fn exit(code: usize) -> ! {
     loop {
         // SAFETY: the call takes a number and does not return.
-        unsafe { call(number::EXIT, code, 0, 0, 0) };
+        unsafe { call(NUMBERS.exit_group, code, 0, 0, 0) };
     }
 }
 

@@ -32,12 +32,23 @@ pub struct Args {
 /// call returns. With `CLONE_VM` the child shares all memory: `entry` must make system calls only (no allocation, no
 /// locks, no thread-locals) and must end in `execve` or `_exit`; `argument` must stay valid until then, which
 /// `CLONE_VFORK` ensures by suspending this thread.
-#[cfg(target_arch = "x86_64")]
 pub unsafe fn clone3(
     args: &Args,
     entry: extern "C" fn(*mut c_void) -> !,
     argument: *mut c_void,
 ) -> io::Result<libc::pid_t> {
+    // SAFETY: as for this function.
+    let result = unsafe { raw_clone3(args, entry, argument) };
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL)));
+    }
+    Ok(libc::pid_t::try_from(result).unwrap_or(libc::pid_t::MAX))
+}
+
+/// # Safety
+/// As for [`clone3`].
+#[cfg(target_arch = "x86_64")]
+unsafe fn raw_clone3(args: &Args, entry: extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
     let result: i64;
     // SAFETY: the kernel reads `args` and, in the child, switches to the stack given there. Both sides go on behind
     // `syscall`: the parent (rax != 0) leaves the block; the child, whose registers are copies, calls `entry` with
@@ -61,11 +72,41 @@ pub unsafe fn clone3(
             lateout("r11") _,
         );
     }
-    if result < 0 {
-        return Err(io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL)));
-    }
-    Ok(libc::pid_t::try_from(result).unwrap_or(libc::pid_t::MAX))
+    result
 }
+
+/// # Safety
+/// As for [`clone3`].
+#[cfg(target_arch = "aarch64")]
+unsafe fn raw_clone3(args: &Args, entry: extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
+    let result: i64;
+    // SAFETY: the kernel reads `args` and, in the child, switches to the stack given there. Both sides go on behind `svc`: the
+    // parent (x0 != 0) leaves the block; the child, whose registers are copies, calls `entry` with `argument` on the new
+    // stack and never returns. `svc` changes x0 alone.
+    unsafe {
+        std::arch::asm!(
+            "svc #0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x20",
+            "blr x21",
+            "brk #1",
+            "2:",
+            in("x8") libc::SYS_clone3,
+            inlateout("x0") std::ptr::from_ref(args) => result,
+            in("x1") size_of::<Args>(),
+            in("x20") argument,
+            in("x21") entry,
+        );
+    }
+    result
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!(
+    "sys::clone needs `raw_clone3` for this architecture: the system call clone3, after which the child calls `entry(argument)` \
+     on the new stack and the parent returns the result"
+);
 
 /// Whether the kernel has `clone3`, and no filter that we run under hides it.
 pub fn clone3_available() -> bool {

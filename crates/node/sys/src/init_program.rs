@@ -24,8 +24,33 @@ pub fn file() -> io::Result<OwnedFd> {
 }
 
 #[cfg(test)]
+#[path = "../init/numbers.rs"]
+mod numbers;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn its_system_calls_have_the_numbers_of_the_c_library() {
+        let numbers = if cfg!(target_arch = "aarch64") { numbers::AARCH64 } else { numbers::X86_64 };
+        for (number, want) in [
+            (numbers.write, libc::SYS_write),
+            (numbers.openat, libc::SYS_openat),
+            (numbers.close, libc::SYS_close),
+            (numbers.sigprocmask, libc::SYS_rt_sigprocmask),
+            (numbers.clone, libc::SYS_clone),
+            (numbers.execve, libc::SYS_execve),
+            (numbers.exit_group, libc::SYS_exit_group),
+            (numbers.wait4, libc::SYS_wait4),
+            (numbers.kill, libc::SYS_kill),
+            (numbers.setsid, libc::SYS_setsid),
+            (numbers.sigtimedwait, libc::SYS_rt_sigtimedwait),
+            (numbers.prctl, libc::SYS_prctl),
+        ] {
+            assert_eq!(libc::c_long::try_from(number), Ok(want));
+        }
+    }
 
     #[test]
     fn it_is_a_small_program_that_cannot_be_changed() {

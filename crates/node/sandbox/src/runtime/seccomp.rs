@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::seccomp::{Verdict, by_name};
+use crate::seccomp::{NATIVE, Verdict, by_name};
 
 /// What is not listed fails with this: EPERM.
 const REFUSED: i32 = libc::EPERM;
@@ -33,7 +33,7 @@ pub(super) fn filter(filters_inside: bool) -> Value {
         }
     }
     others.push(json!({"names": allowed, "action": "SCMP_ACT_ALLOW"}));
-    json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": REFUSED, "architectures": architectures(), "syscalls": others})
+    json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": REFUSED, "architectures": [NATIVE.libseccomp], "syscalls": others})
 }
 
 /// One rule a value: of several conditions in one, all must hold.
@@ -73,10 +73,6 @@ fn equals(index: u8, value: u32) -> Value {
 
 fn allow(name: &str, args: Vec<Value>) -> Value {
     json!({"names": [name], "action": "SCMP_ACT_ALLOW", "args": args})
-}
-
-fn architectures() -> [&'static str; 1] {
-    [if cfg!(target_arch = "aarch64") { "SCMP_ARCH_AARCH64" } else { "SCMP_ARCH_X86_64" }]
 }
 
 #[cfg(test)]

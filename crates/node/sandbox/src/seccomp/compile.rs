@@ -18,8 +18,6 @@ const RET_KILL: u32 = 0x8000_0000;
 const AT_NUMBER: u32 = 0;
 const AT_ARCHITECTURE: u32 = 4;
 const AT_ARGUMENTS: u32 = 16;
-/// `AUDIT_ARCH_X86_64` (linux/audit.h).
-const ARCHITECTURE: u32 = 0xc000_003e;
 
 fn op(code: u16, on_true: u8, on_false: u8, value: u32) -> u64 {
     u64::from(code) | u64::from(on_true) << 16 | u64::from(on_false) << 24 | u64::from(value) << 32
@@ -40,7 +38,7 @@ struct Range {
 }
 
 /// Compiles; the last verdict holds for all higher numbers too (those of the x32 interface among them).
-pub fn compile(verdicts: &[Verdict]) -> Vec<u64> {
+pub fn compile(architecture: u32, verdicts: &[Verdict]) -> Vec<u64> {
     let mut ranges: Vec<Range> = Vec::new();
     for (number, verdict) in (0_u32..).zip(verdicts) {
         if ranges.last().is_none_or(|range| range.verdict != *verdict) {
@@ -53,7 +51,7 @@ pub fn compile(verdicts: &[Verdict]) -> Vec<u64> {
     }
     code.push(op(LOAD, 0, 0, AT_NUMBER));
     code.push(op(RETURN, 0, 0, RET_KILL));
-    code.push(op(JUMP_EQ, 1, 0, ARCHITECTURE));
+    code.push(op(JUMP_EQ, 1, 0, architecture));
     code.push(op(LOAD, 0, 0, AT_ARCHITECTURE));
     code.backwards.reverse();
     code.backwards
@@ -170,6 +168,7 @@ fn instructions(verdict: Verdict) -> Vec<u64> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::arch::NATIVE;
     use super::super::rules::{KNOWN_MAX, verdicts};
     use super::*;
 
@@ -227,7 +226,8 @@ mod tests {
     #[test]
     fn every_number_gets_its_verdict() {
         for filters_inside in [true, false] {
-            let (all, program) = (verdicts(filters_inside), compile(&verdicts(filters_inside)));
+            let all = verdicts(NATIVE, filters_inside);
+            let program = compile(NATIVE.audit, &all);
             assert!(program.len() < 150, "{} instructions", program.len());
             for number in (0..KNOWN_MAX + 50).chain([0x4000_0000, u32::MAX]) {
                 let verdict = all[(number as usize).min(all.len() - 1)];
@@ -235,7 +235,7 @@ mod tests {
                     for third in [0, 9, 12, 26, 51] {
                         let arguments = [first, first, third, 0, 0, 0];
                         assert_eq!(
-                            run(&program, ARCHITECTURE, number, arguments),
+                            run(&program, NATIVE.audit, number, arguments),
                             expected(verdict, arguments),
                             "{number} {first} {third}"
                         );
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn another_architecture_is_killed() {
-        assert_eq!(run(&compile(&verdicts(true)), 0x4000_0003, 0, [0; 6]), RET_KILL);
+        assert_eq!(run(&compile(NATIVE.audit, &verdicts(NATIVE, true)), 0x4000_0003, 0, [0; 6]), RET_KILL);
     }
 
     proptest! {
@@ -263,9 +263,9 @@ mod tests {
                 4 => Verdict::OnlyOrBoth { index: 3, values: VALUES, value: 7, second: (4, 2), errno: 5 },
                 _ => Verdict::Except { index: 2, values: VALUES, errno: 4 },
             }).collect();
-            let program = compile(&all);
+            let program = compile(NATIVE.audit, &all);
             for (number, verdict) in (0_u32..).zip(&all) {
-                prop_assert_eq!(run(&program, ARCHITECTURE, number, arguments), expected(*verdict, arguments));
+                prop_assert_eq!(run(&program, NATIVE.audit, number, arguments), expected(*verdict, arguments));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Which system calls an instance may make, and with which arguments (x86_64; numbers by the kernel's table through `libc`).
+//! Which system calls an instance may make, and with which arguments. Their numbers are `arch`'s.
 //!
 //! The list is what programs of images need. Left out are calls that change the machine (time, modules, swap, reboot),
 //! make or enter namespaces, mount, load programs into the kernel (bpf), watch others (perf, userfaultfd, fanotify), use
@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 
 use libc::*;
+
+use super::arch::{Architecture, NATIVE};
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,96 +52,92 @@ const PAIRS: Verdict = Verdict::Only { index: 0, values: &[AF_UNIX as u32], errn
 /// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) reaches whoever reads it next.
 const TERMINAL_INJECTION: &[u32] = &[0x5412, 0x541c];
 
-/// `io_pgetevents` (asm/unistd_64.h).
-const IO_PGETEVENTS: c_long = 333;
-
 /// Personalities that change nothing dangerous: Linux as it is, 32-bit addresses (PER_LINUX32), both with UNAME26, and asking.
 const PERSONALITIES: &[u32] = &[0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
 
-/// Calls with the names of their numbers.
+/// Names of calls.
 macro_rules! named {
-    ($($call:ident),* $(,)?) => { &[$((stringify!($call), $call)),*] };
+    ($($call:ident),* $(,)?) => { &[$(stringify!($call)),*] };
 }
 
 /// Calls that are allowed with any arguments.
 #[rustfmt::skip] // One name a line would be three pages.
-const ALLOWED: &[(&str, c_long)] = named![
+const ALLOWED: &[&str] = named![
     // files
-    SYS_read, SYS_write, SYS_open, SYS_close, SYS_stat, SYS_fstat, SYS_lstat, SYS_poll, SYS_lseek, SYS_pread64,
-    SYS_pwrite64, SYS_readv, SYS_writev, SYS_access, SYS_pipe, SYS_select, SYS_dup, SYS_dup2, SYS_sendfile,
-    SYS_fcntl, SYS_flock, SYS_fsync, SYS_fdatasync, SYS_truncate, SYS_ftruncate, SYS_getdents, SYS_getcwd,
-    SYS_chdir, SYS_fchdir, SYS_rename, SYS_mkdir, SYS_rmdir, SYS_creat, SYS_link, SYS_unlink, SYS_symlink,
-    SYS_readlink, SYS_chmod, SYS_fchmod, SYS_chown, SYS_fchown, SYS_lchown, SYS_umask, SYS_mknod, SYS_statfs,
-    SYS_fstatfs, SYS_sync, SYS_syncfs, SYS_readahead, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_getxattr,
-    SYS_lgetxattr, SYS_fgetxattr, SYS_listxattr, SYS_llistxattr, SYS_flistxattr, SYS_removexattr,
-    SYS_lremovexattr, SYS_fremovexattr, SYS_utime, SYS_utimes, SYS_futimesat, SYS_utimensat, SYS_openat,
-    SYS_mkdirat, SYS_mknodat, SYS_fchownat, SYS_newfstatat, SYS_unlinkat, SYS_renameat, SYS_linkat, SYS_symlinkat,
-    SYS_readlinkat, SYS_fchmodat, SYS_faccessat, SYS_pselect6, SYS_ppoll, SYS_splice, SYS_tee, SYS_vmsplice,
-    SYS_sync_file_range, SYS_fallocate, SYS_preadv, SYS_pwritev, SYS_dup3, SYS_pipe2, SYS_getdents64,
-    SYS_renameat2, SYS_copy_file_range, SYS_preadv2, SYS_pwritev2, SYS_statx, SYS_openat2, SYS_faccessat2,
-    SYS_fchmodat2, SYS_close_range, SYS_fadvise64, SYS_inotify_init, SYS_inotify_init1, SYS_inotify_add_watch,
-    SYS_inotify_rm_watch, SYS_memfd_create,
+    read, write, open, close, stat, fstat, lstat, poll, lseek, pread64,
+    pwrite64, readv, writev, access, pipe, select, dup, dup2, sendfile,
+    fcntl, flock, fsync, fdatasync, truncate, ftruncate, getdents, getcwd,
+    chdir, fchdir, rename, mkdir, rmdir, creat, link, unlink, symlink,
+    readlink, chmod, fchmod, chown, fchown, lchown, umask, mknod, statfs,
+    fstatfs, sync, syncfs, readahead, setxattr, lsetxattr, fsetxattr, getxattr,
+    lgetxattr, fgetxattr, listxattr, llistxattr, flistxattr, removexattr,
+    lremovexattr, fremovexattr, utime, utimes, futimesat, utimensat, openat,
+    mkdirat, mknodat, fchownat, newfstatat, unlinkat, renameat, linkat, symlinkat,
+    readlinkat, fchmodat, faccessat, pselect6, ppoll, splice, tee, vmsplice,
+    sync_file_range, fallocate, preadv, pwritev, dup3, pipe2, getdents64,
+    renameat2, copy_file_range, preadv2, pwritev2, statx, openat2, faccessat2,
+    fchmodat2, close_range, fadvise64, inotify_init, inotify_init1, inotify_add_watch,
+    inotify_rm_watch, memfd_create,
     // memory
-    SYS_mmap, SYS_mprotect, SYS_munmap, SYS_brk, SYS_mremap, SYS_msync, SYS_mincore, SYS_madvise, SYS_mlock,
-    SYS_munlock, SYS_mlockall, SYS_munlockall, SYS_mlock2, SYS_remap_file_pages, SYS_pkey_mprotect,
-    SYS_pkey_alloc, SYS_pkey_free, SYS_membarrier, SYS_get_mempolicy, SYS_set_mempolicy, SYS_mbind,
-    SYS_process_madvise, SYS_shmget, SYS_shmat, SYS_shmctl, SYS_shmdt, SYS_semget, SYS_semop, SYS_semctl,
-    SYS_semtimedop, SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl, SYS_mq_open, SYS_mq_unlink, SYS_mq_timedsend,
-    SYS_mq_timedreceive, SYS_mq_notify, SYS_mq_getsetattr,
+    mmap, mprotect, munmap, brk, mremap, msync, mincore, madvise, mlock,
+    munlock, mlockall, munlockall, mlock2, remap_file_pages, pkey_mprotect,
+    pkey_alloc, pkey_free, membarrier, get_mempolicy, set_mempolicy, mbind,
+    process_madvise, shmget, shmat, shmctl, shmdt, semget, semop, semctl,
+    semtimedop, msgget, msgsnd, msgrcv, msgctl, mq_open, mq_unlink, mq_timedsend,
+    mq_timedreceive, mq_notify, mq_getsetattr,
     // processes and threads
-    SYS_fork, SYS_vfork, SYS_execve, SYS_execveat, SYS_exit, SYS_exit_group, SYS_wait4, SYS_waitid, SYS_kill,
-    SYS_tkill, SYS_tgkill, SYS_getpid, SYS_getppid, SYS_gettid, SYS_getpgrp, SYS_getpgid, SYS_setpgid, SYS_getsid,
-    SYS_setsid, SYS_getuid, SYS_getgid, SYS_geteuid, SYS_getegid, SYS_setuid, SYS_setgid, SYS_setreuid,
-    SYS_setregid, SYS_setresuid, SYS_getresuid, SYS_setresgid, SYS_getresgid, SYS_getgroups, SYS_setgroups,
-    SYS_setfsuid, SYS_setfsgid, SYS_capget, SYS_capset, SYS_arch_prctl, SYS_set_tid_address,
-    SYS_set_robust_list, SYS_get_robust_list, SYS_futex, SYS_futex_waitv, SYS_sched_yield, SYS_sched_getaffinity,
-    SYS_sched_setaffinity, SYS_sched_getparam, SYS_sched_setparam, SYS_sched_getscheduler, SYS_sched_setscheduler,
-    SYS_sched_get_priority_max, SYS_sched_get_priority_min, SYS_sched_rr_get_interval, SYS_sched_getattr,
-    SYS_sched_setattr, SYS_getpriority, SYS_setpriority, SYS_ioprio_get, SYS_ioprio_set, SYS_getrlimit,
-    SYS_setrlimit, SYS_prlimit64, SYS_getrusage, SYS_times, SYS_getcpu, SYS_rseq, SYS_pidfd_open,
-    SYS_pidfd_send_signal, SYS_restart_syscall, SYS_uname, SYS_sysinfo, SYS_landlock_create_ruleset,
-    SYS_landlock_add_rule, SYS_landlock_restrict_self,
+    fork, vfork, execve, execveat, exit, exit_group, wait4, waitid, kill,
+    tkill, tgkill, getpid, getppid, gettid, getpgrp, getpgid, setpgid, getsid,
+    setsid, getuid, getgid, geteuid, getegid, setuid, setgid, setreuid,
+    setregid, setresuid, getresuid, setresgid, getresgid, getgroups, setgroups,
+    setfsuid, setfsgid, capget, capset, arch_prctl, set_tid_address,
+    set_robust_list, get_robust_list, futex, futex_waitv, sched_yield, sched_getaffinity,
+    sched_setaffinity, sched_getparam, sched_setparam, sched_getscheduler, sched_setscheduler,
+    sched_get_priority_max, sched_get_priority_min, sched_rr_get_interval, sched_getattr,
+    sched_setattr, getpriority, setpriority, ioprio_get, ioprio_set, getrlimit,
+    setrlimit, prlimit64, getrusage, times, getcpu, rseq, pidfd_open,
+    pidfd_send_signal, restart_syscall, uname, sysinfo, landlock_create_ruleset,
+    landlock_add_rule, landlock_restrict_self,
     // signals, timers, events
-    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigpending, SYS_rt_sigtimedwait,
-    SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_rt_sigsuspend, SYS_sigaltstack, SYS_pause, SYS_alarm,
-    SYS_nanosleep, SYS_clock_nanosleep, SYS_getitimer, SYS_setitimer, SYS_gettimeofday, SYS_time,
-    SYS_clock_gettime, SYS_clock_getres, SYS_timer_create, SYS_timer_settime, SYS_timer_gettime,
-    SYS_timer_getoverrun, SYS_timer_delete, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime,
-    SYS_eventfd, SYS_eventfd2, SYS_signalfd, SYS_signalfd4, SYS_epoll_create, SYS_epoll_create1, SYS_epoll_ctl,
-    SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_getrandom,
+    rt_sigaction, rt_sigprocmask, rt_sigreturn, rt_sigpending, rt_sigtimedwait,
+    rt_sigqueueinfo, rt_tgsigqueueinfo, rt_sigsuspend, sigaltstack, pause, alarm,
+    nanosleep, clock_nanosleep, getitimer, setitimer, gettimeofday, time,
+    clock_gettime, clock_getres, timer_create, timer_settime, timer_gettime,
+    timer_getoverrun, timer_delete, timerfd_create, timerfd_settime, timerfd_gettime,
+    eventfd, eventfd2, signalfd, signalfd4, epoll_create, epoll_create1, epoll_ctl,
+    epoll_wait, epoll_pwait, epoll_pwait2, getrandom,
     // sockets
-    SYS_connect, SYS_accept, SYS_accept4, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg,
-    SYS_recvmmsg, SYS_shutdown, SYS_bind, SYS_listen, SYS_getsockname, SYS_getpeername, SYS_getsockopt,
+    connect, accept, accept4, sendto, recvfrom, sendmsg, recvmsg, sendmmsg,
+    recvmmsg, shutdown, bind, listen, getsockname, getpeername, getsockopt,
 ];
 
 /// Calls whose arguments decide.
-const BY_ARGUMENT: &[(&str, c_long, Verdict)] = &[
-    ("SYS_clone", SYS_clone, Verdict::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
-    ("SYS_clone3", SYS_clone3, Verdict::Fail(ENOSYS as u16)),
-    ("SYS_socket", SYS_socket, SOCKETS),
-    ("SYS_socketpair", SYS_socketpair, PAIRS),
-    ("SYS_ioctl", SYS_ioctl, Verdict::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
-    ("SYS_personality", SYS_personality, Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
+const BY_ARGUMENT: &[(&str, Verdict)] = &[
+    ("clone", Verdict::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
+    ("clone3", Verdict::Fail(ENOSYS as u16)),
+    ("socket", SOCKETS),
+    ("socketpair", PAIRS),
+    ("ioctl", Verdict::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
+    ("personality", Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
     // io_uring reaches most of the kernel past this filter; libraries fall back when it is not there.
-    ("SYS_io_uring_setup", SYS_io_uring_setup, Verdict::Fail(ENOSYS as u16)),
+    ("io_uring_setup", Verdict::Fail(ENOSYS as u16)),
     // The kernel has a number of requests for the whole machine (fs.aio-max-nr); libraries fall back here, too.
-    ("SYS_io_setup", SYS_io_setup, Verdict::Fail(ENOSYS as u16)),
-    ("SYS_io_destroy", SYS_io_destroy, Verdict::Fail(ENOSYS as u16)),
-    ("SYS_io_getevents", SYS_io_getevents, Verdict::Fail(ENOSYS as u16)),
-    ("SYS_io_submit", SYS_io_submit, Verdict::Fail(ENOSYS as u16)),
-    ("SYS_io_cancel", SYS_io_cancel, Verdict::Fail(ENOSYS as u16)),
-    ("SYS_io_pgetevents", IO_PGETEVENTS, Verdict::Fail(ENOSYS as u16)),
+    ("io_setup", Verdict::Fail(ENOSYS as u16)),
+    ("io_destroy", Verdict::Fail(ENOSYS as u16)),
+    ("io_getevents", Verdict::Fail(ENOSYS as u16)),
+    ("io_submit", Verdict::Fail(ENOSYS as u16)),
+    ("io_cancel", Verdict::Fail(ENOSYS as u16)),
+    ("io_pgetevents", Verdict::Fail(ENOSYS as u16)),
 ];
 
 /// Calls that load a filter into the kernel, which compiles it: the memory for that is one pool of the whole machine
 /// (net.core.bpf_jit_limit) and counts as nobody's. They fail as on a kernel without filters.
-const FILTERS: &[(&str, c_long, Verdict)] = &[
-    ("SYS_prctl", SYS_prctl, Verdict::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
+const FILTERS: &[(&str, Verdict)] = &[
+    ("prctl", Verdict::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
     // What the kernel can, not what it is to do.
-    ("SYS_seccomp", SYS_seccomp, Verdict::Only { index: 0, values: &[2, 3], errno: EINVAL as u16 }),
+    ("seccomp", Verdict::Only { index: 0, values: &[2, 3], errno: EINVAL as u16 }),
     (
-        "SYS_setsockopt",
-        SYS_setsockopt,
+        "setsockopt",
         Verdict::ExceptBoth {
             index: 1,
             value: SOL_SOCKET as u32,
@@ -153,37 +151,37 @@ const FILTERS: &[(&str, c_long, Verdict)] = &[
 /// inside is in the only one that it could name, which the kernel refuses to join again, and makes no others.
 const JOIN_USER: Verdict = Verdict::Only { index: 1, values: &[CLONE_NEWUSER as u32], errno: EPERM as u16 };
 
-fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, c_long, Verdict)> {
-    let allowed = ALLOWED.iter().map(|(name, call)| (*name, *call, Verdict::Allow));
-    let filters = FILTERS
-        .iter()
-        .map(move |(name, call, verdict)| (*name, *call, if filters_inside { Verdict::Allow } else { *verdict }));
+/// Verdicts by the names of calls, whether an architecture has them or not.
+fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, Verdict)> {
+    let allowed = ALLOWED.iter().map(|name| (*name, Verdict::Allow));
+    let filters =
+        FILTERS.iter().map(move |(name, verdict)| (*name, if filters_inside { Verdict::Allow } else { *verdict }));
     allowed.chain(BY_ARGUMENT.iter().copied()).chain(filters)
 }
 
 /// A verdict for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number after. Programs may have filters
 /// of their own, or not.
-pub fn verdicts(filters_inside: bool) -> Vec<Verdict> {
-    let mut listed: BTreeMap<u32, Verdict> = BTreeMap::new();
-    let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    listed.extend(self::listed(filters_inside).map(|(_, call, verdict)| (number(call), verdict)));
-    listed.insert(number(SYS_setns), JOIN_USER);
+pub fn verdicts(architecture: &Architecture, filters_inside: bool) -> Vec<Verdict> {
+    let numbered = |(name, verdict)| Some((architecture.number(name)?, verdict));
+    let join_user = ("setns", JOIN_USER);
+    let listed: BTreeMap<u32, Verdict> = listed(filters_inside).chain([join_user]).filter_map(numbered).collect();
     let of = |n: u32| listed.get(&n).copied().unwrap_or(Verdict::Fail(EPERM as u16));
     (0..=KNOWN_MAX).map(of).chain([Verdict::Fail(ENOSYS as u16)]).collect()
 }
 
 /// The same by name, for runtimes that are told names: what is not among it fails.
 pub fn by_name(filters_inside: bool) -> impl Iterator<Item = (&'static str, Verdict)> {
-    listed(filters_inside).map(|(constant, _, verdict)| (constant.trim_start_matches("SYS_"), verdict))
+    listed(filters_inside).filter(|(name, _)| NATIVE.number(name).is_some())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::arch::{AARCH64, X86_64};
     use super::*;
 
     #[test]
     fn calls_that_leave_the_sandbox_are_refused() {
-        let all = verdicts(false);
+        let all = verdicts(NATIVE, false);
         for call in [
             SYS_mount,
             SYS_umount2,
@@ -212,11 +210,40 @@ mod tests {
 
     #[test]
     fn no_call_is_listed_twice() {
-        let mut numbers: Vec<_> = listed(false).map(|(_, call, _)| call).chain([SYS_setns]).collect();
-        numbers.sort_unstable();
-        let all = numbers.len();
-        numbers.dedup();
-        assert_eq!(numbers.len(), all);
-        assert!(numbers.iter().all(|n| *n <= i64::from(KNOWN_MAX)));
+        let mut names: Vec<_> = listed(false).map(|(name, _)| name).chain(["setns"]).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|two| two[0] != two[1]));
+    }
+
+    #[test]
+    fn each_architecture_has_a_number_for_every_call_or_says_that_it_has_none() {
+        for Architecture { numbers, absent, libseccomp, .. } in [X86_64, AARCH64] {
+            for name in listed(false).map(|(name, _)| name).chain(["setns"]) {
+                let has = numbers.iter().filter(|(known, _)| *known == name).count();
+                let has_not = absent.iter().filter(|known| **known == name).count();
+                assert_eq!(has + has_not, 1, "{libseccomp}: {name}");
+            }
+            assert!(numbers.windows(2).all(|two| two[0].1 < two[1].1), "{libseccomp}: in order, each once");
+            assert!(numbers.iter().all(|(_, number)| *number <= KNOWN_MAX), "{libseccomp}");
+        }
+        assert_ne!(X86_64.audit, AARCH64.audit);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_c_library() {
+        macro_rules! same {
+            ($($name:literal $call:ident),* $(,)?) => { $(
+                assert_eq!(NATIVE.number($name).map(c_long::from), Some($call), $name);
+            )* };
+        }
+        same!(
+            "read" SYS_read, "openat" SYS_openat, "newfstatat" SYS_newfstatat, "clone" SYS_clone, "clone3" SYS_clone3,
+            "execve" SYS_execve, "exit_group" SYS_exit_group, "socket" SYS_socket, "accept4" SYS_accept4,
+            "connect" SYS_connect, "ioctl" SYS_ioctl, "prctl" SYS_prctl, "seccomp" SYS_seccomp, "setns" SYS_setns,
+            "mmap" SYS_mmap, "futex" SYS_futex, "rt_sigaction" SYS_rt_sigaction, "epoll_pwait" SYS_epoll_pwait,
+            "setsockopt" SYS_setsockopt, "personality" SYS_personality, "io_uring_setup" SYS_io_uring_setup,
+            "statx" SYS_statx, "rseq" SYS_rseq, "close_range" SYS_close_range, "faccessat2" SYS_faccessat2,
+            "landlock_restrict_self" SYS_landlock_restrict_self, "futex_waitv" SYS_futex_waitv, "kill" SYS_kill,
+        );
     }
 }

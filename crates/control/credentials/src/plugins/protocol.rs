@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn errors_quote_nothing_of_the_response() {
         for (text, word) in [
-            ("hidden", "no CredentialProviderResponse"),
+            ("hidden", "not a CredentialProviderResponse"),
             (
                 r#"{"kind": "CredentialProviderResponse", "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
                 "cacheKeyType": "hidden"}"#,
-                "no CredentialProviderResponse",
+                "not a CredentialProviderResponse",
             ),
             (
                 r#"{"kind": "hidden", "apiVersion": "credentialprovider.kubelet.k8s.io/v1", "cacheKeyType": "Image"}"#,

@@ -47,8 +47,8 @@ enum Task {
         #[arg(long, default_value_t = 120, value_name = "MINUTES")]
         minutes_max: u32,
     },
-    /// Check the arrows between crates, where `unsafe` stands, words, lines and circles of files, and that every file says
-    /// what it owns
+    /// Check the arrows between crates, where `unsafe` stands, words, lines and circles of files,
+    /// and that every file says what it owns
     Tidy {
         /// First take out of xtask/tidy-allowed.toml what is mended
         #[arg(long)]

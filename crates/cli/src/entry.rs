@@ -1,4 +1,5 @@
-//! From the words of a command line to the exit code of the process.
+//! Entry point shared by both binaries: parses arguments, runs the command, and returns its exit
+//! code.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use clap::Parser;
 use crate::args::{self, Output};
 use crate::failure::{self, Failure};
 
-/// How long threads may take to end what they do when a command is done.
+/// Timeout of threads that still run when a command is done.
 const RUNTIME_END_MAX: Duration = Duration::from_secs(10);
 
-/// Reads the command line and does its work; `output` is how it wants its results.
+/// Parses the arguments and runs the command; `output` reads the format of results from them.
 pub fn run<L: Parser, W: Future<Output = anyhow::Result<()>>>(
     output: impl FnOnce(&L) -> Output,
     work: impl FnOnce(L) -> W,
@@ -27,7 +28,7 @@ pub fn run<L: Parser, W: Future<Output = anyhow::Result<()>>>(
     }
 }
 
-/// Prints what is wrong with the command line, or the help that it asks for.
+/// Reports an invalid command line, or prints the requested help.
 fn refuse(error: &clap::Error) -> ExitCode {
     match failure::usage(error).filter(|_| args::asks_for_json(std::env::args_os())) {
         Some(failure) => failure.report(Output::Json),
@@ -36,11 +37,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    // The process has one TLS provider; choosing it a second time cannot happen here.
+    // Installed once per process; it cannot be installed already.
     rustls::crypto::ring::default_provider().install_default().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(work);
-    // After a fault a thread may hang in what it does.
+    // After a fault a thread may hang.
     runtime.shutdown_timeout(RUNTIME_END_MAX);
     done
 }

@@ -1,4 +1,4 @@
-//! `sampan` for machines that only call a platform: the client commands, without sandbox, images and store.
+//! The client-only `sampan` binary, for machines that call a platform elsewhere.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

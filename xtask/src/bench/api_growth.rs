@@ -1,4 +1,5 @@
-//! `bench api-growth`: `CreateAlias` on a platform with 10 functions beside one with 10,000, through the API and to the disk.
+//! `bench api-growth`: `CreateAlias` on a platform with 10 functions beside one with 10,000,
+//! through the API and to the disk.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -90,7 +91,8 @@ struct Platform {
 impl Platform {
     fn start(sampan: &Path, data: &Path, push: &[&str], functions: usize) -> anyhow::Result<Self> {
         let max = (functions + 1).to_string();
-        // Start checks are left out: they would take most of the time, and are no part of what is measured.
+        // Start checks are left out: they would take most of the time, and are no part of what is
+        // measured.
         let up = Up::start_with(sampan, data, &[("SAMPAN_STORE__FUNCTIONS_PER_NAMESPACE_MAX", &max)])?;
         up.client(push)?;
         let text = std::fs::read_to_string(&up.credentials).context("the platform wrote its credentials")?;
@@ -139,7 +141,8 @@ impl Platform {
         self.call("DeleteAlias", &named).map(drop)
     }
 
-    /// Adds the processor time of one of [`WRITES`] / 2 writes, and of what the platform does after them.
+    /// Adds the processor time of one of [`WRITES`] / 2 writes, and of what the platform does after
+    /// them.
     fn measure_cpu(&mut self, writes: impl FnOnce(&mut Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let before = self.cpu_ms()?;
         writes(self)?;
@@ -150,7 +153,8 @@ impl Platform {
     /// Processor time of the platform's process until now.
     fn cpu_ms(&self) -> anyhow::Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.up.pid()))?;
-        // proc(5): utime and stime are fields 14 and 15; the name, field 2, ends with the last bracket.
+        // proc(5): utime and stime are fields 14 and 15; the name, field 2, ends with the last
+        // bracket.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = fields.get(11..13).context("a process has times")?.iter().map(|text| text.parse::<f64>());
         let ticks: f64 = ticks.sum::<Result<f64, _>>().context("times are numbers")?;

@@ -66,7 +66,8 @@ impl Connection {
         Ok(started.elapsed())
     }
 
-    /// Sends another request, and returns the time and the body of its answer, which must have a length.
+    /// Sends another request, and returns the time and the body of its answer, which must have a
+    /// length.
     pub fn send(&mut self, request: Vec<u8>) -> anyhow::Result<(Duration, &[u8])> {
         self.request = request;
         let time = self.call()?;

@@ -19,9 +19,9 @@ use self::argv::Argv;
 
 /// Text at the end of the help.
 pub const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
-4 the invocation failed, 5 Sampan or a registry is unreachable or refuses the credentials, 6 a rollout was rolled back, \
-7 `sampan up` ended by an internal fault, 130 and 143 it was stopped at once by a second SIGINT or SIGTERM, 141 the \
-reader of its output has closed the pipe. With --output json an error is one object on standard error: code, message, \
+4 the invocation failed, 5 Sampan or a registry is unreachable or refuses the credentials, 6 a rollout was rolled \
+back, 7 `sampan up` ended by an internal fault, 130 and 143 it was stopped at once by a second SIGINT or SIGTERM, 141 \
+the reader of its output has closed the pipe. With --output json an error is one object on standard error: code, message, \
 hint, request_id, exit_code.";
 
 /// The client commands of Sampan, without the platform.

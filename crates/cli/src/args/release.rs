@@ -7,11 +7,11 @@ use clap::{Args, Subcommand};
 
 const ROLLOUT_HELP: &str = "\
 Errors of a version are its failed invocations, and answers of a web function with an HTTP status of 500 or more; \
-invalid and aborted calls, and calls over a quota, do not count. The p95 is that of successful invocations, without the \
-start of their instance.
+invalid and aborted calls, and calls over a quota, do not count. The p95 is that of successful invocations, without \
+the start of their instance.
 
-Each step lasts --interval. It fails as soon as errors are certain to exceed the limit; the p95 is compared at its end. \
-A step with fewer than --min-calls calls of the new version continues until it has them, for at most --step-timeout, \
+Each step lasts --interval. It fails as soon as errors are certain to exceed the limit; the p95 is compared at its \
+end. A step with fewer than --min-calls calls of the new version continues until it has them, for at most --step-timeout, \
 and then fails; with --min-calls 0 a step without any call passes.
 
 When a step fails, and on Ctrl-C or SIGTERM, the alias is set back to its former version. An alias that is changed \

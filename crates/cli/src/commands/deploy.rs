@@ -210,8 +210,8 @@ fn failed(args: &DeployArgs, status: &str, function: &Value) -> anyhow::Error {
     let field = |name: &str| reason.and_then(|r| r.get(name)).and_then(Value::as_str).unwrap_or_default();
     let message = format!("function {} is {status}: {}: {}", args.name, field("ErrorCode"), field("ErrorMessage"));
     let hint = if status == "UpdateFailed" {
-        "Calls still get the previous version, and a deploy that changes anything starts from it; one without flags tries the \
-         failed change again."
+        "Calls still get the previous version, and a deploy that changes anything starts from it; one without flags tries \
+         the failed change again."
     } else {
         "Fix the cause and deploy again."
     };

@@ -88,8 +88,8 @@ fn goes_on(error: anyhow::Error, name: &str) -> anyhow::Error {
     match (failure.api_code(), failure.request_id()) {
         (Some(code), Some(id)) if code == ErrorCode::FAILED_INVOKE_FUNCTION.name => {
             let hint = format!(
-                "`sampan invoke --result {id}` prints its answer when it has ended; `sampan logs {name} -f --request-id \
-                 {id}` shows what it prints."
+                "`sampan invoke --result {id}` prints its answer when it has ended; `sampan logs {name} -f \
+                 --request-id {id}` shows what it prints."
             );
             failure.with_hint(hint).into()
         }

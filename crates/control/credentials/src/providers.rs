@@ -48,8 +48,8 @@ fn same_registry(request: &CredentialRequest, login: &TcrLogin) -> Result<(), Cr
     let (host, stored) = (&request.registry, &login.registry_id);
     match &request.registry_id {
         Some(id) if id != stored => Err(CredentialError::new(format!(
-            "the function names registry {id}, but {host} was added as {stored}; correct the function's RegistryId, or add \
-             the registry again with `sampan registry add {host} --tcr {id}`"
+            "the function names registry {id}, but {host} was added as {stored}; correct the function's RegistryId, or \
+             add the registry again with `sampan registry add {host} --tcr {id}`"
         ))),
         _ => Ok(()),
     }

@@ -232,8 +232,8 @@ impl Session {
         Failure::new(
             Exit::Connection,
             format!("registry {} redirects to {refused}; nothing was sent there", self.registry),
-            "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image], as \
-             in SAMPAN_IMAGE__REDIRECTS_ALLOWED='[\"10.0.0.5\"]'.",
+            "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image], \
+             as in SAMPAN_IMAGE__REDIRECTS_ALLOWED='[\"10.0.0.5\"]'.",
         )
         .into()
     }

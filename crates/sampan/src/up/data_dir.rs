@@ -38,8 +38,8 @@ pub fn make(dir: &Path) -> anyhow::Result<()> {
         return Err(Failure::new(
             Exit::Failed,
             format!(
-                "the data directory {} has content that is not sampan's, and others may enter it (mode {mode:04o}, owner \
-                 {owner})",
+                "the data directory {} has content that is not sampan's, and others may enter it (mode {mode:04o}, \
+                 owner {owner})",
                 dir.display()
             ),
             format!(

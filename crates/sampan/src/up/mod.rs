@@ -67,8 +67,8 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let platform = wiring::RunningPlatform::start(settings, pair, last_endpoint, control, listening).await?;
     match format {
         Output::Json => output::json(&json!({
-            "control": control_url, "gateway": gateway_url, "gateway_tls": tls_url, "credentials": file.display().to_string(),
-            "cgroup": platform.cgroup_name(),
+            "control": control_url, "gateway": gateway_url, "gateway_tls": tls_url,
+            "credentials": file.display().to_string(), "cgroup": platform.cgroup_name(),
         }))?,
         Output::Text => {
             println!("control: {control_url}");

@@ -11,6 +11,7 @@ use http::Method;
 use http::request::Parts;
 use jiff::Timestamp;
 use signature::{Clock, Secrets};
+use tracing::Instrument;
 use types::{ApiError, ErrorCode, RequestId};
 
 use crate::actions;
@@ -80,7 +81,8 @@ async fn answer(
     }
     let action = find(&call.action)?;
     let started = Instant::now();
-    let outcome = (action.run)(&server.context, call.params, request_id.clone()).await;
+    let span = tracing::info_span!("action", action = action.name, request = %request_id);
+    let outcome = (action.run)(&server.context, call.params, request_id.clone()).instrument(span).await;
     drop(held);
     let outcome = outcome.map_err(|failure| failure.tell(action.name, request_id));
     let code = outcome.as_ref().err().map_or("", |error| error.code.name);

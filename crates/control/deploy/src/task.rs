@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use types::{Catalog, CatalogFunction, FunctionKey, StatusReason, VersionKey};
 
 use crate::config::Config;
@@ -172,7 +173,9 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         let cancel = CancellationToken::new();
         let stage = Stage::new(&self.stages);
         let function = pending.record.key.clone();
-        let work = self.preparer.clone().run(key.clone(), pending, stage.clone(), cancel.clone());
+        let (version, generation) = (key.version, key.generation);
+        let span = tracing::info_span!("deploy", %function, %version, generation);
+        let work = self.preparer.clone().run(key.clone(), pending, stage.clone(), cancel.clone()).instrument(span);
         let id = self.tasks.spawn(work).id();
         self.running.insert(id, Running { key, function, stage, cancel });
         Ok(())

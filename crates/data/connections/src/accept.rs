@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::connection::{Connection, Phase};
 use crate::table::Connections;
@@ -85,7 +86,8 @@ impl Acceptor {
             };
             let entry = self.connections.enter(address.ip(), self.retry).await;
             let connection = Connection::new(entry, address, self.timeouts, phase.clone());
-            tasks.spawn(serve(Accepted { socket, address, connection }));
+            let span = tracing::debug_span!("connection", peer = %address);
+            tasks.spawn(serve(Accepted { socket, address, connection }).instrument(span));
         }
     }
 }

@@ -15,6 +15,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 use types::catalog::Lookup;
 use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
 
@@ -105,7 +107,8 @@ impl Invoker {
     /// for [`Invoker::kept_result`]. Failures are results too.
     pub async fn event(&self, call: ResolvedCall, event: EventCall) -> EventResult {
         let (sender, result) = oneshot::channel();
-        let run = event::run(Arc::clone(&self.context), call, event.clone());
+        let span = invoke_span(&call, &event.request_id);
+        let run = event::run(Arc::clone(&self.context), call, event.clone()).instrument(span);
         let results = Arc::clone(&self.context.results);
         let waiting = Waiting { result, results: Arc::clone(&results), runtime: self.context.runtime.clone() };
         self.context.tasks.spawn(async move {
@@ -140,7 +143,8 @@ impl Invoker {
             true => empty_body(),
             false => body.map_err(Into::into).boxed_unsync(),
         });
-        serve::serve(&self.context, call, id, request).await
+        let span = invoke_span(&call, &id);
+        serve::serve(&self.context, call, id, request).instrument(span).await
     }
 
     /// Starts an instance of a version that the catalog does not have yet, to see whether it
@@ -180,6 +184,11 @@ impl Invoker {
         // Without their instances all runs end by themselves; each wait of theirs is bounded.
         self.context.tasks.wait().await;
     }
+}
+
+/// The span of an invocation until its response begins; its instance is known later.
+fn invoke_span(call: &ResolvedCall, request: &RequestId) -> Span {
+    debug_span!("invoke", %request, function = %call.version.function.key, instance = Empty)
 }
 
 /// A caller that waits for a result. One that goes away between the end of the run and its answer

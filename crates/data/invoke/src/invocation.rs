@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Uri};
 use pool::{ColdStart, Instance};
 use tokio::time::Instant;
+use tracing::field::display;
+use tracing::{Level, Span, enabled};
 use types::{CatalogVersion, RequestId};
 
 use crate::config::Config;
@@ -137,6 +139,9 @@ impl Invocation {
 
     async fn lease_instance(&mut self, head: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
         let lease = self.context.acquire(&self.open().call, &self.request, (head, uri)).await?;
+        if enabled!(Level::DEBUG) {
+            Span::current().record("instance", display(&lease.id));
+        }
         let (run, logs) = (Run::new(lease), &self.context.logs);
         let cold = run.lease.cold();
         if let Some(cold) = &cold {

@@ -8,6 +8,7 @@ use logs::Logs;
 use pool::{BoxFuture, ColdStart, Launch, LaunchError, Launched};
 use sandbox::{LaunchSpec, NotListening};
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument;
 use types::{CatalogVersion, ExitStatus, Installation, InstanceId, RequestId, tags};
 
 use crate::Config;
@@ -46,7 +47,14 @@ impl Launch for Launcher {
         version: Arc<CatalogVersion>,
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
-        Box::pin(async move {
+        let span = tracing::info_span!(
+            "cold_start",
+            request = %first_request,
+            function = %version.function.key,
+            version = %version.key.version,
+            instance = %id
+        );
+        let launch = async move {
             let mut start = Start {
                 launcher: &self.0,
                 id,
@@ -62,7 +70,8 @@ impl Launch for Launcher {
                     Err(LaunchError { status, message, detail, cold_start, peak_bytes })
                 }
             }
-        })
+        };
+        Box::pin(launch.instrument(span))
     }
 }
 

@@ -100,6 +100,7 @@ impl Images {
     ///
     /// # Errors
     /// Every kind; see [`Error::code`] and [`Error::report`].
+    #[tracing::instrument(level = "info", skip_all, fields(image = %request.image))]
     pub async fn prepare(&self, request: PrepareRequest) -> Result<Prepared, Error> {
         let prepared = match prepare::prepare(&self.state.context, request.clone()).await {
             Err(full @ Error::Content(content_store::Error::DiskFull { .. })) => {

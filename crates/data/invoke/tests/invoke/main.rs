@@ -5,5 +5,6 @@ mod idle_connections;
 mod lifecycle;
 mod routing;
 mod server;
+mod spans;
 mod support;
 mod web;

@@ -1,5 +1,5 @@
-//! Making, changing and deleting aliases. Where the calls of an alias go changes with one snapshot: each call goes by the
-//! old route or by the new one.
+//! Making, changing and deleting aliases. Where the calls of an alias go changes with one snapshot:
+//! each call goes by the old route or by the new one.
 
 use types::{AliasRecord, FunctionKey, Qualifier, Route};
 
@@ -14,8 +14,9 @@ impl Store {
     /// Makes an alias.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasExists`], [`Error::VersionNotFound`],
-    /// [`Error::TooManyAliases`], and [`Error::WrongStatus`] when the function is being deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasExists`],
+    /// [`Error::VersionNotFound`], [`Error::TooManyAliases`], and [`Error::WrongStatus`] when the
+    /// function is being deleted.
     pub async fn create_alias(&self, new: NewAlias) -> Result<AliasRecord, Error> {
         let store = self.clone();
         detached(async move {
@@ -44,8 +45,8 @@ impl Store {
     /// Changes where an alias leads, and its description unless that is left out.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasNotFound`], [`Error::VersionNotFound`],
-    /// and [`Error::WrongStatus`] when the function is being deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasNotFound`],
+    /// [`Error::VersionNotFound`], and [`Error::WrongStatus`] when the function is being deleted.
     pub async fn update_alias(&self, key: &FunctionKey, name: &str, change: AliasChange) -> Result<AliasRecord, Error> {
         let (store, key, name) = (self.clone(), key.clone(), name.to_owned());
         detached(async move {
@@ -68,8 +69,8 @@ impl Store {
     /// Deletes an alias.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasNotFound`], [`Error::DefaultAlias`], and
-    /// [`Error::WrongStatus`] when the function is being deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasNotFound`],
+    /// [`Error::DefaultAlias`], and [`Error::WrongStatus`] when the function is being deleted.
     pub async fn delete_alias(&self, key: &FunctionKey, name: &str) -> Result<(), Error> {
         let (store, key, name) = (self.clone(), key.clone(), name.to_owned());
         detached(async move {

@@ -1,7 +1,7 @@
 //! Copies of the database beside the running platform, and a look at one before it is put in place.
 //!
-//! A copy is one file, made by `VACUUM INTO` (lang_vacuum.html): it holds one committed state, whatever is written
-//! meanwhile.
+//! A copy is one file, made by `VACUUM INTO` (lang_vacuum.html): it holds one committed state,
+//! whatever is written meanwhile.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -30,10 +30,12 @@ pub struct BackedUpImage {
     pub image: PinnedImage,
 }
 
-/// Writes a copy of the database at `path` to the file `to`, which must not exist, and says which images it names.
+/// Writes a copy of the database at `path` to the file `to`, which must not exist, and says which
+/// images it names.
 ///
 /// # Errors
-/// [`Error::CreateFile`] where `to` cannot be made or exists, [`Error::Open`], [`Error::Damaged`], [`Error::DiskFull`].
+/// [`Error::CreateFile`] where `to` cannot be made or exists, [`Error::Open`], [`Error::Damaged`],
+/// [`Error::DiskFull`].
 pub async fn backup(path: &Path, to: &Path) -> Result<Vec<BackedUpImage>, Error> {
     let database = open(path).await?;
     // SQLite takes an empty file, and with it the mode that this one has.

@@ -1,4 +1,4 @@
-//! Limits of the store, as the `[store]` table of the configuration has them. Must not know how they are read.
+//! Limits of the store, as the `[store]` table of the configuration has them.
 
 use std::time::Duration;
 
@@ -10,20 +10,23 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Namespaces, `default` included.
     pub namespaces_max: u32,
-    /// Functions of one namespace. The hosted service stops at 50 to share its machines; here nobody else does.
+    /// Functions of one namespace. The hosted service stops at 50 because its machines
+    /// are shared.
     pub functions_per_namespace_max: u32,
     /// Published versions that a function may have at once.
     pub versions_per_function_max: u32,
     /// Aliases of one function, `$DEFAULT` included.
     pub aliases_per_function_max: u32,
-    /// Memory that functions without a quota of their own share at least, in MB: what must be left of the installation's
-    /// quota by reservations. A tenth of a quota is enough on a machine where that is less.
+    /// Memory that functions without a quota of their own share at least, in MB: what must be left
+    /// of the installation's quota by reservations. A tenth of a quota is enough on a machine where
+    /// that is less.
     pub shared_mb_min: u64,
     /// Custom domains.
     pub domains_max: u32,
     /// Bytes of a custom domain as JSON: its endpoints with their rules, and its labels.
     pub domain_bytes_max: usize,
-    /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for the API.
+    /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for
+    /// the API.
     pub spec_bytes_max: usize,
     /// Writes that may run or wait at the same time; further ones are refused.
     pub writes_waiting_max: usize,
@@ -31,12 +34,13 @@ pub struct Config {
     pub readers_max: u32,
     /// Longest wait for one of them, in milliseconds.
     pub read_wait_ms_max: u64,
-    /// Longest wait for a lock that another process holds on the database file (a backup, a shell), in milliseconds.
+    /// Longest wait for a lock that another process holds on the database file (a backup, a shell),
+    /// in milliseconds.
     pub busy_timeout_ms: u64,
     /// Bytes of a preparation's progress text; a longer one is cut.
     pub progress_bytes_max: usize,
-    /// Newest changes of the catalog that readers can follow one by one; a reader that is further behind looks at every
-    /// function again.
+    /// Newest changes of the catalog that readers can follow one by one; a reader that is further
+    /// behind looks at every function again.
     pub change_sets_max: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Opens the database: folder, file, connections, schema. Must not know what the tables are for.
+//! Opens the database: folder, file, connections, schema.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -20,13 +20,15 @@ use crate::migrations::MIGRATIONS;
 pub(crate) struct Database {
     reads: SqlitePool,
     writes: SqlitePool,
-    /// Held from the beginning of a write until its snapshot is in force, so that snapshots follow commits in order.
+    /// Held from the beginning of a write until its snapshot is in force, so that snapshots follow
+    /// commits in order.
     turn: Arc<Mutex<()>>,
     waiting: Arc<Semaphore>,
     waiting_max: usize,
 }
 
-/// The right to write, and the transaction that does. Dropped without a commit it leaves everything as it was.
+/// The right to write, and the transaction that does. Dropped without a commit it leaves everything
+/// as it was.
 pub(crate) struct Turn {
     pub(crate) transaction: Transaction<'static, Sqlite>,
     _turn: OwnedMutexGuard<()>,
@@ -42,7 +44,8 @@ impl Turn {
 }
 
 impl Database {
-    /// Opens the database at `path`, making its folder and file when they are missing, and brings the schema up to date.
+    /// Opens the database at `path`, making its folder and file when they are missing, and brings
+    /// the schema up to date.
     pub(crate) async fn open(path: &Path, config: &Config) -> Result<Self, Error> {
         let file = path.to_owned();
         tokio::task::spawn_blocking(move || make_file(&file)).await.map_err(|_| Error::Stopping)??;
@@ -52,7 +55,8 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout());
-        // Writers wait for the turn, never for the connection; it is kept, for a new one would read the schema again.
+        // Writers wait for the turn, never for the connection; it is kept, for a new one would read
+        // the schema again.
         let writes = pool_options()
             .max_connections(1)
             .idle_timeout(None::<Duration>)
@@ -75,8 +79,8 @@ impl Database {
         })
     }
 
-    /// Waits for the write that runs, moves the log into the database file, and closes both: what is on the disk then is the
-    /// one file. Later calls fail.
+    /// Waits for the write that runs, moves the log into the database file, and closes both: what
+    /// is on the disk then is the one file. Later calls fail.
     pub(crate) async fn close(&self) {
         let _turn = self.turn.lock().await;
         self.reads.close().await;
@@ -97,16 +101,17 @@ impl Database {
         let busy = |_| Error::Busy { waiting_max: self.waiting_max };
         let permit = self.waiting.clone().try_acquire_owned().map_err(busy)?;
         let turn = self.turn.clone().lock_owned().await;
-        // Taking the lock at once (SQLite would take it at the first change) waits for another process's lock here,
-        // where nothing has been read yet, instead of failing in the middle.
+        // Taking the lock at once (SQLite would take it at the first change) waits for another
+        // process's lock here, where nothing has been read yet, instead of failing in the middle.
         let transaction = self.writes.begin_with("BEGIN IMMEDIATE").await.during("begin", "a write")?;
         Ok(Turn { transaction, _turn: turn, _permit: permit })
     }
 }
 
-/// Connections that are replaced when their transaction did not end as it should. SQLite rolls back by itself on FULL,
-/// IOERR, NOMEM and more (lang_transaction.html, "Response To Errors Within A Transaction"); the ROLLBACK after it fails,
-/// sqlx counts the transaction as open for ever, and no other can begin on that connection.
+/// Connections that are replaced when their transaction did not end as it should. SQLite rolls back
+/// by itself on FULL, IOERR, NOMEM and more (lang_transaction.html, "Response To Errors Within A
+/// Transaction"); the ROLLBACK after it fails, sqlx counts the transaction as open for ever, and no
+/// other can begin on that connection.
 fn pool_options() -> SqlitePoolOptions {
     SqlitePoolOptions::new().after_release(|connection, _| {
         Box::pin(async move {
@@ -117,7 +122,8 @@ fn pool_options() -> SqlitePoolOptions {
     })
 }
 
-/// Looks at the structure of the whole database: a file that was cut or overwritten is found now, not at some later query.
+/// Looks at the structure of the whole database: a file that was cut or overwritten is found now,
+/// not at some later query.
 pub(crate) async fn check(connection: &SqlitePool) -> sqlx::Result<()> {
     let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
     if found == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(found)) }

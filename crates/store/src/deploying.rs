@@ -1,5 +1,5 @@
-//! What is left to do for versions and deleted functions, and how it ended: the side of the store that whoever prepares
-//! versions uses.
+//! What is left to do for versions and deleted functions, and how it ended: the part of the
+//! store that `deploy` uses.
 
 use types::{FunctionId, PinnedImage, Status, StatusReason, VersionKey, VersionName, VersionRecord};
 
@@ -11,8 +11,8 @@ use crate::write::{Write, detached};
 use crate::{sql, state, versions};
 
 impl Store {
-    /// The versions that wait for a preparation, each with the generation that is awaited; the one that waits longest
-    /// comes first.
+    /// The versions that wait for a preparation, each with the generation that is awaited; the one
+    /// that waits longest comes first.
     ///
     /// # Errors
     /// Those of the database.
@@ -43,8 +43,9 @@ impl Store {
         sql::functions::deleting(&mut read).await.during("read", "functions to delete")
     }
 
-    /// The version is `Active` and serves what was asked for, from this image; it is published too when its change asked
-    /// for that. False, and nothing happens, when this generation is not awaited any more.
+    /// The version is `Active` and serves what was asked for, from this image; it is published too
+    /// when its change asked for that. False, and nothing happens, when this generation is not
+    /// awaited any more.
     ///
     /// # Errors
     /// Those of the database.
@@ -53,9 +54,9 @@ impl Store {
         self.end_preparation(key, move |version, now_ms| state::activated(version, generation, image, now_ms)).await
     }
 
-    /// The version is `CreateFailed`, or `UpdateFailed` when it serves something, which it goes on to do; one that was
-    /// being published is `PublishFailed` and serves nothing. False, and nothing happens, when this generation is not
-    /// awaited any more.
+    /// The version is `CreateFailed`, or `UpdateFailed` when it serves something, which it goes on
+    /// to do; one that was being published is `PublishFailed` and serves nothing. False, and
+    /// nothing happens, when this generation is not awaited any more.
     ///
     /// # Errors
     /// Those of the database.
@@ -64,8 +65,8 @@ impl Store {
         self.end_preparation(key, move |version, now_ms| state::failed(version, generation, reason, now_ms)).await
     }
 
-    /// Removes what is left of a function that is being deleted; its name is free now. A function that is not being
-    /// deleted, or gone already, is left alone.
+    /// Removes what is left of a function that is being deleted; its name is free now. A function
+    /// that is not being deleted, or gone already, is left alone.
     ///
     /// # Errors
     /// Those of the database.

@@ -1,5 +1,5 @@
-//! Making, changing and deleting custom domains. They are read from the catalog, which has all of them. Must not know how
-//! connections are served.
+//! Making, changing and deleting custom domains. They are read from the catalog, which has all of
+//! them.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ impl Store {
     /// Makes a custom domain; its times are those of now.
     ///
     /// # Errors
-    /// [`Error::DomainExists`], [`Error::TooManyDomains`], [`Error::DomainTooLarge`], and what is wrong with an endpoint:
-    /// [`Error::FunctionNotFound`], [`Error::QualifierNotFound`].
+    /// [`Error::DomainExists`], [`Error::TooManyDomains`], [`Error::DomainTooLarge`], and what is
+    /// wrong with an endpoint: [`Error::FunctionNotFound`], [`Error::QualifierNotFound`].
     pub async fn create_domain(&self, domain: CustomDomain) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {
@@ -38,8 +38,8 @@ impl Store {
         .await
     }
 
-    /// Changes a custom domain. `edit` sees it as it is at its turn; what it refuses comes back as the inner error. Name
-    /// and time of making stay.
+    /// Changes a custom domain. `edit` sees it as it is at its turn; what it refuses comes back as
+    /// the inner error. Name and time of making stay.
     ///
     /// # Errors
     /// [`Error::DomainNotFound`], and those of [`Store::create_domain`].
@@ -82,7 +82,8 @@ impl Store {
     }
 }
 
-/// Writes a domain whose name is right, and commits. `catalog` is that of the turn to write: what the database has.
+/// Writes a domain whose name is right, and commits. `catalog` is that of the turn to write: what
+/// the database has.
 async fn put(store: &Store, mut write: Write, catalog: &Catalog, domain: CustomDomain) -> Result<(), Error> {
     check_size(store.config(), &domain)?;
     require_endpoints(catalog, &domain)?;
@@ -100,7 +101,8 @@ fn check_size(config: &Config, domain: &CustomDomain) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses endpoints that lead nowhere. A function that is deleted later leaves its endpoints as they are.
+/// Refuses endpoints that lead nowhere. A function that is deleted later leaves its endpoints as
+/// they are.
 fn require_endpoints(catalog: &Catalog, domain: &CustomDomain) -> Result<(), Error> {
     for endpoint in &domain.endpoints {
         let key = FunctionKey { namespace: endpoint.namespace.clone(), name: endpoint.function.clone() };

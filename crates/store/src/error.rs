@@ -1,4 +1,4 @@
-//! What can fail in the store. Must not know what a client is told; variants carry what that takes.
+//! What can fail in the store.
 
 use std::fmt::Display;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! Look-ups in a transaction that more than one kind of change begins with: a namespace, a function by its key, its `$LATEST`.
+//! Look-ups in a transaction that more than one kind of change begins with: a namespace, a function
+//! by its key, its `$LATEST`.
 
 use sqlx::SqliteConnection;
 use types::{FunctionKey, FunctionRecord, Namespace, Status, VersionName, VersionRecord};

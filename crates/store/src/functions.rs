@@ -21,7 +21,8 @@ impl Store {
     /// Makes a function; its `$LATEST` is `Creating` until its image is prepared.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionExists`], [`Error::TooManyFunctions`], [`Error::SpecTooLarge`].
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionExists`], [`Error::TooManyFunctions`],
+    /// [`Error::SpecTooLarge`].
     pub async fn create_function(&self, new: NewFunction) -> Result<FunctionRecord, Error> {
         check_size(self.config(), &new.key, &new.spec)?;
         let store = self.clone();
@@ -36,8 +37,8 @@ impl Store {
         .await
     }
 
-    /// Makes a function and deletes the one that has its name, if any, in one step: callers see either the old function
-    /// or the new one, which is `Creating`.
+    /// Makes a function and deletes the one that has its name, if any, in one step: callers see
+    /// either the old function or the new one, which is `Creating`.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::TooManyFunctions`], [`Error::SpecTooLarge`].
@@ -77,7 +78,8 @@ impl Store {
         sql::lists::page(&mut read, query).await.during("list functions of", &query.namespace)
     }
 
-    /// How many functions each namespace has, by name of the namespace; those being deleted do not count.
+    /// How many functions each namespace has, by name of the namespace; those being deleted do not
+    /// count.
     ///
     /// # Errors
     /// Those of the database.
@@ -87,12 +89,14 @@ impl Store {
         Ok(counts.into_iter().map(|(namespace, functions)| (namespace, functions.cast_unsigned())).collect())
     }
 
-    /// Changes `$LATEST`. `edit` sees the function as it is at its turn, so that of two changes at once none is lost;
-    /// what it refuses comes back as the inner error. It runs while all other writes wait, so it must be quick.
+    /// Changes `$LATEST`. `edit` sees the function as it is at its turn, so that of two changes at
+    /// once none is lost; what it refuses comes back as the inner error. It runs while all other
+    /// writes wait, so it must be quick.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::SpecTooLarge`], [`Error::TooManyVersions`] when
-    /// it is to be published, and [`Error::WrongStatus`] unless the version is `Active`, `UpdateFailed` or `CreateFailed`.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::SpecTooLarge`],
+    /// [`Error::TooManyVersions`] when it is to be published, and [`Error::WrongStatus`] unless the
+    /// version is `Active`, `UpdateFailed` or `CreateFailed`.
     pub async fn change_latest<E: Send + 'static>(
         &self,
         key: &FunctionKey,
@@ -128,8 +132,8 @@ impl Store {
         .await
     }
 
-    /// Begins to delete a function: it is `Deleting`, no longer in the catalog, and keeps its name until
-    /// [`Store::finish_delete`]. Deleting it twice is no error.
+    /// Begins to delete a function: it is `Deleting`, no longer in the catalog, and keeps its name
+    /// until [`Store::finish_delete`]. Deleting it twice is no error.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`].

@@ -1,5 +1,5 @@
-//! The handle: opening the store, the catalog, the notices, and progress. What reads and writes records is in
-//! `namespaces`, `functions` and `deploying`.
+//! The handle: opening the store, the catalog, the notices, and progress. What reads and writes
+//! records is in `namespaces`, `functions` and `deploying`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,12 +32,13 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the database at `path` and loads the catalog. What is missing is made: folders (0700), the file (0600), the
-    /// schema, the namespace `default`.
+    /// Opens the database at `path` and loads the catalog. What is missing is made: folders (0700),
+    /// the file (0600), the schema, the namespace `default`.
     ///
     /// # Errors
-    /// What keeps the file from being used, each its own variant: [`Error::CreateFolder`], [`Error::CreateFile`],
-    /// [`Error::Open`], [`Error::Damaged`], [`Error::Newer`], [`Error::Migrate`].
+    /// What keeps the file from being used, each its own variant: [`Error::CreateFolder`],
+    /// [`Error::CreateFile`], [`Error::Open`], [`Error::Damaged`], [`Error::Newer`],
+    /// [`Error::Migrate`].
     pub async fn open(path: &Path, config: Config) -> Result<Self, Error> {
         let database = Database::open(path, &config).await?;
         make_default_namespace(&database).await?;
@@ -59,18 +60,20 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { config, database, catalog, changes, progress }) })
     }
 
-    /// Ends the store: the write that runs is finished, and everything lies in the one file of the database. Calls after it
-    /// fail.
+    /// Ends the store: the write that runs is finished, and everything lies in the one file of the
+    /// database. Calls after it fail.
     pub async fn close(&self) {
         self.inner.database.close().await;
     }
 
-    /// The snapshot of everything that can be called. A call that changes something returns after it was swapped.
+    /// The snapshot of everything that can be called. A call that changes something returns after
+    /// it was swapped.
     pub fn catalog(&self) -> SharedCatalog {
         self.inner.catalog.clone()
     }
 
-    /// Tells the catalog's revision after each change of functions or namespaces.
+    /// Receives the catalog's revision after each change of functions, namespaces, quota or
+    /// domains.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
     }
@@ -80,12 +83,14 @@ impl Store {
         &self.inner.config
     }
 
-    /// Says how far a preparation has come. Nothing is kept for a preparation that is not awaited (any more).
+    /// Sets the progress text of a preparation. Nothing is kept for a preparation that is not
+    /// awaited (any more).
     pub fn set_progress(&self, key: &VersionKey, text: &str) {
         self.inner.progress.set(key, text, self.inner.config.progress_bytes_max);
     }
 
-    /// How far the preparation of a `Creating` or `Updating` version has come, in words, when it has said so.
+    /// How far the preparation of a `Creating` or `Updating` version has come, in words, when it
+    /// has said so.
     pub fn progress(&self, id: &FunctionId, version: VersionName) -> Option<Arc<str>> {
         self.inner.progress.get(id, version)
     }
@@ -94,8 +99,8 @@ impl Store {
         &self.inner.database
     }
 
-    /// Takes over what a committed write changes; with edits, swaps the catalog and tells so. Only whoever has the turn
-    /// to write calls this.
+    /// Takes over what a committed write changes; with edits, swaps the catalog and tells so. Only
+    /// whoever has the turn to write calls this.
     pub(crate) fn publish(&self, notes: &[Note], edits: Vec<Edit>) {
         for note in notes {
             self.inner.progress.note(note);

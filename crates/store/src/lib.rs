@@ -1,8 +1,8 @@
-//! What Sampan remembers: namespaces, functions, their versions and aliases, in SQL; and the [`types::Catalog`] snapshot
-//! made from them.
+//! What Sampan remembers: namespaces, functions, their versions and aliases, in SQL; and the
+//! [`types::Catalog`] snapshot made from them.
 //!
-//! Owns the database and every statement sent to it, the states a version goes through, and the change notices. Must not
-//! know who reads it, nor how a version is prepared or served.
+//! Owns the database and every statement sent to it, the states a version goes through, and the
+//! change notices.
 //!
 //! # On disk
 //! ```text
@@ -13,13 +13,15 @@
 //! The schema is in `migrations/`; statements keep to what PostgreSQL understands as well.
 //!
 //! # Durability
-//! A commit is on the disk before the call that made it returns (`synchronous = FULL`): an acknowledged change survives
-//! `kill -9` and the loss of power. `NORMAL` would be enough for the former only; one `fsync` per change of a function is
-//! nothing beside the preparation of its image, so the stronger promise is had for free.
+//! A commit is on the disk before the call that made it returns (`synchronous = FULL`): an
+//! acknowledged change survives `kill -9` and the loss of power. `NORMAL` would be enough for the
+//! former only; one `fsync` per change of a function is nothing beside the preparation of its
+//! image, so the stronger promise is had for free.
 //!
 //! # Writing
-//! One write at a time, each in a task of its own: a caller that goes away does not end a write half way, so a commit is
-//! always followed by its snapshot. The snapshot is swapped before the call returns (read your writes).
+//! One write at a time, each in a task of its own: a caller that goes away does not end a write
+//! half way, so a commit is always followed by its snapshot. The snapshot is swapped before the
+//! call returns (read your writes).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 

@@ -1,4 +1,4 @@
-//! Whether the database takes writes. Must not change anything.
+//! Whether the database takes writes.
 
 use crate::error::{During, Error};
 use crate::handle::Store;

@@ -1,5 +1,5 @@
-//! How far each preparation has come, for those who ask while it runs. In memory only: a restart begins it anew.
-//! Must not know what the texts say.
+//! How far each preparation has come, for those who ask while it runs. In memory only: a restart
+//! begins it anew.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Instances of published versions that are kept ready. Must not know how they are started.
+//! Provisioned concurrency of published versions.
 
 use types::{Catalog, FunctionKey, ProvisionedSpec, Status, VersionName};
 
@@ -9,12 +9,13 @@ use crate::sql;
 use crate::write::{Write, detached};
 
 impl Store {
-    /// Says what of a published version is to be kept ready; nothing with `None`. `quota_mb` is the installation's quota in
-    /// force; `None` when there is no limit.
+    /// Sets the provisioned instances of a published version; none with `None`. `quota_mb` is the
+    /// installation's quota in force; `None` when there is no limit.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`], [`Error::VersionNotActive`],
-    /// [`Error::ProvisionedTooMuch`], and [`Error::WrongStatus`] when the function is being deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`],
+    /// [`Error::VersionNotActive`], [`Error::ProvisionedTooMuch`], and [`Error::WrongStatus`] when
+    /// the function is being deleted.
     pub async fn provision(
         &self,
         key: &FunctionKey,
@@ -48,7 +49,8 @@ impl Store {
     }
 }
 
-/// Refuses what the function's own quota would not hold, or, of a function without one, what all share.
+/// Refuses what the function's own quota would not hold, or, of a function without one, what all
+/// share.
 fn require_room(
     catalog: &Catalog,
     key: &FunctionKey,

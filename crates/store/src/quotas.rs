@@ -1,4 +1,4 @@
-//! Quotas of memory: what of the installation's belongs to single functions. Must not know how much is used.
+//! Quotas of memory: what of the installation's belongs to single functions.
 
 use types::FunctionKey;
 
@@ -10,12 +10,13 @@ use crate::sql;
 use crate::write::{Write, detached};
 
 impl Store {
-    /// Gives a function a quota of its own of `reserved_mb`, or takes it away with `None`. `quota_mb` is the installation's
-    /// quota in force; `None` when there is no limit.
+    /// Gives a function a quota of its own of `reserved_mb`, or takes it away with `None`.
+    /// `quota_mb` is the installation's quota in force; `None` when there is no limit.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::ReservedTooMuch`] when the others would share too
-    /// little, and [`Error::WrongStatus`] when the function is being deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::ReservedTooMuch`] when
+    /// the others would share too little, and [`Error::WrongStatus`] when the function is being
+    /// deleted.
     pub async fn reserve(
         &self,
         key: &FunctionKey,
@@ -41,10 +42,12 @@ impl Store {
         .await
     }
 
-    /// Sets the quota of the installation, at most `quota_mb_max`; `None` when the configuration has no limit.
+    /// Sets the quota of the installation, at most `quota_mb_max`; `None` when the configuration
+    /// has no limit.
     ///
     /// # Errors
-    /// [`Error::QuotaTooLarge`], and [`Error::QuotaTooSmall`] when it would not hold what is reserved and what all share.
+    /// [`Error::QuotaTooLarge`], and [`Error::QuotaTooSmall`] when it would not hold what is
+    /// reserved and what all share.
     pub async fn set_quota(&self, quota_mb: u64, quota_mb_max: Option<u64>) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {

@@ -1,4 +1,4 @@
-//! What goes in and out of the store beside the records of `types`. Must not know how it is kept.
+//! What goes in and out of the store beside the records of `types`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,7 +121,8 @@ pub enum OrderBy {
     Name,
 }
 
-/// Which functions to list. Conditions hold together; one that is empty or `None` lets everything pass.
+/// Which functions to list. Conditions hold together; one that is empty or `None` lets everything
+/// pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionQuery {
     /// Of this namespace.

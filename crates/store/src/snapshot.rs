@@ -1,5 +1,5 @@
-//! Makes the catalog from records, as pure functions: what can be called of a function, and the next snapshot after a
-//! write.
+//! Makes the catalog from records, as pure functions: what can be called of a function, and the
+//! next snapshot after a write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The states of a version as pure functions: what a change, a preparation's end and a deletion make of a record.
-//! Must not know SQL or clocks; `now_ms` comes from outside.
+//! The states of a version as pure functions: what a change, a preparation's end and a deletion
+//! make of a record.
 //!
 //! ```text
 //! made -> Creating -> Active -> Updating -> Active
@@ -61,7 +61,8 @@ pub(crate) fn changed(old: VersionRecord, change: Change, now_ms: i64) -> Result
     })
 }
 
-/// The record after its preparation succeeded; `None` when that preparation is not the one that is awaited.
+/// The record after its preparation succeeded; `None` when that preparation is not the one that is
+/// awaited.
 pub(crate) fn activated(old: VersionRecord, generation: u64, image: PinnedImage, now_ms: i64) -> Option<VersionRecord> {
     awaits(&old, generation).then(|| VersionRecord {
         status: Status::Active,
@@ -73,13 +74,14 @@ pub(crate) fn activated(old: VersionRecord, generation: u64, image: PinnedImage,
     })
 }
 
-/// The record after its preparation failed; `None` when that preparation is not the one that is awaited.
+/// The record after its preparation failed; `None` when that preparation is not the one that is
+/// awaited.
 pub(crate) fn failed(old: VersionRecord, generation: u64, reason: StatusReason, now_ms: i64) -> Option<VersionRecord> {
     if !awaits(&old, generation) {
         return None;
     }
     let (status, serving) = match (old.status, old.serving) {
-        // Nothing keeps its image once nobody prepares it any more.
+        // No pin keeps its image once its preparation has failed.
         (Status::Publishing, _) => (Status::PublishFailed, None),
         (_, None) => (Status::CreateFailed, None),
         (_, serving) => (Status::UpdateFailed, serving),

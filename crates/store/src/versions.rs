@@ -10,8 +10,9 @@ use crate::write::{Write, detached};
 use crate::{sql, state};
 
 impl Store {
-    /// Publishes what `$LATEST` serves, configuration and digest, as the next number. The version is callable at once; it
-    /// is `Publishing` until its image is kept for it alone, then `Active`. Without a description it has the function's.
+    /// Publishes what `$LATEST` serves, configuration and digest, as the next number. The version
+    /// is callable at once; it is `Publishing` until its image is kept for it alone, then `Active`.
+    /// Without a description it has the function's.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::TooManyVersions`], and
@@ -36,11 +37,13 @@ impl Store {
         .await
     }
 
-    /// Deletes a published version; calls of it that run go on to their end. Its number is not used again.
+    /// Deletes a published version; calls of it that run go on to their end. Its number is not used
+    /// again.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`], [`Error::VersionInUse`],
-    /// [`Error::VersionProvisioned`], and [`Error::WrongStatus`] when the function is being deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`],
+    /// [`Error::VersionInUse`], [`Error::VersionProvisioned`], and [`Error::WrongStatus`] when the
+    /// function is being deleted.
     pub async fn delete_version(&self, key: &FunctionKey, number: u32) -> Result<(), Error> {
         let (store, key) = (self.clone(), key.clone());
         detached(async move {
@@ -84,8 +87,8 @@ pub(crate) async fn require_room(
     Ok(())
 }
 
-/// Writes the next published version; `None` when `latest` cannot be published. The catalog and the commit are the
-/// caller's.
+/// Writes the next published version; `None` when `latest` cannot be published. The catalog and the
+/// commit are the caller's.
 pub(crate) async fn publish(
     write: &mut Write,
     latest: &VersionRecord,

@@ -1,4 +1,4 @@
-//! One write: a transaction, and what it changes in memory once it is committed. Must not know what is written.
+//! One write: a transaction, and what it changes in memory once it is committed.
 
 use std::panic::resume_unwind;
 
@@ -71,7 +71,8 @@ impl Write {
     }
 }
 
-/// Runs a write to its end whether or not the caller waits for it: between a commit and its snapshot nothing may stop.
+/// Runs a write to its end whether or not the caller waits for it: between a commit and its
+/// snapshot nothing may stop.
 pub(crate) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

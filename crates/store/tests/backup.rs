@@ -1,4 +1,5 @@
-//! Copies of the database: whole while it is written to, looked at before they are used, never over something else.
+//! Copies of the database: whole while it is written to, looked at before they are used, never over
+//! something else.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 

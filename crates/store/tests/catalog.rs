@@ -25,7 +25,8 @@ async fn only_the_changed_entry_is_made_anew() {
     assert!(Arc::ptr_eq(&one, &held.functions[&key("one")]), "a snapshot that is held does not change");
 }
 
-/// Functions of which the snapshot after a new alias made a copy of its own, in a store with so many functions.
+/// Functions of which the snapshot after a new alias made a copy of its own, in a store with so
+/// many functions.
 async fn copied_by_an_alias(functions: usize) -> usize {
     let home = Home::new();
     let store = home.open().await;
@@ -104,25 +105,25 @@ async fn a_reader_that_lags_behind_does_not_know_what_changed() {
 }
 
 #[tokio::test]
-async fn every_change_is_told_after_it_can_be_seen() {
+async fn every_change_is_announced_after_it_can_be_seen() {
     let home = Home::new();
     let store = home.open().await;
     let mut changes = store.changes();
-    let mut told = async || {
-        let told = tokio::time::timeout(Duration::from_secs(10), changes.changed()).await;
-        told.expect("a notice in time").unwrap();
+    let mut announced = async || {
+        let changed = tokio::time::timeout(Duration::from_secs(10), changes.changed()).await;
+        changed.expect("a notice in time").unwrap();
         let revision = *changes.borrow_and_update();
         assert_eq!(revision, store.catalog().load().revision);
     };
     store.create_function(new_function("hello")).await.unwrap();
-    told().await;
+    announced().await;
     let first = version_key(&support::latest(&store, "hello").await);
     store.mark_active(&first, image(1)).await.unwrap();
-    told().await;
+    announced().await;
     update(&store, "hello", "localhost/hello:v2").await.unwrap();
-    told().await;
+    announced().await;
     store.begin_delete(&key("hello")).await.unwrap();
-    told().await;
+    announced().await;
     assert!(!changes.has_changed().unwrap());
     store.set_progress(&first, "x");
     store.finish_delete(&first.function_id).await.unwrap();

@@ -72,7 +72,8 @@ async fn a_replacement_takes_the_name_at_once() {
     assert_eq!(latest(&store, "hello").await.status, Status::Creating);
     assert_eq!(entry(&store, "hello").unwrap().record.id, new.id);
     assert_eq!(store.deleting().await.unwrap(), [old.function_id]);
-    // The name may go on to a third one before the first is gone, also from one that is already being deleted.
+    // The name may go on to a third one before the first is gone, also from one that is already
+    // being deleted.
     store.begin_delete(&key("hello")).await.unwrap();
     let third = store.replace_function(new_function("hello")).await.unwrap();
     assert_eq!(store.deleting().await.unwrap().len(), 2);

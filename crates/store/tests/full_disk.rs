@@ -1,4 +1,5 @@
-//! Disks that are full, files that cannot grow, and locks of others: a write fails, and the next one does not.
+//! Disks that are full, files that cannot grow, and locks of others: a write fails, and the next
+//! one does not.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -15,7 +16,8 @@ use store::{Config, Error, Store};
 use support::{active, image, key, new_function};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// `SIGXFSZ`: a file would grow beyond its limit; with a handler the write fails with EFBIG, which SQLite reports as IOERR.
+/// `SIGXFSZ`: a file would grow beyond its limit; with a handler the write fails with EFBIG, which
+/// SQLite reports as IOERR.
 const FILE_TOO_LARGE: i32 = 25;
 /// Functions made and deleted; their rows need pages that were never written.
 const FILLER_BYTES: usize = 64 << 10;
@@ -35,8 +37,8 @@ async fn exists(store: &Store, name: &str) -> bool {
     }
 }
 
-/// Makes functions with ever more room, given by `allow`, until one fits: each failure leaves nothing, and all is well
-/// at once when there is room again, given by `lift`.
+/// Makes functions with ever more room, given by `allow`, until one fits: each failure leaves
+/// nothing, and all is well at once when there is room again, given by `lift`.
 async fn fails_at_each_statement(store: &Store, allow: impl Fn(u64), lift: impl Fn()) {
     active(store, "before", image(1)).await;
     let mut failures = 0;

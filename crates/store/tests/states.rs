@@ -1,4 +1,4 @@
-//! The states of a version, as whoever changes it and whoever prepares it see them.
+//! The states of a version, as the API and the deployer see them.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 

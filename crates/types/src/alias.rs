@@ -1,4 +1,4 @@
-//! Where an alias sends a call: one version, or two with a rule that chooses. Must not know who calls or how.
+//! Where an alias sends a call: one version, or two with a rule that chooses.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,8 @@ pub enum When {
     Weight(Weight),
     /// Those with a header like this.
     Header {
-        /// Name of the header as it was given, in letters of any case, without the `invoke.headers.` that the API puts before it.
+        /// Name of the header as it was given, in letters of any case, without the
+        /// `invoke.headers.` that the API puts before it.
         name: String,
         /// What its value must be.
         value: HeaderValue,
@@ -61,7 +62,8 @@ impl Weight {
 pub enum HeaderValue {
     /// This text.
     Exact(String),
-    /// An integer between these two, both included: an open end of the API's notation is a closed one a step further in.
+    /// An integer between these two, both included: an open end of the API's notation is a closed
+    /// one a step further in.
     Range {
         /// Smallest.
         min: i64,
@@ -82,14 +84,16 @@ impl HeaderValue {
 /// What a call brings along for the choice between two versions.
 #[derive(Clone, Copy)]
 pub struct RouteBy<'a> {
-    /// Where the call falls among [`WEIGHT_PARTS`]; the same call falls at the same place each time it is tried.
+    /// Where the call falls among [`WEIGHT_PARTS`]; the same call falls at the same place each time
+    /// it is tried.
     pub draw: u32,
-    /// The value of the header (or of the routing key's entry) of that name, in letters of any case.
+    /// The value of the header (or of the routing key's entry) of that name, in letters of any
+    /// case.
     pub header: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl RouteBy<'_> {
-    /// For whoever only looks: every alias leads to its main version.
+    /// For look-ups without a call: every alias leads to its main version.
     pub const MAIN: RouteBy<'static> = RouteBy { draw: WEIGHT_PARTS, header: &|_| None };
 }
 

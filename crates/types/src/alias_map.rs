@@ -1,5 +1,5 @@
-//! The aliases of one function, sorted by their names without letter case: an exact name and all names that differ from a
-//! text in case alone are found by binary search.
+//! The aliases of one function, sorted by their names without letter case: an exact name and all
+//! names that differ from a text in case alone are found by binary search.
 
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! The snapshot that the request path reads: every function and what each of its versions serves now.
+//! The snapshot that the request path reads: every function and what each of its versions serves
+//! now.
 //!
-//! A snapshot is immutable; a change makes a new one and swaps the pointer, so a reader never waits for a deploy. The new one
-//! shares what did not change with the old one.
+//! A snapshot is immutable; a change makes a new one and swaps the pointer, so a reader never waits
+//! for a deploy. The new one shares what did not change with the old one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,13 +38,14 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// What the revisions after `seen` changed, up to this one; `None` when that is not known any more, so that everything may
-    /// have changed.
+    /// What the revisions after `seen` changed, up to this one; `None` when that is not known any
+    /// more, so that everything may have changed.
     pub fn changes_since(&self, seen: u64) -> Option<impl Iterator<Item = &ChangeSet>> {
         self.changes.since(seen, self.revision)
     }
 
-    /// Finds what a call of `key` with `qualifier` runs; `by` is for aliases that lead to two versions.
+    /// Finds what a call of `key` with `qualifier` runs; `by` is for aliases that lead to two
+    /// versions.
     pub fn find(
         &self,
         key: &FunctionKey,

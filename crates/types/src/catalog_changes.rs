@@ -1,5 +1,5 @@
-//! What the newest snapshots of the catalog changed: enough for a reader to look at those functions alone, and bounded, so
-//! that a reader who lags behind has to look at everything.
+//! What the newest snapshots of the catalog changed: enough for a reader to look at those functions
+//! alone, and bounded, so that a reader who lags behind has to look at everything.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub struct FunctionChange {
     pub unserved: Vec<VersionKey>,
 }
 
-/// The change sets of a catalog's newest revisions, one for each; the last one is of the catalog that has the history.
+/// The change sets of a catalog's newest revisions, one for each; the last one is of the catalog
+/// that has the history.
 #[derive(Debug, Clone, Default)]
 pub struct ChangeHistory(VecDeque<Arc<ChangeSet>>);
 
@@ -38,8 +39,8 @@ impl ChangeHistory {
         Self(newest.chain(std::iter::once(Arc::new(set))).collect())
     }
 
-    /// The change sets after revision `seen` of a catalog that is at `revision`, the oldest first; `None` when the history
-    /// does not go back that far.
+    /// The change sets after revision `seen` of a catalog that is at `revision`, the oldest first;
+    /// `None` when the history does not go back that far.
     pub(crate) fn since(&self, seen: u64, revision: u64) -> Option<impl Iterator<Item = &ChangeSet>> {
         let missed = usize::try_from(revision.checked_sub(seen)?).ok()?;
         let from = self.0.len().checked_sub(missed)?;

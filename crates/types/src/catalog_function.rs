@@ -33,15 +33,16 @@ pub struct CatalogFunction {
     pub versions: BTreeMap<VersionName, Arc<CatalogVersion>>,
     /// Where each alias leads; `$DEFAULT` is always there.
     pub aliases: AliasMap,
-    /// Quota that belongs to this function alone, and is all it gets, in MB; 0 stops it, `None` is a share of what no
-    /// function has reserved.
+    /// Quota that belongs to this function alone, and is all it gets, in MB; 0 stops it, `None` is
+    /// a share of what no function has reserved.
     pub reserved_mb: Option<u64>,
     /// Instances kept ready, by published version.
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
 }
 
 impl CatalogFunction {
-    /// The version that a call with `qualifier` runs; `by` is for aliases that lead to two versions.
+    /// The version that a call with `qualifier` runs; `by` is for aliases that lead to two
+    /// versions.
     ///
     /// # Errors
     /// When there is no such version or alias, or `$LATEST` cannot be called.
@@ -58,7 +59,8 @@ impl CatalogFunction {
         }
     }
 
-    /// Memory of the installation's quota that other functions cannot have, in MB: what is reserved, else what is provisioned.
+    /// Memory of the installation's quota that other functions cannot have, in MB: what is
+    /// reserved, else what is provisioned.
     pub fn committed_mb(&self) -> u64 {
         self.reserved_mb.unwrap_or_else(|| self.provisioned_mb())
     }

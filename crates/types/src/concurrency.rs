@@ -1,5 +1,5 @@
-//! What its owner wants of a function's instances beside what requests ask for: quota, instances kept ready, sessions
-//! (contract 4.8). Must not know how instances are counted or started.
+//! What its owner wants of a function's instances beside what requests ask for: quota, instances
+//! kept ready, sessions (contract 4.8).
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,8 @@ pub struct SessionSpec {
     pub ttl_s_max: u32,
     /// How long a session is kept without a request, in seconds.
     pub idle_s_max: u32,
-    /// A session without requests is kept all its life; its instance is frozen meanwhile, where that is not switched off.
+    /// A session without requests is kept all its life; its instance is frozen meanwhile, where
+    /// that is not switched off.
     #[serde(default)]
     pub idle_pauses: bool,
 }

@@ -1,4 +1,4 @@
-//! Custom domains: which function a path of a host name leads to. Must not know how connections are served.
+//! Custom domains: which function a path of a host name leads to.
 
 use serde::{Deserialize, Serialize};
 

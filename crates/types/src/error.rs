@@ -1,6 +1,5 @@
-//! The one table of API error codes, with what each means for a caller, and the error that carries one to a client.
-//!
-//! Must not know which action fails or why; whoever fails writes the message.
+//! The one table of API error codes, with what each means for a caller, and the error that carries
+//! one to a client.
 
 use std::fmt;
 
@@ -9,12 +8,13 @@ use std::fmt;
 pub struct ErrorCode {
     /// The code as clients see it, such as `ResourceNotFound.Function`.
     pub name: &'static str,
-    /// The HTTP status that says the same where the API's constant 200 does not apply (gateway, console, CLI exit).
+    /// The HTTP status that says the same where the API's constant 200 does not apply (gateway,
+    /// console, CLI exit).
     pub http_status: u16,
     /// Whether the same request may succeed later without a change.
     pub retryable: bool,
-    /// What to do about it, as a sentence in the words of the command line, which alone shows it: answers of the API have
-    /// none. Empty when the message says all.
+    /// What to do about it, as a sentence in the words of the command line, which alone shows it:
+    /// answers of the API have none. Empty when the message says all.
     pub hint: &'static str,
 }
 
@@ -185,7 +185,8 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// An error as a client sees it: code and message. What only the operator may see goes to the platform log instead.
+/// An error as a client sees it: code and message. What only the operator may see goes to the
+/// platform log instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {

@@ -1,5 +1,4 @@
-//! What a function is: its configuration, its versions, and the state each version is in. Must not know where records
-//! are kept or how a version becomes an instance.
+//! What a function is: its configuration, its versions, and the state each version is in.
 
 use serde::{Deserialize, Serialize};
 
@@ -155,8 +154,9 @@ pub struct VersionSpec {
     pub environment: Vec<(String, String)>,
     /// Several requests per instance; `None` is one at a time.
     pub concurrency: Option<ConcurrencySpec>,
-    /// API objects that are stored and answered as they came, by their API name (`VpcConfig`, `Role`,
-    /// `DeadLetterConfig`…); of these only `PublicNetConfig` is acted on, by whoever starts instances.
+    /// API objects that are stored and answered as they came, by their API name (`VpcConfig`,
+    /// `Role`, `DeadLetterConfig`…); of these only `PublicNetConfig` is acted on, by whoever starts
+    /// instances.
     pub carried: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -169,7 +169,7 @@ impl VersionSpec {
         }
     }
 
-    /// How requests are told to belong to one session, where that matters.
+    /// How a request names its session, where the function has sessions.
     pub fn session(&self, kind: FunctionKind) -> Option<&SessionSpec> {
         let spec = self.concurrency.as_ref().filter(|_| kind == FunctionKind::Http)?;
         spec.session.as_ref()
@@ -230,12 +230,13 @@ pub struct VersionRecord {
     pub status: Status,
     /// Why, when the state is a failed one.
     pub reasons: Vec<StatusReason>,
-    /// Counts changes of this version from 1; a preparation that ends reports the generation it worked on, and is
-    /// ignored when a newer change has come since.
+    /// Counts changes of this version from 1; a preparation that ends reports the generation it
+    /// worked on, and is ignored when a newer change has come since.
     pub generation: u64,
     /// What its owner asked for last.
     pub desired: VersionSpec,
-    /// True when the last change names an image anew, so that its tag must be resolved again; false keeps the digest.
+    /// True when the last change names an image anew, so that its tag must be resolved again; false
+    /// keeps the digest.
     pub resolve: bool,
     /// What is served; `None` until the first preparation succeeded.
     pub serving: Option<Serving>,

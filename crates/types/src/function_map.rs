@@ -1,8 +1,10 @@
-//! All functions of a catalog by their key, with an index of the keys without letter case, as persistent hash tries.
+//! All functions of a catalog by their key, with an index of the keys without letter case, as
+//! persistent hash tries.
 //!
-//! Host names carry no letter case while names do. With the index each look-up is one of a hash trie, however many functions
-//! there are and whether or not one is found. A clone shares its nodes with the map that it was made from; a change copies the
-//! path to one entry, so the cost of the next snapshot does not grow with the number of functions.
+//! Host names carry no letter case while names do. With the index each look-up is one of a hash
+//! trie, however many functions there are and whether or not one is found. A clone shares its nodes
+//! with the map that it was made from; a change copies the path to one entry, so the cost of the
+//! next snapshot does not grow with the number of functions.
 
 use std::ops::Index;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use crate::ids::FunctionKey;
 #[derive(Debug, Clone, Default)]
 pub struct FunctionMap {
     by_key: HashTrieMapSync<FunctionKey, Arc<CatalogFunction>>,
-    /// `namespace/name` in lower case, and the keys that are this without letter case, in their order.
+    /// `namespace/name` in lower case, and the keys that are this without letter case, in their
+    /// order.
     folded: HashTrieMapSync<Arc<str>, Arc<[FunctionKey]>>,
     committed_mb: u128,
 }
@@ -96,7 +99,8 @@ impl FunctionMap {
         self.by_key.is_empty()
     }
 
-    /// [`CatalogFunction::committed_mb`] of all functions together; kept with each change, not summed.
+    /// [`CatalogFunction::committed_mb`] of all functions together; kept with each change, not
+    /// summed.
     pub fn committed_mb(&self) -> u64 {
         u64::try_from(self.committed_mb).unwrap_or(u64::MAX)
     }
@@ -201,7 +205,8 @@ mod tests {
         assert!(map.similar("default/two").is_empty());
     }
 
-    /// References that a change took to entries which it did not name, for a map of so many functions.
+    /// References that a change took to entries which it did not name, for a map of so many
+    /// functions.
     fn copied(functions: usize) -> usize {
         let keys: Vec<_> = (0..functions).map(|number| key("default", &format!("function-{number}"))).collect();
         let map: FunctionMap = keys.iter().map(entry).collect();

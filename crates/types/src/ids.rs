@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// Why a text is not a valid identifier: what kind was wanted, the text, and the rule that it breaks.
+/// Why a text is not a valid identifier: what kind was wanted, the text, and the rule that it
+/// breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {text:?} is not valid: {rule}")]
 pub struct InvalidId {
@@ -97,7 +98,8 @@ text_id!(
 );
 
 text_id!(
-    /// Platform id of a function, `lam-` and eight lower-case letters or digits; never used again after a deletion.
+    /// Platform id of a function, `lam-` and eight lower-case letters or digits; never used again
+    /// after a deletion.
     FunctionId,
     "function id",
     "use lam- and eight lower-case letters or digits",
@@ -107,7 +109,8 @@ text_id!(
 );
 
 text_id!(
-    /// A content digest as the OCI image specification writes it; only `sha256:` and 64 lower-case hex digits.
+    /// A content digest as the OCI image specification writes it; only `sha256:` and 64 lower-case
+    /// hex digits.
     Digest,
     "digest",
     "use sha256: and 64 lower-case hexadecimal digits",
@@ -125,7 +128,8 @@ text_id!(
 );
 
 text_id!(
-    /// Id of one instance, unique over the life of a data directory: `i-` and a UUID without hyphens.
+    /// Id of one instance, unique over the life of a data directory: `i-` and a UUID without
+    /// hyphens.
     InstanceId,
     "instance id",
     "use i- and 32 hexadecimal digits",
@@ -202,7 +206,8 @@ impl fmt::Debug for FunctionKey {
     }
 }
 
-/// Name of one version of a function: `$LATEST`, which can change, or a published number, which cannot.
+/// Name of one version of a function: `$LATEST`, which can change, or a published number, which
+/// cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum VersionName {

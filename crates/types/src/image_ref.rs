@@ -1,5 +1,5 @@
-//! Image references: `{domain}/{repository}[:{tag}][@{digest}]`, read as docker reads them (distribution's `reference`
-//! grammar; Docker Hub's short names). Must not know whether such an image exists.
+//! Image references: `{domain}/{repository}[:{tag}][@{digest}]`, read as docker reads them
+//! (distribution's `reference` grammar; Docker Hub's short names).
 
 use std::fmt;
 use std::str::FromStr;
@@ -125,7 +125,8 @@ impl FromStr for ImageRef {
             ),
             None => (text, None),
         };
-        // The first part is a host when it could not be a repository component: it has a dot, a port or is localhost.
+        // The first part is a host when it could not be a repository component: it has a dot, a
+        // port or is localhost.
         let (registry, path) = match rest.split_once('/') {
             Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
             _ => ("docker.io", rest),

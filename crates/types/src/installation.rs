@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Installation {
     /// Name of its region: `TENCENTCLOUD_REGION`, `X-Scf-Region`.
     pub region: String,
-    /// Number of its account, part of the names of cloud resources: `TENCENTCLOUD_APPID`, `X-Scf-Appid`.
+    /// Number of its account, part of the names of cloud resources: `TENCENTCLOUD_APPID`,
+    /// `X-Scf-Appid`.
     pub app_id: String,
     /// Number of its user: `TENCENTCLOUD_UIN`, `X-Scf-Uin`.
     pub uin: String,

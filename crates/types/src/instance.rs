@@ -11,7 +11,8 @@ pub struct ExitStatus {
     pub out_of_memory: bool,
 }
 
-/// Traffic of an instance with the world outside, in bytes since its start, requests and their answers not among it.
+/// Traffic of an instance with the world outside, in bytes since its start, requests and their
+/// answers not among it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NetworkBytes {
     /// Out of it.

@@ -1,7 +1,7 @@
-//! The words of Sampan: ids, functions, versions, image references, limits, status codes and errors.
+//! The words of Sampan: ids, functions, versions, image references, limits, status codes and
+//! errors.
 //!
-//! Owns the meaning of each term and the shape it has on the wire. Must not know how anything is stored, started or
-//! served: no I/O, no async, no clock.
+//! Owns the meaning of each term and the shape it has on the wire.
 #![forbid(unsafe_code)]
 
 pub mod admin;

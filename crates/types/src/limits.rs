@@ -1,4 +1,5 @@
-//! Limits of the function contract that every crate agrees on. Limits of one crate alone live in that crate's config.
+//! Limits of the function contract that every crate agrees on. Limits of one crate alone live in
+//! that crate's config.
 
 /// Characters of a function name.
 pub const FUNCTION_NAME_LEN_MAX: usize = 60;
@@ -10,7 +11,8 @@ pub const FULL_NAME_LEN_MAX: usize = 118;
 pub const ALIAS_LEN_MAX: usize = 64;
 /// Bytes of a host name (RFC 1035, 2.3.4, as text without the final dot).
 pub const HOST_LEN_MAX: usize = 253;
-/// Bytes of the label of a host that names a function: the longest alias, `--` and the longest name.
+/// Bytes of the label of a host that names a function: the longest alias, `--` and the longest
+/// name.
 pub const HOST_LABEL_LEN_MAX: usize = ALIAS_LEN_MAX + 2 + FUNCTION_NAME_LEN_MAX;
 /// Characters of a description.
 pub const DESCRIPTION_LEN_MAX: usize = 1000;
@@ -64,6 +66,6 @@ pub const INVOKE_WAIT_S_MAX: u64 = 300;
 pub const ROUTING_KEY_BYTES_MAX: usize = 1024;
 /// The largest uid or gid that every instance's user namespace maps to itself.
 pub const MAPPED_ID_MAX: u32 = 65_534;
-/// The uid or gid that owns, in prepared images, the files whose own is above [`MAPPED_ID_MAX`]. It is mapped in every
-/// instance, so that root inside reads and changes them as its own.
+/// The uid or gid that owns, in prepared images, the files whose own is above [`MAPPED_ID_MAX`]. It
+/// is mapped in every instance, so that root inside reads and changes them as its own.
 pub const FOLDED_ID: u32 = 65_535;

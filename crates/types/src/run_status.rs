@@ -110,7 +110,8 @@ impl RunStatus {
         }
     }
 
-    /// The reason phrase for an HTTP status that HTTP itself has none for: the contract's name, or that of its class.
+    /// The reason phrase for an HTTP status that HTTP itself has none for: the contract's name, or
+    /// that of its class.
     pub fn reason_phrase(code: u16) -> &'static str {
         match (Self::try_from(code), code / 100) {
             (Ok(status), _) => status.name(),

@@ -1,5 +1,5 @@
-//! Tags by which a function asks for what the API has no field for. Tags belong to a function and are set when it is made.
-//! Must not know who acts on them.
+//! Tags by which a function asks for what the API has no field for. Tags belong to a function and
+//! are set when it is made.
 
 use crate::limits::STOP_GRACE_S_MAX;
 
@@ -27,7 +27,8 @@ pub struct InvalidTag {
     pub expected: String,
 }
 
-/// Seconds that a function's instances have to end by themselves, if it asks for a number of its own.
+/// Seconds that a function's instances have to end by themselves, if it asks for a number of its
+/// own.
 pub fn stop_grace_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag> {
     let Some(value) = value(tags, STOP_GRACE) else { return Ok(None) };
     let seconds = value.parse().ok().filter(|seconds| *seconds <= STOP_GRACE_S_MAX);

@@ -1,5 +1,5 @@
-//! Reading the body of a request: as much as its head has earned, memory taken as bytes arrive. A declared length
-//! reserves nothing.
+//! Reading the body of a request: as much as its head has earned, memory taken as bytes arrive. A
+//! declared length reserves nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,8 +112,8 @@ pub(crate) async fn read(
     }
 }
 
-/// Reads a body. One that is too long is read to its end or to a second limit and thrown away: a client that is cut off
-/// while it sends sees a broken connection in place of the error.
+/// Reads a body. One that is too long is read to its end or to a second limit and thrown away: a
+/// client that is cut off while it sends sees a broken connection in place of the error.
 async fn collect(
     mut body: Body,
     vouched: Vouched,
@@ -154,8 +154,8 @@ async fn collect(
     }
 }
 
-/// Throws away what a refused client is sending at this moment, so that it is there to read the answer. Keeps nothing of it,
-/// and waits for nothing that does not come.
+/// Throws away what a refused client is sending at this moment, so that it is there to read the
+/// answer. Keeps nothing of it, and waits for nothing that does not come.
 pub(crate) async fn discard(parts: &Parts, mut body: Body, rooms: &Rooms, config: &Config) {
     // A client that asks first sends nothing when it is not told to go on.
     if body.is_end_stream() || parts.headers.contains_key(EXPECT) {

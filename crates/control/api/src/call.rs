@@ -1,6 +1,7 @@
 //! A call: which action with which parameters, out of a request whose signature was checked.
 //!
-//! Owns the two ways in which a call is written, headers and a body (TC3) or parameters alone (older signatures). Pure.
+//! Owns the two ways in which a call is written, headers and a body (TC3) or parameters alone
+//! (older signatures). Pure.
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -55,7 +56,8 @@ impl Call {
     /// Checks who sent the request and reads what it calls.
     ///
     /// # Errors
-    /// `AuthFailure.…` first, so that strangers learn nothing else; then what the common parameters lack.
+    /// `AuthFailure.…` first, so that strangers learn nothing else; then what the common parameters
+    /// lack.
     pub(crate) fn read(parts: &Parts, body: Bytes, secrets: &Secrets, clock: Clock) -> Result<Self, ApiError> {
         let host = host(parts)?;
         let received = Received { parts, host: &host, body };
@@ -127,7 +129,8 @@ fn flat(pairs: Vec<(String, String)>) -> Result<Params, ApiError> {
     Ok(Params::Flat(Tree::of_pairs(&pairs)?))
 }
 
-/// The host that a client called: the header as it is, which may hold a scheme, or the authority of HTTP/2.
+/// The host that a client called: the header as it is, which may hold a scheme, or the authority of
+/// HTTP/2.
 fn host(parts: &Parts) -> Result<String, ApiError> {
     match parts.headers.get(HOST) {
         Some(host) => host.to_str().map(str::to_owned).map_err(|_| unreadable("Host")),

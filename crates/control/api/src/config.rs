@@ -1,4 +1,4 @@
-//! Limits of the API, as the `[api]` table of the configuration has them. Must not know how they are read.
+//! Limits of the API, as the `[api]` table of the configuration has them.
 
 use std::time::Duration;
 
@@ -23,16 +23,19 @@ pub struct Config {
     pub query_bytes_max: usize,
     /// Longest time in which a body must have arrived, in milliseconds.
     pub body_wait_ms_max: u64,
-    /// The same for a body whose signature is in it (HmacSHA1, HmacSHA256), which anyone may begin to send.
+    /// The same for a body whose signature is in it (HmacSHA1, HmacSHA256), which anyone may begin
+    /// to send.
     pub unsigned_body_wait_ms_max: u64,
-    /// Bytes of a body over its limit that are read and thrown away, so that the client is there to read the answer.
+    /// Bytes of a body over its limit that are read and thrown away, so that the client is there to
+    /// read the answer.
     pub discarded_bytes_max: usize,
-    /// Longest time for which the body of a refused request is read and thrown away, in milliseconds.
+    /// Longest time for which the body of a refused request is read and thrown away, in
+    /// milliseconds.
     pub discard_ms_max: u64,
     /// Longest pause in such a body, in milliseconds.
     pub discard_pause_ms_max: u64,
-    /// Bytes of the bodies of all calls under way together, as far as they arrived; further calls are refused. A call
-    /// counts for 64 KiB at least, so this bounds their number too.
+    /// Bytes of the bodies of all calls under way together, as far as they arrived; further calls
+    /// are refused. A call counts for 64 KiB at least, so this bounds their number too.
     pub held_bytes_max: usize,
     /// The same for bodies whose signature is in them, until it was checked.
     pub unsigned_held_bytes_max: usize,

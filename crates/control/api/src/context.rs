@@ -1,4 +1,4 @@
-//! What handlers work with. Must not know requests.
+//! What handlers work with.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,7 +62,8 @@ impl Context {
         self.config.utc_offset.format(unix_ms)
     }
 
-    /// Refuses a namespace that is not there, by the catalog: reading what runs must not wait for the database.
+    /// Refuses a namespace that is not there, by the catalog: reading what runs must not wait for
+    /// the database.
     pub fn require_namespace(&self, namespace: &Namespace) -> Result<(), Failure> {
         if self.store.catalog().load().namespaces.contains(namespace) {
             return Ok(());

@@ -1,4 +1,5 @@
-//! The form of every answer (contract 1.4): HTTP 200, `application/json`, and one object `Response`. Pure.
+//! The form of every answer (contract 1.4): HTTP 200, `application/json`, and one object
+//! `Response`. Pure.
 
 use axum::body::Body;
 use axum::response::Response;

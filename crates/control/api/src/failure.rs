@@ -1,17 +1,16 @@
 //! Why a call failed: what its client may know, and what goes to the platform log alone.
 //!
-//! Owns which code an error of the parts below becomes. Must not know which action failed; actions with codes of their
-//! own name them in [`StoreCodes`].
+//! Owns which code an error of the parts below becomes.
 
 use types::{ApiError, ErrorCode};
 
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Something that the client, or whoever runs the installation, can mend.
+    /// Something that the client or the operator can correct.
     #[error(transparent)]
-    Told(#[from] ApiError),
-    /// Something that only the platform log tells.
+    Client(#[from] ApiError),
+    /// An internal error; its causes go to the platform log.
     #[error("an operation below the API failed")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -38,7 +37,7 @@ impl Default for StoreCodes {
 }
 
 impl StoreCodes {
-    /// What a client is told of an error of the store.
+    /// The client's view of an error of the store.
     pub(crate) fn failure(self, error: store::Error) -> Failure {
         use store::Error;
         let code = match &error {
@@ -107,10 +106,10 @@ impl From<types::catalog::Lookup> for Failure {
 }
 
 impl Failure {
-    /// What the client is told; the rest is logged here, once, under the id of the call.
-    pub(crate) fn tell(self, action: &str, request_id: &types::RequestId) -> ApiError {
+    /// The error that the client gets; the causes are logged here, once, with the id of the call.
+    pub(crate) fn into_client_error(self, action: &str, request_id: &types::RequestId) -> ApiError {
         match self {
-            Self::Told(error) => error,
+            Self::Client(error) => error,
             Self::Internal(source) => {
                 let causes = causes(source.as_ref());
                 tracing::error!(action, %request_id, error = causes, "a call of the API failed");
@@ -131,8 +130,8 @@ fn causes(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    fn told(failure: Failure) -> &'static str {
-        failure.tell("GetFunction", &types::RequestId::random()).code.name
+    fn code_of(failure: Failure) -> &'static str {
+        failure.into_client_error("GetFunction", &types::RequestId::random()).code.name
     }
 
     #[test]
@@ -154,15 +153,15 @@ mod tests {
             (store::Error::Stopping, "ServiceUnavailable"),
         ];
         for (error, code) in table {
-            assert_eq!(told(codes.failure(error)), code);
+            assert_eq!(code_of(codes.failure(error)), code);
         }
     }
 
     #[test]
-    fn an_internal_error_tells_the_client_the_id_alone() {
+    fn an_internal_error_shows_the_client_its_id_alone() {
         let source = std::io::Error::other("secret/path");
         let id = types::RequestId::random();
-        let error = Failure::Internal(Box::new(source)).tell("ListFunctions", &id);
+        let error = Failure::Internal(Box::new(source)).into_client_error("ListFunctions", &id);
         assert_eq!(error.code, ErrorCode::INTERNAL_ERROR);
         assert!(error.message.contains(id.as_str()) && !error.message.contains("secret/path"));
     }

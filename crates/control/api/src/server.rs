@@ -1,5 +1,5 @@
-//! One HTTP request to one answer. Checks in this order: method, head of the signature, room, size, signature, version,
-//! action.
+//! One HTTP request to one answer. Checks in this order: method, head of the signature, room, size,
+//! signature, version, action.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -84,7 +84,7 @@ async fn answer(
     let span = tracing::info_span!("action", action = action.name, request = %request_id);
     let outcome = (action.run)(&server.context, call.params, request_id.clone()).instrument(span).await;
     drop(held);
-    let outcome = outcome.map_err(|failure| failure.tell(action.name, request_id));
+    let outcome = outcome.map_err(|failure| failure.into_client_error(action.name, request_id));
     let code = outcome.as_ref().err().map_or("", |error| error.code.name);
     tracing::debug!(action = action.name, %request_id, code, "answered");
     metrics::counter!("sampan_api_calls_total", "action" => action.name, "code" => code).increment(1);

@@ -4,11 +4,12 @@ use oci::RunConfig;
 use store::Pending;
 use types::{CommandWords, ImageRef, ImageSpec, PinnedImage, Serving, StatusReason, VersionName, VersionSpec, tags};
 
-/// A word to match on when an image cannot be used as it is; the image store has the same for broken content.
+/// A word to match on when an image cannot be used as it is; the image store has the same for
+/// broken content.
 const IMAGE_INVALID: &str = "ImageInvalid";
 
-/// The image to prepare: the reference as it was named, or the digest that is served when the tag shall not be resolved
-/// again.
+/// The image to prepare: the reference as it was named, or the digest that is served when the tag
+/// shall not be resolved again.
 pub(crate) fn image_of(pending: &Pending) -> Result<ImageRef, StatusReason> {
     let version = &pending.version;
     let named: ImageRef = version.desired.image.uri.parse().map_err(|error: types::image_ref::InvalidImageRef| {
@@ -43,8 +44,8 @@ pub(crate) fn runnable(function: &ImageSpec, image: &RunConfig) -> Result<(), St
     })
 }
 
-/// Whether an instance has to start before the version is served: when calls would go to other instances than before, and
-/// unless the function's owner does without.
+/// Whether an instance has to start before the version is served: when calls would go to other
+/// instances than before, and unless the function's owner does without.
 pub(crate) fn is_start_checked(pending: &Pending, image: &PinnedImage) -> bool {
     let version = &pending.version;
     version.version == VersionName::Latest

@@ -1,4 +1,4 @@
-//! Why a pass stopped short. Must not know when the next one comes.
+//! Errors that end a pass.
 
 use types::StatusReason;
 

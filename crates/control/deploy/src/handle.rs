@@ -20,8 +20,9 @@ pub struct Deploy {
 }
 
 impl Deploy {
-    /// Begins to deploy: first whatever an earlier run left to do, then what changes. Must be called within a tokio
-    /// runtime. Ends when `shutdown` is cancelled; what is being prepared then stays to be done.
+    /// Begins to deploy: first whatever an earlier run left to do, then what changes. Must be
+    /// called within a tokio runtime. Ends when `shutdown` is cancelled; what is being prepared
+    /// then stays to be done.
     pub fn start(
         store: Store,
         images: impl Prepare,

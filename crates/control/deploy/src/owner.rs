@@ -2,7 +2,7 @@
 
 use types::{FunctionId, VersionKey};
 
-/// What all of them begin with; nobody else's do.
+/// Prefix of all of them, and of no other owner.
 pub(crate) const PREFIX: &str = "function/";
 
 /// What the owners of all versions of a function begin with.

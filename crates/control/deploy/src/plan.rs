@@ -21,7 +21,8 @@ pub(crate) struct View {
     pub(crate) checking: usize,
     /// Owners of versions that keep an image.
     pub(crate) pinned: Vec<String>,
-    /// Whether only what belongs to functions that are being deleted is released: soon after a start.
+    /// Whether only what belongs to functions that are being deleted is released: soon after a
+    /// start.
     pub(crate) keep_all: bool,
     /// Images that may be prepared at once.
     pub(crate) parallel_max: usize,
@@ -30,7 +31,7 @@ pub(crate) struct View {
 /// What to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Preparations that nobody awaits any more.
+    /// Preparations that the store does not await any more.
     pub(crate) cancel: Vec<VersionKey>,
     /// Preparations to begin.
     pub(crate) start: Vec<VersionKey>,
@@ -40,10 +41,11 @@ pub(crate) struct Plan {
     pub(crate) finish: Vec<FunctionId>,
 }
 
-/// Decides. A version is prepared by one preparation at a time: a newer change waits until the one before has ended. While
-/// a version is being published, nothing of its function is released: until it keeps its image itself, only what `$LATEST`
-/// was when it was published does, and `$LATEST` may have moved on. That the store does not name a version is not proof of its
-/// end: the database may be an older one, and the one to come after it may name what this one does not.
+/// Decides. A version is prepared by one preparation at a time: a newer change waits until the one
+/// before has ended. While a version is being published, nothing of its function is released: until
+/// it keeps its image itself, only what `$LATEST` was when it was published does, and `$LATEST` may
+/// have moved on. That the store does not name a version is not proof of its end: the database may
+/// be an older one, and the one to come after it may name what this one does not.
 pub(crate) fn plan(view: &View) -> Plan {
     let pending: HashSet<&VersionKey> = view.pending.iter().collect();
     let busy_versions: HashSet<_> = view.busy.iter().map(|key| (&key.function_id, key.version)).collect();

@@ -1,4 +1,4 @@
-//! One preparation from what is pending to how it ended. Must not know what becomes of the end.
+//! One preparation from what is pending to how it ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ pub(crate) enum End<S> {
     Prepared(PinnedImage, Option<S>),
     /// It cannot be used.
     Failed(StatusReason),
-    /// Nobody awaits it any more.
+    /// A newer change took its place, or the function is being deleted.
     Cancelled,
 }
 
@@ -117,8 +117,8 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
         Ok(PinnedImage { digest: prepared.digest, size_bytes: prepared.size_bytes })
     }
 
-    /// Has an instance start where that is to be checked. Without room for one the version is served unchecked: a full machine
-    /// says nothing of an image.
+    /// Has an instance start where that is to be checked. Without room for one the version is
+    /// served unchecked: a full machine says nothing of an image.
     async fn check_start(
         &self,
         key: &VersionKey,

@@ -76,7 +76,8 @@ pub trait Prepare: Send + Sync + 'static {
     /// The reason as the operator shall read it.
     fn unpin(&self, owner: &str) -> impl Future<Output = Result<(), StatusReason>> + Send;
 
-    /// Keeps an image for an owner if all of it is there; false when something is missing or damaged.
+    /// Keeps an image for an owner if all of it is there; false when something is missing or
+    /// damaged.
     ///
     /// # Errors
     /// The reason as the operator shall read it.

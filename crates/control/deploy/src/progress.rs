@@ -8,7 +8,7 @@ pub(crate) const STARTING: &str = "Starting an instance to see that it listens";
 /// In front of why it did not.
 pub(crate) const START_FAILED: &str = "The instance did not start";
 
-/// One line for whoever watches.
+/// The progress as one line.
 pub(crate) fn text(progress: &Progress) -> String {
     let Progress { layers_done, layers_total, bytes_done, bytes_total, .. } = *progress;
     if let Some(seconds) = progress.pause_s {

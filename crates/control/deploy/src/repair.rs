@@ -1,5 +1,5 @@
-//! Keeps the images of active versions whole: one that lost its pin is pinned again, one that is missing or was found
-//! damaged is prepared again, by its digest. Must not change a version's state: what fails is logged and tried again.
+//! Keeps the images of active versions whole: one that lost its pin is pinned again, one that is
+//! missing or was found damaged is prepared again, by its digest.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub(crate) struct Repair<P> {
     room: Arc<Semaphore>,
     tasks: JoinSet<VersionKey>,
     running: HashSet<VersionKey>,
-    /// Whether a pass left one alone because it is being prepared already: it may have been damaged again since.
+    /// Whether a pass left one alone because it is being prepared already: it may have been damaged
+    /// again since.
     left_alone: bool,
 }
 

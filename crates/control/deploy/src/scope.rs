@@ -1,4 +1,5 @@
-//! Which functions a pass looks at: those that changed since the last one that succeeded, or all of them.
+//! Which functions a pass looks at: those that changed since the last one that succeeded, or all of
+//! them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,7 +33,8 @@ impl Changed {
         Self { seen: 0, functions: HashMap::new(), resync_at: now, resync_interval }
     }
 
-    /// Takes what the catalog says to have changed. When it does not know, a look at everything is due.
+    /// Takes what the catalog says to have changed. When it does not know, a look at everything is
+    /// due.
     pub(crate) fn follow(&mut self, catalog: &Catalog, now: Instant) {
         let seen = std::mem::replace(&mut self.seen, catalog.revision);
         match catalog.changes_since(seen) {

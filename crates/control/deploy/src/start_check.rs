@@ -1,5 +1,5 @@
-//! What deploying needs of whoever starts instances: whether one of a version that nobody can call yet starts. Must not know
-//! how.
+//! The start check as deploying needs it: whether an instance of a version that is not served yet
+//! starts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use types::{CatalogVersion, StatusReason};
 
 /// Starts an instance of a version before the version takes over.
 pub trait StartCheck: Send + Sync + 'static {
-    /// Holds the instance until the version is served, which it is a part of then. Dropped before, it ends the instance.
+    /// Holds the instance until the version is served, which it is a part of then. Dropped before,
+    /// it ends the instance.
     type Started: Send + Sync + 'static;
 
-    /// Starts an instance and resolves when its server accepts connections; waits for room for at most `wait_max`. A caller
-    /// that drops the future ends the start.
+    /// Starts an instance and resolves when its server accepts connections; waits for room for at
+    /// most `wait_max`. A caller that drops the future ends the start.
     ///
     /// # Errors
     /// Why no instance has started.

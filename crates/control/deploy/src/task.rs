@@ -1,4 +1,5 @@
-//! The one task that deploys: passes, running preparations, and their ends. Decisions are in `plan`.
+//! The one task that deploys: passes, running preparations, and their ends. Decisions are in
+//! `plan`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +36,8 @@ pub(crate) struct Reconciler<P, S: StartCheck> {
     ended: Vec<Ended<S::Started>>,
     /// Functions whose images may have to be released.
     changed: Changed,
-    /// Until when images of functions that the database does not name are kept; `None` once that is over.
+    /// Until when images of functions that the database does not name are kept; `None` once that is
+    /// over.
     keep_unknown_until: Option<Instant>,
 }
 
@@ -132,15 +134,16 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         Ok(())
     }
 
-    /// What there is, as far as it concerns this pass: of the images that are kept and served, those of the functions in its
-    /// scope.
+    /// What there is, as far as it concerns this pass: of the images that are kept and served,
+    /// those of the functions in its scope.
     async fn view(&mut self) -> Result<(View, Scope), Error> {
         let now = Instant::now();
         if self.keep_unknown_until.is_some_and(|until| now >= until) {
             self.keep_unknown_until = None;
             self.changed.resync(now);
         }
-        // Of the snapshot before the database is read: what is written meanwhile is in scope next time, too.
+        // Of the snapshot before the database is read: what is written meanwhile is in scope next
+        // time, too.
         self.changed.follow(&self.store.catalog().load(), now);
         let scope = self.changed.scope(now);
         let pending = self.store.pending().await?;
@@ -194,7 +197,8 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         }
     }
 
-    /// Gives the ends to the store. One that it does not take stays here, so that nothing is prepared again for it.
+    /// Gives the ends to the store. One that it does not take stays here, so that nothing is
+    /// prepared again for it.
     async fn settle(&mut self) -> Result<(), Error> {
         while let Some(Ended { key, function, end }) = self.ended.last() {
             match end {

@@ -149,7 +149,8 @@ async fn a_start_does_what_a_crash_left_to_do() {
     platform.create("deleting", "localhost/hello:v1").await;
     let deleting = platform.latest("deleting").await;
     platform.store.begin_delete(&key("deleting")).await.unwrap();
-    // Prepared, but the end was not written; a generation that is not served any more; and what is not ours.
+    // Prepared, but the end was not written; a generation that is not served any more; and what is
+    // not ours.
     let creating = platform.latest("creating").await;
     let owner = |id: &types::FunctionId, generation| format!("function/{id}/{}/{generation}", VersionName::Latest);
     platform.images.pin(&owner(&creating.function_id, 1));
@@ -289,7 +290,8 @@ async fn create_alias(platform: &Platform, function: &str, name: &str) {
     platform.store.create_alias(alias).await.unwrap();
 }
 
-/// How often pins are listed for a new alias, on a platform with so many functions; each time those of its function alone.
+/// How often pins are listed for a new alias, on a platform with so many functions; each time those
+/// of its function alone.
 async fn listed_for_an_alias(functions: usize) -> usize {
     let mut platform = Platform::started().await;
     let names: Vec<_> = (0..functions).map(|number| format!("function-{number}")).collect();

@@ -1,4 +1,4 @@
-//! How records are written in columns and read back. Must not know which statement a row comes from.
+//! How records are written in columns and read back.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;

@@ -1,4 +1,5 @@
-//! Statements that read functions together with their versions: one, all, or those that match a query.
+//! Statements that read functions together with their versions: one, all, or those that match a
+//! query.
 
 use std::collections::HashMap;
 
@@ -58,7 +59,8 @@ pub(crate) async fn page(db: &mut SqliteConnection, wanted: &FunctionQuery) -> s
         QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM functions f JOIN versions v ON v.function_id = f.id");
     push_conditions(&mut count, wanted);
     let total: i64 = count.build_query_scalar().fetch_one(&mut *db).await?;
-    // The page is chosen by id first: sorting whole rows would carry every match's specification along.
+    // The page is chosen by id first: sorting whole rows would carry every match's specification
+    // along.
     let mut query = QueryBuilder::<Sqlite>::new(FUNCTION_AND_VERSION);
     query.push(" WHERE v.version = ").push_bind(columns::from_version(VersionName::Latest));
     query.push(" AND f.id IN (SELECT f.id FROM functions f JOIN versions v ON v.function_id = f.id");

@@ -1,4 +1,4 @@
-//! Every statement that is sent to the database, by table. Must not know when which one is right; no decisions here.
+//! Every statement that is sent to the database, by table.
 
 pub(crate) mod aliases;
 pub(crate) mod columns;

@@ -1,4 +1,5 @@
-//! What the tests of the public handle share: a store in its own directory, and functions to put in it.
+//! What the tests of the public handle share: a store in its own directory, and functions to put in
+//! it.
 #![allow(dead_code)] // Each test file uses its own part.
 
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Objects of the cloud around a function: networks, file systems, queues, layers. An installation keeps them and
-//! answers with them, and acts on none.
+//! Objects of the cloud around a function: networks, file systems, queues, layers. An installation
+//! keeps them and answers with them, and acts on none.
 
 use serde::{Deserialize, Serialize};
 

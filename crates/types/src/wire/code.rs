@@ -1,4 +1,4 @@
-//! Where a function's content comes from. Must not know that only images are taken.
+//! Where a function's content comes from.
 
 use serde::{Deserialize, Serialize};
 

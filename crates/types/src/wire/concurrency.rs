@@ -19,7 +19,7 @@ pub struct InstanceConcurrencyConfig {
     /// Numbers for GPU nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mix_node_config: Option<Vec<MixNodeConfig>>,
-    /// How requests are told to belong to one session.
+    /// How a request names its session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_config: Option<SessionConfig>,
 }
@@ -34,7 +34,7 @@ pub struct MixNodeConfig {
     pub num: Option<u64>,
 }
 
-/// How requests are told to belong to one session.
+/// How a request names its session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SessionConfig {

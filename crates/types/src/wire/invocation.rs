@@ -104,7 +104,8 @@ pub struct GetFunctionLogsRequest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LogSearchRequest {
-    /// `Instance`: output outside requests, an entry for each instance. All else is retired and is ignored.
+    /// `Instance`: output outside requests, an entry for each instance. All else is retired and is
+    /// ignored.
     pub r#type: Option<String>,
 }
 

@@ -1,5 +1,6 @@
-//! Shapes of the installation's own actions about output: single lines of the log, and answers of runs that nobody waited
-//! for. They are written as those of the cloud API are, and are served at [`EXTENSIONS_PATH`].
+//! Shapes of the installation's own actions about output: single lines of the log, and answers of
+//! runs that nobody waited for. They are written as those of the cloud API are, and are served at
+//! [`EXTENSIONS_PATH`].
 
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +29,13 @@ pub struct GetLogLinesRequest {
     pub end_time_ms: Option<i64>,
     /// How many lines at most.
     pub limit: Option<i64>,
-    /// `Next` of an earlier answer: the lines behind it, from the oldest on. Without one, the newest lines.
+    /// `Next` of an earlier answer: the lines behind it, from the oldest on. Without one, the
+    /// newest lines.
     pub after: Option<String>,
 }
 
-/// `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended. It is answered as
-/// `Invoke` is.
+/// `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended. It
+/// is answered as `Invoke` is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GetInvocationResultRequest {

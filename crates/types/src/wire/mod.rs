@@ -1,8 +1,9 @@
-//! Shapes of the cloud API 3.0 (product `scf`, version 2018-04-16), as they stand in requests and answers.
+//! Shapes of the cloud API 3.0 (product `scf`, version 2018-04-16), as they stand in requests and
+//! answers.
 //!
-//! Owns names and types of fields, nothing else: every field of a request is optional here, also those that an action
-//! requires, so that whoever validates can say which one is missing. Fields that a request has beyond these are
-//! ignored. Must not know ranges, defaults or what an action does.
+//! Owns names and types of fields, nothing else: every field of a request is optional here, also
+//! those that an action requires, so that whoever validates can say which one is missing. Fields
+//! that a request has beyond these are ignored.
 
 mod account;
 mod carried;

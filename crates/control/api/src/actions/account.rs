@@ -13,7 +13,8 @@ use crate::context::Context;
 use crate::envelope::Answer;
 use crate::params::Params;
 
-/// Saved test events of a function (contract 3), told although there are none yet; so are the next two.
+/// Saved test events of a function (contract 3), told although there are none yet; so are the next
+/// two.
 const TEST_EVENTS_MAX: u32 = 20;
 /// Retries of an asynchronous event.
 const RETRIES_MAX: u32 = 2;

@@ -1,7 +1,7 @@
 //! Every action of the API and what answers it: a handler, or the words that say why there is none.
 //!
-//! Handlers are thin: `validate` reads what is asked for, the store, the invoker or the logs do it, `render` says what
-//! came of it.
+//! Handlers are thin: `validate` reads what is asked for, the store, the invoker or the logs do it,
+//! `render` says what came of it.
 
 mod account;
 mod aliases;
@@ -96,7 +96,8 @@ const HANDLED: [Action; 36] = [
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];
 
-/// Actions that the cloud API does not have, at a path of their own: they take nothing from its names.
+/// Actions that the cloud API does not have, at a path of their own: they take nothing from its
+/// names.
 const EXTENSIONS: [Action; 2] = [
     Action { name: "GetLogLines", run: |cx, params, _| Box::pin(runs::log_lines::run(cx, params)) },
     Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(runs::result::run(cx, params)) },
@@ -117,8 +118,8 @@ pub(crate) fn find_extension(name: &str) -> Result<Action, ApiError> {
 /// Finds an action.
 ///
 /// # Errors
-/// `UnsupportedOperation` for one that is not answered here, with what to use in its place; `InvalidAction` for what is
-/// no action of the API.
+/// `UnsupportedOperation` for one that is not answered here, with what to use in its place;
+/// `InvalidAction` for what is no action of the API.
 pub(crate) fn find(name: &str) -> Result<Action, ApiError> {
     if let Some(action) = HANDLED.iter().find(|action| action.name == name) {
         return Ok(*action);

@@ -1,5 +1,5 @@
-//! Reads a [`Tree`] as typed data: texts become the numbers, truth values and texts that the reader wants, and fields
-//! with numbers for names become a list where one is wanted. Pure.
+//! Reads a [`Tree`] as typed data: texts become the numbers, truth values and texts that the reader
+//! wants, and fields with numbers for names become a list where one is wanted. Pure.
 
 use std::fmt;
 use std::str::FromStr;

@@ -6,7 +6,8 @@ use types::{ApiError, ErrorCode};
 /// As much of a client's text as an error repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
 
-/// An `InvalidParameter` that begins with the field's path, written as the API writes it (`A.B.0.C`).
+/// An `InvalidParameter` that begins with the field's path, written as the API writes it
+/// (`A.B.0.C`).
 pub(super) fn describe(path: &Path, problem: &str) -> ApiError {
     // serde_json tells a position in the body too, which says less than the path.
     let problem = in_words(problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem));
@@ -23,7 +24,8 @@ pub(super) fn describe(path: &Path, problem: &str) -> ApiError {
     ApiError::new(ErrorCode::INVALID_PARAMETER, message)
 }
 
-/// Serde's words for a wrong type, `invalid type: sequence, expected struct Code`, in those of the API.
+/// Serde's words for a wrong type, `invalid type: sequence, expected struct Code`, in those of the
+/// API.
 fn in_words(problem: &str) -> String {
     let Some((found, expected)) = problem.rsplit_once(", expected ") else { return shortened(problem) };
     let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");

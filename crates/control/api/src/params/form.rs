@@ -1,10 +1,11 @@
-//! Decodes `application/x-www-form-urlencoded` (URL standard, section 5.1), strictly: names and values must be UTF-8.
-//! Pure.
+//! Decodes `application/x-www-form-urlencoded` (URL standard, section 5.1), strictly: names and
+//! values must be UTF-8. Pure.
 
 use percent_encoding::percent_decode;
 use types::{ApiError, ErrorCode};
 
-/// Parameters of one call at most. Nesting costs a name for each level, so this bounds the tree as well.
+/// Parameters of one call at most. Nesting costs a name for each level, so this bounds the tree as
+/// well.
 const PARAMETERS_MAX: usize = 10_000;
 
 /// The decoded pairs in the order given; a piece without `=` is a name with an empty value.

@@ -1,7 +1,7 @@
 //! The parameters of a call, from the body or the query to a typed request.
 //!
-//! Owns the three forms in which parameters come (JSON, form, query) and the errors that name a wrong field by its path.
-//! Pure. Must not know which fields an action requires.
+//! Owns the three forms in which parameters come (JSON, form, query) and the errors that name a
+//! wrong field by its path. Pure.
 
 mod deserialize;
 mod error;

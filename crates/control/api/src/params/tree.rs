@@ -7,7 +7,8 @@ use types::{ApiError, ErrorCode};
 /// Deepest nesting; the API's deepest field has six levels.
 const DEPTH_MAX: usize = 16;
 
-/// A parameter: a text, or something with fields. Whether it is an object or a list is decided by whoever reads it.
+/// A parameter: a text, or something with fields. Whether it is an object or a list is decided by
+/// whoever reads it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Tree {
     /// A value.
@@ -20,7 +21,8 @@ impl Tree {
     /// Folds pairs.
     ///
     /// # Errors
-    /// `InvalidParameter` for a name that is given twice, both with and without fields, or nested too deeply.
+    /// `InvalidParameter` for a name that is given twice, both with and without fields, or nested
+    /// too deeply.
     pub(crate) fn of_pairs(pairs: &[(String, String)]) -> Result<Self, ApiError> {
         let mut root = BTreeMap::new();
         for (name, value) in pairs {

@@ -105,7 +105,8 @@ impl Shown<'_> {
         }
     }
 
-    /// What is served, where that is not what the version's fields say because the last change failed.
+    /// What is served, where that is not what the version's fields say because the last change
+    /// failed.
     fn serving(&self) -> Option<ServingSettings> {
         let served = self.version.serving.as_ref().filter(|_| self.version.status == Status::UpdateFailed)?;
         let version = VersionRecord { desired: served.spec.clone(), status: Status::Active, ..self.version.clone() };
@@ -202,7 +203,8 @@ impl Shown<'_> {
     }
 }
 
-/// The words as a text that blanks separate; empty when they were given as a list, which a text cannot hold.
+/// The words as a text that blanks separate; empty when they were given as a list, which a text
+/// cannot hold.
 fn text(words: Option<&CommandWords>) -> String {
     match words {
         Some(CommandWords::Text(text)) => text.clone(),

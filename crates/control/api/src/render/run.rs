@@ -7,7 +7,7 @@ use types::{FunctionKey, InstanceId};
 
 use types::UtcOffset;
 
-/// Bytes of the MB in which `GetRequestStatus` tells memory.
+/// Bytes of the MB in which `GetRequestStatus` gives memory.
 const MB: f64 = 1_048_576.0;
 
 /// The result of a call; `log` is the end of its log where that was asked for.
@@ -43,7 +43,8 @@ pub(crate) fn log(run: Invocation, offset: UtcOffset) -> FunctionLog {
     }
 }
 
-/// What an instance printed outside requests, in the shape of a run that is over; its lines are added to it.
+/// What an instance printed outside requests, in the shape of a run that is over; its lines are
+/// added to it.
 pub(crate) fn instance(function: &FunctionKey, id: &InstanceId, first_ms: i64, offset: UtcOffset) -> FunctionLog {
     FunctionLog {
         function_name: function.name.to_string(),

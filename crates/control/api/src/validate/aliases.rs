@@ -1,4 +1,5 @@
-//! Names of aliases, and where they lead: a version, and at most one beside it with a weight or a rule (contract 4.10).
+//! Names of aliases, and where they lead: a version, and at most one beside it with a weight or a
+//! rule (contract 4.10).
 
 use serde::{Deserialize, Serialize};
 use types::alias::{Additional, HeaderValue, Weight, When};
@@ -130,7 +131,8 @@ fn is_header_name(text: &str) -> bool {
     text.len() <= HEADER_NAME_BYTES_MAX && http::HeaderName::from_bytes(text.as_bytes()).is_ok()
 }
 
-/// `(a,b)` without its ends, or `[a,b]` with them; `None` for anything else, and for what no integer is in.
+/// `(a,b)` without its ends, or `[a,b]` with them; `None` for anything else, and for what no
+/// integer is in.
 fn range(expression: &str) -> Option<HeaderValue> {
     let expression = expression.trim();
     let closed = expression.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

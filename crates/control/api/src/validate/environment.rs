@@ -8,7 +8,8 @@ use types::{ApiError, ErrorCode};
 
 use super::{invalid, quoted};
 
-/// Beginnings of names that the platform keeps for itself; the third is how the official document spells it.
+/// Beginnings of names that the platform keeps for itself; the third is how the official document
+/// spells it.
 const PROTECTED: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
 
 /// The variables in the order given.

@@ -56,7 +56,8 @@ pub(crate) fn refuse_asynchronous(given: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
-/// `RoutingKey`, which rules of an alias look at: a JSON object of texts, whose names may begin as the keys of rules do.
+/// `RoutingKey`, which rules of an alias look at: a JSON object of texts, whose names may begin as
+/// the keys of rules do.
 pub(crate) fn routing_key(given: Option<&str>) -> Result<RoutingKey, ApiError> {
     let Some(text) = filled(given) else { return Ok(RoutingKey::default()) };
     let wrong = |problem: String| invalid(ErrorCode::INVALID_VALUE_PARAM, "RoutingKey", problem);

@@ -24,7 +24,7 @@ const CARRIED: [(&str, &str); 6] = [
     ("Role", "/Role"),
     ("PublicNetStatus", "/PublicNetConfig/PublicNetStatus"),
 ];
-/// What a field holds that nobody has set, where that is not the empty text.
+/// The value of a field that was never set, where that is not the empty text.
 const PUBLIC_NET_DEFAULT: &str = "ENABLE";
 
 /// A condition that the store does not know.

@@ -13,7 +13,8 @@ use super::{filled, invalid, scalars};
 /// Settings that nothing acts on, and that somebody who gives them relies on.
 const WITHOUT_EFFECT: [&str; 5] = ["VpcConfig", "CfsConfig", "DeadLetterConfig", "ClsLogsetId", "ClsTopicId"];
 
-/// Switches that nothing acts on, where they stand in their setting, as users know them: only turned off they are accepted.
+/// Switches that nothing acts on, where they stand in their setting, as users know them: only
+/// turned off they are accepted.
 const SWITCHES_WITHOUT_EFFECT: [(&str, &str, &str); 5] = [
     ("IntranetConfig", "/IpFixed", "IntranetConfig.IpFixed"),
     ("PublicNetConfig", "/EipConfig/EipStatus", "PublicNetConfig.EipConfig.EipStatus"),
@@ -73,7 +74,8 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// Checks the objects that the platform keeps without acting on them, and lists them by API name.
+    /// Checks the objects that the platform keeps without acting on them, and lists them by API
+    /// name.
     pub(crate) fn carried(&self) -> Result<Vec<(&'static str, Value)>, ApiError> {
         const SWITCH: [&str; 2] = ["ENABLE", "DISABLE"];
         let mut carried: Vec<_> = self.kept.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect();

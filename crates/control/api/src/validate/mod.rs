@@ -1,7 +1,7 @@
 //! What a request asks for, or which of its fields is wrong and what would be right.
 //!
-//! Owns the ranges, defaults and error codes of the contract (section 2). Pure: no store, no clock. Messages begin with
-//! the path of the field, say what it holds, and what it may hold.
+//! Owns the ranges, defaults and error codes of the contract (section 2). Pure: no store, no clock.
+//! Messages begin with the path of the field, say what it holds, and what it may hold.
 
 pub(crate) mod aliases;
 pub(crate) mod code;

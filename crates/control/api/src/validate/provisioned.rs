@@ -1,4 +1,5 @@
-//! What is to be kept ready of a version: a number, numbers for times, or bounds for as many as the load needs.
+//! What is to be kept ready of a version: a number, numbers for times, or bounds for as many as the
+//! load needs.
 
 use std::collections::HashSet;
 
@@ -37,7 +38,8 @@ pub(crate) struct GivenAction {
     provisioned_type: Option<String>,
 }
 
-/// What shall be kept ready from `set_ms` on, by a local time so many seconds ahead of UTC; nothing when that is none, ever.
+/// What shall be kept ready from `set_ms` on, by a local time so many seconds ahead of UTC; nothing
+/// when that is none, ever.
 pub(crate) fn spec(given: &Given<'_>, set_ms: i64, utc_offset_s: i32) -> Result<Option<ProvisionedSpec>, ApiError> {
     let tracking = tracking(given)?;
     let number = match (&tracking, given.number) {

@@ -1,4 +1,5 @@
-//! `SessionConfig`: how requests of a web function are told to belong to one session, and how long sessions last.
+//! `SessionConfig`: how a request of a web function names its session, and how long
+//! sessions last.
 
 use types::wire::SessionConfig;
 use types::{ApiError, ErrorCode, SessionSource, SessionSpec};

@@ -45,7 +45,8 @@ impl GivenSpan {
         self.start_ms.is_none() && self.end_ms.is_none()
     }
 
-    /// The time of a question about logs: one day at most; one that is open ends now, or is a day long.
+    /// The time of a question about logs: one day at most; one that is open ends now, or is a day
+    /// long.
     pub(crate) fn of_logs(self, now_ms: i64) -> Result<Span, ApiError> {
         let span = match (self.start_ms, self.end_ms) {
             (Some(start_ms), Some(end_ms)) => Span { start_ms, end_ms },

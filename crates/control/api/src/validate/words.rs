@@ -1,5 +1,5 @@
-//! `Command` and `Args` of an image, each as a text that blanks separate or as a list of words (`CommandList`,
-//! `ArgsList`).
+//! `Command` and `Args` of an image, each as a text that blanks separate or as a list of words
+//! (`CommandList`, `ArgsList`).
 
 use types::{ApiError, CommandWords, ErrorCode};
 

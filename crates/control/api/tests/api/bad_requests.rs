@@ -1,4 +1,5 @@
-//! Requests that are wrong as HTTP, too large, or wrong in a field: always an answer in the API's form.
+//! Requests that are wrong as HTTP, too large, or wrong in a field: always an answer in the API's
+//! form.
 
 use api::Config;
 use bytes::Bytes;

@@ -1,4 +1,5 @@
-//! Bodies of strangers and of slow callers: what they may hold, and that nobody else waits for them.
+//! Bodies of strangers and of slow callers: what they may hold, and that nobody else waits for
+//! them.
 
 use api::Config;
 use serde_json::json;

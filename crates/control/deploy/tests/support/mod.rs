@@ -1,4 +1,5 @@
-//! What the tests share: a fake image store that does as the repository's name says, and a platform of store and deploy.
+//! What the tests share: a fake image store that does as the repository's name says, and a platform
+//! of store and deploy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use types::{
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Prepares by the name of the repository: `absent` fails, `empty` has nothing to run, `panics` panics, all others
-/// succeed. While it is closed, preparations wait.
+/// Prepares by the name of the repository: `absent` fails, `empty` has nothing to run, `panics`
+/// panics, all others succeed. While it is closed, preparations wait.
 #[derive(Clone)]
 pub struct FakeImages {
     state: Arc<Mutex<State>>,
@@ -183,8 +184,8 @@ impl Prepare for FakeImages {
     }
 }
 
-/// Starts instances by the name of the repository: `crashes` fails, `crowded` finds no room, `stopping` finds the platform
-/// stopping, all others succeed. While it is closed, starts wait.
+/// Starts instances by the name of the repository: `crashes` fails, `crowded` finds no room,
+/// `stopping` finds the platform stopping, all others succeed. While it is closed, starts wait.
 #[derive(Clone)]
 pub struct FakeStarts {
     state: Arc<Mutex<Starts>>,
@@ -401,7 +402,7 @@ pub fn version_key(version: &VersionRecord) -> VersionKey {
     VersionKey { function_id: version.function_id.clone(), version: version.version, generation: version.generation }
 }
 
-/// Waits for a condition; what it depends on tells nobody, so it is looked at again and again.
+/// Polls a condition until it holds.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !condition().await {

@@ -1,4 +1,5 @@
-//! Follows the catalog by its change sets: the work grows with what changed, not with the functions or versions there are.
+//! Follows the catalog by its change sets: the work grows with what changed, not with the functions
+//! or versions there are.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use super::Driver;
 use crate::version::Version;
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Follows the revisions of the catalog after `seen`, and returns how many versions it looked at. `None`, and nothing is
-    /// done, when every version has to be looked at: the changes are not known any more, or a quota is another one.
+    /// Follows the revisions of the catalog after `seen`, and returns how many versions it looked
+    /// at. `None`, and nothing is done, when every version has to be looked at: the changes are not
+    /// known any more, or a quota is another one.
     pub(super) fn follow_changes(self: &Arc<Self>, catalog: &Catalog, seen: u64) -> Option<usize> {
         let mut changes = Vec::new();
         for set in catalog.changes_since(seen)? {

@@ -65,8 +65,9 @@ fn provisioned_in(catalog: &Catalog) -> Asked {
 }
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Follows the catalog: its quotas hold from now on, versions that it no longer serves are drained, and as many instances
-    /// are provisioned as it says. Looks at the functions that changed, or at everything when those are not known.
+    /// Follows the catalog: its quotas hold from now on, versions that it no longer serves are
+    /// drained, and as many instances are provisioned as it says. Looks at the functions that
+    /// changed, or at everything when those are not known.
     pub fn follow_catalog(self: &Arc<Self>) {
         let catalog = self.catalog.load_full();
         let seen = self.followed.swap(catalog.revision, Ordering::Relaxed);
@@ -94,7 +95,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.keep_quotas();
     }
 
-    /// The same for one version of the pool, whatever changed of it; `spec` is what the catalog wants provisioned.
+    /// The same for one version of the pool, whatever changed of it; `spec` is what the catalog
+    /// wants provisioned.
     pub(super) fn follow_version(self: &Arc<Self>, version: &Arc<Version<C>>, spec: Option<&Arc<ProvisionedSpec>>) {
         let stopped = self.admission.lock().is_stopped(&version.catalog.key.function_id);
         let (unserved, provisioned) = {

@@ -1,4 +1,5 @@
-//! Shapes of the actions on aliases. Every field of a request is optional, so that validation can say which is missing.
+//! Shapes of the actions on aliases. Every field of a request is optional, so that validation can
+//! say which is missing.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! Actions on quotas of memory, of a function and of the installation, and on instances that are kept ready.
+//! Actions on quotas of memory, of a function and of the installation, and on instances that are
+//! kept ready.
 
 pub(super) mod provisioned;
 mod wire;
@@ -13,14 +14,16 @@ use crate::failure::StoreCodes;
 use crate::params::Params;
 use crate::validate::{names, required};
 
-/// `PutReservedConcurrencyConfig`: from now on the function has this much for itself, and no more; with 0 it is stopped.
+/// `PutReservedConcurrencyConfig`: from now on the function has this much for itself, and no more;
+/// with 0 it is stopped.
 pub(super) async fn put_reserved(cx: &Context, params: Params) -> Outcome {
     let request: ReservedRequest = params.read()?;
     let reserved_mb = memory_mb("ReservedConcurrencyMem", request.reserved_concurrency_mem)?;
     reserve(cx, &request, Some(reserved_mb)).await
 }
 
-/// `DeleteReservedConcurrencyConfig`: from now on the function shares what others have not reserved.
+/// `DeleteReservedConcurrencyConfig`: from now on the function shares what others have not
+/// reserved.
 pub(super) async fn delete_reserved(cx: &Context, params: Params) -> Outcome {
     reserve(cx, &params.read()?, None).await
 }
@@ -57,7 +60,7 @@ fn memory_mb(field: &str, value: Option<i64>) -> Result<u64, ApiError> {
     })
 }
 
-/// Usage tells 0 where there is no limit.
+/// Usage has 0 where there is no limit.
 fn limit(memory_mb: u64) -> Option<u64> {
     (memory_mb > 0).then_some(memory_mb)
 }

@@ -29,7 +29,8 @@ pub(in crate::actions) async fn put(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::empty())
 }
 
-/// `DeleteProvisionedConcurrencyConfig`: from now on instances of the version come and go with its requests.
+/// `DeleteProvisionedConcurrencyConfig`: from now on instances of the version come and go with its
+/// requests.
 pub(in crate::actions) async fn delete(cx: &Context, params: Params) -> Outcome {
     let request: ProvisionedRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
@@ -72,7 +73,8 @@ fn published(text: &str) -> Result<u32, ApiError> {
     }
 }
 
-/// How many more instances of this memory size could be kept ready within the quota that the function is under.
+/// How many more instances of this memory size could be kept ready within the quota that the
+/// function is under.
 fn unallocated(cx: &Context, key: &FunctionKey, memory_mb: u32) -> u64 {
     let (usage, catalog) = (cx.invoker.usage(), cx.store.catalog().load_full());
     let taken = |of_this: bool| {

@@ -1,4 +1,5 @@
-//! Shapes of the actions on quotas. Every field of a request is optional, so that validation can say which is missing.
+//! Shapes of the actions on quotas. Every field of a request is optional, so that validation can
+//! say which is missing.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,8 @@ pub(super) struct ReservedAnswer {
     pub reserved_mem: Option<u64>,
 }
 
-/// `PutTotalConcurrencyConfig`. A quota is the installation's, whatever namespace the request names.
+/// `PutTotalConcurrencyConfig`. A quota is the installation's, whatever namespace the request
+/// names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TotalRequest {

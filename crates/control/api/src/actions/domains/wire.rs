@@ -1,5 +1,5 @@
-//! Shapes of the actions on custom domains. Every field of a request is optional, so that validation can say which is
-//! missing.
+//! Shapes of the actions on custom domains. Every field of a request is optional, so that
+//! validation can say which is missing.
 
 use serde::{Deserialize, Serialize};
 use types::CustomDomain;
@@ -7,7 +7,8 @@ use types::wire::{Filter, Tag};
 
 use crate::validate::domains::{self, CertConf, EndpointsConf, Given, WAF, WafConf};
 
-/// `CreateCustomDomain` and `UpdateCustomDomain`, and by its name `GetCustomDomain` and `DeleteCustomDomain`.
+/// `CreateCustomDomain` and `UpdateCustomDomain`, and by its name `GetCustomDomain` and
+/// `DeleteCustomDomain`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct DomainRequest {

@@ -41,8 +41,8 @@ fn refuse_other_region(given: Option<&str>, own: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The function to be made: with the image that is served, at its digest, and with the settings unless only the code is
-/// wanted.
+/// The function to be made: with the image that is served, at its digest, and with the settings
+/// unless only the code is wanted.
 fn copy(
     source: &FunctionWithVersions,
     target: FunctionKey,

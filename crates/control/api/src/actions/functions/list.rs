@@ -34,7 +34,8 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::of(&ListFunctionsAnswer { functions, total_count }))
 }
 
-/// What to ask the store. With conditions that it does not know all its matches are needed, else those of the page.
+/// What to ask the store. With conditions that it does not know all its matches are needed, else
+/// those of the page.
 fn query(request: ListFunctionsRequest, page: Page) -> Result<(FunctionQuery, Vec<Condition>), ApiError> {
     let mut query = FunctionQuery::all(names::namespace("Namespace", request.namespace.as_deref())?);
     query.descending = paging::descending(request.order.as_deref())?;

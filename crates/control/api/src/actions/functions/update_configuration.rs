@@ -1,4 +1,5 @@
-//! `UpdateFunctionConfiguration`: other settings for the image that is there; settings left out stay as they are.
+//! `UpdateFunctionConfiguration`: other settings for the image that is there; settings left out
+//! stay as they are.
 
 use store::Change;
 use types::ErrorCode;

@@ -1,4 +1,5 @@
-//! `GetFunctionLogs` about what instances print outside requests: an entry for each instance, in the shape of a run.
+//! `GetFunctionLogs` about what instances print outside requests: an entry for each instance, in
+//! the shape of a run.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,7 @@
 //! `Invoke` and `InvokeFunction`: one event to an event function, and its result.
 //!
-//! A run that fails is a result, not an error of the call: the answer tells it in `RetMsg`, `ErrMsg` and `InvokeResult`.
+//! A run that fails is a result, not an error of the call: the answer has it in `RetMsg`,
+//! `ErrMsg` and `InvokeResult`.
 
 use bytes::Bytes;
 use invoke::{EventCall, Protocol, ResolvedCall, RoutingKey, Source, Target};

@@ -1,4 +1,5 @@
-//! `GetLogLines`: single lines of a function's log, those of no request too; the newest ones, or what came after a cursor.
+//! `GetLogLines`: single lines of a function's log, those of no request too; the newest ones, or
+//! what came after a cursor.
 
 use logs::{Cursor, Filter, Line, Stream};
 use types::wire::{GetLogLinesAnswer, GetLogLinesRequest, LogLine};

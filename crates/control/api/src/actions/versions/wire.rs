@@ -1,4 +1,5 @@
-//! Shapes of the actions on versions. Every field of a request is optional, so that validation can say which is missing.
+//! Shapes of the actions on versions. Every field of a request is optional, so that validation can
+//! say which is missing.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +61,8 @@ pub(super) struct FunctionVersion {
     pub status: &'static str,
 }
 
-/// `DeleteFunctionVersion`. `ForceDelete` is ignored: nothing new reaches the version, and what runs ends within its time
-/// limit.
+/// `DeleteFunctionVersion`. `ForceDelete` is ignored: nothing new reaches the version, and what
+/// runs ends within its time limit.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct DeleteFunctionVersionRequest {

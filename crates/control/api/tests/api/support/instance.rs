@@ -87,7 +87,8 @@ async fn accept(listener: TcpListener, stdout: Arc<File>) {
     }
 }
 
-/// `{"fail": text}` is a failure of the code, `{"hang": true}` never ends, anything else comes back.
+/// `{"fail": text}` is a failure of the code, `{"hang": true}` never ends, anything else comes
+/// back.
 async fn answer(request: Request<Incoming>, mut stdout: &File) -> Result<Response<Full<Bytes>>, Infallible> {
     let version = request.headers()["x-scf-version"].to_str().unwrap().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();

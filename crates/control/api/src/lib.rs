@@ -1,8 +1,10 @@
-//! The cloud API 3.0 (product `scf`, version 2018-04-16): what the official SDKs and command-line client speak.
+//! The cloud API 3.0 (product `scf`, version 2018-04-16): what the official SDKs and command-line
+//! client speak.
 //!
-//! Owns the way from an HTTP request to an answer: signature, parameters, one handler for each action, and the text of
-//! every error that a client sees. Must not know images or processes: it writes down what is wanted, and whoever
-//! prepares images sees it in the store.
+//! Owns the way from an HTTP request to an answer: signature, parameters, one handler for each
+//! action, and the text of every error that a client sees. Handlers write to the store; `deploy`
+//! prepares what they ask for. Beside it stands the registries' administrative endpoint
+//! (`registries_admin`).
 //!
 //! ```text
 //! HTTP ─> server ─> signature ─> params ─> actions ─> store | invoke | logs
@@ -21,6 +23,7 @@ mod envelope;
 mod failure;
 mod handle;
 mod params;
+pub mod registries_admin;
 mod render;
 mod server;
 mod validate;

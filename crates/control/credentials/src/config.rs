@@ -95,10 +95,6 @@ impl Config {
         Duration::from_secs(self.expiry_margin_s)
     }
 
-    pub(crate) fn admin_body_timeout(&self) -> Duration {
-        Duration::from_secs(self.admin_body_timeout_s)
-    }
-
     pub(crate) fn test_timeout(&self) -> Duration {
         Duration::from_secs(self.test_timeout_s)
     }

@@ -1,8 +1,8 @@
 //! Credentials of registries: providers in their order, a cache of their answers, and the sealed
 //! store of added logins.
 //!
-//! [`Registries`] implements [`registry_client::Credentials`]; `sampan registry add` changes it
-//! through [`admin`].
+//! [`Registries`] implements [`registry_client::Credentials`]; `sampan registry add` changes it through
+//! [`Administration`].
 //!
 //! A pull asks these providers in order until one has a credential:
 //! 1. the sealed store: user and password, or the key pair of an enterprise registry, which is
@@ -24,7 +24,7 @@
 //! The file is replaced atomically: written beside, synced, renamed, and the directory synced.
 #![forbid(unsafe_code)]
 
-pub mod admin;
+mod administration;
 mod cache;
 mod config;
 mod error;
@@ -36,6 +36,7 @@ mod registries;
 mod sealed_store;
 mod tcr;
 
+pub use administration::Administration;
 pub use config::{Config, RegistrySettings};
 pub use error::Error;
 pub use registries::Registries;

@@ -69,8 +69,8 @@ mod tests {
     use registry_client::DockerConfig;
 
     use super::*;
-    use crate::admin::{Addition, NewLogin};
     use crate::{Config, KeyFile, RegistrySettings, Secret};
+    use types::admin::registries::{Addition, NewLogin};
 
     fn open(dir: &std::path::Path, settings: &[(&str, RegistrySettings)]) -> Registries {
         let settings: BTreeMap<_, _> = settings.iter().map(|(host, s)| ((*host).to_owned(), s.clone())).collect();

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use registry_client::{DockerConfig, HostConfig, Mirror};
 use reqwest::Certificate;
+use types::admin::registries::{Addition, Listed, ListedLogin, NewLogin};
 
-use crate::admin::{Addition, Listed, ListedLogin, NewLogin};
 use crate::plugins::Plugins;
 use crate::sealed_store::{Entry, KeyFile, Login, SealedStore, TcrLogin};
 use crate::tcr::{self, Tcr};

@@ -4,7 +4,6 @@
 
 mod support;
 
-
 use store::NewAlias;
 use support::{Platform, digest_of, key, until};
 use types::{Route, Status, VersionName};

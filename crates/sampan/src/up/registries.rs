@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
-use axum::Router;
-use credentials::{KeyFile, Registries, RegistrySettings};
+use credentials::{Administration, KeyFile, Registries, RegistrySettings};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use registry::Registry;
@@ -47,14 +46,13 @@ impl InstallationCredentials {
         self.own.get_or_init(|| registry);
     }
 
-    /// The administrative endpoint for requests signed with `secrets`.
-    pub fn administration(
-        self: &Arc<Self>,
-        secrets: signature::Secrets,
-        clock_window_s: u64,
-        client: registry_client::Config,
-    ) -> Router {
-        credentials::admin::router(self.registries.clone(), secrets, clock_window_s, self.clone(), client)
+    /// The administration of the registries; tests keep to the limits of `client`.
+    pub fn administration(self: &Arc<Self>, client: registry_client::Config) -> api::registries_admin::Run {
+        let administration = Arc::new(Administration::new(self.registries.clone(), self.clone(), client));
+        Arc::new(move |command| {
+            let administration = Arc::clone(&administration);
+            async move { administration.run(command).await }.boxed()
+        })
     }
 }
 

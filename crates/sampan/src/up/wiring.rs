@@ -159,8 +159,13 @@ impl RunningPlatform {
         let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
         let gateway = gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), config, listening.clone());
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
-        let client = settings.image.registry_client();
-        let administration = credentials.administration(secrets.clone(), settings.api.clock_window_s, client);
+        let administration = api::registries_admin::router(api::registries_admin::Endpoint {
+            run: credentials.administration(settings.image.registry_client()),
+            secrets: secrets.clone(),
+            clock_window_s: settings.api.clock_window_s,
+            body_bytes_max: admin_body.0,
+            body_timeout: admin_body.1,
+        });
         let images_administration = super::images::router(super::images::Administration {
             images: images.clone(),
             registry: registry.clone(),

@@ -3,7 +3,7 @@
 //! ```text
 //! <dir>/                         0700: root file systems hold set-uid files of strangers
 //!   blobs/<64 hex digits>        one file per SHA-256 digest, complete and verified
-//!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}; named by SHA-256 of the owner
+//!   pins/<64 hex digits>.json    {"owner", "digest", "keeps_rootfs"}, named by SHA-256(owner)
 //!   layers/<name>/               one layer or root file system, see `layer_name`
 //!   reach/<64 hex digits>.json   what a pinned document leads to, see `reachable`
 //!   mounts/<uuid>                where root file systems are mounted, if they need a place

@@ -52,7 +52,8 @@ pub enum Error {
     },
     /// Indexing it takes more memory than one image may.
     #[error(
-        "image {image} may take {bytes} bytes of memory to be indexed; one may take {limit}, half of indexing_memory_bytes_max of [image]"
+        "image {image} may take {bytes} bytes of memory to be indexed; one may take {limit}, half of \
+         indexing_memory_bytes_max of [image]"
     )]
     NeedsMemory {
         /// The image as it was asked for.

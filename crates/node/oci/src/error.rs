@@ -57,7 +57,8 @@ impl Error {
             Self::Invalid { .. } => "Build and push the image again.",
             Self::SchemaOne => "Push the image again with a current tool, or copy it with `skopeo copy --format v2s2`.",
             Self::Foreign { .. } => {
-                "Build the image on a base whose layers are all in the registry, or push the layer too (docker's allow-nondistributable-artifacts)."
+                "Build the image on a base whose layers are all in the registry, or push the layer too \
+                 (docker's allow-nondistributable-artifacts)."
             }
             Self::Encrypted { .. } => "Push the image without encryption.",
             Self::NotAnImage { .. } => "Name a container image; other artifacts cannot run.",

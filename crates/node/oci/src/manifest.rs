@@ -247,13 +247,12 @@ mod tests {
         let of = |media_type: &str, fill: char| Descriptor::new(media_type, digest(fill).parse().expect("valid"), 7);
         let written = Manifest { config: of(CONFIGS[0], 'a'), layers: vec![of(LAYERS[1], 'b')] };
         assert_eq!(Document::read(&written.to_json()), Ok(Document::Manifest(written.clone())));
-        let expected = format!(
-            r#"{{"config":{{"digest":"{}","mediaType":"{}","size":7}},"layers":[{{"digest":"{}","mediaType":"{}","size":7}}],"mediaType":"{OCI_MANIFEST}","schemaVersion":2}}"#,
-            digest('a'),
-            CONFIGS[0],
-            digest('b'),
-            LAYERS[1]
-        );
+        let one = |media_type: &str, fill: char| {
+            format!(r#"{{"digest":"{}","mediaType":"{media_type}","size":7}}"#, digest(fill))
+        };
+        let (config, layer) = (one(CONFIGS[0], 'a'), one(LAYERS[1], 'b'));
+        let rest = format!(r#""mediaType":"{OCI_MANIFEST}","schemaVersion":2"#);
+        let expected = format!(r#"{{"config":{config},"layers":[{layer}],{rest}}}"#);
         assert_eq!(String::from_utf8(written.to_json()).expect("JSON"), expected);
     }
 

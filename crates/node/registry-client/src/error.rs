@@ -51,7 +51,7 @@ pub enum Error {
     /// 401 or 403 in the end.
     #[error(
         "registry {registry} denies access to image {image}: HTTP {status}, {}{detail}",
-        match .provider { Some(provider) => format!("with credentials from {provider}"), None => "without credentials".to_owned() }
+        shown(provider.as_deref())
     )]
     AccessDenied {
         /// Host and port.
@@ -93,7 +93,8 @@ pub enum Error {
     },
     /// It sends less than is waited for.
     #[error(
-        "registry {registry} sends image {image} at {bytes_per_s} bytes a second; less than {bytes_per_s_min} over {over_s} s is not waited for"
+        "registry {registry} sends image {image} at {bytes_per_s} bytes a second; less than {bytes_per_s_min} \
+         over {over_s} s is not waited for"
     )]
     TooSlow {
         /// Host and port.
@@ -201,19 +202,25 @@ impl Error {
                 "Check the registry's name and port, and that this machine reaches it (DNS, firewall, HTTPS_PROXY)."
             }
             Self::PlainHttp { .. } => {
-                "If it is meant to be unencrypted, say so with `sampan registry add HOST --plain-http` or plain_http = true under [registries.\"HOST\"]."
+                "If it is meant to be unencrypted, say so with `sampan registry add HOST --plain-http` or \
+                 plain_http = true under [registries.\"HOST\"]."
             }
             Self::NeedsTls { .. } => {
-                "Remove plain_http from [registries.\"HOST\"] and the registry from insecure_registries of [image]; for one on a loopback address name its authority with `sampan registry add HOST --ca FILE`."
+                "Remove plain_http from [registries.\"HOST\"] and the registry from insecure_registries of \
+                 [image]; for one on a loopback address name its authority with `sampan registry add HOST --ca \
+                 FILE`."
             }
             Self::Untrusted { .. } => {
-                "Name its certificate authority with `sampan registry add HOST --ca FILE`, and check the host name and the clock."
+                "Name its certificate authority with `sampan registry add HOST --ca FILE`, and check the host \
+                 name and the clock."
             }
             Self::AccessDenied { provider: None, .. } => {
-                "Log in with `sampan registry add HOST --username USER --password-stdin` or `docker login`, check the name, and that the repository exists."
+                "Log in with `sampan registry add HOST --username USER --password-stdin` or `docker login`, \
+                 check the name, and that the repository exists."
             }
             Self::AccessDenied { .. } => {
-                "Check user and password, and that they may pull from this repository; `sampan registry test IMAGE` asks again."
+                "Check user and password, and that they may pull from this repository; `sampan registry test \
+                 IMAGE` asks again."
             }
             Self::NotFound { .. } => "Check repository and tag, and that the image has been pushed.",
             Self::Refused { .. } => "Try again later; if it stays, ask the operator of the registry.",
@@ -224,7 +231,8 @@ impl Error {
                 "Check that the address is that of a container registry and that no proxy answers for it."
             }
             Self::LeadsAstray { .. } => {
-                "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image]."
+                "If the registry keeps its content or its token server there, add the address to \
+                 redirects_allowed of [image]."
             }
             Self::Credentials { .. } => {
                 "Mend what the provider of the credentials says, or log in again with `sampan registry add HOST`."
@@ -247,6 +255,10 @@ impl Error {
         }
         format!("{text}. {}", self.hint())
     }
+}
+
+fn shown(provider: Option<&str>) -> String {
+    provider.map_or_else(|| "without credentials".to_owned(), |from| format!("with credentials from {from}"))
 }
 
 fn wanted_pause(retry_after_s: Option<u64>) -> String {

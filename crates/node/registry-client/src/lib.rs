@@ -6,8 +6,10 @@
 //! pull would, without pulling.
 //!
 //! ```text
-//! manifest, blob, probe ─> session: mirrors, then the registry ─> upstream: a place, its credentials
-//!                                                              ─> transport: retries, bounds
+//! manifest, blob, probe
+//!   ─> session: mirrors, then the registry
+//!     ─> upstream: one place, its credentials
+//!       ─> transport: retries, bounds, error responses
 //! ```
 //! Registries may lead, by redirects and token servers, only where [`Destinations`] allows.
 #![forbid(unsafe_code)]

@@ -1,4 +1,5 @@
-//! Makes the program of `init/init.rs`: static, from `core` alone, with the compiler that builds the crate.
+//! Makes the program of `init/init.rs`: static, from `core` alone, with the compiler that builds
+//! the crate.
 
 use std::env;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Which program an instance runs: the image's ENTRYPOINT and CMD with the function's Command and Args. Pure.
+//! Which program an instance runs: the image's ENTRYPOINT and CMD with the function's Command and
+//! Args. Pure.
 
 use image::RunConfig;
 use types::{CommandWords, ImageSpec};
@@ -11,8 +12,9 @@ use types::{CommandWords, ImageSpec};
 )]
 pub(crate) struct NothingToRun;
 
-/// The program and its arguments. Command replaces the entry point and Args replaces CMD (contract 4.1). With a Command the image's CMD is dropped, as Kubernetes does: it was written for the entry point that is
-/// replaced.
+/// The program and its arguments. Command replaces the entry point and Args replaces CMD (contract
+/// 4.1). With a Command the image's CMD is dropped, as Kubernetes does: it was written for the
+/// entry point that is replaced.
 pub(crate) fn argv(function: &ImageSpec, image: &RunConfig) -> Result<Vec<String>, NothingToRun> {
     let words = |given: &Option<CommandWords>| given.as_ref().map(CommandWords::words).unwrap_or_default();
     let (command, args) = (words(&function.command), words(&function.args));

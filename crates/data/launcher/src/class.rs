@@ -1,13 +1,13 @@
-//! Which runtime isolates a function's instances: the installation's, or the one that the function asks for by its tag,
-//! among those that the operator allows. Must not know how it does that.
+//! Which runtime isolates a function's instances: the installation's, or the one that the function
+//! asks for by its tag, among those that the operator allows.
 
 use sandbox::{OWN_RUNTIME, Runtime, RuntimeNotFound};
 
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// The tag by which a function asks for a runtime. Tags belong to a function and are set when it is made; the API has no
-/// field of its own for this.
+/// The tag by which a function asks for a runtime. Tags belong to a function and are set when it is
+/// made; the API has no field of its own for this.
 pub const RUNTIME_TAG: &str = types::tags::RUNTIME;
 
 /// A `[launcher] runtime` that cannot be.

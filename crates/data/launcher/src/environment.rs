@@ -5,10 +5,10 @@ use types::{CatalogVersion, Installation};
 /// What Docker sets when an image names no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Defaults, then the image's variables, then the platform's (contract 4.1, and `PORT`, which most frameworks read), then
-/// the user's; the later value of a name holds. Names that the platform keeps for itself are refused when a function is
-/// made, so users cannot replace them. `HOME` and `HOSTNAME` are the sandbox's to add where they are missing: it reads the
-/// image's passwd file.
+/// Defaults, then the image's variables, then the platform's (contract 4.1, and `PORT`, which most
+/// frameworks read), then the user's; the later value of a name holds. Names that the platform
+/// keeps for itself are refused when a function is made, so users cannot replace them. `HOME` and
+/// `HOSTNAME` are the sandbox's to add where they are missing: it reads the image's passwd file.
 pub(crate) fn environment(
     image: &[String],
     version: &CatalogVersion,

@@ -1,4 +1,5 @@
-//! Why an instance did not start, in the contract's codes (4.5) and in words that say what to do. Pure.
+//! Why an instance did not start, in the contract's codes (4.5) and in words that say what to do.
+//! Pure.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -11,8 +12,8 @@ pub(crate) struct Failure {
     pub(crate) status: RunStatus,
     /// For whoever calls.
     pub(crate) message: String,
-    /// For the function's owner alone, read after the message: what the image printed, its paths and programs, and what a
-    /// library said.
+    /// For the function's owner alone, read after the message: what the image printed, its paths
+    /// and programs, and what a library said.
     pub(crate) detail: String,
 }
 
@@ -53,7 +54,8 @@ impl Failure {
         )
     }
 
-    /// The program ended before its server accepted connections. `memory_mb` is its limit, `peak_bytes` what it had.
+    /// The program ended before its server accepted connections. `memory_mb` is its limit,
+    /// `peak_bytes` what it had.
     pub(crate) fn ended(ended: &ExitStatus, port: u16, memory_mb: u32, peak_bytes: u64, last_output: &str) -> Self {
         if ended.out_of_memory {
             let message = format!(
@@ -72,7 +74,8 @@ impl Failure {
         Self::new(RunStatus::ContainerStateExited, message).with_output(last_output)
     }
 
-    /// The program runs but its server did not accept connections in time. `open` is where it listens.
+    /// The program runs but its server did not accept connections in time. `open` is where it
+    /// listens.
     pub(crate) fn not_listening(port: u16, init_timeout_s: u32, open: &[SocketAddr], last_output: &str) -> Self {
         let mut message = format!("port {port} was not open within {init_timeout_s} s (InitTimeout); ");
         if open.is_empty() {

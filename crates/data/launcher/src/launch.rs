@@ -75,7 +75,8 @@ impl Launch for Launcher {
     }
 }
 
-/// A start under way. What it has made is let go of when its future is dropped: the root, the reader, the sandbox.
+/// A start under way. What it has made is let go of when its future is dropped: the root, the
+/// reader, the sandbox.
 struct Start<'a> {
     launcher: &'a Inner,
     id: InstanceId,

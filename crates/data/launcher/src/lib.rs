@@ -1,7 +1,7 @@
-//! A version becomes a running instance on this machine: implements [`pool::Launch`] with images, sandboxes and logs.
+//! A version becomes a running instance on this machine: implements [`pool::Launch`] with images,
+//! sandboxes and logs.
 //!
-//! Owns the order of a start and what each failure of it means to the caller. Must not know who asks for an instance,
-//! requests, or HTTP.
+//! Owns the order of a start and what each failure of it means to the caller.
 //!
 //! ```text
 //! rootfs of the pinned digest -> argv, environment, limits -> output attached -> sandbox -> port open -> Launched

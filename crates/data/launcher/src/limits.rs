@@ -10,7 +10,8 @@ pub(crate) fn memory_bytes(memory_mb: u32) -> u64 {
     u64::from(memory_mb) << 20
 }
 
-/// CPU time of each 100 ms that comes with a memory size, in microseconds: one core at `core_memory_mb`.
+/// CPU time of each 100 ms that comes with a memory size, in microseconds: one core at
+/// `core_memory_mb`.
 pub(crate) fn cpu_quota_us(memory_mb: u32, config: &Config) -> u64 {
     let share = u64::from(memory_mb) * CPU_PERIOD_US / u64::from(config.core_memory_mb.max(1));
     share.max(u64::from(config.cpu_quota_us_min))

@@ -1,5 +1,5 @@
-//! The real machine: images and sandboxes of this host behind the face that a start needs. Must not decide anything but
-//! what an error of theirs means to the caller.
+//! The real machine: images and sandboxes of this host behind the face that a start needs. Must not
+//! decide anything but what an error of theirs means to the caller.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -51,7 +51,8 @@ impl Machine for LocalMachine {
     }
 }
 
-/// What starts have found in the roots of images: of each digest the same, for it names all that is in them.
+/// What starts have found in the roots of images: of each digest the same, for it names all that is
+/// in them.
 struct KnownRoots {
     known: Mutex<HashMap<Digest, Arc<RootFacts>>>,
     known_max: usize,
@@ -91,8 +92,9 @@ fn image_failure(error: &image::Error) -> Failure {
     Failure::new(error.run_status(), "the function's image cannot be used").with_detail(format!(": {}", error.report()))
 }
 
-/// What the image or its configuration got wrong is told to the function's owner as it is; a machine that is full is told as
-/// such; of anything else the owner learns what failed, and the operator all of it. Callers learn which of these it is.
+/// What the image or its configuration got wrong is told to the function's owner as it is; a
+/// machine that is full is told as such; of anything else the owner learns what failed, and the
+/// operator all of it. Callers learn which of these it is.
 fn sandbox_failure(error: &sandbox::Error) -> Failure {
     if error.is_images_fault() {
         let message = "the container cannot be started as the image and the function's configuration say";

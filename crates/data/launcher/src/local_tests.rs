@@ -1,5 +1,5 @@
-//! Starts in real sandboxes, of a static program compiled here: what the kernel does in each case, in the contract's
-//! codes. Need root and a C compiler.
+//! Starts in real sandboxes, of a static program compiled here: what the kernel does in each case,
+//! in the contract's codes. Need root and a C compiler.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +20,8 @@ use crate::stop::StopPolicy;
 use crate::testing::{platform, version};
 use crate::{Config, Launcher};
 
-/// `serve PORT` greets each connection with the function's name, and says goodbye on SIGQUIT where that is given too;
-/// `exit CODE` complains and ends; `hog` takes memory.
+/// `serve PORT` greets each connection with the function's name, and says goodbye on SIGQUIT where
+/// that is given too; `exit CODE` complains and ends; `hog` takes memory.
 const PROGRAM: &str = r#"
 #include <netinet/in.h>
 #include <signal.h>

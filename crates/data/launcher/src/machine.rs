@@ -1,5 +1,5 @@
-//! What a start needs from this machine: root file systems and sandboxes. The real one is `local.rs`; tests put a fake in
-//! its place, which stands for the kernel.
+//! What a start needs from this machine: root file systems and sandboxes. The real one is
+//! `local.rs`; tests put a fake in its place, which stands for the kernel.
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -19,7 +19,8 @@ use crate::stop::StopPolicy;
 pub(crate) trait Machine: Send + Sync + 'static {
     /// The root file system of a prepared image.
     fn root<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>>;
-    /// Starts an instance that serves `port`; resolves when its program runs. Dropping the future stops what was started.
+    /// Starts an instance that serves `port`; resolves when its program runs. Dropping the future
+    /// stops what was started.
     fn start(
         &self,
         spec: LaunchSpec,

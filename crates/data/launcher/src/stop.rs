@@ -1,4 +1,5 @@
-//! How instances of a function are asked to end: by the signal of its image, within the grace that it has. Pure.
+//! How instances of a function are asked to end: by the signal of its image, within the grace that
+//! it has. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an entry must be so that both a file system and the format can hold it. Must not know where it goes.
+//! What an entry must be so that both a file system and the format can hold it.
 
 use crate::BLOCK_BYTES;
 use crate::entry::{Extent, Kind, Meta};

@@ -1,12 +1,12 @@
-//! The words: what a layer consists of. Must not know how layers are merged or written.
+//! The words: what a layer consists of.
 
 use serde::{Deserialize, Serialize};
 
 /// One entry of a layer, in the order of its archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Where it goes below the root: components joined by `/`, none of them empty, `.` or `..`; empty for the root.
-    /// For whiteouts the path that is hidden, for opaque marks the directory.
+    /// Where it goes below the root: components joined by `/`, none of them empty, `.` or `..`;
+    /// empty for the root. For whiteouts the path that is hidden, for opaque marks the directory.
     pub path: Vec<u8>,
     /// What it is.
     pub kind: Kind,
@@ -36,7 +36,8 @@ pub enum Kind {
         /// Its path, formed as [`Entry::path`].
         target: Vec<u8>,
     },
-    /// A character device. The one of numbers 0 and 0 is overlayfs's whiteout: it hides its name, see [`Tree::apply`].
+    /// A character device. The one of numbers 0 and 0 is overlayfs's whiteout: it hides its name,
+    /// see [`Tree::apply`].
     ///
     /// [`Tree::apply`]: crate::Tree::apply
     CharDevice {

@@ -1,6 +1,7 @@
-//! What can be wrong with layers and images. Must not know which image it is about.
+//! What can be wrong with layers and images.
 
-/// What is wrong with a layer or an image. Paths are shown as text, shortened, with what is no text replaced.
+/// What is wrong with a layer or an image. Paths are shown as text, shortened, with what is no text
+/// replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

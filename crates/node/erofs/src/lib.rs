@@ -1,12 +1,12 @@
-//! The layers of an image as one EROFS image that holds metadata only; the data of its files stay where they are, in
-//! the layers' tar files, which are its extra devices.
+//! The layers of an image as one EROFS image that holds metadata only; the data of its files stay
+//! where they are, in the layers' tar files, which are its extra devices.
 //!
-//! Owns the merging of layers ([`Tree`]) and the on-disk format ([`write()`]). Must not know archives, files or mounts.
+//! Owns the merging of layers ([`Tree`]) and the on-disk format ([`write()`]).
 //!
 //! # On disk
 //!
-//! Blocks, of files and of directories, have 512 bytes, as a tar's. All numbers are little-endian. An inode's number
-//! (nid) is its position divided by 32.
+//! Blocks, of files and of directories, have 512 bytes, as a tar's. All numbers are little-endian.
+//! An inode's number (nid) is its position divided by 32.
 //!
 //! ```text
 //!    0  nothing

@@ -1,4 +1,4 @@
-//! Paths of entries: which are well formed, and their parts. Must not know what is at a path.
+//! Paths of entries: which are well formed, and their parts.
 
 /// Bytes of one name, by Linux and by EROFS.
 pub(crate) const NAME_BYTES_MAX: usize = 255;

@@ -1,9 +1,10 @@
-//! Extended attributes: which are kept, and how they lie behind an inode. Must not know trees.
+//! Extended attributes: which are kept, and how they lie behind an inode.
 
 use crate::entry::{Kind, Meta};
 use crate::error::{Error, shown};
 
-/// The number that stands for a name space, and the text that it stands for; the rest of a name follows it.
+/// The number that stands for a name space, and the text that it stands for; the rest of a name
+/// follows it.
 const PREFIXES: [(u8, &[u8]); 3] = [(1, b"user."), (4, b"trusted."), (6, b"security.")];
 const ACL_ACCESS: (u8, &[u8]) = (2, b"system.posix_acl_access");
 const ACL_DEFAULT: (u8, &[u8]) = (3, b"system.posix_acl_default");
@@ -50,8 +51,9 @@ pub(crate) fn accept(path: &[u8], kind: &Kind, meta: &mut Meta) -> Result<(), Er
     Ok(())
 }
 
-/// Not kept are: what overlayfs keeps for itself, since the overlay that lies on top would obey it; name spaces that
-/// EROFS has no number for; names that no system call can say; and what Linux gives to no inode of that kind.
+/// Not kept are: what overlayfs keeps for itself, since the overlay that lies on top would obey it;
+/// name spaces that EROFS has no number for; names that no system call can say; and what Linux
+/// gives to no inode of that kind.
 fn is_kept(name: &[u8], kind: &Kind) -> bool {
     if name.len() > NAME_BYTES_MAX || name.contains(&0) {
         return false;

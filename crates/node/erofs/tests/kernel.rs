@@ -1,5 +1,5 @@
-//! Images as Linux reads them: mounted from files, as they are in use, and compared name by name with the tree. Needs
-//! root, and Linux 6.12 for mounts of files.
+//! Images as Linux reads them: mounted from files, as they are in use, and compared name by name
+//! with the tree. Needs root, and Linux 6.12 for mounts of files.
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
 #[path = "support/entries.rs"]

@@ -8,8 +8,8 @@ use crate::subnet::Subnet;
 /// Offset of the first address that a link gets: the block's own and the name server's come before.
 const FIRST: u32 = 2;
 
-/// The addresses of a block. One that is given back is the last to be given again: what the world still sends to it is
-/// then least likely to find somebody else.
+/// The addresses of a block. One that is given back is the last to be given again: what the world
+/// still sends to it is then least likely to find somebody else.
 #[derive(Debug)]
 pub struct Addresses {
     block: Subnet,

@@ -16,29 +16,35 @@ const BLOCKS_MAX: u32 = 1 << 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Whether functions with public network access reach the outside at all; `false` changes nothing on this machine.
+    /// Whether functions with public network access reach the outside at all; `false` changes
+    /// nothing on this machine.
     pub enabled: bool,
-    /// Addresses for instances. Each platform takes a block of them that no route of this machine has.
+    /// Addresses for instances. Each platform takes a block of them that no route of this machine
+    /// has.
     pub range: Subnet,
     /// Length of the block's prefix, in bits: 20 is enough for 4,093 instances with a link at once.
     pub block_prefix_bits: u8,
-    /// Ranges that instances may not reach, beyond those they never may: this machine's addresses, `range`, loopback,
-    /// multicast and reserved addresses. The default is where clouds have their metadata.
+    /// Ranges that instances may not reach, beyond those they never may: this machine's addresses,
+    /// `range`, loopback, multicast and reserved addresses. The default is where clouds have their
+    /// metadata.
     pub denied: Vec<Subnet>,
-    /// Name servers that instances' questions are passed to; those of `/etc/resolv.conf` when empty.
+    /// Name servers that instances' questions are passed to; those of `/etc/resolv.conf` when
+    /// empty.
     pub dns: Vec<IpAddr>,
     /// Connections of one instance that this machine tracks at once; more are refused.
     pub connections_max: u32,
-    /// The same of all instances together, beyond a few that each has in any case; 0 for half of what this machine tracks
-    /// (`net.netfilter.nf_conntrack_max`), which it must stay below.
+    /// The same of all instances together, beyond a few that each has in any case; 0 for half of
+    /// what this machine tracks (`net.netfilter.nf_conntrack_max`), which it must stay below.
     pub connections_total_max: u32,
     /// Questions to name servers under way at once, over all instances.
     pub dns_queries_max: usize,
-    /// The same of one instance. While `dns_queries_max` are under way, the instance with most gives one up to others.
+    /// The same of one instance. While `dns_queries_max` are under way, the instance with most
+    /// gives one up to others.
     pub dns_queries_per_instance_max: usize,
     /// Questions of one instance within a second; the kernel drops more before anybody reads them.
     pub dns_queries_per_instance_per_s_max: u32,
-    /// Connections for questions at once, over all instances; each has one question under way at most.
+    /// Connections for questions at once, over all instances; each has one question under way at
+    /// most.
     pub dns_connections_max: usize,
     /// The same of one instance, shared like questions.
     pub dns_connections_per_instance_max: usize,
@@ -50,7 +56,8 @@ pub struct Config {
     pub links_ready: usize,
     /// Links kept ready at most, however many starts there were lately.
     pub links_ready_max: usize,
-    /// How often it is checked that rules, forwarding and name servers are as they should be, in milliseconds.
+    /// How often it is checked that rules, forwarding and name servers are as they should be, in
+    /// milliseconds.
     pub check_interval_ms: u64,
 }
 

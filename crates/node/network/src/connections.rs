@@ -1,13 +1,14 @@
 //! How many connections instances may have at once. Pure.
 //!
-//! The kernel tracks connections of the whole machine in one table; when it is full, everybody's new ones are dropped. So all
-//! instances together have a ceiling below it. Each instance has a few beside that, which others' floods cannot take.
+//! The kernel tracks connections of the whole machine in one table; when it is full, everybody's
+//! new ones are dropped. So all instances together have a ceiling below it. Each instance has a few
+//! beside that, which others' floods cannot take.
 
 use crate::config::Config;
 use crate::error::Error;
 
-/// Parts that connections beyond the assured ones are counted in, by their source port: the kernel walks the whole list of a
-/// count when a connection is added.
+/// Parts that connections beyond the assured ones are counted in, by their source port: the kernel
+/// walks the whole list of a count when a connection is added.
 pub const SHARES: u32 = 256;
 /// Connections that an instance has whatever the others do, at most.
 const ASSURED_MAX: u32 = 64;

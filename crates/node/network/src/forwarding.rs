@@ -1,8 +1,9 @@
 //! Passing packets on between instances and the outside.
 //!
-//! The kernel passes on what comes in by a link whose `forwarding` is on: the instances' links, which are made so, and
-//! the links by which answers come. Where the machine passes everything on already, nothing is to be done. Otherwise it is
-//! switched on for the links that have routes, and a packet rule keeps others from using it.
+//! The kernel passes on what comes in by a link whose `forwarding` is on: the instances' links,
+//! which are made so, and the links by which answers come. Where the machine passes everything on
+//! already, nothing is to be done. Otherwise it is switched on for the links that have routes, and
+//! a packet rule keeps others from using it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,10 +15,12 @@ use crate::netlink::Socket;
 use crate::route::{self, LinkEntry, RouteEntry};
 use crate::rules;
 
-/// Switches it on where it is off, for links that came since the last call too. Returns the links it was switched on for.
+/// Switches it on where it is off, for links that came since the last call too. Returns the links
+/// it was switched on for.
 pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>, Error> {
     if is_on(setting("all"))? {
-        // Whoever switched it on for all wants others' packets passed on; there is nothing to keep closed any more.
+        // Whoever switched it on for all wants others' packets passed on; there is nothing to keep
+        // closed any more.
         netfilter.send(rules::unguard()).or_else(not_found).map_err(Error::kernel("remove", rules::GUARD_TABLE))?;
         return Ok(Vec::new());
     }

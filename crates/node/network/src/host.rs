@@ -1,5 +1,5 @@
-//! What a platform has in the kernel of this machine: sockets to it, addresses, and the check that puts right what other
-//! programs change.
+//! What a platform has in the kernel of this machine: sockets to it, addresses, and the check that
+//! puts right what other programs change.
 
 use std::fs;
 use std::net::Ipv4Addr;

@@ -7,7 +7,8 @@ use crate::netlink::Socket;
 use crate::route::{self, AddressEntry};
 use crate::rules;
 
-/// Removes links, claims, address and rules of these names, whichever are there. Returns how many things there were.
+/// Removes links, claims, address and rules of these names, whichever are there. Returns how many
+/// things there were.
 pub fn remove(names: &Names, route: &mut Socket, netfilter: &mut Socket) -> Result<usize, Error> {
     let mut removed = remove_links(names, route)?;
     for entry in addresses(route)?.into_iter().filter(|entry| entry.label == names.label) {

@@ -1,7 +1,6 @@
 //! The way of instances to the world outside: links, addresses, packet rules, name server.
 //!
-//! Owns what is made for it on the machine, from the platform's start to its end. Must not know instances, processes or
-//! functions: it gets network namespaces.
+//! Owns what is made for it on the machine, from the platform's start to its end.
 //!
 //! # How a packet goes
 //! ```text
@@ -11,11 +10,12 @@
 //!    |  passed on and masqueraded as the machine's own
 //! outside; answers come back by the connection that the machine remembers
 //! ```
-//! There is no bridge: one takes at most 1,023 links, floods, and lets neighbours meet. There is no rule per instance:
-//! the route to an address says which link may send from it.
+//! There is no bridge: one takes at most 1,023 links, floods, and lets neighbours meet. There is no
+//! rule per instance: the route to an address says which link may send from it.
 //!
 //! # In the kernel
-//! All of it is known by the number of the platform's data directory, and a start first removes what an earlier one left:
+//! All of it is known by the number of the platform's data directory, and a start first removes
+//! what an earlier one left:
 //! ```text
 //! nftables    inet sampan-<number>        the rules; stays while instances of a killed platform run
 //! links       smp<number><n>              removed by their group; an instance's goes with its namespace too
@@ -23,12 +23,14 @@
 //! route       unreachable <block>         claims the block: other programs, and other platforms, see it taken
 //! nftables    inet sampan-forwarding      shared by all platforms, see below
 //! ```
-//! Where the machine passes no packets on (`net.ipv4.ip_forward` is 0), it is switched on for the links that have routes,
-//! and stays so, for another platform may need it; the table `sampan-forwarding` keeps the machine as closed to others as
-//! it was. Both are gone when the machine starts anew.
+//! Where the machine passes no packets on (`net.ipv4.ip_forward` is 0), it is switched on for the
+//! links that have routes, and stays so, for another platform may need it; the table
+//! `sampan-forwarding` keeps the machine as closed to others as it was. Both are gone when the
+//! machine starts anew.
 //!
 //! # Without
-//! IPv6: instances have none but their loopback's. Ways in: nothing outside can begin a connection to an instance.
+//! IPv6: instances have none but their loopback's. Ways in: nothing outside can begin a connection
+//! to an instance.
 #![forbid(unsafe_code)]
 
 mod addresses;

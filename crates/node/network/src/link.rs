@@ -1,4 +1,5 @@
-//! The link of one namespace: making it, counting what went through it, and giving its address back.
+//! The link of one namespace: making it, counting what went through it, and giving its address
+//! back.
 
 use std::fs::File;
 use std::io;
@@ -16,15 +17,18 @@ use crate::names::INNER_LINK;
 use crate::netlink::Socket;
 use crate::{nft, route};
 
-/// Bytes of the kernel's table of a namespace's links: a heading and a line each for loopback and link, with room.
+/// Bytes of the kernel's table of a namespace's links: a heading and a line each for loopback and
+/// link, with room.
 const COUNTERS_BYTES: usize = 2048;
-/// Names of links in use that are passed by. A name is free again when its namespace is, a million links later.
+/// Names of links in use that are passed by. A name is free again when its namespace is, a million
+/// links later.
 const NAMES_PASSED_MAX: u32 = 16;
 /// How long a link may take until it carries packets, and how often it is looked at.
 const RUNNING_WAIT: Duration = Duration::from_secs(5);
 const RUNNING_PAUSE: Duration = Duration::from_micros(200);
 
-/// A link; its address is another's when dropped, which must be after its namespace's last process has ended.
+/// A link; its address is another's when dropped, which must be after its namespace's last process
+/// has ended.
 pub struct Link {
     // Before the address: it keeps the namespace, and with it the link.
     counters: File,
@@ -44,7 +48,8 @@ impl Drop for Held {
 }
 
 impl Link {
-    /// Makes a link from the namespace in which the calling thread is. When it fails, the namespace is to be dropped.
+    /// Makes a link from the namespace in which the calling thread is. When it fails, the namespace
+    /// is to be dropped.
     pub(crate) fn make(network: &Arc<HostNetwork>, namespace: BorrowedFd<'_>) -> Result<Self, Error> {
         let given = {
             let mut addresses = network.addresses.lock();
@@ -74,7 +79,8 @@ impl Link {
         self.held.address
     }
 
-    /// What went through it so far, with the headers of Ethernet; what was refused outside counts too. Reads a file of the kernel's, which takes no lock that a start holds.
+    /// What went through it so far, with the headers of Ethernet; what was refused outside counts
+    /// too. Reads a file of the kernel's, which takes no lock that a start holds.
     pub fn bytes(&self) -> io::Result<NetworkBytes> {
         let mut table = [0; COUNTERS_BYTES];
         let length = self.counters.read_at(&mut table, 0)?;
@@ -82,8 +88,8 @@ impl Link {
     }
 }
 
-/// Reads the line of the link (proc_net(5)): eight numbers of what was received, of which the first is bytes, then eight of
-/// what was sent.
+/// Reads the line of the link (proc_net(5)): eight numbers of what was received, of which the first
+/// is bytes, then eight of what was sent.
 fn counted(table: &str) -> Option<NetworkBytes> {
     let line = table.lines().find_map(|line| line.trim_start().strip_prefix(INNER_LINK)?.strip_prefix(':'))?;
     let mut numbers = line.split_whitespace().map(str::parse);
@@ -120,8 +126,8 @@ fn inside(address: Ipv4Addr) -> io::Result<()> {
     route.send(vec![route::configure(index), route::bring_up(index), address, route::send_all_to_link(index)])
 }
 
-/// Waits until the outer end carries packets: the kernel notices a moment after the inner one is up, and drops until then
-/// what is sent. Asking makes newer kernels look at once.
+/// Waits until the outer end carries packets: the kernel notices a moment after the inner one is
+/// up, and drops until then what is sent. Asking makes newer kernels look at once.
 fn wait_running(network: &HostNetwork, index: u32) -> io::Result<()> {
     let begun = Instant::now();
     loop {

@@ -7,8 +7,8 @@ pub const INNER_LINK: &str = "eth0";
 /// The machine's own loopback.
 pub const LOOPBACK: &str = "lo";
 
-/// Hexadecimal digits of a link's name for its platform and for its number: with the beginning 15 characters, the most
-/// that the kernel takes.
+/// Hexadecimal digits of a link's name for its platform and for its number: with the beginning 15
+/// characters, the most that the kernel takes.
 const PLATFORM_DIGITS: usize = 7;
 const NUMBER_DIGITS: usize = 5;
 

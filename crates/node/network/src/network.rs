@@ -26,7 +26,8 @@ use crate::resolv_conf;
 use crate::subnet::{Subnet, free_blocks};
 use crate::{forwarding, leftovers, route, rules};
 
-/// How many connections the kernel tracks. There only when it tracks any, which rules about them make it do.
+/// How many connections the kernel tracks. There only when it tracks any, which rules about them
+/// make it do.
 const TRACKED_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 /// What is assumed until then, which is less than on any machine but the smallest.
 const TRACKED_MAX_ASSUMED: u32 = 1 << 16;
@@ -42,8 +43,9 @@ pub struct Network {
 }
 
 impl Network {
-    /// Removes what an earlier platform of the same number left, then makes the machine ready, in the network namespace of
-    /// the calling thread. Blocks for some milliseconds. Links of the earlier one must have no processes any more.
+    /// Removes what an earlier platform of the same number left, then makes the machine ready, in
+    /// the network namespace of the calling thread. Blocks for some milliseconds. Links of the
+    /// earlier one must have no processes any more.
     ///
     /// Nothing where the settings switch it off; what an earlier one left is removed all the same.
     pub fn open(platform: u64, config: Config, runtime: &Handle) -> Result<Option<Self>, Error> {
@@ -106,8 +108,8 @@ impl Network {
         Ok(Self { inner, tasks, _stops: Arc::new(stop.clone().drop_guard()), stop })
     }
 
-    /// Makes a link between this machine and `namespace`, which must be the calling thread's, without links beyond its
-    /// loopback. When it fails, the namespace is to be dropped.
+    /// Makes a link between this machine and `namespace`, which must be the calling thread's,
+    /// without links beyond its loopback. When it fails, the namespace is to be dropped.
     pub fn link(&self, namespace: BorrowedFd<'_>) -> Result<Link, Error> {
         Link::make(&self.inner, namespace)
     }
@@ -132,8 +134,8 @@ impl Network {
         self.inner.name_server
     }
 
-    /// Ends the name server and removes everything from the kernel but what other platforms may need. No link must have
-    /// processes any more.
+    /// Ends the name server and removes everything from the kernel but what other platforms may
+    /// need. No link must have processes any more.
     pub async fn close(&self) -> Result<(), Error> {
         self.stop.cancel();
         self.tasks.close();
@@ -186,8 +188,8 @@ fn clear(names: &Names) -> Result<(Socket, Socket), Error> {
     Ok((route, netfilter))
 }
 
-/// Takes a block that nobody uses: its name server's address goes to the loopback, under our label, and a route says that
-/// it is taken. The address is first: by its label all else is found again.
+/// Takes a block that nobody uses: its name server's address goes to the loopback, under our label,
+/// and a route says that it is taken. The address is first: by its label all else is found again.
 fn claim(platform: u64, config: &Config, names: &Names, route: &mut Socket) -> Result<Subnet, Error> {
     let loopback = name_to_index(&*route, LOOPBACK).map_err(io::Error::from);
     let loopback = loopback.map_err(Error::kernel("find the link", LOOPBACK))?;

@@ -1,5 +1,5 @@
-//! Whether this machine can do it, tried out in a namespace of its own, and what would be in the way: nothing of the machine
-//! changes.
+//! Whether this machine can do it, tried out in a namespace of its own, and what would be in the
+//! way: nothing of the machine changes.
 
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -15,8 +15,9 @@ use crate::{nft, route, rules};
 /// Connections that a machine tracks that is looked at; any number does.
 const TRACKED_MAX: u32 = 1 << 16;
 
-/// Makes the rules and a link in a new network namespace, which is gone when this returns. Returns the chains of other
-/// programs that drop whatever they have no rule for, and may have none for instances: `FORWARD of the table filter`.
+/// Makes the rules and a link in a new network namespace, which is gone when this returns. Returns
+/// the chains of other programs that drop whatever they have no rule for, and may have none for
+/// instances: `FORWARD of the table filter`.
 pub fn probe() -> Result<Vec<String>, Error> {
     let opened = || Error::kernel("open", "/proc/thread-self/ns/net");
     let home = sys::namespace::current_network().map_err(opened())?;

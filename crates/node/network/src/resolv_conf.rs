@@ -17,7 +17,8 @@ pub struct Resolvers {
     pub search: Vec<String>,
 }
 
-/// Reads the machine's file. Servers on its own loopback are as good as others: it is the platform that asks them.
+/// Reads the machine's file. Servers on its own loopback are as good as others: it is the platform
+/// that asks them.
 pub fn read(text: &str) -> Resolvers {
     let mut found = Resolvers::default();
     for line in text.lines() {

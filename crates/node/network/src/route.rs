@@ -1,4 +1,5 @@
-//! Messages about links, addresses and routes (rtnetlink(7)), and what the kernel's lists of them say. Pure.
+//! Messages about links, addresses and routes (rtnetlink(7)), and what the kernel's lists of them
+//! say. Pure.
 
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
@@ -19,7 +20,8 @@ const IPV4_DEVCONF_ACCEPT_REDIRECTS: u16 = 4;
 const IPV4_DEVCONF_SEND_REDIRECTS: u16 = 6;
 /// State of a link that carries packets (linux/if.h).
 const OPERATES: u8 = 6;
-/// Who made a route, as `ip route` shows it: a number that no other program has (linux/rtnetlink.h).
+/// Who made a route, as `ip route` shows it: a number that no other program has
+/// (linux/rtnetlink.h).
 pub const ROUTE_ORIGIN: u8 = 83;
 /// The fixed parts' lengths: ifinfomsg, ifaddrmsg, rtmsg.
 const LINK_BYTES: usize = 16;
@@ -28,7 +30,8 @@ const ROUTE_BYTES: usize = 12;
 /// Answered, and it must not be there yet.
 const CREATE: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
-/// Both ends of a link have this address: packets are for whoever gets them, and nobody needs to ask who has one.
+/// Both ends of a link have this address: packets are for whoever gets them, and nobody needs to
+/// ask who has one.
 const LINK_ADDRESS: [u8; 6] = [0x02, b's', b'm', b'p', 0, 1];
 
 /// ifinfomsg: the link by index, and the flags that it is to have.
@@ -40,7 +43,8 @@ fn link(index: u32, flags: i32) -> [u8; LINK_BYTES] {
     fixed
 }
 
-/// Makes a link from here to the namespace. Both ends are down: the kernel brings none up that has no other end yet.
+/// Makes a link from here to the namespace. Both ends are down: the kernel brings none up that has
+/// no other end yet.
 pub fn make_pair(outer: &str, inner: &str, group: u32, namespace: RawFd) -> Message {
     // One queue each: the kernel's own choice is one for every processor it could ever have.
     let end = |name: &str| {
@@ -57,8 +61,9 @@ pub fn make_pair(outer: &str, inner: &str, group: u32, namespace: RawFd) -> Mess
     Message::new(libc::RTM_NEWLINK, CREATE, &link(0, 0), here)
 }
 
-/// Makes packets that come in by a link be passed on, where there is another to pass them on to, and gives it no IPv6
-/// address when it comes up. Settings are files too, but finding one takes longer the more namespaces there are.
+/// Makes packets that come in by a link be passed on, where there is another to pass them on to,
+/// and gives it no IPv6 address when it comes up. Settings are files too, but finding one takes
+/// longer the more namespaces there are.
 pub fn configure(index: u32) -> Message {
     let v4 = Attributes::new()
         .number(IPV4_DEVCONF_FORWARDING, 1)
@@ -138,7 +143,8 @@ fn address(kind: u16, flags: i32, index: u32, address: Ipv4Addr, label: Option<&
     Message::new(kind, flags, &fixed, what)
 }
 
-/// Gives a link an address. The label, by which it can be known again, begins with the link's name and a colon.
+/// Gives a link an address. The label, by which it can be known again, begins with the link's name
+/// and a colon.
 pub fn add_address(index: u32, which: Ipv4Addr, label: Option<&str>) -> Message {
     address(libc::RTM_NEWADDR, CREATE, index, which, label)
 }
@@ -204,7 +210,8 @@ pub fn send_all_to_link(index: u32) -> Message {
     route(libc::RTM_NEWROUTE, CREATE, everything, libc::RTN_UNICAST, libc::RT_SCOPE_LINK, Some(index))
 }
 
-/// Says that nothing of a range can be reached but what has a route of its own. Fails when there is such a route.
+/// Says that nothing of a range can be reached but what has a route of its own. Fails when there is
+/// such a route.
 pub fn claim(block: Subnet) -> Message {
     route(libc::RTM_NEWROUTE, CREATE, block, libc::RTN_UNREACHABLE, libc::RT_SCOPE_UNIVERSE, None)
 }

@@ -1,7 +1,7 @@
 //! What instances may reach and who may reach them, as packet rules. Pure.
 //!
-//! One table per platform, the same however many instances there are: a link is known by how its name begins, and who may
-//! send from it by the machine's own route to its address.
+//! One table per platform, the same however many instances there are: a link is known by how its
+//! name begins, and who may send from it by the machine's own route to its address.
 //!
 //! ```text
 //! asked    before tracking  what instances ask the name server is no connection, nor are its answers
@@ -26,8 +26,8 @@ pub const GUARD_TABLE: &str = "sampan-forwarding";
 
 /// Before the tracking of connections (-200).
 const BEFORE_TRACKING: i32 = -300;
-/// Behind the tracking of connections (-200) and before destinations are changed (-100): what another program publishes
-/// on an address of this machine is refused by that address.
+/// Behind the tracking of connections (-200) and before destinations are changed (-100): what
+/// another program publishes on an address of this machine is refused by that address.
 const BEFORE_DESTINATION_CHANGES: i32 = -150;
 /// Where filters usually are.
 const FILTER: i32 = 0;
@@ -64,13 +64,15 @@ pub fn install(
         .set(&Set::Counts { name: ASSURED })
         .set(&Set::Shares { name: SHARES })
         .set(&Set::Counts { name: QUESTIONS })
-        // Told at once: software development kits ask clouds' metadata addresses first, and would wait there.
+        // Told at once: software development kits ask clouds' metadata addresses first, and would
+        // wait there.
         .chain(Chain {
             name: REFUSE,
             hook: None,
             rules: vec![Rule::new().protocol(libc::IPPROTO_TCP).reset(), Rule::new().prohibit()],
         })
-        // Questions would fill the table of connections: each has a port of its own, and is remembered for half a minute.
+        // Questions would fill the table of connections: each has a port of its own, and is
+        // remembered for half a minute.
         .chain(Chain {
             name: "asked",
             hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_TRACKING),
@@ -131,7 +133,8 @@ fn from(links: &str, name_server: Ipv4Addr, config: &Config, connections: Limits
     let ask = |protocol| asks(name_server, protocol);
     let questions_max = config.dns_queries_per_instance_per_s_max;
     vec![
-        // The name server is for instances alone; those of other platforms are refused below, by their own rules.
+        // The name server is for instances alone; those of other platforms are refused below, by
+        // their own rules.
         Rule::new().v4().enters_not_by(LINKS_OF_ALL).destination(name_server).drop(),
         Rule::new().enters_not_by(links).accept(),
         Rule::new().not_v4().drop(),
@@ -170,12 +173,13 @@ fn to(links: &str, name_server: Ipv4Addr) -> Vec<Rule> {
     ]
 }
 
-/// Keeps a machine that passed nothing on as closed as it was, where packets that come in by the given links must now be
-/// passed on for the sake of instances: what others send by them to anywhere else is dropped, as it was before, but for
-/// what another program asked for (answers, and destinations that it changed).
+/// Keeps a machine that passed nothing on as closed as it was, where packets that come in by the
+/// given links must now be passed on for the sake of instances: what others send by them to
+/// anywhere else is dropped, as it was before, but for what another program asked for (answers, and
+/// destinations that it changed).
 ///
-/// The table lives as long as the settings that it makes up for, until the machine starts anew: either may be in use by
-/// another platform. Links are only ever added.
+/// The table lives as long as the settings that it makes up for, until the machine starts anew:
+/// either may be in use by another platform. Links are only ever added.
 pub fn guard(links: &[String]) -> Vec<Message> {
     let stray = Rule::new().enters_by_one_of(GUARDED).leaves_not_by(LINKS_OF_ALL).of_no_known_connection();
     let hook = Hook { kind: Kind::Filter, place: libc::NF_INET_FORWARD, priority: FILTER };

@@ -63,8 +63,9 @@ impl Subnet {
     }
 }
 
-/// The blocks of a range that no range in use overlaps, beginning with the one that `preferred` picks: two platforms on
-/// one machine begin at different ones, and one that starts again at the same.
+/// The blocks of a range that no range in use overlaps, beginning with the one that `preferred`
+/// picks: two platforms on one machine begin at different ones, and one that starts again at the
+/// same.
 pub fn free_blocks(range: Subnet, prefix_bits: u8, in_use: &[Subnet], preferred: u64) -> Vec<Subnet> {
     let mut all: Vec<Subnet> = range.blocks(prefix_bits).collect();
     let first = (preferred % all.len() as u64) as usize;

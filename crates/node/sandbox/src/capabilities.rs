@@ -1,8 +1,9 @@
 //! Capabilities that root keeps inside an instance (capabilities(7)).
 //!
-//! Of docker's default list, without those that an instance's root has no use for: raw sockets (`NET_RAW`), device
-//! nodes (`MKNOD`), the audit log (`AUDIT_WRITE`), changing the root again (`SYS_CHROOT`) and file capabilities
-//! (`SETFCAP`). They hold in the instance's user namespace only.
+//! Of docker's default list, without those that an instance's root has no use for: raw sockets
+//! (`NET_RAW`), device nodes (`MKNOD`), the audit log (`AUDIT_WRITE`), changing the root again
+//! (`SYS_CHROOT`) and file capabilities (`SETFCAP`). They hold in the instance's user namespace
+//! only.
 
 /// Numbers of linux/capability.h, with what needs each.
 const KEPT: &[(u32, &str)] = &[

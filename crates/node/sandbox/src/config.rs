@@ -14,29 +14,32 @@ pub struct Config {
     pub launch_queue_len_max: usize,
     /// Instances at once, which bounds the ranges of host ids too.
     pub instances_max: u32,
-    /// Network and user namespaces, and as many cgroup directories, kept ready for the next starts when there were few of
-    /// late.
+    /// Network and user namespaces, and as many cgroup directories, kept ready for the next starts
+    /// when there were few of late.
     pub slots_ready: usize,
     /// The same at most: as many are kept as the busiest of the last ten seconds took.
     pub slots_ready_max: usize,
-    /// First host id that instances use; ids from here to `id_base + instances_max * ids_per_instance` are theirs.
+    /// First host id that instances use; ids from here to `id_base + instances_max *
+    /// ids_per_instance` are theirs.
     pub id_base: u32,
-    /// Host ids of one instance: ids 0 to this less one exist inside. The last of them becomes another one where the image's
-    /// user is beyond.
+    /// Host ids of one instance: ids 0 to this less one exist inside. The last of them becomes
+    /// another one where the image's user is beyond.
     pub ids_per_instance: u32,
-    /// Have a program in the kernel (eBPF) tell of servers that begin to listen. Without it, or where the kernel does not
-    /// take it, they are looked for again and again.
+    /// Have a program in the kernel (eBPF) tell of servers that begin to listen. Without it, or
+    /// where the kernel does not take it, they are looked for again and again.
     pub listen_events: bool,
-    /// How often servers are looked for all the same, in milliseconds: the kernel drops what it has to tell when an instance
-    /// listens thousands of times at once.
+    /// How often servers are looked for all the same, in milliseconds: the kernel drops what it has
+    /// to tell when an instance listens thousands of times at once.
     pub listen_look_interval_ms: u64,
     /// Longest interval between two looks where the kernel does not tell, in milliseconds.
     pub poll_interval_ms_max: u64,
     /// Put mounts together ahead of the starts that take them, where the kernel can (Linux 6.15).
     pub assemble_mounts: bool,
-    /// Give back, when an instance is frozen, the memory of files that it read once and not again (cgroup version 2).
+    /// Give back, when an instance is frozen, the memory of files that it read once and not again
+    /// (cgroup version 2).
     pub reclaim_frozen: bool,
-    /// How often it is looked whether the memory of an instance that runs has grown, in milliseconds.
+    /// How often it is looked whether the memory of an instance that runs has grown, in
+    /// milliseconds.
     pub memory_look_interval_ms: u64,
     /// How often its parts are read all the same, in milliseconds.
     pub memory_sample_interval_ms: u64,
@@ -48,26 +51,30 @@ pub struct Config {
     pub writable_bytes_max: u64,
     /// Files and directories in the writable layer, and as many again in `/tmp`.
     pub writable_files_max: u64,
-    /// Directories made in an instance's root because its image's volumes and working directory lack them.
+    /// Directories made in an instance's root because its image's volumes and working directory
+    /// lack them.
     pub made_dirs_max: usize,
-    /// Signals that wait and timers of an instance (`RLIMIT_SIGPENDING`); each of its threads may need one.
+    /// Signals that wait and timers of an instance (`RLIMIT_SIGPENDING`); each of its threads may
+    /// need one.
     pub signals_pending_max: u64,
     /// Bytes of an instance's POSIX message queues (`RLIMIT_MSGQUEUE`).
     pub message_queues_bytes_max: u64,
     /// Terminals of an instance at once.
     pub terminals_max: u32,
-    /// Let programs inside install filters of their own (seccomp, SO_ATTACH_FILTER). The kernel has one pool of memory for the
-    /// compiled filters of the whole machine (`net.core.bpf_jit_limit`), and one instance can fill it.
+    /// Let programs inside install filters of their own (seccomp, SO_ATTACH_FILTER). The kernel has
+    /// one pool of memory for the compiled filters of the whole machine (`net.core.bpf_jit_limit`),
+    /// and one instance can fill it.
     pub filters_inside: bool,
-    /// Processes and threads of all instances together, in percent of what this machine can have (`kernel.pid_max`,
-    /// `kernel.threads-max`).
+    /// Processes and threads of all instances together, in percent of what this machine can have
+    /// (`kernel.pid_max`, `kernel.threads-max`).
     pub machine_tasks_percent_max: u64,
-    /// Memory of the sockets of all instances together, in percent of what the kernel lets TCP have (`net.ipv4.tcp_mem`); cgroup
-    /// version 1. Version 2 counts it as memory of each instance.
+    /// Memory of the sockets of all instances together, in percent of what the kernel lets TCP have
+    /// (`net.ipv4.tcp_mem`); cgroup version 1. Version 2 counts it as memory of each instance.
     pub machine_socket_memory_percent_max: u64,
     /// Longest wait for an emptied cgroup to be removable, in milliseconds.
     pub cgroup_remove_ms_max: u64,
-    /// Added to the out-of-memory score of instances: the kernel ends them before it ends the platform.
+    /// Added to the out-of-memory score of instances: the kernel ends them before it ends the
+    /// platform.
     pub oom_score_adj: i32,
 }
 
@@ -106,8 +113,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether every instance has a range of ids, none of them the highest, which the kernel keeps for itself; and whether
-    /// percents are some.
+    /// Whether every instance has a range of ids, none of them the highest, which the kernel keeps
+    /// for itself; and whether percents are some.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let last = u64::from(self.id_base) + u64::from(self.instances_max) * u64::from(self.ids_per_instance);
         if self.ids_per_instance == 0 || last >= u64::from(u32::MAX) {

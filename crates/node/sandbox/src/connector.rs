@@ -1,4 +1,5 @@
-//! Connections to ports inside an instance: a thread enters its network namespace for as long as it makes the socket.
+//! Connections to ports inside an instance: a thread enters its network namespace for as long as it
+//! makes the socket.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -13,11 +14,13 @@ use tokio::time::timeout;
 
 use crate::listening;
 
-/// How long one attempt waits for an answer that did not come within the call: over the loopback it usually does, on a busy
-/// machine a moment later, or not at all when the queue of a server that listens is full.
+/// How long one attempt waits for an answer that did not come within the call: over the loopback it
+/// usually does, on a busy machine a moment later, or not at all when the queue of a server that
+/// listens is full.
 const ANSWER_WAIT: Duration = Duration::from_millis(20);
-/// How long the connection that showed that a server listens is kept for the first request. A server may close it when it
-/// hears nothing, and one that serves a single connection at a time waits for it.
+/// How long the connection that showed that a server listens is kept for the first request. A
+/// server may close it when it hears nothing, and one that serves a single connection at a time
+/// waits for it.
 const HELD_MAX: Duration = Duration::from_millis(500);
 
 /// Connects to ports in one instance's network namespace.
@@ -50,14 +53,16 @@ impl Connector {
         Self { network, host, held: Mutex::default() }
     }
 
-    /// A connection to a port, by IPv4 and then IPv6 loopback: the one that found the server, if nobody had it yet.
+    /// A connection to a port, by IPv4 and then IPv6 loopback: the one that found the server, if
+    /// nobody had it yet.
     pub async fn connect(&self, port: u16) -> io::Result<tokio::net::TcpStream> {
         if let Some(held) = self.take_held(port) {
             return Ok(held);
         }
         let [v4, v6] = listening::candidates(port);
         match self.open(v4).await {
-            // A server may be bound to one of them only; the first error says more when neither has one.
+            // A server may be bound to one of them only; the first error says more when neither has
+            // one.
             Err(error) => self.open(v6).await.map_err(|_| error),
             connected => connected,
         }
@@ -81,7 +86,8 @@ impl Connector {
     }
 
     async fn open(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
-        // The socket belongs to the instance's network for ever; only making it needs this thread to be there.
+        // The socket belongs to the instance's network for ever; only making it needs this thread
+        // to be there.
         let socket = self.socket(address)?;
         let connected = begin(&socket, address)?;
         let stream = tokio::net::TcpStream::from_std(TcpStream::from(socket))?;
@@ -106,9 +112,9 @@ impl Connector {
     }
 }
 
-/// Begins to connect a socket that does not wait; true when it is connected already. Over a loopback the answer has come
-/// by the time the first call returns, but the kernel says so only to the next: without it, whoever asks would sleep until
-/// it is told what is known already.
+/// Begins to connect a socket that does not wait; true when it is connected already. Over a
+/// loopback the answer has come by the time the first call returns, but the kernel says so only to
+/// the next: without it, whoever asks would sleep until it is told what is known already.
 fn begin(socket: &OwnedFd, address: SocketAddr) -> io::Result<bool> {
     match rustix::net::connect(socket, &address) {
         Err(Errno::INPROGRESS) => {}

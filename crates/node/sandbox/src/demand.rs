@@ -1,7 +1,8 @@
 //! How many of a thing a prewarm pool keeps ready, and when it makes the next. Pure.
 //!
-//! As many are kept as the busiest of the last seconds took, between two named limits. Making one takes the same
-//! processors and kernel locks that a start does, so it waits until the starts are over, unless too few are left.
+//! As many are kept as the busiest of the last seconds took, between two named limits. Making one
+//! takes the same processors and kernel locks that a start does, so it waits until the starts are
+//! over, unless too few are left.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What `/dev` of an instance has: the few devices that programs need, and the links beside them (runtime-spec,
-//! config-linux.md, "Default Devices", and runtime-linux.md, "Dev symbolic links").
+//! What `/dev` of an instance has: the few devices that programs need, and the links beside them
+//! (runtime-spec, config-linux.md, "Default Devices", and runtime-linux.md, "Dev symbolic links").
 
 use sys::instance_mounts::{DevLink, Device};
 

@@ -217,7 +217,8 @@ fn starting() -> Check {
     Check::new("system calls", lacking.is_empty(), CheckStatus::Missing, found, remedy)
 }
 
-/// Servers that begin to listen are told of by a program in the kernel, on instances' directory of version 2.
+/// Servers that begin to listen are told of by a program in the kernel, on instances' directory of
+/// version 2.
 fn readiness() -> Check {
     let unified = Layout::detect().is_ok_and(|layout| layout.v2.is_some());
     let (ok, found) = match sys::bpf::available() {
@@ -299,7 +300,8 @@ fn swap() -> Check {
     Check::new("swap", ok, CheckStatus::Degraded, found, remedy)
 }
 
-/// Who may lower the score of a process below what it was raised to is decided by whoever raised it.
+/// Who may lower the score of a process below what it was raised to is decided by whoever raised
+/// it.
 fn oom_score() -> Check {
     const SYS_RESOURCE: u32 = 24;
     let own: i32 = read("/proc/self/oom_score_adj").parse().unwrap_or_default();

@@ -5,7 +5,8 @@ use crate::identity::Identity;
 /// Where programs are looked for when the environment has no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The files to try for a program, as `execvp` does: a name with a slash is a path, any other is looked up on PATH.
+/// The files to try for a program, as `execvp` does: a name with a slash is a path, any other is
+/// looked up on PATH.
 pub fn programs(argv: &[String], env: &[String]) -> Vec<String> {
     let Some(program) = argv.first() else { return Vec::new() };
     if program.contains('/') {
@@ -28,7 +29,8 @@ pub fn environment(given: &[(String, String)], hostname: &str, identity: &Identi
     env
 }
 
-/// Home of the user by the image's /etc/passwd (POSIX XBD 8.3). Root has one in images without that file, too.
+/// Home of the user by the image's /etc/passwd (POSIX XBD 8.3). Root has one in images without that
+/// file, too.
 fn home(identity: &Identity) -> &str {
     match identity.home.as_deref() {
         Some(home) if !home.is_empty() => home,

@@ -1,5 +1,6 @@
-//! Files and directories that the platform makes in an instance's root, as its init takes them: the files of `/etc` with
-//! their content, and what the image wants made. Where they go is decided in `root`. Pure.
+//! Files and directories that the platform makes in an instance's root, as its init takes them: the
+//! files of `/etc` with their content, and what the image wants made. Where they go is decided in
+//! `root`. Pure.
 
 use std::ffi::CString;
 
@@ -8,8 +9,8 @@ use sys::init::spec::{EtcFile, Files, NewDir};
 use crate::id_map::IdMap;
 use crate::root::{Dir, Facts, NAMES, Target, Tmp};
 
-/// Files that hold an instance's names and name servers, and what the image wants made, for an instance of these users and
-/// groups.
+/// Files that hold an instance's names and name servers, and what the image wants made, for an
+/// instance of these users and groups.
 pub fn files(facts: &Facts, hostname: &str, resolv_conf: &str, (users, groups): (&IdMap, &IdMap)) -> Files {
     let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     let content = |name: &str| match name {

@@ -1,4 +1,5 @@
-//! The public face: opening the sandbox, which cleans up after an earlier one, launching, and ending everything.
+//! The public face: opening the sandbox, which cleans up after an earlier one, launching, and
+//! ending everything.
 
 use std::ffi::CString;
 use std::fs;
@@ -47,9 +48,9 @@ struct Inner {
 }
 
 impl Sandboxes {
-    /// Ends and removes what an earlier platform left, then makes ready for starts.
-    /// Where this machine cannot have egress for instances, they start without; the platform's log and [`crate::doctor`] say
-    /// what is missing.
+    /// Ends and removes what an earlier platform left, then makes ready for starts. Where this
+    /// machine cannot have egress for instances, they start without; the platform's log and
+    /// [`crate::doctor`] say what is missing.
     pub async fn open(dir: &Path, config: Config, network: network::Config) -> Result<(Self, Recovered), Error> {
         let (dir, runtime) = (dir.to_owned(), Handle::current());
         let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&dir, config, network, runtime)).await;
@@ -136,7 +137,8 @@ impl Sandboxes {
         Ok(Inner { host, workers })
     }
 
-    /// Starts an instance; resolves when its program executes. Dropping the future ends what was started.
+    /// Starts an instance; resolves when its program executes. Dropping the future ends what was
+    /// started.
     pub async fn launch(&self, spec: LaunchSpec) -> Result<Sandbox, Error> {
         self.inner.workers.submit(spec)?.await.unwrap_or(Err(Error::Stopping))
     }
@@ -151,8 +153,8 @@ impl Sandboxes {
         self.inner.host.cgroups.cgroups().name()
     }
 
-    /// Ends every instance, waits until all are gone, and removes what is ours on the machine. Starts that wait are
-    /// answered with [`Error::Stopping`].
+    /// Ends every instance, waits until all are gone, and removes what is ours on the machine.
+    /// Starts that wait are answered with [`Error::Stopping`].
     pub async fn shutdown(&self) {
         let host = &self.inner.host;
         host.stopping.store(true, Ordering::Relaxed);
@@ -216,7 +218,8 @@ fn watch(directory: &Path, runtime: &Handle) -> Option<Watch> {
     }
 }
 
-/// The instances' egress. A machine that cannot have it runs instances all the same; settings that cannot be are refused.
+/// The instances' egress. A machine that cannot have it runs instances all the same; settings that
+/// cannot be are refused.
 fn network_of(id: u64, config: network::Config, runtime: &Handle) -> Result<Option<Network>, Error> {
     match Network::open(id, config, runtime) {
         Ok(network) => Ok(network),

@@ -1,4 +1,5 @@
-//! What the sandboxes of one data directory share: pools made ahead of starts, descriptors of the host, the running instances.
+//! What the sandboxes of one data directory share: pools made ahead of starts, descriptors of the
+//! host, the running instances.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;

@@ -1,8 +1,8 @@
 //! Which host ids the ids inside an instance are. Pure.
 //!
-//! An instance has a range of host ids, for ids from 0 inside. A user above them, such as OpenShift gives to each project,
-//! takes the place of the last one, to which image preparation folds the owners of files above them (`FOLDED_ID`): these
-//! files are its own then.
+//! An instance has a range of host ids, for ids from 0 inside. A user above them, such as OpenShift
+//! gives to each project, takes the place of the last one, to which image preparation folds the
+//! owners of files above them (`FOLDED_ID`): these files are its own then.
 
 use sys::namespace::IdRange;
 use types::limits::FOLDED_ID;
@@ -28,8 +28,8 @@ impl IdMap {
         Self { first: 0, count: u32::MAX, large: None }
     }
 
-    /// How owners in prepared images become ids of the host where the id `used` is one of these itself; nothing where they are
-    /// the same.
+    /// How owners in prepared images become ids of the host where the id `used` is one of these
+    /// itself; nothing where they are the same.
     pub fn unfolded(used: u32) -> Option<Vec<IdRange>> {
         let below = IdRange { inside: 0, outside: 0, count: FOLDED_ID };
         (used > FOLDED_ID).then(|| vec![below, IdRange { inside: FOLDED_ID, outside: used, count: 1 }])

@@ -1,4 +1,5 @@
-//! Which user and groups a process runs as: the image's `USER`, resolved in the image's own files. Pure.
+//! Which user and groups a process runs as: the image's `USER`, resolved in the image's own files.
+//! Pure.
 
 use types::limits::MAPPED_ID_MAX;
 
@@ -16,8 +17,8 @@ pub struct Identity {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// The group that may be above the mapped ids: its own, or the first of the supplementary ones. There is room for one,
-    /// and files of all of them are folded into it.
+    /// The group that may be above the mapped ids: its own, or the first of the supplementary ones.
+    /// There is room for one, and files of all of them are folded into it.
     pub large_group: u32,
     /// Home directory by /etc/passwd, if the user is there.
     pub home: Option<String>,
@@ -30,7 +31,8 @@ struct Passwd<'a> {
     home: &'a str,
 }
 
-/// Fields behind the id may be missing, and blanks stand around a line, as container runtimes have it.
+/// Fields behind the id may be missing, and blanks stand around a line, as container runtimes have
+/// it.
 fn passwd(text: &str) -> impl Iterator<Item = Passwd<'_>> {
     text.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
@@ -54,8 +56,8 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
     })
 }
 
-/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. A number is an id, whatever names there are, and
-/// need not be in the files.
+/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. A number is an id,
+/// whatever names there are, and need not be in the files.
 pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identity, Error> {
     let (user, group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|g| !g.is_empty())),

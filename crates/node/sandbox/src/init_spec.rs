@@ -1,4 +1,5 @@
-//! The [`InitSpec`] of one start, from what the caller wants and what was prepared: every path, option and number.
+//! The [`InitSpec`] of one start, from what the caller wants and what was prepared: every path,
+//! option and number.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -102,7 +103,8 @@ pub fn init_spec(
     })
 }
 
-/// The overlay over the layers, which show the owners that the image gave them where ids are mapped.
+/// The overlay over the layers, which show the owners that the image gave them where ids are
+/// mapped.
 fn rootfs(
     lower_dirs: &[PathBuf],
     stage: &str,
@@ -112,7 +114,8 @@ fn rootfs(
 ) -> Result<Rootfs, Error> {
     let lowers = lowers(lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
-    // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and copy.
+    // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and
+    // copy.
     let overlay_options = format!(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
         lower_names.join(":")
@@ -192,8 +195,8 @@ fn oci_runtime(
         mounts_tmp: matches!(facts.tmp, Tmp::Mounted(_)),
         hostname: &spec.hostname,
         ids: (&users.users, &users.groups),
-        // In a user namespace that is not root's, only CAP_SYS_RESOURCE may set the limits of others: the runtime begins with
-        // them, and hands them on.
+        // In a user namespace that is not root's, only CAP_SYS_RESOURCE may set the limits of
+        // others: the runtime begins with them, and hands them on.
         rlimits: if runtime.kind().maps_ids() { &[] } else { rlimits },
         oom_score_adj: config.oom_score_adj,
         masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
@@ -212,7 +215,8 @@ fn oci_runtime(
     Ok(OciStart { stage, argv: runtime.argv(spec.id.as_str()), runtime: oci })
 }
 
-/// The command, for the init where there is one: it gives the command the score itself, being the process that has it.
+/// The command, for the init where there is one: it gives the command the score itself, being the
+/// process that has it.
 fn behind_init(spec: &LaunchSpec, init: &str, score: i32) -> Vec<String> {
     let own = if spec.init { vec![init.to_owned(), score.to_string()] } else { Vec::new() };
     [own, spec.argv.clone()].concat()
@@ -233,8 +237,9 @@ fn check(spec: &LaunchSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets the image's user open its standard output by name, as `/dev/stdout`: pipes belong to whoever made them, here the
-/// host's root, who is nobody inside. What is no pipe is another's and stays.
+/// Lets the image's user open its standard output by name, as `/dev/stdout`: pipes belong to
+/// whoever made them, here the host's root, who is nobody inside. What is no pipe is another's and
+/// stays.
 fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     for output in [&spec.stdout, &spec.stderr] {
@@ -249,7 +254,8 @@ fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// What of the list the kernel shows at all, and as what: in the instance's `/proc` each name would be looked up anew.
+/// What of the list the kernel shows at all, and as what: in the instance's `/proc` each name would
+/// be looked up anew.
 fn masked(proc: BorrowedFd<'_>) -> Result<Vec<MaskedPath>, Error> {
     let mut found = Vec::new();
     for name in MASKED_PROC {

@@ -1,12 +1,13 @@
-//! The id of an installation, from which everything that a platform has in the kernel takes its name: cgroups, links, packet
-//! rules, its block of addresses.
+//! The id of an installation, from which everything that a platform has in the kernel takes its
+//! name: cgroups, links, packet rules, its block of addresses.
 //!
 //! ```text
 //! <dir>/id    "<id, 16 hexadecimal digits> <device> <inode>\n"
 //! ```
-//! Device and inode are the directory's own. A moved directory keeps them, so that the next start finds what a killed
-//! platform left. A copied one has others: it gets another id, and never cleans up after its original. A path says neither:
-//! containers with the same path each see a directory of their own, and share one kernel (decision 39).
+//! Device and inode are the directory's own. A moved directory keeps them, so that the next start
+//! finds what a killed platform left. A copied one has others: it gets another id, and never cleans
+//! up after its original. A path says neither: containers with the same path each see a directory
+//! of their own, and share one kernel (decision 39).
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -27,7 +28,8 @@ struct Place {
     inode: u64,
 }
 
-/// The id of the directory, which is made and written where there is none, or one of another directory.
+/// The id of the directory, which is made and written where there is none, or one of another
+/// directory.
 pub fn id(dir: &Path) -> Result<u64, Error> {
     let meta = fs::metadata(dir).map_err(Error::path("look at", dir))?;
     let here = Place { device: meta.dev(), inode: meta.ino() };
@@ -46,7 +48,8 @@ pub fn id(dir: &Path) -> Result<u64, Error> {
     Ok(id)
 }
 
-/// The id that earlier versions made of the path, where one of them used the directory and no id was kept since.
+/// The id that earlier versions made of the path, where one of them used the directory and no id
+/// was kept since.
 pub fn id_by_path(dir: &Path) -> Option<u64> {
     let was_used = dir.join("stage").exists() && !dir.join(FILE_NAME).exists();
     // FNV-1a.

@@ -124,8 +124,9 @@ impl Sandbox {
         self.inner.pid
     }
 
-    /// Connects to a port inside the instance, by IPv4 and then IPv6 loopback; right after [`Self::wait_listening`], gives
-    /// the connection that it made. Connections keep the instance's network in memory: drop them when it has ended.
+    /// Connects to a port inside the instance, by IPv4 and then IPv6 loopback; right after
+    /// [`Self::wait_listening`], gives the connection that it made. Connections keep the instance's
+    /// network in memory: drop them when it has ended.
     pub async fn connect(&self, port: u16) -> io::Result<tokio::net::TcpStream> {
         self.inner.connector.connect(port).await
     }
@@ -178,22 +179,23 @@ impl Sandbox {
         self.inner.killer.kill();
     }
 
-    /// Asks it to end with a signal, frozen or not, and kills it when it has not after `grace`; at once when its first
-    /// process neither catches the signal nor has it blocked, so that the kernel would drop it. Returns immediately; dropping
-    /// the last handle kills it all the same.
+    /// Asks it to end with a signal, frozen or not, and kills it when it has not after `grace`; at
+    /// once when its first process neither catches the signal nor has it blocked, so that the
+    /// kernel would drop it. Returns immediately; dropping the last handle kills it all the same.
     pub fn stop(&self, signal: i32, grace: Duration) {
         let Inner { pid, made_by, killer, exit, runtime, .. } = &*self.inner;
         let stop = Stop { killer: killer.clone(), pid: *pid, runtime: *made_by, exit: exit.clone() };
         runtime.spawn(stop.run(signal, grace));
     }
 
-    /// Sends a signal to its first process, which the kernel ignores unless that process handles it.
+    /// Sends a signal to its first process, which the kernel ignores unless that process handles
+    /// it.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         self.inner.killer.signal(signal)
     }
 
-    /// Stops all its processes where they are, and gives back memory that they are unlikely to need ([`Self::thaw`] undoes
-    /// it). Fails when the machine cannot, or the instance has ended.
+    /// Stops all its processes where they are, and gives back memory that they are unlikely to need
+    /// ([`Self::thaw`] undoes it). Fails when the machine cannot, or the instance has ended.
     pub fn freeze(&self) -> io::Result<()> {
         self.inner.with_cgroup(|cgroup| {
             cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.freeze()?;
@@ -217,8 +219,8 @@ impl Sandbox {
         self.inner.with_cgroup(|cgroup| cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.thaw())
     }
 
-    /// Whether the kernel has killed one of its processes for memory. Version 1 of cgroups leaves the others to it, so that
-    /// it may still run.
+    /// Whether the kernel has killed one of its processes for memory. Version 1 of cgroups leaves
+    /// the others to it, so that it may still run.
     pub fn out_of_memory(&self) -> bool {
         match &*self.inner.cgroup.read() {
             CgroupState::There(cgroup) => cgroup.out_of_memory_kills() > 0,
@@ -226,14 +228,15 @@ impl Sandbox {
         }
     }
 
-    /// What went out of it and came in from outside, requests not among it; all 0 without a link. Stays readable when it has
-    /// ended.
+    /// What went out of it and came in from outside, requests not among it; all 0 without a link.
+    /// Stays readable when it has ended.
     pub fn network_bytes(&self) -> io::Result<NetworkBytes> {
         self.inner.link.as_ref().map_or(Ok(NetworkBytes::default()), |link| link.bytes())
     }
 
-    /// The most memory that its processes, the files that it wrote, and the kernel for it took at once, in bytes; not the page
-    /// cache of its image. Short peaks that page cache stood in for may be missed.
+    /// The most memory that its processes, the files that it wrote, and the kernel for it took at
+    /// once, in bytes; not the page cache of its image. Short peaks that page cache stood in for
+    /// may be missed.
     pub fn memory_peak_bytes(&self) -> u64 {
         self.inner.cgroup.read().memory_peak_bytes()
     }
@@ -259,7 +262,8 @@ impl Inner {
         self.poll(port).await;
     }
 
-    /// Tries again and again, with a timer finer than tokio's: a millisecond is longer than many servers take to start.
+    /// Tries again and again, with a timer finer than tokio's: a millisecond is longer than many
+    /// servers take to start.
     async fn poll(&self, port: u16) {
         let started = Instant::now();
         // What the kernel told of is there, at one address or the other.

@@ -1,4 +1,5 @@
-//! Signals to the first process of an instance, frozen or not, from its handle, a stop or the shutdown.
+//! Signals to the first process of an instance, frozen or not, from its handle, a stop or the
+//! shutdown.
 
 use std::io;
 use std::os::fd::OwnedFd;

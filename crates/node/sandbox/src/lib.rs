@@ -1,32 +1,37 @@
 //! Sandboxes: directories, a command and limits become an isolated running process.
 //!
-//! Owns instances' processes, namespaces, cgroups and writable layers, from their start to the last trace.
+//! Owns instances' processes, namespaces, cgroups and writable layers, from their start to the last
+//! trace.
 //!
 //! # What an instance is
-//! The given command is pid 1 in namespaces of its own (pid, mount, network, ipc, uts, cgroup, user), as a range of host
-//! ids that no other running instance has. Its root is an overlay of the given directories, idmapped so that files show
-//! the owners the image gave them, under a bounded tmpfs. It has no new privileges, a short list of capabilities, a
-//! system call filter, limits, and a network of its own: a loopback and, if it is to reach the outside, one link (`network`).
-//! It sees its own cgroups at `/sys/fs/cgroup`, read-only.
+//! The given command is pid 1 in namespaces of its own (pid, mount, network, ipc, uts, cgroup,
+//! user), as a range of host ids that no other running instance has. Its root is an overlay of the
+//! given directories, idmapped so that files show the owners the image gave them, under a bounded
+//! tmpfs. It has no new privileges, a short list of capabilities, a system call filter, limits, and
+//! a network of its own: a loopback and, if it is to reach the outside, one link (`network`). It
+//! sees its own cgroups at `/sys/fs/cgroup`, read-only.
 //!
 //! # Its writable layer
-//! A tmpfs of a bounded size, mounted by the instance's first process after it has joined its cgroup: what is written
-//! there, and to `/tmp`, counts as memory of the instance, so that an instance that writes more than its memory is ended
-//! for that, and files never outlive it. A project quota would not count, but only some file systems have one, and a loop
-//! device takes longer to make and to remove than everything else of a start.
+//! A tmpfs of a bounded size, mounted by the instance's first process after it has joined its
+//! cgroup: what is written there, and to `/tmp`, counts as memory of the instance, so that an
+//! instance that writes more than its memory is ended for that, and files never outlive it. A
+//! project quota would not count, but only some file systems have one, and a loop device takes
+//! longer to make and to remove than everything else of a start.
 //!
 //! # Other runtimes
-//! An instance may be made by `runc`, `crun` or `runsc` instead ([`Runtime`]): cgroup, network, root and output are as
-//! above, and the runtime is the instance's first process, of whose end all else ends.
+//! An instance may be made by `runc`, `crun` or `runsc` instead ([`Runtime`]): cgroup, network,
+//! root and output are as above, and the runtime is the instance's first process, of whose end all
+//! else ends.
 //!
 //! # On disk
 //! ```text
 //! <dir>/stage    empty; each instance builds its root over it, in its own mount namespace
 //! <dir>/id       the installation's id, with the device and inode of <dir>, see `installation`
 //! ```
-//! Nothing else: the writable layer goes with its mount namespace, and an instance's namespaces go with its processes; no
-//! mount is ever made in the host's namespace. What a killed platform leaves are processes and cgroup directories
-//! `sampan-<id>/<number>`, at the root of each cgroup hierarchy.
+//! Nothing else: the writable layer goes with its mount namespace, and an instance's namespaces go
+//! with its processes; no mount is ever made in the host's namespace. What a killed platform leaves
+//! are processes and cgroup directories `sampan-<id>/<number>`, at the root of each cgroup
+//! hierarchy.
 #![forbid(unsafe_code)]
 
 mod capabilities;

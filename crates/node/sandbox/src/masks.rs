@@ -1,4 +1,5 @@
-//! Paths of the kernel that instances do not see or may not write, whatever isolates them (the lists of the OCI runtimes).
+//! Paths of the kernel that instances do not see or may not write, whatever isolates them (the
+//! lists of the OCI runtimes).
 
 /// What tells about or reaches the machine below `/proc`.
 pub const MASKED_PROC: &[&str] = &[
@@ -9,7 +10,8 @@ pub const MASKED_PROC: &[&str] = &[
     "kcore",
     "keys",
     "latency_stats",
-    // Anyone may have it watched, which costs the kernel a thread, and it tells of the whole machine.
+    // Anyone may have it watched, which costs the kernel a thread, and it tells of the whole
+    // machine.
     "pressure",
     "sched_debug",
     "scsi",

@@ -1,5 +1,5 @@
-//! Looks at the memory of instances that run, on a thread of its own, so that a request reads what is known. Frozen instances
-//! are left alone: what they use does not change.
+//! Looks at the memory of instances that run, on a thread of its own, so that a request reads what
+//! is known. Frozen instances are left alone: what they use does not change.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};

@@ -1,8 +1,10 @@
-//! The prewarm pool: network namespaces with or without a link to the outside, user namespaces with a range of host ids, and
-//! the mounts that depend on these alone, made ahead of the starts that take them.
+//! The prewarm pool: network namespaces with or without a link to the outside, user namespaces with
+//! a range of host ids, and the mounts that depend on these alone, made ahead of the starts that
+//! take them.
 //!
-//! A network namespace serves one instance and goes with it, its link too; ids and their namespace serve the next one when
-//! it is gone. Those with a link and those without are kept ready apart, each as many as starts took of late.
+//! A network namespace serves one instance and goes with it, its link too; ids and their namespace
+//! serve the next one when it is gone. Those with a link and those without are kept ready apart,
+//! each as many as starts took of late.
 
 use std::collections::VecDeque;
 use std::ffi::CString;
@@ -55,8 +57,8 @@ pub struct Prewarmed {
     pub mounts: InstanceMounts,
 }
 
-/// A range of host ids and the user namespace that maps it. Namespaces are kept for the next instance with these ids:
-/// nothing in one outlives its processes, and to make one takes a child.
+/// A range of host ids and the user namespace that maps it. Namespaces are kept for the next
+/// instance with these ids: nothing in one outlives its processes, and to make one takes a child.
 struct Range {
     first_id: u32,
     namespace: Arc<OwnedFd>,
@@ -162,7 +164,8 @@ impl PrewarmPool {
         }
     }
 
-    /// Takes what is ready, or makes it when demand outran the refilling; with a link if it is wanted and can be had.
+    /// Takes what is ready, or makes it when demand outran the refilling; with a link if it is
+    /// wanted and can be had.
     pub fn take(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Prewarmed, Error> {
         let linked = linked && self.network.is_some();
         let ready = {
@@ -188,7 +191,8 @@ impl PrewarmPool {
             match self.make(linked, &mut stack) {
                 Ok(made) => self.state.lock().ready(linked).queue.push_back(made),
                 Err(error) => {
-                    // A start that finds nothing ready reports the same error to its caller; here it is only put off.
+                    // A start that finds nothing ready reports the same error to its caller; here
+                    // it is only put off.
                     tracing::debug!(%error, "cannot prewarm a namespace");
                     let mut state = self.state.lock();
                     if !state.stopping {
@@ -200,8 +204,8 @@ impl PrewarmPool {
         }
     }
 
-    /// Waits until another is to be made, and drops those that no start will need. Returns whether it is to have a link;
-    /// nothing when it is to stop.
+    /// Waits until another is to be made, and drops those that no start will need. Returns whether
+    /// it is to have a link; nothing when it is to stop.
     fn wait_for_demand(&self) -> Option<bool> {
         let mut state = self.state.lock();
         while !state.stopping {
@@ -241,8 +245,8 @@ impl PrewarmPool {
         let options = self.mount_options(ids.first_id());
         let (mut link, mut cookie, mut mounts) = (None, None, None);
         let namespace = sys::namespace::new_network(self.host_network.as_fd(), || {
-            // The namespace belongs to the host's user namespace, so that root inside cannot change it; ports below 1024
-            // are open to everyone in it instead.
+            // The namespace belongs to the host's user namespace, so that root inside cannot change
+            // it; ports below 1024 are open to everyone in it instead.
             std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
             // And so is asking others whether they are there, without raw sockets (icmp(7)).
             std::fs::write("/proc/sys/net/ipv4/ping_group_range", EVERY_GROUP)?;
@@ -302,7 +306,8 @@ impl PrewarmPool {
             }
             Err(source) => {
                 let mut state = self.state.lock();
-                // Nobody took a later one meanwhile: this one is the next again. Else it stays unused until a restart.
+                // Nobody took a later one meanwhile: this one is the next again. Else it stays
+                // unused until a restart.
                 if state.next == index + 1 {
                     state.next = index;
                 }

@@ -1,5 +1,5 @@
-//! The end of an instance: one task each waits on the pidfd, reaps the process, reads the cgroup for the last time, publishes
-//! the exit status, and gives back what the instance had.
+//! The end of an instance: one task each waits on the pidfd, reaps the process, reads the cgroup
+//! for the last time, publishes the exit status, and gives back what the instance had.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -42,15 +42,16 @@ impl Reaper {
         }
         let cgroups = host.cgroups.clone();
         let cleaning = tokio::task::spawn_blocking(move || {
-            // At once, but after a failed wait above; and nothing that the kernel may take its time for on a tokio worker.
+            // At once, but after a failed wait above; and nothing that the kernel may take its time
+            // for on a tokio worker.
             let status = exit_status(sys::process::wait(pidfd.get_ref()), &cgroup.read());
             exit.send_replace(Some(status));
             let left = cgroup.write().take();
             if let Some(cgroup) = left {
                 cgroups.give_back(*cgroup);
             }
-            // With the first process of their namespace all others have ended: its ids may be another instance's now,
-            // and its address when its handles are gone too.
+            // With the first process of their namespace all others have ended: its ids may be
+            // another instance's now, and its address when its handles are gone too.
             drop(held);
         });
         if let Err(error) = cleaning.await {

@@ -1,5 +1,6 @@
-//! Resource limits of instances (setrlimit(2)): those of each process, and those that the kernel keeps for all users of an
-//! instance together. An instance cannot be given more than the platform has itself.
+//! Resource limits of instances (setrlimit(2)): those of each process, and those that the kernel
+//! keeps for all users of an instance together. An instance cannot be given more than the platform
+//! has itself.
 
 use rustix::process::{Resource, getrlimit};
 

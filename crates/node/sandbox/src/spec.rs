@@ -21,10 +21,11 @@ pub struct LaunchSpec {
     pub env: Vec<(String, String)>,
     /// Absolute directory to start in; `/` when empty.
     pub working_dir: String,
-    /// Directories for data that the image's config declares; made where its layers lack them, as the user's.
+    /// Directories for data that the image's config declares; made where its layers lack them, as
+    /// the user's.
     pub volumes: Vec<String>,
-    /// What is known of the root by these layers, user, volumes and working directory: the same value for every start with
-    /// them, so that only the first one reads it.
+    /// What is known of the root by these layers, user, volumes and working directory: the same
+    /// value for every start with them, so that only the first one reads it.
     pub root_facts: Arc<RootFacts>,
     /// `user[:group]`, names of the image or numbers; root when empty.
     pub user: String,
@@ -42,7 +43,8 @@ pub struct LaunchSpec {
     pub files_max: u64,
     /// Another runtime that isolates it; our own isolation where there is none.
     pub runtime: Option<Runtime>,
-    /// Whether an init runs the command as its child: it passes signals on, reaps what ends, and ends as the command does.
+    /// Whether an init runs the command as its child: it passes signals on, reaps what ends, and
+    /// ends as the command does.
     pub init: bool,
     /// Whether it reaches the world outside, where this machine can do that.
     pub public_network: bool,

@@ -1,7 +1,9 @@
-//! Stopping an instance: its first process is asked to end by a signal, and killed when it has not after a grace.
+//! Stopping an instance: its first process is asked to end by a signal, and killed when it has not
+//! after a grace.
 //!
-//! The kernel drops signals to the first process of a namespace that it neither catches nor blocks (pid_namespaces(7);
-//! kernel/signal.c, `sig_ignored`): waiting for what such a process will do would be in vain, and it is killed at once.
+//! The kernel drops signals to the first process of a namespace that it neither catches nor blocks
+//! (pid_namespaces(7); kernel/signal.c, `sig_ignored`): waiting for what such a process will do
+//! would be in vain, and it is killed at once.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,7 +16,8 @@ use types::ExitStatus;
 use crate::killer::Killer;
 use crate::runtime::Kind;
 
-/// Number of the system call in which a process waits for signals that it has blocked; they count as not blocked meanwhile.
+/// Number of the system call in which a process waits for signals that it has blocked; they count
+/// as not blocked meanwhile.
 const SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
 
 /// What `/proc/<pid>/syscall` says of a process that is in none, or on its way out of one.
@@ -22,7 +25,8 @@ const RUNNING: &str = "running";
 /// Looks at a process that runs, and the time between them.
 const LOOKS_MIN: u32 = 3;
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-/// How long a process that is to run is waited for to get a processor: the machine may be busy, its quota used up.
+/// How long a process that is to run is waited for to get a processor: the machine may be busy, its
+/// quota used up.
 const PROCESSOR_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How to end one instance.
@@ -64,11 +68,12 @@ fn heeds(pid: i32, runtime: Option<Kind>, signal: i32) -> bool {
     }
 }
 
-/// Whether the kernel keeps a signal for a process. One that cannot be read has ended, or is not to be judged. Of its threads
-/// only the first counts: the kernel looks there whether a signal for all of them is blocked.
+/// Whether the kernel keeps a signal for a process. One that cannot be read has ended, or is not to
+/// be judged. Of its threads only the first counts: the kernel looks there whether a signal for all
+/// of them is blocked.
 ///
-/// One that waits for signals has them unblocked meanwhile, and blocks them again when it is woken, as by being frozen, as
-/// soon as it gets a processor: until it has run, its state says nothing.
+/// One that waits for signals has them unblocked meanwhile, and blocks them again when it is woken,
+/// as by being frozen, as soon as it gets a processor: until it has run, its state says nothing.
 fn takes(pid: i32, signal: i32) -> bool {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
     let begun = Instant::now();

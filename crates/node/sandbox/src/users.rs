@@ -1,4 +1,5 @@
-//! Users and groups of one start: their host ids, the user namespace that its processes are in, and how its layers are mapped.
+//! Users and groups of one start: their host ids, the user namespace that its processes are in, and
+//! how its layers are mapped.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -30,7 +31,8 @@ pub struct Users {
 }
 
 impl Users {
-    /// Of an instance in `namespaces` whose programs run as `identity`. A namespace that has to be made for that is made on `stack`.
+    /// Of an instance in `namespaces` whose programs run as `identity`. A namespace that has to be
+    /// made for that is made on `stack`.
     pub fn new(
         identity: &Identity,
         namespaces: &Namespaces,
@@ -62,7 +64,8 @@ impl Users {
     }
 }
 
-/// A namespace that gives the owners in prepared images back to a user that has an id of the host's.
+/// A namespace that gives the owners in prepared images back to a user that has an id of the
+/// host's.
 fn unfolding(identity: &Identity, config: &Config, stack: &mut Stack) -> Result<Option<Arc<OwnedFd>>, Error> {
     let (users, groups) = (IdMap::unfolded(identity.uid), IdMap::unfolded(identity.large_group));
     if users.is_none() && groups.is_none() {

@@ -1,5 +1,5 @@
-//! The threads that start instances: dedicated and long-lived, because a start changes namespaces and suspends its thread,
-//! neither of which a tokio worker may do.
+//! The threads that start instances: dedicated and long-lived, because a start changes namespaces
+//! and suspends its thread, neither of which a tokio worker may do.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::AssertUnwindSafe;
@@ -48,7 +48,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts the launcher threads, those that fill the prewarm pools, and the one that samples memory.
+    /// Starts the launcher threads, those that fill the prewarm pools, and the one that samples
+    /// memory.
     pub fn start(host: &Arc<Host>) -> Result<Self, Error> {
         let (sender, receiver) = sync_channel(host.config.launch_queue_len_max);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -132,7 +133,8 @@ fn work(host: &Arc<Host>, jobs: &Mutex<Receiver<Job>>, mut own: ChildResources) 
         if reply.is_closed() || host.stopping.load(Ordering::Relaxed) {
             continue;
         }
-        // A panic ends this start alone: with the thread, the kernel would end every instance that it ever started.
+        // A panic ends this start alone: with the thread, the kernel would end every instance that
+        // it ever started.
         match std::panic::catch_unwind(AssertUnwindSafe(|| start(host, spec, &mut own))) {
             // Nobody may be waiting any more: the sandbox is dropped then, which ends it.
             Ok(started) => drop(reply.send(started)),

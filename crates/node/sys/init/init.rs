@@ -1,10 +1,11 @@
-//! The first process of an instance whose function asks for one (`sampan:init`): it runs the image's program as its child,
-//! passes signals on to it, reaps whatever ends, and ends as the program does, with 128 and the signal's number where a
-//! signal ended it.
+//! The first process of an instance whose function asks for one (`sampan:init`): it runs the
+//! image's program as its child, passes signals on to it, reaps whatever ends, and ends as the
+//! program does, with 128 and the signal's number where a signal ended it.
 //!
-//! `init SCORE PROGRAM ARGUMENT…`; the score is what the kernel adds when it looks for memory (oom_score_adj). A program by
-//! name is looked up on `PATH`. It is no part of the crate: `build.rs` makes a static program of it that needs nothing of the
-//! image, 1 page of memory beside its stack, and system calls alone. Of the platform nothing else is in an instance.
+//! `init SCORE PROGRAM ARGUMENT…`; the score is what the kernel adds when it looks for memory
+//! (oom_score_adj). A program by name is looked up on `PATH`. It is no part of the crate:
+//! `build.rs` makes a static program of it that needs nothing of the image, 1 page of memory beside
+//! its stack, and system calls alone. Of the platform nothing else is in an instance.
 #![no_std]
 #![no_main]
 // A loop over a text is not to become a call of a C library's `strlen`.
@@ -29,7 +30,8 @@ const SET_NAME: usize = 15;
 const ENOENT: isize = -2;
 const EACCES: isize = -13;
 const ENOTDIR: isize = -20;
-/// Signals that mean this process, not the one behind it: ILL, TRAP, ABRT, BUS, FPE, SEGV, TTIN, TTOU, SYS (tini's list).
+/// Signals that mean this process, not the one behind it: ILL, TRAP, ABRT, BUS, FPE, SEGV, TTIN,
+/// TTOU, SYS (tini's list).
 const OWN_SIGNALS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 20 | 1 << 21 | 1 << 30;
 /// Bytes of the longest path that the kernel takes.
 const PATH_BYTES_MAX: usize = 4096;
@@ -47,7 +49,8 @@ compile_error!(
      with the stack that the kernel left, and `call`, one system call of four arguments (init/init.rs)"
 );
 
-// The kernel leaves the arguments where the stack begins (System V ABI for x86-64, 3.4.1; the same on aarch64, AAPCS64).
+// The kernel leaves the arguments where the stack begins (System V ABI for x86-64, 3.4.1; the same
+// on aarch64, AAPCS64).
 #[cfg(target_arch = "x86_64")]
 global_asm!(".globl _start", "_start:", "xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main);
 #[cfg(target_arch = "aarch64")]
@@ -100,8 +103,8 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
         set_score(*arguments.add(1));
         let blocked = !OWN_SIGNALS;
         call(NUMBERS.sigprocmask, SIG_BLOCK, &raw const blocked as usize, 0, 8);
-        // As fork(2) does: not every architecture has a call of its own for it. What the fifth argument is depends on flags that
-        // are not given.
+        // As fork(2) does: not every architecture has a call of its own for it. What the fifth
+        // argument is depends on flags that are not given.
         match call(NUMBERS.clone, SIGCHLD, 0, 0, 0) {
             0 => run(arguments.add(2), environment),
             child if child > 0 => exit(serve(child, blocked)),
@@ -125,12 +128,14 @@ unsafe fn set_score(score: *const u8) {
     }
 }
 
-/// Passes signals on, to the whole group of the child, until it has ended; gives what to end with. Once one was passed on
-/// that asks to end, whatever else runs has the time to end, too: behind a shell without a trap, the shell ends first.
+/// Passes signals on, to the whole group of the child, until it has ended; gives what to end with.
+/// Once one was passed on that asks to end, whatever else runs has the time to end, too: behind a
+/// shell without a trap, the shell ends first.
 unsafe fn serve(child: isize, signals: u64) -> usize {
     let (mut status, mut is_asked) = (None, false);
     loop {
-        // SAFETY: the set is a local of eight bytes; nothing is to be told of the signal but its number.
+        // SAFETY: the set is a local of eight bytes; nothing is to be told of the signal but its
+        // number.
         let signal = unsafe { call(NUMBERS.sigtimedwait, &raw const signals as usize, 0, 0, 8) };
         if signal == SIGCHLD as isize {
             // SAFETY: as for this function.
@@ -140,7 +145,8 @@ unsafe fn serve(child: isize, signals: u64) -> usize {
             }
         } else if signal > 0 {
             is_asked |= matches!(signal, SIGINT | SIGQUIT | SIGTERM);
-            // SAFETY: the call takes numbers. A child that has not yet made its group is sent it alone.
+            // SAFETY: the call takes numbers. A child that has not yet made its group is sent it
+            // alone.
             unsafe {
                 if call(NUMBERS.kill, (-child) as usize, signal as usize, 0, 0) < 0 {
                     call(NUMBERS.kill, child as usize, signal as usize, 0, 0);
@@ -150,7 +156,8 @@ unsafe fn serve(child: isize, signals: u64) -> usize {
     }
 }
 
-/// Takes what has ended, all of it, and the child's status when it is among them; true when nothing is left.
+/// Takes what has ended, all of it, and the child's status when it is among them; true when nothing
+/// is left.
 unsafe fn reap(child: isize, ended: &mut Option<usize>) -> bool {
     loop {
         let mut status = 0_u32;
@@ -239,7 +246,8 @@ unsafe fn search(name: &[u8], arguments: *const *const u8, environment: *const *
 /// As for [`run`].
 unsafe fn path(environment: *const *const u8) -> *const u8 {
     let (mut found, mut at) = (DEFAULT_PATH.as_ptr(), environment);
-    // SAFETY: the array ends in null, and a text is read no further than its end: comparing stops at a difference.
+    // SAFETY: the array ends in null, and a text is read no further than its end: comparing stops
+    // at a difference.
     unsafe {
         while *at != null() {
             let text = *at;

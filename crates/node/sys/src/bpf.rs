@@ -1,10 +1,11 @@
-//! A kernel program that tells of sockets that begin to listen (`bpf(2)`, raw: no toolchain, no library), and the ring
-//! buffer that it writes to. Must not know whose sockets they are or what is done about them.
+//! A kernel program that tells of sockets that begin to listen (`bpf(2)`, raw: no toolchain, no
+//! library), and the ring buffer that it writes to.
 //!
-//! The program is of type `sock_ops` and attached to a cgroup2 directory. The kernel runs it for the sockets of every
-//! process in the directory and below, and names what happened; for `BPF_SOCK_OPS_TCP_LISTEN_CB`, which comes when the
-//! socket takes connections, it writes one record: the cookie of the socket's network namespace, and its port. It ends
-//! with the last descriptor, so that nothing of it outlives this process.
+//! The program is of type `sock_ops` and attached to a cgroup2 directory. The kernel runs it for
+//! the sockets of every process in the directory and below, and names what happened; for
+//! `BPF_SOCK_OPS_TCP_LISTEN_CB`, which comes when the socket takes connections, it writes one
+//! record: the cookie of the socket's network namespace, and its port. It ends with the last
+//! descriptor, so that nothing of it outlives this process.
 
 use std::ffi::c_void;
 use std::io;
@@ -74,7 +75,8 @@ pub fn network_cookie(socket: &impl AsFd) -> io::Result<u64> {
     let mut cookie = 0_u64;
     let mut length = size_of::<u64>() as libc::socklen_t;
     let descriptor = socket.as_fd().as_raw_fd();
-    // SAFETY: the option is 8 bytes, which is what `cookie` has and `length` says; both outlive the call.
+    // SAFETY: the option is 8 bytes, which is what `cookie` has and `length` says; both outlive the
+    // call.
     let result = unsafe {
         libc::getsockopt(descriptor, libc::SOL_SOCKET, SO_NETNS_COOKIE, (&raw mut cookie).cast(), &raw mut length)
     };
@@ -123,8 +125,8 @@ impl Attributes for LinkCreate {}
 /// A command that makes a descriptor, as all of ours do.
 fn call(command: u32, attributes: &impl Attributes) -> io::Result<OwnedFd> {
     let (pointer, size) = (std::ptr::from_ref(attributes), size_of_val(attributes));
-    // SAFETY: the kernel reads `size` bytes, those of a structure without padding, and the memory that it points to
-    // (instructions and licence, of the lengths given), which outlives the call.
+    // SAFETY: the kernel reads `size` bytes, those of a structure without padding, and the memory
+    // that it points to (instructions and licence, of the lengths given), which outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -169,8 +171,8 @@ const fn instruction(code: u8, to: u8, from: u8, offset: i16, value: i32) -> u64
     u64::from_le_bytes([code, to | from << 4, low, high, a, b, c, d])
 }
 
-/// The program. Register 1 has the context (`struct bpf_sock_ops`) at first, 1 to 5 are the arguments of a helper, 0 its
-/// result, 6 and 7 stay over calls, 10 is the end of the stack.
+/// The program. Register 1 has the context (`struct bpf_sock_ops`) at first, 1 to 5 are the
+/// arguments of a helper, 0 its result, 6 and 7 stay over calls, 10 is the end of the stack.
 fn program(ring: RawFd) -> [u64; 17] {
     const MOVE: u8 = 0xbf;
     const SET: u8 = 0xb7;
@@ -180,7 +182,8 @@ fn program(ring: RawFd) -> [u64; 17] {
     const UNLESS_EQUAL: u8 = 0x55;
     const CALL: u8 = 0x85;
     const EXIT: u8 = 0x95;
-    /// An immediate of 64 bits in two instructions; from "register" 1, it names a map by descriptor.
+    /// An immediate of 64 bits in two instructions; from "register" 1, it names a map by
+    /// descriptor.
     const SET_64: u8 = 0x18;
     /// Places in the context.
     const OP: i16 = 0;
@@ -207,8 +210,9 @@ fn program(ring: RawFd) -> [u64; 17] {
     ]
 }
 
-/// A ring buffer (kernel documentation, "BPF ring buffer"): the kernel writes records, we read them, and each says how far
-/// it is in a page of its own. The data is mapped twice in a row, so that no record is ever in two pieces.
+/// A ring buffer (kernel documentation, "BPF ring buffer"): the kernel writes records, we read
+/// them, and each says how far it is in a page of its own. The data is mapped twice in a row, so
+/// that no record is ever in two pieces.
 struct Ring {
     map: OwnedFd,
     read: Mapping,
@@ -230,8 +234,9 @@ impl Ring {
     }
 
     fn records(&self) -> Records<'_> {
-        // SAFETY: each mapping begins with a page whose first 8 bytes are the position; behind that of `written` are both
-        // copies of the data. All is aligned, stays mapped as long as `self`, and is only ever read and written as atomics.
+        // SAFETY: each mapping begins with a page whose first 8 bytes are the position; behind that
+        // of `written` are both copies of the data. All is aligned, stays mapped as long as `self`,
+        // and is only ever read and written as atomics.
         unsafe {
             Records {
                 read: self.read.base.cast().as_ref(),
@@ -248,7 +253,8 @@ struct Mapping {
     length: usize,
 }
 
-// SAFETY: the mapping belongs to this value alone; what the kernel changes in it is read as atomics.
+// SAFETY: the mapping belongs to this value alone; what the kernel changes in it is read as
+// atomics.
 unsafe impl Send for Mapping {}
 // SAFETY: through a shared reference nothing is read or written.
 unsafe impl Sync for Mapping {}
@@ -268,7 +274,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours and of this length, and references into it live only within `Ring::next`.
+        // SAFETY: the mapping is ours and of this length, and references into it live only within
+        // `Ring::next`.
         unsafe { libc::munmap(self.base.as_ptr(), self.length) };
     }
 }

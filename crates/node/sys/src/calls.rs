@@ -141,7 +141,8 @@ pub(crate) fn move_mount_at(from: RawFd, to: RawFd, name: &CStr) -> Done {
     check(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, name.as_ptr(), FROM_EMPTY_PATH) })
 }
 
-/// A detached copy of the mount that a name below a directory is in, from there on; a link there is not followed.
+/// A detached copy of the mount that a name below a directory is in, from there on; a link there is
+/// not followed.
 pub(crate) fn clone_tree(at: RawFd, name: &CStr) -> Result<RawFd, i32> {
     const FLAGS: u32 = CLONE_TREE | libc::AT_SYMLINK_NOFOLLOW as u32;
     // SAFETY: the name is terminated.
@@ -164,7 +165,8 @@ pub(crate) fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {
     })
 }
 
-/// Puts a detached mount over a path, with these attributes if there are any; its descriptor is closed.
+/// Puts a detached mount over a path, with these attributes if there are any; its descriptor is
+/// closed.
 pub(crate) fn cover(at: RawFd, name: &CStr, tree: RawFd, attributes: u64) -> Done {
     if attributes != 0 {
         set_attributes(tree, &Attributes { set: attributes, ..Attributes::default() })?;

@@ -28,10 +28,11 @@ pub struct Args {
 /// Starts a child that runs `entry(argument)` on the stack in `args`; returns its pid.
 ///
 /// # Safety
-/// `args` must name a stack that nothing else uses while the child runs on it, and pointers that stay valid until the
-/// call returns. With `CLONE_VM` the child shares all memory: `entry` must make system calls only (no allocation, no
-/// locks, no thread-locals) and must end in `execve` or `_exit`; `argument` must stay valid until then, which
-/// `CLONE_VFORK` ensures by suspending this thread.
+/// `args` must name a stack that nothing else uses while the child runs on it, and pointers that
+/// stay valid until the call returns. With `CLONE_VM` the child shares all memory: `entry` must
+/// make system calls only (no allocation, no locks, no thread-locals) and must end in `execve` or
+/// `_exit`; `argument` must stay valid until then, which `CLONE_VFORK` ensures by suspending this
+/// thread.
 pub unsafe fn clone3(
     args: &Args,
     entry: extern "C" fn(*mut c_void) -> !,
@@ -50,9 +51,10 @@ pub unsafe fn clone3(
 #[cfg(target_arch = "x86_64")]
 unsafe fn raw_clone3(args: &Args, entry: extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
     let result: i64;
-    // SAFETY: the kernel reads `args` and, in the child, switches to the stack given there. Both sides go on behind
-    // `syscall`: the parent (rax != 0) leaves the block; the child, whose registers are copies, calls `entry` with
-    // `argument` on the new stack and never returns. rcx and r11 are clobbered by `syscall`.
+    // SAFETY: the kernel reads `args` and, in the child, switches to the stack given there. Both
+    // sides go on behind `syscall`: the parent (rax != 0) leaves the block; the child, whose
+    // registers are copies, calls `entry` with `argument` on the new stack and never returns. rcx
+    // and r11 are clobbered by `syscall`.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -80,9 +82,10 @@ unsafe fn raw_clone3(args: &Args, entry: extern "C" fn(*mut c_void) -> !, argume
 #[cfg(target_arch = "aarch64")]
 unsafe fn raw_clone3(args: &Args, entry: extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
     let result: i64;
-    // SAFETY: the kernel reads `args` and, in the child, switches to the stack given there. Both sides go on behind `svc`: the
-    // parent (x0 != 0) leaves the block; the child, whose registers are copies, calls `entry` with `argument` on the new
-    // stack and never returns. `svc` changes x0 alone.
+    // SAFETY: the kernel reads `args` and, in the child, switches to the stack given there. Both
+    // sides go on behind `svc`: the parent (x0 != 0) leaves the block; the child, whose registers
+    // are copies, calls `entry` with `argument` on the new stack and never returns. `svc` changes
+    // x0 alone.
     unsafe {
         std::arch::asm!(
             "svc #0",

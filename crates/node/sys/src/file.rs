@@ -1,10 +1,11 @@
-//! Files, where `rustix` has no call: early write-back (`sync_file_range(2)`), fs-verity (`ioctl(2)`).
+//! Files, where `rustix` has no call: early write-back (`sync_file_range(2)`), fs-verity
+//! (`ioctl(2)`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Asks the kernel to begin writing a range of dirty pages to the disk, without waiting for it. It promises nothing:
-/// `fdatasync(2)` does, and finds less to do.
+/// Asks the kernel to begin writing a range of dirty pages to the disk, without waiting for it. It
+/// promises nothing: `fdatasync(2)` does, and finds less to do.
 pub fn start_write_back(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
     let (offset, len) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::try_from(len).unwrap_or(i64::MAX));
     // SAFETY: the descriptor is borrowed for the call, which takes numbers only.
@@ -31,9 +32,10 @@ const FS_IOC_ENABLE_VERITY: libc::Ioctl = 0x4080_6685_u32 as libc::Ioctl;
 const FS_VERITY_HASH_ALG_SHA256: u32 = 1;
 const VERITY_BLOCK_BYTES: u32 = 4096;
 
-/// Switches fs-verity on for a file that nobody has open for writing (Documentation/filesystems/fsverity.rst): it can
-/// never be written to again, and reading what is not what was written fails with `EIO`. Takes as long as reading all of
-/// it. One that has it already is an error no more.
+/// Switches fs-verity on for a file that nobody has open for writing
+/// (Documentation/filesystems/fsverity.rst): it can never be written to again, and reading what is
+/// not what was written fails with `EIO`. Takes as long as reading all of it. One that has it
+/// already is an error no more.
 pub fn enable_verity(file: BorrowedFd<'_>) -> io::Result<()> {
     let argument = EnableVerity {
         version: 1,
@@ -46,8 +48,9 @@ pub fn enable_verity(file: BorrowedFd<'_>) -> io::Result<()> {
         signature: 0,
         reserved2: [0; 11],
     };
-    // SAFETY: the descriptor is borrowed for the call; the argument is the structure of this ioctl, of its full size, lives
-    // through the call, and points at nothing, since both lengths in it are zero.
+    // SAFETY: the descriptor is borrowed for the call; the argument is the structure of this ioctl,
+    // of its full size, lives through the call, and points at nothing, since both lengths in it are
+    // zero.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_ENABLE_VERITY, &raw const argument) };
     match result {
         0 => Ok(()),

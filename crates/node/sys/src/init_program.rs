@@ -1,4 +1,5 @@
-//! The init program that an instance can have (`init/init.rs`, as `docker run --init`), and a file of it to execute.
+//! The init program that an instance can have (`init/init.rs`, as `docker run --init`), and a file
+//! of it to execute.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;

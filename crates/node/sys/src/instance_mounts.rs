@@ -1,6 +1,6 @@
-//! Mounts of an instance that are made ahead of its start, because they depend on its ids and its network only: the writable
-//! layer's, devices, terminals, shared memory, `/tmp`, `/sys`. Each is a file system of its own, and making one takes longer
-//! than attaching it.
+//! Mounts of an instance that are made ahead of its start, because they depend on its ids and its
+//! network only: the writable layer's, devices, terminals, shared memory, `/tmp`, `/sys`. Each is a
+//! file system of its own, and making one takes longer than attaching it.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -30,7 +30,8 @@ pub struct DevLink {
 
 /// Options of the mounts, as `mount(2)` takes them, and what is in them.
 pub struct Options {
-    /// Of the tmpfs that the root is built on, which holds the writable layer: its size is the layer's bound.
+    /// Of the tmpfs that the root is built on, which holds the writable layer: its size is the
+    /// layer's bound.
     pub stage: CString,
     /// Of the tmpfs at `/dev`.
     pub dev: CString,
@@ -58,8 +59,8 @@ pub struct InstanceMounts {
     pub(crate) shared_memory: OwnedFd,
     pub(crate) tmp: OwnedFd,
     pub(crate) sys: OwnedFd,
-    /// What the child has to put over directories of `/sys`, and an empty directory read-only: nothing where the kernel
-    /// attaches mounts to detached ones (Linux 6.15), for it is done.
+    /// What the child has to put over directories of `/sys`, and an empty directory read-only:
+    /// nothing where the kernel attaches mounts to detached ones (Linux 6.15), for it is done.
     pub(crate) left: Option<Left>,
 }
 
@@ -69,7 +70,8 @@ pub(crate) struct Left {
 }
 
 impl InstanceMounts {
-    /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace; terminals on `elsewhere`.
+    /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace;
+    /// terminals on `elsewhere`.
     pub fn make(owner: u32, options: &Options, elsewhere: &MountThread) -> io::Result<Self> {
         let stage = made(c"tmpfs", Some(&options.stage), NO_SUID | NO_DEVICES)?;
         lay_out(stage.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
@@ -108,8 +110,8 @@ pub(crate) fn seal_empty(stage: RawFd) -> Done {
     cover(stage, stage::EMPTY, clone_tree(stage, stage::EMPTY)?, READ_ONLY | DATA_ONLY)
 }
 
-/// Covers those directories of `/sys` that are there with the empty one of the stage. They are the kernel's, so that no link
-/// of the image's is on the way.
+/// Covers those directories of `/sys` that are there with the empty one of the stage. They are the
+/// kernel's, so that no link of the image's is on the way.
 pub(crate) fn mask_sys(sys: RawFd, stage: RawFd, masked: &[CString]) -> Done {
     for name in masked {
         match cover(sys, name, clone_tree(stage, stage::EMPTY)?, 0) {
@@ -162,8 +164,8 @@ pub(crate) fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
     check(unsafe { libc::fchmodat(at, name.as_ptr(), mode, 0) }.into())
 }
 
-/// The file system of terminals belongs to whoever mounts it, here the host's root, who is nobody inside. Terminals
-/// themselves are of whoever opens them.
+/// The file system of terminals belongs to whoever mounts it, here the host's root, who is nobody
+/// inside. Terminals themselves are of whoever opens them.
 fn own_terminals(terminals: RawFd, owner: u32) -> Done {
     give(terminals, c".", owner)?;
     give(terminals, c"ptmx", owner)

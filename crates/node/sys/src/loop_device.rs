@@ -40,8 +40,8 @@ struct Setup {
     reserved: [u64; 8],
 }
 
-/// A file as a read-only block device. The kernel takes it away when the last user of it, such as a mount, is gone and
-/// this is dropped.
+/// A file as a read-only block device. The kernel takes it away when the last user of it, such as a
+/// mount, is gone and this is dropped.
 #[derive(Debug)]
 pub struct LoopDevice {
     path: PathBuf,
@@ -49,7 +49,8 @@ pub struct LoopDevice {
 }
 
 impl LoopDevice {
-    /// Makes a device of `file`, with sectors of `block_bytes`. A tail that fills no sector is not seen.
+    /// Makes a device of `file`, with sectors of `block_bytes`. A tail that fills no sector is not
+    /// seen.
     ///
     /// # Errors
     /// What the kernel says; `EBUSY` when other programs take each free device first.

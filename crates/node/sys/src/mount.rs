@@ -1,4 +1,5 @@
-//! Mounts as file descriptors, where `rustix` has no call: attributes and identity maps (`mount_setattr(2)`).
+//! Mounts as file descriptors, where `rustix` has no call: attributes and identity maps
+//! (`mount_setattr(2)`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -22,8 +23,9 @@ pub fn tree(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?)
 }
 
-/// A detached copy of the mount at `path` in which ids appear as the user namespace maps them: an inode of id 0 appears to
-/// belong to the namespace's root (`mount_setattr(2)`, idmapped mounts; Linux 5.12, overlay on top of it 5.19).
+/// A detached copy of the mount at `path` in which ids appear as the user namespace maps them: an
+/// inode of id 0 appears to belong to the namespace's root (`mount_setattr(2)`, idmapped mounts;
+/// Linux 5.12, overlay on top of it 5.19).
 pub fn idmapped_tree(path: &Path, userns: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let tree = tree(path)?;
     let attributes = Attributes {
@@ -31,7 +33,8 @@ pub fn idmapped_tree(path: &Path, userns: BorrowedFd<'_>) -> io::Result<OwnedFd>
         userns_fd: u64::try_from(userns.as_raw_fd()).unwrap_or_default(),
         ..Attributes::default()
     };
-    // SAFETY: the structure is of the size given; the empty path with AT_EMPTY_PATH names the descriptor itself.
+    // SAFETY: the structure is of the size given; the empty path with AT_EMPTY_PATH names the
+    // descriptor itself.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,

@@ -1,6 +1,6 @@
-//! A thread in another mount namespace than the machine's, where file systems are made that the kernel treats otherwise there:
-//! a devpts that is made in the machine's first one may use up the terminals that the kernel keeps for the machine
-//! (`kernel.pty.reserve`; fs/devpts/inode.c).
+//! A thread in another mount namespace than the machine's, where file systems are made that the
+//! kernel treats otherwise there: a devpts that is made in the machine's first one may use up the
+//! terminals that the kernel keeps for the machine (`kernel.pty.reserve`; fs/devpts/inode.c).
 
 use std::ffi::CString;
 use std::io;

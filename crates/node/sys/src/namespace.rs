@@ -1,4 +1,5 @@
-//! Namespaces as file descriptors: made ahead of time, entered for the length of one call, handed to a child.
+//! Namespaces as file descriptors: made ahead of time, entered for the length of one call, handed
+//! to a child.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -30,10 +31,11 @@ pub fn new_network(home: BorrowedFd<'_>, prepare: impl FnOnce() -> io::Result<()
     Ok(made)
 }
 
-/// Makes a mount namespace with nothing but an empty directory, which cannot be written. It is built on `point`, an empty
-/// directory of the caller's, where nothing is seen of it.
+/// Makes a mount namespace with nothing but an empty directory, which cannot be written. It is
+/// built on `point`, an empty directory of the caller's, where nothing is seen of it.
 ///
-/// A copy of it is made in microseconds however many mounts the machine has, and leads to none of them.
+/// A copy of it is made in microseconds however many mounts the machine has, and leads to none of
+/// them.
 pub fn new_bare_mounts(point: &CStr) -> io::Result<OwnedFd> {
     // A thread of its own: it never returns to the machine's files.
     std::thread::scope(|scope| {
@@ -67,10 +69,11 @@ fn become_bare(point: &CStr) -> Done {
     changed
 }
 
-/// Makes an attached mount the root of the calling thread's mount namespace, and the only one in it.
+/// Makes an attached mount the root of the calling thread's mount namespace, and the only one in
+/// it.
 fn change_root(root: RawFd) -> Done {
-    // SAFETY: the descriptor is a directory; the strings are constants. The old root is stacked under the new one and
-    // detached, after which no path leads to it.
+    // SAFETY: the descriptor is a directory; the strings are constants. The old root is stacked
+    // under the new one and detached, after which no path leads to it.
     unsafe {
         check(libc::fchdir(root).into())?;
         check(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
@@ -79,8 +82,8 @@ fn change_root(root: RawFd) -> Done {
     }
 }
 
-/// Runs `work` with the calling thread inside `network`, then returns to `home`. The work must not wait on other tasks of
-/// the thread: they would run in the wrong namespace.
+/// Runs `work` with the calling thread inside `network`, then returns to `home`. The work must not
+/// wait on other tasks of the thread: they would run in the wrong namespace.
 pub fn in_network<T>(
     network: BorrowedFd<'_>,
     home: BorrowedFd<'_>,
@@ -99,7 +102,8 @@ struct Back<'a> {
 impl Drop for Back<'_> {
     fn drop(&mut self) {
         if enter_network(self.home).is_err() {
-            // A thread stuck in an instance's network would serve the host's requests from inside it.
+            // A thread stuck in an instance's network would serve the host's requests from inside
+            // it.
             std::process::abort();
         }
     }

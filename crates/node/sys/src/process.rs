@@ -1,4 +1,4 @@
-//! Processes by pidfd: signals and waiting without the races of process numbers. Must not know why anything is ended.
+//! Processes by pidfd: signals and waiting without the races of process numbers.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,23 +14,27 @@ pub enum Ended {
     Signal(i32),
 }
 
-/// Sends a signal (`pidfd_send_signal(2)`), a real-time one too; fails with `InvalidInput` for a number that is none.
+/// Sends a signal (`pidfd_send_signal(2)`), a real-time one too; fails with `InvalidInput` for a
+/// number that is none.
 pub fn send_signal(process: &impl AsFd, signal: i32) -> io::Result<()> {
     let (process, no_info) = (process.as_fd().as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
-    // SAFETY: the descriptor is open for the call; without a siginfo the kernel fills in one as kill(2) does.
+    // SAFETY: the descriptor is open for the call; without a siginfo the kernel fills in one as
+    // kill(2) does.
     let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process, signal, no_info, 0) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Opens a process of this number (`pidfd_open(2)`); whether it still is the one meant, the caller must check after.
+/// Opens a process of this number (`pidfd_open(2)`); whether it still is the one meant, the caller
+/// must check after.
 pub fn open(pid: i32) -> io::Result<OwnedFd> {
     let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// Keeps our memory, which has the keys of the installation in it, from being dumped or traced by whoever is not privileged:
-/// `fs.suid_dumpable` decides what a child that shares our memory leaves when it changes its credentials. What a process opens
-/// in its own `/proc/self` does not depend on it.
+/// Keeps our memory, which has the keys of the installation in it, from being dumped or traced by
+/// whoever is not privileged: `fs.suid_dumpable` decides what a child that shares our memory leaves
+/// when it changes its credentials. What a process opens in its own `/proc/self` does not depend on
+/// it.
 pub(crate) fn stay_undumpable() {
     // SAFETY: prctl(PR_SET_DUMPABLE) takes a number and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };

@@ -1,8 +1,9 @@
 //! Low descriptor numbers that a launcher thread reserves for what its children inherit.
 //!
-//! A child with a copy of our whole table of descriptors would take each of them and close each again, some twenty for
-//! every instance that runs. With what it needs at low numbers it begins in our table, and takes a copy of only its low
-//! end (`CLOSE_RANGE_UNSHARE`, Linux 5.9), which is as long however many instances there are.
+//! A child with a copy of our whole table of descriptors would take each of them and close each
+//! again, some twenty for every instance that runs. With what it needs at low numbers it begins in
+//! our table, and takes a copy of only its low end (`CLOSE_RANGE_UNSHARE`, Linux 5.9), which is as
+//! long however many instances there are.
 
 use std::fs::File;
 use std::io;
@@ -26,8 +27,8 @@ impl ReservedFds {
         Ok(Self { empty, reserved })
     }
 
-    /// Duplicates each of `files` to a reserved number, and writes that there. Where there are more than are reserved, all stay
-    /// as they are, and the child needs a copy of the whole table.
+    /// Duplicates each of `files` to a reserved number, and writes that there. Where there are more
+    /// than are reserved, all stay as they are, and the child needs a copy of the whole table.
     pub(crate) fn move_in<'a>(&mut self, files: impl Iterator<Item = &'a mut RawFd>) -> io::Result<MovedIn<'_>> {
         let mut files: Vec<_> = files.collect();
         let mut moved = MovedIn { fds: self, taken: 0 };
@@ -66,14 +67,16 @@ impl MovedIn<'_> {
 impl Drop for MovedIn<'_> {
     fn drop(&mut self) {
         for number in self.fds.reserved.iter().take(self.taken) {
-            // It can only fail for a number that is not open, and both are ours. What stayed would be an open end of a pipe.
+            // It can only fail for a number that is not open, and both are ours. What stayed would
+            // be an open end of a pipe.
             duplicate(self.fds.empty.as_raw_fd(), number.as_raw_fd()).ok();
         }
     }
 }
 
 fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: `to` is a reserved number, which belongs to us and which nobody else uses; what was there is not used any more.
+    // SAFETY: `to` is a reserved number, which belongs to us and which nobody else uses; what was
+    // there is not used any more.
     if unsafe { libc::dup3(from, to, libc::O_CLOEXEC) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

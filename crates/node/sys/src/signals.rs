@@ -1,5 +1,5 @@
-//! Keeping signals away from a thread while it makes a child: a handler that ran in the child would run on memory or
-//! descriptors that are ours.
+//! Keeping signals away from a thread while it makes a child: a handler that ran in the child would
+//! run on memory or descriptors that are ours.
 
 /// Blocks every signal of the calling thread; the mask before comes back when this is dropped.
 pub(crate) struct BlockedSignals {
@@ -8,7 +8,8 @@ pub(crate) struct BlockedSignals {
 
 impl BlockedSignals {
     pub(crate) fn all() -> Self {
-        // SAFETY: sigset_t is plain data for which zero bytes are valid; both calls get pointers to locals.
+        // SAFETY: sigset_t is plain data for which zero bytes are valid; both calls get pointers to
+        // locals.
         unsafe {
             let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
             libc::sigfillset(&mut all);

@@ -13,8 +13,8 @@ pub struct Stack {
     base: NonNull<libc::c_void>,
 }
 
-// SAFETY: the mapping belongs to this value alone and is only handed to the kernel through `&mut self`, so it may move
-// between threads.
+// SAFETY: the mapping belongs to this value alone and is only handed to the kernel through `&mut
+// self`, so it may move between threads.
 unsafe impl Send for Stack {}
 
 impl Stack {
@@ -22,7 +22,8 @@ impl Stack {
     pub fn new() -> io::Result<Self> {
         let length = SIZE_BYTES + GUARD_BYTES;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
-        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory that exists.
+        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory that
+        // exists.
         let base =
             unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
@@ -44,8 +45,8 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, of this length, and no child runs on it: `spawn` returns only after the child
-        // has left our memory (CLONE_VFORK).
+        // SAFETY: the mapping is ours, of this length, and no child runs on it: `spawn` returns
+        // only after the child has left our memory (CLONE_VFORK).
         unsafe { libc::munmap(self.base.as_ptr(), SIZE_BYTES + GUARD_BYTES) };
     }
 }

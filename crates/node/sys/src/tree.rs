@@ -16,7 +16,8 @@ const PRIVATE: u64 = libc::MS_PRIVATE;
 #[derive(Debug)]
 pub struct ReadOnlyTree {
     pub(crate) root: OwnedFd,
-    /// What the child has to attach below the root: nothing where the kernel attaches mounts to detached ones (Linux 6.15).
+    /// What the child has to attach below the root: nothing where the kernel attaches mounts to
+    /// detached ones (Linux 6.15).
     pub(crate) left: Vec<Branch>,
 }
 
@@ -33,7 +34,8 @@ impl ReadOnlyTree {
         Ok(Self { root: copy(dir)?, left: Vec::new() })
     }
 
-    /// A tmpfs in which each name is a copy of its directory, and each link leads to one of the names.
+    /// A tmpfs in which each name is a copy of its directory, and each link leads to one of the
+    /// names.
     pub fn of_each(dirs: &[(&str, &Path)], links: &[(&str, &str)]) -> io::Result<Self> {
         let root = container(dirs, links)?;
         let mut left = Vec::new();

@@ -1,5 +1,5 @@
-//! User namespaces: made by a child that is not root, so that the kernel counts what is used inside for an id of the
-//! instance's own, and held by a descriptor.
+//! User namespaces: made by a child that is not root, so that the kernel counts what is used inside
+//! for an id of the instance's own, and held by a descriptor.
 
 use std::ffi::c_void;
 use std::fs;
@@ -14,7 +14,8 @@ use crate::process;
 use crate::signals::BlockedSignals;
 use crate::stack::Stack;
 
-/// Ids `inside..inside + count` of a user namespace, which are `outside..outside + count` of this one.
+/// Ids `inside..inside + count` of a user namespace, which are `outside..outside + count` of this
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdRange {
     /// The first inside.
@@ -28,24 +29,26 @@ pub struct IdRange {
 /// A user namespace that is to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct UserNamespace<'a> {
-    /// The id outside that is its owner. What the kernel counts by user (`struct ucounts`: inotify, message queues, pending
-    /// signals, timers, locked memory) it counts for the user inside and, for all users inside together, for this one.
+    /// The id outside that is its owner. What the kernel counts by user (`struct ucounts`: inotify,
+    /// message queues, pending signals, timers, locked memory) it counts for the user inside and,
+    /// for all users inside together, for this one.
     pub owner: u32,
     /// Its users.
     pub users: &'a [IdRange],
     /// Its groups.
     pub groups: &'a [IdRange],
-    /// Resources and how much of each all users inside may have together, of those that the kernel counts by user: it takes
-    /// the limits of whoever makes the namespace for that.
+    /// Resources and how much of each all users inside may have together, of those that the kernel
+    /// counts by user: it takes the limits of whoever makes the namespace for that.
     pub limits: &'a [(u32, u64)],
 }
 
 impl UserNamespace<'_> {
     /// Makes it.
     ///
-    /// The kernel lets only another process with privileges outside write the maps, so a child holds the namespace open
-    /// until they are written. It shares our memory and descriptors: a copy of the first would take a millisecond, and every
-    /// page that we write to next a fault, which the requests that follow would pay for.
+    /// The kernel lets only another process with privileges outside write the maps, so a child
+    /// holds the namespace open until they are written. It shares our memory and descriptors: a
+    /// copy of the first would take a millisecond, and every page that we write to next a fault,
+    /// which the requests that follow would pay for.
     pub fn make(&self, stack: &mut Stack) -> io::Result<OwnedFd> {
         let shared = Shared {
             parent: i32::try_from(std::process::id()).unwrap_or_default(),
@@ -72,7 +75,8 @@ fn map(ranges: &[IdRange]) -> String {
     ranges.iter().map(|IdRange { inside, outside, count }| format!("{inside} {outside} {count}\n")).collect()
 }
 
-/// Values of [`Shared::state`]: the child has not come far, it holds the namespace. When it ends, the kernel writes 0.
+/// Values of [`Shared::state`]: the child has not come far, it holds the namespace. When it ends,
+/// the kernel writes 0.
 const PREPARING: u32 = 1;
 const HOLDING: u32 = 2;
 
@@ -93,7 +97,8 @@ impl Shared<'_> {
     fn wait(&self) -> io::Result<OwnedFd> {
         while self.state.load(Ordering::Acquire) == PREPARING {
             let forever = std::ptr::null::<libc::timespec>();
-            // SAFETY: the futex is a local of our caller's; the call returns when its value is another or it is woken.
+            // SAFETY: the futex is a local of our caller's; the call returns when its value is
+            // another or it is woken.
             unsafe { libc::syscall(libc::SYS_futex, self.state.as_ptr(), libc::FUTEX_WAIT, PREPARING, forever) };
         }
         match self.namespace.load(Ordering::Relaxed) {
@@ -132,9 +137,10 @@ fn start(shared: &Shared<'_>, stack: &mut Stack) -> io::Result<(Holder, libc::pi
     };
     let blocked = BlockedSignals::all();
     let argument = std::ptr::from_ref(shared).cast_mut().cast::<c_void>();
-    // SAFETY: the stack is ours alone (`&mut`), and `shared` outlives the child, which the caller waits for by dropping the
-    // holder. `hold` makes system calls only and never returns; `errno`, which it has in common with this thread, is not looked
-    // at here while it may fail. The kernel writes the futex of `shared` when the child ends.
+    // SAFETY: the stack is ours alone (`&mut`), and `shared` outlives the child, which the caller
+    // waits for by dropping the holder. `hold` makes system calls only and never returns; `errno`,
+    // which it has in common with this thread, is not looked at here while it may fail. The kernel
+    // writes the futex of `shared` when the child ends.
     let pid = unsafe { clone3(&args, hold, argument) };
     drop(blocked);
     let pid = pid?;
@@ -163,13 +169,15 @@ extern "C" fn hold(argument: *mut c_void) -> ! {
     }
 }
 
-/// Becomes the owner by its effective id alone: with another real id than root's the kernel would take the limit of processes
-/// (`RLIMIT_NPROC`) for that of the namespace, too. CAP_SYS_ADMIN stays, without which some distributions let nobody make one.
+/// Becomes the owner by its effective id alone: with another real id than root's the kernel would
+/// take the limit of processes (`RLIMIT_NPROC`) for that of the namespace, too. CAP_SYS_ADMIN
+/// stays, without which some distributions let nobody make one.
 fn prepare(shared: &Shared<'_>) -> Result<RawFd, i32> {
     const SAME: u32 = u32::MAX;
     for (resource, most) in shared.limits {
         let limit = libc::rlimit { rlim_cur: *most, rlim_max: *most };
-        // SAFETY: the structure is a local; 0 is this process, whose limits are its own (no CLONE_THREAD).
+        // SAFETY: the structure is a local; 0 is this process, whose limits are its own (no
+        // CLONE_THREAD).
         check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, *resource, &limit, std::ptr::null::<libc::rlimit>()) })?;
     }
     // SAFETY: the raw call takes numbers and changes this process only.
@@ -182,8 +190,9 @@ fn prepare(shared: &Shared<'_>) -> Result<RawFd, i32> {
     open(libc::AT_FDCWD, c"/proc/self/ns/user", libc::O_RDONLY | libc::O_CLOEXEC, 0)
 }
 
-/// Should the parent be killed meanwhile, nobody else would end us. The signal only comes for a later death, so an earlier one
-/// is asked for; and every change of credentials before would have undone it.
+/// Should the parent be killed meanwhile, nobody else would end us. The signal only comes for a
+/// later death, so an earlier one is asked for; and every change of credentials before would have
+/// undone it.
 fn end_with(parent: i32) -> Done {
     // SAFETY: both calls take numbers.
     unsafe {

@@ -140,7 +140,8 @@ const LISTENER: &str = "SAMPAN_TEST_LISTENER";
 /// More than the ring has room for at once.
 const LISTENS: usize = 4000;
 
-/// Not a test of its own: the next one runs it in another process, which joins a cgroup and listens there.
+/// Not a test of its own: the next one runs it in another process, which joins a cgroup and listens
+/// there.
 #[test]
 fn a_process_that_listens() {
     let Some(directory) = std::env::var_os(LISTENER) else { return };

@@ -1,4 +1,4 @@
-//! CRC-32C as EROFS uses it: without the inversion at the end. Must not know what is summed.
+//! CRC-32C as EROFS uses it: without the inversion at the end.
 
 /// Reversed polynomial of Castagnoli.
 const POLYNOMIAL: u32 = 0x82f6_3b78;

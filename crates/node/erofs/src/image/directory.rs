@@ -1,5 +1,4 @@
-//! Directories as blocks of 512 bytes: in each the entries, then their names, both sorted. Must not know where the blocks
-//! go.
+//! Directories as blocks of 512 bytes: in each the entries, then their names, both sorted.
 
 use super::format::{self, DIRENT_BYTES};
 use crate::BLOCK_BYTES;
@@ -52,7 +51,8 @@ fn entry_bytes(name: &[u8]) -> usize {
     DIRENT_BYTES + name.len()
 }
 
-/// Whether a block of which `used` bytes are used has room for one more. Every name fits into an empty one.
+/// Whether a block of which `used` bytes are used has room for one more. Every name fits into an
+/// empty one.
 fn fits(used: usize, name: &[u8]) -> bool {
     used + entry_bytes(name) <= BLOCK
 }

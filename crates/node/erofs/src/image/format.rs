@@ -1,4 +1,4 @@
-//! The records of the format, field by field. Must not know where they go.
+//! The records of the format, field by field.
 //!
 //! Source of offsets and values: `fs/erofs/erofs_fs.h` of Linux.
 
@@ -57,7 +57,8 @@ impl<const N: usize> Record<N> {
     }
 }
 
-/// The superblock, with a checksum of zero. No time and no UUID are in it, so that equal trees make equal images.
+/// The superblock, with a checksum of zero. No time and no UUID are in it, so that equal trees make
+/// equal images.
 pub(super) fn superblock(root_nid: u16, inodes: u64, blocks: u32, devices: u16) -> [u8; SUPERBLOCK_BYTES] {
     let needs = if devices == 0 { NEEDS_CHUNKS } else { NEEDS_CHUNKS | NEEDS_DEVICES };
     let table = u16::try_from(TABLE_AT / SLOT_BYTES).expect("a small constant");

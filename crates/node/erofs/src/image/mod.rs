@@ -1,4 +1,4 @@
-//! Writing a tree as an image: first every inode gets its place, then all is written there. Must not know layers.
+//! Writing a tree as an image: first every inode gets its place, then all is written there.
 
 mod checksum;
 mod directory;
@@ -14,7 +14,8 @@ use crate::xattr;
 use self::format::{CHUNK_BYTES, CHUNK_INDEX_ALIGN, INODE_BYTES, SUPERBLOCK_AT, TABLE_AT};
 use self::plan::{Content, Place, Plan};
 
-/// The image of a tree: mount it with `devices` in this order. The same tree and devices give the same bytes.
+/// The image of a tree: mount it with `devices` in this order. The same tree and devices give the
+/// same bytes.
 ///
 /// # Errors
 /// What the format cannot hold, by its path.

@@ -1,4 +1,4 @@
-//! Where everything goes in an image. Must not know how it looks there.
+//! Where everything goes in an image.
 
 use super::directory;
 use super::format::{
@@ -11,7 +11,8 @@ use crate::error::{Error, shown};
 use crate::tree::{InodeId, Tree, Visit};
 use crate::xattr;
 
-/// The root's number has sixteen bits and it lies behind the device table: 65535 * 32 bytes hold this many slots.
+/// The root's number has sixteen bits and it lies behind the device table: 65535 * 32 bytes hold
+/// this many slots.
 const DEVICES_MAX: usize = 16_000;
 /// The image ends at a multiple of this, so that no page of it is read in part.
 const PAGE_BYTES: u64 = 4096;
@@ -82,7 +83,8 @@ impl Place {
     }
 }
 
-/// Blocks of a chunk of a file of `size` bytes, as a power of two: one chunk for the whole file if there can be.
+/// Blocks of a chunk of a file of `size` bytes, as a power of two: one chunk for the whole file if
+/// there can be.
 pub(super) fn chunk_bits(size: u64) -> u32 {
     size.div_ceil(BLOCK_BYTES).next_power_of_two().trailing_zeros().min(CHUNK_BITS_MAX)
 }

@@ -1,5 +1,5 @@
-//! The inodes of a tree and the names that lead to them. Keeps count of names and attributes, and frees what no name
-//! leads to any more. Must not know layers or the rules of merging.
+//! The inodes of a tree and the names that lead to them. Keeps count of names and attributes, and
+//! frees what no name leads to any more.
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -15,7 +15,8 @@ pub(crate) struct InodeId(u32);
 /// The root directory is there from the start and never goes.
 pub(crate) const ROOT: InodeId = InodeId(0);
 
-/// Fewer than there are numbers, so that neither numbers nor counts of links run out before the limit is reached.
+/// Fewer than there are numbers, so that neither numbers nor counts of links run out before the
+/// limit is reached.
 const NAMES_MAX: u64 = u32::MAX as u64 - 15;
 const THERE: &str = "only inodes that are there have names and numbers in use";
 
@@ -112,12 +113,14 @@ impl Inodes {
         self.directory(dir)?.names.get(name).copied()
     }
 
-    /// The names in a directory, in bytewise order, without those that are hidden; `None` if it is no directory.
+    /// The names in a directory, in bytewise order, without those that are hidden; `None` if it is
+    /// no directory.
     pub(crate) fn names(&self, id: InodeId) -> Option<Names<'_>> {
         self.directory(id).map(|directory| Names { inodes: self, names: directory.names.iter() })
     }
 
-    /// A new inode, still without a name. `parent` is where a directory will be; `path` is for errors.
+    /// A new inode, still without a name. `parent` is where a directory will be; `path` is for
+    /// errors.
     pub(crate) fn add(&mut self, path: &[u8], parent: InodeId, kind: Kind, meta: Meta) -> Result<InodeId, Error> {
         self.count_xattrs(path, &meta)?;
         let inode = match kind {

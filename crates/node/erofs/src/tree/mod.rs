@@ -1,5 +1,4 @@
-//! The root file system that layers make. Owns the rules by which one layer lies on another. Must not know how it is
-//! stored.
+//! The root file system that layers make. Owns the rules by which one layer lies on another.
 
 mod inodes;
 mod resolve;
@@ -22,8 +21,8 @@ pub use self::walk::Visit;
 /// Bounds of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Names below the root, hard links and directories that no layer mentions among them; at most 4294967280. Each
-    /// inode has a name, so that this bounds the inodes too.
+    /// Names below the root, hard links and directories that no layer mentions among them; at most
+    /// 4294967280. Each inode has a name, so that this bounds the inodes too.
     pub entries_max: u64,
     /// Bytes of all names and values of extended attributes.
     pub xattr_bytes_max: u64,
@@ -44,28 +43,36 @@ impl Tree {
         Self { inodes: Inodes::new(limits), resolver: Resolver::default(), last: None }
     }
 
-    /// Takes room for so many more inodes at once: growing bit by bit would take up to three times as much for a while.
+    /// Takes room for so many more inodes at once: growing bit by bit would take up to three times
+    /// as much for a while.
     pub fn reserve(&mut self, inodes: usize) {
         self.inodes.reserve(inodes);
     }
 
-    /// Puts a layer on top. `devices[n]` is the place in the image's device table, from 0, of the layer's device n.
+    /// Puts a layer on top. `devices[n]` is the place in the image's device table, from 0, of the
+    /// layer's device n.
     ///
     /// The outcome is what unpacking the layers one after the other into a directory gives:
     ///
-    /// - Whiteouts and opaque marks hit what lower layers have, never what this layer has, wherever they stand in it.
-    /// - A directory over a directory changes its metadata and keeps what is in it. Everything else replaces what is at
-    ///   its path, with all that is below. Of entries with one path the last stays.
-    /// - Directories on the way to an entry are made, 0755 and root's and of 1970, where they are missing. Symbolic links
-    ///   on the way are followed, at most [`LINK_HOPS_MAX`] and never out of the root. For a whiteout or opaque mark a
-    ///   link on the way is not followed where this layer has a directory in its place: the mark is about what is in that
-    ///   directory, not about what the link led to.
-    /// - A hard link shares the inode of what is at its target's path then, whose metadata stay as they are.
-    /// - A character device of numbers 0 and 0 counts as nothing at its path: [`walk`](Self::walk) and
-    ///   [`write`](crate::write()) leave it and hard links to it out. overlayfs, which every instance's file system is,
-    ///   would take it for a whiteout and show the same; and images copied from an overlay's upper directory have many.
-    /// - Extended attributes are left out that overlayfs keeps for itself (`trusted.overlay.*`, `user.overlay.*`), whose
-    ///   name space EROFS cannot write, or that Linux gives to no inode of that kind.
+    /// - Whiteouts and opaque marks hit what lower layers have, never what this layer has, wherever
+    ///   they stand in it.
+    /// - A directory over a directory changes its metadata and keeps what is in it. Everything else
+    ///   replaces what is at its path, with all that is below. Of entries with one path the last
+    ///   stays.
+    /// - Directories on the way to an entry are made, 0755 and root's and of 1970, where they are
+    ///   missing. Symbolic links on the way are followed, at most [`LINK_HOPS_MAX`] and never out
+    ///   of the root. For a whiteout or opaque mark a link on the way is not followed where this
+    ///   layer has a directory in its place: the mark is about what is in that directory, not about
+    ///   what the link led to.
+    /// - A hard link shares the inode of what is at its target's path then, whose metadata stay as
+    ///   they are.
+    /// - A character device of numbers 0 and 0 counts as nothing at its path: [`walk`](Self::walk)
+    ///   and [`write`](crate::write()) leave it and hard links to it out. overlayfs, which every
+    ///   instance's file system is, would take it for a whiteout and show the same; and images
+    ///   copied from an overlay's upper directory have many.
+    /// - Extended attributes are left out that overlayfs keeps for itself (`trusted.overlay.*`,
+    ///   `user.overlay.*`), whose name space EROFS cannot write, or that Linux gives to no inode of
+    ///   that kind.
     ///
     /// # Errors
     /// What is wrong with which entry; the tree cannot be used then.
@@ -73,8 +80,8 @@ impl Tree {
         self.apply_each(|| entries.iter().cloned().map(Ok), devices)
     }
 
-    /// As [`Tree::apply`], of entries that need not be in memory together: `entries` begins with the first each time that it
-    /// is called.
+    /// As [`Tree::apply`], of entries that need not be in memory together: `entries` begins with
+    /// the first each time that it is called.
     ///
     /// # Errors
     /// What is wrong with which entry, or what `entries` gives; the tree cannot be used then.
@@ -94,7 +101,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Does what the whiteouts and opaque marks among `entries` say to the layers that are already there.
+    /// Does what the whiteouts and opaque marks among `entries` say to the layers that are already
+    /// there.
     fn hide<I, E>(&mut self, entries: &impl Fn() -> I) -> Result<(), E>
     where
         I: Iterator<Item = Result<Entry, E>>,

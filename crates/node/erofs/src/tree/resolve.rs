@@ -1,4 +1,5 @@
-//! From a path to a directory, through symbolic links that never lead out of the root. Must not change the tree.
+//! From a path to a directory, through symbolic links that never lead out of the root. Must not
+//! change the tree.
 
 use std::collections::HashSet;
 
@@ -10,8 +11,9 @@ use crate::path;
 /// Symbolic links that one path may lead over, as Linux has it (`MAXSYMLINKS`).
 pub const LINK_HOPS_MAX: u32 = 40;
 
-/// Directories that all paths of an image together may lead over because a symbolic link says so. A real image has a
-/// few for each entry; a hostile one could have a hundred thousand and keep a thread busy for hours.
+/// Directories that all paths of an image together may lead over because a symbolic link says so. A
+/// real image has a few for each entry; a hostile one could have a hundred thousand and keep a
+/// thread busy for hours.
 pub const LINK_STEPS_MAX: u64 = 16 << 20;
 
 /// Follows paths, and remembers how much work that was.
@@ -27,7 +29,8 @@ pub(crate) enum Way {
     There(InodeId),
     /// To a directory that can be made: these names below the last one that exists.
     Missing { from: InodeId, names: Vec<Box<[u8]>> },
-    /// To nothing, since something on the way is no directory; it is where the path's first `by` bytes lead.
+    /// To nothing, since something on the way is no directory; it is where the path's first `by`
+    /// bytes lead.
     Blocked { by: usize },
 }
 
@@ -56,7 +59,8 @@ impl Resolver {
         path: &[u8],
         replaced: &HashSet<Box<[u8]>>,
     ) -> Result<Way, Circle> {
-        // What is still to be gone: the rest of the path, and of each link that is being followed; innermost last.
+        // What is still to be gone: the rest of the path, and of each link that is being followed;
+        // innermost last.
         let mut rests = vec![path];
         let mut at = ROOT;
         let mut missing: Vec<&[u8]> = Vec::new();
@@ -107,7 +111,8 @@ impl Resolver {
     }
 }
 
-/// Goes the steps that need no lookup: to the same directory, to the one above, or below one that is missing.
+/// Goes the steps that need no lookup: to the same directory, to the one above, or below one that
+/// is missing.
 fn step_in_place<'a>(inodes: &Inodes, name: &'a [u8], at: &mut InodeId, missing: &mut Vec<&'a [u8]>) -> bool {
     match name {
         b"" | b"." => true,

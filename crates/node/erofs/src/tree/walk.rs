@@ -1,4 +1,4 @@
-//! Showing a tree, name by name. Must not know what for.
+//! Showing a tree, name by name.
 
 use super::Tree;
 use super::inodes::{InodeId, ROOT};
@@ -13,15 +13,16 @@ pub struct Visit<'a> {
     pub inode: u64,
     /// Names that the inode has (2 + subdirectories for a directory).
     pub links: u32,
-    /// What it is: never a hard link, whiteout or opaque mark, nor a character device of numbers 0 and 0;
-    /// `Extent::device` is the number in the image's device table, from 0.
+    /// What it is: never a hard link, whiteout or opaque mark, nor a character device of numbers 0
+    /// and 0; `Extent::device` is the number in the image's device table, from 0.
     pub kind: &'a Kind,
     /// Its metadata; attributes are sorted by name, each there once.
     pub meta: &'a Meta,
 }
 
 impl Tree {
-    /// Shows every name, directories before what is in them, names of a directory in bytewise order.
+    /// Shows every name, directories before what is in them, names of a directory in bytewise
+    /// order.
     ///
     /// # Errors
     /// The first of `visit`.

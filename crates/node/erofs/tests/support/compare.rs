@@ -1,4 +1,4 @@
-//! An image against the tree it was made of, name by name. Must not know how either came to be.
+//! An image against the tree it was made of, name by name.
 
 use std::collections::HashMap;
 

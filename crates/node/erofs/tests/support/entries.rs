@@ -1,4 +1,4 @@
-//! Entries by hand, in a word each. Must not know what is tested with them.
+//! Entries by hand, in a word each.
 #![allow(dead_code)] // Each test program uses some of them.
 
 use erofs::{BLOCK_BYTES, Device, Entry, Extent, Kind, Limits, Meta, Tree};

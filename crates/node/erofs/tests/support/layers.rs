@@ -1,5 +1,5 @@
-//! Layers out of bytes: what fuzzing and property tests feed. Any bytes make some layers; most of them are sound. Must not
-//! know what is tested with them.
+//! Layers out of bytes: what fuzzing and property tests feed. Any bytes make some layers; most of
+//! them are sound. Must not know what is tested with them.
 
 use erofs::{BLOCK_BYTES, Entry, Extent, Kind, Meta};
 

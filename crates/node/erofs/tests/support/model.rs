@@ -1,5 +1,5 @@
-//! The rules of merging once more, as plainly as they can be put: a map from whole paths to inodes. Slow, and shares no
-//! code with the tree.
+//! The rules of merging once more, as plainly as they can be put: a map from whole paths to inodes.
+//! Slow, and shares no code with the tree.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -28,7 +28,8 @@ pub struct Model {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused;
 
-/// A part of a path that is being followed, and how far the path itself goes with it, if it is of the path itself.
+/// A part of a path that is being followed, and how far the path itself goes with it, if it is of
+/// the path itself.
 type Part = (Vec<u8>, Option<Vec<u8>>);
 
 impl Model {
@@ -113,7 +114,8 @@ impl Model {
         if self.inodes[inode].0 == Kind::Directory { Err(Refused) } else { Ok(inode) }
     }
 
-    /// Where a path leads, whether it exists or not; `None` if something that is no directory is in the way.
+    /// Where a path leads, whether it exists or not; `None` if something that is no directory is in
+    /// the way.
     fn follow(&self, path: &[u8], made: &HashSet<Vec<u8>>) -> Result<Option<Vec<u8>>, Refused> {
         let mut gone = Vec::new();
         let own = path.split(|b| *b == b'/').filter(|part| !part.is_empty()).map(|part| {
@@ -178,7 +180,8 @@ impl Model {
     }
 }
 
-/// The layers that `bytes` make, without the entries that cannot be applied, and the first of those with its layer.
+/// The layers that `bytes` make, without the entries that cannot be applied, and the first of those
+/// with its layer.
 pub fn sound_layers(bytes: &[u8]) -> (Vec<Vec<Entry>>, Option<(usize, Entry)>) {
     let (mut model, mut refused) = (Model::new(), None);
     let mut sound = Vec::new();
@@ -188,7 +191,8 @@ pub fn sound_layers(bytes: &[u8]) -> (Vec<Vec<Entry>>, Option<(usize, Entry)>) {
             kept.push(entry);
             if model.clone().apply(&kept, &layers::places(n)).is_err() {
                 let entry = kept.pop().expect("just pushed");
-                // Only what is wrong by itself is told, not what other entries of its layer make wrong.
+                // Only what is wrong by itself is told, not what other entries of its layer make
+                // wrong.
                 if refused.is_none() && kept.is_empty() {
                     refused = Some((n, entry));
                 }

@@ -1,5 +1,5 @@
-//! A reader of EROFS images, as small as it can be and by the kernel's own names, to check what the writer writes. It
-//! panics at what no image of ours may have. Must not share code with the writer.
+//! A reader of EROFS images, as small as it can be and by the kernel's own names, to check what the
+//! writer writes. It panics at what no image of ours may have. Must not share code with the writer.
 
 use std::collections::HashSet;
 

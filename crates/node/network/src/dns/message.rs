@@ -1,4 +1,5 @@
-//! DNS messages (RFC 1035, section 4.1): which ones the relay passes on, and the answers that it makes itself. Pure.
+//! DNS messages (RFC 1035, section 4.1): which ones the relay passes on, and the answers that it
+//! makes itself. Pure.
 
 /// Bytes of the header: id, flags, four counts.
 pub const HEADER_BYTES: usize = 12;
@@ -8,17 +9,20 @@ pub const QUESTION_BYTES_MAX: usize = 1024;
 const ANSWER: u8 = 0x80;
 const CUT_OFF: u8 = 0x02;
 const OPERATION_MASK: u8 = 0x78;
-/// In the third byte, what an answer repeats of its question: operation code and "recursion desired".
+/// In the third byte, what an answer repeats of its question: operation code and "recursion
+/// desired".
 const REPEATED: u8 = OPERATION_MASK | 0x01;
 /// Longest label and name (RFC 1035, section 2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
 const NAME_BYTES_MAX: usize = 255;
-/// Bytes of a question after its name: type, class. Of an additional record: type, class, time to live, length.
+/// Bytes of a question after its name: type, class. Of an additional record: type, class, time to
+/// live, length.
 const TYPE_AND_CLASS_BYTES: usize = 4;
 const RECORD_BYTES: usize = 10;
 /// EDNS's record (RFC 6891), the only one that a question may come with.
 const TYPE_OPTIONS: u16 = 41;
-/// Transfers, keys, and mail boxes: types from here to 254 ask for more than records of a name; 255 is any type.
+/// Transfers, keys, and mail boxes: types from here to 254 ask for more than records of a name; 255
+/// is any type.
 const TYPE_FIRST_SPECIAL: u16 = 249;
 const TYPE_LAST_SPECIAL: u16 = 254;
 const CLASS_INTERNET: u16 = 1;

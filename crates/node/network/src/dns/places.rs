@@ -1,5 +1,5 @@
-//! Places for what is under way at once, shared fairly by clients: while all are taken, a client takes one from whoever
-//! holds most, as long as that one still has more after it. Pure.
+//! Places for what is under way at once, shared fairly by clients: while all are taken, a client
+//! takes one from whoever holds most, as long as that one still has more after it. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;

@@ -1,4 +1,5 @@
-//! Listening for questions and passing them on, each in a task of its own, not more at once than the limits say.
+//! Listening for questions and passing them on, each in a task of its own, not more at once than
+//! the limits say.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
@@ -105,7 +106,8 @@ impl Relay {
                 }
                 Verdict::Ask => {}
             }
-            // Beyond its share a question is dropped, as by a full network: it is asked again later.
+            // Beyond its share a question is dropped, as by a full network: it is asked again
+            // later.
             let Some(place) = self.questions.take(address) else { continue };
             let (relay, udp, question) = (self.clone(), udp.clone(), message.to_vec());
             tasks.spawn(async move {
@@ -128,7 +130,8 @@ impl Relay {
             let relay = self.clone();
             tasks.spawn(async move {
                 let served = timeout(relay.connection_max, relay.serve_connection(client));
-                // Too slow, or cut off, or no message of DNS: whoever asked sees the connection end.
+                // Too slow, or cut off, or no message of DNS: whoever asked sees the connection
+                // end.
                 place.revoked.run_until_cancelled(served).await;
             });
         }

@@ -1,4 +1,5 @@
-//! The layout of messages (`linux/netlink.h`): a header, a fixed part, and attributes, which may hold attributes. Pure.
+//! The layout of messages (`linux/netlink.h`): a header, a fixed part, and attributes, which may
+//! hold attributes. Pure.
 
 /// Bytes before what a message says: length, type, flags, sequence number, port.
 pub const HEADER_BYTES: usize = 16;

@@ -1,4 +1,4 @@
-//! Netlink: how a message is laid out, and a socket that sends some and reads the answers. Must not know what messages mean.
+//! Netlink: how a message is laid out, and a socket that sends some and reads the answers.
 
 mod message;
 mod socket;

@@ -13,7 +13,8 @@ use super::message::{Answer, Message, answers, u32_at};
 
 /// Largest datagram that the kernel makes of a list's entries.
 const DATAGRAM_BYTES: usize = 64 * 1024;
-/// How long the kernel may take to answer. It answers within the call but for what is queued by others.
+/// How long the kernel may take to answer. It answers within the call but for what is queued by
+/// others.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// A socket; one exchange at a time.
@@ -41,8 +42,8 @@ impl Socket {
         Ok(Self { fd, sequence: 0, datagram: Vec::new() })
     }
 
-    /// Sends messages that go together and waits until those that are to be acknowledged are. The first failure is
-    /// returned, after all were answered.
+    /// Sends messages that go together and waits until those that are to be acknowledged are. The
+    /// first failure is returned, after all were answered.
     pub fn send(&mut self, messages: Vec<Message>) -> io::Result<()> {
         let first = self.sequence.wrapping_add(1);
         let mut waiting: Vec<u32> = Vec::new();
@@ -66,7 +67,8 @@ impl Socket {
                 waiting.retain(|sequence| *sequence != answer.sequence);
                 let told = status(&answer);
                 if before == waiting.len() && told.is_err() {
-                    // Of a message that nobody waits for, such as the one that opens a transaction: no other is answered.
+                    // Of a message that nobody waits for, such as the one that opens a transaction:
+                    // no other is answered.
                     return told;
                 }
                 outcome = outcome.and(told);

@@ -1,7 +1,8 @@
-//! What rules are made of: load a value into the register, compare it, decide (linux/netfilter/nf_tables.h). Pure.
+//! What rules are made of: load a value into the register, compare it, decide
+//! (linux/netfilter/nf_tables.h). Pure.
 //!
-//! Every expression uses one register: a rule is a row of "load, compare" pairs, each of which ends the rule when it does
-//! not hold, and a verdict.
+//! Every expression uses one register: a rule is a row of "load, compare" pairs, each of which ends
+//! the rule when it does not hold, and a verdict.
 
 use std::net::Ipv4Addr;
 
@@ -193,7 +194,8 @@ impl Rule {
         ])
     }
 
-    /// Comes from an address that this machine has no route to by the link it came in by: a forged one.
+    /// Comes from an address that this machine has no route to by the link it came in by: a forged
+    /// one.
     pub fn forged_source(self) -> Self {
         self.and([fib(FIB_LINK, FIB_BY_SOURCE | FIB_BY_LINK), compare(EQUAL, &0_u32.to_ne_bytes())])
     }
@@ -235,15 +237,16 @@ impl Rule {
         self.by_source(set, count_over(number))
     }
 
-    /// Is of a connection beyond the given number in its share of all, by its source port; they are counted in a set.
+    /// Is of a connection beyond the given number in its share of all, by its source port; they are
+    /// counted in a set.
     pub fn over_share(self, set: &str, number: u32) -> Self {
         // Without the lowest bit: programs that do not choose a port get even ones first.
         const SHARE: u16 = (SHARES as u16 - 1) << 1;
         self.and([payload(TRANSPORT_HEADER, 0, 2), only_bits(&SHARE.to_be_bytes()), counted(set, count_over(number))])
     }
 
-    /// Is beyond the given number of packets in a second from its source, of which as many may come at once; they are
-    /// counted in a set.
+    /// Is beyond the given number of packets in a second from its source, of which as many may come
+    /// at once; they are counted in a set.
     pub fn over_rate(self, set: &str, number: u32) -> Self {
         const SECOND: u64 = 1;
         const PACKETS: u32 = 0;

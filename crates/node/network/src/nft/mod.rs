@@ -1,4 +1,4 @@
-//! Packet rules (nf_tables): how tables, chains, sets and rules are put to the kernel. Must not know which rules there are.
+//! Packet rules (nf_tables): how tables, chains, sets and rules are put to the kernel.
 
 mod expression;
 mod transaction;

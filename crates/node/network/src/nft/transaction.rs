@@ -210,7 +210,8 @@ pub struct ChainEntry {
     pub drops_forwarded: bool,
 }
 
-/// Reads an entry of the list of chains: its table, name, hook (whose first attribute says where it is) and policy.
+/// Reads an entry of the list of chains: its table, name, hook (whose first attribute says where it
+/// is) and policy.
 pub fn read_chain(body: &[u8]) -> Option<ChainEntry> {
     let (family, mut entry) = (i32::from(*body.first()?), ChainEntry::default());
     let (mut place, mut policy) = (None, libc::NF_ACCEPT);
@@ -259,7 +260,8 @@ fn fixed(family: i32, number: u16) -> [u8; 4] {
     [family as u8, 0, high, low]
 }
 
-/// An interval is an element that begins it and one, behind its last address, that ends it; the highest needs no end.
+/// An interval is an element that begins it and one, behind its last address, that ends it; the
+/// highest needs no end.
 fn range_elements(ranges: &[(Ipv4Addr, Ipv4Addr)]) -> Option<Attributes> {
     let element = |list: Attributes, key: Ipv4Addr, flags: u32| {
         let what = Attributes::new().nest(1, Attributes::new().with(1, &key.octets())).network_number(3, flags);

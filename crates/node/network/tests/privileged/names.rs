@@ -95,7 +95,8 @@ fn long_answers_come_by_tcp_one_question_after_the_other() -> anyhow::Result<()>
                 let answer = read_frame(&mut stream)?;
                 assert_eq!((answer.len(), answer.last()), (60_012, Some(&letter)));
             }
-            // What is no query never leaves the machine: a zone transfer is refused, a long or empty message ends it.
+            // What is no query never leaves the machine: a zone transfer is refused, a long or
+            // empty message ends it.
             let transfer = [&QUESTION[..QUESTION.len() - 3], &[252, 0, 1]].concat();
             stream.write_all(&frame(&transfer))?;
             assert_eq!(read_frame(&mut stream)?, b"\x12\x34\x81\x05\0\0\0\0\0\0\0\0");
@@ -186,7 +187,8 @@ fn floods_of_one_instance_leave_the_others_their_share() -> anyhow::Result<()> {
         let table = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack")?;
         let greedy = format!("src={} ", greedy.link.address());
         assert!(!table.contains(&greedy), "questions are tracked as connections");
-        // 50 at once and 50 a second, of which four are under way at a time; all else was dropped by the kernel.
+        // 50 at once and 50 a second, of which four are under way at a time; all else was dropped
+        // by the kernel.
         let asked = server.join().expect("it answers")?;
         assert!(asked as f64 <= 50.0 + 50.0 * begun.elapsed().as_secs_f64(), "{asked}");
         drop(held);

@@ -227,7 +227,8 @@ fn a_machine_that_passed_nothing_on_stays_closed_to_others() -> anyhow::Result<(
         assert!(!reaches(), "while a platform runs");
         world.wait(network.close())?;
         assert!(!reaches(), "and after it");
-        // Somebody wants the machine to be a router: the guard is not in the way of the next platform's machine.
+        // Somebody wants the machine to be a router: the guard is not in the way of the next
+        // platform's machine.
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
         let network = world.platform(1)?;
         assert!(reaches());

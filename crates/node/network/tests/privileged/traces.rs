@@ -1,4 +1,5 @@
-//! What is counted, and what is left in the kernel: after links, after a platform, after one that was killed.
+//! What is counted, and what is left in the kernel: after links, after a platform, after one that
+//! was killed.
 
 use std::net::{Ipv4Addr, UdpSocket};
 
@@ -23,7 +24,8 @@ fn bytes_are_counted_both_ways() -> anyhow::Result<()> {
         world.outside(|| world.serve(Ipv4Addr::UNSPECIFIED, PORT))?;
         let instance = world.instance(&network)?;
         assert_eq!((instance.link.bytes()?.sent, instance.link.bytes()?.received), (0, 0));
-        // It stays open: the kernel says so of a closed one to whoever answers it, which is sent, too.
+        // It stays open: the kernel says so of a closed one to whoever answers it, which is sent,
+        // too.
         let _socket = instance.inside(|| {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
             for _ in 0..10 {

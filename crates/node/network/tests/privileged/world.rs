@@ -15,7 +15,8 @@ use tokio::runtime::Runtime;
 pub const WAIT: Duration = Duration::from_secs(10);
 /// How long it is waited for what is not to happen.
 pub const SILENCE: Duration = Duration::from_millis(300);
-/// The machine's address, its neighbour outside, one further away, and the metadata address, which is outside too.
+/// The machine's address, its neighbour outside, one further away, and the metadata address, which
+/// is outside too.
 pub const MACHINE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 pub const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 pub const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
@@ -90,7 +91,8 @@ impl World {
         Ok(Instance { link, namespace, machine: self.machine.try_clone()? })
     }
 
-    /// Answers every connection to a port with the address it came from, in the namespace of the calling thread.
+    /// Answers every connection to a port with the address it came from, in the namespace of the
+    /// calling thread.
     pub fn serve(&self, address: Ipv4Addr, port: u16) -> anyhow::Result<()> {
         let (tcp, udp) = (TcpListener::bind((address, port))?, UdpSocket::bind((address, port))?);
         tcp.set_nonblocking(true)?;

@@ -1,5 +1,6 @@
-//! What all instances together may have of what the kernel has once for the whole machine: a part of it, so that the machine's
-//! own programs find some left. Pure but for reading the kernel's own limits.
+//! What all instances together may have of what the kernel has once for the whole machine: a part
+//! of it, so that the machine's own programs find some left. Pure but for reading the kernel's own
+//! limits.
 
 use std::fs;
 
@@ -23,7 +24,8 @@ impl Ceilings {
         Self::of([&tasks[0], &tasks[1]], tasks_percent, &read("net/ipv4/tcp_mem"), socket_memory_percent)
     }
 
-    /// Of the texts of `pid_max` and `threads-max`, the lower of which counts, and of `tcp_mem`: low, pressure, and most pages.
+    /// Of the texts of `pid_max` and `threads-max`, the lower of which counts, and of `tcp_mem`:
+    /// low, pressure, and most pages.
     fn of(tasks: [&str; 2], tasks_percent: u64, tcp_mem: &str, socket_memory_percent: u64) -> Self {
         let number = |text: &str| text.trim().parse::<u64>().ok();
         let part =

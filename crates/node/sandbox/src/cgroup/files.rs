@@ -17,8 +17,8 @@ const SHARES_PER_CORE: u64 = 1024;
 /// Where the processor quota is set.
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
 const V2_QUOTA: &str = "cpu.max";
-/// Where version 1 bounds the memory of sockets, of other protocols than TCP too; version 2 counts it with all other memory.
-/// Sockets that were there before the limit are not counted.
+/// Where version 1 bounds the memory of sockets, of other protocols than TCP too; version 2 counts
+/// it with all other memory. Sockets that were there before the limit are not counted.
 pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 
 /// A value to be written, and whether a kernel without the file will do too.
@@ -51,7 +51,8 @@ fn optional(file: &'static str, value: impl ToString) -> Setting {
 pub fn v1_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
     match controller {
         "memory" => vec![
-            // The limit with swap may never be below the one without: out of its way before that changes.
+            // The limit with swap may never be below the one without: out of its way before that
+            // changes.
             optional("memory.memsw.limit_in_bytes", -1),
             required("memory.limit_in_bytes", limits.memory_bytes),
             optional("memory.memsw.limit_in_bytes", limits.memory_bytes),
@@ -171,9 +172,9 @@ pub struct Reclaim {
 }
 
 impl Reclaim {
-    /// Takes back the memory of files that were read once and not again. What the processes hold themselves could only go
-    /// to swap, which instances do not have, and what they use again and again would have to be read anew for the next
-    /// request. Takes as long as the kernel likes.
+    /// Takes back the memory of files that were read once and not again. What the processes hold
+    /// themselves could only go to swap, which instances do not have, and what they use again and
+    /// again would have to be read anew for the next request. Takes as long as the kernel likes.
     pub fn run(&self) -> io::Result<()> {
         let text = fs::read_to_string(&self.stat)?;
         let cold = text.lines().find_map(|line| line.strip_prefix("inactive_file ")).unwrap_or("0");
@@ -204,7 +205,8 @@ impl MemoryFiles {
             current: Counter::new(folder.join("memory.current")),
             peak: Counter::new(folder.join("memory.peak")),
             parts: Parts::v2(folder),
-            // Not `memory.events`, which counts what happens to groups that the instance makes below its own too.
+            // Not `memory.events`, which counts what happens to groups that the instance makes
+            // below its own too.
             events: folder.join("memory.events.local"),
             reclaim: Some(Reclaim { stat: folder.join("memory.stat"), reclaim: folder.join("memory.reclaim") }),
         }
@@ -231,7 +233,8 @@ impl Freezer {
         Self { file: folder.join("cgroup.freeze"), frozen: "1", thawed: "0", holds_kills: false }
     }
 
-    /// Tells the kernel to stop its processes; it has when they next leave it, which takes up to a millisecond or two.
+    /// Tells the kernel to stop its processes; it has when they next leave it, which takes up to a
+    /// millisecond or two.
     pub fn freeze(&self) -> io::Result<()> {
         fs::write(&self.file, self.frozen)
     }

@@ -33,8 +33,9 @@ pub struct Limits {
 /// What a process joins the cgroup by.
 #[derive(Debug)]
 pub struct CgroupFds {
-    /// The files that it writes itself into (version 1). Writing `0` to `tasks` moves the writer alone and takes 0.1 ms; the
-    /// first write to `cgroup.procs` on an idle machine takes 5 to 15 ms.
+    /// The files that it writes itself into (version 1). Writing `0` to `tasks` moves the writer
+    /// alone and takes 0.1 ms; the first write to `cgroup.procs` on an idle machine takes 5 to 15
+    /// ms.
     pub v1_tasks: Vec<OwnedFd>,
     /// The directory that it starts in (version 2).
     pub v2_directory: Option<OwnedFd>,
@@ -179,8 +180,8 @@ impl InstanceCgroup {
         })
     }
 
-    /// The most memory that it used so far, in bytes: of its processes, its files and the kernel. Looks closely only when
-    /// more is charged to it than when that was done last.
+    /// The most memory that it used so far, in bytes: of its processes, its files and the kernel.
+    /// Looks closely only when more is charged to it than when that was done last.
     pub fn memory_peak_bytes(&self) -> u64 {
         let whole = self.memory_whole();
         match self.peak.try_lock() {
@@ -190,8 +191,8 @@ impl InstanceCgroup {
         }
     }
 
-    /// Looks at what it uses; closely where the kernel's peak tells nothing any more, because page cache took all that it may
-    /// have and is given back as the rest grows.
+    /// Looks at what it uses; closely where the kernel's peak tells nothing any more, because page
+    /// cache took all that it may have and is given back as the rest grows.
     pub fn look_at_memory(&self) {
         let limit = self.limits.map_or(u64::MAX, |limits| limits.memory_bytes);
         let whole = self.memory_whole();
@@ -207,7 +208,8 @@ impl InstanceCgroup {
         self.sample(&mut self.peak.lock(), self.memory_whole());
     }
 
-    /// The most that was ever charged to it; what is charged now where the kernel does not keep that.
+    /// The most that was ever charged to it; what is charged now where the kernel does not keep
+    /// that.
     fn memory_whole(&self) -> u64 {
         self.memory.peak.read().or_else(|| self.memory.current.read()).unwrap_or_default()
     }
@@ -245,7 +247,8 @@ impl InstanceCgroup {
         self.memory.reclaim.clone()
     }
 
-    /// Kills whatever is still in it and removes it; what cannot be removed is left to the next start, and said.
+    /// Kills whatever is still in it and removes it; what cannot be removed is left to the next
+    /// start, and said.
     pub fn remove(&self) {
         let deadline = Instant::now() + self.remove_max;
         for folder in self.folders() {

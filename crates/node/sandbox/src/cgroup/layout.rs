@@ -1,7 +1,8 @@
-//! Which cgroup hierarchies a machine has, and what each is used for. Must not know instances.
+//! Which cgroup hierarchies a machine has, and what each is used for.
 //!
-//! Version 2 is used for every controller that its root has, version 1 for the others; where version 2 is mounted without
-//! controllers (the hybrid mode), processes still start inside its directories and are found there again.
+//! Version 2 is used for every controller that its root has, version 1 for the others; where
+//! version 2 is mounted without controllers (the hybrid mode), processes still start inside its
+//! directories and are found there again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,8 +13,8 @@ use crate::error::Error;
 /// Controllers that instances need.
 pub const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
-/// Controllers of version 1 that instances are in to be shown them: HotSpot believes the limits of a group only when it finds
-/// these, too (cgroupSubsystem_linux.cpp).
+/// Controllers of version 1 that instances are in to be shown them: HotSpot believes the limits of
+/// a group only when it finds these, too (cgroupSubsystem_linux.cpp).
 pub const SHOWN: [&str; 2] = ["cpuacct", "cpuset"];
 
 /// Where hierarchies are mounted.
@@ -21,7 +22,8 @@ pub const SHOWN: [&str; 2] = ["cpuacct", "cpuset"];
 pub struct Layout {
     /// Mount points of version 1, by the controllers that are used there.
     pub v1: BTreeMap<&'static str, PathBuf>,
-    /// Mount point of version 1's freezer, where there is no version 2, which freezes without a controller.
+    /// Mount point of version 1's freezer, where there is no version 2, which freezes without a
+    /// controller.
     pub freezer: Option<PathBuf>,
     /// Mount point of version 2, with those of [`CONTROLLERS`] that are not in `v1`, or with none.
     pub v2: Option<PathBuf>,
@@ -94,7 +96,8 @@ impl Layout {
     }
 }
 
-/// One line of mountinfo (proc(5)): the mount point is the fifth field; type and super options stand behind ` - `.
+/// One line of mountinfo (proc(5)): the mount point is the fifth field; type and super options
+/// stand behind ` - `.
 struct Mount<'a> {
     point: &'a str,
     kind: &'a str,

@@ -1,6 +1,6 @@
-//! Room for controllers in a version 2 root that is no root of the machine's: in a container with a cgroup namespace of its
-//! own, the group at the mount point has limits and processes, and a group with processes hands no controller down
-//! (cgroups(7), "no internal processes").
+//! Room for controllers in a version 2 root that is no root of the machine's: in a container with a
+//! cgroup namespace of its own, the group at the mount point has limits and processes, and a group
+//! with processes hands no controller down (cgroups(7), "no internal processes").
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -11,8 +11,8 @@ const LEAF: &str = "sampan-platform";
 /// Rounds in which processes are moved that were started meanwhile.
 const ROUNDS_MAX: usize = 16;
 
-/// Moves the processes of the root group into a group below it, unless the controllers are handed down already or it is the
-/// machine's own root, which may have both.
+/// Moves the processes of the root group into a group below it, unless the controllers are handed
+/// down already or it is the machine's own root, which may have both.
 pub fn empty_root(root: &Path, controllers: &[&str]) -> io::Result<()> {
     let handed_down = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
     let has_all = controllers.iter().all(|controller| handed_down.split_whitespace().any(|have| have == *controller));

@@ -1,7 +1,7 @@
 //! Control groups of instances: one directory each in the hierarchies that have what we need.
 //!
-//! Owns everything below `<hierarchy>/<name>`; touches nothing else. Version 1 and 2 are decided by what is mounted
-//! (`layout.rs`), controller by controller, so that hybrid machines work too.
+//! Owns everything below `<hierarchy>/<name>`; touches nothing else. Version 1 and 2 are decided by
+//! what is mounted (`layout.rs`), controller by controller, so that hybrid machines work too.
 
 mod ceilings;
 mod files;
@@ -39,8 +39,8 @@ pub struct Cgroups {
 }
 
 impl Cgroups {
-    /// Makes the directory `name` in every hierarchy of the layout, with the ceilings of all that will be in it, and hands
-    /// controllers down (version 2). Makes none when it fails.
+    /// Makes the directory `name` in every hierarchy of the layout, with the ceilings of all that
+    /// will be in it, and hands controllers down (version 2). Makes none when it fails.
     pub fn open(mut layout: Layout, name: String, ceilings: Ceilings, remove_max: Duration) -> Result<Self, Error> {
         layout.v1.retain(|controller, root| {
             !layout::SHOWN.contains(controller) || can_be_shown(controller, root, &root.join(&name))
@@ -93,8 +93,8 @@ impl Cgroups {
         InstanceCgroup::create(&self.layout, &self.name, instance, self.remove_max)
     }
 
-    /// Kills everything below our directories and removes them, ours included; returns how many processes there were
-    /// and how many instance directories.
+    /// Kills everything below our directories and removes them, ours included; returns how many
+    /// processes there were and how many instance directories.
     pub fn clear(layout: &Layout, name: &str, remove_max: Duration) -> Result<(usize, usize), Error> {
         let (mut killed, mut removed) = (0, 0);
         let deadline = Instant::now() + remove_max;
@@ -123,7 +123,8 @@ impl Cgroups {
     }
 }
 
-/// Makes our directory of a controller that is only shown to instances. Starts do without one that cannot be had.
+/// Makes our directory of a controller that is only shown to instances. Starts do without one that
+/// cannot be had.
 fn can_be_shown(controller: &str, root: &Path, folder: &Path) -> bool {
     let made =
         make_dir(folder).and_then(|()| if controller == "cpuset" { hand_cpuset_down(root, folder) } else { Ok(()) });
@@ -134,8 +135,8 @@ fn can_be_shown(controller: &str, root: &Path, folder: &Path) -> bool {
     made.is_ok()
 }
 
-/// Processes can join a cpuset of version 1 only when it has processors and memory nodes, which a new one has not unless its
-/// parent clones its own.
+/// Processes can join a cpuset of version 1 only when it has processors and memory nodes, which a
+/// new one has not unless its parent clones its own.
 fn hand_cpuset_down(root: &Path, folder: &Path) -> io::Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         fs::write(folder.join(file), fs::read_to_string(root.join(file))?)?;
@@ -180,8 +181,8 @@ fn kill_all(folder: &Path, deadline: Instant) -> usize {
             return found;
         }
         for pid in left {
-            // The number could have been used again since the file was read: the descriptor is of whoever has it now, and
-            // is killed only if that process is still in our directory.
+            // The number could have been used again since the file was read: the descriptor is of
+            // whoever has it now, and is killed only if that process is still in our directory.
             if let Ok(process) = sys::process::open(pid)
                 && processes(folder).contains(&pid)
             {

@@ -1,4 +1,5 @@
-//! The prewarm pool of cgroup directories, filled and cleaned up after by one thread that does neither while instances start.
+//! The prewarm pool of cgroup directories, filled and cleaned up after by one thread that does
+//! neither while instances start.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -94,8 +95,8 @@ impl CgroupPool {
                     match made {
                         Ok(made) => state.ready.push_back(made),
                         Err(error) => {
-                            // A start that finds none ready reports the same error to its caller; here it is put off
-                            // until one asks or another ends.
+                            // A start that finds none ready reports the same error to its caller;
+                            // here it is put off until one asks or another ends.
                             tracing::debug!(%error, "no cgroup could be made ahead");
                             if !state.stopping {
                                 self.changed.wait(&mut state);

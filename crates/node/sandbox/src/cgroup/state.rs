@@ -1,4 +1,5 @@
-//! The cgroup of an instance over its life: there until the reaper gives it back, and its last reading after.
+//! The cgroup of an instance over its life: there until the reaper gives it back, and its last
+//! reading after.
 
 use super::InstanceCgroup;
 

@@ -1,17 +1,17 @@
-//! How much memory an instance uses: anonymous pages, files in memory, and what the kernel holds for it. Not the page cache
-//! of the image, which the kernel charges to whoever reads it first.
+//! How much memory an instance uses: anonymous pages, files in memory, and what the kernel holds
+//! for it. Not the page cache of the image, which the kernel charges to whoever reads it first.
 //!
-//! The kernel keeps the peak of all that is charged, cache included, and reads it in a microsecond; the parts are in
-//! `memory.stat`, which takes it ten times as long and more on large machines. So the parts are sampled when the peak has
-//! grown, and once in a while.
+//! The kernel keeps the peak of all that is charged, cache included, and reads it in a microsecond;
+//! the parts are in `memory.stat`, which takes it ten times as long and more on large machines. So
+//! the parts are sampled when the peak has grown, and once in a while.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts are sampled again when the peak of the whole has grown by one part in this many.
 const GROWTH_PARTS: u64 = 32;
-/// What the kernel may have charged ahead, or not yet have counted in `memory.stat`: 64 pages (`MEMCG_CHARGE_BATCH`) for each
-/// processor that an instance used of late, taken as two.
+/// What the kernel may have charged ahead, or not yet have counted in `memory.stat`: 64 pages
+/// (`MEMCG_CHARGE_BATCH`) for each processor that an instance used of late, taken as two.
 const UNCOUNTED_BYTES_MAX: u64 = 2 * 64 * 4096;
 
 /// One reading of the parts, in bytes.
@@ -68,7 +68,8 @@ fn of_v1(stat: &str, kernel: u64) -> Sample {
     Sample { used: of("rss") + shmem + kernel, cache: of("cache").saturating_sub(shmem) }
 }
 
-/// In version 2 `file` contains files in memory; before Linux 5.18 the kernel's memory is in parts (cgroup-v2.rst).
+/// In version 2 `file` contains files in memory; before Linux 5.18 the kernel's memory is in parts
+/// (cgroup-v2.rst).
 fn of_v2(stat: &str) -> Sample {
     let of = |name| field(stat, name).unwrap_or_default();
     let parts = || ["slab", "kernel_stack", "pagetables", "percpu"].map(of).iter().sum();
@@ -101,8 +102,8 @@ impl Peak {
         whole > self.whole + self.whole / GROWTH_PARTS
     }
 
-    /// Takes a sample. Use between two samples is seen, too: at its peak, the whole had at most all the cache that there ever
-    /// was in it, so that the rest was used.
+    /// Takes a sample. Use between two samples is seen, too: at its peak, the whole had at most all
+    /// the cache that there ever was in it, so that the rest was used.
     pub fn add(&mut self, whole: u64, sample: Sample) {
         self.whole = self.whole.max(whole);
         self.cache_max = self.cache_max.max(sample.cache);

@@ -1,7 +1,9 @@
-//! What an instance sees of its cgroups at `/sys/fs/cgroup`: its own directories, which nobody inside can write.
+//! What an instance sees of its cgroups at `/sys/fs/cgroup`: its own directories, which nobody
+//! inside can write.
 //!
-//! Programs size themselves by it (HotSpot, V8, .NET, Go). Version 2 is the instance's directory itself. Version 1 has one
-//! directory for each hierarchy, with the names that the machine has, in a tmpfs, by which .NET tells the versions apart:
+//! Programs size themselves by it (HotSpot, V8, .NET, Go). Version 2 is the instance's directory
+//! itself. Version 1 has one directory for each hierarchy, with the names that the machine has, in
+//! a tmpfs, by which .NET tells the versions apart:
 //! ```text
 //! cpu -> cpu,cpuacct    cpuacct -> cpu,cpuacct    cpu,cpuacct/    cpuset/    memory/    pids/
 //! ```
@@ -26,7 +28,8 @@ pub enum View {
 }
 
 impl View {
-    /// Of an instance whose directory is at a `place` in each hierarchy. Version 2 is shown where it has the memory limit.
+    /// Of an instance whose directory is at a `place` in each hierarchy. Version 2 is shown where
+    /// it has the memory limit.
     pub fn new(layout: &Layout, place: impl Fn(&PathBuf) -> PathBuf) -> Self {
         if let (None, Some(root)) = (layout.v1.get("memory"), &layout.v2) {
             return Self::V2(place(root));

@@ -11,9 +11,11 @@ use types::ExitStatus;
 
 /// First interval between two attempts to connect.
 const FIRST_INTERVAL: Duration = Duration::from_micros(100);
-/// Share of the time waited so far that one interval takes later, so that a slow server is found about 1% late.
+/// Share of the time waited so far that one interval takes later, so that a slow server is found
+/// about 1% late.
 const SHARE: u32 = 50;
-/// Attempts for one over IPv6: a server that listens there alone is rare, and it halves the cost of the wait.
+/// Attempts for one over IPv6: a server that listens there alone is rare, and it halves the cost of
+/// the wait.
 const ATTEMPTS_PER_V6: u32 = 8;
 
 /// A place where a process of the instance listens.

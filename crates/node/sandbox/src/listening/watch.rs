@@ -1,9 +1,9 @@
-//! Being told by the kernel that an instance's server listens, at once and without asking: one program over the parent
-//! directory of all instances, one task that reads what it writes.
+//! Being told by the kernel that an instance's server listens, at once and without asking: one
+//! program over the parent directory of all instances, one task that reads what it writes.
 //!
-//! An instance is registered before its program starts, so that no event can come before somebody waits for it. An event
-//! can be lost all the same, when an instance listens so often that the ring is full: whoever waits looks for itself from
-//! time to time.
+//! An instance is registered before its program starts, so that no event can come before somebody
+//! waits for it. An event can be lost all the same, when an instance listens so often that the ring
+//! is full: whoever waits looks for itself from time to time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -19,7 +19,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Ports of one instance that are remembered; a server that listens on its port after so many others is found by looking.
+/// Ports of one instance that are remembered; a server that listens on its port after so many
+/// others is found by looking.
 const PORTS_MAX: usize = 64;
 
 type Ports = watch::Sender<BTreeSet<u16>>;

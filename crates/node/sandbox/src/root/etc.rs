@@ -1,5 +1,5 @@
-//! Where the files of `/etc` go that the platform puts into an instance, and whether the image lets them lie in the writable
-//! layer from the start.
+//! Where the files of `/etc` go that the platform puts into an instance, and whether the image lets
+//! them lie in the writable layer from the start.
 
 use rustix::fs::FileType;
 use sys::init::spec::Placement;
@@ -17,7 +17,8 @@ pub(crate) const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 pub(crate) struct Etc {
     /// Directories to be made for them.
     pub dirs: Vec<Dir>,
-    /// Their places, in the order of [`NAMES`]; nothing where the image has a directory, or nothing can be.
+    /// Their places, in the order of [`NAMES`]; nothing where the image has a directory, or nothing
+    /// can be.
     pub files: [Option<Target>; 3],
     /// How they are put there.
     pub placement: Placement,
@@ -48,8 +49,9 @@ impl Etc {
     }
 }
 
-/// Where the name leads: a link to where nothing is is followed in the root. One that leads to a file of the image's, which
-/// others may know by its own name, to what is no file, or where a mount will be, is taken away for the file.
+/// Where the name leads: a link to where nothing is is followed in the root. One that leads to a
+/// file of the image's, which others may know by its own name, to what is no file, or where a mount
+/// will be, is taken away for the file.
 fn place(root: &Merged, name: &str, is_covered: impl Fn(&Place) -> bool) -> Option<Place> {
     let dir = root.resolve(DIR.as_bytes()).ok()?;
     if !matches!(dir.kind(), Kind::Directory | Kind::Missing) || is_covered(&dir) {
@@ -63,8 +65,9 @@ fn place(root: &Merged, name: &str, is_covered: impl Fn(&Place) -> bool) -> Opti
     }
 }
 
-/// The mode of the directory, if a new one may hide the image's with nobody seeing a difference: one of root's, without
-/// extended attributes, where the image has nothing or plain files in the places of these.
+/// The mode of the directory, if a new one may hide the image's with nobody seeing a difference:
+/// one of root's, without extended attributes, where the image has nothing or plain files in the
+/// places of these.
 fn ahead(root: &Merged) -> Option<u32> {
     // What several layers have in one place is the overlay's to say.
     let layer = root.only()?;

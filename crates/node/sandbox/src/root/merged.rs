@@ -1,5 +1,6 @@
-//! An image's files as the overlay of its layers will show them, before it is mounted. Paths are resolved here, name by name:
-//! the kernel never follows a link of the image's, so that none leads out of the root. Must not know what is looked for.
+//! An image's files as the overlay of its layers will show them, before it is mounted. Paths are
+//! resolved here, name by name: the kernel never follows a link of the image's, so that none leads
+//! out of the root.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -35,11 +36,13 @@ pub enum Kind {
     Special,
 }
 
-/// Where a path leads: names from the root, none of them a link, each with what is there. Empty for the root itself.
+/// Where a path leads: names from the root, none of them a link, each with what is there. Empty for
+/// the root itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place(Vec<(Vec<u8>, Kind)>);
 
-/// A path that leads nowhere: its links go in a circle, it goes on through what is no directory, or no file can have it.
+/// A path that leads nowhere: its links go in a circle, it goes on through what is no directory, or
+/// no file can have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nowhere;
 
@@ -117,8 +120,8 @@ impl Merged {
         dirs.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Follows a path of the image's, as a process in the root would. What is missing may be on the way: names below it are
-    /// taken as they stand.
+    /// Follows a path of the image's, as a process in the root would. What is missing may be on the
+    /// way: names below it are taken as they stand.
     pub fn resolve(&self, path: &[u8]) -> Result<Place, Nowhere> {
         let names = |path: &[u8]| path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect::<Vec<_>>();
         if path.len() > PATH_BYTES_MAX {
@@ -186,7 +189,8 @@ impl Merged {
                     && !at(&dir, entry.file_name().to_bytes()).is_ok_and(|(_, stat)| is_whiteout(&stat))
             }))
         };
-        // An upper layer may have removed what a lower one has: then the directory is taken for one with entries.
+        // An upper layer may have removed what a lower one has: then the directory is taken for one
+        // with entries.
         self.0.iter().any(|layer| entries(layer).unwrap_or(false))
     }
 
@@ -222,8 +226,8 @@ impl Merged {
 /// No link on the way, and none beyond the directory.
 const PLAIN: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// What a layer has at a path (Documentation/filesystems/overlayfs.rst): a whiteout, an opaque directory, or a file in a
-/// directory's place hides what is below.
+/// What a layer has at a path (Documentation/filesystems/overlayfs.rst): a whiteout, an opaque
+/// directory, or a file in a directory's place hides what is below.
 fn said(layer: &OwnedFd, path: &[u8]) -> Said {
     match at(layer, path) {
         Ok((_, stat)) if is_whiteout(&stat) => return Said::Hidden,

@@ -1,5 +1,5 @@
-//! What an image's files decide about every start of it: who its user is, where the platform's own files and mounts go, which
-//! directories are made. Read once for an image, by its first start.
+//! What an image's files decide about every start of it: who its user is, where the platform's own
+//! files and mounts go, which directories are made. Read once for an image, by its first start.
 
 mod etc;
 mod merged;
@@ -80,8 +80,8 @@ pub(crate) struct Facts {
 pub(crate) enum Tmp {
     /// A file system of its own, at this place.
     Mounted(Target),
-    /// The image's directory, which has something in it, or the one for shared memory, where a link leads; its mode is to be
-    /// set where there is a place.
+    /// The image's directory, which has something in it, or the one for shared memory, where a link
+    /// leads; its mode is to be set where there is a place.
     Kept(Option<Target>),
 }
 
@@ -162,9 +162,10 @@ fn tmp(root: &Merged) -> Result<(Tmp, Option<Place>), Error> {
     Ok((Tmp::Kept((!has_mode).then_some(target)), None))
 }
 
-/// Directories that are wanted and that the layers lack, parents first, and who owns each: those that the config declares as
-/// volumes, where programs start, and where a link at `/tmp` leads. A volume that is made is the user's, who is to write
-/// there; what the image has stays as it is, as under docker.
+/// Directories that are wanted and that the layers lack, parents first, and who owns each: those
+/// that the config declares as volumes, where programs start, and where a link at `/tmp` leads. A
+/// volume that is made is the user's, who is to write there; what the image has stays as it is, as
+/// under docker.
 fn wanted_dirs(
     root: &Merged,
     image: &Image<'_>,
@@ -228,7 +229,8 @@ fn leads_nowhere(name: &'static str) -> Error {
     Error::InTheWay { path: format!("/{name}"), what: "a symbolic link to no directory of its own" }
 }
 
-/// The text of a file; one that cannot be read gives no names, and a user given by number works all the same.
+/// The text of a file; one that cannot be read gives no names, and a user given by number works all
+/// the same.
 fn text(root: &Merged, path: &str) -> String {
     let mut bytes = Vec::new();
     if let Some(file) = root.file(path) {

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A root of directories (names that end with `/`), links (`name -> target`) and files, all of whoever runs the test.
+/// A root of directories (names that end with `/`), links (`name -> target`) and files, all of
+/// whoever runs the test.
 fn root(entries: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for entry in entries {
@@ -234,7 +235,8 @@ fn what_is_outside_of_the_root_is_never_read() {
 
 #[test]
 fn marks_of_directories_outside_of_the_root_say_nothing() {
-    // An upper layer's `etc` leads to a directory of the host that is marked as hiding what is below.
+    // An upper layer's `etc` leads to a directory of the host that is marked as hiding what is
+    // below.
     let outside = root(&["etc/passwd"]);
     let marked = outside.path().join("etc");
     let opaque = rustix::fs::XattrFlags::empty();

@@ -133,7 +133,8 @@ fn linux(bundle: &Bundle<'_>) -> Value {
         let (users, groups) = bundle.ids;
         (linux["uidMappings"], linux["gidMappings"]) = (mappings(users), mappings(groups));
     }
-    // gVisor filters itself; of ours it would keep nothing from the host. Its processes are in no group of the host's.
+    // gVisor filters itself; of ours it would keep nothing from the host. Its processes are in no
+    // group of the host's.
     if bundle.kind != Kind::Runsc {
         kinds.push("cgroup");
         linux["seccomp"] = seccomp::filter(bundle.filters_inside);

@@ -1,8 +1,7 @@
-//! Other runtimes in the place of our own isolation: `runc`, `crun`, `runsc`, or any program with their command line. They
-//! run in the instance's cgroup and network, in process and mount namespaces that end with them, on a root that is mounted
-//! already; `bundle.rs` says what they are told.
-//!
-//! Must not know how an instance is reached or ended: it is one like any other.
+//! Other runtimes in the place of our own isolation: `runc`, `crun`, `runsc`, or any program with
+//! their command line. They run in the instance's cgroup and network, in process and mount
+//! namespaces that end with them, on a root that is mounted already; `bundle.rs` says what they are
+//! told.
 
 mod bundle;
 mod seccomp;
@@ -101,10 +100,12 @@ impl Runtime {
     pub(crate) fn argv(&self, id: &str) -> Vec<String> {
         let program = self.program.to_string_lossy().into_owned();
         let own: &[&str] = match self.kind {
-            // Not being allowed to change cgroups is no error then; they are read-only, and their limits are set.
+            // Not being allowed to change cgroups is no error then; they are read-only, and their
+            // limits are set.
             Kind::Runc => &["--rootless", "true"],
             Kind::Crun => &["--cgroup-manager", "disabled"],
-            // Its own network stack would take the link's address and keep the loopback to itself, where requests come.
+            // Its own network stack would take the link's address and keep the loopback to itself,
+            // where requests come.
             Kind::Runsc => &["--ignore-cgroups", "--network", "host"],
             Kind::Other => &[],
         };
@@ -129,8 +130,8 @@ impl Kind {
         }
     }
 
-    /// Whether root inside is an unprivileged id of the host. gVisor mounts what a user namespace may not, and has no
-    /// need of one: no system call of the image reaches the host.
+    /// Whether root inside is an unprivileged id of the host. gVisor mounts what a user namespace
+    /// may not, and has no need of one: no system call of the image reaches the host.
     pub(crate) fn maps_ids(self) -> bool {
         self != Self::Runsc
     }
@@ -140,15 +141,16 @@ impl Kind {
         self == Self::Crun
     }
 
-    /// Whether it must not see the host's cgroups, even to leave them alone: this one refuses those of both versions at
-    /// once.
+    /// Whether it must not see the host's cgroups, even to leave them alone: this one refuses those
+    /// of both versions at once.
     pub(crate) fn covers_cgroups(self) -> bool {
         self == Self::Crun
     }
 }
 
-/// Directories of every machine, one of which the writable layer is put over in the runtime's own mount namespace: root
-/// inside, an unprivileged id, must get there, and to the platform's own folder it might not.
+/// Directories of every machine, one of which the writable layer is put over in the runtime's own
+/// mount namespace: root inside, an unprivileged id, must get there, and to the platform's own
+/// folder it might not.
 const STAGES: &[&str] = &["/mnt", "/media", "/srv"];
 
 /// The first of them that does not hide the runtime itself.

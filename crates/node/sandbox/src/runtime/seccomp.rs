@@ -1,4 +1,5 @@
-//! The system call filter as runtimes are told it: our rules, by name (runtime-spec, config-linux.md, seccomp). Pure.
+//! The system call filter as runtimes are told it: our rules, by name (runtime-spec,
+//! config-linux.md, seccomp). Pure.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,8 @@ use crate::seccomp::{NATIVE, Verdict, by_name};
 /// What is not listed fails with this: EPERM.
 const REFUSED: i32 = libc::EPERM;
 
-/// The filter. The format cannot refuse a value of an argument's low half: all others are allowed, range by range.
+/// The filter. The format cannot refuse a value of an argument's low half: all others are allowed,
+/// range by range.
 pub(super) fn filter(filters_inside: bool) -> Value {
     let mut allowed = Vec::new();
     let mut others = Vec::new();
@@ -49,8 +51,8 @@ fn except(name: &'static str, index: u8, values: &[u32]) -> Vec<Value> {
         .collect()
 }
 
-/// The ranges of numbers that begin with the first `bits` of `prefix` and have none of the values: which bits they begin with,
-/// as a mask, and what these are.
+/// The ranges of numbers that begin with the first `bits` of `prefix` and have none of the values:
+/// which bits they begin with, as a mask, and what these are.
 fn ranges_without(values: &[u32], prefix: u32, bits: u32) -> Vec<(u32, u32)> {
     let mask = u32::MAX.checked_shl(u32::BITS - bits).unwrap_or_default();
     if !values.iter().any(|value| value & mask == prefix) {

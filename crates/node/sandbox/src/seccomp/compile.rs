@@ -1,5 +1,5 @@
-//! Compiles verdicts by number into classic BPF (linux/filter.h, seccomp(2)): check the architecture, then search the
-//! number's range by halves.
+//! Compiles verdicts by number into classic BPF (linux/filter.h, seccomp(2)): check the
+//! architecture, then search the number's range by halves.
 
 use super::rules::Verdict;
 
@@ -37,7 +37,8 @@ struct Range {
     verdict: Verdict,
 }
 
-/// Compiles; the last verdict holds for all higher numbers too (those of the x32 interface among them).
+/// Compiles; the last verdict holds for all higher numbers too (those of the x32 interface among
+/// them).
 pub fn compile(architecture: u32, verdicts: &[Verdict]) -> Vec<u64> {
     let mut ranges: Vec<Range> = Vec::new();
     for (number, verdict) in (0_u32..).zip(verdicts) {
@@ -57,7 +58,8 @@ pub fn compile(architecture: u32, verdicts: &[Verdict]) -> Vec<u64> {
     code.backwards
 }
 
-/// A place in the program, counted from its end: jumps lead forward only, so what is jumped to is there first.
+/// A place in the program, counted from its end: jumps lead forward only, so what is jumped to is
+/// there first.
 type Place = usize;
 
 /// A program that grows from its end to its beginning.
@@ -79,7 +81,8 @@ impl Code {
         self.backwards.len() - 1 - to
     }
 
-    /// A place that leads to this one and that a conditional jump before all so far, and one more, reaches.
+    /// A place that leads to this one and that a conditional jump before all so far, and one more,
+    /// reaches.
     fn near(&mut self, to: Place) -> Place {
         if self.distance(to) < usize::from(u8::MAX) {
             return to;
@@ -146,7 +149,8 @@ fn instructions(verdict: Verdict) -> Vec<u64> {
         Verdict::OnlyOrBoth { index, values, value, second, errno } => {
             program.push(argument(index));
             for (place, value) in values.iter().enumerate() {
-                // Over the comparisons that are left, the two for both arguments with their load, and the failure.
+                // Over the comparisons that are left, the two for both arguments with their load,
+                // and the failure.
                 let over = u8::try_from(values.len() - place + 3).unwrap_or(u8::MAX);
                 program.push(op(JUMP_EQ, over, 0, *value));
             }

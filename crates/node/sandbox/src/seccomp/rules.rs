@@ -1,9 +1,10 @@
 //! Which system calls an instance may make, and with which arguments. Their numbers are `arch`'s.
 //!
-//! The list is what programs of images need. Left out are calls that change the machine (time, modules, swap, reboot),
-//! make or enter namespaces, mount, load programs into the kernel (bpf), watch others (perf, userfaultfd, fanotify), use
-//! key rings, or that no present program uses. Refused known calls get EPERM; numbers beyond the known ones get ENOSYS, so
-//! that a newer C library falls back to older calls; so does `clone3`, whose flags a filter cannot see.
+//! The list is what programs of images need. Left out are calls that change the machine (time,
+//! modules, swap, reboot), make or enter namespaces, mount, load programs into the kernel (bpf),
+//! watch others (perf, userfaultfd, fanotify), use key rings, or that no present program uses.
+//! Refused known calls get EPERM; numbers beyond the known ones get ENOSYS, so that a newer C
+//! library falls back to older calls; so does `clone3`, whose flags a filter cannot see.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +21,16 @@ pub enum Verdict {
     Fail(u16),
     /// It fails with `errno` when the low half of argument `index` has any bit of `mask`.
     FailOnBits { index: u8, mask: u32, errno: u16 },
-    /// It goes ahead when the low half of argument `index` is one of the values, else fails with `errno`.
+    /// It goes ahead when the low half of argument `index` is one of the values, else fails with
+    /// `errno`.
     Only { index: u8, values: &'static [u32], errno: u16 },
-    /// The same, and it also goes ahead when that is `value` and the low half of the argument `second.0` is `second.1`.
+    /// The same, and it also goes ahead when that is `value` and the low half of the argument
+    /// `second.0` is `second.1`.
     OnlyOrBoth { index: u8, values: &'static [u32], value: u32, second: (u8, u32), errno: u16 },
     /// It fails with `errno` when the low half of argument `index` is one of the values.
     Except { index: u8, values: &'static [u32], errno: u16 },
-    /// It fails with `errno` when the low half of argument `index` is `value` and that of `second.0` one of `second.1`.
+    /// It fails with `errno` when the low half of argument `index` is `value` and that of
+    /// `second.0` one of `second.1`.
     ExceptBoth { index: u8, value: u32, second: (u8, &'static [u32]), errno: u16 },
 }
 
@@ -37,8 +41,9 @@ pub const KNOWN_MAX: u32 = 452;
 const NAMESPACE_FLAGS: u32 =
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET) as u32;
 
-/// Socket families: local and both internets. Of netlink's protocols only the one that `getifaddrs` asks for interfaces:
-/// the others reach packet filters, tunnels, ciphers and auditing, and libraries do without them on this error.
+/// Socket families: local and both internets. Of netlink's protocols only the one that `getifaddrs`
+/// asks for interfaces: the others reach packet filters, tunnels, ciphers and auditing, and
+/// libraries do without them on this error.
 const SOCKETS: Verdict = Verdict::OnlyOrBoth {
     index: 0,
     values: &[AF_UNIX as u32, AF_INET as u32, AF_INET6 as u32],
@@ -49,10 +54,12 @@ const SOCKETS: Verdict = Verdict::OnlyOrBoth {
 /// The one family that has pairs.
 const PAIRS: Verdict = Verdict::Only { index: 0, values: &[AF_UNIX as u32], errno: EAFNOSUPPORT as u16 };
 
-/// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) reaches whoever reads it next.
+/// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) reaches
+/// whoever reads it next.
 const TERMINAL_INJECTION: &[u32] = &[0x5412, 0x541c];
 
-/// Personalities that change nothing dangerous: Linux as it is, 32-bit addresses (PER_LINUX32), both with UNAME26, and asking.
+/// Personalities that change nothing dangerous: Linux as it is, 32-bit addresses (PER_LINUX32),
+/// both with UNAME26, and asking.
 const PERSONALITIES: &[u32] = &[0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
 
 /// Names of calls.
@@ -119,9 +126,11 @@ const BY_ARGUMENT: &[(&str, Verdict)] = &[
     ("socketpair", PAIRS),
     ("ioctl", Verdict::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
     ("personality", Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
-    // io_uring reaches most of the kernel past this filter; libraries fall back when it is not there.
+    // io_uring reaches most of the kernel past this filter; libraries fall back when it is not
+    // there.
     ("io_uring_setup", Verdict::Fail(ENOSYS as u16)),
-    // The kernel has a number of requests for the whole machine (fs.aio-max-nr); libraries fall back here, too.
+    // The kernel has a number of requests for the whole machine (fs.aio-max-nr); libraries fall
+    // back here, too.
     ("io_setup", Verdict::Fail(ENOSYS as u16)),
     ("io_destroy", Verdict::Fail(ENOSYS as u16)),
     ("io_getevents", Verdict::Fail(ENOSYS as u16)),
@@ -130,8 +139,9 @@ const BY_ARGUMENT: &[(&str, Verdict)] = &[
     ("io_pgetevents", Verdict::Fail(ENOSYS as u16)),
 ];
 
-/// Calls that load a filter into the kernel, which compiles it: the memory for that is one pool of the whole machine
-/// (net.core.bpf_jit_limit) and counts as nobody's. They fail as on a kernel without filters.
+/// Calls that load a filter into the kernel, which compiles it: the memory for that is one pool of
+/// the whole machine (net.core.bpf_jit_limit) and counts as nobody's. They fail as on a kernel
+/// without filters.
 const FILTERS: &[(&str, Verdict)] = &[
     ("prctl", Verdict::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
     // What the kernel can, not what it is to do.
@@ -147,8 +157,9 @@ const FILTERS: &[(&str, Verdict)] = &[
     ),
 ];
 
-/// Joining a user namespace: the filter is installed before an instance's first process does, see `sys::init`. What runs
-/// inside is in the only one that it could name, which the kernel refuses to join again, and makes no others.
+/// Joining a user namespace: the filter is installed before an instance's first process does, see
+/// `sys::init`. What runs inside is in the only one that it could name, which the kernel refuses to
+/// join again, and makes no others.
 const JOIN_USER: Verdict = Verdict::Only { index: 1, values: &[CLONE_NEWUSER as u32], errno: EPERM as u16 };
 
 /// Verdicts by the names of calls, whether an architecture has them or not.
@@ -159,8 +170,8 @@ fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, Verdict)>
     allowed.chain(BY_ARGUMENT.iter().copied()).chain(filters)
 }
 
-/// A verdict for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number after. Programs may have filters
-/// of their own, or not.
+/// A verdict for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number
+/// after. Programs may have filters of their own, or not.
 pub fn verdicts(architecture: &Architecture, filters_inside: bool) -> Vec<Verdict> {
     let numbered = |(name, verdict)| Some((architecture.number(name)?, verdict));
     let join_user = ("setns", JOIN_USER);

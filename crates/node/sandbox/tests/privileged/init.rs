@@ -1,4 +1,5 @@
-//! Instances with an init before the image's program, in our own isolation and under other runtimes.
+//! Instances with an init before the image's program, in our own isolation and under other
+//! runtimes.
 
 use std::time::Duration;
 

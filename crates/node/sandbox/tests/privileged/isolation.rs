@@ -1,4 +1,5 @@
-//! What a process in a sandbox sees and can do, asserted from its own output and from the kernel's files.
+//! What a process in a sandbox sees and can do, asserted from its own output and from the kernel's
+//! files.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -96,7 +97,8 @@ async fn neither_signals_nor_descriptors_nor_processes_of_the_platform_are_insid
         assert!(text.contains(&format!("{field}\t0000000000000000")), "{text}");
     }
     assert_eq!(text.lines().filter(|l| l.starts_with("process ")).collect::<Vec<_>>(), ["process 1"]);
-    // While the child is made it has our descriptors; a path through them must not become its directory or program.
+    // While the child is made it has our descriptors; a path through them must not become its
+    // directory or program.
     for fd in 3..=std::os::fd::AsRawFd::as_raw_fd(&held_open) + 40 {
         let dir = format!("/proc/self/fd/{fd}");
         let outcome = bench.run_changed(&["cwd"], |spec| spec.working_dir = dir.clone()).await;
@@ -156,7 +158,8 @@ async fn the_images_user_writes_to_its_output_by_name_and_reads_the_platforms_fi
 #[tokio::test]
 async fn a_program_with_file_capabilities_or_set_id_bits_runs_and_gains_nothing() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    // CAP_NET_RAW in the permitted set, effective at once (linux/capability.h, `vfs_cap_data` of revision 2).
+    // CAP_NET_RAW in the permitted set, effective at once (linux/capability.h, `vfs_cap_data` of
+    // revision 2).
     let capability: Vec<u8> = [0x0200_0001_u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
     let probe = bench.root.join("probe");
     for runtime in every_isolation() {
@@ -271,7 +274,8 @@ async fn volumes_are_there_for_the_user_and_a_tmp_with_entries_stays() -> anyhow
         assert!(text.starts_with("1000:1000\n1000:1000\n5:6\n1000:1000\n0:0\n"), "{runtime:?} {text}");
         assert_eq!(text.matches("whole").count(), fills.len(), "{runtime:?} {text}");
 
-        // With something in it, it is the image's, open to all, and bounded as the writable layer is.
+        // With something in it, it is the image's, open to all, and bounded as the writable layer
+        // is.
         std::fs::create_dir(bench.root.join("tmp"))?;
         std::fs::write(bench.root.join("tmp/model"), "of the image\n")?;
         let args = ["cat=/tmp/model", "owner=/tmp/cache", "fill=/tmp/x:1", "fill=/tmp/y:20"];

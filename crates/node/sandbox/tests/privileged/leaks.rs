@@ -18,7 +18,8 @@ const SLACK_KIB: usize = 16 * 1024;
 /// What this process and the kernel hold on its behalf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
-    /// Descriptors by what they are of: network and user namespaces, kernel programs and their maps, files, sockets.
+    /// Descriptors by what they are of: network and user namespaces, kernel programs and their
+    /// maps, files, sockets.
     descriptors: BTreeMap<String, usize>,
     /// Threads that were not made by the runtime, which keeps some of its own for a while.
     threads: Vec<String>,
@@ -32,7 +33,8 @@ fn held(bench: &Bench) -> Held {
     let mut descriptors = BTreeMap::new();
     for link in entries("/proc/self/fd").filter_map(|path| fs::read_link(path).ok()) {
         let link = link.display().to_string();
-        // Of `net:[4026531840]` what it is, of a path the last part: directories have another number each time.
+        // Of `net:[4026531840]` what it is, of a path the last part: directories have another
+        // number each time.
         let kind = link.split_once(":[").map_or(link.as_str(), |(kind, _)| kind);
         let kind = kind.rsplit('/').next().unwrap_or(kind);
         let kind = if kind.parse::<u64>().is_ok() { "cgroup" } else { kind };
@@ -62,7 +64,8 @@ fn resident_kib() -> usize {
     line.and_then(|text| text.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default()
 }
 
-/// One round of instances: every other one runs to its end, the others are stopped, some of those frozen.
+/// One round of instances: every other one runs to its end, the others are stopped, some of those
+/// frozen.
 async fn round(bench: &Bench) -> anyhow::Result<()> {
     let one = async |number: usize| -> anyhow::Result<()> {
         if number.is_multiple_of(2) {
@@ -86,7 +89,8 @@ async fn round(bench: &Bench) -> anyhow::Result<()> {
 async fn thousands_of_starts_and_stops_leave_everything_as_it_was() -> anyhow::Result<()> {
     // As many are kept ready after many starts as after few.
     let bench = Bench::with(Config { slots_ready: AT_ONCE, slots_ready_max: AT_ONCE, ..Config::default() }).await?;
-    // Ranges of ids, and their namespaces, are kept for as many instances as ever were there at once.
+    // Ranges of ids, and their namespaces, are kept for as many instances as ever were there at
+    // once.
     for _ in 0..10 {
         round(&bench).await?;
     }

@@ -155,7 +155,8 @@ async fn instances_beyond_the_limit_are_refused_and_then_possible_again() -> any
 /// Names the folder of the platform that [`a_platform_to_be_killed`] is.
 const VICTIM: &str = "SAMPAN_TEST_VICTIM";
 
-/// Not a test of its own: the next one runs it in another process. A platform that is killed runs no destructor.
+/// Not a test of its own: the next one runs it in another process. A platform that is killed runs
+/// no destructor.
 #[tokio::test]
 async fn a_platform_to_be_killed() -> anyhow::Result<()> {
     let Some(folder) = std::env::var_os(VICTIM) else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! What an instance sees of its limits: its own cgroups, read-only, in its own isolation and in other runtimes.
+//! What an instance sees of its limits: its own cgroups, read-only, in its own isolation and in
+//! other runtimes.
 
 use sandbox::Config;
 

@@ -1,4 +1,5 @@
-//! Sandboxes on the real kernel, by behaviour. Needs root, and `cc` with a static C library for the program inside.
+//! Sandboxes on the real kernel, by behaviour. Needs root, and `cc` with a static C library for the
+//! program inside.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 mod freezing;

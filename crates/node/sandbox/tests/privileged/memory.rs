@@ -10,7 +10,8 @@ const MB: u64 = 1 << 20;
 /// Size of the image's large file.
 const FILE_MB: usize = 64;
 
-/// An instance that takes 30 MB and reads the large file: what it is said to have used, and what the kernel charged to it.
+/// An instance that takes 30 MB and reads the large file: what it is said to have used, and what
+/// the kernel charged to it.
 async fn used(bench: &Bench) -> anyhow::Result<(u64, u64)> {
     let (mut spec, _output) = bench.spec(&["alloc=30", "read=/large", "serve=9000"])?;
     spec.memory_bytes = 256 * MB;

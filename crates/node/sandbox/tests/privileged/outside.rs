@@ -1,5 +1,5 @@
-//! Instances and the world outside, on a machine that is a network namespace of its own: nothing of the real one is
-//! touched. Needs `ip` (iproute2) to build that world.
+//! Instances and the world outside, on a machine that is a network namespace of its own: nothing of
+//! the real one is touched. Needs `ip` (iproute2) to build that world.
 
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
@@ -73,7 +73,8 @@ fn ip(arguments: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Links, addresses and routes of the machine, once the link to the outside has come up, which takes the kernel a moment.
+/// Links, addresses and routes of the machine, once the link to the outside has come up, which
+/// takes the kernel a moment.
 fn traces() -> anyhow::Result<[String; 3]> {
     let deadline = std::time::Instant::now() + crate::lifecycle::WAIT;
     while ip("-o link")?.contains("NO-CARRIER") {
@@ -170,7 +171,8 @@ fn the_network_of_a_killed_platform_is_removed_by_the_next() -> anyhow::Result<(
         assert!(runs && ip("-o link")?.contains("smp"), "it has links");
         victim.kill()?;
         victim.wait()?;
-        // Its links go with their namespaces whenever the kernel comes to it; the block and its address stay.
+        // Its links go with their namespaces whenever the kernel comes to it; the block and its
+        // address stay.
         assert!(ip("-o -4 address")?.contains("10.222."), "what it claimed outlives the platform");
         let bench = bench(folder.path()).await?;
         assert!(bench.recovered.removed >= 1, "{:?}", bench.recovered);

@@ -1,4 +1,5 @@
-//! What the kernel has once for the whole machine: an instance takes of it what is its own, and leaves the rest to others.
+//! What the kernel has once for the whole machine: an instance takes of it what is its own, and
+//! leaves the rest to others.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

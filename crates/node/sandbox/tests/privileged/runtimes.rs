@@ -1,5 +1,5 @@
-//! Instances of other runtimes: started, reached, ended and cleaned up after as those of the sandbox's own isolation, with
-//! each runtime that is supported by name.
+//! Instances of other runtimes: started, reached, ended and cleaned up after as those of the
+//! sandbox's own isolation, with each runtime that is supported by name.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

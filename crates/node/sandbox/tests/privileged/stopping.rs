@@ -14,7 +14,8 @@ const LONG: Duration = Duration::from_secs(600);
 /// One that it does.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Starts the probe, waits until it says that it is ready, has it end, and says how it did and what it printed after.
+/// Starts the probe, waits until it says that it is ready, has it end, and says how it did and what
+/// it printed after.
 pub async fn ended(
     bench: &Bench,
     args: &[&str],

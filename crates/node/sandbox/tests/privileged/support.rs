@@ -12,7 +12,8 @@ use sandbox::{Config, ExitStatus, LaunchSpec, NetworkConfig, Recovered, Sandbox,
 use tempfile::TempDir;
 use types::InstanceId;
 
-/// The compiled probe, below cargo's own folder for tests: every test is a process of its own and compiles it again.
+/// The compiled probe, below cargo's own folder for tests: every test is a process of its own and
+/// compiles it again.
 fn probe() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -37,8 +38,8 @@ pub struct Bench {
     _folder: Option<TempDir>,
 }
 
-/// Our directories in every hierarchy. A test that fails ends nothing, and nobody opens its folder again: what it left is
-/// removed here.
+/// Our directories in every hierarchy. A test that fails ends nothing, and nobody opens its folder
+/// again: what it left is removed here.
 struct Cgroups(Vec<PathBuf>);
 
 impl Drop for Cgroups {
@@ -47,7 +48,8 @@ impl Drop for Cgroups {
         while Instant::now() < deadline {
             let left: Vec<PathBuf> = self.0.iter().flat_map(|place| instances(place)).chain(self.0.clone()).collect();
             for folder in left.iter().filter(|folder| folder.exists()) {
-                // The instances were killed with their sandboxes; a directory is busy until its last process is gone.
+                // The instances were killed with their sandboxes; a directory is busy until its
+                // last process is gone.
                 fs::remove_dir(folder).ok();
             }
             if left.iter().all(|folder| !folder.exists()) {

@@ -1,8 +1,10 @@
-//! The records in the ring buffer of the kernel program, as memory that the kernel writes while we read it. No system calls.
+//! The records in the ring buffer of the kernel program, as memory that the kernel writes while we
+//! read it. No system calls.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// Bytes of the ring: a power of two, whole pages. 2,730 sockets that begin to listen before anybody reads of them.
+/// Bytes of the ring: a power of two, whole pages. 2,730 sockets that begin to listen before
+/// anybody reads of them.
 pub const RING_BYTES: usize = 64 * 1024;
 const WORD_BYTES: usize = size_of::<u32>();
 /// Words of the data, which is mapped twice.
@@ -32,8 +34,8 @@ impl Listen {
 
 /// What is in the ring.
 ///
-/// Of what the kernel maps for reading only relaxed loads are defined (`std::sync::atomic`, "atomic accesses to read-only
-/// memory"); fences give them their order.
+/// Of what the kernel maps for reading only relaxed loads are defined (`std::sync::atomic`, "atomic
+/// accesses to read-only memory"); fences give them their order.
 pub struct Records<'a> {
     /// How far we have read, for the kernel to know.
     pub read: &'a AtomicU64,
@@ -64,8 +66,8 @@ impl Records<'_> {
         let ours = length & DISCARDED == 0 && bytes == size_of::<Listen>() as u64;
         let record = ours.then(|| self.listen(offset + HEADER_BYTES as usize / WORD_BYTES));
         self.read.store(position + (HEADER_BYTES + bytes).next_multiple_of(8), Ordering::Release);
-        // Before the look at `written` that follows: the kernel wakes us only for a record that comes when it sees that all
-        // before were read, and it has a fence between the two, too.
+        // Before the look at `written` that follows: the kernel wakes us only for a record that
+        // comes when it sees that all before were read, and it has a fence between the two, too.
         fence(Ordering::SeqCst);
         Some(record)
     }
@@ -103,8 +105,8 @@ mod tests {
             self.data[word + DATA_WORDS / 2].store(value, Ordering::Relaxed);
         }
 
-        /// Writes as the kernel does (kernel/bpf/ringbuf.c): the header while it is busy, the position, what is in it, and the
-        /// header again.
+        /// Writes as the kernel does (kernel/bpf/ringbuf.c): the header while it is busy, the
+        /// position, what is in it, and the header again.
         fn write(&self, flags: u32, words: &[u32]) {
             let at = self.written.load(Ordering::Relaxed);
             let length = (words.len() * WORD_BYTES) as u32;

@@ -1,5 +1,6 @@
-//! What the init does between `clone3` and `execve`, in order. System calls only: it shares our memory, so it must not
-//! allocate, lock, or touch a thread-local other than `errno`, which the suspended parent thread does not use meanwhile.
+//! What the init does between `clone3` and `execve`, in order. System calls only: it shares our
+//! memory, so it must not allocate, lock, or touch a thread-local other than `errno`, which the
+//! suspended parent thread does not use meanwhile.
 
 use std::ffi::c_void;
 
@@ -20,7 +21,8 @@ const EXIT_FAILED: i32 = 127;
 
 /// Entry of the child.
 pub(super) extern "C" fn run(argument: *mut c_void) -> ! {
-    // SAFETY: the parent passes a pointer to its `Child`, which it does not touch until we execute or end.
+    // SAFETY: the parent passes a pointer to its `Child`, which it does not touch until we execute
+    // or end.
     let child = unsafe { &mut *argument.cast::<Child<'_>>() };
     default_signals();
     let prepared = match end_with_platform(child).and_then(|()| take_files(child)) {
@@ -37,28 +39,31 @@ pub(super) extern "C" fn run(argument: *mut c_void) -> ! {
     unsafe { libc::_exit(EXIT_FAILED) }
 }
 
-/// The parent blocked all signals for our sake, and CLONE_CLEAR_SIGHAND keeps those that it ignores (SIGPIPE) ignored: the program
-/// starts with none of either. The mask comes last; the handlers now, while no filter looks at each of these calls.
+/// The parent blocked all signals for our sake, and CLONE_CLEAR_SIGHAND keeps those that it ignores
+/// (SIGPIPE) ignored: the program starts with none of either. The mask comes last; the handlers
+/// now, while no filter looks at each of these calls.
 fn default_signals() {
     let default = [0_u64; 4];
     for signal in 1..=SIGNAL_MAX {
-        // SAFETY: the kernel's sigaction is four words on this architecture, all zero for the default handler; it refuses
-        // the two signals that have none.
+        // SAFETY: the kernel's sigaction is four words on this architecture, all zero for the
+        // default handler; it refuses the two signals that have none.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, std::ptr::null::<u64>(), 8) };
     }
 }
 
-/// From here on the table of descriptors is ours alone: what we open in it goes with us, however we end.
+/// From here on the table of descriptors is ours alone: what we open in it goes with us, however we
+/// end.
 fn take_files(child: &mut Child<'_>) -> Done {
     let Some(above) = child.fds_above else { return Ok(()) };
     child.at(Step::Files);
-    // SAFETY: with CLOSE_RANGE_UNSHARE the call closes nothing of the parent's: the range is left out of our new table.
+    // SAFETY: with CLOSE_RANGE_UNSHARE the call closes nothing of the parent's: the range is left
+    // out of our new table.
     check(unsafe { libc::syscall(libc::SYS_close_range, above, u32::MAX, libc::CLOSE_RANGE_UNSHARE) })
 }
 
 fn prepare(child: &mut Child<'_>) -> Done {
-    // The daemon's umask must not decide who may read what we make.
-    // SAFETY: umask takes a number; this process has a copy of the file system attributes (no CLONE_FS).
+    // The daemon's umask must not decide who may read what we make. SAFETY: umask takes a number;
+    // this process has a copy of the file system attributes (no CLONE_FS).
     unsafe { libc::umask(0) };
     join(child)?;
     build_root(child)?;
@@ -66,7 +71,8 @@ fn prepare(child: &mut Child<'_>) -> Done {
     give_up_rights(child)
 }
 
-/// Executes the init where there is one; else tries each program in turn, as `execvp` does. Returns the error that says most.
+/// Executes the init where there is one; else tries each program in turn, as `execvp` does. Returns
+/// the error that says most.
 fn execute(child: &mut Child<'_>) -> i32 {
     child.at(Step::Execute);
     let none = 0_u64;

@@ -1,4 +1,5 @@
-//! What the child reads and writes while it shares our memory; plain data and pointers into the spec.
+//! What the child reads and writes while it shares our memory; plain data and pointers into the
+//! spec.
 
 use std::ffi::c_char;
 
@@ -10,7 +11,8 @@ use super::step::Step;
 pub(super) struct Child<'a> {
     pub spec: &'a InitSpec,
     pub fds: InheritedFds,
-    /// The first number above all of `fds`, when the child is to have no other descriptors and shares our table until then.
+    /// The first number above all of `fds`, when the child is to have no other descriptors and
+    /// shares our table until then.
     pub fds_above: Option<u32>,
     pub argv: Vec<*const c_char>,
     pub env: Vec<*const c_char>,

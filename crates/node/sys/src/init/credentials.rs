@@ -1,4 +1,5 @@
-//! From the host's root to the image's user: what the init gives up, in an order in which each step still may be done.
+//! From the host's root to the image's user: what the init gives up, in an order in which each step
+//! still may be done.
 
 use std::os::fd::RawFd;
 
@@ -19,12 +20,13 @@ pub(super) fn give_up_rights(child: &mut Child<'_>) -> Done {
     child.at(Step::NoNewPrivileges);
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
-    // While this is root outside, too: the kernel compiles its filters however much others have compiled already
-    // (net.core.bpf_jit_limit). All that follows must be allowed by it.
+    // While this is root outside, too: the kernel compiles its filters however much others have
+    // compiled already (net.core.bpf_jit_limit). All that follows must be allowed by it.
     child.at(Step::Seccomp);
     seccomp(spec)?;
     child.at(Step::JoinUser);
-    // SAFETY: setns takes an open descriptor; this process has one thread and its own memory view of namespaces.
+    // SAFETY: setns takes an open descriptor; this process has one thread and its own memory view
+    // of namespaces.
     check(unsafe { libc::setns(child.fds.user, libc::CLONE_NEWUSER) }.into())?;
     child.at(Step::Capabilities);
     drop_bounding(spec.credentials.capabilities)?;
@@ -35,13 +37,14 @@ pub(super) fn give_up_rights(child: &mut Child<'_>) -> Done {
     capability::set(if spec.credentials.uid == 0 { spec.credentials.capabilities } else { 0 })?;
     // The changes of credentials above have undone it.
     end_with_platform(child)?;
-    // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to one of them.
+    // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to
+    // one of them.
     close_all(child.fds.init)?;
     limit(child)
 }
 
-/// Only when all is closed: our copy of the platform's descriptors may hold more than the program is allowed, and none could
-/// be opened.
+/// Only when all is closed: our copy of the platform's descriptors may hold more than the program
+/// is allowed, and none could be opened.
 pub(super) fn limit(child: &mut Child<'_>) -> Done {
     child.at(Step::Limits);
     for (resource, soft, hard) in &child.spec.process.rlimits {
@@ -52,10 +55,12 @@ pub(super) fn limit(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// All but input and output, and what is executed by its descriptor, which has [`INIT_FD`] from then on.
+/// All but input and output, and what is executed by its descriptor, which has [`INIT_FD`] from
+/// then on.
 pub(super) fn close_all(init: Option<RawFd>) -> Done {
     if let Some(init) = init.filter(|number| *number != INIT_FD) {
-        // SAFETY: both are descriptors of this process's own table, and nothing else is needed any more.
+        // SAFETY: both are descriptors of this process's own table, and nothing else is needed any
+        // more.
         check(unsafe { libc::dup3(init, INIT_FD, libc::O_CLOEXEC) }.into())?;
     }
     let first = if init.is_some() { INIT_FD + 1 } else { INIT_FD };
@@ -64,8 +69,8 @@ pub(super) fn close_all(init: Option<RawFd>) -> Done {
 }
 
 fn identity(spec: &InitSpec) -> Done {
-    // The C library's wrappers would change every thread of the parent: the raw calls change this process.
-    // SAFETY: the list's pointer and length belong together; the others take numbers.
+    // The C library's wrappers would change every thread of the parent: the raw calls change this
+    // process. SAFETY: the list's pointer and length belong together; the others take numbers.
     unsafe {
         check(libc::syscall(libc::SYS_setgroups, spec.credentials.groups.len(), spec.credentials.groups.as_ptr()))?;
         check(libc::syscall(libc::SYS_setresgid, spec.credentials.gid, spec.credentials.gid, spec.credentials.gid))?;
@@ -73,7 +78,8 @@ fn identity(spec: &InitSpec) -> Done {
     }
 }
 
-/// Joining a user namespace gives every capability and a full bounding set there, so the set is cut only now.
+/// Joining a user namespace gives every capability and a full bounding set there, so the set is cut
+/// only now.
 fn drop_bounding(keep: u64) -> Done {
     for capability in (0..CAPABILITIES).filter(|c| keep & (1 << c) == 0) {
         // SAFETY: prctl with numbers touches no memory.
@@ -90,6 +96,7 @@ fn seccomp(spec: &InitSpec) -> Done {
         len: u16::try_from(spec.credentials.seccomp.len()).unwrap_or(u16::MAX),
         filter: spec.credentials.seccomp.as_ptr().cast_mut().cast(),
     };
-    // SAFETY: `sock_filter` is 8 bytes laid out as the spec's words, `len` of them; the kernel copies the program.
+    // SAFETY: `sock_filter` is 8 bytes laid out as the spec's words, `len` of them; the kernel
+    // copies the program.
     check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &program) })
 }

@@ -1,4 +1,5 @@
-//! Files and directories that the platform has in every root, such as `/etc/hosts`, or the image's config wants in this one.
+//! Files and directories that the platform has in every root, such as `/etc/hosts`, or the image's
+//! config wants in this one.
 
 use std::os::fd::RawFd;
 
@@ -9,7 +10,8 @@ use crate::calls::{Done, check, close, give, open, open_inside};
 use crate::instance_mounts::mode;
 use crate::instance_mounts::stage::UPPER;
 
-/// Makes the files and directories that the platform has in every root, or the image's config wants in this one.
+/// Makes the files and directories that the platform has in every root, or the image's config wants
+/// in this one.
 pub(super) fn put_files(child: &mut Child<'_>, root: RawFd) -> Done {
     let spec = child.spec;
     child.at(Step::File);
@@ -25,7 +27,8 @@ pub(super) fn put_files(child: &mut Child<'_>, root: RawFd) -> Done {
     }
 }
 
-/// Makes the files in the writable layer while nothing is over it: there it takes a fraction of what it does in the overlay.
+/// Makes the files in the writable layer while nothing is over it: there it takes a fraction of
+/// what it does in the overlay.
 pub(super) fn lay_files(spec: &InitSpec) -> Done {
     let upper = open(libc::AT_FDCWD, UPPER, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     for dir in &spec.files.etc_dirs {

@@ -1,4 +1,5 @@
-//! The descriptors that an init needs, by number: they are moved to reserved low ones before it starts.
+//! The descriptors that an init needs, by number: they are moved to reserved low ones before it
+//! starts.
 
 use std::os::fd::{AsRawFd, RawFd};
 

@@ -5,16 +5,18 @@ use super::spec::InitSpec;
 use super::step::Step;
 use crate::calls::{Done, check, close, open};
 
-/// Has the kernel kill this process, and with it all of its process namespace, when the thread that started it ends, which is
-/// when the platform does. A change of credentials undoes it. (A parent that is gone already cannot be told from here: in a
-/// process namespace of its own a process has none.)
+/// Has the kernel kill this process, and with it all of its process namespace, when the thread that
+/// started it ends, which is when the platform does. A change of credentials undoes it. (A parent
+/// that is gone already cannot be told from here: in a process namespace of its own a process has
+/// none.)
 pub(super) fn end_with_platform(child: &mut Child<'_>) -> Done {
     child.at(Step::EndWithPlatform);
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }.into())
 }
 
-/// Cgroups first, so that all that follows is counted there; the namespace then shows them as the root.
+/// Cgroups first, so that all that follows is counted there; the namespace then shows them as the
+/// root.
 pub(super) fn join(child: &mut Child<'_>) -> Done {
     raise_oom_score(child.spec);
     join_cgroups(child)?;
@@ -23,7 +25,8 @@ pub(super) fn join(child: &mut Child<'_>) -> Done {
     check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into())?;
     join_network(child)?;
     child.at(Step::Mounts);
-    // SAFETY: setns takes an open descriptor, unshare flags; directories of this process are its own (no CLONE_FS).
+    // SAFETY: setns takes an open descriptor, unshare flags; directories of this process are its
+    // own (no CLONE_FS).
     unsafe {
         check(libc::setns(child.fds.bare, libc::CLONE_NEWNS).into())?;
         check(libc::unshare(libc::CLONE_NEWNS).into())
@@ -39,8 +42,9 @@ pub(super) fn join_cgroups(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Makes the kernel end this process before others when the whole machine is short of memory. As root's doing it is also the
-/// least that the instance can have (proc_pid_oom_score_adj(5)). One that is higher already may not be lowered, and stays.
+/// Makes the kernel end this process before others when the whole machine is short of memory. As
+/// root's doing it is also the least that the instance can have (proc_pid_oom_score_adj(5)). One
+/// that is higher already may not be lowered, and stays.
 pub(super) fn raise_oom_score(spec: &InitSpec) {
     let Ok(file) = open(libc::AT_FDCWD, c"/proc/self/oom_score_adj", libc::O_WRONLY | libc::O_CLOEXEC, 0) else {
         return;

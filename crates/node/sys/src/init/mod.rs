@@ -1,8 +1,10 @@
-//! What clones and becomes an instance: the init process that joins and makes namespaces, builds its root, gives up its rights
-//! and executes the image's program, all as an [`InitSpec`] says (`runc init` in other runtimes).
+//! What clones and becomes an instance: the init process that joins and makes namespaces, builds
+//! its root, gives up its rights and executes the image's program, all as an [`InitSpec`] says
+//! (`runc init` in other runtimes).
 //!
-//! The parent makes everything ready, every path a terminated string and every descriptor open: the child makes system calls
-//! only and allocates nothing. What failed comes back as a [`Step`] and an error number in memory that both share.
+//! The parent makes everything ready, every path a terminated string and every descriptor open: the
+//! child makes system calls only and allocates nothing. What failed comes back as a [`Step`] and an
+//! error number in memory that both share.
 
 use std::os::fd::RawFd;
 

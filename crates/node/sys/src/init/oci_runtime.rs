@@ -1,5 +1,6 @@
-//! The init that becomes an OCI runtime: it is in the instance's cgroup and network, and in process and mount namespaces
-//! that end with it; the root is mounted, and what the runtime makes of it is the runtime's.
+//! The init that becomes an OCI runtime: it is in the instance's cgroup and network, and in process
+//! and mount namespaces that end with it; the root is mounted, and what the runtime makes of it is
+//! the runtime's.
 //!
 //! Being pid 1 of its namespace, its end is the end of all that it started, however it ends.
 
@@ -30,7 +31,8 @@ const STATE: &CStr = c"state";
 pub(super) fn prepare(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     let Some(runtime) = &spec.oci_runtime else { return Err(libc::EINVAL) };
-    // SAFETY: umask takes a number; this process has a copy of the file system attributes (no CLONE_FS).
+    // SAFETY: umask takes a number; this process has a copy of the file system attributes (no
+    // CLONE_FS).
     unsafe { libc::umask(0o022) };
     raise_oom_score(spec);
     join_cgroups(child)?;

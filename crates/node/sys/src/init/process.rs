@@ -21,8 +21,9 @@ pub(super) fn settle(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Makes what is missing of the working directory, as container runtimes do, and enters it. Links are followed inside the
-/// root only and those of `/proc/self/fd` never: our descriptors of the host's directories are still open.
+/// Makes what is missing of the working directory, as container runtimes do, and enters it. Links
+/// are followed inside the root only and those of `/proc/self/fd` never: our descriptors of the
+/// host's directories are still open.
 fn working_dir(spec: &InitSpec) -> Done {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     let root = open(libc::AT_FDCWD, c"/", flags, 0)?;
@@ -40,7 +41,8 @@ fn working_dir(spec: &InitSpec) -> Done {
     check(unsafe { libc::fchdir(dir) }.into())
 }
 
-/// Standard input is empty; output goes to the parent's pipes; the process leads a session of its own.
+/// Standard input is empty; output goes to the parent's pipes; the process leads a session of its
+/// own.
 pub(super) fn stdio(fds: &InheritedFds) -> Done {
     let null = open(libc::AT_FDCWD, c"/dev/null", libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
     for (from, to) in [(null, 0), (fds.stdout, 1), (fds.stderr, 2)] {

@@ -1,5 +1,5 @@
-//! The root of an instance, built by its init in a mount namespace of its own: the overlay over the image's layers, the mounts
-//! made ahead, the kernel's paths masked.
+//! The root of an instance, built by its init in a mount namespace of its own: the overlay over the
+//! image's layers, the mounts made ahead, the kernel's paths masked.
 
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -15,7 +15,8 @@ use crate::instance_mounts::stage::{EMPTY, LOWERS, ROOT};
 use crate::instance_mounts::{mask_sys, seal_empty};
 use crate::mount_attributes::{DATA_ONLY, READ_ONLY};
 
-/// The root of the instance, built in this process's own mount namespace, and nothing of the host's left in it.
+/// The root of the instance, built in this process's own mount namespace, and nothing of the host's
+/// left in it.
 pub(super) fn build_root(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     let root = overlay(child)?;
@@ -40,7 +41,8 @@ pub(super) fn build_root(child: &mut Child<'_>) -> Done {
     cover_root(root, child)
 }
 
-/// The writable layer over the image's, in a mount namespace of this process's own and private; nothing of it is in the host's.
+/// The writable layer over the image's, in a mount namespace of this process's own and private;
+/// nothing of it is in the host's.
 pub(super) fn overlay(child: &mut Child<'_>) -> Result<RawFd, i32> {
     let spec = child.spec;
     child.at(Step::Stage);
@@ -52,8 +54,9 @@ pub(super) fn overlay(child: &mut Child<'_>) -> Result<RawFd, i32> {
         lay_files(spec)?;
     }
     child.at(Step::Overlay);
-    // Programs gain nothing by set-id bits and file capabilities in any case (no_new_privs). But the kernel refuses to execute
-    // one whose capabilities are outside of the bounding set (EPERM), unless the mount has it ignore them.
+    // Programs gain nothing by set-id bits and file capabilities in any case (no_new_privs). But
+    // the kernel refuses to execute one whose capabilities are outside of the bounding set (EPERM),
+    // unless the mount has it ignore them.
     let flags = libc::MS_NODEV | libc::MS_NOSUID;
     mount(c"overlay", ROOT, Some(c"overlay"), flags, Some(&spec.rootfs.overlay_options))?;
     open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
@@ -65,7 +68,8 @@ fn stage(child: &Child<'_>) -> Done {
     let point = open(libc::AT_FDCWD, &child.spec.rootfs.stage, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     move_mount(stage, point)?;
     close(point);
-    // SAFETY: the descriptor is open; this process has a copy of the file system attributes (no CLONE_FS).
+    // SAFETY: the descriptor is open; this process has a copy of the file system attributes (no
+    // CLONE_FS).
     check(unsafe { libc::fchdir(stage) }.into())?;
     if child.spec.rootfs.mounts.left.is_some() {
         seal_empty(stage)?;
@@ -93,8 +97,8 @@ pub(super) fn attach(root: RawFd, owner: u32, target: &CStr, made: RawFd) -> Don
     Ok(())
 }
 
-/// Attaches what the instance sees of its cgroups. The kernel has a place for it in `/sys`, so that no link of the image's is
-/// on the way.
+/// Attaches what the instance sees of its cgroups. The kernel has a place for it in `/sys`, so that
+/// no link of the image's is on the way.
 pub(super) fn show_cgroups(child: &mut Child<'_>) -> Done {
     child.at(Step::CgroupView);
     let fds = &child.fds;
@@ -105,9 +109,10 @@ pub(super) fn show_cgroups(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Puts the root over all that it was built on, and enters it. What is below is only this instance's own layers and an empty
-/// directory; whoever leaves his root there comes to the uppermost mount again. `pivot_root` would do the same, but asks
-/// every thread of the machine whether it stands in the old root.
+/// Puts the root over all that it was built on, and enters it. What is below is only this
+/// instance's own layers and an empty directory; whoever leaves his root there comes to the
+/// uppermost mount again. `pivot_root` would do the same, but asks every thread of the machine
+/// whether it stands in the old root.
 fn cover_root(root: RawFd, child: &Child<'_>) -> Done {
     move_mount(root, child.fds.stage)?;
     // SAFETY: the descriptor is a directory; the strings are constants.
@@ -117,8 +122,9 @@ fn cover_root(root: RawFd, child: &Child<'_>) -> Done {
     }
 }
 
-/// Covers kernel paths with what is there already: file systems of their own would take the start as long as those that it
-/// needs. Names below `/proc` are the kernel's, so that no link of the image's is on the way.
+/// Covers kernel paths with what is there already: file systems of their own would take the start
+/// as long as those that it needs. Names below `/proc` are the kernel's, so that no link of the
+/// image's is on the way.
 fn mask(proc: RawFd, child: &Child<'_>) -> Done {
     let (spec, fds) = (child.spec, &child.fds);
     for name in &spec.masks.read_only_proc {

@@ -25,7 +25,8 @@ pub struct InitSpec {
     pub credentials: Credentials,
     /// Its output.
     pub stdio: Stdio,
-    /// The program is an OCI runtime, which makes the instance: it gets the root, and isolates by itself.
+    /// The program is an OCI runtime, which makes the instance: it gets the root, and isolates by
+    /// itself.
     pub oci_runtime: Option<OciRuntime>,
 }
 
@@ -39,7 +40,8 @@ pub struct Cgroup {
     pub view: ReadOnlyTree,
 }
 
-/// Namespaces made ahead; those for processes, System V IPC, host name and cgroups are made by the start.
+/// Namespaces made ahead; those for processes, System V IPC, host name and cgroups are made by the
+/// start.
 pub struct Namespaces {
     /// Mount namespace that has an empty directory alone: a copy of it becomes the instance's.
     pub mounts: Arc<OwnedFd>,
@@ -53,8 +55,8 @@ pub struct Namespaces {
 
 /// The root: an overlay of the layers under a writable one, and the mounts inside.
 pub struct Rootfs {
-    /// Directory over which the child builds the root, in its own mount namespace: the root of `Namespaces::mounts`, or an
-    /// empty one of the host's for an OCI runtime.
+    /// Directory over which the child builds the root, in its own mount namespace: the root of
+    /// `Namespaces::mounts`, or an empty one of the host's for an OCI runtime.
     pub stage: CString,
     /// Detached trees of the lower layers, topmost first.
     pub lowers: Vec<OwnedFd>,
@@ -74,7 +76,8 @@ pub struct Rootfs {
 pub enum Tmp {
     /// Nothing of its own: the mount made ahead is attached there.
     Mounted(CString),
-    /// Files of its own: it stays in the writable layer, and is opened to everyone where it is not yet.
+    /// Files of its own: it stays in the writable layer, and is opened to everyone where it is not
+    /// yet.
     Kept(Option<Target>),
 }
 
@@ -95,7 +98,8 @@ pub struct Files {
 /// Where the files of `/etc` and their directories are put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// Into the writable layer before the root is there: each stands in the place of nothing, or of one of its kind.
+    /// Into the writable layer before the root is there: each stands in the place of nothing, or of
+    /// one of its kind.
     WritableLayer,
     /// Into the root, in the place of whatever file the image has there.
     Root,
@@ -119,7 +123,8 @@ pub struct NewDir {
     pub owner: (u32, u32),
 }
 
-/// A place in the root. What is before its name has no links; the child follows none outside of the root all the same.
+/// A place in the root. What is before its name has no links; the child follows none outside of the
+/// root all the same.
 pub struct Target {
     /// The directory that it is in; `.` for the root.
     pub parent: CString,
@@ -129,7 +134,8 @@ pub struct Target {
     pub path: CString,
 }
 
-/// Paths of `/proc` that are covered; those of `/sys` are covered ahead ([`crate::instance_mounts::Options`]).
+/// Paths of `/proc` that are covered; those of `/sys` are covered ahead
+/// ([`crate::instance_mounts::Options`]).
 pub struct Masks {
     /// Covered with `/dev/null` or an empty directory.
     pub proc: Vec<MaskedPath>,
@@ -151,7 +157,8 @@ pub struct Process {
     pub oom_score_adj: CString,
     /// Resource limits: resource, soft, hard.
     pub rlimits: Vec<(u32, u64, u64)>,
-    /// Directory to start in, as the way to it from the root: made where missing. Empty for the root itself.
+    /// Directory to start in, as the way to it from the root: made where missing. Empty for the
+    /// root itself.
     pub working_dir: Vec<PathStep>,
     /// An init program, executed in the place of `programs`; `argv` names what it runs.
     pub init: Option<OwnedFd>,
@@ -193,12 +200,14 @@ pub struct Stdio {
     pub stderr: OwnedFd,
 }
 
-/// What an OCI runtime needs around it. The writable layer, and the root in it as `r`, are attached at the stage;
-/// beside it are the mounts made ahead, as `sys`, `tmp` and `shm`, and an empty directory `state`.
+/// What an OCI runtime needs around it. The writable layer, and the root in it as `r`, are attached
+/// at the stage; beside it are the mounts made ahead, as `sys`, `tmp` and `shm`, and an empty
+/// directory `state`.
 pub struct OciRuntime {
     /// What is to be made: `config.json` at the stage.
     pub config: Vec<u8>,
-    /// Where cgroups are mounted on the host; made read-only for the runtime, which has no business there.
+    /// Where cgroups are mounted on the host; made read-only for the runtime, which has no business
+    /// there.
     pub cgroups: CString,
     /// Cover them with an empty directory instead.
     pub covers_cgroups: bool,

@@ -1,4 +1,5 @@
-//! `clone3` of one init: in our memory until `execve` (`CLONE_VM | CLONE_VFORK`), which costs microseconds whatever our size.
+//! `clone3` of one init: in our memory until `execve` (`CLONE_VM | CLONE_VFORK`), which costs
+//! microseconds whatever our size.
 
 use std::ffi::{CString, c_void};
 use std::io;
@@ -59,8 +60,9 @@ pub fn start(spec: &InitSpec, stack: &mut Stack, reserved: &mut ReservedFds) -> 
         args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();
     }
     let blocked = BlockedSignals::all();
-    // SAFETY: the stack is ours alone (`&mut`), `child` and the spec outlive the call, which returns only after the child
-    // has executed or ended (CLONE_VFORK); `child::run` makes system calls only.
+    // SAFETY: the stack is ours alone (`&mut`), `child` and the spec outlive the call, which
+    // returns only after the child has executed or ended (CLONE_VFORK); `child::run` makes system
+    // calls only.
     let started = unsafe { clone3(&args, child::run, (&raw mut child).cast::<c_void>()) };
     drop(blocked);
     crate::process::stay_undumpable();

@@ -1,5 +1,5 @@
-//! aarch64: numbers of asm-generic/unistd.h (Linux 6.6), with the renamed and the old stat, limit and time calls that the
-//! architecture wants (arch/arm64/include/uapi/asm/unistd.h).
+//! aarch64: numbers of asm-generic/unistd.h (Linux 6.6), with the renamed and the old stat, limit
+//! and time calls that the architecture wants (arch/arm64/include/uapi/asm/unistd.h).
 
 use super::Architecture;
 

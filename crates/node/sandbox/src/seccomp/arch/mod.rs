@@ -1,4 +1,5 @@
-//! What of the filter differs by architecture: its number in audit records, its name in libseccomp, the numbers of calls.
+//! What of the filter differs by architecture: its number in audit records, its name in libseccomp,
+//! the numbers of calls.
 //!
 //! Tests have all tables, so that one on any machine finds what is missing in another's.
 

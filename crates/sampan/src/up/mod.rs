@@ -24,7 +24,9 @@ use std::time::Duration;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::args::{Output, UpArgs};
 use crate::failure::{Exit, Failure};
@@ -120,8 +122,11 @@ fn start_tracing() {
     let filter = EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     // Logging a failure of the log to a closed standard error would panic.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).log_internal_errors(false);
-    log.with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt::layer().with_ansi(colours).log_internal_errors(false);
+    let registry = tracing_subscriber::registry().with(log.with_writer(std::io::stderr).with_filter(filter));
+    #[cfg(feature = "tokio-console")]
+    let registry = registry.with(console_subscriber::spawn());
+    registry.init();
 }
 
 fn check_machine() -> anyhow::Result<()> {

@@ -10,10 +10,9 @@ use crate::calls::{Done, check, make_dir, open, open_inside};
 pub(super) fn settle(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     child.at(Step::Hostname);
+    let name = &child.spec.namespaces.hostname;
     // SAFETY: pointer and length are of a string that outlives the call.
-    check(
-        unsafe { libc::sethostname(spec.namespaces.hostname.as_ptr(), spec.namespaces.hostname.count_bytes()) }.into(),
-    )?;
+    check(unsafe { libc::sethostname(name.as_ptr(), name.count_bytes()) }.into())?;
     child.at(Step::WorkingDir);
     working_dir(spec)?;
     child.at(Step::Stdio);

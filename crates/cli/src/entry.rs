@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::args::{self, Output};
+use crate::args::{self, Output, without_connection};
 use crate::failure::{self, Failure};
 
 /// Timeout of threads that still run when a command is done.
@@ -19,7 +19,7 @@ pub fn run<L: Parser, W: Future<Output = anyhow::Result<()>>>(
 ) -> ExitCode {
     let line = match L::try_parse() {
         Ok(line) => line,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&without_connection(error)),
     };
     let format = output(&line);
     match block_on(work(line)) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::Output;
 use crate::terminal;
 
-/// Exit codes, as listed by `sampan --help`.
+/// Exit codes, as listed by `sampan --help` and docs/EXIT_CODES.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -89,6 +89,11 @@ impl Failure {
     /// The platform's request id, if known.
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+
+    /// The exit code that it ends the command with.
+    pub fn exit(&self) -> Exit {
+        self.exit
     }
 
     /// The API's error code, if the API refused the request.
@@ -172,6 +177,27 @@ mod tests {
         let failure = Failure::of(&error);
         assert_eq!((failure.exit, failure.hint.as_str()), (Exit::NotFound, "name another"));
         assert_eq!(failure.message, "push: no such file");
+    }
+
+    #[test]
+    fn every_exit_code_is_documented() {
+        let document = include_str!("../../../docs/EXIT_CODES.md");
+        let all = [
+            Exit::Failed,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::RunFailed,
+            Exit::Connection,
+            Exit::RolledBack,
+            Exit::Fault,
+            Exit::Interrupted,
+            Exit::Terminated,
+        ];
+        for exit in all {
+            let row = format!("| {} | `{exit:?}` |", exit as u8);
+            assert!(document.contains(&row), "{row}");
+            assert!(crate::args::AFTER_HELP.contains(&format!("{}", exit as u8)), "{exit:?} is not in the help");
+        }
     }
 
     #[test]

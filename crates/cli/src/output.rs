@@ -48,15 +48,75 @@ pub fn bytes_bar(output: Output, total: u64, what: String) -> ProgressBar {
 
 /// A spinner with a changing text; hidden without a terminal and with JSON output.
 pub fn spinner(output: Output, what: String) -> ProgressBar {
-    let spinner = ProgressBar::with_draw_target(None, target(output));
+    let spinner = spinner_on(target(output));
     spinner.set_message(terminal::line(&what).into_owned());
     spinner.enable_steady_tick(TICK);
     spinner
+}
+
+/// Without a style of its own it would be a bar of 0 of 0, and show no text.
+fn spinner_on(target: ProgressDrawTarget) -> ProgressBar {
+    ProgressBar::with_draw_target(None, target).with_style(ProgressStyle::default_spinner())
 }
 
 fn target(output: Output) -> ProgressDrawTarget {
     match output {
         Output::Text => ProgressDrawTarget::stderr(),
         Output::Json => ProgressDrawTarget::hidden(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::TermLike;
+
+    use super::*;
+
+    /// A terminal that keeps what is written to it.
+    #[derive(Debug, Clone, Default)]
+    struct Written(Arc<Mutex<String>>);
+
+    impl TermLike for Written {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _lines: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _lines: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _columns: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _columns: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().expect("no test panics with it").push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_spinner_shows_what_is_waited_for() {
+        let terminal = Written::default();
+        let spinner = spinner_on(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        spinner.set_message("f: Starting an instance");
+        spinner.tick();
+        let written = terminal.0.lock().expect("no test panics with it").clone();
+        assert!(written.contains("f: Starting an instance") && !written.contains("0/0"), "{written:?}");
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod release;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use types::limits::STOP_GRACE_S_MAX;
 
@@ -52,6 +53,23 @@ pub enum Output {
 pub fn asks_for_json(args: impl IntoIterator<Item = OsString>) -> bool {
     let args: Vec<OsString> = args.into_iter().take_while(|arg| arg != "--").collect();
     args.iter().any(|arg| arg == "--output=json") || args.windows(2).any(|two| two[0] == "--output" && two[1] == "json")
+}
+
+/// The error with a usage line without options of [`Connection`]: clap counts those that the
+/// environment sets as given, and shows them as if they were required.
+pub fn without_connection(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return error };
+    let before = usage.to_string();
+    let options = Connection::augment_args(clap::Command::new("connection"));
+    let usage = options.get_arguments().fold(before.clone(), |usage, option| {
+        let long = option.get_long().unwrap_or_default();
+        let value = option.get_value_names().into_iter().flatten().next().map_or("", |name| name.as_str());
+        usage.replace(&format!(" --{long} <{value}>"), "")
+    });
+    if usage != before {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage.into()));
+    }
+    error
 }
 
 /// Endpoint and key pair of the platform.
@@ -147,10 +165,10 @@ pub struct PushArgs {
     #[arg(long, value_name = "USER", requires = "from_dir")]
     pub user: Option<String>,
     /// Tag or reference of the image in a source with several
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", conflicts_with = "from_dir")]
     pub select: Option<String>,
     /// User of another registry than Sampan's own
-    #[arg(long, value_name = "USER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "USER", allow_hyphen_values = true, requires = "registry_password_file")]
     pub registry_user: Option<String>,
     /// File with the password of --registry-user
     #[arg(long, value_name = "FILE", requires = "registry_user")]
@@ -189,7 +207,7 @@ pub struct DeployArgs {
     /// Timeout of an instance's start, in seconds
     #[arg(long, value_name = "S")]
     pub init_timeout: Option<u32>,
-    /// Environment variable; given ones replace all existing ones
+    /// Environment variable; given ones replace all existing ones; a single empty one removes them
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
@@ -270,9 +288,9 @@ pub struct InvokeArgs {
     /// Print control characters unescaped, also to a terminal
     #[arg(long)]
     pub raw: bool,
-    /// Path and query of the request (web functions)
-    #[arg(long, default_value = "/", allow_hyphen_values = true)]
-    pub path: String,
+    /// Path and query of the request (web functions) [default: /]
+    #[arg(long, allow_hyphen_values = true)]
+    pub path: Option<String>,
     /// Method of the request (web functions) [default: GET, or POST with --data]
     #[arg(long, short = 'X')]
     pub method: Option<String>,
@@ -292,7 +310,7 @@ pub struct LogsArgs {
     /// Keep printing new lines
     #[arg(long, short)]
     pub follow: bool,
-    /// Only lines of this invocation
+    /// Only lines of this invocation; the beginning of its id is enough
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
     /// Only lines of this instance, including those outside invocations; a prefix of its id (i-…)
@@ -302,7 +320,8 @@ pub struct LogsArgs {
     /// Only lines of failed invocations, once they have ended
     #[arg(long)]
     pub failed: bool,
-    /// Only lines since this time: relative (10m, 1h30m, 2d) or absolute (2026-11-28T08:15:00Z)
+    /// Only lines since this time: relative (10m, 1h30m, 2d), a date, or a time
+    /// (2026-11-28T08:15:00Z; without an offset it is in the local zone)
     #[arg(long, value_name = "TIME")]
     pub since: Option<moment::Moment>,
     /// Only lines until this time
@@ -367,6 +386,18 @@ mod tests {
             let parsed = Cli::try_parse_from(["sampan"].iter().chain(line));
             assert!(parsed.is_ok(), "{line:?}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
         }
+    }
+
+    #[test]
+    fn the_usage_of_an_error_requires_no_option_of_the_connection() {
+        let usage = |line: &[&str]| {
+            let error = Cli::try_parse_from(["sampan"].iter().chain(line)).err().expect("the name is missing");
+            without_connection(error).render().to_string()
+        };
+        // Options that the environment sets are shown as given ones are.
+        let shown = usage(&["logs", "--credentials", "f", "--endpoint", "http://h"]);
+        assert!(shown.contains("Usage: sampan logs <NAME>"), "{shown}");
+        assert!(usage(&["logs"]).contains("<NAME>"));
     }
 
     #[test]

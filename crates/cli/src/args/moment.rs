@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 /// Hours of a day, which jiff's durations lack.
@@ -31,10 +33,19 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let ago = days(text).or_else(|| text.parse().ok()).filter(|ago: &SignedDuration| !ago.is_negative());
-        ago.map(Self::Ago).or_else(|| text.parse().ok().map(Self::At)).ok_or_else(|| {
-            "it is neither a time before now such as 10m, 1h30m or 2d, nor one such as 2026-11-28T08:15:00Z".to_owned()
+        let at = || text.parse().ok().or_else(|| local(text, TimeZone::system()));
+        ago.map(Self::Ago).or_else(|| at().map(Self::At)).ok_or_else(|| {
+            "it is neither a time before now such as 10m, 1h30m or 2d, nor one such as 2026-11-28, 2026-11-28T08:15 or \
+             2026-11-28T08:15:00Z"
+                .to_owned()
         })
     }
+}
+
+/// A date, or a date and a time of day, of this machine's zone; a date is its first moment.
+fn local(text: &str, zone: TimeZone) -> Option<Timestamp> {
+    let time: DateTime = text.parse().ok()?;
+    Some(time.to_zoned(zone).ok()?.timestamp())
 }
 
 /// Days of 24 hours.
@@ -46,6 +57,21 @@ fn days(text: &str) -> Option<SignedDuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_of_the_machines_zone() {
+        let zone = TimeZone::fixed(jiff::tz::offset(8));
+        let table = [
+            ("2019-02-26", "2019-02-25T16:00:00Z"),
+            ("2019-02-26T00:44", "2019-02-25T16:44:00Z"),
+            ("2019-02-26 00:44:25", "2019-02-25T16:44:25Z"),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(local(text, zone.clone()), wanted.parse().ok(), "{text}");
+            assert!(text.parse::<Moment>().is_ok(), "{text}");
+        }
+        assert_eq!(local("2019-02-30", zone), None);
+    }
 
     #[test]
     fn times_are_relative_or_absolute() {
@@ -61,7 +87,7 @@ mod tests {
         for (text, wanted) in table {
             assert_eq!(text.parse::<Moment>().map(|moment| moment.unix_ms(now_ms)), Ok(wanted), "{text}");
         }
-        for wrong in ["", "10", "-5m", "-1d", "yesterday", "2019-02-25", "99999999999999999d", "10m ago please"] {
+        for wrong in ["", "10", "-5m", "-1d", "yesterday", "2019-02-30", "99999999999999999d", "10m ago please"] {
             assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
         }
     }

@@ -174,6 +174,12 @@ impl Client {
     }
 }
 
+/// Whether a call failed because nothing answered at the control address.
+pub fn is_away(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    failure.is_some_and(|failure| failure.exit() == Exit::Connection && failure.api_code().is_none())
+}
+
 fn refused(error: &Value, request_id: &str) -> anyhow::Error {
     let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (code, message) = (text("Code"), text("Message"));

@@ -156,10 +156,17 @@ fn configuration(args: &DeployArgs, function: Option<&Value>) -> anyhow::Result<
     set("InstanceConcurrencyConfig", concurrency::of(args, kept)?);
     set("ProtocolParams", args.websocket_idle.map(|idle_s| json!({"WSParams": {"IdleTimeOut": idle_s}})));
     if !args.env.is_empty() {
-        let variables = args.env.iter().map(|pair| variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
-        set("Environment", Some(json!({"Variables": variables})));
+        set("Environment", Some(json!({"Variables": variables(&args.env)?})));
     }
     Ok(request)
+}
+
+/// The variables of `--env`; a single empty one stands for none.
+fn variables(pairs: &[String]) -> anyhow::Result<Vec<Value>> {
+    if pairs == [""] {
+        return Ok(Vec::new());
+    }
+    pairs.iter().map(|pair| variable(pair)).collect()
 }
 
 fn variable(pair: &str) -> anyhow::Result<Value> {
@@ -240,5 +247,18 @@ async fn report(
             println!("call  {url}");
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_alone_takes_all_away() {
+        let of = |pairs: &[&str]| variables(&pairs.iter().map(|pair| (*pair).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&[""]).expect("none"), [Value::Null; 0]);
+        assert_eq!(of(&["A=b=c"]).expect("one"), [json!({"Key": "A", "Value": "b=c"})]);
+        assert!(of(&["A=b", ""]).is_err() && of(&["A"]).is_err());
     }
 }

@@ -2,6 +2,7 @@
 //! gateway.
 
 use std::io::{IsTerminal, Read};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -30,12 +31,27 @@ pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> a
     let version = if qualifier.starts_with("$DEFAULT") { "$LATEST" } else { qualifier };
     let query = json!({"FunctionName": name, "Namespace": args.namespace, "Qualifier": version});
     let function = client.call("GetFunction", &query).await?;
+    let is_web = function.get("Type").and_then(Value::as_str) == Some("HTTP");
+    check_flags(&args, name, is_web)?;
     let data = args.data.as_deref().map(read_data).transpose()?;
-    if function.get("Type").and_then(Value::as_str) == Some("HTTP") {
+    if is_web {
         web(&client, &args, name, qualifier, data, format).await
     } else {
         event(&client, &args, name, qualifier, data, format).await
     }
+}
+
+/// Refuses flags that mean nothing for a function of this type.
+fn check_flags(args: &InvokeArgs, name: &str, is_web: bool) -> anyhow::Result<()> {
+    let of_web =
+        [("--path", args.path.is_some()), ("--method", args.method.is_some()), ("--header", !args.header.is_empty())];
+    let (kind, other, flags) = match is_web {
+        true => ("web", "event", &[("--log", args.log)][..]),
+        false => ("event", "web", &of_web[..]),
+    };
+    let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+    let message = format!("{flag} is for {other} functions, and {name} is a function of type {kind}");
+    Err(Failure::new(Exit::Usage, message, "Leave it out.").into())
 }
 
 fn read_data(data: &str) -> anyhow::Result<Vec<u8>> {
@@ -45,6 +61,10 @@ fn read_data(data: &str) -> anyhow::Result<Vec<u8>> {
         return Ok(bytes);
     }
     match data.strip_prefix('@') {
+        Some(file) if !Path::new(file).exists() => {
+            let message = format!("there is no file {file}");
+            Err(Failure::new(Exit::NotFound, message, "`--data @FILE` reads a file.").into())
+        }
         Some(file) => std::fs::read(file).with_context(|| format!("cannot read {file}")),
         None => Ok(data.as_bytes().to_vec()),
     }
@@ -131,7 +151,7 @@ async fn web(
     format: Output,
 ) -> anyhow::Result<()> {
     let gateway = client.health().await?.gateway;
-    let path = args.path.trim_start_matches('/');
+    let path = args.path.as_deref().unwrap_or_default().trim_start_matches('/');
     let qualifier = if qualifier == "$DEFAULT" { String::new() } else { format!(":{qualifier}") };
     let url = format!("{gateway}/fn/{}/{name}{qualifier}/{path}", args.namespace);
     let method = args.method.as_deref().unwrap_or(if data.is_some() { "POST" } else { "GET" });
@@ -219,7 +239,10 @@ fn run_named(status: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Cli, Command};
 
     #[test]
     fn binary_content_is_not_escaped() {
@@ -238,6 +261,25 @@ mod tests {
             assert!(!text(media_type, ""), "{media_type}");
         }
         assert!(!text("text/plain", "gzip"));
+    }
+
+    #[test]
+    fn flags_of_the_other_type_are_refused() {
+        let args = |line: &[&str]| match Cli::try_parse_from(["sampan", "invoke", "f"].iter().chain(line)) {
+            Ok(Cli { command: Command::Invoke(args), .. }) => args,
+            _ => panic!("{line:?} is a command line"),
+        };
+        for (line, web, event) in [
+            (&[][..], true, true),
+            (&["--data", "{}"], true, true),
+            (&["--path", "/"], true, false),
+            (&["-X", "PUT"], true, false),
+            (&["-H", "a: b"], true, false),
+            (&["--log"], false, true),
+        ] {
+            let is_taken = [true, false].map(|is_web| check_flags(&args(line), "f", is_web).is_ok());
+            assert_eq!(is_taken, [web, event], "{line:?}");
+        }
     }
 
     #[test]

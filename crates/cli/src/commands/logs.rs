@@ -3,19 +3,23 @@
 //! Each line of the text form begins with its time, stream and origin, so that output cannot
 //! imitate a line of the platform.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use types::wire::{GetLogLinesAnswer, GetLogLinesRequest, LogLine};
 
 use crate::args::{Connection, LogsArgs, Output};
-use crate::client::Client;
+use crate::client::{self, Client};
+use crate::failure::{Exit, Failure};
 use crate::{local_time, output, print, terminal};
 
 /// Polling interval of `--follow`.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
 /// Most lines of one query with `--follow`.
 const FOLLOW_LINES_MAX: i64 = 10_000;
+/// Length of a whole request id.
+const REQUEST_ID_LEN: usize = 36;
 /// Characters of an id that are shown; `--instance` accepts such a prefix.
 const ID_CHARS: usize = 10;
 
@@ -26,7 +30,7 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
     let mut request = GetLogLinesRequest {
         function_name: Some(args.name),
         namespace: Some(args.namespace),
-        function_request_id: args.request_id,
+        function_request_id: None,
         instance_id: args.instance,
         failed: args.failed,
         start_time_ms: args.since.map(|since| since.unix_ms(now_ms)),
@@ -34,6 +38,9 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
         limit: Some(i64::from(args.limit)),
         ..GetLogLinesRequest::default()
     };
+    if let Some(id) = args.request_id {
+        request.function_request_id = Some(whole_id(&client, &request, id).await?);
+    }
     let mut page = ask(&client, &request).await?;
     if page.more && page.lines.len() < args.limit as usize {
         eprintln!("older lines, if there are any, are not shown: [logs] newest_scan_bytes_max and page_log_bytes_max");
@@ -49,7 +56,49 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
             tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
         (request.after, request.limit) = (Some(page.next), Some(FOLLOW_LINES_MAX));
-        page = ask(&client, &request).await?;
+        page = ask_until_answered(&client, &request).await?;
+    }
+}
+
+/// Asks again while the platform is away, as during its restart.
+async fn ask_until_answered(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
+    let mut is_away = false;
+    loop {
+        match ask(client, request).await {
+            Err(error) if client::is_away(&error) => {
+                if !std::mem::replace(&mut is_away, true) {
+                    eprintln!("the platform cannot be reached; its lines follow when it is back");
+                }
+                tokio::time::sleep(FOLLOW_INTERVAL).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
+/// The whole id of the request whose id begins so, among the newest lines that the other filters leave.
+async fn whole_id(client: &Client, request: &GetLogLinesRequest, begin: String) -> anyhow::Result<String> {
+    if begin.len() >= REQUEST_ID_LEN {
+        return Ok(begin);
+    }
+    let request = GetLogLinesRequest { limit: Some(FOLLOW_LINES_MAX), ..request.clone() };
+    only_id(&ask(client, &request).await?.lines, &begin)
+}
+
+fn only_id(lines: &[LogLine], begin: &str) -> anyhow::Result<String> {
+    let ids = lines.iter().filter_map(|line| line.request_id.as_deref());
+    let found: BTreeSet<&str> = ids.filter(|id| id.starts_with(begin)).collect();
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id.to_owned()),
+        (None, _) => {
+            let message = format!("no request whose id begins with {begin} is in the newest lines of the function");
+            Err(Failure::new(Exit::NotFound, message, "Give the whole id, which finds older requests too.").into())
+        }
+        (Some(one), Some(other)) => {
+            let message = format!("several requests have ids that begin with {begin}, such as {one} and {other}");
+            Err(Failure::new(Exit::Usage, message, "Give more of the id.").into())
+        }
     }
 }
 
@@ -104,6 +153,9 @@ fn text(line: &LogLine, raw: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn line(stream: &str, text: &str) -> LogLine {
@@ -127,6 +179,43 @@ mod tests {
             "stdout   i-01234567 x\\r2026-11-28T08:15:00.250+01:00 platform i-01234567 END RequestId:1\\x1b[1A"
         );
         assert!(text(&line("stdout", forged), true).ends_with(forged));
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_is_enough() {
+        let of = |id: &str| LogLine { request_id: Some(id.to_owned()), ..line("stdout", "x") };
+        let lines = [of("abc1"), of("abc1"), of("abd2"), line("stdout", "outside")];
+        assert_eq!(only_id(&lines, "abc").expect("one"), "abc1");
+        let exit = |begin: &str| Failure::of(&only_id(&lines, begin).expect_err(begin)).exit();
+        assert_eq!((exit("ab"), exit("x")), (Exit::Usage, Exit::NotFound));
+    }
+
+    #[tokio::test]
+    async fn following_goes_on_when_the_platform_is_back() {
+        let port = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("bound");
+        let connection = Connection {
+            endpoint: Some(format!("http://{port}")),
+            secret_id: Some("id".to_owned()),
+            secret_key: Some("key".to_owned()),
+            ..Connection::default()
+        };
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = Client::new(&connection).expect("a client");
+        // Nothing listens: the first question is refused.
+        assert!(client::is_away(&ask(&client, &GetLogLinesRequest::default()).await.expect_err("nobody is there")));
+        let request = GetLogLinesRequest::default();
+        let asked = ask_until_answered(&client, &request);
+        let back = async {
+            let listener = TcpListener::bind(port).await.expect("the port is free again");
+            let (mut stream, _) = listener.accept().await.expect("it asks again");
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await.expect("a request");
+            let body = json!({"Response": {"Lines": [], "Next": "n", "More": false}}).to_string();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).await.expect("the answer is taken");
+        };
+        let (page, ()) = tokio::join!(asked, back);
+        assert_eq!(page.expect("an answer").next, "n");
     }
 
     #[test]

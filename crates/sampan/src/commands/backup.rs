@@ -33,6 +33,10 @@ pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
 
 /// Replaces the database by a backup; the platform must be stopped.
 pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
+    if !args.file.exists() {
+        let message = format!("there is no file {}", args.file.display());
+        return Err(Failure::new(Exit::NotFound, message, "Name a file that `sampan backup` wrote.").into());
+    }
     let images = store::verify(&args.file).await.map_err(|error| no_backup(&args.file, error))?;
     let data_dir = settings::load(&args.place.into())?.data_dir;
     crate::up::make_data_dir(&data_dir)?;
@@ -120,5 +124,22 @@ fn report(done: &str, file: &Path, images: &[BackedUpImage], format: Output) -> 
 impl From<crate::args::backup::Place> for UpArgs {
     fn from(place: crate::args::backup::Place) -> Self {
         Self { data_dir: place.data_dir, config: place.config, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_backup_is_named() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("nosuch.db");
+        let place = crate::args::backup::Place { data_dir: Some(dir.path().join("data")), config: None };
+        let args = RestoreArgs { file: file.clone(), force: false, place };
+        let failure = Failure::of(&restore(args, Output::Text).await.expect_err("there is none"));
+        assert_eq!(failure.to_string(), format!("there is no file {}", file.display()));
+        assert_eq!(failure.exit(), Exit::NotFound);
+        assert!(!dir.path().join("data").exists(), "nothing was made");
     }
 }

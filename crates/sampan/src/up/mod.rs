@@ -41,9 +41,7 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     print::outlive_reader();
     let mut settings = settings::load(&args)?;
     start_tracing();
-    for variable in settings::unknown_variables() {
-        tracing::warn!(variable, "the variable is not a setting and has no effect; `sampan config` lists the settings");
-    }
+    warn_of(&settings::unknown_variables());
     // Memory holds keys from here on: forbid ptrace and core dumps by unprivileged users.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     check_machine()?;
@@ -93,6 +91,13 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
             instances.kill_all();
             signal.end_process(format)
         }
+    }
+}
+
+/// Warns of variables that are probably misspelt settings, also where `SAMPAN_LOG` shows errors alone.
+fn warn_of(unknown: &[String]) {
+    for variable in unknown {
+        eprintln!("warning: {variable} is not a setting and has no effect; `sampan config` lists the settings");
     }
 }
 

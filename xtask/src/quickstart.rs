@@ -13,6 +13,9 @@ use crate::process::{self, ChildGuard, build_example, build_sampan, output, stat
 
 /// Timeout of the start.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Printed before anything is built.
+const BUILD_NOTE: &str = "Building Sampan and examples/hello: the first time takes up to ten minutes on two cores, \
+less on more; later ones seconds.";
 /// Warm calls in the printed median.
 const WARM_CALLS: usize = 20;
 
@@ -21,7 +24,7 @@ pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
     if output(Command::new("id").arg("-u"))? != "0" {
         bail!("instances need root: run it again as root, such as with `sudo -E cargo xtask quickstart`");
     }
-    println!("Building Sampan (the first build takes some minutes) and examples/hello …");
+    println!("{BUILD_NOTE}");
     let sampan = build_sampan(root, "release")?;
     let hello = build_example(root, "hello")?;
     let work = tempfile::tempdir().context("cannot make a temporary folder")?;

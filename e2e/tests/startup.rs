@@ -73,6 +73,22 @@ async fn a_wrong_setting_is_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_misspelt_variable_is_named_at_the_start() -> anyhow::Result<()> {
+    let work = tempfile::tempdir()?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let mut command = tools::command(&tools::sampan().display().to_string());
+    // The start ends at the taken port, behind the warning.
+    command
+        .args(["up", "--control-addr", &taken.local_addr()?.to_string(), "--data-dir"])
+        .arg(work.path().join("data"));
+    command.env("SAMPAN_LOG", "off").env("SAMPAN_POOL__KEEP_IDLE", "60");
+    let said = tools::run(&mut command).await?;
+    let warning = "warning: SAMPAN_POOL__KEEP_IDLE is not a setting and has no effect";
+    assert!(!said.ok && said.stderr.contains(warning), "{}", said.stderr);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_start_without_root_is_refused() -> anyhow::Result<()> {
     // setpriv is in util-linux, which every Debian has.
     let work = tempfile::tempdir()?;

@@ -65,7 +65,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("warm-path", "benches/warm-path", &["types", "logs", "pool", "invoke", "gateway"]),
-    ("xtask", "xtask", &["pool"]),
+    ("xtask", "xtask", &["pool", "signature"]),
     ("e2e", "e2e", &["signature", "types"]),
 ];
 

@@ -20,6 +20,7 @@ use crate::live::Request;
 use crate::query::Query;
 use crate::queue::queue;
 use crate::reader::Reader;
+use crate::segments::Reads;
 use crate::shares::Shares;
 use crate::sink::{Origin, Sink};
 use crate::store::Store;
@@ -28,15 +29,6 @@ use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
 
 /// Commands waiting for the writer; their callers wait for its answer anyway.
 const COMMANDS_MAX: usize = 64;
-
-/// What queries have read since the logs were opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reads {
-    /// Segments and indexes opened.
-    pub files_opened: u64,
-    /// Bytes of indexes, and of segments before compression.
-    pub bytes: u64,
-}
 
 /// The logs of this machine; cheap to clone. All clones are one.
 #[derive(Clone)]

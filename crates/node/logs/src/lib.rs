@@ -78,9 +78,10 @@ mod writer;
 
 pub use config::Config;
 pub use error::Error;
-pub use handle::{InvocationLog, Logs, Reads};
+pub use handle::{InvocationLog, Logs};
 pub use invocations::{Invocation, Page};
 pub use lines::{Cursor, Filter, Followed, Line, LinePage, Stream};
 pub use query::{OrderBy, Query, Ret};
 pub use reader::Stdio;
 pub use run::{Begin, End};
+pub use segments::Reads;

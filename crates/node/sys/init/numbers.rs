@@ -1,4 +1,4 @@
-// Numbers of the system calls that the init program makes, by architecture.
+//! Numbers of the system calls that the init program makes, by architecture.
 
 pub struct Numbers {
     pub write: usize,

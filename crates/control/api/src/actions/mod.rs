@@ -8,8 +8,8 @@ mod aliases;
 mod concurrency;
 mod domains;
 mod functions;
+mod invocations;
 mod namespaces;
-mod runs;
 mod unsupported;
 mod versions;
 
@@ -59,10 +59,13 @@ const HANDLED: [Action; 36] = [
     Action { name: "ListNamespaces", run: |cx, params, _| Box::pin(namespaces::list(cx, params)) },
     Action { name: "UpdateNamespace", run: |cx, params, _| Box::pin(namespaces::update(cx, params)) },
     Action { name: "DeleteNamespace", run: |cx, params, _| Box::pin(namespaces::delete(cx, params)) },
-    Action { name: "Invoke", run: |cx, params, id| Box::pin(runs::invoke::invoke(cx, params, id)) },
-    Action { name: "InvokeFunction", run: |cx, params, id| Box::pin(runs::invoke::invoke_function(cx, params, id)) },
-    Action { name: "GetFunctionLogs", run: |cx, params, _| Box::pin(runs::function_logs::run(cx, params)) },
-    Action { name: "GetRequestStatus", run: |cx, params, _| Box::pin(runs::request_status::run(cx, params)) },
+    Action { name: "Invoke", run: |cx, params, id| Box::pin(invocations::invoke::invoke(cx, params, id)) },
+    Action {
+        name: "InvokeFunction",
+        run: |cx, params, id| Box::pin(invocations::invoke::invoke_function(cx, params, id)),
+    },
+    Action { name: "GetFunctionLogs", run: |cx, params, _| Box::pin(invocations::function_logs::run(cx, params)) },
+    Action { name: "GetRequestStatus", run: |cx, params, _| Box::pin(invocations::request_status::run(cx, params)) },
     Action {
         name: "PutReservedConcurrencyConfig",
         run: |cx, params, _| Box::pin(concurrency::put_reserved(cx, params)),
@@ -99,8 +102,8 @@ const HANDLED: [Action; 36] = [
 /// Actions that the cloud API does not have, at a path of their own: they take nothing from its
 /// names.
 const EXTENSIONS: [Action; 2] = [
-    Action { name: "GetLogLines", run: |cx, params, _| Box::pin(runs::log_lines::run(cx, params)) },
-    Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(runs::result::run(cx, params)) },
+    Action { name: "GetLogLines", run: |cx, params, _| Box::pin(invocations::log_lines::run(cx, params)) },
+    Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(invocations::result::run(cx, params)) },
 ];
 
 /// Finds an action that the cloud API does not have.

@@ -4,7 +4,7 @@ use types::limits::IMAGE_PORT;
 use types::wire::{Code, ImageConfig, LayerVersionSimple};
 use types::{ApiError, ErrorCode, ImageRef, ImageSpec, ImageType};
 
-use super::{filled, invalid, quoted, required, scalars, words};
+use super::{command_line, filled, invalid, quoted, required, scalars};
 
 /// `ImagePort` of an image without a server.
 const JOB_PORT: i64 = -1;
@@ -76,8 +76,8 @@ fn image_config(config: &ImageConfig) -> Result<ImageSpec, ApiError> {
     }
     // EntryPoint is the older name of Command.
     let command = filled(config.command.as_deref()).or(filled(config.entry_point.as_deref()));
-    let command = words::given("Command", command, config.command_list.as_deref())?;
-    let args = words::given("Args", filled(config.args.as_deref()), config.args_list.as_deref())?;
+    let command = command_line::given("Command", command, config.command_list.as_deref())?;
+    let args = command_line::given("Args", filled(config.args.as_deref()), config.args_list.as_deref())?;
     Ok(ImageSpec {
         image_type,
         uri: uri.to_owned(),

@@ -5,6 +5,7 @@
 
 pub(crate) mod aliases;
 pub(crate) mod code;
+pub(crate) mod command_line;
 pub(crate) mod concurrency;
 pub(crate) mod configuration;
 pub(crate) mod creation;
@@ -20,7 +21,6 @@ pub(crate) mod provisioned;
 pub(crate) mod scalars;
 mod sessions;
 pub(crate) mod times;
-pub(crate) mod words;
 
 use types::{ApiError, ErrorCode};
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::{Directory, EndEntry, Group};
-use crate::segments::Reads;
+use crate::segments::ReadCounters;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"SMPNIDX1");
 const ENTRY_BYTES: usize = 44;
@@ -72,7 +72,7 @@ pub(crate) struct SegmentIndex {
     source: Source,
     entries: u32,
     directory_bytes: usize,
-    reads: Arc<Reads>,
+    reads: Arc<ReadCounters>,
 }
 
 /// Where its bytes are.
@@ -101,17 +101,17 @@ impl Source {
 
 impl SegmentIndex {
     /// Opens an index; `directory` is given where it was read before.
-    pub(super) fn of_file(file: File, directory: Option<Arc<Directory>>, reads: Arc<Reads>) -> io::Result<Self> {
+    pub(super) fn of_file(file: File, directory: Option<Arc<Directory>>, reads: Arc<ReadCounters>) -> io::Result<Self> {
         let bytes = file.metadata()?.len();
         Self::open(Source::File(file), bytes, directory, reads)
     }
 
-    pub(super) fn of_bytes(bytes: Vec<u8>, reads: Arc<Reads>) -> io::Result<Self> {
+    pub(super) fn of_bytes(bytes: Vec<u8>, reads: Arc<ReadCounters>) -> io::Result<Self> {
         let len = bytes.len() as u64;
         Self::open(Source::Memory(bytes), len, None, reads)
     }
 
-    fn open(source: Source, bytes: u64, held: Option<Arc<Directory>>, reads: Arc<Reads>) -> io::Result<Self> {
+    fn open(source: Source, bytes: u64, held: Option<Arc<Directory>>, reads: Arc<ReadCounters>) -> io::Result<Self> {
         let invalid = || io::Error::new(io::ErrorKind::InvalidData, "it does not end as a log index does");
         let footer_at = bytes.checked_sub(FOOTER_BYTES as u64).ok_or_else(invalid)?;
         let footer = source.read(footer_at, FOOTER_BYTES)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::Reads;
+use super::ReadCounters;
 use super::seekable::{self, Frame};
 
 /// How much is read at once, in bytes; a frame of a compressed segment holds as much.
@@ -14,7 +14,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// A segment open to read.
 pub(crate) struct SegmentFile {
     form: OpenForm,
-    reads: Arc<Reads>,
+    reads: Arc<ReadCounters>,
 }
 
 enum OpenForm {
@@ -38,7 +38,7 @@ impl SegmentFile {
     }
 
     /// Counts what is read of it.
-    pub(super) fn counted(self, reads: Arc<Reads>) -> Self {
+    pub(super) fn counted(self, reads: Arc<ReadCounters>) -> Self {
         Self { reads, ..self }
     }
 

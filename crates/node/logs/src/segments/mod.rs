@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 
 pub(crate) use active::Active;
 pub(crate) use file::SegmentFile;
-pub(crate) use reads::Reads;
+pub(crate) use reads::ReadCounters;
+pub use reads::Reads;
 
 use crate::clock;
 
@@ -43,7 +44,7 @@ pub(crate) struct Segments {
     dir: PathBuf,
     list: Mutex<BTreeMap<u64, Segment>>,
     /// What queries have read.
-    pub(crate) reads: Arc<Reads>,
+    pub(crate) reads: Arc<ReadCounters>,
     /// The logs are being shut down: long maintenance is left to the next start.
     stopping: AtomicBool,
 }
@@ -181,7 +182,8 @@ impl Segments {
         let (plain, unfinished) = (self.path(number, Form::Plain), self.path(number, Form::Unfinished));
         let source = fs::File::open(&plain)?;
         let target = fs::File::create(&unfinished)?;
-        let done = seekable::compress(&mut SegmentFile::plain(source.try_clone()?), &target).and_then(|()| {
+        let mut rows = SegmentFile::plain(source.try_clone()?);
+        let done = seekable::compress(|offset| rows.rows_at(offset), &target).and_then(|()| {
             // The file's time is the time of its last row; it must not become the time of
             // compression.
             target.set_modified(source.metadata()?.modified()?)?;

@@ -8,8 +8,6 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::SegmentFile;
-
 const SKIPPABLE_MAGIC: u32 = 0x184D_2A5E;
 const SEEKABLE_MAGIC: u32 = 0x8F92_EAB1;
 const ENTRY_BYTES: u64 = 8;
@@ -29,14 +27,15 @@ pub(crate) struct Frame {
     pub(super) plain_len: u32,
 }
 
-/// Writes the rows of `source` to `target`, frame by frame, and the table.
-pub(super) fn compress(source: &mut SegmentFile, mut target: &File) -> io::Result<()> {
+/// Writes rows to `target`, frame by frame, and the table. `rows_at` reads whole rows from an offset
+/// on, and nothing at the end.
+pub(super) fn compress(mut rows_at: impl FnMut(u64) -> io::Result<Vec<u8>>, mut target: &File) -> io::Result<()> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
     compressor.include_checksum(true)?;
     let mut entries = Vec::new();
     let mut offset = 0;
     loop {
-        let rows = source.rows_at(offset)?;
+        let rows = rows_at(offset)?;
         if rows.is_empty() {
             break;
         }
@@ -97,6 +96,7 @@ pub(super) fn read_table(mut file: &File) -> io::Result<Vec<Frame>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SegmentFile;
     use super::*;
 
     fn file_with(bytes: &[u8]) -> File {
@@ -105,11 +105,16 @@ mod tests {
         file
     }
 
+    fn compress_file(rows: &[u8], target: &File) -> io::Result<()> {
+        let mut source = SegmentFile::plain(file_with(rows));
+        compress(|offset| source.rows_at(offset), target)
+    }
+
     #[test]
     fn any_zstd_reader_sees_the_rows_and_the_table_finds_them() {
         let rows: Vec<u8> = (0..100_000).flat_map(|n| format!("row {n}\n").into_bytes()).collect();
         let target = tempfile::tempfile().unwrap();
-        compress(&mut SegmentFile::plain(file_with(&rows)), &target).unwrap();
+        compress_file(&rows, &target).unwrap();
         let mut reader = target.try_clone().unwrap();
         reader.seek(SeekFrom::Start(0)).unwrap();
         assert_eq!(zstd::decode_all(&reader).unwrap(), rows);
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn a_damaged_table_is_an_error_not_a_panic() {
         let target = tempfile::tempfile().unwrap();
-        compress(&mut SegmentFile::plain(file_with(b"a\nb\n")), &target).unwrap();
+        compress_file(b"a\nb\n", &target).unwrap();
         let mut whole = Vec::new();
         (&target).seek(SeekFrom::Start(0)).unwrap();
         (&target).read_to_end(&mut whole).unwrap();

@@ -48,7 +48,7 @@ fn optional(file: &'static str, value: impl ToString) -> Setting {
 }
 
 /// Settings of one controller in version 1.
-pub fn v1_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
+pub fn v1_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Setting> {
     match controller {
         "memory" => vec![
             // The limit with swap may never be below the one without: out of its way before that
@@ -71,7 +71,7 @@ pub fn v1_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
 }
 
 /// Settings of one controller in version 2.
-pub fn v2_settings(controller: &str, limits: &super::Limits) -> Vec<Setting> {
+pub fn v2_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Setting> {
     match controller {
         "memory" => vec![
             required("memory.max", limits.memory_bytes),
@@ -257,7 +257,7 @@ impl Freezer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Limits;
+    use super::super::limits::Limits;
     use super::*;
 
     #[test]

@@ -12,23 +12,11 @@ use sys::ReadOnlyTree;
 
 use super::files::{Freezer, MemoryFiles, Reclaim, Setting, apply, v1_settings, v2_settings};
 use super::layout::Layout;
+use super::limits::Limits;
 use super::usage::{Peak, says_nothing};
 use super::view::View;
 use super::{kill_all, make_dir, remove_dir};
 use crate::error::Error;
-
-/// What an instance may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Memory in bytes; no swap.
-    pub memory_bytes: u64,
-    /// Processor time in each 100 ms, in microseconds.
-    pub cpu_quota_us: u64,
-    /// The same until [`InstanceCgroup::settle`].
-    pub cpu_start_quota_us: u64,
-    /// Processes and threads.
-    pub pids_max: u64,
-}
 
 /// What a process joins the cgroup by.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ mod files;
 mod instance;
 mod layout;
 mod leaf;
+mod limits;
 mod pool;
 mod state;
 mod usage;
@@ -20,8 +21,9 @@ use std::time::{Duration, Instant};
 
 pub use ceilings::Ceilings;
 pub use files::{Freezer, V1_SOCKETS};
-pub use instance::{CgroupFds, InstanceCgroup, Limits};
+pub use instance::{CgroupFds, InstanceCgroup};
 pub use layout::{CONTROLLERS, Layout, Mode};
+pub use limits::Limits;
 pub use pool::CgroupPool;
 pub use state::CgroupState;
 

@@ -8,9 +8,9 @@
 
 use std::os::fd::RawFd;
 
-mod child;
 mod child_state;
 mod credentials;
+mod entry;
 mod etc_files;
 mod fds;
 mod join;

@@ -5,8 +5,8 @@ use std::ffi::{CString, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::child;
 use super::child_state::Child;
+use super::entry;
 use super::fds::InheritedFds;
 use super::spec::InitSpec;
 use super::step::{Failure, Step};
@@ -61,9 +61,9 @@ pub fn start(spec: &InitSpec, stack: &mut Stack, reserved: &mut ReservedFds) -> 
     }
     let blocked = BlockedSignals::all();
     // SAFETY: the stack is ours alone (`&mut`), `child` and the spec outlive the call, which
-    // returns only after the child has executed or ended (CLONE_VFORK); `child::run` makes system
+    // returns only after the child has executed or ended (CLONE_VFORK); `entry::run` makes system
     // calls only.
-    let started = unsafe { clone3(&args, child::run, (&raw mut child).cast::<c_void>()) };
+    let started = unsafe { clone3(&args, entry::run, (&raw mut child).cast::<c_void>()) };
     drop(blocked);
     crate::process::stay_undumpable();
     let pid = started.map_err(|source| Failure { step: Step::Clone, source })?;

@@ -222,7 +222,8 @@ mod tests {
         ) {
             let begin = request().begin.clone();
             let end = End {
-                status, ret_msg, duration_us, bill_duration_ms: bill, memory_bytes: memory, closing, report_memory_mb: memory_mb,
+                status, ret_msg, duration_us, bill_duration_ms: bill, memory_bytes: memory, closing,
+                report_memory_mb: memory_mb,
             };
             let mut extents = Extents::default();
             for (segment, offset) in (1..).zip(offsets) {

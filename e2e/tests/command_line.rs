@@ -87,7 +87,7 @@ async fn arguments_of_a_command_keep_their_quotes() -> anyhow::Result<()> {
     assert!(shown.contains(r#"["/hello","h i"]"#) && shown.contains(r#"["-j"]"#), "{shown}");
     let open = ["deploy", "plain", "--args", "'a"];
     let refused = tools::run(&mut platform.cli(&open)).await?;
-    assert!(!refused.ok && refused.stderr.contains("has no end"), "{}", refused.stderr);
+    assert!(!refused.ok && refused.stderr.contains("is not closed"), "{}", refused.stderr);
     platform.stop().await
 }
 

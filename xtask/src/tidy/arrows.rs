@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("pool", "crates/data/pool", &["supervisor", "types", "schedule"]),
     ("launcher", "crates/data/launcher", &["types", "pool", "image", "sandbox", "logs"]),
     ("connections", "crates/data/connections", &["supervisor"]),
+    ("events", "crates/data/events", &["supervisor", "types"]),
     ("invoke", "crates/data/invoke", &["supervisor", "types", "connections", "pool", "logs"]),
     ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke"]),
     ("registry", "crates/control/registry", &["types", "oci", "content-store"]),

@@ -1,0 +1,266 @@
+//! Claims events whose function has room, runs them, and stores what follows.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::FunctionKey;
+
+use crate::backlog::{Backlog, Reserved, Room};
+use crate::config::Config;
+use crate::error::Error;
+use crate::event::RunState;
+use crate::policy::retry::{self, Class, Next, Reason};
+use crate::run::{Attempt, Outcome, Run};
+use crate::sqlite::claim::{self, Claimed, Wanted};
+use crate::sqlite::dead;
+use crate::sqlite::finish::{self, End};
+use crate::writer::Writer;
+
+/// Longest sleep: the clock may be set meanwhile.
+const SLEEP_MS_MAX: i64 = 10_000;
+/// Bytes of payloads that one claim takes into memory.
+const CLAIM_BYTES_MAX: u64 = 32 << 20;
+/// Pause after a claim that failed.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
+/// Pauses between tries to store the end of a run.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How often states are pruned, and how many rows at a time.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_ROWS: usize = 1_000;
+
+/// What the dispatcher and the runs share.
+pub(crate) struct Queue {
+    pub(crate) writer: Writer,
+    pub(crate) backlog: Backlog,
+    pub(crate) config: Config,
+    /// This process, in claims.
+    pub(crate) owner: String,
+    pub(crate) run: Arc<dyn Run>,
+    pub(crate) runs: TaskTracker,
+}
+
+/// Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// Runs until `stop`: claims nothing more then.
+pub(crate) async fn run(queue: Arc<Queue>, stop: CancellationToken) {
+    loop {
+        let changed = queue.backlog.changed.notified();
+        let now = now_ms();
+        let dealt = queue.backlog.deal(now, &queue.config);
+        if !dealt.claims.is_empty() {
+            claim_all(&queue, dealt.claims, now).await;
+            if stop.is_cancelled() {
+                return;
+            }
+            continue;
+        }
+        let pause = dealt.next_due_ms.map_or(SLEEP_MS_MAX, |due| (due - now_ms()).clamp(0, SLEEP_MS_MAX));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = changed => {}
+            () = tokio::time::sleep(Duration::from_millis(pause as u64)) => {}
+        }
+    }
+}
+
+async fn claim_all(queue: &Arc<Queue>, claims: Vec<(FunctionKey, usize)>, now: i64) {
+    let claimed = join_all(claims.into_iter().map(|(function, runs)| claim(queue, function, runs, now))).await;
+    if claimed.iter().any(Result::is_err) {
+        tokio::time::sleep(CLAIM_PAUSE).await;
+    }
+}
+
+/// Claims up to `runs` events of a function and begins their runs.
+async fn claim(queue: &Arc<Queue>, function: FunctionKey, runs: usize, now: i64) -> Result<(), Error> {
+    let lease_until_ms = now + queue.config.lease().as_millis() as i64;
+    let wanted = Wanted { function: function.clone(), rows_max: runs, bytes_max: CLAIM_BYTES_MAX, lease_until_ms };
+    let owner = queue.owner.clone();
+    let claimed = queue.writer.write(runs, move |connection| claim::claim(connection, &owner, &wanted, now)).await;
+    match claimed {
+        Ok((events, next_due_ms)) => {
+            queue.backlog.claimed(&function, runs - events.len(), next_due_ms);
+            for event in events {
+                queue.runs.spawn(attempt(Arc::clone(queue), event));
+            }
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(%function, %error, "cannot claim events");
+            queue.backlog.claimed(&function, runs, Some(now));
+            Err(error)
+        }
+    }
+}
+
+/// One run of an event, from its claim to the commit of what follows.
+async fn attempt(queue: Arc<Queue>, event: Claimed) {
+    let function = event.address.function.clone();
+    let (next, end, room) = match unfit(&event, &queue.config) {
+        Some(reason) => (Next::Dead(reason), End { status: None, result: None, now_ms: now_ms() }, Room::Unknown),
+        None => run_once(&queue, &event).await,
+    };
+    let bytes = event.payload.len() as u64;
+    let stood = store(&queue, event, next, end).await;
+    match (stood, next) {
+        (true, Next::Again { due_ms, .. }) => queue.backlog.waits(&function, due_ms),
+        (true, _) => queue.backlog.release(&function, Reserved::of(bytes)),
+        // The event is another owner's now, or was terminated meanwhile.
+        (false, _) => {}
+    }
+    queue.backlog.ended(&function, room, &queue.config);
+}
+
+/// Why an event that was claimed does not run any more.
+fn unfit(event: &Claimed, config: &Config) -> Option<Reason> {
+    if event.recoveries > config.recoveries_max {
+        return Some(Reason::Recoveries);
+    }
+    (now_ms() > event.history.expires_ms).then_some(Reason::Expired)
+}
+
+async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
+    let attempt = Attempt {
+        request_id: event.request_id.clone(),
+        address: event.address.clone(),
+        invoke_type: event.invoke_type,
+        payload: event.payload.clone(),
+        retry: event.history.function_failures,
+    };
+    let Outcome { status, ret_msg, error_message, retry_after } = queue.run.run(attempt).await;
+    let class = retry::class(status);
+    let now_ms = now_ms();
+    let next = retry::next(class, event.history, retry_after, now_ms, rand::random());
+    let result = cut(error_message.unwrap_or(ret_msg), queue.config.result_bytes_max);
+    metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
+    (next, End { status: Some(status), result: Some(result), now_ms }, room(class))
+}
+
+fn room(class: Class) -> Room {
+    match class {
+        Class::Success | Class::Function => Room::Used,
+        Class::Quota => Room::Wanting,
+        Class::Caller | Class::System | Class::Terminated => Room::Unknown,
+    }
+}
+
+/// Stores what follows a run; whether its claim still stood. An end that cannot be stored is tried
+/// again until it can, or until nothing can be written any more: the claim then is this process's
+/// until the next start frees it.
+async fn store(queue: &Queue, event: Claimed, next: Next, end: End) -> bool {
+    let event = Arc::new(event);
+    loop {
+        let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
+        let dead_letters_max = queue.config.dead_letters_max;
+        let stored = queue.writer.write(of.payload.len(), move |connection| match next {
+            Next::Finished => finish::finish(connection, &owner, &of, RunState::Finished, &end),
+            Next::Aborted => finish::finish(connection, &owner, &of, RunState::Aborted, &end),
+            Next::Again { due_ms, function_failures, system_failures } => {
+                finish::again(connection, &owner, &of, due_ms, (function_failures, system_failures), &end)
+            }
+            Next::Dead(reason) => {
+                let stood = finish::finish(connection, &owner, &of, RunState::Failed, &end)?;
+                if stood {
+                    dead::keep(connection, &of, reason, &end, dead_letters_max)?;
+                }
+                Ok(stood)
+            }
+        });
+        match stored.await {
+            Ok(stood) => {
+                if let Next::Dead(reason) = next {
+                    log_death(&event, reason, stood);
+                }
+                return stood;
+            }
+            Err(error @ (Error::Stopping | Error::Halted(_))) => {
+                tracing::error!(request = %event.request_id, %error, "the end of a run is lost; the event runs again");
+                return false;
+            }
+            Err(error) => {
+                tracing::warn!(request = %event.request_id, %error, "cannot store the end of a run yet");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn log_death(event: &Claimed, reason: Reason, stood: bool) {
+    if stood {
+        let (request, function, reason) = (&event.request_id, &event.address.function, reason.as_str());
+        metrics::counter!("sampan_events_dead_total", "reason" => reason).increment(1);
+        tracing::warn!(%request, %function, reason, attempts = event.attempt, "an event became a dead letter");
+    }
+}
+
+fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let at = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(at);
+    }
+    text
+}
+
+/// Keeps the claims of this process alive, and prunes what ended long ago.
+pub(crate) async fn maintain(queue: Arc<Queue>, stop: CancellationToken) {
+    let mut renewals = tokio::time::interval(queue.config.lease() / 3);
+    let mut prunings = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = renewals.tick() => renew(&queue).await,
+            _ = prunings.tick() => prune(&queue).await,
+        }
+    }
+}
+
+async fn renew(queue: &Queue) {
+    if queue.backlog.running() == 0 {
+        return;
+    }
+    let (owner, until) = (queue.owner.clone(), now_ms() + queue.config.lease().as_millis() as i64);
+    if let Err(error) = queue.writer.write(0, move |connection| claim::renew(connection, &owner, until)).await {
+        tracing::warn!(%error, "cannot renew the claims of running events");
+    }
+}
+
+async fn prune(queue: &Queue) {
+    let (states, results) = (queue.config.states_s as i64 * 1000, queue.config.results_s as i64 * 1000);
+    loop {
+        let now = now_ms();
+        let pruned =
+            queue.writer.write(0, move |connection| finish::prune(connection, now - states, now - results, PRUNE_ROWS));
+        match pruned.await {
+            Ok(rows) if rows >= PRUNE_ROWS => {}
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "cannot prune states of events"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::RunStatus;
+
+    use super::*;
+
+    #[test]
+    fn results_are_cut_at_characters() {
+        assert_eq!(cut("häh".to_owned(), 2), "h");
+        assert_eq!(cut("häh".to_owned(), 4), "häh");
+    }
+
+    #[test]
+    fn every_status_has_a_class() {
+        for status in RunStatus::ALL {
+            assert_eq!(retry::class(*status) == Class::Success, status.is_success());
+        }
+    }
+}

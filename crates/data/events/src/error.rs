@@ -1,0 +1,95 @@
+//! What the queue could not do, and for which event or file.
+
+use std::path::PathBuf;
+
+use types::{FunctionKey, RequestId};
+
+/// Why the queue refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened.
+    #[error("cannot open the queue of events {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file's schema is newer than this program.
+    #[error(
+        "the queue of events has schema {found}, this version of sampan knows up to {known}; start the newer version \
+         that wrote it, or restore a backup"
+    )]
+    NewerSchema {
+        /// The schema of the file.
+        found: i64,
+        /// The newest schema that is known here.
+        known: i64,
+    },
+    /// A statement or the commit failed; nothing of the change is kept.
+    #[error("cannot write to the queue of events: {0}")]
+    Write(String),
+    /// A read failed.
+    #[error("cannot read the queue of events")]
+    Read(#[source] rusqlite::Error),
+    /// A commit could not be made durable: what the disk holds is not known until the next start.
+    #[error("the queue of events takes nothing more until a restart: {0}")]
+    Halted(String),
+    /// The file system is nearly full.
+    #[error(
+        "the file system of the queue of events has {free} bytes left; new events are refused below {min} \
+         (events.disk_free_bytes_min)"
+    )]
+    DiskNearlyFull {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must be free.
+        min: u64,
+    },
+    /// A bound of waiting events is reached.
+    #[error("{subject} has {limit} waiting {unit}, as many as {key} allows; try again later")]
+    Full {
+        /// The function, or the installation.
+        subject: String,
+        /// The bound.
+        limit: u64,
+        /// `events` or `bytes of events`.
+        unit: &'static str,
+        /// Its setting.
+        key: &'static str,
+    },
+    /// There is an event of that id already.
+    #[error("request {0} is in the queue of events already")]
+    Duplicate(RequestId),
+    /// No such event.
+    #[error("there is no event {0}: it was never accepted, or its state is no longer kept")]
+    NotFound(RequestId),
+    /// The event has ended.
+    #[error("event {0} has ended already")]
+    Ended(RequestId),
+    /// The event belongs to another function.
+    #[error("event {id} is not one of function {function}")]
+    OfAnotherFunction {
+        /// The event.
+        id: RequestId,
+        /// The function that was named.
+        function: FunctionKey,
+    },
+    /// The queue is closing.
+    #[error("the queue of events is shutting down")]
+    Stopping,
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::DiskNearlyFull { .. } | Self::Stopping | Self::Write(_))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Write(error.to_string())
+    }
+}

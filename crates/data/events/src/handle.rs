@@ -1,0 +1,323 @@
+//! The public face: accept events, ask for their states, work with dead letters.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use supervisor::essential;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::{FunctionKey, Namespace, Qualifier, RequestId, RunStatus};
+
+use crate::backlog::{Backlog, Reserved};
+use crate::config::Config;
+use crate::dispatcher::{self, Queue, now_ms};
+use crate::error::Error;
+use crate::event::{Address, EventStatus, InvokeType, NewEvent, RunState};
+use crate::run::Run;
+use crate::sqlite::list::{self, Selection};
+use crate::sqlite::{self, claim, dead, insert};
+use crate::writer::Writer;
+
+/// `MsgTTL` of a dead letter that is redriven.
+const REDRIVE_TTL_S: u32 = 6 * 3600;
+/// Dead letters that one commit purges.
+const PURGE_ROWS: usize = 500;
+
+/// The queue of events; cheap to clone.
+#[derive(Clone)]
+pub struct Events {
+    queue: Arc<Queue>,
+    reader: Arc<Mutex<Connection>>,
+    folder: PathBuf,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A page of states; times are Unix milliseconds, an interval's end excluded.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// The function.
+    pub function: FunctionKey,
+    /// Only of this version or alias.
+    pub qualifier: Option<Qualifier>,
+    /// Only of these kinds; all when empty.
+    pub invoke_types: Vec<InvokeType>,
+    /// Only in these states; all when empty.
+    pub states: Vec<RunState>,
+    /// Only the one of this id.
+    pub request_id: Option<RequestId>,
+    /// Only those accepted then.
+    pub accepted_ms: Option<(i64, i64)>,
+    /// Only those that ended then.
+    pub ended_ms: Option<(i64, i64)>,
+    /// By end instead of acceptance.
+    pub by_end: bool,
+    /// Oldest first.
+    pub ascending: bool,
+    /// How many to leave out.
+    pub offset: u64,
+    /// Most in the page.
+    pub limit: u64,
+}
+
+/// A page of states.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// How many match in all.
+    pub total: u64,
+    /// The page.
+    pub events: Vec<EventStatus>,
+}
+
+/// An event of which no run ended well.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The event's id.
+    pub request_id: RequestId,
+    /// What it was for.
+    pub address: Address,
+    /// How it came in.
+    pub invoke_type: InvokeType,
+    /// Why it was given up.
+    pub reason: String,
+    /// How its last run ended.
+    pub status: Option<RunStatus>,
+    /// Runs that began.
+    pub attempts: u32,
+    /// Unix milliseconds of its acceptance and of its end.
+    pub accepted_ms: i64,
+    /// See `accepted_ms`.
+    pub died_ms: i64,
+    /// The last run's answer or error.
+    pub result: Option<String>,
+    /// Size of the payload.
+    pub payload_bytes: u64,
+}
+
+impl Events {
+    /// Opens the queue at `path`, frees what an earlier process had claimed, and begins to run what waits.
+    /// Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or was written by a newer version.
+    pub async fn open(path: PathBuf, run: Arc<dyn Run>, config: Config) -> Result<Self, Error> {
+        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let opened = spawn_blocking({
+            let path = path.clone();
+            move || -> Result<_, Error> {
+                let connection = sqlite::open(&path)?;
+                let freed = claim::recover(&connection)?;
+                let waiting = claim::waiting(&connection)?;
+                Ok((connection, sqlite::open_reader(&path)?, freed, waiting))
+            }
+        });
+        let (connection, reader, freed, waiting) = opened.await.map_err(|_| Error::Stopping)??;
+        if freed > 0 {
+            tracing::warn!(events = freed, "events were running when the platform ended; they run again");
+        }
+        let writer = Writer::start(path, connection, &config).map_err(|error| Error::Write(error.to_string()))?;
+        let backlog = Backlog::default();
+        backlog.load(waiting);
+        let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let queue = Arc::new(Queue { writer, backlog, config, owner, run, runs: TaskTracker::new() });
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue), stop.clone())));
+        tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue), stop.clone())));
+        Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, stop, tasks })
+    }
+
+    /// Accepts an event: it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::DiskNearlyFull`], [`Error::Duplicate`], or when it cannot be written.
+    pub async fn accept(&self, event: NewEvent) -> Result<(), Error> {
+        if let Some(why) = self.halted() {
+            return Err(Error::Halted(why));
+        }
+        self.check_disk()?;
+        let (function, bytes) = (event.address.function.clone(), event.payload.len());
+        let reserved = self.queue.backlog.reserve(&function, bytes as u64, &self.queue.config)?;
+        let mut room = Room { queue: Arc::clone(&self.queue), function, reserved: Some(reserved) };
+        let now = now_ms();
+        let due_ms = now + i64::from(event.delay_s) * 1000;
+        let insert = move |connection: &Connection| insert::insert(connection, &event, now);
+        let settled = move |inserted: &Result<(), Error>| {
+            if inserted.is_ok() {
+                room.keep(due_ms);
+            }
+        };
+        self.queue.writer.write_then(bytes, insert, settled).await?;
+        metrics::counter!("sampan_events_accepted_total").increment(1);
+        Ok(())
+    }
+
+    /// Why the queue takes nothing more until a restart.
+    pub fn halted(&self) -> Option<String> {
+        self.queue.writer.halted().map(str::to_owned)
+    }
+
+    fn check_disk(&self) -> Result<(), Error> {
+        let min = self.queue.config.disk_free_bytes_min;
+        // A file system that cannot be asked is not taken for a full one: the commit tells.
+        let Ok(status) = rustix::fs::statvfs(&self.folder) else { return Ok(()) };
+        let free = status.f_bavail.saturating_mul(status.f_frsize);
+        if free < min { Err(Error::DiskNearlyFull { free, min }) } else { Ok(()) }
+    }
+
+    /// Where an event stands; `None` when it was never accepted, or its state is no longer kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn status(&self, id: &RequestId) -> Result<Option<EventStatus>, Error> {
+        let id = id.clone();
+        self.read(move |connection| list::find(connection, &id)).await
+    }
+
+    /// A page of the states of a function's events.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn list(&self, query: ListQuery) -> Result<Listed, Error> {
+        let of = Selection {
+            function: query.function,
+            qualifier: query.qualifier,
+            invoke_types: query.invoke_types,
+            states: query.states,
+            request_id: query.request_id,
+            accepted_ms: query.accepted_ms,
+            ended_ms: query.ended_ms,
+            by_end: query.by_end,
+            ascending: query.ascending,
+            offset: query.offset,
+            rows_max: query.limit,
+        };
+        let (total, events) = self.read(move |connection| list::page(connection, &of)).await?;
+        Ok(Listed { total, events })
+    }
+
+    /// A page of a namespace's dead letters, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn dead_letters(
+        &self,
+        namespace: &Namespace,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let namespace = namespace.clone();
+        let stored = self.read(move |connection| dead::list(connection, &namespace, offset, limit)).await?;
+        Ok(stored.into_iter().map(dead_letter).collect())
+    }
+
+    /// Lets a dead letter run again, as a new delivery of the same id and bytes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Full`], or when it cannot be written.
+    pub async fn redrive(&self, id: &RequestId) -> Result<(), Error> {
+        let (id, now) = (id.clone(), now_ms());
+        let moved = self.queue.writer.write(0, move |connection| {
+            let letter = dead::take(connection, &id)?;
+            let event = NewEvent {
+                request_id: letter.request_id,
+                address: letter.address,
+                invoke_type: letter.invoke_type,
+                payload: letter.payload,
+                retries_max: letter.retries_max,
+                ttl_s: REDRIVE_TTL_S,
+                delay_s: 0,
+            };
+            insert::insert(connection, &event, now)?;
+            Ok((event.address.function, event.payload.len()))
+        });
+        let (function, bytes) = moved.await?;
+        self.queue.backlog.admit(&function, bytes as u64);
+        self.queue.backlog.waits(&function, now);
+        Ok(())
+    }
+
+    /// Removes all dead letters of a namespace and returns how many there were.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
+    pub async fn purge(&self, namespace: &Namespace) -> Result<usize, Error> {
+        let mut removed = 0;
+        loop {
+            let namespace = namespace.clone();
+            let some = self.queue.writer.write(0, move |connection| dead::purge(connection, &namespace, PURGE_ROWS));
+            let some = some.await?;
+            removed += some;
+            if some < PURGE_ROWS {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Events that wait or run, of one function or of all.
+    pub fn waiting(&self, function: Option<&FunctionKey>) -> u64 {
+        self.queue.backlog.rows(function)
+    }
+
+    /// Claims nothing more, and waits up to `grace` for the runs that go on; what does not end in time
+    /// runs again after the next start.
+    pub async fn drain(&self, grace: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.queue.runs.close();
+        if tokio::time::timeout(grace, self.queue.runs.wait()).await.is_err() {
+            tracing::warn!(runs = self.queue.runs.len(), "runs of events outlast the grace; they begin again later");
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let reader = Arc::clone(&self.reader);
+        spawn_blocking(move || work(&reader.lock())).await.map_err(|_| Error::Stopping)?
+    }
+}
+
+/// Room in the backlog that is given back unless the event was committed. It outlives a caller that
+/// goes away between the two.
+struct Room {
+    queue: Arc<Queue>,
+    function: FunctionKey,
+    reserved: Option<Reserved>,
+}
+
+impl Room {
+    /// The event was committed, and is due then.
+    fn keep(&mut self, due_ms: i64) {
+        self.reserved = None;
+        self.queue.backlog.waits(&self.function, due_ms);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(reserved) = self.reserved.take() {
+            self.queue.backlog.release(&self.function, reserved);
+        }
+    }
+}
+
+fn dead_letter(stored: dead::Stored) -> DeadLetter {
+    DeadLetter {
+        request_id: stored.request_id,
+        address: stored.address,
+        invoke_type: stored.invoke_type,
+        reason: stored.reason,
+        status: stored.status,
+        attempts: stored.attempts,
+        accepted_ms: stored.accepted_ms,
+        died_ms: stored.died_ms,
+        result: stored.result,
+        payload_bytes: stored.payload.len() as u64,
+    }
+}

@@ -1,0 +1,35 @@
+//! The durable queue of events: accepted once committed, run until one run ends well, kept as a dead
+//! letter when none does.
+//!
+//! ```text
+//! accept ──> group commit ──> waiting ──> claimed ──> Run ──> finished
+//!            (one thread)        ^           │                (row moves to `runs`)
+//!                                └── retry ──┤
+//!                                            └──> dead letter
+//! ```
+//! `policy` decides (pure: retries, fairness, concurrency), `sqlite` holds the statements, `writer`
+//! commits, `dispatcher` acts on the decisions, `backlog` counts what waits.
+//!
+//! How to use: [`Events::open`] with something that implements [`Run`], then [`Events::accept`].
+//! An event whose acceptance was returned survives a kill of the process at any moment; it runs at
+//! least once, and twice only if the process ended between its claim and the commit of its end.
+#![forbid(unsafe_code)]
+// A test stops at the first thing that is not as it should be.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod backlog;
+mod config;
+mod dispatcher;
+mod error;
+mod event;
+mod handle;
+mod policy;
+mod run;
+mod sqlite;
+mod writer;
+
+pub use config::Config;
+pub use error::Error;
+pub use event::{Address, EventStatus, InvokeType, NewEvent, RunState};
+pub use handle::{DeadLetter, Events, ListQuery, Listed};
+pub use run::{Attempt, BoxFuture, Outcome, Run};

@@ -1,0 +1,205 @@
+//! What follows a run (contract 4.9): done, another run and when, or a dead letter and why.
+
+use std::time::Duration;
+
+use types::RunStatus;
+
+/// Pause before a run that follows one that failed in the function, and one that found no quota.
+const PAUSE_MS: i64 = 60_000;
+/// First pause after a failure of the system; each next one may be twice as long.
+const SYSTEM_PAUSE_MS: i64 = 1_000;
+/// Longest pause after a failure of the system.
+const SYSTEM_PAUSE_MS_MAX: i64 = 5 * 60_000;
+/// Longest `Retry-After` that is heeded.
+const RETRY_AFTER_MS_MAX: i64 = 60 * 60_000;
+
+/// Whose fault the end of a run was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Success,
+    /// The caller's: the same call can never succeed.
+    Caller,
+    /// The function's: counted against `RetryNum`.
+    Function,
+    /// There was no room; not an attempt.
+    Quota,
+    /// The platform's.
+    System,
+    /// It was terminated.
+    Terminated,
+}
+
+/// Sorts the status codes of contract 4.5.
+pub(crate) fn class(status: RunStatus) -> Class {
+    use RunStatus as S;
+    match status {
+        S::Success => Class::Success,
+        S::InvalidEvent
+        | S::RequestTooLarge
+        | S::FunctionNotFound
+        | S::InvalidParameterValue
+        | S::UnauthorizedOperation
+        | S::QualifierNotFound => Class::Caller,
+        S::ResourceLimit | S::ResourceLimitReached | S::InsufficientResources => Class::Quota,
+        S::InvalidResponseFormat
+        | S::ContainerStateExited
+        | S::ResponseTooLarge
+        | S::UserCodeException
+        | S::TimeLimitReached
+        | S::MemoryLimitReached
+        | S::UserProcessExited
+        | S::UserCodeError
+        | S::ContainerInitError
+        | S::PortBindingFailed
+        | S::InitContainerTimeout
+        | S::WebSocketIdleTimeout
+        | S::WebSocketClientClosed => Class::Function,
+        S::FunctionStatusError | S::PullImageFailed | S::PullImageTimeOut | S::InternalError => Class::System,
+        S::RequestCanceled => Class::Terminated,
+    }
+}
+
+/// What an event has behind it, with the run that just ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct History {
+    /// Runs that failed in the function, without the last one.
+    pub function_failures: u32,
+    /// Failures of the system in a row, without the last one.
+    pub system_failures: u32,
+    /// `RetryNum`.
+    pub retries_max: u32,
+    /// Unix milliseconds after which no run begins.
+    pub expires_ms: i64,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Finished,
+    Aborted,
+    /// Another run, due at that Unix millisecond; the counts that are stored with it.
+    Again {
+        due_ms: i64,
+        function_failures: u32,
+        system_failures: u32,
+    },
+    Dead(Reason),
+}
+
+/// Why an event became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The call can never succeed.
+    Refused,
+    /// `RetryNum` is used up.
+    RetriesExhausted,
+    /// `MsgTTL` has passed, or would before the next run.
+    Expired,
+    /// The platform ended during each of its runs.
+    Recoveries,
+}
+
+impl Reason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::Expired => "expired",
+            Self::Recoveries => "platform_ended_during_each_run",
+        }
+    }
+}
+
+/// Decides what follows a run that ended with `class` at `now_ms`; `jitter` is a draw from 0 to 1.
+pub(crate) fn next(class: Class, history: History, retry_after: Option<Duration>, now_ms: i64, jitter: f64) -> Next {
+    let History { function_failures, system_failures, retries_max, expires_ms } = history;
+    let wished = retry_after.map_or(0, |wish| wish.as_millis().min(RETRY_AFTER_MS_MAX as u128) as i64);
+    let again = |pause_ms: i64, function_failures, system_failures| {
+        let due_ms = now_ms.saturating_add(pause_ms.max(wished));
+        if due_ms > expires_ms {
+            return Next::Dead(Reason::Expired);
+        }
+        Next::Again { due_ms, function_failures, system_failures }
+    };
+    match class {
+        Class::Success => Next::Finished,
+        Class::Terminated => Next::Aborted,
+        Class::Caller => Next::Dead(Reason::Refused),
+        Class::Function if function_failures >= retries_max => Next::Dead(Reason::RetriesExhausted),
+        Class::Function => again(PAUSE_MS, function_failures + 1, 0),
+        Class::Quota => again(PAUSE_MS, function_failures, system_failures),
+        Class::System => again(system_pause_ms(system_failures, jitter), function_failures, system_failures + 1),
+    }
+}
+
+/// Exponential back-off with full jitter, at least half a second.
+fn system_pause_ms(failures: u32, jitter: f64) -> i64 {
+    let ceiling = SYSTEM_PAUSE_MS.saturating_mul(1 << failures.min(20)).min(SYSTEM_PAUSE_MS_MAX);
+    ((ceiling as f64 * jitter) as i64).max(SYSTEM_PAUSE_MS / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+    const FRESH: History =
+        History { function_failures: 0, system_failures: 0, retries_max: 2, expires_ms: NOW + 21_600_000 };
+
+    fn after(status: RunStatus, history: History) -> Next {
+        next(class(status), history, None, NOW, 1.0)
+    }
+
+    #[test]
+    fn a_run_that_fails_in_the_function_is_tried_retry_num_times_a_minute_apart() {
+        let mut history = FRESH;
+        for failures in 1..=2 {
+            let Next::Again { due_ms, function_failures, .. } = after(RunStatus::UserCodeException, history) else {
+                panic!("another run follows failure {failures}")
+            };
+            assert_eq!((due_ms, function_failures), (NOW + 60_000, failures));
+            history.function_failures = function_failures;
+        }
+        assert_eq!(after(RunStatus::UserCodeException, history), Next::Dead(Reason::RetriesExhausted));
+    }
+
+    #[test]
+    fn waiting_for_quota_is_not_an_attempt_and_ends_with_the_ttl() {
+        let again = Next::Again { due_ms: NOW + 60_000, function_failures: 0, system_failures: 0 };
+        assert_eq!(after(RunStatus::ResourceLimitReached, FRESH), again);
+        let late = History { expires_ms: NOW + 59_999, ..FRESH };
+        assert_eq!(after(RunStatus::ResourceLimitReached, late), Next::Dead(Reason::Expired));
+    }
+
+    #[test]
+    fn failures_of_the_system_back_off_to_five_minutes() {
+        let due = |system_failures| match after(RunStatus::InternalError, History { system_failures, ..FRESH }) {
+            Next::Again { due_ms, .. } => due_ms - NOW,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((due(0), due(1), due(3), due(9), due(60)), (1_000, 2_000, 8_000, 300_000, 300_000));
+        let Next::Again { due_ms, .. } = next(Class::System, FRESH, None, NOW, 0.0) else { panic!("another run") };
+        assert_eq!(due_ms, NOW + 500, "a draw of 0 does not hammer");
+    }
+
+    #[test]
+    fn what_the_caller_did_wrong_is_never_tried_again() {
+        for status in [RunStatus::InvalidEvent, RunStatus::FunctionNotFound, RunStatus::QualifierNotFound] {
+            assert_eq!(after(status, FRESH), Next::Dead(Reason::Refused));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_heeded_up_to_an_hour() {
+        let due = |seconds| match next(Class::Function, FRESH, Some(Duration::from_secs(seconds)), NOW, 1.0) {
+            Next::Again { due_ms, .. } => (due_ms - NOW) / 1000,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((due(5), due(90), due(u64::MAX)), (60, 90, 3600));
+    }
+
+    #[test]
+    fn a_terminated_run_is_not_tried_again() {
+        assert_eq!(after(RunStatus::RequestCanceled, FRESH), Next::Aborted);
+    }
+}

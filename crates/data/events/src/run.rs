@@ -1,0 +1,47 @@
+//! What runs an event.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use types::{RequestId, RunStatus};
+
+use crate::event::{Address, InvokeType};
+
+/// A boxed future.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// One run of an event.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The event's id: the same in every run.
+    pub request_id: RequestId,
+    /// What is called.
+    pub address: Address,
+    /// How the event came in.
+    pub invoke_type: InvokeType,
+    /// The bytes as they came.
+    pub payload: Bytes,
+    /// Runs that failed in the function before this one (`RetryNum`).
+    pub retry: u32,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status of the contract.
+    pub status: RunStatus,
+    /// The function's answer, or the error as JSON.
+    pub ret_msg: String,
+    /// Why it failed.
+    pub error_message: Option<String>,
+    /// The function's `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+/// Runs events; implemented by the invocation path, and by a fake in tests.
+pub trait Run: Send + Sync + 'static {
+    /// Runs an event to its end. Failures are outcomes.
+    fn run(&self, attempt: Attempt) -> BoxFuture<Outcome>;
+}

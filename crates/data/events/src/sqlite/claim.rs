@@ -1,0 +1,139 @@
+//! Claims: which rows a run takes, what a start frees, what waits.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use types::{FunctionKey, RequestId};
+
+use super::row;
+use crate::error::Error;
+use crate::event::{Address, InvokeType};
+use crate::policy::retry::History;
+
+/// An event that is about to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimed {
+    pub id: i64,
+    /// The fencing token, beside the owner.
+    pub attempt: u32,
+    pub request_id: RequestId,
+    pub address: Address,
+    pub invoke_type: InvokeType,
+    pub history: History,
+    pub recoveries: u32,
+    pub accepted_ms: i64,
+    pub payload: Bytes,
+}
+
+/// What a claim asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub function: FunctionKey,
+    pub rows_max: usize,
+    /// Bytes of payloads; one row is claimed however large it is.
+    pub bytes_max: u64,
+    pub lease_until_ms: i64,
+}
+
+/// Claims the function's events that are due, oldest due time first, and returns when its next one is.
+pub(crate) fn claim(
+    connection: &Connection,
+    owner: &str,
+    wanted: &Wanted,
+    now_ms: i64,
+) -> Result<(Vec<Claimed>, Option<i64>), Error> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE events SET state = 1, owner = :owner, lease_until_ms = :lease, attempt = attempt + 1 WHERE id IN ( \
+           SELECT id FROM ( \
+             SELECT id, bytes, SUM(bytes) OVER (ORDER BY due_ms, id) AS total FROM ( \
+               SELECT id, due_ms, bytes FROM events \
+               WHERE state = 0 AND namespace = :namespace AND function = :function AND due_ms <= :now \
+               ORDER BY due_ms, id LIMIT :rows)) \
+           WHERE total - bytes < :bytes OR total = bytes) \
+         RETURNING request_id, namespace, function, qualifier, invoke_type, id, attempt, function_failures, \
+           system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload",
+    )?;
+    let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());
+    let rows = statement.query_map(
+        named_params! {
+            ":owner": owner, ":lease": wanted.lease_until_ms, ":namespace": namespace, ":function": function,
+            ":now": now_ms, ":rows": wanted.rows_max as i64, ":bytes": wanted.bytes_max as i64,
+        },
+        claimed,
+    )?;
+    let mut claimed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    claimed.sort_unstable_by_key(|event| event.id);
+    Ok((claimed, next_due(connection, &wanted.function)?))
+}
+
+fn claimed(columns: &Row<'_>) -> rusqlite::Result<Claimed> {
+    let (request_id, address, invoke_type) = row::head(columns, 0)?;
+    Ok(Claimed {
+        id: columns.get(5)?,
+        attempt: columns.get(6)?,
+        request_id,
+        address,
+        invoke_type,
+        history: History {
+            function_failures: columns.get(7)?,
+            system_failures: columns.get(8)?,
+            retries_max: columns.get(9)?,
+            expires_ms: columns.get(10)?,
+        },
+        recoveries: columns.get(11)?,
+        accepted_ms: columns.get(12)?,
+        payload: columns.get::<_, Vec<u8>>(13)?.into(),
+    })
+}
+
+fn next_due(connection: &Connection, function: &FunctionKey) -> Result<Option<i64>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT due_ms FROM events WHERE state = 0 AND namespace = ?1 AND function = ?2 ORDER BY due_ms, id LIMIT 1",
+    )?;
+    let due =
+        statement.query_row([function.namespace.as_str(), function.name.as_str()], |row| row.get(0)).optional()?;
+    Ok(due)
+}
+
+/// Keeps the claims of runs that go on.
+pub(crate) fn renew(connection: &Connection, owner: &str, lease_until_ms: i64) -> Result<(), Error> {
+    let mut statement =
+        connection.prepare_cached("UPDATE events SET lease_until_ms = ?1 WHERE state = 1 AND owner = ?2")?;
+    statement.execute((lease_until_ms, owner))?;
+    Ok(())
+}
+
+/// Frees the claims that are left from an owner which is gone, and counts that for each event. With the
+/// embedded queue there is one owner at a time, so at a start all claims are such.
+pub(crate) fn recover(connection: &Connection) -> Result<usize, Error> {
+    let freed = connection.execute(
+        "UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL, recoveries = recoveries + 1 WHERE state = 1",
+        [],
+    )?;
+    Ok(freed)
+}
+
+/// What waits of one function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub function: FunctionKey,
+    pub rows: u64,
+    pub bytes: u64,
+    pub next_due_ms: i64,
+}
+
+/// What waits, by function; read at a start from the index alone.
+pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Waiting>, Error> {
+    let mut statement = connection.prepare(
+        "SELECT namespace, function, COUNT(*), SUM(bytes), MIN(due_ms) FROM events WHERE state = 0 \
+         GROUP BY namespace, function",
+    )?;
+    let rows = statement.query_map([], |columns| {
+        Ok(Waiting {
+            function: FunctionKey { namespace: row::parsed(columns, 0)?, name: row::parsed(columns, 1)? },
+            rows: columns.get::<_, i64>(2)?.unsigned_abs(),
+            bytes: columns.get::<_, i64>(3)?.unsigned_abs(),
+            next_due_ms: columns.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

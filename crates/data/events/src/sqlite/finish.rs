@@ -1,0 +1,102 @@
+//! The end of a run: the row moves on, waits again, or becomes a dead letter.
+
+use rusqlite::{Connection, named_params};
+use types::RunStatus;
+
+use super::claim::Claimed;
+use super::row::state_number;
+use crate::error::Error;
+use crate::event::RunState;
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    /// `None` when no run took place.
+    pub status: Option<RunStatus>,
+    pub result: Option<String>,
+    pub now_ms: i64,
+}
+
+/// Whether the claim still stood; a run whose claim is another's changes nothing.
+pub(crate) type Stood = bool;
+
+/// Moves an event to `runs`.
+pub(crate) fn finish(
+    connection: &Connection,
+    owner: &str,
+    event: &Claimed,
+    state: RunState,
+    end: &End,
+) -> Result<Stood, Error> {
+    if !remove(connection, owner, event)? {
+        return Ok(false);
+    }
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO runs (request_id, namespace, function, qualifier, invoke_type, state, status, \
+         attempts, accepted_ms, ended_ms, result) VALUES (:id, :namespace, :function, :qualifier, :kind, :state, \
+         :status, :attempts, :accepted, :now, :result)",
+    )?;
+    statement.execute(named_params! {
+        ":id": event.request_id.as_str(),
+        ":namespace": event.address.function.namespace.as_str(),
+        ":function": event.address.function.name.as_str(),
+        ":qualifier": event.address.qualifier.to_string(),
+        ":kind": event.invoke_type.as_str(),
+        ":state": state_number(state),
+        ":status": end.status.map(RunStatus::code),
+        ":attempts": event.attempt,
+        ":accepted": event.accepted_ms,
+        ":now": end.now_ms,
+        ":result": end.result,
+    })?;
+    Ok(true)
+}
+
+fn remove(connection: &Connection, owner: &str, event: &Claimed) -> Result<Stood, Error> {
+    let mut statement =
+        connection.prepare_cached("DELETE FROM events WHERE id = ?1 AND attempt = ?2 AND owner = ?3 AND state = 1")?;
+    Ok(statement.execute((event.id, event.attempt, owner))? == 1)
+}
+
+/// Lets an event wait for another run.
+pub(crate) fn again(
+    connection: &Connection,
+    owner: &str,
+    event: &Claimed,
+    due_ms: i64,
+    (function_failures, system_failures): (u32, u32),
+    end: &End,
+) -> Result<Stood, Error> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL, due_ms = :due, \
+         function_failures = :function, system_failures = :system, last_status = :status, last_result = :result \
+         WHERE id = :id AND attempt = :attempt AND owner = :owner AND state = 1",
+    )?;
+    let changed = statement.execute(named_params! {
+        ":due": due_ms, ":function": function_failures, ":system": system_failures,
+        ":status": end.status.map(RunStatus::code), ":result": end.result,
+        ":id": event.id, ":attempt": event.attempt, ":owner": owner,
+    })?;
+    Ok(changed == 1)
+}
+
+/// Removes states and results that are older than they are kept, a few at a time.
+pub(crate) fn prune(
+    connection: &Connection,
+    states_before_ms: i64,
+    results_before_ms: i64,
+    rows_max: usize,
+) -> Result<usize, Error> {
+    let states = connection
+        .prepare_cached(
+            "DELETE FROM runs WHERE request_id IN (SELECT request_id FROM runs WHERE ended_ms < ?1 LIMIT ?2)",
+        )?
+        .execute((states_before_ms, rows_max as i64))?;
+    let results = connection
+        .prepare_cached(
+            "UPDATE runs SET result = NULL WHERE request_id IN ( \
+           SELECT request_id FROM runs WHERE ended_ms < ?1 AND result IS NOT NULL LIMIT ?2)",
+        )?
+        .execute((results_before_ms, rows_max as i64))?;
+    Ok(states + results)
+}

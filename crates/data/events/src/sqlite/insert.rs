@@ -1,0 +1,36 @@
+//! Acceptance.
+
+use rusqlite::{Connection, ErrorCode, named_params};
+
+use crate::error::Error;
+use crate::event::NewEvent;
+
+/// Stores an event as waiting.
+pub(crate) fn insert(connection: &Connection, event: &NewEvent, now_ms: i64) -> Result<(), Error> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO events (request_id, namespace, function, qualifier, invoke_type, state, due_ms, accepted_ms, \
+         expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, bytes, payload) \
+         VALUES (:id, :namespace, :function, :qualifier, :kind, 0, :due, :now, :expires, 0, 0, 0, 0, :retries, \
+         :bytes, :payload)",
+    )?;
+    let done = statement.execute(named_params! {
+        ":id": event.request_id.as_str(),
+        ":namespace": event.address.function.namespace.as_str(),
+        ":function": event.address.function.name.as_str(),
+        ":qualifier": event.address.qualifier.to_string(),
+        ":kind": event.invoke_type.as_str(),
+        ":due": now_ms + i64::from(event.delay_s) * 1000,
+        ":now": now_ms,
+        ":expires": now_ms + (i64::from(event.delay_s) + i64::from(event.ttl_s)) * 1000,
+        ":retries": event.retries_max,
+        ":bytes": event.payload.len() as i64,
+        ":payload": event.payload.as_ref(),
+    });
+    match done {
+        Ok(_) => Ok(()),
+        Err(rusqlite::Error::SqliteFailure(failure, _)) if failure.code == ErrorCode::ConstraintViolation => {
+            Err(Error::Duplicate(event.request_id.clone()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

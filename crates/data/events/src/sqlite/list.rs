@@ -1,0 +1,105 @@
+//! States: of one event, and pages of a function's.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row};
+use types::{FunctionKey, Qualifier, RequestId};
+
+use super::row;
+use crate::error::Error;
+use crate::event::{EventStatus, InvokeType, RunState};
+
+/// Events that wait or run, and ended ones, as one list.
+const ALL: &str = "SELECT request_id, namespace, function, qualifier, invoke_type, 0 AS state, last_status AS status, \
+     attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result FROM events \
+     UNION ALL SELECT request_id, namespace, function, qualifier, invoke_type, state, status, attempts, accepted_ms, \
+     ended_ms, result FROM runs";
+
+/// What a page of states shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    pub function: FunctionKey,
+    pub qualifier: Option<Qualifier>,
+    pub invoke_types: Vec<InvokeType>,
+    pub states: Vec<RunState>,
+    pub request_id: Option<RequestId>,
+    /// Unix milliseconds, the second one excluded.
+    pub accepted_ms: Option<(i64, i64)>,
+    pub ended_ms: Option<(i64, i64)>,
+    pub by_end: bool,
+    pub ascending: bool,
+    pub offset: u64,
+    pub rows_max: u64,
+}
+
+/// The page, and how many there are in all.
+pub(crate) fn page(connection: &Connection, of: &Selection) -> Result<(u64, Vec<EventStatus>), Error> {
+    let mut conditions = vec!["namespace = ? AND function = ?".to_owned()];
+    let mut values: Vec<Box<dyn ToSql>> =
+        vec![Box::new(of.function.namespace.as_str().to_owned()), Box::new(of.function.name.as_str().to_owned())];
+    if let Some(qualifier) = &of.qualifier {
+        conditions.push("qualifier = ?".to_owned());
+        values.push(Box::new(qualifier.to_string()));
+    }
+    if let Some(id) = &of.request_id {
+        conditions.push("request_id = ?".to_owned());
+        values.push(Box::new(id.as_str().to_owned()));
+    }
+    one_of(&mut conditions, &mut values, "invoke_type", of.invoke_types.iter().map(|kind| kind.as_str().to_owned()));
+    one_of(&mut conditions, &mut values, "state", of.states.iter().map(|state| row::state_number(*state)));
+    for (column, interval) in [("accepted_ms", of.accepted_ms), ("ended_ms", of.ended_ms)] {
+        if let Some((from, to)) = interval {
+            conditions.push(format!("{column} >= ? AND {column} < ?"));
+            values.push(Box::new(from));
+            values.push(Box::new(to));
+        }
+    }
+    let found = format!("FROM ({ALL}) WHERE {}", conditions.join(" AND "));
+    let given: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+    let count = format!("SELECT COUNT(*) {found}");
+    let total: i64 = connection.query_row(&count, given.as_slice(), |row| row.get(0))?;
+    let (column, direction) =
+        (if of.by_end { "ended_ms" } else { "accepted_ms" }, if of.ascending { "ASC" } else { "DESC" });
+    let text = format!(
+        "SELECT * {found} ORDER BY {column} {direction}, request_id LIMIT {} OFFSET {}",
+        of.rows_max, of.offset
+    );
+    let mut statement = connection.prepare(&text)?;
+    let rows = statement.query_map(given.as_slice(), status)?;
+    Ok((total.unsigned_abs(), rows.collect::<rusqlite::Result<_>>()?))
+}
+
+fn one_of<T: ToSql + 'static>(
+    conditions: &mut Vec<String>,
+    values: &mut Vec<Box<dyn ToSql>>,
+    column: &str,
+    allowed: impl Iterator<Item = T>,
+) {
+    let before = values.len();
+    values.extend(allowed.map(|value| Box::new(value) as Box<dyn ToSql>));
+    let marks = vec!["?"; values.len() - before].join(", ");
+    if !marks.is_empty() {
+        conditions.push(format!("{column} IN ({marks})"));
+    }
+}
+
+/// The state of one event.
+pub(crate) fn find(connection: &Connection, id: &RequestId) -> Result<Option<EventStatus>, Error> {
+    let mut statement = connection.prepare_cached(&format!("SELECT * FROM ({ALL}) WHERE request_id = ?1"))?;
+    let mut rows = statement.query_map([id.as_str()], status)?;
+    Ok(rows.next().transpose()?)
+}
+
+fn status(columns: &Row<'_>) -> rusqlite::Result<EventStatus> {
+    let (request_id, address, invoke_type) = row::head(columns, 0)?;
+    Ok(EventStatus {
+        request_id,
+        address,
+        invoke_type,
+        state: row::state(columns.get(5)?),
+        status: row::status(columns, 6)?,
+        attempts: columns.get(7)?,
+        accepted_ms: columns.get(8)?,
+        ended_ms: columns.get(9)?,
+        result: columns.get(10)?,
+    })
+}

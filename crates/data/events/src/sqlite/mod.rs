@@ -1,0 +1,12 @@
+//! The statements of the queue, on SQLite. No engine's own words beyond `RETURNING`, window functions
+//! and partial indexes, which PostgreSQL has too.
+
+pub(crate) mod claim;
+pub(crate) mod dead;
+pub(crate) mod finish;
+pub(crate) mod insert;
+pub(crate) mod list;
+mod open;
+mod row;
+
+pub(crate) use open::{open, open_reader};

@@ -1,0 +1,60 @@
+//! Opens the file: durability, schema.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::Error;
+
+const SCHEMA: &str = include_str!("schema.sql");
+/// The schema that this program writes.
+const VERSION: i64 = 1;
+/// How long a statement waits for a lock that another process holds, as a backup does.
+const BUSY: Duration = Duration::from_secs(5);
+/// Statements that stay compiled.
+const STATEMENTS_MAX: usize = 64;
+
+/// Opens the queue for writing; makes it when it is missing.
+pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
+    let failed = |source| Error::Open { path: path.to_owned(), source };
+    let connection = Connection::open(path).map_err(failed)?;
+    prepare(&connection).map_err(failed)?;
+    let found = version(&connection).map_err(failed)?;
+    match found {
+        None => connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;")).map_err(failed)?,
+        Some(VERSION) => {}
+        Some(found) => return Err(Error::NewerSchema { found, known: VERSION }),
+    }
+    Ok(connection)
+}
+
+/// Opens the queue for reading, beside the writer.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let failed = |source| Error::Open { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // An acknowledged event survives the loss of power: each commit is synced.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(())
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    let there: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'schema_version')",
+        [],
+        |row| row.get(0),
+    )?;
+    if !there {
+        return Ok(None);
+    }
+    connection.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).map(Some)
+}

@@ -1,0 +1,50 @@
+//! Columns that several statements read.
+
+use rusqlite::Row;
+use rusqlite::types::Type;
+use types::{FunctionKey, RequestId, RunStatus};
+
+use crate::event::{Address, InvokeType, RunState};
+
+/// A text that must parse; what does not is a damaged row.
+pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text = row.get_ref(at)?.as_str()?;
+    text.parse().map_err(|error: T::Err| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error)))
+}
+
+/// `request_id, namespace, function, qualifier, invoke_type` from column `at` on.
+pub(super) fn head(row: &Row<'_>, at: usize) -> rusqlite::Result<(RequestId, Address, InvokeType)> {
+    let function = FunctionKey { namespace: parsed(row, at + 1)?, name: parsed(row, at + 2)? };
+    let address = Address { function, qualifier: parsed(row, at + 3)? };
+    let kind = InvokeType::from_text(row.get_ref(at + 4)?.as_str()?).unwrap_or(InvokeType::Invoke);
+    Ok((parsed(row, at)?, address, kind))
+}
+
+/// A status code of a run.
+pub(super) fn status(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<RunStatus>> {
+    let code: Option<u16> = row.get(at)?;
+    Ok(code.and_then(|code| RunStatus::try_from(code).ok()))
+}
+
+/// The number that a state has in `runs`.
+pub(super) fn state_number(state: RunState) -> i64 {
+    match state {
+        RunState::Running => 0,
+        RunState::Finished => 1,
+        RunState::Aborted => 2,
+        RunState::Failed => 3,
+    }
+}
+
+/// The state of a number in `runs`.
+pub(super) fn state(number: i64) -> RunState {
+    match number {
+        1 => RunState::Finished,
+        2 => RunState::Aborted,
+        3 => RunState::Failed,
+        _ => RunState::Running,
+    }
+}

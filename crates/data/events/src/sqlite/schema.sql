@@ -1,0 +1,72 @@
+-- The queue of events. Times are Unix milliseconds.
+
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+INSERT INTO schema_version VALUES (1);
+
+-- Events that wait (state 0) or run (state 1). Short of its payload a row is what decisions need.
+CREATE TABLE events (
+    id                INTEGER NOT NULL PRIMARY KEY, -- in order of acceptance
+    request_id        TEXT    NOT NULL UNIQUE,
+    namespace         TEXT    NOT NULL,
+    function          TEXT    NOT NULL,
+    qualifier         TEXT    NOT NULL,
+    invoke_type       TEXT    NOT NULL,
+    state             INTEGER NOT NULL,
+    due_ms            INTEGER NOT NULL,
+    accepted_ms       INTEGER NOT NULL,
+    expires_ms        INTEGER NOT NULL,
+    -- Claims so far: with `owner` the fencing token of a run.
+    attempt           INTEGER NOT NULL,
+    function_failures INTEGER NOT NULL,
+    system_failures   INTEGER NOT NULL,
+    recoveries        INTEGER NOT NULL,
+    retries_max       INTEGER NOT NULL,
+    owner             TEXT,
+    lease_until_ms    INTEGER,
+    last_status       INTEGER,
+    last_result       TEXT,
+    bytes             INTEGER NOT NULL,
+    payload           BLOB    NOT NULL
+);
+
+-- Covers the claims' search and the counts at a start.
+CREATE INDEX events_waiting ON events (namespace, function, due_ms, id, bytes) WHERE state = 0;
+CREATE INDEX events_claimed ON events (lease_until_ms) WHERE state = 1;
+
+-- Ends of events, kept for a while.
+CREATE TABLE runs (
+    request_id  TEXT    NOT NULL PRIMARY KEY,
+    namespace   TEXT    NOT NULL,
+    function    TEXT    NOT NULL,
+    qualifier   TEXT    NOT NULL,
+    invoke_type TEXT    NOT NULL,
+    state       INTEGER NOT NULL, -- 1 finished, 2 aborted, 3 failed
+    status      INTEGER,
+    attempts    INTEGER NOT NULL,
+    accepted_ms INTEGER NOT NULL,
+    ended_ms    INTEGER NOT NULL,
+    result      TEXT
+) WITHOUT ROWID;
+
+CREATE INDEX runs_by_end ON runs (ended_ms);
+CREATE INDEX runs_by_function ON runs (namespace, function, accepted_ms);
+
+-- Events of which no run ended well, with their payloads.
+CREATE TABLE dead_letters (
+    id          INTEGER NOT NULL PRIMARY KEY,
+    request_id  TEXT    NOT NULL UNIQUE,
+    namespace   TEXT    NOT NULL,
+    function    TEXT    NOT NULL,
+    qualifier   TEXT    NOT NULL,
+    invoke_type TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    status      INTEGER,
+    attempts    INTEGER NOT NULL,
+    accepted_ms INTEGER NOT NULL,
+    died_ms     INTEGER NOT NULL,
+    result      TEXT,
+    retries_max INTEGER NOT NULL,
+    payload     BLOB    NOT NULL
+);
+
+CREATE INDEX dead_letters_by_namespace ON dead_letters (namespace, id);

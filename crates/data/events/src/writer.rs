@@ -1,0 +1,209 @@
+//! The one thread that writes: group commit without a timer.
+//!
+//! A commit takes what arrived during the last one's sync, up to a bound of rows and bytes; each
+//! change runs in a savepoint, so that one that fails leaves the others. Callers are answered after
+//! the commit. A failed sync ends all writing: what the disk holds is unknown then, and the kernel may
+//! report the failure only once (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use rusqlite::ffi::SQLITE_IOERR_FSYNC;
+use rusqlite::{Connection, Error as SqlError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::sqlite;
+
+/// SQLite's `SQLITE_IOERR_DIR_FSYNC`: the folder could not be synced.
+const IOERR_DIR_FSYNC: i32 = 1290;
+
+/// Sends changes to the writing thread; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    changes: mpsc::Sender<Arriving>,
+    halted: Arc<OnceLock<String>>,
+}
+
+/// A change on its way, with the bytes that it adds to the file.
+struct Arriving {
+    bytes: usize,
+    change: Box<dyn Change>,
+}
+
+/// A change of any outcome.
+trait Change: Send {
+    /// Runs the change; whether it succeeded.
+    fn apply(&mut self, connection: &Connection) -> bool;
+    /// Answers the caller once it is known whether the commit succeeded.
+    fn settle(self: Box<Self>, committed: Result<(), &str>);
+}
+
+struct Typed<T, F, H> {
+    work: Option<F>,
+    outcome: Option<Result<T, Error>>,
+    /// Runs with the outcome, also when the caller went away; dropped when there is none.
+    settled: H,
+    answer: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T, F, H> Change for Typed<T, F, H>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, Error> + Send,
+    H: FnOnce(&Result<T, Error>) + Send,
+{
+    fn apply(&mut self, connection: &Connection) -> bool {
+        self.outcome = self.work.take().map(|work| work(connection));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), &str>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(done), Ok(())) => done,
+            (_, Err(why)) => Err(Error::Write(why.to_owned())),
+            (None, Ok(())) => return,
+        };
+        (self.settled)(&outcome);
+        // The caller may have gone away; what was committed stays.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+impl Writer {
+    /// Starts the thread, which ends when the last `Writer` is dropped and what it was given is done.
+    pub(crate) fn start(path: PathBuf, connection: Connection, config: &Config) -> std::io::Result<Self> {
+        let (changes, arriving) = mpsc::channel(config.writer_queue_len_max);
+        let halted = Arc::new(OnceLock::new());
+        let thread = Thread {
+            path,
+            connection,
+            rows_max: config.commit_rows_max,
+            bytes_max: config.commit_bytes_max,
+            halted: Arc::clone(&halted),
+        };
+        std::thread::Builder::new().name("events-writer".to_owned()).spawn(move || thread.run(arriving))?;
+        Ok(Self { changes, halted })
+    }
+
+    /// Runs a change within the next commit and returns what it gave once that is durable. `bytes` is
+    /// what the change adds to the file.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.write_then(bytes, work, |_| {}).await
+    }
+
+    /// The same, with what is to follow whether or not the caller waits until then. `settled` is
+    /// dropped without a call when the change is never tried.
+    pub(crate) async fn write_then<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        settled: impl FnOnce(&Result<T, Error>) + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        let change = Box::new(Typed { work: Some(work), outcome: None, settled, answer });
+        self.changes.send(Arriving { bytes, change }).await.map_err(|_| self.closed())?;
+        answered.await.unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    /// Why nothing can be written any more.
+    pub(crate) fn halted(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
+    }
+
+    fn closed(&self) -> Error {
+        self.halted().map_or(Error::Stopping, |why| Error::Halted(why.to_owned()))
+    }
+}
+
+struct Thread {
+    path: PathBuf,
+    connection: Connection,
+    rows_max: usize,
+    bytes_max: usize,
+    halted: Arc<OnceLock<String>>,
+}
+
+impl Thread {
+    fn run(mut self, mut arriving: mpsc::Receiver<Arriving>) {
+        while let Some(first) = arriving.blocking_recv() {
+            let mut changes = Vec::new();
+            let committed = self.commit(first, &mut arriving, &mut changes);
+            metrics::histogram!("sampan_events_commit_rows").record(changes.len() as f64);
+            let Err(error) = committed else {
+                changes.into_iter().for_each(|change| change.settle(Ok(())));
+                continue;
+            };
+            let why = error.to_string();
+            if is_sync_failure(&error) {
+                // Before the callers are answered: what they try next is refused.
+                let _ = self.halted.set(why.clone());
+                tracing::error!(%why, "a commit of the queue of events could not be synced; it takes nothing more");
+                changes.into_iter().for_each(|change| change.settle(Err(&why)));
+                return;
+            }
+            tracing::warn!(%why, changes = changes.len(), "a commit of the queue of events failed");
+            changes.into_iter().for_each(|change| change.settle(Err(&why)));
+            self.reopen();
+        }
+    }
+
+    /// One transaction of what is there; what it took is in `changes`, also when it fails.
+    fn commit(
+        &self,
+        first: Arriving,
+        arriving: &mut mpsc::Receiver<Arriving>,
+        changes: &mut Vec<Box<dyn Change>>,
+    ) -> Result<(), SqlError> {
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let (mut next, mut bytes) = (Some(first), 0);
+        while let Some(mut taken) = next {
+            bytes += taken.bytes;
+            let applied = if begun.is_ok() { self.apply(taken.change.as_mut()) } else { Ok(()) };
+            changes.push(taken.change);
+            applied?;
+            let room = begun.is_ok() && changes.len() < self.rows_max && bytes < self.bytes_max;
+            next = if room { arriving.try_recv().ok() } else { None };
+        }
+        begun?;
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// One change in a savepoint: a failed one leaves the others of its commit as they are.
+    fn apply(&self, change: &mut dyn Change) -> Result<(), SqlError> {
+        self.connection.prepare_cached("SAVEPOINT change")?.execute([])?;
+        let succeeded = change.apply(&self.connection);
+        // SQLite rolls the whole transaction back by itself on FULL, IOERR and NOMEM.
+        if self.connection.is_autocommit() {
+            let message = "the transaction was rolled back: the disk is full or cannot be written";
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+            return Err(SqlError::SqliteFailure(code, Some(message.to_owned())));
+        }
+        if !succeeded {
+            self.connection.prepare_cached("ROLLBACK TO change")?.execute([])?;
+        }
+        self.connection.prepare_cached("RELEASE change")?.execute([])?;
+        Ok(())
+    }
+
+    /// A connection whose transaction ended strangely is not used again.
+    fn reopen(&mut self) {
+        // Fails when no transaction is left, as after a rollback by SQLite itself.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        match sqlite::open(&self.path) {
+            Ok(connection) => self.connection = connection,
+            Err(error) => tracing::warn!(%error, "cannot open the queue of events anew; its connection is kept"),
+        }
+    }
+}
+
+fn is_sync_failure(error: &SqlError) -> bool {
+    let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+    code == SQLITE_IOERR_FSYNC || code == IOERR_DIR_FSYNC
+}

@@ -1,0 +1,45 @@
+//! Limits of what waits, and of the file.
+
+use events::{Config, Error};
+
+use crate::fixture::{Queue, event};
+
+#[tokio::test]
+async fn beyond_the_bounds_of_a_function_events_are_refused_and_others_are_not() {
+    let queue = Queue::open_with(Config { function_rows_max: 3, function_bytes_max: 100, ..Config::default() }).await;
+    queue.script.set("slow", None);
+    for _ in 0..3 {
+        queue.accept("slow", "{}").await;
+    }
+    let refused = queue.events.accept(event("slow", "{}")).await.unwrap_err();
+    assert!(refused.is_retryable());
+    assert_eq!(
+        refused.to_string(),
+        "function default/slow has 3 waiting events, as many as events.function_rows_max allows; try again later"
+    );
+    let large = queue.events.accept(event("large", &"x".repeat(101))).await.unwrap_err();
+    assert!(matches!(large, Error::Full { key: "events.function_bytes_max", .. }), "{large}");
+    queue.accept("other", "{}").await;
+}
+
+#[tokio::test]
+async fn new_events_are_refused_before_the_disk_is_full() {
+    let queue = Queue::open_with(Config { disk_free_bytes_min: u64::MAX, ..Config::default() }).await;
+    let refused = queue.events.accept(event("any", "{}")).await.unwrap_err();
+    assert!(refused.to_string().contains("events.disk_free_bytes_min"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_oldest_dead_letter_of_a_namespace_makes_room() {
+    let queue = Queue::open_with(Config { dead_letters_max: 2, ..Config::default() }).await;
+    queue.script.set("gone", Some(types::RunStatus::FunctionNotFound));
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let id = queue.accept("gone", "{}").await;
+        queue.until(&id, |status| status.state == events::RunState::Failed).await;
+        ids.push(id);
+    }
+    let letters = queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap();
+    let kept: Vec<_> = letters.into_iter().map(|letter| letter.request_id).collect();
+    assert_eq!(kept, ids[1..]);
+}

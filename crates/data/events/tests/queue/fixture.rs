@@ -1,0 +1,127 @@
+//! A queue in a temporary folder, and runs whose outcome a test decides.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use events::{Address, Attempt, BoxFuture, Config, Events, InvokeType, NewEvent, Outcome, Run};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use types::{FunctionKey, Qualifier, RequestId, RunStatus};
+
+/// Longest wait for a condition.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// What runs do: the status that each function's runs end with, or that they hang.
+#[derive(Default)]
+pub(crate) struct Script {
+    outcomes: Mutex<HashMap<String, Option<RunStatus>>>,
+    pub(crate) seen: Mutex<Vec<Attempt>>,
+}
+
+impl Script {
+    /// All runs of a function end so; `None`: they hang.
+    pub(crate) fn set(&self, function: &str, outcome: Option<RunStatus>) {
+        self.outcomes.lock().insert(function.to_owned(), outcome);
+    }
+
+    pub(crate) fn seen_of(&self, function: &str) -> usize {
+        self.seen.lock().iter().filter(|attempt| attempt.address.function.name.as_str() == function).count()
+    }
+}
+
+impl Run for Script {
+    fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {
+        let function = attempt.address.function.name.as_str().to_owned();
+        let scripted = self.outcomes.lock().get(&function).copied().unwrap_or(Some(RunStatus::Success));
+        let payload = String::from_utf8_lossy(&attempt.payload).into_owned();
+        self.seen.lock().push(attempt);
+        Box::pin(async move {
+            let Some(status) = scripted else { return std::future::pending().await };
+            let error_message = (!status.is_success()).then(|| "it failed".to_owned());
+            Outcome { status, ret_msg: format!("got {payload}"), error_message, retry_after: None }
+        })
+    }
+}
+
+pub(crate) struct Queue {
+    pub(crate) events: Events,
+    pub(crate) script: Arc<Script>,
+    pub(crate) folder: TempDir,
+    config: Config,
+}
+
+impl Queue {
+    pub(crate) async fn open() -> Self {
+        Self::open_with(Config::default()).await
+    }
+
+    pub(crate) async fn open_with(config: Config) -> Self {
+        let (folder, script) = (TempDir::new().unwrap(), Arc::new(Script::default()));
+        let events = Events::open(folder.path().join("events.db"), script.clone(), config.clone()).await.unwrap();
+        Self { events, script, folder, config }
+    }
+
+    /// The next process on the same file, as after a kill: nothing of this one is drained.
+    pub(crate) async fn killed_and_opened(self) -> Self {
+        let Self { events, folder, config, .. } = self;
+        drop(events);
+        let script = Arc::new(Script::default());
+        Self::reopened(script, folder, config).await
+    }
+
+    pub(crate) async fn reopened(script: Arc<Script>, folder: TempDir, config: Config) -> Self {
+        let events = Events::open(folder.path().join("events.db"), script.clone(), config.clone()).await.unwrap();
+        Self { events, script, folder, config }
+    }
+
+    pub(crate) async fn accept(&self, function: &str, payload: &str) -> RequestId {
+        let event = event(function, payload);
+        let id = event.request_id.clone();
+        self.events.accept(event).await.unwrap();
+        id
+    }
+
+    /// Waits until a status of the event is as wanted.
+    pub(crate) async fn until(
+        &self,
+        id: &RequestId,
+        wanted: impl Fn(&events::EventStatus) -> bool,
+    ) -> events::EventStatus {
+        let found = tokio::time::timeout(WAIT_MAX, async {
+            loop {
+                match self.events.status(id).await.unwrap() {
+                    Some(status) if wanted(&status) => return status,
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        });
+        found.await.expect("the state comes about")
+    }
+
+    pub(crate) async fn until_true(&self, mut condition: impl FnMut() -> bool) {
+        let reached = tokio::time::timeout(WAIT_MAX, async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        reached.await.expect("the condition comes about");
+    }
+}
+
+pub(crate) fn key(function: &str) -> FunctionKey {
+    FunctionKey { namespace: "default".parse().unwrap(), name: function.parse().unwrap() }
+}
+
+pub(crate) fn event(function: &str, payload: &str) -> NewEvent {
+    NewEvent {
+        request_id: RequestId::random(),
+        address: Address { function: key(function), qualifier: Qualifier::LATEST },
+        invoke_type: InvokeType::Invoke,
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        retries_max: 2,
+        ttl_s: 21_600,
+        delay_s: 0,
+    }
+}

@@ -1,0 +1,8 @@
+//! The queue through its public handle, with runs that do what a test tells them.
+#![allow(clippy::unwrap_used)]
+
+mod acceptance;
+mod bounds;
+mod fixture;
+mod restarts;
+mod runs;

@@ -1,0 +1,68 @@
+//! What a kill leaves.
+
+use std::time::Duration;
+
+use events::{Config, Error, Events, RunState};
+use types::RunStatus;
+
+use crate::fixture::{Queue, key};
+
+#[tokio::test]
+async fn what_was_accepted_or_running_at_a_kill_runs_afterwards() {
+    let queue = Queue::open().await;
+    queue.script.set("hangs", None);
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        ids.push(queue.accept("hangs", &n.to_string()).await);
+    }
+    queue.until_true(|| queue.script.seen_of("hangs") > 0).await;
+    let queue = queue.killed_and_opened().await;
+    for id in &ids {
+        queue.until(id, |status| status.state == RunState::Finished).await;
+    }
+    assert_eq!(queue.events.waiting(Some(&key("hangs"))), 0);
+}
+
+#[tokio::test]
+async fn an_event_during_whose_runs_the_platform_ends_each_time_becomes_a_dead_letter() {
+    let mut queue = Queue::open_with(Config { recoveries_max: 2, ..Config::default() }).await;
+    let id = {
+        queue.script.set("poison", None);
+        queue.accept("poison", "{}").await
+    };
+    for kills in 1..=3 {
+        queue.until_true(|| queue.script.seen_of("poison") == 1).await;
+        queue = queue.killed_and_opened().await;
+        if kills < 3 {
+            queue.script.set("poison", None);
+        }
+    }
+    let dead = queue.until(&id, |status| status.state == RunState::Failed).await;
+    assert_eq!(dead.status, None, "no run ended");
+    assert_eq!(queue.script.seen_of("poison"), 0, "it is not tried a fourth time");
+    let letters = queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap();
+    assert_eq!(letters[0].reason, "platform_ended_during_each_run");
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_runs_and_begins_no_other() {
+    let queue = Queue::open().await;
+    queue.script.set("ok", Some(RunStatus::Success));
+    let id = queue.accept("ok", "{}").await;
+    queue.until(&id, |status| status.state == RunState::Finished).await;
+    queue.events.drain(Duration::from_secs(5)).await;
+    let late = queue.accept("ok", "{}").await;
+    let waiting = queue.events.status(&late).await.unwrap().unwrap();
+    assert_eq!(waiting.attempts, 0);
+}
+
+#[tokio::test]
+async fn a_queue_of_a_newer_version_is_left_alone() {
+    let queue = Queue::open().await;
+    queue.events.drain(Duration::from_secs(5)).await;
+    let path = queue.folder.path().join("events.db");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute("UPDATE schema_version SET version = 99", []).unwrap();
+    let refused = Events::open(path, queue.script.clone(), Config::default()).await.err().unwrap();
+    assert!(matches!(refused, Error::NewerSchema { found: 99, .. }), "{refused}");
+}

@@ -63,6 +63,8 @@ pub struct Settings {
     pub logs: logs::Config,
     /// `[pool]`
     pub pool: pool::Config,
+    /// `[events]`
+    pub events: events::Config,
     /// `[launcher]`
     pub launcher: launcher::Config,
     /// `[invoke]`
@@ -99,6 +101,7 @@ impl Default for Settings {
             network: sandbox::NetworkConfig::default(),
             logs: logs::Config::default(),
             pool: pool::Config::default(),
+            events: events::Config::default(),
             launcher: launcher::Config::default(),
             invoke: invoke::Config::default(),
             gateway: gateway::Config::default(),

@@ -20,6 +20,10 @@ pub const DESCRIPTION_LEN_MAX: usize = 1000;
 pub const SYNC_EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// Bytes of the event of an asynchronous invocation.
 pub const ASYNC_EVENT_BYTES_MAX: usize = 128 * 1024;
+/// Runs that follow one which failed in the function, for events (`RetryNum`).
+pub const EVENT_RETRIES_DEFAULT: u32 = 2;
+/// Seconds after which an event that waits is given up (`MsgTTL`).
+pub const EVENT_TTL_S_DEFAULT: u32 = 21_600;
 /// Bytes of the answer of an event function.
 pub const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// Bytes of the log that `LogType=Tail` returns.

@@ -49,6 +49,11 @@ impl UtcOffset {
         self.offset().to_datetime(time.clamp(first, last)).strftime(FORMAT).to_string()
     }
 
+    /// The same with microseconds, as states of events have it.
+    pub fn format_micros(self, unix_ms: i64) -> String {
+        format!("{}.{:03}000", self.format(unix_ms), unix_ms.rem_euclid(1000))
+    }
+
     /// Reads a local time as Unix milliseconds; `None` when it is none.
     pub fn parse_time(self, text: &str) -> Option<i64> {
         let local = DateTime::strptime(FORMAT, text).ok()?;

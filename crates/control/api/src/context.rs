@@ -50,6 +50,7 @@ pub(crate) struct Context {
     pub store: store::Store,
     pub logs: logs::Logs,
     pub invoker: invoke::Invoker,
+    pub events: events::Events,
     pub account: Account,
     /// What the parts beside the API have.
     pub surroundings: Surroundings,

@@ -93,6 +93,20 @@ impl From<logs::Error> for Failure {
     }
 }
 
+impl From<events::Error> for Failure {
+    fn from(error: events::Error) -> Self {
+        use events::Error;
+        let code = match &error {
+            Error::Full { .. } => ErrorCode::REQUEST_LIMIT_EXCEEDED,
+            Error::DiskNearlyFull { .. } | Error::Halted(_) => ErrorCode::RESOURCE_INSUFFICIENT,
+            Error::NotFound(_) => ErrorCode::RESOURCE_NOT_FOUND_ASYNC_EVENT,
+            Error::Stopping => ErrorCode::SERVICE_UNAVAILABLE,
+            _ => return Self::Internal(Box::new(error)),
+        };
+        ApiError::new(code, error.to_string()).into()
+    }
+}
+
 impl From<types::catalog::Lookup> for Failure {
     fn from(lookup: types::catalog::Lookup) -> Self {
         use types::catalog::Lookup;

@@ -16,19 +16,24 @@ use crate::server::{self, Server};
 #[derive(Clone)]
 pub struct Api(Arc<Server>);
 
+/// The parts below the API.
+pub struct Parts {
+    /// Functions, versions, namespaces.
+    pub store: store::Store,
+    /// Output and records of runs.
+    pub logs: logs::Logs,
+    /// Runs functions.
+    pub invoker: invoke::Invoker,
+    /// Asynchronous events.
+    pub events: events::Events,
+}
+
 impl Api {
     /// An API over these parts.
-    pub fn new(
-        store: store::Store,
-        logs: logs::Logs,
-        invoker: invoke::Invoker,
-        secrets: Secrets,
-        account: Account,
-        surroundings: Surroundings,
-        config: Config,
-    ) -> Self {
+    pub fn new(parts: Parts, secrets: Secrets, account: Account, surroundings: Surroundings, config: Config) -> Self {
         let rooms = Rooms::new(&config);
-        let context = Context { store, logs, invoker, account, surroundings, config };
+        let Parts { store, logs, invoker, events } = parts;
+        let context = Context { store, logs, invoker, events, account, surroundings, config };
         Self(Arc::new(Server { context, secrets, rooms }))
     }
 

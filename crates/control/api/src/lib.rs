@@ -30,5 +30,5 @@ mod validate;
 
 pub use config::Config;
 pub use context::{Account, Surroundings};
-pub use handle::Api;
+pub use handle::{Api, Parts};
 pub use types::{InvalidUtcOffset, UtcOffset};

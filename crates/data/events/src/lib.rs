@@ -23,6 +23,7 @@ mod dispatcher;
 mod error;
 mod event;
 mod handle;
+mod invocation;
 mod policy;
 mod run;
 mod sqlite;

@@ -30,6 +30,7 @@ pub struct RunningPlatform {
     /// Cancels the background tasks.
     running: CancellationToken,
     invoker: invoke::Invoker,
+    events: events::Events,
     sandboxes: sandbox::Sandboxes,
     logs: logs::Logs,
     images: image::Images,
@@ -145,6 +146,9 @@ impl RunningPlatform {
         let pool = settings.pool.or_machine_memory(machine_memory_mb());
         let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running)
             .context("cannot open the folder of results")?;
+        let events = events::Events::open(dir.join("events.db"), Arc::new(invoker.clone()), settings.events)
+            .await
+            .context("cannot open the queue of events")?;
         let starts = StartCheck(invoker.clone());
         let deploy =
             deploy::Deploy::start(store.clone(), Prepare(images.clone()), starts, settings.deploy, running.clone());
@@ -178,15 +182,9 @@ impl RunningPlatform {
         let runtime_tag = launcher::RUNTIME_TAG;
         let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
-        let api = api::Api::new(
-            store.clone(),
-            logs.clone(),
-            invoker.clone(),
-            secrets,
-            installation,
-            surroundings,
-            settings.api,
-        );
+        let parts =
+            api::Parts { store: store.clone(), logs: logs.clone(), invoker: invoker.clone(), events: events.clone() };
+        let api = api::Api::new(parts, secrets, installation, surroundings, settings.api);
         let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
         let health = Health::new(store.clone(), settings.data_dir.clone(), about, gateway_addr, listening.clone());
         let routes = control::Routes {
@@ -203,7 +201,20 @@ impl RunningPlatform {
             let running = running.clone();
             move || registry.clone().run(running.clone())
         }));
-        Ok(Self { listening, running, invoker, sandboxes, logs, images, store, deploy, gateway, control, sweeping })
+        Ok(Self {
+            listening,
+            running,
+            invoker,
+            events,
+            sandboxes,
+            logs,
+            images,
+            store,
+            deploy,
+            gateway,
+            control,
+            sweeping,
+        })
     }
 
     /// Name of the parent cgroup of instances, in every hierarchy.
@@ -228,6 +239,7 @@ impl RunningPlatform {
         if tokio::time::timeout(left(), self.gateway.join()).await.is_err() {
             tracing::warn!(grace_s = grace.as_secs(), "grace period passed; aborting requests in flight");
         }
+        self.events.drain(left()).await;
         self.invoker.drain(left(), stop_grace).await;
         // An open connection to the control address must not delay the stop.
         tokio::time::timeout(left().max(CONTROL_GRACE_MIN), self.control).await.ok();

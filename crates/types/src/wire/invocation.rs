@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::RequestId;
+
 /// `Invoke`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -68,6 +70,22 @@ pub struct RunResult {
     pub function_request_id: String,
     /// 0 on success, −1 on failure.
     pub invoke_result: i32,
+}
+
+impl RunResult {
+    /// Of an asynchronous call: all is empty or 0 but the id (contract 3).
+    pub fn accepted(id: &RequestId) -> Self {
+        Self {
+            log: String::new(),
+            ret_msg: String::new(),
+            err_msg: String::new(),
+            mem_usage: 0,
+            duration: 0.0,
+            bill_duration: 0,
+            function_request_id: id.to_string(),
+            invoke_result: 0,
+        }
+    }
 }
 
 /// `GetFunctionLogs`.

@@ -9,6 +9,7 @@ mod account;
 mod carried;
 mod code;
 mod concurrency;
+mod events;
 mod function;
 mod function_requests;
 mod invocation;
@@ -24,6 +25,10 @@ pub use carried::{
 };
 pub use code::{Code, ImageConfig};
 pub use concurrency::{InstanceConcurrencyConfig, MixNodeConfig, ProtocolParams, SessionConfig, WsParams};
+pub use events::{
+    AsyncEvent, AsyncEventStatus, GetAsyncEventStatusAnswer, GetAsyncEventStatusRequest, ListAsyncEventsAnswer,
+    ListAsyncEventsRequest, TimeInterval,
+};
 pub use function::{
     Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, ServingSettings, Tag, Variable,
 };

@@ -7,6 +7,7 @@ mod account;
 mod aliases;
 mod concurrency;
 mod domains;
+mod events;
 mod functions;
 mod invocations;
 mod namespaces;
@@ -36,7 +37,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 36] = [
+const HANDLED: [Action; 38] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -96,6 +97,8 @@ const HANDLED: [Action; 36] = [
     Action { name: "GetCustomDomain", run: |cx, params, _| Box::pin(domains::get(cx, params)) },
     Action { name: "ListCustomDomains", run: |cx, params, _| Box::pin(domains::list(cx, params)) },
     Action { name: "DeleteCustomDomain", run: |cx, params, _| Box::pin(domains::delete(cx, params)) },
+    Action { name: "ListAsyncEvents", run: |cx, params, _| Box::pin(events::list(cx, params)) },
+    Action { name: "GetAsyncEventStatus", run: |cx, params, _| Box::pin(events::status(cx, params)) },
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];
 

@@ -2,10 +2,11 @@
 
 const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
                         gateway address at /fn/<namespace>/<function>/";
-const EVENTS: &str = "asynchronous events are not there yet; call with Invoke and InvocationType RequestResponse";
+const EVENTS: &str = "asynchronous events run with two retries within six hours, and cannot be ended early yet; \
+                      ListAsyncEvents shows them";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 16] = [
+const ACTIONS: [(&str, &str); 14] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
     ("CreateTrigger", TRIGGERS),
     ("UpdateTrigger", TRIGGERS),
@@ -14,8 +15,6 @@ const ACTIONS: [(&str, &str); 16] = [
     ("ListTriggers", TRIGGERS),
     ("GetFunctionEventInvokeConfig", EVENTS),
     ("UpdateFunctionEventInvokeConfig", EVENTS),
-    ("ListAsyncEvents", EVENTS),
-    ("GetAsyncEventStatus", EVENTS),
     ("TerminateAsyncEvent", EVENTS),
     ("PublishLayerVersion", LAYERS),
     ("GetLayerVersion", LAYERS),

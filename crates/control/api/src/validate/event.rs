@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use invoke::RoutingKey;
 use serde::de::IgnoredAny;
-use types::limits::{ROUTING_KEY_BYTES_MAX, SYNC_EVENT_BYTES_MAX};
+use types::limits::ROUTING_KEY_BYTES_MAX;
 use types::{ApiError, ErrorCode};
 
 use super::aliases::KEY_PREFIX;
@@ -14,13 +14,13 @@ use super::{filled, invalid, quoted};
 /// The event when a call names none.
 const EMPTY_EVENT: &str = "{}";
 
-/// The event that a field holds.
-pub(crate) fn payload(field: &str, given: Option<String>) -> Result<Bytes, ApiError> {
+/// The event that a field holds, of at most so many bytes.
+pub(crate) fn payload(field: &str, given: Option<String>, bytes_max: usize) -> Result<Bytes, ApiError> {
     let Some(text) = given.filter(|text| !text.is_empty()) else {
         return Ok(Bytes::from_static(EMPTY_EVENT.as_bytes()));
     };
-    if text.len() > SYNC_EVENT_BYTES_MAX {
-        let problem = format!("the event has {} bytes; at most {SYNC_EVENT_BYTES_MAX} are allowed", text.len());
+    if text.len() > bytes_max {
+        let problem = format!("the event has {} bytes; at most {bytes_max} are allowed", text.len());
         return Err(invalid(ErrorCode::INVALID_PARAMETER_REQUEST_TOO_LARGE, field, problem));
     }
     let checked: Result<IgnoredAny, _> = serde_json::from_str(&text);
@@ -41,14 +41,20 @@ pub(crate) fn wants_tail(given: Option<&str>) -> Result<bool, ApiError> {
     }
 }
 
-/// `InvocationType`; only calls that wait for their answer are taken.
-pub(crate) fn refuse_asynchronous(given: Option<&str>) -> Result<(), ApiError> {
+/// Whether a call waits for the end of its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InvocationType {
+    /// It does.
+    RequestResponse,
+    /// It is answered once the event is durable.
+    Event,
+}
+
+/// `InvocationType`.
+pub(crate) fn invocation_type(given: Option<&str>) -> Result<InvocationType, ApiError> {
     match filled(given) {
-        None | Some("RequestResponse") => Ok(()),
-        Some("Event") => {
-            let problem = "asynchronous calls are not supported yet; use RequestResponse";
-            Err(invalid(ErrorCode::UNSUPPORTED_OPERATION, "InvocationType", problem))
-        }
+        None | Some("RequestResponse") => Ok(InvocationType::RequestResponse),
+        Some("Event") => Ok(InvocationType::Event),
         Some(other) => {
             let problem = format!("{} is neither RequestResponse nor Event", quoted(other));
             Err(invalid(ErrorCode::INVALID_VALUE, "InvocationType", problem))
@@ -75,6 +81,8 @@ pub(crate) fn routing_key(given: Option<&str>) -> Result<RoutingKey, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use types::limits::{ASYNC_EVENT_BYTES_MAX, SYNC_EVENT_BYTES_MAX};
+
     use super::*;
 
     fn code<T>(result: Result<T, ApiError>) -> &'static str {
@@ -84,20 +92,23 @@ mod tests {
     #[test]
     fn an_event_is_any_json() {
         for good in ["{}", "[1]", "null", "\"text\"", " 1 "] {
-            assert_eq!(payload("Event", Some(good.to_owned())).expect(good), good);
+            assert_eq!(payload("Event", Some(good.to_owned()), SYNC_EVENT_BYTES_MAX).expect(good), good);
         }
-        assert_eq!(payload("Event", None).expect("default"), "{}");
-        assert_eq!(payload("Event", Some(String::new())).expect("default"), "{}");
+        assert_eq!(payload("Event", None, 10).expect("default"), "{}");
+        assert_eq!(payload("Event", Some(String::new()), 10).expect("default"), "{}");
         for bad in ["{", "hello", "{} {}", "'a'"] {
-            assert_eq!(code(payload("Event", Some(bad.to_owned()))), "InvalidParameterValue.Param", "{bad}");
+            assert_eq!(code(payload("Event", Some(bad.to_owned()), 10)), "InvalidParameterValue.Param", "{bad}");
         }
     }
 
     #[test]
-    fn an_event_has_six_megabytes_at_most() {
+    fn an_event_has_the_bytes_of_its_bound_at_most() {
         let event = |bytes: usize| Some(format!("\"{}\"", "x".repeat(bytes - 2)));
-        assert_eq!(code(payload("Event", event(SYNC_EVENT_BYTES_MAX))), "");
-        assert_eq!(code(payload("Event", event(SYNC_EVENT_BYTES_MAX + 1))), "InvalidParameter.RequestTooLarge");
+        for bytes_max in [SYNC_EVENT_BYTES_MAX, ASYNC_EVENT_BYTES_MAX] {
+            let too_large = code(payload("Event", event(bytes_max + 1), bytes_max));
+            assert_eq!(code(payload("Event", event(bytes_max), bytes_max)), "");
+            assert_eq!(too_large, "InvalidParameter.RequestTooLarge");
+        }
     }
 
     #[test]
@@ -107,9 +118,10 @@ mod tests {
             (Ok(false), Ok(false), Ok(true))
         );
         assert_eq!(code(wants_tail(Some("tail"))), "InvalidParameterValue");
-        assert_eq!(code(refuse_asynchronous(Some("RequestResponse"))), "");
-        assert_eq!(code(refuse_asynchronous(Some("Event"))), "UnsupportedOperation");
-        assert_eq!(code(refuse_asynchronous(Some("Sync"))), "InvalidParameterValue");
+        assert_eq!(invocation_type(None), Ok(InvocationType::RequestResponse));
+        assert_eq!(invocation_type(Some("RequestResponse")), Ok(InvocationType::RequestResponse));
+        assert_eq!(invocation_type(Some("Event")), Ok(InvocationType::Event));
+        assert_eq!(code(invocation_type(Some("Sync"))), "InvalidParameterValue");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Messages begin with the path of the field, say what it holds, and what it may hold.
 
 pub(crate) mod aliases;
+pub(crate) mod async_events;
 pub(crate) mod code;
 pub(crate) mod command_line;
 pub(crate) mod concurrency;

@@ -69,7 +69,6 @@ async fn what_cannot_be_called_is_an_error_of_the_call() {
         (call("hello", "ClientContext", "{"), "InvalidParameterValue.Param"),
         (call("hello", "RoutingKey", "[]"), "InvalidParameterValue.Param"),
         (call("hello", "LogType", "All"), "InvalidParameterValue"),
-        (call("hello", "InvocationType", "Event"), "UnsupportedOperation"),
         (json!({}), "MissingParameter"),
     ];
     for (request, code) in table {

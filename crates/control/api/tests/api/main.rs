@@ -6,6 +6,7 @@
 mod bad_requests;
 mod concurrency;
 mod domains;
+mod events;
 mod functions;
 mod held;
 mod invocations;

@@ -1,13 +1,17 @@
-//! `Invoke` and `InvokeFunction`: one event to an event function, and its result.
+//! `Invoke` and `InvokeFunction`: one event to an event function, and its result; or, with `InvocationType=Event`,
+//! its id.
 //!
 //! A run that fails is a result, not an error of the call: the answer has it in `RetMsg`,
 //! `ErrMsg` and `InvokeResult`.
 
 use bytes::Bytes;
+use events::{Address, InvokeType, NewEvent};
 use invoke::{EventCall, Protocol, ResolvedCall, RoutingKey, Source, Target};
 use tokio::time::timeout;
-use types::limits::LOG_TAIL_BYTES;
-use types::wire::{InvokeAnswer, InvokeFunctionRequest, InvokeRequest};
+use types::limits::{
+    ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT, LOG_TAIL_BYTES, SYNC_EVENT_BYTES_MAX,
+};
+use types::wire::{InvokeAnswer, InvokeFunctionRequest, InvokeRequest, RunResult};
 use types::{ApiError, ErrorCode, Qualifier, RequestId};
 
 use crate::actions::Outcome;
@@ -16,6 +20,7 @@ use crate::envelope::Answer;
 use crate::failure::Failure;
 use crate::params::Params;
 use crate::render;
+use crate::validate::event::InvocationType;
 use crate::validate::{event, invalid, names};
 
 /// What both actions ask for.
@@ -29,15 +34,22 @@ struct Wanted {
 pub(in crate::actions) async fn invoke(cx: &Context, params: Params, id: RequestId) -> Outcome {
     let request: InvokeRequest = params.read()?;
     drop(params);
-    event::refuse_asynchronous(request.invocation_type.as_deref())?;
+    let invocation_type = event::invocation_type(request.invocation_type.as_deref())?;
+    let bytes_max = match invocation_type {
+        InvocationType::RequestResponse => SYNC_EVENT_BYTES_MAX,
+        InvocationType::Event => ASYNC_EVENT_BYTES_MAX,
+    };
     let key = event::routing_key(request.routing_key.as_deref())?;
     let wanted = Wanted {
         target: target(&request.function_name, &request.namespace, &request.qualifier, Qualifier::LATEST)?,
-        payload: event::payload("ClientContext", request.client_context)?,
+        payload: event::payload("ClientContext", request.client_context, bytes_max)?,
         tail: event::wants_tail(request.log_type.as_deref())?,
         key,
     };
-    run(cx, wanted, id).await
+    match invocation_type {
+        InvocationType::RequestResponse => run(cx, wanted, id).await,
+        InvocationType::Event => accept(cx, wanted, id).await,
+    }
 }
 
 pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, id: RequestId) -> Outcome {
@@ -46,7 +58,7 @@ pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, id
     let key = event::routing_key(request.routing_key.as_deref())?;
     let wanted = Wanted {
         target: target(&request.function_name, &request.namespace, &request.qualifier, names::default_alias())?,
-        payload: event::payload("Event", request.event)?,
+        payload: event::payload("Event", request.event, SYNC_EVENT_BYTES_MAX)?,
         tail: event::wants_tail(request.log_type.as_deref())?,
         key,
     };
@@ -82,6 +94,23 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     })?;
     let log = if tail { cx.logs.tail(&id, LOG_TAIL_BYTES) } else { String::new() };
     Ok(Answer::of(&InvokeAnswer { result: render::run::result(result, log) }))
+}
+
+/// Takes an event and answers with its id alone (contract 2.2): it is durable then.
+async fn accept(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
+    let Wanted { target, payload, key, .. } = wanted;
+    resolve(cx, &target, &id, &key)?;
+    let event = NewEvent {
+        request_id: id.clone(),
+        address: Address { function: target.function, qualifier: target.qualifier },
+        invoke_type: InvokeType::Invoke,
+        payload,
+        retries_max: EVENT_RETRIES_DEFAULT,
+        ttl_s: EVENT_TTL_S_DEFAULT,
+        delay_s: 0,
+    };
+    cx.events.accept(event).await?;
+    Ok(Answer::of(&InvokeAnswer { result: RunResult::accepted(&id) }))
 }
 
 /// What cannot be called is an error of the API call, before anything runs.

@@ -28,6 +28,7 @@ pub struct Platform {
     /// `host:port` where it answers.
     pub host: String,
     pub store: store::Store,
+    pub events: events::Events,
     invoker: invoke::Invoker,
     logs: logs::Logs,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -63,6 +64,8 @@ impl Platform {
         };
         let pool = pool::Config { memory_mb_max: 12_800, ..pool::Config::default() };
         let invoker = invoke::Invoker::new(parts, invoke::Config::default(), pool, &shutdown).unwrap();
+        let queue = dir.path().join("events.db");
+        let events = events::Events::open(queue, Arc::new(invoker.clone()), events::Config::default()).await.unwrap();
         let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
         let account = Account { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
         let certificates = Arc::new(["main".to_owned()].into());
@@ -72,7 +75,9 @@ impl Platform {
             runtimes_allowed: vec!["runc".to_owned()],
             runtime_tag: "sampan:runtime",
         };
-        let api = Api::new(store.clone(), logs.clone(), invoker.clone(), secrets, account, surroundings, config);
+        let parts =
+            api::Parts { store: store.clone(), logs: logs.clone(), invoker: invoker.clone(), events: events.clone() };
+        let api = Api::new(parts, secrets, account, surroundings, config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let stop = shutdown.clone().cancelled_owned();
@@ -80,7 +85,7 @@ impl Platform {
             axum::serve(listener, api.router()).with_graceful_shutdown(stop).await.unwrap();
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { host, store, invoker, logs, client, shutdown, served, _dir: dir }
+        Self { host, store, events, invoker, logs, client, shutdown, served, _dir: dir }
     }
 
     /// Ends everything; nothing is left behind.
@@ -88,6 +93,7 @@ impl Platform {
         drop(self.client);
         self.shutdown.cancel();
         self.served.await.unwrap();
+        self.events.drain(Duration::ZERO).await;
         self.invoker.drain(Duration::ZERO, Duration::ZERO).await;
         self.logs.shutdown().await;
     }

@@ -1,0 +1,130 @@
+//! Asynchronous events through the API.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::Platform;
+
+/// Accepts an event and returns its id.
+async fn accept(platform: &Platform, event: Value) -> String {
+    let request = json!({"FunctionName": "hello", "ClientContext": event.to_string(), "InvocationType": "Event"});
+    let result = platform.ok("Invoke", request).await["Result"].clone();
+    let id = result["FunctionRequestId"].as_str().unwrap().to_owned();
+    let empty = json!({"Log": "", "RetMsg": "", "ErrMsg": "", "MemUsage": 0, "Duration": 0.0, "BillDuration": 0,
+        "InvokeResult": 0, "FunctionRequestId": id});
+    assert_eq!(result, empty);
+    id
+}
+
+async fn status(platform: &Platform, id: &str) -> Value {
+    platform.ok("GetAsyncEventStatus", json!({"InvokeRequestId": id})).await["Result"].clone()
+}
+
+/// The status once it is no longer `RUNNING`.
+async fn ended(platform: &Platform, id: &str) -> Value {
+    let ended = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let status = status(platform, id).await;
+            if status["Status"] != "RUNNING" {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    ended.await.expect("the event ends")
+}
+
+#[tokio::test]
+async fn an_event_is_answered_with_its_id_and_runs() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello"})).await;
+    let id = accept(&platform, json!({"k": 1})).await;
+    let done = ended(&platform, &id).await;
+    assert_eq!(done, json!({"Status": "FINISHED", "StatusCode": 200, "InvokeRequestId": id}));
+    let request = json!({"FunctionName": "hello", "FunctionRequestId": id});
+    let run = platform.ok("GetRequestStatus", request).await["Data"][0].clone();
+    assert_eq!((&run["RetCode"], &run["RequestId"]), (&json!(0), &json!(id)));
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_fails_in_the_function_goes_on_running_until_its_retries_are_used_up() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello"})).await;
+    let id = accept(&platform, json!({"fail": "boom"})).await;
+    let first_run = tokio::time::timeout(Duration::from_secs(20), async {
+        let id = id.parse().unwrap();
+        while platform.events.status(&id).await.unwrap().unwrap().status.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    first_run.await.expect("a first run ends");
+    let waiting = status(&platform, &id).await;
+    assert_eq!(waiting, json!({"Status": "RUNNING", "StatusCode": 0, "InvokeRequestId": id}));
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn events_of_a_function_are_listed_in_pages() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello"})).await;
+    platform.deploy(json!({"FunctionName": "other"})).await;
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        let id = accept(&platform, json!(n)).await;
+        ended(&platform, &id).await;
+        ids.push(id);
+    }
+    let listed = |request: Value| {
+        let platform = &platform;
+        async move {
+            let answer = platform.ok("ListAsyncEvents", request).await;
+            let shown = answer["EventList"].as_array().unwrap().iter().map(|event| event["InvokeRequestId"].clone());
+            (answer["TotalCount"].clone(), shown.collect::<Vec<_>>())
+        }
+    };
+    assert_eq!(listed(json!({"FunctionName": "other"})).await, (json!(0), vec![]));
+    let newest = listed(json!({"FunctionName": "hello", "Limit": 1})).await;
+    assert_eq!(newest, (json!(3), vec![json!(ids[2])]));
+    let oldest = listed(json!({"FunctionName": "hello", "Order": "ASC", "Limit": 2, "Status": ["FINISHED"]})).await;
+    assert_eq!(oldest, (json!(3), vec![json!(ids[0]), json!(ids[1])]));
+    let one = listed(json!({"FunctionName": "hello", "InvokeRequestId": ids[1]})).await;
+    assert_eq!(one, (json!(1), vec![json!(ids[1])]));
+    let running = listed(json!({"FunctionName": "hello", "Status": ["RUNNING", "FAILED"]})).await;
+    assert_eq!(running, (json!(0), vec![]));
+    let event =
+        platform.ok("ListAsyncEvents", json!({"FunctionName": "hello", "Limit": 1})).await["EventList"][0].clone();
+    assert_eq!((&event["Qualifier"], &event["InvokeType"]), (&json!("$LATEST"), &json!("INVOKE")));
+    assert_eq!(event["StartTime"].as_str().unwrap().len(), "2019-02-26 00:44:25.123000".len());
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_accepted_or_found_has_its_code() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello"})).await;
+    let large = format!("\"{}\"", "x".repeat(128 * 1024));
+    let call = |context: &str| json!({"FunctionName": "hello", "ClientContext": context, "InvocationType": "Event"});
+    let table = [
+        ("Invoke", call(&large), "InvalidParameter.RequestTooLarge"),
+        ("Invoke", call("{"), "InvalidParameterValue.Param"),
+        ("Invoke", json!({"FunctionName": "none", "InvocationType": "Event"}), "ResourceNotFound.Function"),
+        ("GetAsyncEventStatus", json!({}), "MissingParameter"),
+        ("GetAsyncEventStatus", json!({"InvokeRequestId": "x"}), "InvalidParameterValue"),
+        (
+            "GetAsyncEventStatus",
+            json!({"InvokeRequestId": types::RequestId::random().to_string()}),
+            "ResourceNotFound.AsyncEvent",
+        ),
+        ("ListAsyncEvents", json!({"FunctionName": "none"}), "ResourceNotFound.Function"),
+        ("ListAsyncEvents", json!({"FunctionName": "hello", "Status": ["Done"]}), "InvalidParameterValue"),
+        ("ListAsyncEvents", json!({"FunctionName": "hello", "Limit": 101}), "InvalidParameterValue.Limit"),
+        ("ListAsyncEvents", json!({"FunctionName": "hello", "Orderby": "Name"}), "InvalidParameterValue.OrderBy"),
+    ];
+    for (action, request, code) in table {
+        let refused = platform.refused(action, request.clone()).await;
+        assert!(refused.starts_with(&format!("{code}: ")), "{action} {request}: {refused}");
+    }
+    platform.stop().await;
+}

@@ -1,0 +1,99 @@
+//! Shapes of the actions that look at asynchronous events (contract 2.7 and 3).
+
+use serde::{Deserialize, Serialize};
+
+/// `ListAsyncEvents`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAsyncEventsRequest {
+    /// Name, required.
+    pub function_name: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Version or alias.
+    pub qualifier: Option<String>,
+    /// Ways in.
+    pub invoke_type: Option<Vec<String>>,
+    /// States.
+    pub status: Option<Vec<String>>,
+    /// When they were accepted; the end is excluded.
+    pub start_time_interval: Option<TimeInterval>,
+    /// When they ended; the end is excluded.
+    pub end_time_interval: Option<TimeInterval>,
+    /// `ASC` or `DESC`.
+    pub order: Option<String>,
+    /// `StartTime` or `EndTime`.
+    pub orderby: Option<String>,
+    /// How many to leave out at the beginning.
+    pub offset: Option<i64>,
+    /// How many to answer with at most.
+    pub limit: Option<i64>,
+    /// This event.
+    pub invoke_request_id: Option<String>,
+}
+
+/// `TimeInterval`: local times.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TimeInterval {
+    /// The first second.
+    pub start: Option<String>,
+    /// The first second after it.
+    pub end: Option<String>,
+}
+
+/// Answer of `ListAsyncEvents`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAsyncEventsAnswer {
+    /// All matches.
+    pub total_count: u64,
+    /// This page.
+    pub event_list: Vec<AsyncEvent>,
+}
+
+/// `AsyncEvent`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AsyncEvent {
+    /// Id of the event.
+    pub invoke_request_id: String,
+    /// How it came in.
+    pub invoke_type: String,
+    /// Version or alias.
+    pub qualifier: String,
+    /// `RUNNING`, `FINISHED`, `ABORTED` or `FAILED`.
+    pub status: String,
+    /// When it was accepted, local time with microseconds.
+    pub start_time: String,
+    /// When it ended; empty before.
+    pub end_time: String,
+}
+
+/// `GetAsyncEventStatus`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetAsyncEventStatusRequest {
+    /// Id of the event, required.
+    pub invoke_request_id: Option<String>,
+}
+
+/// Answer of `GetAsyncEventStatus`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetAsyncEventStatusAnswer {
+    /// Where it stands.
+    pub result: AsyncEventStatus,
+}
+
+/// `AsyncEventStatus`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AsyncEventStatus {
+    /// `RUNNING`, `FINISHED`, `ABORTED` or `FAILED`.
+    pub status: String,
+    /// Status of its last run; 0 while it runs.
+    pub status_code: u16,
+    /// Id of the event.
+    pub invoke_request_id: String,
+}

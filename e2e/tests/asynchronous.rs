@@ -1,0 +1,86 @@
+//! Asynchronous events: accepted events run, in the order of their acceptance where nothing else is
+//! said, whatever happens to the platform meanwhile.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use e2e::{Platform, wait};
+use serde_json::{Value, json};
+
+/// Accepts an event and returns its id.
+async fn accept(platform: &Platform, event: &Value) -> anyhow::Result<String> {
+    let body = json!({"FunctionName": "event", "InvocationType": "Event", "ClientContext": event.to_string()});
+    let result = platform.api.call("Invoke", body).await?["Result"].clone();
+    anyhow::ensure!(result["RetMsg"] == "", "an accepted event has no result yet: {result}");
+    Ok(result["FunctionRequestId"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn status(platform: &Platform, id: &str) -> anyhow::Result<Value> {
+    Ok(platform.api.call("GetAsyncEventStatus", json!({"InvokeRequestId": id})).await?["Result"].clone())
+}
+
+async fn finished(platform: &Platform, id: &str) -> anyhow::Result<()> {
+    let what = format!("event {id} is finished");
+    wait::until(&what, || async {
+        let status = status(platform, id).await?;
+        anyhow::ensure!(status["Status"] != "FAILED", "{status}");
+        Ok((status["Status"] == "FINISHED").then_some(()))
+    })
+    .await
+}
+
+async fn with_event_function() -> anyhow::Result<Platform> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("event", "hello:v1", &["--type", "event"]).await?;
+    Ok(platform)
+}
+
+#[tokio::test]
+async fn accepted_events_run_and_are_listed() -> anyhow::Result<()> {
+    let platform = with_event_function().await?;
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        ids.push(accept(&platform, &json!({"number": number})).await?);
+    }
+    for id in &ids {
+        finished(&platform, id).await?;
+    }
+    let listed = platform.api.call("ListAsyncEvents", json!({"FunctionName": "event", "Limit": 100})).await?;
+    assert_eq!(listed["TotalCount"], 20, "{listed}");
+    let log = platform.api.log_of("event", &ids[0]).await?;
+    assert!(log["Log"].as_str().is_some_and(|text| text.contains("POST /event-invoke")), "{log}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn events_that_were_accepted_before_a_kill_run_after_the_restart() -> anyhow::Result<()> {
+    let mut platform = with_event_function().await?;
+    let slow = accept(&platform, &json!({"route": "sleep?2000"})).await?;
+    let mut ids = vec![slow];
+    for number in 0..50 {
+        ids.push(accept(&platform, &json!({"number": number})).await?);
+    }
+    platform.kill().await?;
+    let platform = platform.restart().await?;
+    for id in &ids {
+        finished(&platform, id).await?;
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_stop_with_waiting_events_loses_none() -> anyhow::Result<()> {
+    let platform = with_event_function().await?;
+    let late = accept(&platform, &json!({"route": "exit?3"})).await?;
+    let next = accept(&platform, &json!({"number": 1})).await?;
+    finished(&platform, &next).await?;
+    // A run that failed in the function waits a minute for the next one: over a restart.
+    wait::until("the first run has ended", || async {
+        let log = platform.api.log_of("event", &late).await?;
+        Ok(log["Log"].as_str().is_some_and(|text| text.contains("END RequestId")).then_some(()))
+    })
+    .await?;
+    let platform = platform.kill_and_restart().await?;
+    let waiting = status(&platform, &late).await?;
+    assert_eq!((&waiting["Status"], &waiting["StatusCode"]), (&json!("RUNNING"), &json!(0)), "{waiting}");
+    platform.stop().await
+}

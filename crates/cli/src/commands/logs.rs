@@ -76,7 +76,8 @@ async fn ask_until_answered(client: &Client, request: &GetLogLinesRequest) -> an
     }
 }
 
-/// The whole id of the request whose id begins so, among the newest lines that the other filters leave.
+/// The whole id of the request whose id begins so, among the newest lines that the other filters
+/// leave.
 async fn whole_id(client: &Client, request: &GetLogLinesRequest, begin: String) -> anyhow::Result<String> {
     if begin.len() >= REQUEST_ID_LEN {
         return Ok(begin);

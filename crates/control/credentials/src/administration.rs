@@ -1,4 +1,5 @@
-//! Carries out the commands of the registries' administrative endpoint: adds, lists, removes and tests registries.
+//! Carries out the commands of the registries' administrative endpoint: adds, lists, removes and
+//! tests registries.
 
 use std::sync::Arc;
 

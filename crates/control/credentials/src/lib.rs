@@ -1,8 +1,8 @@
 //! Credentials of registries: providers in their order, a cache of their answers, and the sealed
 //! store of added logins.
 //!
-//! [`Registries`] implements [`registry_client::Credentials`]; `sampan registry add` changes it through
-//! [`Administration`].
+//! [`Registries`] implements [`registry_client::Credentials`]; `sampan registry add` changes it
+//! through [`Administration`].
 //!
 //! A pull asks these providers in order until one has a credential:
 //! 1. the sealed store: user and password, or the key pair of an enterprise registry, which is

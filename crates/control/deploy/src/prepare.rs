@@ -1,4 +1,5 @@
-//! What deploying needs of an image store, in its own terms: the binary implements it, and the fake of the tests.
+//! What deploying needs of an image store, in its own terms: the binary implements it, and the fake
+//! of the tests.
 
 use std::sync::Arc;
 

@@ -99,8 +99,8 @@ pub struct DeadLetter {
 }
 
 impl Events {
-    /// Opens the queue at `path`, frees what an earlier process had claimed, and begins to run what waits.
-    /// Must be called within a Tokio runtime.
+    /// Opens the queue at `path`, frees what an earlier process had claimed, and begins to run what
+    /// waits. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
@@ -133,7 +133,8 @@ impl Events {
     /// Accepts an event: it is durable when this returns.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::DiskNearlyFull`], [`Error::Duplicate`], or when it cannot be written.
+    /// [`Error::Full`], [`Error::DiskNearlyFull`], [`Error::Duplicate`], or when it cannot be
+    /// written.
     pub async fn accept(&self, event: NewEvent) -> Result<(), Error> {
         if let Some(why) = self.halted() {
             return Err(Error::Halted(why));
@@ -262,8 +263,8 @@ impl Events {
         self.queue.backlog.rows(function)
     }
 
-    /// Claims nothing more, and waits up to `grace` for the runs that go on; what does not end in time
-    /// runs again after the next start.
+    /// Claims nothing more, and waits up to `grace` for the runs that go on; what does not end in
+    /// time runs again after the next start.
     pub async fn drain(&self, grace: Duration) {
         self.stop.cancel();
         self.tasks.close();

@@ -1,5 +1,5 @@
-//! The durable queue of events: accepted once committed, run until one run ends well, kept as a dead
-//! letter when none does.
+//! The durable queue of events: accepted once committed, run until one run ends well, kept as a
+//! dead letter when none does.
 //!
 //! ```text
 //! accept ──> group commit ──> waiting ──> claimed ──> Run ──> finished

@@ -2,8 +2,9 @@
 //!
 //! A commit takes what arrived during the last one's sync, up to a bound of rows and bytes; each
 //! change runs in a savepoint, so that one that fails leaves the others. Callers are answered after
-//! the commit. A failed sync ends all writing: what the disk holds is unknown then, and the kernel may
-//! report the failure only once (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+//! the commit. A failed sync ends all writing: what the disk holds is unknown then, and the kernel
+//! may report the failure only once (Rebello et al., "Can Applications Recover from fsync
+//! Failures?", 2020).
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -73,7 +74,8 @@ where
 }
 
 impl Writer {
-    /// Starts the thread, which ends when the last `Writer` is dropped and what it was given is done.
+    /// Starts the thread, which ends when the last `Writer` is dropped and what it was given is
+    /// done.
     pub(crate) fn start(path: PathBuf, connection: Connection, config: &Config) -> std::io::Result<Self> {
         let (changes, arriving) = mpsc::channel(config.writer_queue_len_max);
         let halted = Arc::new(OnceLock::new());
@@ -88,8 +90,8 @@ impl Writer {
         Ok(Self { changes, halted })
     }
 
-    /// Runs a change within the next commit and returns what it gave once that is durable. `bytes` is
-    /// what the change adds to the file.
+    /// Runs a change within the next commit and returns what it gave once that is durable. `bytes`
+    /// is what the change adds to the file.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         bytes: usize,

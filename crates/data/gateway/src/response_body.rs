@@ -48,7 +48,8 @@ enum Source {
 struct Stalled(Duration);
 
 impl ResponseBody {
-    /// For a connection that carries one request at a time: its socket shows whether the client reads.
+    /// For a connection that carries one request at a time: its socket shows whether the client
+    /// reads.
     pub fn direct(body: invoke::Body, request: RequestGuard) -> Self {
         Self { source: Source::Direct(body), broken: None, request, _admitted: Admitted::default() }
     }

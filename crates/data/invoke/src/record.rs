@@ -1,4 +1,5 @@
-//! The record of one invocation in the log: its platform lines, in the contract's order, and how it ended.
+//! The record of one invocation in the log: its platform lines, in the contract's order, and how it
+//! ended.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,8 @@
-//! The platform's lines in a request's log (contract 4.6) that say more than its record does, and how long and large a run
-//! was. Pure.
+//! The platform's lines in a request's log (contract 4.6) that say more than its record does, and
+//! how long and large a run was. Pure.
 //!
-//! The order is START, Init Report (or Provisioned Report alone), ERROR, Response, END, Report; `logs` makes START, END and
-//! Report from the record.
+//! The order is START, Init Report (or Provisioned Report alone), ERROR, Response, END, Report;
+//! `logs` makes START, END and Report from the record.
 
 use std::time::Duration;
 

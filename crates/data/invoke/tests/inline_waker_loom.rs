@@ -31,7 +31,8 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 
 use crate::inline_waker::InlineWaker;
 
-/// Preemptions of a thread in one execution; more than these take minutes and have found nothing else.
+/// Preemptions of a thread in one execution; more than these take minutes and have found nothing
+/// else.
 const PREEMPTIONS_MAX: usize = 2;
 
 /// Polls until each of `threads` has said, without any order of its own, that it is done and then

@@ -59,10 +59,12 @@ pub struct Config {
     pub keep_histories_max: usize,
     /// How often idle instances are looked over, in milliseconds.
     pub reap_interval_ms: u64,
-    /// How often every function of the catalog is looked at, in seconds; between that only those that changed are.
+    /// How often every function of the catalog is looked at, in seconds; between that only those
+    /// that changed are.
     pub catalog_resync_interval_s: u64,
-    /// How long an instance that ends to make room for waiting requests has for that at most, in milliseconds, however long its
-    /// function's own grace is: they wait no longer than `wait_ms_max`.
+    /// How long an instance that ends to make room for waiting requests has for that at most, in
+    /// milliseconds, however long its function's own grace is: they wait no longer than
+    /// `wait_ms_max`.
     pub evict_grace_ms_max: u64,
     /// How long a shutdown waits for killed instances to be gone, in milliseconds.
     pub kill_wait_ms_max: u64,

@@ -112,8 +112,8 @@ impl VersionState {
     }
 
     /// A lease that was out for so long returns; `announced` when it said before that it would.
-    /// Where `yields`, the instance makes room for a request that has waited longer than this version's
-    /// own requests.
+    /// Where `yields`, the instance makes room for a request that has waited longer than this
+    /// version's own requests.
     pub fn release(
         &mut self,
         slot: SlotIndex,

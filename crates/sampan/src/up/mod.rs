@@ -94,7 +94,8 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     }
 }
 
-/// Warns of variables that are probably misspelt settings, also where `SAMPAN_LOG` shows errors alone.
+/// Warns of variables that are probably misspelt settings, also where `SAMPAN_LOG` shows errors
+/// alone.
 fn warn_of(unknown: &[String]) {
     for variable in unknown {
         eprintln!("warning: {variable} is not a setting and has no effect; `sampan config` lists the settings");

@@ -5,8 +5,8 @@ const START: f64 = 8.0;
 /// What is left of it after a run found no room.
 const DECREASE: f64 = 0.5;
 
-/// The concurrency of one function. A run that ends well raises it by one a window; a run that found
-/// no quota (429, 432, 449) halves it, so that synchronous calls find room.
+/// The concurrency of one function. A run that ends well raises it by one a window; a run that
+/// found no quota (429, 432, 449) halves it, so that synchronous calls find room.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Concurrency {
     limit: f64,

@@ -7,8 +7,8 @@ use std::hash::Hash;
 /// Events that a function may have claimed in one round.
 const QUANTUM: usize = 8;
 
-/// The order in which functions are served. A function is in it once, and leaves when it has nothing
-/// due or no room; it comes back at the end.
+/// The order in which functions are served. A function is in it once, and leaves when it has
+/// nothing due or no room; it comes back at the end.
 #[derive(Debug)]
 pub(crate) struct RoundRobin<K> {
     order: VecDeque<K>,
@@ -26,8 +26,9 @@ impl<K: Clone + Eq + Hash> RoundRobin<K> {
         self.order.push_back(key);
     }
 
-    /// Deals `slots` runs: each function in turn gets up to a quantum of what it `wants`, until nothing
-    /// is left to deal. Functions that want nothing more leave the order; `left` hears of them.
+    /// Deals `slots` runs: each function in turn gets up to a quantum of what it `wants`, until
+    /// nothing is left to deal. Functions that want nothing more leave the order; `left` hears of
+    /// them.
     pub(crate) fn deal(
         &mut self,
         mut slots: usize,

@@ -34,7 +34,8 @@ pub(crate) struct Wanted {
     pub lease_until_ms: i64,
 }
 
-/// Claims the function's events that are due, oldest due time first, and returns when its next one is.
+/// Claims the function's events that are due, oldest due time first, and returns when its next one
+/// is.
 pub(crate) fn claim(
     connection: &Connection,
     owner: &str,
@@ -102,8 +103,8 @@ pub(crate) fn renew(connection: &Connection, owner: &str, lease_until_ms: i64) -
     Ok(())
 }
 
-/// Frees the claims that are left from an owner which is gone, and counts that for each event. With the
-/// embedded queue there is one owner at a time, so at a start all claims are such.
+/// Frees the claims that are left from an owner which is gone, and counts that for each event. With
+/// the embedded queue there is one owner at a time, so at a start all claims are such.
 pub(crate) fn recover(connection: &Connection) -> Result<usize, Error> {
     let freed = connection.execute(
         "UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL, recoveries = recoveries + 1 WHERE state = 1",

@@ -13,8 +13,8 @@ use crate::policy::instance_table::SlotIndex;
 use crate::state::StartReason;
 use crate::version::Version;
 
-/// A start in progress. Dropping it unfinished (the task panicked or was aborted) fails the requests
-/// that wait for it.
+/// A start in progress. Dropping it unfinished (the task panicked or was aborted) fails the
+/// requests that wait for it.
 pub(super) struct Start<C: Default + Send + Sync + 'static> {
     driver: Arc<Driver<C>>,
     version: Arc<Version<C>>,

@@ -103,7 +103,8 @@ async fn a_grant_that_nobody_takes_goes_to_the_next_one_who_waits() {
     assert!(second.await.expect("no panic").cold().is_none());
 }
 
-/// The catalog after a change of one function, which has this version and reservation now; `unserved` are gone.
+/// The catalog after a change of one function, which has this version and reservation now;
+/// `unserved` are gone.
 fn change(bench: &Bench, version: &Arc<CatalogVersion>, reserved_mb: Option<u64>, unserved: &[&VersionKey]) {
     let old = bench.catalog.load_full();
     let mut functions = old.functions.clone();

@@ -27,8 +27,8 @@ pub(crate) struct Frame {
     pub(super) plain_len: u32,
 }
 
-/// Writes rows to `target`, frame by frame, and the table. `rows_at` reads whole rows from an offset
-/// on, and nothing at the end.
+/// Writes rows to `target`, frame by frame, and the table. `rows_at` reads whole rows from an
+/// offset on, and nothing at the end.
 pub(super) fn compress(mut rows_at: impl FnMut(u64) -> io::Result<Vec<u8>>, mut target: &File) -> io::Result<()> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
     compressor.include_checksum(true)?;

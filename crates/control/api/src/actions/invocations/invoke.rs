@@ -1,5 +1,5 @@
-//! `Invoke` and `InvokeFunction`: one event to an event function, and its result; or, with `InvocationType=Event`,
-//! its id.
+//! `Invoke` and `InvokeFunction`: one event to an event function, and its result; or, with
+//! `InvocationType=Event`, its id.
 //!
 //! A run that fails is a result, not an error of the call: the answer has it in `RetMsg`,
 //! `ErrMsg` and `InvokeResult`.

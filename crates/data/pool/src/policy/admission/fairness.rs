@@ -1,4 +1,5 @@
-//! Fairness between functions: claims of versions that wait for room, and which of the others make it.
+//! Fairness between functions: claims of versions that wait for room, and which of the others make
+//! it.
 
 use tokio::time::Instant;
 use types::{FunctionId, VersionKey};

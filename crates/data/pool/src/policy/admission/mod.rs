@@ -154,7 +154,8 @@ impl Admission {
         self.functions.get(id).map_or_else(Load::default, |share| share.used)
     }
 
-    /// Takes room for one instance. A version that is refused should [`Admission::claim`] when it waits.
+    /// Takes room for one instance. A version that is refused should [`Admission::claim`] when it
+    /// waits.
     pub fn reserve(&mut self, want: &StartRequest<'_>, now: Instant) -> Result<(), LimitExceeded> {
         if let Some(limit) = self.in_the_way(want, now) {
             return Err(limit);

@@ -1,4 +1,5 @@
-//! Instances without requests: how many are kept or prewarmed, and which are frozen, ended or evicted.
+//! Instances without requests: how many are kept or prewarmed, and which are frozen, ended or
+//! evicted.
 
 use std::time::Duration;
 

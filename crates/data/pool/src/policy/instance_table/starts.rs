@@ -12,7 +12,8 @@ use crate::policy::queue::WaiterId;
 pub(crate) struct Started {
     /// Where the instance stands.
     pub slot: SlotIndex,
-    /// The requests that get its first leases; the request that the start was begun for comes first.
+    /// The requests that get its first leases; the request that the start was begun for comes
+    /// first.
     pub granted: Vec<WaiterId>,
     /// The version drains and no request needs the instance: end it.
     pub end: bool,
@@ -49,8 +50,8 @@ impl InstanceTable {
         Some(waiter)
     }
 
-    /// Counts a start that no request is waiting for; requests that wait by then are served by it all
-    /// the same.
+    /// Counts a start that no request is waiting for; requests that wait by then are served by it
+    /// all the same.
     pub fn begin_prewarm(&mut self) {
         self.starts += 1;
     }

@@ -116,7 +116,8 @@ impl Writer {
 
     /// Why nothing can be written any more.
     pub(crate) fn halted(&self) -> Option<&str> {
-        self.halted.get().map(String::as_str)
+        let ended = self.changes.is_closed().then_some("its writing thread has ended");
+        self.halted.get().map(String::as_str).or(ended)
     }
 
     fn closed(&self) -> Error {
@@ -208,4 +209,74 @@ impl Thread {
 fn is_sync_failure(error: &SqlError) -> bool {
     let code = error.sqlite_error().map_or(0, |error| error.extended_code);
     code == SQLITE_IOERR_FSYNC || code == IOERR_DIR_FSYNC
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> (tempfile::TempDir, Writer) {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("events.db");
+        let connection = sqlite::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)").unwrap();
+        (folder, Writer::start(path, connection, &Config::default()).unwrap())
+    }
+
+    fn insert(n: i64) -> impl FnOnce(&Connection) -> Result<(), Error> + Send {
+        move |connection| Ok(connection.execute("INSERT INTO t VALUES (?1)", [n]).map(drop)?)
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        let count = |connection: &Connection| Ok(connection.query_row("SELECT COUNT(*) FROM t", [], |row| row.get(0))?);
+        writer.write(0, count).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_change_that_fails_leaves_the_others_of_its_commit() {
+        let (_folder, writer) = writer();
+        let half = |connection: &Connection| {
+            connection.execute("INSERT INTO t VALUES (100)", [])?;
+            insert(1)(connection)
+        };
+        let (first, second, third) =
+            tokio::join!(writer.write(0, insert(1)), writer.write(0, half), writer.write(0, insert(2)));
+        assert!(first.is_ok() && third.is_ok());
+        assert!(matches!(second, Err(Error::Write(_))), "1 is there already");
+        assert_eq!(count(&writer).await, 2, "nothing of the failed change is kept");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_rolled_back_fails_all_of_it_and_the_next_works() {
+        let (_folder, writer) = writer();
+        let full = |connection: &Connection| {
+            // What SQLite does by itself when the disk is full.
+            connection.execute_batch("ROLLBACK")?;
+            Ok(())
+        };
+        let (first, lost) = tokio::join!(writer.write(0, insert(1)), writer.write(0, full));
+        assert!(lost.is_err());
+        assert_eq!(count(&writer).await, i64::from(first.is_ok()), "what was acknowledged is there");
+        writer.write(0, insert(2)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_ends_all_writing() {
+        let failed = |code| SqlError::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        assert!(is_sync_failure(&failed(SQLITE_IOERR_FSYNC)) && is_sync_failure(&failed(IOERR_DIR_FSYNC)));
+        assert!(!is_sync_failure(&failed(rusqlite::ffi::SQLITE_FULL)));
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_change_happens_also_when_its_caller_went_away() {
+        let (_folder, writer) = writer();
+        let (done, heard) = oneshot::channel();
+        let settled = move |outcome: &Result<(), Error>| {
+            let _ = done.send(outcome.is_ok());
+        };
+        let mut write = Box::pin(writer.write_then(0, insert(1), settled));
+        assert!(futures_util::poll!(&mut write).is_pending());
+        drop(write);
+        assert_eq!(heard.await, Ok(true));
+    }
 }

@@ -1,9 +1,9 @@
 //! Liveness and readiness endpoints.
 //!
 //! `/livez` fails when a restart would help: a background task keeps panicking, or is down for
-//! good. `/readyz` fails when new work would fail: a task is down, the database refuses writes, the
-//! disk is full, or the platform is stopping. `/healthz` always answers 200 with the problems of
-//! both and the addresses of clients.
+//! good. `/readyz` fails when new work would fail: a task is down, the database or the queue of
+//! events refuses writes, the disk is full, or the platform is stopping. `/healthz` always answers
+//! 200 with the problems of both and the addresses of clients.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ const PROBE_MAX: Duration = Duration::from_secs(5);
 /// A failed check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Problem {
-    /// `task`, `store`, `disk` or `stopping`.
+    /// `task`, `store`, `events`, `disk` or `stopping`.
     check: &'static str,
     /// The problem, and the remedy if there is one.
     message: String,
@@ -43,6 +43,7 @@ struct Problem {
 /// The checked parts of the platform.
 pub struct Health {
     store: store::Store,
+    events: events::Events,
     data_dir: PathBuf,
     /// Further fields of `/healthz`.
     about: Value,
@@ -56,12 +57,13 @@ impl Health {
     /// Checks this store and data directory; `about` is a JSON object.
     pub fn new(
         store: store::Store,
+        events: events::Events,
         data_dir: PathBuf,
         about: Value,
         gateway: SocketAddr,
         stopping: CancellationToken,
     ) -> Self {
-        Self { store, data_dir, about, gateway, stopping, found: Mutex::default() }
+        Self { store, events, data_dir, about, gateway, stopping, found: Mutex::default() }
     }
 
     /// The routes.
@@ -79,6 +81,10 @@ impl Health {
             problems.push(Problem { check: "stopping", message: "the platform is stopping".to_owned() });
             return problems;
         }
+        problems.extend(self.events.halted().map(|why| Problem {
+            check: "events",
+            message: format!("the queue of events takes nothing more until a restart: {why}"),
+        }));
         problems.extend(self.disk_and_store().await);
         problems
     }

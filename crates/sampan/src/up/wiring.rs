@@ -186,7 +186,14 @@ impl RunningPlatform {
             api::Parts { store: store.clone(), logs: logs.clone(), invoker: invoker.clone(), events: events.clone() };
         let api = api::Api::new(parts, secrets, installation, surroundings, settings.api);
         let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
-        let health = Health::new(store.clone(), settings.data_dir.clone(), about, gateway_addr, listening.clone());
+        let health = Health::new(
+            store.clone(),
+            events.clone(),
+            settings.data_dir.clone(),
+            about,
+            gateway_addr,
+            listening.clone(),
+        );
         let routes = control::Routes {
             api: api.router().merge(administration).merge(images_administration),
             registry_routes: own_names.learn_from(registry.router()),

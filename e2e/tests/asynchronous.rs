@@ -2,7 +2,7 @@
 //! said, whatever happens to the platform meanwhile.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
-use e2e::{Platform, wait};
+use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
 
 /// Accepts an event and returns its id.
@@ -82,5 +82,30 @@ async fn a_stop_with_waiting_events_loses_none() -> anyhow::Result<()> {
     let platform = platform.kill_and_restart().await?;
     let waiting = status(&platform, &late).await?;
     assert_eq!((&waiting["Status"], &waiting["StatusCode"]), (&json!("RUNNING"), &json!(0)), "{waiting}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn commands_accept_events_and_wait_for_their_end() -> anyhow::Result<()> {
+    let platform = with_event_function().await?;
+    let accepted = tools::run_ok(&mut platform.cli(&["invoke", "event", "--async", "--data", "{}"])).await?;
+    let id = accepted.trim();
+    assert_eq!(id.len(), 36, "only the id is printed: {accepted}");
+    let state = tools::run_ok(&mut platform.cli(&["events", "wait", id])).await?;
+    assert_eq!(state.trim(), "FINISHED (200)");
+    assert_eq!(tools::run_ok(&mut platform.cli(&["events", "get", id])).await?, state);
+    let listed = platform.cli_json(&["events", "list", "event", "--state", "FINISHED"]).await?;
+    assert_eq!((&listed["total"], &listed["events"][0]["InvokeRequestId"]), (&json!(1), &json!(id)));
+
+    let failing = ["invoke", "event", "--async", "--data", r#"{"route": "exit?3"}"#];
+    let failing = tools::run_ok(&mut platform.cli(&failing)).await?;
+    let late = tools::run(&mut platform.cli(&["events", "wait", failing.trim(), "--timeout", "1"])).await?;
+    assert!(!late.ok && late.stderr.contains("still waits or runs"), "{}", late.stderr);
+    let unknown = ["events", "get", "00000000-0000-4000-8000-000000000000"];
+    let unknown = tools::run(&mut platform.cli(&unknown)).await?;
+    assert!(!unknown.ok && unknown.stderr.contains("there is no event"), "{}", unknown.stderr);
+    platform.deploy("web", "hello:v1", &[]).await?;
+    let web = tools::run(&mut platform.cli(&["invoke", "web", "--async"])).await?;
+    assert!(!web.ok && web.stderr.contains("--async is for event functions"), "{}", web.stderr);
     platform.stop().await
 }

@@ -14,7 +14,7 @@ use crate::process::{self, ChildGuard, build_example, build_sampan, output, stat
 /// Timeout of the start.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Printed before anything is built.
-const BUILD_NOTE: &str = "Building Sampan and examples/hello: the first time takes up to ten minutes on two cores, \
+const BUILD_NOTE: &str = "Building Sampan and examples/hello: the first time takes about seven minutes on two cores, \
 less on more; later ones seconds.";
 /// Warm calls in the printed median.
 const WARM_CALLS: usize = 20;

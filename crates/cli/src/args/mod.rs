@@ -2,6 +2,7 @@
 
 pub(crate) mod argv;
 pub(crate) mod domain;
+pub(crate) mod events;
 pub(crate) mod images;
 pub(crate) mod moment;
 pub(crate) mod provision;
@@ -114,6 +115,8 @@ pub enum Command {
     Deploy(Box<DeployArgs>),
     /// Call a function and print its answer
     Invoke(InvokeArgs),
+    /// Show the states of asynchronous events
+    Events(events::EventsArgs),
     /// Show the output of a function
     Logs(LogsArgs),
     /// List functions
@@ -281,6 +284,9 @@ pub struct InvokeArgs {
     /// Print the newest lines of the invocation's log too (event functions)
     #[arg(long)]
     pub log: bool,
+    /// Return once the event is durable, and print its id (event functions)
+    #[arg(long = "async", conflicts_with_all = ["log", "raw", "result"])]
+    pub asynchronous: bool,
     /// Do not call: print the retained result of this invocation, which outlived its caller (event
     /// functions)
     #[arg(long, value_name = "ID", conflicts_with_all = ["name", "data", "log"])]

@@ -46,7 +46,7 @@ fn check_flags(args: &InvokeArgs, name: &str, is_web: bool) -> anyhow::Result<()
     let of_web =
         [("--path", args.path.is_some()), ("--method", args.method.is_some()), ("--header", !args.header.is_empty())];
     let (kind, other, flags) = match is_web {
-        true => ("web", "event", &[("--log", args.log)][..]),
+        true => ("web", "event", &[("--log", args.log), ("--async", args.asynchronous)][..]),
         false => ("event", "web", &of_web[..]),
     };
     let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
@@ -79,6 +79,9 @@ async fn event(
     format: Output,
 ) -> anyhow::Result<()> {
     let event = String::from_utf8(data.unwrap_or_else(|| b"{}".to_vec())).context("an event is JSON text")?;
+    if args.asynchronous {
+        return accept(client, args, name, qualifier, event, format).await;
+    }
     let request = json!({
         "FunctionName": name, "Namespace": args.namespace, "Qualifier": qualifier, "Event": event,
         "LogType": if args.log && format == Output::Json { "Tail" } else { "None" },
@@ -91,6 +94,28 @@ async fn event(
     }
     show(&result, args, format)?;
     outcome(&result, &format!("`sampan logs {name} --request-id {id}` has its log."))
+}
+
+/// Has an event accepted, and prints its id.
+async fn accept(
+    client: &Client,
+    args: &InvokeArgs,
+    name: &str,
+    qualifier: &str,
+    event: String,
+    format: Output,
+) -> anyhow::Result<()> {
+    let request = json!({
+        "FunctionName": name, "Namespace": args.namespace, "Qualifier": qualifier, "ClientContext": event,
+        "InvocationType": "Event",
+    });
+    let answer = client.call("Invoke", &request).await?;
+    let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default();
+    match format {
+        Output::Json => output::json(&json!({"id": id}))?,
+        Output::Text => println!("{id}"),
+    }
+    Ok(())
 }
 
 /// Prints the result of an invocation that outlived its caller.

@@ -4,6 +4,7 @@ mod alias;
 mod delete;
 mod deploy;
 mod domain;
+mod events;
 mod get;
 mod images;
 mod invoke;
@@ -22,6 +23,7 @@ pub async fn run(connection: &Connection, command: Command, output: Output) -> a
     match command {
         Command::Deploy(args) => deploy::run(connection, *args, output).await,
         Command::Invoke(args) => invoke::run(connection, args, output).await,
+        Command::Events(args) => events::run(connection, args, output).await,
         Command::Logs(args) => logs::run(connection, args, output).await,
         Command::List(args) => list::run(connection, args, output).await,
         Command::Get(args) => get::run(connection, args, output).await,

@@ -1,0 +1,52 @@
+//! Arguments of `sampan events`.
+
+use std::num::NonZeroU64;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+pub struct EventsArgs {
+    #[command(subcommand)]
+    pub command: EventsCommand,
+}
+
+/// What to do with asynchronous events.
+#[derive(Subcommand)]
+pub enum EventsCommand {
+    /// List the events of a function, newest first
+    List(EventsListArgs),
+    /// Show the state of an event
+    Get(EventArgs),
+    /// Wait until an event has ended; fails unless it ended well
+    Wait(EventWaitArgs),
+}
+
+#[derive(Args)]
+pub struct EventsListArgs {
+    /// Name of the function
+    pub function: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Only events in this state: RUNNING (waits or runs), FINISHED, ABORTED or FAILED
+    #[arg(long, value_name = "STATE")]
+    pub state: Vec<String>,
+    /// Number of events, at most 100
+    #[arg(long, default_value_t = 20)]
+    pub limit: u32,
+}
+
+#[derive(Args)]
+pub struct EventArgs {
+    /// Id of the event, printed by `sampan invoke --async`
+    pub id: String,
+}
+
+#[derive(Args)]
+pub struct EventWaitArgs {
+    /// Id of the event, printed by `sampan invoke --async`
+    pub id: String,
+    /// Longest wait, in seconds [default: no limit]
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<NonZeroU64>,
+}

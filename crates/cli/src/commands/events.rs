@@ -1,0 +1,91 @@
+//! `sampan events`: states of asynchronous events.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::args::events::{EventArgs, EventWaitArgs, EventsArgs, EventsCommand, EventsListArgs};
+use crate::args::{Connection, Output};
+use crate::client::Client;
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+/// Pauses between looks at a state; each is twice the one before.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub async fn run(connection: &Connection, args: EventsArgs, format: Output) -> anyhow::Result<()> {
+    let client = Client::new(connection)?;
+    match args.command {
+        EventsCommand::List(args) => list(&client, args, format).await,
+        EventsCommand::Get(args) => get(&client, &args, format).await,
+        EventsCommand::Wait(args) => wait(&client, &args, format).await,
+    }
+}
+
+async fn list(client: &Client, args: EventsListArgs, format: Output) -> anyhow::Result<()> {
+    let request = json!({
+        "FunctionName": args.function, "Namespace": args.namespace, "Status": args.state, "Limit": args.limit,
+    });
+    let answer = client.call("ListAsyncEvents", &request).await?;
+    if format == Output::Json {
+        return output::json(&json!({"total": answer["TotalCount"], "events": answer["EventList"]}));
+    }
+    let text = |event: &Value, name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let events = answer.get("EventList").and_then(Value::as_array).cloned().unwrap_or_default();
+    let columns = ["InvokeRequestId", "Status", "InvokeType", "Qualifier", "StartTime", "EndTime"];
+    let rows: Vec<Vec<String>> = events.iter().map(|event| columns.map(|name| text(event, name)).to_vec()).collect();
+    output::table(&["ID", "STATE", "TYPE", "QUALIFIER", "ACCEPTED", "ENDED"], &rows);
+    Ok(())
+}
+
+async fn status(client: &Client, id: &str) -> anyhow::Result<Value> {
+    let answer = client.call("GetAsyncEventStatus", &json!({"InvokeRequestId": id})).await?;
+    Ok(answer.get("Result").cloned().unwrap_or_default())
+}
+
+async fn get(client: &Client, args: &EventArgs, format: Output) -> anyhow::Result<()> {
+    show(&status(client, &args.id).await?, format)
+}
+
+async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::Result<()> {
+    let deadline = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.get()));
+    let mut pause = PAUSE_MIN;
+    loop {
+        let status = status(client, &args.id).await?;
+        if status["Status"] != "RUNNING" {
+            show(&status, format)?;
+            return outcome(&status, &args.id);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
+            let message = format!("event {} still waits or runs", args.id);
+            return Err(Failure::new(Exit::Failed, message, "Wait again, or longer with --timeout.").into());
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn show(status: &Value, format: Output) -> anyhow::Result<()> {
+    if format == Output::Json {
+        return output::json(status);
+    }
+    let state = status.get("Status").and_then(Value::as_str).unwrap_or_default();
+    match status.get("StatusCode").and_then(Value::as_u64) {
+        Some(code) if code > 0 => println!("{state} ({code})"),
+        _ => println!("{state}"),
+    }
+    Ok(())
+}
+
+/// An event that did not end well fails the command as an invocation does.
+fn outcome(status: &Value, id: &str) -> anyhow::Result<()> {
+    if status["Status"] == "FINISHED" {
+        return Ok(());
+    }
+    let message = format!("event {id} ended as {}", status["Status"].as_str().unwrap_or_default());
+    let hint = format!("`sampan logs FUNCTION --request-id {id}` has its log.");
+    Err(Failure::new(Exit::RunFailed, message, hint).with_request_id(id).into())
+}

@@ -41,6 +41,10 @@ pub struct Config {
     /// Instances that may be starting at the same time, of one version `starts_share_percent_max`
     /// of them; further starts queue.
     pub starts_parallel_max: u32,
+    /// How long a start counts as one of `starts_parallel_max`, in milliseconds; of its version's
+    /// share it is one until it ends. Servers that are long to listen, or never do, hold up no
+    /// others for longer.
+    pub start_hold_ms_max: u64,
     /// How long an instance has no requests before it is frozen, in milliseconds: it uses no
     /// processor until the next request, which thaws it. 0 freezes none; a function with the tag
     /// `sampan:freeze` of the value `off` is never frozen, so that timers and background work of
@@ -84,6 +88,7 @@ impl Default for Config {
             waiting_per_function_max: 1000,
             wait_ms_max: 10_000,
             starts_parallel_max: 32,
+            start_hold_ms_max: 2000,
             freeze_after_ms: 1000,
             keep_idle_s: 60,
             keep_idle_s_min: 10,
@@ -119,6 +124,10 @@ impl Config {
         let percent = u64::from(self.starts_share_percent_max.clamp(1, 100));
         let share = (u64::from(self.starts_parallel_max) * percent).div_ceil(100);
         usize::try_from(share.max(1)).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn start_hold_max(&self) -> Duration {
+        Duration::from_millis(self.start_hold_ms_max)
     }
 
     pub(crate) fn evict_grace_max(&self) -> Duration {

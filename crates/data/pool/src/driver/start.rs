@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use types::{InstanceId, RequestId, RunStatus};
 
 use super::{Driver, resolve};
@@ -48,13 +48,19 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     async fn launch(&self, id: InstanceId, request: RequestId) -> Result<Launched, LaunchError> {
         // Its own first: a start that waits for one of those holds none of all.
         let _own = self.version.starting.acquire().await.expect("the semaphore of starts is never closed");
-        let _permit = self.driver.starting.acquire().await.expect("the semaphore of starts is never closed");
+        let permit = self.driver.starting.acquire().await.expect("the semaphore of starts is never closed");
         let (launch, version) = (&self.driver.launch, Arc::clone(&self.version.catalog));
-        match self.reason {
-            StartReason::Provisioned => launch.launch_ahead(id, version, request).await,
-            StartReason::Forecast | StartReason::Check => launch.launch_unrecorded(id, version, request).await,
-            StartReason::Request(_) => launch.launch(id, version, request).await,
+        let mut launched = match self.reason {
+            StartReason::Provisioned => launch.launch_ahead(id, version, request),
+            StartReason::Forecast | StartReason::Check => launch.launch_unrecorded(id, version, request),
+            StartReason::Request(_) => launch.launch(id, version, request),
+        };
+        if let Ok(launched) = timeout(self.driver.config.start_hold_max(), &mut launched).await {
+            return launched;
         }
+        // It waits for its server by now, which takes no work of ours.
+        drop(permit);
+        launched.await
     }
 
     async fn serve(mut self, id: InstanceId, launched: Launched) {

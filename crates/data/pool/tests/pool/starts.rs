@@ -34,6 +34,22 @@ async fn a_function_that_fails_to_start_leaves_starts_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hanging_starts_of_many_functions_hold_up_others_for_a_while_only() {
+    let hold = Duration::from_millis(700);
+    let config = Config { starts_parallel_max: 2, start_hold_ms_max: 700, ..Config::default() };
+    let (bench, versions) = serving(config, &[EVENT, OTHER, WEB]);
+    bench.launch.plan(Plan::Succeed(Duration::from_secs(90)));
+    // One each: the share of a version is one of the two.
+    let hang: Vec<_> = [&versions[0], &versions[1]].map(|version| request(&bench, version)).into();
+    until("both places are taken", || bench.launch.begun() == 2).await;
+    bench.launch.plan(Plan::Succeed(START));
+    let before = Instant::now();
+    lease(&bench, &versions[2]).await;
+    assert_eq!(before.elapsed(), hold + START);
+    hang.into_iter().for_each(|request| request.abort());
+}
+
+#[tokio::test(start_paused = true)]
 async fn starts_that_hang_do_not_keep_others_from_starting() {
     let config = Config { starts_parallel_max: 4, ..Config::default() };
     let (bench, versions) = serving(config, &[EVENT, OTHER]);

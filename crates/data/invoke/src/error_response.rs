@@ -1,7 +1,7 @@
 //! A failed invocation as the response to its caller: JSON over HTTP, a status over gRPC. Pure.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Response};
 use http_body_util::{BodyExt, Full};
 use types::{RequestId, RunStatus};
@@ -11,6 +11,9 @@ use crate::failure::Failure;
 use crate::headers;
 use crate::protocol::Protocol;
 
+/// Seconds after which a request without room may be sent again (RFC 9110, section 10.2.3): the
+/// shortest time after which an instance may have come free.
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
@@ -31,6 +34,9 @@ fn http(failure: &Failure, request: &RequestId) -> Response<Body> {
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = failure.http_status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if matches!(failure.status, RunStatus::ResourceLimit | RunStatus::ResourceLimitReached) {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    }
     response
 }
 
@@ -71,6 +77,22 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_without_room_is_told_when_to_come_again() {
+        let retry_after = |failure: &Failure| {
+            let response = error_response(failure, Protocol::Http1, &RequestId::random());
+            response.headers().get("retry-after").cloned()
+        };
+        let of = |status| {
+            let mut failure = Failure::timed_out(1);
+            failure.status = status;
+            failure
+        };
+        assert_eq!(retry_after(&of(RunStatus::ResourceLimit)), Some(RETRY_AFTER_S));
+        assert_eq!(retry_after(&of(RunStatus::ResourceLimitReached)), Some(RETRY_AFTER_S));
+        assert_eq!(retry_after(&of(RunStatus::TimeLimitReached)), None);
+    }
 
     #[test]
     fn an_http_response_carries_the_status_and_the_id() {

@@ -227,6 +227,12 @@ impl Platform {
         self.process.ended().await
     }
 
+    /// Sends it SIGTERM and waits for its end; [`Platform::restart`] starts it again.
+    pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        self.process.signal(Signal::TERM)?;
+        self.process.ended().await
+    }
+
     /// Stops it with SIGTERM. Fails unless it exits successfully and leaves no process, mount or
     /// cgroup.
     pub async fn stop(mut self) -> anyhow::Result<()> {

@@ -109,3 +109,21 @@ async fn commands_accept_events_and_wait_for_their_end() -> anyhow::Result<()> {
     assert!(!web.ok && web.stderr.contains("--async is for event functions"), "{}", web.stderr);
     platform.stop().await
 }
+
+#[tokio::test]
+async fn an_event_whose_run_a_stop_cuts_off_runs_again() -> anyhow::Result<()> {
+    let mut platform = Platform::start_with(&[("SAMPAN_SHUTDOWN_GRACE_S", "1")]).await?;
+    platform.push_hello().await?;
+    platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "60"]).await?;
+    let slow = accept(&platform, &json!({"route": "sleep?5000"})).await?;
+    wait::until("it runs", || async {
+        let log = tools::run_ok(&mut platform.cli(&["logs", "event", "--request-id", &slow])).await?;
+        Ok(log.contains("START RequestId").then_some(()))
+    })
+    .await?;
+    let ended = platform.terminate().await?;
+    anyhow::ensure!(ended.success(), "{ended}");
+    let platform = platform.restart().await?;
+    finished(&platform, &slow).await?;
+    platform.stop().await
+}

@@ -12,7 +12,7 @@ use crate::backlog::{Backlog, Reserved, Room};
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::RunState;
-use crate::policy::retry::{self, Class, Next, Reason};
+use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Run};
 use crate::sqlite::claim::{self, Claimed, Wanted};
 use crate::sqlite::dead;
@@ -40,6 +40,8 @@ pub(crate) struct Queue {
     pub(crate) owner: String,
     pub(crate) run: Arc<dyn Run>,
     pub(crate) runs: TaskTracker,
+    /// Nothing is claimed any more, and runs may be cut off.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Unix milliseconds.
@@ -47,8 +49,9 @@ pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Runs until `stop`: claims nothing more then.
-pub(crate) async fn run(queue: Arc<Queue>, stop: CancellationToken) {
+/// Runs until the queue stops: claims nothing more then.
+pub(crate) async fn run(queue: Arc<Queue>) {
+    let stop = queue.stop.clone();
     loop {
         let changed = queue.backlog.changed.notified();
         let now = now_ms();
@@ -136,7 +139,13 @@ async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
     let Outcome { status, ret_msg, error_message, retry_after } = queue.run.run(attempt).await;
     let class = retry::class(status);
     let now_ms = now_ms();
-    let next = retry::next(class, event.history, retry_after, now_ms, rand::random());
+    let next = if queue.stop.is_cancelled() && class != Class::Success {
+        // Cut off by the end of the platform, or as good as that: the next process runs it again.
+        let History { function_failures, system_failures, .. } = event.history;
+        Next::Again { due_ms: now_ms, function_failures, system_failures }
+    } else {
+        retry::next(class, event.history, retry_after, now_ms, rand::random())
+    };
     let result = cut(error_message.unwrap_or(ret_msg), queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
     (next, End { status: Some(status), result: Some(result), now_ms }, room(class))
@@ -208,13 +217,13 @@ fn cut(mut text: String, bytes_max: usize) -> String {
 }
 
 /// Keeps the claims of this process alive, and prunes what ended long ago.
-pub(crate) async fn maintain(queue: Arc<Queue>, stop: CancellationToken) {
+pub(crate) async fn maintain(queue: Arc<Queue>) {
     let mut renewals = tokio::time::interval(queue.config.lease() / 3);
     let mut prunings = tokio::time::interval(PRUNE_EVERY);
     loop {
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = queue.stop.cancelled() => return,
             _ = renewals.tick() => renew(&queue).await,
             _ = prunings.tick() => prune(&queue).await,
         }

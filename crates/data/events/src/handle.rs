@@ -33,7 +33,6 @@ pub struct Events {
     queue: Arc<Queue>,
     reader: Arc<Mutex<Connection>>,
     folder: PathBuf,
-    stop: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -123,11 +122,11 @@ impl Events {
         let backlog = Backlog::default();
         backlog.load(waiting);
         let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
-        let queue = Arc::new(Queue { writer, backlog, config, owner, run, runs: TaskTracker::new() });
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue), stop.clone())));
-        tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue), stop.clone())));
-        Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, stop, tasks })
+        let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
+        let queue = Arc::new(Queue { writer, backlog, config, owner, run, runs, stop });
+        tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
+        tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
+        Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks })
     }
 
     /// Accepts an event: it is durable when this returns.
@@ -263,16 +262,14 @@ impl Events {
         self.queue.backlog.rows(function)
     }
 
-    /// Claims nothing more, and waits up to `grace` for the runs that go on; what does not end in
-    /// time runs again after the next start.
-    pub async fn drain(&self, grace: Duration) {
-        self.stop.cancel();
+    /// Claims nothing more, and waits up to `grace` for the runs that go on; whether all ended. What
+    /// fails from now on runs again after the next start.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        self.queue.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.queue.runs.close();
-        if tokio::time::timeout(grace, self.queue.runs.wait()).await.is_err() {
-            tracing::warn!(runs = self.queue.runs.len(), "runs of events outlast the grace; they begin again later");
-        }
+        tokio::time::timeout(grace, self.queue.runs.wait()).await.is_ok()
     }
 
     async fn read<T: Send + 'static>(

@@ -22,6 +22,8 @@ use crate::settings::Settings;
 
 /// Least time for requests on the control address to finish at shutdown.
 const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
+/// Longest wait for the last commits of events whose runs were cut off.
+const EVENTS_SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// The running platform.
 pub struct RunningPlatform {
@@ -246,8 +248,12 @@ impl RunningPlatform {
         if tokio::time::timeout(left(), self.gateway.join()).await.is_err() {
             tracing::warn!(grace_s = grace.as_secs(), "grace period passed; aborting requests in flight");
         }
-        self.events.drain(left()).await;
+        if !self.events.drain(left()).await {
+            tracing::warn!("runs of events outlast the grace period; they begin again at the next start");
+        }
         self.invoker.drain(left(), stop_grace).await;
+        // Their ends are stored, so that the next start need not take them for killed.
+        self.events.drain(EVENTS_SETTLE_MAX).await;
         // An open connection to the control address must not delay the stop.
         tokio::time::timeout(left().max(CONTROL_GRACE_MIN), self.control).await.ok();
         self.running.cancel();

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use events::{Address, Attempt, BoxFuture, Config, Events, InvokeType, NewEvent, Outcome, Run};
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use types::{FunctionKey, Qualifier, RequestId, RunStatus};
 
 /// Longest wait for a condition.
@@ -18,6 +19,8 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Script {
     outcomes: Mutex<HashMap<String, Option<RunStatus>>>,
     pub(crate) seen: Mutex<Vec<Attempt>>,
+    /// Cuts off one run that hangs.
+    pub(crate) cut: Arc<Notify>,
 }
 
 impl Script {
@@ -37,8 +40,13 @@ impl Run for Script {
         let scripted = self.outcomes.lock().get(&function).copied().unwrap_or(Some(RunStatus::Success));
         let payload = String::from_utf8_lossy(&attempt.payload).into_owned();
         self.seen.lock().push(attempt);
+        let cut = Arc::clone(&self.cut);
         Box::pin(async move {
-            let Some(status) = scripted else { return std::future::pending().await };
+            let Some(status) = scripted else {
+                cut.notified().await;
+                let (status, error_message) = (RunStatus::RequestCanceled, Some("cut off".to_owned()));
+                return Outcome { status, ret_msg: String::new(), error_message, retry_after: None };
+            };
             let error_message = (!status.is_success()).then(|| "it failed".to_owned());
             Outcome { status, ret_msg: format!("got {payload}"), error_message, retry_after: None }
         })

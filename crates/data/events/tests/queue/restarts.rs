@@ -57,6 +57,20 @@ async fn a_drain_waits_for_runs_and_begins_no_other() {
 }
 
 #[tokio::test]
+async fn a_run_that_a_stop_cuts_off_runs_again_and_is_not_counted_as_a_recovery() {
+    let mut queue = Queue::open_with(Config { recoveries_max: 0, ..Config::default() }).await;
+    queue.script.set("slow", None);
+    let id = queue.accept("slow", "{}").await;
+    queue.until_true(|| queue.script.seen_of("slow") == 1).await;
+    assert!(!queue.events.drain(Duration::ZERO).await, "a run goes on");
+    queue.script.cut.notify_one();
+    assert!(queue.events.drain(Duration::from_secs(5)).await, "its end is stored");
+    queue = queue.killed_and_opened().await;
+    let done = queue.until(&id, |status| status.state == RunState::Finished).await;
+    assert_eq!(done.attempts, 2);
+}
+
+#[tokio::test]
 async fn a_queue_of_a_newer_version_is_left_alone() {
     let queue = Queue::open().await;
     queue.events.drain(Duration::from_secs(5)).await;

@@ -262,8 +262,8 @@ impl Events {
         self.queue.backlog.rows(function)
     }
 
-    /// Claims nothing more, and waits up to `grace` for the runs that go on; whether all ended. What
-    /// fails from now on runs again after the next start.
+    /// Claims nothing more, and waits up to `grace` for the runs that go on; whether all ended.
+    /// What fails from now on runs again after the next start.
     pub async fn drain(&self, grace: Duration) -> bool {
         self.queue.stop.cancel();
         self.tasks.close();

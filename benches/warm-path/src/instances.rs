@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
+use pool::{BoxFuture, ColdStart, ExitStatus, Launch, LaunchError, Launched, Process};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, InstanceId, RequestId};
@@ -34,10 +34,10 @@ impl Process for Instance {
         Box::pin(TcpStream::connect(self.server))
     }
 
-    fn ended(&self) -> BoxFuture<'_, Ended> {
+    fn ended(&self) -> BoxFuture<'_, ExitStatus> {
         Box::pin(async {
             self.killed.cancelled().await;
-            Ended { code: None, signal: Some(9), out_of_memory: false }
+            ExitStatus { code: None, signal: Some(9), out_of_memory: false }
         })
     }
 

@@ -24,7 +24,7 @@ pub async fn serve(upstream: SocketAddr) -> anyhow::Result<()> {
         changes,
         launch: Arc::new(Upstream(upstream)),
         logs: logs.clone(),
-        platform: invoke::Platform { region: "local".into(), app_id: "1".into(), uin: "2".into() },
+        platform: invoke::Installation { region: "local".into(), app_id: "1".into(), uin: "2".into() },
         results_dir: work.path().join("results"),
     };
     let invoker = Invoker::new(parts, invoke::Config::default(), pool::Config::default(), &shutdown)?;

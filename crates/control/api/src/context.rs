@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use types::Installation as Account;
+pub use types::Installation;
 use types::{ApiError, ErrorCode, FunctionKey, Namespace};
 
 use crate::config::Config;
@@ -51,7 +51,7 @@ pub(crate) struct Context {
     pub logs: logs::Logs,
     pub invoker: invoke::Invoker,
     pub events: events::Events,
-    pub account: Account,
+    pub account: Installation,
     /// What the parts beside the API have.
     pub surroundings: Surroundings,
     pub config: Config,

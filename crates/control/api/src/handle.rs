@@ -9,7 +9,7 @@ use types::wire::EXTENSIONS_PATH;
 
 use crate::body::Rooms;
 use crate::config::Config;
-use crate::context::{Account, Context, Surroundings};
+use crate::context::{Context, Installation, Surroundings};
 use crate::server::{self, Server};
 
 /// The cloud API over the parts below; cheap to clone.
@@ -30,7 +30,13 @@ pub struct Parts {
 
 impl Api {
     /// An API over these parts.
-    pub fn new(parts: Parts, secrets: Secrets, account: Account, surroundings: Surroundings, config: Config) -> Self {
+    pub fn new(
+        parts: Parts,
+        secrets: Secrets,
+        account: Installation,
+        surroundings: Surroundings,
+        config: Config,
+    ) -> Self {
         let rooms = Rooms::new(&config);
         let Parts { store, logs, invoker, events } = parts;
         let context = Context { store, logs, invoker, events, account, surroundings, config };

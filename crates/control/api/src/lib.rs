@@ -29,6 +29,6 @@ mod server;
 mod validate;
 
 pub use config::Config;
-pub use context::{Account, Surroundings};
+pub use context::{Installation, Surroundings};
 pub use handle::{Api, Parts};
 pub use types::{InvalidUtcOffset, UtcOffset};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
 use pool::ColdStart;
-pub use types::Installation as Platform;
+pub use types::Installation;
 use types::{FunctionKey, Qualifier, RequestId, RunStatus};
 
 /// Any error of a body.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::SharedCatalog;
 
-use crate::call::Platform;
+use crate::call::Installation;
 use crate::config::Config;
 use crate::metering::OutFlows;
 use crate::results::Results;
@@ -24,7 +24,7 @@ pub(crate) struct Context {
     /// Of the connections to instances.
     pub sweep: Arc<IdleSweep>,
     pub config: Config,
-    pub platform: Platform,
+    pub platform: Installation,
     /// Results whose callers had stopped waiting.
     pub results: Arc<Results>,
     /// Runs of events, WebSocket connections, and invocations that end only when their instance

@@ -3,7 +3,7 @@
 //! Pure. The texts are the contract's where it has one.
 
 use http::StatusCode;
-use pool::{ColdStart, Ended, InvalidSessionKey, LeaseError};
+use pool::{ColdStart, ExitStatus, InvalidSessionKey, LeaseError};
 use serde::Serialize;
 use types::catalog::Lookup;
 use types::{FunctionKey, RequestId, RunStatus};
@@ -122,7 +122,7 @@ impl Failure {
     }
 
     /// `peak_bytes` is the most memory that the instance had.
-    pub fn ended(ended: &Ended, memory_mb: u32, peak_bytes: u64) -> Self {
+    pub fn ended(ended: &ExitStatus, memory_mb: u32, peak_bytes: u64) -> Self {
         if ended.out_of_memory {
             let message = format!(
                 "the instance went over its memory limit of {memory_mb} MB (it had {:.2} MB in use) and was ended; raise \
@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn the_end_of_an_instance_says_how_it_ended() {
-        let ended = |code, signal, out_of_memory| Failure::ended(&Ended { code, signal, out_of_memory }, 128, 3 << 19);
+        let ended =
+            |code, signal, out_of_memory| Failure::ended(&ExitStatus { code, signal, out_of_memory }, 128, 3 << 19);
         let table = [
             (ended(Some(3), None, false), RunStatus::UserProcessExited, "exit code 3"),
             (ended(None, Some(11), false), RunStatus::UserProcessExited, "signal 11"),

@@ -20,7 +20,7 @@ use tracing::{Instrument, Span, debug_span};
 use types::catalog::Lookup;
 use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
 
-use crate::call::{Body, BoxError, EventCall, EventResult, Platform, Target, empty_body};
+use crate::call::{Body, BoxError, EventCall, EventResult, Installation, Target, empty_body};
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -53,7 +53,7 @@ pub struct Parts {
     /// Where output and records go.
     pub logs: Logs,
     /// The installation, as functions see it.
-    pub platform: Platform,
+    pub platform: Installation,
     /// Where results of events are kept whose callers stopped waiting.
     pub results_dir: PathBuf,
 }

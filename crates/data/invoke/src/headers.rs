@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 use types::{CatalogVersion, RequestId};
 
-use crate::call::Platform;
+use crate::call::Installation;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-scf-request-id");
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("x-scf-status");
@@ -48,7 +48,7 @@ pub(crate) fn value(text: &str) -> HeaderValue {
 }
 
 /// The platform's headers that are the same for every request to a version (contract 4.1).
-pub(crate) fn of_version(version: &CatalogVersion, platform: &Platform) -> HeaderMap {
+pub(crate) fn of_version(version: &CatalogVersion, platform: &Installation) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(16);
     map.insert(MEMORY, HeaderValue::from(version.spec.memory_mb));
     map.insert(TIMEOUT, HeaderValue::from(version.spec.timeout_s));

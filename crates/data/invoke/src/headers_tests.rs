@@ -135,7 +135,7 @@ fn split_cookies_are_joined() {
 
 #[test]
 fn the_platform_headers_are_those_of_the_contract() {
-    let platform = Platform { region: "local".to_owned(), app_id: "100".to_owned(), uin: "200".to_owned() };
+    let platform = Installation { region: "local".to_owned(), app_id: "100".to_owned(), uin: "200".to_owned() };
     let request = RequestId::random();
     let mut headers = map(&[("host", "a.b")]);
     stamp(&mut headers, &of_version(&version(), &platform), &request);

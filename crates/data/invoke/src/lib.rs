@@ -47,7 +47,7 @@ mod web_request;
 mod web_response;
 mod websocket;
 
-pub use call::{Body, BoxError, EventCall, EventResult, Platform, RequestBytesMax, Source, Target};
+pub use call::{Body, BoxError, EventCall, EventResult, Installation, RequestBytesMax, Source, Target};
 pub use config::Config;
 pub use handle::{CheckedStart, Invoker, Parts};
 pub use pool::{ProvisionedState, ProvisionedStatus};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pool::{Ended, Lease};
+use pool::{ExitStatus, Lease};
 use tokio::time::{Instant, timeout};
 use types::RunStatus;
 
@@ -84,7 +84,7 @@ impl Run {
         }
     }
 
-    fn ended(&self, ended: &Ended) -> Failure {
+    fn ended(&self, ended: &ExitStatus) -> Failure {
         Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory_peak_bytes())
     }
 
@@ -92,7 +92,7 @@ impl Run {
     /// whose work the others wait for ever. Every request in the instance fails with this.
     fn over_memory(&self) -> Failure {
         self.lease.kill();
-        self.ended(&Ended { code: None, signal: None, out_of_memory: true })
+        self.ended(&ExitStatus { code: None, signal: None, out_of_memory: true })
     }
 
     async fn ended_or(&self, exit_wait_max: Duration, otherwise: impl FnOnce() -> Failure) -> Failure {

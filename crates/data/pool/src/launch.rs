@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
 /// How an instance ended, and its traffic with the world outside.
-pub use types::{ExitStatus as Ended, NetworkBytes};
+pub use types::{ExitStatus, NetworkBytes};
 
 /// A future that can be sent.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -83,7 +83,7 @@ pub trait Process: Send + Sync + 'static {
     /// Opens a connection to the instance's server.
     fn connect(&self) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>>;
     /// Resolves when the instance has ended, by itself or killed; may be called many times.
-    fn ended(&self) -> BoxFuture<'_, Ended>;
+    fn ended(&self) -> BoxFuture<'_, ExitStatus>;
     /// Ends it at once; returns immediately.
     fn kill(&self);
     /// Asks it to end, frozen or not, and kills it when it has not within its own grace, or within

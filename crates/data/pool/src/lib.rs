@@ -52,7 +52,7 @@ pub use config::Config;
 pub use error::LeaseError;
 pub use handle::Pool;
 pub use instance::Instance;
-pub use launch::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, NetworkBytes, Process};
+pub use launch::{BoxFuture, ColdStart, ExitStatus, Launch, LaunchError, Launched, NetworkBytes, Process};
 pub use lease::Lease;
 pub use policy::admission::limit::LimitExceeded;
 pub use replay::{Replay, Replayed};

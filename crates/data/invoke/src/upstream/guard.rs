@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use pool::{Ended, Instance};
+use pool::{ExitStatus, Instance};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::UpstreamError;
@@ -13,7 +13,7 @@ use super::state::UpstreamState;
 /// Why an upstream request stopped without a complete response.
 pub(crate) enum Stopped {
     TimedOut,
-    Ended(Ended),
+    Ended(ExitStatus),
     Failed(UpstreamError),
 }
 

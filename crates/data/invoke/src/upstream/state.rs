@@ -12,7 +12,7 @@ use types::{CatalogVersion, FunctionKey};
 
 use super::h2_connection::H2Connection;
 use super::idle_connections::IdleConnections;
-use crate::call::Platform;
+use crate::call::Installation;
 use crate::headers;
 use crate::metering::{OutFlow, Successes};
 
@@ -65,7 +65,7 @@ impl UpstreamState {
     }
 
     /// The platform's headers for the instance's version.
-    pub fn headers(&self, version: &CatalogVersion, platform: &Platform) -> &HeaderMap {
+    pub fn headers(&self, version: &CatalogVersion, platform: &Installation) -> &HeaderMap {
         self.headers.get_or_init(|| headers::of_version(version, platform))
     }
 

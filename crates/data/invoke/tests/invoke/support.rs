@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use invoke::{
-    Body, BoxError, Config, EventCall, EventResult, Invoker, Parts, Platform, Protocol, ResolvedCall, RoutingKey,
+    Body, BoxError, Config, EventCall, EventResult, Installation, Invoker, Parts, Protocol, ResolvedCall, RoutingKey,
     Source, Target, Unresolved,
 };
 use logs::Logs;
 use parking_lot::Mutex;
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
+use pool::{BoxFuture, ColdStart, ExitStatus, Launch, LaunchError, Launched, Process};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -52,12 +52,12 @@ impl Process for FakeProcess {
         Box::pin(TcpStream::connect(("127.0.0.1", self.0.port)))
     }
 
-    fn ended(&self) -> BoxFuture<'_, Ended> {
+    fn ended(&self) -> BoxFuture<'_, ExitStatus> {
         Box::pin(async {
             let fate = &self.0.fate;
             fate.over.cancelled().await;
             let code = *fate.code.lock();
-            Ended { code, signal: code.is_none().then_some(9), out_of_memory: *fate.out_of_memory.lock() }
+            ExitStatus { code, signal: code.is_none().then_some(9), out_of_memory: *fate.out_of_memory.lock() }
         })
     }
 
@@ -197,7 +197,7 @@ impl Bench {
             changes: changed,
             launch: launch.clone(),
             logs: logs.clone(),
-            platform: Platform { region: "local".to_owned(), app_id: "100".to_owned(), uin: "200".to_owned() },
+            platform: Installation { region: "local".to_owned(), app_id: "100".to_owned(), uin: "200".to_owned() },
             results_dir: dir.path().join("results"),
         };
         let invoker = Invoker::new(parts, config, pool::Config::default(), &CancellationToken::new());

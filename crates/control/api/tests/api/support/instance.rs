@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
+use pool::{BoxFuture, ColdStart, ExitStatus, Launch, LaunchError, Launched, Process};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -59,10 +59,10 @@ impl Process for FakeProcess {
         Box::pin(TcpStream::connect(("127.0.0.1", self.port)))
     }
 
-    fn ended(&self) -> BoxFuture<'_, Ended> {
+    fn ended(&self) -> BoxFuture<'_, ExitStatus> {
         Box::pin(async {
             self.over.cancelled().await;
-            Ended { code: None, signal: Some(9), out_of_memory: false }
+            ExitStatus { code: None, signal: Some(9), out_of_memory: false }
         })
     }
 

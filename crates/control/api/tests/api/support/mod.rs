@@ -5,7 +5,7 @@ mod instance;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Account, Api, Config, Surroundings};
+use api::{Api, Config, Installation, Surroundings};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
@@ -59,7 +59,7 @@ impl Platform {
             changes: store.changes(),
             launch: Arc::new(instance::FakeLaunch::new(logs.clone())),
             logs: logs.clone(),
-            platform: invoke::Platform { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() },
+            platform: invoke::Installation { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() },
             results_dir: dir.path().join("results"),
         };
         let pool = pool::Config { memory_mb_max: 12_800, ..pool::Config::default() };
@@ -67,7 +67,7 @@ impl Platform {
         let queue = dir.path().join("events.db");
         let events = events::Events::open(queue, Arc::new(invoker.clone()), events::Config::default()).await.unwrap();
         let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
-        let account = Account { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
+        let account = Installation { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
         let certificates = Arc::new(["main".to_owned()].into());
         let surroundings = Surroundings {
             certificates,

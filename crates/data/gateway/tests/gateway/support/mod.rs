@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gateway::{Config, Gateway};
 use invoke::Invoker;
-use pool::{BoxFuture, ColdStart, Ended, Launch, LaunchError, Launched, Process};
+use pool::{BoxFuture, ColdStart, ExitStatus, Launch, LaunchError, Launched, Process};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -76,7 +76,7 @@ impl Fixture {
             changes,
             launch: Arc::new(Here(instances)),
             logs: logs.clone(),
-            platform: invoke::Platform { region: "local".into(), app_id: "1".into(), uin: "2".into() },
+            platform: invoke::Installation { region: "local".into(), app_id: "1".into(), uin: "2".into() },
             results_dir: dir.path().join("results"),
         };
         let invoker = Invoker::new(parts, invoke, pool::Config::default(), &shutdown);
@@ -242,10 +242,10 @@ impl Process for Instance {
         Box::pin(TcpStream::connect(self.server))
     }
 
-    fn ended(&self) -> BoxFuture<'_, Ended> {
+    fn ended(&self) -> BoxFuture<'_, ExitStatus> {
         Box::pin(async {
             self.killed.cancelled().await;
-            Ended { code: None, signal: Some(9), out_of_memory: false }
+            ExitStatus { code: None, signal: Some(9), out_of_memory: false }
         })
     }
 

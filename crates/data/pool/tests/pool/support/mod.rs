@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pool::{BoxFuture, ColdStart, Config, Ended, Launch, LaunchError, Launched, Pool, Process};
+use pool::{BoxFuture, ColdStart, Config, ExitStatus, Launch, LaunchError, Launched, Pool, Process};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::{
@@ -55,10 +55,10 @@ impl Process for FakeProcess {
         Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
     }
 
-    fn ended(&self) -> BoxFuture<'_, Ended> {
+    fn ended(&self) -> BoxFuture<'_, ExitStatus> {
         Box::pin(async {
             self.over.cancelled().await;
-            Ended { code: None, signal: Some(9), out_of_memory: false }
+            ExitStatus { code: None, signal: Some(9), out_of_memory: false }
         })
     }
 

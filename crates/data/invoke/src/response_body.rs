@@ -93,8 +93,13 @@ impl ResponseBody {
 impl Flowing {
     /// Whether the deadline has passed; where the body `waits`, the task is woken when it does.
     fn poll_deadline(&mut self, waits: bool, cx: &mut Context<'_>) -> bool {
+        // Read first: a server that sends without a pause uses up the task's cooperative budget, and
+        // a timer polled then stays pending for ever.
+        if Instant::now() >= self.deadline {
+            return true;
+        }
         if !waits {
-            return Instant::now() >= self.deadline;
+            return false;
         }
         let deadline = self.deadline;
         self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut().poll(cx).is_ready()

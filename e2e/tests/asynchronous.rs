@@ -127,3 +127,32 @@ async fn an_event_whose_run_a_stop_cuts_off_runs_again() -> anyhow::Result<()> {
     finished(&platform, &slow).await?;
     platform.stop().await
 }
+
+#[tokio::test]
+async fn events_of_a_deleted_function_do_not_run_on_another_of_its_name() -> anyhow::Result<()> {
+    let platform = with_event_function().await?;
+    let id = accept(&platform, &json!({"route": "exit?3"})).await?;
+    wait::until("its first run has ended", || async {
+        let log = tools::run_ok(&mut platform.cli(&["logs", "event", "--request-id", &id])).await?;
+        Ok(log.contains("END RequestId").then_some(()))
+    })
+    .await?;
+    tools::run_ok(&mut platform.cli(&["delete", "event"])).await?;
+    platform.deploy("event", "hello:v1", &["--type", "event"]).await?;
+    let listed = platform.cli_json(&["events", "list", "event"]).await?;
+    assert_eq!(listed["total"], 0, "the new function has no events: {listed}");
+    let own = accept(&platform, &json!({})).await?;
+    finished(&platform, &own).await?;
+    assert_eq!(platform.cli_json(&["events", "list", "event"]).await?["total"], 1);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn settings_with_which_nothing_would_run_are_refused_by_name() -> anyhow::Result<()> {
+    let Err(refused) = Platform::start_with(&[("SAMPAN_EVENTS__RUNS_MAX", "0")]).await else {
+        anyhow::bail!("a platform without runs of events starts");
+    };
+    let refused = format!("{refused:#}");
+    anyhow::ensure!(refused.contains("events.runs_max = 0 is not allowed; use 1 to 1048576"), "{refused}");
+    Ok(())
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use types::Installation;
-use types::{ApiError, ErrorCode, FunctionKey, Namespace};
+use types::{ApiError, ErrorCode, FunctionId, FunctionKey, Namespace};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -70,6 +70,14 @@ impl Context {
             return Ok(());
         }
         Err(store::Error::NamespaceNotFound { namespace: namespace.clone() }.into())
+    }
+
+    /// The id of a function, by the catalog.
+    pub fn function_id(&self, key: &FunctionKey) -> Result<FunctionId, Failure> {
+        self.require_function(key)?;
+        let catalog = self.store.catalog().load_full();
+        let function = catalog.functions.get(key).map(|function| function.record.id.clone());
+        function.ok_or_else(|| store::Error::FunctionNotFound { key: key.clone() }.into())
     }
 
     /// Refuses a function that is not there, by the catalog.

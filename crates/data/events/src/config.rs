@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+
 /// Settings of the queue; times have their unit in the name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,8 +28,6 @@ pub struct Config {
     pub runs_max: usize,
     /// Most runs of one function at a time.
     pub function_runs_max: usize,
-    /// Events of one function that one statement claims.
-    pub claim_rows_max: usize,
     /// How long a claim stays another owner's without being renewed.
     pub lease_s: u64,
     /// Times that an event is taken up again after the platform ended during its run.
@@ -56,7 +56,6 @@ impl Default for Config {
             writer_queue_len_max: 1024,
             runs_max: 256,
             function_runs_max: 128,
-            claim_rows_max: 32,
             lease_s: 60,
             recoveries_max: 3,
             states_s: 3 * 24 * 3600,
@@ -68,8 +67,48 @@ impl Default for Config {
     }
 }
 
+/// Longest times that can be set: a hundred years of seconds.
+const TIME_S_MAX: u64 = 100 * 366 * 24 * 3600;
+
 impl Config {
+    /// Refuses values with which the queue would do nothing or not work.
+    ///
+    /// # Errors
+    /// The first key that is wrong, and its bounds.
+    pub fn check(&self) -> Result<(), Error> {
+        let bounds = [
+            ("events.commit_rows_max", self.commit_rows_max as u64, 1, 100_000),
+            ("events.commit_bytes_max", self.commit_bytes_max as u64, 1, 1 << 30),
+            ("events.writer_queue_len_max", self.writer_queue_len_max as u64, 1, 1 << 20),
+            ("events.runs_max", self.runs_max as u64, 1, 1 << 20),
+            ("events.function_runs_max", self.function_runs_max as u64, 1, 1 << 20),
+            ("events.lease_s", self.lease_s, 1, TIME_S_MAX),
+            ("events.states_s", self.states_s, 1, TIME_S_MAX),
+            ("events.results_s", self.results_s, 1, TIME_S_MAX),
+            ("events.dead_letters_max", self.dead_letters_max, 1, i64::MAX.unsigned_abs()),
+        ];
+        match bounds.into_iter().find(|(_, value, min, max)| !(*min..=*max).contains(value)) {
+            Some((key, value, min, max)) => Err(Error::Setting { key, value, min, max }),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_with_which_nothing_would_run_are_refused_by_name() {
+        assert!(Config::default().check().is_ok());
+        let refused = |config: Config| config.check().unwrap_err().to_string();
+        let zero = refused(Config { runs_max: 0, ..Config::default() });
+        assert_eq!(zero, "events.runs_max = 0 is not allowed; use 1 to 1048576");
+        assert!(refused(Config { lease_s: 0, ..Config::default() }).starts_with("events.lease_s = 0"));
+        assert!(refused(Config { states_s: u64::MAX, ..Config::default() }).starts_with("events.states_s"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::FunctionKey;
+use types::{FunctionKey, RunStatus};
 
 use crate::backlog::{Backlog, Reserved, Room};
 use crate::config::Config;
@@ -106,7 +106,7 @@ async fn claim(queue: &Arc<Queue>, function: FunctionKey, runs: usize, now: i64)
 async fn attempt(queue: Arc<Queue>, event: Claimed) {
     let function = event.address.function.clone();
     let (next, end, room) = match unfit(&event, &queue.config) {
-        Some(reason) => (Next::Dead(reason), End { status: None, result: None, now_ms: now_ms() }, Room::Unknown),
+        Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown),
         None => run_once(&queue, &event).await,
     };
     let bytes = event.payload.len() as u64;
@@ -126,6 +126,13 @@ fn unfit(event: &Claimed, config: &Config) -> Option<Reason> {
         return Some(Reason::Recoveries);
     }
     (now_ms() > event.history.expires_ms).then_some(Reason::Expired)
+}
+
+/// The end of an event that is given up before another run: as the last run left it, if one ended.
+fn end_without_run(event: &Claimed, reason: Reason) -> End {
+    let status = event.last_status.unwrap_or(RunStatus::InternalError);
+    let result = event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str()));
+    End { status: Some(status), result: Some(result), now_ms: now_ms() }
 }
 
 async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
@@ -256,8 +263,6 @@ async fn prune(queue: &Queue) {
 
 #[cfg(test)]
 mod tests {
-    use types::RunStatus;
-
     use super::*;
 
     #[test]

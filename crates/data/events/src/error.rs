@@ -7,8 +7,23 @@ use types::{FunctionKey, RequestId};
 /// Why the queue refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A setting is out of its bounds.
+    #[error("{key} = {value} is not allowed; use {min} to {max}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: u64,
+        /// The least that is allowed.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
     /// The file cannot be opened.
-    #[error("cannot open the queue of events {path}")]
+    #[error(
+        "cannot open the queue of events {path}; if it is damaged, move it away with its -wal and -shm files and start \
+         again: the events in it are lost then"
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -16,10 +31,19 @@ pub enum Error {
         #[source]
         source: rusqlite::Error,
     },
+    /// The file cannot be made, or its mode not set.
+    #[error("cannot make the queue of events {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The file's schema is newer than this program.
     #[error(
         "the queue of events has schema {found}, this version of sampan knows up to {known}; start the newer version \
-         that wrote it, or restore a backup"
+         that wrote it, or move the file away and lose its events"
     )]
     NewerSchema {
         /// The schema of the file.

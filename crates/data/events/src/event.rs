@@ -1,13 +1,15 @@
 //! Events and their states.
 
 use bytes::Bytes;
-use types::{FunctionKey, Qualifier, RequestId, RunStatus};
+use types::{FunctionId, FunctionKey, Qualifier, RequestId, RunStatus};
 
 /// What an event is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The function.
     pub function: FunctionKey,
+    /// Its id: an event is not run by another function that got the name later.
+    pub function_id: FunctionId,
     /// Its version or alias; resolved when a run begins.
     pub qualifier: Qualifier,
 }

@@ -10,7 +10,7 @@ use supervisor::essential;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionKey, Namespace, Qualifier, RequestId, RunStatus};
+use types::{FunctionId, FunctionKey, Namespace, Qualifier, RequestId, RunStatus};
 
 use crate::backlog::{Backlog, Reserved};
 use crate::config::Config;
@@ -40,7 +40,7 @@ pub struct Events {
 #[derive(Debug, Clone)]
 pub struct ListQuery {
     /// The function.
-    pub function: FunctionKey,
+    pub function_id: FunctionId,
     /// Only of this version or alias.
     pub qualifier: Option<Qualifier>,
     /// Only of these kinds; all when empty.
@@ -104,6 +104,7 @@ impl Events {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
     pub async fn open(path: PathBuf, run: Arc<dyn Run>, config: Config) -> Result<Self, Error> {
+        config.check()?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         let opened = spawn_blocking({
             let path = path.clone();
@@ -183,7 +184,7 @@ impl Events {
     /// When the file cannot be read.
     pub async fn list(&self, query: ListQuery) -> Result<Listed, Error> {
         let of = Selection {
-            function: query.function,
+            function_id: query.function_id,
             qualifier: query.qualifier,
             invoke_types: query.invoke_types,
             states: query.states,

@@ -20,6 +20,9 @@ impl Run for Invoker {
                 Ok(call) => call,
                 Err(lookup) => return unresolved(&lookup),
             };
+            if *call.function_id() != attempt.address.function_id {
+                return unresolved(&Lookup::NoFunction(target.function));
+            }
             let event = EventCall { request_id: attempt.request_id, payload: attempt.payload, source };
             let EventResult { status, ret_msg, error_message, .. } = invoker.event(call, event).await;
             // The headers of an event function's answer are not kept, so it cannot ask for a pause.

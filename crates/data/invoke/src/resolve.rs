@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response};
 use types::catalog::Lookup;
-use types::{CatalogFunction, CatalogVersion, Qualifier, RequestId, RouteBy};
+use types::{CatalogFunction, CatalogVersion, FunctionId, Qualifier, RequestId, RouteBy};
 
 use crate::call::Body;
 use crate::context::Context;
@@ -37,6 +37,11 @@ pub struct Unresolved {
 }
 
 impl ResolvedCall {
+    /// Id of the function that is called.
+    pub fn function_id(&self) -> &FunctionId {
+        &self.version.function.id
+    }
+
     /// An HTTP request for `qualifier` of a function; rules of aliases see its headers.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use super::prepare::Prepare;
 use super::registries::InstallationCredentials;
 use super::start_check::StartCheck;
 use crate::credentials::Credentials;
+use crate::failure::{Exit, Failure};
 use crate::settings::Settings;
 
 /// Least time for requests on the control address to finish at shutdown.
@@ -68,6 +69,10 @@ impl RunningPlatform {
     ) -> anyhow::Result<Self> {
         // Checks first: a failed start must not leave changes of the machine.
         settings.launcher.check_runtimes()?;
+        settings
+            .events
+            .check()
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
         if gateway.tls.is_some() {
             gateway::Tls::check(&settings.gateway)?;
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use types::{FunctionKey, RequestId};
+use types::{FunctionKey, RequestId, RunStatus};
 
 use super::row;
 use crate::error::Error;
@@ -22,6 +22,9 @@ pub(crate) struct Claimed {
     pub recoveries: u32,
     pub accepted_ms: i64,
     pub payload: Bytes,
+    /// How the run before ended.
+    pub last_status: Option<RunStatus>,
+    pub last_result: Option<String>,
 }
 
 /// What a claim asks for.
@@ -50,8 +53,8 @@ pub(crate) fn claim(
                WHERE state = 0 AND namespace = :namespace AND function = :function AND due_ms <= :now \
                ORDER BY due_ms, id LIMIT :rows)) \
            WHERE total - bytes < :bytes OR total = bytes) \
-         RETURNING request_id, namespace, function, qualifier, invoke_type, id, attempt, function_failures, \
-           system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload",
+         RETURNING request_id, namespace, function, function_id, qualifier, invoke_type, id, attempt, function_failures, \
+           system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload, last_status, last_result",
     )?;
     let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());
     let rows = statement.query_map(
@@ -69,20 +72,22 @@ pub(crate) fn claim(
 fn claimed(columns: &Row<'_>) -> rusqlite::Result<Claimed> {
     let (request_id, address, invoke_type) = row::head(columns, 0)?;
     Ok(Claimed {
-        id: columns.get(5)?,
-        attempt: columns.get(6)?,
+        id: columns.get(6)?,
+        attempt: columns.get(7)?,
         request_id,
         address,
         invoke_type,
         history: History {
-            function_failures: columns.get(7)?,
-            system_failures: columns.get(8)?,
-            retries_max: columns.get(9)?,
-            expires_ms: columns.get(10)?,
+            function_failures: columns.get(8)?,
+            system_failures: columns.get(9)?,
+            retries_max: columns.get(10)?,
+            expires_ms: columns.get(11)?,
         },
-        recoveries: columns.get(11)?,
-        accepted_ms: columns.get(12)?,
-        payload: columns.get::<_, Vec<u8>>(13)?.into(),
+        recoveries: columns.get(12)?,
+        accepted_ms: columns.get(13)?,
+        payload: columns.get::<_, Vec<u8>>(14)?.into(),
+        last_status: row::status(columns, 15)?,
+        last_result: columns.get(16)?,
     })
 }
 

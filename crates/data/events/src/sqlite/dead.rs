@@ -37,14 +37,15 @@ pub(crate) fn keep(
 ) -> Result<(), Error> {
     let namespace = event.address.function.namespace.as_str();
     let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO dead_letters (request_id, namespace, function, qualifier, invoke_type, reason, status, \
-         attempts, accepted_ms, died_ms, result, retries_max, payload) VALUES (:id, :namespace, :function, \
+        "INSERT OR REPLACE INTO dead_letters (request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, \
+         attempts, accepted_ms, died_ms, result, retries_max, payload) VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, :reason, :status, :attempts, :accepted, :now, :result, :retries, :payload)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
         ":namespace": namespace,
         ":function": event.address.function.name.as_str(),
+        ":function_id": event.address.function_id.as_str(),
         ":qualifier": event.address.qualifier.to_string(),
         ":kind": event.invoke_type.as_str(),
         ":reason": reason.as_str(),
@@ -73,7 +74,7 @@ pub(crate) fn list(
     rows_max: usize,
 ) -> Result<Vec<Stored>, Error> {
     let mut statement = connection.prepare(
-        "SELECT request_id, namespace, function, qualifier, invoke_type, reason, status, attempts, accepted_ms, \
+        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, attempts, accepted_ms, \
          died_ms, result, retries_max, payload FROM dead_letters WHERE namespace = ?1 ORDER BY id LIMIT ?2 OFFSET ?3",
     )?;
     let rows = statement.query_map((namespace.as_str(), rows_max as i64, offset as i64), stored)?;
@@ -86,21 +87,21 @@ fn stored(columns: &Row<'_>) -> rusqlite::Result<Stored> {
         request_id,
         address,
         invoke_type,
-        reason: columns.get(5)?,
-        status: row::status(columns, 6)?,
-        attempts: columns.get(7)?,
-        accepted_ms: columns.get(8)?,
-        died_ms: columns.get(9)?,
-        result: columns.get(10)?,
-        retries_max: columns.get(11)?,
-        payload: columns.get::<_, Vec<u8>>(12)?.into(),
+        reason: columns.get(6)?,
+        status: row::status(columns, 7)?,
+        attempts: columns.get(8)?,
+        accepted_ms: columns.get(9)?,
+        died_ms: columns.get(10)?,
+        result: columns.get(11)?,
+        retries_max: columns.get(12)?,
+        payload: columns.get::<_, Vec<u8>>(13)?.into(),
     })
 }
 
 /// Takes one dead letter away and returns it.
 pub(crate) fn take(connection: &Connection, id: &RequestId) -> Result<Stored, Error> {
     let mut statement = connection.prepare_cached(
-        "DELETE FROM dead_letters WHERE request_id = ?1 RETURNING request_id, namespace, function, qualifier, \
+        "DELETE FROM dead_letters WHERE request_id = ?1 RETURNING request_id, namespace, function, function_id, qualifier, \
          invoke_type, reason, status, attempts, accepted_ms, died_ms, result, retries_max, payload",
     )?;
     let mut rows = statement.query_map([id.as_str()], stored)?;

@@ -32,14 +32,15 @@ pub(crate) fn finish(
         return Ok(false);
     }
     let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO runs (request_id, namespace, function, qualifier, invoke_type, state, status, \
-         attempts, accepted_ms, ended_ms, result) VALUES (:id, :namespace, :function, :qualifier, :kind, :state, \
+        "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status, \
+         attempts, accepted_ms, ended_ms, result) VALUES (:id, :namespace, :function, :function_id, :qualifier, :kind, :state, \
          :status, :attempts, :accepted, :now, :result)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
         ":namespace": event.address.function.namespace.as_str(),
         ":function": event.address.function.name.as_str(),
+        ":function_id": event.address.function_id.as_str(),
         ":qualifier": event.address.qualifier.to_string(),
         ":kind": event.invoke_type.as_str(),
         ":state": state_number(state),

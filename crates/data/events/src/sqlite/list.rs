@@ -2,22 +2,22 @@
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
-use types::{FunctionKey, Qualifier, RequestId};
+use types::{FunctionId, Qualifier, RequestId};
 
 use super::row;
 use crate::error::Error;
 use crate::event::{EventStatus, InvokeType, RunState};
 
 /// Events that wait or run, and ended ones, as one list.
-const ALL: &str = "SELECT request_id, namespace, function, qualifier, invoke_type, 0 AS state, last_status AS status, \
+const ALL: &str = "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, 0 AS state, last_status AS status, \
      attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result FROM events \
-     UNION ALL SELECT request_id, namespace, function, qualifier, invoke_type, state, status, attempts, accepted_ms, \
+     UNION ALL SELECT request_id, namespace, function, function_id, qualifier, invoke_type, state, status, attempts, accepted_ms, \
      ended_ms, result FROM runs";
 
 /// What a page of states shows.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    pub function: FunctionKey,
+    pub function_id: FunctionId,
     pub qualifier: Option<Qualifier>,
     pub invoke_types: Vec<InvokeType>,
     pub states: Vec<RunState>,
@@ -33,9 +33,8 @@ pub(crate) struct Selection {
 
 /// The page, and how many there are in all.
 pub(crate) fn page(connection: &Connection, of: &Selection) -> Result<(u64, Vec<EventStatus>), Error> {
-    let mut conditions = vec!["namespace = ? AND function = ?".to_owned()];
-    let mut values: Vec<Box<dyn ToSql>> =
-        vec![Box::new(of.function.namespace.as_str().to_owned()), Box::new(of.function.name.as_str().to_owned())];
+    let mut conditions = vec!["function_id = ?".to_owned()];
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(of.function_id.as_str().to_owned())];
     if let Some(qualifier) = &of.qualifier {
         conditions.push("qualifier = ?".to_owned());
         values.push(Box::new(qualifier.to_string()));
@@ -95,11 +94,11 @@ fn status(columns: &Row<'_>) -> rusqlite::Result<EventStatus> {
         request_id,
         address,
         invoke_type,
-        state: row::state(columns.get(5)?),
-        status: row::status(columns, 6)?,
-        attempts: columns.get(7)?,
-        accepted_ms: columns.get(8)?,
-        ended_ms: columns.get(9)?,
-        result: columns.get(10)?,
+        state: row::state(columns.get(6)?),
+        status: row::status(columns, 7)?,
+        attempts: columns.get(8)?,
+        accepted_ms: columns.get(9)?,
+        ended_ms: columns.get(10)?,
+        result: columns.get(11)?,
     })
 }

@@ -1,5 +1,7 @@
 //! Opens the file: durability, schema.
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use crate::error::Error;
 const SCHEMA: &str = include_str!("schema.sql");
 /// The schema that this program writes.
 const VERSION: i64 = 1;
+/// Payloads are nobody else's.
+const FILE_MODE: u32 = 0o600;
 /// How long a statement waits for a lock that another process holds, as a backup does.
 const BUSY: Duration = Duration::from_secs(5);
 /// Statements that stay compiled.
@@ -18,6 +22,7 @@ const STATEMENTS_MAX: usize = 64;
 /// Opens the queue for writing; makes it when it is missing.
 pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
     let failed = |source| Error::Open { path: path.to_owned(), source };
+    make_file(path)?;
     let connection = Connection::open(path).map_err(failed)?;
     prepare(&connection).map_err(failed)?;
     let found = version(&connection).map_err(failed)?;
@@ -36,6 +41,14 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
     Ok(connection)
+}
+
+/// Makes the file for its owner alone: SQLite gives its journals the same mode. One that an earlier
+/// version made readable to others is closed to them.
+fn make_file(path: &Path) -> Result<(), Error> {
+    let opened = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path);
+    let closed = opened.and_then(|file| file.set_permissions(Permissions::from_mode(FILE_MODE)));
+    closed.map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {

@@ -15,11 +15,12 @@ where
     text.parse().map_err(|error: T::Err| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error)))
 }
 
-/// `request_id, namespace, function, qualifier, invoke_type` from column `at` on.
+/// `request_id, namespace, function, function_id, qualifier, invoke_type` from column `at` on.
 pub(super) fn head(row: &Row<'_>, at: usize) -> rusqlite::Result<(RequestId, Address, InvokeType)> {
     let function = FunctionKey { namespace: parsed(row, at + 1)?, name: parsed(row, at + 2)? };
-    let address = Address { function, qualifier: parsed(row, at + 3)? };
-    let kind = InvokeType::from_text(row.get_ref(at + 4)?.as_str()?).unwrap_or(InvokeType::Invoke);
+    let (function_id, qualifier) = (parsed(row, at + 3)?, parsed(row, at + 4)?);
+    let address = Address { function, function_id, qualifier };
+    let kind = InvokeType::from_text(row.get_ref(at + 5)?.as_str()?).unwrap_or(InvokeType::Invoke);
     Ok((parsed(row, at)?, address, kind))
 }
 

@@ -9,6 +9,7 @@ CREATE TABLE events (
     request_id        TEXT    NOT NULL UNIQUE,
     namespace         TEXT    NOT NULL,
     function          TEXT    NOT NULL,
+    function_id       TEXT    NOT NULL, -- another function may get the name
     qualifier         TEXT    NOT NULL,
     invoke_type       TEXT    NOT NULL,
     state             INTEGER NOT NULL,
@@ -38,6 +39,7 @@ CREATE TABLE runs (
     request_id  TEXT    NOT NULL PRIMARY KEY,
     namespace   TEXT    NOT NULL,
     function    TEXT    NOT NULL,
+    function_id TEXT    NOT NULL,
     qualifier   TEXT    NOT NULL,
     invoke_type TEXT    NOT NULL,
     state       INTEGER NOT NULL, -- 1 finished, 2 aborted, 3 failed
@@ -49,7 +51,7 @@ CREATE TABLE runs (
 ) WITHOUT ROWID;
 
 CREATE INDEX runs_by_end ON runs (ended_ms);
-CREATE INDEX runs_by_function ON runs (namespace, function, accepted_ms);
+CREATE INDEX runs_by_function ON runs (function_id, accepted_ms);
 
 -- Events of which no run ended well, with their payloads.
 CREATE TABLE dead_letters (
@@ -57,6 +59,7 @@ CREATE TABLE dead_letters (
     request_id  TEXT    NOT NULL UNIQUE,
     namespace   TEXT    NOT NULL,
     function    TEXT    NOT NULL,
+    function_id TEXT    NOT NULL,
     qualifier   TEXT    NOT NULL,
     invoke_type TEXT    NOT NULL,
     reason      TEXT    NOT NULL,

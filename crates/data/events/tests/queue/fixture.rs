@@ -123,9 +123,10 @@ pub(crate) fn key(function: &str) -> FunctionKey {
 }
 
 pub(crate) fn event(function: &str, payload: &str) -> NewEvent {
+    let function_id = "lam-00000001".parse().unwrap();
     NewEvent {
         request_id: RequestId::random(),
-        address: Address { function: key(function), qualifier: Qualifier::LATEST },
+        address: Address { function: key(function), function_id, qualifier: Qualifier::LATEST },
         invoke_type: InvokeType::Invoke,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         retries_max: 2,

@@ -33,9 +33,8 @@ pub(in crate::actions) async fn list(cx: &Context, params: Params) -> Outcome {
         ascending: !paging::descending(request.order.as_deref())?,
         offset: page.offset.into(),
         limit: page.limit.into(),
-        function: function.clone(),
+        function_id: cx.function_id(&function)?,
     };
-    cx.require_function(&function)?;
     let listed = cx.events.list(query).await?;
     let event_list = listed.events.into_iter().map(|event| shown(event, offset)).collect();
     Ok(Answer::of(&ListAsyncEventsAnswer { total_count: listed.total, event_list }))

@@ -99,10 +99,10 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
 /// Takes an event and answers with its id alone (contract 2.2): it is durable then.
 async fn accept(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     let Wanted { target, payload, key, .. } = wanted;
-    resolve(cx, &target, &id, &key)?;
+    let function_id = resolve(cx, &target, &id, &key)?.function_id().clone();
     let event = NewEvent {
         request_id: id.clone(),
-        address: Address { function: target.function, qualifier: target.qualifier },
+        address: Address { function: target.function, function_id, qualifier: target.qualifier },
         invoke_type: InvokeType::Invoke,
         payload,
         retries_max: EVENT_RETRIES_DEFAULT,

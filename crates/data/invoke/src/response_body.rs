@@ -93,8 +93,8 @@ impl ResponseBody {
 impl Flowing {
     /// Whether the deadline has passed; where the body `waits`, the task is woken when it does.
     fn poll_deadline(&mut self, waits: bool, cx: &mut Context<'_>) -> bool {
-        // Read first: a server that sends without a pause uses up the task's cooperative budget, and
-        // a timer polled then stays pending for ever.
+        // Read first: a server that sends without a pause uses up the task's cooperative budget,
+        // and a timer polled then stays pending for ever.
         if Instant::now() >= self.deadline {
             return true;
         }

@@ -53,7 +53,8 @@ pub(crate) fn claim(
                WHERE state = 0 AND namespace = :namespace AND function = :function AND due_ms <= :now \
                ORDER BY due_ms, id LIMIT :rows)) \
            WHERE total - bytes < :bytes OR total = bytes) \
-         RETURNING request_id, namespace, function, function_id, qualifier, invoke_type, id, attempt, function_failures, \
+         RETURNING request_id, namespace, function, function_id, \
+         qualifier, invoke_type, id, attempt, function_failures, \
            system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload, last_status, last_result",
     )?;
     let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());

@@ -37,8 +37,10 @@ pub(crate) fn keep(
 ) -> Result<(), Error> {
     let namespace = event.address.function.namespace.as_str();
     let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO dead_letters (request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, \
-         attempts, accepted_ms, died_ms, result, retries_max, payload) VALUES (:id, :namespace, :function, :function_id, \
+        "INSERT OR REPLACE INTO dead_letters (request_id, namespace, function, function_id, \
+         qualifier, invoke_type, reason, status, \
+         attempts, accepted_ms, died_ms, result, retries_max, payload) VALUES (:id, :namespace, :function, \
+         :function_id, \
          :qualifier, :kind, :reason, :status, :attempts, :accepted, :now, :result, :retries, :payload)",
     )?;
     statement.execute(named_params! {
@@ -74,7 +76,8 @@ pub(crate) fn list(
     rows_max: usize,
 ) -> Result<Vec<Stored>, Error> {
     let mut statement = connection.prepare(
-        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, attempts, accepted_ms, \
+        "SELECT request_id, namespace, function, function_id, \
+         qualifier, invoke_type, reason, status, attempts, accepted_ms, \
          died_ms, result, retries_max, payload FROM dead_letters WHERE namespace = ?1 ORDER BY id LIMIT ?2 OFFSET ?3",
     )?;
     let rows = statement.query_map((namespace.as_str(), rows_max as i64, offset as i64), stored)?;
@@ -101,7 +104,8 @@ fn stored(columns: &Row<'_>) -> rusqlite::Result<Stored> {
 /// Takes one dead letter away and returns it.
 pub(crate) fn take(connection: &Connection, id: &RequestId) -> Result<Stored, Error> {
     let mut statement = connection.prepare_cached(
-        "DELETE FROM dead_letters WHERE request_id = ?1 RETURNING request_id, namespace, function, function_id, qualifier, \
+        "DELETE FROM dead_letters WHERE request_id = ?1 RETURNING request_id, namespace, function, function_id, \
+         qualifier, \
          invoke_type, reason, status, attempts, accepted_ms, died_ms, result, retries_max, payload",
     )?;
     let mut rows = statement.query_map([id.as_str()], stored)?;

@@ -32,8 +32,10 @@ pub(crate) fn finish(
         return Ok(false);
     }
     let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status, \
-         attempts, accepted_ms, ended_ms, result) VALUES (:id, :namespace, :function, :function_id, :qualifier, :kind, :state, \
+        "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, \
+         qualifier, invoke_type, state, status, \
+         attempts, accepted_ms, ended_ms, result) VALUES (:id, :namespace, :function, :function_id, \
+         :qualifier, :kind, :state, \
          :status, :attempts, :accepted, :now, :result)",
     )?;
     statement.execute(named_params! {

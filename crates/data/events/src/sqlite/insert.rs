@@ -8,9 +8,11 @@ use crate::event::NewEvent;
 /// Stores an event as waiting.
 pub(crate) fn insert(connection: &Connection, event: &NewEvent, now_ms: i64) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO events (request_id, namespace, function, function_id, qualifier, invoke_type, state, due_ms, accepted_ms, \
+        "INSERT INTO events (request_id, namespace, function, function_id, \
+         qualifier, invoke_type, state, due_ms, accepted_ms, \
          expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, bytes, payload) \
-         VALUES (:id, :namespace, :function, :function_id, :qualifier, :kind, 0, :due, :now, :expires, 0, 0, 0, 0, :retries, \
+         VALUES (:id, :namespace, :function, :function_id, \
+         :qualifier, :kind, 0, :due, :now, :expires, 0, 0, 0, 0, :retries, \
          :bytes, :payload)",
     )?;
     let done = statement.execute(named_params! {

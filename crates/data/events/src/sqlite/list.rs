@@ -9,9 +9,11 @@ use crate::error::Error;
 use crate::event::{EventStatus, InvokeType, RunState};
 
 /// Events that wait or run, and ended ones, as one list.
-const ALL: &str = "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, 0 AS state, last_status AS status, \
+const ALL: &str = "SELECT request_id, namespace, function, function_id, \
+     qualifier, invoke_type, 0 AS state, last_status AS status, \
      attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result FROM events \
-     UNION ALL SELECT request_id, namespace, function, function_id, qualifier, invoke_type, state, status, attempts, accepted_ms, \
+     UNION ALL SELECT request_id, namespace, function, function_id, \
+     qualifier, invoke_type, state, status, attempts, accepted_ms, \
      ended_ms, result FROM runs";
 
 /// What a page of states shows.

@@ -74,19 +74,14 @@ impl Context {
 
     /// The id of a function, by the catalog.
     pub fn function_id(&self, key: &FunctionKey) -> Result<FunctionId, Failure> {
-        self.require_function(key)?;
-        let catalog = self.store.catalog().load_full();
-        let function = catalog.functions.get(key).map(|function| function.record.id.clone());
-        function.ok_or_else(|| store::Error::FunctionNotFound { key: key.clone() }.into())
+        self.require_namespace(&key.namespace)?;
+        let id = self.store.catalog().load().functions.get(key).map(|function| function.record.id.clone());
+        id.ok_or_else(|| store::Error::FunctionNotFound { key: key.clone() }.into())
     }
 
     /// Refuses a function that is not there, by the catalog.
     pub fn require_function(&self, key: &FunctionKey) -> Result<(), Failure> {
-        self.require_namespace(&key.namespace)?;
-        if self.store.catalog().load().functions.contains_key(key) {
-            return Ok(());
-        }
-        Err(store::Error::FunctionNotFound { key: key.clone() }.into())
+        self.function_id(key).map(drop)
     }
 }
 

@@ -105,13 +105,6 @@ pub enum Error {
     Stopping,
 }
 
-impl Error {
-    /// Whether the same call may succeed later.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::DiskNearlyFull { .. } | Self::Stopping | Self::Write(_))
-    }
-}
-
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         Self::Write(error.to_string())

@@ -89,11 +89,6 @@ impl RunState {
             Self::Failed => "FAILED",
         }
     }
-
-    /// The state of a text.
-    pub fn from_text(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
 }
 
 /// Where an event stands.
@@ -117,4 +112,65 @@ pub struct EventStatus {
     pub ended_ms: Option<i64>,
     /// What the function answered in the last run, or why that failed; cut to `result_bytes_max`.
     pub result: Option<String>,
+}
+
+/// A page of states; times are Unix milliseconds, an interval's end excluded.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// The function.
+    pub function_id: FunctionId,
+    /// Only of this version or alias.
+    pub qualifier: Option<Qualifier>,
+    /// Only of these kinds; all when empty.
+    pub invoke_types: Vec<InvokeType>,
+    /// Only in these states; all when empty.
+    pub states: Vec<RunState>,
+    /// Only the one of this id.
+    pub request_id: Option<RequestId>,
+    /// Only those accepted then.
+    pub accepted_ms: Option<(i64, i64)>,
+    /// Only those that ended then.
+    pub ended_ms: Option<(i64, i64)>,
+    /// By end instead of acceptance.
+    pub by_end: bool,
+    /// Oldest first.
+    pub ascending: bool,
+    /// How many to leave out.
+    pub offset: u64,
+    /// Most in the page.
+    pub limit: u64,
+}
+
+/// A page of states.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// How many match in all.
+    pub total: u64,
+    /// The page.
+    pub events: Vec<EventStatus>,
+}
+
+/// An event of which no run ended well.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The event's id.
+    pub request_id: RequestId,
+    /// What it was for.
+    pub address: Address,
+    /// How it came in.
+    pub invoke_type: InvokeType,
+    /// Why it was given up.
+    pub reason: String,
+    /// How its last run ended.
+    pub status: Option<RunStatus>,
+    /// Runs that began.
+    pub attempts: u32,
+    /// Unix milliseconds of its acceptance and of its end.
+    pub accepted_ms: i64,
+    /// See `accepted_ms`.
+    pub died_ms: i64,
+    /// The last run's answer or error.
+    pub result: Option<String>,
+    /// Size of the payload.
+    pub payload_bytes: u64,
 }

@@ -10,16 +10,15 @@ use supervisor::essential;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionId, FunctionKey, Namespace, Qualifier, RequestId, RunStatus};
+use types::{FunctionKey, Namespace, RequestId};
 
 use crate::backlog::{Backlog, Reserved};
 use crate::config::Config;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
-use crate::event::{Address, EventStatus, InvokeType, NewEvent, RunState};
+use crate::event::{DeadLetter, EventStatus, ListQuery, Listed, NewEvent};
 use crate::run::Run;
-use crate::sqlite::list::{self, Selection};
-use crate::sqlite::{self, claim, dead, insert};
+use crate::sqlite::{self, claim, dead, insert, list};
 use crate::writer::Writer;
 
 /// `MsgTTL` of a dead letter that is redriven.
@@ -34,67 +33,6 @@ pub struct Events {
     reader: Arc<Mutex<Connection>>,
     folder: PathBuf,
     tasks: TaskTracker,
-}
-
-/// A page of states; times are Unix milliseconds, an interval's end excluded.
-#[derive(Debug, Clone)]
-pub struct ListQuery {
-    /// The function.
-    pub function_id: FunctionId,
-    /// Only of this version or alias.
-    pub qualifier: Option<Qualifier>,
-    /// Only of these kinds; all when empty.
-    pub invoke_types: Vec<InvokeType>,
-    /// Only in these states; all when empty.
-    pub states: Vec<RunState>,
-    /// Only the one of this id.
-    pub request_id: Option<RequestId>,
-    /// Only those accepted then.
-    pub accepted_ms: Option<(i64, i64)>,
-    /// Only those that ended then.
-    pub ended_ms: Option<(i64, i64)>,
-    /// By end instead of acceptance.
-    pub by_end: bool,
-    /// Oldest first.
-    pub ascending: bool,
-    /// How many to leave out.
-    pub offset: u64,
-    /// Most in the page.
-    pub limit: u64,
-}
-
-/// A page of states.
-#[derive(Debug, Clone)]
-pub struct Listed {
-    /// How many match in all.
-    pub total: u64,
-    /// The page.
-    pub events: Vec<EventStatus>,
-}
-
-/// An event of which no run ended well.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// The event's id.
-    pub request_id: RequestId,
-    /// What it was for.
-    pub address: Address,
-    /// How it came in.
-    pub invoke_type: InvokeType,
-    /// Why it was given up.
-    pub reason: String,
-    /// How its last run ended.
-    pub status: Option<RunStatus>,
-    /// Runs that began.
-    pub attempts: u32,
-    /// Unix milliseconds of its acceptance and of its end.
-    pub accepted_ms: i64,
-    /// See `accepted_ms`.
-    pub died_ms: i64,
-    /// The last run's answer or error.
-    pub result: Option<String>,
-    /// Size of the payload.
-    pub payload_bytes: u64,
 }
 
 impl Events {
@@ -183,20 +121,7 @@ impl Events {
     /// # Errors
     /// When the file cannot be read.
     pub async fn list(&self, query: ListQuery) -> Result<Listed, Error> {
-        let of = Selection {
-            function_id: query.function_id,
-            qualifier: query.qualifier,
-            invoke_types: query.invoke_types,
-            states: query.states,
-            request_id: query.request_id,
-            accepted_ms: query.accepted_ms,
-            ended_ms: query.ended_ms,
-            by_end: query.by_end,
-            ascending: query.ascending,
-            offset: query.offset,
-            rows_max: query.limit,
-        };
-        let (total, events) = self.read(move |connection| list::page(connection, &of)).await?;
+        let (total, events) = self.read(move |connection| list::page(connection, &query)).await?;
         Ok(Listed { total, events })
     }
 
@@ -211,8 +136,7 @@ impl Events {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, Error> {
         let namespace = namespace.clone();
-        let stored = self.read(move |connection| dead::list(connection, &namespace, offset, limit)).await?;
-        Ok(stored.into_iter().map(dead_letter).collect())
+        self.read(move |connection| dead::list(connection, &namespace, offset, limit)).await
     }
 
     /// Lets a dead letter run again, as a new delivery of the same id and bytes.
@@ -222,16 +146,7 @@ impl Events {
     pub async fn redrive(&self, id: &RequestId) -> Result<(), Error> {
         let (id, now) = (id.clone(), now_ms());
         let moved = self.queue.writer.write(0, move |connection| {
-            let letter = dead::take(connection, &id)?;
-            let event = NewEvent {
-                request_id: letter.request_id,
-                address: letter.address,
-                invoke_type: letter.invoke_type,
-                payload: letter.payload,
-                retries_max: letter.retries_max,
-                ttl_s: REDRIVE_TTL_S,
-                delay_s: 0,
-            };
+            let event = dead::take(connection, &id, REDRIVE_TTL_S)?;
             insert::insert(connection, &event, now)?;
             Ok((event.address.function, event.payload.len()))
         });
@@ -303,20 +218,5 @@ impl Drop for Room {
         if let Some(reserved) = self.reserved.take() {
             self.queue.backlog.release(&self.function, reserved);
         }
-    }
-}
-
-fn dead_letter(stored: dead::Stored) -> DeadLetter {
-    DeadLetter {
-        request_id: stored.request_id,
-        address: stored.address,
-        invoke_type: stored.invoke_type,
-        reason: stored.reason,
-        status: stored.status,
-        attempts: stored.attempts,
-        accepted_ms: stored.accepted_ms,
-        died_ms: stored.died_ms,
-        result: stored.result,
-        payload_bytes: stored.payload.len() as u64,
     }
 }

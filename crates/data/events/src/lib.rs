@@ -31,6 +31,6 @@ mod writer;
 
 pub use config::Config;
 pub use error::Error;
-pub use event::{Address, EventStatus, InvokeType, NewEvent, RunState};
-pub use handle::{DeadLetter, Events, ListQuery, Listed};
+pub use event::{Address, DeadLetter, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState};
+pub use handle::Events;
 pub use run::{Attempt, BoxFuture, Outcome, Run};

@@ -1,6 +1,5 @@
 //! Dead letters: written with the end of the last run, listed, redriven, purged.
 
-use bytes::Bytes;
 use rusqlite::{Connection, Row, named_params};
 use types::{Namespace, RequestId, RunStatus};
 
@@ -8,24 +7,8 @@ use super::claim::Claimed;
 use super::finish::End;
 use super::row;
 use crate::error::Error;
-use crate::event::{Address, InvokeType};
+use crate::event::{DeadLetter, NewEvent};
 use crate::policy::retry::Reason;
-
-/// A dead letter, with the payload.
-#[derive(Debug, Clone)]
-pub(crate) struct Stored {
-    pub request_id: RequestId,
-    pub address: Address,
-    pub invoke_type: InvokeType,
-    pub reason: String,
-    pub status: Option<RunStatus>,
-    pub attempts: u32,
-    pub accepted_ms: i64,
-    pub died_ms: i64,
-    pub result: Option<String>,
-    pub retries_max: u32,
-    pub payload: Bytes,
-}
 
 /// Keeps an event as a dead letter; beyond the bound of its namespace the oldest makes room.
 pub(crate) fn keep(
@@ -68,25 +51,25 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// The dead letters of a namespace, oldest first.
+/// The dead letters of a namespace, oldest first; payloads stay in the file.
 pub(crate) fn list(
     connection: &Connection,
     namespace: &Namespace,
     offset: usize,
     rows_max: usize,
-) -> Result<Vec<Stored>, Error> {
-    let mut statement = connection.prepare(
-        "SELECT request_id, namespace, function, function_id, \
-         qualifier, invoke_type, reason, status, attempts, accepted_ms, \
-         died_ms, result, retries_max, payload FROM dead_letters WHERE namespace = ?1 ORDER BY id LIMIT ?2 OFFSET ?3",
+) -> Result<Vec<DeadLetter>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, \
+         attempts, accepted_ms, died_ms, result, LENGTH(payload) FROM dead_letters \
+         WHERE namespace = ?1 ORDER BY id LIMIT ?2 OFFSET ?3",
     )?;
-    let rows = statement.query_map((namespace.as_str(), rows_max as i64, offset as i64), stored)?;
+    let rows = statement.query_map((namespace.as_str(), rows_max as i64, offset as i64), letter)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn stored(columns: &Row<'_>) -> rusqlite::Result<Stored> {
+fn letter(columns: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let (request_id, address, invoke_type) = row::head(columns, 0)?;
-    Ok(Stored {
+    Ok(DeadLetter {
         request_id,
         address,
         invoke_type,
@@ -96,19 +79,21 @@ fn stored(columns: &Row<'_>) -> rusqlite::Result<Stored> {
         accepted_ms: columns.get(9)?,
         died_ms: columns.get(10)?,
         result: columns.get(11)?,
-        retries_max: columns.get(12)?,
-        payload: columns.get::<_, Vec<u8>>(13)?.into(),
+        payload_bytes: columns.get::<_, i64>(12)?.unsigned_abs(),
     })
 }
 
-/// Takes one dead letter away and returns it.
-pub(crate) fn take(connection: &Connection, id: &RequestId) -> Result<Stored, Error> {
+/// Takes one dead letter away and returns it as an event to be accepted.
+pub(crate) fn take(connection: &Connection, id: &RequestId, ttl_s: u32) -> Result<NewEvent, Error> {
     let mut statement = connection.prepare_cached(
-        "DELETE FROM dead_letters WHERE request_id = ?1 RETURNING request_id, namespace, function, function_id, \
-         qualifier, \
-         invoke_type, reason, status, attempts, accepted_ms, died_ms, result, retries_max, payload",
+        "DELETE FROM dead_letters WHERE request_id = ?1 RETURNING request_id, namespace, function, \
+         function_id, qualifier, invoke_type, retries_max, payload",
     )?;
-    let mut rows = statement.query_map([id.as_str()], stored)?;
+    let mut rows = statement.query_map([id.as_str()], |columns| {
+        let (request_id, address, invoke_type) = row::head(columns, 0)?;
+        let payload = columns.get::<_, Vec<u8>>(7)?.into();
+        Ok(NewEvent { request_id, address, invoke_type, payload, retries_max: columns.get(6)?, ttl_s, delay_s: 0 })
+    })?;
     rows.next().transpose()?.ok_or_else(|| Error::NotFound(id.clone()))
 }
 

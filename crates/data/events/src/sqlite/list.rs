@@ -2,11 +2,11 @@
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
-use types::{FunctionId, Qualifier, RequestId};
+use types::RequestId;
 
 use super::row;
 use crate::error::Error;
-use crate::event::{EventStatus, InvokeType, RunState};
+use crate::event::{EventStatus, ListQuery};
 
 /// Events that wait or run, and ended ones, as one list.
 const ALL: &str = "SELECT request_id, namespace, function, function_id, \
@@ -16,25 +16,8 @@ const ALL: &str = "SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, state, status, attempts, accepted_ms, \
      ended_ms, result FROM runs";
 
-/// What a page of states shows.
-#[derive(Debug, Clone)]
-pub(crate) struct Selection {
-    pub function_id: FunctionId,
-    pub qualifier: Option<Qualifier>,
-    pub invoke_types: Vec<InvokeType>,
-    pub states: Vec<RunState>,
-    pub request_id: Option<RequestId>,
-    /// Unix milliseconds, the second one excluded.
-    pub accepted_ms: Option<(i64, i64)>,
-    pub ended_ms: Option<(i64, i64)>,
-    pub by_end: bool,
-    pub ascending: bool,
-    pub offset: u64,
-    pub rows_max: u64,
-}
-
 /// The page, and how many there are in all.
-pub(crate) fn page(connection: &Connection, of: &Selection) -> Result<(u64, Vec<EventStatus>), Error> {
+pub(crate) fn page(connection: &Connection, of: &ListQuery) -> Result<(u64, Vec<EventStatus>), Error> {
     let mut conditions = vec!["function_id = ?".to_owned()];
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(of.function_id.as_str().to_owned())];
     if let Some(qualifier) = &of.qualifier {
@@ -60,10 +43,8 @@ pub(crate) fn page(connection: &Connection, of: &Selection) -> Result<(u64, Vec<
     let total: i64 = connection.query_row(&count, given.as_slice(), |row| row.get(0))?;
     let (column, direction) =
         (if of.by_end { "ended_ms" } else { "accepted_ms" }, if of.ascending { "ASC" } else { "DESC" });
-    let text = format!(
-        "SELECT * {found} ORDER BY {column} {direction}, request_id LIMIT {} OFFSET {}",
-        of.rows_max, of.offset
-    );
+    let text =
+        format!("SELECT * {found} ORDER BY {column} {direction}, request_id LIMIT {} OFFSET {}", of.limit, of.offset);
     let mut statement = connection.prepare(&text)?;
     let rows = statement.query_map(given.as_slice(), status)?;
     Ok((total.unsigned_abs(), rows.collect::<rusqlite::Result<_>>()?))

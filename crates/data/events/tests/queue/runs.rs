@@ -27,6 +27,8 @@ async fn a_call_that_can_never_succeed_becomes_a_dead_letter_that_can_be_redrive
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].reason.as_str(), letters[0].status), ("refused", Some(RunStatus::FunctionNotFound)));
 
+    assert_eq!(letters[0].payload_bytes, r#"{"keep": "me"}"#.len() as u64);
+
     queue.script.set("gone", Some(RunStatus::Success));
     queue.events.redrive(&id).await.unwrap();
     let done = queue.until(&id, |status| status.state == RunState::Finished).await;

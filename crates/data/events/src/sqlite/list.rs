@@ -85,3 +85,26 @@ fn status(columns: &Row<'_>) -> rusqlite::Result<EventStatus> {
         result: columns.get(11)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_found_by_indexes_however_many_others_there_are() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("schema.sql")).unwrap();
+        for (condition, indexes) in [
+            ("function_id = ?1", ["events_by_function", "runs_by_function"]),
+            ("request_id = ?1", ["sqlite_autoindex_events_1", "PRIMARY KEY"]),
+        ] {
+            let text = format!("EXPLAIN QUERY PLAN SELECT COUNT(*) FROM ({ALL}) WHERE {condition}");
+            let mut statement = connection.prepare(&text).unwrap();
+            let steps = statement.query_map(["x"], |row| row.get::<_, String>(3)).unwrap();
+            let plan: Vec<String> = steps.map(Result::unwrap).collect();
+            for index in indexes {
+                assert!(plan.iter().any(|step| step.contains("SEARCH") && step.contains(index)), "{plan:?}");
+            }
+        }
+    }
+}

@@ -32,6 +32,7 @@ CREATE TABLE events (
 
 -- Covers the claims' search and the counts at a start.
 CREATE INDEX events_waiting ON events (namespace, function, due_ms, id, bytes) WHERE state = 0;
+CREATE INDEX events_by_function ON events (function_id, accepted_ms);
 CREATE INDEX events_claimed ON events (lease_until_ms) WHERE state = 1;
 
 -- Ends of events, kept for a while.

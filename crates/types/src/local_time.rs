@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// How a time is written.
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
+/// How one is read: what answers about events give with microseconds can be asked for again.
+const FORMAT_READ: &str = "%Y-%m-%d %H:%M:%S%.f";
 /// Minutes of the largest offset in use on Earth, +14:00.
 const OFFSET_MIN_MAX: i16 = 14 * 60;
 
@@ -54,9 +56,9 @@ impl UtcOffset {
         format!("{}.{:03}000", self.format(unix_ms), unix_ms.rem_euclid(1000))
     }
 
-    /// Reads a local time as Unix milliseconds; `None` when it is none.
+    /// Reads a local time as Unix milliseconds, with a fraction of the second or without; `None` when it is none.
     pub fn parse_time(self, text: &str) -> Option<i64> {
-        let local = DateTime::strptime(FORMAT, text).ok()?;
+        let local = DateTime::strptime(FORMAT_READ, text).ok()?;
         Some(self.offset().to_timestamp(local).ok()?.as_millisecond())
     }
 }
@@ -120,6 +122,9 @@ mod tests {
         assert_eq!(UtcOffset::CHINA.format(1_551_113_065_999), "2019-02-26 00:44:25");
         assert_eq!("-03:30".parse::<UtcOffset>().expect("valid").format(0), "1969-12-31 20:30:00");
         assert_eq!(UtcOffset::CHINA.parse_time("2019-02-26 00:44:25"), Some(1_551_113_065_000));
+        let with_micros = UtcOffset::CHINA.format_micros(1_551_113_065_123);
+        assert_eq!(with_micros, "2019-02-26 00:44:25.123000");
+        assert_eq!(UtcOffset::CHINA.parse_time(&with_micros), Some(1_551_113_065_123));
         for bad in ["", "2019-02-26", "2019-02-26T00:44:25", "2019-02-30 00:00:00", "2019-02-26 25:00:00", "now"] {
             assert_eq!(UtcOffset::CHINA.parse_time(bad), None, "{bad}");
         }

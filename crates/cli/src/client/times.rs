@@ -8,7 +8,7 @@ use super::Client;
 use crate::local_time;
 
 /// Fields with times, anywhere in an answer.
-const FIELDS: [&str; 2] = ["AddTime", "ModTime"];
+const FIELDS: [&str; 4] = ["AddTime", "ModTime", "StartTime", "EndTime"];
 
 impl Client {
     /// Rewrites the times in an answer; times of a platform that does not say its offset stay.
@@ -51,6 +51,9 @@ mod tests {
         let mut answer =
             json!([{"AddTime": "2019-02-26 00:44:25", "Inner": {"ModTime": ""}, "Description": "AddTime"}]);
         localize(&mut answer, UtcOffset::CHINA);
+        let mut event = json!({"StartTime": "2019-02-26 00:44:25.123000", "EndTime": ""});
+        localize(&mut event, UtcOffset::CHINA);
+        assert_eq!((&event["StartTime"], &event["EndTime"]), (&answer[0]["AddTime"], &json!("")));
         let text = answer[0]["AddTime"].as_str().expect("a text");
         let time: jiff::Timestamp = text.parse().expect("RFC 3339");
         assert_eq!(time.as_second(), 1_551_113_065, "{text}");

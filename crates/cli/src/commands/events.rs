@@ -29,7 +29,8 @@ async fn list(client: &Client, args: EventsListArgs, format: Output) -> anyhow::
     let request = json!({
         "FunctionName": args.function, "Namespace": args.namespace, "Status": args.state, "Limit": args.limit,
     });
-    let answer = client.call("ListAsyncEvents", &request).await?;
+    let mut answer = client.call("ListAsyncEvents", &request).await?;
+    client.localize(&mut answer).await?;
     if format == Output::Json {
         return output::json(&json!({"total": answer["TotalCount"], "events": answer["EventList"]}));
     }

@@ -56,7 +56,8 @@ impl UtcOffset {
         format!("{}.{:03}000", self.format(unix_ms), unix_ms.rem_euclid(1000))
     }
 
-    /// Reads a local time as Unix milliseconds, with a fraction of the second or without; `None` when it is none.
+    /// Reads a local time as Unix milliseconds, with a fraction of the second or without; `None`
+    /// when it is none.
     pub fn parse_time(self, text: &str) -> Option<i64> {
         let local = DateTime::strptime(FORMAT_READ, text).ok()?;
         Some(self.offset().to_timestamp(local).ok()?.as_millisecond())

@@ -166,10 +166,14 @@ impl Platform {
         self.push_folder(images::hello_folder()?.path(), &["/hello"], "hello:v1").await
     }
 
-    /// Deploys a function (a web function unless `flags` set another type) and waits until it is
-    /// active.
+    /// Deploys a function (a web function unless `flags` set another type), with a timeout of 30 s
+    /// unless they set one, and waits until it is active.
     pub async fn deploy(&self, function: &str, image: &str, flags: &[&str]) -> anyhow::Result<Value> {
         let mut args = vec!["deploy", function, "--image", image];
+        // The default of 3 s would measure the machine: a loaded one takes longer for a start.
+        if !flags.contains(&"--timeout") {
+            args.extend(["--timeout", "30"]);
+        }
         args.extend(flags);
         self.cli_json(&args).await
     }

@@ -88,6 +88,11 @@ impl FromStr for Schedule {
 
 /// Refuses what the library accepts beyond the contract: last days, nearest weekdays, shorthands.
 fn check_field(field: &str, is_year: bool) -> Result<(), InvalidSchedule> {
+    // The library reads an empty item as no value at all, and then looks for a time that never
+    // comes.
+    if field.split(',').any(str::is_empty) {
+        return Err(InvalidSchedule::Part { part: field.to_owned() });
+    }
     for part in field.split([',', '-', '/', '*']).filter(|part| !part.is_empty()) {
         let number = part.parse::<u16>().ok().filter(|_| part.chars().all(|c| c.is_ascii_digit()));
         let word = NAMES.iter().any(|name| name.eq_ignore_ascii_case(part));
@@ -188,6 +193,9 @@ mod tests {
         assert!(wrong("0 0 0 1W * * *").contains("\"1W\""));
         assert!(wrong("0 0 0 * * 5#2 *").contains("5#2"));
         assert!(wrong("0 0 0 * * * 1969").contains("1969"));
+        for text in [", 5 * 4 2 1 *", "0 1,,2 * * * * *", "0 1, * * * * *", "0 0 0 ,1 * * *"] {
+            assert!(wrong(text).contains("means nothing"), "{text}");
+        }
         assert!(wrong(&"0 ".repeat(600)).contains("1200 bytes"));
         for text in
             ["60 * * * * * *", "0 0 24 * * * *", "0 0 0 32 * * *", "0 0 0 * 13 * *", "0 0 0 5-1 * * *", "a * * * * * *"]

@@ -10,6 +10,9 @@ use crate::ids::Digest;
 
 /// Longest reference that is read, in bytes.
 pub const REFERENCE_LEN_MAX: usize = 1024;
+/// Longest name of a registry's host, in bytes (RFC 1035, section 2.3.4). With it every reference
+/// that is read also prints within [`REFERENCE_LEN_MAX`].
+const HOST_LEN_MAX: usize = 253;
 /// Longest repository path, in bytes (distribution specification).
 pub const REPOSITORY_LEN_MAX: usize = 255;
 /// Longest tag, in bytes (distribution specification).
@@ -91,7 +94,7 @@ fn is_registry(host: &str) -> bool {
                     && !label.ends_with('-')
             })
     };
-    port_ok && name_ok
+    port_ok && name_ok && name.len() <= HOST_LEN_MAX
 }
 
 /// Whether a text is a tag: 1 to 128 of `[A-Za-z0-9_.-]`, not beginning with `.` or `-`.
@@ -232,6 +235,13 @@ mod tests {
         ] {
             assert!(parsed(bad).starts_with('!'), "{bad} -> {}", parsed(bad));
         }
+    }
+
+    #[test]
+    fn a_host_has_the_length_of_a_domain_name_at_most() {
+        let host = |bytes: usize| format!("{}.io:5000", "h".repeat(bytes - 3));
+        assert_eq!(parsed(&format!("{}/a", host(253))), format!("{}/a:latest", host(253)));
+        assert!(parsed(&format!("{}/a", host(254))).starts_with("! the registry is not a host"));
     }
 
     proptest! {

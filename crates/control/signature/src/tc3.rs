@@ -17,6 +17,8 @@ const CONTENT_HASH: &str = "x-tc-content-sha256";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// Header with the time of signing.
 const TIMESTAMP: &str = "x-tc-timestamp";
+/// Path of the API, whatever that of the request is.
+const API_PATH: &str = "/";
 /// Content type that [`sign`] sends and signs.
 const JSON: &str = "application/json";
 /// A product of the cloud.
@@ -66,6 +68,7 @@ pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
     let action = request.action.to_ascii_lowercase();
     let canonical = Canonical {
         method: "POST",
+        path: API_PATH,
         query: "",
         headers: &format!("content-type:{JSON}\nhost:{}\nx-tc-action:{action}\n", request.host),
         signed_headers: signed,
@@ -80,6 +83,55 @@ pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
         ("x-tc-action", request.action.to_owned()),
         ("x-tc-version", version.to_owned()),
         ("x-tc-region", request.region.to_owned()),
+        ("x-tc-timestamp", timestamp),
+        ("authorization", authorization),
+    ]
+}
+
+/// A request outside the API to be signed: its path and query are signed too.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpRequest<'a> {
+    /// Id of the key pair.
+    pub secret_id: &'a str,
+    /// The secret key.
+    pub secret_key: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The `Host` header as it will be sent, with its port.
+    pub host: &'a str,
+    /// The path as it will be sent.
+    pub path: &'a str,
+    /// The query as it will be sent, without the question mark.
+    pub query: &'a str,
+    /// The `Content-Type` header; one is sent and signed with every request.
+    pub content_type: &'a str,
+    /// Unix time of the request, in seconds.
+    pub timestamp_s: i64,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// Signs a request outside the API, as [`verify_http`] checks it: returns the headers to send
+/// beside `Host`, names in lower case.
+pub fn sign_http(request: &HttpRequest<'_>) -> Vec<(&'static str, String)> {
+    let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
+    let scope = format!("{date}/{}/{TERMINATOR}", SCF.service);
+    let timestamp = request.timestamp_s.to_string();
+    let signed = "content-type;host";
+    let canonical = Canonical {
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        headers: &format!("content-type:{}\nhost:{}\n", request.content_type, request.host),
+        signed_headers: signed,
+        body_hash: &hex::encode(Sha256::digest(request.body)),
+    };
+    let key = signing_key(request.secret_key, &date, SCF.service);
+    let signature = hex::encode(signature(&key, &timestamp, &scope, &canonical).finalize().into_bytes());
+    let authorization =
+        format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", request.secret_id);
+    vec![
+        ("content-type", request.content_type.to_owned()),
         ("x-tc-timestamp", timestamp),
         ("authorization", authorization),
     ]
@@ -141,14 +193,34 @@ impl<'a> Head<'a> {
 /// # Errors
 /// A [`Rejection`] per fault.
 pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
+    // A POST signs an empty query whatever its URL has; its parameters come from the body.
+    let query = if received.method == "GET" { received.query } else { "" };
+    verify_target(received, (API_PATH, query), secrets, clock)
+}
+
+/// Checks the signature of a request outside the API. It covers the path and the query as they were
+/// sent, whatever the method is, so that it is good for no other function.
+///
+/// # Errors
+/// A [`Rejection`] per fault.
+pub fn verify_http(received: &Received<'_>, path: &str, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
+    verify_target(received, (path, received.query), secrets, clock)
+}
+
+fn verify_target(
+    received: &Received<'_>,
+    (path, query): (&str, &str),
+    secrets: &Secrets,
+    clock: Clock,
+) -> Result<(), Rejection> {
     let Head { authorization, timestamp, secret_key } = Head::check(received.headers, secrets, clock)?;
     let key = signing_key(secret_key, authorization.date, authorization.service);
     let body_hash = hex::encode(body_hash(received));
     for headers in canonical_headers(received, &authorization)? {
         let canonical = Canonical {
             method: received.method,
-            // A POST signs an empty query whatever its URL has; its parameters come from the body.
-            query: if received.method == "GET" { received.query } else { "" },
+            path,
+            query,
             headers: &headers,
             signed_headers: authorization.signed_headers,
             body_hash: &body_hash,
@@ -203,6 +275,7 @@ fn canonical_headers(received: &Received<'_>, authorization: &Authorization<'_>)
 
 struct Canonical<'a> {
     method: &'a str,
+    path: &'a str,
     query: &'a str,
     headers: &'a str,
     signed_headers: &'a str,
@@ -211,8 +284,8 @@ struct Canonical<'a> {
 
 impl Canonical<'_> {
     fn hash(&self) -> String {
-        let Self { method, query, headers, signed_headers, body_hash } = self;
-        hex::encode(Sha256::digest(format!("{method}\n/\n{query}\n{headers}\n{signed_headers}\n{body_hash}")))
+        let Self { method, path, query, headers, signed_headers, body_hash } = self;
+        hex::encode(Sha256::digest(format!("{method}\n{path}\n{query}\n{headers}\n{signed_headers}\n{body_hash}")))
     }
 }
 

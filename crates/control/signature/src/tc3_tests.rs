@@ -30,6 +30,7 @@ fn signed_by_hand(method: &str, query: &str, lines: &[(&str, &str)], service: &s
     let headers: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let canonical = Canonical {
         method,
+        path: API_PATH,
         query,
         headers: &headers,
         signed_headers: &names.join(";"),
@@ -172,6 +173,37 @@ fn a_signature_of_ours_serves_its_action_alone() {
     let mut none = good;
     none.remove("x-tc-action");
     assert!(verify(&post("h:1", &none, b"{}"), &secrets(), CLOCK).is_err());
+}
+
+#[test]
+fn a_signature_outside_the_api_is_good_for_its_path_query_and_method_alone() {
+    let request = HttpRequest {
+        secret_id: &secrets().secret_id,
+        secret_key: &secrets().secret_key,
+        method: "PUT",
+        host: "h:1",
+        path: "/async/default/a/x",
+        query: "q=%20",
+        content_type: "text/plain",
+        timestamp_s: NOW_S,
+        body: b"body",
+    };
+    let pairs = sign_http(&request);
+    let headers = map(&pairs.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>());
+    let verified = |method: &str, path: &str, query: &str, body: &[u8]| {
+        verify_http(&Received { method, host: "h:1", query, headers: &headers, body }, path, &secrets(), CLOCK)
+    };
+    assert_eq!(verified("PUT", "/async/default/a/x", "q=%20", b"body"), Ok(()));
+    for (method, path, query, body) in [
+        ("POST", "/async/default/a/x", "q=%20", &b"body"[..]),
+        ("PUT", "/async/default/b/x", "q=%20", b"body"),
+        ("PUT", "/", "q=%20", b"body"),
+        ("PUT", "/async/default/a/x", "", b"body"),
+        ("PUT", "/async/default/a/x", "q=%20", b"bodY"),
+    ] {
+        let rejection = verified(method, path, query, body).expect_err(path);
+        assert_eq!(rejection.code().name, "AuthFailure.SignatureFailure");
+    }
 }
 
 proptest! {

@@ -38,6 +38,9 @@ pub struct Config {
     pub results_s: u64,
     /// Longest result that is kept with a state.
     pub result_bytes_max: usize,
+    /// How long keys of sources are kept, such as a client's `Idempotency-Key`: an event whose key is
+    /// there already is not accepted again.
+    pub dedup_s: u64,
     /// Most dead letters of one namespace; the oldest make room.
     pub dead_letters_max: u64,
     /// Acceptance stops when the file system of the queue has less room than this.
@@ -61,6 +64,7 @@ impl Default for Config {
             states_s: 3 * 24 * 3600,
             results_s: 24 * 3600,
             result_bytes_max: 64 << 10,
+            dedup_s: 24 * 3600,
             dead_letters_max: 10_000,
             disk_free_bytes_min: 64 << 20,
         }
@@ -85,6 +89,7 @@ impl Config {
             ("events.lease_s", self.lease_s, 1, TIME_S_MAX),
             ("events.states_s", self.states_s, 1, TIME_S_MAX),
             ("events.results_s", self.results_s, 1, TIME_S_MAX),
+            ("events.dedup_s", self.dedup_s, 1, TIME_S_MAX),
             ("events.dead_letters_max", self.dead_letters_max, 1, i64::MAX.unsigned_abs()),
         ];
         match bounds.into_iter().find(|(_, value, min, max)| !(*min..=*max).contains(value)) {

@@ -17,6 +17,7 @@ use crate::run::{Attempt, Outcome, Run};
 use crate::sqlite::claim::{self, Claimed, Wanted};
 use crate::sqlite::dead;
 use crate::sqlite::finish::{self, End};
+use crate::sqlite::source_keys;
 use crate::writer::Writer;
 
 /// Longest sleep: the clock may be set meanwhile.
@@ -251,8 +252,10 @@ async fn prune(queue: &Queue) {
     let (states, results) = (queue.config.states_s as i64 * 1000, queue.config.results_s as i64 * 1000);
     loop {
         let now = now_ms();
-        let pruned =
-            queue.writer.write(0, move |connection| finish::prune(connection, now - states, now - results, PRUNE_ROWS));
+        let pruned = queue.writer.write(0, move |connection| {
+            let ended = finish::prune(connection, now - states, now - results, PRUNE_ROWS)?;
+            Ok(ended.max(source_keys::prune(connection, now, PRUNE_ROWS)?))
+        });
         match pruned.await {
             Ok(rows) if rows >= PRUNE_ROWS => {}
             Ok(_) => return,

@@ -1,5 +1,7 @@
 //! Events and their states.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use types::{FunctionId, FunctionKey, Qualifier, RequestId, RunStatus};
 
@@ -61,6 +63,24 @@ pub struct NewEvent {
     pub ttl_s: u32,
     /// Seconds until it is due.
     pub delay_s: u32,
+}
+
+/// What makes an event the same as one before: the kind of key, and the key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SourceKey {
+    /// Who gave the key, such as `idempotency` for a client's `Idempotency-Key`.
+    pub source: Cow<'static, str>,
+    /// The key; it is compared byte by byte.
+    pub key: String,
+}
+
+/// What became of an event that has a [`SourceKey`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is a new one.
+    New,
+    /// It is the same as that one, which runs or ran; nothing was added.
+    Before(RequestId),
 }
 
 /// The state of an event, as `AsyncEvent` has it.

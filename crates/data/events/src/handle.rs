@@ -16,9 +16,9 @@ use crate::backlog::{Backlog, Reserved};
 use crate::config::Config;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
-use crate::event::{DeadLetter, EventStatus, ListQuery, Listed, NewEvent};
+use crate::event::{Accepted, DeadLetter, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
 use crate::run::Run;
-use crate::sqlite::{self, claim, dead, insert, list};
+use crate::sqlite::{self, claim, dead, insert, list, source_keys};
 use crate::writer::Writer;
 
 /// `MsgTTL` of a dead letter that is redriven.
@@ -74,6 +74,27 @@ impl Events {
     /// [`Error::Full`], [`Error::DiskNearlyFull`], [`Error::Duplicate`], or when it cannot be
     /// written.
     pub async fn accept(&self, event: NewEvent) -> Result<(), Error> {
+        self.insert(event, None).await.map(drop)
+    }
+
+    /// The same for an event with a key of its source: one whose key is there already is not
+    /// accepted again. Keys are kept for [`Config::dedup_s`], per function.
+    ///
+    /// # Errors
+    /// Those of [`Events::accept`].
+    pub async fn accept_once(&self, event: NewEvent, key: SourceKey) -> Result<Accepted, Error> {
+        let (function, of) = (event.address.function_id.clone(), key.clone());
+        match self.insert(event, Some(key)).await {
+            // A client that repeats what was accepted is not sent away for want of room.
+            Err(error @ (Error::Full { .. } | Error::DiskNearlyFull { .. })) => {
+                let found = self.read(move |connection| source_keys::find(connection, &function, &of, now_ms())).await;
+                found.ok().flatten().map(Accepted::Before).ok_or(error)
+            }
+            other => other,
+        }
+    }
+
+    async fn insert(&self, event: NewEvent, key: Option<SourceKey>) -> Result<Accepted, Error> {
         if let Some(why) = self.halted() {
             return Err(Error::Halted(why));
         }
@@ -83,15 +104,28 @@ impl Events {
         let mut room = Room { queue: Arc::clone(&self.queue), function, reserved: Some(reserved) };
         let now = now_ms();
         let due_ms = now + i64::from(event.delay_s) * 1000;
-        let insert = move |connection: &Connection| insert::insert(connection, &event, now);
-        let settled = move |inserted: &Result<(), Error>| {
-            if inserted.is_ok() {
+        let keys_until_ms = now.saturating_add(self.queue.config.dedup_s as i64 * 1000);
+        let insert = move |connection: &Connection| {
+            if let Some(key) = &key {
+                let function = &event.address.function_id;
+                if let Some(first) = source_keys::find(connection, function, key, now)? {
+                    return Ok(Accepted::Before(first));
+                }
+                source_keys::keep(connection, function, key, &event.request_id, keys_until_ms)?;
+            }
+            insert::insert(connection, &event, now)?;
+            Ok(Accepted::New)
+        };
+        let settled = move |inserted: &Result<Accepted, Error>| {
+            if matches!(inserted, Ok(Accepted::New)) {
                 room.keep(due_ms);
             }
         };
-        self.queue.writer.write_then(bytes, insert, settled).await?;
-        metrics::counter!("sampan_events_accepted_total").increment(1);
-        Ok(())
+        let accepted = self.queue.writer.write_then(bytes, insert, settled).await?;
+        if accepted == Accepted::New {
+            metrics::counter!("sampan_events_accepted_total").increment(1);
+        }
+        Ok(accepted)
     }
 
     /// Why the queue takes nothing more until a restart.

@@ -1,11 +1,11 @@
 //! Runs events through the invocation path.
 
-use invoke::{EventCall, EventResult, Invoker, RoutingKey, Source, Target};
-use types::RunStatus;
+use invoke::{EventCall, EventResult, Invoker, Protocol, RoutingKey, Source, Target};
 use types::catalog::Lookup;
 
 use crate::event::InvokeType;
 use crate::run::{Attempt, BoxFuture, Outcome, Run};
+use crate::web_run;
 
 impl Run for Invoker {
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {
@@ -18,10 +18,20 @@ impl Run for Invoker {
             };
             let call = match invoker.resolve(&target, &attempt.request_id, &RoutingKey::default()) {
                 Ok(call) => call,
-                Err(lookup) => return unresolved(&lookup),
+                Err(lookup) => return Outcome::unresolved(&lookup),
             };
+            if call.protocol() != Protocol::Event {
+                return web_run::run(
+                    &invoker,
+                    target,
+                    attempt.address.function_id,
+                    attempt.request_id,
+                    attempt.payload,
+                )
+                .await;
+            }
             if *call.function_id() != attempt.address.function_id {
-                return unresolved(&Lookup::NoFunction(target.function));
+                return Outcome::unresolved(&Lookup::NoFunction(target.function));
             }
             let event = EventCall { request_id: attempt.request_id, payload: attempt.payload, source };
             let EventResult { status, ret_msg, error_message, .. } = invoker.event(call, event).await;
@@ -29,14 +39,4 @@ impl Run for Invoker {
             Outcome { status, ret_msg, error_message, retry_after: None }
         })
     }
-}
-
-/// A run that did not begin because the call leads nowhere.
-fn unresolved(lookup: &Lookup) -> Outcome {
-    let status = match lookup {
-        Lookup::NoFunction(_) => RunStatus::FunctionNotFound,
-        Lookup::NoQualifier(..) => RunStatus::QualifierNotFound,
-        Lookup::NotCallable(..) => RunStatus::FunctionStatusError,
-    };
-    Outcome { status, ret_msg: String::new(), error_message: Some(lookup.to_string()), retry_after: None }
 }

@@ -27,10 +27,15 @@ mod invocation;
 mod policy;
 mod run;
 mod sqlite;
+mod web_request;
+mod web_run;
 mod writer;
 
 pub use config::Config;
 pub use error::Error;
-pub use event::{Address, DeadLetter, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState};
+pub use event::{
+    Accepted, Address, DeadLetter, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState, SourceKey,
+};
 pub use handle::Events;
 pub use run::{Attempt, BoxFuture, Outcome, Run};
+pub use web_request::{NotAWebRequest, WebRequest};

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use types::catalog::Lookup;
 use types::{RequestId, RunStatus};
 
 use crate::event::{Address, InvokeType};
@@ -38,6 +39,18 @@ pub struct Outcome {
     pub error_message: Option<String>,
     /// The function's `Retry-After`.
     pub retry_after: Option<Duration>,
+}
+
+impl Outcome {
+    /// The end of a run that did not begin because the call leads nowhere.
+    pub(crate) fn unresolved(lookup: &Lookup) -> Self {
+        let status = match lookup {
+            Lookup::NoFunction(_) => RunStatus::FunctionNotFound,
+            Lookup::NoQualifier(..) => RunStatus::QualifierNotFound,
+            Lookup::NotCallable(..) => RunStatus::FunctionStatusError,
+        };
+        Self { status, ret_msg: String::new(), error_message: Some(lookup.to_string()), retry_after: None }
+    }
 }
 
 /// Runs events; implemented by the invocation path, and by a fake in tests.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use logs::Logs;
 use pool::{Launch, Pool};
@@ -101,6 +102,17 @@ impl Invoker {
         let no_function = || Lookup::NoFunction(target.function.clone());
         let function = catalog.functions.get(&target.function).ok_or_else(no_function)?;
         ResolvedCall::of_event(function, target.qualifier.clone(), request, key)
+    }
+
+    /// The same for an HTTP request; rules of aliases see its headers.
+    ///
+    /// # Errors
+    /// When nothing of that name can be called.
+    pub fn resolve_request(&self, target: &Target, id: &RequestId, head: &HeaderMap) -> Result<ResolvedCall, Lookup> {
+        let catalog = self.context.catalog.load();
+        let no_function = || Lookup::NoFunction(target.function.clone());
+        let function = catalog.functions.get(&target.function).ok_or_else(no_function)?;
+        ResolvedCall::of_request(function, target.qualifier.clone(), id, head).map_err(|unresolved| unresolved.cause)
     }
 
     /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then,

@@ -53,4 +53,5 @@ pub use handle::{CheckedStart, Invoker, Parts};
 pub use pool::{ProvisionedState, ProvisionedStatus};
 pub use protocol::Protocol;
 pub use resolve::{ResolvedCall, Unresolved};
+pub use response_body::CutOff;
 pub use route::RoutingKey;

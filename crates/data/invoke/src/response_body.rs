@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
+use types::RunStatus;
 
 use crate::call::BoxError;
 use crate::failure::Failure;
@@ -36,10 +37,14 @@ struct Flowing {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Why the platform cut a response off.
+/// Why the platform cut a response off: the error of its body.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct CutOff(String);
+#[error("{message}")]
+pub struct CutOff {
+    /// How the run ended.
+    pub status: RunStatus,
+    message: String,
+}
 
 impl ResponseBody {
     /// The body of a response whose head has come; `None` when it has none, which ends the
@@ -67,7 +72,7 @@ impl ResponseBody {
     }
 
     fn cut_off(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let error = CutOff(failure.message.clone());
+        let error = CutOff { status: failure.status, message: failure.message.clone() };
         if let Some(flowing) = self.flowing.take() {
             flowing.invocation.finish_later(Ending::Failed(failure));
         }

@@ -8,5 +8,6 @@ pub(crate) mod insert;
 pub(crate) mod list;
 mod open;
 mod row;
+pub(crate) mod source_keys;
 
 pub(crate) use open::{open, open_reader};

@@ -74,3 +74,15 @@ CREATE TABLE dead_letters (
 );
 
 CREATE INDEX dead_letters_by_namespace ON dead_letters (namespace, id);
+
+-- Keys that sources give their events: the same one again, within a while, is the same event.
+CREATE TABLE source_keys (
+    function_id TEXT    NOT NULL,
+    source      TEXT    NOT NULL, -- which kind of key, such as `idempotency`
+    key         TEXT    NOT NULL,
+    request_id  TEXT    NOT NULL, -- of the first event
+    expires_ms  INTEGER NOT NULL,
+    PRIMARY KEY (function_id, source, key)
+) WITHOUT ROWID;
+
+CREATE INDEX source_keys_by_expiry ON source_keys (expires_ms);

@@ -1,6 +1,6 @@
 //! What acceptance promises.
 
-use events::{Error, RunState};
+use events::{Accepted, Config, Error, RunState, SourceKey};
 use types::RunStatus;
 
 use crate::fixture::{Queue, event, key};
@@ -49,4 +49,65 @@ async fn many_callers_share_commits_and_all_of_their_events_run() {
         queue.until(id, |status| status.state == RunState::Finished).await;
     }
     assert_eq!(queue.script.seen.lock().len(), 500, "each ran once");
+}
+
+fn keyed(key: &str) -> SourceKey {
+    SourceKey { source: "idempotency".into(), key: key.to_owned() }
+}
+
+#[tokio::test]
+async fn a_key_that_is_there_already_adds_nothing_and_names_the_first_event() {
+    let queue = Queue::open().await;
+    let (first, again) = (event("pay", "1"), event("pay", "2"));
+    assert_eq!(queue.events.accept_once(first.clone(), keyed("k")).await.unwrap(), Accepted::New);
+    let before = Accepted::Before(first.request_id.clone());
+    assert_eq!(queue.events.accept_once(again.clone(), keyed("k")).await.unwrap(), before);
+    queue.until(&first.request_id, |status| status.state == RunState::Finished).await;
+    assert_eq!(queue.events.accept_once(again.clone(), keyed("k")).await.unwrap(), before, "also after its end");
+    assert_eq!(queue.events.status(&again.request_id).await.unwrap(), None);
+    queue.until_true(|| queue.events.waiting(None) == 0).await;
+    // Another key, another kind of key and another function are others.
+    assert_eq!(queue.events.accept_once(again, keyed("K")).await.unwrap(), Accepted::New);
+    let hook = SourceKey { source: "webhook".into(), key: "k".to_owned() };
+    assert_eq!(queue.events.accept_once(event("pay", "3"), hook).await.unwrap(), Accepted::New);
+    let mut other = event("other", "4");
+    other.address.function_id = "lam-00000002".parse().unwrap();
+    assert_eq!(queue.events.accept_once(other, keyed("k")).await.unwrap(), Accepted::New);
+}
+
+#[tokio::test]
+async fn of_many_at_once_with_one_key_one_is_accepted() {
+    let queue = Queue::open().await;
+    let accepted = futures_util::future::join_all((0..50).map(|_| {
+        let event = event("pay", "1");
+        async { queue.events.accept_once(event, keyed("k")).await.unwrap() }
+    }))
+    .await;
+    assert_eq!(accepted.iter().filter(|accepted| **accepted == Accepted::New).count(), 1);
+    queue.until_true(|| queue.events.waiting(None) == 0).await;
+    assert_eq!(queue.script.seen_of("pay"), 1);
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_named_again_also_when_there_is_no_room() {
+    let queue = Queue::open_with(Config { function_rows_max: 1, ..Config::default() }).await;
+    queue.script.set("slow", None);
+    let first = event("slow", "1");
+    queue.events.accept_once(first.clone(), keyed("k")).await.unwrap();
+    assert!(matches!(queue.events.accept_once(event("slow", "2"), keyed("l")).await, Err(Error::Full { .. })));
+    let again = queue.events.accept_once(event("slow", "1"), keyed("k")).await.unwrap();
+    assert_eq!(again, Accepted::Before(first.request_id));
+}
+
+#[tokio::test]
+async fn keys_are_forgotten_after_their_time() {
+    let queue = Queue::open_with(Config { dedup_s: 1, ..Config::default() }).await;
+    let first = event("pay", "1");
+    queue.events.accept_once(first, keyed("k")).await.unwrap();
+    let accepted = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        while queue.events.accept_once(event("pay", "2"), keyed("k")).await.unwrap() != Accepted::New {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    accepted.await.expect("the key is forgotten");
 }

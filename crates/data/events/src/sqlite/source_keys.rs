@@ -1,0 +1,49 @@
+//! Keys of sources: the first event that had one, until the key expires.
+
+use rusqlite::{Connection, OptionalExtension};
+use types::{FunctionId, RequestId};
+
+use super::row;
+use crate::error::Error;
+use crate::event::SourceKey;
+
+/// The event that had a key first, while the key is kept.
+pub(crate) fn find(
+    connection: &Connection,
+    function: &FunctionId,
+    of: &SourceKey,
+    now_ms: i64,
+) -> Result<Option<RequestId>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT request_id FROM source_keys WHERE function_id = ?1 AND source = ?2 AND key = ?3 AND expires_ms > ?4",
+    )?;
+    let first = statement
+        .query_row((function.as_str(), of.source.as_ref(), of.key.as_str(), now_ms), |columns| row::parsed(columns, 0));
+    Ok(first.optional()?)
+}
+
+/// Notes the key of an event; one that expired and is still there gives way.
+pub(crate) fn keep(
+    connection: &Connection,
+    function: &FunctionId,
+    of: &SourceKey,
+    event: &RequestId,
+    expires_ms: i64,
+) -> Result<(), Error> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO source_keys (function_id, source, key, request_id, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (function_id, source, key) DO UPDATE SET request_id = excluded.request_id, \
+         expires_ms = excluded.expires_ms",
+    )?;
+    statement.execute((function.as_str(), of.source.as_ref(), of.key.as_str(), event.as_str(), expires_ms))?;
+    Ok(())
+}
+
+/// Removes keys that have expired, a few at a time.
+pub(crate) fn prune(connection: &Connection, now_ms: i64, rows_max: usize) -> Result<usize, Error> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM source_keys WHERE (function_id, source, key) IN ( \
+           SELECT function_id, source, key FROM source_keys WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
+    )?;
+    Ok(statement.execute((now_ms, rows_max as i64))?)
+}

@@ -1,0 +1,184 @@
+//! Replays a stored request to a web function, and says what its response means for the event:
+//! 429 and 5xx are failures of the function, any other response ends the event well.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::request::Parts;
+use http::response::Parts as ResponseParts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use invoke::{Body, BoxError, CutOff, Invoker, Target};
+use jiff::Timestamp;
+use serde_json::json;
+use types::catalog::Lookup;
+use types::{FunctionId, RequestId, RunStatus};
+
+use crate::run::Outcome;
+use crate::web_request::WebRequest;
+
+/// Marks a response of the platform itself with how the run ended.
+const X_SCF_STATUS: HeaderName = HeaderName::from_static("x-scf-status");
+/// What other platforms call the request's id.
+const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
+/// Bytes of a response's body that go into the event's result.
+const RESULT_BODY_BYTES_MAX: usize = 32 << 10;
+
+/// Replays the request; `function` is the function that it was accepted for.
+pub(crate) async fn run(
+    invoker: &Invoker,
+    target: Target,
+    function: FunctionId,
+    id: RequestId,
+    payload: Bytes,
+) -> Outcome {
+    let stored = match WebRequest::from_bytes(&payload) {
+        Ok(stored) => stored,
+        Err(error) => return failed(RunStatus::InvalidEvent, String::new(), error.to_string(), None),
+    };
+    let request = replayed(stored, &id);
+    let call = match invoker.resolve_request(&target, &id, request.headers()) {
+        Ok(call) if *call.function_id() == function => call,
+        Ok(_) => return Outcome::unresolved(&Lookup::NoFunction(target.function)),
+        Err(lookup) => return Outcome::unresolved(&lookup),
+    };
+    let (head, body) = invoker.web(call, id, request).await.into_parts();
+    match read(body).await {
+        Ok((text, cut)) => outcome(&head, &text, cut, Timestamp::now()),
+        Err(error) => {
+            let status = error.downcast_ref::<CutOff>().map_or(RunStatus::UserProcessExited, |cut| cut.status);
+            failed(status, String::new(), format!("the function's response broke off: {error}"), None)
+        }
+    }
+}
+
+/// The request as it was sent, with the id of its event.
+fn replayed(stored: WebRequest, id: &RequestId) -> Request<Full<Bytes>> {
+    let WebRequest { method, target, headers, body } = stored;
+    let length = body.len();
+    let (mut parts, body): (Parts, _) = Request::new(Full::new(body)).into_parts();
+    (parts.method, parts.uri, parts.headers) = (method, target.into(), headers);
+    if length > 0 || parts.headers.contains_key(CONTENT_LENGTH) {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        parts.headers.insert(X_CALL_ID, id);
+    }
+    Request::from_parts(parts, body)
+}
+
+/// The beginning of a body, and whether there was more. All of it is read: the run ends with it.
+async fn read(mut body: Body) -> Result<(String, bool), BoxError> {
+    let (mut kept, mut cut) = (Vec::new(), false);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = RESULT_BODY_BYTES_MAX - kept.len();
+        cut |= data.len() > room;
+        kept.extend_from_slice(&data[..data.len().min(room)]);
+    }
+    Ok((String::from_utf8_lossy(&kept).into_owned(), cut))
+}
+
+/// What a whole response means for the event.
+fn outcome(head: &ResponseParts, text: &str, cut: bool, now: Timestamp) -> Outcome {
+    let platforms = head.headers.get(X_SCF_STATUS).and_then(|code| code.to_str().ok()?.parse::<u16>().ok());
+    if let Some(status) = platforms.and_then(|code| RunStatus::try_from(code).ok()) {
+        return failed(status, text.to_owned(), text.to_owned(), None);
+    }
+    let mut answer = json!({"statusCode": head.status.as_u16(), "body": text});
+    if cut {
+        answer["truncated"] = true.into();
+    }
+    if head.status != StatusCode::TOO_MANY_REQUESTS && !head.status.is_server_error() {
+        let ret_msg = answer.to_string();
+        return Outcome { status: RunStatus::Success, ret_msg, error_message: None, retry_after: None };
+    }
+    let message = answer.to_string();
+    failed(RunStatus::UserCodeException, message.clone(), message, retry_after(&head.headers, now))
+}
+
+fn failed(status: RunStatus, ret_msg: String, message: String, retry_after: Option<Duration>) -> Outcome {
+    Outcome { status, ret_msg, error_message: Some(message), retry_after }
+}
+
+/// `Retry-After` in either form (RFC 9110, 10.2.3): seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::from_secs(u64::try_from(date.as_second() - now.as_second()).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+
+    use super::*;
+
+    fn head(status: u16, headers: &[(&str, &str)]) -> ResponseParts {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap().into_parts().0
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn too_many_requests_and_server_errors_are_failures_and_all_else_ends_well() {
+        for (status, wanted) in [
+            (200, RunStatus::Success),
+            (204, RunStatus::Success),
+            (302, RunStatus::Success),
+            (404, RunStatus::Success),
+            (429, RunStatus::UserCodeException),
+            (500, RunStatus::UserCodeException),
+            (503, RunStatus::UserCodeException),
+        ] {
+            let outcome = outcome(&head(status, &[]), "text", false, now());
+            assert_eq!(outcome.status, wanted, "{status}");
+            assert_eq!(outcome.ret_msg, format!("{{\"body\":\"text\",\"statusCode\":{status}}}"));
+            assert_eq!(outcome.error_message.is_some(), !wanted.is_success());
+        }
+        assert!(outcome(&head(200, &[]), "text", true, now()).ret_msg.contains("\"truncated\":true"));
+    }
+
+    #[test]
+    fn an_answer_of_the_platform_is_the_runs_own_status() {
+        for (code, wanted) in [("432", RunStatus::ResourceLimitReached), ("439", RunStatus::UserProcessExited)] {
+            let outcome = outcome(&head(432, &[("x-scf-status", code)]), "{}", false, now());
+            assert_eq!(outcome.status, wanted);
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        for (value, seconds) in [
+            ("30", Some(30)),
+            ("Thu, 01 Jan 2026 00:02:00 GMT", Some(120)),
+            ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let read = outcome(&head(503, &[("retry-after", value)]), "", false, now()).retry_after;
+            assert_eq!(read.map(|pause| pause.as_secs()), seconds, "{value}");
+        }
+        assert_eq!(outcome(&head(200, &[("retry-after", "30")]), "", false, now()).retry_after, None);
+    }
+
+    #[tokio::test]
+    async fn long_bodies_are_read_to_the_end_and_kept_in_part() {
+        let whole = vec![b'x'; RESULT_BODY_BYTES_MAX + 1];
+        let body = Full::new(Bytes::from(whole)).map_err(|never| match never {}).boxed_unsync();
+        let (text, cut) = read(body).await.unwrap();
+        assert_eq!((text.len(), cut), (RESULT_BODY_BYTES_MAX, true));
+    }
+}

@@ -31,7 +31,8 @@ pub async fn serve(upstream: SocketAddr) -> anyhow::Result<()> {
     let plain = TcpListener::bind("127.0.0.1:0").await?;
     let address = plain.local_addr()?;
     let listeners = Listeners { plain, tls: None };
-    let gateway = Gateway::serve(listeners, invoker.clone(), catalog, gateway::Config::default(), shutdown.clone());
+    let gateway =
+        Gateway::serve(listeners, invoker.clone(), catalog, None, gateway::Config::default(), shutdown.clone());
     super::serve_until_stdin_ends(address).await?;
     shutdown.cancel();
     gateway.join().await;

@@ -31,7 +31,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("connections", "crates/data/connections", &["supervisor"]),
     ("events", "crates/data/events", &["supervisor", "types", "invoke"]),
     ("invoke", "crates/data/invoke", &["supervisor", "types", "connections", "pool", "logs"]),
-    ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke"]),
+    ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke", "events"]),
     ("registry", "crates/control/registry", &["types", "oci", "content-store"]),
     ("deploy", "crates/control/deploy", &["supervisor", "types", "store", "oci"]),
     ("signature", "crates/control/signature", &["types"]),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use types::limits;
 
+use crate::asynchronous::config::AsyncConfig;
 use crate::limits::{self as route_limits, RouteLimit};
 
 /// Limits of the gateway, each against one way in which clients can use it up.
@@ -61,6 +62,9 @@ pub struct Config {
     /// Limits of single routes: tables `[[gateway.limits]]`.
     #[serde(deserialize_with = "route_limits::read")]
     pub limits: Vec<RouteLimit>,
+    /// Limits of asynchronous calls: table `[gateway.async]`.
+    #[serde(rename = "async")]
+    pub asynchronous: AsyncConfig,
     /// Longest that requests under way may take after the gateway began to stop, in seconds. No key
     /// of its own: the platform's `shutdown_grace_s`.
     #[serde(skip)]
@@ -99,6 +103,7 @@ impl Default for Config {
             h2_control_frames_per_s_max: 500,
             event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
             limits: Vec::new(),
+            asynchronous: AsyncConfig::default(),
             drain_s: 30,
         }
     }

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use types::{RequestId, RunStatus};
 
+use crate::asynchronous::error::AsyncError;
 use crate::domain::NoEndpoint;
 use crate::host::BadHost;
 use crate::integration::InvalidFormat;
@@ -68,6 +69,9 @@ pub enum RequestError {
     /// The body did not come.
     #[error("the request body did not arrive")]
     Body(#[source] RequestBodyError),
+    /// The asynchronous call is not accepted.
+    #[error("{0}")]
+    Async(#[from] AsyncError),
     /// The function's return value makes no answer.
     #[error("{0}")]
     Format(InvalidFormat),
@@ -91,6 +95,7 @@ impl RequestError {
             Self::Busy(_) => as_http(RunStatus::ResourceLimit),
             Self::BodyTooLong { .. } => as_http(RunStatus::RequestTooLarge),
             Self::Body(_) => as_http(RunStatus::RequestCanceled),
+            Self::Async(error) => error.status(),
             Self::Format(_) => as_http(RunStatus::InvalidResponseFormat),
         }
     }
@@ -110,6 +115,9 @@ impl RequestError {
         }
         if matches!(self, Self::Busy(Busy::PerSecond { .. })) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Self::Async(error) = &self {
+            response.headers_mut().extend(error.headers());
         }
         response.headers_mut().insert(X_SCF_REQUEST_ID, request_id_value(request_id));
         response.map(full)

@@ -9,6 +9,7 @@
 //! `reason_phrase`.
 #![forbid(unsafe_code)]
 
+mod asynchronous;
 mod client_headers;
 mod config;
 mod connection;
@@ -42,6 +43,9 @@ use types::SharedCatalog;
 
 use crate::connection::Endpoint;
 
+pub use asynchronous::Asynchronous;
+pub use asynchronous::authorize::{Authorize, Signed};
+pub use asynchronous::config::{AsyncConfig, InvalidSetting};
 pub use config::{CertificateFiles, Config};
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
 pub use tls::{CertificateError, Tls};
@@ -64,15 +68,16 @@ pub struct Gateway {
 
 impl Gateway {
     /// Serves the listeners until `shutdown`; then takes no connection more and lets requests under
-    /// way end within [`Config::drain_s`].
+    /// way end within [`Config::drain_s`]. Without `asynchronous` nothing is below `/async/`.
     pub fn serve(
         listeners: Listeners,
         invoker: Invoker,
         catalog: SharedCatalog,
+        asynchronous: Option<Asynchronous>,
         config: Config,
         shutdown: CancellationToken,
     ) -> Self {
-        let context = service::Context::new(invoker, catalog, &config);
+        let context = service::Context::new(invoker, catalog, asynchronous, &config);
         let connections = connection::table(&config);
         let tls = listeners.tls.as_ref().map(|(_, tls)| tls.clone());
         let secure = listeners.tls.map(|(listener, tls)| (listener, Some(tls)));

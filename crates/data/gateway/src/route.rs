@@ -1,7 +1,8 @@
 //! How an address names a function: by host or by path. Pure.
 //!
 //! `Host: [<qualifier>--]<function>.<namespace>.<domain>` comes first, so that a function reached
-//! by its own host owns all paths; then `/fn/<namespace>/<function>[:qualifier]/…`.
+//! by its own host owns all paths; then `/fn/<namespace>/<function>[:qualifier]/…`, and the same
+//! below `/async/` for asynchronous calls.
 
 use std::borrow::Cow;
 
@@ -12,6 +13,8 @@ use crate::host;
 
 /// Where functions are found by path.
 const PATH_PREFIX: &str = "/fn/";
+/// Where they are called asynchronously.
+const ASYNC_PATH_PREFIX: &str = "/async/";
 
 /// The domains below which hosts name functions, ready to compare.
 #[derive(Debug)]
@@ -105,6 +108,11 @@ pub fn route<'a>(host: Option<&'a str>, path_and_query: &'a str, domains: &Domai
     if address.is_too_long() { Err(NoAddress::TooLong) } else { Ok(address) }
 }
 
+/// Whether an address that was read out of this path is one of asynchronous calls.
+pub fn is_asynchronous(address: &Address<'_>, path: &str) -> bool {
+    matches!(address, Address::Path { .. }) && path.starts_with(ASYNC_PATH_PREFIX)
+}
+
 fn by_host(labels: &str) -> Option<Address<'_>> {
     let (label, namespace) = labels.split_once('.')?;
     let two_labels = !label.is_empty() && !namespace.is_empty() && !namespace.contains('.');
@@ -113,9 +121,10 @@ fn by_host(labels: &str) -> Option<Address<'_>> {
 
 fn by_path(path_and_query: &str) -> Option<Address<'_>> {
     let path = path_and_query.split('?').next().unwrap_or_default();
-    let (namespace, rest) = path.strip_prefix(PATH_PREFIX)?.split_once('/')?;
+    let prefix = [PATH_PREFIX, ASYNC_PATH_PREFIX].into_iter().find(|prefix| path.starts_with(prefix))?;
+    let (namespace, rest) = path[prefix.len()..].split_once('/')?;
     let name = rest.split('/').next().unwrap_or_default();
-    let prefix_len = PATH_PREFIX.len() + namespace.len() + 1 + name.len();
+    let prefix_len = prefix.len() + namespace.len() + 1 + name.len();
     let namespace = decoded(namespace)?;
     // Decoded before it is split: some clients write the colon and the dollar sign as %3A and %24.
     let (function, qualifier) = match decoded(name)? {
@@ -197,6 +206,10 @@ mod tests {
             ("/fn/default/hello:$LATEST/x", "default/hello:$LATEST+/x"),
             ("/fn/default/hello%3A%24LATEST/x", "default/hello:$LATEST+/x"),
             ("/fn/default/hello:/x", "default/hello:+/x"),
+            ("/async/default/hello:$LATEST/x?y", "default/hello:$LATEST+/x?y"),
+            ("/async/default/hello", "default/hello+"),
+            ("/async/default", "! Path"),
+            ("/asynchronous/default/hello/", "! Path"),
             ("/fn/default/", "! Path"),
             ("/fn/default", "! Path"),
             ("/fn//hello/", "! Path"),

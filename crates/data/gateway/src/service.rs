@@ -14,6 +14,7 @@ use invoke::{Invoker, Protocol, RequestBytesMax, ResolvedCall};
 use tokio::time::Instant;
 use types::{RequestId, SharedCatalog};
 
+use crate::asynchronous::{Arrived, AsyncCalls, Asynchronous, SentHead};
 use crate::config::Config;
 use crate::error_response::RequestError;
 use crate::event::BodyLimit;
@@ -25,7 +26,7 @@ use crate::meters::Meters;
 use crate::reason_phrase;
 use crate::request_body::RequestBody;
 use crate::response_body::ResponseBody;
-use crate::route::{self, Address, Domains};
+use crate::route::{self, Address, Domains, NoAddress};
 use crate::{domain, event, host};
 
 /// What all connections share.
@@ -37,6 +38,8 @@ pub struct Context {
     event_body_bytes_max: usize,
     heads: HeadLimits,
     limits: Limits,
+    /// Takes calls of `/async/`.
+    asynchronous: Option<AsyncCalls>,
     /// Whether peers' `X-Forwarded-*` are believed.
     pub trust_forwarded: bool,
     /// The gateway's own metrics.
@@ -45,7 +48,12 @@ pub struct Context {
 
 impl Context {
     /// Prepares what every request needs.
-    pub fn new(invoker: Invoker, catalog: SharedCatalog, config: &Config) -> Arc<Self> {
+    pub fn new(
+        invoker: Invoker,
+        catalog: SharedCatalog,
+        asynchronous: Option<Asynchronous>,
+        config: &Config,
+    ) -> Arc<Self> {
         Arc::new(Self {
             invoker,
             catalog,
@@ -54,6 +62,7 @@ impl Context {
             event_body_bytes_max: config.event_body_bytes_max,
             heads: HeadLimits::new(config),
             limits: Limits::new(&config.limits, Instant::now()),
+            asynchronous: asynchronous.map(|parts| AsyncCalls::new(parts, &config.asynchronous)),
             trust_forwarded: config.trust_forwarded,
             meters: Meters::new(),
         })
@@ -112,7 +121,7 @@ impl Client {
         let limits = &self.context.limits;
         // Finding the function may change the path.
         let sent = (!limits.is_empty()).then(|| parts.uri.clone());
-        let (Found { function, qualifier }, prefix_len) = self.locate(&mut parts)?;
+        let Located { found: Found { function, qualifier }, prefix_len, asynchronous } = self.locate(&mut parts)?;
         let admitted = match &sent {
             None => Admitted::default(),
             Some(sent) => {
@@ -121,6 +130,14 @@ impl Client {
                 limits.admit(&route, Instant::now()).map_err(RequestError::Busy)?
             }
         };
+        if let Some(calls) = asynchronous {
+            let sent = SentHead::of(&parts);
+            forward::prepare(&mut parts, prefix_len, &self.peer).map_err(RequestError::Path)?;
+            let body = RequestBody::new(body, self.context.stall);
+            let (found, body_bytes_max) = (Found { function, qualifier }, admitted.body_bytes_max);
+            let arrived = Arrived { id, found, sent, parts, body, body_bytes_max };
+            return Ok((calls.accept(arrived).await?, admitted));
+        }
         let remote = self.peer.remote_address(&parts.headers);
         forward::prepare(&mut parts, prefix_len, &self.peer).map_err(RequestError::Path)?;
         let body = RequestBody::new(body, self.context.stall);
@@ -151,9 +168,9 @@ impl Client {
         }
     }
 
-    /// Finds the function that a head addresses, and how many bytes of the path are its address.
-    /// The path becomes the one that a custom domain makes of it.
-    fn locate(&self, parts: &mut Parts) -> Result<(Found, usize), RequestError> {
+    /// Finds the function that a head addresses. The path becomes the one that a custom domain makes
+    /// of it.
+    fn locate(&self, parts: &mut Parts) -> Result<Located<'_>, RequestError> {
         if matches!(parts.method, Method::TRACE | Method::CONNECT) {
             return Err(RequestError::Method(parts.method.clone()));
         }
@@ -165,18 +182,34 @@ impl Client {
             if let Some(path) = path {
                 parts.uri = domain::with_path(&parts.uri, &path).map_err(RequestError::Path)?;
             }
-            return Ok((found, 0));
+            return Ok(Located { found, prefix_len: 0, asynchronous: None });
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let address = route::route(host, target, &self.context.domains)
             .map_err(|none| RequestError::Address(none, self.context.domains.example().map(str::to_owned)))?;
+        let asynchronous = match route::is_asynchronous(&address, target) {
+            false => None,
+            true => {
+                let unknown = || RequestError::Address(NoAddress::Path, None);
+                Some(self.context.asynchronous.as_ref().ok_or_else(unknown)?)
+            }
+        };
         let found = lookup::find(&catalog.functions, &address).map_err(RequestError::Function)?;
         let prefix_len = match address {
             Address::Host { .. } => 0,
             Address::Path { prefix_len, .. } => prefix_len,
         };
-        Ok((found, prefix_len))
+        Ok(Located { found, prefix_len, asynchronous })
     }
+}
+
+/// What a head addresses.
+struct Located<'a> {
+    found: Found,
+    /// Bytes of the path that are the function's address.
+    prefix_len: usize,
+    /// Takes the call, where it is an asynchronous one.
+    asynchronous: Option<&'a AsyncCalls>,
 }
 
 /// An answer to HEAD: the length that the body would have, and no body.

@@ -3,6 +3,7 @@
 //! Parts are started in order and stopped in the opposite order.
 
 mod address;
+mod authorizer;
 mod control;
 mod data_dir;
 mod descriptors;

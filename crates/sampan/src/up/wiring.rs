@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::authorizer::Authorizer;
 use super::control;
 use super::health::Health;
 use super::metrics::Metrics;
@@ -71,6 +72,11 @@ impl RunningPlatform {
         settings.launcher.check_runtimes()?;
         settings
             .events
+            .check()
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
+        settings
+            .gateway
+            .asynchronous
             .check()
             .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
         if gateway.tls.is_some() {
@@ -168,8 +174,11 @@ impl RunningPlatform {
         let gateway = gateway::Listeners { plain: gateway.plain, tls };
         // One setting for all drains; `stop` cuts off what has not ended by then.
         let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
-        let gateway = gateway::Gateway::serve(gateway, invoker.clone(), store.catalog(), config, listening.clone());
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
+        let authorizer = Authorizer { secrets: secrets.clone(), clock_window_s: settings.api.clock_window_s };
+        let asynchronous = gateway::Asynchronous { events: events.clone(), authorize: Arc::new(authorizer) };
+        let (catalog, shutdown) = (store.catalog(), listening.clone());
+        let gateway = gateway::Gateway::serve(gateway, invoker.clone(), catalog, Some(asynchronous), config, shutdown);
         let administration = api::registries_admin::router(api::registries_admin::Endpoint {
             run: credentials.administration(settings.image.registry_client()),
             secrets: secrets.clone(),

@@ -2,6 +2,7 @@
 //! server in this process.
 
 mod answers;
+mod asynchronous;
 mod connections;
 mod floods;
 mod requests;

@@ -28,7 +28,7 @@ use types::{
 use self::function::FunctionServer;
 use self::raw::Raw;
 
-/// A gateway on a free port with the functions `web` and `event` in namespace `default`.
+/// A gateway on a free port with the functions `web`, `open` and `event` in namespace `default`.
 pub struct Fixture {
     /// Where it listens.
     pub address: SocketAddr,
@@ -39,6 +39,8 @@ pub struct Fixture {
     gateway: Gateway,
     invoker: Invoker,
     logs: logs::Logs,
+    /// The queue of asynchronous calls.
+    pub events: events::Events,
     _dir: TempDir,
 }
 
@@ -60,9 +62,26 @@ impl Fixture {
         Self::start_serving(config, invoke, FunctionServer::start().await, instances).await
     }
 
+    /// Starts one with these settings of the queue.
+    pub async fn start_queueing(config: Config, queue: events::Config) -> Self {
+        let server = FunctionServer::start().await;
+        let address = server.address;
+        Self::start_all(config, invoke::Config::default(), queue, server, address).await
+    }
+
     async fn start_serving(
         config: Config,
         invoke: invoke::Config,
+        server: FunctionServer,
+        instances: SocketAddr,
+    ) -> Self {
+        Self::start_all(config, invoke, events::Config::default(), server, instances).await
+    }
+
+    async fn start_all(
+        config: Config,
+        invoke: invoke::Config,
+        queue: events::Config,
         server: FunctionServer,
         instances: SocketAddr,
     ) -> Self {
@@ -81,16 +100,20 @@ impl Fixture {
         };
         let invoker = Invoker::new(parts, invoke, pool::Config::default(), &shutdown);
         let invoker = invoker.expect("the folder of results opens");
+        let runs = Arc::new(invoker.clone());
+        let events = events::Events::open(dir.path().join("events.db"), runs, queue).await.expect("the queue opens");
+        let asynchronous = Some(gateway::Asynchronous { events: events.clone(), authorize: Arc::new(Secret) });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let gateway = Gateway::serve(
             gateway::Listeners { plain: listener, tls: None },
             invoker.clone(),
             catalog,
+            asynchronous,
             config,
             shutdown.clone(),
         );
-        Self { address, server, shutdown, gateway, invoker, logs, _dir: dir }
+        Self { address, server, shutdown, gateway, invoker, logs, events, _dir: dir }
     }
 
     /// A connection to speak over byte by byte.
@@ -118,13 +141,14 @@ impl Fixture {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.gateway.join().await;
+        self.events.drain(std::time::Duration::ZERO).await;
         self.invoker.drain(std::time::Duration::ZERO, std::time::Duration::ZERO).await;
         self.logs.shutdown().await;
     }
 }
 
 fn catalog() -> SharedCatalog {
-    let functions = [("web", FunctionKind::Http), ("event", FunctionKind::Event)]
+    let functions = [("web", FunctionKind::Http), ("event", FunctionKind::Event), ("open", FunctionKind::Http)]
         .map(|(name, kind)| function(name, kind))
         .into_iter()
         .collect();
@@ -214,6 +238,26 @@ fn spec() -> VersionSpec {
         environment: Vec::new(),
         concurrency: None,
         carried: serde_json::Map::new(),
+    }
+}
+
+/// Lets calls through whose `Authorization` is `secret`, and all of the function `open`. The body
+/// must not be `forged`.
+struct Secret;
+
+impl gateway::Authorize for Secret {
+    fn is_anonymous(&self, function: &FunctionRecord) -> bool {
+        function.key.name.as_str() == "open"
+    }
+
+    fn check_head(&self, headers: &http::HeaderMap) -> Result<(), String> {
+        let good = headers.get("authorization").is_some_and(|value| value == "secret");
+        if good { Ok(()) } else { Err("the request is not signed".to_owned()) }
+    }
+
+    fn verify(&self, request: gateway::Signed<'_>) -> Result<(), String> {
+        assert!(request.path.starts_with("/async/"), "the path as it was sent: {}", request.path);
+        if request.body == b"forged" { Err("the signature does not match".to_owned()) } else { Ok(()) }
     }
 }
 

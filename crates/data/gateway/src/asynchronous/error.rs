@@ -1,0 +1,111 @@
+//! Why an asynchronous call is not accepted.
+
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use types::RunStatus;
+
+use super::options::BadOption;
+use super::rates::RateExceeded;
+
+/// Seconds after which a client may come again, by what it found.
+const SOON_S: u16 = 1;
+const WHEN_RUNS_ENDED_S: u16 = 5;
+const WHEN_MENDED_S: u16 = 30;
+
+/// Why a call is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AsyncError {
+    /// Its signature.
+    #[error("{0}; sign calls of /async/ with TC3-HMAC-SHA256, over the path and the query as they are sent")]
+    Unauthorized(String),
+    /// A header.
+    #[error("{0}")]
+    Option(BadOption),
+    /// Event functions get events.
+    #[error("event functions get events by POST /async/<namespace>/<function>, with the event as body")]
+    Method,
+    /// It needs its client.
+    #[error("{0} cannot be replayed later; call the function under /fn/")]
+    Protocol(&'static str),
+    /// Its body.
+    #[error("content too large: {what} has at most {bytes_max} bytes ({limit})")]
+    TooLarge {
+        /// Whose body it is.
+        what: &'static str,
+        /// The limit.
+        bytes_max: usize,
+        /// Its setting, or the contract.
+        limit: &'static str,
+    },
+    /// Other bodies.
+    #[error(
+        "the bodies of asynchronous calls under way hold {max} bytes already (setting \
+         gateway.async.held_bytes_max); try again"
+    )]
+    Held {
+        /// The limit.
+        max: usize,
+    },
+    /// A rate.
+    #[error("{0}")]
+    Rate(RateExceeded),
+    /// The event.
+    #[error("the event is not JSON: {0}")]
+    NotJson(String),
+    /// The queue.
+    #[error("{0}")]
+    Queue(events::Error),
+    /// The queue, of which the client learns no more.
+    #[error("the queue of events failed; the platform's log has the cause under the id of this request")]
+    Failed,
+}
+
+impl From<events::Error> for AsyncError {
+    fn from(error: events::Error) -> Self {
+        use events::Error;
+        match error {
+            Error::Full { .. } | Error::DiskNearlyFull { .. } | Error::Halted(_) | Error::Stopping => {
+                Self::Queue(error)
+            }
+            other => {
+                tracing::error!(error = %other, "cannot accept an asynchronous call");
+                Self::Failed
+            }
+        }
+    }
+}
+
+impl AsyncError {
+    /// The HTTP status, and the status of the run that did not take place.
+    pub fn status(&self) -> (StatusCode, RunStatus) {
+        use events::Error;
+        match self {
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, RunStatus::UnauthorizedOperation),
+            Self::Option(_) | Self::Protocol(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, RunStatus::RequestTooLarge),
+            Self::NotJson(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidEvent),
+            Self::Held { .. } | Self::Rate(_) | Self::Queue(Error::Full { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, RunStatus::ResourceLimit)
+            }
+            Self::Queue(Error::DiskNearlyFull { .. }) => {
+                (StatusCode::INSUFFICIENT_STORAGE, RunStatus::InsufficientResources)
+            }
+            Self::Queue(_) | Self::Failed => (StatusCode::SERVICE_UNAVAILABLE, RunStatus::InternalError),
+        }
+    }
+
+    /// Headers of the answer that say what to do.
+    pub fn headers(&self) -> HeaderMap {
+        use events::Error;
+        let (name, value): (HeaderName, HeaderValue) = match self {
+            Self::Unauthorized(_) => (WWW_AUTHENTICATE, HeaderValue::from_static("TC3-HMAC-SHA256")),
+            Self::Method => (ALLOW, HeaderValue::from_static("POST")),
+            Self::Held { .. } | Self::Rate(_) => (RETRY_AFTER, SOON_S.into()),
+            Self::Queue(Error::Full { .. } | Error::Stopping) => (RETRY_AFTER, WHEN_RUNS_ENDED_S.into()),
+            Self::Queue(_) | Self::Failed => (RETRY_AFTER, WHEN_MENDED_S.into()),
+            _ => return HeaderMap::new(),
+        };
+        HeaderMap::from_iter([(name, value)])
+    }
+}

@@ -1,0 +1,232 @@
+//! Asynchronous calls: `/async/<namespace>/<function>[:qualifier]/…` is answered with 202 once the
+//! call is durable, and runs afterwards (decision 54).
+//!
+//! The body of a call of an event function is its event. A call of a web function is stored whole,
+//! and replayed as it was.
+
+pub mod authorize;
+mod body;
+pub mod config;
+pub mod error;
+mod options;
+mod rates;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use events::{Accepted, Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use invoke::{Protocol, ResolvedCall};
+use serde::de::IgnoredAny;
+use serde_json::json;
+use tokio::time::Instant;
+use types::limits::{ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::{FunctionRecord, RequestId};
+
+use self::authorize::{Authorize, Signed};
+use self::body::{Limit, Room};
+use self::config::AsyncConfig;
+use self::error::AsyncError;
+use self::options::Options;
+use self::rates::Rates;
+use crate::client_headers;
+use crate::error_response::{self, RequestError, X_SCF_REQUEST_ID};
+use crate::lookup::Found;
+use crate::request_body::RequestBody;
+
+/// What other platforms call the request's id.
+const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
+/// Says that the answer is that of an earlier request with the same key.
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Headers of a signature: they are for the platform alone.
+const SIGNATURE_PREFIX: &str = "x-tc-";
+/// The event of a call without a body, as in the cloud API.
+const EMPTY_EVENT: &[u8] = b"{}";
+
+/// What asynchronous calls need: wired by the platform.
+#[derive(Clone)]
+pub struct Asynchronous {
+    /// Takes them.
+    pub events: Events,
+    /// Who may call.
+    pub authorize: Arc<dyn Authorize>,
+}
+
+/// Takes asynchronous calls.
+pub struct AsyncCalls {
+    parts: Asynchronous,
+    config: AsyncConfig,
+    rates: Rates,
+    room: Room,
+}
+
+/// The head of a request as it was sent, for its signature.
+pub struct SentHead {
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl SentHead {
+    /// Keeps what the signature covers of a request's head.
+    pub fn of(parts: &Parts) -> Self {
+        Self { uri: parts.uri.clone(), headers: parts.headers.clone() }
+    }
+}
+
+/// A request whose function is known.
+pub struct Arrived<'a> {
+    /// Its id.
+    pub id: &'a RequestId,
+    /// What it calls.
+    pub found: Found,
+    /// Its head as it was sent.
+    pub sent: SentHead,
+    /// Its head as the function gets it.
+    pub parts: Parts,
+    /// Its body.
+    pub body: RequestBody<Incoming>,
+    /// What its route lets through at most.
+    pub body_bytes_max: Option<u64>,
+}
+
+impl AsyncCalls {
+    /// Takes calls within the limits of a configuration.
+    pub fn new(parts: Asynchronous, config: &AsyncConfig) -> Self {
+        let (rates, room) = (Rates::new(config, Instant::now()), Room::new(config.held_bytes_max));
+        Self { parts, config: config.clone(), rates, room }
+    }
+
+    /// Accepts a call: it is durable when this returns an answer of 202.
+    pub async fn accept(&self, arrived: Arrived<'_>) -> Result<Response<invoke::Body>, RequestError> {
+        let Arrived { id, found, sent, mut parts, body, body_bytes_max } = arrived;
+        let function = Arc::clone(&found.function.record);
+        let anonymous = self.parts.authorize.is_anonymous(&function);
+        if !anonymous {
+            self.parts.authorize.check_head(&sent.headers).map_err(AsyncError::Unauthorized)?;
+        }
+        let options = options::take(&mut parts.headers, &self.config).map_err(AsyncError::Option)?;
+        let call = match ResolvedCall::of_request(&found.function, found.qualifier.clone(), id, &parts.headers) {
+            Ok(call) => call,
+            Err(unresolved) => return Ok(unresolved.into_response(id)),
+        };
+        let protocol = replayable(call.protocol(), &parts.method)?;
+        let body = self.room.read(body, self.limit(protocol, body_bytes_max)).await?;
+        if !anonymous {
+            self.verify(&sent, &parts.method, &body.bytes)?;
+        }
+        let payload = match protocol {
+            Protocol::Event => event(body.bytes.clone())?,
+            _ => stored(parts, body.bytes.clone(), anonymous),
+        };
+        let bytes = payload.len() as u64;
+        self.rates.admit(&function.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
+        self.queue(id, &function, found, payload, options).await
+    }
+
+    fn limit(&self, protocol: Protocol, of_route: Option<u64>) -> Limit {
+        let limit = match protocol {
+            Protocol::Event => {
+                let limit = "the contract's limit of asynchronous events";
+                Limit { what: "an asynchronous event", bytes_max: ASYNC_EVENT_BYTES_MAX, limit }
+            }
+            _ => {
+                let (bytes_max, limit) = (self.config.body_bytes_max, "setting gateway.async.body_bytes_max");
+                Limit { what: "the body of an asynchronous call", bytes_max, limit }
+            }
+        };
+        match of_route.and_then(|bytes| usize::try_from(bytes).ok()) {
+            Some(bytes_max) if bytes_max < limit.bytes_max => {
+                Limit { bytes_max, limit: "setting body_bytes_max of [[gateway.limits]]", ..limit }
+            }
+            _ => limit,
+        }
+    }
+
+    fn verify(&self, sent: &SentHead, method: &Method, body: &[u8]) -> Result<(), AsyncError> {
+        let header = sent.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+        let host = header.or_else(|| sent.uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
+        let (path, query) = (sent.uri.path(), sent.uri.query().unwrap_or_default());
+        let request = Signed { method, host, path, query, headers: &sent.headers, body };
+        self.parts.authorize.verify(request).map_err(AsyncError::Unauthorized)
+    }
+
+    async fn queue(
+        &self,
+        id: &RequestId,
+        function: &FunctionRecord,
+        found: Found,
+        payload: Bytes,
+        options: Options,
+    ) -> Result<Response<invoke::Body>, RequestError> {
+        let address =
+            Address { function: function.key.clone(), function_id: function.id.clone(), qualifier: found.qualifier };
+        let event = NewEvent {
+            request_id: id.clone(),
+            address,
+            invoke_type: InvokeType::Invoke,
+            payload,
+            retries_max: EVENT_RETRIES_DEFAULT,
+            ttl_s: EVENT_TTL_S_DEFAULT,
+            delay_s: options.delay_s,
+        };
+        let events = &self.parts.events;
+        let accepted = match options.idempotency_key {
+            Some(key) => events.accept_once(event, SourceKey { source: "idempotency".into(), key }).await,
+            None => events.accept(event).await.map(|()| Accepted::New),
+        };
+        match accepted.map_err(AsyncError::from)? {
+            Accepted::New => Ok(answer(id, false)),
+            Accepted::Before(first) => Ok(answer(&first, true)),
+        }
+    }
+}
+
+/// Which kind of call it is, if it can run without its client.
+fn replayable(protocol: Protocol, method: &Method) -> Result<Protocol, AsyncError> {
+    match protocol {
+        Protocol::Event if method != Method::POST => Err(AsyncError::Method),
+        Protocol::WebSocket => Err(AsyncError::Protocol("a WebSocket connection")),
+        Protocol::Grpc => Err(AsyncError::Protocol("a gRPC call")),
+        protocol => Ok(protocol),
+    }
+}
+
+/// The event that a body is.
+fn event(body: Bytes) -> Result<Bytes, AsyncError> {
+    if body.is_empty() {
+        return Ok(Bytes::from_static(EMPTY_EVENT));
+    }
+    serde_json::from_slice::<IgnoredAny>(&body).map_err(|error| AsyncError::NotJson(error.to_string()))?;
+    Ok(body)
+}
+
+/// The request as it is replayed: without what belonged to the client's connection, and without the
+/// signature that was for the platform.
+fn stored(mut parts: Parts, body: Bytes, anonymous: bool) -> Bytes {
+    client_headers::end_connection(&mut parts.headers);
+    parts.headers.remove(EXPECT);
+    if !anonymous {
+        let of_signature = |name: &&HeaderName| name.as_str().starts_with(SIGNATURE_PREFIX);
+        let names: Vec<HeaderName> = parts.headers.keys().filter(of_signature).cloned().collect();
+        names.iter().chain([&AUTHORIZATION]).for_each(|name| drop(parts.headers.remove(name)));
+    }
+    let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    WebRequest { method: parts.method, target, headers: parts.headers, body }.to_bytes()
+}
+
+fn answer(id: &RequestId, replayed: bool) -> Response<invoke::Body> {
+    let mut response = Response::new(Bytes::from(json!({"requestId": id.as_str()}).to_string()));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(X_SCF_REQUEST_ID, error_response::request_id_value(id));
+    headers.insert(X_CALL_ID, error_response::request_id_value(id));
+    if replayed {
+        headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response.map(error_response::full)
+}

@@ -1,6 +1,7 @@
 /* A server that says how it is ended. It answers every request with "ok", or, to /processes, with its processes and their
  * states. Asked to end by SIGTERM or SIGINT, it takes the name "asked" and waits for SIGUSR1, which ends it with code 3;
- * with IGNORE in its environment it does not care. /orphans leaves five children of children, and /exit ends it with 7. */
+ * with IGNORE in its environment it does not care. /orphans leaves five children of children, and /exit ends it with 7.
+ * Events and /hang are never answered. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -76,7 +77,7 @@ int main(void) {
         if (!strncmp(request, "GET /exit", 9)) _exit(7);
         if (!strncmp(request, "GET /orphans", 12)) leave_orphans();
         if (!strncmp(request, "GET /processes", 14)) length = list_processes(body, sizeof body);
-        if (!strncmp(request, "GET /hang", 9)) for (;;) pause();
+        if (!strncmp(request, "GET /hang", 9) || !strncmp(request, "POST /event-invoke", 18)) for (;;) pause();
         dprintf(client, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%.*s", length, length, body);
         close(client);
     }

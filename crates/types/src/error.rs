@@ -43,6 +43,7 @@ codes! {
     AUTH_SIGNATURE_FAILURE = "AuthFailure.SignatureFailure", 401, false, "Check the secret key, and that nothing between client and server rewrites the request.";
     AUTH_TOKEN_FAILURE = "AuthFailure.TokenFailure", 401, false, "Leave the token out; this installation has no temporary credentials.";
     FAILED_OPERATION = "FailedOperation", 409, false, "";
+    FAILED_ASYNC_EVENT_STATUS = "FailedOperation.AsyncEventStatus", 409, false, "";
     FAILED_CREATE_ALIAS = "FailedOperation.CreateAlias", 409, false, "";
     FAILED_CREATE_FUNCTION = "FailedOperation.CreateFunction", 409, false, "";
     FAILED_COPY_FUNCTION = "FailedOperation.CopyFunction", 409, false, "";

@@ -19,6 +19,8 @@ pub enum EventsCommand {
     Get(EventArgs),
     /// Wait until an event has ended; fails unless it ended well
     Wait(EventWaitArgs),
+    /// End an event that waits or runs; it never runs again
+    Terminate(EventTerminateArgs),
 }
 
 #[derive(Args)]
@@ -49,4 +51,14 @@ pub struct EventWaitArgs {
     /// Longest wait, in seconds [default: no limit]
     #[arg(long, value_name = "S")]
     pub timeout: Option<NonZeroU64>,
+}
+
+#[derive(Args)]
+pub struct EventTerminateArgs {
+    /// Id of the event, printed by `sampan invoke --async`
+    pub id: String,
+    /// Ask a running instance to end by its stop signal (SIGTERM) and kill it after its grace,
+    /// instead of killing it at once
+    #[arg(long)]
+    pub graceful: bool,
 }

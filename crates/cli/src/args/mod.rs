@@ -115,7 +115,7 @@ pub enum Command {
     Deploy(Box<DeployArgs>),
     /// Call a function and print its answer
     Invoke(InvokeArgs),
-    /// Show the states of asynchronous events
+    /// Show and end asynchronous events
     Events(events::EventsArgs),
     /// Show the output of a function
     Logs(LogsArgs),

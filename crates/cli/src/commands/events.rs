@@ -1,11 +1,11 @@
-//! `sampan events`: states of asynchronous events.
+//! `sampan events`: states of asynchronous events, and their end.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::args::events::{EventArgs, EventWaitArgs, EventsArgs, EventsCommand, EventsListArgs};
+use crate::args::events::{EventArgs, EventTerminateArgs, EventWaitArgs, EventsArgs, EventsCommand, EventsListArgs};
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -22,6 +22,7 @@ pub async fn run(connection: &Connection, args: EventsArgs, format: Output) -> a
         EventsCommand::List(args) => list(&client, args, format).await,
         EventsCommand::Get(args) => get(&client, &args, format).await,
         EventsCommand::Wait(args) => wait(&client, &args, format).await,
+        EventsCommand::Terminate(args) => terminate(&client, &args, format).await,
     }
 }
 
@@ -67,6 +68,13 @@ async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Ends an event and shows its state: one that runs does so until its instance has ended.
+async fn terminate(client: &Client, args: &EventTerminateArgs, format: Output) -> anyhow::Result<()> {
+    let request = json!({"InvokeRequestId": args.id, "GraceShutdown": args.graceful});
+    client.call_extension("TerminateEvent", &request).await?;
+    show(&status(client, &args.id).await?, format)
 }
 
 fn show(status: &Value, format: Output) -> anyhow::Result<()> {

@@ -99,7 +99,8 @@ impl From<events::Error> for Failure {
         let code = match &error {
             Error::Full { .. } => ErrorCode::REQUEST_LIMIT_EXCEEDED,
             Error::DiskNearlyFull { .. } | Error::Halted(_) => ErrorCode::RESOURCE_INSUFFICIENT,
-            Error::NotFound(_) => ErrorCode::RESOURCE_NOT_FOUND_ASYNC_EVENT,
+            Error::NotFound(_) | Error::OfAnotherFunction { .. } => ErrorCode::RESOURCE_NOT_FOUND_ASYNC_EVENT,
+            Error::Ended(_) => ErrorCode::FAILED_ASYNC_EVENT_STATUS,
             Error::Stopping => ErrorCode::SERVICE_UNAVAILABLE,
             _ => return Self::Internal(Box::new(error)),
         };

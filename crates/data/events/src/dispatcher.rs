@@ -14,10 +14,12 @@ use crate::error::Error;
 use crate::event::RunState;
 use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Run};
+use crate::running::Running;
 use crate::sqlite::claim::{self, Claimed, Wanted};
 use crate::sqlite::dead;
 use crate::sqlite::finish::{self, End};
 use crate::sqlite::source_keys;
+use crate::sqlite::terminate;
 use crate::writer::Writer;
 
 /// Longest sleep: the clock may be set meanwhile.
@@ -40,6 +42,8 @@ pub(crate) struct Queue {
     /// This process, in claims.
     pub(crate) owner: String,
     pub(crate) run: Arc<dyn Run>,
+    /// Runs that can be canceled.
+    pub(crate) running: Running,
     pub(crate) runs: TaskTracker,
     /// Nothing is claimed any more, and runs may be cut off.
     pub(crate) stop: CancellationToken,
@@ -111,12 +115,14 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
         None => run_once(&queue, &event).await,
     };
     let bytes = event.payload.len() as u64;
-    let stood = store(&queue, event, next, end).await;
-    match (stood, next) {
-        (true, Next::Again { due_ms, .. }) => queue.backlog.waits(&function, due_ms),
-        (true, _) => queue.backlog.release(&function, Reserved::of(bytes)),
-        // The event is another owner's now, or was terminated meanwhile.
-        (false, _) => {}
+    let id = event.request_id.clone();
+    let stored = store(&queue, event, next, end).await;
+    queue.running.end(&id);
+    match stored {
+        Some(Next::Again { due_ms, .. }) => queue.backlog.waits(&function, due_ms),
+        Some(_) => queue.backlog.release(&function, Reserved::of(bytes)),
+        // The event is another owner's now.
+        None => {}
     }
     queue.backlog.ended(&function, room, &queue.config);
 }
@@ -143,6 +149,7 @@ async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
         invoke_type: event.invoke_type,
         payload: event.payload.clone(),
         retry: event.history.function_failures,
+        cancellation: queue.running.begin(&event.request_id),
     };
     let Outcome { status, ret_msg, error_message, retry_after } = queue.run.run(attempt).await;
     let class = retry::class(status);
@@ -167,38 +174,43 @@ fn room(class: Class) -> Room {
     }
 }
 
-/// Stores what follows a run; whether its claim still stood. An end that cannot be stored is tried
-/// again until it can, or until nothing can be written any more: the claim then is this process's
-/// until the next start frees it.
-async fn store(queue: &Queue, event: Claimed, next: Next, end: End) -> bool {
+/// Stores what follows a run, and returns it: an event that was terminated meanwhile is aborted
+/// however its run ended. `None` when its claim did not stand any more. An end that cannot be stored
+/// is tried again until it can, or until nothing can be written any more: the claim then is this
+/// process's until the next start frees it.
+async fn store(queue: &Queue, event: Claimed, next: Next, end: End) -> Option<Next> {
     let event = Arc::new(event);
     loop {
         let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
         let dead_letters_max = queue.config.dead_letters_max;
-        let stored = queue.writer.write(of.payload.len(), move |connection| match next {
-            Next::Finished => finish::finish(connection, &owner, &of, RunState::Finished, &end),
-            Next::Aborted => finish::finish(connection, &owner, &of, RunState::Aborted, &end),
-            Next::Again { due_ms, function_failures, system_failures } => {
-                finish::again(connection, &owner, &of, due_ms, (function_failures, system_failures), &end)
-            }
-            Next::Dead(reason) => {
-                let stood = finish::finish(connection, &owner, &of, RunState::Failed, &end)?;
-                if stood {
-                    dead::keep(connection, &of, reason, &end, dead_letters_max)?;
+        let stored = queue.writer.write(of.payload.len(), move |connection| {
+            let (next, end) = terminate::overrides(connection, &of, next, end)?;
+            let stood = match next {
+                Next::Finished => finish::finish(connection, &owner, &of, RunState::Finished, &end)?,
+                Next::Aborted => finish::finish(connection, &owner, &of, RunState::Aborted, &end)?,
+                Next::Again { due_ms, function_failures, system_failures } => {
+                    finish::again(connection, &owner, &of, due_ms, (function_failures, system_failures), &end)?
                 }
-                Ok(stood)
-            }
+                Next::Dead(reason) => {
+                    let stood = finish::finish(connection, &owner, &of, RunState::Failed, &end)?;
+                    if stood {
+                        dead::keep(connection, &of, reason, &end, dead_letters_max)?;
+                    }
+                    stood
+                }
+            };
+            Ok(stood.then_some(next))
         });
         match stored.await {
-            Ok(stood) => {
-                if let Next::Dead(reason) = next {
-                    log_death(&event, reason, stood);
+            Ok(stored) => {
+                if let Some(Next::Dead(reason)) = stored {
+                    log_death(&event, reason);
                 }
-                return stood;
+                return stored;
             }
             Err(error @ (Error::Stopping | Error::Halted(_))) => {
                 tracing::error!(request = %event.request_id, %error, "the end of a run is lost; the event runs again");
-                return false;
+                return None;
             }
             Err(error) => {
                 tracing::warn!(request = %event.request_id, %error, "cannot store the end of a run yet");
@@ -208,12 +220,10 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End) -> bool {
     }
 }
 
-fn log_death(event: &Claimed, reason: Reason, stood: bool) {
-    if stood {
-        let (request, function, reason) = (&event.request_id, &event.address.function, reason.as_str());
-        metrics::counter!("sampan_events_dead_total", "reason" => reason).increment(1);
-        tracing::warn!(%request, %function, reason, attempts = event.attempt, "an event became a dead letter");
-    }
+fn log_death(event: &Claimed, reason: Reason) {
+    let (request, function, reason) = (&event.request_id, &event.address.function, reason.as_str());
+    metrics::counter!("sampan_events_dead_total", "reason" => reason).increment(1);
+    tracing::warn!(%request, %function, reason, attempts = event.attempt, "an event became a dead letter");
 }
 
 fn cut(mut text: String, bytes_max: usize) -> String {

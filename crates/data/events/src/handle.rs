@@ -10,7 +10,7 @@ use supervisor::essential;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionKey, Namespace, RequestId};
+use types::{FunctionId, FunctionKey, Namespace, RequestId};
 
 use crate::backlog::{Backlog, Reserved};
 use crate::config::Config;
@@ -18,6 +18,8 @@ use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
 use crate::event::{Accepted, DeadLetter, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
 use crate::run::Run;
+use crate::running::Running;
+use crate::sqlite::terminate::{self, Found};
 use crate::sqlite::{self, claim, dead, insert, list, source_keys};
 use crate::writer::Writer;
 
@@ -48,7 +50,7 @@ impl Events {
             let path = path.clone();
             move || -> Result<_, Error> {
                 let connection = sqlite::open(&path)?;
-                let freed = claim::recover(&connection)?;
+                let freed = claim::recover(&connection, now_ms())?;
                 let waiting = claim::waiting(&connection)?;
                 Ok((connection, sqlite::open_reader(&path)?, freed, waiting))
             }
@@ -62,7 +64,7 @@ impl Events {
         backlog.load(waiting);
         let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
         let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
-        let queue = Arc::new(Queue { writer, backlog, config, owner, run, runs, stop });
+        let queue = Arc::new(Queue { writer, backlog, config, owner, run, running: Running::default(), runs, stop });
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
         Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks })
@@ -205,6 +207,33 @@ impl Events {
                 return Ok(removed);
             }
         }
+    }
+
+    /// Ends an event, of this function where one is given, and returns once that is durable. One
+    /// that waits is [`RunState::Aborted`](crate::RunState::Aborted) then. One that runs is so once
+    /// its instance has ended, whatever its run comes to; it never runs again. The instance is
+    /// killed, or, where the end is to be `graceful`, asked by its stop signal and killed after its
+    /// grace.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::OfAnotherFunction`], [`Error::Ended`], or when it cannot be
+    /// written.
+    pub async fn terminate(
+        &self,
+        id: &RequestId,
+        of: Option<(FunctionKey, FunctionId)>,
+        graceful: bool,
+    ) -> Result<(), Error> {
+        let (queue, event, id, now) = (Arc::clone(&self.queue), id.clone(), id.clone(), now_ms());
+        let terminate = move |connection: &Connection| terminate::terminate(connection, &id, of.as_ref(), now);
+        // Between this commit and the next, so that the end of the run comes after it.
+        let settled = move |found: &Result<Found, Error>| match found {
+            Ok(Found::Waiting(function, bytes)) => queue.backlog.release(function, Reserved::of(*bytes)),
+            Ok(Found::Running) => queue.running.cancel(&event, graceful),
+            Err(_) => {}
+        };
+        self.queue.writer.write_then(0, terminate, settled).await?;
+        Ok(())
     }
 
     /// Events that wait or run, of one function or of all.

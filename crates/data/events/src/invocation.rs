@@ -33,7 +33,12 @@ impl Run for Invoker {
             if *call.function_id() != attempt.address.function_id {
                 return Outcome::unresolved(&Lookup::NoFunction(target.function));
             }
-            let event = EventCall { request_id: attempt.request_id, payload: attempt.payload, source };
+            let event = EventCall {
+                request_id: attempt.request_id,
+                payload: attempt.payload,
+                source,
+                cancellation: Some(attempt.cancellation),
+            };
             let EventResult { status, ret_msg, error_message, .. } = invoker.event(call, event).await;
             // The headers of an event function's answer are not kept, so it cannot ask for a pause.
             Outcome { status, ret_msg, error_message, retry_after: None }

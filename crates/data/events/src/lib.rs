@@ -26,6 +26,7 @@ mod handle;
 mod invocation;
 mod policy;
 mod run;
+mod running;
 mod sqlite;
 mod web_request;
 mod web_run;
@@ -37,5 +38,6 @@ pub use event::{
     Accepted, Address, DeadLetter, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState, SourceKey,
 };
 pub use handle::Events;
+pub use invoke::Cancellation;
 pub use run::{Attempt, BoxFuture, Outcome, Run};
 pub use web_request::{NotAWebRequest, WebRequest};

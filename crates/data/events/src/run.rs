@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use invoke::Cancellation;
 use types::catalog::Lookup;
 use types::{RequestId, RunStatus};
 
@@ -26,6 +27,9 @@ pub struct Attempt {
     pub payload: Bytes,
     /// Runs that failed in the function before this one (`RetryNum`).
     pub retry: u32,
+    /// Ends the run: it is to return when nothing of it goes on, with
+    /// [`RunStatus::RequestCanceled`].
+    pub cancellation: Cancellation,
 }
 
 /// How a run ended.

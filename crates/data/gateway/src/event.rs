@@ -37,7 +37,8 @@ pub async fn call(
 ) -> Result<Response<invoke::Body>, RequestError> {
     let body = collect(body, limit).await?;
     let payload = payload(parts, &body, remote);
-    let event = EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url };
+    let event =
+        EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url, cancellation: None };
     let result = invoker.event(call, event).await;
     let mut response = if result.status.is_success() {
         integration::response(&result.ret_msg).map_err(RequestError::Format)?

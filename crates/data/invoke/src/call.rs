@@ -9,6 +9,8 @@ use pool::ColdStart;
 pub use types::Installation;
 use types::{FunctionKey, Qualifier, RequestId, RunStatus};
 
+use crate::cancellation::Cancellation;
+
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,6 +56,8 @@ pub struct EventCall {
     pub payload: Bytes,
     /// Where it comes from.
     pub source: Source,
+    /// Ends the run early; `None` where it cannot be ended.
+    pub cancellation: Option<Cancellation>,
 }
 
 /// How the run of an event ended.

@@ -29,6 +29,7 @@ const JOB_PORT: i32 = -1;
 pub(crate) async fn run(context: Arc<Context>, call: ResolvedCall, event: EventCall) -> EventResult {
     let request_id = event.request_id.clone();
     let mut invocation = Invocation::begin(&context, request_id.clone(), call);
+    invocation.cancellation = event.cancellation.clone();
     match respond(&mut invocation, &event).await {
         Ok(ret_msg) => {
             let summary = invocation.finish(Ok(()), &ret_msg).await;

@@ -165,6 +165,10 @@ impl Failure {
         Self::new(RunStatus::RequestCanceled, "the caller went away before the answer was complete")
     }
 
+    pub fn terminated() -> Self {
+        Self::new(RunStatus::RequestCanceled, "the event was terminated")
+    }
+
     pub fn job_image(function: &FunctionKey) -> Self {
         Self::not_served(format!(
             "function {function} is a job image (ImagePort -1), which this installation does not run yet; give the image \

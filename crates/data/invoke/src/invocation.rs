@@ -13,6 +13,7 @@ use tracing::field::display;
 use tracing::{Level, Span, enabled};
 use types::{CatalogVersion, RequestId};
 
+use crate::cancellation::Cancellation;
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -27,6 +28,8 @@ use crate::{headers, metering};
 pub(crate) struct Invocation {
     pub context: Arc<Context>,
     request: RequestId,
+    /// Ends it from outside, where that is possible.
+    pub cancellation: Option<Cancellation>,
     open: Option<Open>,
 }
 
@@ -60,7 +63,8 @@ impl Invocation {
     pub fn begin(context: &Arc<Context>, request: RequestId, call: ResolvedCall) -> Self {
         let ret_msg_bytes_max = context.config.log_ret_msg_bytes_max;
         let record = Record::begin(&context.logs, request.clone(), &call.version, &call.qualifier, ret_msg_bytes_max);
-        Self { context: Arc::clone(context), request, open: Some(Open { record, call, run: None }) }
+        let open = Some(Open { record, call, run: None });
+        Self { context: Arc::clone(context), request, cancellation: None, open }
     }
 
     fn open(&self) -> &Open {
@@ -89,12 +93,13 @@ impl Invocation {
     ) -> Result<T, Failure> {
         let mut replacements_left = 1;
         loop {
-            self.lease_instance(request.headers(), request.uri()).await?;
+            self.lease_unless_canceled(request.headers(), request.uri()).await?;
             let (run, config) = (self.run(), &self.context.config);
             let of_version = run.lease.slot.headers(&run.lease.version, &self.context.platform);
             headers::stamp(request.headers_mut(), of_version, &self.request);
             let work = send(&run.lease, request, config);
-            match guarded(&run.lease, run.deadline(), config.exit_wait_max(), work).await {
+            let work = guarded(&run.lease, run.deadline(), config.exit_wait_max(), work);
+            match run.until_canceled(self.cancellation.as_ref(), work).await {
                 Ok(received) => return Ok(received),
                 Err(Stopped::Failed(UpstreamError::Unreachable { request: back, .. })) if replacements_left > 0 => {
                     replacements_left -= 1;
@@ -110,7 +115,8 @@ impl Invocation {
     /// Waits for `work` on the instance that [`Invocation::dispatch`] leased.
     pub async fn guarded<T>(&self, work: impl Future<Output = Result<T, UpstreamError>>) -> Result<T, Failure> {
         let (run, exit_wait_max) = (self.run(), self.context.config.exit_wait_max());
-        match guarded(&run.lease, run.deadline(), exit_wait_max, work).await {
+        let work = guarded(&run.lease, run.deadline(), exit_wait_max, work);
+        match run.until_canceled(self.cancellation.as_ref(), work).await {
             Ok(done) => Ok(done),
             Err(stopped) => Err(run.failure(stopped, exit_wait_max).await),
         }
@@ -135,6 +141,15 @@ impl Invocation {
         let idle = lease.slot.idle();
         idle.put(connection, lease.suspensions());
         self.context.sweep.watch(idle);
+    }
+
+    async fn lease_unless_canceled(&mut self, head: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
+        let Some(cancellation) = self.cancellation.clone() else { return self.lease_instance(head, uri).await };
+        tokio::select! {
+            biased;
+            () = cancellation.requested() => Err(Failure::terminated()),
+            leased = self.lease_instance(head, uri) => leased,
+        }
     }
 
     async fn lease_instance(&mut self, head: &HeaderMap, uri: &Uri) -> Result<(), Failure> {

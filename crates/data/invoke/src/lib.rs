@@ -15,6 +15,7 @@
 
 mod acquire;
 mod call;
+mod cancellation;
 mod config;
 mod context;
 mod error_response;
@@ -48,6 +49,7 @@ mod web_response;
 mod websocket;
 
 pub use call::{Body, BoxError, EventCall, EventResult, Installation, RequestBytesMax, Source, Target};
+pub use cancellation::Cancellation;
 pub use config::Config;
 pub use handle::{CheckedStart, Invoker, Parts};
 pub use pool::{ProvisionedState, ProvisionedStatus};

@@ -1,12 +1,15 @@
 //! An invocation on its instance: its deadline, and why it failed when the instance or its
 //! connection did.
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use pool::{ExitStatus, Lease};
 use tokio::time::{Instant, timeout};
 use types::RunStatus;
 
+use crate::cancellation::Cancellation;
 use crate::failure::Failure;
 use crate::upstream::{Stopped, UpstreamError, UpstreamState};
 
@@ -28,6 +31,46 @@ impl Run {
 
     pub fn deadline(&self) -> Instant {
         self.started + Duration::from_secs(u64::from(self.lease.version.spec.timeout_s))
+    }
+
+    /// Does `work` unless the run is canceled first. An instance that serves it alone and is asked to
+    /// end keeps its request until it has: what it responds counts no more.
+    pub async fn until_canceled<T>(
+        &self,
+        cancellation: Option<&Cancellation>,
+        work: impl Future<Output = Result<T, Stopped>>,
+    ) -> Result<T, Stopped> {
+        let Some(cancellation) = cancellation else { return work.await };
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            () = cancellation.requested() => {}
+            done = &mut work => return done,
+        }
+        if self.alone && !cancellation.is_at_once() {
+            self.lease.stop();
+            tokio::select! {
+                biased;
+                () = cancellation.at_once() => {}
+                _ = &mut work => {}
+            }
+        }
+        Err(Stopped::Canceled(cancellation.clone()))
+    }
+
+    /// Ends the instance of a canceled run, and waits for it however long the kernel takes: the run
+    /// has ended only when nothing of it goes on. Other requests of the instance keep it.
+    async fn end_canceled(&self, cancellation: &Cancellation) {
+        if !self.alone {
+            return;
+        }
+        let ended = self.lease.process.ended();
+        tokio::select! {
+            biased;
+            () = cancellation.at_once() => self.lease.kill(),
+            _ = ended => return,
+        }
+        self.lease.process.ended().await;
     }
 
     /// Retires an instance that hangs or has ended, so that it gets no further request. One that
@@ -60,6 +103,10 @@ impl Run {
         match stopped {
             Stopped::TimedOut => self.timed_out(),
             Stopped::Ended(ended) => self.ended(&ended),
+            Stopped::Canceled(cancellation) => {
+                self.end_canceled(&cancellation).await;
+                Failure::terminated()
+            }
             Stopped::Failed(UpstreamError::BadResponse(failure)) => *failure,
             Stopped::Failed(UpstreamError::ConnectionLost(detail)) => self.why_lost(&detail, exit_wait_max).await,
             Stopped::Failed(UpstreamError::Unreachable { error, .. }) => {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -56,6 +57,13 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
     /// Lets the instance take no new requests; it ends when its last lease returns.
     pub fn recycle(&self) {
         self.driver.retire(&self.version, self.slot);
+    }
+
+    /// Has the instance end by its stop signal, and killed when it has not within its grace; it
+    /// takes no new requests.
+    pub fn stop(&self) {
+        self.recycle();
+        self.driver.stop_within(&self.instance, Duration::MAX);
     }
 
     /// Ends the instance now, whatever it serves.

@@ -97,3 +97,17 @@ pub struct AsyncEventStatus {
     /// Id of the event.
     pub invoke_request_id: String,
 }
+
+/// `TerminateAsyncEvent`, and the platform's own `TerminateEvent`, which needs no function.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TerminateAsyncEventRequest {
+    /// Function, required in `TerminateAsyncEvent`.
+    pub function_name: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Id of the event, required.
+    pub invoke_request_id: Option<String>,
+    /// Whether a running instance is asked to end by its stop signal instead of being killed.
+    pub grace_shutdown: Option<bool>,
+}

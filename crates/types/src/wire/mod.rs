@@ -27,7 +27,7 @@ pub use code::{Code, ImageConfig};
 pub use concurrency::{InstanceConcurrencyConfig, MixNodeConfig, ProtocolParams, SessionConfig, WsParams};
 pub use events::{
     AsyncEvent, AsyncEventStatus, GetAsyncEventStatusAnswer, GetAsyncEventStatusRequest, ListAsyncEventsAnswer,
-    ListAsyncEventsRequest, TimeInterval,
+    ListAsyncEventsRequest, TerminateAsyncEventRequest, TimeInterval,
 };
 pub use function::{
     Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, ServingSettings, Tag, Variable,

@@ -37,7 +37,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 38] = [
+const HANDLED: [Action; 39] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -99,14 +99,16 @@ const HANDLED: [Action; 38] = [
     Action { name: "DeleteCustomDomain", run: |cx, params, _| Box::pin(domains::delete(cx, params)) },
     Action { name: "ListAsyncEvents", run: |cx, params, _| Box::pin(events::list(cx, params)) },
     Action { name: "GetAsyncEventStatus", run: |cx, params, _| Box::pin(events::status(cx, params)) },
+    Action { name: "TerminateAsyncEvent", run: |cx, params, _| Box::pin(events::terminate(cx, params)) },
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];
 
 /// Actions that the cloud API does not have, at a path of their own: they take nothing from its
 /// names.
-const EXTENSIONS: [Action; 2] = [
+const EXTENSIONS: [Action; 3] = [
     Action { name: "GetLogLines", run: |cx, params, _| Box::pin(invocations::log_lines::run(cx, params)) },
     Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(invocations::result::run(cx, params)) },
+    Action { name: "TerminateEvent", run: |cx, params, _| Box::pin(events::terminate_by_id(cx, params)) },
 ];
 
 /// Finds an action that the cloud API does not have.

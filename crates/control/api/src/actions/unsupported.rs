@@ -2,11 +2,10 @@
 
 const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
                         gateway address at /fn/<namespace>/<function>/";
-const EVENTS: &str = "asynchronous events run with two retries within six hours, and cannot be ended early yet; \
-                      ListAsyncEvents shows them";
+const EVENTS: &str = "asynchronous events run with two retries within six hours; ListAsyncEvents shows them";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 14] = [
+const ACTIONS: [(&str, &str); 13] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
     ("CreateTrigger", TRIGGERS),
     ("UpdateTrigger", TRIGGERS),
@@ -15,7 +14,6 @@ const ACTIONS: [(&str, &str); 14] = [
     ("ListTriggers", TRIGGERS),
     ("GetFunctionEventInvokeConfig", EVENTS),
     ("UpdateFunctionEventInvokeConfig", EVENTS),
-    ("TerminateAsyncEvent", EVENTS),
     ("PublishLayerVersion", LAYERS),
     ("GetLayerVersion", LAYERS),
     ("DeleteLayerVersion", LAYERS),

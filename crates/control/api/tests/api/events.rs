@@ -66,6 +66,24 @@ async fn a_run_that_fails_in_the_function_goes_on_running_until_its_retries_are_
 }
 
 #[tokio::test]
+async fn an_event_that_waits_or_runs_is_terminated() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello", "Timeout": 60})).await;
+    platform.deploy(json!({"FunctionName": "other"})).await;
+    let waits = accept(&platform, json!({"fail": "boom"})).await;
+    let runs = accept(&platform, json!({"hang": true})).await;
+    for (id, grace) in [(&waits, false), (&runs, true)] {
+        let request = |function: &str| json!({"FunctionName": function, "InvokeRequestId": id, "GraceShutdown": grace});
+        assert_eq!(platform.code("TerminateAsyncEvent", request("other")).await, "ResourceNotFound.AsyncEvent");
+        platform.ok("TerminateAsyncEvent", request("hello")).await;
+        let aborted = json!({"Status": "ABORTED", "StatusCode": 499, "InvokeRequestId": id});
+        assert_eq!(ended(&platform, id).await, aborted);
+        assert_eq!(platform.code("TerminateAsyncEvent", request("hello")).await, "FailedOperation.AsyncEventStatus");
+    }
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn events_of_a_function_are_listed_in_pages() {
     let platform = Platform::start().await;
     platform.deploy(json!({"FunctionName": "hello"})).await;
@@ -116,6 +134,18 @@ async fn what_cannot_be_accepted_or_found_has_its_code() {
             "GetAsyncEventStatus",
             json!({"InvokeRequestId": types::RequestId::random().to_string()}),
             "ResourceNotFound.AsyncEvent",
+        ),
+        ("TerminateAsyncEvent", json!({"FunctionName": "hello"}), "MissingParameter"),
+        ("TerminateAsyncEvent", json!({"InvokeRequestId": types::RequestId::random().to_string()}), "MissingParameter"),
+        (
+            "TerminateAsyncEvent",
+            json!({"FunctionName": "hello", "InvokeRequestId": types::RequestId::random().to_string()}),
+            "ResourceNotFound.AsyncEvent",
+        ),
+        (
+            "TerminateAsyncEvent",
+            json!({"FunctionName": "hello", "InvokeRequestId": "x", "GraceShutdown": "perhaps"}),
+            "InvalidParameter",
         ),
         ("ListAsyncEvents", json!({"FunctionName": "none"}), "ResourceNotFound.Function"),
         ("ListAsyncEvents", json!({"FunctionName": "hello", "Status": ["Done"]}), "InvalidParameterValue"),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use types::{FunctionKey, RequestId, RunStatus};
 
-use super::row;
+use super::{row, terminate};
 use crate::error::Error;
 use crate::event::{Address, InvokeType};
 use crate::policy::retry::History;
@@ -110,12 +110,16 @@ pub(crate) fn renew(connection: &Connection, owner: &str, lease_until_ms: i64) -
 }
 
 /// Frees the claims that are left from an owner which is gone, and counts that for each event. With
-/// the embedded queue there is one owner at a time, so at a start all claims are such.
-pub(crate) fn recover(connection: &Connection) -> Result<usize, Error> {
-    let freed = connection.execute(
+/// the embedded queue there is one owner at a time, so at a start all claims are such. Events that
+/// were to end have ended with their owner.
+pub(crate) fn recover(connection: &Connection, now_ms: i64) -> Result<usize, Error> {
+    let transaction = connection.unchecked_transaction()?;
+    terminate::abort(&transaction, "state = 1 AND terminate = 1", [], now_ms)?;
+    let freed = transaction.execute(
         "UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL, recoveries = recoveries + 1 WHERE state = 1",
         [],
     )?;
+    transaction.commit()?;
     Ok(freed)
 }
 

@@ -9,5 +9,6 @@ pub(crate) mod list;
 mod open;
 mod row;
 pub(crate) mod source_keys;
+pub(crate) mod terminate;
 
 pub(crate) use open::{open, open_reader};

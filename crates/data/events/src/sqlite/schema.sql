@@ -24,6 +24,7 @@ CREATE TABLE events (
     retries_max       INTEGER NOT NULL,
     owner             TEXT,
     lease_until_ms    INTEGER,
+    terminate         INTEGER NOT NULL DEFAULT 0, -- 1: it is to end, and never to run again
     last_status       INTEGER,
     last_result       TEXT,
     bytes             INTEGER NOT NULL,

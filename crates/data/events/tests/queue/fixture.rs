@@ -21,6 +21,10 @@ pub(crate) struct Script {
     pub(crate) seen: Mutex<Vec<Attempt>>,
     /// Cuts off one run that hangs.
     pub(crate) cut: Arc<Notify>,
+    /// Runs that were canceled end when this is notified, where set: their instances linger.
+    pub(crate) lingers: Mutex<Option<Arc<Notify>>>,
+    /// What canceled runs end with in place of their status.
+    pub(crate) canceled: Mutex<Option<RunStatus>>,
 }
 
 impl Script {
@@ -39,12 +43,21 @@ impl Run for Script {
         let function = attempt.address.function.name.as_str().to_owned();
         let scripted = self.outcomes.lock().get(&function).copied().unwrap_or(Some(RunStatus::Success));
         let payload = String::from_utf8_lossy(&attempt.payload).into_owned();
+        let cancellation = attempt.cancellation.clone();
         self.seen.lock().push(attempt);
-        let cut = Arc::clone(&self.cut);
+        let (cut, lingers) = (Arc::clone(&self.cut), self.lingers.lock().clone());
+        let canceled = self.canceled.lock().unwrap_or(RunStatus::RequestCanceled);
         Box::pin(async move {
             let Some(status) = scripted else {
-                cut.notified().await;
-                let (status, error_message) = (RunStatus::RequestCanceled, Some("cut off".to_owned()));
+                tokio::select! {
+                    () = cut.notified() => {}
+                    () = cancellation.requested() => {
+                        if let Some(gone) = lingers {
+                            gone.notified().await;
+                        }
+                    }
+                }
+                let (status, error_message) = (canceled, Some("cut off".to_owned()));
                 return Outcome { status, ret_msg: String::new(), error_message, retry_after: None };
             };
             let error_message = (!status.is_success()).then(|| "it failed".to_owned());

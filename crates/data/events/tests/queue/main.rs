@@ -6,3 +6,4 @@ mod bounds;
 mod fixture;
 mod restarts;
 mod runs;
+mod termination;

@@ -9,12 +9,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::UpstreamError;
 use super::state::UpstreamState;
+use crate::cancellation::Cancellation;
 
 /// Why an upstream request stopped without a complete response.
 pub(crate) enum Stopped {
     TimedOut,
     Ended(ExitStatus),
     Failed(UpstreamError),
+    Canceled(Cancellation),
 }
 
 /// Runs `work` until it is done, `deadline` passes or the instance ends. An instance may end on

@@ -38,6 +38,10 @@ pub struct Fate {
     pub out_of_memory: Mutex<bool>,
     /// It takes the kernel for ever to end it.
     pub lingers: AtomicBool,
+    /// It catches its stop signal, and goes on.
+    pub catches_stop: AtomicBool,
+    /// Its stop signal came.
+    pub stopped: CancellationToken,
 }
 
 /// The server of one instance.
@@ -147,6 +151,10 @@ impl Server {
             "big" => Ok(text(StatusCode::OK, "x".repeat(event["bytes"].as_u64().expect("a size") as usize))),
             "chunks" => Ok(Response::new(chunks(5, Duration::ZERO, None))),
             "hang" => self.hang().await,
+            "until stopped" => {
+                self.fate.stopped.cancelled().await;
+                Ok(text(StatusCode::OK, "late".to_owned()))
+            }
             "exit" => self.end(3, false).await,
             "oom" => self.end(137, true).await,
             _ => Ok(text(StatusCode::OK, event.to_string())),

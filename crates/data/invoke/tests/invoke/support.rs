@@ -67,6 +67,13 @@ impl Process for FakeProcess {
         }
     }
 
+    fn stop(&self, _: Duration) {
+        self.0.fate.stopped.cancel();
+        if !self.0.fate.catches_stop.load(Ordering::SeqCst) {
+            self.kill();
+        }
+    }
+
     fn freeze(&self) -> io::Result<()> {
         self.0.freezes.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -294,7 +301,7 @@ impl Bench {
     }
 
     pub async fn event_from(&self, source: Source, payload: impl Into<Bytes>) -> EventResult {
-        let call = EventCall { request_id: RequestId::random(), payload: payload.into(), source };
+        let call = EventCall { request_id: RequestId::random(), payload: payload.into(), source, cancellation: None };
         self.call(target(EVENT), call).await.expect("an event function is there")
     }
 

@@ -1,0 +1,104 @@
+//! Termination: of an event that waits, at once; of one that runs, as a wish that survives a kill.
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
+use types::{FunctionId, FunctionKey, RequestId, RunStatus};
+
+use super::claim::Claimed;
+use super::finish::End;
+use super::row;
+use crate::error::Error;
+use crate::event::RunState;
+use crate::policy::retry::Next;
+
+/// What the state of a terminated event says.
+const RESULT: &str = "the event was terminated";
+
+/// Where a termination found its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It waited: it is aborted. Its function, and the bytes of its payload.
+    Waiting(FunctionKey, u64),
+    /// It runs: it will be aborted when its run has ended.
+    Running,
+}
+
+/// Terminates an event, of this function where one is given.
+pub(crate) fn terminate(
+    connection: &Connection,
+    id: &RequestId,
+    of: Option<&(FunctionKey, FunctionId)>,
+    now_ms: i64,
+) -> Result<Found, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT function_id, state, namespace, function, bytes FROM events WHERE request_id = ?1")?;
+    let found = statement.query_row([id.as_str()], |columns| {
+        let function = FunctionKey { namespace: row::parsed(columns, 2)?, name: row::parsed(columns, 3)? };
+        let running = columns.get::<_, i64>(1)? == 1;
+        Ok((columns.get::<_, String>(0)?, running, function, columns.get::<_, i64>(4)?.unsigned_abs()))
+    });
+    let Some((function_id, running, function, bytes)) = found.optional()? else {
+        return Err(no_longer_there(connection, id, of)?);
+    };
+    check_owner(&function_id, id, of)?;
+    if running {
+        connection.prepare_cached("UPDATE events SET terminate = 1 WHERE request_id = ?1")?.execute([id.as_str()])?;
+        return Ok(Found::Running);
+    }
+    abort(connection, "request_id = ?1", [id.as_str()], now_ms)?;
+    Ok(Found::Waiting(function, bytes))
+}
+
+/// Why an event that neither waits nor runs cannot be terminated.
+fn no_longer_there(
+    connection: &Connection,
+    id: &RequestId,
+    of: Option<&(FunctionKey, FunctionId)>,
+) -> Result<Error, Error> {
+    let mut statement = connection.prepare_cached("SELECT function_id FROM runs WHERE request_id = ?1")?;
+    let Some(function_id) = statement.query_row([id.as_str()], |row| row.get::<_, String>(0)).optional()? else {
+        return Ok(Error::NotFound(id.clone()));
+    };
+    check_owner(&function_id, id, of)?;
+    Ok(Error::Ended(id.clone()))
+}
+
+fn check_owner(function_id: &str, id: &RequestId, of: Option<&(FunctionKey, FunctionId)>) -> Result<(), Error> {
+    match of {
+        Some((function, wanted)) if wanted.as_str() != function_id => {
+            Err(Error::OfAnotherFunction { id: id.clone(), function: function.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Moves the events of a condition with these values to `runs` as aborted.
+pub(crate) fn abort<const N: usize>(
+    connection: &Connection,
+    condition: &str,
+    values: [&str; N],
+    now_ms: i64,
+) -> Result<(), Error> {
+    let now = N + 1;
+    let (state, status) = (row::state_number(RunState::Aborted), RunStatus::RequestCanceled.code());
+    let text = format!(
+        "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, \
+         status, attempts, accepted_ms, ended_ms, result) SELECT request_id, namespace, function, function_id, \
+         qualifier, invoke_type, {state}, {status}, attempt, accepted_ms, ?{now}, '{RESULT}' FROM events WHERE {condition}"
+    );
+    let given = values.iter().map(|value| value as &dyn ToSql).chain([&now_ms as &dyn ToSql]);
+    connection.prepare_cached(&text)?.execute(params_from_iter(given))?;
+    connection.prepare_cached(&format!("DELETE FROM events WHERE {condition}"))?.execute(params_from_iter(values))?;
+    Ok(())
+}
+
+/// What follows a run: its event is aborted where it was terminated meanwhile, whatever the run came
+/// to.
+pub(crate) fn overrides(connection: &Connection, event: &Claimed, next: Next, end: End) -> Result<(Next, End), Error> {
+    let mut statement = connection.prepare_cached("SELECT terminate FROM events WHERE id = ?1")?;
+    let terminated: Option<bool> = statement.query_row([event.id], |row| row.get(0)).optional()?;
+    if terminated != Some(true) {
+        return Ok((next, end));
+    }
+    let (status, result) = (Some(RunStatus::RequestCanceled), Some(RESULT.to_owned()));
+    Ok((Next::Aborted, End { status, result, now_ms: end.now_ms }))
+}

@@ -1,0 +1,119 @@
+//! The life of an asynchronous event after its acceptance: how it is ended.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use e2e::{Platform, ending, leftovers, tools, wait};
+
+/// Has an event accepted, and returns its id once it runs.
+async fn running(platform: &Platform, function: &str, event: &str) -> anyhow::Result<String> {
+    let id = tools::run_ok(&mut platform.cli(&["invoke", function, "--async", "--data", event])).await?;
+    let id = id.trim().to_owned();
+    until_logged(platform, function, &id, "START RequestId").await?;
+    Ok(id)
+}
+
+async fn log(platform: &Platform, function: &str, id: &str) -> anyhow::Result<String> {
+    tools::run_ok(&mut platform.cli(&["logs", function, "--request-id", id])).await
+}
+
+async fn until_logged(platform: &Platform, function: &str, id: &str, text: &str) -> anyhow::Result<()> {
+    wait::until(&format!("{text} is in the log"), || async {
+        Ok(log(platform, function, id).await?.contains(text).then_some(()))
+    })
+    .await
+}
+
+async fn state(platform: &Platform, id: &str) -> anyhow::Result<String> {
+    Ok(tools::run_ok(&mut platform.cli(&["events", "get", id])).await?.trim().to_owned())
+}
+
+async fn until_aborted(platform: &Platform, id: &str) -> anyhow::Result<()> {
+    wait::until("the event is aborted", || async {
+        let state = state(platform, id).await?;
+        anyhow::ensure!(state == "RUNNING" || state == "ABORTED (499)", "{state}");
+        Ok((state != "RUNNING").then_some(()))
+    })
+    .await
+}
+
+/// A platform with the server that reports signals as event function `event`; it never answers.
+async fn with_signal_server() -> anyhow::Result<Platform> {
+    let platform = Platform::start().await?;
+    ending::push(&platform).await?;
+    let flags = ["--type", "event", "--timeout", "60", "--no-start-check", "--stop-grace", "30"];
+    platform.deploy("event", "ending:v1", &flags).await?;
+    Ok(platform)
+}
+
+async fn server(platform: &Platform) -> anyhow::Result<u32> {
+    wait::until("its server is there", || async { Ok(ending::named(platform, "ending").first().copied()) }).await
+}
+
+#[tokio::test]
+async fn a_terminated_event_is_aborted_when_its_processes_have_ended() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "60"]).await?;
+    let id = running(&platform, "event", r#"{"route": "sleep?60000"}"#).await?;
+    until_logged(&platform, "event", &id, "POST /event-invoke").await?;
+    tools::run_ok(&mut platform.cli(&["events", "terminate", &id])).await?;
+    until_aborted(&platform, &id).await?;
+    let left = leftovers::processes(&platform.cgroup_name());
+    assert!(left.is_empty(), "it is aborted and processes go on: {left:?}");
+    let log = log(&platform, "event", &id).await?;
+    assert!(log.contains(r#""statusCode":499"#) && log.contains("END RequestId"), "{log}");
+    let waited = tools::run(&mut platform.cli(&["events", "wait", &id])).await?;
+    assert!(!waited.ok && waited.stdout.trim() == "ABORTED (499)", "{}", waited.stdout);
+    let again = tools::run(&mut platform.cli(&["events", "terminate", &id])).await?;
+    assert!(!again.ok && again.stderr.contains("has ended already"), "{}", again.stderr);
+
+    let waiting = r#"{"route": "exit?3"}"#;
+    let waiting = running(&platform, "event", waiting).await?;
+    until_logged(&platform, "event", &waiting, "END RequestId").await?;
+    wait::until("it waits for another run", || async {
+        let said = tools::run_ok(&mut platform.cli(&["events", "terminate", &waiting])).await?;
+        Ok((said.trim() == "ABORTED (499)").then_some(()))
+    })
+    .await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_graceful_end_sends_the_stop_signal_and_is_final_when_the_process_is_gone() -> anyhow::Result<()> {
+    let platform = with_signal_server().await?;
+    let id = running(&platform, "event", "{}").await?;
+    let pid = server(&platform).await?;
+    let said = tools::run_ok(&mut platform.cli(&["events", "terminate", "--graceful", &id])).await?;
+    assert_eq!(said.trim(), "RUNNING");
+    ending::until_asked(pid).await?;
+    assert_eq!(state(&platform, &id).await?, "RUNNING", "its process goes on");
+    ending::let_go(pid)?;
+    until_aborted(&platform, &id).await?;
+    let log = log(&platform, "event", &id).await?;
+    assert!(log.contains("asked to end by 2"), "what it printed at the end is there: {log}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_termination_outlives_a_kill_of_the_platform() -> anyhow::Result<()> {
+    let mut platform = with_signal_server().await?;
+    let id = running(&platform, "event", "{}").await?;
+    let pid = server(&platform).await?;
+    tools::run_ok(&mut platform.cli(&["events", "terminate", "--graceful", &id])).await?;
+    ending::until_asked(pid).await?;
+    platform.kill().await?;
+    let platform = platform.restart().await?;
+    assert_eq!(state(&platform, &id).await?, "ABORTED (499)");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn the_python_sdk_ends_events() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let registry = platform.registry();
+    let mut sdk = tools::command(&tools::python().display().to_string());
+    sdk.arg(tools::workspace().join("e2e/clients/event_lifecycle.py"));
+    sdk.args([registry, &platform.api.secret_id, &platform.api.secret_key, &format!("{registry}/hello:v1")]);
+    assert_eq!(tools::run_ok(&mut sdk).await?.trim(), "ok");
+    platform.stop().await
+}

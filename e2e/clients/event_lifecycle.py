@@ -1,4 +1,4 @@
-"""The official Python SDK on the life cycle of events: terminate.
+"""The official Python SDK on the life cycle of events: terminate, retries and age.
 
 Arguments: endpoint (host:port), secret id, secret key, image. Prints "ok" when every step held.
 """
@@ -67,4 +67,15 @@ for graceful in (False, True):
     refused("TerminateAsyncEvent", {"FunctionName": "sdk", "InvokeRequestId": event}, "FailedOperation.AsyncEventStatus")
 unknown = {"FunctionName": "sdk", "InvokeRequestId": "00000000-0000-4000-8000-000000000000"}
 refused("TerminateAsyncEvent", unknown, "ResourceNotFound.AsyncEvent")
+
+config = call("GetFunctionEventInvokeConfig", {"FunctionName": "sdk"}).AsyncTriggerConfig
+assert (config.RetryConfig[0].RetryNum, config.MsgTTL) == (2, 21600), config
+wanted = {"RetryConfig": [{"RetryNum": 0}], "MsgTTL": 60}
+call("UpdateFunctionEventInvokeConfig", {"FunctionName": "sdk", "AsyncTriggerConfig": wanted})
+config = call("GetFunctionEventInvokeConfig", {"FunctionName": "sdk", "Qualifier": "$LATEST"}).AsyncTriggerConfig
+assert (config.RetryConfig[0].RetryNum, config.MsgTTL) == (0, 60), config
+event = accept({"route": "exit?3"})
+until("it has failed without a retry", lambda: status(event).Status == "FAILED")
+wrong = {"RetryConfig": [{"RetryNum": 3}], "MsgTTL": 60}
+refused("UpdateFunctionEventInvokeConfig", {"FunctionName": "sdk", "AsyncTriggerConfig": wrong}, "LimitExceeded.RetryNum")
 print("ok")

@@ -107,6 +107,26 @@ async fn a_termination_outlives_a_kill_of_the_platform() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn retries_and_age_of_events_are_set_by_a_command() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "30"]).await?;
+    let before = platform.cli_json(&["events", "config", "event"]).await?;
+    assert_eq!((&before["retries"], &before["max_age_s"]), (&2.into(), &21_600.into()));
+    let said = tools::run_ok(&mut platform.cli(&["events", "config", "event", "--retries", "0"])).await?;
+    assert_eq!(said.trim(), "retries 0, given up after 21600 s");
+    let platform = platform.kill_and_restart().await?;
+    let kept = platform.cli_json(&["events", "config", "event", "--max-age", "60"]).await?;
+    assert_eq!((&kept["retries"], &kept["max_age_s"]), (&0.into(), &60.into()));
+    let fails = running(&platform, "event", r#"{"route": "exit?3"}"#).await?;
+    let waited = tools::run(&mut platform.cli(&["events", "wait", &fails])).await?;
+    assert_eq!(waited.stdout.trim(), "FAILED (439)", "no retry: {}", waited.stderr);
+    let wrong = tools::run(&mut platform.cli(&["events", "config", "event", "--retries", "3"])).await?;
+    assert!(!wrong.ok && wrong.stderr.contains("use 0 to 2"), "{}", wrong.stderr);
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn the_python_sdk_ends_events() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;

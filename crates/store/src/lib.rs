@@ -32,6 +32,7 @@ mod database;
 mod deploying;
 mod domains;
 mod error;
+mod event_invoke;
 mod find;
 mod functions;
 mod handle;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::{
-    AliasRecord, FunctionKey, FunctionKind, FunctionRecord, Namespace, ProvisionedSpec, Route, Status, VersionName,
-    VersionRecord, VersionSpec,
+    AliasRecord, EventInvokeConfig, FunctionKey, FunctionKind, FunctionRecord, Namespace, ProvisionedSpec, Route,
+    Status, VersionName, VersionRecord, VersionSpec,
 };
 
 /// A namespace with what belongs to it.
@@ -86,6 +86,8 @@ pub struct FunctionWithVersions {
     pub reserved_mb: Option<u64>,
     /// Instances of its published versions that are kept ready.
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
+    /// How its asynchronous events are retried and given up.
+    pub event_invoke: EventInvokeConfig,
 }
 
 impl FunctionWithVersions {

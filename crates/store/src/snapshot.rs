@@ -43,6 +43,7 @@ pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
         aliases,
         reserved_mb: function.reserved_mb,
         provisioned: function.provisioned,
+        event_invoke: function.event_invoke,
     }
 }
 

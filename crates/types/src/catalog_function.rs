@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::alias::RouteBy;
 use crate::alias_map::AliasMap;
 use crate::concurrency::ProvisionedSpec;
+use crate::event_invoke::EventInvokeConfig;
 use crate::function::{FunctionRecord, PinnedImage, Status, VersionSpec};
 use crate::ids::{FunctionKey, Qualifier, VersionKey, VersionName};
 
@@ -38,6 +39,8 @@ pub struct CatalogFunction {
     pub reserved_mb: Option<u64>,
     /// Instances kept ready, by published version.
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
+    /// How its asynchronous events are retried and given up.
+    pub event_invoke: EventInvokeConfig,
 }
 
 impl CatalogFunction {

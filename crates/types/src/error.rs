@@ -78,6 +78,7 @@ codes! {
     INVALID_PARAMETER_REQUEST_TOO_LARGE = "InvalidParameter.RequestTooLarge", 413, false, "";
     INVALID_ROUTING_CONFIG = "InvalidParameter.RoutingConfig", 400, false, "";
     INVALID_VALUE = "InvalidParameterValue", 400, false, "";
+    INVALID_VALUE_ASYNC_TRIGGER_CONFIG = "InvalidParameterValue.AsyncTriggerConfig", 400, false, "";
     INVALID_VALUE_ADDITIONAL_VERSION_WEIGHTS = "InvalidParameterValue.AdditionalVersionWeights", 400, false, "";
     INVALID_VALUE_ALIAS = "InvalidParameterValue.Alias", 400, false, "";
     INVALID_VALUE_ARGS = "InvalidParameterValue.Args", 400, false, "";
@@ -146,8 +147,10 @@ codes! {
     LIMIT_INIT_TIMEOUT = "LimitExceeded.InitTimeout", 400, false, "";
     LIMIT_MAX_CAPACITY = "LimitExceeded.MaxCapacity", 400, false, "";
     LIMIT_MEMORY = "LimitExceeded.Memory", 400, false, "";
+    LIMIT_MSG_TTL = "LimitExceeded.MsgTTL", 400, false, "";
     LIMIT_NAMESPACE = "LimitExceeded.Namespace", 429, false, "Delete namespaces that are not needed.";
     LIMIT_OFFSET = "LimitExceeded.Offset", 400, false, "";
+    LIMIT_RETRY_NUM = "LimitExceeded.RetryNum", 400, false, "";
     LIMIT_TIMEOUT = "LimitExceeded.Timeout", 400, false, "";
     LIMIT_PROVISIONED_NUMBER = "LimitExceeded.FunctionTotalProvisionedConcurrencyNum", 400, false, "";
     LIMIT_PROVISION_ACTIONS = "LimitExceeded.ProvisionTriggerAction", 400, false, "";

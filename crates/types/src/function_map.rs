@@ -170,6 +170,7 @@ mod tests {
             aliases: AliasMap::default(),
             reserved_mb,
             provisioned: BTreeMap::new(),
+            event_invoke: Default::default(),
         };
         (key.clone(), Arc::new(function))
     }

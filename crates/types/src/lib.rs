@@ -13,6 +13,7 @@ pub mod catalog_function;
 pub mod concurrency;
 pub mod domain;
 pub mod error;
+pub mod event_invoke;
 pub mod function;
 pub mod function_map;
 pub mod ids;
@@ -34,6 +35,7 @@ pub use catalog_function::{CatalogFunction, CatalogVersion};
 pub use concurrency::{ProvisionedSpec, ScheduledAction, SessionSource, SessionSpec, Tracking};
 pub use domain::CustomDomain;
 pub use error::{ApiError, ErrorCode};
+pub use event_invoke::EventInvokeConfig;
 pub use function::{
     CommandWords, ConcurrencySpec, FunctionKind, FunctionRecord, ImageSpec, ImageType, PinnedImage, Serving, Status,
     StatusReason, VersionRecord, VersionSpec,

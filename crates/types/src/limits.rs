@@ -24,6 +24,12 @@ pub const ASYNC_EVENT_BYTES_MAX: usize = 128 * 1024;
 pub const EVENT_RETRIES_DEFAULT: u32 = 2;
 /// Seconds after which an event that waits is given up (`MsgTTL`).
 pub const EVENT_TTL_S_DEFAULT: u32 = 21_600;
+/// Most retries of an event that can be set.
+pub const EVENT_RETRIES_MAX: u32 = 2;
+/// Shortest `MsgTTL` that can be set, in seconds.
+pub const EVENT_TTL_S_MIN: u32 = 60;
+/// Longest `MsgTTL` that can be set, in seconds.
+pub const EVENT_TTL_S_MAX: u32 = 21_600;
 /// Bytes of the answer of an event function.
 pub const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// Bytes of the log that `LogType=Tail` returns.

@@ -19,6 +19,8 @@ pub enum EventsCommand {
     Get(EventArgs),
     /// Wait until an event has ended; fails unless it ended well
     Wait(EventWaitArgs),
+    /// Show or set how often events of a function are retried, and when they are given up
+    Config(EventsConfigArgs),
     /// End an event that waits or runs; it never runs again
     Terminate(EventTerminateArgs),
 }
@@ -61,4 +63,20 @@ pub struct EventTerminateArgs {
     /// instead of killing it at once
     #[arg(long)]
     pub graceful: bool,
+}
+
+#[derive(Args)]
+pub struct EventsConfigArgs {
+    /// Name of the function
+    pub function: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Runs that follow one which failed in the function, 0 to 2; for events accepted from now on
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// Seconds after which an event that waits is given up, 60 to 21600; for events accepted from
+    /// now on
+    #[arg(long, value_name = "S")]
+    pub max_age: Option<u32>,
 }

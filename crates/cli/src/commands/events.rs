@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::args::events::{EventArgs, EventTerminateArgs, EventWaitArgs, EventsArgs, EventsCommand, EventsListArgs};
+use crate::args::events::{
+    EventArgs, EventTerminateArgs, EventWaitArgs, EventsArgs, EventsCommand, EventsConfigArgs, EventsListArgs,
+};
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -22,6 +24,7 @@ pub async fn run(connection: &Connection, args: EventsArgs, format: Output) -> a
         EventsCommand::List(args) => list(&client, args, format).await,
         EventsCommand::Get(args) => get(&client, &args, format).await,
         EventsCommand::Wait(args) => wait(&client, &args, format).await,
+        EventsCommand::Config(args) => config(&client, &args, format).await,
         EventsCommand::Terminate(args) => terminate(&client, &args, format).await,
     }
 }
@@ -67,6 +70,35 @@ async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Sets what is given, and shows what is in force.
+async fn config(client: &Client, args: &EventsConfigArgs, format: Output) -> anyhow::Result<()> {
+    let EventsConfigArgs { function, namespace, retries, max_age } = args;
+    let mut request = json!({"FunctionName": function, "Namespace": namespace});
+    if retries.is_some() || max_age.is_some() {
+        let mut config = json!({});
+        if let Some(retries) = retries {
+            config["RetryConfig"] = json!([{"RetryNum": retries}]);
+        }
+        if let Some(max_age) = max_age {
+            config["MsgTTL"] = json!(max_age);
+        }
+        request["AsyncTriggerConfig"] = config;
+        client.call("UpdateFunctionEventInvokeConfig", &request).await?;
+    }
+    let answer = client.call("GetFunctionEventInvokeConfig", &request).await?;
+    let config = &answer["AsyncTriggerConfig"];
+    let (retries, max_age_s) = (&config["RetryConfig"][0]["RetryNum"], &config["MsgTTL"]);
+    match format {
+        Output::Json => output::json(&json!({
+            "function": function, "namespace": namespace, "retries": retries, "max_age_s": max_age_s,
+        })),
+        Output::Text => {
+            println!("retries {retries}, given up after {max_age_s} s");
+            Ok(())
+        }
     }
 }
 

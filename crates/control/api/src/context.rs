@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use types::Installation;
-use types::{ApiError, ErrorCode, FunctionId, FunctionKey, Namespace};
+use types::{ApiError, ErrorCode, EventInvokeConfig, FunctionId, FunctionKey, Namespace};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -77,6 +77,12 @@ impl Context {
         self.require_namespace(&key.namespace)?;
         let id = self.store.catalog().load().functions.get(key).map(|function| function.record.id.clone());
         id.ok_or_else(|| store::Error::FunctionNotFound { key: key.clone() }.into())
+    }
+
+    /// How events of a function are retried and given up, by the catalog.
+    pub fn event_invoke(&self, key: &FunctionKey) -> EventInvokeConfig {
+        let catalog = self.store.catalog().load_full();
+        catalog.functions.get(key).map(|function| function.event_invoke).unwrap_or_default()
     }
 
     /// Refuses a function that is not there, by the catalog.

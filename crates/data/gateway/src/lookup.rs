@@ -178,6 +178,7 @@ mod tests {
                 aliases,
                 reserved_mb: None,
                 provisioned: BTreeMap::new(),
+                event_invoke: Default::default(),
             };
             (key, Arc::new(function))
         };

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use types::{
-    FunctionKey, FunctionKind, FunctionRecord, PinnedImage, ProvisionedSpec, Serving, Status, VersionKey, VersionName,
-    VersionRecord,
+    EventInvokeConfig, FunctionKey, FunctionKind, FunctionRecord, PinnedImage, ProvisionedSpec, Serving, Status,
+    VersionKey, VersionName, VersionRecord,
 };
 
 use crate::record::NamespaceRecord;
@@ -19,6 +19,7 @@ use crate::record::NamespaceRecord;
 /// Functions with their versions, as [`function`] and [`version`] read them.
 pub(crate) const FUNCTION_AND_VERSION: &str = "
     SELECT f.id, f.namespace, f.name, f.kind, f.protocol, f.async_run, f.trace, f.tags, f.reserved_mb,
+        f.event_retries_max, f.event_ttl_s,
         f.added_ms AS function_added_ms, f.modified_ms AS function_modified_ms,
         v.version, v.provisioned, v.status, v.reasons, v.generation, v.desired, v.resolve,
         v.serving_generation, v.serving_spec, v.serving_digest, v.serving_size_bytes, v.added_ms, v.modified_ms
@@ -69,6 +70,15 @@ pub(crate) fn provisioned_version(row: &SqliteRow) -> sqlx::Result<Option<(Versi
 /// What of the quota belongs to a function.
 pub(crate) fn reserved_mb(row: &SqliteRow) -> sqlx::Result<Option<u64>> {
     Ok(row.try_get::<Option<i64>, _>("reserved_mb")?.map(i64::cast_unsigned))
+}
+
+/// How events of a function are retried and given up.
+pub(crate) fn event_invoke(row: &SqliteRow) -> sqlx::Result<EventInvokeConfig> {
+    let default = EventInvokeConfig::default();
+    Ok(EventInvokeConfig {
+        retries_max: row.try_get::<Option<u32>, _>("event_retries_max")?.unwrap_or(default.retries_max),
+        ttl_s: row.try_get::<Option<u32>, _>("event_ttl_s")?.unwrap_or(default.ttl_s),
+    })
 }
 
 /// A record as the text of a JSON column.

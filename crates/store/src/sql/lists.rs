@@ -23,6 +23,7 @@ pub(crate) async fn function(db: &mut SqliteConnection, id: &FunctionId) -> sqlx
         aliases: aliases::of_function(db, id).await?,
         reserved_mb: columns::reserved_mb(first)?,
         provisioned: columns::provisioned(&rows)?,
+        event_invoke: columns::event_invoke(first)?,
     }))
 }
 
@@ -45,8 +46,10 @@ pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<Vec<FunctionW
                 let aliases = aliases.remove(&record.id).unwrap_or_default();
                 let (versions, reserved_mb) = (vec![version], columns::reserved_mb(row)?);
                 let provisioned = columns::provisioned_version(row)?.into_iter().collect();
-                let id = record.id.clone();
-                functions.insert(id, FunctionWithVersions { record, versions, aliases, reserved_mb, provisioned });
+                let event_invoke = columns::event_invoke(row)?;
+                let function =
+                    FunctionWithVersions { record, versions, aliases, reserved_mb, provisioned, event_invoke };
+                functions.insert(function.record.id.clone(), function);
             }
         }
     }

@@ -1,7 +1,8 @@
-//! Statements on quotas: the column of `functions` and the row of `settings`.
+//! Statements on settings of functions that hold at once: quotas and events; and the row of
+//! `settings`.
 
 use sqlx::SqliteConnection;
-use types::FunctionId;
+use types::{EventInvokeConfig, FunctionId};
 
 /// The quota of the installation, in MB; `None` for that of the configuration.
 pub(crate) async fn total(db: &mut SqliteConnection) -> sqlx::Result<Option<u64>> {
@@ -34,6 +35,20 @@ pub(crate) async fn set_reserved(
     sqlx::query("UPDATE functions SET reserved_mb = $2 WHERE id = $1")
         .bind(id.as_str())
         .bind(reserved_mb.map(u64::cast_signed))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_event_invoke(
+    db: &mut SqliteConnection,
+    id: &FunctionId,
+    config: EventInvokeConfig,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE functions SET event_retries_max = $2, event_ttl_s = $3 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(i64::from(config.retries_max))
+        .bind(i64::from(config.ttl_s))
         .execute(db)
         .await?;
     Ok(())

@@ -111,3 +111,44 @@ pub struct TerminateAsyncEventRequest {
     /// Whether a running instance is asked to end by its stop signal instead of being killed.
     pub grace_shutdown: Option<bool>,
 }
+
+/// `AsyncTriggerConfig`: how events are retried and given up.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AsyncTriggerConfig {
+    /// One object with the retries.
+    pub retry_config: Option<Vec<RetryConfig>>,
+    /// Seconds after which an event that waits is given up.
+    #[serde(rename = "MsgTTL")]
+    pub msg_ttl: Option<i64>,
+}
+
+/// `RetryConfig`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RetryConfig {
+    /// Runs that follow one which failed in the function, required.
+    pub retry_num: Option<i64>,
+}
+
+/// `GetFunctionEventInvokeConfig`, and with the configuration `UpdateFunctionEventInvokeConfig`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FunctionEventInvokeConfigRequest {
+    /// Function, required.
+    pub function_name: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// A version or alias, which has the function's configuration.
+    pub qualifier: Option<String>,
+    /// The configuration, required in an update; what it leaves out stays.
+    pub async_trigger_config: Option<AsyncTriggerConfig>,
+}
+
+/// Answer of `GetFunctionEventInvokeConfig`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetFunctionEventInvokeConfigAnswer {
+    /// The configuration.
+    pub async_trigger_config: AsyncTriggerConfig,
+}

@@ -26,8 +26,9 @@ pub use carried::{
 pub use code::{Code, ImageConfig};
 pub use concurrency::{InstanceConcurrencyConfig, MixNodeConfig, ProtocolParams, SessionConfig, WsParams};
 pub use events::{
-    AsyncEvent, AsyncEventStatus, GetAsyncEventStatusAnswer, GetAsyncEventStatusRequest, ListAsyncEventsAnswer,
-    ListAsyncEventsRequest, TerminateAsyncEventRequest, TimeInterval,
+    AsyncEvent, AsyncEventStatus, AsyncTriggerConfig, FunctionEventInvokeConfigRequest, GetAsyncEventStatusAnswer,
+    GetAsyncEventStatusRequest, GetFunctionEventInvokeConfigAnswer, ListAsyncEventsAnswer, ListAsyncEventsRequest,
+    RetryConfig, TerminateAsyncEventRequest, TimeInterval,
 };
 pub use function::{
     Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, ServingSettings, Tag, Variable,

@@ -37,7 +37,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 39] = [
+const HANDLED: [Action; 41] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -99,6 +99,11 @@ const HANDLED: [Action; 39] = [
     Action { name: "DeleteCustomDomain", run: |cx, params, _| Box::pin(domains::delete(cx, params)) },
     Action { name: "ListAsyncEvents", run: |cx, params, _| Box::pin(events::list(cx, params)) },
     Action { name: "GetAsyncEventStatus", run: |cx, params, _| Box::pin(events::status(cx, params)) },
+    Action { name: "GetFunctionEventInvokeConfig", run: |cx, params, _| Box::pin(events::get_config(cx, params)) },
+    Action {
+        name: "UpdateFunctionEventInvokeConfig",
+        run: |cx, params, _| Box::pin(events::update_config(cx, params)),
+    },
     Action { name: "TerminateAsyncEvent", run: |cx, params, _| Box::pin(events::terminate(cx, params)) },
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];

@@ -2,18 +2,15 @@
 
 const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
                         gateway address at /fn/<namespace>/<function>/";
-const EVENTS: &str = "asynchronous events run with two retries within six hours; ListAsyncEvents shows them";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 13] = [
+const ACTIONS: [(&str, &str); 11] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
     ("CreateTrigger", TRIGGERS),
     ("UpdateTrigger", TRIGGERS),
     ("UpdateTriggerStatus", TRIGGERS),
     ("DeleteTrigger", TRIGGERS),
     ("ListTriggers", TRIGGERS),
-    ("GetFunctionEventInvokeConfig", EVENTS),
-    ("UpdateFunctionEventInvokeConfig", EVENTS),
     ("PublishLayerVersion", LAYERS),
     ("GetLayerVersion", LAYERS),
     ("DeleteLayerVersion", LAYERS),

@@ -1,8 +1,9 @@
 //! What is asked of asynchronous events.
 
 use events::{InvokeType, RunState};
-use types::wire::TimeInterval;
-use types::{ApiError, ErrorCode, RequestId};
+use types::limits::{EVENT_RETRIES_MAX, EVENT_TTL_S_MAX, EVENT_TTL_S_MIN};
+use types::wire::{AsyncTriggerConfig, RetryConfig, TimeInterval};
+use types::{ApiError, ErrorCode, EventInvokeConfig, RequestId};
 
 use super::{filled, invalid, quoted};
 use types::UtcOffset;
@@ -72,6 +73,60 @@ pub(crate) fn interval(
     Ok(Some(interval))
 }
 
+/// What an update changes of how events are retried and given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConfigChange {
+    retries_max: Option<u32>,
+    ttl_s: Option<u32>,
+}
+
+impl ConfigChange {
+    /// What it leaves out stays.
+    pub(crate) fn applied_to(self, config: EventInvokeConfig) -> EventInvokeConfig {
+        let Self { retries_max, ttl_s } = self;
+        EventInvokeConfig {
+            retries_max: retries_max.unwrap_or(config.retries_max),
+            ttl_s: ttl_s.unwrap_or(config.ttl_s),
+        }
+    }
+}
+
+/// `AsyncTriggerConfig`.
+pub(crate) fn config(given: &AsyncTriggerConfig) -> Result<ConfigChange, ApiError> {
+    const FIELD: &str = "AsyncTriggerConfig";
+    let wrong = |problem: &str| invalid(ErrorCode::INVALID_VALUE_ASYNC_TRIGGER_CONFIG, FIELD, problem);
+    let retries = match given.retry_config.as_deref() {
+        None => None,
+        Some([RetryConfig { retry_num: Some(retries) }]) => Some(*retries),
+        Some([_]) => return Err(wrong("RetryConfig has no RetryNum")),
+        Some(_) => return Err(wrong("RetryConfig is a list of one object with RetryNum")),
+    };
+    if retries.is_none() && given.msg_ttl.is_none() {
+        return Err(wrong("it has neither RetryConfig nor MsgTTL"));
+    }
+    let within = |name: &str, code: ErrorCode, value: Option<i64>, min: u32, max: u32| {
+        let Some(value) = value else { return Ok(None) };
+        match u32::try_from(value).ok().filter(|value| (min..=max).contains(value)) {
+            Some(value) => Ok(Some(value)),
+            None => {
+                Err(invalid(code, &format!("{FIELD}.{name}"), format!("{value} is not allowed; use {min} to {max}")))
+            }
+        }
+    };
+    Ok(ConfigChange {
+        retries_max: within("RetryConfig.RetryNum", ErrorCode::LIMIT_RETRY_NUM, retries, 0, EVENT_RETRIES_MAX)?,
+        ttl_s: within("MsgTTL", ErrorCode::LIMIT_MSG_TTL, given.msg_ttl, EVENT_TTL_S_MIN, EVENT_TTL_S_MAX)?,
+    })
+}
+
+/// `AsyncTriggerConfig` as answers show it.
+pub(crate) fn shown_config(config: EventInvokeConfig) -> AsyncTriggerConfig {
+    AsyncTriggerConfig {
+        retry_config: Some(vec![RetryConfig { retry_num: Some(config.retries_max.into()) }]),
+        msg_ttl: Some(config.ttl_s.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +143,38 @@ mod tests {
         let backwards = interval(Some("2019-02-26 00:44:25"), Some("2019-02-25 00:00:00"));
         assert_eq!(backwards, Err("InvalidParameterValue.StartTimeOrEndTime"));
         assert_eq!(interval(Some("yesterday"), None), Err("InvalidParameterValue.DateTime"));
+    }
+
+    #[test]
+    fn retries_and_age_are_within_the_contracts_limits() {
+        let config = |retries: Option<Vec<Option<i64>>>, msg_ttl| {
+            let retry_config =
+                retries.map(|all| all.into_iter().map(|retry_num| RetryConfig { retry_num }).collect::<Vec<_>>());
+            super::config(&AsyncTriggerConfig { retry_config, msg_ttl }).map_err(|error| error.code.name)
+        };
+        let change = |retries_max, ttl_s| Ok(ConfigChange { retries_max, ttl_s });
+        let (retry_num, msg_ttl) = (Err("LimitExceeded.RetryNum"), Err("LimitExceeded.MsgTTL"));
+        let malformed = Err("InvalidParameterValue.AsyncTriggerConfig");
+        for (retries, ttl_s, want) in [
+            (Some(vec![Some(0)]), Some(60), change(Some(0), Some(60))),
+            (Some(vec![Some(2)]), Some(21_600), change(Some(2), Some(21_600))),
+            (Some(vec![Some(1)]), None, change(Some(1), None)),
+            (None, Some(600), change(None, Some(600))),
+            (Some(vec![Some(3)]), None, retry_num),
+            (Some(vec![Some(-1)]), None, retry_num),
+            (Some(vec![Some(i64::MAX)]), None, retry_num),
+            (None, Some(59), msg_ttl),
+            (None, Some(21_601), msg_ttl),
+            (None, Some(-60), msg_ttl),
+            (None, None, malformed),
+            (Some(vec![]), Some(60), malformed),
+            (Some(vec![None]), Some(60), malformed),
+            (Some(vec![Some(1), Some(2)]), Some(60), malformed),
+        ] {
+            assert_eq!(config(retries.clone(), ttl_s), want, "{retries:?} {ttl_s:?}");
+        }
+        let kept = ConfigChange { retries_max: Some(0), ttl_s: None }.applied_to(EventInvokeConfig::default());
+        assert_eq!((kept.retries_max, kept.ttl_s), (0, 21_600));
     }
 
     #[test]

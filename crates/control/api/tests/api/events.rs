@@ -66,6 +66,42 @@ async fn a_run_that_fails_in_the_function_goes_on_running_until_its_retries_are_
 }
 
 #[tokio::test]
+async fn retries_and_age_of_events_are_a_functions_and_hold_from_acceptance_on() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello"})).await;
+    let name = json!({"FunctionName": "hello"});
+    let config = |retries: i64, ttl: i64| json!({"RetryConfig": [{"RetryNum": retries}], "MsgTTL": ttl});
+    let get =
+        || async { platform.ok("GetFunctionEventInvokeConfig", name.clone()).await["AsyncTriggerConfig"].clone() };
+    let update = |config: Value| json!({"FunctionName": "hello", "AsyncTriggerConfig": config});
+    assert_eq!(get().await, config(2, 21_600));
+    let two_retries = accept(&platform, json!({"fail": "boom"})).await;
+    platform.ok("UpdateFunctionEventInvokeConfig", update(config(0, 60))).await;
+    platform.ok("UpdateFunctionEventInvokeConfig", update(json!({"MsgTTL": 600}))).await;
+    assert_eq!(get().await, config(0, 600));
+    let none = accept(&platform, json!({"fail": "boom"})).await;
+    let failed = ended(&platform, &none).await;
+    assert_eq!((&failed["Status"], &failed["StatusCode"]), (&json!("FAILED"), &json!(430)));
+    assert_eq!(status(&platform, &two_retries).await["Status"], "RUNNING");
+
+    let of = |qualifier: &str| json!({"FunctionName": "hello", "Qualifier": qualifier});
+    platform.ok("GetFunctionEventInvokeConfig", of("$DEFAULT")).await;
+    for (action, request, code) in [
+        ("GetFunctionEventInvokeConfig", of("7"), "ResourceNotFound.Qualifier"),
+        ("GetFunctionEventInvokeConfig", json!({"FunctionName": "none"}), "ResourceNotFound.Function"),
+        ("GetFunctionEventInvokeConfig", json!({}), "MissingParameter"),
+        ("UpdateFunctionEventInvokeConfig", name.clone(), "MissingParameter"),
+        ("UpdateFunctionEventInvokeConfig", update(config(3, 60)), "LimitExceeded.RetryNum"),
+        ("UpdateFunctionEventInvokeConfig", update(config(0, 59)), "LimitExceeded.MsgTTL"),
+        ("UpdateFunctionEventInvokeConfig", update(json!({})), "InvalidParameterValue.AsyncTriggerConfig"),
+    ] {
+        assert_eq!(platform.code(action, request.clone()).await, code, "{action} {request}");
+    }
+    assert_eq!(get().await, config(0, 600), "what was refused changed nothing");
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn an_event_that_waits_or_runs_is_terminated() {
     let platform = Platform::start().await;
     platform.deploy(json!({"FunctionName": "hello", "Timeout": 60})).await;

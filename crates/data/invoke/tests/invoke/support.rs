@@ -226,6 +226,7 @@ impl Bench {
                 aliases: [(Arc::from(Qualifier::DEFAULT_ALIAS), Route::to(VersionName::Latest))].into(),
                 reserved_mb: None,
                 provisioned: [].into(),
+                event_invoke: Default::default(),
             };
             served.insert(version.function.key.clone(), Arc::new(entry));
         }
@@ -250,6 +251,7 @@ impl Bench {
             aliases: [(Arc::from(Qualifier::DEFAULT_ALIAS), route)].into(),
             reserved_mb: None,
             provisioned: [].into(),
+            event_invoke: Default::default(),
         };
         let revision = self.catalog.load().revision + 1;
         let functions = [(entry.record.key.clone(), Arc::new(entry))].into_iter().collect();

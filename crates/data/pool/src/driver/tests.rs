@@ -117,6 +117,7 @@ fn change(bench: &Bench, version: &Arc<CatalogVersion>, reserved_mb: Option<u64>
         aliases: before.aliases.clone(),
         reserved_mb,
         provisioned: before.provisioned.clone(),
+        event_invoke: before.event_invoke,
     };
     functions.insert(key.clone(), Arc::new(entry));
     let unserved = unserved.iter().copied().cloned().collect();

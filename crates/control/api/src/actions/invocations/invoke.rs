@@ -8,9 +8,7 @@ use bytes::Bytes;
 use events::{Address, InvokeType, NewEvent};
 use invoke::{EventCall, Protocol, ResolvedCall, RoutingKey, Source, Target};
 use tokio::time::timeout;
-use types::limits::{
-    ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT, LOG_TAIL_BYTES, SYNC_EVENT_BYTES_MAX,
-};
+use types::limits::{ASYNC_EVENT_BYTES_MAX, LOG_TAIL_BYTES, SYNC_EVENT_BYTES_MAX};
 use types::wire::{InvokeAnswer, InvokeFunctionRequest, InvokeRequest, RunResult};
 use types::{ApiError, ErrorCode, Qualifier, RequestId};
 
@@ -100,13 +98,14 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
 async fn accept(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     let Wanted { target, payload, key, .. } = wanted;
     let function_id = resolve(cx, &target, &id, &key)?.function_id().clone();
+    let config = cx.event_invoke(&target.function);
     let event = NewEvent {
         request_id: id.clone(),
         address: Address { function: target.function, function_id, qualifier: target.qualifier },
         invoke_type: InvokeType::Invoke,
         payload,
-        retries_max: EVENT_RETRIES_DEFAULT,
-        ttl_s: EVENT_TTL_S_DEFAULT,
+        retries_max: config.retries_max,
+        ttl_s: config.ttl_s,
         delay_s: 0,
     };
     cx.events.accept(event).await?;

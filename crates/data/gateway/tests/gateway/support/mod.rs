@@ -215,6 +215,7 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
         aliases: types::AliasMap::from([("$DEFAULT".into(), Route::to(VersionName::Latest))]),
         reserved_mb: None,
         provisioned: BTreeMap::new(),
+        event_invoke: Default::default(),
     };
     (key, Arc::new(function))
 }

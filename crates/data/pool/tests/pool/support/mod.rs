@@ -296,6 +296,7 @@ impl Bench {
                 aliases: [].into(),
                 reserved_mb: None,
                 provisioned: (number > 0).then(|| (version.key.version, Arc::new(spec.clone()))).into_iter().collect(),
+                event_invoke: Default::default(),
             };
             functions.insert(version.function.key.clone(), Arc::new(function));
         }

@@ -124,6 +124,11 @@ impl RunStatus {
         }
     }
 
+    /// Whether there was no room for the run, so that nothing ran.
+    pub fn is_over_quota(self) -> bool {
+        matches!(self, Self::ResourceLimit | Self::ResourceLimitReached | Self::InsufficientResources)
+    }
+
     /// Whether the run did what it was asked to.
     pub fn is_success(self) -> bool {
         self == Self::Success

@@ -40,6 +40,8 @@ struct Function {
     bytes: u64,
     running: usize,
     concurrency: Concurrency,
+    /// None of its events begins before then: there was no room. 0 when it does not wait.
+    paused_until_ms: i64,
     next_due_ms: Option<i64>,
     /// It stands in `ready`.
     is_ready: bool,
@@ -136,6 +138,16 @@ impl Backlog {
         self.changed.notify_one();
     }
 
+    /// There was no room for an event of the function: all wait until then, or until one of its runs
+    /// has left an instance free.
+    pub(crate) fn pause(&self, of: &FunctionKey, until_ms: i64) {
+        let mut state = self.state.lock();
+        let function = state.functions.entry(of.clone()).or_default();
+        function.paused_until_ms = function.paused_until_ms.max(until_ms);
+        state.due(of, until_ms);
+        self.changed.notify_one();
+    }
+
     /// Deals runs to functions, and counts them as running.
     pub(crate) fn deal(&self, now_ms: i64, config: &Config) -> Dealt {
         let mut state = self.state.lock();
@@ -152,6 +164,9 @@ impl Backlog {
         for key in left {
             if let Some(function) = state.functions.get_mut(&key) {
                 function.is_ready = false;
+                if let Some(due) = function.next_due_ms.filter(|due| *due > now_ms) {
+                    state.later.insert((due, key));
+                }
             }
         }
         for (key, runs) in &claims {
@@ -184,12 +199,19 @@ impl Backlog {
         state.running = state.running.saturating_sub(1);
         if let Some(function) = state.functions.get_mut(of) {
             function.running = function.running.saturating_sub(1);
+            let mut next_due_ms = function.next_due_ms;
             match room {
-                Room::Used => function.concurrency.raise(config.function_runs_max),
+                Room::Used => {
+                    function.concurrency.raise(config.function_runs_max);
+                    if std::mem::take(&mut function.paused_until_ms) > 0 {
+                        // What is due first is known again when it is claimed.
+                        next_due_ms = next_due_ms.map(|_| 0);
+                    }
+                }
                 Room::Wanting => function.concurrency.lower(),
                 Room::Unknown => {}
             }
-            if let Some(due) = function.next_due_ms {
+            if let Some(due) = next_due_ms {
                 state.due(of, due);
             }
         }
@@ -213,7 +235,7 @@ impl State {
     /// Notes when the next event of a function is due, and puts it where it will be seen then.
     fn due(&mut self, of: &FunctionKey, due_ms: i64) {
         let function = self.functions.entry(of.clone()).or_default();
-        let due_ms = function.next_due_ms.map_or(due_ms, |known| known.min(due_ms));
+        let due_ms = function.next_due_ms.map_or(due_ms, |known| known.min(due_ms)).max(function.paused_until_ms);
         if let Some(known) = function.next_due_ms.replace(due_ms) {
             self.later.remove(&(known, of.clone()));
         }
@@ -250,5 +272,58 @@ impl State {
         {
             self.later.remove(&(due, of.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> FunctionKey {
+        FunctionKey { namespace: "default".parse().unwrap(), name: "full".parse().unwrap() }
+    }
+
+    fn waiting(events: u64) -> Backlog {
+        let backlog = Backlog::default();
+        for _ in 0..events {
+            backlog.admit(&key(), 1);
+            backlog.waits(&key(), 0);
+        }
+        backlog
+    }
+
+    fn dealt(backlog: &Backlog, now_ms: i64) -> usize {
+        backlog.deal(now_ms, &Config::default()).claims.into_iter().map(|(_, runs)| runs).sum()
+    }
+
+    #[test]
+    fn after_one_event_found_no_room_the_others_wait_with_it() {
+        let (backlog, config) = (waiting(20), Config::default());
+        assert_eq!(dealt(&backlog, 10), 8);
+        backlog.claimed(&key(), 0, Some(0));
+        for _ in 0..8 {
+            backlog.pause(&key(), 1_000);
+            backlog.ended(&key(), Room::Wanting, &config);
+            assert_eq!(dealt(&backlog, 10), 0);
+        }
+        backlog.admit(&key(), 1);
+        backlog.waits(&key(), 11);
+        let dealt_later = backlog.deal(999, &config);
+        assert_eq!((dealt_later.claims, dealt_later.next_due_ms), (Vec::new(), Some(1_000)), "a new one waits too");
+        assert_eq!(dealt(&backlog, 1_000), 1, "one tries whether there is room");
+    }
+
+    #[test]
+    fn a_run_that_ended_well_leaves_room_for_those_that_wait() {
+        let (backlog, config) = (waiting(20), Config::default());
+        assert_eq!(dealt(&backlog, 10), 8);
+        backlog.claimed(&key(), 0, Some(0));
+        backlog.pause(&key(), 1_000);
+        backlog.ended(&key(), Room::Wanting, &config);
+        assert_eq!(dealt(&backlog, 20), 0);
+        for _ in 0..7 {
+            backlog.ended(&key(), Room::Used, &config);
+        }
+        assert!(dealt(&backlog, 20) > 0);
     }
 }

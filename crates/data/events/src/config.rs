@@ -28,6 +28,8 @@ pub struct Config {
     pub runs_max: usize,
     /// Most runs of one function at a time.
     pub function_runs_max: usize,
+    /// Longest pause that a function can ask for by `Retry-After`; 0 heeds none.
+    pub retry_after_s_max: u64,
     /// How long a claim stays another owner's without being renewed.
     pub lease_s: u64,
     /// Times that an event is taken up again after the platform ended during its run.
@@ -59,6 +61,7 @@ impl Default for Config {
             writer_queue_len_max: 1024,
             runs_max: 256,
             function_runs_max: 128,
+            retry_after_s_max: 3600,
             lease_s: 60,
             recoveries_max: 3,
             states_s: 3 * 24 * 3600,
@@ -86,6 +89,7 @@ impl Config {
             ("events.writer_queue_len_max", self.writer_queue_len_max as u64, 1, 1 << 20),
             ("events.runs_max", self.runs_max as u64, 1, 1 << 20),
             ("events.function_runs_max", self.function_runs_max as u64, 1, 1 << 20),
+            ("events.retry_after_s_max", self.retry_after_s_max, 0, TIME_S_MAX),
             ("events.lease_s", self.lease_s, 1, TIME_S_MAX),
             ("events.states_s", self.states_s, 1, TIME_S_MAX),
             ("events.results_s", self.results_s, 1, TIME_S_MAX),
@@ -96,6 +100,10 @@ impl Config {
             Some((key, value, min, max)) => Err(Error::Setting { key, value, min, max }),
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn retry_after_max(&self) -> Duration {
+        Duration::from_secs(self.retry_after_s_max)
     }
 
     pub(crate) fn lease(&self) -> Duration {

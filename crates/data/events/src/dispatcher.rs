@@ -120,6 +120,7 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
     queue.running.end(&id);
     match stored {
         Some(Next::Again { due_ms, .. }) => queue.backlog.waits(&function, due_ms),
+        Some(Next::Wait { until_ms }) => queue.backlog.pause(&function, until_ms),
         Some(_) => queue.backlog.release(&function, Reserved::of(bytes)),
         // The event is another owner's now.
         None => {}
@@ -153,6 +154,7 @@ async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
     };
     let Outcome { status, ret_msg, error_message, retry_after } = queue.run.run(attempt).await;
     let class = retry::class(status);
+    let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
     let now_ms = now_ms();
     let next = if queue.stop.is_cancelled() && class != Class::Success {
         // Cut off by the end of the platform, or as good as that: the next process runs it again.
@@ -191,6 +193,7 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End) -> Option<Ne
                 Next::Again { due_ms, function_failures, system_failures } => {
                     finish::again(connection, &owner, &of, due_ms, (function_failures, system_failures), &end)?
                 }
+                Next::Wait { .. } => finish::wait(connection, &owner, &of, &end)?,
                 Next::Dead(reason) => {
                     let stood = finish::finish(connection, &owner, &of, RunState::Failed, &end)?;
                     if stood {

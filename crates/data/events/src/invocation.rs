@@ -1,6 +1,6 @@
 //! Runs events through the invocation path.
 
-use invoke::{EventCall, EventResult, Invoker, Protocol, RoutingKey, Source, Target};
+use invoke::{Asynchronous, EventCall, EventResult, Invoker, Protocol, RoutingKey, Source, Target};
 use types::catalog::Lookup;
 
 use crate::event::InvokeType;
@@ -37,11 +37,10 @@ impl Run for Invoker {
                 request_id: attempt.request_id,
                 payload: attempt.payload,
                 source,
-                cancellation: Some(attempt.cancellation),
+                asynchronous: Some(Asynchronous { cancellation: attempt.cancellation, retry_num: attempt.retry }),
             };
-            let EventResult { status, ret_msg, error_message, .. } = invoker.event(call, event).await;
-            // The headers of an event function's answer are not kept, so it cannot ask for a pause.
-            Outcome { status, ret_msg, error_message, retry_after: None }
+            let EventResult { status, ret_msg, error_message, retry_after, .. } = invoker.event(call, event).await;
+            Outcome { status, ret_msg, error_message, retry_after }
         })
     }
 }

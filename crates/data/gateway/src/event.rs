@@ -38,7 +38,7 @@ pub async fn call(
     let body = collect(body, limit).await?;
     let payload = payload(parts, &body, remote);
     let event =
-        EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url, cancellation: None };
+        EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url, asynchronous: None };
     let result = invoker.event(call, event).await;
     let mut response = if result.status.is_success() {
         integration::response(&result.ret_msg).map_err(RequestError::Format)?

@@ -56,8 +56,20 @@ pub struct EventCall {
     pub payload: Bytes,
     /// Where it comes from.
     pub source: Source,
-    /// Ends the run early; `None` where it cannot be ended.
-    pub cancellation: Option<Cancellation>,
+    /// Of an asynchronous event: what its run has beside. `None` for a call that waits.
+    pub asynchronous: Option<Asynchronous>,
+}
+
+/// What the run of an asynchronous event has beside.
+///
+/// Its record begins when there is an instance for it, or the start of one: an event for which
+/// there is no room leaves no record.
+#[derive(Debug, Clone, Default)]
+pub struct Asynchronous {
+    /// Ends the run early.
+    pub cancellation: Cancellation,
+    /// Runs of the event that failed in the function before this one (`RetryNum`).
+    pub retry_num: u32,
 }
 
 /// How the run of an event ended.
@@ -75,6 +87,8 @@ pub struct EventResult {
     pub public_ret_msg: Option<String>,
     /// Why it failed; `None` on success.
     pub error_message: Option<String>,
+    /// How long the function asked to wait before it is called again (`Retry-After`).
+    pub retry_after: Option<Duration>,
     /// Time of the run, without the start of the instance.
     pub duration: Duration,
     /// The same in whole milliseconds, rounded up, at least 1; 0 when nothing ran.

@@ -11,6 +11,7 @@ use types::SharedCatalog;
 
 use crate::call::Installation;
 use crate::config::Config;
+use crate::deferred_records::DeferredRecords;
 use crate::metering::OutFlows;
 use crate::results::Results;
 use crate::upstream::IdleSweep;
@@ -20,6 +21,7 @@ pub(crate) struct Context {
     pub catalog: SharedCatalog,
     pub pool: Pool<UpstreamState>,
     pub logs: Logs,
+    pub deferred_records: Arc<DeferredRecords>,
     pub out_flows: Arc<OutFlows>,
     /// Of the connections to instances.
     pub sweep: Arc<IdleSweep>,

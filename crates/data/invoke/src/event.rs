@@ -1,9 +1,10 @@
 //! The run of one event: `POST /event-invoke` to an instance, and its response whole.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Uri};
 use serde::de::IgnoredAny;
 use types::{FunctionKind, RequestId, RunStatus};
@@ -17,7 +18,7 @@ use crate::limit::Limit;
 use crate::report;
 use crate::request_body::RequestBody;
 use crate::resolve::ResolvedCall;
-use crate::upstream;
+use crate::{retry_after, upstream};
 
 /// Where an event function takes its events (contract 4.1).
 const PATH: &str = "/event-invoke";
@@ -28,8 +29,7 @@ const JOB_PORT: i32 = -1;
 /// Runs an event to its end.
 pub(crate) async fn run(context: Arc<Context>, call: ResolvedCall, event: EventCall) -> EventResult {
     let request_id = event.request_id.clone();
-    let mut invocation = Invocation::begin(&context, request_id.clone(), call);
-    invocation.cancellation = event.cancellation.clone();
+    let mut invocation = Invocation::of_event(&context, &event, call);
     match respond(&mut invocation, &event).await {
         Ok(ret_msg) => {
             let summary = invocation.finish(Ok(()), &ret_msg).await;
@@ -56,6 +56,7 @@ fn result(request_id: RequestId, ret_msg: String, failure: Option<&Failure>, sum
         status: failure.map_or(RunStatus::Success, |failure| failure.status),
         ret_msg,
         error_message: failure.map(Failure::report),
+        retry_after: failure.and_then(|failure| failure.retry_after),
         duration: summary.duration,
         bill_duration_ms: summary.bill_duration_ms,
         memory_bytes: summary.memory_bytes,
@@ -82,7 +83,9 @@ async fn respond(invocation: &mut Invocation, event: &EventCall) -> Result<Strin
     if head.status.is_success() {
         return Ok(response);
     }
-    Err(Failure::answered(head.status, report::cut(&response, config.error_message_bytes_max)))
+    let mut failure = Failure::answered(head.status, report::cut(&response, config.error_message_bytes_max));
+    failure.retry_after = head.headers.get(RETRY_AFTER).and_then(|value| retry_after::parse(value, SystemTime::now()));
+    Err(failure)
 }
 
 fn check_payload(payload: &[u8], bytes_max: usize) -> Result<(), Failure> {

@@ -2,6 +2,8 @@
 //!
 //! Pure. The texts are the contract's where it has one.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use pool::{ColdStart, ExitStatus, InvalidSessionKey, LeaseError};
 use serde::Serialize;
@@ -34,6 +36,8 @@ pub(crate) struct Failure {
     pub start: Option<FailedStart>,
     /// Of one connection, which says nothing of the instance.
     pub of_connection: bool,
+    /// How long the function asked to wait before it is called again.
+    pub retry_after: Option<Duration>,
 }
 
 /// The JSON object of a failed run (contract, section 3).
@@ -55,6 +59,7 @@ impl Failure {
             http_status: None,
             start: None,
             of_connection: false,
+            retry_after: None,
         }
     }
 

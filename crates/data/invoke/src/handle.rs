@@ -24,6 +24,7 @@ use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
 use crate::call::{Body, BoxError, EventCall, EventResult, Installation, Target, empty_body};
 use crate::config::Config;
 use crate::context::Context;
+use crate::deferred_records::DeferredRecords;
 use crate::failure::Failure;
 use crate::metering::OutFlows;
 use crate::recorded_launch::RecordedLaunch;
@@ -74,7 +75,9 @@ impl Invoker {
         metering::describe();
         let Parts { catalog, changes, launch, logs, platform, results_dir } = parts;
         let results = Arc::new(Results::open(results_dir, &config)?);
-        let launch = Arc::new(RecordedLaunch { launch, logs: logs.clone() });
+        let deferred_records = Arc::new(DeferredRecords::new(logs.clone()));
+        let launch = RecordedLaunch { launch, logs: logs.clone(), deferred_records: Arc::clone(&deferred_records) };
+        let launch = Arc::new(launch);
         let pool = Pool::new(launch, Arc::clone(&catalog), changes, pool_config, shutdown);
         let tasks = TaskTracker::new();
         let (leaving, runtime) = (CancellationToken::new(), Handle::current());
@@ -88,8 +91,20 @@ impl Invoker {
             let (sweep, leaving, unused_max) = (Arc::clone(&sweep), leaving.clone(), config.kept_connection_max());
             async move { leaving.run_until_cancelled(restarting("idle connections", || sweep.run(unused_max))).await }
         });
-        let context =
-            Context { catalog, pool, logs, out_flows, sweep, config, platform, results, tasks, leaving, runtime };
+        let context = Context {
+            catalog,
+            pool,
+            logs,
+            deferred_records,
+            out_flows,
+            sweep,
+            config,
+            platform,
+            results,
+            tasks,
+            leaving,
+            runtime,
+        };
         Ok(Self { context: Arc::new(context) })
     }
 

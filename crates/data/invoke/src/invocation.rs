@@ -7,17 +7,19 @@ use std::task::{self, Waker};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Uri};
+use logs::Begin;
 use pool::{ColdStart, Instance};
 use tokio::time::Instant;
 use tracing::field::display;
 use tracing::{Level, Span, enabled};
 use types::{CatalogVersion, RequestId};
 
+use crate::call::EventCall;
 use crate::cancellation::Cancellation;
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::record::{Closing, Record};
+use crate::record::{Closing, Record, unix_ms};
 use crate::request_body::RequestBody;
 use crate::resolve::ResolvedCall;
 use crate::run::Run;
@@ -29,7 +31,7 @@ pub(crate) struct Invocation {
     pub context: Arc<Context>,
     request: RequestId,
     /// Ends it from outside, where that is possible.
-    pub cancellation: Option<Cancellation>,
+    cancellation: Option<Cancellation>,
     open: Option<Open>,
 }
 
@@ -49,6 +51,18 @@ pub(crate) enum Ending {
     Broken(String),
 }
 
+fn record_begin(request: &RequestId, call: &ResolvedCall, retry_num: u32) -> Begin {
+    Begin {
+        request_id: request.clone(),
+        function: call.version.function.clone(),
+        version: call.version.key.version,
+        qualifier: call.qualifier.clone(),
+        start_ms: unix_ms(),
+        start_line: true,
+        retry_num,
+    }
+}
+
 /// What a finished invocation came to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Summary {
@@ -61,8 +75,24 @@ pub(crate) struct Summary {
 impl Invocation {
     /// Begins the record of a call.
     pub fn begin(context: &Arc<Context>, request: RequestId, call: ResolvedCall) -> Self {
+        let begin = record_begin(&request, &call, 0);
+        let record = Record::begin(&context.logs, begin, context.config.log_ret_msg_bytes_max);
+        Self::with(context, request, call, record)
+    }
+
+    /// The same for an event; the record of an asynchronous one begins with an instance.
+    pub fn of_event(context: &Arc<Context>, event: &EventCall, call: ResolvedCall) -> Self {
+        let request = event.request_id.clone();
+        let Some(asynchronous) = &event.asynchronous else { return Self::begin(context, request, call) };
+        let begin = record_begin(&request, &call, asynchronous.retry_num);
         let ret_msg_bytes_max = context.config.log_ret_msg_bytes_max;
-        let record = Record::begin(&context.logs, request.clone(), &call.version, &call.qualifier, ret_msg_bytes_max);
+        let record = Record::defer(&context.deferred_records, &context.logs, begin, ret_msg_bytes_max);
+        let mut invocation = Self::with(context, request, call, record);
+        invocation.cancellation = Some(asynchronous.cancellation.clone());
+        invocation
+    }
+
+    fn with(context: &Arc<Context>, request: RequestId, call: ResolvedCall, record: Record) -> Self {
         let open = Some(Open { record, call, run: None });
         Self { context: Arc::clone(context), request, cancellation: None, open }
     }
@@ -157,6 +187,7 @@ impl Invocation {
         if enabled!(Level::DEBUG) {
             Span::current().record("instance", display(&lease.id));
         }
+        self.open().record.ensure_begun();
         let (run, logs) = (Run::new(lease), &self.context.logs);
         let cold = run.lease.cold();
         if let Some(cold) = &cold {
@@ -230,6 +261,10 @@ impl Open {
         ret_msg: Option<&str>,
         at: Instant,
     ) -> Summary {
+        // Waiting for room is not a run.
+        if outcome.is_err_and(|failure| failure.status.is_over_quota()) && self.record.withdraw() {
+            return Summary::default();
+        }
         let memory_mb = self.call.version.spec.memory_mb;
         let mut closing = Closing { outcome, ret_msg, duration: None, memory_mb, peak_bytes: 0 };
         if let Some(start) = outcome.err().and_then(|failure| failure.start) {

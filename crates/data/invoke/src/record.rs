@@ -1,20 +1,29 @@
 //! The record of one invocation in the log: its platform lines, in the contract's order, and how it
 //! ended.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use logs::{Begin, End, InvocationLog, Logs};
 use pool::ColdStart;
-use types::{CatalogVersion, Qualifier, RequestId, RunStatus};
+use types::{RequestId, RunStatus};
 
+use crate::deferred_records::DeferredRecords;
 use crate::failure::Failure;
 use crate::report;
 
-/// An invocation that has begun in the log.
+/// An invocation in the log.
 pub(crate) struct Record {
-    log: InvocationLog,
+    log: Log,
     request: RequestId,
     ret_msg_bytes_max: usize,
+}
+
+/// Where its lines go.
+enum Log {
+    Begun(InvocationLog),
+    /// It may not have begun.
+    Deferred(Arc<DeferredRecords>, Logs),
 }
 
 /// How an invocation ended, as the log has it.
@@ -40,28 +49,42 @@ impl Closing<'_> {
 }
 
 impl Record {
-    /// Begins the record of an invocation of `version`, called as `qualifier`.
-    pub fn begin(
-        logs: &Logs,
-        request: RequestId,
-        version: &CatalogVersion,
-        qualifier: &Qualifier,
-        ret_msg_bytes_max: usize,
-    ) -> Self {
-        let log = logs.begin(Begin {
-            request_id: request.clone(),
-            function: version.function.clone(),
-            version: version.key.version,
-            qualifier: qualifier.clone(),
-            start_ms: unix_ms(),
-            start_line: true,
-        });
-        Self { log, request, ret_msg_bytes_max }
+    /// Begins a record.
+    pub fn begin(logs: &Logs, begin: Begin, ret_msg_bytes_max: usize) -> Self {
+        let request = begin.request_id.clone();
+        Self { log: Log::Begun(logs.begin(begin)), request, ret_msg_bytes_max }
+    }
+
+    /// A record that begins with an instance, or its start.
+    pub fn defer(records: &Arc<DeferredRecords>, logs: &Logs, begin: Begin, ret_msg_bytes_max: usize) -> Self {
+        let request = begin.request_id.clone();
+        records.defer(begin);
+        Self { log: Log::Deferred(Arc::clone(records), logs.clone()), request, ret_msg_bytes_max }
+    }
+
+    /// There is an instance, or something to say.
+    pub fn ensure_begun(&self) {
+        if let Log::Deferred(records, _) = &self.log {
+            records.begin(&self.request);
+        }
+    }
+
+    /// Gives up a record that has not begun; false where it has.
+    pub fn withdraw(&self) -> bool {
+        match &self.log {
+            Log::Begun(_) => false,
+            Log::Deferred(records, _) => records.withdraw(&self.request),
+        }
     }
 
     /// The start of the instance, finished or failed.
     pub fn init(&self, cold: &ColdStart, memory_mb: u32, peak_bytes: u64) {
-        self.log.platform(&report::init(&self.request, cold, memory_mb, peak_bytes));
+        self.ensure_begun();
+        let line = report::init(&self.request, cold, memory_mb, peak_bytes);
+        match &self.log {
+            Log::Begun(log) => log.platform(&line),
+            Log::Deferred(_, logs) => logs.platform(&self.request, &line),
+        }
     }
 
     /// Ends the record.
@@ -82,7 +105,11 @@ impl Record {
             closing: error.into_iter().chain(response).collect(),
             report_memory_mb: Some(closing.memory_mb),
         };
-        self.log.finish(end);
+        self.ensure_begun();
+        match self.log {
+            Log::Begun(log) => log.finish(end),
+            Log::Deferred(_, logs) => logs.finish(&self.request, end),
+        }
     }
 }
 

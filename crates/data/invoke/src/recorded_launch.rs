@@ -7,6 +7,7 @@ use logs::{Begin, End, Logs};
 use pool::{BoxFuture, Launch, LaunchError, Launched};
 use types::{CatalogVersion, InstanceId, Qualifier, RequestId, RunStatus};
 
+use crate::deferred_records::DeferredRecords;
 use crate::record::unix_ms;
 use crate::report;
 
@@ -14,6 +15,8 @@ use crate::report;
 pub(crate) struct RecordedLaunch {
     pub launch: Arc<dyn Launch>,
     pub logs: Logs,
+    /// Of asynchronous events, which begin with a start for them.
+    pub deferred_records: Arc<DeferredRecords>,
 }
 
 impl Launch for RecordedLaunch {
@@ -23,6 +26,7 @@ impl Launch for RecordedLaunch {
         version: Arc<CatalogVersion>,
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.deferred_records.begin(&first_request);
         self.launch.launch(id, version, first_request)
     }
 
@@ -74,6 +78,7 @@ fn begin(request: &RequestId, version: &CatalogVersion) -> Begin {
         qualifier: Qualifier::Version(version.key.version),
         start_ms: unix_ms(),
         start_line: false,
+        retry_num: 0,
     }
 }
 

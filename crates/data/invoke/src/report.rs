@@ -58,6 +58,11 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / BYTES_PER_MB
 }
 
+/// The line of a run that repeats one which failed in the function.
+pub(crate) fn retry(retry_num: u32) -> String {
+    format!("[PLATFORM] RetryNum: {retry_num}")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -40,6 +40,7 @@ impl Bed {
             qualifier: Qualifier::LATEST,
             start_ms: 1,
             start_line: true,
+            retry_num: 0,
         });
         Self { machine, launcher, logs, version, request, instance: InstanceId::random(), _dir: dir }
     }

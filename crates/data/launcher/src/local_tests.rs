@@ -124,6 +124,7 @@ impl Bed {
             qualifier: Qualifier::LATEST,
             start_ms: 1,
             start_line: false,
+            retry_num: 0,
         });
         launcher.launch(InstanceId::random(), Arc::new(version), self.request.clone()).await
     }

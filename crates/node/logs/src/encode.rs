@@ -22,6 +22,10 @@ pub(crate) fn begin(out: &mut String, callee: &Callee, begin: &Begin) {
     start_time(out, begin.start_ms);
     out.push_str(r#","SCF_Type":"Platform","SCF_Level":"INFO","SCF_Message":"","SCF_StatusCode":"#);
     number(out, RUNNING);
+    if begin.retry_num > 0 {
+        out.push_str(r#","SCF_RetryNum":"#);
+        number(out, begin.retry_num);
+    }
     if begin.start_line {
         out.push_str(r#","Lines":[""#);
         platform_lines::start(out, &begin.request_id);
@@ -43,7 +47,9 @@ pub(crate) fn end(out: &mut String, callee: &Callee, begin: &Begin, end: &End, e
     milliseconds(out, end.duration_us);
     out.push_str(r#","SCF_MemUsage":"#);
     number(out, end.memory_bytes);
-    out.push_str(r#","SCF_RetryNum":0,"BillDuration":"#);
+    out.push_str(r#","SCF_RetryNum":"#);
+    number(out, begin.retry_num);
+    out.push_str(r#","BillDuration":"#);
     number(out, end.bill_duration_ms);
     lines_of_end(out, &begin.request_id, end);
     self::extents(out, extents);

@@ -155,7 +155,8 @@ impl EndedById {
     }
 
     fn forget_oldest(&mut self, id: &RequestId) {
-        if self.oldest < self.through {
+        // A later retry has the same id.
+        if self.oldest < self.through && self.numbers.get(id) == Some(&self.oldest) {
             self.numbers.remove(id);
         }
         self.oldest += 1;

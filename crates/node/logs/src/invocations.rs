@@ -148,12 +148,13 @@ impl Logs<'_> {
         let Some(row) = Row::decode(row.as_bytes()).filter(|row| row.request_id.as_ref() == Some(id)) else { return };
         row.lines.iter().for_each(|line| self.add_line(invocation, line));
         match row.kind {
-            Kind::Begin => {}
+            Kind::Begin => invocation.retry_num = row.retry_num.unwrap_or(0),
             Kind::Line => self.add_line(invocation, &row.message),
             Kind::End => {
                 invocation.ret_msg = row.message.into_owned();
                 invocation.bill_duration_ms = row.bill_duration_ms.unwrap_or(0);
-                invocation.retry_num = row.retry_num.unwrap_or(0);
+                // An interrupted one has it at its beginning alone.
+                invocation.retry_num = invocation.retry_num.max(row.retry_num.unwrap_or(0));
             }
         }
     }

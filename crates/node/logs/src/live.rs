@@ -204,7 +204,11 @@ impl Live {
             if finished.len() > self.finished_max { finished.pop_front() } else { None }
         };
         if let Some(old) = forgotten {
-            self.remove(&old.begin.request_id);
+            // A retry has the id of the try before it.
+            let mut shard = self.shard(&old.begin.request_id).lock();
+            if shard.get(&old.begin.request_id).is_some_and(|kept| Arc::ptr_eq(kept, &old)) {
+                shard.remove(&old.begin.request_id);
+            }
         }
     }
 }
@@ -239,6 +243,19 @@ mod tests {
         }
         let with_texts = request();
         assert_eq!(with_texts.finish(End { ret_msg: "x".into(), ..ended() }, |_| ()), Finish::Queued);
+    }
+
+    #[test]
+    fn a_retry_is_kept_when_the_try_before_it_is_forgotten() {
+        let live = Live::new(1);
+        let first = Arc::new(request());
+        let retry = Arc::new(Request::new(Begin { retry_num: 1, ..first.begin.clone() }, 1_000, true));
+        first.finish(ended(), |_| ());
+        live.insert(first.clone());
+        live.keep_finished(first);
+        live.insert(retry.clone());
+        live.keep_finished(Arc::new(request()));
+        assert!(live.runs(&retry.begin.request_id));
     }
 
     #[test]

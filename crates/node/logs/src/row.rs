@@ -221,6 +221,7 @@ pub(crate) mod tests {
             qualifier: Qualifier::Alias("$DEFAULT".into()),
             start_ms: 1_700_000_000_000,
             start_line: false,
+            retry_num: 0,
         }
     }
 

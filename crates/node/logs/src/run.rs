@@ -19,6 +19,8 @@ pub struct Begin {
     pub start_ms: i64,
     /// Its log begins with the line `START`.
     pub start_line: bool,
+    /// Which retry of an asynchronous event it is; 0 for the first try.
+    pub retry_num: u32,
 }
 
 /// How an invocation ended.

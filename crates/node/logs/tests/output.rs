@@ -155,6 +155,7 @@ async fn a_start_that_is_watched_has_its_lines_and_tail_but_no_record() {
         qualifier: Qualifier::LATEST,
         start_ms: 1,
         start_line: false,
+        retry_num: 0,
     });
     logs.assign(&instance.id, Some(&request));
     instance.print("no module\n");

@@ -153,6 +153,7 @@ mod tests {
             ret_msg: "{}".to_owned(),
             public_ret_msg: None,
             error_message: Some("timed out".to_owned()),
+            retry_after: None,
             duration: Duration::from_micros(3_000_100),
             bill_duration_ms: 3001,
             memory_bytes: 1,

@@ -10,8 +10,6 @@ const PAUSE_MS: i64 = 60_000;
 const SYSTEM_PAUSE_MS: i64 = 1_000;
 /// Longest pause after a failure of the system.
 const SYSTEM_PAUSE_MS_MAX: i64 = 5 * 60_000;
-/// Longest `Retry-After` that is heeded.
-const RETRY_AFTER_MS_MAX: i64 = 60 * 60_000;
 
 /// Whose fault the end of a run was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +81,10 @@ pub(crate) enum Next {
         function_failures: u32,
         system_failures: u32,
     },
+    /// There was no room: nothing ran, and all events of the function wait until then.
+    Wait {
+        until_ms: i64,
+    },
     Dead(Reason),
 }
 
@@ -110,10 +112,11 @@ impl Reason {
     }
 }
 
-/// Decides what follows a run that ended with `class` at `now_ms`; `jitter` is a draw from 0 to 1.
+/// Decides what follows a run that ended with `class` at `now_ms`; `retry_after` is what the
+/// function asked for, `jitter` a draw from 0 to 1.
 pub(crate) fn next(class: Class, history: History, retry_after: Option<Duration>, now_ms: i64, jitter: f64) -> Next {
     let History { function_failures, system_failures, retries_max, expires_ms } = history;
-    let wished = retry_after.map_or(0, |wish| wish.as_millis().min(RETRY_AFTER_MS_MAX as u128) as i64);
+    let wished = retry_after.map_or(0, |wish| i64::try_from(wish.as_millis()).unwrap_or(i64::MAX));
     let again = |pause_ms: i64, function_failures, system_failures| {
         let due_ms = now_ms.saturating_add(pause_ms.max(wished));
         if due_ms > expires_ms {
@@ -127,7 +130,10 @@ pub(crate) fn next(class: Class, history: History, retry_after: Option<Duration>
         Class::Caller => Next::Dead(Reason::Refused),
         Class::Function if function_failures >= retries_max => Next::Dead(Reason::RetriesExhausted),
         Class::Function => again(PAUSE_MS, function_failures + 1, 0),
-        Class::Quota => again(PAUSE_MS, function_failures, system_failures),
+        Class::Quota => match now_ms.saturating_add(PAUSE_MS) {
+            until_ms if until_ms > expires_ms => Next::Dead(Reason::Expired),
+            until_ms => Next::Wait { until_ms },
+        },
         Class::System => again(system_pause_ms(system_failures, jitter), function_failures, system_failures + 1),
     }
 }
@@ -165,8 +171,7 @@ mod tests {
 
     #[test]
     fn waiting_for_quota_is_not_an_attempt_and_ends_with_the_ttl() {
-        let again = Next::Again { due_ms: NOW + 60_000, function_failures: 0, system_failures: 0 };
-        assert_eq!(after(RunStatus::ResourceLimitReached, FRESH), again);
+        assert_eq!(after(RunStatus::ResourceLimitReached, FRESH), Next::Wait { until_ms: NOW + 60_000 });
         let late = History { expires_ms: NOW + 59_999, ..FRESH };
         assert_eq!(after(RunStatus::ResourceLimitReached, late), Next::Dead(Reason::Expired));
     }
@@ -190,12 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_heeded_up_to_an_hour() {
+    fn retry_after_is_heeded_where_it_is_longer_than_the_pause() {
         let due = |seconds| match next(Class::Function, FRESH, Some(Duration::from_secs(seconds)), NOW, 1.0) {
             Next::Again { due_ms, .. } => (due_ms - NOW) / 1000,
             other => panic!("{other:?}"),
         };
-        assert_eq!((due(5), due(90), due(u64::MAX)), (60, 90, 3600));
+        assert_eq!((due(5), due(90), due(3600)), (60, 90, 3600));
+        let endless = next(Class::Function, FRESH, Some(Duration::MAX), NOW, 1.0);
+        assert_eq!(endless, Next::Dead(Reason::Expired), "it would outlast the event");
     }
 
     #[test]

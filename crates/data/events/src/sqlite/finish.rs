@@ -83,6 +83,20 @@ pub(crate) fn again(
     Ok(changed == 1)
 }
 
+/// Lets an event for which there was no room wait as before: its claim was not an attempt.
+pub(crate) fn wait(connection: &Connection, owner: &str, event: &Claimed, end: &End) -> Result<Stood, Error> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL, attempt = attempt - 1, \
+         last_status = :status, last_result = :result \
+         WHERE id = :id AND attempt = :attempt AND owner = :owner AND state = 1",
+    )?;
+    let changed = statement.execute(named_params! {
+        ":status": end.status.map(RunStatus::code), ":result": end.result,
+        ":id": event.id, ":attempt": event.attempt, ":owner": owner,
+    })?;
+    Ok(changed == 1)
+}
+
 /// Removes states and results that are older than they are kept, a few at a time.
 pub(crate) fn prune(
     connection: &Connection,

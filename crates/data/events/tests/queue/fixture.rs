@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) cut: Arc<Notify>,
     /// Runs that were canceled end when this is notified, where set: their instances linger.
     pub(crate) lingers: Mutex<Option<Arc<Notify>>>,
+    /// What runs that fail ask for.
+    pub(crate) retry_after: Mutex<Option<Duration>>,
     /// What canceled runs end with in place of their status.
     pub(crate) canceled: Mutex<Option<RunStatus>>,
 }
@@ -46,6 +48,7 @@ impl Run for Script {
         let cancellation = attempt.cancellation.clone();
         self.seen.lock().push(attempt);
         let (cut, lingers) = (Arc::clone(&self.cut), self.lingers.lock().clone());
+        let retry_after = *self.retry_after.lock();
         let canceled = self.canceled.lock().unwrap_or(RunStatus::RequestCanceled);
         Box::pin(async move {
             let Some(status) = scripted else {
@@ -61,7 +64,7 @@ impl Run for Script {
                 return Outcome { status, ret_msg: String::new(), error_message, retry_after: None };
             };
             let error_message = (!status.is_success()).then(|| "it failed".to_owned());
-            Outcome { status, ret_msg: format!("got {payload}"), error_message, retry_after: None }
+            Outcome { status, ret_msg: format!("got {payload}"), error_message, retry_after }
         })
     }
 }

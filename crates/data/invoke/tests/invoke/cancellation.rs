@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use invoke::{Cancellation, Config, EventCall, EventResult, RoutingKey, Source};
+use invoke::{Asynchronous, Cancellation, Config, EventCall, EventResult, RoutingKey, Source};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use types::{RequestId, RunStatus};
@@ -29,7 +29,7 @@ impl Run {
             request_id: id.clone(),
             payload: payload.into(),
             source: Source::Api,
-            cancellation: Some(cancellation.clone()),
+            asynchronous: Some(Asynchronous { cancellation: cancellation.clone(), retry_num: 0 }),
         };
         Self { id, cancellation, task: tokio::spawn(async move { invoker.event(resolved, call).await }) }
     }

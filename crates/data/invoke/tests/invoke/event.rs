@@ -220,7 +220,7 @@ async fn a_run_goes_on_when_its_caller_goes_away() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;
     bench.event("1").await;
     let id = RequestId::random();
-    let call = EventCall { request_id: id.clone(), payload: "2".into(), source: Source::Api, cancellation: None };
+    let call = EventCall { request_id: id.clone(), payload: "2".into(), source: Source::Api, asynchronous: None };
     let invoker = bench.invoker.clone();
     let resolved = invoker.resolve(&target(EVENT), &id, &RoutingKey::default()).expect("an event function is there");
     let caller = tokio::spawn(async move { invoker.event(resolved, call).await });
@@ -234,7 +234,7 @@ async fn a_run_goes_on_when_its_caller_goes_away() {
 async fn calls_of_what_is_not_there_fail_by_their_own_codes() {
     let bench = Bench::new(Config::default(), &[WEB]).await;
     let call =
-        || EventCall { request_id: RequestId::random(), payload: "{}".into(), source: Source::Api, cancellation: None };
+        || EventCall { request_id: RequestId::random(), payload: "{}".into(), source: Source::Api, asynchronous: None };
     let mut missing = target(WEB);
     missing.qualifier = "7".parse().expect("a qualifier");
     let of =

@@ -146,7 +146,12 @@ impl Server {
             "headers" => Ok(text(StatusCode::OK, json!({ "method": method, "headers": headers }).to_string())),
             "status" => {
                 let code = u16::try_from(event["code"].as_u64().expect("a code")).expect("a status");
-                Ok(text(StatusCode::from_u16(code).expect("a status"), event["text"].as_str().unwrap_or("").to_owned()))
+                let text_of = event["text"].as_str().unwrap_or("").to_owned();
+                let mut response = text(StatusCode::from_u16(code).expect("a status"), text_of);
+                if let Some(pause) = event["retry_after"].as_str() {
+                    response.headers_mut().insert("retry-after", pause.parse().expect("a header"));
+                }
+                Ok(response)
             }
             "big" => Ok(text(StatusCode::OK, "x".repeat(event["bytes"].as_u64().expect("a size") as usize))),
             "chunks" => Ok(Response::new(chunks(5, Duration::ZERO, None))),

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use invoke::{
-    Body, BoxError, Config, EventCall, EventResult, Installation, Invoker, Parts, Protocol, ResolvedCall, RoutingKey,
-    Source, Target, Unresolved,
+    Asynchronous, Body, BoxError, Config, EventCall, EventResult, Installation, Invoker, Parts, Protocol, ResolvedCall,
+    RoutingKey, Source, Target, Unresolved,
 };
 use logs::Logs;
 use parking_lot::Mutex;
@@ -216,6 +216,11 @@ impl Bench {
 
     /// Makes the catalog serve these functions and no others.
     pub fn serve(&self, functions: &[Function]) {
+        self.serve_with(functions, None);
+    }
+
+    /// The same, each with this quota of its own.
+    pub fn serve_with(&self, functions: &[Function], reserved_mb: Option<u64>) {
         let mut served = FunctionMap::default();
         for function in functions {
             let version = version(*function);
@@ -224,7 +229,7 @@ impl Bench {
                 status: Status::Active,
                 versions: [(version.key.version, Arc::clone(&version))].into(),
                 aliases: [(Arc::from(Qualifier::DEFAULT_ALIAS), Route::to(VersionName::Latest))].into(),
-                reserved_mb: None,
+                reserved_mb,
                 provisioned: [].into(),
                 event_invoke: Default::default(),
             };
@@ -298,12 +303,20 @@ impl Bench {
         Ok(self.invoker.event(call, event).await)
     }
 
+    /// Runs an asynchronous event.
+    pub async fn asynchronous(&self, payload: &'static str, retry_num: u32) -> EventResult {
+        let asynchronous = Some(Asynchronous { retry_num, ..Asynchronous::default() });
+        let (request_id, payload) = (RequestId::random(), payload.into());
+        let call = EventCall { request_id, payload, source: Source::Api, asynchronous };
+        self.call(target(EVENT), call).await.expect("an event function is there")
+    }
+
     pub async fn event(&self, payload: impl Into<Bytes>) -> EventResult {
         self.event_from(Source::Api, payload).await
     }
 
     pub async fn event_from(&self, source: Source, payload: impl Into<Bytes>) -> EventResult {
-        let call = EventCall { request_id: RequestId::random(), payload: payload.into(), source, cancellation: None };
+        let call = EventCall { request_id: RequestId::random(), payload: payload.into(), source, asynchronous: None };
         self.call(target(EVENT), call).await.expect("an event function is there")
     }
 

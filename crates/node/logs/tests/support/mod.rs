@@ -47,6 +47,7 @@ fn begin_with(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64, reques
         qualifier: Qualifier::Alias("$DEFAULT".into()),
         start_ms,
         start_line,
+        retry_num: 0,
     });
 }
 

@@ -80,7 +80,7 @@ fn target(
 async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     let Wanted { target, payload, tail, key } = wanted;
     let call = resolve(cx, &target, &id, &key)?;
-    let event = EventCall { request_id: id.clone(), payload, source: Source::Api, cancellation: None };
+    let event = EventCall { request_id: id.clone(), payload, source: Source::Api, asynchronous: None };
     let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.event(call, event)).await;
     let result = waited.map_err(|_| {
         let seconds = cx.config.invoke_wait_s_max;

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_client;
+pub mod async_calls;
 pub mod auth_proxy;
 pub mod blob;
 pub mod build_cache;
@@ -39,6 +40,7 @@ pub mod tools;
 pub mod wait;
 
 pub use api_client::ApiClient;
+pub use async_calls::AsyncClient;
 pub use fixture::Fixture;
 pub use images::Folder;
 pub use platform::Platform;

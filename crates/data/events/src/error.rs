@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
 use types::{FunctionKey, RequestId};
 
 /// Why the queue refused or failed.
@@ -51,6 +52,9 @@ pub enum Error {
         /// The newest schema that is known here.
         known: i64,
     },
+    /// There is no room for a change in the file system, or in the limit of the file.
+    #[error("the file system of the queue of events is full; it takes events again once there is room")]
+    DiskFull,
     /// A statement or the commit failed; nothing of the change is kept.
     #[error("cannot write to the queue of events: {0}")]
     Write(String),
@@ -107,6 +111,15 @@ pub enum Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Write(error.to_string())
+        Self::from(&error)
+    }
+}
+
+impl From<&rusqlite::Error> for Error {
+    fn from(error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Write(error.to_string()),
+        }
     }
 }

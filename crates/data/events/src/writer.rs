@@ -38,7 +38,7 @@ trait Change: Send {
     /// Runs the change; whether it succeeded.
     fn apply(&mut self, connection: &Connection) -> bool;
     /// Answers the caller once it is known whether the commit succeeded.
-    fn settle(self: Box<Self>, committed: Result<(), &str>);
+    fn settle(self: Box<Self>, committed: Result<(), &SqlError>);
 }
 
 struct Typed<T, F, H> {
@@ -60,11 +60,11 @@ where
         matches!(self.outcome, Some(Ok(_)))
     }
 
-    fn settle(self: Box<Self>, committed: Result<(), &str>) {
+    fn settle(self: Box<Self>, committed: Result<(), &SqlError>) {
         let outcome = match (self.outcome, committed) {
             (Some(Err(error)), _) => Err(error),
             (Some(done), Ok(())) => done,
-            (_, Err(why)) => Err(Error::Write(why.to_owned())),
+            (_, Err(error)) => Err(Error::from(error)),
             (None, Ok(())) => return,
         };
         (self.settled)(&outcome);
@@ -148,11 +148,11 @@ impl Thread {
                 // Before the callers are answered: what they try next is refused.
                 let _ = self.halted.set(why.clone());
                 tracing::error!(%why, "a commit of the queue of events could not be synced; it takes nothing more");
-                changes.into_iter().for_each(|change| change.settle(Err(&why)));
+                changes.into_iter().for_each(|change| change.settle(Err(&error)));
                 return;
             }
             tracing::warn!(%why, changes = changes.len(), "a commit of the queue of events failed");
-            changes.into_iter().for_each(|change| change.settle(Err(&why)));
+            changes.into_iter().for_each(|change| change.settle(Err(&error)));
             self.reopen();
         }
     }

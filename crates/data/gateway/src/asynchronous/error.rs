@@ -64,9 +64,11 @@ impl From<events::Error> for AsyncError {
     fn from(error: events::Error) -> Self {
         use events::Error;
         match error {
-            Error::Full { .. } | Error::DiskNearlyFull { .. } | Error::Halted(_) | Error::Stopping => {
-                Self::Queue(error)
-            }
+            Error::Full { .. }
+            | Error::DiskNearlyFull { .. }
+            | Error::DiskFull
+            | Error::Halted(_)
+            | Error::Stopping => Self::Queue(error),
             other => {
                 tracing::error!(error = %other, "cannot accept an asynchronous call");
                 Self::Failed
@@ -88,7 +90,7 @@ impl AsyncError {
             Self::Held { .. } | Self::Rate(_) | Self::Queue(Error::Full { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, RunStatus::ResourceLimit)
             }
-            Self::Queue(Error::DiskNearlyFull { .. }) => {
+            Self::Queue(Error::DiskNearlyFull { .. } | Error::DiskFull) => {
                 (StatusCode::INSUFFICIENT_STORAGE, RunStatus::InsufficientResources)
             }
             Self::Queue(_) | Self::Failed => (StatusCode::SERVICE_UNAVAILABLE, RunStatus::InternalError),

@@ -117,3 +117,49 @@ pub(crate) fn prune(
         .execute((results_before_ms, rows_max as i64))?;
     Ok(states + results)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_runs(runs: usize) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("schema.sql")).unwrap();
+        let text = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs}) \
+             INSERT INTO runs SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', 'INVOKE', 1, 200, 1, i, i, \
+             'result' FROM n"
+        );
+        connection.execute_batch(&text).unwrap();
+        connection
+    }
+
+    fn count(connection: &Connection, condition: &str) -> i64 {
+        connection.query_row(&format!("SELECT COUNT(*) FROM runs WHERE {condition}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn states_and_results_go_after_their_times_in_batches_of_a_bounded_size() {
+        let connection = with_runs(100);
+        // States up to 50 and results up to 80 are too old, at most 30 at a time.
+        assert_eq!(prune(&connection, 51, 81, 30).unwrap(), 60);
+        assert_eq!((count(&connection, "TRUE"), count(&connection, "result IS NULL")), (70, 30));
+        while prune(&connection, 51, 81, 30).unwrap() >= 30 {}
+        assert_eq!((count(&connection, "ended_ms <= 50"), count(&connection, "TRUE")), (0, 50));
+        assert_eq!((count(&connection, "result IS NULL"), count(&connection, "ended_ms > 80")), (30, 20));
+        assert_eq!(prune(&connection, 51, 81, 30).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_pruned_is_found_by_indexes_however_much_is_kept() {
+        let connection = with_runs(1);
+        for (statement, index) in [
+            ("SELECT request_id FROM runs WHERE ended_ms < 1 LIMIT 9", "runs_by_end"),
+            ("SELECT request_id FROM runs WHERE ended_ms < 1 AND result IS NOT NULL LIMIT 9", "runs_with_result"),
+        ] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+            let steps: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            assert!(steps.iter().any(|step| step.contains("SEARCH") && step.contains(index)), "{steps:?}");
+        }
+    }
+}

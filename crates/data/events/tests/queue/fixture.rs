@@ -89,9 +89,15 @@ impl Queue {
 
     /// The next process on the same file, as after a kill: nothing of this one is drained.
     pub(crate) async fn killed_and_opened(self) -> Self {
+        self.killed_and_opened_with(|_| {}).await
+    }
+
+    /// The same with a script that is there from the start.
+    pub(crate) async fn killed_and_opened_with(self, prepare: impl FnOnce(&Script)) -> Self {
         let Self { events, folder, config, .. } = self;
         drop(events);
         let script = Arc::new(Script::default());
+        prepare(&script);
         Self::reopened(script, folder, config).await
     }
 

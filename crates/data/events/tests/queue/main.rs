@@ -4,6 +4,8 @@
 mod acceptance;
 mod bounds;
 mod fixture;
+mod floods;
 mod restarts;
+mod retention;
 mod runs;
 mod termination;

@@ -1,0 +1,68 @@
+//! What is kept, for how long, and what never goes by itself.
+
+use events::{Accepted, Config, RunState, SourceKey};
+use rusqlite::Connection;
+use types::RunStatus;
+
+use crate::fixture::{Queue, event};
+
+/// Runs that ended long ago, as an earlier process left them.
+const OLD: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
+    INSERT INTO runs SELECT 'old' || i, 'default', 'old', 'lam-00000001', '$LATEST', 'INVOKE', 1, 200, 1, 1, i, 'x' FROM n";
+/// Keys that expired long ago.
+const OLD_KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
+    INSERT INTO source_keys SELECT 'lam-00000001', 'idempotency', 'old' || i, 'id' || i, i FROM n";
+
+fn count(queue: &Queue, table: &str) -> i64 {
+    let connection = Connection::open(queue.folder.path().join("events.db")).unwrap();
+    connection.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn old_states_and_keys_go_and_what_waits_and_dead_letters_stay() {
+    let queue = Queue::open().await;
+    queue.script.set("gone", Some(RunStatus::FunctionNotFound));
+    let dead = queue.accept("gone", "{}").await;
+    queue.until(&dead, |status| status.state == RunState::Failed).await;
+    let late = events::NewEvent { delay_s: 3600, ..event("later", "{}") };
+    let key = SourceKey { source: "idempotency".into(), key: "new".to_owned() };
+    queue.events.accept_once(late.clone(), key.clone()).await.unwrap();
+    let file = Connection::open(queue.folder.path().join("events.db")).unwrap();
+    file.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    file.execute_batch(&format!("{OLD}; {OLD_KEYS};")).unwrap();
+    // As old as the runs above.
+    file.execute("UPDATE dead_letters SET died_ms = 1, accepted_ms = 1", []).unwrap();
+    file.execute("UPDATE events SET accepted_ms = 1", []).unwrap();
+    drop(file);
+
+    let queue = queue.killed_and_opened().await;
+    queue.until_true(|| count(&queue, "runs") == 1 && count(&queue, "source_keys") == 1).await;
+    assert_eq!((count(&queue, "events"), count(&queue, "dead_letters")), (1, 1));
+    let again = queue.events.accept_once(event("later", "{}"), key).await.unwrap();
+    assert_eq!(again, Accepted::Before(late.request_id));
+}
+
+#[tokio::test]
+async fn events_are_accepted_and_run_while_much_is_pruned() {
+    let queue = Queue::open().await;
+    Connection::open(queue.folder.path().join("events.db")).unwrap().execute_batch(OLD).unwrap();
+    let queue = queue.killed_and_opened().await;
+    let id = queue.accept("ok", "{}").await;
+    queue.until(&id, |status| status.state == RunState::Finished).await;
+    queue.until_true(|| count(&queue, "runs") == 1).await;
+}
+
+#[tokio::test]
+async fn results_go_before_their_states() {
+    let queue = Queue::open_with(Config { results_s: 1, ..Config::default() }).await;
+    let id = queue.accept("ok", "{}").await;
+    let done = queue.until(&id, |status| status.state == RunState::Finished).await;
+    assert_eq!(done.result.as_deref(), Some("got {}"));
+    let file = Connection::open(queue.folder.path().join("events.db")).unwrap();
+    file.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    file.execute("UPDATE runs SET ended_ms = ended_ms - 5000", []).unwrap();
+    drop(file);
+    let queue = queue.killed_and_opened().await;
+    let kept = queue.until(&id, |status| status.result.is_none()).await;
+    assert_eq!((kept.state, kept.status), (RunState::Finished, Some(RunStatus::Success)));
+}

@@ -1,0 +1,74 @@
+//! Kills a process with a queue at random moments: what it acknowledged has run, nothing ran twice
+//! but what was claimed and not committed as finished, and the states at the end are true.
+//!
+//! The process is this test again ([`process`]); it notes runs and acknowledgements in files, whose
+//! bytes survive a kill. `SAMPAN_STORM_KILLS` is the number of kills.
+#![allow(clippy::unwrap_used)]
+
+mod books;
+mod process;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::books::Books;
+use crate::process::{FOLDER, MODE};
+
+/// Kills of a run of all tests.
+const KILLS: u32 = 12;
+/// Longest wait for a process to do something.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+/// Acknowledgements after which a process is under load.
+const LOADED: usize = 30;
+/// Longest time between the moment from which a kill may come, and the kill.
+const PAUSE_MS: f64 = 200.0;
+
+#[test]
+fn what_was_acknowledged_before_kills_has_run_and_twice_only_what_was_claimed() {
+    let kills = std::env::var("SAMPAN_STORM_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let folder = TempDir::new().unwrap();
+    let mut claimed: HashMap<String, usize> = HashMap::new();
+    for kill in 0..kills {
+        let mut process = start(folder.path(), "load");
+        let before = Books::read(folder.path()).acknowledged.len();
+        // Two in three come under load, the others at any moment of a start.
+        if kill % 3 != 0 {
+            until("it is under load", || Books::read(folder.path()).acknowledged.len() >= before + LOADED);
+        }
+        std::thread::sleep(pause(kill));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        for id in books::claimed(folder.path()) {
+            *claimed.entry(id).or_default() += 1;
+        }
+    }
+    let mut last = start(folder.path(), "drain");
+    until("all events have run", || last.try_wait().unwrap().is_some());
+    assert!(last.wait().unwrap().success());
+    Books::read(folder.path()).check(folder.path(), &claimed);
+}
+
+fn start(folder: &Path, mode: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["process::a_process_with_a_queue", "--exact", "--nocapture"]);
+    command.env(FOLDER, folder).env(MODE, mode).stdout(Stdio::null()).spawn().unwrap()
+}
+
+fn until(what: &str, condition: impl FnMut() -> bool) {
+    let mut condition = condition;
+    let deadline = Instant::now() + WAIT_MAX;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Covers the range evenly, and the same in each storm: multiples of the golden ratio.
+fn pause(kill: u32) -> Duration {
+    let fraction = f64::from(kill) * 0.618_033_988_749_895;
+    Duration::from_micros((fraction.fract() * PAUSE_MS * 1000.0) as u64)
+}

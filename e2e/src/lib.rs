@@ -20,6 +20,7 @@ pub mod debian_registry;
 pub mod deploys;
 pub mod disk;
 pub mod ending;
+pub mod event_storm;
 pub mod fake_tcr;
 pub mod fixture;
 pub mod flask;

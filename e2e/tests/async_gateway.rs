@@ -3,7 +3,7 @@
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::small_disk::SmallDisk;
-use e2e::{AsyncClient, Platform, tools, wait};
+use e2e::{AsyncClient, Platform, event_storm, tools, wait};
 use reqwest::Method;
 use serde_json::json;
 
@@ -162,5 +162,12 @@ async fn limits_that_would_accept_nothing_are_refused_by_name() -> anyhow::Resul
     };
     let refused = format!("{refused:#}");
     anyhow::ensure!(refused.contains("gateway.async.requests_per_s_max = 0 is not allowed"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dozen_kills_lose_no_acknowledged_call_and_repeat_only_claimed_ones() -> anyhow::Result<()> {
+    let found = event_storm::run(12, |_, _| {}).await?;
+    anyhow::ensure!(found.acknowledged >= 12, "{found:?}");
     Ok(())
 }

@@ -40,9 +40,12 @@ enum Task {
     },
     /// Kill the platform under load repeatedly; fail when anything acknowledged is lost or partial
     Storm {
-        /// Number of kills
-        #[arg(long, default_value_t = 1000)]
-        kills: u32,
+        /// What the load is
+        #[arg(value_enum, default_value = "platform")]
+        load: storm::Load,
+        /// Number of kills: 1000, and 200 of `events`
+        #[arg(long)]
+        kills: Option<u32>,
         /// Fail when the kills take longer
         #[arg(long, default_value_t = 120, value_name = "MINUTES")]
         minutes_max: u32,
@@ -72,7 +75,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Quickstart { keep } => quickstart::run(&root, keep),
         Task::Test { filter, no_install } => test::run(&root, filter.as_deref(), no_install),
-        Task::Storm { kills, minutes_max } => storm::run(&root, kills, minutes_max),
+        Task::Storm { load, kills, minutes_max } => storm::run(&root, load, kills, minutes_max),
         Task::Tidy { trim } => tidy::run(&root, trim),
         Task::Simulate(args) => simulate::run(&args),
         Task::Bench { name, rounds } => bench::run(&root, name, rounds),

@@ -21,6 +21,7 @@ pub fn free_port() -> anyhow::Result<u16> {
 pub struct Connection {
     reader: BufReader<TcpStream>,
     request: Vec<u8>,
+    status: u16,
     line: String,
     body: Vec<u8>,
 }
@@ -34,7 +35,13 @@ impl Connection {
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         stream.set_write_timeout(Some(READ_TIMEOUT))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
-        Ok(Self { reader: BufReader::new(stream), request, line: String::new(), body: Vec::new() })
+        Ok(Self { reader: BufReader::new(stream), request, status: 200, line: String::new(), body: Vec::new() })
+    }
+
+    /// Answers must have another status than 200.
+    pub fn expecting(mut self, status: u16) -> Self {
+        self.status = status;
+        self
     }
 
     /// Sends the request, reads the whole answer and returns the time in between.
@@ -60,7 +67,8 @@ impl Connection {
         } else {
             self.read_body(length)?
         }
-        if !status.contains(" 200 ") {
+        let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+        if code != Some(self.status) {
             bail!("the server answered {status:?}: {}", String::from_utf8_lossy(&self.body).trim());
         }
         Ok(started.elapsed())

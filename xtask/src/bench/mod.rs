@@ -5,6 +5,7 @@
 mod api_growth;
 mod burst;
 mod cold_start;
+mod events;
 mod flask;
 mod footprint;
 mod http;
@@ -51,6 +52,9 @@ pub enum Name {
     /// An image of 2 GB from a registry to an active function, beside `podman pull` and `tar xzf`;
     /// the own registry beside docker-registry
     Prepare,
+    /// Asynchronous calls accepted and run in a second, beside a bare loop of fdatasync and RabbitMQ;
+    /// with a million waiting beside none
+    Events,
     /// An API write with 10,000 functions, beside the same with 10
     ApiGrowth,
 }
@@ -68,6 +72,7 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
         Name::Footprint => footprint::run(root),
         Name::Neighbour => neighbour::run(root, rounds.max(1)),
         Name::Prepare => prepare::run(root, rounds.max(1)),
+        Name::Events => events::run(root, rounds.max(1)),
         Name::ApiGrowth => api_growth::run(root, rounds.max(1)),
     }
 }

@@ -1,0 +1,196 @@
+//! `bench events`: acceptance and runs of asynchronous calls, beside a bare loop of fdatasync and
+//! RabbitMQ with persistent messages and confirms; with a million waiting beside none.
+
+mod clients;
+mod floor;
+mod messages;
+mod rabbitmq;
+mod waiting;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use self::clients::{Target, closed, open};
+use super::http::Connection;
+use super::{PROFILE, median, quantile};
+use crate::process::{build_example, build_sampan};
+use crate::quickstart::Up;
+
+/// Duration of one measurement.
+const MEASURE: Duration = Duration::from_secs(5);
+/// Clients at once.
+const CLIENTS: usize = 64;
+/// Calls in a second whose times are measured.
+const PER_SECOND: usize = 1_000;
+/// Events that are run to their ends.
+const RUN: usize = 20_000;
+/// Events that wait.
+const WAITING: usize = 1_000_000;
+/// Bytes of an event, and of a message of the peer.
+const EVENT_BYTES: usize = 512;
+/// Longest time until all events have run.
+const RUN_MAX: Duration = Duration::from_secs(600);
+/// Room for all that waits; one run at a time, so that acceptance is measured alone.
+const ACCEPTING: [(&str, &str); 3] = [
+    ("SAMPAN_EVENTS__RUNS_MAX", "1"),
+    ("SAMPAN_EVENTS__FUNCTION_ROWS_MAX", "4000000"),
+    ("SAMPAN_GATEWAY__ASYNC__FUNCTION_REQUESTS_PER_S_MAX", "1000000"),
+];
+
+/// The event of all measurements.
+fn event() -> String {
+    let frame = r#"{"data":""}"#.len();
+    format!(r#"{{"data":"{}"}}"#, "x".repeat(EVENT_BYTES - frame))
+}
+
+/// Figures of all rounds.
+#[derive(Default)]
+struct Figures {
+    by_async: Vec<f64>,
+    by_invoke: Vec<f64>,
+    p99_ms: Vec<f64>,
+    sync_p99_ms: Vec<f64>,
+    syncs: Vec<f64>,
+    peer: Vec<f64>,
+    runs: Vec<f64>,
+}
+
+/// Measures everything and prints ratios. `SAMPAN_BIN` names another binary than that of a release.
+pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
+    let sampan = match std::env::var_os("SAMPAN_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => build_sampan(root, PROFILE)?,
+    };
+    println!("binary: {}", sampan.display());
+    let hello = match std::env::var_os("SAMPAN_HELLO") {
+        Some(path) => PathBuf::from(path),
+        None => build_example(root, "hello")?,
+    };
+    let work = tempfile::tempdir()?;
+    let (image, data) = (work.path().join("image"), work.path().join("data"));
+    std::fs::create_dir(&image)?;
+    std::fs::copy(&hello, image.join("hello"))?;
+    let up = Up::start(&sampan, &data)?;
+    up.client(&["push", "--from-dir", &image.display().to_string(), "--entrypoint", "/hello", "hello:v1"])?;
+    let deploy = ["deploy", "event", "--image", "hello:v1", "--type", "event", "--memory", "64", "--timeout", "30"];
+    up.quiet_client(&deploy)?;
+    drop(up);
+    let mut figures = Figures::default();
+    let peer = rabbitmq::Server::start(work.path())?;
+    for round in 1..=rounds {
+        figures.round(&sampan, &data, work.path(), peer.as_ref())?;
+        eprintln!("round {round} of {rounds} done");
+    }
+    figures.print(peer.is_some());
+    waiting(&sampan, &data)
+}
+
+impl Figures {
+    fn round(
+        &mut self,
+        sampan: &Path,
+        data: &Path,
+        work: &Path,
+        peer: Option<&rabbitmq::Server>,
+    ) -> anyhow::Result<()> {
+        let up = Up::start_with(sampan, data, &ACCEPTING)?;
+        let target = Target::of(&up)?;
+        self.by_async.push(closed(&target.delayed()?, CLIENTS, MEASURE)?);
+        self.by_invoke.push(closed(&target.invoke()?, CLIENTS, MEASURE)?);
+        let calls = target.delayed()?;
+        let (mut times_ms, mut syncs_ms) = floor::beside(work, MEASURE, || open(&calls, CLIENTS, PER_SECOND, MEASURE))?;
+        self.p99_ms.push(quantile(&mut times_ms, 0.99));
+        self.syncs.push(syncs_ms.len() as f64 / MEASURE.as_secs_f64());
+        self.sync_p99_ms.push(quantile(&mut syncs_ms, 0.99));
+        drop(up);
+        waiting::clear(data)?;
+        if let Some(peer) = peer {
+            self.peer.push(peer.measure(CLIENTS, MEASURE, event().as_bytes())?);
+        }
+        self.runs.push(to_the_end(sampan, data)?);
+        Ok(())
+    }
+
+    fn print(&mut self, has_peer: bool) {
+        let (by_async, by_invoke) = (median(&mut self.by_async), median(&mut self.by_invoke));
+        println!("accepted by /async/, {CLIENTS} clients, {EVENT_BYTES} bytes: {by_async:.0} /s (goal >= 5000)");
+        println!("accepted by signed Invoke, {CLIENTS} clients: {by_invoke:.0} /s (goal >= 2000)");
+        let (p99, sync) = (median(&mut self.p99_ms), median(&mut self.sync_p99_ms));
+        let syncs = median(&mut self.syncs);
+        println!(
+            "p99 of acceptance at {PER_SECOND} /s: {p99:.2} ms; of a bare fdatasync loop {sync:.2} ms ({syncs:.0} /s): \
+             {:.2}x (goal <= 5)",
+            p99 / sync
+        );
+        if has_peer {
+            let peer = median(&mut self.peer);
+            println!(
+                "RabbitMQ, persistent with confirms, one unconfirmed message a connection: {peer:.0} /s; /async/ has \
+                 {:.2}x (goal >= 1)",
+                by_async / peer
+            );
+        } else {
+            println!("RabbitMQ was not run: rabbitmq-server is not installed (apt-get install rabbitmq-server)");
+        }
+        let runs = median(&mut self.runs);
+        println!("accepted and run to the end by a static event function: {runs:.0} /s (goal >= 2000)");
+    }
+}
+
+/// Events in a second from the first acceptance to the last end.
+fn to_the_end(sampan: &Path, data: &Path) -> anyhow::Result<f64> {
+    let up = Up::start_with(sampan, data, &ACCEPTING[1..])?;
+    let target = Target::of(&up)?;
+    let started = Instant::now();
+    clients::count(&target.now()?, CLIENTS, RUN)?;
+    let control = target.control;
+    let mut metrics = Connection::open(control, &control.to_string(), "/metrics")?;
+    loop {
+        let ended = ended(&mut metrics)?;
+        if ended >= RUN as f64 {
+            return Ok(ended / started.elapsed().as_secs_f64());
+        }
+        anyhow::ensure!(started.elapsed() < RUN_MAX, "{ended} of {RUN} events ended in {} s", RUN_MAX.as_secs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs that ended well since the start, as the platform counts them.
+fn ended(metrics: &mut Connection) -> anyhow::Result<f64> {
+    let request = b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n".to_vec();
+    let (_, text) = metrics.send(request)?;
+    let text = String::from_utf8_lossy(text);
+    let line = text.lines().find_map(|line| line.strip_prefix("sampan_events_runs_total{status=\"200\"} "));
+    line.map_or(Ok(0.0), |value| value.trim().parse().context("a metric is a number"))
+}
+
+/// Acceptance, memory and start of a platform on which a million events wait, beside one with none.
+fn waiting(sampan: &Path, data: &Path) -> anyhow::Result<()> {
+    let mut measured = Vec::new();
+    for events in [0, WAITING] {
+        waiting::clear(data)?;
+        let up = Up::start_with(sampan, data, &ACCEPTING)?;
+        clients::count(&Target::of(&up)?.delayed()?, 1, 1)?;
+        drop(up);
+        waiting::multiply(data, events)?;
+        let started = Instant::now();
+        let up = Up::start_with(sampan, data, &ACCEPTING)?;
+        let start_s = started.elapsed().as_secs_f64();
+        let idle_mib = up.resident_kib()? / 1024.0;
+        let rate = closed(&Target::of(&up)?.delayed()?, CLIENTS, MEASURE)?;
+        println!(
+            "{events} events wait: the platform starts in {start_s:.2} s, has {idle_mib:.1} MiB, accepts {rate:.0} /s"
+        );
+        measured.push((start_s, idle_mib, rate));
+    }
+    let [none, many] = measured[..] else { return Ok(()) };
+    println!(
+        "with {WAITING} waiting: acceptance {:.2}x (goal >= 0.8), memory {:+.1} MiB (goal <= 64), start {:.2} s (goal <= 2)",
+        many.2 / none.2,
+        many.1 - none.1,
+        many.0
+    );
+    Ok(())
+}

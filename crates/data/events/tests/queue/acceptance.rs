@@ -111,3 +111,40 @@ async fn keys_are_forgotten_after_their_time() {
     });
     accepted.await.expect("the key is forgotten");
 }
+
+#[tokio::test]
+async fn what_is_acknowledged_is_in_the_file_already() {
+    let queue = Queue::open().await;
+    queue.script.set("slow", None);
+    for number in 0..20 {
+        let id = queue.accept("slow", &number.to_string()).await;
+        // As a kill at this moment would leave it.
+        let copy = tempfile::TempDir::new().unwrap();
+        for name in ["events.db", "events.db-wal"] {
+            std::fs::copy(queue.folder.path().join(name), copy.path().join(name)).unwrap();
+        }
+        let file = rusqlite::Connection::open(copy.path().join("events.db")).unwrap();
+        let stored = "SELECT COUNT(*) FROM events WHERE request_id = ?1";
+        assert_eq!(file.query_row(stored, [id.as_str()], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_not_acknowledged_and_can_be_sent_again() {
+    let queue = Queue::open().await;
+    queue.until_true(|| queue.folder.path().join("events.db").exists()).await;
+    let file = rusqlite::Connection::open(queue.folder.path().join("events.db")).unwrap();
+    file.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    // Another process holds the file.
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lost = event("pay", "1");
+    let refused = queue.events.accept_once(lost.clone(), keyed("k")).await;
+    assert!(matches!(refused, Err(Error::Write(_))), "{refused:?}");
+    assert_eq!(queue.events.waiting(None), 0, "it takes no room");
+    file.execute_batch("COMMIT").unwrap();
+    let again = event("pay", "1");
+    assert_eq!(queue.events.accept_once(again.clone(), keyed("k")).await.unwrap(), Accepted::New);
+    queue.until(&again.request_id, |status| status.state == RunState::Finished).await;
+    assert_eq!(queue.events.status(&lost.request_id).await.unwrap(), None);
+    assert_eq!(queue.script.seen_of("pay"), 1);
+}

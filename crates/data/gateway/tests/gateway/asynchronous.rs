@@ -262,3 +262,22 @@ async fn a_host_of_a_function_owns_the_path_too() {
     assert_eq!((answer.status, &answer.json()["target"]), (200, &json!("/async/default/event")));
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn bodies_and_events_up_to_their_limits_are_taken_whole() {
+    let fixture = Fixture::start().await;
+    for bytes in [900 * 1024, 1 << 20, 6 << 20] {
+        let accepted = id(&post(&fixture, "/async/default/web/length", &[], &"x".repeat(bytes)).await);
+        let found = ended(&fixture, &accepted).await;
+        let result: Value = serde_json::from_str(found.result.as_deref().unwrap_or_default()).expect("JSON");
+        assert_eq!((found.state, &result["body"]), (RunState::Finished, &json!(bytes.to_string())));
+    }
+    // Long heads count against their own limit, not against that of the body.
+    let own = "v".repeat(60_000);
+    let accepted = id(&post(&fixture, "/async/default/web/length", &[("X-Own", &own)], &"x".repeat(6 << 20)).await);
+    assert_eq!(ended(&fixture, &accepted).await.state, RunState::Finished);
+    let event = format!("\"{}\"", "x".repeat(128 * 1024 - 2));
+    let accepted = id(&post(&fixture, "/async/default/event", &[], &event).await);
+    assert_eq!(ended(&fixture, &accepted).await.state, RunState::Finished);
+    fixture.stop().await;
+}

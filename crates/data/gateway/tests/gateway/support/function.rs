@@ -102,6 +102,10 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
             drop(open);
             text("released")
         }
+        "/length" => {
+            let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            text(&body.len().to_string())
+        }
         "/endless" => endless(opened(&state)),
         "/status" => {
             let mut answer = text("as you wish");

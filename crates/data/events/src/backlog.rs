@@ -224,11 +224,6 @@ impl Backlog {
         let state = self.state.lock();
         of.map_or(state.rows, |key| state.functions.get(key).map_or(0, |function| function.rows))
     }
-
-    /// Runs now.
-    pub(crate) fn running(&self) -> usize {
-        self.state.lock().running
-    }
 }
 
 impl State {

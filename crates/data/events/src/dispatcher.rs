@@ -116,6 +116,11 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
     };
     let bytes = event.payload.len() as u64;
     let id = event.request_id.clone();
+    if let Next::Wait { until_ms } = next {
+        queue.backlog.pause(&function, until_ms);
+    }
+    // The run's slot is free before its end is durable, so that the next claim shares the commit.
+    queue.backlog.ended(&function, room, &queue.config);
     let stored = store(&queue, event, next, end).await;
     queue.running.end(&id);
     match stored {
@@ -125,7 +130,6 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
         // The event is another owner's now.
         None => {}
     }
-    queue.backlog.ended(&function, room, &queue.config);
 }
 
 /// Why an event that was claimed does not run any more.
@@ -252,7 +256,7 @@ pub(crate) async fn maintain(queue: Arc<Queue>) {
 }
 
 async fn renew(queue: &Queue) {
-    if queue.backlog.running() == 0 {
+    if queue.runs.is_empty() {
         return;
     }
     let (owner, until) = (queue.owner.clone(), now_ms() + queue.config.lease().as_millis() as i64);

@@ -30,8 +30,18 @@ const PERSISTENT: u8 = 2;
 
 /// A running server with files of its own.
 pub struct Server {
-    _child: ChildGuard,
+    child: Option<ChildGuard>,
+    /// Port of Erlang's port mapper, which the server starts and leaves.
+    mapper: String,
     address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.take();
+        let mut kill = Command::new("epmd");
+        kill.args(["-port", &self.mapper, "-kill"]).stdout(Stdio::null()).status().ok();
+    }
 }
 
 impl Server {
@@ -42,7 +52,7 @@ impl Server {
             return Ok(None);
         }
         let program = if script.exists() { script } else { "rabbitmq-server".into() };
-        let (port, dist) = (free_port()?, free_port()?);
+        let (port, dist, mapper) = (free_port()?, free_port()?, free_port()?.to_string());
         let folder = work.join("rabbitmq");
         std::fs::create_dir(&folder)?;
         let mut command = Command::new(program);
@@ -54,9 +64,10 @@ impl Server {
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", port.to_string())
             .env("RABBITMQ_DIST_PORT", dist.to_string())
+            .env("ERL_EPMD_PORT", &mapper)
             .stdout(Stdio::null());
         let child = ChildGuard(command.spawn().context("cannot run rabbitmq-server")?);
-        let server = Self { _child: child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) };
+        let server = Self { child: Some(child), mapper, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) };
         let deadline = Instant::now() + START_MAX;
         while let Err(error) = Publisher::connect(server.address) {
             if Instant::now() > deadline {

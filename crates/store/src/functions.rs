@@ -106,13 +106,14 @@ impl Store {
         detached(async move {
             let mut write = Write::begin(&store).await?;
             let (function, old) = read_latest(write.db(), &key).await?;
-            if !state::takes_changes(old.status) {
-                return Err(Error::WrongStatus { key, status: old.status });
-            }
+            // First: a value that is refused stays refused, but a status passes.
             let change = match edit(&function, &old) {
                 Ok(change) => change,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            if !state::takes_changes(old.status) {
+                return Err(Error::WrongStatus { key, status: old.status });
+            }
             check_size(store.config(), &key, &change.spec)?;
             let publish = change.publish;
             if publish {

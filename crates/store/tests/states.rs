@@ -91,6 +91,9 @@ async fn a_version_that_is_being_prepared_takes_no_change() {
     store.create_function(new_function("hello")).await.unwrap();
     let refused = update(&store, "hello", "localhost/hello:v2").await.unwrap_err();
     assert!(matches!(refused, Error::WrongStatus { status: Status::Creating, .. }), "{refused}");
+    // A wrong value is named although the status refuses the change for now.
+    let wrong = store.change_latest(&key("hello"), |_, _| Err::<Change, _>("no")).await.unwrap();
+    assert_eq!(wrong.unwrap_err(), "no");
     store.mark_active(&version_key(&latest(&store, "hello").await), image(1)).await.unwrap();
     update(&store, "hello", "localhost/hello:v2").await.unwrap();
     let refused = update(&store, "hello", "localhost/hello:v3").await.unwrap_err();

@@ -21,18 +21,25 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     if let Some(result) = cx.invoker.kept_result(&id).await.map_err(read)? {
         return Ok(Answer::of(&InvokeAnswer { result: render::run::result(result, String::new()) }));
     }
-    let query = Query { request_id: Some(id.clone()), ..Query::latest(namespace) };
+    let query = Query { request_id: Some(id.clone()), ..Query::latest(namespace.clone()) };
     let page = cx.logs.invocations(query).await?;
-    let message = match page.invocations.first() {
-        None => format!("there is no run {id} in this namespace's log"),
-        Some(run) if !run.finished => format!("the run {id} has not ended yet; ask again when it has"),
-        Some(run) if run.status.is_none() => {
-            format!("the run {id} has no answer: the platform was stopped while it ran")
+    let (code, message) = match page.invocations.first() {
+        None => (ErrorCode::RESOURCE_NOT_FOUND, format!("invocation {id} is not in the log of namespace {namespace}")),
+        Some(run) if !run.finished => {
+            (ErrorCode::FAILED_OPERATION, format!("invocation {id} has not ended yet; try again when it has"))
         }
-        Some(_) => format!(
-            "no answer of the run {id} is kept: its caller got it, or it is older than invoke.result_retention_s, or \
-             others took its room (invoke.results_bytes_max, invoke.results_max); GetFunctionLogs has its beginning"
+        Some(run) if run.status.is_none() => (
+            ErrorCode::RESOURCE_NOT_FOUND,
+            format!("invocation {id} has no result: the platform was stopped while it ran"),
+        ),
+        Some(_) => (
+            ErrorCode::RESOURCE_NOT_FOUND,
+            format!(
+                "no result of invocation {id} is retained: its caller got it, or it is older than \
+                 invoke.result_retention_s, or it made room for newer ones (invoke.results_bytes_max, \
+                 invoke.results_max); GetFunctionLogs has its beginning"
+            ),
         ),
     };
-    Err(ApiError::new(ErrorCode::FAILED_OPERATION, message).into())
+    Err(ApiError::new(code, message).into())
 }

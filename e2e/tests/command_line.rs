@@ -194,6 +194,70 @@ async fn hints_name_commands_and_api_errors_have_their_code() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn values_over_a_limit_are_wrong_arguments() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    let wrong = ["deploy", "fresh", "--image", "hello:v1", "--memory", "4096"];
+    let said = tools::output(&mut platform.cli(&wrong)).await?;
+    assert_eq!(said.status.code(), Some(2), "{}", String::from_utf8_lossy(&said.stderr));
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_wrong_deploy_is_refused_while_the_one_before_it_is_prepared() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    // Its server does not listen where the start check waits for it.
+    let pending = ["--env", "PORT=8080", "--init-timeout", "200", "--no-wait"];
+    platform.deploy("pending", "hello:v1", &pending).await?;
+    for (flags, wanted) in [
+        (&["--memory", "100"][..], "--memory: 100 MB is not allowed"),
+        (&["--timeout", "90000"], "--timeout: 90000 s is not allowed"),
+        (&["--type", "event"], "is of type web"),
+        (&["--session", "nonsense"], "is not header:NAME"),
+        (&["--env", "", "--env", "A=1"], "is not KEY=VALUE"),
+        (&["--image", "UPPER:v1"], "UPPER"),
+    ] {
+        let said = tools::output(&mut platform.cli(&[&["deploy", "pending"], flags].concat())).await?;
+        let stderr = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.code() == Some(2) && stderr.contains(wanted), "{flags:?}: {}: {stderr}", said.status);
+    }
+    let shown = platform.cli_json(&["get", "pending"]).await?;
+    assert_eq!((&shown["Status"], &shown["MemorySize"]), (&json!("Creating"), &json!(128)), "nothing was waited for");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn empty_variables_are_unset() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    let mut list = platform.cli(&["list"]);
+    for name in ["SAMPAN_ENDPOINT", "TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_REGION"] {
+        list.env(name, "");
+    }
+    tools::run_ok(&mut list).await?;
+    let mut unnamed = sampan(&["list", "--endpoint", "http://127.0.0.1:9"]);
+    unnamed.env("SAMPAN_CREDENTIALS", "").env("TENCENTCLOUD_SECRET_ID", "a").env("TENCENTCLOUD_SECRET_KEY", "b");
+    let said = tools::output(&mut unnamed).await?;
+    assert_eq!(said.status.code(), Some(5), "{}", String::from_utf8_lossy(&said.stderr));
+    tools::run_ok(sampan(&["config"]).env("SAMPAN_CONFIG", "").env("SAMPAN_POOL__KEEP_IDLE_S", "")).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn types_of_functions_have_the_words_of_deploy() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("page", "hello:v1", &["--no-start-check"]).await?;
+    for args in [&["list"][..], &["get", "page"]] {
+        let shown = tools::run_ok(&mut platform.cli(args)).await?;
+        assert!(shown.contains("web") && !shown.contains("HTTP"), "{shown}");
+    }
+    let said = tools::output(&mut platform.cli(&["invoke", "page:"])).await?;
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.code() == Some(2) && stderr.contains("no qualifier after the colon"), "{stderr}");
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn times_have_the_zone_of_the_machine() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;

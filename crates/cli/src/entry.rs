@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::args::{self, Output, without_connection};
+use crate::args::{self, Output, command_line};
 use crate::failure::{self, Failure};
 
 /// Timeout of threads that still run when a command is done.
@@ -17,9 +17,9 @@ pub fn run<L: Parser, W: Future<Output = anyhow::Result<()>>>(
     output: impl FnOnce(&L) -> Output,
     work: impl FnOnce(L) -> W,
 ) -> ExitCode {
-    let line = match L::try_parse() {
+    let line = match command_line::parse(std::env::args_os()) {
         Ok(line) => line,
-        Err(error) => return refuse(&without_connection(error)),
+        Err(error) => return refuse(&error),
     };
     let format = output(&line);
     match block_on(work(line)) {

@@ -48,7 +48,7 @@ struct Shown<'a> {
     /// The API's error code, or the name of the exit code.
     code: String,
     message: &'a str,
-    hint: &'a str,
+    hint: Option<&'a str>,
     request_id: Option<&'a str>,
     exit_code: u8,
 }
@@ -89,6 +89,11 @@ impl Failure {
     /// The platform's request id, if known.
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+
+    /// The remedy; may be empty.
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 
     /// The exit code that it ends the command with.
@@ -139,7 +144,7 @@ impl Failure {
         let shown = Shown {
             code: self.api_code.clone().unwrap_or_else(|| format!("{:?}", self.exit)),
             message: &self.message,
-            hint: &self.hint,
+            hint: Some(self.hint.as_str()).filter(|hint| !hint.is_empty()),
             request_id: self.request_id.as_deref(),
             exit_code: self.exit as u8,
         };
@@ -215,6 +220,7 @@ mod tests {
         assert_eq!(shown, wanted);
         let bare: serde_json::Value =
             serde_json::from_str(&Failure::new(Exit::Connection, "gone", "").with_request_id("").json()).expect("JSON");
-        assert_eq!((&bare["code"], &bare["request_id"]), (&"Connection".into(), &serde_json::Value::Null));
+        assert_eq!(bare["code"], "Connection");
+        assert!(bare["request_id"].is_null() && bare["hint"].is_null(), "{bare}");
     }
 }

@@ -195,12 +195,16 @@ fn sources(args: &UpArgs) -> anyhow::Result<Figment> {
     if let Some(path) = file(args)? {
         figment = figment.merge(TomlFile(path));
     }
-    let environment = Env::prefixed(ENV_PREFIX).filter(|name| variables::is_setting(name.as_str())).split("__");
+    let is_set = |name: &str| variables::is_setting(name) && !variables::is_empty(name);
+    let environment = Env::prefixed(ENV_PREFIX).filter(move |name| is_set(name.as_str())).split("__");
     Ok(figment.merge(environment).merge(Flags(args)))
 }
 
 fn file(args: &UpArgs) -> anyhow::Result<Option<PathBuf>> {
-    let named = args.config.clone().or_else(|| std::env::var_os("SAMPAN_CONFIG").map(PathBuf::from));
+    let named = args
+        .config
+        .clone()
+        .or_else(|| std::env::var_os("SAMPAN_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from));
     match named {
         Some(file) if file.is_file() => Ok(Some(file)),
         Some(file) => Err(Failure::new(
@@ -240,6 +244,8 @@ mod tests {
             jail.set_env("SAMPAN_REGION", "environment");
             jail.set_env("SAMPAN_POOL__KEEP_IDLE_S", "6");
             jail.set_env("SAMPAN_SECRET_ID", "is no setting");
+            // Empty variables are unset.
+            jail.set_env("SAMPAN_APP_ID", "");
             // Variables of a Kubernetes Service named `sampan`, and a misspelt setting.
             jail.set_env("SAMPAN_PORT", "tcp://10.96.0.7:7070");
             jail.set_env("SAMPAN_SERVICE_HOST", "10.96.0.7");

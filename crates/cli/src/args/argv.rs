@@ -16,20 +16,28 @@ impl FromStr for Argv {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim_start().starts_with('[') {
-            match serde_json::from_str(text) {
-                Ok(argv) => return Ok(Self::List(argv)),
-                // `[` is also a program, followed by a blank.
-                Err(error) if text.trim_start().starts_with("[\"") => {
-                    return Err(format!("it begins like a JSON array of texts, but is not one: {error}"));
-                }
-                Err(_) => {}
-            }
+        if let Some(argv) = json_array(text)? {
+            return Ok(Self::List(argv));
         }
         if !text.contains(['\'', '"', '\\']) {
             return Ok(Self::Plain(text.to_owned()));
         }
         split(text).map(Self::List)
+    }
+}
+
+/// The strings of a JSON array; `None` for a text that is not meant as one.
+fn json_array(text: &str) -> Result<Option<Vec<String>>, String> {
+    let text = text.trim_start();
+    if !text.starts_with('[') {
+        return Ok(None);
+    }
+    let refused = |error| format!("write a JSON array of strings, such as [\"sh\", \"-c\"]: {error}");
+    match serde_json::from_str::<Vec<serde_json::Value>>(text) {
+        Ok(_) => serde_json::from_str(text).map(Some).map_err(refused),
+        Err(error) if text.starts_with("[\"") => Err(refused(error)),
+        // `[` is also a program, followed by a blank.
+        Err(_) => Ok(None),
     }
 }
 
@@ -113,9 +121,11 @@ mod tests {
     fn a_json_array_is_a_list() {
         assert_eq!(list(r#"["sh", "-c", "a b"]"#), ["sh", "-c", "a b"]);
         assert_eq!("[ -f x ]".parse(), Ok(Argv::Plain("[ -f x ]".to_owned())));
-        assert_eq!("[1]".parse(), Ok(Argv::Plain("[1]".to_owned())));
         assert_eq!(list(r#"[ "a" = "b c" ]"#), ["[", "a", "=", "b c", "]"]);
-        assert!(r#"["sh","-c""#.parse::<Argv>().is_err());
+        for wrong in [r#"["sh","-c""#, "[1]", r#"["sh", 1]"#, "[null]", "[[]]"] {
+            let refused = wrong.parse::<Argv>().expect_err(wrong);
+            assert!(refused.contains("a JSON array of strings"), "{wrong}: {refused}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The arguments of the client commands, as clap reads them.
 
 pub(crate) mod argv;
+pub mod command_line;
 pub(crate) mod domain;
 pub(crate) mod events;
+pub(crate) mod header;
 pub(crate) mod images;
 pub(crate) mod moment;
 pub(crate) mod provision;
@@ -13,6 +15,7 @@ pub(crate) mod release;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use types::limits::STOP_GRACE_S_MAX;
@@ -210,7 +213,8 @@ pub struct DeployArgs {
     /// Timeout of an instance's start, in seconds
     #[arg(long, value_name = "S")]
     pub init_timeout: Option<u32>,
-    /// Environment variable; given ones replace all existing ones; a single empty one removes them
+    /// Environment variable; given ones replace all existing ones, and --env '' alone removes them;
+    /// PORT is set by --port
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
@@ -289,7 +293,8 @@ pub struct InvokeArgs {
     pub asynchronous: bool,
     /// Do not call: print the retained result of this invocation, which outlived its caller (event
     /// functions)
-    #[arg(long, value_name = "ID", conflicts_with_all = ["name", "data", "log"])]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["name", "data", "log"])]
     pub result: Option<String>,
     /// Print control characters unescaped, also to a terminal
     #[arg(long)]
@@ -299,10 +304,10 @@ pub struct InvokeArgs {
     pub path: Option<String>,
     /// Method of the request (web functions) [default: GET, or POST with --data]
     #[arg(long, short = 'X')]
-    pub method: Option<String>,
+    pub method: Option<http::Method>,
     /// Header of the request (web functions)
     #[arg(long, short = 'H', value_name = "NAME: VALUE", allow_hyphen_values = true)]
-    pub header: Vec<String>,
+    pub header: Vec<header::Header>,
 }
 
 /// Arguments of `sampan logs`.
@@ -317,11 +322,11 @@ pub struct LogsArgs {
     #[arg(long, short)]
     pub follow: bool,
     /// Only lines of this invocation; the beginning of its id is enough
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub request_id: Option<String>,
     /// Only lines of this instance, including those outside invocations; a prefix of its id (i-…)
     /// is enough
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub instance: Option<String>,
     /// Only lines of failed invocations, once they have ended
     #[arg(long)]

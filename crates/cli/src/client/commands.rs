@@ -1,7 +1,7 @@
 //! Rewrites messages of the API for the CLI: actions and fields become commands and options.
 
-/// Actions in messages, and their commands.
-const COMMANDS: [(&str, &str); 7] = [
+/// Actions and types of functions in messages, and the words of the command line.
+const COMMANDS: [(&str, &str); 8] = [
     ("UpdateFunctionCode or UpdateFunctionConfiguration", "`sampan deploy`"),
     ("UpdateFunctionConfiguration", "`sampan deploy`"),
     ("UpdateFunctionCode", "`sampan deploy`"),
@@ -9,10 +9,11 @@ const COMMANDS: [(&str, &str); 7] = [
     ("DeleteFunction", "`sampan delete`"),
     ("DeleteAlias", "`sampan alias delete`"),
     ("GetFunctionLogs", "`sampan logs NAME --request-id ID`"),
+    ("of type HTTP", "of type web"),
 ];
 
 /// Fields at the beginning of messages, and their options.
-const OPTIONS: [(&str, &str); 11] = [
+const OPTIONS: [(&str, &str); 14] = [
     ("MemorySize", "--memory"),
     ("Timeout", "--timeout"),
     ("InitTimeout", "--init-timeout"),
@@ -24,7 +25,19 @@ const OPTIONS: [(&str, &str); 11] = [
     ("Code.ImageConfig.RegistryId", "--registry-id"),
     ("InstanceConcurrencyConfig.MaxConcurrency", "--concurrency"),
     ("Environment.Variables", "--env"),
+    ("FunctionVersion", "--version"),
+    ("RoutingConfig.AdditionalVersionWeights", "--weight"),
+    ("RoutingConfig.AddtionVersionMatchs", "--match"),
 ];
+
+/// The word of the command line for a function's type: `deploy --type web` makes type `HTTP`.
+pub fn function_type(of_api: &str) -> &str {
+    match of_api {
+        "HTTP" => "web",
+        "Event" => "event",
+        other => other,
+    }
+}
 
 /// Replaces actions and fields in a message.
 pub fn named(message: &str) -> String {
@@ -66,6 +79,8 @@ mod tests {
             ("MemorySize: 100 MB is not allowed", "--memory: 100 MB is not allowed"),
             ("Environment.Variables.0.Key: it is", "--env: it is"),
             ("Code.ImageConfig.ArgsList: it is", "--args: it is"),
+            ("RoutingConfig.AdditionalVersionWeights.0.Weight: it is", "--weight: it is"),
+            ("FunctionVersion: it is", "--version: it is"),
             ("MemorySizes: it is", "MemorySizes: it is"),
             ("function f: no", "function f: no"),
         ] {
@@ -77,6 +92,8 @@ mod tests {
     fn actions_become_commands() {
         let said = named("mend what failed with UpdateFunctionCode or UpdateFunctionConfiguration, and wait");
         assert_eq!(said, "mend what failed with `sampan deploy`, and wait");
+        assert_eq!(named("only functions of type HTTP have it"), "only functions of type web have it");
+        assert_eq!(["HTTP", "Event", "new"].map(function_type), ["web", "event", "new"]);
         assert_eq!(named("publish one with PublishVersion"), "publish one with `sampan publish`");
         assert_eq!(named("DeleteFunctionVersion failed"), "DeleteFunctionVersion failed");
         assert_eq!(named("function f is Creating"), "function f is Creating");

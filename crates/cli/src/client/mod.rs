@@ -6,6 +6,8 @@ mod times;
 
 use std::time::Duration;
 
+pub use commands::function_type;
+
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
@@ -183,14 +185,41 @@ pub fn is_away(error: &anyhow::Error) -> bool {
 fn refused(error: &Value, request_id: &str) -> anyhow::Error {
     let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (code, message) = (text("Code"), text("Message"));
-    let exit = match code.split('.').next() {
+    let exit = exit_of(&code);
+    let hint = ErrorCode::by_name(&code).map_or("", |row| row.hint);
+    Failure::new(exit, commands::named(&message), hint).with_api_code(code).with_request_id(request_id).into()
+}
+
+/// The exit code of an error code of the API.
+fn exit_of(code: &str) -> Exit {
+    match code.split('.').next() {
         Some("ResourceNotFound") => Exit::NotFound,
         // The API has no other code for this case.
         _ if code == ErrorCode::FAILED_DOMAIN_UNEXIST.name => Exit::NotFound,
         Some("AuthFailure") => Exit::Connection,
-        Some("InvalidParameter" | "InvalidParameterValue" | "MissingParameter") => Exit::Usage,
+        Some("InvalidParameter" | "InvalidParameterValue" | "MissingParameter" | "LimitExceeded") => Exit::Usage,
         _ => Exit::Failed,
-    };
-    let hint = ErrorCode::by_name(&code).map_or("", |row| row.hint);
-    Failure::new(exit, commands::named(&message), hint).with_api_code(code).with_request_id(request_id).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn api_errors_have_documented_exit_codes() {
+        for (code, exit) in [
+            ("ResourceNotFound", Exit::NotFound),
+            ("ResourceNotFound.Function", Exit::NotFound),
+            (ErrorCode::FAILED_DOMAIN_UNEXIST.name, Exit::NotFound),
+            ("AuthFailure.SignatureFailure", Exit::Connection),
+            ("InvalidParameterValue.MemorySize", Exit::Usage),
+            ("LimitExceeded.Memory", Exit::Usage),
+            ("LimitExceeded.Timeout", Exit::Usage),
+            ("RequestLimitExceeded", Exit::Failed),
+            ("FailedOperation.InvokeFunction", Exit::Failed),
+        ] {
+            assert_eq!(exit_of(code), exit, "{code}");
+        }
+    }
 }

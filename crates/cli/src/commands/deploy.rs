@@ -2,11 +2,13 @@
 
 mod code;
 mod concurrency;
+pub(super) mod unchangeable;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
+use types::ErrorCode;
 use types::tags::{INIT, RUNTIME, START_CHECK, STOP_GRACE};
 
 use crate::args::{Connection, DeployArgs, Kind, Output};
@@ -18,13 +20,23 @@ use crate::terminal;
 /// Polling interval for a function that is being prepared.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Fields of a request that name the function.
+const NAMES_LEN: usize = 2;
+
 /// Deploys the function.
 pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
+    check(&client, &args)?;
+    if let Some(note) = port_note(&args).filter(|_| format == Output::Text) {
+        eprintln!("{note}");
+    }
     let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
     let existing = match client.call("GetFunction", &name).await {
         // A function accepts one change at a time.
-        Ok(function) if is_pending(&function) && !args.no_wait => Some(wait_settled(&client, &args, format).await?),
+        Ok(function) if is_pending(&function) && !args.no_wait => {
+            check_pending(&client, &args, &function).await?;
+            Some(wait_settled(&client, &args, format).await?)
+        }
         Ok(function) => Some(function),
         Err(error) if is_unknown_function(&error) => None,
         Err(error) => return Err(error),
@@ -41,9 +53,46 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     report(&client, &args, &function, started, format).await
 }
 
+/// Checks the arguments that no function is needed for.
+fn check(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
+    variables(&args.env)?;
+    concurrency::check(args)?;
+    code::of(client, args, None).map(drop)
+}
+
+/// Checks a change of a function that is not ready for it yet: the API validates the values before
+/// it refuses the change for the function's status.
+async fn check_pending(client: &Client, args: &DeployArgs, function: &Value) -> anyhow::Result<()> {
+    unchangeable::check(args, function)?;
+    let request = configuration(args, Some(function))?;
+    if request.len() <= NAMES_LEN {
+        return Ok(());
+    }
+    match client.call("UpdateFunctionConfiguration", &Value::Object(request)).await {
+        Err(error) if api_code(&error) != Some(ErrorCode::FAILED_UPDATE_FUNCTION_CONFIGURATION.name) => Err(error),
+        // A function that has become ready has taken it; the deploy applies the same values again.
+        _ => Ok(()),
+    }
+}
+
+/// The note for a variable `PORT` that differs from the port that Sampan calls.
+fn port_note(args: &DeployArgs) -> Option<String> {
+    let given = args.env.iter().rev().find_map(|pair| pair.strip_prefix("PORT="))?;
+    if args.port.is_some_and(|port| port.to_string() == given) {
+        return None;
+    }
+    Some(format!(
+        "note: --env PORT={given} does not change the port that Sampan calls; --port {given} sets both the port and \
+         the variable PORT"
+    ))
+}
+
+fn api_code(error: &anyhow::Error) -> Option<&str> {
+    error.downcast_ref::<Failure>().and_then(Failure::api_code)
+}
+
 fn is_unknown_function(error: &anyhow::Error) -> bool {
-    let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
-    code.is_some_and(|code| code.starts_with("ResourceNotFound.Function"))
+    api_code(error).is_some_and(|code| code.starts_with("ResourceNotFound.Function"))
 }
 
 async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
@@ -75,47 +124,12 @@ fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
     runtime.into_iter().chain(stop_grace).chain(init).chain(start_check).collect()
 }
 
-/// The value of a function's tag.
-pub(super) fn tag<'a>(function: &'a Value, key: &str) -> Option<&'a str> {
-    let tags = function.get("Tags").and_then(Value::as_array)?;
-    tags.iter().find(|tag| tag["Key"] == key).and_then(|tag| tag["Value"].as_str())
-}
-
 /// Changes image and settings atomically.
 async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow::Result<()> {
-    let kind = function.get("Type").and_then(Value::as_str).unwrap_or_default();
-    let wanted = args.kind.map(|kind| if kind == Kind::Event { "Event" } else { "HTTP" });
-    if wanted.is_some_and(|wanted| wanted != kind) {
-        let message = format!("function {} is of type {kind}, and a function's type cannot change", args.name);
-        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
-    }
-    let takes_websockets = function.get("ProtocolType").and_then(Value::as_str) == Some("WS");
-    if args.websocket && !takes_websockets {
-        let message = format!("function {} does not accept WebSocket connections, and that cannot change", args.name);
-        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
-    }
-    let runtime = function.get("RuntimeClass").and_then(Value::as_str).unwrap_or_default();
-    if args.runtime.as_ref().is_some_and(|wanted| wanted != runtime) {
-        let message = format!("function {} runs under {runtime}, and a function's runtime cannot change", args.name);
-        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
-    }
-    if args.stop_grace.is_some_and(|wanted| tag(function, STOP_GRACE) != Some(&wanted.to_string())) {
-        let now = tag(function, STOP_GRACE).map_or("of the installation".to_owned(), |seconds| format!("{seconds} s"));
-        let message =
-            format!("function {} has the stop grace {now}, and a function's stop grace cannot change", args.name);
-        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
-    }
-    if args.init && tag(function, INIT) != Some("on") {
-        let message = format!("function {} has no init, and that cannot change", args.name);
-        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
-    }
-    if args.no_start_check && tag(function, START_CHECK) != Some("off") {
-        let message = format!("function {} has start checks, and that cannot change", args.name);
-        return Err(Failure::new(Exit::Usage, message, "Delete it first, or deploy under another name.").into());
-    }
+    unchangeable::check(args, function)?;
     let given = configuration(args, None)?;
-    // Beyond the two names there are changes only if a flag was given.
-    let is_configured = given.len() > 2;
+    // Beyond the names there are changes only if a flag was given.
+    let is_configured = given.len() > NAMES_LEN;
     // Without flags a failed deploy is retried.
     let says_nothing = !is_configured && !code::is_changed(args);
     let tries_again = says_nothing && function["Status"].as_str().is_some_and(|status| status.ends_with("Failed"));
@@ -172,8 +186,15 @@ fn variables(pairs: &[String]) -> anyhow::Result<Vec<Value>> {
 fn variable(pair: &str) -> anyhow::Result<Value> {
     let (key, value) = pair
         .split_once('=')
-        .ok_or_else(|| Failure::new(Exit::Usage, format!("--env {pair:?} is not KEY=VALUE"), ""))?;
+        .ok_or_else(|| Failure::new(Exit::Usage, format!("--env {pair:?} is not KEY=VALUE"), env_hint(pair)))?;
     Ok(json!({"Key": key, "Value": value}))
+}
+
+fn env_hint(pair: &str) -> &'static str {
+    match pair {
+        "" => "--env '' alone removes all variables; leave it out where variables are given: they replace all others.",
+        _ => "Write --env KEY=VALUE, one variable per --env.",
+    }
 }
 
 async fn wait_active(client: &Client, args: &DeployArgs, format: Output) -> anyhow::Result<Value> {
@@ -252,13 +273,34 @@ async fn report(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Cli, Command};
 
     #[test]
     fn an_empty_variable_alone_takes_all_away() {
         let of = |pairs: &[&str]| variables(&pairs.iter().map(|pair| (*pair).to_owned()).collect::<Vec<_>>());
         assert_eq!(of(&[""]).expect("none"), [Value::Null; 0]);
         assert_eq!(of(&["A=b=c"]).expect("one"), [json!({"Key": "A", "Value": "b=c"})]);
-        assert!(of(&["A=b", ""]).is_err() && of(&["A"]).is_err());
+        for pairs in [&["A=b", ""][..], &["", "A=b"], &["", ""]] {
+            let refused = of(pairs).map_err(|error| Failure::of(&error)).expect_err("it is refused");
+            assert_eq!(refused.exit(), Exit::Usage, "{pairs:?}");
+            assert!(refused.hint().contains("alone removes all"), "{pairs:?}: {}", refused.hint());
+        }
+        assert!(of(&["A"]).is_err());
+    }
+
+    #[test]
+    fn a_port_variable_without_the_port_is_noted() {
+        let note = |flags: &[&str]| {
+            let cli = Cli::try_parse_from(["sampan", "deploy", "f"].iter().chain(flags)).expect("valid");
+            let Command::Deploy(args) = cli.command else { panic!("a deploy") };
+            port_note(&args)
+        };
+        assert!(note(&["--env", "PORT=8080"]).is_some_and(|note| note.contains("--port 8080 sets both")));
+        assert!(note(&["--env", "PORT=8080", "--port", "9000"]).is_some());
+        assert_eq!(note(&["--env", "PORT=8080", "--port", "8080"]), None);
+        assert_eq!(note(&["--env", "PORTS=8080"]), None);
     }
 }

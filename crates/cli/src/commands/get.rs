@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use types::tags::{INIT, START_CHECK, STOP_GRACE};
 
 use crate::args::{Connection, NameArgs, Output};
-use crate::client::Client;
-use crate::commands::deploy::tag;
+use crate::client::{Client, function_type};
+use crate::commands::deploy::unchangeable::tag;
 use crate::{output, terminal};
 
 /// Fields in the text output, with their labels; JSON output has all fields.
@@ -58,6 +58,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(Value::Array(list)) if list.is_empty() => {}
+            Some(Value::String(kind)) if *pointer == "/Type" => println!("{word:15} {}", function_type(kind)),
             Some(Value::String(text)) => println!("{word:15} {}", terminal::line(text)),
             Some(value) => println!("{word:15} {value}"),
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use types::{ErrorCode, RunStatus};
 
@@ -22,12 +22,11 @@ const LOG_LINES: i64 = 100;
 
 /// Calls the function and prints its answer, or prints a retained result.
 pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> anyhow::Result<()> {
-    let client = Client::new(connection)?;
     if let Some(id) = &args.result {
-        return kept_result(&client, &args, id, format).await;
+        return kept_result(&Client::new(connection)?, &args, id, format).await;
     }
-    let name = args.name.as_deref().unwrap_or_default();
-    let (name, qualifier) = name.split_once(':').unwrap_or((name, "$DEFAULT"));
+    let (name, qualifier) = target(args.name.as_deref().unwrap_or_default())?;
+    let client = Client::new(connection)?;
     let version = if qualifier.starts_with("$DEFAULT") { "$LATEST" } else { qualifier };
     let query = json!({"FunctionName": name, "Namespace": args.namespace, "Qualifier": version});
     let function = client.call("GetFunction", &query).await?;
@@ -38,6 +37,20 @@ pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> a
         web(&client, &args, name, qualifier, data, format).await
     } else {
         event(&client, &args, name, qualifier, data, format).await
+    }
+}
+
+/// The function's name and the qualifier.
+fn target(name: &str) -> anyhow::Result<(&str, &str)> {
+    match name.split_once(':') {
+        None if !name.is_empty() => Ok((name, "$DEFAULT")),
+        Some((function, qualifier)) if !function.is_empty() && !qualifier.is_empty() => Ok((function, qualifier)),
+        Some((function, "")) if !function.is_empty() => {
+            let message = format!("{name:?} has no qualifier after the colon");
+            let hint = format!("Write {function}, or a version or alias as in {function}:1.");
+            Err(Failure::new(Exit::Usage, message, hint).into())
+        }
+        _ => Err(Failure::new(Exit::Usage, format!("{name:?} names no function"), "`sampan list` shows all.").into()),
     }
 }
 
@@ -78,7 +91,8 @@ async fn event(
     data: Option<Vec<u8>>,
     format: Output,
 ) -> anyhow::Result<()> {
-    let event = String::from_utf8(data.unwrap_or_else(|| b"{}".to_vec())).context("an event is JSON text")?;
+    let event = String::from_utf8(data.unwrap_or_else(|| b"{}".to_vec()));
+    let event = event.map_err(|_| Failure::new(Exit::Usage, "the event is not text in UTF-8", "An event is JSON."))?;
     if args.asynchronous {
         return accept(client, args, name, qualifier, event, format).await;
     }
@@ -179,14 +193,10 @@ async fn web(
     let path = args.path.as_deref().unwrap_or_default().trim_start_matches('/');
     let qualifier = if qualifier == "$DEFAULT" { String::new() } else { format!(":{qualifier}") };
     let url = format!("{gateway}/fn/{}/{name}{qualifier}/{path}", args.namespace);
-    let method = args.method.as_deref().unwrap_or(if data.is_some() { "POST" } else { "GET" });
-    let method = method.parse().with_context(|| format!("{method:?} is not an HTTP method"))?;
+    let method = args.method.clone().unwrap_or(if data.is_some() { Method::POST } else { Method::GET });
     let mut request = client.http().request(method, url);
     for header in &args.header {
-        let (name, value) = header
-            .split_once(':')
-            .ok_or_else(|| Failure::new(Exit::Usage, format!("--header {header:?} is not NAME: VALUE"), ""))?;
-        request = request.header(name.trim(), value.trim());
+        request = request.header(&header.name, &header.value);
     }
     let started = Instant::now();
     let mut answer = request.body(data.unwrap_or_default()).send().await.context("the gateway cannot be reached")?;
@@ -286,6 +296,17 @@ mod tests {
             assert!(!text(media_type, ""), "{media_type}");
         }
         assert!(!text("text/plain", "gzip"));
+    }
+
+    #[test]
+    fn a_target_has_a_name_and_no_empty_qualifier() {
+        assert_eq!(target("web").expect("a name"), ("web", "$DEFAULT"));
+        assert_eq!(target("web:prod").expect("both"), ("web", "prod"));
+        for (wrong, wanted) in [("web:", "\"web:\" has no qualifier"), ("", "names no"), (":1", "names no")] {
+            let refused = Failure::of(&target(wrong).expect_err(wrong));
+            assert_eq!(refused.exit(), Exit::Usage, "{wrong:?}");
+            assert!(refused.to_string().contains(wanted), "{refused}");
+        }
     }
 
     #[test]

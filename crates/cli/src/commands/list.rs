@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::args::{Connection, ListArgs, Output};
-use crate::client::Client;
+use crate::client::{Client, function_type};
 use crate::output;
 
 /// Page size of listings.
@@ -35,8 +35,10 @@ pub async fn run(connection: &Connection, args: ListArgs, format: Output) -> any
         return output::json(&functions);
     }
     let text = |f: &Value, name: &str| f.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let row =
-        |f: &Value| ["FunctionName", "Type", "Status", "ModTime", "Description"].map(|name| text(f, name)).to_vec();
+    let row = |f: &Value| {
+        let kind = function_type(&text(f, "Type")).to_owned();
+        vec![text(f, "FunctionName"), kind, text(f, "Status"), text(f, "ModTime"), text(f, "Description")]
+    };
     let rows: Vec<Vec<String>> = functions.iter().map(row).collect();
     output::table(&["NAME", "TYPE", "STATUS", "MODIFIED", "DESCRIPTION"], &rows);
     Ok(())

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use types::wire::{GetLogLinesAnswer, GetLogLinesRequest, LogLine};
 
+use crate::args::moment::Moment;
 use crate::args::{Connection, LogsArgs, Output};
 use crate::client::{self, Client};
 use crate::failure::{Exit, Failure};
@@ -25,8 +26,9 @@ const ID_CHARS: usize = 10;
 
 /// Prints the logs.
 pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> anyhow::Result<()> {
-    let client = Client::new(connection)?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
+    check_interval(args.since, args.until, now_ms)?;
+    let client = Client::new(connection)?;
     let mut request = GetLogLinesRequest {
         function_name: Some(args.name),
         namespace: Some(args.namespace),
@@ -58,6 +60,19 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
         (request.after, request.limit) = (Some(page.next), Some(FOLLOW_LINES_MAX));
         page = ask_until_answered(&client, &request).await?;
     }
+}
+
+/// Refuses an interval without any moment.
+fn check_interval(since: Option<Moment>, until: Option<Moment>, now_ms: i64) -> anyhow::Result<()> {
+    let (Some(since_ms), Some(until_ms)) = (since.map(|t| t.unix_ms(now_ms)), until.map(|t| t.unix_ms(now_ms))) else {
+        return Ok(());
+    };
+    if since_ms < until_ms {
+        return Ok(());
+    }
+    let [since, until] = [since_ms, until_ms].map(local_time::rfc3339);
+    let message = format!("the interval is empty: --since {since} is not before --until {until}");
+    Err(Failure::new(Exit::Usage, message, "A time such as 2h is before now: --since 2h --until 1h.").into())
 }
 
 /// Asks again while the platform is away, as during its restart.
@@ -180,6 +195,21 @@ mod tests {
             "stdout   i-01234567 x\\r2026-11-28T08:15:00.250+01:00 platform i-01234567 END RequestId:1\\x1b[1A"
         );
         assert!(text(&line("stdout", forged), true).ends_with(forged));
+    }
+
+    #[test]
+    fn an_empty_interval_is_refused() {
+        let check = |since: &str, until: &str| {
+            let moment = |text: &str| Some(text.parse().expect("a time"));
+            check_interval(moment(since), moment(until), 1_800_000_000_000)
+        };
+        assert!(check("2h", "1h").is_ok() && check("2026-11-27", "2026-11-28").is_ok());
+        for (since, until) in [("1h", "2h"), ("1h", "1h"), ("2026-11-28", "2026-11-27")] {
+            let refused = Failure::of(&check(since, until).expect_err(since));
+            assert_eq!(refused.exit(), Exit::Usage);
+            assert!(refused.to_string().starts_with("the interval is empty: --since"), "{refused}");
+        }
+        assert!(check_interval(None, "2h".parse().ok(), 0).is_ok());
     }
 
     #[test]

@@ -31,6 +31,15 @@ pub fn is_setting(name: &str) -> bool {
     !OF_CLIENTS_AND_TESTS.contains(&name.as_str()) && keys().iter().any(sets)
 }
 
+/// Whether the variable of a setting, named without the prefix, is set to nothing.
+pub fn is_empty(name: &str) -> bool {
+    let is_it = |variable: &std::ffi::OsStr| {
+        let rest = variable.to_str().and_then(|variable| variable.strip_prefix(ENV_PREFIX));
+        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(name))
+    };
+    std::env::vars_os().any(|(variable, value)| value.is_empty() && is_it(&variable))
+}
+
 /// Variables with the prefix that are neither settings nor Kubernetes': probably misspelt.
 pub fn unknown() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());

@@ -42,6 +42,14 @@ pub fn of(args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Option<Valu
     Ok(Some(config))
 }
 
+/// Checks the arguments that no function is needed for.
+pub fn check(args: &DeployArgs) -> anyhow::Result<()> {
+    match args.session.as_deref() {
+        None | Some("none") => Ok(()),
+        Some(session) => source(session).map(drop),
+    }
+}
+
 /// Source and name of the session key.
 fn source(session: &str) -> anyhow::Result<(&'static str, &str)> {
     let source = |source: &str| match source {

@@ -57,11 +57,11 @@ async fn prune_images(client: &Client, args: &PruneArgs, format: Output) -> anyh
     if !pruned.images.is_empty() {
         show(&pruned.images);
     }
-    let (count, bytes) = (pruned.images.len(), pruned.image_bytes);
+    let (count, bytes) = (pruned.images.len(), pruned.freed_bytes);
     if pruned.dry_run {
-        println!("would remove {count} untagged images, and {bytes} bytes that only they use");
+        println!("would remove {count} untagged images, and free {bytes} bytes of disk space");
     } else {
-        println!("removed {count} untagged images; {} bytes of disk space were freed", pruned.freed_bytes);
+        println!("removed {count} untagged images; {bytes} bytes of disk space were freed");
     }
     Ok(())
 }

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A failed `unwrap` is a failed test.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,6 +92,8 @@ pub struct Pruned {
     pub images: Vec<StoredImage>,
     /// Bytes of blobs that nothing else in the registry names.
     pub freed_bytes: u64,
+    /// Owners of the pins that a dry run would remove; empty otherwise.
+    pub released: HashSet<String>,
 }
 
 /// The registry; cheap to clone.
@@ -186,15 +189,17 @@ impl Registry {
     /// When the metadata cannot be read.
     pub async fn prune(&self, keep: Duration, dry_run: bool) -> Result<Pruned, Error> {
         let (all, before) = (self.images().await?, stored::ago(keep));
-        let images = if dry_run {
-            stored::untagged(all.clone(), before)
+        let repositories = &self.shared.repositories;
+        let (images, released) = if dry_run {
+            let images = stored::untagged(all.clone(), before);
+            let released = repositories.released(&images, before).await?;
+            (images, released)
         } else {
-            self.shared.repositories.remove_untagged(before).await?
+            let images = repositories.remove_untagged(before).await?;
+            repositories.sweep(before).await;
+            (images, HashSet::new())
         };
-        if !dry_run {
-            self.shared.repositories.sweep(before).await;
-        }
-        Ok(Pruned { freed_bytes: stored::freed_bytes(&all, &images), images })
+        Ok(Pruned { freed_bytes: stored::freed_bytes(&all, &images), images, released })
     }
 
     /// Removes untagged manifests when due. Not soon after a start, before deployed images are

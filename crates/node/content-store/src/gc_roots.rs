@@ -6,7 +6,7 @@
 //! whether it is there. The collector asks again under this lock in the moment it removes a thing,
 //! so the user either was first and the thing stays, or finds it gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -152,9 +152,22 @@ impl GcRoots {
 
     /// The roots of this moment.
     pub fn roots(&self) -> Roots {
+        self.roots_without(&HashSet::new())
+    }
+
+    /// The roots as if these owners pinned nothing.
+    pub fn roots_without(&self, owners: &HashSet<String>) -> Roots {
         let state = self.0.lock();
         let holds = state.holds.keys().map(|digest| Pin { digest: digest.clone(), keeps_rootfs: true });
-        Roots { pins: state.pins.values().cloned().chain(holds).collect(), since: Instant::now() }
+        let pins = state.pins.iter().filter(|(owner, _)| !owners.contains(*owner)).map(|(_, pin)| pin.clone());
+        Roots { pins: pins.chain(holds).collect(), since: Instant::now() }
+    }
+
+    /// Whether [`GcRoots::remove_if_spent`] would remove a thing now.
+    pub fn is_spent(&self, item: &Item, age: Duration, since: Instant, grace: Duration) -> bool {
+        let state = self.0.lock();
+        let lease = state.leases.values().min().copied();
+        is_spent(state.touched.get(item).copied(), age, since, lease, Instant::now(), grace)
     }
 
     /// Removes a thing that no root needed at `since`, unless someone has come to need it. `remove`

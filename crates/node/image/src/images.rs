@@ -1,5 +1,6 @@
 //! The handle of this crate: prepared images by digest, and the order of start and stop.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -196,10 +197,19 @@ impl Images {
     /// # Errors
     /// `Io`.
     pub async fn prune(&self, unused: Duration) -> Result<Collected, Error> {
-        self.state
-            .clone()
-            .collect_with(Config { grace_s: unused.as_secs(), unpinned_bytes_max: 0, ..self.config() })
-            .await
+        self.state.clone().collect_with(self.prune_config(unused)).await
+    }
+
+    /// What [`Images::prune`] would remove if these owners pinned nothing any more; removes nothing.
+    ///
+    /// # Errors
+    /// As for a prune.
+    pub async fn prune_preview(&self, unused: Duration, released: HashSet<String>) -> Result<Collected, Error> {
+        self.state.clone().preview_with(self.prune_config(unused), released).await
+    }
+
+    fn prune_config(&self, unused: Duration) -> Config {
+        Config { grace_s: unused.as_secs(), unpinned_bytes_max: 0, ..self.config() }
     }
 
     fn config(&self) -> Config {

@@ -1,6 +1,6 @@
 //! Prepared images as they are found on disk and mounted, and the collecting of what nothing needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -81,6 +81,21 @@ impl State {
             // What is gone is unmounted, which frees its space, when no instance uses it any more.
             state.ready.lock().retain(|_, ready| layers.exists(&ready.rootfs));
             Ok::<_, Error>(collected)
+        })
+        .await
+    }
+
+    /// What [`State::collect_with`] would remove if these owners pinned nothing.
+    pub(crate) async fn preview_with(
+        self: Arc<Self>,
+        config: Config,
+        released: HashSet<String>,
+    ) -> Result<Collected, Error> {
+        let state = self.clone();
+        let _collecting = self.collecting.lock().await;
+        blocking::run("previewing a collection of garbage", move || {
+            let Context { content, layers, mounts, .. } = &*state.context;
+            gc::preview(content, layers, mounts.method(), &config, &released)
         })
         .await
     }

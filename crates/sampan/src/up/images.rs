@@ -87,12 +87,12 @@ impl Administration {
 
     async fn prune(&self, older_than: Duration, dry_run: bool) -> anyhow::Result<Answer> {
         let pruned = self.registry.prune(older_than, dry_run).await.context("cannot remove untagged images")?;
-        let freed_bytes = if dry_run {
-            0
+        let collected = if dry_run {
+            self.images.prune_preview(older_than, pruned.released).await
         } else {
-            let collected = self.images.prune(older_than).await;
-            collected.map_err(|error| anyhow::anyhow!(error.report()))?.bytes
+            self.images.prune(older_than).await
         };
+        let freed_bytes = collected.map_err(|error| anyhow::anyhow!(error.report()))?.bytes;
         let images = pruned.images.iter().map(shown).collect();
         Ok(Answer::Pruned(Pruned { dry_run, images, image_bytes: pruned.freed_bytes, freed_bytes }))
     }

@@ -51,32 +51,32 @@ pub enum Answer {
 pub struct Image {
     /// Name in the registry, without its host.
     pub repository: String,
-    /// Time of its last push or lost tag, in Unix milliseconds.
+    /// Digest of the manifest.
     pub digest: String,
-    /// What was removed, or would be.
+    /// Tags that point to it.
     pub tags: Vec<String>,
-    /// Bytes of blobs that only these images name.
+    /// Why it is kept: `tagged`, `deployed`, `named` (by an index), or `untagged`.
     pub kept: String,
-    /// Bytes freed on disk, including those of pulled images.
+    /// Bytes of the manifest and its blobs; shared blobs count for each image.
     pub bytes: u64,
-    /// Progress of a scrub.
+    /// Time of its last push or lost tag, in Unix milliseconds.
     pub changed_ms: u64,
 }
 
-/// Whether the kernel verifies reads by fs-verity.
+/// What a prune removed, or would remove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
-    /// Damaged content.
+    /// Whether nothing was removed.
     pub dry_run: bool,
-    /// Where it was moved to; nothing if it was left in place.
+    /// The untagged images.
     pub images: Vec<Image>,
-    /// Functions and repositories that need it.
+    /// Bytes of blobs that only these images name.
     pub image_bytes: u64,
-    /// Whether it was restored and verified.
+    /// Bytes freed on disk, including those of pulled images and of blobs that no image names.
     pub freed_bytes: u64,
 }
 
-/// How far a scrub is.
+/// Progress of a scrub.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scrub {
     /// Whether it runs.

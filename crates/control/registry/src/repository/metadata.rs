@@ -1,6 +1,6 @@
 //! Files of repositories: reads and writes of one file each. Blocks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -86,10 +86,14 @@ impl Metadata {
         self.digests(&self.layout.dir(repository, MANIFESTS))
     }
 
-    /// Maps each blob to a manifest that names it.
-    pub(super) fn named_blobs(&self, repository: &Repository) -> Result<HashMap<Digest, Digest>, Error> {
+    /// Maps each blob to a manifest that names it, without the manifests that are `gone`.
+    pub(super) fn named_blobs(
+        &self,
+        repository: &Repository,
+        gone: &HashSet<Digest>,
+    ) -> Result<HashMap<Digest, Digest>, Error> {
         let mut named = HashMap::new();
-        for manifest in self.manifests(repository)? {
+        for manifest in self.manifests(repository)?.into_iter().filter(|manifest| !gone.contains(manifest)) {
             let Some(record) = self.record(repository, &manifest)? else { continue };
             named.extend(record.blobs.into_iter().map(|blob| (blob, manifest.clone())));
         }

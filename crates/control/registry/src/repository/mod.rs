@@ -13,6 +13,7 @@ mod record;
 pub(crate) mod stored;
 mod sweep;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -106,7 +107,7 @@ impl Repositories {
             let _held = alone;
             let owner = blob_owner(&repository, &digest);
             let removal = this.on_disk("remove a blob", move |metadata| {
-                if let Some(manifest) = metadata.named_blobs(&repository)?.remove(&digest) {
+                if let Some(manifest) = metadata.named_blobs(&repository, &HashSet::new())?.remove(&digest) {
                     return Ok(BlobRemoval::Named(manifest));
                 }
                 if !metadata.remove_blob(&repository, &digest)? {

@@ -1,11 +1,12 @@
 //! Reconciles pins with files after a crash, and removes unreferenced blobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use types::Digest;
 
 use super::layout::{BLOB_OWNERS, MANIFEST_OWNERS, blob_owner, manifest_owner};
+use super::stored::StoredImage;
 use super::{Repositories, change};
 use crate::error::Error;
 use crate::names::Repository;
@@ -109,13 +110,36 @@ impl Repositories {
         .await
     }
 
+    /// Owners of the pins that a removal of `images` and a sweep would remove.
+    pub(crate) async fn released(&self, images: &[StoredImage], before: SystemTime) -> Result<HashSet<String>, Error> {
+        let mut owners = HashSet::new();
+        for repository in self.names().await? {
+            let images = images.iter().filter(|image| image.repository == repository.as_str());
+            let gone: HashSet<Digest> = images.map(|image| image.digest.clone()).collect();
+            owners.extend(gone.iter().map(|digest| manifest_owner(&repository, digest)));
+            let blobs = self.unreferenced_without(&repository, before, gone).await?;
+            owners.extend(blobs.iter().map(|digest| blob_owner(&repository, digest)));
+        }
+        Ok(owners)
+    }
+
     async fn unreferenced(&self, repository: &Repository, before: SystemTime) -> Result<Vec<Digest>, Error> {
+        self.unreferenced_without(repository, before, HashSet::new()).await
+    }
+
+    /// Blobs that no manifest names, apart from those that are `gone`.
+    async fn unreferenced_without(
+        &self,
+        repository: &Repository,
+        before: SystemTime,
+        gone: HashSet<Digest>,
+    ) -> Result<Vec<Digest>, Error> {
         let repository = repository.clone();
         self.on_disk("look for unreferenced blobs", move |metadata| {
             // Without an old blob, which is the usual case, the manifests need not be read.
             let mut old = metadata.blobs_before(&repository, before)?;
             if !old.is_empty() {
-                let named = metadata.named_blobs(&repository)?;
+                let named = metadata.named_blobs(&repository, &gone)?;
                 old.retain(|digest| !named.contains_key(digest));
             }
             Ok(old)

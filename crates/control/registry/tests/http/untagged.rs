@@ -56,16 +56,33 @@ async fn untagged_manifests_are_removed_with_the_blobs_only_they_name() {
     // Both have the config "{}".
     assert_eq!((dry.images.len(), dry.images[0].digest.clone(), dry.freed_bytes), (1, old.clone(), 5));
     assert_eq!(retained(&server).await, before);
+    let preview = server.images.prune_preview(Duration::ZERO, dry.released.clone()).await.unwrap();
     assert!(server.registry.prune(Duration::from_secs(3600), false).await.unwrap().images.is_empty());
     let pruned = server.registry.prune(Duration::ZERO, false).await.unwrap();
-    assert_eq!((pruned.images.len(), pruned.freed_bytes), (1, 5));
+    assert_eq!((&pruned.images, pruned.freed_bytes), (&dry.images, dry.freed_bytes));
     let by_digest = server.get(&format!("/v2/a/manifests/{old}")).await;
     assert_eq!(refused(by_digest).await, code(404, "MANIFEST_UNKNOWN"));
     assert_eq!(server.head(&format!("/v2/a/blobs/{old_layer}")).await.status(), 404);
-    server.images.collect_garbage().await.unwrap();
+    let collected = server.images.prune(Duration::ZERO).await.unwrap();
+    assert_eq!((preview, preview.blobs), (collected, 2), "the manifest and its layer; the config is shared");
     assert_eq!(server.images.content().size(&old_layer).await.unwrap(), None);
     assert_eq!(server.get(&format!("/v2/a/blobs/{new_layer}")).await.text().await.unwrap(), "second");
     assert_eq!(server.get(&format!("/v2/a/manifests/{new}")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_blobs_that_no_manifest_names() {
+    let server = Server::start().await;
+    server.push_image("a", "v1", "tagged").await;
+    server.push_image("a", "v2", "replaced").await;
+    server.push_image("a", "v2", "new").await;
+    server.push_parts("b", "never named").await;
+    let dry = server.registry.prune(Duration::ZERO, true).await.unwrap();
+    let preview = server.images.prune_preview(Duration::ZERO, dry.released).await.unwrap();
+    let pruned = server.registry.prune(Duration::ZERO, false).await.unwrap();
+    let collected = server.images.prune(Duration::ZERO).await.unwrap();
+    assert_eq!((pruned.images, preview), (dry.images, collected));
+    assert_eq!(collected.blobs, 3, "a manifest with its layer, and a layer without a manifest");
 }
 
 #[tokio::test]

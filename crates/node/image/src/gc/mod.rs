@@ -28,6 +28,16 @@ pub struct Collected {
     pub layers: u64,
 }
 
+impl Collected {
+    fn add(&mut self, spent: &Unneeded) {
+        match spent.item {
+            Item::Blob(_) => self.blobs += 1,
+            Item::Layer(_) => self.layers += 1,
+        }
+        self.bytes += spent.bytes;
+    }
+}
+
 /// Collects once; blocks. Of what no root needs, the most lately used `unpinned_bytes_max` stay.
 pub(crate) fn collect(
     content: &ContentStore,
@@ -35,6 +45,56 @@ pub(crate) fn collect(
     method: Method,
     config: &Config,
 ) -> Result<Collected, Error> {
+    let roots = || content.gc_roots().roots();
+    let Some(Plan { roots, there, unneeded }) = plan(content, layers, method, config, roots)? else {
+        return Ok(Collected::default());
+    };
+    let mut sweep = Sweep { content, layers, config, roots: &roots, collected: Collected::default() };
+    for spent in unneeded {
+        if let Err(error) = sweep.remove(&spent) {
+            tracing::warn!(path = %spent.path.display(), error = error.report(), "content that nothing needs stays");
+        }
+    }
+    content.forget_unreachable(&roots.pins.iter().map(|pin| pin.digest.clone()).collect());
+    content.gc_roots().forget_old_touches(config.grace(), |item| there.contains(item));
+    Ok(sweep.collected)
+}
+
+/// What [`collect`] would remove if these owners pinned nothing; blocks.
+pub(crate) fn preview(
+    content: &ContentStore,
+    layers: &Layers,
+    method: Method,
+    config: &Config,
+    released: &HashSet<String>,
+) -> Result<Collected, Error> {
+    let mut collected = Collected::default();
+    let roots = || content.gc_roots().roots_without(released);
+    let Some(plan) = plan(content, layers, method, config, roots)? else { return Ok(collected) };
+    for spent in plan.unneeded {
+        if content.gc_roots().is_spent(&spent.item, spent.age, plan.roots.since, config.grace()) {
+            collected.add(&spent);
+        }
+    }
+    Ok(collected)
+}
+
+/// What a collection looks at.
+struct Plan {
+    roots: Roots,
+    there: HashSet<Item>,
+    /// What goes unless it has come to be used, in this order.
+    unneeded: Vec<Unneeded>,
+}
+
+/// `None` when it cannot be known what the roots reach.
+fn plan(
+    content: &ContentStore,
+    layers: &Layers,
+    method: Method,
+    config: &Config,
+    roots: impl FnOnce() -> Roots,
+) -> Result<Option<Plan>, Error> {
     // Listed before the roots are read: what comes later is not even a candidate.
     let blob = |item: Item| match &item {
         Item::Blob(digest) => (item.clone(), content.layout().blob(digest)),
@@ -43,22 +103,14 @@ pub(crate) fn collect(
     let mut candidates: Vec<_> = content.list()?.into_iter().map(blob).collect();
     candidates.extend(layers.list()?.into_iter().map(|(name, path)| (Item::Layer(name), path)));
     let there: HashSet<Item> = candidates.iter().map(|(item, _)| item.clone()).collect();
-    let roots = content.gc_roots().roots();
+    let roots = roots();
     let marked = mark(content, method, &roots, &there);
     if !marked.is_complete {
-        return Ok(Collected::default());
+        return Ok(None);
     }
     candidates.retain(|(item, _)| !marked.live.contains(item));
     let unneeded = candidates.into_iter().filter_map(|(item, path)| Unneeded::look(content, item, path)).collect();
-    let mut sweep = Sweep { content, layers, config, roots: &roots, collected: Collected::default() };
-    for spent in beyond(unneeded, config.unpinned_bytes_max) {
-        if let Err(error) = sweep.remove(&spent) {
-            tracing::warn!(path = %spent.path.display(), error = error.report(), "content that nothing needs stays");
-        }
-    }
-    content.forget_unreachable(&roots.pins.iter().map(|pin| pin.digest.clone()).collect());
-    content.gc_roots().forget_old_touches(config.grace(), |item| there.contains(item));
-    Ok(sweep.collected)
+    Ok(Some(Plan { roots, there, unneeded: beyond(unneeded, config.unpinned_bytes_max) }))
 }
 
 /// A thing that no root needs.
@@ -176,14 +228,12 @@ impl Sweep<'_> {
             match spent.item {
                 Item::Blob(_) => {
                     fs::remove_file(&draft).map_err(|e| content_store::Error::io("remove", &draft, e))?;
-                    self.collected.blobs += 1;
                 }
                 Item::Layer(_) => {
                     fs::remove_dir_all(&draft).map_err(|e| content_store::Error::io("remove", &draft, e))?;
-                    self.collected.layers += 1;
                 }
             }
-            self.collected.bytes += spent.bytes;
+            self.collected.add(spent);
         }
         Ok(())
     }

@@ -15,4 +15,5 @@ pub mod failure;
 pub mod image_name;
 mod local_time;
 pub mod output;
+pub mod push;
 pub mod terminal;

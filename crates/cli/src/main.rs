@@ -8,6 +8,8 @@ use cli::args::Cli;
 fn main() -> ExitCode {
     cli::entry::run(
         |line: &Cli| line.output,
-        |line: Cli| async move { cli::commands::run(&line.connection, line.command, line.output).await },
+        |line: Cli| async move {
+            cli::commands::run(&line.connection, line.command, line.output, cli::push::config_of_environment).await
+        },
     )
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use cli::args::AFTER_HELP;
-pub use cli::args::{Connection, Output, PushArgs};
+pub use cli::args::{Connection, Output};
 
 /// Container images as functions, on one machine.
 #[derive(Parser)]
@@ -26,8 +26,6 @@ pub struct Cli {
 pub enum Command {
     /// Start the platform on this machine and run until SIGINT or SIGTERM (needs root)
     Up(Box<UpArgs>),
-    /// Push an image into Sampan's registry, or any other, without a container tool
-    Push(PushArgs),
     #[command(flatten)]
     Client(cli::args::Command),
     /// Copy the database of functions into a file, also while the platform runs; lists what the

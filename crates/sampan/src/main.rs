@@ -10,7 +10,6 @@ extern crate cli;
 mod args;
 mod commands;
 mod credentials;
-mod push;
 mod settings;
 mod up;
 
@@ -37,7 +36,9 @@ async fn run(line: Cli) -> anyhow::Result<()> {
         Command::Restore(args) => commands::backup::restore(args, output).await,
         Command::Config(args) => commands::config::run(&UpArgs { region, ..args }, output),
         Command::Doctor(args) => commands::doctor::run(&args, output),
-        Command::Push(args) => commands::push::run(&connection, args, output).await,
-        Command::Client(command) => cli::commands::run(&connection, command, output).await,
+        Command::Client(command) => {
+            let registries = || Ok(settings::load(&UpArgs::default()).unwrap_or_default().image.registry_client());
+            cli::commands::run(&connection, command, output, registries).await
+        }
     }
 }

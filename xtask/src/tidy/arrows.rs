@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("logs", "crates/node/logs", &["supervisor", "types"]),
     ("erofs", "crates/node/erofs", &[]),
     ("oci", "crates/node/oci", &["types"]),
-    ("layer-index", "crates/node/layer-index", &["types", "sys", "erofs"]),
+    ("layer-index", "crates/node/layer-index", &["types", "sys", "erofs", "oci"]),
     ("content-store", "crates/node/content-store", &["types", "sys", "erofs", "oci", "layer-index"]),
     ("rootfs", "crates/node/rootfs", &["types", "sys", "erofs", "oci", "layer-index", "content-store"]),
     ("registry-client", "crates/node/registry-client", &["types", "oci"]),
@@ -37,7 +37,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("signature", "crates/control/signature", &["types"]),
     ("credentials", "crates/control/credentials", &["types", "registry-client", "signature"]),
     ("api", "crates/control/api", &["types", "schedule", "signature", "store", "logs", "invoke", "events"]),
-    ("cli", "crates/cli", &["types", "signature"]),
+    ("cli", "crates/cli", &["types", "oci", "registry-client", "signature"]),
     (
         "sampan",
         "crates/sampan",

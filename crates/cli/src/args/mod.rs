@@ -120,6 +120,8 @@ pub enum Command {
     Invoke(InvokeArgs),
     /// Show and end asynchronous events
     Events(events::EventsArgs),
+    /// Push an image into Sampan's registry, or any other, without a container tool
+    Push(PushArgs),
     /// Show the output of a function
     Logs(LogsArgs),
     /// List functions

@@ -12,15 +12,25 @@ mod list;
 mod logs;
 mod provision;
 mod publish;
+mod push;
 mod quota;
 mod registry;
 mod rollout;
 
+use registry_client::Config;
+
 use crate::args::{Command, Connection, Output};
 
-/// Runs one of the client commands.
-pub async fn run(connection: &Connection, command: Command, output: Output) -> anyhow::Result<()> {
+/// Runs one of the client commands; `registries` are the limits of the client of registries, for
+/// pushes.
+pub async fn run(
+    connection: &Connection,
+    command: Command,
+    output: Output,
+    registries: impl FnOnce() -> anyhow::Result<Config>,
+) -> anyhow::Result<()> {
     match command {
+        Command::Push(args) => push::run(connection, args, output, registries()?).await,
         Command::Deploy(args) => deploy::run(connection, *args, output).await,
         Command::Invoke(args) => invoke::run(connection, args, output).await,
         Command::Events(args) => events::run(connection, args, output).await,

@@ -3,21 +3,22 @@
 use std::path::Path;
 
 use anyhow::Context;
-use cli::address::same_place;
-use cli::client::Client;
-use cli::image_name::resolve;
+use registry_client::Config;
 use serde_json::json;
 
+use crate::address::same_place;
 use crate::args::{Connection, Output, PushArgs};
+use crate::client::Client;
 use crate::failure::{Exit, Failure};
+use crate::image_name::resolve;
 use crate::output;
 use crate::push::content::Content;
 use crate::push::from_dir::{self, Recipe};
 use crate::push::source;
-use crate::push::upload::{self, Login};
+use crate::push::upload::{self, Destination, Login};
 
-/// Pushes the image.
-pub async fn run(connection: &Connection, args: PushArgs, format: Output) -> anyhow::Result<()> {
+/// Pushes the image, within the limits of `config`.
+pub async fn run(connection: &Connection, args: PushArgs, format: Output, config: Config) -> anyhow::Result<()> {
     let own = Client::new(connection);
     let own_registry = own.as_ref().ok().map(Client::registry);
     let (content, name) = read(&args, format).await?;
@@ -27,10 +28,10 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output) -> any
     let image = resolve(&name, own_registry)?;
     let to_own = own.as_ref().ok().filter(|client| same_place(client.registry(), &image.registry));
     let login = login(&args, to_own)?;
-    let plain = to_own.is_some_and(Client::is_plain);
+    let is_own_plain = to_own.is_some_and(Client::is_plain);
     let total = content.blobs.iter().map(|b| b.size).sum();
     let bar = output::bytes_bar(format, total, format!("pushing {} blobs", content.blobs.len()));
-    let pushed = upload::push(&image, plain, &content, login, &bar).await?;
+    let pushed = upload::push(&image, Destination { login, is_own_plain, config }, &content, &bar).await?;
     bar.finish_and_clear();
     match format {
         Output::Json => output::json(&json!({

@@ -6,7 +6,7 @@ use std::io::{Cursor, IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::Context;
-use layer_index::Compression;
+use oci::Compression;
 
 use super::content::Content;
 use super::{docker_archive, layout};

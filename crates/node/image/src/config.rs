@@ -182,6 +182,7 @@ impl Config {
             redirects_denied: self.redirects_denied.clone(),
             insecure_registries: self.insecure_registries.clone(),
             answer_bytes_max: self.answer_bytes_max,
+            ..registry_client::Config::default()
         }
     }
 

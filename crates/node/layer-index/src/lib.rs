@@ -6,7 +6,6 @@
 
 mod archive;
 mod budget;
-mod compression;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -30,7 +29,6 @@ use self::archive::Archive;
 use self::indexer::Indexer;
 
 pub use self::budget::Budget;
-pub use self::compression::Compression;
 pub use self::error::Error;
 pub use self::list::{Entries, Weight};
 pub use self::stream::STREAM_BYTES;

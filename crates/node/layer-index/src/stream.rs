@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use flate2::bufread::MultiGzDecoder;
+use oci::Compression;
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
 use crate::Error;
 use crate::Limits;
-use crate::compression::Compression;
 
 /// What both ends and what is on its way to them take, beside the window of zstd: the buffers, one
 /// more at each end, what waits for the decoder, and its state.

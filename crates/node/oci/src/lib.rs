@@ -12,6 +12,7 @@
 //! - [`references`] gives the digests that any document names, for garbage collection.
 #![forbid(unsafe_code)]
 
+mod compression;
 mod config;
 mod descriptor;
 mod digest;
@@ -22,6 +23,7 @@ pub mod media_type;
 mod platform;
 mod references;
 
+pub use compression::Compression;
 pub use config::{ImageConfig, RunConfig};
 pub use descriptor::{Descriptor, RawDescriptor};
 pub use digest::{chain_id, digest_of};

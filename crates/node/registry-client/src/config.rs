@@ -39,6 +39,8 @@ pub struct Config {
     pub insecure_registries: Vec<String>,
     /// Bytes of an answer that is read for its words: errors and tokens.
     pub answer_bytes_max: u64,
+    /// Longest time of an upload without a byte taken or an answer, in seconds.
+    pub push_stall_s_max: u64,
 }
 
 impl Default for Config {
@@ -58,6 +60,7 @@ impl Default for Config {
             redirects_denied: Vec::new(),
             insecure_registries: Vec::new(),
             answer_bytes_max: 64 << 10,
+            push_stall_s_max: 300,
         }
     }
 }

@@ -108,6 +108,16 @@ pub enum Error {
         /// Over how long.
         over_s: u64,
     },
+    /// An upload does not go on.
+    #[error("registry {registry} took nothing and answered nothing for {over_s} s (image {image})")]
+    Stalled {
+        /// Host and port.
+        registry: String,
+        /// The image as it was asked for.
+        image: String,
+        /// For how long.
+        over_s: u64,
+    },
     /// The registry breaks the distribution protocol.
     #[error("registry {registry} answers wrongly for image {image}: {what}")]
     Protocol {
@@ -178,7 +188,9 @@ impl Error {
     /// A word to match on, the `ErrorCode` of a version's status reason.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } | Self::Refused { .. } | Self::Protocol { .. } => "RegistryUnreachable",
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::Protocol { .. } | Self::Stalled { .. } => {
+                "RegistryUnreachable"
+            }
             Self::PlainHttp { .. } | Self::NeedsTls { .. } | Self::Untrusted { .. } => "RegistryTlsFailed",
             Self::AccessDenied { .. } | Self::Credentials { .. } => "ImageAccessDenied",
             Self::NotFound { .. } => "ImageNotFound",
@@ -192,7 +204,7 @@ impl Error {
     /// Whether the same request may succeed later without a change of the image or the
     /// configuration.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::TooSlow { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::TooSlow { .. } | Self::Stalled { .. })
     }
 
     /// What a user can do about it, as sentences.
@@ -223,7 +235,9 @@ impl Error {
                  IMAGE` asks again."
             }
             Self::NotFound { .. } => "Check repository and tag, and that the image has been pushed.",
-            Self::Refused { .. } => "Try again later; if it stays, ask the operator of the registry.",
+            Self::Refused { .. } | Self::Stalled { .. } => {
+                "Try again later; if it stays, ask the operator of the registry."
+            }
             Self::TooSlow { .. } => {
                 "Use a nearer registry or a mirror of it, or lower transfer_bytes_per_s_min of [image]."
             }

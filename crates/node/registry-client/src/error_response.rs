@@ -47,6 +47,11 @@ impl Subject {
         Error::TooSlow { registry, image, bytes_per_s: slow.bytes_per_s, bytes_per_s_min, over_s: over.as_secs() }
     }
 
+    pub(crate) fn stalled(&self, over: Duration) -> Error {
+        let (registry, image) = self.names();
+        Error::Stalled { registry, image, over_s: over.as_secs() }
+    }
+
     pub(crate) fn leads_astray(&self, destination: RefusedDestination) -> Error {
         let (registry, image) = self.names();
         Error::LeadsAstray { registry, image, destination }

@@ -3,10 +3,10 @@
 //!
 //! How to use: a [`Session`] for each image, begun with the [`Clients`] of the process and a source
 //! of [`Credentials`]; then [`resolve`], [`fetch_manifest`] and [`transfer`]. [`probe`] asks as a
-//! pull would, without pulling.
+//! pull would, without pulling. A [`PushSession`] uploads blobs and manifests.
 //!
 //! ```text
-//! manifest, blob, probe
+//! manifest, blob, probe       push
 //!   ─> session: mirrors, then the registry
 //!     ─> upstream: one place, its credentials
 //!       ─> transport: retries, bounds, error responses
@@ -27,6 +27,7 @@ mod error_response;
 mod host_config;
 mod manifest;
 mod probe;
+mod push;
 mod redirect;
 mod request;
 mod retry;
@@ -46,5 +47,6 @@ pub use error::Error;
 pub use host_config::{HostConfig, InvalidMirror, Mirror};
 pub use manifest::{fetch_manifest, resolve};
 pub use probe::{Asked, ProbedPlace, probe};
+pub use push::PushSession;
 pub use session::Session;
 pub use transport::AskedPause;

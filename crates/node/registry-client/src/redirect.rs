@@ -8,6 +8,15 @@ use crate::client::{Clients, Target, is_downgrade};
 use crate::destination::RefusedDestination;
 use crate::endpoint::Endpoint;
 
+/// What becomes of an answer that redirects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Redirects {
+    /// The request is sent again, to where it is redirected.
+    Follow,
+    /// The caller gets it.
+    Return,
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
@@ -40,7 +49,7 @@ pub(crate) fn target(answer: &Response) -> Result<Option<Url>, NoAnswer> {
     url.map(Some).ok_or(NoAnswer::Redirect("it redirects to no valid address"))
 }
 
-/// Sends the request again, which has no body, to where it is redirected.
+/// Sends the request again to where it is redirected.
 pub(crate) async fn follow(
     clients: &Clients,
     endpoint: &Endpoint,
@@ -65,6 +74,7 @@ pub(crate) async fn follow(
     Ok(client.execute(request).await?)
 }
 
-fn same_place(one: &Url, other: &Url) -> bool {
+/// Whether two URLs have the same host and port.
+pub(crate) fn same_place(one: &Url, other: &Url) -> bool {
     one.host_str() == other.host_str() && one.port_or_known_default() == other.port_or_known_default()
 }

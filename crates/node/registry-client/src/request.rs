@@ -9,6 +9,8 @@ pub(crate) enum Resource {
     /// By tag or digest.
     Manifest(String),
     Blob(Digest),
+    /// The uploads of blobs.
+    Uploads,
     /// Nothing but whether a registry is there and lets in.
     Base,
 }
@@ -19,6 +21,7 @@ impl Resource {
         match self {
             Self::Manifest(reference) => format!("{repository}/manifests/{reference}"),
             Self::Blob(digest) => format!("{repository}/blobs/{digest}"),
+            Self::Uploads => format!("{repository}/blobs/uploads/"),
             Self::Base => String::new(),
         }
     }
@@ -28,6 +31,7 @@ impl Resource {
         match self {
             Self::Manifest(reference) => format!("manifest {reference}"),
             Self::Blob(digest) => format!("blob {digest}"),
+            Self::Uploads => "uploads of blobs".to_owned(),
             Self::Base => "API of registries below /v2/".to_owned(),
         }
     }

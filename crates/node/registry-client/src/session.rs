@@ -13,7 +13,7 @@ use reqwest::Response;
 use types::{Digest, ImageRef};
 
 use crate::Error;
-use crate::client::{Clients, Target};
+use crate::client::Clients;
 use crate::credentials::{CredentialRequest, Credentials};
 use crate::endpoint::Endpoint;
 use crate::error_response::Subject;
@@ -52,19 +52,7 @@ impl Session {
         let config = clients.config();
         let place = |endpoint: Endpoint, name: &str, repository: String, is_mirror: bool| {
             let subject = Subject::new(name, image, endpoint.plain);
-            // A broken setting of it is told before anybody is asked.
-            clients.client(&endpoint, Target::Named).map_err(|error| subject.unreachable(error))?;
-            let (policy, answer_bytes_max) = (RetryPolicy::new(config), config.answer_bytes_max);
-            let (throughput, asked_pause) = (ThroughputMin::new(config), asked_pause.clone());
-            let transport = Transport {
-                clients: clients.clone(),
-                endpoint,
-                subject,
-                policy,
-                answer_bytes_max,
-                throughput,
-                asked_pause,
-            };
+            let transport = Transport::new(clients, endpoint, subject, asked_pause.clone())?;
             // The password of a registry is none of its mirrors' business.
             let registry_id = registry_id.filter(|_| !is_mirror).map(str::to_owned);
             let request = CredentialRequest { registry: name.to_owned(), repository, registry_id, renew: false };

@@ -9,16 +9,20 @@ use crate::auth::{self, Challenge};
 use crate::client::Target;
 use crate::credentials::{Credential, Grant};
 use crate::destination::Origin;
+use crate::redirect::Redirects;
 use crate::transport::Transport;
 
+/// What a token allows for a pull.
+pub(crate) const PULL: &str = "pull";
+
 /// The header that a challenge asks for; `None` when the credential has no such form. A token is
-/// for pulls of `repository`, unless the challenge names something else. `origin` is where the
-/// challenge came from.
+/// for `actions` in `repository`; for a pull, the challenge may name something else. `origin` is
+/// where the challenge came from.
 pub(crate) async fn authorization(
     transport: &Transport,
     challenge: &Challenge,
     grant: &Grant,
-    repository: &str,
+    (repository, actions): (&str, &str),
     origin: Option<Origin>,
 ) -> Result<Option<HeaderValue>, Error> {
     match (challenge, &grant.credential) {
@@ -26,8 +30,8 @@ pub(crate) async fn authorization(
         // A token that is sent as it is cannot be exchanged.
         (Challenge::Bearer { .. }, Some(Credential::Bearer(token))) => Ok(auth::bearer(token)),
         (Challenge::Bearer { realm, service, scope }, _) => {
-            let usual = || (!repository.is_empty()).then(|| format!("repository:{repository}:pull"));
-            let scope = scope.clone().or_else(usual);
+            let usual = || (!repository.is_empty()).then(|| format!("repository:{repository}:{actions}"));
+            let scope = scope.clone().filter(|_| actions == PULL).or_else(usual);
             let fields = [("scope", scope), ("service", service.clone())];
             let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             fetch(transport, realm, fields, grant, origin).await.map(Some)
@@ -55,7 +59,7 @@ async fn fetch(
             let form = encoded(&url, &fields).query().unwrap_or_default().to_owned();
             let kind = "application/x-www-form-urlencoded";
             let build = |client: &Client| client.post(url.clone()).header(CONTENT_TYPE, kind).body(form.clone());
-            transport.send(Target::Led { by: origin }, true, build).await?
+            transport.send(Target::Led { by: origin }, true, Redirects::Follow, build).await?
         }
         credential => {
             let (basic, url) = (credential.as_ref().and_then(auth::basic), encoded(&url, &fields));
@@ -63,7 +67,7 @@ async fn fetch(
                 let request = client.get(url.clone());
                 basic.iter().fold(request, |request, value| request.header(AUTHORIZATION, value))
             };
-            transport.send(Target::Led { by: origin }, true, build).await?
+            transport.send(Target::Led { by: origin }, true, Redirects::Follow, build).await?
         }
     };
     if !response.status().is_success() {

@@ -15,7 +15,7 @@ use crate::client::{Cause, Clients, Target, cause};
 use crate::destination::Origin;
 use crate::endpoint::Endpoint;
 use crate::error_response::Subject;
-use crate::redirect::{self, NoAnswer};
+use crate::redirect::{self, NoAnswer, Redirects};
 use crate::retry::{Failure, RetryPolicy, is_transient, retry_after};
 use crate::throughput::{Throughput, ThroughputMin};
 use tokio::time::{Instant, timeout_at};
@@ -62,11 +62,29 @@ impl AskedPause {
 }
 
 impl Transport {
+    /// The way to an endpoint; a broken setting of it is found before anything is sent.
+    ///
+    /// # Errors
+    /// `Unreachable` where a certificate authority cannot be read.
+    pub(crate) fn new(
+        clients: &Clients,
+        endpoint: Endpoint,
+        subject: Subject,
+        asked_pause: AskedPause,
+    ) -> Result<Self, Error> {
+        clients.client(&endpoint, Target::Named).map_err(|error| subject.unreachable(error))?;
+        let config = clients.config();
+        let (policy, answer_bytes_max) = (RetryPolicy::new(config), config.answer_bytes_max);
+        let (clients, throughput) = (clients.clone(), ThroughputMin::new(config));
+        Ok(Self { clients, endpoint, subject, policy, answer_bytes_max, throughput, asked_pause })
+    }
+
     /// Sends a request until there is an answer that trying again would not change.
     pub(crate) async fn send(
         &self,
         target: Target,
         retry: bool,
+        redirects: Redirects,
         build: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, Error> {
         let client = self.clients.client(&self.endpoint, target.clone());
@@ -77,7 +95,7 @@ impl Transport {
             if let Some(left) = self.clients.pause_left(&self.endpoint).filter(|_| target == Target::Named) {
                 self.asked_pause.wait(left, true).await;
             }
-            let outcome = self.exchange(&client, &target, &build).await;
+            let outcome = self.exchange(&client, &target, redirects, &build).await;
             let failure = match &outcome {
                 Ok(response) if is_transient(response.status().as_u16()) => {
                     Failure::Transient { retry_after: asked_pause(response.headers()) }
@@ -101,6 +119,7 @@ impl Transport {
         &self,
         client: &Client,
         target: &Target,
+        redirects: Redirects,
         build: &impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, NoAnswer> {
         let request = build(client).build()?;
@@ -108,6 +127,9 @@ impl Transport {
             self.clients.destinations().check(by.as_ref(), request.url())?;
         }
         let answer = client.execute(request).await?;
+        if redirects == Redirects::Return {
+            return Ok(answer);
+        }
         match redirect::target(&answer)? {
             Some(to) => redirect::follow(&self.clients, &self.endpoint, &answer, to, build).await,
             None => Ok(answer),

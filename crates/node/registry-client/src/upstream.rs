@@ -12,11 +12,12 @@ use tokio::sync::Mutex;
 
 use crate::Error;
 use crate::auth::{self, Challenge};
-use crate::client;
+use crate::client::Target;
 use crate::credentials::{Credential, CredentialRequest, Credentials, Grant};
 use crate::destination::Origin;
 use crate::error_response::Subject;
-use crate::request::Request;
+use crate::redirect::Redirects;
+use crate::request::{Request, Resource};
 use crate::token;
 use crate::transport::Transport;
 
@@ -29,6 +30,8 @@ pub(crate) struct Upstream {
     transport: Transport,
     scope: CredentialRequest,
     credentials: Arc<dyn Credentials>,
+    /// What its tokens allow, such as `pull`.
+    actions: &'static str,
     /// Whether there is a place to ask after this one.
     is_mirror: bool,
     held: Mutex<Held>,
@@ -44,6 +47,16 @@ struct Held {
     /// Counts changes of the authorization, so that of many that were refused one alone gets a new
     /// one.
     turn: u64,
+}
+
+/// How a request is sent.
+pub(crate) struct Exchange {
+    pub target: Target,
+    /// Whether failures that may pass are tried again.
+    pub retry: bool,
+    pub redirects: Redirects,
+    /// Its name in errors.
+    pub what: String,
 }
 
 /// How far one request has come with being let in.
@@ -62,7 +75,12 @@ impl Upstream {
         is_mirror: bool,
     ) -> Self {
         let (held, given_up) = (Mutex::default(), AtomicBool::new(false));
-        Self { transport, scope, credentials, is_mirror, held, given_up }
+        Self { transport, scope, credentials, actions: token::PULL, is_mirror, held, given_up }
+    }
+
+    /// With tokens that allow these actions.
+    pub(crate) fn with_actions(self, actions: &'static str) -> Self {
+        Self { actions, ..self }
     }
 
     pub(crate) fn is_mirror(&self) -> bool {
@@ -97,14 +115,32 @@ impl Upstream {
     /// Sends a request; an answer is a success. A mirror is not asked twice: the registry itself is
     /// the second try.
     pub(crate) async fn send(&self, request: &Request) -> Result<Response, Error> {
+        let exchange = Exchange {
+            target: Target::Named,
+            retry: request.retry && !self.is_mirror,
+            redirects: Redirects::Follow,
+            what: request.resource.name(),
+        };
+        self.exchange(exchange, |client, authorization| self.build(client, request, authorization)).await
+    }
+
+    /// Sends what `build` makes, with the authorization that the registry wants; the answer is a
+    /// success, or a redirect that is to be returned.
+    pub(crate) async fn exchange(
+        &self,
+        exchange: Exchange,
+        build: impl Fn(&Client, Option<&HeaderValue>) -> RequestBuilder,
+    ) -> Result<Response, Error> {
+        let Exchange { target, retry, redirects, what } = exchange;
         let mut tried = Tried::default();
         let mut requests = 0;
         loop {
             let (authorization, turn) = self.ready().await?;
-            let build = |client: &Client| self.build(client, request, authorization.as_ref());
-            let response = self.transport.send(client::Target::Named, request.retry && !self.is_mirror, build).await?;
+            let build = |client: &Client| build(client, authorization.as_ref());
+            let response = self.transport.send(target.clone(), retry, redirects, build).await?;
             requests += 1;
-            if response.status().is_success() {
+            let is_returned = redirects == Redirects::Return && response.status().is_redirection();
+            if response.status().is_success() || is_returned {
                 return Ok(response);
             }
             let challenge = match response.status() {
@@ -119,16 +155,12 @@ impl Upstream {
                 None => false,
             };
             if !again {
-                return Err(self
-                    .transport
-                    .error_response(response, request.resource.name(), self.provider().await)
-                    .await);
+                return Err(self.transport.error_response(response, what, self.provider().await).await);
             }
         }
     }
 
     fn build(&self, client: &Client, request: &Request, authorization: Option<&HeaderValue>) -> RequestBuilder {
-        let url = format!("{}/v2/{}", self.base(), request.resource.path(&self.scope.repository));
         let mut headers = HeaderMap::new();
         headers.extend(request.accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
         headers.extend(authorization.cloned().map(|value| (AUTHORIZATION, value)));
@@ -136,7 +168,12 @@ impl Upstream {
             let range = format!("bytes={}-", request.offset);
             headers.insert(RANGE, range.parse().expect("digits are valid in a header"));
         }
-        client.request(request.method.clone(), url).headers(headers)
+        client.request(request.method.clone(), self.url(&request.resource)).headers(headers)
+    }
+
+    /// Where a resource of the repository is.
+    pub(crate) fn url(&self, resource: &Resource) -> String {
+        format!("{}/v2/{}", self.base(), resource.path(&self.scope.repository))
     }
 
     /// What to show now; a credential whose time is over is replaced first.
@@ -215,7 +252,8 @@ impl Upstream {
         grant: &Grant,
         origin: Option<Origin>,
     ) -> Result<Option<HeaderValue>, Error> {
-        token::authorization(&self.transport, challenge, grant, &self.scope.repository, origin).await
+        let scope = (self.scope.repository.as_str(), self.actions);
+        token::authorization(&self.transport, challenge, grant, scope, origin).await
     }
 }
 

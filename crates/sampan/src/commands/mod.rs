@@ -1,6 +1,5 @@
-//! The commands that work on this machine's files and kernel, and `push`.
+//! The commands that work on this machine's files and kernel.
 
 pub mod backup;
 pub mod config;
 pub mod doctor;
-pub mod push;

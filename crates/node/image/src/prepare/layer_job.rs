@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf, Bytes};
 use content_store::{LayerFacts, LayerName};
-use layer_index::{Budget, Compression, Files, Indexed, Job, Limits, STREAM_BYTES};
+use layer_index::{Budget, Files, Indexed, Job, Limits, STREAM_BYTES};
+use oci::Compression;
 use registry_client::Sink;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};

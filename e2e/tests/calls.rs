@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
-use e2e::{Platform, ending, tools};
+use e2e::{Platform, graceful_server, tools};
 use futures_util::future::{join_all, try_join_all};
 
 /// Sequential or concurrent calls of a test.
@@ -100,7 +100,7 @@ async fn the_first_segment_of_an_answer_is_acknowledged_at_once() -> anyhow::Res
     let platform = with_server().await?;
     platform.deploy("apart", "calls:v1", &["--memory", "64"]).await?;
     post(&platform, "apart").await?;
-    let pid = *ending::named(&platform, "calls").first().context("an instance")?;
+    let pid = *graceful_server::named(&platform, "calls").first().context("an instance")?;
     let before = late_acknowledgements(pid)?;
     for _ in 0..CALLS {
         post(&platform, "apart").await?;

@@ -1,6 +1,6 @@
-/* A server that says how it is ended. It answers every request with "ok", or, to /processes, with its processes and their
- * states. Asked to end by SIGTERM or SIGINT, it takes the name "asked" and waits for SIGUSR1, which ends it with code 3;
- * with IGNORE in its environment it does not care. /orphans leaves five children of children, and /exit ends it with 7.
+/* A server that reports its stop signal. It answers every request with "ok", or, to /processes, with its processes and their
+ * states. On SIGTERM or SIGINT it takes the name "stopping" and waits for SIGUSR1, on which it exits with code 3; with
+ * IGNORE in its environment it has no handlers. /orphans leaves five orphans, and on /exit it exits with code 7.
  * Events and /hang are never answered. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void asked(int signal) {
-    prctl(PR_SET_NAME, "asked");
-    dprintf(1, "asked to end by %d\n", signal);
+static void stop(int signal) {
+    prctl(PR_SET_NAME, "stopping");
+    dprintf(1, "stop signal %d\n", signal);
 }
 
 static void leave(int signal) {
@@ -26,7 +26,7 @@ static void leave(int signal) {
     _exit(3);
 }
 
-/* Children whose parent ends first: whoever is process 1 has to wait for them. */
+/* Children whose parent exits first: process 1 has to reap them. */
 static void leave_orphans(void) {
     for (int i = 0; i < 5; i++) {
         pid_t child = fork();
@@ -60,8 +60,8 @@ static int list_processes(char *text, size_t size) {
 
 int main(void) {
     if (!getenv("IGNORE")) {
-        signal(SIGTERM, asked);
-        signal(SIGINT, asked);
+        signal(SIGTERM, stop);
+        signal(SIGINT, stop);
         signal(SIGUSR1, leave);
     }
     int one = 1, server = socket(AF_INET, SOCK_STREAM, 0);

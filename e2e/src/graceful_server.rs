@@ -1,5 +1,5 @@
-//! The image of `clients/ending.c`, a server that reports signals and waits before it exits, and
-//! its processes on the machine.
+//! The image of `clients/graceful.c`, a server that reports its stop signal and exits when it is
+//! allowed to, and its processes on the machine.
 
 use std::fs;
 
@@ -8,19 +8,19 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::oci::{self, Compression, Format, Image, Layer};
 use crate::{Platform, layer_tar::LayerTar, leftovers, tools, wait};
 
-/// Pushes it as `ending:v1`; the image's stop signal is SIGINT.
+/// Pushes it as `graceful:v1`; the image's stop signal is SIGINT.
 pub async fn push(platform: &Platform) -> anyhow::Result<()> {
-    let program = platform.work_dir().join("ending");
-    let source = tools::workspace().join("e2e/clients/ending.c");
+    let program = platform.work_dir().join("graceful");
+    let source = tools::workspace().join("e2e/clients/graceful.c");
     tools::run_ok(tools::command("cc").args(["-static", "-O1", "-w", "-o"]).arg(&program).arg(source)).await?;
     let mut tar = LayerTar::new();
-    tar.file("ending", 0o755, &fs::read(&program)?)?;
-    let mut config = oci::config(&["/ending"]);
+    tar.file("graceful", 0o755, &fs::read(&program)?)?;
+    let mut config = oci::config(&["/graceful"]);
     config["config"]["StopSignal"] = "SIGINT".into();
-    let layout = platform.work_dir().join("ending-layout");
+    let layout = platform.work_dir().join("graceful-layout");
     let layers = [Layer::new(&tar.finish()?, Compression::Gzip)?];
     Image::new(Format::Oci, config, &layers).write_layout(&layout, "v1")?;
-    tools::run_ok(&mut platform.cli(&["push", &layout.display().to_string(), "ending:v1"])).await.map(drop)
+    tools::run_ok(&mut platform.cli(&["push", &layout.display().to_string(), "graceful:v1"])).await.map(drop)
 }
 
 /// Current processes of instances with this name.
@@ -35,19 +35,19 @@ pub fn name(pid: u32) -> Option<String> {
 }
 
 /// Waits until the server has received its stop signal.
-pub async fn until_asked(pid: u32) -> anyhow::Result<()> {
-    wait::until("the server is asked to end", || async {
+pub async fn until_signalled(pid: u32) -> anyhow::Result<()> {
+    wait::until("the server has its stop signal", || async {
         let name = name(pid);
-        anyhow::ensure!(name.is_some(), "it has ended without being asked");
-        Ok((name.as_deref() == Some("asked")).then_some(()))
+        anyhow::ensure!(name.is_some(), "it exited without a stop signal");
+        Ok((name.as_deref() == Some("stopping")).then_some(()))
     })
     .await
 }
 
-/// Lets a server that received its stop signal exit.
-pub fn let_go(pid: u32) -> anyhow::Result<()> {
+/// Allows a server that received its stop signal to exit.
+pub fn allow_exit(pid: u32) -> anyhow::Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    Ok(kill_process(pid.ok_or_else(|| anyhow::anyhow!("no number of a process"))?, Signal::USR1)?)
+    Ok(kill_process(pid.ok_or_else(|| anyhow::anyhow!("not a process id"))?, Signal::USR1)?)
 }
 
 /// Waits until the process has exited.

@@ -69,14 +69,14 @@ async fn prune_images(client: &Client, args: &PruneArgs, format: Output) -> anyh
 /// Runs `sampan scrub`: fails if anything was damaged, even if it was repaired.
 pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
-    let mut report = ask(&client, true).await?;
+    let mut report = request_scrub(&client, true).await?;
     if args.detach {
-        return tell(&report, format);
+        return print_report(&report, format);
     }
     let bar = output::spinner(format, "verifying all content".to_owned());
     while report.running {
         tokio::time::sleep(POLL_INTERVAL).await;
-        report = ask(&client, false).await?;
+        report = request_scrub(&client, false).await?;
         bar.set_message(format!("{} of {} checked, {} bytes", report.items, report.items_total, report.bytes));
     }
     let waited = tokio::time::Instant::now();
@@ -87,10 +87,10 @@ pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> 
     while report.found.iter().any(waits) && waited.elapsed() < REPAIR_WAIT_MAX {
         bar.set_message("waiting for the repair of images".to_owned());
         tokio::time::sleep(POLL_INTERVAL).await;
-        report = ask(&client, false).await?;
+        report = request_scrub(&client, false).await?;
     }
     bar.finish_and_clear();
-    tell(&report, format)?;
+    print_report(&report, format)?;
     if report.found_total > 0 {
         let message = format!("{} damaged objects were found", report.found_total);
         let hint = "Push the images of named repositories again, and check the disk.";
@@ -103,14 +103,14 @@ pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> 
     Ok(())
 }
 
-async fn ask(client: &Client, begin: bool) -> anyhow::Result<Scrub> {
+async fn request_scrub(client: &Client, begin: bool) -> anyhow::Result<Scrub> {
     match client.administer_images(&Command::Scrub { begin }).await? {
         Answer::Scrub(report) => Ok(report),
         _ => Err(unexpected()),
     }
 }
 
-fn tell(report: &Scrub, format: Output) -> anyhow::Result<()> {
+fn print_report(report: &Scrub, format: Output) -> anyhow::Result<()> {
     if format == Output::Json {
         return output::json(report);
     }

@@ -43,7 +43,7 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
     if let Some(id) = args.request_id {
         request.function_request_id = Some(whole_id(&client, &request, id).await?);
     }
-    let mut page = ask(&client, &request).await?;
+    let mut page = query(&client, &request).await?;
     if page.more && page.lines.len() < args.limit as usize {
         eprintln!("older lines, if there are any, are not shown: [logs] newest_scan_bytes_max and page_log_bytes_max");
     }
@@ -58,7 +58,7 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
             tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
         (request.after, request.limit) = (Some(page.next), Some(FOLLOW_LINES_MAX));
-        page = ask_until_answered(&client, &request).await?;
+        page = query_until_reachable(&client, &request).await?;
     }
 }
 
@@ -75,11 +75,11 @@ fn check_interval(since: Option<Moment>, until: Option<Moment>, now_ms: i64) -> 
     Err(Failure::new(Exit::Usage, message, "A time such as 2h is before now: --since 2h --until 1h.").into())
 }
 
-/// Asks again while the platform is away, as during its restart.
-async fn ask_until_answered(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
+/// Retries while the platform is unreachable, as during its restart.
+async fn query_until_reachable(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
     let mut is_away = false;
     loop {
-        match ask(client, request).await {
+        match query(client, request).await {
             Err(error) if client::is_away(&error) => {
                 if !std::mem::replace(&mut is_away, true) {
                     eprintln!("the platform cannot be reached; its lines follow when it is back");
@@ -98,7 +98,7 @@ async fn whole_id(client: &Client, request: &GetLogLinesRequest, begin: String) 
         return Ok(begin);
     }
     let request = GetLogLinesRequest { limit: Some(FOLLOW_LINES_MAX), ..request.clone() };
-    only_id(&ask(client, &request).await?.lines, &begin)
+    only_id(&query(client, &request).await?.lines, &begin)
 }
 
 fn only_id(lines: &[LogLine], begin: &str) -> anyhow::Result<String> {
@@ -127,13 +127,13 @@ pub async fn of_request(client: &Client, name: &str, namespace: &str, id: &str, 
         limit: Some(limit),
         ..GetLogLinesRequest::default()
     };
-    for line in ask(client, &request).await?.lines {
+    for line in query(client, &request).await?.lines {
         eprintln!("{}", text(&line, false));
     }
     Ok(())
 }
 
-async fn ask(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
+async fn query(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
     let answer = client.call_extension("GetLogLines", &serde_json::to_value(request)?).await?;
     Ok(serde_json::from_value(answer)?)
 }
@@ -232,20 +232,20 @@ mod tests {
         };
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::new(&connection).expect("a client");
-        // Nothing listens: the first question is refused.
-        assert!(client::is_away(&ask(&client, &GetLogLinesRequest::default()).await.expect_err("nobody is there")));
+        // Nothing listens: the first query is refused.
+        assert!(client::is_away(&query(&client, &GetLogLinesRequest::default()).await.expect_err("nothing listens")));
         let request = GetLogLinesRequest::default();
-        let asked = ask_until_answered(&client, &request);
+        let retried = query_until_reachable(&client, &request);
         let back = async {
             let listener = TcpListener::bind(port).await.expect("the port is free again");
-            let (mut stream, _) = listener.accept().await.expect("it asks again");
+            let (mut stream, _) = listener.accept().await.expect("it retries");
             let mut head = [0; 4096];
             let _ = stream.read(&mut head).await.expect("a request");
             let body = json!({"Response": {"Lines": [], "Next": "n", "More": false}}).to_string();
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             stream.write_all(format!("{head}{body}").as_bytes()).await.expect("the answer is taken");
         };
-        let (page, ()) = tokio::join!(asked, back);
+        let (page, ()) = tokio::join!(retried, back);
         assert_eq!(page.expect("an answer").next, "n");
     }
 

@@ -26,7 +26,7 @@ pub async fn run(connection: &Connection, args: PublishArgs, format: Output) -> 
     let version = published.get("FunctionVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
     wait_active(&client, &args, &version).await?;
     if let Some(name) = &args.alias {
-        lead(&client, &args, name, &version).await?;
+        point_alias(&client, &args, name, &version).await?;
     }
     match format {
         Output::Json => output::json(&json!({
@@ -63,7 +63,7 @@ async fn wait_active(client: &Client, args: &PublishArgs, version: &str) -> anyh
 }
 
 /// Points the alias to the version, and creates it if necessary.
-async fn lead(client: &Client, args: &PublishArgs, name: &str, version: &str) -> anyhow::Result<()> {
+async fn point_alias(client: &Client, args: &PublishArgs, name: &str, version: &str) -> anyhow::Result<()> {
     let request = json!({
         "FunctionName": args.name, "Namespace": args.namespace, "Name": name, "FunctionVersion": version,
     });

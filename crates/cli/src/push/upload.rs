@@ -92,7 +92,7 @@ async fn send(
 fn bytes(data: &BlobData, bar: &ProgressBar) -> impl stream::Stream<Item = std::io::Result<Bytes>> + Send + use<> {
     let bar = bar.clone();
     let bytes = match data {
-        BlobData::Bytes(bytes) => Either::Left(stream::iter([Ok(Bytes::from(bytes.clone()))])),
+        BlobData::Bytes(bytes) => Either::Left(stream::iter([Ok(bytes.clone())])),
         BlobData::File(file) => Either::Right(file_bytes(file.clone())),
     };
     bytes.inspect(move |read| bar.inc(read.as_ref().map_or(0, |bytes| bytes.len() as u64)))
@@ -136,7 +136,7 @@ fn failure(error: &Error) -> Failure {
             "Sampan's own registry takes the key pair in credentials.toml; for another one give --registry-user and \
              --registry-password-file.",
         ),
-        Error::LeadsAstray { .. } => (
+        Error::RedirectRefused { .. } => (
             Exit::Connection,
             "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image], \
              as in SAMPAN_IMAGE__REDIRECTS_ALLOWED='[\"10.0.0.5\"]'.",

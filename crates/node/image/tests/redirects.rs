@@ -142,7 +142,7 @@ async fn credentials_are_not_taken_to_a_token_server_at_another_address() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_leads_astray_is_passed_over() {
+async fn a_mirror_that_redirect_refused_is_passed_over() {
     let (mirror, elsewhere) = (Registry::start_at("127.0.0.3").await, Registry::start_at(ELSEWHERE).await);
     let (registry, image) = (Registry::start().await, hello());
     let reference = registry.serve("v1", &image);

@@ -131,7 +131,7 @@ fn inside(address: Ipv4Addr) -> io::Result<()> {
 fn wait_running(network: &HostNetwork, index: u32) -> io::Result<()> {
     let begun = Instant::now();
     loop {
-        let answer = network.route.lock().ask(route::find_link(index))?;
+        let answer = network.route.lock().request(route::find_link(index))?;
         if route::read_link(&answer).is_some_and(|link| link.is_running) {
             return Ok(());
         }

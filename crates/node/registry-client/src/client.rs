@@ -48,12 +48,12 @@ struct Kind {
 /// What a client connects to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
-    /// Places that the configuration or an image's name names; their redirects are given to the
+    /// Registries and mirrors of the configuration or an image's name; redirects are returned to the
     /// caller.
     Named,
-    /// Places that a registry leads to, and their redirects. Connections are kept apart by where
-    /// the registry is, since that decides which may be made.
-    Led { by: Option<Origin> },
+    /// Token servers, upload locations and destinations of redirects. Connections are pooled by the
+    /// registry's own address, which decides which destinations are allowed.
+    Redirected { by: Option<Origin> },
 }
 
 impl Clients {
@@ -129,7 +129,7 @@ impl Shared {
             let builder = if endpoint.loopback { builder.no_proxy() } else { builder };
             match target {
                 Target::Named => builder.redirect(Policy::none()),
-                Target::Led { by } => {
+                Target::Redirected { by } => {
                     let resolver = Resolver::new(self.destinations.clone(), by.clone());
                     builder.redirect(self.policy(by.clone())).dns_resolver(Arc::new(resolver))
                 }
@@ -243,8 +243,9 @@ mod tests {
         };
         let endpoint = Endpoint { base, plain: true, loopback: true, ca_pem: None };
         let origin = Origin::of("127.0.0.1", [127, 0, 0, 1].into());
-        let client =
-            Clients::new(Config::default()).client(&endpoint, Target::Led { by: Some(origin) }).expect("a client");
+        let client = Clients::new(Config::default())
+            .client(&endpoint, Target::Redirected { by: Some(origin) })
+            .expect("a client");
         tokio::select! {
             result = client.get(&endpoint.base).send() => cause(&result.expect_err("no valid answer")),
             () = server => unreachable!("serves for ever"),

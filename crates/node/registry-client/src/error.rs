@@ -128,14 +128,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
-    /// A registry redirects, or sends for a token, to where none may lead.
-    #[error("registry {registry} leads to {destination} (image {image}); nothing was sent there")]
-    LeadsAstray {
+    /// A redirect, token server or upload location at an address that is not allowed.
+    #[error("registry {registry} redirects to {destination} (image {image}); nothing was sent there")]
+    RedirectRefused {
         /// Host and port.
         registry: String,
         /// The image as it was asked for.
         image: String,
-        /// Where to.
+        /// The address and why it is refused.
         destination: RefusedDestination,
     },
     /// Credentials are configured but cannot be had.
@@ -194,7 +194,7 @@ impl Error {
             Self::PlainHttp { .. } | Self::NeedsTls { .. } | Self::Untrusted { .. } => "RegistryTlsFailed",
             Self::AccessDenied { .. } | Self::Credentials { .. } => "ImageAccessDenied",
             Self::NotFound { .. } => "ImageNotFound",
-            Self::LeadsAstray { .. } => "RegistryRedirectRefused",
+            Self::RedirectRefused { .. } => "RegistryRedirectRefused",
             Self::TooSlow { .. } => "PullImageTimeOut",
             Self::ManifestTooLarge { .. } => "ImageTooLarge",
             Self::SizeMismatch { .. } | Self::WrongContent { .. } => "ImageInvalid",
@@ -244,7 +244,7 @@ impl Error {
             Self::Protocol { .. } => {
                 "Check that the address is that of a container registry and that no proxy answers for it."
             }
-            Self::LeadsAstray { .. } => {
+            Self::RedirectRefused { .. } => {
                 "If the registry keeps its content or its token server there, add the address to \
                  redirects_allowed of [image]."
             }

@@ -52,15 +52,15 @@ impl Subject {
         Error::Stalled { registry, image, over_s: over.as_secs() }
     }
 
-    pub(crate) fn leads_astray(&self, destination: RefusedDestination) -> Error {
+    pub(crate) fn redirect_refused(&self, destination: RefusedDestination) -> Error {
         let (registry, image) = self.names();
-        Error::LeadsAstray { registry, image, destination }
+        Error::RedirectRefused { registry, image, destination }
     }
 
     /// What it means that there is no answer.
     pub(crate) fn no_answer(&self, error: reqwest::Error) -> Error {
         if let Some(destination) = find::<RefusedDestination>(&error) {
-            return self.leads_astray(destination.clone());
+            return self.redirect_refused(destination.clone());
         }
         let (registry, image) = self.names();
         match cause(&error) {

@@ -128,7 +128,7 @@ impl PushSession {
         }
         // Another place gets no authorization of the registry.
         let (transport, by) = (self.upstream.transport(), self.upstream.transport().origin(&begun));
-        let sent = transport.send(Target::Led { by }, false, Redirects::Follow, |client| build(client, None));
+        let sent = transport.send(Target::Redirected { by }, false, Redirects::Follow, |client| build(client, None));
         let response = self.unless_stalled(sent).await?;
         match response.status().is_success() {
             true => Ok(()),

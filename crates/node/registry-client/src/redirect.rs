@@ -65,7 +65,7 @@ pub(crate) async fn follow(
     }
     let origin = clients.destinations().origin(answer.url(), answer.remote_addr());
     clients.destinations().check(origin.as_ref(), &to)?;
-    let client = clients.client(endpoint, Target::Led { by: origin })?;
+    let client = clients.client(endpoint, Target::Redirected { by: origin })?;
     let mut request = build(&client).build()?;
     if !same_place(answer.url(), &to) {
         request.headers_mut().remove(AUTHORIZATION);

@@ -59,7 +59,7 @@ async fn fetch(
             let form = encoded(&url, &fields).query().unwrap_or_default().to_owned();
             let kind = "application/x-www-form-urlencoded";
             let build = |client: &Client| client.post(url.clone()).header(CONTENT_TYPE, kind).body(form.clone());
-            transport.send(Target::Led { by: origin }, true, Redirects::Follow, build).await?
+            transport.send(Target::Redirected { by: origin }, true, Redirects::Follow, build).await?
         }
         credential => {
             let (basic, url) = (credential.as_ref().and_then(auth::basic), encoded(&url, &fields));
@@ -67,7 +67,7 @@ async fn fetch(
                 let request = client.get(url.clone());
                 basic.iter().fold(request, |request, value| request.header(AUTHORIZATION, value))
             };
-            transport.send(Target::Led { by: origin }, true, Redirects::Follow, build).await?
+            transport.send(Target::Redirected { by: origin }, true, Redirects::Follow, build).await?
         }
     };
     if !response.status().is_success() {

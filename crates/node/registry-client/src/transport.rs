@@ -123,7 +123,7 @@ impl Transport {
         build: &impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, NoAnswer> {
         let request = build(client).build()?;
-        if let Target::Led { by } = target {
+        if let Target::Redirected { by } = target {
             self.clients.destinations().check(by.as_ref(), request.url())?;
         }
         let answer = client.execute(request).await?;
@@ -139,7 +139,7 @@ impl Transport {
     fn no_answer(&self, error: NoAnswer) -> Error {
         match error {
             NoAnswer::Http(error) => self.subject.no_answer(error),
-            NoAnswer::Destination(refused) => self.subject.leads_astray(refused),
+            NoAnswer::Destination(refused) => self.subject.redirect_refused(refused),
             NoAnswer::Redirect(what) => self.subject.protocol(what),
         }
     }

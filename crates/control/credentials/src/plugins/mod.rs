@@ -79,7 +79,7 @@ impl Plugins {
         let image = image_of(request);
         let mut failure = None;
         for provider in self.providers.iter().filter(|provider| provider.knows(&image)) {
-            match self.ask(provider, &image, request.renew).await {
+            match self.call(provider, &image, request.renew).await {
                 Ok(Some(grant)) => return Ok(Some(grant)),
                 Ok(None) => {}
                 Err(error) => failure = failure.or(Some(error)),
@@ -88,7 +88,7 @@ impl Plugins {
         failure.map_or(Ok(None), Err)
     }
 
-    async fn ask(&self, provider: &Provider, image: &str, renew: bool) -> Result<Option<Grant>, CredentialError> {
+    async fn call(&self, provider: &Provider, image: &str, renew: bool) -> Result<Option<Grant>, CredentialError> {
         let plugin = &provider.name;
         let _guard = self.locks.lock(&format!("{plugin} {image}")).await;
         if renew {

@@ -41,30 +41,30 @@ pub enum Code {
     Refused = 5,
 }
 
-/// What to do with a message from an instance.
+/// How the relay handles a message from an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Pass it on.
-    Ask,
-    /// Answer it with this code.
+pub enum Handling {
+    /// Forward it to the resolver of the host.
+    Forward,
+    /// Respond with this code.
     Refuse(Code),
-    /// Say nothing: it has no header, or is an answer, and to answer those would make loops.
+    /// Drop it: it has no header or is a response, and responses to those would loop.
     Ignore,
 }
 
 /// Checks a message: one question of class IN for records of a name, nothing else but EDNS options.
-pub fn check(message: &[u8]) -> Verdict {
+pub fn check(message: &[u8]) -> Handling {
     if message.len() < HEADER_BYTES || message[2] & ANSWER != 0 {
-        return Verdict::Ignore;
+        return Handling::Ignore;
     }
     if message[2] & OPERATION_MASK != 0 {
-        return Verdict::Refuse(Code::NotImplemented);
+        return Handling::Refuse(Code::NotImplemented);
     }
     match read_question(message) {
-        Some((TYPE_OPTIONS, _)) | None => Verdict::Refuse(Code::FormatError),
-        Some((TYPE_FIRST_SPECIAL..=TYPE_LAST_SPECIAL, _)) => Verdict::Refuse(Code::Refused),
-        Some((_, CLASS_INTERNET)) => Verdict::Ask,
-        Some(_) => Verdict::Refuse(Code::Refused),
+        Some((TYPE_OPTIONS, _)) | None => Handling::Refuse(Code::FormatError),
+        Some((TYPE_FIRST_SPECIAL..=TYPE_LAST_SPECIAL, _)) => Handling::Refuse(Code::Refused),
+        Some((_, CLASS_INTERNET)) => Handling::Forward,
+        Some(_) => Handling::Refuse(Code::Refused),
     }
 }
 
@@ -156,15 +156,15 @@ mod tests {
     fn one_question_of_class_in_is_passed_on_and_nothing_else() {
         const TYPE: usize = HEADER_BYTES + 9;
         const CLASS: usize = TYPE + 2;
-        let refused = Verdict::Refuse;
+        let refused = Handling::Refuse;
         let long_label = [&QUESTION[..HEADER_BYTES], &[64], &[b'a'; 64], &QUESTION[QUESTION.len() - 5..]].concat();
         let long_name = [&QUESTION[..HEADER_BYTES], &b"\x07example".repeat(32)[..], b"\0\0\x01\0\x01"].concat();
-        let cases: Vec<(Vec<u8>, Verdict)> = vec![
-            (QUESTION.to_vec(), Verdict::Ask),
-            (with_options(OPTIONS), Verdict::Ask),
-            (with(TYPE, &[0, 255]), Verdict::Ask),
-            (QUESTION[..11].to_vec(), Verdict::Ignore),
-            (with(2, &[0x81]), Verdict::Ignore),
+        let cases: Vec<(Vec<u8>, Handling)> = vec![
+            (QUESTION.to_vec(), Handling::Forward),
+            (with_options(OPTIONS), Handling::Forward),
+            (with(TYPE, &[0, 255]), Handling::Forward),
+            (QUESTION[..11].to_vec(), Handling::Ignore),
+            (with(2, &[0x81]), Handling::Ignore),
             // IQUERY, STATUS, NOTIFY, UPDATE, and one that nobody has defined.
             (with(2, &[0x08]), refused(Code::NotImplemented)),
             (with(2, &[0x10]), refused(Code::NotImplemented)),
@@ -193,8 +193,8 @@ mod tests {
             (with(TYPE, &[0, 249]), refused(Code::Refused)),
             (with(CLASS, &[0, 3]), refused(Code::Refused)),
         ];
-        for (message, verdict) in cases {
-            assert_eq!(check(&message), verdict, "{message:?}");
+        for (message, handling) in cases {
+            assert_eq!(check(&message), handling, "{message:?}");
         }
     }
 

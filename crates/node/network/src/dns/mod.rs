@@ -10,15 +10,15 @@ mod upstream;
 pub use server::NameServer;
 pub use upstream::Resolving;
 
-/// Does with a message what the relay does, without asking anyone: what fuzzing exercises.
+/// Handles a message like the relay, without a resolver: for the fuzz target.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz(message: &[u8]) {
     match message::check(message) {
-        message::Verdict::Ignore => {}
-        message::Verdict::Refuse(code) => {
+        message::Handling::Ignore => {}
+        message::Handling::Refuse(code) => {
             assert!(message::answers(&message::refusal(message, code), message));
         }
-        message::Verdict::Ask => {
+        message::Handling::Forward => {
             assert!(message::answers(&message::too_long(message), message));
         }
     }

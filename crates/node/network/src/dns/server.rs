@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::message::{self, Code, QUESTION_BYTES_MAX, Verdict};
+use super::message::{self, Code, Handling, QUESTION_BYTES_MAX};
 use super::places::Places;
 use super::upstream::{Resolving, Transport, Upstream, write_frame};
 use crate::config::Config;
@@ -98,20 +98,20 @@ impl Relay {
             };
             let (message, Some(address)) = (&buffer[..length], self.client(client.ip())) else { continue };
             match message::check(message) {
-                Verdict::Ignore => continue,
-                Verdict::Refuse(code) => {
+                Handling::Ignore => continue,
+                Handling::Refuse(code) => {
                     // Where the socket is full, the refusal is lost like any datagram.
                     udp.try_send_to(&message::refusal(message, code), client).ok();
                     continue;
                 }
-                Verdict::Ask => {}
+                Handling::Forward => {}
             }
             // Beyond its share a question is dropped, as by a full network: it is asked again
             // later.
             let Some(place) = self.questions.take(address) else { continue };
             let (relay, udp, question) = (self.clone(), udp.clone(), message.to_vec());
             tasks.spawn(async move {
-                let asked = place.revoked.run_until_cancelled(relay.upstream.ask(Transport::Udp, &question)).await;
+                let asked = place.revoked.run_until_cancelled(relay.upstream.query(Transport::Udp, &question)).await;
                 let answer = asked.flatten().unwrap_or_else(|| message::refusal(&question, Code::ServerFailure));
                 // Who asked may be gone.
                 udp.send_to(&answer, client).await.ok();
@@ -147,10 +147,10 @@ impl Relay {
             let mut message = vec![0; length];
             client.read_exact(&mut message).await?;
             let answer = match message::check(&message) {
-                Verdict::Ignore => return Err(io::ErrorKind::InvalidData.into()),
-                Verdict::Refuse(code) => message::refusal(&message, code),
-                Verdict::Ask => {
-                    let asked = self.upstream.ask(Transport::Tcp, &message).await;
+                Handling::Ignore => return Err(io::ErrorKind::InvalidData.into()),
+                Handling::Refuse(code) => message::refusal(&message, code),
+                Handling::Forward => {
+                    let asked = self.upstream.query(Transport::Tcp, &message).await;
                     asked.unwrap_or_else(|| message::refusal(&message, Code::ServerFailure))
                 }
             };
@@ -187,6 +187,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_nobody_can_be_asked_is_answered_so() {
-        assert!(relay().upstream.ask(Transport::Udp, b"\0\0\0\0\0\0\0\0\0\0\0\0?").await.is_none());
+        assert!(relay().upstream.query(Transport::Udp, b"\0\0\0\0\0\0\0\0\0\0\0\0?").await.is_none());
     }
 }

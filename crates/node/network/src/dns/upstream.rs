@@ -39,7 +39,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// The answer of the first server that gives one.
-    pub async fn ask(&self, transport: Transport, question: &[u8]) -> Option<Vec<u8>> {
+    pub async fn query(&self, transport: Transport, question: &[u8]) -> Option<Vec<u8>> {
         let servers: Vec<IpAddr> = self.resolving.read().servers.clone();
         for server in servers {
             let asked = async {

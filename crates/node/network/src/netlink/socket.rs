@@ -78,7 +78,7 @@ impl Socket {
     }
 
     /// Sends a question for one thing, and returns the body of the answer.
-    pub fn ask(&mut self, question: Message) -> io::Result<Vec<u8>> {
+    pub fn request(&mut self, question: Message) -> io::Result<Vec<u8>> {
         self.sequence = self.sequence.wrapping_add(1);
         send(&self.fd, &question.numbered(self.sequence), SendFlags::empty())?;
         loop {

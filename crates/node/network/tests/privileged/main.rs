@@ -2,7 +2,7 @@
 //! namespace with a world outside. Needs root, and `ip` (iproute2) to build that world.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+mod connectivity;
 mod names;
-mod reach;
 mod traces;
 mod world;

@@ -15,7 +15,7 @@ fn platform(world: &World) -> anyhow::Result<Network> {
     world.platform_with(1, Config { dns: vec![IpAddr::V4(NEIGHBOUR)], dns_answer_ms_max: 100, ..Config::default() })
 }
 
-fn ask(instance: &Instance, network: &Network) -> anyhow::Result<Vec<u8>> {
+fn resolve(instance: &Instance, network: &Network) -> anyhow::Result<Vec<u8>> {
     instance.inside(|| Ok(udp(Ipv4Addr::UNSPECIFIED, (network.name_server(), 53).into(), QUESTION)?))
 }
 
@@ -33,7 +33,7 @@ fn questions_are_passed_on_and_answers_back() -> anyhow::Result<()> {
             server.send_to(b"\x99\x99\x81\x80\0\x01\0\0\0\0\0\0wrong", from)?;
             server.send_to(b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0right", from)
         });
-        let answer = ask(&instance, &network)?;
+        let answer = resolve(&instance, &network)?;
         assert!(answer.ends_with(b"right"), "{answer:?}");
         answering.join().expect("it answers")?;
         assert!(network.resolv_conf().starts_with(&format!("nameserver {}\n", network.name_server())));
@@ -47,7 +47,7 @@ fn a_silent_server_is_told_as_a_failure() -> anyhow::Result<()> {
         let network = platform(world)?;
         let instance = world.instance(&network)?;
         let _silent = world.outside(|| Ok(UdpSocket::bind((NEIGHBOUR, 53))?))?;
-        assert_eq!(ask(&instance, &network)?[3] & 0xf, 2);
+        assert_eq!(resolve(&instance, &network)?[3] & 0xf, 2);
         Ok(world.wait(network.close())?)
     })
 }

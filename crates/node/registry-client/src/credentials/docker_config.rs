@@ -77,7 +77,7 @@ impl DockerConfig {
         let server = if registry == "docker.io" { HUB_KEY } else { &registry };
         for helper in [file.cred_helpers.get(server).or(file.cred_helpers.get(&registry)), file.creds_store.as_ref()] {
             let Some(helper) = helper else { continue };
-            if let Some(credential) = ask(helper, server, self.helper_timeout).await? {
+            if let Some(credential) = run_helper(helper, server, self.helper_timeout).await? {
                 return Ok(Grant::lasting(format!("docker-credential-{helper}"), credential));
             }
         }
@@ -152,7 +152,7 @@ impl Auth {
 }
 
 /// Runs `docker-credential-<helper> get`.
-async fn ask(helper: &str, server: &str, timeout: Duration) -> Result<Option<Credential>, CredentialError> {
+async fn run_helper(helper: &str, server: &str, timeout: Duration) -> Result<Option<Credential>, CredentialError> {
     if helper.is_empty() || !helper.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         return Err(error(format!("credential helper {helper:?} has no valid name")));
     }

@@ -25,12 +25,12 @@ const PORTS_MAX: usize = 64;
 
 type Ports = watch::Sender<BTreeSet<u16>>;
 
-/// Instances that are told of, by the cookies of their networks.
+/// Ports that instances listen on, by the netns cookies of registered instances.
 #[derive(Default)]
 struct Registered(Mutex<HashMap<u64, Ports>>);
 
 impl Registered {
-    fn tell(&self, listen: Listen) {
+    fn record(&self, listen: Listen) {
         if let Some(ports) = self.0.lock().get(&listen.network) {
             ports.send_if_modified(|ports| ports.len() < PORTS_MAX && ports.insert(listen.port()));
         }
@@ -74,7 +74,7 @@ async fn read(mut listens: Listens, ready: AsyncFd<OwnedFd>, registered: Arc<Reg
                 return tracing::error!(%error, "listening sockets are no longer told of; they are looked for");
             }
         }
-        listens.read(|listen| registered.tell(listen));
+        listens.read(|listen| registered.record(listen));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::seccomp::{NATIVE, Verdict, by_name};
+use crate::seccomp::{Action, NATIVE, by_name};
 
 /// What is not listed fails with this: EPERM.
 const REFUSED: i32 = libc::EPERM;
@@ -13,22 +13,22 @@ const REFUSED: i32 = libc::EPERM;
 pub(super) fn filter(filters_inside: bool) -> Value {
     let mut allowed = Vec::new();
     let mut others = Vec::new();
-    for (name, verdict) in by_name(filters_inside) {
-        match verdict {
-            Verdict::Allow => allowed.push(name),
-            Verdict::Except { index, values, .. } => others.extend(except(name, index, values)),
-            Verdict::ExceptBoth { index, value, second: (second, values), .. } => {
+    for (name, action) in by_name(filters_inside) {
+        match action {
+            Action::Allow => allowed.push(name),
+            Action::Except { index, values, .. } => others.extend(except(name, index, values)),
+            Action::ExceptBoth { index, value, second: (second, values), .. } => {
                 others.extend(except(name, index, &[value]));
                 others.extend(except(name, second, values));
             }
-            Verdict::Fail(errno) => {
+            Action::Fail(errno) => {
                 others.push(json!({"names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": errno}));
             }
-            Verdict::FailOnBits { index, mask, .. } => {
+            Action::FailOnBits { index, mask, .. } => {
                 others.push(allow(name, vec![masked(index, mask, 0)]));
             }
-            Verdict::Only { index, values, .. } => others.extend(only(name, index, values)),
-            Verdict::OnlyOrBoth { index, values, value, second, .. } => {
+            Action::Only { index, values, .. } => others.extend(only(name, index, values)),
+            Action::OnlyOrBoth { index, values, value, second, .. } => {
                 others.extend(only(name, index, values));
                 others.push(allow(name, vec![equals(index, value), equals(second.0, second.1)]));
             }

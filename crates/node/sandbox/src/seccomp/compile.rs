@@ -1,7 +1,7 @@
-//! Compiles verdicts by number into classic BPF (linux/filter.h, seccomp(2)): check the
+//! Compiles actions by number into classic BPF (linux/filter.h, seccomp(2)): check the
 //! architecture, then search the number's range by halves.
 
-use super::rules::Verdict;
+use super::rules::Action;
 
 // Operations: load a word of the data; jump if >=, ==, any bit; jump; return.
 const LOAD: u16 = 0x20;
@@ -31,19 +31,19 @@ fn allow() -> u64 {
     op(RETURN, 0, 0, RET_ALLOW)
 }
 
-/// Neighbouring numbers with one verdict, by the first of them.
+/// Neighbouring numbers with one action, by the first of them.
 struct Range {
     first: u32,
-    verdict: Verdict,
+    action: Action,
 }
 
-/// Compiles; the last verdict holds for all higher numbers too (those of the x32 interface among
+/// Compiles; the last action holds for all higher numbers too (those of the x32 interface among
 /// them).
-pub fn compile(architecture: u32, verdicts: &[Verdict]) -> Vec<u64> {
+pub fn compile(architecture: u32, actions: &[Action]) -> Vec<u64> {
     let mut ranges: Vec<Range> = Vec::new();
-    for (number, verdict) in (0_u32..).zip(verdicts) {
-        if ranges.last().is_none_or(|range| range.verdict != *verdict) {
-            ranges.push(Range { first: number, verdict: *verdict });
+    for (number, action) in (0_u32..).zip(actions) {
+        if ranges.last().is_none_or(|range| range.action != *action) {
+            ranges.push(Range { first: number, action: *action });
         }
     }
     let mut code = Code::default();
@@ -66,8 +66,8 @@ type Place = usize;
 #[derive(Default)]
 struct Code {
     backwards: Vec<u64>,
-    /// What was last made for a verdict: each instruction costs a start half a microsecond.
-    leaves: Vec<(Verdict, Place)>,
+    /// What was last made for an action: each instruction costs a start half a microsecond.
+    leaves: Vec<(Action, Place)>,
 }
 
 impl Code {
@@ -102,7 +102,7 @@ impl Code {
     fn search(&mut self, ranges: &[Range]) -> Option<Place> {
         let (lower, upper) = match ranges {
             [] => return None,
-            [one] => return Some(self.leaf(one.verdict)),
+            [one] => return Some(self.leaf(one.action)),
             _ => ranges.split_at(ranges.len() / 2),
         };
         let (high, low) = (self.search(upper)?, self.search(lower)?);
@@ -112,25 +112,25 @@ impl Code {
         Some(self.push(op(JUMP_GE, skip(high), skip(low), upper[0].first)))
     }
 
-    /// What returns the verdict: the last that was made of it, while that is near.
-    fn leaf(&mut self, verdict: Verdict) -> Place {
-        let made = self.leaves.iter().position(|(made, _)| *made == verdict);
+    /// What returns the action: the last that was made of it, while that is near.
+    fn leaf(&mut self, action: Action) -> Place {
+        let made = self.leaves.iter().position(|(made, _)| *made == action);
         if let Some(made) = made
             && self.distance(self.leaves[made].1) < usize::from(u8::MAX) / 2
         {
             return self.leaves[made].1;
         }
-        self.backwards.extend(instructions(verdict).into_iter().rev());
+        self.backwards.extend(instructions(action).into_iter().rev());
         let place = self.backwards.len() - 1;
         match made {
             Some(made) => self.leaves[made].1 = place,
-            None => self.leaves.push((verdict, place)),
+            None => self.leaves.push((action, place)),
         }
         place
     }
 }
 
-fn instructions(verdict: Verdict) -> Vec<u64> {
+fn instructions(action: Action) -> Vec<u64> {
     let mut program = Vec::new();
     let argument = |index: u8| op(LOAD, 0, 0, AT_ARGUMENTS + 8 * u32::from(index));
     let among = |index: u8, values: &[u32], hit: u64, miss: u64| {
@@ -139,14 +139,14 @@ fn instructions(verdict: Verdict) -> Vec<u64> {
         let compare = values.iter().enumerate().map(|(place, value)| op(JUMP_EQ, over(place), 0, *value));
         [argument(index)].into_iter().chain(compare).chain([miss, hit]).collect::<Vec<_>>()
     };
-    match verdict {
-        Verdict::Allow => program.push(allow()),
-        Verdict::Fail(errno) => program.push(fail(errno)),
-        Verdict::FailOnBits { index, mask, errno } => {
+    match action {
+        Action::Allow => program.push(allow()),
+        Action::Fail(errno) => program.push(fail(errno)),
+        Action::FailOnBits { index, mask, errno } => {
             program.extend([argument(index), op(JUMP_SET, 0, 1, mask), fail(errno), allow()]);
         }
-        Verdict::Only { index, values, errno } => program.extend(among(index, values, allow(), fail(errno))),
-        Verdict::OnlyOrBoth { index, values, value, second, errno } => {
+        Action::Only { index, values, errno } => program.extend(among(index, values, allow(), fail(errno))),
+        Action::OnlyOrBoth { index, values, value, second, errno } => {
             program.push(argument(index));
             for (place, value) in values.iter().enumerate() {
                 // Over the comparisons that are left, the two for both arguments with their load,
@@ -157,8 +157,8 @@ fn instructions(verdict: Verdict) -> Vec<u64> {
             program.push(op(JUMP_EQ, 0, 2, value));
             program.extend([argument(second.0), op(JUMP_EQ, 1, 0, second.1), fail(errno), allow()]);
         }
-        Verdict::Except { index, values, errno } => program.extend(among(index, values, fail(errno), allow())),
-        Verdict::ExceptBoth { index, value, second: (second, values), errno } => {
+        Action::Except { index, values, errno } => program.extend(among(index, values, fail(errno), allow())),
+        Action::ExceptBoth { index, value, second: (second, values), errno } => {
             // Past the second argument's load and comparisons, to what lets it through.
             let over = u8::try_from(values.len() + 1).unwrap_or(u8::MAX);
             program.extend([argument(index), op(JUMP_EQ, 0, over, value)]);
@@ -173,7 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::arch::NATIVE;
-    use super::super::rules::{KNOWN_MAX, verdicts};
+    use super::super::rules::{KNOWN_MAX, actions};
     use super::*;
 
     /// Runs a program as the kernel would.
@@ -207,20 +207,20 @@ mod tests {
         }
     }
 
-    fn expected(verdict: Verdict, arguments: [u64; 6]) -> u32 {
+    fn expected(action: Action, arguments: [u64; 6]) -> u32 {
         let low = |index: u8| arguments[usize::from(index)] as u32;
         let failing = |errno: u16| RET_ERRNO | u32::from(errno);
-        let bad = match verdict {
-            Verdict::Allow => None,
-            Verdict::Fail(errno) => Some(errno),
-            Verdict::FailOnBits { index, mask, errno } => (low(index) & mask != 0).then_some(errno),
-            Verdict::Only { index, values, errno } => (!values.contains(&low(index))).then_some(errno),
-            Verdict::OnlyOrBoth { index, values, value, second, errno } => {
+        let bad = match action {
+            Action::Allow => None,
+            Action::Fail(errno) => Some(errno),
+            Action::FailOnBits { index, mask, errno } => (low(index) & mask != 0).then_some(errno),
+            Action::Only { index, values, errno } => (!values.contains(&low(index))).then_some(errno),
+            Action::OnlyOrBoth { index, values, value, second, errno } => {
                 let both = low(index) == value && low(second.0) == second.1;
                 (!values.contains(&low(index)) && !both).then_some(errno)
             }
-            Verdict::Except { index, values, errno } => values.contains(&low(index)).then_some(errno),
-            Verdict::ExceptBoth { index, value, second: (second, values), errno } => {
+            Action::Except { index, values, errno } => values.contains(&low(index)).then_some(errno),
+            Action::ExceptBoth { index, value, second: (second, values), errno } => {
                 (low(index) == value && values.contains(&low(second))).then_some(errno)
             }
         };
@@ -230,17 +230,17 @@ mod tests {
     #[test]
     fn every_number_gets_its_verdict() {
         for filters_inside in [true, false] {
-            let all = verdicts(NATIVE, filters_inside);
+            let all = actions(NATIVE, filters_inside);
             let program = compile(NATIVE.audit, &all);
             assert!(program.len() < 150, "{} instructions", program.len());
             for number in (0..KNOWN_MAX + 50).chain([0x4000_0000, u32::MAX]) {
-                let verdict = all[(number as usize).min(all.len() - 1)];
+                let action = all[(number as usize).min(all.len() - 1)];
                 for first in [0, 1, 2, 16, 22, 26, 40, 0x1000_0000, 0x5412, u64::from(u32::MAX)] {
                     for third in [0, 9, 12, 26, 51] {
                         let arguments = [first, first, third, 0, 0, 0];
                         assert_eq!(
                             run(&program, NATIVE.audit, number, arguments),
-                            expected(verdict, arguments),
+                            expected(action, arguments),
                             "{number} {first} {third}"
                         );
                     }
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn another_architecture_is_killed() {
-        assert_eq!(run(&compile(NATIVE.audit, &verdicts(NATIVE, true)), 0x4000_0003, 0, [0; 6]), RET_KILL);
+        assert_eq!(run(&compile(NATIVE.audit, &actions(NATIVE, true)), 0x4000_0003, 0, [0; 6]), RET_KILL);
     }
 
     proptest! {
@@ -259,17 +259,17 @@ mod tests {
         fn any_list_compiles_to_what_it_says(picks in prop::collection::vec(0_u8..7, 1..600), arguments in prop::array::uniform6(prop_oneof![0_u64..12, any::<u64>()])) {
             const VALUES: &[u32] = &[1, 5, 9];
             let all: Vec<_> = picks.iter().map(|pick| match pick {
-                0 => Verdict::Allow,
-                1 => Verdict::Fail(1),
-                2 => Verdict::FailOnBits { index: 0, mask: 0xf0, errno: 2 },
-                3 => Verdict::Only { index: 1, values: VALUES, errno: 3 },
-                5 => Verdict::ExceptBoth { index: 5, value: 9, second: (0, VALUES), errno: 6 },
-                4 => Verdict::OnlyOrBoth { index: 3, values: VALUES, value: 7, second: (4, 2), errno: 5 },
-                _ => Verdict::Except { index: 2, values: VALUES, errno: 4 },
+                0 => Action::Allow,
+                1 => Action::Fail(1),
+                2 => Action::FailOnBits { index: 0, mask: 0xf0, errno: 2 },
+                3 => Action::Only { index: 1, values: VALUES, errno: 3 },
+                5 => Action::ExceptBoth { index: 5, value: 9, second: (0, VALUES), errno: 6 },
+                4 => Action::OnlyOrBoth { index: 3, values: VALUES, value: 7, second: (4, 2), errno: 5 },
+                _ => Action::Except { index: 2, values: VALUES, errno: 4 },
             }).collect();
             let program = compile(NATIVE.audit, &all);
-            for (number, verdict) in (0_u32..).zip(&all) {
-                prop_assert_eq!(run(&program, NATIVE.audit, number, arguments), expected(*verdict, arguments));
+            for (number, action) in (0_u32..).zip(&all) {
+                prop_assert_eq!(run(&program, NATIVE.audit, number, arguments), expected(*action, arguments));
             }
         }
     }

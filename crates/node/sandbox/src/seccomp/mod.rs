@@ -11,12 +11,12 @@ mod rules;
 use std::sync::OnceLock;
 
 pub use arch::NATIVE;
-pub use rules::{Verdict, by_name};
+pub use rules::{Action, by_name};
 
 /// The filter of an instance whose programs may have filters of their own, or not: `struct
 /// sock_filter` in 64 bits each.
 pub fn filter(filters_inside: bool) -> &'static [u64] {
     static FILTERS: [OnceLock<Vec<u64>>; 2] = [const { OnceLock::new() }; 2];
     FILTERS[usize::from(filters_inside)]
-        .get_or_init(|| compile::compile(NATIVE.audit, &rules::verdicts(NATIVE, filters_inside)))
+        .get_or_init(|| compile::compile(NATIVE.audit, &rules::actions(NATIVE, filters_inside)))
 }

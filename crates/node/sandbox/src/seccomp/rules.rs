@@ -14,7 +14,7 @@ use super::arch::{Architecture, NATIVE};
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Action {
     /// It goes ahead.
     Allow,
     /// It fails with this error number.
@@ -44,7 +44,7 @@ const NAMESPACE_FLAGS: u32 =
 /// Socket families: local and both internets. Of netlink's protocols only the one that `getifaddrs`
 /// asks for interfaces: the others reach packet filters, tunnels, ciphers and auditing, and
 /// libraries do without them on this error.
-const SOCKETS: Verdict = Verdict::OnlyOrBoth {
+const SOCKETS: Action = Action::OnlyOrBoth {
     index: 0,
     values: &[AF_UNIX as u32, AF_INET as u32, AF_INET6 as u32],
     value: AF_NETLINK as u32,
@@ -52,7 +52,7 @@ const SOCKETS: Verdict = Verdict::OnlyOrBoth {
     errno: EAFNOSUPPORT as u16,
 };
 /// The one family that has pairs.
-const PAIRS: Verdict = Verdict::Only { index: 0, values: &[AF_UNIX as u32], errno: EAFNOSUPPORT as u16 };
+const PAIRS: Action = Action::Only { index: 0, values: &[AF_UNIX as u32], errno: EAFNOSUPPORT as u16 };
 
 /// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) reaches
 /// whoever reads it next.
@@ -119,36 +119,36 @@ const ALLOWED: &[&str] = named![
 ];
 
 /// Calls whose arguments decide.
-const BY_ARGUMENT: &[(&str, Verdict)] = &[
-    ("clone", Verdict::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
-    ("clone3", Verdict::Fail(ENOSYS as u16)),
+const BY_ARGUMENT: &[(&str, Action)] = &[
+    ("clone", Action::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
+    ("clone3", Action::Fail(ENOSYS as u16)),
     ("socket", SOCKETS),
     ("socketpair", PAIRS),
-    ("ioctl", Verdict::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
-    ("personality", Verdict::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
+    ("ioctl", Action::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
+    ("personality", Action::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
     // io_uring reaches most of the kernel past this filter; libraries fall back when it is not
     // there.
-    ("io_uring_setup", Verdict::Fail(ENOSYS as u16)),
+    ("io_uring_setup", Action::Fail(ENOSYS as u16)),
     // The kernel has a number of requests for the whole machine (fs.aio-max-nr); libraries fall
     // back here, too.
-    ("io_setup", Verdict::Fail(ENOSYS as u16)),
-    ("io_destroy", Verdict::Fail(ENOSYS as u16)),
-    ("io_getevents", Verdict::Fail(ENOSYS as u16)),
-    ("io_submit", Verdict::Fail(ENOSYS as u16)),
-    ("io_cancel", Verdict::Fail(ENOSYS as u16)),
-    ("io_pgetevents", Verdict::Fail(ENOSYS as u16)),
+    ("io_setup", Action::Fail(ENOSYS as u16)),
+    ("io_destroy", Action::Fail(ENOSYS as u16)),
+    ("io_getevents", Action::Fail(ENOSYS as u16)),
+    ("io_submit", Action::Fail(ENOSYS as u16)),
+    ("io_cancel", Action::Fail(ENOSYS as u16)),
+    ("io_pgetevents", Action::Fail(ENOSYS as u16)),
 ];
 
 /// Calls that load a filter into the kernel, which compiles it: the memory for that is one pool of
 /// the whole machine (net.core.bpf_jit_limit) and counts as nobody's. They fail as on a kernel
 /// without filters.
-const FILTERS: &[(&str, Verdict)] = &[
-    ("prctl", Verdict::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
+const FILTERS: &[(&str, Action)] = &[
+    ("prctl", Action::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
     // What the kernel can, not what it is to do.
-    ("seccomp", Verdict::Only { index: 0, values: &[2, 3], errno: EINVAL as u16 }),
+    ("seccomp", Action::Only { index: 0, values: &[2, 3], errno: EINVAL as u16 }),
     (
         "setsockopt",
-        Verdict::ExceptBoth {
+        Action::ExceptBoth {
             index: 1,
             value: SOL_SOCKET as u32,
             second: (2, &[SO_ATTACH_FILTER as u32, SO_ATTACH_REUSEPORT_CBPF as u32]),
@@ -160,28 +160,28 @@ const FILTERS: &[(&str, Verdict)] = &[
 /// Joining a user namespace: the filter is installed before an instance's first process does, see
 /// `sys::init`. What runs inside is in the only one that it could name, which the kernel refuses to
 /// join again, and makes no others.
-const JOIN_USER: Verdict = Verdict::Only { index: 1, values: &[CLONE_NEWUSER as u32], errno: EPERM as u16 };
+const JOIN_USER: Action = Action::Only { index: 1, values: &[CLONE_NEWUSER as u32], errno: EPERM as u16 };
 
-/// Verdicts by the names of calls, whether an architecture has them or not.
-fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, Verdict)> {
-    let allowed = ALLOWED.iter().map(|name| (*name, Verdict::Allow));
+/// Actions by the names of calls, whether an architecture has them or not.
+fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, Action)> {
+    let allowed = ALLOWED.iter().map(|name| (*name, Action::Allow));
     let filters =
-        FILTERS.iter().map(move |(name, verdict)| (*name, if filters_inside { Verdict::Allow } else { *verdict }));
+        FILTERS.iter().map(move |(name, action)| (*name, if filters_inside { Action::Allow } else { *action }));
     allowed.chain(BY_ARGUMENT.iter().copied()).chain(filters)
 }
 
-/// A verdict for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number
+/// An action for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number
 /// after. Programs may have filters of their own, or not.
-pub fn verdicts(architecture: &Architecture, filters_inside: bool) -> Vec<Verdict> {
-    let numbered = |(name, verdict)| Some((architecture.number(name)?, verdict));
+pub fn actions(architecture: &Architecture, filters_inside: bool) -> Vec<Action> {
+    let numbered = |(name, action)| Some((architecture.number(name)?, action));
     let join_user = ("setns", JOIN_USER);
-    let listed: BTreeMap<u32, Verdict> = listed(filters_inside).chain([join_user]).filter_map(numbered).collect();
-    let of = |n: u32| listed.get(&n).copied().unwrap_or(Verdict::Fail(EPERM as u16));
-    (0..=KNOWN_MAX).map(of).chain([Verdict::Fail(ENOSYS as u16)]).collect()
+    let listed: BTreeMap<u32, Action> = listed(filters_inside).chain([join_user]).filter_map(numbered).collect();
+    let of = |n: u32| listed.get(&n).copied().unwrap_or(Action::Fail(EPERM as u16));
+    (0..=KNOWN_MAX).map(of).chain([Action::Fail(ENOSYS as u16)]).collect()
 }
 
 /// The same by name, for runtimes that are told names: what is not among it fails.
-pub fn by_name(filters_inside: bool) -> impl Iterator<Item = (&'static str, Verdict)> {
+pub fn by_name(filters_inside: bool) -> impl Iterator<Item = (&'static str, Action)> {
     listed(filters_inside).filter(|(name, _)| NATIVE.number(name).is_some())
 }
 
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn calls_that_leave_the_sandbox_are_refused() {
-        let all = verdicts(NATIVE, false);
+        let all = actions(NATIVE, false);
         for call in [
             SYS_mount,
             SYS_umount2,
@@ -215,7 +215,7 @@ mod tests {
             SYS_fsopen,
             SYS_move_mount,
         ] {
-            assert_eq!(all[usize::try_from(call).expect("a number")], Verdict::Fail(EPERM as u16), "call {call}");
+            assert_eq!(all[usize::try_from(call).expect("a number")], Action::Fail(EPERM as u16), "call {call}");
         }
     }
 

@@ -44,7 +44,7 @@ codes! {
     AUTH_TOKEN_FAILURE = "AuthFailure.TokenFailure", 401, false, "Leave the token out; this installation has no temporary credentials.";
     FAILED_OPERATION = "FailedOperation", 409, false, "";
     FAILED_ASYNC_EVENT_STATUS = "FailedOperation.AsyncEventStatus", 409, false, "";
-    FAILED_CREATE_ALIAS = "FailedOperation.CreateAlias", 409, false, "Wait until the function is deleted, and deploy it again.";
+    FAILED_CREATE_ALIAS = "FailedOperation.CreateAlias", 409, false, "Wait for its deletion, then deploy again.";
     FAILED_CREATE_FUNCTION = "FailedOperation.CreateFunction", 409, false, "";
     FAILED_COPY_FUNCTION = "FailedOperation.CopyFunction", 409, false, "";
     FAILED_COPY_FAILED = "FailedOperation.CopyFailed", 409, false, "";
@@ -66,7 +66,7 @@ codes! {
     FAILED_RESERVED_EXCEED_TOTAL = "FailedOperation.ReservedExceedTotal", 409, false, "";
     FAILED_RESERVED_IN_PROGRESS = "FailedOperation.ReservedInProgress", 409, true, "Wait until the function is Active and try again.";
     FAILED_SSL = "FailedOperation.Ssl", 409, false, "";
-    FAILED_UPDATE_ALIAS = "FailedOperation.UpdateAlias", 409, false, "Wait until the function is deleted, and deploy it again.";
+    FAILED_UPDATE_ALIAS = "FailedOperation.UpdateAlias", 409, false, "Wait for its deletion, then deploy again.";
     FAILED_UPDATE_FUNCTION_CODE = "FailedOperation.UpdateFunctionCode", 409, true, "Wait until the function is Active and try again.";
     FAILED_UPDATE_FUNCTION_CONFIGURATION = "FailedOperation.UpdateFunctionConfiguration", 409, true, "Wait until the function is Active and try again.";
     INTERNAL_ERROR = "InternalError", 500, true, "The platform log has the cause under this request id.";

@@ -138,8 +138,8 @@ fn failure(error: &Error) -> Failure {
         ),
         Error::RedirectRefused { .. } => (
             Exit::Connection,
-            "If the registry keeps its content or its token server there, add the address to redirects_allowed of [image], \
-             as in SAMPAN_IMAGE__REDIRECTS_ALLOWED='[\"10.0.0.5\"]'.",
+            "If the registry keeps its content or its token server there, add the address to redirects_allowed of \
+             [image], as in SAMPAN_IMAGE__REDIRECTS_ALLOWED='[\"10.0.0.5\"]'.",
         ),
         Error::Unreachable { .. } => (
             Exit::Connection,

@@ -200,7 +200,7 @@ impl Images {
         self.state.clone().collect_with(self.prune_config(unused)).await
     }
 
-    /// What [`Images::prune`] would remove if these owners pinned nothing any more; removes nothing.
+    /// What [`Images::prune`] would remove if these owners pinned nothing; removes nothing.
     ///
     /// # Errors
     /// As for a prune.

@@ -48,8 +48,8 @@ struct Kind {
 /// What a client connects to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
-    /// Registries and mirrors of the configuration or an image's name; redirects are returned to the
-    /// caller.
+    /// Registries and mirrors of the configuration or an image's name; redirects are returned to
+    /// the caller.
     Named,
     /// Token servers, upload locations and destinations of redirects. Connections are pooled by the
     /// registry's own address, which decides which destinations are allowed.

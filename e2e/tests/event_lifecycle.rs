@@ -1,7 +1,7 @@
 //! The life of an asynchronous event after its acceptance: how it is ended.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
-use e2e::{Platform, ending, leftovers, tools, wait};
+use e2e::{Platform, graceful_server, leftovers, tools, wait};
 
 /// Has an event accepted, and returns its id once it runs.
 async fn running(platform: &Platform, function: &str, event: &str) -> anyhow::Result<String> {
@@ -38,14 +38,15 @@ async fn until_aborted(platform: &Platform, id: &str) -> anyhow::Result<()> {
 /// A platform with the server that reports signals as event function `event`; it never answers.
 async fn with_signal_server() -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
-    ending::push(&platform).await?;
+    graceful_server::push(&platform).await?;
     let flags = ["--type", "event", "--timeout", "60", "--no-start-check", "--stop-grace", "30"];
-    platform.deploy("event", "ending:v1", &flags).await?;
+    platform.deploy("event", "graceful:v1", &flags).await?;
     Ok(platform)
 }
 
 async fn server(platform: &Platform) -> anyhow::Result<u32> {
-    wait::until("its server is there", || async { Ok(ending::named(platform, "ending").first().copied()) }).await
+    wait::until("its server is there", || async { Ok(graceful_server::named(platform, "graceful").first().copied()) })
+        .await
 }
 
 #[tokio::test]
@@ -84,12 +85,12 @@ async fn a_graceful_end_sends_the_stop_signal_and_is_final_when_the_process_is_g
     let pid = server(&platform).await?;
     let said = tools::run_ok(&mut platform.cli(&["events", "terminate", "--graceful", &id])).await?;
     assert_eq!(said.trim(), "RUNNING");
-    ending::until_asked(pid).await?;
+    graceful_server::until_signalled(pid).await?;
     assert_eq!(state(&platform, &id).await?, "RUNNING", "its process goes on");
-    ending::let_go(pid)?;
+    graceful_server::allow_exit(pid)?;
     until_aborted(&platform, &id).await?;
     let log = log(&platform, "event", &id).await?;
-    assert!(log.contains("asked to end by 2"), "what it printed at the end is there: {log}");
+    assert!(log.contains("stop signal 2"), "what it printed at the end is there: {log}");
     platform.stop().await
 }
 
@@ -99,7 +100,7 @@ async fn a_termination_outlives_a_kill_of_the_platform() -> anyhow::Result<()> {
     let id = running(&platform, "event", "{}").await?;
     let pid = server(&platform).await?;
     tools::run_ok(&mut platform.cli(&["events", "terminate", "--graceful", &id])).await?;
-    ending::until_asked(pid).await?;
+    graceful_server::until_signalled(pid).await?;
     platform.kill().await?;
     let platform = platform.restart().await?;
     assert_eq!(state(&platform, &id).await?, "ABORTED (499)");

@@ -32,7 +32,7 @@ pub async fn serve(upstream: SocketAddr) -> anyhow::Result<()> {
     let address = plain.local_addr()?;
     let listeners = Listeners { plain, tls: None };
     let gateway =
-        Gateway::serve(listeners, invoker.clone(), catalog, None, gateway::Config::default(), shutdown.clone());
+        Gateway::serve(listeners, invoker.clone(), catalog, None, gateway::Config::default(), shutdown.clone())?;
     super::serve_until_stdin_ends(address).await?;
     shutdown.cancel();
     gateway.join().await;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +14,7 @@ use tracing::Instrument;
 use crate::connection::{Connection, Phase};
 use crate::table::Connections;
 use crate::timeouts::Timeouts;
+use crate::workers::Workers;
 
 /// A listening socket with its limits.
 pub struct Acceptor {
@@ -24,6 +26,8 @@ pub struct Acceptor {
     pub connections: Connections,
     /// Timeouts of each connection.
     pub timeouts: Timeouts,
+    /// The threads that serve the connections; `None` for the runtime of [`Acceptor::run`].
+    pub workers: Option<Workers>,
     /// Pause after accept(2) failed for want of a descriptor, and between attempts to enter a full
     /// table.
     pub retry: Duration,
@@ -42,7 +46,7 @@ pub struct Accepted {
 }
 
 impl Acceptor {
-    /// Spawns a task for each connection until `shutdown`, then drains.
+    /// Spawns a task for each connection, on a worker, until `shutdown`, then drains.
     pub async fn run<F>(self, shutdown: CancellationToken, serve: impl Fn(Accepted) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -84,10 +88,23 @@ impl Acceptor {
                     continue;
                 }
             };
-            let entry = self.connections.enter(address.ip(), self.retry).await;
+            let mut entry = self.connections.enter(address.ip(), self.retry).await;
+            let (socket, runtime) = match &self.workers {
+                None => (socket, Handle::current()),
+                Some(workers) => match workers.hand_over(socket) {
+                    Ok((socket, runtime, served)) => {
+                        entry.served = Some(served);
+                        (socket, runtime)
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, %address, "cannot register a connection with its worker; closing it");
+                        continue;
+                    }
+                },
+            };
             let connection = Connection::new(entry, address, self.timeouts, phase.clone());
             let span = tracing::debug_span!("connection", peer = %address);
-            tasks.spawn(serve(Accepted { socket, address, connection }).instrument(span));
+            tasks.spawn_on(serve(Accepted { socket, address, connection }).instrument(span), &runtime);
         }
     }
 }

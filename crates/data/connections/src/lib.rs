@@ -1,7 +1,8 @@
 //! HTTP connections of untrusted clients, from `accept` until a request is handed over: their
 //! number, their timeouts, their eviction, and their HTTP/2 frame rate.
 //!
-//! [`Acceptor`] accepts connections into one table ([`Connections`]); [`Connection::serve`] speaks
+//! [`Acceptor`] accepts connections into one table ([`Connections`]) and hands them to [`Workers`];
+//! [`Connection::serve`] speaks
 //! HTTP on each and records what happens in its [`ConnectionState`]. Decisions are pure:
 //! `timeouts`, `eviction`, `frames`.
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ mod frames;
 mod metered;
 mod table;
 mod timeouts;
+mod workers;
 
 pub use accept::{Accepted, Acceptor};
 pub use connection::Connection;
@@ -21,3 +23,4 @@ pub use frames::{FrameLimits, TooManyFrames};
 pub use metered::Metered;
 pub use table::{Connections, TableMetrics};
 pub use timeouts::{ConnectionState, RequestGuard, Timeouts};
+pub use workers::{WorkerId, Workers};

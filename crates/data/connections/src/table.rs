@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::eviction::{Candidate, ClientNetwork, choose};
 use crate::timeouts::ConnectionState;
+use crate::workers::ServedSocket;
 
 /// Connections chosen for eviction at one scan: a scan costs time linear in the table's length.
 const CHOSEN_MAX: usize = 64;
@@ -87,7 +88,7 @@ impl Connections {
         let entry = Entry { network: ClientNetwork::of(address), state: state.clone(), evict: evict.clone() };
         table.open.insert(id, entry);
         self.inner.metrics.open.increment(1.0);
-        Some(EntryGuard { id, connections: self.clone(), state, evict })
+        Some(EntryGuard { id, connections: self.clone(), state, evict, served: None })
     }
 }
 
@@ -122,6 +123,8 @@ pub(crate) struct EntryGuard {
     pub state: Arc<ConnectionState>,
     /// Signalled when the connection is chosen for eviction.
     pub evict: Arc<Notify>,
+    /// Keeps the worker that serves the connection.
+    pub served: Option<ServedSocket>,
 }
 
 impl EntryGuard {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::{Accepted, Acceptor, Connection, Connections, FrameLimits, TableMetrics, Timeouts};
+use connections::{Accepted, Acceptor, Connection, Connections, FrameLimits, TableMetrics, Timeouts, Workers};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -36,17 +36,20 @@ pub struct Endpoint {
     pub tls: Option<Arc<Tls>>,
     /// Room for them.
     pub connections: Connections,
+    /// Serve them.
+    pub workers: Workers,
 }
 
 /// Serves an endpoint until `shutdown`, then drains.
 pub async fn run(endpoint: Endpoint, context: Arc<Context>, config: Config, shutdown: CancellationToken) {
-    let Endpoint { listener, tls, connections } = endpoint;
+    let Endpoint { listener, tls, connections, workers } = endpoint;
     let stall_s = Some(config.stall_timeout_s);
     let acceptor = Acceptor {
         name: "gateway",
         listener,
         connections,
         timeouts: Timeouts::new(config.header_read_timeout_s, config.idle_timeout_s, stall_s),
+        workers: Some(workers),
         retry: Duration::from_millis(config.accept_retry_ms),
         drain: Duration::from_secs(config.drain_s),
     };

@@ -33,8 +33,10 @@ mod route;
 mod service;
 mod tls;
 
+use std::io;
 use std::sync::Arc;
 
+use connections::Workers;
 use invoke::Invoker;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -68,7 +70,11 @@ pub struct Gateway {
 
 impl Gateway {
     /// Serves the listeners until `shutdown`; then takes no connection more and lets requests under
-    /// way end within [`Config::drain_s`]. Without `asynchronous` nothing is below `/async/`.
+    /// way end within [`Config::drain_s`]. Connections are served by threads of their own, one for
+    /// each processor. Without `asynchronous` nothing is below `/async/`.
+    ///
+    /// # Errors
+    /// When those cannot be started.
     pub fn serve(
         listeners: Listeners,
         invoker: Invoker,
@@ -76,14 +82,15 @@ impl Gateway {
         asynchronous: Option<Asynchronous>,
         config: Config,
         shutdown: CancellationToken,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let context = service::Context::new(invoker, catalog, asynchronous, &config);
         let connections = connection::table(&config);
+        let workers = Workers::one_per_processor()?;
         let tls = listeners.tls.as_ref().map(|(_, tls)| tls.clone());
         let secure = listeners.tls.map(|(listener, tls)| (listener, Some(tls)));
         let endpoints = [(listeners.plain, None)].into_iter().chain(secure);
         let serve = |(listener, tls)| {
-            let endpoint = Endpoint { listener, tls, connections: connections.clone() };
+            let endpoint = Endpoint { listener, tls, connections: connections.clone(), workers: workers.clone() };
             tokio::spawn(connection::run(endpoint, context.clone(), config.clone(), shutdown.clone()))
         };
         let mut accepting: Vec<JoinHandle<()>> = endpoints.map(serve).collect();
@@ -91,7 +98,7 @@ impl Gateway {
             let follow = move || tls.clone().follow_files(shutdown.clone());
             tokio::spawn(supervisor::restarting("certificates", follow))
         }));
-        Self { accepting, tls }
+        Ok(Self { accepting, tls })
     }
 
     /// Has the certificates read again.

@@ -138,11 +138,12 @@ impl Invoker {
         let run = event::run(Arc::clone(&self.context), call, event.clone()).instrument(span);
         let results = Arc::clone(&self.context.results);
         let waiting = Waiting { result, results: Arc::clone(&results), runtime: self.context.runtime.clone() };
-        self.context.tasks.spawn(async move {
+        let run = async move {
             if let Err(unheard) = sender.send(run.await) {
                 keep(results, unheard).await;
             }
-        });
+        };
+        self.context.tasks.spawn_on(run, &self.context.runtime);
         waiting.result().await.unwrap_or_else(|| {
             tracing::error!(request = %event.request_id, "the run of an event was cut short");
             event::failed(event, &Failure::internal("the run of the event was cut short"))

@@ -97,6 +97,7 @@ pub async fn serve(
         // The kernel enforces write timeouts, because it sees partial progress of a slow reader:
         // `Registry::limit_writes`.
         timeouts: Timeouts::new(config.header_read_timeout_s, config.idle_timeout_s, None),
+        workers: None,
         retry: Duration::from_millis(config.accept_retry_ms),
         drain,
     };

@@ -178,7 +178,8 @@ impl RunningPlatform {
         let authorizer = Authorizer { secrets: secrets.clone(), clock_window_s: settings.api.clock_window_s };
         let asynchronous = gateway::Asynchronous { events: events.clone(), authorize: Arc::new(authorizer) };
         let (catalog, shutdown) = (store.catalog(), listening.clone());
-        let gateway = gateway::Gateway::serve(gateway, invoker.clone(), catalog, Some(asynchronous), config, shutdown);
+        let gateway = gateway::Gateway::serve(gateway, invoker.clone(), catalog, Some(asynchronous), config, shutdown)
+            .context("cannot start the threads of the gateway")?;
         let administration = api::registries_admin::router(api::registries_admin::Endpoint {
             run: credentials.administration(settings.image.registry_client()),
             secrets: secrets.clone(),

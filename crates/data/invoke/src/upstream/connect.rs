@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use connections::WorkerId;
 use pool::Instance;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,7 +17,11 @@ use crate::config::Config;
 pub(crate) async fn open_stream(instance: &Instance<UpstreamState>, attempt_max: Duration) -> io::Result<TcpStream> {
     loop {
         if let Ok(connected) = timeout(attempt_max, instance.process.connect()).await {
-            let stream = connected?;
+            let mut stream = connected?;
+            if WorkerId::current() != WorkerId::NONE {
+                // The connection that found the server was made in the platform's runtime.
+                stream = TcpStream::from_std(stream.into_std()?)?;
+            }
             stream.set_nodelay(true)?;
             return Ok(stream);
         }
@@ -26,6 +31,7 @@ pub(crate) async fn open_stream(instance: &Instance<UpstreamState>, attempt_max:
 /// A new connection that speaks HTTP/1.1.
 pub(super) async fn connect(instance: &Instance<UpstreamState>, config: &Config) -> io::Result<Connection> {
     let mut connection = Connection::over(open_stream(instance, config.connect_max()).await?, config).await?;
+    connection.counted = Some(instance.slot.idle().count());
     // A new connection takes a request only once it was driven.
     connection.is_ready().await;
     Ok(connection)

@@ -7,8 +7,10 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use connections::WorkerId;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -45,6 +47,8 @@ pub(crate) struct Connection {
     reusable: bool,
     /// Wakes driver and response.
     waker: InlineWaker,
+    /// Counts it among the open ones of its instance.
+    pub counted: Option<Arc<()>>,
 }
 
 impl Driver {
@@ -78,6 +82,7 @@ impl Connection {
             socket,
             reusable: true,
             waker: InlineWaker::default(),
+            counted: None,
         })
     }
 
@@ -100,6 +105,16 @@ impl Connection {
         self.reusable && !self.sender.is_closed() && self.socket.is_silent()
     }
 
+    /// The worker whose runtime has its socket.
+    pub fn worker(&self) -> WorkerId {
+        self.socket.worker()
+    }
+
+    /// Brings an idle one to the calling thread's runtime.
+    pub fn move_here(&self) -> io::Result<()> {
+        self.socket.move_here()
+    }
+
     /// Whether a request can be sent now; false also when the server has closed the connection
     /// meanwhile.
     pub async fn is_ready(&mut self) -> bool {
@@ -120,7 +135,7 @@ impl Connection {
         config: &Config,
     ) -> Result<Response<Incoming>, Box<NoResponse>> {
         let (interim, method) = (InterimResponses::watch(&mut request, config, &self.socket), request.method().clone());
-        let Self { sender, driver, waker, socket, reusable } = self;
+        let Self { sender, driver, waker, socket, reusable, .. } = self;
         socket.begin();
         // It wakes the driver, which is polled next in any case.
         let sent = waker.without_wake(|| sender.try_send_request(request));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use connections::WorkerId;
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -17,10 +18,16 @@ pub(crate) struct IdleConnections {
     list: Mutex<Vec<Idle>>,
     /// The sweep has it in its list.
     swept: AtomicBool,
+    /// Cloned by each connection.
+    open: Arc<()>,
+    /// The server was seen to serve one connection at a time.
+    only_one: AtomicBool,
 }
 
 struct Idle {
     connection: Connection,
+    /// Whose runtime has it.
+    worker: WorkerId,
     since: Instant,
     /// Of the instance, when it became idle.
     suspensions: u64,
@@ -28,27 +35,58 @@ struct Idle {
 
 impl IdleConnections {
     /// The connection used last that is still open: one that is younger than `unused_max`, of an
-    /// instance that was suspended `suspensions` times, and that its server has not closed.
-    pub fn take(&self, suspensions: u64, unused_max: Duration) -> Option<Connection> {
+    /// instance that was suspended `suspensions` times, and that its server has not closed. Those
+    /// of other workers are left to them while the instance may have more than it has: one for each
+    /// of the `concurrency` requests that it serves at once.
+    pub fn take(&self, suspensions: u64, unused_max: Duration, concurrency: u32) -> Option<Connection> {
         let now = Instant::now();
+        let any = self.only_one.load(Ordering::Relaxed) || self.open() >= concurrency as usize;
         loop {
-            let idle = self.list.lock().pop()?;
+            let idle = self.next(WorkerId::current(), any)?;
             let young = now.saturating_duration_since(idle.since) < unused_max;
-            if young && idle.suspensions == suspensions && idle.connection.is_open() {
+            if young
+                && idle.suspensions == suspensions
+                && idle.connection.is_open()
+                && idle.connection.move_here().is_ok()
+            {
                 return Some(idle.connection);
             }
         }
     }
 
-    /// Adds a connection.
-    pub fn put(&self, connection: Connection, suspensions: u64) {
-        self.list.lock().push(Idle { connection, since: Instant::now(), suspensions });
+    /// Counts a connection as open for as long as it has this.
+    pub fn count(&self) -> Arc<()> {
+        Arc::clone(&self.open)
     }
 
-    /// Closes all of them.
-    pub fn close_idle(&self) {
+    fn open(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
+    }
+
+    fn next(&self, here: WorkerId, any: bool) -> Option<Idle> {
+        let mut list = self.list.lock();
+        match list.iter().rposition(|idle| idle.worker == here) {
+            Some(at) => Some(list.remove(at)),
+            None if any => list.pop(),
+            None => None,
+        }
+    }
+
+    /// Notes that the server reads from one connection only when the others are closed.
+    pub fn serves_only_one(&self) {
+        self.only_one.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds a connection.
+    pub fn put(&self, connection: Connection, suspensions: u64) {
+        let worker = connection.worker();
+        self.list.lock().push(Idle { connection, worker, since: Instant::now(), suspensions });
+    }
+
+    /// Closes all of them; true when there were some.
+    pub fn close_idle(&self) -> bool {
         let idle = std::mem::take(&mut *self.list.lock());
-        drop(idle);
+        !idle.is_empty()
     }
 
     /// Closes what was unused for `unused_max`; true when some are left.

@@ -37,8 +37,10 @@ pub(crate) async fn send(
     config: &Config,
 ) -> Result<Received, UpstreamError> {
     let mut delivered = None;
+    let concurrency = concurrency(instance);
     while delivered.is_none()
-        && let Some(mut idle) = instance.slot.idle().take(instance.suspensions(), config.kept_connection_max())
+        && let Some(mut idle) =
+            instance.slot.idle().take(instance.suspensions(), config.kept_connection_max(), concurrency)
     {
         if !idle.is_ready().await {
             continue;
@@ -99,16 +101,25 @@ async fn received_or_close_idle<T>(
     sent: impl Future<Output = T>,
     config: &Config,
 ) -> T {
-    if instance.version.spec.max_concurrency(instance.version.function.kind) == 1 {
+    if concurrency(instance) == 1 {
         return sent.await;
     }
     let mut sent = pin!(sent);
     loop {
         match timeout(config.unanswered_wait(), &mut sent).await {
             Ok(received) => return received,
-            Err(_) => instance.slot.idle().close_idle(),
+            Err(_) => {
+                if instance.slot.idle().close_idle() {
+                    instance.slot.idle().serves_only_one();
+                }
+            }
         }
     }
+}
+
+/// Requests that an instance serves at once.
+fn concurrency(instance: &Instance<UpstreamState>) -> u32 {
+    instance.version.spec.max_concurrency(instance.version.function.kind)
 }
 
 /// Reads a response body whole.

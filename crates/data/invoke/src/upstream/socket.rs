@@ -2,10 +2,12 @@
 //! owner.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use connections::WorkerId;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -23,11 +25,35 @@ struct Inner {
     unacknowledged: bool,
     /// Nothing more is read.
     read_stopped: bool,
+    /// Whose runtime reports its readiness.
+    worker: WorkerId,
 }
 
 impl Socket {
+    /// A stream that is registered with the runtime of the calling thread.
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream: TokioIo::new(stream), unacknowledged: false, read_stopped: false })))
+        let stream = TokioIo::new(stream);
+        let worker = WorkerId::current();
+        Self(Arc::new(Mutex::new(Inner { stream, unacknowledged: false, read_stopped: false, worker })))
+    }
+
+    /// Whose runtime reports its readiness.
+    pub fn worker(&self) -> WorkerId {
+        self.0.lock().worker
+    }
+
+    /// Registers it with the runtime of the calling thread, where another's had it: each wake-up
+    /// would cross threads otherwise. Nothing may wait for the socket.
+    pub fn move_here(&self) -> io::Result<()> {
+        let mut inner = self.0.lock();
+        let here = WorkerId::current();
+        if inner.worker != here {
+            // The old descriptor leaves its runtime when it is dropped.
+            let descriptor = inner.stream.inner().as_fd().try_clone_to_owned()?;
+            inner.stream = TokioIo::new(TcpStream::from_std(descriptor.into())?);
+            inner.worker = here;
+        }
+        Ok(())
     }
 
     /// Whether a request can be sent: the server has neither closed the connection nor sent data

@@ -19,7 +19,7 @@ use crate::metering::{OutFlow, Successes};
 /// The state of one instance as an upstream; dropped with the instance.
 #[derive(Default)]
 pub(crate) struct UpstreamState {
-    /// At most one for each request that the instance serves at once.
+    /// At most one for each request that the instance serves at once, and each of a worker.
     idle: Arc<IdleConnections>,
     h2: H2Connection,
     headers: OnceLock<HeaderMap>,

@@ -1,12 +1,16 @@
 //! Connections to instances: how they are made, how long they are kept between requests, and what
 //! ends them.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use connections::Workers;
 use invoke::Config;
+use tokio::runtime::Handle;
 use types::RunStatus;
 
-use crate::support::{Bench, EVENT, WEB, text, until};
+use crate::support::{Bench, EVENT, Function, WEB, WIDE, text, until};
 
 /// Longer than any test.
 const FOR_EVER_MS: u64 = 3_600_000;
@@ -48,4 +52,40 @@ async fn a_server_whose_queue_is_full_is_asked_again_and_not_replaced() {
     assert_eq!((bench.started(), bench.connections()), (1, 2));
     bench.server(0).attempts_lost.store(usize::MAX, Ordering::SeqCst);
     assert_eq!(bench.event("3").await.status, RunStatus::TimeLimitReached, "by the function's own time");
+}
+
+/// What a request gets that is served by a worker.
+async fn get_on(runtime: &Handle, bench: &Arc<Bench>, function: Function) -> String {
+    let bench = Arc::clone(bench);
+    runtime.spawn(async move { text(bench.get(function, "/").await).await }).await.expect("the worker runs")
+}
+
+#[tokio::test]
+async fn a_worker_leaves_others_their_connections_while_it_may_open_its_own() {
+    let bench = Bench::new(Config { kept_connection_ms_max: FOR_EVER_MS, ..Config::default() }, &[WEB, WIDE]).await;
+    let (bench, workers) = (Arc::new(bench), Workers::start(2).expect("two threads"));
+    let mut before = 0;
+    for (function, opened) in [(WEB, 1), (WIDE, 2)] {
+        for runtime in workers.runtimes().chain(workers.runtimes()).chain(workers.runtimes()) {
+            assert_eq!(get_on(runtime, &bench, function).await, "hello");
+        }
+        assert_eq!(bench.connections() - before, opened, "{}", function.name);
+        before = bench.connections();
+    }
+    assert_eq!(bench.started(), 2);
+}
+
+#[tokio::test]
+async fn what_a_worker_started_outlives_it() {
+    let bench = Bench::new(Config { kept_connection_ms_max: FOR_EVER_MS, ..Config::default() }, &[WEB]).await;
+    let (bench, workers) = (Arc::new(bench), Workers::start(1).expect("a thread"));
+    let runtime = workers.runtimes().next().expect("there is one").clone();
+    assert_eq!(get_on(&runtime, &bench, WEB).await, "hello");
+    drop(workers);
+    // A runtime that has ended cancels what is spawned on it.
+    while runtime.spawn(async {}).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
+    assert_eq!((bench.started(), bench.connections()), (1, 1));
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,8 @@ pub(crate) struct Driver<C> {
     starting: Semaphore,
     /// Every task of the pool: one for each instance, and maintenance.
     pub tasks: TaskTracker,
+    /// Where they run, whichever thread asked for them: they outlive its runtime.
+    pub runtime: Handle,
     /// Ends maintenance; a child of the token that the pool was given.
     pub stop: CancellationToken,
 }
@@ -85,14 +88,20 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             followed: AtomicU64::new(u64::MAX),
             starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
             stop: shutdown.child_token(),
             config,
         }
     }
 
+    /// Runs a task of the pool.
+    pub fn spawn(&self, task: impl Future<Output: Send> + Send + 'static) {
+        self.tasks.spawn_on(async { drop(task.await) }, &self.runtime);
+    }
+
     /// Has maintenance run until the pool stops.
     pub fn maintain(self: &Arc<Self>, changes: watch::Receiver<u64>) {
-        self.tasks.spawn(supervisor::essential("pool", maintenance::run(Arc::clone(self), changes)));
+        self.spawn(supervisor::essential("pool", maintenance::run(Arc::clone(self), changes)));
     }
 
     /// Whether the catalog still serves this version at this generation.

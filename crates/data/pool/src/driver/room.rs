@@ -42,7 +42,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         for version in versions {
             let ending = version.live_instances();
             for instance in ending.into_iter().filter(|instance| instance.cap_grace(longest)) {
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     if timeout(longest, instance.process.ended()).await.is_err() {
                         instance.process.kill();
                     }

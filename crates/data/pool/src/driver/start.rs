@@ -28,7 +28,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     pub fn begin(driver: &Arc<Driver<C>>, version: &Arc<Version<C>>, reason: StartReason, request: RequestId) {
         let (owner, version) = (Arc::clone(driver), Arc::clone(version));
         let start = Self { driver: owner, version, reason, begun: Instant::now(), finished: false };
-        driver.tasks.spawn(start.run(request));
+        driver.spawn(start.run(request));
     }
 
     async fn run(self, request: RequestId) {

@@ -112,7 +112,8 @@ impl Fixture {
             asynchronous,
             config,
             shutdown.clone(),
-        );
+        )
+        .expect("its threads start");
         Self { address, server, shutdown, gateway, invoker, logs, events, _dir: dir }
     }
 

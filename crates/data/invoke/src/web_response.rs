@@ -80,6 +80,10 @@ fn check(status: StatusCode, map: &HeaderMap, body_bytes: u64, config: &Config) 
 
 /// Refuses a response with more headers than callers should have to take.
 pub(crate) fn check_headers(map: &HeaderMap, config: &Config) -> Result<(), Failure> {
+    if map.len() > config.web_response_headers_max {
+        let (headers_max, bytes_max) = (config.web_response_headers_max, config.web_response_headers_bytes_max);
+        return Err(Failure::response_head_too_large(headers_max, bytes_max));
+    }
     let bytes = headers::bytes(map);
     if bytes > config.web_response_headers_bytes_max {
         return Err(Failure::response_headers_too_large(bytes, config.web_response_headers_bytes_max));
@@ -100,6 +104,8 @@ mod tests {
         assert_eq!(check(StatusCode::OK, &map, 11, &config).expect_err("long").status.code(), 407);
         map.insert("x-b", headers::value("0123456789"));
         assert_eq!(check(StatusCode::OK, &map, 0, &config).expect_err("long").status.code(), 407);
+        let few = Config { web_response_headers_max: 1, web_response_headers_bytes_max: 1000, ..config.clone() };
+        assert!(check(StatusCode::OK, &map, 0, &few).expect_err("two").message.contains("web_response_headers_max"));
         let unlimited = Config { web_response_bytes_max: 0, ..config };
         assert!(check(StatusCode::OK, &HeaderMap::new(), u64::MAX, &unlimited).is_ok());
     }

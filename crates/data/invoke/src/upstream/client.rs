@@ -18,13 +18,21 @@ fn head_bytes_max(config: &Config) -> usize {
     config.web_response_headers_bytes_max.saturating_add(lines).saturating_add(STATUS_LINE_BYTES)
 }
 
-/// Connections of HTTP/1.1.
+/// Connections of HTTP/1.1 whose responses may have any number of headers.
 pub(crate) fn http1(config: &Config) -> http1::Builder {
+    let mut builder = http1_short_heads(config);
+    builder.max_headers(config.web_response_headers_max);
+    builder
+}
+
+/// Connections of HTTP/1.1 on which hyper sees no more headers than it has room for by itself; see
+/// `response_head`.
+pub(super) fn http1_short_heads(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
     let bytes_max = head_bytes_max(config);
     // A proxy removes whitespace before a colon (RFC 9112, 5.1).
     builder.allow_spaces_after_header_name_in_responses(true);
-    builder.max_headers(config.web_response_headers_max).max_header_size(bytes_max);
+    builder.max_header_size(bytes_max);
     if bytes_max > BUFFER_BYTES_MIN {
         builder.max_buf_size(bytes_max);
     }

@@ -21,7 +21,6 @@ use super::client;
 use super::early_response::EarlyResponse;
 use super::error::ResponseError;
 use super::inline_waker::InlineWaker;
-use super::interim::InterimResponses;
 use super::socket::Socket;
 use crate::config::Config;
 use crate::framing;
@@ -73,9 +72,9 @@ pub(crate) struct NoResponse {
 impl Connection {
     /// A connection over an open stream.
     pub async fn over(stream: TcpStream, config: &Config) -> io::Result<Self> {
-        let socket = Socket::new(stream);
+        let socket = Socket::new(stream, config);
         let io = EarlyResponse::over(socket.clone());
-        let (sender, driven) = client::http1(config).handshake(io).await.map_err(io::Error::other)?;
+        let (sender, driven) = client::http1_short_heads(config).handshake(io).await.map_err(io::Error::other)?;
         Ok(Self {
             sender,
             driver: Driver::Inline(Box::pin(driven)),
@@ -129,12 +128,8 @@ impl Connection {
     }
 
     /// Sends a request and waits for the response head.
-    pub async fn send(
-        &mut self,
-        mut request: Request<RequestBody>,
-        config: &Config,
-    ) -> Result<Response<Incoming>, Box<NoResponse>> {
-        let (interim, method) = (InterimResponses::watch(&mut request, config, &self.socket), request.method().clone());
+    pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Box<NoResponse>> {
+        let method = request.method().clone();
         let Self { sender, driver, waker, socket, reusable, .. } = self;
         socket.begin();
         // It wakes the driver, which is polled next in any case.
@@ -145,7 +140,7 @@ impl Connection {
         let received = poll_fn(|cx| {
             let polled = waker.poll(cx, |cx| {
                 driver.drive(cx);
-                if interim.is_over() { Poll::Ready(None) } else { response.as_mut().poll(cx).map(Some) }
+                if socket.has_too_many_interim() { Poll::Ready(None) } else { response.as_mut().poll(cx).map(Some) }
             });
             if polled.is_pending() {
                 // A response head may come in pieces too.
@@ -162,6 +157,9 @@ impl Connection {
                 return Err(Box::new(NoResponse { error: refused.into_error().into(), unsent }));
             }
         };
+        if let Some(extra) = socket.take_extra_headers() {
+            response.headers_mut().extend(extra);
+        }
         let status = response.status();
         *reusable =
             framing::of_response(&method, status, response.headers_mut()).map_err(|error| unusable(error.into()))?;

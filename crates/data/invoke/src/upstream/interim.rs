@@ -1,4 +1,5 @@
-//! Interim responses (1xx) before a response: how many there may be, and how large.
+//! Interim responses (1xx) before a response to a request for an upgrade: how many there may be,
+//! and how large. Those to other requests are counted by `response_head`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -64,7 +65,7 @@ mod tests {
         let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
         let mut far = far.expect("accepted").0;
         far.write_all(ONE.repeat(3_000).as_bytes()).await.expect("the kernel holds as much");
-        let (socket, config) = (Socket::new(near.expect("connected")), Config::default());
+        let (socket, config) = (Socket::new(near.expect("connected"), &Config::default()), Config::default());
         let (mut sender, driven) = http1(&config).handshake(socket.clone()).await.expect("a connection");
         let mut request = Request::new(Empty::<Bytes>::new());
         let interim = InterimResponses::watch(&mut request, &config, &socket);

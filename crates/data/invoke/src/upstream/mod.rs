@@ -19,6 +19,7 @@ mod inline_waker;
 #[cfg(test)]
 mod inline_waker_tests;
 mod interim;
+mod response_head;
 mod retry;
 mod send;
 mod send_h2;

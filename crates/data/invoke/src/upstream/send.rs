@@ -46,7 +46,7 @@ pub(crate) async fn send(
             continue;
         }
         let retry = Retry::of(&request);
-        let failed = match idle.send(request, config).await {
+        let failed = match idle.send(request).await {
             Ok(response) => return Ok((idle, response)),
             Err(failed) => failed,
         };
@@ -82,7 +82,7 @@ async fn send_over_new(
             }
         };
         connections_left -= 1;
-        let failed = match received_or_close_idle(instance, new.send(request, config), config).await {
+        let failed = match received_or_close_idle(instance, new.send(request), config).await {
             Ok(response) => return Ok((new, response)),
             Err(failed) => failed,
         };

@@ -1,19 +1,28 @@
 //! The socket of a connection to an instance's server, shared by the connection's driver and its
 //! owner.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use connections::WorkerId;
+use http::HeaderMap;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv, sockopt};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::response_head::{HeadLimits, ResponseHead};
+use crate::config::Config;
+
+/// Bytes of a read that may have a head.
+const HEAD_READ_BYTES: usize = 8 * 1024;
 
 /// A shared socket; cheap to clone.
 #[derive(Clone)]
@@ -25,16 +34,27 @@ struct Inner {
     unacknowledged: bool,
     /// Nothing more is read.
     read_stopped: bool,
+    head: ResponseHead,
+    /// Bytes of heads before hyper gets them.
+    buffer: Box<[u8]>,
+    /// What hyper has had no room for yet.
+    unread: VecDeque<u8>,
     /// Whose runtime reports its readiness.
     worker: WorkerId,
 }
 
 impl Socket {
     /// A stream that is registered with the runtime of the calling thread.
-    pub fn new(stream: TcpStream) -> Self {
-        let stream = TokioIo::new(stream);
-        let worker = WorkerId::current();
-        Self(Arc::new(Mutex::new(Inner { stream, unacknowledged: false, read_stopped: false, worker })))
+    pub fn new(stream: TcpStream, config: &Config) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            stream: TokioIo::new(stream),
+            unacknowledged: false,
+            read_stopped: false,
+            head: ResponseHead::new(HeadLimits::new(config)),
+            buffer: Box::default(),
+            unread: VecDeque::new(),
+            worker: WorkerId::current(),
+        })))
     }
 
     /// Whose runtime reports its readiness.
@@ -64,9 +84,24 @@ impl Socket {
         peeked.is_err_and(|error| error == Errno::AGAIN)
     }
 
-    /// Marks the beginning of a request.
+    /// Marks the beginning of a request, whose response's head is followed.
     pub fn begin(&self) {
-        self.0.lock().unacknowledged = false;
+        let mut inner = self.0.lock();
+        inner.unacknowledged = false;
+        inner.head.begin();
+        if inner.buffer.is_empty() {
+            inner.buffer = vec![0; HEAD_READ_BYTES].into();
+        }
+    }
+
+    /// Whether more interim responses came than may be; nothing is read then.
+    pub fn has_too_many_interim(&self) -> bool {
+        self.0.lock().head.has_too_many_interim()
+    }
+
+    /// Header lines of the response that hyper did not get.
+    pub fn take_extra_headers(&self) -> Option<HeaderMap> {
+        self.0.lock().head.take_extra()
     }
 
     /// Reads nothing more: every further read fails. hyper reads on while there are bytes, and
@@ -94,9 +129,35 @@ impl Read for Socket {
         if inner.read_stopped {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let read = Pin::new(&mut inner.stream).poll_read(cx, buf);
+        let read = match inner.head.is_over() && inner.unread.is_empty() {
+            true => Pin::new(&mut inner.stream).poll_read(cx, buf),
+            false => inner.poll_read_head(cx, buf),
+        };
         inner.unacknowledged |= read.is_ready();
         read
+    }
+}
+
+impl Inner {
+    /// Reads what may belong to the head of a response.
+    fn poll_read_head(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        while self.unread.is_empty() {
+            let room = self.buffer.len().min(buf.remaining());
+            let mut read = ReadBuf::new(&mut self.buffer[..room]);
+            ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut read))?;
+            let bytes = read.filled();
+            let Some(others) = self.head.receive(bytes) else {
+                buf.put_slice(bytes);
+                self.read_stopped |= self.head.has_too_many_interim();
+                return Poll::Ready(Ok(()));
+            };
+            self.unread.extend(others);
+        }
+        let room = self.unread.len().min(buf.remaining());
+        for byte in self.unread.drain(..room) {
+            buf.put_slice(&[byte]);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -145,13 +206,13 @@ mod tests {
     #[tokio::test]
     async fn a_socket_that_was_closed_or_has_data_without_a_request_is_seen_without_the_runtime() {
         let (near, far) = pair().await;
-        let socket = Socket::new(near);
+        let socket = Socket::new(near, &Config::default());
         assert!(socket.is_silent());
         drop(far);
         assert!(!socket.is_silent(), "closed");
 
         let (near, mut far) = pair().await;
-        let socket = Socket::new(near);
+        let socket = Socket::new(near, &Config::default());
         far.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.expect("sent");
         assert!(!socket.is_silent(), "sent data without a request");
     }
@@ -159,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_is_acknowledged_once_and_nothing_else() {
         let (near, mut far) = pair().await;
-        let mut socket = Socket::new(near);
+        let mut socket = Socket::new(near, &Config::default());
         let at_once = |socket: &Socket| sockopt::tcp_quickack(socket.0.lock().stream.inner()).expect("known");
         let later = |socket: &Socket| sockopt::set_tcp_quickack(socket.0.lock().stream.inner(), false).expect("set");
         later(&socket);

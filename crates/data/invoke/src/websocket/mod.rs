@@ -129,7 +129,7 @@ async fn switch(
         Ok(stream) => stream,
         Err(error) => return Err(UpstreamError::Unreachable { error, request: Box::new(request) }),
     };
-    let socket = Socket::new(stream);
+    let socket = Socket::new(stream, config);
     let (mut sender, connection) =
         upstream::http1(config).handshake(socket.clone()).await.map_err(|error| UpstreamError::lost(&error))?;
     let interim = InterimResponses::watch(&mut request, config, &socket);

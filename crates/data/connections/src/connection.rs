@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at};
 
-use crate::client_io::ClientIo;
+use crate::client_io::{ClientIo, HeadRefusal};
 use crate::frames::FrameLimits;
 use crate::metered::Metered;
 use crate::table::EntryGuard;
@@ -71,12 +71,14 @@ impl Connection {
     }
 
     /// Serves HTTP until the client, a timeout, an eviction or shutdown closes the connection.
-    /// After an upgrade the upgraded stream keeps the connection's table entry.
+    /// After an upgrade the upgraded stream keeps the connection's table entry. `refusal` answers
+    /// heads over HTTP/1.1 that are too large for hyper.
     pub async fn serve<I, S, B>(
         self,
         stream: I,
         protocol: &auto::Builder<TokioExecutor>,
         frames: FrameLimits,
+        refusal: Option<HeadRefusal>,
         service: S,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -88,7 +90,7 @@ impl Connection {
     {
         let Self { entry, address, timeouts, mut phase } = self;
         let (state, evict, connections) = (entry.state.clone(), entry.evict.clone(), entry.connections().clone());
-        let io = ClientIo::new(Metered::new(stream, frames), state.clone(), entry);
+        let io = ClientIo::new(Metered::new(stream, frames), state.clone(), refusal, entry);
         let mut serving = pin!(protocol.serve_connection_with_upgrades(TokioIo::new(io), service));
         let interval = timeouts.interval();
         let mut checks = interval_at(Instant::now() + interval, interval);

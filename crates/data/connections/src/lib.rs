@@ -18,6 +18,7 @@ mod timeouts;
 mod workers;
 
 pub use accept::{Accepted, Acceptor};
+pub use client_io::HeadRefusal;
 pub use connection::Connection;
 pub use frames::{FrameLimits, TooManyFrames};
 pub use metered::Metered;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::{Accepted, Acceptor, Connection, Connections, FrameLimits, TableMetrics, Timeouts, Workers};
+use connections::{
+    Accepted, Acceptor, Connection, Connections, FrameLimits, HeadRefusal, TableMetrics, Timeouts, Workers,
+};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -55,7 +57,9 @@ pub async fn run(endpoint: Endpoint, context: Arc<Context>, config: Config, shut
     };
     let frames =
         FrameLimits { burst_max: config.h2_control_frames_max, per_second_max: config.h2_control_frames_per_s_max };
-    let protocols = Arc::new(Protocols { protocol: protocol(&config), frames });
+    let heads = HeadLimits::new(&config);
+    let refusal: HeadRefusal = Arc::new(move || heads.refusal());
+    let protocols = Arc::new(Protocols { protocol: protocol(&config), frames, refusal });
     let serve = move |accepted| run_one(accepted, tls.clone(), context.clone(), protocols.clone());
     acceptor.run(shutdown, serve).await;
 }
@@ -64,18 +68,22 @@ pub async fn run(endpoint: Endpoint, context: Arc<Context>, config: Config, shut
 struct Protocols {
     protocol: auto::Builder<TokioExecutor>,
     frames: FrameLimits,
+    refusal: HeadRefusal,
 }
 
 fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
-    let HeadLimits { headers_max, bytes_max } = HeadLimits::new(config).of_library();
+    let limits = HeadLimits::new(config);
+    let bytes_max = limits.bytes_max_of_library();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         // The time for headers is watched by `connections`, which also covers the bytes before the
         // version is known.
         .header_read_timeout(None)
-        .max_headers(headers_max)
         .max_buf_size(bytes_max);
+    if let Some(headers_max) = limits.headers_max_of_library() {
+        builder.http1().max_headers(headers_max);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -112,5 +120,5 @@ async fn serve(
 ) {
     let client = Arc::new(Client::new(context, peer, connection.state().clone()));
     let service = service_fn(move |request| client.clone().answer(request));
-    connection.serve(stream, &protocols.protocol, protocols.frames, service).await;
+    connection.serve(stream, &protocols.protocol, protocols.frames, Some(protocols.refusal.clone()), service).await;
 }

@@ -66,6 +66,17 @@ pub enum RequestError {
         /// Where it is set.
         setting: &'static str,
     },
+    /// The head was given up on before all of it was read.
+    #[error(
+        "the request's head is too large; it may have {headers_max} headers (setting gateway.request_headers_max) and \
+         {bytes_max} bytes (setting gateway.request_head_bytes_max)"
+    )]
+    HeadUnread {
+        /// The limit of headers.
+        headers_max: usize,
+        /// The limit of bytes.
+        bytes_max: usize,
+    },
     /// The body did not come.
     #[error("the request body did not arrive")]
     Body(#[source] RequestBodyError),
@@ -82,7 +93,9 @@ impl RequestError {
     fn status(&self) -> (StatusCode, RunStatus) {
         match self {
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
-            Self::Head { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, RunStatus::RequestTooLarge),
+            Self::Head { .. } | Self::HeadUnread { .. } => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, RunStatus::RequestTooLarge)
+            }
             Self::Host(_) | Self::Path(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
             Self::Domain(NoEndpoint::HttpsOnly { .. } | NoEndpoint::HttpOnly { .. }) => {
                 (StatusCode::FORBIDDEN, RunStatus::InvalidParameterValue)
@@ -102,6 +115,11 @@ impl RequestError {
 
     /// The answer, in the shape that failed runs have.
     pub fn into_response(self, request_id: &RequestId) -> Response<invoke::Body> {
+        self.to_response(request_id).map(full)
+    }
+
+    /// The same with its body at hand.
+    pub fn to_response(&self, request_id: &RequestId) -> Response<Bytes> {
         let (http_status, run_status) = self.status();
         let body = json!({
             "errorCode": -1,
@@ -120,7 +138,7 @@ impl RequestError {
             response.headers_mut().extend(error.headers());
         }
         response.headers_mut().insert(X_SCF_REQUEST_ID, request_id_value(request_id));
-        response.map(full)
+        response
     }
 }
 

@@ -1,13 +1,17 @@
 //! How large the head of a request may be, and the answer that says so. Pure.
 
+use bytes::Bytes;
 use http::header::COOKIE;
 use http::request::Parts;
+use types::RequestId;
 
 use crate::config::Config;
 use crate::error_response::RequestError;
 
 /// The smallest buffer that the HTTP/1 parser works with, in bytes.
 const BYTES_MIN: usize = 8 * 1024;
+/// Header lines for which hyper has room by itself.
+const LIBRARY_HEADERS_MAX: usize = 100;
 /// Bytes of a line beside name and value, and of a request line beside method and target.
 const LINE_BYTES: usize = ": \r\n".len();
 
@@ -27,10 +31,32 @@ impl HeadLimits {
         Self { headers_max: config.request_headers_max, bytes_max }
     }
 
-    /// Where the library gives up: with a bare 431, which names no setting, and hence only at twice
-    /// as much.
-    pub fn of_library(self) -> Self {
-        Self { headers_max: self.headers_max.saturating_mul(2), bytes_max: self.bytes_max.saturating_mul(2) }
+    /// The header lines for which hyper has to make room, where its own does not suffice: that is
+    /// on its stack, and any number that it is given has it fill two arrays on the heap for each
+    /// request.
+    pub fn headers_max_of_library(self) -> Option<usize> {
+        (self.headers_max > LIBRARY_HEADERS_MAX).then_some(self.headers_max)
+    }
+
+    /// The bytes at which hyper gives up: more than allowed, so that most answers say how many
+    /// there were.
+    pub fn bytes_max_of_library(self) -> usize {
+        self.bytes_max.saturating_mul(2)
+    }
+
+    /// The whole answer to a head that hyper gives up on, which has no request yet.
+    pub fn refusal(self) -> Bytes {
+        let Self { headers_max, bytes_max } = self;
+        let response = RequestError::HeadUnread { headers_max, bytes_max }.to_response(&RequestId::random());
+        let mut text = format!("HTTP/1.1 {}\r\nconnection: close\r\n", response.status()).into_bytes();
+        for (name, value) in response.headers() {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                text.extend_from_slice(part);
+            }
+        }
+        text.extend_from_slice(format!("content-length: {}\r\n\r\n", response.body().len()).as_bytes());
+        text.extend_from_slice(response.body());
+        text.into()
     }
 
     /// Refuses a head that is too large.

@@ -108,7 +108,7 @@ pub async fn serve(
         let (router, protocol) = (router.clone(), protocol.clone());
         let state = connection.state().clone();
         let service = service_fn(move |request| answer(router.clone(), state.clone(), address.ip(), request));
-        async move { connection.serve(socket, &protocol, frames, service).await }
+        async move { connection.serve(socket, &protocol, frames, None, service).await }
     };
     acceptor.run(shutdown, serve).await;
 }

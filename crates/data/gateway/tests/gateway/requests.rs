@@ -217,17 +217,14 @@ async fn pipelined_requests_are_answered_in_their_order() {
 #[tokio::test]
 async fn too_many_or_too_long_headers_are_refused() {
     let fixture = Fixture::start().await;
-    let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect::<Vec<_>>().concat();
-    let long = format!("x-long: {}\r\n", "y".repeat(100 * 1024));
-    for headers in [many, long] {
-        let answer =
-            fixture.raw().await.call(format!("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\n{headers}\r\n")).await;
-        assert_eq!(answer.status, 431);
-    }
-    // Up to twice the limits the answer says which it was.
-    let many = "x: 1\r\n".repeat(150);
-    let long = format!("x-long: {}\r\n", "y".repeat(70 * 1024));
-    for (headers, setting) in [(many, "gateway.request_headers_max"), (long, "gateway.request_head_bytes_max")] {
+    // Some are refused by hyper, which is not told of our settings: the answer names them all the same.
+    let many = |count: usize| "x: 1\r\n".repeat(count);
+    let long = |kib: usize| format!("x-long: {}\r\n", "y".repeat(kib * 1024));
+    for (headers, setting) in [
+        (many(100), "gateway.request_headers_max"),
+        (many(250), "gateway.request_headers_max"),
+        (long(70), "gateway.request_head_bytes_max"),
+    ] {
         let answer =
             fixture.raw().await.call(format!("GET /fn/default/web/ HTTP/1.1\r\nHost: a\r\n{headers}\r\n")).await;
         let message = answer.json()["errorMessage"].as_str().unwrap_or_default().to_owned();

@@ -16,9 +16,8 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers that a request gets on its way to an instance: those above, a `Host`, and the
-/// platform's.
-const HEADERS_ADDED: usize = 16;
+/// Headers that a request gets here: those above, and a `Host`.
+const HEADERS_ADDED: usize = 5;
 
 /// The client of a connection; made once for all its requests.
 #[derive(Debug, Clone)]

@@ -48,7 +48,53 @@ pub(crate) fn value(text: &str) -> HeaderValue {
 }
 
 /// The platform's headers that are the same for every request to a version (contract 4.1).
-pub(crate) fn of_version(version: &CatalogVersion, platform: &Installation) -> HeaderMap {
+pub(crate) struct VersionHeaders {
+    map: HeaderMap,
+    /// As lines of HTTP/1.1.
+    lines: Vec<u8>,
+}
+
+/// What the platform says of one request; added by the connection that it is sent over.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp<'a> {
+    pub of_version: &'a VersionHeaders,
+    pub request: &'a RequestId,
+}
+
+impl VersionHeaders {
+    pub fn new(version: &CatalogVersion, platform: &Installation) -> Self {
+        let map = of_version(version, platform);
+        let mut lines = Vec::new();
+        for (name, value) in &map {
+            push_line(&mut lines, name, value.as_bytes());
+        }
+        Self { map, lines }
+    }
+}
+
+impl Stamp<'_> {
+    /// As lines of HTTP/1.1.
+    pub fn write_lines(&self, lines: &mut Vec<u8>) {
+        lines.extend_from_slice(&self.of_version.lines);
+        push_line(lines, &REQUEST_ID, value(self.request.as_str()).as_bytes());
+    }
+
+    /// As headers of HTTP/2.
+    pub fn insert(&self, map: &mut HeaderMap) {
+        for (name, value) in &self.of_version.map {
+            map.insert(name, value.clone());
+        }
+        map.insert(REQUEST_ID, value(self.request.as_str()));
+    }
+}
+
+fn push_line(lines: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+        lines.extend_from_slice(part);
+    }
+}
+
+fn of_version(version: &CatalogVersion, platform: &Installation) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(16);
     map.insert(MEMORY, HeaderValue::from(version.spec.memory_mb));
     map.insert(TIMEOUT, HeaderValue::from(version.spec.timeout_s));
@@ -59,25 +105,6 @@ pub(crate) fn of_version(version: &CatalogVersion, platform: &Installation) -> H
     map.insert(APP_ID, value(&platform.app_id));
     map.insert(UIN, value(&platform.uin));
     map
-}
-
-/// Adds the platform's headers to a request.
-pub(crate) fn stamp(map: &mut HeaderMap, of_version: &HeaderMap, request: &RequestId) {
-    map.reserve(of_version.len() + 1);
-    stamp_version(map, of_version);
-    map.insert(REQUEST_ID, value(request.as_str()));
-}
-
-/// Adds those of the version alone.
-pub(crate) fn stamp_version(map: &mut HeaderMap, of_version: &HeaderMap) {
-    for (name, value) in of_version {
-        map.insert(name, value.clone());
-    }
-}
-
-/// Whether every request to a version has the header; a caller's own of that name is dropped.
-pub(crate) fn is_of_version(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-scf-") && *name != REQUEST_ID && *name != TRIGGER_SRC
 }
 
 /// What the names of a head contain, found in one pass: most heads need nothing removed.

@@ -138,7 +138,11 @@ fn the_platform_headers_are_those_of_the_contract() {
     let platform = Installation { region: "local".to_owned(), app_id: "100".to_owned(), uin: "200".to_owned() };
     let request = RequestId::random();
     let mut headers = map(&[("host", "a.b")]);
-    stamp(&mut headers, &of_version(&version(), &platform), &request);
+    let stamp = Stamp { of_version: &VersionHeaders::new(&version(), &platform), request: &request };
+    stamp.insert(&mut headers);
+    let mut lines = Vec::new();
+    stamp.write_lines(&mut lines);
+    let lines = String::from_utf8(lines).expect("text");
     let table = [
         ("x-scf-request-id", request.as_str()),
         ("x-scf-memory", "512"),
@@ -152,8 +156,9 @@ fn the_platform_headers_are_those_of_the_contract() {
     ];
     for (name, value) in table {
         assert_eq!(headers[name], value, "{name}");
+        assert!(lines.split_terminator("\r\n").any(|line| line == format!("{name}: {value}")), "{lines}");
     }
-    assert_eq!(headers.len(), table.len() + 1);
+    assert_eq!((headers.len(), lines.matches("\r\n").count()), (table.len() + 1, table.len()));
 }
 
 #[test]

@@ -19,12 +19,13 @@ use crate::cancellation::Cancellation;
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::headers::Stamp;
+use crate::metering;
 use crate::record::{Closing, Record, unix_ms};
 use crate::request_body::RequestBody;
 use crate::resolve::ResolvedCall;
 use crate::run::Run;
 use crate::upstream::{Connection, Stopped, UpstreamError, UpstreamState, guarded};
-use crate::{headers, metering};
 
 /// An invocation that has begun.
 pub(crate) struct Invocation {
@@ -114,20 +115,20 @@ impl Invocation {
         &self.open().call.version
     }
 
-    /// Sends the request to an instance and waits for what `send` brings. An instance that accepts
+    /// Sends the request to an instance and waits for what `send` brings, which adds the stamp. An instance that accepts
     /// no connection is replaced once, since nothing of the request has reached it.
     pub async fn dispatch<T>(
         &mut self,
         mut request: Request<RequestBody>,
-        send: impl AsyncFn(&Instance<UpstreamState>, Request<RequestBody>, &Config) -> Result<T, UpstreamError>,
+        send: impl AsyncFn(&Instance<UpstreamState>, Request<RequestBody>, Stamp<'_>, &Config) -> Result<T, UpstreamError>,
     ) -> Result<T, Failure> {
         let mut replacements_left = 1;
         loop {
             self.lease_unless_canceled(request.headers(), request.uri()).await?;
             let (run, config) = (self.run(), &self.context.config);
             let of_version = run.lease.slot.headers(&run.lease.version, &self.context.platform);
-            headers::stamp(request.headers_mut(), of_version, &self.request);
-            let work = send(&run.lease, request, config);
+            let stamp = Stamp { of_version, request: &self.request };
+            let work = send(&run.lease, request, stamp, config);
             let work = guarded(&run.lease, run.deadline(), config.exit_wait_max(), work);
             match run.until_canceled(self.cancellation.as_ref(), work).await {
                 Ok(received) => return Ok(received),

@@ -24,6 +24,7 @@ use super::inline_waker::InlineWaker;
 use super::socket::Socket;
 use crate::config::Config;
 use crate::framing;
+use crate::headers::Stamp;
 use crate::request_body::RequestBody;
 
 type Driven = Pin<Box<http1::Connection<EarlyResponse<Socket>, RequestBody>>>;
@@ -127,11 +128,15 @@ impl Connection {
         .await
     }
 
-    /// Sends a request and waits for the response head.
-    pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Box<NoResponse>> {
+    /// Sends a request, with its stamp, and waits for the response head.
+    pub async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        stamp: Stamp<'_>,
+    ) -> Result<Response<Incoming>, Box<NoResponse>> {
         let method = request.method().clone();
         let Self { sender, driver, waker, socket, reusable, .. } = self;
-        socket.begin();
+        socket.begin(stamp);
         // It wakes the driver, which is polled next in any case.
         let sent = waker.without_wake(|| sender.try_send_request(request));
         // A server that sends without a pause uses up the task's cooperative budget, and the

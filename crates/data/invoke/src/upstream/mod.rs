@@ -14,6 +14,7 @@ mod early_response;
 mod error;
 mod guard;
 mod h2_connection;
+mod head_writer;
 mod idle_connections;
 mod inline_waker;
 #[cfg(test)]

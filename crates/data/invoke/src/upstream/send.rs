@@ -19,6 +19,7 @@ use super::retry::Retry;
 use super::state::UpstreamState;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::headers::Stamp;
 use crate::limit::Limit;
 use crate::request_body::RequestBody;
 
@@ -34,6 +35,7 @@ const NEW_CONNECTIONS_MAX: u32 = 2;
 pub(crate) async fn send(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
+    stamp: Stamp<'_>,
     config: &Config,
 ) -> Result<Received, UpstreamError> {
     let mut delivered = None;
@@ -46,20 +48,20 @@ pub(crate) async fn send(
             continue;
         }
         let retry = Retry::of(&request);
-        let failed = match idle.send(request).await {
+        let failed = match idle.send(request, stamp).await {
             Ok(response) => return Ok((idle, response)),
             Err(failed) => failed,
         };
         match (failed.unsent, retry) {
             (Some(unsent), _) => request = unsent,
             (None, Some(retry)) if !failed.error.is_response() => {
-                request = retry.into_request(instance);
+                request = retry.into_request();
                 delivered = Some(failed.error);
             }
             (None, _) => return Err(failed.error.into_upstream(config)),
         }
     }
-    send_over_new(instance, request, delivered, config).await
+    send_over_new(instance, request, stamp, delivered, config).await
 }
 
 /// Sends a request over a new connection. `delivered` is how an earlier connection broke that it
@@ -67,6 +69,7 @@ pub(crate) async fn send(
 async fn send_over_new(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
+    stamp: Stamp<'_>,
     delivered: Option<ResponseError>,
     config: &Config,
 ) -> Result<Received, UpstreamError> {
@@ -82,7 +85,7 @@ async fn send_over_new(
             }
         };
         connections_left -= 1;
-        let failed = match received_or_close_idle(instance, new.send(request), config).await {
+        let failed = match received_or_close_idle(instance, new.send(request, stamp), config).await {
             Ok(response) => return Ok((new, response)),
             Err(failed) => failed,
         };

@@ -12,14 +12,17 @@ use super::error::{ResponseError, UpstreamError};
 use super::state::UpstreamState;
 use crate::config::Config;
 use crate::framing;
+use crate::headers::Stamp;
 use crate::request_body::RequestBody;
 
 /// Sends a request and waits for the response head.
 pub(crate) async fn send_h2(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
+    stamp: Stamp<'_>,
     config: &Config,
 ) -> Result<Response<Incoming>, UpstreamError> {
+    stamp.insert(request.headers_mut());
     let method = request.method().clone();
     if let Some(mut open) = instance.slot.h2().get(instance.suspensions(), config.kept_connection_max())
         && open.ready().await.is_ok()

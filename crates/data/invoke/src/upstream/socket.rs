@@ -18,8 +18,10 @@ use rustix::net::{RecvFlags, recv, sockopt};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::head_writer::HeadWriter;
 use super::response_head::{HeadLimits, ResponseHead};
 use crate::config::Config;
+use crate::headers::Stamp;
 
 /// Bytes of a read that may have a head.
 const HEAD_READ_BYTES: usize = 8 * 1024;
@@ -35,6 +37,8 @@ struct Inner {
     /// Nothing more is read.
     read_stopped: bool,
     head: ResponseHead,
+    /// Adds the stamp to a request.
+    added: HeadWriter,
     /// Bytes of heads before hyper gets them.
     buffer: Box<[u8]>,
     /// What hyper has had no room for yet.
@@ -50,6 +54,7 @@ impl Socket {
             stream: TokioIo::new(stream),
             unacknowledged: false,
             read_stopped: false,
+            added: HeadWriter::default(),
             head: ResponseHead::new(HeadLimits::new(config)),
             buffer: Box::default(),
             unread: VecDeque::new(),
@@ -84,11 +89,13 @@ impl Socket {
         peeked.is_err_and(|error| error == Errno::AGAIN)
     }
 
-    /// Marks the beginning of a request, whose response's head is followed.
-    pub fn begin(&self) {
+    /// Marks the beginning of a request, to which the stamp is added, and whose response's head is
+    /// followed.
+    pub fn begin(&self, stamp: Stamp<'_>) {
         let mut inner = self.0.lock();
         inner.unacknowledged = false;
         inner.head.begin();
+        inner.added.begin(|lines| stamp.write_lines(lines));
         if inner.buffer.is_empty() {
             inner.buffer = vec![0; HEAD_READ_BYTES].into();
         }
@@ -163,7 +170,11 @@ impl Inner {
 
 impl Write for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0.lock().stream).poll_write(cx, bytes)
+        let inner = &mut *self.0.lock();
+        match inner.added.is_done() {
+            true => Pin::new(&mut inner.stream).poll_write(cx, bytes),
+            false => inner.added.poll_write(inner.stream.inner_mut(), cx, &[IoSlice::new(bytes)]),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -183,7 +194,11 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0.lock().stream).poll_write_vectored(cx, slices)
+        let inner = &mut *self.0.lock();
+        match inner.added.is_done() {
+            true => Pin::new(&mut inner.stream).poll_write_vectored(cx, slices),
+            false => inner.added.poll_write(inner.stream.inner_mut(), cx, slices),
+        }
     }
 }
 

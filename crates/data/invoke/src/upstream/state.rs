@@ -4,7 +4,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::HeaderMap;
 use parking_lot::Mutex;
 use pool::Process;
 use tokio::time::Instant;
@@ -13,7 +12,7 @@ use types::{CatalogVersion, FunctionKey};
 use super::h2_connection::H2Connection;
 use super::idle_connections::IdleConnections;
 use crate::call::Installation;
-use crate::headers;
+use crate::headers::VersionHeaders;
 use crate::metering::{OutFlow, Successes};
 
 /// The state of one instance as an upstream; dropped with the instance.
@@ -22,7 +21,7 @@ pub(crate) struct UpstreamState {
     /// At most one for each request that the instance serves at once, and each of a worker.
     idle: Arc<IdleConnections>,
     h2: H2Connection,
-    headers: OnceLock<HeaderMap>,
+    headers: OnceLock<VersionHeaders>,
     out_flow: OnceLock<Arc<OutFlow>>,
     successes: OnceLock<Successes>,
     /// When the peak of the instance's memory was read last, and what it was.
@@ -65,12 +64,7 @@ impl UpstreamState {
     }
 
     /// The platform's headers for the instance's version.
-    pub fn headers(&self, version: &CatalogVersion, platform: &Installation) -> &HeaderMap {
-        self.headers.get_or_init(|| headers::of_version(version, platform))
-    }
-
-    /// The same, once a request had them.
-    pub fn stamped(&self) -> Option<&HeaderMap> {
-        self.headers.get()
+    pub fn headers(&self, version: &CatalogVersion, platform: &Installation) -> &VersionHeaders {
+        self.headers.get_or_init(|| VersionHeaders::new(version, platform))
     }
 }

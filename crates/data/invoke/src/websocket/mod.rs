@@ -31,6 +31,7 @@ use self::relay::Limits;
 use crate::call::{Body, empty_body};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::headers::Stamp;
 use crate::invocation::{Ending, Invocation};
 use crate::limit::Limit;
 use crate::request_body::RequestBody;
@@ -123,8 +124,10 @@ fn outgoing(request: Request<Body>) -> Request<RequestBody> {
 async fn switch(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
+    stamp: Stamp<'_>,
     config: &Config,
 ) -> Result<Switch, UpstreamError> {
+    stamp.insert(request.headers_mut());
     let stream = match open_stream(instance, config.connect_max()).await {
         Ok(stream) => stream,
         Err(error) => return Err(UpstreamError::Unreachable { error, request: Box::new(request) }),

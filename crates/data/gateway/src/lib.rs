@@ -5,7 +5,7 @@
 //!                                     (over one snapshot of the catalog)                          │
 //!                    response_body <─ Invoker::web, or event + integration ─> Invoker::event <────┘
 //! ```
-//! Pure: `host`, `domain`, `route`, `lookup`, `forward`, `client_headers`, `integration`,
+//! Pure: `host`, `domain`, `route`, `lookup`, `last_route`, `forward`, `client_headers`, `integration`,
 //! `reason_phrase`.
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod head_limits;
 mod host;
 mod integration;
+mod last_route;
 mod limits;
 mod lookup;
 mod meters;

@@ -21,7 +21,7 @@ const READINGS_MAX: usize = 1 + HOST_LABEL_LEN_MAX / QUALIFIER_SEPARATOR.len();
 static DEFAULT: LazyLock<Qualifier> = LazyLock::new(|| Qualifier::Alias(Qualifier::DEFAULT_ALIAS.into()));
 
 /// What to call, and how.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// The function.
     pub function: Arc<CatalogFunction>,

@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use invoke::{Invoker, Protocol, RequestBytesMax, ResolvedCall};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use types::{RequestId, SharedCatalog};
 
@@ -20,6 +21,7 @@ use crate::error_response::RequestError;
 use crate::event::BodyLimit;
 use crate::forward::{self, Peer};
 use crate::head_limits::HeadLimits;
+use crate::last_route::LastRoute;
 use crate::limits::{Admitted, Limits, Route};
 use crate::lookup::{self, Found};
 use crate::meters::Meters;
@@ -74,12 +76,13 @@ pub struct Client {
     context: Arc<Context>,
     peer: Peer,
     connection: Arc<ConnectionState>,
+    last: Mutex<Option<LastRoute>>,
 }
 
 impl Client {
     /// A client at `peer` whose connection has the state `connection`.
     pub fn new(context: Arc<Context>, peer: Peer, connection: Arc<ConnectionState>) -> Self {
-        Self { context, peer, connection }
+        Self { context, peer, connection, last: Mutex::default() }
     }
 
     /// Answers one request; every failure is an answer too.
@@ -185,6 +188,10 @@ impl Client {
             return Ok(Located { found, prefix_len: 0, asynchronous: None });
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        if let Some(found) = self.last.lock().as_ref().and_then(|last| last.find(&catalog, host, target)) {
+            let (found, prefix_len) = found;
+            return Ok(Located { found, prefix_len, asynchronous: None });
+        }
         let address = route::route(host, target, &self.context.domains)
             .map_err(|none| RequestError::Address(none, self.context.domains.example().map(str::to_owned)))?;
         let asynchronous = match route::is_asynchronous(&address, target) {
@@ -199,6 +206,9 @@ impl Client {
             Address::Host { .. } => 0,
             Address::Path { prefix_len, .. } => prefix_len,
         };
+        if asynchronous.is_none() {
+            *self.last.lock() = Some(LastRoute::new(&catalog, host, target, &(found.clone(), prefix_len)));
+        }
         Ok(Located { found, prefix_len, asynchronous })
     }
 }

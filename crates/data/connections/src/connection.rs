@@ -14,11 +14,12 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::{self, HttpServerConnExec};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
-use tokio::time::{Instant, interval_at};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, Interval, interval_at};
 
 use crate::client_io::{ClientIo, HeadRefusal};
 use crate::frames::FrameLimits;
+use crate::gated::Gated;
 use crate::metered::Metered;
 use crate::table::EntryGuard;
 use crate::timeouts::{ConnectionState, Decision, Timeouts};
@@ -96,24 +97,30 @@ impl Connection {
         let mut checks = interval_at(Instant::now() + interval, interval);
         let mut shutting_down = false;
         loop {
-            tokio::select! {
-                biased;
-                changed = phase.changed() => {
-                    if changed.is_err() || *phase.borrow_and_update() == Phase::Cut {
+            let event = {
+                let next = pin!(next_event(&mut phase, &evict, &mut checks));
+                let mut event = Gated::new(next);
+                tokio::select! {
+                    biased;
+                    // First: a request that has come keeps the connection from eviction.
+                    served = serving.as_mut() => {
+                        state.leave_http();
+                        return log_end(address, served);
+                    }
+                    event = &mut event => event,
+                }
+            };
+            match event {
+                Event::Phase(Phase::Cut) => return,
+                Event::Phase(_) => serving.as_mut().graceful_shutdown(),
+                Event::Evict => {
+                    if state.idle_ms().is_some() {
+                        connections.metrics().evicted.increment(1);
+                        tracing::debug!(%address, "idle connection evicted");
                         return;
                     }
-                    serving.as_mut().graceful_shutdown();
                 }
-                served = serving.as_mut() => {
-                    state.leave_http();
-                    return log_end(address, served);
-                }
-                () = evict.notified() => if state.idle_ms().is_some() {
-                    connections.metrics().evicted.increment(1);
-                    tracing::debug!(%address, "idle connection evicted");
-                    return;
-                },
-                _ = checks.tick() => match state.decide(timeouts) {
+                Event::Check => match state.decide(timeouts) {
                     Decision::Keep => {}
                     // An HTTP/2 client answers GOAWAY; one that has not within an interval is cut
                     // off.
@@ -130,6 +137,28 @@ impl Connection {
                 },
             }
         }
+    }
+}
+
+/// What happens to a connection beside its requests.
+enum Event {
+    /// Another stage of shutdown.
+    Phase(Phase),
+    /// It was chosen to make room.
+    Evict,
+    /// Its timeouts are due.
+    Check,
+}
+
+async fn next_event(phase: &mut watch::Receiver<Phase>, evict: &Notify, checks: &mut Interval) -> Event {
+    tokio::select! {
+        biased;
+        changed = phase.changed() => Event::Phase(match changed {
+            Ok(()) => *phase.borrow_and_update(),
+            Err(_) => Phase::Cut,
+        }),
+        () = evict.notified() => Event::Evict,
+        _ = checks.tick() => Event::Check,
     }
 }
 

@@ -12,6 +12,7 @@ mod client_io;
 mod connection;
 mod eviction;
 mod frames;
+mod gated;
 mod metered;
 mod table;
 mod timeouts;

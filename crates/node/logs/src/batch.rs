@@ -25,9 +25,10 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// A batch that will be appended at `start`. The index is locked for as long.
-    pub(crate) fn new(index: &'a mut Index, start: Position, now_ms: i64) -> Self {
-        Self { index, start, now_ms, rows: String::new(), ends: 0 }
+    /// A batch that will be appended at `start`. The index is locked for as long. `rows` is memory
+    /// for its rows, empty.
+    pub(crate) fn new(index: &'a mut Index, start: Position, now_ms: i64, rows: String) -> Self {
+        Self { index, start, now_ms, rows, ends: 0 }
     }
 
     pub(crate) fn add(&mut self, record: &Record) {

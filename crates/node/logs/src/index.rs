@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn write(index: &mut Index, at: Position, records: &[Record]) -> String {
-        let mut batch = Batch::new(index, at, 1_700_000_000_000);
+        let mut batch = Batch::new(index, at, 1_700_000_000_000, String::new());
         records.iter().for_each(|record| batch.add(record));
         batch.rows
     }

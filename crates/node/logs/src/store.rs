@@ -25,6 +25,9 @@ use crate::segments::{Active, Retention, Segments};
 /// index.
 const SEGMENTS_IN_MEMORY: usize = 4;
 
+/// Memory of a batch's rows that is kept for the next one.
+const ROWS_KEPT_BYTES_MAX: usize = 1024 * 1024;
+
 /// The disk side of the logs, shared by the writer's blocking steps.
 pub(crate) struct Store {
     active: Active,
@@ -34,6 +37,8 @@ pub(crate) struct Store {
     /// Invocations that ended in the active segment, and how many may.
     ends_in_active: usize,
     ends_max: usize,
+    /// Memory for the rows of the next batch.
+    rows: String,
     /// The last write failed; logged once, not at each batch.
     failing: bool,
 }
@@ -54,7 +59,8 @@ impl Store {
             disk_bytes_max: config.disk_bytes_max,
         };
         let ends_max = config.index_invocations_max;
-        let mut store = Self { active, archive, follow, retention, ends_in_active: 0, ends_max, failing: false };
+        let (ends_in_active, rows) = (0, String::new());
+        let mut store = Self { active, archive, follow, retention, ends_in_active, ends_max, rows, failing: false };
         store.end_interrupted(now_ms)?;
         Ok(store)
     }
@@ -65,7 +71,7 @@ impl Store {
         if running.is_empty() {
             return Ok(());
         }
-        let mut batch = Batch::new(&mut index, self.active.position(), now_ms);
+        let mut batch = Batch::new(&mut index, self.active.position(), now_ms, String::new());
         running.iter().for_each(|entry| batch.interrupted(&entry.request_id));
         self.active.append(batch.rows.as_bytes(), now_ms)
     }
@@ -81,9 +87,10 @@ impl Store {
         if rotated {
             self.ends_in_active = 0;
         }
-        let (rows, ends) = {
+        let memory = std::mem::take(&mut self.rows);
+        let (mut rows, ends) = {
             let mut index = self.archive.index.lock();
-            let mut batch = Batch::new(&mut index, self.active.position(), now_ms);
+            let mut batch = Batch::new(&mut index, self.active.position(), now_ms, memory);
             records.iter().for_each(|record| batch.add(record));
             (batch.rows, batch.ends)
         };
@@ -95,6 +102,10 @@ impl Store {
             Err(error) => self.report(&error, records.len()),
         }
         self.follow(&rows);
+        if rows.capacity() <= ROWS_KEPT_BYTES_MAX {
+            rows.clear();
+            self.rows = rows;
+        }
         rotated
     }
 

@@ -1,9 +1,11 @@
-//! Seven-field cron expressions of the API: second, minute, hour, day, month, weekday, year
-//! (contract 4.11). Pure.
+//! Cron expressions of the API: second, minute, hour, day, month, weekday, year (contract 4.11),
+//! and their instants in a time zone. Pure.
 //!
-//! The `croner` library parses expressions; this file checks that one has seven fields and none of
-//! the library's extensions.
+//! The `croner` library parses expressions and finds local times; this file checks that one has the
+//! right fields and none of the library's extensions, and `zone` makes instants of local times.
 #![forbid(unsafe_code)]
+
+mod zone;
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -14,8 +16,12 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+pub use zone::{InvalidZone, Zone};
+
 /// Number of fields.
 const FIELDS: usize = 7;
+/// Number of fields of the older form: minute, hour, day, month, weekday.
+const FIELDS_OLD: usize = 5;
 /// Longest expression, in bytes; the longest useful one, with lists in all fields, is shorter.
 pub const EXPRESSION_BYTES_MAX: usize = 1024;
 /// Years allowed in the last field.
@@ -43,6 +49,15 @@ pub enum InvalidSchedule {
         /// The number of fields found.
         fields: usize,
     },
+    /// It has the wrong number of fields, where the older form is allowed too.
+    #[error(
+        "it has {fields} fields; write seven: second minute hour day month weekday year, such as 0 30 9 * * MON-FRI *, \
+         or five: minute hour day month weekday"
+    )]
+    TimerFields {
+        /// The number of fields found.
+        fields: usize,
+    },
     /// A part that the contract does not allow in any field.
     #[error("{part:?} means nothing in a schedule; use numbers, names of months and weekdays, and , - * /")]
     Part {
@@ -64,6 +79,8 @@ pub enum InvalidSchedule {
 #[derive(Debug, Clone)]
 pub struct Schedule {
     cron: Cron,
+    /// Neither minute nor hour begins with `*`: it means times of the clock, not intervals.
+    is_fixed: bool,
 }
 
 impl FromStr for Schedule {
@@ -80,9 +97,14 @@ impl FromStr for Schedule {
         for (index, field) in fields.iter().enumerate() {
             check_field(field, index + 1 == FIELDS)?;
         }
-        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required).build();
+        // As in Vixie's cron, a field that begins with `*` restricts nothing by itself: `*/2` and a
+        // weekday must both match, where `1,3` or a weekday is enough.
+        let both = fields[3].starts_with('*') || fields[5].starts_with('*');
+        let parser =
+            CronParser::builder().seconds(Seconds::Required).year(Year::Required).dom_and_dow(both).build();
         let cron = parser.parse(text).map_err(|error| InvalidSchedule::Field(error.to_string()))?;
-        Ok(Self { cron })
+        let is_fixed = !fields[1].starts_with('*') && !fields[2].starts_with('*');
+        Ok(Self { cron, is_fixed })
     }
 }
 
@@ -107,6 +129,18 @@ fn check_field(field: &str, is_year: bool) -> Result<(), InvalidSchedule> {
 }
 
 impl Schedule {
+    /// Reads the expression of a timer, which may have the older form of five fields.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_timer(text: &str) -> Result<Self, InvalidSchedule> {
+        match text.split_ascii_whitespace().count() {
+            FIELDS_OLD if text.len() <= EXPRESSION_BYTES_MAX => format!("0 {text} *").parse(),
+            FIELDS => text.parse(),
+            fields => Err(InvalidSchedule::TimerFields { fields }),
+        }
+    }
+
     /// The last occurrence that is not after `at_ms` (Unix milliseconds). Fields are local time,
     /// `utc_offset_s` seconds ahead of UTC. `None` where there was none.
     pub fn last_until(&self, at_ms: i64, utc_offset_s: i32) -> Option<i64> {

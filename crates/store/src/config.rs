@@ -25,6 +25,8 @@ pub struct Config {
     pub domains_max: u32,
     /// Bytes of a custom domain as JSON: its endpoints with their rules, and its labels.
     pub domain_bytes_max: usize,
+    /// Triggers of one function that are of one kind.
+    pub triggers_per_kind_max: u32,
     /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for
     /// the API.
     pub spec_bytes_max: usize,
@@ -54,6 +56,7 @@ impl Default for Config {
             shared_mb_min: types::limits::SHARED_MB_MIN,
             domains_max: 1_000,
             domain_bytes_max: 64 * 1024,
+            triggers_per_kind_max: types::wire::TRIGGERS_PER_TYPE,
             spec_bytes_max: 256 * 1024,
             writes_waiting_max: 1024,
             readers_max: 4,

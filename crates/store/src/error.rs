@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use types::{FunctionKey, Namespace, Qualifier, Status, VersionName};
 
+use crate::triggers::TriggerName;
+
 /// A failed operation of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -124,6 +126,35 @@ pub enum Error {
     TooManyDomains {
         /// The limit.
         domains_max: u32,
+    },
+    /// The function has no such trigger.
+    #[error("function {key} has no {name}")]
+    TriggerNotFound {
+        /// The function.
+        key: FunctionKey,
+        /// What was named.
+        name: TriggerName,
+    },
+    /// The function has a trigger of that name.
+    #[error("function {key} has a {name} already")]
+    TriggerExists {
+        /// The function.
+        key: FunctionKey,
+        /// What was named.
+        name: TriggerName,
+    },
+    /// The function has as many triggers of a kind as may be.
+    #[error(
+        "function {key} has {triggers_max} triggers of type {kind} already; delete one that is not needed or raise \
+         [store] triggers_per_kind_max"
+    )]
+    TooManyTriggers {
+        /// The function.
+        key: FunctionKey,
+        /// The kind.
+        kind: String,
+        /// The limit.
+        triggers_max: u32,
     },
     /// A custom domain is larger than may be.
     #[error("the custom domain {domain} has {bytes} bytes of JSON; at most {bytes_max} are kept")]

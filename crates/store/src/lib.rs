@@ -46,6 +46,7 @@ mod record;
 mod snapshot;
 mod sql;
 mod state;
+mod triggers;
 mod versions;
 mod write;
 
@@ -57,3 +58,4 @@ pub use record::{
     AliasChange, Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewAlias,
     NewFunction, OrderBy, Pending,
 };
+pub use triggers::{NewTrigger, TriggerChange, TriggerName};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use types::{
     AliasRecord, EventInvokeConfig, FunctionKey, FunctionKind, FunctionRecord, Namespace, ProvisionedSpec, Route,
-    Status, VersionName, VersionRecord, VersionSpec,
+    Status, Trigger, VersionName, VersionRecord, VersionSpec,
 };
 
 /// A namespace with what belongs to it.
@@ -88,6 +88,8 @@ pub struct FunctionWithVersions {
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
     /// How its asynchronous events are retried and given up.
     pub event_invoke: EventInvokeConfig,
+    /// Its triggers, in order of kind, name and qualifier.
+    pub triggers: Vec<Arc<Trigger>>,
 }
 
 impl FunctionWithVersions {

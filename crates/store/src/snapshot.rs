@@ -44,6 +44,7 @@ pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
         reserved_mb: function.reserved_mb,
         provisioned: function.provisioned,
         event_invoke: function.event_invoke,
+        triggers: function.triggers,
     }
 }
 

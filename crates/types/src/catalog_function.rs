@@ -9,6 +9,7 @@ use crate::concurrency::ProvisionedSpec;
 use crate::event_invoke::EventInvokeConfig;
 use crate::function::{FunctionRecord, PinnedImage, Status, VersionSpec};
 use crate::ids::{FunctionKey, Qualifier, VersionKey, VersionName};
+use crate::trigger::Trigger;
 
 /// A callable version.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct CatalogFunction {
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
     /// How its asynchronous events are retried and given up.
     pub event_invoke: EventInvokeConfig,
+    /// Its triggers, in order of kind, name and qualifier.
+    pub triggers: Vec<Arc<Trigger>>,
 }
 
 impl CatalogFunction {

@@ -69,6 +69,7 @@ codes! {
     FAILED_UPDATE_ALIAS = "FailedOperation.UpdateAlias", 409, false, "Wait for its deletion, then deploy again.";
     FAILED_UPDATE_FUNCTION_CODE = "FailedOperation.UpdateFunctionCode", 409, true, "Wait until the function is Active and try again.";
     FAILED_UPDATE_FUNCTION_CONFIGURATION = "FailedOperation.UpdateFunctionConfiguration", 409, true, "Wait until the function is Active and try again.";
+    FAILED_UPDATE_TRIGGER_STATUS = "FailedOperation.UpdateTriggerStatus", 409, false, "";
     INTERNAL_ERROR = "InternalError", 500, true, "The platform log has the cause under this request id.";
     INTERNAL_SYSTEM = "InternalError.System", 500, true, "The platform log has the cause under this request id.";
     INVALID_ACTION = "InvalidAction", 400, false, "Name one of the actions of product scf, version 2018-04-16, in X-TC-Action.";
@@ -88,12 +89,14 @@ codes! {
     INVALID_VALUE_CODE = "InvalidParameterValue.Code", 400, false, "";
     INVALID_VALUE_COMMAND = "InvalidParameterValue.Command", 400, false, "";
     INVALID_VALUE_COMMAND_LIST = "InvalidParameterValue.CommandList", 400, false, "";
+    INVALID_VALUE_CUSTOM_ARGUMENT = "InvalidParameterValue.CustomArgument", 400, false, "";
     INVALID_VALUE_DATE_TIME = "InvalidParameterValue.DateTime", 400, false, "";
     INVALID_VALUE_DEAD_LETTER_CONFIG = "InvalidParameterValue.DeadLetterConfig", 400, false, "";
     INVALID_VALUE_DEFAULT_NAMESPACE = "InvalidParameterValue.DefaultNamespace", 400, false, "";
     INVALID_VALUE_DESCRIPTION = "InvalidParameterValue.Description", 400, false, "";
     INVALID_VALUE_DOMAIN = "InvalidParameterValue.Domain", 400, false, "";
     INVALID_VALUE_DYNAMIC_ENABLED = "InvalidParameterValue.DynamicEnabled", 400, false, "";
+    INVALID_VALUE_ENABLE = "InvalidParameterValue.Enable", 400, false, "";
     INVALID_VALUE_ENVIRONMENT = "InvalidParameterValue.Environment", 400, false, "";
     INVALID_VALUE_ENVIRONMENT_LIMIT = "InvalidParameterValue.EnvironmentExceededLimit", 400, false, "";
     INVALID_VALUE_ENVIRONMENT_PROTECT = "InvalidParameterValue.EnvironmentSystemProtect", 400, false, "";
@@ -135,6 +138,8 @@ codes! {
     INVALID_VALUE_TRACE_ENABLE = "InvalidParameterValue.TraceEnable", 400, false, "";
     INVALID_VALUE_TRACKING_TARGET = "InvalidParameterValue.TrackingTarget", 400, false, "";
     INVALID_VALUE_TRIGGER_CRON = "InvalidParameterValue.TriggerCronConfig", 400, false, "";
+    INVALID_VALUE_TRIGGER_DESC = "InvalidParameterValue.TriggerDesc", 400, false, "";
+    INVALID_VALUE_TRIGGER_NAME = "InvalidParameterValue.TriggerName", 400, false, "";
     INVALID_VALUE_TRIGGER_NUMBER = "InvalidParameterValue.TriggerProvisionedConcurrencyNum", 400, false, "";
     INVALID_VALUE_TYPE = "InvalidParameterValue.Type", 400, false, "";
     INVALID_VALUE_WEBSOCKETS_PARAMS = "InvalidParameterValue.WebSocketsParams", 400, false, "";
@@ -152,6 +157,7 @@ codes! {
     LIMIT_OFFSET = "LimitExceeded.Offset", 400, false, "";
     LIMIT_RETRY_NUM = "LimitExceeded.RetryNum", 400, false, "";
     LIMIT_TIMEOUT = "LimitExceeded.Timeout", 400, false, "";
+    LIMIT_TRIGGER = "LimitExceeded.Trigger", 429, false, "Delete triggers that are not needed with `sampan trigger delete`.";
     LIMIT_PROVISIONED_NUMBER = "LimitExceeded.FunctionTotalProvisionedConcurrencyNum", 400, false, "";
     LIMIT_PROVISION_ACTIONS = "LimitExceeded.ProvisionTriggerAction", 400, false, "";
     LIMIT_USER_TOTAL_MEMORY = "LimitExceeded.UserTotalConcurrencyMemory", 400, false, "";
@@ -165,6 +171,7 @@ codes! {
     RESOURCE_IN_USE_FUNCTION = "ResourceInUse.Function", 409, false, "Choose another name, or delete the function first with `sampan delete`.";
     RESOURCE_IN_USE_FUNCTION_NAME = "ResourceInUse.FunctionName", 409, false, "Choose another name, delete the function first, or copy with Override.";
     RESOURCE_IN_USE_NAMESPACE = "ResourceInUse.Namespace", 409, false, "Choose another name; to delete, first delete the functions in it.";
+    RESOURCE_IN_USE_TRIGGER_NAME = "ResourceInUse.TriggerName", 409, false, "Choose another name, or change the trigger with `sampan trigger update`.";
     RESOURCE_INSUFFICIENT = "ResourceInsufficient", 503, true, "";
     RESOURCE_NOT_FOUND = "ResourceNotFound", 404, false, "";
     RESOURCE_NOT_FOUND_ALIAS = "ResourceNotFound.Alias", 404, false, "`sampan alias list` shows what there is.";
@@ -174,6 +181,7 @@ codes! {
     RESOURCE_NOT_FOUND_IMAGE_CONFIG = "ResourceNotFound.ImageConfig", 404, false, "";
     RESOURCE_NOT_FOUND_NAMESPACE = "ResourceNotFound.Namespace", 404, false, "Check the namespace; without --namespace it is default.";
     RESOURCE_NOT_FOUND_QUALIFIER = "ResourceNotFound.Qualifier", 404, false, "";
+    RESOURCE_NOT_FOUND_TRIGGER = "ResourceNotFound.Trigger", 404, false, "`sampan trigger list FUNCTION` shows what there is.";
     RESOURCE_NOT_FOUND_VERSION = "ResourceNotFound.Version", 404, false, "";
     SERVICE_UNAVAILABLE = "ServiceUnavailable", 503, true, "Try again in a moment.";
     UNSUPPORTED_OPERATION = "UnsupportedOperation", 501, false, "";
@@ -181,6 +189,7 @@ codes! {
     UNSUPPORTED_ASYNC_RUN_ENABLE = "UnsupportedOperation.AsyncRunEnable", 501, false, "";
     UNSUPPORTED_COPY_FUNCTION = "UnsupportedOperation.CopyFunction", 501, false, "";
     UNSUPPORTED_REGION = "UnsupportedOperation.Region", 501, false, "";
+    UNSUPPORTED_TRIGGER = "UnsupportedOperation.Trigger", 501, false, "";
     UNSUPPORTED_UPDATE_FUNCTION_CODE = "UnsupportedOperation.UpdateFunctionCode", 409, false, "";
     UNSUPPORTED_PROTOCOL = "UnsupportedProtocol", 405, false, "Send POST with a JSON body, or GET.";
 }

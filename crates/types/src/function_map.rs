@@ -171,6 +171,7 @@ mod tests {
             reserved_mb,
             provisioned: BTreeMap::new(),
             event_invoke: Default::default(),
+            triggers: Vec::new(),
         };
         (key.clone(), Arc::new(function))
     }

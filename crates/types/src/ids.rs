@@ -109,6 +109,17 @@ text_id!(
 );
 
 text_id!(
+    /// Platform id of a trigger, `trg-` and twelve lower-case letters or digits; never used again
+    /// after a deletion.
+    TriggerId,
+    "trigger id",
+    "use trg- and twelve lower-case letters or digits",
+    |t| t.strip_prefix("trg-").is_some_and(
+        |r| r.len() == 12 && r.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    )
+);
+
+text_id!(
     /// A content digest as the OCI image specification writes it; only `sha256:` and 64 lower-case
     /// hex digits.
     Digest,
@@ -146,10 +157,20 @@ impl Namespace {
 impl FunctionId {
     /// A fresh random id.
     pub fn random() -> Self {
-        const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-        let tail: String = (0..8).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect();
-        Self(format!("lam-{tail}").into())
+        Self(format!("lam-{}", random_tail(8)).into())
     }
+}
+
+impl TriggerId {
+    /// A fresh random id.
+    pub fn random() -> Self {
+        Self(format!("trg-{}", random_tail(12)).into())
+    }
+}
+
+fn random_tail(len: usize) -> String {
+    const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    (0..len).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
 }
 
 impl Digest {
@@ -354,6 +375,7 @@ mod tests {
 
     #[test]
     fn random_ids_parse_back() {
+        assert!(TriggerId::random().as_str().parse::<TriggerId>().is_ok());
         assert!(FunctionId::random().as_str().parse::<FunctionId>().is_ok());
         assert!(RequestId::random().as_str().parse::<RequestId>().is_ok());
         assert!(InstanceId::random().as_str().parse::<InstanceId>().is_ok());

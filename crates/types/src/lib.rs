@@ -25,6 +25,7 @@ pub mod local_time;
 pub mod run_status;
 pub mod secret;
 pub mod tags;
+pub mod trigger;
 pub mod wire;
 
 pub use alias::{AliasRecord, Route, RouteBy};
@@ -42,7 +43,8 @@ pub use function::{
 };
 pub use function_map::FunctionMap;
 pub use ids::{
-    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, VersionKey, VersionName,
+    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, TriggerId, VersionKey,
+    VersionName,
 };
 pub use image_ref::ImageRef;
 pub use installation::Installation;
@@ -50,3 +52,4 @@ pub use instance::{ExitStatus, NetworkBytes};
 pub use local_time::{InvalidUtcOffset, UtcOffset};
 pub use run_status::RunStatus;
 pub use secret::Secret;
+pub use trigger::{Trigger, TriggerOptions};

@@ -179,6 +179,7 @@ mod tests {
                 reserved_mb: None,
                 provisioned: BTreeMap::new(),
                 event_invoke: Default::default(),
+                triggers: Vec::new(),
             };
             (key, Arc::new(function))
         };

@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use types::{FunctionId, VersionName};
 
-use super::aliases;
 use super::columns::{self, FUNCTION_AND_VERSION};
+use super::{aliases, triggers};
 use crate::record::{FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, OrderBy};
 
 /// A function with its versions and aliases.
@@ -24,12 +24,13 @@ pub(crate) async fn function(db: &mut SqliteConnection, id: &FunctionId) -> sqlx
         reserved_mb: columns::reserved_mb(first)?,
         provisioned: columns::provisioned(&rows)?,
         event_invoke: columns::event_invoke(first)?,
+        triggers: triggers::of_function(db, id).await?,
     }))
 }
 
 /// Every function that is not being deleted.
 pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<Vec<FunctionWithVersions>> {
-    let mut aliases = aliases::all(db).await?;
+    let (mut aliases, mut triggers) = (aliases::all(db).await?, triggers::all(db).await?);
     let mut query = QueryBuilder::<Sqlite>::new(FUNCTION_AND_VERSION);
     query.push(" WHERE NOT f.deleting ORDER BY f.id, v.version");
     let rows = query.build().fetch_all(db).await?;
@@ -47,8 +48,16 @@ pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<Vec<FunctionW
                 let (versions, reserved_mb) = (vec![version], columns::reserved_mb(row)?);
                 let provisioned = columns::provisioned_version(row)?.into_iter().collect();
                 let event_invoke = columns::event_invoke(row)?;
-                let function =
-                    FunctionWithVersions { record, versions, aliases, reserved_mb, provisioned, event_invoke };
+                let triggers = triggers.remove(&record.id).unwrap_or_default();
+                let function = FunctionWithVersions {
+                    record,
+                    versions,
+                    aliases,
+                    reserved_mb,
+                    provisioned,
+                    event_invoke,
+                    triggers,
+                };
                 functions.insert(function.record.id.clone(), function);
             }
         }

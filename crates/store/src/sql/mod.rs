@@ -7,4 +7,5 @@ pub(crate) mod functions;
 pub(crate) mod lists;
 pub(crate) mod namespaces;
 pub(crate) mod quotas;
+pub(crate) mod triggers;
 pub(crate) mod versions;

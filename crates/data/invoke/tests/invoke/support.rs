@@ -232,6 +232,7 @@ impl Bench {
                 reserved_mb,
                 provisioned: [].into(),
                 event_invoke: Default::default(),
+                triggers: Vec::new(),
             };
             served.insert(version.function.key.clone(), Arc::new(entry));
         }
@@ -257,6 +258,7 @@ impl Bench {
             reserved_mb: None,
             provisioned: [].into(),
             event_invoke: Default::default(),
+            triggers: Vec::new(),
         };
         let revision = self.catalog.load().revision + 1;
         let functions = [(entry.record.key.clone(), Arc::new(entry))].into_iter().collect();

@@ -118,6 +118,7 @@ fn change(bench: &Bench, version: &Arc<CatalogVersion>, reserved_mb: Option<u64>
         reserved_mb,
         provisioned: before.provisioned.clone(),
         event_invoke: before.event_invoke,
+        triggers: Vec::new(),
     };
     functions.insert(key.clone(), Arc::new(entry));
     let unserved = unserved.iter().copied().cloned().collect();

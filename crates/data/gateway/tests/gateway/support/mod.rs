@@ -217,6 +217,7 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
         reserved_mb: None,
         provisioned: BTreeMap::new(),
         event_invoke: Default::default(),
+        triggers: Vec::new(),
     };
     (key, Arc::new(function))
 }

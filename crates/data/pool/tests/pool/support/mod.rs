@@ -297,6 +297,7 @@ impl Bench {
                 reserved_mb: None,
                 provisioned: (number > 0).then(|| (version.key.version, Arc::new(spec.clone()))).into_iter().collect(),
                 event_invoke: Default::default(),
+                triggers: Vec::new(),
             };
             functions.insert(version.function.key.clone(), Arc::new(function));
         }

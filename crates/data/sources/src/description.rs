@@ -1,0 +1,102 @@
+//! `TriggerDesc`: a text in the kind's own form, or a JSON object, in which the options of every
+//! trigger stand beside what the kind needs.
+
+use serde_json::{Map, Value};
+use types::{ApiError, Trigger, TriggerOptions};
+
+use crate::source::{Source, invalid};
+
+/// A `TriggerDesc` without the options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// A text that is no JSON object.
+    Text(String),
+    /// A JSON object.
+    Object(Map<String, Value>),
+}
+
+/// Reads a `TriggerDesc`: what is stored of it, and its options.
+///
+/// # Errors
+/// `InvalidParameterValue.TriggerDesc`, or the code that the kind has for what is wrong.
+pub fn read(
+    source: &dyn Source,
+    text: &str,
+    bytes_max: usize,
+    now_ms: i64,
+) -> Result<(Map<String, Value>, TriggerOptions), ApiError> {
+    if text.len() > bytes_max {
+        return Err(invalid(format!("it has {} bytes; at most {bytes_max} are allowed", text.len())));
+    }
+    let text = text.trim();
+    if !text.starts_with('{') {
+        return Ok((source.describe(Given::Text(text.to_owned()), now_ms)?, TriggerOptions::default()));
+    }
+    let mut object: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| invalid(format!("it is no JSON object: {error}")))?;
+    let options = take_options(&mut object)?;
+    Ok((source.describe(Given::Object(object), now_ms)?, options))
+}
+
+/// A trigger's `TriggerDesc` as answers have it.
+pub fn shown(source: Option<&dyn Source>, trigger: &Trigger) -> String {
+    let mut object = source.map_or_else(|| trigger.desc.clone(), |source| source.shown(&trigger.desc));
+    if let Ok(Value::Object(options)) = serde_json::to_value(&trigger.options) {
+        object.extend(options);
+    }
+    Value::Object(object).to_string()
+}
+
+fn take_options(object: &mut Map<String, Value>) -> Result<TriggerOptions, ApiError> {
+    let keys = TriggerOptions::KEYS.into_iter();
+    let taken: Map<String, Value> = keys.filter_map(|key| object.remove_entry(key)).collect();
+    let options: TriggerOptions = serde_json::from_value(Value::Object(taken)).map_err(invalid)?;
+    let bounds = [
+        ("max_age_s", options.max_age_s, 1, 7 * 24 * 3600),
+        ("rate_per_minute", options.rate_per_minute, 1, 1_000_000),
+    ];
+    for (key, value, min, max) in bounds {
+        if value.is_some_and(|value| !(min..=max).contains(&value)) {
+            return Err(invalid(format!("{key} is not between {min} and {max}")));
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use types::ErrorCode;
+
+    use super::*;
+    use crate::{Config, Sources};
+
+    fn read(text: &str) -> Result<(String, TriggerOptions), ApiError> {
+        let sources = Sources::new(Config::default());
+        let (desc, options) = super::read(sources.find("timer").unwrap(), text, 1000, 0)?;
+        Ok((Value::Object(desc).to_string(), options))
+    }
+
+    #[test]
+    fn options_stand_beside_what_the_kind_needs() {
+        let (desc, options) = read(r#"{"cron": "0 0 9 * * * *", "max_age_s": 60}"#).unwrap();
+        assert_eq!(desc, r#"{"cron":"0 0 9 * * * *"}"#);
+        assert_eq!(options, TriggerOptions { max_age_s: Some(60), ..TriggerOptions::default() });
+        assert_eq!(read(" 0 0 9 * * * * ").unwrap(), (desc, TriggerOptions::default()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let long = "x".repeat(1001);
+        for (text, part) in [
+            ("{", "no JSON object"),
+            (r#"{"cron": "0 0 9 * * * *", "max_age_s": 0}"#, "max_age_s is not between 1"),
+            (r#"{"cron": "0 0 9 * * * *", "max_age_s": "a"}"#, "invalid type"),
+            (r#"{"cron": "0 0 9 * * * *", "colour": 1}"#, "colour"),
+            (long.as_str(), "1001 bytes"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert_eq!(error.code, ErrorCode::INVALID_VALUE_TRIGGER_DESC, "{text}");
+            assert!(error.message.contains(part), "{text}: {}", error.message);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The kinds of triggers that there are.
+
+use std::sync::Arc;
+
+use types::{ApiError, ErrorCode};
+
+use crate::config::Config;
+use crate::source::Source;
+use crate::timer::Timer;
+
+/// Types of the cloud API that have no source here.
+const NOT_BUILT: [&str; 11] = ["http", "cos", "ckafka", "cls", "apigw", "cmq", "clb", "mps", "cm", "vod", "eb"];
+
+/// All kinds of triggers; cheap to clone.
+#[derive(Clone)]
+pub struct Sources(Arc<Inner>);
+
+struct Inner {
+    kinds: Vec<Box<dyn Source>>,
+    config: Config,
+}
+
+impl Sources {
+    /// The kinds under these settings.
+    pub fn new(config: Config) -> Self {
+        let kinds: Vec<Box<dyn Source>> = vec![Box::new(Timer::new(&config))];
+        Self(Arc::new(Inner { kinds, config }))
+    }
+
+    /// The limits in force.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The kind of a `Type`; `None` when it is not built.
+    pub fn get(&self, kind: &str) -> Option<&dyn Source> {
+        self.0.kinds.iter().find(|source| source.kind() == kind).map(AsRef::as_ref)
+    }
+
+    /// The same for a caller that asks for it.
+    ///
+    /// # Errors
+    /// `UnsupportedOperation.Trigger` for a type that is not built, `InvalidParameterValue.Type` for
+    /// what is no type.
+    pub fn find(&self, kind: &str) -> Result<&dyn Source, ApiError> {
+        if let Some(source) = self.get(kind) {
+            return Ok(source);
+        }
+        let built = self.0.kinds.iter().map(|source| source.kind()).collect::<Vec<_>>().join(", ");
+        if NOT_BUILT.contains(&kind) {
+            let message = format!("Type: triggers of type {kind} are not supported here; there is {built}");
+            return Err(ApiError::new(ErrorCode::UNSUPPORTED_TRIGGER, message));
+        }
+        let kind: String = kind.chars().take(100).collect();
+        let message = format!("Type: {kind:?} is no type of triggers; there is {built}");
+        Err(ApiError::new(ErrorCode::INVALID_VALUE_TYPE, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_is_not_built_is_told_from_one_that_is_none() {
+        let sources = Sources::new(Config::default());
+        assert_eq!(sources.find("timer").unwrap().kind(), "timer");
+        let code = |kind: &str| sources.find(kind).err().expect("not there").code.name;
+        assert_eq!(code("ckafka"), "UnsupportedOperation.Trigger");
+        assert_eq!(code("Timer"), "InvalidParameterValue.Type");
+        assert!(NOT_BUILT.iter().all(|kind| sources.get(kind).is_none()));
+    }
+}

@@ -65,6 +65,8 @@ pub struct Settings {
     pub pool: pool::Config,
     /// `[events]`
     pub events: events::Config,
+    /// `[triggers]`
+    pub triggers: sources::Config,
     /// `[launcher]`
     pub launcher: launcher::Config,
     /// `[invoke]`
@@ -102,6 +104,7 @@ impl Default for Settings {
             logs: logs::Config::default(),
             pool: pool::Config::default(),
             events: events::Config::default(),
+            triggers: sources::Config::default(),
             launcher: launcher::Config::default(),
             invoke: invoke::Config::default(),
             gateway: gateway::Config::default(),

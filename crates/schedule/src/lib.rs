@@ -100,8 +100,7 @@ impl FromStr for Schedule {
         // As in Vixie's cron, a field that begins with `*` restricts nothing by itself: `*/2` and a
         // weekday must both match, where `1,3` or a weekday is enough.
         let both = fields[3].starts_with('*') || fields[5].starts_with('*');
-        let parser =
-            CronParser::builder().seconds(Seconds::Required).year(Year::Required).dom_and_dow(both).build();
+        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required).dom_and_dow(both).build();
         let cron = parser.parse(text).map_err(|error| InvalidSchedule::Field(error.to_string()))?;
         let is_fixed = !fields[1].starts_with('*') && !fields[2].starts_with('*');
         Ok(Self { cron, is_fixed })

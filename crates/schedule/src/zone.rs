@@ -227,7 +227,10 @@ mod tests {
     fn a_time_that_is_skipped_comes_when_the_clock_is_put_forward() {
         // 02:00 EST does not exist on 2025-03-09; at 07:00Z it is 03:00 EDT.
         let days = following("0 2 * * *", "2025-03-08T06:30:00Z", 4);
-        assert_eq!(days, ["2025-03-08T07:00:00Z", "2025-03-09T07:00:00Z", "2025-03-10T06:00:00Z", "2025-03-11T06:00:00Z"]);
+        assert_eq!(
+            days,
+            ["2025-03-08T07:00:00Z", "2025-03-09T07:00:00Z", "2025-03-10T06:00:00Z", "2025-03-11T06:00:00Z"]
+        );
         let half = following("30 2 * * *", "2025-03-08T08:30:00Z", 2);
         assert_eq!(half, ["2025-03-09T07:00:00Z", "2025-03-10T06:30:00Z"]);
         let both = following("0 0,30 2 * * * *", "2025-03-09T05:00:00Z", 2);
@@ -243,7 +246,10 @@ mod tests {
         assert_eq!(within, ["2025-11-03T06:30:00Z"], "nor after a start within the repeated hour");
         let zone = new_york();
         let schedule = Schedule::parse_timer("30 1 * * *").expect("a schedule");
-        assert_eq!(zone.last_until(&schedule, ms("2025-11-02T06:10:00Z")).map(text).as_deref(), Some("2025-11-02T05:30:00Z"));
+        assert_eq!(
+            zone.last_until(&schedule, ms("2025-11-02T06:10:00Z")).map(text).as_deref(),
+            Some("2025-11-02T05:30:00Z")
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod provision;
 pub(crate) mod quota;
 pub(crate) mod registry;
 pub(crate) mod release;
+pub(crate) mod trigger;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -142,6 +143,8 @@ pub enum Command {
     Provision(provision::ProvisionArgs),
     /// Manage custom domains and the functions of their paths
     Domain(domain::DomainArgs),
+    /// Manage triggers, which make events for a function, such as timers
+    Trigger(trigger::TriggerArgs),
     /// Manage registries for pulls: logins, mirrors, certificate authorities
     Registry(registry::RegistryArgs),
     /// List or prune images in Sampan's own registry

@@ -16,6 +16,7 @@ mod push;
 mod quota;
 mod registry;
 mod rollout;
+mod trigger;
 
 use registry_client::Config;
 
@@ -42,6 +43,7 @@ pub async fn run(
         Command::Publish(args) => publish::run(connection, args, output).await,
         Command::Alias(args) => alias::run(connection, args, output).await,
         Command::Domain(args) => domain::run(connection, args, output).await,
+        Command::Trigger(args) => trigger::run(connection, args, output).await,
         Command::Provision(args) => provision::run(connection, args, output).await,
         Command::Images(args) => images::run(connection, args, output).await,
         Command::Scrub(args) => images::scrub(connection, args, output).await,

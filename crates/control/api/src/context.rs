@@ -51,6 +51,7 @@ pub(crate) struct Context {
     pub logs: logs::Logs,
     pub invoker: invoke::Invoker,
     pub events: events::Events,
+    pub sources: sources::Sources,
     pub account: Installation,
     /// What the parts beside the API have.
     pub surroundings: Surroundings,

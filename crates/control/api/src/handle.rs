@@ -26,6 +26,8 @@ pub struct Parts {
     pub invoker: invoke::Invoker,
     /// Asynchronous events.
     pub events: events::Events,
+    /// The kinds of triggers.
+    pub sources: sources::Sources,
 }
 
 impl Api {
@@ -38,8 +40,8 @@ impl Api {
         config: Config,
     ) -> Self {
         let rooms = Rooms::new(&config);
-        let Parts { store, logs, invoker, events } = parts;
-        let context = Context { store, logs, invoker, events, account, surroundings, config };
+        let Parts { store, logs, invoker, events, sources } = parts;
+        let context = Context { store, logs, invoker, events, sources, account, surroundings, config };
         Self(Arc::new(Server { context, secrets, rooms }))
     }
 

@@ -199,8 +199,14 @@ impl RunningPlatform {
         let runtime_tag = launcher::RUNTIME_TAG;
         let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
-        let parts =
-            api::Parts { store: store.clone(), logs: logs.clone(), invoker: invoker.clone(), events: events.clone() };
+        let sources = sources::Sources::new(settings.triggers);
+        let parts = api::Parts {
+            store: store.clone(),
+            logs: logs.clone(),
+            invoker: invoker.clone(),
+            events: events.clone(),
+            sources,
+        };
         let api = api::Api::new(parts, secrets, installation, surroundings, settings.api);
         let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
         let health = Health::new(

@@ -11,6 +11,7 @@ mod events;
 mod functions;
 mod invocations;
 mod namespaces;
+pub(crate) mod triggers;
 mod unsupported;
 mod versions;
 
@@ -37,7 +38,7 @@ pub(crate) struct Action {
 }
 
 /// The actions that are answered.
-const HANDLED: [Action; 41] = [
+const HANDLED: [Action; 46] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
@@ -97,6 +98,11 @@ const HANDLED: [Action; 41] = [
     Action { name: "GetCustomDomain", run: |cx, params, _| Box::pin(domains::get(cx, params)) },
     Action { name: "ListCustomDomains", run: |cx, params, _| Box::pin(domains::list(cx, params)) },
     Action { name: "DeleteCustomDomain", run: |cx, params, _| Box::pin(domains::delete(cx, params)) },
+    Action { name: "CreateTrigger", run: |cx, params, _| Box::pin(triggers::create(cx, params)) },
+    Action { name: "UpdateTrigger", run: |cx, params, _| Box::pin(triggers::update(cx, params)) },
+    Action { name: "UpdateTriggerStatus", run: |cx, params, _| Box::pin(triggers::update_status(cx, params)) },
+    Action { name: "DeleteTrigger", run: |cx, params, _| Box::pin(triggers::delete(cx, params)) },
+    Action { name: "ListTriggers", run: |cx, params, _| Box::pin(triggers::list(cx, params)) },
     Action { name: "ListAsyncEvents", run: |cx, params, _| Box::pin(events::list(cx, params)) },
     Action { name: "GetAsyncEventStatus", run: |cx, params, _| Box::pin(events::status(cx, params)) },
     Action { name: "GetFunctionEventInvokeConfig", run: |cx, params, _| Box::pin(events::get_config(cx, params)) },
@@ -110,10 +116,12 @@ const HANDLED: [Action; 41] = [
 
 /// Actions that the cloud API does not have, at a path of their own: they take nothing from its
 /// names.
-const EXTENSIONS: [Action; 3] = [
+const EXTENSIONS: [Action; 5] = [
     Action { name: "GetLogLines", run: |cx, params, _| Box::pin(invocations::log_lines::run(cx, params)) },
     Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(invocations::result::run(cx, params)) },
     Action { name: "TerminateEvent", run: |cx, params, _| Box::pin(events::terminate_by_id(cx, params)) },
+    Action { name: "TestTrigger", run: |cx, params, id| Box::pin(triggers::test(cx, params, id)) },
+    Action { name: "GetTriggerTimes", run: |cx, params, _| Box::pin(triggers::times(cx, params)) },
 ];
 
 /// Finds an action that the cloud API does not have.
@@ -216,9 +224,9 @@ mod tests {
 
     #[test]
     fn an_action_without_a_handler_says_what_to_use_instead() {
-        let error = find("CreateTrigger").err().expect("not answered");
+        let error = find("PublishLayerVersion").err().expect("not answered");
         assert_eq!(error.code.name, "UnsupportedOperation");
-        assert!(error.message.starts_with("CreateTrigger is not supported: "), "{}", error.message);
+        assert!(error.message.starts_with("PublishLayerVersion is not supported: "), "{}", error.message);
     }
 
     #[test]

@@ -1,16 +1,9 @@
 //! The actions of the API that are not answered, each with what serves its purpose here. Pure.
 
-const TRIGGERS: &str = "triggers are not there yet; call event functions with Invoke, and web functions under the \
-                        gateway address at /fn/<namespace>/<function>/";
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
-const ACTIONS: [(&str, &str); 11] = [
+const ACTIONS: [(&str, &str); 6] = [
     ("GetFunctionAddress", "a function has no code package to download; GetFunction names its image in ImageConfig"),
-    ("CreateTrigger", TRIGGERS),
-    ("UpdateTrigger", TRIGGERS),
-    ("UpdateTriggerStatus", TRIGGERS),
-    ("DeleteTrigger", TRIGGERS),
-    ("ListTriggers", TRIGGERS),
     ("PublishLayerVersion", LAYERS),
     ("GetLayerVersion", LAYERS),
     ("DeleteLayerVersion", LAYERS),

@@ -48,7 +48,7 @@ impl Shown<'_> {
     }
 
     /// Everything, called by `qualifier`.
-    pub(crate) fn details(&self, qualifier: String, runtime_class: &str) -> GetFunctionAnswer {
+    pub(crate) fn details(&self, qualifier: String, runtime_class: &str, triggers: Vec<Value>) -> GetFunctionAnswer {
         let Self { function, version, .. } = self;
         let spec = &version.desired;
         GetFunctionAnswer {
@@ -72,7 +72,7 @@ impl Shown<'_> {
             environment: self.environment(),
             image_config: self.image_config(),
             serving: self.serving(),
-            triggers: Vec::new(),
+            triggers,
             async_run_enable: switch(function.async_run),
             trace_enable: switch(function.trace),
             dns_cache: self.text_or("DnsCache", "FALSE"),
@@ -277,7 +277,7 @@ mod tests {
         let version = version(&function, status, served);
         let shown =
             Shown { function: &function, version: &version, progress: Some("12 of 40 MB"), offset: UtcOffset::CHINA };
-        shown.details("$LATEST".to_owned(), "sampan")
+        shown.details("$LATEST".to_owned(), "sampan", Vec::new())
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(crate) mod provisioned;
 pub(crate) mod scalars;
 mod sessions;
 pub(crate) mod times;
+pub(crate) mod triggers;
 
 use types::{ApiError, ErrorCode};
 

@@ -14,4 +14,5 @@ mod listing;
 mod namespaces;
 mod signatures;
 mod support;
+mod triggers;
 mod versions;

@@ -135,7 +135,7 @@ async fn tokens_versions_and_actions_are_checked_in_this_order() {
     let mut named = platform.signed("ListFunctions", b"{}", now_s());
     named.headers_mut().insert("x-tc-token", "".parse().unwrap());
     assert_eq!(error(&platform.send(named).await), "");
-    let refused = platform.call("CreateTrigger", Value::Object(serde_json::Map::new())).await;
+    let refused = platform.call("ListLayers", Value::Object(serde_json::Map::new())).await;
     assert_eq!(refused["Error"]["Code"], "UnsupportedOperation");
     platform.stop().await;
 }

@@ -4,7 +4,7 @@ use store::FunctionWithVersions;
 use types::wire::GetFunctionRequest;
 use types::{ApiError, ErrorCode, Qualifier, VersionName, VersionRecord};
 
-use crate::actions::Outcome;
+use crate::actions::{Outcome, triggers};
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::params::Params;
@@ -23,7 +23,11 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let progress = cx.store.progress(&function.record.id, version.version);
     let shown =
         Shown { function: &function.record, version, progress: progress.as_deref(), offset: cx.config.utc_offset };
-    Ok(Answer::of(&shown.details(qualifier.to_string(), cx.surroundings.runtime_of(&function.record.tags))))
+    let runtime = cx.surroundings.runtime_of(&function.record.tags);
+    let of_qualifier = function.triggers.iter().filter(|trigger| trigger.qualifier == qualifier);
+    let triggers = of_qualifier.map(|trigger| triggers::shown(&cx.sources, trigger, cx.config.utc_offset));
+    let triggers = triggers.filter_map(|info| serde_json::to_value(info).ok()).collect();
+    Ok(Answer::of(&shown.details(qualifier.to_string(), runtime, triggers)))
 }
 
 /// The version that a qualifier names; of an alias the main one.

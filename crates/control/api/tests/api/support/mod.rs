@@ -75,8 +75,13 @@ impl Platform {
             runtimes_allowed: vec!["runc".to_owned()],
             runtime_tag: "sampan:runtime",
         };
-        let parts =
-            api::Parts { store: store.clone(), logs: logs.clone(), invoker: invoker.clone(), events: events.clone() };
+        let parts = api::Parts {
+            store: store.clone(),
+            logs: logs.clone(),
+            invoker: invoker.clone(),
+            events: events.clone(),
+            sources: sources::Sources::new(sources::Config::default()),
+        };
         let api = Api::new(parts, secrets, account, surroundings, config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
@@ -137,6 +142,15 @@ impl Platform {
         let answer = self.send(self.signed(action, body.to_string().as_bytes(), now_s())).await;
         assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"));
         answer.body["Response"].clone()
+    }
+
+    /// Calls an action that the cloud API does not have, and that works.
+    pub async fn extension(&self, action: &str, body: Value) -> Value {
+        let mut request = self.signed(action, body.to_string().as_bytes(), now_s());
+        *request.uri_mut() = format!("http://{}{}", self.host, types::wire::EXTENSIONS_PATH).parse().unwrap();
+        let response = self.send(request).await.body["Response"].clone();
+        assert!(response.get("Error").is_none(), "{action}: {response}");
+        response
     }
 
     /// Calls an action that works.

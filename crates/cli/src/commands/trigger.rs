@@ -1,0 +1,234 @@
+//! `sampan trigger …`: what makes events for a function.
+
+use serde_json::{Map, Value, json};
+
+use crate::args::trigger::{
+    CreateArgs, DescArgs, FunctionArgs, NameArgs, NextArgs, TextArgs, TriggerArgs, TriggerCommand, UpdateArgs,
+};
+use crate::args::{Connection, Output};
+use crate::client::Client;
+use crate::failure::{Exit, Failure};
+use crate::local_time;
+use crate::output;
+
+/// Page size of listings.
+const PAGE_LEN: usize = 100;
+
+/// Runs the command.
+pub async fn run(connection: &Connection, args: TriggerArgs, format: Output) -> anyhow::Result<()> {
+    let client = Client::new(connection)?;
+    match args.command {
+        TriggerCommand::Create(args) => create(&client, &args, format).await,
+        TriggerCommand::List(args) => list(&client, &args, format).await,
+        TriggerCommand::Update(args) => update(&client, &args, format).await,
+        TriggerCommand::Delete(args) => {
+            let request = found(&client, &args).await?.named;
+            client.call("DeleteTrigger", &request).await?;
+            done(&args.name, "deleted", format)
+        }
+        TriggerCommand::Test(args) => test(&client, &args, format).await,
+        TriggerCommand::Next(args) => next(&client, &args, format).await,
+        TriggerCommand::Pause(args) => set_enabled(&client, &args, false, format).await,
+        TriggerCommand::Resume(args) => set_enabled(&client, &args, true, format).await,
+    }
+}
+
+async fn create(client: &Client, args: &CreateArgs, format: Output) -> anyhow::Result<()> {
+    let (function, qualifier) = split(&args.function);
+    let mut request = json!({
+        "FunctionName": function, "Namespace": args.namespace, "Qualifier": qualifier.unwrap_or("$LATEST"),
+        "TriggerName": args.name, "Type": args.kind, "Enable": if args.paused { "CLOSE" } else { "OPEN" },
+        "TriggerDesc": desc(&args.desc, None)?.unwrap_or_default(),
+    });
+    add_texts(&mut request, &args.texts);
+    let mut answer = client.call("CreateTrigger", &request).await?;
+    client.localize(&mut answer).await?;
+    show(&[answer["TriggerInfo"].clone()], format)
+}
+
+async fn update(client: &Client, args: &UpdateArgs, format: Output) -> anyhow::Result<()> {
+    let Found { named: mut request, info } = found(client, &args.trigger).await?;
+    if let Some(desc) = desc(&args.desc, info["TriggerDesc"].as_str())? {
+        request["TriggerDesc"] = desc.into();
+    }
+    add_texts(&mut request, &args.texts);
+    client.call("UpdateTrigger", &request).await?;
+    show(&[found(client, &args.trigger).await?.info], format)
+}
+
+async fn list(client: &Client, args: &FunctionArgs, format: Output) -> anyhow::Result<()> {
+    show(&triggers(client, args, None).await?, format)
+}
+
+async fn test(client: &Client, args: &NameArgs, format: Output) -> anyhow::Result<()> {
+    let request = found(client, args).await?.named;
+    let answer = client.call_extension("TestTrigger", &request).await?;
+    let id = answer.pointer("/Result/FunctionRequestId").and_then(Value::as_str).unwrap_or_default();
+    match format {
+        Output::Json => output::json(&json!({ "request_id": id })),
+        Output::Text => {
+            println!("{id}");
+            Ok(())
+        }
+    }
+}
+
+async fn next(client: &Client, args: &NextArgs, format: Output) -> anyhow::Result<()> {
+    let mut request = found(client, &args.trigger).await?.named;
+    request["Limit"] = args.count.into();
+    let answer = client.call_extension("GetTriggerTimes", &request).await?;
+    let times = answer.get("Times").and_then(Value::as_array).cloned().unwrap_or_default();
+    let local = |time: &Value| {
+        let time: Option<jiff::Timestamp> = time.as_str()?.parse().ok();
+        Some(local_time::rfc3339_s(time?.as_millisecond()))
+    };
+    let times: Vec<String> = times.iter().filter_map(local).collect();
+    if format == Output::Json {
+        return output::json(&times);
+    }
+    for time in times {
+        println!("{time}");
+    }
+    Ok(())
+}
+
+async fn set_enabled(client: &Client, args: &NameArgs, enabled: bool, format: Output) -> anyhow::Result<()> {
+    let Found { named: mut request, info } = found(client, args).await?;
+    let word = if enabled { "resumed" } else { "paused" };
+    // Asked for twice is as good as once.
+    if (info["Enable"] == 1) != enabled {
+        request["Enable"] = if enabled { "OPEN" } else { "CLOSE" }.into();
+        client.call("UpdateTriggerStatus", &request).await?;
+    }
+    done(&args.name, word, format)
+}
+
+fn done(name: &str, word: &str, format: Output) -> anyhow::Result<()> {
+    match format {
+        Output::Json => output::json(&json!({ word: name })),
+        Output::Text => {
+            println!("{word} {name}");
+            Ok(())
+        }
+    }
+}
+
+/// A trigger by its name: how requests name it, and what is known about it.
+struct Found {
+    named: Value,
+    info: Value,
+}
+
+async fn found(client: &Client, args: &NameArgs) -> anyhow::Result<Found> {
+    let of = &args.function;
+    let mut there = triggers(client, of, Some(&args.name)).await?;
+    there.retain(|trigger| args.kind.as_deref().is_none_or(|kind| trigger["Type"] == kind));
+    let (function, _) = split(&of.function);
+    let info = match there.len() {
+        0 => {
+            let message = format!("function {}/{function} has no trigger {}", of.namespace, args.name);
+            let hint = format!("`sampan trigger list {function}` shows what there is.");
+            return Err(Failure::new(Exit::NotFound, message, hint).into());
+        }
+        1 => there.remove(0),
+        n => {
+            let message = format!("function {}/{function} has {n} triggers {}", of.namespace, args.name);
+            let hint = "Say which with --type, or with FUNCTION:QUALIFIER.";
+            return Err(Failure::new(Exit::Usage, message, hint).into());
+        }
+    };
+    let named = json!({
+        "FunctionName": function, "Namespace": of.namespace, "TriggerName": args.name, "Type": info["Type"],
+        "Qualifier": info["Qualifier"],
+    });
+    Ok(Found { named, info })
+}
+
+async fn triggers(client: &Client, args: &FunctionArgs, name: Option<&str>) -> anyhow::Result<Vec<Value>> {
+    let (function, qualifier) = split(&args.function);
+    let filters = [("TriggerName", name), ("Qualifier", qualifier)];
+    let filter = |(name, value): (&str, Option<&str>)| Some(json!({"Name": name, "Values": [value?]}));
+    let filters: Vec<Value> = filters.into_iter().filter_map(filter).collect();
+    let mut triggers: Vec<Value> = Vec::new();
+    loop {
+        let request = json!({"FunctionName": function, "Namespace": args.namespace, "Filters": filters,
+            "Offset": triggers.len(), "Limit": PAGE_LEN, "OrderBy": "add_time", "Order": "ASC"});
+        let mut answer = client.call("ListTriggers", &request).await?;
+        client.localize(&mut answer).await?;
+        let page = answer.get("Triggers").and_then(Value::as_array).cloned().unwrap_or_default();
+        let last = page.len() < PAGE_LEN;
+        triggers.extend(page);
+        if last {
+            return Ok(triggers);
+        }
+    }
+}
+
+fn split(function: &str) -> (&str, Option<&str>) {
+    function.split_once(':').map_or((function, None), |(name, qualifier)| (name, Some(qualifier)))
+}
+
+/// `TriggerDesc` of the options; those that are not given stay as `old` has them. `None` when none
+/// is given.
+fn desc(args: &DescArgs, old: Option<&str>) -> anyhow::Result<Option<String>> {
+    if let Some(text) = &args.desc {
+        return Ok(Some(text.clone()));
+    }
+    let given: [(&str, Option<Value>); 4] = [
+        ("cron", args.cron.as_deref().map(Value::from)),
+        ("zone", args.zone.as_deref().map(Value::from)),
+        ("max_age_s", args.max_age.map(Value::from)),
+        ("rate_per_minute", args.rate.map(Value::from)),
+    ];
+    if given.iter().all(|(_, value)| value.is_none()) {
+        return Ok(None);
+    }
+    let mut object: Map<String, Value> = old.map(serde_json::from_str).transpose()?.unwrap_or_default();
+    object.extend(given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Ok(Some(Value::Object(object).to_string()))
+}
+
+fn add_texts(request: &mut Value, texts: &TextArgs) {
+    for (field, text) in [("CustomArgument", &texts.argument), ("Description", &texts.description)] {
+        if let Some(text) = text {
+            request[field] = text.as_str().into();
+        }
+    }
+}
+
+fn show(triggers: &[Value], format: Output) -> anyhow::Result<()> {
+    if format == Output::Json {
+        return output::json(&triggers);
+    }
+    let rows: Vec<Vec<String>> = triggers.iter().map(row).collect();
+    output::table(&["NAME", "TYPE", "QUALIFIER", "STATE", "DESCRIPTION", "CHANGED"], &rows);
+    Ok(())
+}
+
+fn row(trigger: &Value) -> Vec<String> {
+    let text = |name: &str| trigger.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let state = if trigger["Enable"] == 1 { "open" } else { "paused" }.to_owned();
+    vec![text("TriggerName"), text("Type"), text("Qualifier"), state, text("TriggerDesc"), text("ModTime")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_become_a_description_and_keep_what_they_do_not_name() {
+        let args = DescArgs { cron: Some("0 9 * * *".to_owned()), rate: Some(2), ..DescArgs::default() };
+        assert_eq!(desc(&args, None).expect("valid").as_deref(), Some(r#"{"cron":"0 9 * * *","rate_per_minute":2}"#));
+        let old = r#"{"cron":"1 1 * * *","zone":"UTC"}"#;
+        let changed = desc(&args, Some(old)).expect("valid");
+        assert_eq!(changed.as_deref(), Some(r#"{"cron":"0 9 * * *","rate_per_minute":2,"zone":"UTC"}"#));
+        assert_eq!(desc(&DescArgs::default(), Some(old)).expect("valid"), None);
+        let raw = DescArgs { desc: Some("* * * * *".to_owned()), ..DescArgs::default() };
+        assert_eq!(desc(&raw, Some(old)).expect("valid").as_deref(), Some("* * * * *"));
+    }
+
+    #[test]
+    fn a_function_may_name_a_qualifier() {
+        assert_eq!((split("hello"), split("hello:prod")), (("hello", None), ("hello", Some("prod"))));
+    }
+}

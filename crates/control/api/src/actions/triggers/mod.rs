@@ -1,0 +1,213 @@
+//! Actions on triggers.
+
+mod wire;
+
+use std::sync::Arc;
+
+use events::{Address, NewEvent};
+use sources::{Occurrence, Source};
+use store::{NewTrigger, TriggerChange, TriggerName};
+use types::limits::{EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::wire::{Filter, InvokeAnswer, RunResult};
+use types::{ApiError, CatalogFunction, ErrorCode, FunctionKey, FunctionKind, Qualifier, RequestId, Trigger};
+
+pub(crate) use self::wire::shown;
+use self::wire::{ListTriggersAnswer, ListTriggersRequest, TimesAnswer, TriggerAnswer, TriggerRequest};
+use super::Outcome;
+use crate::context::{Context, now_ms};
+use crate::envelope::Answer;
+use crate::failure::Failure;
+use crate::params::Params;
+use crate::validate::{filled, invalid, names, paging, quoted, required, scalars, triggers};
+
+/// What a list can be ordered by.
+const ORDERS: [(&str, Time); 2] =
+    [("mod_time", |trigger: &Trigger| trigger.modified_ms), ("add_time", |trigger: &Trigger| trigger.added_ms)];
+type Time = fn(&Trigger) -> i64;
+
+/// What a request names.
+struct Named<'a> {
+    key: FunctionKey,
+    name: TriggerName,
+    source: &'a dyn Source,
+}
+
+fn named<'a>(cx: &'a Context, request: &TriggerRequest) -> Result<Named<'a>, ApiError> {
+    let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
+    let name_len_max = cx.sources.config().name_len_max;
+    let name = triggers::name(request.trigger_name.as_deref(), name_len_max)?;
+    let source = cx.sources.find(required("Type", filled(request.r#type.as_deref()))?)?;
+    let qualifier = names::qualifier(request.qualifier.as_deref(), Qualifier::LATEST)?;
+    Ok(Named { key, name: TriggerName { kind: source.kind().to_owned(), name, qualifier }, source })
+}
+
+/// `CreateTrigger`.
+pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
+    let request: TriggerRequest = params.read()?;
+    let Named { key, name, source } = named(cx, &request)?;
+    require_kind(cx, &key, source)?;
+    let config = cx.sources.config();
+    let text = request.trigger_desc.as_deref().unwrap_or_default();
+    let (desc, options) = sources::description::read(source, text, config.desc_bytes_max, now_ms())?;
+    let argument = request.custom_argument.as_deref().unwrap_or_default();
+    let new = NewTrigger {
+        key,
+        name,
+        desc,
+        options,
+        enabled: triggers::enable(request.enable.as_deref())?.unwrap_or(true),
+        custom_argument: triggers::custom_argument(argument, config.custom_argument_bytes_max)?,
+        description: scalars::description(request.description.as_deref().unwrap_or_default())?,
+    };
+    let trigger = cx.store.create_trigger(new).await?;
+    Ok(Answer::of(&TriggerAnswer { trigger_info: shown(&cx.sources, &trigger, cx.config.utc_offset) }))
+}
+
+/// `UpdateTrigger`: what is left out stays as it is.
+pub(super) async fn update(cx: &Context, params: Params) -> Outcome {
+    let request: TriggerRequest = params.read()?;
+    let Named { key, name, source } = named(cx, &request)?;
+    let config = cx.sources.config();
+    let desc = filled(request.trigger_desc.as_deref());
+    let argument = request.custom_argument.as_deref();
+    let change = TriggerChange {
+        desc: desc.map(|text| sources::description::read(source, text, config.desc_bytes_max, now_ms())).transpose()?,
+        enabled: triggers::enable(request.enable.as_deref())?,
+        custom_argument: argument
+            .map(|text| triggers::custom_argument(text, config.custom_argument_bytes_max))
+            .transpose()?,
+        description: request.description.as_deref().map(scalars::description).transpose()?,
+    };
+    cx.store.change_trigger(&key, &name, change).await?;
+    Ok(Answer::empty())
+}
+
+/// `UpdateTriggerStatus`.
+pub(super) async fn update_status(cx: &Context, params: Params) -> Outcome {
+    let request: TriggerRequest = params.read()?;
+    let Named { key, name, .. } = named(cx, &request)?;
+    let enabled = required("Enable", triggers::enable(request.enable.as_deref())?)?;
+    let (_, trigger) = find(cx, &key, &name)?;
+    if trigger.enabled == enabled {
+        let state = if enabled { "OPEN" } else { "CLOSE" };
+        let message = format!("Enable: the {name} of function {key} is {state} already");
+        return Err(ApiError::new(ErrorCode::FAILED_UPDATE_TRIGGER_STATUS, message).into());
+    }
+    let change = TriggerChange { enabled: Some(enabled), ..TriggerChange::default() };
+    cx.store.change_trigger(&key, &name, change).await?;
+    Ok(Answer::empty())
+}
+
+/// `DeleteTrigger`.
+pub(super) async fn delete(cx: &Context, params: Params) -> Outcome {
+    let request: TriggerRequest = params.read()?;
+    let Named { key, name, .. } = named(cx, &request)?;
+    cx.store.delete_trigger(&key, &name).await?;
+    Ok(Answer::empty())
+}
+
+/// `ListTriggers`.
+pub(super) async fn list(cx: &Context, params: Params) -> Outcome {
+    let request: ListTriggersRequest = params.read()?;
+    let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
+    let page = paging::page(request.offset, request.limit, cx.config.page_len_max)?;
+    let descending = paging::descending(request.order.as_deref())?;
+    let time = paging::order_by("OrderBy", request.order_by.as_deref(), &ORDERS)?;
+    let filters = request.filters.unwrap_or_default();
+    let function = function(cx, &key)?;
+    let mut matching: Vec<&Arc<Trigger>> = Vec::new();
+    for trigger in &function.triggers {
+        if meets_all(trigger, &filters)? {
+            matching.push(trigger);
+        }
+    }
+    matching.sort_by_key(|trigger| if descending { -time(trigger) } else { time(trigger) });
+    let total_count = matching.len();
+    let shown = |trigger: &Arc<Trigger>| shown(&cx.sources, trigger, cx.config.utc_offset);
+    let triggers = page.cut(matching).into_iter().map(shown).collect();
+    Ok(Answer::of(&ListTriggersAnswer { total_count, triggers }))
+}
+
+/// `TestTrigger`: one event of it now, marked as a test.
+pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome {
+    let request: TriggerRequest = params.read()?;
+    let Named { key, name, source } = named(cx, &request)?;
+    let (function, trigger) = find(cx, &key, &name)?;
+    let event = NewEvent {
+        request_id: id.clone(),
+        address: Address {
+            function: key,
+            function_id: function.record.id.clone(),
+            qualifier: trigger.qualifier.clone(),
+        },
+        invoke_type: source.invoke_type(),
+        payload: source.event(&trigger, &Occurrence::Test { at_ms: now_ms() })?,
+        retries_max: EVENT_RETRIES_DEFAULT,
+        ttl_s: trigger.options.max_age_s.unwrap_or(EVENT_TTL_S_DEFAULT),
+        delay_s: 0,
+    };
+    cx.events.accept(event).await?;
+    Ok(Answer::of(&InvokeAnswer { result: RunResult::accepted(&id) }))
+}
+
+/// `GetTriggerTimes`: when it will make events.
+pub(super) async fn times(cx: &Context, params: Params) -> Outcome {
+    let request: TriggerRequest = params.read()?;
+    let Named { key, name, source } = named(cx, &request)?;
+    let page = paging::page(None, request.limit, cx.config.page_len_max)?;
+    let (_, trigger) = find(cx, &key, &name)?;
+    let after_ms = now_ms();
+    let times = source.next(&trigger, after_ms, page.limit as usize).ok_or_else(|| {
+        let problem = format!("triggers of type {} make events of what happens, not at times", name.kind);
+        invalid(ErrorCode::UNSUPPORTED_TRIGGER, "Type", problem)
+    })?;
+    let text = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or(String::new(), |time| time.to_string());
+    Ok(Answer::of(&TimesAnswer { times: times.into_iter().map(text).collect() }))
+}
+
+fn function(cx: &Context, key: &FunctionKey) -> Result<Arc<CatalogFunction>, Failure> {
+    cx.require_namespace(&key.namespace)?;
+    let found = cx.store.catalog().load().functions.get(key).cloned();
+    found.ok_or_else(|| store::Error::FunctionNotFound { key: key.clone() }.into())
+}
+
+fn find(cx: &Context, key: &FunctionKey, name: &TriggerName) -> Result<(Arc<CatalogFunction>, Arc<Trigger>), Failure> {
+    let function = function(cx, key)?;
+    let found = function
+        .triggers
+        .iter()
+        .find(|trigger| trigger.kind == name.kind && trigger.name == name.name && trigger.qualifier == name.qualifier);
+    match found.cloned() {
+        Some(trigger) => Ok((function, trigger)),
+        None => Err(store::Error::TriggerNotFound { key: key.clone(), name: name.clone() }.into()),
+    }
+}
+
+/// Refuses a kind that makes events, for a function that takes none.
+fn require_kind(cx: &Context, key: &FunctionKey, source: &dyn Source) -> Result<(), Failure> {
+    if function(cx, key)?.record.kind == FunctionKind::Event || source.suits_web_functions() {
+        return Ok(());
+    }
+    let problem = format!("function {key} is of type HTTP and takes no events; {} triggers make events", source.kind());
+    Err(invalid(ErrorCode::UNSUPPORTED_TRIGGER, "Type", problem).into())
+}
+
+/// Whether a trigger has, in each field that is named, one of the values.
+fn meets_all(trigger: &Trigger, filters: &[Filter]) -> Result<bool, ApiError> {
+    for (index, filter) in filters.iter().enumerate() {
+        let qualifier = trigger.qualifier.to_string();
+        let found = match filter.name.as_str() {
+            "Qualifier" => qualifier.as_str(),
+            "TriggerName" => &trigger.name,
+            "Description" => &trigger.description,
+            other => {
+                let problem = format!("{} is not a filter; use Qualifier, TriggerName or Description", quoted(other));
+                return Err(invalid(ErrorCode::INVALID_VALUE_FILTERS, &format!("Filters.{index}.Name"), problem));
+            }
+        };
+        if !filter.values.iter().any(|value| value == found) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -96,6 +96,19 @@ impl Events {
         }
     }
 
+    /// Forgets the keys of a source that match: what has one of them is accepted again. Looks at
+    /// all keys, so it is for rare corrections.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
+    pub async fn forget_keys(
+        &self,
+        source: &'static str,
+        matches: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<usize, Error> {
+        self.queue.writer.write(0, move |connection| source_keys::forget(connection, source, matches)).await
+    }
+
     async fn insert(&self, event: NewEvent, key: Option<SourceKey>) -> Result<Accepted, Error> {
         if let Some(why) = self.halted() {
             return Err(Error::Halted(why));

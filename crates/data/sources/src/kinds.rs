@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use types::{ApiError, ErrorCode};
+use types::{ApiError, ErrorCode, Trigger};
 
 use crate::config::Config;
+use crate::rates::Rates;
 use crate::source::Source;
 use crate::timer::Timer;
 
@@ -16,6 +17,8 @@ const NOT_BUILT: [&str; 11] = ["http", "cos", "ckafka", "cls", "apigw", "cmq", "
 pub struct Sources(Arc<Inner>);
 
 struct Inner {
+    timer: Timer,
+    rates: Rates,
     kinds: Vec<Box<dyn Source>>,
     config: Config,
 }
@@ -23,8 +26,23 @@ struct Inner {
 impl Sources {
     /// The kinds under these settings.
     pub fn new(config: Config) -> Self {
-        let kinds: Vec<Box<dyn Source>> = vec![Box::new(Timer::new(&config))];
-        Self(Arc::new(Inner { kinds, config }))
+        let timer = Timer::new(&config);
+        let kinds: Vec<Box<dyn Source>> = vec![Box::new(timer.clone())];
+        Self(Arc::new(Inner { timer, rates: Rates::default(), kinds, config }))
+    }
+
+    /// Counts one event of a trigger at `now_ms`, Unix milliseconds; `false` when it has made as many
+    /// as it may in this minute, and must not make this one. Tests of its owner are not counted.
+    pub fn admit(&self, trigger: &Trigger, now_ms: i64) -> bool {
+        let admitted = self.0.rates.admit(trigger, self.0.config.rate_per_minute_max, now_ms);
+        if !admitted {
+            metrics::counter!("sampan_trigger_events_refused_total", "type" => trigger.kind.clone()).increment(1);
+        }
+        admitted
+    }
+
+    pub(crate) fn timer(&self) -> &Timer {
+        &self.0.timer
     }
 
     /// The limits in force.

@@ -4,8 +4,13 @@
 //! `TriggerDesc`, and makes the payload of an event from what happened. What is common to all of
 //! them is in `description` (options) and `kinds` (which there are).
 //!
+//! ```text
+//! catalog ──change sets──> timers::agenda ──due──> timers::delivery ──accept_once──> events
+//!                          (heap, one task)        (key: trigger and time)
+//! ```
+//!
 //! How to use: [`Sources::new`] with the `[triggers]` settings, [`Sources::find`] by the API's
-//! `Type`, [`description::read`] for a `TriggerDesc`.
+//! `Type`, [`description::read`] for a `TriggerDesc`; [`Timers::start`] runs the timers.
 #![forbid(unsafe_code)]
 // A test stops at the first thing that is not as it should be.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -13,9 +18,12 @@
 mod config;
 pub mod description;
 mod kinds;
+mod rates;
 mod source;
 mod timer;
+mod timers;
 
-pub use config::Config;
+pub use config::{Config, WrongSetting};
 pub use kinds::Sources;
 pub use source::{Occurrence, Source, invalid};
+pub use timers::{Clock, Timers};

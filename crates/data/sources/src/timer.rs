@@ -12,7 +12,11 @@ use crate::config::Config;
 use crate::description::Given;
 use crate::source::{Occurrence, Source, invalid};
 
+/// `Type` of the API.
+pub(crate) const KIND: &str = "timer";
+
 /// The kind `timer`.
+#[derive(Debug, Clone)]
 pub(crate) struct Timer {
     zone: Zone,
 }
@@ -34,6 +38,12 @@ pub(crate) struct Times {
 }
 
 impl Times {
+    /// The last time that is not after `at_ms`, Unix milliseconds.
+    pub(crate) fn last_until(&self, at_ms: i64) -> Option<i64> {
+        self.zone.last_until(&self.schedule, at_ms)
+    }
+
+    /// The first time after `at_ms`.
     pub(crate) fn next_after(&self, at_ms: i64) -> Option<i64> {
         self.zone.next_after(&self.schedule, at_ms)
     }
@@ -42,6 +52,12 @@ impl Times {
 impl Timer {
     pub(crate) fn new(config: &Config) -> Self {
         Self { zone: config.timer_zone.clone() }
+    }
+
+    /// The times of a timer that was made; `None` when what is stored makes no sense any more.
+    pub(crate) fn times_of(&self, trigger: &Trigger) -> Option<Times> {
+        let desc: Desc = serde_json::from_value(Value::Object(trigger.desc.clone())).ok()?;
+        self.times(&desc).ok()
     }
 
     fn times(&self, desc: &Desc) -> Result<Times, ApiError> {
@@ -53,7 +69,7 @@ impl Timer {
 
 impl Source for Timer {
     fn kind(&self) -> &'static str {
-        "timer"
+        KIND
     }
 
     fn invoke_type(&self) -> InvokeType {
@@ -91,8 +107,7 @@ impl Source for Timer {
     }
 
     fn next(&self, trigger: &Trigger, after_ms: i64, count: usize) -> Option<Vec<i64>> {
-        let desc: Desc = serde_json::from_value(Value::Object(trigger.desc.clone())).ok()?;
-        let times = self.times(&desc).ok()?;
+        let times = self.times_of(trigger)?;
         let following = std::iter::successors(times.next_after(after_ms), |at_ms| times.next_after(*at_ms));
         Some(following.take(count).collect())
     }

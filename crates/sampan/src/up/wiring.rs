@@ -35,6 +35,7 @@ pub struct RunningPlatform {
     running: CancellationToken,
     invoker: invoke::Invoker,
     events: events::Events,
+    timers: sources::Timers,
     sandboxes: sandbox::Sandboxes,
     logs: logs::Logs,
     images: image::Images,
@@ -78,6 +79,10 @@ impl RunningPlatform {
             .gateway
             .asynchronous
             .check()
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
+        settings
+            .triggers
+            .check(settings.events.dedup_s)
             .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
         if gateway.tls.is_some() {
             gateway::Tls::check(&settings.gateway)?;
@@ -200,6 +205,8 @@ impl RunningPlatform {
         let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
         let sources = sources::Sources::new(settings.triggers);
+        let (of_timers, clock) = (sources.clone(), sources::Clock::system());
+        let timers = sources::Timers::start(of_timers, store.clone(), events.clone(), clock, listening.clone());
         let parts = api::Parts {
             store: store.clone(),
             logs: logs.clone(),
@@ -236,6 +243,7 @@ impl RunningPlatform {
             running,
             invoker,
             events,
+            timers,
             sandboxes,
             logs,
             images,
@@ -269,6 +277,7 @@ impl RunningPlatform {
         if tokio::time::timeout(left(), self.gateway.join()).await.is_err() {
             tracing::warn!(grace_s = grace.as_secs(), "grace period passed; aborting requests in flight");
         }
+        tokio::time::timeout(left(), self.timers.join()).await.ok();
         if !self.events.drain(left()).await {
             tracing::warn!("runs of events outlast the grace period; they begin again at the next start");
         }

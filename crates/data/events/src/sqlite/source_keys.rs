@@ -39,6 +39,20 @@ pub(crate) fn keep(
     Ok(())
 }
 
+/// Removes the keys of a source that match, and returns how many they were.
+pub(crate) fn forget(connection: &Connection, source: &str, matches: impl Fn(&str) -> bool) -> Result<usize, Error> {
+    let mut all = connection.prepare_cached("SELECT function_id, key FROM source_keys WHERE source = ?1")?;
+    let keys = all.query_map([source], |columns| Ok((columns.get(0)?, columns.get(1)?)))?;
+    let keys: Vec<(String, String)> = keys.collect::<rusqlite::Result<_>>()?;
+    let mut delete =
+        connection.prepare_cached("DELETE FROM source_keys WHERE function_id = ?1 AND source = ?2 AND key = ?3")?;
+    let mut forgotten = 0;
+    for (function, key) in keys.iter().filter(|(_, key)| matches(key)) {
+        forgotten += delete.execute((function, source, key))?;
+    }
+    Ok(forgotten)
+}
+
 /// Removes keys that have expired, a few at a time.
 pub(crate) fn prune(connection: &Connection, now_ms: i64, rows_max: usize) -> Result<usize, Error> {
     let mut statement = connection.prepare_cached(

@@ -1,0 +1,59 @@
+//! Runs the timers of all functions: one task owns when each is due, another has their events
+//! committed.
+
+mod agenda;
+mod clock;
+mod delivery;
+mod task;
+
+use store::Store;
+use supervisor::essential;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::kinds::Sources;
+
+pub use clock::Clock;
+
+/// The timers of all functions; they run until their token is cancelled.
+pub struct Timers {
+    tasks: TaskTracker,
+}
+
+impl Timers {
+    /// Begins to run the timers of the store's catalog. What was due last while no platform ran is
+    /// made up for once, within the start deadline. Must be called within a Tokio runtime.
+    pub fn start(
+        sources: Sources,
+        store: Store,
+        events: events::Events,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Self {
+        let tasks = TaskTracker::new();
+        let (ticks, waiting) = mpsc::channel(sources.config().timer_commits_max);
+        let delivery = delivery::Delivery {
+            sources: sources.clone(),
+            events: events.clone(),
+            clock: clock.clone(),
+            deadline_ms: deadline_ms(&sources),
+            stop: stop.clone(),
+        };
+        let commits_max = sources.config().timer_commits_max;
+        tasks.spawn(essential("timers delivery", delivery::run(delivery, waiting, commits_max)));
+        let owner = task::Owner { sources, store, events, clock, ticks };
+        tasks.spawn(essential("timers", task::run(owner, stop)));
+        tasks.close();
+        Self { tasks }
+    }
+
+    /// Waits until all ticks under way are committed or given up, after the token was cancelled.
+    pub async fn join(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+fn deadline_ms(sources: &Sources) -> i64 {
+    i64::try_from(sources.config().timer_start_deadline_s.saturating_mul(1000)).unwrap_or(i64::MAX)
+}

@@ -1,15 +1,13 @@
 //! `bench api-growth`: `CreateAlias` on a platform with 10 functions beside one with 10,000,
 //! through the API and to the disk.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
-use signature::tc3;
+use serde_json::json;
 
-use super::http::Connection;
+use super::api::Api;
 use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
@@ -36,7 +34,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let per_function_kib = (many.up.resident_kib()? - few.up.resident_kib()?) / (MANY - FEW) as f64;
     println!("memory of the platform's process: {per_function_kib:.1} KiB a function");
     // A connection that was idle while the functions of the other platform were made is closed.
-    few.reconnect()?;
+    few.api.reconnect()?;
     // Turn and turn about, so that the disk's moods hit both.
     for _ in 0..rounds {
         few.measure_cpu(|few| {
@@ -80,10 +78,7 @@ fn print(few: &mut Platform, many: &mut Platform) {
 /// A platform with functions of one image, and a connection to its API.
 struct Platform {
     up: Up,
-    connection: Connection,
-    host: String,
-    secret_id: String,
-    secret_key: String,
+    api: Api,
     aliases: usize,
     times_ms: Vec<f64>,
     /// Of one alias made and deleted, a value for each round.
@@ -97,43 +92,30 @@ impl Platform {
         // measured.
         let up = Up::start_with(sampan, data, &[("SAMPAN_STORE__FUNCTIONS_PER_NAMESPACE_MAX", &max)])?;
         up.client(push)?;
-        let text = std::fs::read_to_string(&up.credentials).context("the platform wrote its credentials")?;
-        let file: toml::Table = text.parse().context("the file of credentials is TOML")?;
-        let field = |name: &str| file.get(name).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-        let host = up.control.trim_start_matches("http://").to_owned();
-        let address: SocketAddr = host.parse().context("the control address")?;
-        let connection = Connection::open(address, &host, "/")?;
-        let (secret_id, secret_key) = (field("secret_id"), field("secret_key"));
-        let mut platform =
-            Self { up, connection, host, secret_id, secret_key, aliases: 0, times_ms: Vec::new(), cpu_ms: Vec::new() };
+        let api = Api::open(&up)?;
+        let mut platform = Self { up, api, aliases: 0, times_ms: Vec::new(), cpu_ms: Vec::new() };
         platform.create_functions(functions)?;
         Ok(platform)
     }
 
-    fn reconnect(&mut self) -> anyhow::Result<()> {
-        let address: SocketAddr = self.host.parse().context("the control address")?;
-        self.connection = Connection::open(address, &self.host, "/")?;
-        Ok(())
-    }
-
     fn create_functions(&mut self, functions: usize) -> anyhow::Result<()> {
-        let image = format!("{}/hello:v1", self.host);
+        let image = format!("{}/hello:v1", self.api.host);
         for number in 0..functions {
             let function = json!({
                 "FunctionName": name(number), "Type": "HTTP",
                 "Code": {"ImageConfig": {"ImageType": "personal", "ImageUri": image}},
                 "Tags": [{"Key": "sampan:start-check", "Value": "off"}],
             });
-            self.call("CreateFunction", &function)?;
+            self.api.call("CreateFunction", &function)?;
         }
         let started = Instant::now();
         let creating = json!({"Limit": 1, "Filters": [{"Name": "Status", "Values": ["Creating"]}]});
-        while self.call("ListFunctions", &creating)?.1["TotalCount"] != 0 {
+        while self.api.call("ListFunctions", &creating)?.1["TotalCount"] != 0 {
             ensure!(started.elapsed() < ACTIVE_TIMEOUT, "functions are still not active");
             std::thread::sleep(ACTIVE_POLL);
         }
         let active = json!({"Limit": 1, "Filters": [{"Name": "Status", "Values": ["Active"]}]});
-        let active = self.call("ListFunctions", &active)?.1["TotalCount"].take();
+        let active = self.api.call("ListFunctions", &active)?.1["TotalCount"].take();
         ensure!(active == functions, "{active} of {functions} functions are active");
         Ok(())
     }
@@ -144,9 +126,9 @@ impl Platform {
         let named = json!({"FunctionName": name(0), "Name": format!("alias-{}", self.aliases)});
         let mut alias = named.clone();
         alias["FunctionVersion"] = "$LATEST".into();
-        let (time, _) = self.call("CreateAlias", &alias)?;
+        let (time, _) = self.api.call("CreateAlias", &alias)?;
         self.times_ms.push(time.as_secs_f64() * 1e3);
-        self.call("DeleteAlias", &named).map(drop)
+        self.api.call("DeleteAlias", &named).map(drop)
     }
 
     /// Adds the processor time of one of [`WRITES`] / 2 writes, and of what the platform does after
@@ -167,30 +149,6 @@ impl Platform {
         let ticks = fields.get(11..13).context("a process has times")?.iter().map(|text| text.parse::<f64>());
         let ticks: f64 = ticks.sum::<Result<f64, _>>().context("times are numbers")?;
         Ok(ticks * 1e3 / rustix::param::clock_ticks_per_second() as f64)
-    }
-
-    /// Calls an action that must succeed: how long it took, and the answer.
-    fn call(&mut self, action: &str, body: &Value) -> anyhow::Result<(Duration, Value)> {
-        let body_text = body.to_string();
-        let timestamp_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-        let signed = tc3::sign(&tc3::Request {
-            secret_id: &self.secret_id,
-            secret_key: &self.secret_key,
-            product: tc3::SCF,
-            host: &self.host,
-            action,
-            region: "local",
-            timestamp_s,
-            body: body_text.as_bytes(),
-        });
-        let mut request = format!("POST / HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n", self.host, body_text.len());
-        signed.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
-        request.push_str(&format!("\r\n{body_text}"));
-        let (time, answer) = self.connection.send(request.into_bytes())?;
-        let mut answer: Value = serde_json::from_slice(answer).context("the API answers JSON")?;
-        let response = answer["Response"].take();
-        ensure!(response["Error"].is_null(), "{action} {body} was refused: {}", response["Error"]);
-        Ok((time, response))
     }
 }
 

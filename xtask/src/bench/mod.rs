@@ -2,6 +2,7 @@
 //! the same run, with a description of the machine. Figures are not asserted, because machines
 //! differ.
 
+mod api;
 mod api_growth;
 mod burst;
 mod cold_start;
@@ -16,6 +17,7 @@ mod parallel_start;
 mod prepare;
 mod runc;
 mod scale;
+mod timers;
 mod warm;
 
 use std::path::Path;
@@ -57,6 +59,8 @@ pub enum Name {
     Events,
     /// An API write with 10,000 functions, beside the same with 10
     ApiGrowth,
+    /// Events of 10,000 timers, from the time at which each is due to its commit
+    Timers,
 }
 
 /// Measures one figure.
@@ -74,6 +78,7 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
         Name::Prepare => prepare::run(root, rounds.max(1)),
         Name::Events => events::run(root, rounds.max(1)),
         Name::ApiGrowth => api_growth::run(root, rounds.max(1)),
+        Name::Timers => timers::run(root),
     }
 }
 

@@ -1,0 +1,137 @@
+//! `bench timers`: from the time at which a timer is due to the commit of its event, with 10,000
+//! timers spread over a minute, and with 10,000 in one second.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+
+use super::PROFILE;
+use super::api::Api;
+use crate::process::{build_example, build_sampan};
+use crate::quickstart::Up;
+
+/// Functions, and timers of each.
+const FUNCTIONS: usize = 100;
+const TIMERS_EACH: usize = 100;
+/// Time from now to the minute in which the timers are due: all must have been made by then.
+const AHEAD_S: u64 = 600;
+/// Least time between the last creation and that minute.
+const QUIET_S: u64 = 5;
+/// How long functions may take to become active, and the last timer to be committed.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+const POLL: Duration = Duration::from_millis(500);
+
+/// Measures both distributions, each on a platform of its own.
+pub fn run(root: &Path) -> anyhow::Result<()> {
+    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let work = tempfile::tempdir()?;
+    let image = work.path().join("image");
+    std::fs::create_dir(&image)?;
+    std::fs::copy(&hello, image.join("hello"))?;
+    let push = ["push", "--from-dir", &image.display().to_string(), "--entrypoint", "/hello", "hello:v1"];
+    let data = |name: &str| work.path().join(name);
+    measure(&sampan, &data("minute"), &push, "spread over a minute", "goal <= 50 ms", |number| number % 60)?;
+    measure(&sampan, &data("second"), &push, "in one second", "goal <= 1000 ms", |_| 30)
+}
+
+fn measure(
+    sampan: &Path,
+    data: &Path,
+    push: &[&str],
+    name: &str,
+    goal: &str,
+    second: impl Fn(usize) -> usize,
+) -> anyhow::Result<()> {
+    let timers_max = TIMERS_EACH.to_string();
+    // One run at a time: what is measured is acceptance, beside a queue that is worked off.
+    let settings = [("SAMPAN_STORE__TRIGGERS_PER_KIND_MAX", timers_max.as_str()), ("SAMPAN_EVENTS__RUNS_MAX", "1")];
+    let up = Up::start_with(sampan, data, &settings)?;
+    up.client(push)?;
+    let mut api = Api::open(&up)?;
+    create_functions(&mut api)?;
+    let minute_s = (now_s()? + AHEAD_S) / 60 * 60;
+    for number in 0..FUNCTIONS * TIMERS_EACH {
+        // Any minute of the hour is enough, for it is the only one within the measurement.
+        let cron = format!("{} {} * * * * *", second(number), minute_s / 60 % 60);
+        let timer = json!({
+            "FunctionName": function(number % FUNCTIONS), "TriggerName": format!("t{number}"), "Type": "timer",
+            "TriggerDesc": cron,
+        });
+        api.call("CreateTrigger", &timer)?;
+    }
+    let left_s = minute_s.saturating_sub(now_s()?);
+    ensure!(left_s >= QUIET_S, "creating the timers took too long; raise AHEAD_S");
+    std::thread::sleep(Duration::from_secs(left_s));
+    let wanted = FUNCTIONS * TIMERS_EACH;
+    let metrics = until_committed(&mut api, wanted)?;
+    let at = |quantile: &str| -> anyhow::Result<f64> {
+        Ok(value(&metrics, &format!("sampan_timer_commit_delay_seconds{{quantile=\"{quantile}\"}}"))? * 1e3)
+    };
+    println!(
+        "{wanted} timers {name}, due to commit: p50 {:.1} ms, p99 {:.1} ms ({goal}), most {:.1} ms",
+        at("0.5")?,
+        at("0.99")?,
+        at("1")?
+    );
+    Ok(())
+}
+
+fn create_functions(api: &mut Api) -> anyhow::Result<()> {
+    let image = format!("{}/hello:v1", api.host);
+    for number in 0..FUNCTIONS {
+        let made = json!({
+            "FunctionName": function(number), "Type": "Event",
+            "Code": {"ImageConfig": {"ImageType": "personal", "ImageUri": image}},
+            "Tags": [{"Key": "sampan:start-check", "Value": "off"}],
+        });
+        api.call("CreateFunction", &made)?;
+    }
+    let (started, creating) = (Instant::now(), json!({"Filters": [{"Name": "Status", "Values": ["Creating"]}]}));
+    while api.call("ListFunctions", &creating)?.1["TotalCount"] != 0 {
+        ensure!(started.elapsed() < WAIT_MAX, "functions are still not active");
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// The metrics once so many ticks are committed.
+fn until_committed(api: &mut Api, wanted: usize) -> anyhow::Result<String> {
+    let started = Instant::now();
+    api.reconnect()?;
+    loop {
+        let metrics = api.metrics()?;
+        let accepted = value(&metrics, "sampan_timer_ticks_total{outcome=\"accepted\"}").unwrap_or_default();
+        if accepted >= wanted as f64 {
+            return Ok(metrics);
+        }
+        ensure!(started.elapsed() < WAIT_MAX, "only {accepted} of {wanted} timers were committed");
+        std::thread::sleep(POLL);
+    }
+}
+
+fn value(metrics: &str, name: &str) -> anyhow::Result<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no metric {name}"))?;
+    line.trim().parse().with_context(|| format!("{name} is a number"))
+}
+
+fn function(number: usize) -> String {
+    format!("function-{number}")
+}
+
+fn now_s() -> anyhow::Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_found_with_its_labels() {
+        let text = "# TYPE a summary\na{quantile=\"0.5\"} 0.25\na{quantile=\"0.99\"} 2\n";
+        assert_eq!(value(text, "a{quantile=\"0.99\"}").expect("there"), 2.0);
+        assert!(value(text, "b").is_err());
+    }
+}

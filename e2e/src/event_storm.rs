@@ -139,12 +139,15 @@ async fn invokes(api: ApiClient, known: Arc<Acknowledged>) {
 
 async fn all_ended(platform: &Platform) -> anyhow::Result<()> {
     for function in FUNCTIONS {
-        wait::until(&format!("nothing of {function} waits or runs"), || async {
-            let body = json!({"FunctionName": function, "Status": ["RUNNING"], "Limit": 1});
-            let left = platform.api.call("ListAsyncEvents", body).await?;
-            Ok((left["TotalCount"] == 0).then_some(()))
-        })
-        .await?;
+        let mut left = u64::MAX;
+        while left > 0 {
+            left = wait::until(&format!("fewer than {left} events of {function} wait or run"), || async {
+                let body = json!({"FunctionName": function, "Status": ["RUNNING"], "Limit": 1});
+                let now = platform.api.call("ListAsyncEvents", body).await?["TotalCount"].as_u64();
+                Ok(now.filter(|now| *now < left))
+            })
+            .await?;
+        }
     }
     Ok(())
 }

@@ -156,6 +156,35 @@ async fn a_full_disk_refuses_calls_and_those_that_were_accepted_run() -> anyhow:
 }
 
 #[tokio::test]
+async fn a_commit_that_finds_no_room_is_refused_and_the_next_one_works() -> anyhow::Result<()> {
+    let disk = SmallDisk::make("64m")?;
+    let platform = Platform::start_below(disk.path(), &[("SAMPAN_EVENTS__DISK_FREE_BYTES_MIN", "0")]).await?;
+    platform.push_hello().await?;
+    platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "30"]).await?;
+    let client = AsyncClient::of(&platform);
+    disk.fill()?;
+    let event = format!("\"{}\"", "x".repeat(100_000));
+    let mut accepted = Vec::new();
+    // The write-ahead log may have room of its own for some.
+    let said = loop {
+        let late = [("X-Delay-Seconds", "1")];
+        let answer = client.send(Method::POST, "event", &late, event.clone().into()).await?;
+        if answer.status() != 202 {
+            break (answer.status().as_u16(), answer.text().await?);
+        }
+        accepted.push(answer.headers()["x-call-id"].to_str()?.to_owned());
+        anyhow::ensure!(accepted.len() < 1_000, "the disk is not full");
+    };
+    assert!(said.0 == 507 && said.1.contains("takes events again once there is room"), "{said:?}");
+    disk.make_room()?;
+    accepted.push(client.accepted("event", &[], "{}").await?);
+    for id in &accepted {
+        finished(&platform, id).await?;
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn limits_that_would_accept_nothing_are_refused_by_name() -> anyhow::Result<()> {
     let Err(refused) = Platform::start_with(&[("SAMPAN_GATEWAY__ASYNC__REQUESTS_PER_S_MAX", "0")]).await else {
         anyhow::bail!("a gateway without asynchronous calls starts");

@@ -105,8 +105,14 @@ async fn commands_accept_events_and_wait_for_their_end() -> anyhow::Result<()> {
     let unknown = tools::run(&mut platform.cli(&unknown)).await?;
     assert!(!unknown.ok && unknown.stderr.contains("there is no event"), "{}", unknown.stderr);
     platform.deploy("web", "hello:v1", &[]).await?;
-    let web = tools::run(&mut platform.cli(&["invoke", "web", "--async"])).await?;
-    assert!(!web.ok && web.stderr.contains("--async is for event functions"), "{}", web.stderr);
+    let web = ["invoke", "web", "--async", "-X", "PUT", "--path", "/a b?x=%20", "--data", "body"];
+    let web = tools::run_ok(&mut platform.cli(&web)).await?;
+    let state = tools::run_ok(&mut platform.cli(&["events", "wait", web.trim()])).await?;
+    assert_eq!(state.trim(), "FINISHED (200)");
+    let log = platform.api.log_of("web", web.trim()).await?;
+    assert!(log["Log"].as_str().is_some_and(|log| log.contains("PUT /a%20b?x=%20")), "{log}");
+    let refused = tools::run(&mut platform.cli(&["invoke", "web", "--async", "-H", "X-Delay-Seconds: soon"])).await?;
+    assert!(!refused.ok && refused.stderr.contains("not accepted: X-Delay-Seconds"), "{}", refused.stderr);
     platform.stop().await
 }
 

@@ -293,7 +293,7 @@ pub struct InvokeArgs {
     /// Print the newest lines of the invocation's log too (event functions)
     #[arg(long)]
     pub log: bool,
-    /// Return once the event is durable, and print its id (event functions)
+    /// Return once the call is durable, and print its id; `sampan events wait` waits for its end
     #[arg(long = "async", conflicts_with_all = ["log", "raw", "result"])]
     pub asynchronous: bool,
     /// Do not call: print the retained result of this invocation, which outlived its caller (event

@@ -12,7 +12,7 @@ use types::{ErrorCode, RunStatus};
 
 use crate::args::{Connection, InvokeArgs, Output};
 use crate::client::Client;
-use crate::commands::logs;
+use crate::commands::{invoke_async, logs};
 use crate::failure::{Exit, Failure};
 use crate::terminal::Escaper;
 use crate::{output, print};
@@ -59,7 +59,7 @@ fn check_flags(args: &InvokeArgs, name: &str, is_web: bool) -> anyhow::Result<()
     let of_web =
         [("--path", args.path.is_some()), ("--method", args.method.is_some()), ("--header", !args.header.is_empty())];
     let (kind, other, flags) = match is_web {
-        true => ("web", "event", &[("--log", args.log), ("--async", args.asynchronous)][..]),
+        true => ("web", "event", &[("--log", args.log)][..]),
         false => ("event", "web", &of_web[..]),
     };
     let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
@@ -192,11 +192,15 @@ async fn web(
     let gateway = client.health().await?.gateway;
     let path = args.path.as_deref().unwrap_or_default().trim_start_matches('/');
     let qualifier = if qualifier == "$DEFAULT" { String::new() } else { format!(":{qualifier}") };
-    let url = format!("{gateway}/fn/{}/{name}{qualifier}/{path}", args.namespace);
+    let below = if args.asynchronous { "async" } else { "fn" };
+    let url = format!("{gateway}/{below}/{}/{name}{qualifier}/{path}", args.namespace);
     let method = args.method.clone().unwrap_or(if data.is_some() { Method::POST } else { Method::GET });
     let mut request = client.http().request(method, url);
     for header in &args.header {
         request = request.header(&header.name, &header.value);
+    }
+    if args.asynchronous {
+        return invoke_async::accept(client, request.body(data.unwrap_or_default()), format).await;
     }
     let started = Instant::now();
     let mut answer = request.body(data.unwrap_or_default()).send().await.context("the gateway cannot be reached")?;
@@ -322,6 +326,7 @@ mod tests {
             (&["-X", "PUT"], true, false),
             (&["-H", "a: b"], true, false),
             (&["--log"], false, true),
+            (&["--async"], true, true),
         ] {
             let is_taken = [true, false].map(|is_web| check_flags(&args(line), "f", is_web).is_ok());
             assert_eq!(is_taken, [web, event], "{line:?}");

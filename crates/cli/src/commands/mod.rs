@@ -8,6 +8,7 @@ mod events;
 mod get;
 mod images;
 mod invoke;
+mod invoke_async;
 mod list;
 mod logs;
 mod provision;

@@ -23,6 +23,61 @@ pub enum EventsCommand {
     Config(EventsConfigArgs),
     /// End an event that waits or runs; it never runs again
     Terminate(EventTerminateArgs),
+    /// List dead letters, oldest first: events of which no run ended well
+    DeadLetters(DeadLettersArgs),
+    /// Show a dead letter: why it was given up, its last output and its payload
+    DeadLetter(EventArgs),
+    /// Run dead letters again, with the same id and payload and fresh attempts
+    Redrive(RedriveArgs),
+    /// Remove dead letters for good
+    Purge(PurgeArgs),
+}
+
+#[derive(Args)]
+pub struct DeadLettersArgs {
+    /// Only those of this function
+    pub function: Option<String>,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Only those after this row, as the last one of the page before has it
+    #[arg(long, value_name = "ROW", default_value_t = 0)]
+    pub after: u64,
+    /// Number of dead letters, at most 100
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+}
+
+/// Which dead letters.
+#[derive(Args)]
+pub struct Which {
+    /// Id of the event
+    #[arg(required_unless_present_any = ["all", "function"], conflicts_with_all = ["all", "function"])]
+    pub id: Option<String>,
+    /// All of the namespace
+    #[arg(long, conflicts_with = "function")]
+    pub all: bool,
+    /// All of this function
+    #[arg(long)]
+    pub function: Option<String>,
+    /// Namespace of --all and --function
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+}
+
+#[derive(Args)]
+pub struct RedriveArgs {
+    #[command(flatten)]
+    pub which: Which,
+}
+
+#[derive(Args)]
+pub struct PurgeArgs {
+    #[command(flatten)]
+    pub which: Which,
+    /// Confirm that --all or --function is meant: nothing brings their payloads back
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args)]

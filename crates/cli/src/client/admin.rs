@@ -1,8 +1,8 @@
 //! Administrative requests to the control address, signed like requests to the API.
 
 use anyhow::Context;
-use types::admin::images;
 use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply};
+use types::admin::{dead_letters, images};
 
 use super::Client;
 use crate::address::is_loopback;
@@ -36,6 +36,24 @@ impl Client {
         let answer = answer.json().await;
         match answer.with_context(|| format!("{} has no administration of images", self.endpoint))? {
             images::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Sends a command about dead letters; an error becomes a [`Failure`].
+    pub async fn administer_dead_letters(
+        &self,
+        command: &dead_letters::Command,
+    ) -> anyhow::Result<dead_letters::Answer> {
+        let body = serde_json::to_vec(command)?;
+        let mut request = self.http.post(format!("{}{}", self.endpoint, dead_letters::PATH));
+        for (name, value) in self.signed(dead_letters::ACTION, &body) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
+        let answer = answer.json().await;
+        match answer.with_context(|| format!("{} has no administration of dead letters", self.endpoint))? {
+            dead_letters::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
             answer => Ok(answer),
         }
     }

@@ -1,5 +1,7 @@
 //! `sampan events`: states of asynchronous events, and their end.
 
+mod dead_letters;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -26,6 +28,10 @@ pub async fn run(connection: &Connection, args: EventsArgs, format: Output) -> a
         EventsCommand::Wait(args) => wait(&client, &args, format).await,
         EventsCommand::Config(args) => config(&client, &args, format).await,
         EventsCommand::Terminate(args) => terminate(&client, &args, format).await,
+        EventsCommand::DeadLetters(args) => dead_letters::list(&client, args, format).await,
+        EventsCommand::DeadLetter(args) => dead_letters::show(&client, &args, format).await,
+        EventsCommand::Redrive(args) => dead_letters::redrive(&client, args, format).await,
+        EventsCommand::Purge(args) => dead_letters::purge(&client, args, format).await,
     }
 }
 

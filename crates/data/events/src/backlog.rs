@@ -111,16 +111,6 @@ impl Backlog {
         Ok(Reserved(bytes))
     }
 
-    /// Counts an event that is committed already.
-    pub(crate) fn admit(&self, of: &FunctionKey, bytes: u64) {
-        let mut state = self.state.lock();
-        state.rows += 1;
-        state.bytes += bytes;
-        let function = state.functions.entry(of.clone()).or_default();
-        function.rows += 1;
-        function.bytes += bytes;
-    }
-
     /// Gives the room of an event back: it was not committed, or it has ended.
     pub(crate) fn release(&self, of: &FunctionKey, Reserved(bytes): Reserved) {
         let mut state = self.state.lock();

@@ -45,6 +45,8 @@ pub struct Config {
     pub dedup_s: u64,
     /// Most dead letters of one namespace; the oldest make room.
     pub dead_letters_max: u64,
+    /// Most dead letters that are redriven within a second; more of them are due later.
+    pub redrive_per_second_max: u32,
     /// Acceptance stops when the file system of the queue has less room than this.
     pub disk_free_bytes_min: u64,
 }
@@ -69,6 +71,7 @@ impl Default for Config {
             result_bytes_max: 64 << 10,
             dedup_s: 24 * 3600,
             dead_letters_max: 10_000,
+            redrive_per_second_max: 50,
             disk_free_bytes_min: 64 << 20,
         }
     }
@@ -95,6 +98,7 @@ impl Config {
             ("events.results_s", self.results_s, 1, TIME_S_MAX),
             ("events.dedup_s", self.dedup_s, 1, TIME_S_MAX),
             ("events.dead_letters_max", self.dead_letters_max, 1, i64::MAX.unsigned_abs()),
+            ("events.redrive_per_second_max", u64::from(self.redrive_per_second_max), 1, 100_000),
         ];
         match bounds.into_iter().find(|(_, value, min, max)| !(*min..=*max).contains(value)) {
             Some((key, value, min, max)) => Err(Error::Setting { key, value, min, max }),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{FunctionKey, RunStatus};
@@ -12,6 +13,7 @@ use crate::backlog::{Backlog, Reserved, Room};
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::RunState;
+use crate::policy::pace::Pace;
 use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Run};
 use crate::running::Running;
@@ -47,6 +49,8 @@ pub(crate) struct Queue {
     pub(crate) runs: TaskTracker,
     /// Nothing is claimed any more, and runs may be cut off.
     pub(crate) stop: CancellationToken,
+    /// When redriven events are due.
+    pub(crate) redrives: Mutex<Pace>,
 }
 
 /// Unix milliseconds.
@@ -271,6 +275,7 @@ async fn prune(queue: &Queue) {
         let now = now_ms();
         let pruned = queue.writer.write(0, move |connection| {
             let ended = finish::prune(connection, now - states, now - results, PRUNE_ROWS)?;
+            let ended = ended.max(dead::prune(connection, now - states, PRUNE_ROWS)?);
             Ok(ended.max(source_keys::prune(connection, now, PRUNE_ROWS)?))
         });
         match pruned.await {

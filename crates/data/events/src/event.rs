@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use types::{FunctionId, FunctionKey, Qualifier, RequestId, RunStatus};
+use types::{FunctionId, FunctionKey, FunctionName, Namespace, Qualifier, RequestId, RunStatus};
 
 /// What an event is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -170,9 +170,20 @@ pub struct Listed {
     pub events: Vec<EventStatus>,
 }
 
+/// Which dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// Those of this namespace.
+    pub namespace: Namespace,
+    /// Only those of this function.
+    pub function: Option<FunctionName>,
+}
+
 /// An event of which no run ended well.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
+    /// The row: greater than those of dead letters before it.
+    pub row: u64,
     /// The event's id.
     pub request_id: RequestId,
     /// What it was for.
@@ -189,6 +200,8 @@ pub struct DeadLetter {
     pub accepted_ms: i64,
     /// See `accepted_ms`.
     pub died_ms: i64,
+    /// Unix milliseconds of its redrive: it is history since then.
+    pub redriven_ms: Option<i64>,
     /// The last run's answer or error.
     pub result: Option<String>,
     /// Size of the payload.

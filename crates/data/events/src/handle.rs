@@ -10,28 +10,23 @@ use supervisor::essential;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionId, FunctionKey, Namespace, RequestId};
+use types::{FunctionId, FunctionKey, RequestId};
 
 use crate::backlog::{Backlog, Reserved};
 use crate::config::Config;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
-use crate::event::{Accepted, DeadLetter, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
+use crate::event::{Accepted, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
 use crate::run::Run;
 use crate::running::Running;
 use crate::sqlite::terminate::{self, Found};
-use crate::sqlite::{self, claim, dead, insert, list, source_keys};
+use crate::sqlite::{self, claim, insert, list, source_keys};
 use crate::writer::Writer;
-
-/// `MsgTTL` of a dead letter that is redriven.
-const REDRIVE_TTL_S: u32 = 6 * 3600;
-/// Dead letters that one commit purges.
-const PURGE_ROWS: usize = 500;
 
 /// The queue of events; cheap to clone.
 #[derive(Clone)]
 pub struct Events {
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     reader: Arc<Mutex<Connection>>,
     folder: PathBuf,
     tasks: TaskTracker,
@@ -64,7 +59,8 @@ impl Events {
         backlog.load(waiting);
         let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
         let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
-        let queue = Arc::new(Queue { writer, backlog, config, owner, run, running: Running::default(), runs, stop });
+        let (running, redrives) = (Running::default(), Mutex::default());
+        let queue = Arc::new(Queue { writer, backlog, config, owner, run, running, runs, stop, redrives });
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
         Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks })
@@ -115,8 +111,7 @@ impl Events {
         }
         self.check_disk()?;
         let (function, bytes) = (event.address.function.clone(), event.payload.len());
-        let reserved = self.queue.backlog.reserve(&function, bytes as u64, &self.queue.config)?;
-        let mut room = Room { queue: Arc::clone(&self.queue), function, reserved: Some(reserved) };
+        let mut room = Room::take(&self.queue, function, bytes)?;
         let now = now_ms();
         let due_ms = now + i64::from(event.delay_s) * 1000;
         let keys_until_ms = now.saturating_add(self.queue.config.dedup_s as i64 * 1000);
@@ -174,54 +169,6 @@ impl Events {
         Ok(Listed { total, events })
     }
 
-    /// A page of a namespace's dead letters, oldest first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn dead_letters(
-        &self,
-        namespace: &Namespace,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let namespace = namespace.clone();
-        self.read(move |connection| dead::list(connection, &namespace, offset, limit)).await
-    }
-
-    /// Lets a dead letter run again, as a new delivery of the same id and bytes.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Full`], or when it cannot be written.
-    pub async fn redrive(&self, id: &RequestId) -> Result<(), Error> {
-        let (id, now) = (id.clone(), now_ms());
-        let moved = self.queue.writer.write(0, move |connection| {
-            let event = dead::take(connection, &id, REDRIVE_TTL_S)?;
-            insert::insert(connection, &event, now)?;
-            Ok((event.address.function, event.payload.len()))
-        });
-        let (function, bytes) = moved.await?;
-        self.queue.backlog.admit(&function, bytes as u64);
-        self.queue.backlog.waits(&function, now);
-        Ok(())
-    }
-
-    /// Removes all dead letters of a namespace and returns how many there were.
-    ///
-    /// # Errors
-    /// When they cannot be removed.
-    pub async fn purge(&self, namespace: &Namespace) -> Result<usize, Error> {
-        let mut removed = 0;
-        loop {
-            let namespace = namespace.clone();
-            let some = self.queue.writer.write(0, move |connection| dead::purge(connection, &namespace, PURGE_ROWS));
-            let some = some.await?;
-            removed += some;
-            if some < PURGE_ROWS {
-                return Ok(removed);
-            }
-        }
-    }
-
     /// Ends an event, of this function where one is given, and returns once that is durable. One
     /// that waits is [`RunState::Aborted`](crate::RunState::Aborted) then. One that runs is so once
     /// its instance has ended, whatever its run comes to; it never runs again. The instance is
@@ -264,7 +211,7 @@ impl Events {
         tokio::time::timeout(grace, self.queue.runs.wait()).await.is_ok()
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -275,15 +222,21 @@ impl Events {
 
 /// Room in the backlog that is given back unless the event was committed. It outlives a caller that
 /// goes away between the two.
-struct Room {
+pub(crate) struct Room {
     queue: Arc<Queue>,
     function: FunctionKey,
     reserved: Option<Reserved>,
 }
 
 impl Room {
+    /// Takes room for an event.
+    pub(crate) fn take(queue: &Arc<Queue>, function: FunctionKey, bytes: usize) -> Result<Self, Error> {
+        let reserved = Some(queue.backlog.reserve(&function, bytes as u64, &queue.config)?);
+        Ok(Self { queue: Arc::clone(queue), function, reserved })
+    }
+
     /// The event was committed, and is due then.
-    fn keep(&mut self, due_ms: i64) {
+    pub(crate) fn keep(&mut self, due_ms: i64) {
         self.reserved = None;
         self.queue.backlog.waits(&self.function, due_ms);
     }

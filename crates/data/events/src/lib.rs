@@ -19,6 +19,7 @@
 
 mod backlog;
 mod config;
+mod dead_letters;
 mod dispatcher;
 mod error;
 mod event;
@@ -35,7 +36,8 @@ mod writer;
 pub use config::Config;
 pub use error::Error;
 pub use event::{
-    Accepted, Address, DeadLetter, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState, SourceKey,
+    Accepted, Address, DeadLetter, DeadLetters, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState,
+    SourceKey,
 };
 pub use handle::Events;
 pub use invoke::Cancellation;

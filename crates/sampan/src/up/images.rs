@@ -4,33 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use image::{Finding, Images, ScrubReport};
 use registry::{Registry, Retention, StoredImage};
-use signature::{Clock, Rejection, Secrets, tc3};
 use store::Store;
 use types::admin::images::{ACTION, Answer, Command, Found, Image, PATH, Pruned, Scrub};
+
+use super::signed::{Refused, Signed};
 
 /// State of the endpoint.
 pub struct Administration {
     pub images: Images,
     pub registry: Registry,
     pub store: Store,
-    pub secrets: Secrets,
-    pub clock_window_s: u64,
-    /// Longest request, and timeout of receiving it.
-    pub body_bytes_max: usize,
-    pub body_timeout: Duration,
+    pub signed: Signed,
 }
-
-type Refused = (StatusCode, String);
 
 /// Serves [`PATH`].
 pub fn router(administration: Administration) -> Router {
@@ -47,24 +41,7 @@ async fn serve(State(administration): State<Arc<Administration>>, request: Reque
 
 impl Administration {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
-        let clock = || Clock { now_s: jiff::Timestamp::now().as_second(), window_s: self.clock_window_s };
-        let stranger = |rejection: Rejection| (StatusCode::UNAUTHORIZED, rejection.to_string());
-        // Check the signature's header before reading the body.
-        tc3::check_head(&parts.headers, &self.secrets, clock()).map_err(stranger)?;
-        if parts.headers.get("x-tc-action").is_none_or(|action| action != ACTION) {
-            return Err((StatusCode::BAD_REQUEST, format!("the request is not for the action {ACTION}")));
-        }
-        let late = |_| (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned());
-        let broken = |error: axum::Error| (StatusCode::BAD_REQUEST, error.to_string());
-        let body = tokio::time::timeout(self.body_timeout, to_bytes(body, self.body_bytes_max)).await;
-        let body = body.map_err(late)?.map_err(broken)?;
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let received = tc3::Received { method: "POST", host, query: "", headers: &parts.headers, body: &body };
-        tc3::verify(&received, &self.secrets, clock()).map_err(stranger)?;
-        let unreadable = |error: serde_json::Error| {
-            (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan: {error}"))
-        };
-        let command = serde_json::from_slice(&body).map_err(unreadable)?;
+        let command = self.signed.command(parts, body, ACTION).await?;
         self.run(command).await.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))
     }
 

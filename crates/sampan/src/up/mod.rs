@@ -6,6 +6,7 @@ mod address;
 mod authorizer;
 mod control;
 mod data_dir;
+mod dead_letters;
 mod descriptors;
 mod health;
 mod images;
@@ -16,6 +17,7 @@ mod own_names;
 mod prepare;
 mod registries;
 mod signals;
+mod signed;
 mod start_check;
 mod wiring;
 

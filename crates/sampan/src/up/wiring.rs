@@ -192,15 +192,20 @@ impl RunningPlatform {
             body_bytes_max: admin_body.0,
             body_timeout: admin_body.1,
         });
-        let images_administration = super::images::router(super::images::Administration {
-            images: images.clone(),
-            registry: registry.clone(),
-            store: store.clone(),
+        let signed = super::signed::Signed {
             secrets: secrets.clone(),
             clock_window_s: settings.api.clock_window_s,
             body_bytes_max: admin_body.0,
             body_timeout: admin_body.1,
+        };
+        let images_administration = super::images::router(super::images::Administration {
+            images: images.clone(),
+            registry: registry.clone(),
+            store: store.clone(),
+            signed: signed.clone(),
         });
+        let letters_administration =
+            super::dead_letters::router(super::dead_letters::Administration { events: events.clone(), signed });
         let runtime_tag = launcher::RUNTIME_TAG;
         let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
@@ -225,7 +230,7 @@ impl RunningPlatform {
             listening.clone(),
         );
         let routes = control::Routes {
-            api: api.router().merge(administration).merge(images_administration),
+            api: api.router().merge(administration).merge(images_administration).merge(letters_administration),
             registry_routes: own_names.learn_from(registry.router()),
             registry: registry.clone(),
             health: health.router(),

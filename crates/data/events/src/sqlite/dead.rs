@@ -1,13 +1,14 @@
 //! Dead letters: written with the end of the last run, listed, redriven, purged.
 
-use rusqlite::{Connection, Row, named_params};
-use types::{Namespace, RequestId, RunStatus};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
+use types::{RequestId, RunStatus};
 
 use super::claim::Claimed;
 use super::finish::End;
 use super::row;
 use crate::error::Error;
-use crate::event::{DeadLetter, NewEvent};
+use crate::event::{DeadLetter, DeadLetters, NewEvent};
 use crate::policy::retry::Reason;
 
 /// Keeps an event as a dead letter; beyond the bound of its namespace the oldest makes room.
@@ -44,32 +45,67 @@ pub(crate) fn keep(
     })?;
     connection
         .prepare_cached(
-            "DELETE FROM dead_letters WHERE namespace = ?1 AND id <= ( \
-               SELECT id FROM dead_letters WHERE namespace = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            "DELETE FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL AND id <= ( \
+               SELECT id FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL \
+               ORDER BY id DESC LIMIT 1 OFFSET ?2)",
         )?
         .execute((namespace, namespace_max as i64))?;
     Ok(())
 }
 
-/// The dead letters of a namespace, oldest first; payloads stay in the file.
+/// Columns of a [`DeadLetter`].
+const COLUMNS: &str = "request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, \
+     attempts, accepted_ms, died_ms, result, LENGTH(payload), id, redriven_ms";
+
+/// A page of dead letters after a row, oldest first; payloads stay in the file.
 pub(crate) fn list(
     connection: &Connection,
-    namespace: &Namespace,
-    offset: usize,
+    of: &DeadLetters,
+    after: u64,
     rows_max: usize,
 ) -> Result<Vec<DeadLetter>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, \
-         attempts, accepted_ms, died_ms, result, LENGTH(payload) FROM dead_letters \
-         WHERE namespace = ?1 ORDER BY id LIMIT ?2 OFFSET ?3",
-    )?;
-    let rows = statement.query_map((namespace.as_str(), rows_max as i64, offset as i64), letter)?;
+    let text = format!("SELECT {COLUMNS} FROM dead_letters WHERE {} ORDER BY id LIMIT :rows", condition(of));
+    let mut statement = connection.prepare_cached(&text)?;
+    let (after, rows) = (after.min(i64::MAX as u64) as i64, rows_max as i64);
+    let function = of.function.as_ref().map(|name| name.as_str());
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":after", &after), (":rows", &rows)];
+    let namespace = of.namespace.as_str();
+    values.push((":namespace", &namespace));
+    if function.is_some() {
+        values.push((":function", &function));
+    }
+    let found = statement.query_map(values.as_slice(), letter)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+fn condition(of: &DeadLetters) -> &'static str {
+    match of.function {
+        None => "namespace = :namespace AND redriven_ms IS NULL AND id > :after",
+        Some(_) => "namespace = :namespace AND function = :function AND redriven_ms IS NULL AND id > :after",
+    }
+}
+
+/// The rows of one event: those that were redriven, oldest first, and the dead letter that it is
+/// now, if it is one.
+pub(crate) fn history(connection: &Connection, id: &RequestId) -> Result<Vec<DeadLetter>, Error> {
+    let text = format!("SELECT {COLUMNS} FROM dead_letters WHERE request_id = ?1 ORDER BY id");
+    let mut statement = connection.prepare_cached(&text)?;
+    let rows = statement.query_map([id.as_str()], letter)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The payload of a dead letter.
+pub(crate) fn payload(connection: &Connection, id: &RequestId) -> Result<Option<Bytes>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT payload FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL")?;
+    let payload: Option<Vec<u8>> = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
+    Ok(payload.map(Bytes::from))
 }
 
 fn letter(columns: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let (request_id, address, invoke_type) = row::head(columns, 0)?;
     Ok(DeadLetter {
+        row: columns.get::<_, i64>(13)?.unsigned_abs(),
         request_id,
         address,
         invoke_type,
@@ -78,29 +114,66 @@ fn letter(columns: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         attempts: columns.get(8)?,
         accepted_ms: columns.get(9)?,
         died_ms: columns.get(10)?,
+        redriven_ms: columns.get(14)?,
         result: columns.get(11)?,
         payload_bytes: columns.get::<_, i64>(12)?.unsigned_abs(),
     })
 }
 
-/// Takes one dead letter away and returns it as an event to be accepted.
-pub(crate) fn take(connection: &Connection, id: &RequestId, ttl_s: u32) -> Result<NewEvent, Error> {
+/// The id of the newest dead letter's row, 0 without any.
+pub(crate) fn newest(connection: &Connection) -> Result<u64, Error> {
+    let newest: i64 = connection.query_row("SELECT COALESCE(MAX(id), 0) FROM dead_letters", [], |row| row.get(0))?;
+    Ok(newest.unsigned_abs())
+}
+
+/// Makes a dead letter history, and returns its event to be accepted as a new delivery: nothing is
+/// left of its failed runs but that row.
+pub(crate) fn take(connection: &Connection, id: &RequestId, now_ms: i64, ttl_s: u32) -> Result<NewEvent, Error> {
     let mut statement = connection.prepare_cached(
-        "DELETE FROM dead_letters WHERE request_id = ?1 RETURNING request_id, namespace, function, \
-         function_id, qualifier, invoke_type, retries_max, payload",
+        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, retries_max, payload \
+         FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL",
     )?;
-    let mut rows = statement.query_map([id.as_str()], |columns| {
+    let found = statement.query_row([id.as_str()], |columns| {
         let (request_id, address, invoke_type) = row::head(columns, 0)?;
         let payload = columns.get::<_, Vec<u8>>(7)?.into();
         Ok(NewEvent { request_id, address, invoke_type, payload, retries_max: columns.get(6)?, ttl_s, delay_s: 0 })
-    })?;
-    rows.next().transpose()?.ok_or_else(|| Error::NotFound(id.clone()))
+    });
+    let event = found.optional()?.ok_or_else(|| Error::NotFound(id.clone()))?;
+    connection
+        .prepare_cached(
+            "UPDATE dead_letters SET redriven_ms = ?2, payload = x'' WHERE request_id = ?1 AND redriven_ms IS NULL",
+        )?
+        .execute((id.as_str(), now_ms))?;
+    // An event has one state: it waits again.
+    connection.prepare_cached("DELETE FROM runs WHERE request_id = ?1")?.execute([id.as_str()])?;
+    Ok(event)
 }
 
-/// Removes the dead letters of a namespace, a few at a time, and returns how many.
-pub(crate) fn purge(connection: &Connection, namespace: &Namespace, rows_max: usize) -> Result<usize, Error> {
+/// Removes one dead letter with its history.
+pub(crate) fn purge_one(connection: &Connection, id: &RequestId) -> Result<(), Error> {
+    if payload(connection, id)?.is_none() {
+        return Err(Error::NotFound(id.clone()));
+    }
+    connection.prepare_cached("DELETE FROM dead_letters WHERE request_id = ?1")?.execute([id.as_str()])?;
+    Ok(())
+}
+
+/// Removes dead letters up to a row, a few at a time, and returns how many.
+pub(crate) fn purge(connection: &Connection, of: &DeadLetters, up_to: u64, rows_max: usize) -> Result<usize, Error> {
+    let found = list(connection, of, 0, rows_max)?;
+    let rows = found.iter().filter(|letter| letter.row <= up_to);
+    let mut statement = connection.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?;
+    let mut removed = 0;
+    for letter in rows {
+        removed += statement.execute([letter.row as i64])?;
+    }
+    Ok(removed)
+}
+
+/// Removes history that is older than it is kept, a few rows at a time.
+pub(crate) fn prune(connection: &Connection, before_ms: i64, rows_max: usize) -> Result<usize, Error> {
     let mut statement = connection.prepare_cached(
-        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE namespace = ?1 LIMIT ?2)",
+        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE redriven_ms < ?1 LIMIT ?2)",
     )?;
-    Ok(statement.execute((namespace.as_str(), rows_max as i64))?)
+    Ok(statement.execute((before_ms, rows_max as i64))?)
 }

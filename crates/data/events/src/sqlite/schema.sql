@@ -56,10 +56,11 @@ CREATE INDEX runs_by_end ON runs (ended_ms);
 CREATE INDEX runs_with_result ON runs (ended_ms) WHERE result IS NOT NULL;
 CREATE INDEX runs_by_function ON runs (function_id, accepted_ms);
 
--- Events of which no run ended well, with their payloads.
+-- Events of which no run ended well, with their payloads. A row that was redriven stays for a while
+-- without its payload, as history: an event that dies again has another row.
 CREATE TABLE dead_letters (
     id          INTEGER NOT NULL PRIMARY KEY,
-    request_id  TEXT    NOT NULL UNIQUE,
+    request_id  TEXT    NOT NULL,
     namespace   TEXT    NOT NULL,
     function    TEXT    NOT NULL,
     function_id TEXT    NOT NULL,
@@ -72,10 +73,14 @@ CREATE TABLE dead_letters (
     died_ms     INTEGER NOT NULL,
     result      TEXT,
     retries_max INTEGER NOT NULL,
-    payload     BLOB    NOT NULL
+    payload     BLOB    NOT NULL,
+    redriven_ms INTEGER
 );
 
-CREATE INDEX dead_letters_by_namespace ON dead_letters (namespace, id);
+CREATE UNIQUE INDEX dead_letters_by_request ON dead_letters (request_id) WHERE redriven_ms IS NULL;
+CREATE INDEX dead_letters_history ON dead_letters (request_id, id);
+CREATE INDEX dead_letters_by_namespace ON dead_letters (namespace, id) WHERE redriven_ms IS NULL;
+CREATE INDEX dead_letters_redriven ON dead_letters (redriven_ms) WHERE redriven_ms IS NOT NULL;
 
 -- Keys that sources give their events: the same one again, within a while, is the same event.
 CREATE TABLE source_keys (

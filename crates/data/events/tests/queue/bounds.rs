@@ -38,7 +38,7 @@ async fn the_oldest_dead_letter_of_a_namespace_makes_room() {
         queue.until(&id, |status| status.state == events::RunState::Failed).await;
         ids.push(id);
     }
-    let letters = queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap();
+    let letters = queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap();
     let kept: Vec<_> = letters.into_iter().map(|letter| letter.request_id).collect();
     assert_eq!(kept, ids[1..]);
 }

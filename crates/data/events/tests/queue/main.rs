@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod bounds;
+mod dead_letters;
 mod fixture;
 mod floods;
 mod restarts;

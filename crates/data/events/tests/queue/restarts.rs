@@ -40,7 +40,7 @@ async fn an_event_during_whose_runs_the_platform_ends_each_time_becomes_a_dead_l
     let dead = queue.until(&id, |status| status.state == RunState::Failed).await;
     assert_eq!(dead.status, Some(RunStatus::InternalError), "no run ended");
     assert_eq!(queue.script.seen_of("poison"), 0, "it is not tried a fourth time");
-    let letters = queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap();
+    let letters = queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap();
     assert_eq!(letters[0].reason, "platform_ended_during_each_run");
 }
 

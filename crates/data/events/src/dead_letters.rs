@@ -1,0 +1,149 @@
+//! Dead letters: listed, redriven at a bounded pace, purged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use types::RequestId;
+
+use crate::dispatcher::{Queue, now_ms};
+use crate::error::Error;
+use crate::event::{DeadLetter, DeadLetters};
+use crate::handle::{Events, Room};
+use crate::sqlite::{dead, insert};
+
+/// `MsgTTL` of a dead letter that is redriven, from when it is due.
+const REDRIVE_TTL_S: u32 = 6 * 3600;
+/// Dead letters that one commit purges or redrives.
+const COMMIT_ROWS: usize = 200;
+
+/// Room that redriven events take, and when each is due.
+type Taken = Arc<Mutex<Vec<(Room, i64)>>>;
+
+impl Events {
+    /// A page of dead letters, oldest first, after the row of the page before (0 for the first).
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn dead_letters(&self, of: DeadLetters, after: u64, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        self.read(move |connection| dead::list(connection, &of, after, limit)).await
+    }
+
+    /// How often an event died, oldest first, and its payload if it is a dead letter now; empty when
+    /// it never was one, or that is no longer kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn dead_letter(&self, id: &RequestId) -> Result<(Vec<DeadLetter>, Option<Bytes>), Error> {
+        let id = id.clone();
+        self.read(move |connection| Ok((dead::history(connection, &id)?, dead::payload(connection, &id)?))).await
+    }
+
+    /// Lets a dead letter run again, as a new delivery of the same id and bytes: its attempts and its
+    /// time to live begin anew. At most [`Config::redrive_per_second_max`](crate::Config) are due
+    /// within a second.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Full`], or when it cannot be written.
+    pub async fn redrive(&self, id: &RequestId) -> Result<(), Error> {
+        let (queue, id, now) = (Arc::clone(&self.queue), id.clone(), now_ms());
+        self.redrive_by(move |connection, taken| redrive(&queue, connection, &id, now, taken)).await
+    }
+
+    /// The same for all of these that are there now; returns how many. Those of which the queue has
+    /// no room stay dead letters.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when not one has room, or when they cannot be written.
+    pub async fn redrive_all(&self, of: DeadLetters) -> Result<usize, Error> {
+        let newest = self.read(dead::newest).await?;
+        let (mut after, mut redriven) = (0, 0);
+        loop {
+            let page = self.dead_letters(of.clone(), after, COMMIT_ROWS).await?;
+            let page: Vec<_> = page.into_iter().filter(|letter| letter.row <= newest).collect();
+            let Some(last) = page.last() else { return Ok(redriven) };
+            after = last.row;
+            let (queue, now) = (Arc::clone(&self.queue), now_ms());
+            let some = self.redrive_by(move |connection, taken| {
+                let mut some = 0;
+                for letter in &page {
+                    match redrive(&queue, connection, &letter.request_id, now, taken) {
+                        Ok(()) => some += 1,
+                        // Redriven or purged since it was listed.
+                        Err(Error::NotFound(_)) => {}
+                        Err(full @ Error::Full { .. }) if some == 0 => return Err(full),
+                        Err(Error::Full { .. }) => return Ok((some, true)),
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok((some, false))
+            });
+            match some.await {
+                Ok((some, is_full)) => {
+                    redriven += some;
+                    if is_full {
+                        return Ok(redriven);
+                    }
+                }
+                Err(Error::Full { .. }) if redriven > 0 => return Ok(redriven),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn redrive_by<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &Taken) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let taken = Taken::default();
+        let kept = Arc::clone(&taken);
+        let settled = move |done: &Result<T, Error>| {
+            if done.is_ok() {
+                kept.lock().iter_mut().for_each(|(room, due_ms)| room.keep(*due_ms));
+            }
+        };
+        self.queue.writer.write_then(0, move |connection| work(connection, &taken), settled).await
+    }
+
+    /// Removes a dead letter and the history of its event.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or when it cannot be removed.
+    pub async fn purge_one(&self, id: &RequestId) -> Result<(), Error> {
+        let id = id.clone();
+        self.queue.writer.write(0, move |connection| dead::purge_one(connection, &id)).await
+    }
+
+    /// Removes all of these that are there now and returns how many there were.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
+    pub async fn purge(&self, of: DeadLetters) -> Result<usize, Error> {
+        let newest = self.read(dead::newest).await?;
+        let mut removed = 0;
+        loop {
+            let of = of.clone();
+            let some = self.queue.writer.write(0, move |connection| dead::purge(connection, &of, newest, COMMIT_ROWS));
+            let some = some.await?;
+            removed += some;
+            if some < COMMIT_ROWS {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+/// Moves a dead letter among the events that wait, if there is room.
+fn redrive(queue: &Arc<Queue>, connection: &Connection, id: &RequestId, now: i64, taken: &Taken) -> Result<(), Error> {
+    let Some(bytes) = dead::payload(connection, id)?.map(|payload| payload.len()) else {
+        return Err(Error::NotFound(id.clone()));
+    };
+    let Some(letter) = dead::history(connection, id)?.pop() else { return Err(Error::NotFound(id.clone())) };
+    let room = Room::take(queue, letter.address.function, bytes)?;
+    let mut event = dead::take(connection, id, now, REDRIVE_TTL_S)?;
+    event.delay_s = queue.redrives.lock().delay_s(now, queue.config.redrive_per_second_max);
+    insert::insert(connection, &event, now)?;
+    taken.lock().push((room, now + i64::from(event.delay_s) * 1000));
+    Ok(())
+}

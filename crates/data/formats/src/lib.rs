@@ -1,0 +1,18 @@
+//! Formats of events that arrive over HTTP: signatures of webhooks, notifications of object stores,
+//! CloudEvents, patterns that choose among events, and descriptions of triggers. Pure: bytes to
+//! values, the time is passed in.
+#![forbid(unsafe_code)]
+// A test stops at the first thing that is not as it should be.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod cloudevents;
+pub mod object;
+pub mod pattern;
+pub mod signature;
+
+/// Longest quotation of a sender's text in a message, in characters.
+const QUOTED_CHARS_MAX: usize = 100;
+
+fn quoted(text: &str) -> String {
+    text.chars().take(QUOTED_CHARS_MAX).collect()
+}

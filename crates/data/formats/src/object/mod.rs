@@ -1,0 +1,183 @@
+//! Notifications of object stores: what they say changed, and the event that a function gets.
+//!
+//! ```text
+//! Records of S3 ────────────┐
+//! the same in an SNS envelope ├─> Change (one an object) ─> Filter ─> COS event | raw record
+//! MinIO's webhook ──────────┤
+//! SeaweedFS's webhook ──────┘
+//! ```
+
+mod cos;
+mod filter;
+mod record;
+mod seaweedfs;
+mod sns;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+pub use cos::{Origin, cos_event};
+pub use filter::{Filter, InvalidFilter};
+pub use sns::{Confirmation, may_confirm};
+
+/// Most records of one notification.
+pub const RECORDS_MAX: usize = 1000;
+
+/// What a request of an object store is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notification {
+    /// Objects changed; maybe none, when only folders or attributes did.
+    Changes(Vec<Change>),
+    /// SNS wants the subscription to be confirmed.
+    Confirm(Confirmation),
+    /// Nothing happened to an object: a test, or the end of a subscription.
+    Nothing(&'static str),
+}
+
+/// One object that changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// As S3 names it, without `s3:`: `ObjectCreated:Put`.
+    pub name: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The key, decoded.
+    pub key: String,
+    /// Its size, where it is known.
+    pub size: Option<u64>,
+    /// Its ETag without quotes.
+    pub etag: Option<String>,
+    /// Its version in a bucket with versions.
+    pub version: Option<String>,
+    /// What orders changes of one key.
+    pub sequencer: Option<String>,
+    /// Unix milliseconds of the change.
+    pub time_ms: Option<i64>,
+    /// The store's region.
+    pub region: Option<String>,
+    /// The address that changed it.
+    pub source_ip: Option<String>,
+    /// The request that changed it, as the store numbers them.
+    pub request_id: Option<String>,
+    /// The content type.
+    pub content_type: Option<String>,
+    /// What the store sent about it, as it came.
+    pub raw: Box<str>,
+    /// Whether `raw` is an element of `Records`.
+    pub is_record: bool,
+}
+
+/// Why a body is not a notification.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not the JSON of a notification.
+    #[error("not a notification of an object store: {0}")]
+    Json(String),
+    /// JSON of another shape.
+    #[error(
+        "not a notification of an object store: it has neither Records (S3, MinIO) nor Type and Message (SNS) nor \
+         event_type and message (SeaweedFS)"
+    )]
+    Shape,
+    /// A record lacks something.
+    #[error("record {index} of the notification: {why}")]
+    Record {
+        /// Which one, from 0.
+        index: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// Too many records.
+    #[error("the notification has {0} records; {RECORDS_MAX} are allowed")]
+    TooMany(usize),
+}
+
+/// What tells the shapes apart.
+#[derive(Deserialize)]
+struct Top<'a> {
+    #[serde(rename = "Records", borrow, default)]
+    records: Option<Vec<&'a RawValue>>,
+    #[serde(rename = "Type", default)]
+    kind: Option<String>,
+    #[serde(rename = "Event", default)]
+    test: Option<String>,
+    #[serde(default)]
+    event_type: Option<String>,
+}
+
+impl Notification {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
+        let text = std::str::from_utf8(body).map_err(|error| Unreadable::Json(error.to_string()))?;
+        let top = top(text)?;
+        match top.kind.as_deref() {
+            Some(kind) if top.records.is_none() => match sns::open(text, kind)? {
+                sns::Opened::Message(message) => Self::direct(&message),
+                sns::Opened::Confirm(confirmation) => Ok(Self::Confirm(confirmation)),
+                sns::Opened::Nothing(why) => Ok(Self::Nothing(why)),
+            },
+            _ => Self::direct(text),
+        }
+    }
+
+    fn direct(text: &str) -> Result<Self, Unreadable> {
+        let top = top(text)?;
+        if let Some(records) = top.records {
+            if records.len() > RECORDS_MAX {
+                return Err(Unreadable::TooMany(records.len()));
+            }
+            let changes = records.into_iter().enumerate().map(|(index, raw)| {
+                record::change(raw).map_err(|error| Unreadable::Record { index, why: error.to_string() })
+            });
+            return changes.collect::<Result<_, _>>().map(Self::Changes);
+        }
+        if top.test.as_deref() == Some("s3:TestEvent") {
+            return Ok(Self::Nothing("a test of the store"));
+        }
+        if top.event_type.is_some() {
+            return seaweedfs::changes(text).map(Self::Changes);
+        }
+        Err(Unreadable::Shape)
+    }
+}
+
+fn top(text: &str) -> Result<Top<'_>, Unreadable> {
+    serde_json::from_str(text).map_err(|error| Unreadable::Json(error.to_string()))
+}
+
+impl Change {
+    /// What is the same in every delivery of this change and in no other: bucket, key and what
+    /// happened, with the version and the sequencer, or else all that the store sent.
+    pub fn dedup_key(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        };
+        add(&self.bucket);
+        add(&self.key);
+        add(&self.name);
+        if self.version.is_none() && self.sequencer.is_none() {
+            add(&self.raw);
+        } else {
+            add(self.version.as_deref().unwrap_or_default());
+            add(self.sequencer.as_deref().unwrap_or_default());
+        }
+        hex::encode(hash.finalize())
+    }
+
+    /// The event with what the store sent, unchanged.
+    pub fn raw_event(&self) -> Vec<u8> {
+        match self.is_record {
+            true => format!("{{\"Records\":[{}]}}", self.raw).into_bytes(),
+            false => self.raw.as_bytes().to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

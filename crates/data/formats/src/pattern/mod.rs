@@ -1,0 +1,106 @@
+//! Patterns that choose among events, as EventBridge has them: an object of the same shape as the
+//! event, whose leaves are arrays of values or rules of which one must fit.
+//!
+//! ```text
+//! {"type": ["order.paid"], "data": {"total": [{"numeric": [">=", 100]}]}}
+//! ```
+//! Where the event has an array, one of its elements must fit. A member that is not there fits
+//! `{"exists": false}` alone.
+
+mod json;
+mod parse;
+mod rule;
+
+use serde_json::Value;
+
+use rule::Rule;
+
+/// Longest text of a pattern, in bytes; EventBridge has the same.
+pub const PATTERN_BYTES_MAX: usize = 4096;
+/// Deepest nesting of a pattern.
+pub const PATTERN_DEPTH_MAX: usize = 16;
+
+/// A pattern that was checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pattern(Members);
+
+/// What is wrong in a pattern, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct Invalid {
+    /// The place, such as `$.data.total[0].numeric`.
+    pub path: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Pattern {
+    /// Reads the JSON text of a pattern.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its path.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        parse::parse(text).map(Self)
+    }
+
+    /// Whether an event fits.
+    pub fn matches(&self, event: &Value) -> bool {
+        self.0.matches(Some(event))
+    }
+
+    /// Whether an event of these bytes fits; bytes that are not JSON fit no pattern.
+    pub fn matches_bytes(&self, event: &[u8]) -> bool {
+        serde_json::from_slice(event).is_ok_and(|event| self.matches(&event))
+    }
+}
+
+/// Members that must all fit.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Members {
+    fields: Vec<(String, Field)>,
+    /// `$or`: one of these must fit too, where there are any.
+    alternatives: Vec<Members>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Field {
+    Nested(Members),
+    /// One of these must fit.
+    OneOf(Vec<Rule>),
+}
+
+impl Members {
+    /// What is not there, or is no object, has no members: only rules about absence fit it.
+    fn matches(&self, value: Option<&Value>) -> bool {
+        if let Some(Value::Array(elements)) = value {
+            return elements.iter().any(|element| self.matches(Some(element)));
+        }
+        let member = |name: &str| value.and_then(Value::as_object).and_then(|object| object.get(name));
+        self.fields.iter().all(|(name, field)| field.matches(member(name)))
+            && (self.alternatives.is_empty() || self.alternatives.iter().any(|one| one.matches(value)))
+    }
+}
+
+impl Field {
+    fn matches(&self, value: Option<&Value>) -> bool {
+        match self {
+            Self::Nested(members) => members.matches(value),
+            Self::OneOf(rules) => rules.iter().any(|rule| match (rule, value) {
+                (Rule::Exists(wanted), value) => *wanted == value.is_some(),
+                (_, None) => false,
+                (rule, Some(value)) => fits_an_element(rule, value),
+            }),
+        }
+    }
+}
+
+fn fits_an_element(rule: &Rule, value: &Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter().any(|element| fits_an_element(rule, element)),
+        Value::Object(_) => false,
+        scalar => rule.fits(scalar),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cloudevents;
+pub mod function_url;
 pub mod object;
 pub mod pattern;
 pub mod signature;

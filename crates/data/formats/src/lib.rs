@@ -7,6 +7,7 @@
 
 pub mod cloudevents;
 pub mod function_url;
+pub mod hook;
 pub mod object;
 pub mod pattern;
 pub mod signature;

@@ -1,0 +1,275 @@
+//! `TriggerDesc` of triggers that are called over HTTP. Fields of the contract keep its spelling;
+//! those that the contract does not have begin with a capital.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::Proof;
+use crate::object::{Filter, InvalidFilter};
+use crate::pattern::{self, Pattern};
+use crate::signature::{InvalidSecret, Scheme, Secrets, WINDOW_S_DEFAULT};
+
+/// Shortest and longest pause between two looks at a bucket, in seconds.
+const INTERVAL_S: std::ops::RangeInclusive<u32> = 5..=86_400;
+/// Longest time that is looked at again, in seconds.
+const OVERLAP_S_MAX: u32 = 86_400;
+/// Longest window of a signature, in seconds.
+const WINDOW_S_MAX: u32 = 86_400;
+/// Shown in place of a secret.
+const HIDDEN: &str = "***";
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    pub(super) proof: Proof,
+    pub(super) pattern: Option<Pattern>,
+}
+
+/// A receiver of CloudEvents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CloudEvents {
+    pub(super) proof: Option<Proof>,
+    pub(super) pattern: Option<Pattern>,
+}
+
+/// A bucket of an object store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objects {
+    /// The bucket.
+    pub bucket: String,
+    /// Which changes count.
+    pub filter: Filter,
+    /// Whether the function gets what the store sent instead of the contract's event.
+    pub raw: bool,
+    /// Where to look for objects, instead of waiting for notifications.
+    pub poll: Option<Poll>,
+    pub(super) proof: Option<Proof>,
+    pub(super) pattern: Option<Pattern>,
+}
+
+/// Looks at a bucket again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Poll {
+    /// The store, by its name in the settings.
+    pub connection: String,
+    /// Pause between two looks, in seconds.
+    #[serde(default = "interval_s", rename = "IntervalSeconds")]
+    pub interval_s: u32,
+    /// How much of the time before the newest object is looked at again, in seconds: as long as an
+    /// object may take to appear after the time that the store gives it.
+    #[serde(default = "overlap_s", rename = "OverlapSeconds")]
+    pub overlap_s: u32,
+}
+
+fn interval_s() -> u32 {
+    60
+}
+
+fn overlap_s() -> u32 {
+    3600
+}
+
+/// Why a description cannot be used. Never shows a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Not the JSON of one.
+    #[error("TriggerDesc: {0}")]
+    Json(String),
+    /// A field.
+    #[error("TriggerDesc.{field}: {why}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The secrets.
+    #[error("TriggerDesc.Secrets: {0}")]
+    Secret(#[from] InvalidSecret),
+    /// What is to be chosen.
+    #[error("TriggerDesc: {0}")]
+    Filter(#[from] InvalidFilter),
+    /// The pattern.
+    #[error("TriggerDesc.EventPattern: {0}")]
+    Pattern(#[from] pattern::Invalid),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct SignedText<'a> {
+    #[serde(default)]
+    scheme: Option<String>,
+    #[serde(default)]
+    secrets: Vec<String>,
+    #[serde(default)]
+    window_seconds: Option<u32>,
+    #[serde(borrow, default)]
+    event_pattern: Option<&'a RawValue>,
+}
+
+impl SignedText<'_> {
+    fn scheme(&self) -> Result<Option<Scheme>, Invalid> {
+        let names = "standard, github, stripe or bearer";
+        match self.scheme.as_deref() {
+            None => Err(field("Scheme", format!("is required: {names}"))),
+            Some("none") => Ok(None),
+            Some(name) => Scheme::from_text(name)
+                .map(Some)
+                .ok_or_else(|| field("Scheme", format!("{:?} is not {names}", crate::quoted(name)))),
+        }
+    }
+
+    fn proof(&self, scheme: Scheme) -> Result<Proof, Invalid> {
+        let window_s = self.window_seconds.unwrap_or(WINDOW_S_DEFAULT);
+        if !(1..=WINDOW_S_MAX).contains(&window_s) {
+            return Err(field("WindowSeconds", format!("{window_s} is not from 1 to {WINDOW_S_MAX}")));
+        }
+        if self.window_seconds.is_some() && !matches!(scheme, Scheme::Standard | Scheme::Stripe) {
+            return Err(field("WindowSeconds", format!("signatures of scheme {} have no time", scheme.as_str())));
+        }
+        Ok(Proof { secrets: Secrets::new(scheme, &self.secrets)?, window_s })
+    }
+}
+
+fn field(field: &'static str, why: impl Into<String>) -> Invalid {
+    Invalid::Field { field, why: why.into() }
+}
+
+fn read<'a, T: Deserialize<'a>>(description: &'a str) -> Result<T, Invalid> {
+    // The text of the fault quotes no values but of the wrong type; a secret is a string as wanted.
+    serde_json::from_str(description).map_err(|error| Invalid::Json(error.to_string()))
+}
+
+fn pattern(raw: Option<&RawValue>) -> Result<Option<Pattern>, Invalid> {
+    Ok(raw.filter(|raw| raw.get() != "null").map(|raw| Pattern::parse(raw.get())).transpose()?)
+}
+
+impl Webhook {
+    /// `{"Scheme": "standard", "Secrets": ["whsec_…"], "WindowSeconds": 300, "EventPattern": {…}}`
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(description: &str) -> Result<Self, Invalid> {
+        let text: SignedText<'_> = read(description)?;
+        let scheme = text.scheme()?.ok_or_else(|| field("Scheme", "a webhook without a secret is not taken"))?;
+        Ok(Self { proof: text.proof(scheme)?, pattern: pattern(text.event_pattern)? })
+    }
+}
+
+impl CloudEvents {
+    /// The same as of a webhook; `"Scheme": "none"` takes events of everybody.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(description: &str) -> Result<Self, Invalid> {
+        let text: SignedText<'_> = read(description)?;
+        let proof = match text.scheme()? {
+            None if !text.secrets.is_empty() => return Err(field("Secrets", "have no use with the scheme none")),
+            None => None,
+            Some(scheme) => Some(text.proof(scheme)?),
+        };
+        Ok(Self { proof, pattern: pattern(text.event_pattern)? })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectsText<'a> {
+    #[serde(default = "created")]
+    event: String,
+    #[serde(default)]
+    filter: FilterText,
+    #[serde(rename = "Bucket", default)]
+    bucket: Option<String>,
+    #[serde(rename = "Format", default)]
+    format: Option<String>,
+    #[serde(rename = "Secrets", default)]
+    secrets: Vec<String>,
+    #[serde(rename = "Poll", default)]
+    poll: Option<Poll>,
+    #[serde(rename = "EventPattern", borrow, default)]
+    event_pattern: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
+struct FilterText {
+    prefix: String,
+    suffix: String,
+}
+
+fn created() -> String {
+    "cos:ObjectCreated:*".to_owned()
+}
+
+impl Objects {
+    /// `{"event": "cos:ObjectCreated:*", "filter": {"Prefix": "", "Suffix": ""}, "Bucket": "films",
+    /// "Format": "cos", "Secrets": ["…"], "Poll": {"Connection": "store", "IntervalSeconds": 60,
+    /// "OverlapSeconds": 3600}, "EventPattern": {…}}`; the bucket is otherwise that of the name of
+    /// the trigger. Either `Secrets`, tokens of notifications, or `Poll` is there.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(description: &str, bucket: &str) -> Result<Self, Invalid> {
+        let text: ObjectsText<'_> = read(description)?;
+        let filter = Filter::new(&text.event, &text.filter.prefix, &text.filter.suffix)?;
+        let raw = match text.format.as_deref() {
+            None | Some("cos") => false,
+            Some("raw") => true,
+            Some(other) => return Err(field("Format", format!("{:?} is not cos or raw", crate::quoted(other)))),
+        };
+        let bucket = text.bucket.unwrap_or_else(|| bucket.to_owned());
+        if bucket.is_empty() || bucket.len() > 255 || bucket.contains('/') {
+            return Err(field("Bucket", "is no name of a bucket"));
+        }
+        if let Some(poll) = &text.poll {
+            check_poll(poll, &filter)?;
+        }
+        let proof = match (&text.poll, text.secrets.is_empty()) {
+            (Some(_), true) => None,
+            (Some(_), false) => {
+                return Err(field("Secrets", "are for notifications; a trigger has either them or Poll"));
+            }
+            (None, _) => {
+                Some(Proof { secrets: Secrets::new(Scheme::Bearer, &text.secrets)?, window_s: WINDOW_S_DEFAULT })
+            }
+        };
+        Ok(Self { bucket, filter, raw, poll: text.poll, proof, pattern: pattern(text.event_pattern)? })
+    }
+}
+
+fn check_poll(poll: &Poll, filter: &Filter) -> Result<(), Invalid> {
+    let (min, max) = (INTERVAL_S.start(), INTERVAL_S.end());
+    if poll.connection.is_empty() {
+        return Err(field("Poll.Connection", "is empty; name one of [connections] in the settings"));
+    }
+    if !INTERVAL_S.contains(&poll.interval_s) {
+        return Err(field("Poll.IntervalSeconds", format!("{} is not from {min} to {max}", poll.interval_s)));
+    }
+    if poll.overlap_s > OVERLAP_S_MAX {
+        return Err(field("Poll.OverlapSeconds", format!("{} is more than {OVERLAP_S_MAX}", poll.overlap_s)));
+    }
+    // A list shows what is there, and not how it came or what is gone.
+    if filter.event() != "cos:ObjectCreated:*" {
+        return Err(field("event", "must be cos:ObjectCreated:* where the bucket is looked at"));
+    }
+    Ok(())
+}
+
+/// A description as it may be shown: without its secrets.
+pub fn shown(description: &str) -> String {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(description) else {
+        return description.to_owned();
+    };
+    hide(&mut fields);
+    Value::Object(fields).to_string()
+}
+
+fn hide(fields: &mut Map<String, Value>) {
+    if let Some(secrets) = fields.get_mut("Secrets") {
+        let count = secrets.as_array().map_or(1, Vec::len);
+        *secrets = json!(vec![HIDDEN; count]);
+    }
+}

@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("events", "crates/data/events", &["supervisor", "types", "invoke"]),
     ("sources", "crates/data/sources", &["supervisor", "types", "schedule", "store", "events"]),
     ("formats", "crates/data/formats", &[]),
+    ("object-store", "crates/data/object-store", &["formats"]),
     ("invoke", "crates/data/invoke", &["supervisor", "types", "connections", "pool", "logs"]),
     ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke", "events"]),
     ("registry", "crates/control/registry", &["types", "oci", "content-store"]),

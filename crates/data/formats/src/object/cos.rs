@@ -6,7 +6,8 @@ use serde_json::{Map, json};
 use super::Change;
 
 /// What a path may hold as it is.
-const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+pub(super) const IN_PATHS: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// What an event says about who sends it.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@
 
 mod cos;
 mod filter;
+pub mod listing;
 mod record;
 mod seaweedfs;
 mod sns;

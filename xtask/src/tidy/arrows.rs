@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("formats", "crates/data/formats", &[]),
     ("object-store", "crates/data/object-store", &["formats"]),
     ("invoke", "crates/data/invoke", &["supervisor", "types", "connections", "pool", "logs"]),
-    ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke", "events"]),
+    ("gateway", "crates/data/gateway", &["supervisor", "types", "connections", "invoke", "events", "formats"]),
     ("registry", "crates/control/registry", &["types", "oci", "content-store"]),
     ("deploy", "crates/control/deploy", &["supervisor", "types", "store", "oci"]),
     ("signature", "crates/control/signature", &["types"]),

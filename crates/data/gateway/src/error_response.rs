@@ -1,13 +1,14 @@
 //! The gateway's own responses: why a request reaches no function, in the JSON of a failed run.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::uri::InvalidUri;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use types::{RequestId, RunStatus};
 
+use crate::access::Forbidden;
 use crate::asynchronous::error::AsyncError;
 use crate::domain::NoEndpoint;
 use crate::host::BadHost;
@@ -80,6 +81,12 @@ pub enum RequestError {
     /// The body did not come.
     #[error("the request body did not arrive")]
     Body(#[source] RequestBodyError),
+    /// The URL of the function is not for this client.
+    #[error("{0}")]
+    Forbidden(#[from] Forbidden),
+    /// The URL of the function wants a signature.
+    #[error("{0}; sign calls of this function with TC3-HMAC-SHA256, over the path and the query as they are sent")]
+    Unsigned(String),
     /// The asynchronous call is not accepted.
     #[error("{0}")]
     Async(#[from] AsyncError),
@@ -108,6 +115,8 @@ impl RequestError {
             Self::Busy(_) => as_http(RunStatus::ResourceLimit),
             Self::BodyTooLong { .. } => as_http(RunStatus::RequestTooLarge),
             Self::Body(_) => as_http(RunStatus::RequestCanceled),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, RunStatus::UnauthorizedOperation),
+            Self::Unsigned(_) => (StatusCode::UNAUTHORIZED, RunStatus::UnauthorizedOperation),
             Self::Async(error) => error.status(),
             Self::Format(_) => as_http(RunStatus::InvalidResponseFormat),
         }
@@ -133,6 +142,9 @@ impl RequestError {
         }
         if matches!(self, Self::Busy(Busy::PerSecond { .. })) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(self, Self::Unsigned(_)) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("TC3-HMAC-SHA256"));
         }
         if let Self::Async(error) = &self {
             response.headers_mut().extend(error.headers());

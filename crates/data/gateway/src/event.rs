@@ -15,6 +15,7 @@ use crate::client_headers;
 use crate::error_response::{self, RequestError};
 use crate::integration::{self, Call};
 use crate::request_body::{RequestBody, RequestBodyError};
+use crate::signed::Payload;
 
 /// What a body may have, and where it is set.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +32,14 @@ pub async fn call(
     invoker: &Invoker,
     call: ResolvedCall,
     request_id: &RequestId,
-    (parts, body): (Parts, RequestBody<Incoming>),
+    (parts, body): (Parts, Payload),
     remote: IpAddr,
     limit: BodyLimit,
 ) -> Result<Response<invoke::Body>, RequestError> {
-    let body = collect(body, limit).await?;
+    let body = match body {
+        Payload::Streaming(body) => collect(body, limit).await?,
+        Payload::Whole(bytes) => bytes,
+    };
     let payload = payload(parts, &body, remote);
     let event =
         EventCall { request_id: request_id.clone(), payload: payload.into(), source: Source::Url, asynchronous: None };
@@ -49,7 +53,8 @@ pub async fn call(
     Ok(response.map(error_response::full))
 }
 
-async fn collect(
+/// Reads a body whole.
+pub async fn collect(
     body: RequestBody<Incoming>,
     BodyLimit { bytes_max, setting }: BodyLimit,
 ) -> Result<Bytes, RequestError> {

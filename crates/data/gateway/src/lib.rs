@@ -5,10 +5,11 @@
 //!                                     (over one snapshot of the catalog)                          │
 //!                    response_body <─ Invoker::web, or event + integration ─> Invoker::event <────┘
 //! ```
-//! Pure: `host`, `domain`, `route`, `lookup`, `last_route`, `forward`, `client_headers`, `integration`,
-//! `reason_phrase`.
+//! Pure: `access`, `host`, `domain`, `route`, `lookup`, `last_route`, `forward`, `client_headers`,
+//! `integration`, `reason_phrase`.
 #![forbid(unsafe_code)]
 
+mod access;
 mod asynchronous;
 mod client_headers;
 mod config;
@@ -32,6 +33,7 @@ mod request_body;
 mod response_body;
 mod route;
 mod service;
+mod signed;
 mod tls;
 
 use std::io;

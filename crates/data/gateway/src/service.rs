@@ -7,15 +7,18 @@ use std::time::Duration;
 use connections::ConnectionState;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use invoke::{Invoker, Protocol, RequestBytesMax, ResolvedCall};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use types::{RequestId, SharedCatalog};
 
-use crate::asynchronous::{Arrived, AsyncCalls, Asynchronous, SentHead};
+use crate::access::{self, Access};
+use crate::asynchronous::authorize::Authorize;
+use crate::asynchronous::{Arrived, AsyncCalls, Asynchronous};
 use crate::config::Config;
 use crate::error_response::RequestError;
 use crate::event::BodyLimit;
@@ -29,6 +32,7 @@ use crate::reason_phrase;
 use crate::request_body::RequestBody;
 use crate::response_body::ResponseBody;
 use crate::route::{self, Address, Domains, NoAddress};
+use crate::signed::{self, Payload, SentHead};
 use crate::{domain, event, host};
 
 /// What all connections share.
@@ -40,6 +44,8 @@ pub struct Context {
     event_body_bytes_max: usize,
     heads: HeadLimits,
     limits: Limits,
+    /// Checks signatures; without it no call that needs one is let through.
+    authorize: Option<Arc<dyn Authorize>>,
     /// Takes calls of `/async/`.
     asynchronous: Option<AsyncCalls>,
     /// Whether peers' `X-Forwarded-*` are believed.
@@ -64,6 +70,7 @@ impl Context {
             event_body_bytes_max: config.event_body_bytes_max,
             heads: HeadLimits::new(config),
             limits: Limits::new(&config.limits, Instant::now()),
+            authorize: asynchronous.as_ref().map(|parts| Arc::clone(&parts.authorize)),
             asynchronous: asynchronous.map(|parts| AsyncCalls::new(parts, &config.asynchronous)),
             trust_forwarded: config.trust_forwarded,
             meters: Meters::new(),
@@ -93,11 +100,10 @@ impl Client {
         if multiplexed { &meters.requests_http2 } else { &meters.requests_http1 }.increment(1);
         let is_head = request.method() == Method::HEAD;
         let request_id = RequestId::random();
-        let (mut response, admitted) = self.call(request, &request_id).await.unwrap_or_else(|refusal| {
-            meters.refusals.increment(1);
-            tracing::debug!(request_id = request_id.as_str(), reason = %refusal, "refused");
-            (refusal.into_response(&request_id), Admitted::default())
-        });
+        let (mut response, admitted) = self
+            .call(request, &request_id)
+            .await
+            .unwrap_or_else(|refusal| (self.refuse(refusal, &request_id), Admitted::default()));
         if !multiplexed {
             reason_phrase::add(&mut response);
         }
@@ -124,7 +130,8 @@ impl Client {
         let limits = &self.context.limits;
         // Finding the function may change the path.
         let sent = (!limits.is_empty()).then(|| parts.uri.clone());
-        let Located { found: Found { function, qualifier }, prefix_len, asynchronous } = self.locate(&mut parts)?;
+        let located = self.locate(&mut parts)?;
+        let Found { function, qualifier } = &located.found;
         let admitted = match &sent {
             None => Admitted::default(),
             Some(sent) => {
@@ -133,41 +140,79 @@ impl Client {
                 limits.admit(&route, Instant::now()).map_err(RequestError::Busy)?
             }
         };
-        if let Some(calls) = asynchronous {
-            let sent = SentHead::of(&parts);
-            forward::prepare(&mut parts, prefix_len, &self.peer).map_err(RequestError::Path)?;
-            let body = RequestBody::new(body, self.context.stall);
-            let (found, body_bytes_max) = (Found { function, qualifier }, admitted.body_bytes_max);
-            let arrived = Arrived { id, found, sent, parts, body, body_bytes_max };
-            return Ok((calls.accept(arrived).await?, admitted));
+        let access = access::of(function, qualifier)?;
+        let bytes_max = admitted.body_bytes_max;
+        let Some(page) = access.page(&parts.headers) else {
+            let answer = self.run(id, (parts, body), located, access, bytes_max).await?;
+            return Ok((answer, admitted));
+        };
+        // Browsers ask without a signature, and show a page no answer that does not name it.
+        if let Some(answer) = page.preflight(&parts.method, &parts.headers) {
+            return Ok((answer, admitted));
         }
+        let answer = self.run(id, (parts, body), located, access, bytes_max).await;
+        let mut answer = answer.unwrap_or_else(|refusal| self.refuse(refusal, id));
+        page.decorate(answer.headers_mut());
+        Ok((answer, admitted))
+    }
+
+    fn refuse(&self, refusal: RequestError, id: &RequestId) -> Response<invoke::Body> {
+        self.context.meters.refusals.increment(1);
+        tracing::debug!(request_id = id.as_str(), reason = %refusal, "refused");
+        refusal.into_response(id)
+    }
+
+    /// Calls the function, or takes the call for later; `bytes_max` is the limit of the route.
+    async fn run(
+        &self,
+        id: &RequestId,
+        (mut parts, body): (Parts, Incoming),
+        located: Located<'_>,
+        access: Access,
+        bytes_max: Option<u64>,
+    ) -> Result<Response<invoke::Body>, RequestError> {
+        let Located { found, prefix_len, asynchronous, sent_uri } = located;
         let remote = self.peer.remote_address(&parts.headers);
+        access.check_network(remote)?;
+        let sent = (access.signed || asynchronous.is_some()).then(|| SentHead::of(&parts, sent_uri));
         forward::prepare(&mut parts, prefix_len, &self.peer).map_err(RequestError::Path)?;
         let body = RequestBody::new(body, self.context.stall);
-        let invoker = &self.context.invoker;
-        let call = match ResolvedCall::of_request(&function, qualifier, id, &parts.headers) {
-            Ok(call) => call,
-            Err(unresolved) => return Ok((unresolved.into_response(id), admitted)),
+        let payload = match (asynchronous, sent) {
+            (Some(calls), Some(sent)) => {
+                let (body_bytes_max, open) = (bytes_max, access.is_open());
+                return calls.accept(Arrived { id, found, sent, parts, body, body_bytes_max, open }).await;
+            }
+            (_, Some(sent)) => {
+                let authorize = self.context.authorize.as_deref();
+                signed::check(authorize, &sent, &mut parts, body, self.body_limit(bytes_max)).await?
+            }
+            (_, None) => Payload::Streaming(body),
         };
-        match call.protocol() {
-            Protocol::Http1 | Protocol::Grpc | Protocol::WebSocket => {
-                if let Some(bytes_max) = admitted.body_bytes_max {
-                    parts.extensions.insert(RequestBytesMax(bytes_max));
-                }
-                Ok((invoker.web(call, id.clone(), Request::from_parts(parts, body)).await, admitted))
+        let invoker = &self.context.invoker;
+        let call = match ResolvedCall::of_request(&found.function, found.qualifier, id, &parts.headers) {
+            Ok(call) => call,
+            Err(unresolved) => return Ok(unresolved.into_response(id)),
+        };
+        if call.protocol() == Protocol::Event {
+            return event::call(invoker, call, id, (parts, payload), remote, self.body_limit(bytes_max)).await;
+        }
+        if let Some(bytes_max) = bytes_max {
+            parts.extensions.insert(RequestBytesMax(bytes_max));
+        }
+        Ok(match payload {
+            Payload::Streaming(body) => invoker.web(call, id.clone(), Request::from_parts(parts, body)).await,
+            Payload::Whole(bytes) => invoker.web(call, id.clone(), Request::from_parts(parts, Full::new(bytes))).await,
+        })
+    }
+
+    /// What a body that is read whole may have.
+    fn body_limit(&self, of_route: Option<u64>) -> BodyLimit {
+        let of_all = self.context.event_body_bytes_max;
+        match of_route.and_then(|bytes| usize::try_from(bytes).ok()) {
+            Some(bytes_max) if bytes_max < of_all => {
+                BodyLimit { bytes_max, setting: "body_bytes_max of [[gateway.limits]]" }
             }
-            Protocol::Event => {
-                let own = admitted.body_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
-                let of_all = self.context.event_body_bytes_max;
-                let limit = match own {
-                    Some(bytes_max) if bytes_max < of_all => {
-                        BodyLimit { bytes_max, setting: "body_bytes_max of [[gateway.limits]]" }
-                    }
-                    _ => BodyLimit { bytes_max: of_all, setting: "gateway.event_body_bytes_max" },
-                };
-                let answer = event::call(invoker, call, id, (parts, body), remote, limit).await?;
-                Ok((answer, admitted))
-            }
+            _ => BodyLimit { bytes_max: of_all, setting: "gateway.event_body_bytes_max" },
         }
     }
 
@@ -182,15 +227,17 @@ impl Client {
         if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
             let (found, path) = domain::find(&catalog, domain, self.peer.is_secure(), parts.uri.path())
                 .map_err(RequestError::Domain)?;
+            let mut sent_uri = None;
             if let Some(path) = path {
-                parts.uri = domain::with_path(&parts.uri, &path).map_err(RequestError::Path)?;
+                let uri = domain::with_path(&parts.uri, &path).map_err(RequestError::Path)?;
+                sent_uri = Some(std::mem::replace(&mut parts.uri, uri));
             }
-            return Ok(Located { found, prefix_len: 0, asynchronous: None });
+            return Ok(Located { found, prefix_len: 0, asynchronous: None, sent_uri });
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         if let Some(found) = self.last.lock().as_ref().and_then(|last| last.find(&catalog, host, target)) {
             let (found, prefix_len) = found;
-            return Ok(Located { found, prefix_len, asynchronous: None });
+            return Ok(Located { found, prefix_len, asynchronous: None, sent_uri: None });
         }
         let address = route::route(host, target, &self.context.domains)
             .map_err(|none| RequestError::Address(none, self.context.domains.example().map(str::to_owned)))?;
@@ -209,7 +256,7 @@ impl Client {
         if asynchronous.is_none() {
             *self.last.lock() = Some(LastRoute::new(&catalog, host, target, &(found.clone(), prefix_len)));
         }
-        Ok(Located { found, prefix_len, asynchronous })
+        Ok(Located { found, prefix_len, asynchronous, sent_uri: None })
     }
 }
 
@@ -220,6 +267,8 @@ struct Located<'a> {
     prefix_len: usize,
     /// Takes the call, where it is an asynchronous one.
     asynchronous: Option<&'a AsyncCalls>,
+    /// The target as it was sent, where a custom domain made another of it.
+    sent_uri: Option<Uri>,
 }
 
 /// An answer to HEAD: the length that the body would have, and no body.

@@ -4,7 +4,6 @@ use gateway::{Authorize, Signed};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use signature::{Clock, Secrets, tc3};
-use types::FunctionRecord;
 
 /// Checks signatures of calls at the gateway.
 pub struct Authorizer {
@@ -19,11 +18,6 @@ impl Authorizer {
 }
 
 impl Authorize for Authorizer {
-    /// Functions have no setting yet that lets anyone call them asynchronously.
-    fn is_anonymous(&self, _function: &FunctionRecord) -> bool {
-        false
-    }
-
     fn check_head(&self, headers: &HeaderMap) -> Result<(), String> {
         if !headers.contains_key(AUTHORIZATION) {
             return Err("the request is not signed: it has no header Authorization".to_owned());

@@ -1,7 +1,6 @@
-//! Who may call asynchronously; implemented where the keys are.
+//! Checks signatures of calls; implemented where the keys are.
 
 use http::{HeaderMap, Method};
-use types::FunctionRecord;
 
 /// A signed request as it came: nothing of it was changed by the gateway.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +21,6 @@ pub struct Signed<'a> {
 
 /// Decides who may call; a refusal is a text for the client.
 pub trait Authorize: Send + Sync + 'static {
-    /// Whether anyone may call the function without a signature.
-    fn is_anonymous(&self, function: &FunctionRecord) -> bool;
-
     /// Looks at the headers alone, before the body is there.
     ///
     /// # Errors

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use events::{Accepted, Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use invoke::{Protocol, ResolvedCall};
 use serde::de::IgnoredAny;
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use types::limits::{ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
 use types::{FunctionRecord, RequestId};
 
-use self::authorize::{Authorize, Signed};
+use self::authorize::Authorize;
 use self::body::{Limit, Room};
 use self::config::AsyncConfig;
 use self::error::AsyncError;
@@ -37,13 +37,12 @@ use crate::client_headers;
 use crate::error_response::{self, RequestError, X_SCF_REQUEST_ID};
 use crate::lookup::Found;
 use crate::request_body::RequestBody;
+use crate::signed::{self, SentHead};
 
 /// What other platforms call the request's id.
 const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 /// Says that the answer is that of an earlier request with the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Headers of a signature: they are for the platform alone.
-const SIGNATURE_PREFIX: &str = "x-tc-";
 /// The event of a call without a body, as in the cloud API.
 const EMPTY_EVENT: &[u8] = b"{}";
 
@@ -64,19 +63,6 @@ pub struct AsyncCalls {
     room: Room,
 }
 
-/// The head of a request as it was sent, for its signature.
-pub struct SentHead {
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl SentHead {
-    /// Keeps what the signature covers of a request's head.
-    pub fn of(parts: &Parts) -> Self {
-        Self { uri: parts.uri.clone(), headers: parts.headers.clone() }
-    }
-}
-
 /// A request whose function is known.
 pub struct Arrived<'a> {
     /// Its id.
@@ -91,6 +77,8 @@ pub struct Arrived<'a> {
     pub body: RequestBody<Incoming>,
     /// What its route lets through at most.
     pub body_bytes_max: Option<u64>,
+    /// Whether the function's URL lets everybody call.
+    pub open: bool,
 }
 
 impl AsyncCalls {
@@ -102,11 +90,10 @@ impl AsyncCalls {
 
     /// Accepts a call: it is durable when this returns an answer of 202.
     pub async fn accept(&self, arrived: Arrived<'_>) -> Result<Response<invoke::Body>, RequestError> {
-        let Arrived { id, found, sent, mut parts, body, body_bytes_max } = arrived;
+        let Arrived { id, found, sent, mut parts, body, body_bytes_max, open } = arrived;
         let function = Arc::clone(&found.function.record);
-        let anonymous = self.parts.authorize.is_anonymous(&function);
-        if !anonymous {
-            self.parts.authorize.check_head(&sent.headers).map_err(AsyncError::Unauthorized)?;
+        if !open {
+            self.parts.authorize.check_head(sent.headers()).map_err(AsyncError::Unauthorized)?;
         }
         let options = options::take(&mut parts.headers, &self.config).map_err(AsyncError::Option)?;
         let call = match ResolvedCall::of_request(&found.function, found.qualifier.clone(), id, &parts.headers) {
@@ -115,12 +102,13 @@ impl AsyncCalls {
         };
         let protocol = replayable(call.protocol(), &parts.method)?;
         let body = self.room.read(body, self.limit(protocol, body_bytes_max)).await?;
-        if !anonymous {
-            self.verify(&sent, &parts.method, &body.bytes)?;
+        if !open {
+            let authorize = self.parts.authorize.as_ref();
+            sent.verify(authorize, &parts.method, &body.bytes).map_err(AsyncError::Unauthorized)?;
         }
         let payload = match protocol {
             Protocol::Event => event(body.bytes.clone())?,
-            _ => stored(parts, body.bytes.clone(), anonymous),
+            _ => stored(parts, body.bytes.clone(), open),
         };
         let bytes = payload.len() as u64;
         self.rates.admit(&function.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
@@ -144,14 +132,6 @@ impl AsyncCalls {
             }
             _ => limit,
         }
-    }
-
-    fn verify(&self, sent: &SentHead, method: &Method, body: &[u8]) -> Result<(), AsyncError> {
-        let header = sent.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-        let host = header.or_else(|| sent.uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
-        let (path, query) = (sent.uri.path(), sent.uri.query().unwrap_or_default());
-        let request = Signed { method, host, path, query, headers: &sent.headers, body };
-        self.parts.authorize.verify(request).map_err(AsyncError::Unauthorized)
     }
 
     async fn queue(
@@ -206,13 +186,11 @@ fn event(body: Bytes) -> Result<Bytes, AsyncError> {
 
 /// The request as it is replayed: without what belonged to the client's connection, and without the
 /// signature that was for the platform.
-fn stored(mut parts: Parts, body: Bytes, anonymous: bool) -> Bytes {
+fn stored(mut parts: Parts, body: Bytes, open: bool) -> Bytes {
     client_headers::end_connection(&mut parts.headers);
     parts.headers.remove(EXPECT);
-    if !anonymous {
-        let of_signature = |name: &&HeaderName| name.as_str().starts_with(SIGNATURE_PREFIX);
-        let names: Vec<HeaderName> = parts.headers.keys().filter(of_signature).cloned().collect();
-        names.iter().chain([&AUTHORIZATION]).for_each(|name| drop(parts.headers.remove(name)));
+    if !open {
+        signed::strip(&mut parts.headers);
     }
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     WebRequest { method: parts.method, target, headers: parts.headers, body }.to_bytes()

@@ -7,3 +7,4 @@ mod connections;
 mod floods;
 mod requests;
 mod support;
+mod urls;

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use gateway::{Config, Gateway};
 use invoke::Invoker;
 use pool::{BoxFuture, ColdStart, ExitStatus, Launch, LaunchError, Launched, Process};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -22,13 +23,14 @@ use types::domain::{DomainEndpoint, DomainProtocol, PathRewrite};
 use types::{
     Catalog, CatalogFunction, CatalogVersion, CustomDomain, Digest, FunctionId, FunctionKey, FunctionKind,
     FunctionRecord, ImageSpec, ImageType, InstanceId, PinnedImage, Qualifier, RequestId, Route, SharedCatalog, Status,
-    VersionKey, VersionName, VersionSpec,
+    Trigger, TriggerId, TriggerOptions, VersionKey, VersionName, VersionSpec,
 };
 
 use self::function::FunctionServer;
 use self::raw::Raw;
 
-/// A gateway on a free port with the functions `web`, `open` and `event` in namespace `default`.
+/// A gateway on a free port with the functions `web`, `open`, `cam`, `event` and `cam-event` in
+/// namespace `default`.
 pub struct Fixture {
     /// Where it listens.
     pub address: SocketAddr,
@@ -149,10 +151,16 @@ impl Fixture {
 }
 
 fn catalog() -> SharedCatalog {
-    let functions = [("web", FunctionKind::Http), ("event", FunctionKind::Event), ("open", FunctionKind::Http)]
-        .map(|(name, kind)| function(name, kind))
-        .into_iter()
-        .collect();
+    let functions = [
+        ("web", FunctionKind::Http),
+        ("event", FunctionKind::Event),
+        ("open", FunctionKind::Http),
+        ("cam", FunctionKind::Http),
+        ("cam-event", FunctionKind::Event),
+    ]
+    .map(|(name, kind)| function(name, kind))
+    .into_iter()
+    .collect();
     let domains = [domain()].map(|domain| (domain.domain.clone(), Arc::new(domain)));
     Arc::new(ArcSwap::from_pointee(Catalog {
         revision: 1,
@@ -163,7 +171,7 @@ fn catalog() -> SharedCatalog {
 }
 
 /// `shop.example.com`: all paths are of `web`, `/api/…` as it would be without the prefix; `/event`
-/// is of `event`, and `/gone` of a function that is not there.
+/// is of `event`, `/cam/…` of `cam`, and `/gone` of a function that is not there.
 fn domain() -> CustomDomain {
     let endpoint = |path: &str, function: &str, rewrites| DomainEndpoint {
         path: path.into(),
@@ -181,6 +189,11 @@ fn domain() -> CustomDomain {
             endpoint("/api/*", "web", vec![rewrite]),
             endpoint("/event", "event", Vec::new()),
             endpoint("/gone", "gone", Vec::new()),
+            endpoint(
+                "/cam/*",
+                "cam",
+                vec![PathRewrite { path: "/cam/*".into(), wildcard: true, rewrite: "/$".into() }],
+            ),
         ],
         certificate: None,
         carried: serde_json::Map::new(),
@@ -217,9 +230,37 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
         reserved_mb: None,
         provisioned: BTreeMap::new(),
         event_invoke: Default::default(),
-        triggers: Vec::new(),
+        triggers: url(name).into_iter().collect(),
     };
     (key, Arc::new(function))
+}
+
+/// The URL of a function that has one: `open` is for everybody, `cam` and `cam-event` for holders
+/// of keys.
+fn url(function: &str) -> Option<Arc<Trigger>> {
+    let auth = match function {
+        "open" => "NONE",
+        "cam" | "cam-event" => "CAM",
+        _ => return None,
+    };
+    let cors = json!({
+        "Enable": true, "Origins": ["https://a.example"], "Methods": ["GET", "PUT"], "Headers": ["*"], "MaxAge": 60,
+    });
+    let Value::Object(desc) = json!({"AuthType": auth, "CorsConfig": cors}) else { unreachable!("an object") };
+    Some(Arc::new(Trigger {
+        id: TriggerId::random(),
+        kind: "http".to_owned(),
+        name: "url".to_owned(),
+        qualifier: Qualifier::LATEST,
+        desc,
+        options: TriggerOptions::default(),
+        enabled: true,
+        custom_argument: String::new(),
+        description: String::new(),
+        since_ms: 0,
+        added_ms: 0,
+        modified_ms: 0,
+    }))
 }
 
 fn spec() -> VersionSpec {
@@ -244,22 +285,18 @@ fn spec() -> VersionSpec {
     }
 }
 
-/// Lets calls through whose `Authorization` is `secret`, and all of the function `open`. The body
-/// must not be `forged`.
+/// Lets calls through whose `Authorization` is `secret`. The body must not be `forged`.
 struct Secret;
 
 impl gateway::Authorize for Secret {
-    fn is_anonymous(&self, function: &FunctionRecord) -> bool {
-        function.key.name.as_str() == "open"
-    }
-
     fn check_head(&self, headers: &http::HeaderMap) -> Result<(), String> {
         let good = headers.get("authorization").is_some_and(|value| value == "secret");
         if good { Ok(()) } else { Err("the request is not signed".to_owned()) }
     }
 
     fn verify(&self, request: gateway::Signed<'_>) -> Result<(), String> {
-        assert!(request.path.starts_with("/async/"), "the path as it was sent: {}", request.path);
+        let whole = ["/async/default/", "/fn/default/", "/cam/"].iter().any(|path| request.path.starts_with(path));
+        assert!(whole, "the path as it was sent: {}", request.path);
         if request.body == b"forged" { Err("the signature does not match".to_owned()) } else { Ok(()) }
     }
 }

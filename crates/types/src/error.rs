@@ -89,6 +89,7 @@ codes! {
     INVALID_VALUE_CODE = "InvalidParameterValue.Code", 400, false, "";
     INVALID_VALUE_COMMAND = "InvalidParameterValue.Command", 400, false, "";
     INVALID_VALUE_COMMAND_LIST = "InvalidParameterValue.CommandList", 400, false, "";
+    INVALID_VALUE_CORS = "InvalidParameterValue.Cors", 400, false, "";
     INVALID_VALUE_CUSTOM_ARGUMENT = "InvalidParameterValue.CustomArgument", 400, false, "";
     INVALID_VALUE_DATE_TIME = "InvalidParameterValue.DateTime", 400, false, "";
     INVALID_VALUE_DEAD_LETTER_CONFIG = "InvalidParameterValue.DeadLetterConfig", 400, false, "";

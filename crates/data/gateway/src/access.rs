@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_closed_url_stays_closed_and_what_cannot_be_read_opens_nothing() {
         let closed = trigger(KIND, "$LATEST", false, json!({"AuthType": "CAM"}));
-        assert_eq!(access(&[closed.clone()], "$LATEST"), "Closed");
+        assert_eq!(access(std::slice::from_ref(&closed), "$LATEST"), "Closed");
         assert_eq!(access(&[closed], "3"), "signed", "closing a URL does not open the others");
         let strange = trigger(KIND, "$LATEST", true, json!({"AuthType": "X"}));
         assert_eq!(access(&[strange], "$LATEST"), "Unreadable");

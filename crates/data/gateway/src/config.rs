@@ -59,6 +59,9 @@ pub struct Config {
     /// Bytes of a request body that becomes the event of an event function; more are answered with
     /// 406.
     pub event_body_bytes_max: usize,
+    /// Hosts at which subscriptions of SNS topics are confirmed, such as
+    /// `sns.eu-central-1.amazonaws.com`; over plain HTTP only those with `http://` in front.
+    pub hook_confirm_hosts: Vec<String>,
     /// Limits of single routes: tables `[[gateway.limits]]`.
     #[serde(deserialize_with = "route_limits::read")]
     pub limits: Vec<RouteLimit>,
@@ -102,6 +105,7 @@ impl Default for Config {
             h2_control_frames_max: 2_000,
             h2_control_frames_per_s_max: 500,
             event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
+            hook_confirm_hosts: Vec::new(),
             limits: Vec::new(),
             asynchronous: AsyncConfig::default(),
             drain_s: 30,

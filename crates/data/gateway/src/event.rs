@@ -14,8 +14,7 @@ use types::RequestId;
 use crate::client_headers;
 use crate::error_response::{self, RequestError};
 use crate::integration::{self, Call};
-use crate::request_body::{RequestBody, RequestBodyError};
-use crate::signed::Payload;
+use crate::request_body::{Payload, RequestBody, RequestBodyError};
 
 /// What a body may have, and where it is set.
 #[derive(Debug, Clone, Copy)]

@@ -51,6 +51,7 @@ use crate::connection::Endpoint;
 pub use asynchronous::Asynchronous;
 pub use asynchronous::authorize::{Authorize, Signed};
 pub use asynchronous::config::{AsyncConfig, InvalidSetting};
+pub use asynchronous::hooks::{BoxFuture, Confirm, Hooks};
 pub use config::{CertificateFiles, Config};
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
 pub use tls::{CertificateError, Tls};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::client_headers;
@@ -38,6 +39,14 @@ pub struct RequestBody<B: Drain> {
     /// Made at the first wait: most bodies come with their headers.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+}
+
+/// A body on its way to a function.
+pub enum Payload {
+    /// As it comes.
+    Streaming(RequestBody<Incoming>),
+    /// There as a whole, since its signature was checked.
+    Whole(Bytes),
 }
 
 /// A body that can be read on by a task of its own.

@@ -15,6 +15,8 @@ use crate::host;
 const PATH_PREFIX: &str = "/fn/";
 /// Where they are called asynchronously.
 const ASYNC_PATH_PREFIX: &str = "/async/";
+/// Where their triggers are called.
+const HOOKS_PATH_PREFIX: &str = "/hooks/";
 
 /// The domains below which hosts name functions, ready to compare.
 #[derive(Debug)]
@@ -113,6 +115,16 @@ pub fn is_asynchronous(address: &Address<'_>, path: &str) -> bool {
     matches!(address, Address::Path { .. }) && path.starts_with(ASYNC_PATH_PREFIX)
 }
 
+/// The trigger that a path names behind the function, decoded, where an address that was read out
+/// of this path is one of triggers; empty when it names none.
+pub fn trigger<'a>(address: &Address<'_>, path: &'a str) -> Option<Cow<'a, str>> {
+    let Address::Path { prefix_len, .. } = address else { return None };
+    let rest = path.strip_prefix(HOOKS_PATH_PREFIX).and(path.get(*prefix_len..))?;
+    let name = rest.split('?').next().unwrap_or_default();
+    let name = name.strip_prefix('/').unwrap_or_default();
+    decoded(name.strip_suffix('/').unwrap_or(name))
+}
+
 fn by_host(labels: &str) -> Option<Address<'_>> {
     let (label, namespace) = labels.split_once('.')?;
     let two_labels = !label.is_empty() && !namespace.is_empty() && !namespace.contains('.');
@@ -121,7 +133,8 @@ fn by_host(labels: &str) -> Option<Address<'_>> {
 
 fn by_path(path_and_query: &str) -> Option<Address<'_>> {
     let path = path_and_query.split('?').next().unwrap_or_default();
-    let prefix = [PATH_PREFIX, ASYNC_PATH_PREFIX].into_iter().find(|prefix| path.starts_with(prefix))?;
+    let prefix =
+        [PATH_PREFIX, ASYNC_PATH_PREFIX, HOOKS_PATH_PREFIX].into_iter().find(|prefix| path.starts_with(prefix))?;
     let (namespace, rest) = path[prefix.len()..].split_once('/')?;
     let name = rest.split('/').next().unwrap_or_default();
     let prefix_len = prefix.len() + namespace.len() + 1 + name.len();
@@ -210,6 +223,8 @@ mod tests {
             ("/async/default/hello", "default/hello+"),
             ("/async/default", "! Path"),
             ("/asynchronous/default/hello/", "! Path"),
+            ("/hooks/default/hello:2/films?x", "default/hello:2+/films?x"),
+            ("/hooks/default", "! Path"),
             ("/fn/default/", "! Path"),
             ("/fn/default", "! Path"),
             ("/fn//hello/", "! Path"),
@@ -223,6 +238,25 @@ mod tests {
             assert_eq!(routed("127.0.0.1:7080", path), expected, "{path}");
             assert_eq!(routed("", path), expected, "{path} without a host");
         }
+    }
+
+    #[test]
+    fn paths_of_triggers_name_one_behind_the_function() {
+        for (path, expected) in [
+            ("/hooks/default/hello/films", Some("films")),
+            ("/hooks/default/hello:2/films/?a=/b", Some("films")),
+            ("/hooks/default/hello/a%20b", Some("a b")),
+            ("/hooks/default/hello/a/b", Some("a/b")),
+            ("/hooks/default/hello", Some("")),
+            ("/fn/default/hello/films", None),
+            ("/async/default/hello/films", None),
+        ] {
+            let address = route(None, path, &domains()).expect("an address");
+            assert_eq!(trigger(&address, path).as_deref(), expected, "{path}");
+        }
+        let host = Some("hello.default.fn.localhost");
+        let address = route(host, "/hooks/default/other/films", &domains()).expect("an address");
+        assert_eq!(trigger(&address, "/hooks/default/other/films"), None);
     }
 
     #[test]

@@ -14,10 +14,12 @@ use hyper::body::Incoming;
 use invoke::{Invoker, Protocol, RequestBytesMax, ResolvedCall};
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use types::{RequestId, SharedCatalog};
+use types::{RequestId, SharedCatalog, Trigger};
 
 use crate::access::{self, Access};
 use crate::asynchronous::authorize::Authorize;
+use crate::asynchronous::error::AsyncError;
+use crate::asynchronous::hooks::{self, Called};
 use crate::asynchronous::{Arrived, AsyncCalls, Asynchronous};
 use crate::config::Config;
 use crate::error_response::RequestError;
@@ -29,10 +31,10 @@ use crate::limits::{Admitted, Limits, Route};
 use crate::lookup::{self, Found};
 use crate::meters::Meters;
 use crate::reason_phrase;
-use crate::request_body::RequestBody;
+use crate::request_body::{Payload, RequestBody};
 use crate::response_body::ResponseBody;
 use crate::route::{self, Address, Domains, NoAddress};
-use crate::signed::{self, Payload, SentHead};
+use crate::signed::{self, SentHead};
 use crate::{domain, event, host};
 
 /// What all connections share.
@@ -140,6 +142,13 @@ impl Client {
                 limits.admit(&route, Instant::now()).map_err(RequestError::Busy)?
             }
         };
+        if let Some((calls, trigger)) = &located.hook {
+            let (function, trigger) = (Arc::clone(function), Arc::clone(trigger));
+            let sent = SentHead::of(&parts, None);
+            forward::prepare(&mut parts, located.prefix_len, &self.peer).map_err(RequestError::Path)?;
+            let body = RequestBody::new(body, self.context.stall);
+            return Ok((calls.receive(Called { id, function, trigger, sent, parts, body }).await?, admitted));
+        }
         let access = access::of(function, qualifier)?;
         let bytes_max = admitted.body_bytes_max;
         let Some(page) = access.page(&parts.headers) else {
@@ -171,7 +180,7 @@ impl Client {
         access: Access,
         bytes_max: Option<u64>,
     ) -> Result<Response<invoke::Body>, RequestError> {
-        let Located { found, prefix_len, asynchronous, sent_uri } = located;
+        let Located { found, prefix_len, asynchronous, sent_uri, hook: _ } = located;
         let remote = self.peer.remote_address(&parts.headers);
         access.check_network(remote)?;
         let sent = (access.signed || asynchronous.is_some()).then(|| SentHead::of(&parts, sent_uri));
@@ -232,31 +241,35 @@ impl Client {
                 let uri = domain::with_path(&parts.uri, &path).map_err(RequestError::Path)?;
                 sent_uri = Some(std::mem::replace(&mut parts.uri, uri));
             }
-            return Ok(Located { found, prefix_len: 0, asynchronous: None, sent_uri });
+            return Ok(Located { found, prefix_len: 0, asynchronous: None, hook: None, sent_uri });
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         if let Some(found) = self.last.lock().as_ref().and_then(|last| last.find(&catalog, host, target)) {
             let (found, prefix_len) = found;
-            return Ok(Located { found, prefix_len, asynchronous: None, sent_uri: None });
+            return Ok(Located { found, prefix_len, asynchronous: None, hook: None, sent_uri: None });
         }
         let address = route::route(host, target, &self.context.domains)
             .map_err(|none| RequestError::Address(none, self.context.domains.example().map(str::to_owned)))?;
-        let asynchronous = match route::is_asynchronous(&address, target) {
-            false => None,
-            true => {
-                let unknown = || RequestError::Address(NoAddress::Path, None);
-                Some(self.context.asynchronous.as_ref().ok_or_else(unknown)?)
+        let unknown = || RequestError::Address(NoAddress::Path, None);
+        let calls = || self.context.asynchronous.as_ref().ok_or_else(unknown);
+        let asynchronous = route::is_asynchronous(&address, target).then(calls).transpose()?;
+        let found = lookup::find(&catalog.functions, &address).map_err(RequestError::Function)?;
+        let hook = match route::trigger(&address, target) {
+            None => None,
+            Some(name) => {
+                let named = matches!(address, Address::Path { qualifier: Some(_), .. });
+                let trigger = hooks::find(&found.function, named.then_some(&found.qualifier), &name);
+                Some((calls()?, trigger.map_err(AsyncError::Hook)?))
             }
         };
-        let found = lookup::find(&catalog.functions, &address).map_err(RequestError::Function)?;
         let prefix_len = match address {
             Address::Host { .. } => 0,
             Address::Path { prefix_len, .. } => prefix_len,
         };
-        if asynchronous.is_none() {
+        if asynchronous.is_none() && hook.is_none() {
             *self.last.lock() = Some(LastRoute::new(&catalog, host, target, &(found.clone(), prefix_len)));
         }
-        Ok(Located { found, prefix_len, asynchronous, sent_uri: None })
+        Ok(Located { found, prefix_len, asynchronous, hook, sent_uri: None })
     }
 }
 
@@ -267,6 +280,8 @@ struct Located<'a> {
     prefix_len: usize,
     /// Takes the call, where it is an asynchronous one.
     asynchronous: Option<&'a AsyncCalls>,
+    /// Takes what a trigger is sent, where it is one that is called.
+    hook: Option<(&'a AsyncCalls, Arc<Trigger>)>,
     /// The target as it was sent, where a custom domain made another of it.
     sent_uri: Option<Uri>,
 }

@@ -1,6 +1,5 @@
 //! Calls of functions whose URL wants a signature: checked before the function sees anything.
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -9,21 +8,13 @@ use hyper::body::Incoming;
 use crate::asynchronous::authorize::{Authorize, Signed};
 use crate::error_response::RequestError;
 use crate::event::{self, BodyLimit};
-use crate::request_body::RequestBody;
+use crate::request_body::{Payload, RequestBody};
 
 /// Headers of a signature: they are for the platform alone.
 const SIGNATURE_PREFIX: &str = "x-tc-";
 /// Header with the hash of the body, or that the body is not signed.
 const CONTENT_HASH: HeaderName = HeaderName::from_static("x-tc-content-sha256");
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-
-/// A body on its way to a function.
-pub enum Payload {
-    /// As it comes.
-    Streaming(RequestBody<Incoming>),
-    /// There as a whole, since its signature was checked.
-    Whole(Bytes),
-}
 
 /// The head of a request as it was sent, for its signature.
 pub struct SentHead {

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use types::{ApiError, ErrorCode, Trigger};
 
+use crate::cloudevents::CloudEvents;
 use crate::config::Config;
+use crate::cos::Cos;
+use crate::http::Http;
 use crate::rates::Rates;
 use crate::source::Source;
 use crate::timer::Timer;
+use crate::webhook::Webhook;
 
 /// Types of the cloud API that have no source here.
-const NOT_BUILT: [&str; 11] = ["http", "cos", "ckafka", "cls", "apigw", "cmq", "clb", "mps", "cm", "vod", "eb"];
+const NOT_BUILT: [&str; 9] = ["ckafka", "cls", "apigw", "cmq", "clb", "mps", "cm", "vod", "eb"];
 
 /// All kinds of triggers; cheap to clone.
 #[derive(Clone)]
@@ -27,7 +31,13 @@ impl Sources {
     /// The kinds under these settings.
     pub fn new(config: Config) -> Self {
         let timer = Timer::new(&config);
-        let kinds: Vec<Box<dyn Source>> = vec![Box::new(timer.clone())];
+        let kinds: Vec<Box<dyn Source>> = vec![
+            Box::new(timer.clone()),
+            Box::new(Http),
+            Box::new(Cos),
+            Box::new(Webhook),
+            Box::new(CloudEvents),
+        ];
         Self(Arc::new(Inner { timer, rates: Rates::default(), kinds, config }))
     }
 

@@ -15,13 +15,18 @@
 // A test stops at the first thing that is not as it should be.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod cloudevents;
 mod config;
+mod cos;
 pub mod description;
+mod hook;
+mod http;
 mod kinds;
 mod rates;
 mod source;
 mod timer;
 mod timers;
+mod webhook;
 
 pub use config::{Config, WrongSetting};
 pub use kinds::Sources;

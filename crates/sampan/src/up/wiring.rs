@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::authorizer::Authorizer;
+use super::confirmations::Confirmations;
 use super::control;
 use super::health::Health;
 use super::metrics::Metrics;
@@ -181,7 +182,12 @@ impl RunningPlatform {
         let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
         let authorizer = Authorizer { secrets: secrets.clone(), clock_window_s: settings.api.clock_window_s };
-        let asynchronous = gateway::Asynchronous { events: events.clone(), authorize: Arc::new(authorizer) };
+        let hooks = gateway::Hooks {
+            confirm: Arc::new(Confirmations),
+            confirm_hosts: config.hook_confirm_hosts.clone(),
+            installation: installation.clone(),
+        };
+        let asynchronous = gateway::Asynchronous { events: events.clone(), authorize: Arc::new(authorizer), hooks };
         let (catalog, shutdown) = (store.catalog(), listening.clone());
         let gateway = gateway::Gateway::serve(gateway, invoker.clone(), catalog, Some(asynchronous), config, shutdown)
             .context("cannot start the threads of the gateway")?;

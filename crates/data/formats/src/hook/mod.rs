@@ -111,6 +111,11 @@ impl Webhook {
 }
 
 impl CloudEvents {
+    /// Whether senders must prove themselves.
+    pub fn has_proof(&self) -> bool {
+        self.proof.is_some()
+    }
+
     /// Takes a request with one event or a batch.
     ///
     /// # Errors

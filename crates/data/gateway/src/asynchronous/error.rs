@@ -4,6 +4,7 @@ use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use types::RunStatus;
 
+use super::hooks::HookError;
 use super::options::BadOption;
 use super::rates::RateExceeded;
 
@@ -52,6 +53,9 @@ pub enum AsyncError {
     /// The event.
     #[error("the event is not JSON: {0}")]
     NotJson(String),
+    /// A trigger.
+    #[error("{0}")]
+    Hook(HookError),
     /// The queue.
     #[error("{0}")]
     Queue(events::Error),
@@ -86,6 +90,7 @@ impl AsyncError {
             Self::Option(_) | Self::Protocol(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, RunStatus::RequestTooLarge),
+            Self::Hook(error) => error.status(),
             Self::NotJson(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidEvent),
             Self::Held { .. } | Self::Rate(_) | Self::Queue(Error::Full { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, RunStatus::ResourceLimit)
@@ -102,7 +107,8 @@ impl AsyncError {
         use events::Error;
         let (name, value): (HeaderName, HeaderValue) = match self {
             Self::Unauthorized(_) => (WWW_AUTHENTICATE, HeaderValue::from_static("TC3-HMAC-SHA256")),
-            Self::Method => (ALLOW, HeaderValue::from_static("POST")),
+            Self::Method | Self::Hook(HookError::Method) => (ALLOW, HeaderValue::from_static("POST")),
+            Self::Hook(HookError::Rate { wait_s, .. }) => (RETRY_AFTER, (*wait_s).into()),
             Self::Held { .. } | Self::Rate(_) => (RETRY_AFTER, SOON_S.into()),
             Self::Queue(Error::Full { .. } | Error::Stopping) => (RETRY_AFTER, WHEN_RUNS_ENDED_S.into()),
             Self::Queue(_) | Self::Failed => (RETRY_AFTER, WHEN_MENDED_S.into()),

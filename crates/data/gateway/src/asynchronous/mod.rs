@@ -8,6 +8,7 @@ pub mod authorize;
 mod body;
 pub mod config;
 pub mod error;
+pub mod hooks;
 mod options;
 mod rates;
 
@@ -31,6 +32,7 @@ use self::authorize::Authorize;
 use self::body::{Limit, Room};
 use self::config::AsyncConfig;
 use self::error::AsyncError;
+use self::hooks::{Hooks, TriggerRates};
 use self::options::Options;
 use self::rates::Rates;
 use crate::client_headers;
@@ -53,6 +55,8 @@ pub struct Asynchronous {
     pub events: Events,
     /// Who may call.
     pub authorize: Arc<dyn Authorize>,
+    /// What triggers need that others call.
+    pub hooks: Hooks,
 }
 
 /// Takes asynchronous calls.
@@ -61,6 +65,7 @@ pub struct AsyncCalls {
     config: AsyncConfig,
     rates: Rates,
     room: Room,
+    trigger_rates: TriggerRates,
 }
 
 /// A request whose function is known.
@@ -85,7 +90,7 @@ impl AsyncCalls {
     /// Takes calls within the limits of a configuration.
     pub fn new(parts: Asynchronous, config: &AsyncConfig) -> Self {
         let (rates, room) = (Rates::new(config, Instant::now()), Room::new(config.held_bytes_max));
-        Self { parts, config: config.clone(), rates, room }
+        Self { parts, config: config.clone(), rates, room, trigger_rates: TriggerRates::default() }
     }
 
     /// Accepts a call: it is durable when this returns an answer of 202.

@@ -5,6 +5,7 @@ mod answers;
 mod asynchronous;
 mod connections;
 mod floods;
+mod hooks;
 mod requests;
 mod support;
 mod urls;

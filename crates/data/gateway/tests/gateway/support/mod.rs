@@ -104,7 +104,8 @@ impl Fixture {
         let invoker = invoker.expect("the folder of results opens");
         let runs = Arc::new(invoker.clone());
         let events = events::Events::open(dir.path().join("events.db"), runs, queue).await.expect("the queue opens");
-        let asynchronous = Some(gateway::Asynchronous { events: events.clone(), authorize: Arc::new(Secret) });
+        let asynchronous =
+            Some(gateway::Asynchronous { events: events.clone(), authorize: Arc::new(Secret), hooks: hooks() });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let gateway = Gateway::serve(
@@ -230,7 +231,7 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
         reserved_mb: None,
         provisioned: BTreeMap::new(),
         event_invoke: Default::default(),
-        triggers: url(name).into_iter().collect(),
+        triggers: url(name).into_iter().chain(hooks_of(name)).collect(),
     };
     (key, Arc::new(function))
 }
@@ -246,12 +247,39 @@ fn url(function: &str) -> Option<Arc<Trigger>> {
     let cors = json!({
         "Enable": true, "Origins": ["https://a.example"], "Methods": ["GET", "PUT"], "Headers": ["*"], "MaxAge": 60,
     });
-    let Value::Object(desc) = json!({"AuthType": auth, "CorsConfig": cors}) else { unreachable!("an object") };
-    Some(Arc::new(Trigger {
+    Some(trigger("http", "url", Qualifier::LATEST, json!({"AuthType": auth, "CorsConfig": cors})))
+}
+
+/// The token of what calls triggers.
+pub const TOKEN: &str = "a-token-of-some-length";
+
+/// Triggers that are called: all functions have them but those with URLs for everybody.
+fn hooks_of(function: &str) -> Vec<Arc<Trigger>> {
+    let alias = || Qualifier::Alias("$DEFAULT".into());
+    let mut all = vec![
+        trigger("webhook", "gh", alias(), json!({"Scheme": "github", "Secrets": [TOKEN]})),
+        trigger("webhook", "paused", alias(), json!({"Scheme": "bearer", "Secrets": [TOKEN]})),
+        trigger("webhook", "twice", alias(), json!({"Scheme": "bearer", "Secrets": [TOKEN]})),
+        trigger("webhook", "twice", Qualifier::LATEST, json!({"Scheme": "bearer", "Secrets": [TOKEN]})),
+        trigger("cloudevents", "ce", alias(), json!({"Scheme": "none", "EventPattern": {"type": ["paid"]}})),
+        trigger("cos", "films", alias(), json!({"filter": {"Suffix": ".mp4"}, "Secrets": [TOKEN]})),
+        trigger("cos", "polled", alias(), json!({"Poll": {"Connection": "store"}})),
+    ];
+    for trigger in &mut all {
+        let trigger = Arc::get_mut(trigger).expect("not shared yet");
+        trigger.enabled = trigger.name != "paused";
+        trigger.options.rate_per_minute = (trigger.name == "films").then_some(3);
+    }
+    if function == "open" { Vec::new() } else { all }
+}
+
+fn trigger(kind: &str, name: &str, qualifier: Qualifier, desc: Value) -> Arc<Trigger> {
+    let Value::Object(desc) = desc else { unreachable!("an object") };
+    Arc::new(Trigger {
         id: TriggerId::random(),
-        kind: "http".to_owned(),
-        name: "url".to_owned(),
-        qualifier: Qualifier::LATEST,
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        qualifier,
         desc,
         options: TriggerOptions::default(),
         enabled: true,
@@ -260,7 +288,7 @@ fn url(function: &str) -> Option<Arc<Trigger>> {
         since_ms: 0,
         added_ms: 0,
         modified_ms: 0,
-    }))
+    })
 }
 
 fn spec() -> VersionSpec {
@@ -288,6 +316,26 @@ fn spec() -> VersionSpec {
 /// Lets calls through whose `Authorization` is `secret`. The body must not be `forged`.
 struct Secret;
 
+fn hooks() -> gateway::Hooks {
+    let (region, app_id, uin) = ("r".to_owned(), "1250000000".to_owned(), "1".to_owned());
+    let confirm_hosts = vec!["sns.example.com".to_owned(), "down.example.com".to_owned()];
+    gateway::Hooks {
+        confirm: Arc::new(Confirms),
+        confirm_hosts,
+        installation: types::Installation { region, app_id, uin },
+    }
+}
+
+/// Confirms everything but what is down.
+struct Confirms;
+
+impl gateway::Confirm for Confirms {
+    fn confirm(&self, url: String) -> gateway::BoxFuture<Result<(), String>> {
+        let down = url.starts_with("https://down.");
+        Box::pin(async move { if down { Err("no answer".to_owned()) } else { Ok(()) } })
+    }
+}
+
 impl gateway::Authorize for Secret {
     fn check_head(&self, headers: &http::HeaderMap) -> Result<(), String> {
         let good = headers.get("authorization").is_some_and(|value| value == "secret");
@@ -295,7 +343,9 @@ impl gateway::Authorize for Secret {
     }
 
     fn verify(&self, request: gateway::Signed<'_>) -> Result<(), String> {
-        let whole = ["/async/default/", "/fn/default/", "/cam/"].iter().any(|path| request.path.starts_with(path));
+        let whole = ["/async/default/", "/fn/default/", "/cam/", "/hooks/default/"]
+            .iter()
+            .any(|path| request.path.starts_with(path));
         assert!(whole, "the path as it was sent: {}", request.path);
         if request.body == b"forged" { Err("the signature does not match".to_owned()) } else { Ok(()) }
     }

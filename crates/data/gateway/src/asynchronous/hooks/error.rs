@@ -1,0 +1,70 @@
+//! Why the events of a request to a trigger are not accepted.
+
+use formats::hook::Rejection;
+use http::StatusCode;
+use types::RunStatus;
+
+/// Why the events of a request to a trigger are not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// A method other than POST.
+    #[error("triggers take events by POST")]
+    Method,
+    /// No such trigger.
+    #[error("the function has no trigger {0:?} that can be called; `sampan trigger list` shows what there is")]
+    NotFound(String),
+    /// Several of that name.
+    #[error(
+        "the function has several triggers {0:?}; name the version or alias: \
+         /hooks/<namespace>/<function>:<qualifier>/<trigger>"
+    )]
+    Ambiguous(String),
+    /// It is paused.
+    #[error("the trigger is closed; send the event again when it is open")]
+    Closed,
+    /// It looks for itself.
+    #[error("the trigger looks at its bucket itself and takes no notifications")]
+    Polled,
+    /// What is stored of it.
+    #[error("the trigger cannot be read; update it")]
+    Unreadable,
+    /// The request.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Its function.
+    #[error("functions of protocol WS or gRPC take no events")]
+    Protocol,
+    /// Its own rate.
+    #[error("more than {max} events in a minute (rate_per_minute of the trigger); try again")]
+    Rate {
+        /// The bound.
+        max: u32,
+        /// Seconds until there is room.
+        wait_s: u64,
+    },
+    /// A subscription at a host that is not known.
+    #[error("the subscription is not confirmed: its host is not in the setting gateway.hook_confirm_hosts")]
+    ConfirmHost,
+    /// A subscription that cannot be confirmed.
+    #[error("the subscription cannot be confirmed; the platform's log has the cause")]
+    Confirm,
+}
+
+impl HookError {
+    /// The HTTP status, and the status of the run that did not take place.
+    pub fn status(&self) -> (StatusCode, RunStatus) {
+        match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
+            Self::NotFound(_) | Self::Ambiguous(_) => (StatusCode::NOT_FOUND, RunStatus::FunctionNotFound),
+            Self::Closed | Self::Unreadable => (StatusCode::SERVICE_UNAVAILABLE, RunStatus::FunctionStatusError),
+            Self::Polled | Self::Protocol => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
+            Self::Rejected(rejection) => match rejection.status() {
+                StatusCode::UNAUTHORIZED => (StatusCode::UNAUTHORIZED, RunStatus::UnauthorizedOperation),
+                status => (status, RunStatus::InvalidEvent),
+            },
+            Self::Rate { .. } => (StatusCode::TOO_MANY_REQUESTS, RunStatus::ResourceLimit),
+            Self::ConfirmHost => (StatusCode::FORBIDDEN, RunStatus::UnauthorizedOperation),
+            Self::Confirm => (StatusCode::BAD_GATEWAY, RunStatus::InternalError),
+        }
+    }
+}

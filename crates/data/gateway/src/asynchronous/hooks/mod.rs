@@ -1,0 +1,243 @@
+//! Triggers that others call: `POST /hooks/<namespace>/<function>[:qualifier]/<trigger>` is
+//! answered with 202 once every event in it is durable (decision 55).
+
+mod error;
+mod kind;
+mod rate;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use events::{Accepted, Address, InvokeType, NewEvent, SourceKey, WebRequest};
+use formats::hook::{Delivery, Received, Request};
+use formats::object::{Confirmation, may_confirm};
+use futures_util::future::try_join_all;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use hyper::body::Incoming;
+use invoke::{Protocol, ResolvedCall};
+use serde_json::json;
+use tokio::time::Instant;
+use types::limits::{ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::{CatalogFunction, Installation, RequestId, Trigger};
+
+use self::kind::Hook;
+use super::body::Limit;
+use super::error::AsyncError;
+use super::{AsyncCalls, event};
+use crate::access::{self, Access};
+use crate::client_headers;
+use crate::error_response::{self, RequestError, X_SCF_REQUEST_ID};
+use crate::request_body::RequestBody;
+use crate::signed::SentHead;
+
+pub use self::error::HookError;
+pub use self::kind::find;
+pub use self::rate::TriggerRates;
+
+/// A boxed future.
+pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What hooks need beside the queue: wired by the platform.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Asks for the address that confirms a subscription.
+    pub confirm: Arc<dyn Confirm>,
+    /// Hosts that may be asked.
+    pub confirm_hosts: Vec<String>,
+    /// What events say of the installation.
+    pub installation: Installation,
+}
+
+/// Confirms subscriptions; implemented where there is an HTTP client.
+pub trait Confirm: Send + Sync + 'static {
+    /// Asks for an address once, following no redirect.
+    fn confirm(&self, url: String) -> BoxFuture<Result<(), String>>;
+}
+
+/// A request whose function is known.
+pub struct Called<'a> {
+    /// Its id.
+    pub id: &'a RequestId,
+    /// The function.
+    pub function: Arc<CatalogFunction>,
+    /// The trigger that it names.
+    pub trigger: Arc<Trigger>,
+    /// Its head as it was sent.
+    pub sent: SentHead,
+    /// Its head as a function gets it.
+    pub parts: Parts,
+    /// Its body.
+    pub body: RequestBody<Incoming>,
+}
+
+impl AsyncCalls {
+    /// Takes the events of a request: they are durable when this returns an answer of 202.
+    pub async fn receive(&self, called: Called<'_>) -> Result<Response<invoke::Body>, RequestError> {
+        let Called { id, function, trigger, sent, parts, body } = called;
+        if parts.method != Method::POST {
+            return Err(AsyncError::Hook(HookError::Method).into());
+        }
+        if !trigger.enabled {
+            return Err(AsyncError::Hook(HookError::Closed).into());
+        }
+        let hooks = &self.parts.hooks;
+        let hook = Hook::of(&trigger, &hooks.installation).map_err(AsyncError::Hook)?;
+        let limit = "setting gateway.async.body_bytes_max";
+        let limit = Limit { what: "a request to a trigger", bytes_max: self.config.body_bytes_max, limit };
+        let held = self.room.read(body, limit).await?;
+        if !hook.has_proof() {
+            self.check_open(&access::of(&function, &trigger.qualifier)?, &sent, &parts.method, &held.bytes)?;
+        }
+        let request = Request { headers: sent.headers(), body: &held.bytes, now_s: now_s() };
+        let address = function.record.key.clone();
+        let queue = format!("{}.{}.{}", address.namespace, address.name, trigger.qualifier);
+        match hook.receive(request, &hooks.installation, &trigger, &queue).map_err(AsyncError::Hook)? {
+            Received::Events(deliveries) => self.queue_all(id, &function, &trigger, parts, deliveries).await,
+            Received::Confirm(confirmation) => self.confirm(id, &confirmation).await,
+            Received::Nothing(why) => Ok(answer(id, StatusCode::OK, &json!({"requestIds": [], "reason": why}))),
+        }
+    }
+
+    /// A trigger that asks for nothing does not open a function whose URL wants signatures.
+    fn check_open(&self, access: &Access, sent: &SentHead, method: &Method, body: &[u8]) -> Result<(), AsyncError> {
+        if !access.signed {
+            return Ok(());
+        }
+        let authorize = self.parts.authorize.as_ref();
+        authorize.check_head(sent.headers()).map_err(AsyncError::Unauthorized)?;
+        sent.verify(authorize, method, body).map_err(AsyncError::Unauthorized)
+    }
+
+    async fn queue_all(
+        &self,
+        id: &RequestId,
+        function: &Arc<CatalogFunction>,
+        trigger: &Trigger,
+        parts: Parts,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Response<invoke::Body>, RequestError> {
+        let call = match ResolvedCall::of_request(function, trigger.qualifier.clone(), id, &parts.headers) {
+            Ok(call) => call,
+            Err(unresolved) => return Ok(unresolved.into_response(id)),
+        };
+        let is_event = match call.protocol() {
+            Protocol::Event => true,
+            Protocol::Http1 => false,
+            Protocol::Grpc | Protocol::WebSocket => return Err(AsyncError::Hook(HookError::Protocol).into()),
+        };
+        let payloads = deliveries.into_iter().map(|delivery| {
+            let payload = if is_event { event_payload(delivery.event)? } else { web_payload(&parts, &delivery) };
+            Ok((payload, delivery.dedup_key))
+        });
+        let payloads = payloads.collect::<Result<Vec<_>, AsyncError>>()?;
+        let bytes = payloads.iter().map(|(payload, _)| payload.len() as u64).sum();
+        self.rates.admit(&function.record.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
+        self.trigger_rates.admit(trigger, payloads.len(), Instant::now()).map_err(AsyncError::Hook)?;
+        // All at once, so that they share a commit; what was accepted of a request that fails is
+        // known by its keys when it is sent again.
+        let accepting = payloads.into_iter().enumerate().map(|(index, (payload, dedup_key))| {
+            let request_id = if index == 0 { id.clone() } else { RequestId::random() };
+            self.queue_one(function, trigger, request_id, payload, dedup_key)
+        });
+        let ids = try_join_all(accepting).await?;
+        let ids: Vec<&str> = ids.iter().map(RequestId::as_str).collect();
+        Ok(answer(id, StatusCode::ACCEPTED, &json!({"requestIds": ids})))
+    }
+
+    async fn queue_one(
+        &self,
+        function: &CatalogFunction,
+        trigger: &Trigger,
+        request_id: RequestId,
+        payload: Bytes,
+        dedup_key: Option<String>,
+    ) -> Result<RequestId, AsyncError> {
+        let record = &function.record;
+        let address = Address {
+            function: record.key.clone(),
+            function_id: record.id.clone(),
+            qualifier: trigger.qualifier.clone(),
+        };
+        let event = NewEvent {
+            request_id: request_id.clone(),
+            address,
+            invoke_type: if trigger.kind == kind::COS { InvokeType::Cos } else { InvokeType::Invoke },
+            payload,
+            retries_max: EVENT_RETRIES_DEFAULT,
+            ttl_s: trigger.options.max_age_s.unwrap_or(EVENT_TTL_S_DEFAULT),
+            delay_s: 0,
+        };
+        let events = &self.parts.events;
+        let accepted = match dedup_key {
+            Some(key) => {
+                events.accept_once(event, SourceKey { source: trigger.id.as_str().to_owned().into(), key }).await?
+            }
+            None => events.accept(event).await.map(|()| Accepted::New)?,
+        };
+        Ok(match accepted {
+            Accepted::New => request_id,
+            Accepted::Before(first) => first,
+        })
+    }
+
+    async fn confirm(&self, id: &RequestId, wish: &Confirmation) -> Result<Response<invoke::Body>, RequestError> {
+        let hooks = &self.parts.hooks;
+        if !may_confirm(&wish.subscribe_url, &hooks.confirm_hosts) {
+            tracing::warn!(
+                topic = wish.topic,
+                url = wish.subscribe_url,
+                "a subscription is not confirmed: its host is not in gateway.hook_confirm_hosts"
+            );
+            return Err(AsyncError::Hook(HookError::ConfirmHost).into());
+        }
+        hooks.confirm.confirm(wish.subscribe_url.clone()).await.map_err(|why| {
+            tracing::warn!(topic = wish.topic, why, "cannot confirm a subscription");
+            AsyncError::Hook(HookError::Confirm)
+        })?;
+        tracing::info!(topic = wish.topic, "confirmed a subscription");
+        Ok(answer(id, StatusCode::OK, &json!({"requestIds": [], "reason": "the subscription is confirmed"})))
+    }
+}
+
+/// What an event function gets.
+fn event_payload(payload: Bytes) -> Result<Bytes, AsyncError> {
+    if payload.len() > ASYNC_EVENT_BYTES_MAX {
+        let limit = "the contract's limit of asynchronous events";
+        return Err(AsyncError::TooLarge { what: "an asynchronous event", bytes_max: ASYNC_EVENT_BYTES_MAX, limit });
+    }
+    event(payload)
+}
+
+/// The request that a web function gets: its headers are those of the sender for a webhook, and
+/// those of the event otherwise, without what was for the platform.
+fn web_payload(parts: &Parts, delivery: &Delivery) -> Bytes {
+    let mut headers: HeaderMap = delivery.headers.clone();
+    client_headers::sanitize(&mut headers, false);
+    client_headers::end_connection(&mut headers);
+    for name in [AUTHORIZATION, EXPECT] {
+        headers.remove(name);
+    }
+    if let Some(host) = parts.headers.get(http::header::HOST) {
+        headers.insert(http::header::HOST, host.clone());
+    }
+    let target = PathAndQuery::from_static("/");
+    WebRequest { method: Method::POST, target, headers, body: delivery.body.clone() }.to_bytes()
+}
+
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(since).unwrap_or(i64::MAX)
+}
+
+fn answer(id: &RequestId, status: StatusCode, body: &serde_json::Value) -> Response<invoke::Body> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(X_SCF_REQUEST_ID, error_response::request_id_value(id));
+    response.map(error_response::full)
+}

@@ -1,0 +1,78 @@
+//! Events in a minute of each trigger that has a bound: what stops one that triggers itself.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use types::{Trigger, TriggerId};
+
+use super::error::HookError;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Triggers that are counted before those of past minutes are forgotten.
+const TRIGGERS_KEPT: usize = 1024;
+
+/// The minute of each trigger: since when, and how many.
+#[derive(Debug, Default)]
+pub struct TriggerRates(Mutex<HashMap<TriggerId, (Instant, usize)>>);
+
+impl TriggerRates {
+    /// Lets events through, all or none, or says when there is room.
+    pub fn admit(&self, trigger: &Trigger, events: usize, now: Instant) -> Result<(), HookError> {
+        let Some(max) = trigger.options.rate_per_minute else { return Ok(()) };
+        let mut minutes = self.0.lock();
+        if minutes.len() >= TRIGGERS_KEPT {
+            minutes.retain(|_, (since, _)| now.saturating_duration_since(*since) < MINUTE);
+        }
+        let (since, count) = minutes.entry(trigger.id.clone()).or_insert((now, 0));
+        if now.saturating_duration_since(*since) >= MINUTE {
+            (*since, *count) = (now, 0);
+        }
+        // A request with more than a whole minute's events would never be let through otherwise.
+        if *count > 0 && *count + events > max as usize {
+            let left = MINUTE.saturating_sub(now.saturating_duration_since(*since));
+            return Err(HookError::Rate { max, wait_s: left.as_secs() + 1 });
+        }
+        *count += events;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Qualifier, TriggerOptions};
+
+    use super::*;
+
+    fn trigger(rate_per_minute: Option<u32>) -> Trigger {
+        Trigger {
+            id: TriggerId::random(),
+            kind: "webhook".to_owned(),
+            name: "hook".to_owned(),
+            qualifier: Qualifier::LATEST,
+            desc: serde_json::Map::new(),
+            options: TriggerOptions { rate_per_minute, ..TriggerOptions::default() },
+            enabled: true,
+            custom_argument: String::new(),
+            description: String::new(),
+            since_ms: 0,
+            added_ms: 0,
+            modified_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_trigger_has_its_own_minute() {
+        let (rates, now) = (TriggerRates::default(), Instant::now());
+        let (bounded, other, free) = (trigger(Some(3)), trigger(Some(3)), trigger(None));
+        assert!(rates.admit(&bounded, 2, now).is_ok());
+        let over = rates.admit(&bounded, 2, now + Duration::from_secs(20)).expect_err("over");
+        assert!(matches!(over, HookError::Rate { max: 3, wait_s: 41 }), "{over:?}");
+        assert!(rates.admit(&bounded, 1, now).is_ok());
+        assert!(rates.admit(&other, 5, now).is_ok(), "a request is never cut in two");
+        assert!(rates.admit(&other, 1, now).is_err());
+        assert!(rates.admit(&free, 1000, now).is_ok());
+        assert!(rates.admit(&bounded, 3, now + MINUTE).is_ok());
+    }
+}

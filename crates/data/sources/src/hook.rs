@@ -1,0 +1,80 @@
+//! What the kinds that are called over HTTP have in common; `formats::hook` reads their requests.
+
+use formats::hook::{self, Invalid};
+use serde_json::{Map, Value};
+use types::{ApiError, ErrorCode};
+
+use crate::description::Given;
+use crate::source::invalid;
+
+/// An object that its kind can read; it is stored as it was given.
+pub(crate) fn checked(
+    given: Given,
+    check: impl FnOnce(&str) -> Result<(), Invalid>,
+) -> Result<Map<String, Value>, ApiError> {
+    let Given::Object(object) = given else { return Err(invalid("it is no JSON object")) };
+    let text = Value::Object(object.clone()).to_string();
+    check(&text).map_err(|error| ApiError::new(ErrorCode::INVALID_VALUE_TRIGGER_DESC, error.to_string()))?;
+    Ok(object)
+}
+
+/// The same without its secrets.
+pub(crate) fn shown(desc: &Map<String, Value>) -> Map<String, Value> {
+    match serde_json::from_str(&hook::shown(&Value::Object(desc.clone()).to_string())) {
+        Ok(Value::Object(shown)) => shown,
+        // What cannot be read may hold a secret.
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use types::{Qualifier, TriggerId, TriggerOptions};
+
+    use super::*;
+    use crate::{Config, Occurrence, Sources, description};
+
+    const SECRET: &str = "0123456789abcdef";
+
+    fn trigger(kind: &str, desc: Map<String, Value>, options: TriggerOptions) -> types::Trigger {
+        types::Trigger {
+            id: TriggerId::random(),
+            kind: kind.to_owned(),
+            name: "films".to_owned(),
+            qualifier: Qualifier::LATEST,
+            desc,
+            options,
+            enabled: true,
+            custom_argument: String::new(),
+            description: String::new(),
+            since_ms: 0,
+            added_ms: 0,
+            modified_ms: 0,
+        }
+    }
+
+    #[test]
+    fn secrets_are_stored_and_never_shown() {
+        let sources = Sources::new(Config::default());
+        for (kind, text) in [
+            ("webhook", json!({"Scheme": "github", "Secrets": [SECRET], "rate_per_minute": 60})),
+            ("cloudevents", json!({"Scheme": "bearer", "Secrets": [SECRET], "rate_per_minute": 60})),
+            ("cos", json!({"event": "cos:ObjectCreated:*", "Secrets": [SECRET], "rate_per_minute": 60})),
+        ] {
+            let source = sources.find(kind).unwrap();
+            let (desc, options) = description::read(source, &text.to_string(), 4096, 0).unwrap();
+            assert_eq!(desc["Secrets"], json!([SECRET]), "{kind}");
+            let trigger = trigger(kind, desc, options);
+            let shown = description::shown(Some(source), &trigger);
+            assert!(shown.contains("***") && shown.contains("60") && !shown.contains(SECRET), "{shown}");
+            let test = source.event(&trigger, &Occurrence::Test { at_ms: 1 }).unwrap();
+            assert!(serde_json::from_slice::<Value>(&test).unwrap().is_object(), "{kind}");
+            assert!(source.event(&trigger, &Occurrence::Tick { at_ms: 1 }).is_err(), "{kind}");
+            // What was shown is no secret: it cannot be written back by mistake.
+            let error = description::read(source, &shown, 4096, 0).unwrap_err();
+            assert_eq!(error.code, ErrorCode::INVALID_VALUE_TRIGGER_DESC);
+            assert!(error.message.contains("secret 1 has 3 bytes"), "{}", error.message);
+        }
+    }
+}

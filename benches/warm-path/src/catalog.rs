@@ -40,6 +40,7 @@ pub fn catalog() -> anyhow::Result<SharedCatalog> {
         aliases: [("$DEFAULT".into(), Route::to(VersionName::Latest))].into(),
         reserved_mb: None,
         provisioned: BTreeMap::new(),
+        event_invoke: Default::default(),
         triggers: Vec::new(),
     };
     let functions = [(key, Arc::new(function))].into_iter().collect();

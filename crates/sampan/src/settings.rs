@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 use crate::args::UpArgs;
 use crate::failure::{Exit, Failure};
 
+mod connections;
 mod control;
 mod file;
 mod variables;
 
 use self::file::TomlFile;
+pub use connections::Connection;
 pub use control::{ControlConfig, MetricsAccess};
 pub use variables::unknown as unknown_variables;
 
@@ -81,6 +83,8 @@ pub struct Settings {
     pub api: api::Config,
     /// `[credentials]`
     pub credentials: credentials::Config,
+    /// `[connections.NAME]`
+    pub connections: BTreeMap<String, Connection>,
     /// `[registries."HOST"]`
     pub registries: BTreeMap<String, credentials::RegistrySettings>,
 }
@@ -112,6 +116,7 @@ impl Default for Settings {
             deploy: deploy::Config::default(),
             api: api::Config::default(),
             credentials: credentials::Config::default(),
+            connections: BTreeMap::new(),
             registries: BTreeMap::new(),
         }
     }

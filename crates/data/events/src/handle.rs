@@ -20,7 +20,7 @@ use crate::event::{Accepted, EventStatus, ListQuery, Listed, NewEvent, SourceKey
 use crate::run::Run;
 use crate::running::Running;
 use crate::sqlite::terminate::{self, Found};
-use crate::sqlite::{self, claim, insert, list, source_keys};
+use crate::sqlite::{self, claim, insert, list, marks, source_keys};
 use crate::writer::Writer;
 
 /// The queue of events; cheap to clone.
@@ -103,6 +103,33 @@ impl Events {
         matches: impl Fn(&str) -> bool + Send + 'static,
     ) -> Result<usize, Error> {
         self.queue.writer.write(0, move |connection| source_keys::forget(connection, source, matches)).await
+    }
+
+    /// How far a source that looks for what is new has come.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn mark(&self, source: &str) -> Result<Option<i64>, Error> {
+        let source = source.to_owned();
+        self.read(move |connection| marks::find(connection, &source)).await
+    }
+
+    /// Moves that: durable when this returns, as is each event that was accepted before.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn set_mark(&self, source: &str, mark_ms: i64) -> Result<(), Error> {
+        let source = source.to_owned();
+        self.queue.writer.write(0, move |connection| marks::keep(connection, &source, mark_ms)).await
+    }
+
+    /// Removes it, of a source that is gone.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn forget_mark(&self, source: &str) -> Result<(), Error> {
+        let source = source.to_owned();
+        self.queue.writer.write(0, move |connection| marks::forget(connection, &source)).await
     }
 
     async fn insert(&self, event: NewEvent, key: Option<SourceKey>) -> Result<Accepted, Error> {

@@ -26,6 +26,10 @@ pub struct Config {
     pub desc_bytes_max: usize,
     /// Bytes of a trigger's `CustomArgument`.
     pub custom_argument_bytes_max: usize,
+    /// Buckets that are looked at at a time.
+    pub polls_max: usize,
+    /// Pages of one bucket's list, of at most 1,000 objects each; a longer list is an error.
+    pub poll_pages_max: usize,
 }
 
 impl Default for Config {
@@ -39,6 +43,8 @@ impl Default for Config {
             name_len_max: 100,
             desc_bytes_max: 16 << 10,
             custom_argument_bytes_max: 4 << 10,
+            polls_max: 8,
+            poll_pages_max: 10_000,
         }
     }
 }

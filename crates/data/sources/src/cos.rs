@@ -1,8 +1,10 @@
 //! `cos`: objects of a bucket that change, as its store notifies of them or as lists show them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use events::InvokeType;
-use formats::hook::Objects as Description;
+use formats::hook::{Invalid, Objects as Description};
 use formats::object::listing::{Listed, Pass, Seen};
 use formats::object::{Origin, cos_event};
 use serde_json::{Map, Value};
@@ -13,7 +15,10 @@ use crate::hook;
 use crate::source::{Occurrence, Source, invalid};
 
 /// The kind `cos`.
-pub(crate) struct Cos;
+pub(crate) struct Cos {
+    /// Stores of the settings.
+    pub(crate) connections: BTreeSet<String>,
+}
 
 impl Source for Cos {
     fn kind(&self) -> &'static str {
@@ -30,7 +35,19 @@ impl Source for Cos {
 
     fn describe(&self, given: Given, _now_ms: i64) -> Result<Map<String, Value>, ApiError> {
         // The bucket is otherwise that of the trigger's name, which every name makes one of.
-        hook::checked(given, |text| Description::parse(text, "bucket").map(drop))
+        let connections = &self.connections;
+        hook::checked(given, |text| {
+            let Some(poll) = Description::parse(text, "bucket")?.poll else { return Ok(()) };
+            match connections.contains(&poll.connection) {
+                true => Ok(()),
+                false => {
+                    let known = connections.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let why =
+                        format!("{:?} is none of [connections] in the settings; there are: {known}", poll.connection);
+                    Err(Invalid::Field { field: "Poll.Connection", why })
+                }
+            }
+        })
     }
 
     fn shown(&self, desc: &Map<String, Value>) -> Map<String, Value> {

@@ -1,5 +1,6 @@
 //! The kinds of triggers that there are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use types::{ApiError, ErrorCode, Trigger};
@@ -30,11 +31,16 @@ struct Inner {
 impl Sources {
     /// The kinds under these settings.
     pub fn new(config: Config) -> Self {
+        Self::with_connections(config, BTreeSet::new())
+    }
+
+    /// The same; `connections` are the names of the stores that triggers can look at.
+    pub fn with_connections(config: Config, connections: BTreeSet<String>) -> Self {
         let timer = Timer::new(&config);
         let kinds: Vec<Box<dyn Source>> = vec![
             Box::new(timer.clone()),
             Box::new(Http),
-            Box::new(Cos),
+            Box::new(Cos { connections }),
             Box::new(Webhook),
             Box::new(CloudEvents),
         ];

@@ -9,6 +9,8 @@
 //!                          (heap, one task)        (key: trigger and time)
 //! ```
 //!
+//! `polling` looks at the buckets whose stores notify nobody: [`Polling::start`].
+//!
 //! How to use: [`Sources::new`] with the `[triggers]` settings, [`Sources::find`] by the API's
 //! `Type`, [`description::read`] for a `TriggerDesc`; [`Timers::start`] runs the timers.
 #![forbid(unsafe_code)]
@@ -22,6 +24,7 @@ pub mod description;
 mod hook;
 mod http;
 mod kinds;
+mod polling;
 mod rates;
 mod source;
 mod timer;
@@ -30,5 +33,6 @@ mod webhook;
 
 pub use config::{Config, WrongSetting};
 pub use kinds::Sources;
+pub use polling::{Polling, PollingParts};
 pub use source::{Occurrence, Source, invalid};
 pub use timers::{Clock, Timers};

@@ -21,7 +21,7 @@ use super::registries::InstallationCredentials;
 use super::start_check::StartCheck;
 use crate::credentials::Credentials;
 use crate::failure::{Exit, Failure};
-use crate::settings::Settings;
+use crate::settings::{Connection, Settings};
 
 /// Least time for requests on the control address to finish at shutdown.
 const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub struct RunningPlatform {
     invoker: invoke::Invoker,
     events: events::Events,
     timers: sources::Timers,
+    polling: sources::Polling,
     sandboxes: sandbox::Sandboxes,
     logs: logs::Logs,
     images: image::Images,
@@ -215,9 +216,19 @@ impl RunningPlatform {
         let runtime_tag = launcher::RUNTIME_TAG;
         let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
-        let sources = sources::Sources::new(settings.triggers);
+        let stores = Connection::stores(&settings.connections);
+        let names = stores.keys().cloned().collect();
+        let sources = sources::Sources::with_connections(settings.triggers, names);
         let (of_timers, clock) = (sources.clone(), sources::Clock::system());
         let timers = sources::Timers::start(of_timers, store.clone(), events.clone(), clock, listening.clone());
+        let polling = sources::PollingParts {
+            sources: sources.clone(),
+            catalog: store.catalog(),
+            events: events.clone(),
+            connections: Arc::new(stores),
+            installation: installation.clone(),
+        };
+        let polling = sources::Polling::start(polling, listening.clone());
         let parts = api::Parts {
             store: store.clone(),
             logs: logs.clone(),
@@ -255,6 +266,7 @@ impl RunningPlatform {
             invoker,
             events,
             timers,
+            polling,
             sandboxes,
             logs,
             images,
@@ -289,6 +301,7 @@ impl RunningPlatform {
             tracing::warn!(grace_s = grace.as_secs(), "grace period passed; aborting requests in flight");
         }
         tokio::time::timeout(left(), self.timers.join()).await.ok();
+        tokio::time::timeout(left(), self.polling.join()).await.ok();
         if !self.events.drain(left()).await {
             tracing::warn!("runs of events outlast the grace period; they begin again at the next start");
         }

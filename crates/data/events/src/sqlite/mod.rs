@@ -6,6 +6,7 @@ pub(crate) mod dead;
 pub(crate) mod finish;
 pub(crate) mod insert;
 pub(crate) mod list;
+pub(crate) mod marks;
 mod open;
 mod row;
 pub(crate) mod source_keys;

@@ -93,3 +93,9 @@ CREATE TABLE source_keys (
 ) WITHOUT ROWID;
 
 CREATE INDEX source_keys_by_expiry ON source_keys (expires_ms);
+
+-- How far sources that look for what is new have come.
+CREATE TABLE marks (
+    source  TEXT    NOT NULL PRIMARY KEY, -- the id of a trigger
+    mark_ms INTEGER NOT NULL
+) WITHOUT ROWID;

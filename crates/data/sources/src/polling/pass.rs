@@ -1,0 +1,121 @@
+//! One pass over a bucket: pages to the end, an event of each new object, and only then the mark.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use events::{Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
+use formats::hook::Delivery;
+use formats::object::Origin;
+use formats::object::listing::{Pass, Seen};
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method};
+use jiff::Timestamp;
+use object_store::Store;
+use types::limits::{ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::{FunctionKind, RequestId};
+
+use super::PollingParts;
+use super::agenda::Polled;
+
+/// Pause between questions whether a trigger may make another event.
+const RATE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a pass did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The settings have no such store any more.
+    #[error("connection {0:?} is none of [connections] in the settings")]
+    NoConnection(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+    /// The queue.
+    #[error("cannot accept an event: {0}")]
+    Events(#[from] events::Error),
+    /// The list is too long.
+    #[error("the list has more than {0} pages (setting triggers.poll_pages_max)")]
+    TooLong(usize),
+}
+
+/// Looks once; how many events were made.
+pub(super) async fn run(
+    parts: &PollingParts,
+    pages_max: usize,
+    polled: &Polled,
+    seen: &mut Seen,
+) -> Result<usize, Error> {
+    let Polled { trigger, objects, .. } = polled;
+    let Some(poll) = &objects.poll else { return Ok(0) };
+    let connection =
+        parts.connections.get(&poll.connection).ok_or_else(|| Error::NoConnection(poll.connection.clone()))?;
+    let store = Store::new(connection, &objects.bucket)?;
+    let mut pass = Pass::begin(parts.events.mark(trigger.id.as_str()).await?, trigger.added_ms, poll.overlap_s);
+    let queue = format!("{}.{}.{}", polled.function.key.namespace, polled.function.key.name, trigger.qualifier);
+    let origin = Origin {
+        app_id: &parts.installation.app_id,
+        region: &parts.installation.region,
+        notification_id: &trigger.name,
+        queue: &queue,
+        endpoint: &connection.endpoint,
+    };
+    let (mut after, mut made) = (None, 0);
+    for _ in 0..pages_max {
+        let page = store.page(objects.filter.prefix(), after.as_deref()).await?;
+        for object in &page.objects {
+            let Some(change) = pass.change(&objects.bucket, object, seen) else { continue };
+            if let Some(delivery) = objects.delivery(&change, origin) {
+                // What stops a function that triggers itself.
+                while !parts.sources.admit(trigger, Timestamp::now().as_millisecond()) {
+                    tokio::time::sleep(RATE_PAUSE).await;
+                }
+                accept(&parts.events, polled, delivery).await?;
+                made += 1;
+            }
+            seen.remember(&change);
+        }
+        let Some(next) = page.next else {
+            let mark_ms = pass.end();
+            parts.events.set_mark(trigger.id.as_str(), mark_ms).await?;
+            seen.forget_before(mark_ms, poll.overlap_s);
+            return Ok(made);
+        };
+        after = Some(next);
+    }
+    Err(Error::TooLong(pages_max))
+}
+
+async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<(), Error> {
+    let Polled { function, trigger, .. } = polled;
+    let key = delivery.dedup_key.clone().unwrap_or_default();
+    let payload = match function.kind {
+        FunctionKind::Event if delivery.event.len() > ASYNC_EVENT_BYTES_MAX => {
+            tracing::warn!(trigger = trigger.id.as_str(), "an object's event is too long and is left out");
+            return Ok(());
+        }
+        FunctionKind::Event => delivery.event,
+        FunctionKind::Http => web_payload(delivery),
+    };
+    let event = NewEvent {
+        request_id: RequestId::random(),
+        address: Address {
+            function: function.key.clone(),
+            function_id: function.id.clone(),
+            qualifier: trigger.qualifier.clone(),
+        },
+        invoke_type: InvokeType::Cos,
+        payload,
+        retries_max: EVENT_RETRIES_DEFAULT,
+        ttl_s: trigger.options.max_age_s.unwrap_or(EVENT_TTL_S_DEFAULT),
+        delay_s: 0,
+    };
+    events.accept_once(event, SourceKey { source: trigger.id.as_str().to_owned().into(), key }).await?;
+    Ok(())
+}
+
+fn web_payload(delivery: Delivery) -> Bytes {
+    let mut headers = delivery.headers;
+    headers.insert(HOST, HeaderValue::from_static("localhost"));
+    let target = PathAndQuery::from_static("/");
+    WebRequest { method: Method::POST, target, headers, body: delivery.body }.to_bytes()
+}

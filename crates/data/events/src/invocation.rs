@@ -20,6 +20,7 @@ impl Run for Invoker {
                 Ok(call) => call,
                 Err(lookup) => return Outcome::unresolved(&lookup),
             };
+            let asynchronous = Asynchronous { cancellation: attempt.cancellation, retry_num: attempt.retry };
             if call.protocol() != Protocol::Event {
                 return web_run::run(
                     &invoker,
@@ -27,6 +28,7 @@ impl Run for Invoker {
                     attempt.address.function_id,
                     attempt.request_id,
                     attempt.payload,
+                    asynchronous,
                 )
                 .await;
             }
@@ -37,7 +39,7 @@ impl Run for Invoker {
                 request_id: attempt.request_id,
                 payload: attempt.payload,
                 source,
-                asynchronous: Some(Asynchronous { cancellation: attempt.cancellation, retry_num: attempt.retry }),
+                asynchronous: Some(asynchronous),
             };
             let EventResult { status, ret_msg, error_message, retry_after, .. } = invoker.event(call, event).await;
             Outcome { status, ret_msg, error_message, retry_after }

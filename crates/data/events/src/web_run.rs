@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::response::Parts as ResponseParts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use invoke::{Body, BoxError, CutOff, Invoker, Target};
+use invoke::{Asynchronous, Body, BoxError, CutOff, Invoker, Target};
 use jiff::Timestamp;
 use serde_json::json;
 use types::catalog::Lookup;
@@ -32,19 +32,25 @@ pub(crate) async fn run(
     function: FunctionId,
     id: RequestId,
     payload: Bytes,
+    asynchronous: Asynchronous,
 ) -> Outcome {
     let stored = match WebRequest::from_bytes(&payload) {
         Ok(stored) => stored,
         Err(error) => return failed(RunStatus::InvalidEvent, String::new(), error.to_string(), None),
     };
-    let request = replayed(stored, &id);
+    let cancellation = asynchronous.cancellation.clone();
+    let mut request = replayed(stored, &id);
+    request.extensions_mut().insert(asynchronous);
     let call = match invoker.resolve_request(&target, &id, request.headers()) {
         Ok(call) if *call.function_id() == function => call,
         Ok(_) => return Outcome::unresolved(&Lookup::NoFunction(target.function)),
         Err(lookup) => return Outcome::unresolved(&lookup),
     };
     let (head, body) = invoker.web(call, id, request).await.into_parts();
-    match read(body).await {
+    let body = read(body).await;
+    // What the run printed is in its log before its event ends.
+    cancellation.ended().await;
+    match body {
         Ok((text, cut)) => outcome(&head, &text, cut, Timestamp::now()),
         Err(error) => {
             let status = error.downcast_ref::<CutOff>().map_or(RunStatus::UserProcessExited, |cut| cut.status);

@@ -60,7 +60,7 @@ pub struct EventCall {
     pub asynchronous: Option<Asynchronous>,
 }
 
-/// What the run of an asynchronous event has beside.
+/// What the run of an asynchronous event has beside; an extension of a web request that is one.
 ///
 /// Its record begins when there is an instance for it, or the start of one: an event for which
 /// there is no room leaves no record.

@@ -1,6 +1,6 @@
 //! The end of one event's run from outside: at once, or by its instance's stop signal.
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Ends the run of an event; cheap to clone, all clones are of one run.
 ///
@@ -11,12 +11,14 @@ pub struct Cancellation {
     at_once: CancellationToken,
     /// Cancelled with `at_once`, or alone.
     requested: CancellationToken,
+    /// The record of the run is complete.
+    ended: CancellationToken,
 }
 
 impl Default for Cancellation {
     fn default() -> Self {
         let at_once = CancellationToken::new();
-        Self { requested: at_once.child_token(), at_once }
+        Self { requested: at_once.child_token(), ended: CancellationToken::new(), at_once }
     }
 }
 
@@ -34,6 +36,22 @@ impl Cancellation {
     /// Resolves when either was called.
     pub async fn requested(&self) {
         self.requested.cancelled().await;
+    }
+
+    /// The same, for a body that is polled.
+    pub(crate) fn requested_owned(&self) -> WaitForCancellationFutureOwned {
+        self.requested.clone().cancelled_owned()
+    }
+
+    /// Resolves when the run has ended, however it did: its output has been read, and its record is
+    /// complete.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// The record of the run is complete.
+    pub(crate) fn set_ended(&self) {
+        self.ended.cancel();
     }
 
     /// Resolves when the instance is to be killed.

@@ -29,7 +29,7 @@ const JOB_PORT: i32 = -1;
 /// Runs an event to its end.
 pub(crate) async fn run(context: Arc<Context>, call: ResolvedCall, event: EventCall) -> EventResult {
     let request_id = event.request_id.clone();
-    let mut invocation = Invocation::of_event(&context, &event, call);
+    let mut invocation = Invocation::of(&context, request_id.clone(), call, event.asynchronous.as_ref());
     match respond(&mut invocation, &event).await {
         Ok(ret_msg) => {
             let summary = invocation.finish(Ok(()), &ret_msg).await;

@@ -14,7 +14,7 @@ use tracing::field::display;
 use tracing::{Level, Span, enabled};
 use types::{CatalogVersion, RequestId};
 
-use crate::call::EventCall;
+use crate::call::Asynchronous;
 use crate::cancellation::Cancellation;
 use crate::config::Config;
 use crate::context::Context;
@@ -31,8 +31,6 @@ use crate::upstream::{Connection, Stopped, UpstreamError, UpstreamState, guarded
 pub(crate) struct Invocation {
     pub context: Arc<Context>,
     request: RequestId,
-    /// Ends it from outside, where that is possible.
-    cancellation: Option<Cancellation>,
     open: Option<Open>,
 }
 
@@ -42,12 +40,16 @@ struct Open {
     /// As it was resolved; an update may give it an instance of a newer generation.
     call: ResolvedCall,
     run: Option<Run>,
+    /// Ends it from outside, where that is possible.
+    cancellation: Option<Cancellation>,
 }
 
 /// How an invocation ends.
 pub(crate) enum Ending {
     Success,
     Failed(Failure),
+    /// It was terminated while the response streamed; its instance ends first.
+    Canceled(Cancellation),
     /// The connection broke while the response streamed; why is found out afterwards.
     Broken(String),
 }
@@ -78,24 +80,37 @@ impl Invocation {
     pub fn begin(context: &Arc<Context>, request: RequestId, call: ResolvedCall) -> Self {
         let begin = record_begin(&request, &call, 0);
         let record = Record::begin(&context.logs, begin, context.config.log_ret_msg_bytes_max);
-        Self::with(context, request, call, record)
+        Self::with(context, request, call, record, None)
     }
 
-    /// The same for an event; the record of an asynchronous one begins with an instance.
-    pub fn of_event(context: &Arc<Context>, event: &EventCall, call: ResolvedCall) -> Self {
-        let request = event.request_id.clone();
-        let Some(asynchronous) = &event.asynchronous else { return Self::begin(context, request, call) };
+    /// The same; the record of an asynchronous one begins with an instance.
+    pub fn of(
+        context: &Arc<Context>,
+        request: RequestId,
+        call: ResolvedCall,
+        asynchronous: Option<&Asynchronous>,
+    ) -> Self {
+        let Some(asynchronous) = asynchronous else { return Self::begin(context, request, call) };
         let begin = record_begin(&request, &call, asynchronous.retry_num);
         let ret_msg_bytes_max = context.config.log_ret_msg_bytes_max;
         let record = Record::defer(&context.deferred_records, &context.logs, begin, ret_msg_bytes_max);
-        let mut invocation = Self::with(context, request, call, record);
-        invocation.cancellation = Some(asynchronous.cancellation.clone());
-        invocation
+        Self::with(context, request, call, record, Some(asynchronous.cancellation.clone()))
     }
 
-    fn with(context: &Arc<Context>, request: RequestId, call: ResolvedCall, record: Record) -> Self {
-        let open = Some(Open { record, call, run: None });
-        Self { context: Arc::clone(context), request, cancellation: None, open }
+    fn with(
+        context: &Arc<Context>,
+        request: RequestId,
+        call: ResolvedCall,
+        record: Record,
+        cancellation: Option<Cancellation>,
+    ) -> Self {
+        let open = Some(Open { record, call, run: None, cancellation });
+        Self { context: Arc::clone(context), request, open }
+    }
+
+    /// What ends it from outside.
+    pub fn cancellation(&self) -> Option<&Cancellation> {
+        self.open().cancellation.as_ref()
     }
 
     fn open(&self) -> &Open {
@@ -130,7 +145,7 @@ impl Invocation {
             let stamp = Stamp { of_version, request: &self.request };
             let work = send(&run.lease, request, stamp, config);
             let work = guarded(&run.lease, run.deadline(), config.exit_wait_max(), work);
-            match run.until_canceled(self.cancellation.as_ref(), work).await {
+            match run.until_canceled(self.cancellation(), work).await {
                 Ok(received) => return Ok(received),
                 Err(Stopped::Failed(UpstreamError::Unreachable { request: back, .. })) if replacements_left > 0 => {
                     replacements_left -= 1;
@@ -147,7 +162,7 @@ impl Invocation {
     pub async fn guarded<T>(&self, work: impl Future<Output = Result<T, UpstreamError>>) -> Result<T, Failure> {
         let (run, exit_wait_max) = (self.run(), self.context.config.exit_wait_max());
         let work = guarded(&run.lease, run.deadline(), exit_wait_max, work);
-        match run.until_canceled(self.cancellation.as_ref(), work).await {
+        match run.until_canceled(self.cancellation(), work).await {
             Ok(done) => Ok(done),
             Err(stopped) => Err(run.failure(stopped, exit_wait_max).await),
         }
@@ -175,7 +190,7 @@ impl Invocation {
     }
 
     async fn lease_unless_canceled(&mut self, head: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
-        let Some(cancellation) = self.cancellation.clone() else { return self.lease_instance(head, uri).await };
+        let Some(cancellation) = self.cancellation().cloned() else { return self.lease_instance(head, uri).await };
         tokio::select! {
             biased;
             () = cancellation.requested() => Err(Failure::terminated()),
@@ -246,6 +261,12 @@ impl Open {
         match (ending, &mut self.run) {
             (Ending::Success, _) => None,
             (Ending::Failed(failure), _) => Some(failure),
+            (Ending::Canceled(cancellation), run) => {
+                if let Some(run) = run {
+                    run.end_canceled(&cancellation).await;
+                }
+                Some(Failure::terminated())
+            }
             (Ending::Broken(detail), None) => Some(Failure::broken(&detail)),
             (Ending::Broken(detail), Some(run)) => {
                 run.lease.returning();
@@ -262,8 +283,10 @@ impl Open {
         ret_msg: Option<&str>,
         at: Instant,
     ) -> Summary {
+        let cancellation = self.cancellation.take();
         // Waiting for room is not a run.
         if outcome.is_err_and(|failure| failure.status.is_over_quota()) && self.record.withdraw() {
+            cancellation.iter().for_each(Cancellation::set_ended);
             return Summary::default();
         }
         let memory_mb = self.call.version.spec.memory_mb;
@@ -290,6 +313,7 @@ impl Open {
             // What it prints between two requests belongs to neither.
             context.logs.assign(&run.lease.id, None);
         }
+        cancellation.iter().for_each(Cancellation::set_ended);
         Summary {
             duration: closing.duration.unwrap_or_default(),
             bill_duration_ms: closing.bill_ms(),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use types::RunStatus;
 
 use crate::call::BoxError;
@@ -35,6 +36,8 @@ struct Flowing {
     deadline: Instant,
     /// Made at the first wait: most bodies come with their head.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Of an asynchronous call: resolves when it is terminated.
+    canceled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 /// Why the platform cut a response off: the error of its body.
@@ -63,7 +66,8 @@ impl ResponseBody {
             connection.iter_mut().for_each(Connection::detach);
         }
         let deadline = invocation.deadline();
-        let flowing = Flowing { invocation, connection, request_body, deadline, timer: None };
+        let canceled = invocation.cancellation().map(|cancellation| Box::pin(cancellation.requested_owned()));
+        let flowing = Flowing { invocation, connection, request_body, deadline, timer: None, canceled };
         if body.is_end_stream() {
             flowing.complete();
             return None;
@@ -75,6 +79,16 @@ impl ResponseBody {
         let error = CutOff { status: failure.status, message: failure.message.clone() };
         if let Some(flowing) = self.flowing.take() {
             flowing.invocation.finish_later(Ending::Failed(failure));
+        }
+        Poll::Ready(Some(Err(Box::new(error))))
+    }
+
+    fn canceled(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let failure = Failure::terminated();
+        let error = CutOff { status: failure.status, message: failure.message.clone() };
+        if let Some(flowing) = self.flowing.take() {
+            let ending = flowing.invocation.cancellation().cloned().map_or(Ending::Failed(failure), Ending::Canceled);
+            flowing.invocation.finish_later(ending);
         }
         Poll::Ready(Some(Err(Box::new(error))))
     }
@@ -126,6 +140,9 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let Some(flowing) = &mut this.flowing else { return Poll::Ready(None) };
         let polled = poll_frame(flowing.connection.as_mut(), &mut this.body, cx);
+        if flowing.canceled.as_mut().is_some_and(|canceled| canceled.as_mut().poll(cx).is_ready()) {
+            return this.canceled();
+        }
         // A server that sends without a pause is stopped too.
         if flowing.poll_deadline(polled.is_pending(), cx) {
             let failure = flowing.invocation.timed_out();

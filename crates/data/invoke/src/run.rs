@@ -60,9 +60,12 @@ impl Run {
 
     /// Ends the instance of a canceled run, and waits for it however long the kernel takes: the run
     /// has ended only when nothing of it goes on. Other requests of the instance keep it.
-    async fn end_canceled(&self, cancellation: &Cancellation) {
+    pub async fn end_canceled(&self, cancellation: &Cancellation) {
         if !self.alone {
             return;
+        }
+        if !cancellation.is_at_once() {
+            self.lease.stop();
         }
         let ended = self.lease.process.ended();
         tokio::select! {

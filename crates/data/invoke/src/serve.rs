@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use types::RequestId;
 
-use crate::call::Body;
+use crate::call::{Asynchronous, Body};
 use crate::context::Context;
 use crate::error_response::error_response;
 use crate::failure::Failure;
@@ -28,10 +28,11 @@ pub(crate) async fn serve(
     context: &Arc<Context>,
     call: ResolvedCall,
     id: RequestId,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Response<Body> {
     let protocol = call.protocol;
-    let mut invocation = Invocation::begin(context, id.clone(), call);
+    let asynchronous = request.extensions_mut().remove::<Asynchronous>();
+    let mut invocation = Invocation::of(context, id.clone(), call, asynchronous.as_ref());
     let served = match protocol {
         Protocol::Http1 => http1::send(&mut invocation, request).await.map(Served::Web),
         Protocol::Grpc => grpc::send(&mut invocation, request).await.map(Served::Web),

@@ -25,7 +25,7 @@ use invoke::{Protocol, ResolvedCall};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::time::Instant;
-use types::limits::{ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::limits::ASYNC_EVENT_BYTES_MAX;
 use types::{FunctionRecord, RequestId};
 
 use self::authorize::Authorize;
@@ -147,6 +147,7 @@ impl AsyncCalls {
         payload: Bytes,
         options: Options,
     ) -> Result<Response<invoke::Body>, RequestError> {
+        let config = found.function.event_invoke;
         let address =
             Address { function: function.key.clone(), function_id: function.id.clone(), qualifier: found.qualifier };
         let event = NewEvent {
@@ -154,8 +155,8 @@ impl AsyncCalls {
             address,
             invoke_type: InvokeType::Invoke,
             payload,
-            retries_max: EVENT_RETRIES_DEFAULT,
-            ttl_s: EVENT_TTL_S_DEFAULT,
+            retries_max: config.retries_max,
+            ttl_s: config.ttl_s,
             delay_s: options.delay_s,
         };
         let events = &self.parts.events;

@@ -281,3 +281,21 @@ async fn bodies_and_events_up_to_their_limits_are_taken_whole() {
     assert_eq!(ended(&fixture, &accepted).await.state, RunState::Finished);
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn a_call_of_a_web_function_is_terminated_while_it_runs_and_while_it_streams() {
+    for path in ["hold", "endless"] {
+        let fixture = Fixture::start().await;
+        let accepted = id(&post(&fixture, &format!("/async/default/web/{path}"), &[], "").await);
+        let running = async {
+            while fixture.events.status(&accepted).await.expect("readable").expect("kept").attempts == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(WAIT_MAX, running).await.expect("it runs");
+        fixture.events.terminate(&accepted, None, false).await.expect("it can be ended");
+        let status = ended(&fixture, &accepted).await;
+        assert_eq!((status.state, status.status.map(|status| status.code())), (RunState::Aborted, Some(499)), "{path}");
+        fixture.stop().await;
+    }
+}

@@ -1,14 +1,18 @@
 //! Runs of events that are ended from outside.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use invoke::{Asynchronous, Cancellation, Config, EventCall, EventResult, RoutingKey, Source};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use invoke::{Asynchronous, Cancellation, Config, CutOff, EventCall, EventResult, RoutingKey, Source};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use types::{RequestId, RunStatus};
 
-use crate::support::{Bench, EVENT, target, until};
+use crate::support::{Bench, EVENT, WEB, WIDE, target, until};
 
 /// A wait for ends of instances that is shorter than tests look at what goes on.
 fn config() -> Config {
@@ -99,4 +103,51 @@ async fn a_run_that_is_canceled_before_it_has_an_instance_starts_none() {
     run.cancellation.kill();
     let result = run.task.await.expect("a result");
     assert_eq!((result.status, bench.started()), (RunStatus::RequestCanceled, 0));
+}
+
+/// A web request that is asynchronous.
+fn web(path: &str) -> (Cancellation, Request<Empty<Bytes>>) {
+    let mut request = Request::get(path).body(Empty::new()).expect("a request");
+    let asynchronous = Asynchronous::default();
+    request.extensions_mut().insert(asynchronous.clone());
+    (asynchronous.cancellation, request)
+}
+
+#[tokio::test]
+async fn a_web_request_that_streams_is_canceled_with_its_instance() {
+    let bench = Bench::new(config(), &[WEB]).await;
+    let (cancellation, request) = web("/endless");
+    let mut body = bench.web(target(WEB), RequestId::random(), request).await.into_body();
+    body.frame().await.expect("it streams").expect("data");
+    let fate = &bench.server(0).fate;
+    fate.lingers.store(true, Ordering::SeqCst);
+    cancellation.kill();
+    let error = loop {
+        match body.frame().await.expect("an end") {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    let cut = error.downcast_ref::<CutOff>().expect("the platform cut it off");
+    assert_eq!(cut.status, RunStatus::RequestCanceled);
+    assert!(timeout(Duration::from_millis(50), cancellation.ended()).await.is_err(), "its instance goes on");
+    fate.over.cancel();
+    cancellation.ended().await;
+}
+
+#[tokio::test]
+async fn other_requests_of_an_instance_outlive_a_canceled_one() {
+    let bench = Bench::new(config(), &[WIDE]).await;
+    let (cancellation, request) = web("/hang");
+    let mut canceled = pin!(bench.web(target(WIDE), RequestId::random(), request));
+    let mut other = bench.get(WIDE, "/endless").await.into_body();
+    tokio::select! {
+        _ = &mut canceled => panic!("it hangs"),
+        () = until("both are in the instance", || bench.server(0).requests.load(Ordering::SeqCst) == 2) => {}
+    }
+    cancellation.kill();
+    assert_eq!(canceled.await.status().as_u16(), 499);
+    cancellation.ended().await;
+    other.frame().await.expect("it goes on").expect("data");
+    assert_eq!((bench.alive(), bench.started()), (1, 1));
 }

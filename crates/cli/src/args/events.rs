@@ -15,8 +15,8 @@ pub struct EventsArgs {
 pub enum EventsCommand {
     /// List the events of a function, newest first
     List(EventsListArgs),
-    /// Show the state of an event
-    Get(EventArgs),
+    /// Show the state of an event, or write its result
+    Get(EventGetArgs),
     /// Wait until an event has ended; fails unless it ended well
     Wait(EventWaitArgs),
     /// Show or set how often events of a function are retried, and when they are given up
@@ -96,9 +96,12 @@ pub struct EventsListArgs {
 }
 
 #[derive(Args)]
-pub struct EventArgs {
+pub struct EventGetArgs {
     /// Id of the event, printed by `sampan invoke --async`
     pub id: String,
+    /// Write what the function answered, byte for byte, once the event has ended
+    #[arg(long)]
+    pub result: bool,
 }
 
 #[derive(Args)]

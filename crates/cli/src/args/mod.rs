@@ -296,8 +296,8 @@ pub struct InvokeArgs {
     /// Return once the call is durable, and print its id; `sampan events wait` waits for its end
     #[arg(long = "async", conflicts_with_all = ["log", "raw", "result"])]
     pub asynchronous: bool,
-    /// Do not call: print the retained result of this invocation, which outlived its caller (event
-    /// functions)
+    /// Do not call: print the retained result of this invocation, which outlived its caller or was
+    /// asynchronous (event functions)
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["name", "data", "log"])]
     pub result: Option<String>,

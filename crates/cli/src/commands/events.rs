@@ -2,18 +2,19 @@
 
 mod dead_letters;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::args::events::{
-    EventArgs, EventTerminateArgs, EventWaitArgs, EventsArgs, EventsCommand, EventsConfigArgs, EventsListArgs,
+    EventGetArgs, EventTerminateArgs, EventWaitArgs, EventsArgs, EventsCommand, EventsConfigArgs, EventsListArgs,
 };
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-use crate::output;
+use crate::{output, print};
 
 /// Pauses between looks at a state; each is twice the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -57,8 +58,34 @@ async fn status(client: &Client, id: &str) -> anyhow::Result<Value> {
     Ok(answer.get("Result").cloned().unwrap_or_default())
 }
 
-async fn get(client: &Client, args: &EventArgs, format: Output) -> anyhow::Result<()> {
-    show(&status(client, &args.id).await?, format)
+async fn get(client: &Client, args: &EventGetArgs, format: Output) -> anyhow::Result<()> {
+    match args.result {
+        true => result(client, &args.id, format).await,
+        false => show(&status(client, &args.id).await?, format),
+    }
+}
+
+/// Writes the result of an event; to a terminal with control characters escaped.
+async fn result(client: &Client, id: &str, format: Output) -> anyhow::Result<()> {
+    let answer = client.call_extension("GetInvocationResult", &json!({"FunctionRequestId": id})).await?;
+    let result = answer.get("Result").cloned().unwrap_or_default();
+    let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or_default();
+    match format {
+        Output::Json => output::json(&answer)?,
+        Output::Text if std::io::stdout().is_terminal() => println!("{}", text("RetMsg")),
+        Output::Text => print::bytes(text("RetMsg").as_bytes()),
+    }
+    if result.get("InvokeResult").and_then(Value::as_i64) != Some(0) {
+        let hint = format!("`sampan logs FUNCTION --request-id {id}` has its log.");
+        let failure = Failure::new(Exit::RunFailed, format!("the event failed: {}", text("ErrMsg")), hint);
+        return Err(failure.with_request_id(id).into());
+    }
+    if let Some(bytes) = answer.get("RetMsgBytes").and_then(Value::as_u64) {
+        let message = format!("the result has {bytes} bytes, of which {} are kept", text("RetMsg").len());
+        let hint = "Raise events.result_bytes_max for events that run from then on.";
+        return Err(Failure::new(Exit::Failed, message, hint).with_request_id(id).into());
+    }
+    Ok(())
 }
 
 async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::Result<()> {

@@ -148,7 +148,7 @@ fn unfit(event: &Claimed, config: &Config) -> Option<Reason> {
 fn end_without_run(event: &Claimed, reason: Reason) -> End {
     let status = event.last_status.unwrap_or(RunStatus::InternalError);
     let result = event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str()));
-    End { status: Some(status), result: Some(result), now_ms: now_ms() }
+    End { status: Some(status), result: Some(result), result_bytes: None, now_ms: now_ms() }
 }
 
 async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
@@ -171,9 +171,9 @@ async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
     } else {
         retry::next(class, event.history, retry_after, now_ms, rand::random())
     };
-    let result = cut(error_message.unwrap_or(ret_msg), queue.config.result_bytes_max);
+    let (result, result_bytes) = cut(error_message.unwrap_or(ret_msg), queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
-    (next, End { status: Some(status), result: Some(result), now_ms }, room(class))
+    (next, End { status: Some(status), result: Some(result), result_bytes, now_ms }, room(class))
 }
 
 fn room(class: Class) -> Room {
@@ -237,12 +237,12 @@ fn log_death(event: &Claimed, reason: Reason) {
     tracing::warn!(%request, %function, reason, attempts = event.attempt, "an event became a dead letter");
 }
 
-fn cut(mut text: String, bytes_max: usize) -> String {
-    if text.len() > bytes_max {
-        let at = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(at);
-    }
-    text
+/// What is kept of a result, and its length where that is less.
+fn cut(mut text: String, bytes_max: usize) -> (String, Option<u64>) {
+    let bytes = text.len();
+    text.truncate(text.floor_char_boundary(bytes_max));
+    let is_cut = text.len() < bytes;
+    (text, is_cut.then_some(bytes as u64))
 }
 
 /// Keeps the claims of this process alive, and prunes what ended long ago.
@@ -292,8 +292,8 @@ mod tests {
 
     #[test]
     fn results_are_cut_at_characters() {
-        assert_eq!(cut("häh".to_owned(), 2), "h");
-        assert_eq!(cut("häh".to_owned(), 4), "häh");
+        assert_eq!(cut("häh".to_owned(), 2), ("h".to_owned(), Some(4)));
+        assert_eq!(cut("häh".to_owned(), 4), ("häh".to_owned(), None));
     }
 
     #[test]

@@ -130,8 +130,11 @@ pub struct EventStatus {
     pub accepted_ms: i64,
     /// Unix milliseconds of its end.
     pub ended_ms: Option<i64>,
-    /// What the function answered in the last run, or why that failed; cut to `result_bytes_max`.
+    /// What the function answered in the last run, or why that failed; cut to `result_bytes_max`,
+    /// and no longer kept after `results_s`.
     pub result: Option<String>,
+    /// Bytes of the result before it was cut; `None` where it is whole.
+    pub result_bytes: Option<u64>,
 }
 
 /// A page of states; times are Unix milliseconds, an interval's end excluded.

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RunResult;
+
 /// Where the control address serves actions that the cloud API does not have.
 pub const EXTENSIONS_PATH: &str = "/extensions";
 
@@ -34,8 +36,8 @@ pub struct GetLogLinesRequest {
     pub after: Option<String>,
 }
 
-/// `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended. It
-/// is answered as `Invoke` is.
+/// `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended, or
+/// that was asynchronous.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GetInvocationResultRequest {
@@ -43,6 +45,17 @@ pub struct GetInvocationResultRequest {
     pub namespace: Option<String>,
     /// The run.
     pub function_request_id: Option<String>,
+}
+
+/// Answer of `GetInvocationResult`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetInvocationResultAnswer {
+    /// As `Invoke` answers it.
+    pub result: RunResult,
+    /// Bytes of `RetMsg` before it was cut; absent where it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ret_msg_bytes: Option<u64>,
 }
 
 /// Answer of `GetLogLines`.

@@ -42,7 +42,10 @@ pub use invocation::{
     InvokeAnswer, InvokeFunctionRequest, InvokeRequest, LogFilter, LogSearchContext, LogSearchRequest, RequestStatus,
     RunResult,
 };
-pub use lines::{EXTENSIONS_PATH, GetInvocationResultRequest, GetLogLinesAnswer, GetLogLinesRequest, LogLine};
+pub use lines::{
+    EXTENSIONS_PATH, GetInvocationResultAnswer, GetInvocationResultRequest, GetLogLinesAnswer, GetLogLinesRequest,
+    LogLine,
+};
 pub use namespace::{
     CreateNamespaceRequest, DeleteNamespaceRequest, ListNamespacesAnswer, ListNamespacesRequest, NamespaceEntry,
     SearchKey, UpdateNamespaceRequest,

@@ -1,9 +1,10 @@
 //! A run as answers show it: as the result of a call, in the logs, and as a state (contract 3).
 
+use events::{EventStatus, RunState};
 use invoke::EventResult;
 use logs::Invocation;
 use types::wire::{FunctionLog, RequestStatus, RunResult};
-use types::{FunctionKey, InstanceId};
+use types::{FunctionKey, InstanceId, RunStatus};
 
 use types::UtcOffset;
 
@@ -22,6 +23,27 @@ pub(crate) fn result(run: EventResult, log: String) -> RunResult {
         bill_duration: run.bill_duration_ms,
         function_request_id: run.request_id.to_string(),
     }
+}
+
+/// The result of an asynchronous event that has ended, without what its run used; `None` when it is
+/// no longer kept.
+pub(crate) fn event_result(event: EventStatus) -> Option<RunResult> {
+    let text = event.result?;
+    let status = event.status.unwrap_or(RunStatus::InternalError);
+    let success = event.state == RunState::Finished;
+    let failed = serde_json::json!({
+        "errorCode": -1, "errorMessage": text, "requestId": event.request_id.as_str(), "statusCode": status.code(),
+    });
+    let (ret_msg, err_msg) = if success { (text, String::new()) } else { (failed.to_string(), text) };
+    let invoke_result = if success { 0 } else { -1 };
+    Some(RunResult { ret_msg, err_msg, invoke_result, ..RunResult::accepted(&event.request_id) })
+}
+
+/// The same with what the run used, where the log has it.
+pub(crate) fn with_usage(result: RunResult, run: Option<Invocation>) -> RunResult {
+    let Some(run) = run else { return result };
+    let duration = run.duration_us as f64 / 1000.0;
+    RunResult { mem_usage: run.memory_bytes, duration, bill_duration: run.bill_duration_ms, ..result }
 }
 
 /// A run with its log.

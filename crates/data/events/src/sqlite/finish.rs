@@ -14,6 +14,8 @@ pub(crate) struct End {
     /// `None` when no run took place.
     pub status: Option<RunStatus>,
     pub result: Option<String>,
+    /// Bytes of the result before it was cut; `None` where it is whole.
+    pub result_bytes: Option<u64>,
     pub now_ms: i64,
 }
 
@@ -34,9 +36,9 @@ pub(crate) fn finish(
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, status, \
-         attempts, accepted_ms, ended_ms, result) VALUES (:id, :namespace, :function, :function_id, \
+         attempts, accepted_ms, ended_ms, result, result_bytes) VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, :state, \
-         :status, :attempts, :accepted, :now, :result)",
+         :status, :attempts, :accepted, :now, :result, :result_bytes)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -51,6 +53,7 @@ pub(crate) fn finish(
         ":accepted": event.accepted_ms,
         ":now": end.now_ms,
         ":result": end.result,
+        ":result_bytes": end.result_bytes.map(u64::cast_signed),
     })?;
     Ok(true)
 }
@@ -120,7 +123,15 @@ pub(crate) fn prune(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use types::{FunctionKey, Qualifier, RequestId};
+
     use super::*;
+    use crate::event::{Address, InvokeType, NewEvent};
+    use crate::sqlite::claim::{self, Wanted};
+    use crate::sqlite::insert;
+
+    const NOW: i64 = 1_000;
 
     fn with_runs(runs: usize) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
@@ -128,7 +139,7 @@ mod tests {
         let text = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs}) \
              INSERT INTO runs SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', 'INVOKE', 1, 200, 1, i, i, \
-             'result' FROM n"
+             'result', NULL FROM n"
         );
         connection.execute_batch(&text).unwrap();
         connection
@@ -161,5 +172,45 @@ mod tests {
             let steps: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
             assert!(steps.iter().any(|step| step.contains("SEARCH") && step.contains(index)), "{steps:?}");
         }
+    }
+
+    fn connection() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("schema.sql")).unwrap();
+        let function = FunctionKey { namespace: "default".parse().unwrap(), name: "long".parse().unwrap() };
+        let event = NewEvent {
+            request_id: RequestId::random(),
+            address: Address { function, function_id: "lam-00000001".parse().unwrap(), qualifier: Qualifier::LATEST },
+            invoke_type: InvokeType::Invoke,
+            payload: Bytes::from_static(b"{}"),
+            retries_max: 2,
+            ttl_s: 60,
+            delay_s: 0,
+        };
+        insert::insert(&connection, &event, NOW).unwrap();
+        connection
+    }
+
+    fn claim(connection: &Connection, owner: &str) -> Option<Claimed> {
+        let function = FunctionKey { namespace: "default".parse().unwrap(), name: "long".parse().unwrap() };
+        let wanted = Wanted { function, rows_max: 1, bytes_max: 100, lease_until_ms: NOW + 1 };
+        claim::claim(connection, owner, &wanted, NOW).unwrap().0.pop()
+    }
+
+    /// A claim is freed between the start of a run and its end, and taken by another owner.
+    #[test]
+    fn the_end_of_a_run_whose_claim_is_anothers_changes_nothing() {
+        let connection = connection();
+        let end = End { status: Some(RunStatus::Success), result: None, result_bytes: None, now_ms: NOW };
+        let first = claim(&connection, "a").unwrap();
+        assert!(claim(&connection, "b").is_none(), "a run keeps its claim, however long it takes");
+        claim::recover(&connection, NOW).unwrap();
+        let second = claim(&connection, "b").unwrap();
+        assert_eq!((first.attempt, second.attempt, second.recoveries), (1, 2, 1));
+        assert!(!finish(&connection, "a", &first, RunState::Finished, &end).unwrap());
+        assert!(!again(&connection, "a", &first, NOW, (1, 0), &end).unwrap());
+        assert!(!wait(&connection, "a", &first, &end).unwrap());
+        assert!(finish(&connection, "b", &second, RunState::Finished, &end).unwrap());
+        assert!(!finish(&connection, "b", &second, RunState::Failed, &end).unwrap(), "it has ended");
     }
 }

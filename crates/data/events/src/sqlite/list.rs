@@ -11,10 +11,11 @@ use crate::event::{EventStatus, ListQuery};
 /// Events that wait or run, and ended ones, as one list.
 const ALL: &str = "SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, 0 AS state, last_status AS status, \
-     attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result FROM events \
+     attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result, \
+     NULL AS result_bytes FROM events \
      UNION ALL SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, state, status, attempts, accepted_ms, \
-     ended_ms, result FROM runs";
+     ended_ms, result, result_bytes FROM runs";
 
 /// The page, and how many there are in all.
 pub(crate) fn page(connection: &Connection, of: &ListQuery) -> Result<(u64, Vec<EventStatus>), Error> {
@@ -83,6 +84,7 @@ fn status(columns: &Row<'_>) -> rusqlite::Result<EventStatus> {
         accepted_ms: columns.get(9)?,
         ended_ms: columns.get(10)?,
         result: columns.get(11)?,
+        result_bytes: columns.get::<_, Option<i64>>(12)?.map(i64::cast_unsigned),
     })
 }
 

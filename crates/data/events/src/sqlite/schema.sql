@@ -49,7 +49,8 @@ CREATE TABLE runs (
     attempts    INTEGER NOT NULL,
     accepted_ms INTEGER NOT NULL,
     ended_ms    INTEGER NOT NULL,
-    result      TEXT
+    result      TEXT,
+    result_bytes INTEGER -- its length before it was cut; NULL where it is whole
 ) WITHOUT ROWID;
 
 CREATE INDEX runs_by_end ON runs (ended_ms);

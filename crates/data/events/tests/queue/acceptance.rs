@@ -16,6 +16,16 @@ async fn an_accepted_event_runs_with_its_bytes_and_its_result_is_kept() {
 }
 
 #[tokio::test]
+async fn a_result_beyond_the_bound_is_cut_and_says_so() {
+    let queue = Queue::open_with(Config { result_bytes_max: 6, ..Config::default() }).await;
+    let (whole, long) = (queue.accept("echo", "12").await, queue.accept("echo", "123").await);
+    let whole = queue.until(&whole, |status| status.state == RunState::Finished).await;
+    assert_eq!((whole.result.as_deref(), whole.result_bytes), (Some("got 12"), None));
+    let long = queue.until(&long, |status| status.state == RunState::Finished).await;
+    assert_eq!((long.result.as_deref(), long.result_bytes), (Some("got 12"), Some(7)));
+}
+
+#[tokio::test]
 async fn an_id_is_accepted_once() {
     let queue = Queue::open().await;
     queue.script.set("slow", None);

@@ -1,8 +1,10 @@
-//! `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended.
+//! `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended, or
+//! that was asynchronous.
 
+use events::{EventStatus, RunState};
 use logs::Query;
-use types::wire::{GetInvocationResultRequest, InvokeAnswer};
-use types::{ApiError, ErrorCode};
+use types::wire::{GetInvocationResultAnswer, GetInvocationResultRequest};
+use types::{ApiError, ErrorCode, RequestId};
 
 use super::log_fields::request_id;
 use crate::actions::Outcome;
@@ -19,7 +21,11 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let id = request_id(required("FunctionRequestId", filled(request.function_request_id.as_deref()))?)?;
     let read = |error: std::io::Error| Failure::Internal(Box::new(error));
     if let Some(result) = cx.invoker.kept_result(&id).await.map_err(read)? {
-        return Ok(Answer::of(&InvokeAnswer { result: render::run::result(result, String::new()) }));
+        let result = render::run::result(result, String::new());
+        return Ok(Answer::of(&GetInvocationResultAnswer { result, ret_msg_bytes: None }));
+    }
+    if let Some(event) = cx.events.status(&id).await? {
+        return of_event(cx, event).await;
     }
     let query = Query { request_id: Some(id.clone()), ..Query::latest(namespace.clone()) };
     let page = cx.logs.invocations(query).await?;
@@ -42,4 +48,31 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
         ),
     };
     Err(ApiError::new(code, message).into())
+}
+
+/// The answer of an asynchronous event's last run.
+async fn of_event(cx: &Context, event: EventStatus) -> Outcome {
+    let id = event.request_id.clone();
+    if event.state == RunState::Running {
+        let message = format!("event {id} still waits or runs; ask again when it has ended");
+        return Err(ApiError::new(ErrorCode::FAILED_ASYNC_EVENT_STATUS, message).into());
+    }
+    let ret_msg_bytes = event.result_bytes;
+    let namespace = event.address.function.namespace.clone();
+    let Some(result) = render::run::event_result(event) else {
+        let message = format!("the result of event {id} is no longer kept: it is older than events.results_s");
+        return Err(ApiError::new(ErrorCode::RESOURCE_NOT_FOUND_ASYNC_EVENT, message).into());
+    };
+    let result = render::run::with_usage(result, last_run(cx, namespace, id).await?);
+    Ok(Answer::of(&GetInvocationResultAnswer { result, ret_msg_bytes }))
+}
+
+/// The newest run of an id in the log.
+async fn last_run(
+    cx: &Context,
+    namespace: types::Namespace,
+    id: RequestId,
+) -> Result<Option<logs::Invocation>, Failure> {
+    let page = cx.logs.invocations(Query { request_id: Some(id), ..Query::latest(namespace) }).await?;
+    Ok(page.invocations.into_iter().next())
 }

@@ -1,7 +1,7 @@
 /* A server that reports its stop signal. It answers every request with "ok", or, to /processes, with its processes and their
  * states. On SIGTERM or SIGINT it takes the name "stopping" and waits for SIGUSR1, on which it exits with code 3; with
  * IGNORE in its environment it has no handlers. /orphans leaves five orphans, and on /exit it exits with code 7.
- * Events and /hang are never answered. */
+ * /hang is never answered, and an event when SIGUSR2 comes. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -19,6 +19,13 @@
 static void stop(int signal) {
     prctl(PR_SET_NAME, "stopping");
     dprintf(1, "stop signal %d\n", signal);
+}
+
+static volatile sig_atomic_t answering;
+
+static void answer(int signal) {
+    (void)signal;
+    answering = 1;
 }
 
 static void leave(int signal) {
@@ -63,6 +70,7 @@ int main(void) {
         signal(SIGTERM, stop);
         signal(SIGINT, stop);
         signal(SIGUSR1, leave);
+        signal(SIGUSR2, answer);
     }
     int one = 1, server = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9000)};
@@ -77,7 +85,8 @@ int main(void) {
         if (!strncmp(request, "GET /exit", 9)) _exit(7);
         if (!strncmp(request, "GET /orphans", 12)) leave_orphans();
         if (!strncmp(request, "GET /processes", 14)) length = list_processes(body, sizeof body);
-        if (!strncmp(request, "GET /hang", 9) || !strncmp(request, "POST /event-invoke", 18)) for (;;) pause();
+        if (!strncmp(request, "GET /hang", 9)) for (;;) pause();
+        if (!strncmp(request, "POST /event-invoke", 18)) while (!answering) usleep(10000);
         dprintf(client, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%.*s", length, length, body);
         close(client);
     }

@@ -46,8 +46,17 @@ pub async fn until_signalled(pid: u32) -> anyhow::Result<()> {
 
 /// Allows a server that received its stop signal to exit.
 pub fn allow_exit(pid: u32) -> anyhow::Result<()> {
+    signal(pid, Signal::USR1)
+}
+
+/// Has a server answer the event that it has.
+pub fn answer(pid: u32) -> anyhow::Result<()> {
+    signal(pid, Signal::USR2)
+}
+
+fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    Ok(kill_process(pid.ok_or_else(|| anyhow::anyhow!("not a process id"))?, Signal::USR1)?)
+    Ok(kill_process(pid.ok_or_else(|| anyhow::anyhow!("not a process id"))?, signal)?)
 }
 
 /// Waits until the process has exited.

@@ -231,6 +231,11 @@ impl Platform {
         self.process.ended().await
     }
 
+    /// Sends it SIGTERM and returns at once.
+    pub fn begin_stop(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::TERM)
+    }
+
     /// Sends it SIGTERM and waits for its end; [`Platform::restart`] starts it again.
     pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         self.process.signal(Signal::TERM)?;

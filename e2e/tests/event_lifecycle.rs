@@ -2,6 +2,7 @@
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, graceful_server, leftovers, tools, wait};
+use serde_json::json;
 
 /// Has an event accepted, and returns its id once it runs.
 async fn running(platform: &Platform, function: &str, event: &str) -> anyhow::Result<String> {
@@ -122,8 +123,108 @@ async fn retries_and_age_of_events_are_set_by_a_command() -> anyhow::Result<()> 
     let fails = running(&platform, "event", r#"{"route": "exit?3"}"#).await?;
     let waited = tools::run(&mut platform.cli(&["events", "wait", &fails])).await?;
     assert_eq!(waited.stdout.trim(), "FAILED (439)", "no retry: {}", waited.stderr);
+    let platform_log = platform.platform_log();
+    let warnings: Vec<_> = platform_log.lines().filter(|line| line.contains("an event became a dead letter")).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for part in ["WARN", fails.as_str(), "default/event", "retries_exhausted"] {
+        assert!(warnings[0].contains(part), "{part} is not in {}", warnings[0]);
+    }
     let wrong = tools::run(&mut platform.cli(&["events", "config", "event", "--retries", "3"])).await?;
     assert!(!wrong.ok && wrong.stderr.contains("use 0 to 2"), "{}", wrong.stderr);
+    platform.stop().await
+}
+
+/// Standard output, exit code and standard error of a command.
+async fn said(platform: &Platform, args: &[&str]) -> anyhow::Result<(String, Option<i32>, String)> {
+    let output = tools::output(&mut platform.cli(args)).await?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok((text(output.stdout), output.status.code(), text(output.stderr)))
+}
+
+#[tokio::test]
+async fn the_result_of_an_event_is_written_as_it_was_answered() -> anyhow::Result<()> {
+    let platform = Platform::start_with(&[("SAMPAN_EVENTS__RESULT_BYTES_MAX", "100")]).await?;
+    platform.push_hello().await?;
+    platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "30"]).await?;
+    tools::run_ok(&mut platform.cli(&["events", "config", "event", "--retries", "0"])).await?;
+    let run = |event: &'static str| {
+        let platform = &platform;
+        async move {
+            let id = tools::run_ok(&mut platform.cli(&["invoke", "event", "--async", "--data", event])).await?;
+            tools::run(&mut platform.cli(&["events", "wait", id.trim()])).await?;
+            anyhow::Ok(id.trim().to_owned())
+        }
+    };
+    let whole = run(r#"{"number":  7}"#).await?;
+    let long = run(r#"{"route": "big?1000"}"#).await?;
+    let failed = run(r#"{"route": "exit?3"}"#).await?;
+    let platform = platform.kill_and_restart().await?;
+    let (answer, code, _) = said(&platform, &["events", "get", &whole, "--result"]).await?;
+    assert_eq!((answer.as_str(), code), (r#"{"hello":"world","event":{"number":  7}}"#, Some(0)));
+    let (again, code, _) = said(&platform, &["invoke", "--result", &whole]).await?;
+    assert_eq!((again.trim(), code), (answer.as_str(), Some(0)));
+    let (cut, code, why) = said(&platform, &["events", "get", &long, "--result"]).await?;
+    assert_eq!((cut.len(), code), (100, Some(1)), "{why}");
+    assert!(why.contains("the result has 1002 bytes, of which 100 are kept"), "{why}");
+    let (json, code, why) = said(&platform, &["events", "get", &failed, "--result"]).await?;
+    assert!(code == Some(4) && json.contains(r#""statusCode":439"#) && why.contains("exit code 3"), "{json} {why}");
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    for args in
+        [&["events", "get", unknown, "--result"][..], &["invoke", "--result", unknown], &["events", "get", unknown]]
+    {
+        let (_, code, why) = said(&platform, args).await?;
+        assert_eq!(code, Some(3), "{args:?}: {why}");
+    }
+    let (_, code, why) = said(&platform, &["events", "config", "event", "--max-age", "59"]).await?;
+    assert!(code == Some(2) && why.contains("LimitExceeded.MsgTTL"), "{code:?} {why}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_stop_says_what_it_waits_for_and_answers_meanwhile() -> anyhow::Result<()> {
+    let mut platform = Platform::start_with(&[("SAMPAN_SHUTDOWN_GRACE_S", "60")]).await?;
+    graceful_server::push(&platform).await?;
+    let flags = ["--type", "event", "--timeout", "60", "--no-start-check", "--stop-grace", "0"];
+    platform.deploy("event", "graceful:v1", &flags).await?;
+    let id = running(&platform, "event", "{}").await?;
+    let pid = server(&platform).await?;
+    platform.begin_stop()?;
+    let announced = format!("waiting for runs of events to end events=1 requests=\"{id}\"");
+    wait::until("it says what it waits for", || async {
+        Ok(platform.platform_log().contains(&announced).then_some(()))
+    })
+    .await?;
+    assert_eq!(state(&platform, &id).await?, "RUNNING", "the control address answers");
+    let ready = platform.http.get(format!("{}/readyz", platform.control)).send().await?;
+    assert_eq!(ready.status().as_u16(), 503, "it takes no new work");
+    graceful_server::answer(pid)?;
+    assert!(platform.ended().await?.success());
+    let platform = platform.restart().await?;
+    assert_eq!(state(&platform, &id).await?, "FINISHED (200)");
+    let log = log(&platform, "event", &id).await?;
+    assert_eq!(log.matches("START RequestId").count(), 1, "it ran once: {log}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn waiting_for_quota_is_no_try_and_leaves_nothing_in_the_log() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let flags = ["--type", "event", "--timeout", "30", "--no-start-check"];
+    platform.deploy("event", "hello:v1", &flags).await?;
+    let stopped = json!({"FunctionName": "event", "ReservedConcurrencyMem": 0});
+    platform.api.call("PutReservedConcurrencyConfig", stopped).await?;
+    let id = tools::run_ok(&mut platform.cli(&["invoke", "event", "--async", "--data", "{}"])).await?;
+    wait::until("an event found no room", || async {
+        let metrics = platform.http.get(format!("{}/metrics", platform.control)).send().await?.text().await?;
+        Ok(metrics.contains(r#"sampan_events_runs_total{status="432"} 1"#).then_some(()))
+    })
+    .await?;
+    assert_eq!(state(&platform, id.trim()).await?, "RUNNING");
+    let logs = platform.api.call("GetFunctionLogs", json!({"FunctionName": "event"})).await?;
+    assert_eq!(logs["TotalCount"], 0, "{logs}");
+    let ended = tools::run_ok(&mut platform.cli(&["events", "terminate", id.trim()])).await?;
+    assert_eq!(ended.trim(), "ABORTED (499)");
     platform.stop().await
 }
 

@@ -23,6 +23,9 @@ use crate::sqlite::terminate::{self, Found};
 use crate::sqlite::{self, claim, insert, list, marks, source_keys};
 use crate::writer::Writer;
 
+/// Runs that a stop names, of those that it waits for.
+const ANNOUNCED_MAX: usize = 10;
+
 /// The queue of events; cheap to clone.
 #[derive(Clone)]
 pub struct Events {
@@ -231,11 +234,25 @@ impl Events {
     /// Claims nothing more, and waits up to `grace` for the runs that go on; whether all ended.
     /// What fails from now on runs again after the next start.
     pub async fn drain(&self, grace: Duration) -> bool {
+        if !self.queue.stop.is_cancelled() {
+            self.announce_stop(grace);
+        }
         self.queue.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.queue.runs.close();
         tokio::time::timeout(grace, self.queue.runs.wait()).await.is_ok()
+    }
+
+    /// Logs which runs a stop waits for.
+    fn announce_stop(&self, grace: Duration) {
+        let running = self.queue.running.events();
+        if running.is_empty() || grace.is_zero() {
+            return;
+        }
+        let some: Vec<_> = running.iter().take(ANNOUNCED_MAX).map(RequestId::as_str).collect();
+        let (events, requests, grace_s) = (running.len(), some.join(" "), grace.as_secs());
+        tracing::info!(events, requests, grace_s, "waiting for runs of events to end");
     }
 
     pub(crate) async fn read<T: Send + 'static>(

@@ -26,6 +26,11 @@ impl Running {
         }
     }
 
+    /// The events that run.
+    pub(crate) fn events(&self) -> Vec<RequestId> {
+        self.0.lock().keys().cloned().collect()
+    }
+
     /// The end of a run is stored: nothing cancels it any more.
     pub(crate) fn end(&self, event: &RequestId) {
         self.0.lock().remove(event);

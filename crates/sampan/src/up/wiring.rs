@@ -30,8 +30,10 @@ const EVENTS_SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// The running platform.
 pub struct RunningPlatform {
-    /// Cancels the listeners: no new work is accepted.
+    /// Cancels the gateway's listeners: no new work is accepted.
     listening: CancellationToken,
+    /// Cancels the listener of the control address, which answers until all work has ended.
+    answering: CancellationToken,
     /// Cancels the background tasks.
     running: CancellationToken,
     invoker: invoke::Invoker,
@@ -118,6 +120,7 @@ impl RunningPlatform {
         let metrics = Arc::new(Metrics::open(metrics, &settings.control, &pair)?);
         let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
         let (listening, running) = (CancellationToken::new(), CancellationToken::new());
+        let answering = CancellationToken::new();
         let dir = &settings.data_dir;
         let (control_addr, gateway_addr) = (control.local_addr()?, gateway.plain.local_addr()?);
         let store = store::Store::open(&dir.join(super::data_dir::DATABASE), settings.store)
@@ -254,7 +257,7 @@ impl RunningPlatform {
             metrics,
         };
         let drain = Duration::from_secs(settings.shutdown_grace_s);
-        let serving = control::serve(control, routes, settings.control, drain, listening.clone());
+        let serving = control::serve(control, routes, settings.control, drain, answering.clone());
         let control = tokio::spawn(async move { _ = supervisor::essential("control address", serving).await });
         let sweeping = tokio::spawn(supervisor::restarting("registry sweep", {
             let running = running.clone();
@@ -262,6 +265,7 @@ impl RunningPlatform {
         }));
         Ok(Self {
             listening,
+            answering,
             running,
             invoker,
             events,
@@ -308,6 +312,7 @@ impl RunningPlatform {
         self.invoker.drain(left(), stop_grace).await;
         // Their ends are stored, so that the next start need not take them for killed.
         self.events.drain(EVENTS_SETTLE_MAX).await;
+        self.answering.cancel();
         // An open connection to the control address must not delay the stop.
         tokio::time::timeout(left().max(CONTROL_GRACE_MIN), self.control).await.ok();
         self.running.cancel();

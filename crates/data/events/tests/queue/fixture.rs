@@ -87,6 +87,17 @@ impl Queue {
         Self { events, script, folder, config }
     }
 
+    /// The queue's file, beside its owner.
+    pub(crate) fn file(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("events.db")).unwrap()
+    }
+
+    /// A number in the row of an event that waits or runs.
+    pub(crate) fn row(&self, id: &RequestId, column: &str) -> Option<i64> {
+        let text = format!("SELECT {column} FROM events WHERE request_id = ?1");
+        self.file().query_row(&text, [id.as_str()], |row| row.get(0)).unwrap()
+    }
+
     /// The next process on the same file, as after a kill: nothing of this one is drained.
     pub(crate) async fn killed_and_opened(self) -> Self {
         self.killed_and_opened_with(|_| {}).await

@@ -80,3 +80,45 @@ async fn a_queue_of_a_newer_version_is_left_alone() {
     let refused = Events::open(path, queue.script.clone(), Config::default()).await.err().unwrap();
     assert!(matches!(refused, Error::NewerSchema { found: 99, .. }), "{refused}");
 }
+
+#[tokio::test]
+async fn a_run_that_outlasts_its_lease_keeps_its_claim_and_runs_once() {
+    let queue = Queue::open_with(Config { lease_s: 1, ..Config::default() }).await;
+    queue.script.set("long", None);
+    let id = queue.accept("long", "{}").await;
+    queue.until_true(|| queue.script.seen_of("long") == 1).await;
+    let lease = || queue.row(&id, "lease_until_ms").unwrap();
+    let first = lease();
+    queue.until_true(|| lease() > first + 2_000).await;
+    assert_eq!(queue.script.seen_of("long"), 1, "it was renewed beyond two leases");
+    queue.script.cut.notify_one();
+    queue.until(&id, |status| status.state != RunState::Running).await;
+    assert_eq!(queue.script.seen_of("long"), 1);
+}
+
+#[tokio::test]
+async fn a_wait_for_a_due_time_holds_no_lease() {
+    let queue = Queue::open().await;
+    let late = events::NewEvent { delay_s: 3600, ..crate::fixture::event("later", "{}") };
+    queue.events.accept(late.clone()).await.unwrap();
+    queue.script.set("faulty", Some(RunStatus::UserCodeException));
+    let retried = queue.accept("faulty", "{}").await;
+    queue.until(&retried, |status| status.status.is_some()).await;
+    for id in [&late.request_id, &retried] {
+        assert_eq!((queue.row(id, "state"), queue.row(id, "lease_until_ms")), (Some(0), None));
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_old_after_an_outage_does_not_run() {
+    let queue = Queue::open().await;
+    let late = events::NewEvent { delay_s: 3600, ..crate::fixture::event("late", "{}") };
+    queue.events.accept(late.clone()).await.unwrap();
+    assert!(queue.events.drain(Duration::from_secs(5)).await);
+    queue.file().execute("UPDATE events SET due_ms = 1, expires_ms = 2", []).unwrap();
+    let queue = queue.killed_and_opened().await;
+    queue.until(&late.request_id, |status| status.state == RunState::Failed).await;
+    assert_eq!(queue.script.seen_of("late"), 0);
+    let letters = queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap();
+    assert_eq!(letters[0].reason, "expired");
+}

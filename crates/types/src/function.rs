@@ -125,6 +125,13 @@ pub struct ImageSpec {
     pub port: i32,
 }
 
+impl ImageSpec {
+    /// Whether it is a job image: each event is an instance of its own, and nothing listens.
+    pub fn is_job(&self) -> bool {
+        self.port == limits::JOB_PORT
+    }
+}
+
 /// How many requests one instance serves at once (web functions).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConcurrencySpec {

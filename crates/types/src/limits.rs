@@ -70,6 +70,11 @@ pub const NAMESPACES_MAX: usize = 50;
 pub const VERSIONS_MAX: usize = 1000;
 /// Where an image's server listens when `ImagePort` names nothing else.
 pub const IMAGE_PORT: u16 = 9000;
+/// `ImagePort` of a job image, which has no server (contract 4.2).
+pub const JOB_PORT: i32 = -1;
+/// Bytes of the event of a job image: Linux bounds a variable with its name and final NUL to 32
+/// pages (execve(2), `MAX_ARG_STRLEN`), and the name is `SCF_CUSTOM_CONTAINER_EVENT=`.
+pub const JOB_EVENT_BYTES_MAX: usize = 131_044;
 /// Longest that the `Invoke` interface waits for an answer, in seconds.
 pub const INVOKE_WAIT_S_MAX: u64 = 300;
 /// Bytes of `RoutingKey`.

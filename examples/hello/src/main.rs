@@ -3,7 +3,8 @@
 //! `POST /event-invoke` answers an event; `/` answers a greeting; the routes in `routes.rs`
 //! reproduce faults of functions: sleep, exit, print, fill memory. It listens on port 9000, or on
 //! `PORT`; with `EXIT_AT_START` it exits at once with that code. `hello walk DIR` lists a directory
-//! as the route `/walk` does, without a server.
+//! as the route `/walk` does, without a server; `hello job WORDS…` is a job image: it prints its words
+//! and its event, does what the event's route says, and ends.
 #![forbid(unsafe_code)]
 
 mod http;
@@ -20,6 +21,12 @@ fn main() {
         && command == "walk"
     {
         return list(Path::new(folder));
+    }
+    if let [command, words @ ..] = arguments.as_slice()
+        && command == "job"
+    {
+        words.iter().for_each(|word| println!("word {}", word.display()));
+        return routes::job(&std::env::var("SCF_CUSTOM_CONTAINER_EVENT").unwrap_or_default());
     }
     if let Some(code) = std::env::var("EXIT_AT_START").ok().and_then(|code| code.parse().ok()) {
         println!("ending with {code}, as EXIT_AT_START says");

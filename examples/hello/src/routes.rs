@@ -101,6 +101,26 @@ fn event(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     respond(writer, request, 200, "application/json", format!("{{\"hello\":\"world\",\"event\":{body}}}").as_bytes())
 }
 
+/// Prints an event and runs its route, as [`event`] does, without a server. The last line has no
+/// newline.
+pub fn job(event: &str) {
+    println!("event of {} bytes: {}", event.len(), event.get(..200).unwrap_or(event));
+    match route_of(event) {
+        Some(("sleep", value)) => std::thread::sleep(Duration::from_millis(value)),
+        Some(("exit", value)) => {
+            print!("the last words");
+            let _ = io::stdout().flush();
+            std::process::exit(i32::try_from(value).unwrap_or(1))
+        }
+        Some(("alloc", value)) => drop(allocate(value)),
+        Some(("print", value)) => print_lines(value),
+        Some(("abort", _)) => std::process::abort(),
+        _ => {}
+    }
+    print!("the last words");
+    let _ = io::stdout().flush();
+}
+
 /// Finds `"route":"name?value"` without a JSON parser; the standard library has none.
 fn route_of(event: &str) -> Option<(&str, u64)> {
     let rest = event.split_once("\"route\"")?.1.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;

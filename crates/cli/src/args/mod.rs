@@ -232,6 +232,10 @@ pub struct DeployArgs {
     /// Port of the image's server, also in the variable PORT [default: 9000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// The image is a job without a server: each event is one run of its program, with the event in
+    /// SCF_CUSTOM_CONTAINER_EVENT; makes an event function
+    #[arg(long, conflicts_with_all = ["port", "concurrency", "session", "websocket"])]
+    pub job: bool,
     /// Concurrent requests of one instance of a web function
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,

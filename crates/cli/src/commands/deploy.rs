@@ -101,7 +101,11 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
         return Err(Failure::new(Exit::Usage, message, "Add --image, such as --image hello:v1.").into());
     }
     let mut request = configuration(args, None)?;
-    let kind = if args.kind == Some(Kind::Event) { "Event" } else { "HTTP" };
+    if args.job && args.kind == Some(Kind::Web) {
+        let message = "a job image has no server, which a web function needs";
+        return Err(Failure::new(Exit::Usage, message, "Leave out --type web, or --job.").into());
+    }
+    let kind = if args.job || args.kind == Some(Kind::Event) { "Event" } else { "HTTP" };
     request.insert("Type".to_owned(), kind.into());
     request.insert("Code".to_owned(), code::of(client, args, None)?);
     if args.websocket {

@@ -14,6 +14,7 @@ use crate::args::events::{
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
+use crate::terminal;
 use crate::{output, print};
 
 /// Pauses between looks at a state; each is twice the one before.
@@ -147,10 +148,10 @@ fn show(status: &Value, format: Output) -> anyhow::Result<()> {
         return output::json(status);
     }
     let state = status.get("Status").and_then(Value::as_str).unwrap_or_default();
-    match status.get("StatusCode").and_then(Value::as_u64) {
-        Some(code) if code > 0 => println!("{state} ({code})"),
-        _ => println!("{state}"),
-    }
+    let code = status.get("StatusCode").and_then(Value::as_u64).filter(|code| *code > 0);
+    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+    let why = status.get("ErrorMessage").and_then(Value::as_str).map(|why| format!(": {}", terminal::line(why)));
+    println!("{state}{code}{}", why.unwrap_or_default());
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
+use types::limits::JOB_PORT;
 use types::{ErrorCode, RunStatus};
 
 use crate::args::{Connection, InvokeArgs, Output};
@@ -31,12 +32,13 @@ pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> a
     let query = json!({"FunctionName": name, "Namespace": args.namespace, "Qualifier": version});
     let function = client.call("GetFunction", &query).await?;
     let is_web = function.get("Type").and_then(Value::as_str) == Some("HTTP");
+    let answers_with_id = is_job(&function) || function["AsyncRunEnable"] == "TRUE";
     check_flags(&args, name, is_web)?;
     let data = args.data.as_deref().map(read_data).transpose()?;
     if is_web {
         web(&client, &args, name, qualifier, data, format).await
     } else {
-        event(&client, &args, name, qualifier, data, format).await
+        event(&client, &args, (name, qualifier), data, answers_with_id, format).await
     }
 }
 
@@ -52,6 +54,11 @@ fn target(name: &str) -> anyhow::Result<(&str, &str)> {
         }
         _ => Err(Failure::new(Exit::Usage, format!("{name:?} names no function"), "`sampan list` shows all.").into()),
     }
+}
+
+/// Whether a function's image is a job.
+pub(super) fn is_job(function: &Value) -> bool {
+    function.pointer("/ImageConfig/ImagePort").and_then(Value::as_i64) == Some(i64::from(JOB_PORT))
 }
 
 /// Refuses flags that mean nothing for a function of this type.
@@ -86,15 +93,20 @@ fn read_data(data: &str) -> anyhow::Result<Vec<u8>> {
 async fn event(
     client: &Client,
     args: &InvokeArgs,
-    name: &str,
-    qualifier: &str,
+    (name, qualifier): (&str, &str),
     data: Option<Vec<u8>>,
+    answers_with_id: bool,
     format: Output,
 ) -> anyhow::Result<()> {
     let event = String::from_utf8(data.unwrap_or_else(|| b"{}".to_vec()));
     let event = event.map_err(|_| Failure::new(Exit::Usage, "the event is not text in UTF-8", "An event is JSON."))?;
     if args.asynchronous {
         return accept(client, args, name, qualifier, event, format).await;
+    }
+    if answers_with_id && args.log {
+        let message = format!("--log is for calls that wait for their end, and a call of {name} does not");
+        let hint = format!("Leave it out; `sampan logs {name} -f` follows its log.");
+        return Err(Failure::new(Exit::Usage, message, hint).into());
     }
     let request = json!({
         "FunctionName": name, "Namespace": args.namespace, "Qualifier": qualifier, "Event": event,
@@ -103,6 +115,9 @@ async fn event(
     let answer = client.call("InvokeFunction", &request).await.map_err(|error| goes_on(error, name))?;
     let result = answer.get("Result").cloned().unwrap_or_default();
     let id = result.get("FunctionRequestId").and_then(Value::as_str).unwrap_or_default();
+    if answers_with_id {
+        return accepted(id, format);
+    }
     if args.log && format == Output::Text {
         logs::of_request(client, name, &args.namespace, id, LOG_LINES).await?;
     }
@@ -124,7 +139,11 @@ async fn accept(
         "InvocationType": "Event",
     });
     let answer = client.call("Invoke", &request).await?;
-    let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default();
+    accepted(answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default(), format)
+}
+
+/// Prints the id of an event that was accepted.
+fn accepted(id: &str, format: Output) -> anyhow::Result<()> {
     match format {
         Output::Json => output::json(&json!({"id": id}))?,
         Output::Text => println!("{id}"),

@@ -45,10 +45,12 @@ pub(crate) fn runnable(function: &ImageSpec, image: &RunConfig) -> Result<(), St
 }
 
 /// Whether an instance has to start before the version is served: when calls would go to other
-/// instances than before, and unless the function's owner does without.
+/// instances than before, and unless the function's owner does without. A job image has no server
+/// that would show that it starts, and its run is its effect: it runs for events alone.
 pub(crate) fn is_start_checked(pending: &Pending, image: &PinnedImage) -> bool {
     let version = &pending.version;
     version.version == VersionName::Latest
+        && !version.desired.image.is_job()
         && tags::start_check(&pending.record.tags).unwrap_or(true)
         && version.serving.as_ref().is_none_or(|serving| is_seen(serving, &version.desired, image))
 }
@@ -155,6 +157,9 @@ mod tests {
             assert_eq!(checked, wanted, "{what}");
         }
         assert!(is_start_checked(&pending(), &image(2)), "another image");
+        let mut job = pending();
+        job.version.desired.image.port = types::limits::JOB_PORT;
+        assert!(!is_start_checked(&job, &image(2)), "a job image runs for events alone");
     }
 
     #[test]

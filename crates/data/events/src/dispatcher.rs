@@ -148,7 +148,7 @@ fn unfit(event: &Claimed, config: &Config) -> Option<Reason> {
 fn end_without_run(event: &Claimed, reason: Reason) -> End {
     let status = event.last_status.unwrap_or(RunStatus::InternalError);
     let result = event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str()));
-    End { status: Some(status), result: Some(result), result_bytes: None, now_ms: now_ms() }
+    End { status: Some(status), exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
 }
 
 async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
@@ -160,7 +160,7 @@ async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
         retry: event.history.function_failures,
         cancellation: queue.running.begin(&event.request_id),
     };
-    let Outcome { status, ret_msg, error_message, retry_after } = queue.run.run(attempt).await;
+    let Outcome { status, ret_msg, error_message, exit, retry_after } = queue.run.run(attempt).await;
     let class = retry::class(status);
     let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
     let now_ms = now_ms();
@@ -173,7 +173,7 @@ async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
     };
     let (result, result_bytes) = cut(error_message.unwrap_or(ret_msg), queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
-    (next, End { status: Some(status), result: Some(result), result_bytes, now_ms }, room(class))
+    (next, End { status: Some(status), exit, result: Some(result), result_bytes, now_ms }, room(class))
 }
 
 fn room(class: Class) -> Room {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use types::{FunctionId, FunctionKey, FunctionName, Namespace, Qualifier, RequestId, RunStatus};
+use types::{ExitStatus, FunctionId, FunctionKey, FunctionName, Namespace, Qualifier, RequestId, RunStatus};
 
 /// What an event is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -135,6 +135,8 @@ pub struct EventStatus {
     pub result: Option<String>,
     /// Bytes of the result before it was cut; `None` where it is whole.
     pub result_bytes: Option<u64>,
+    /// Of a job image whose program ran to its end: how it ended.
+    pub exit: Option<ExitStatus>,
 }
 
 /// A page of states; times are Unix milliseconds, an interval's end excluded.

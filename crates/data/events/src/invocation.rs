@@ -41,8 +41,9 @@ impl Run for Invoker {
                 source,
                 asynchronous: Some(asynchronous),
             };
-            let EventResult { status, ret_msg, error_message, retry_after, .. } = invoker.event(call, event).await;
-            Outcome { status, ret_msg, error_message, retry_after }
+            let EventResult { status, ret_msg, error_message, exit, retry_after, .. } =
+                invoker.event(call, event).await;
+            Outcome { status, ret_msg, error_message, exit, retry_after }
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use invoke::Cancellation;
 use types::catalog::Lookup;
-use types::{RequestId, RunStatus};
+use types::{ExitStatus, RequestId, RunStatus};
 
 use crate::event::{Address, InvokeType};
 
@@ -41,6 +41,8 @@ pub struct Outcome {
     pub ret_msg: String,
     /// Why it failed.
     pub error_message: Option<String>,
+    /// Of a job image whose program ran to its end: how it ended.
+    pub exit: Option<ExitStatus>,
     /// The function's `Retry-After`.
     pub retry_after: Option<Duration>,
 }
@@ -53,7 +55,7 @@ impl Outcome {
             Lookup::NoQualifier(..) => RunStatus::QualifierNotFound,
             Lookup::NotCallable(..) => RunStatus::FunctionStatusError,
         };
-        Self { status, ret_msg: String::new(), error_message: Some(lookup.to_string()), retry_after: None }
+        Self { status, ret_msg: String::new(), error_message: Some(lookup.to_string()), exit: None, retry_after: None }
     }
 }
 

@@ -98,14 +98,14 @@ fn outcome(head: &ResponseParts, text: &str, cut: bool, now: Timestamp) -> Outco
     }
     if head.status != StatusCode::TOO_MANY_REQUESTS && !head.status.is_server_error() {
         let ret_msg = answer.to_string();
-        return Outcome { status: RunStatus::Success, ret_msg, error_message: None, retry_after: None };
+        return Outcome { status: RunStatus::Success, ret_msg, error_message: None, exit: None, retry_after: None };
     }
     let message = answer.to_string();
     failed(RunStatus::UserCodeException, message.clone(), message, retry_after(&head.headers, now))
 }
 
 fn failed(status: RunStatus, ret_msg: String, message: String, retry_after: Option<Duration>) -> Outcome {
-    Outcome { status, ret_msg, error_message: Some(message), retry_after }
+    Outcome { status, ret_msg, error_message: Some(message), exit: None, retry_after }
 }
 
 /// `Retry-After` in either form (RFC 9110, 10.2.3): seconds, or a date.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use pool::{Lease, LeaseError};
 use types::RequestId;
@@ -13,20 +14,37 @@ use crate::resolve::ResolvedCall;
 use crate::session;
 use crate::upstream::UpstreamState;
 
+/// What an instance is wanted for.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// A request, whose session is found in its headers and URI where its version has sessions.
+    Request(&'a HeaderMap, &'a Uri),
+    /// The event of a job image.
+    Job(&'a Bytes),
+}
+
 impl Context {
-    /// Leases an instance of a call's version, or of what replaced it meanwhile. The session that
-    /// the request belongs to, if its version has sessions, is found in its headers and URI.
+    /// Leases an instance of a call's version, or of what replaced it meanwhile.
     pub async fn acquire(
         &self,
         call: &ResolvedCall,
         request: &RequestId,
-        (head, uri): (&HeaderMap, &Uri),
+        wanted: Wanted<'_>,
     ) -> Result<Lease<UpstreamState>, Failure> {
         let mut version = Arc::clone(&call.version);
         let mut retries_left = self.config.superseded_retries_max;
         loop {
-            let session = session::key(&version, head, uri)?;
-            let error = match self.pool.lease(&version, request, session.as_ref()).await {
+            let leased = match wanted {
+                Wanted::Request(head, uri) => {
+                    let session = session::key(&version, head, uri)?;
+                    self.pool.lease(&version, request, session.as_ref()).await
+                }
+                Wanted::Job(event) if version.spec.image.is_job() => {
+                    self.pool.lease_job(&version, request, event).await
+                }
+                Wanted::Job(_) => return Err(Failure::no_job_image(&version.function.key)),
+            };
+            let error = match leased {
                 Ok(lease) => return Ok(lease),
                 Err(error) => error,
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
-use pool::ColdStart;
+use pool::{ColdStart, ExitStatus};
 pub use types::Installation;
 use types::{FunctionKey, Qualifier, RequestId, RunStatus};
 
@@ -95,6 +95,8 @@ pub struct EventResult {
     pub bill_duration_ms: u64,
     /// Highest memory of the instance so far, in bytes.
     pub memory_bytes: u64,
+    /// Of a job image whose program ran to its end: how it ended.
+    pub exit: Option<ExitStatus>,
     /// Where the time of the start went, when this event's instance was started for it.
     pub cold: Option<ColdStart>,
 }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Uri};
 use serde::de::IgnoredAny;
-use types::{FunctionKind, RequestId, RunStatus};
+use types::limits::JOB_EVENT_BYTES_MAX;
+use types::{ExitStatus, FunctionKind, RequestId, RunStatus};
 
 use crate::call::{EventCall, EventResult, Source};
 use crate::context::Context;
@@ -23,14 +24,15 @@ use crate::{retry_after, upstream};
 /// Where an event function takes its events (contract 4.1).
 const PATH: &str = "/event-invoke";
 
-/// The port of an image without a server (contract 4.2).
-const JOB_PORT: i32 = -1;
-
 /// Runs an event to its end.
 pub(crate) async fn run(context: Arc<Context>, call: ResolvedCall, event: EventCall) -> EventResult {
     let request_id = event.request_id.clone();
     let mut invocation = Invocation::of(&context, request_id.clone(), call, event.asynchronous.as_ref());
-    match respond(&mut invocation, &event).await {
+    let (outcome, exit) = match invocation.version().spec.image.is_job() && event.source != Source::Url {
+        true => job(&mut invocation, &event).await,
+        false => (respond(&mut invocation, &event).await, None),
+    };
+    let result = match outcome {
         Ok(ret_msg) => {
             let summary = invocation.finish(Ok(()), &ret_msg).await;
             result(request_id, ret_msg, None, summary)
@@ -40,6 +42,19 @@ pub(crate) async fn run(context: Arc<Context>, call: ResolvedCall, event: EventC
             let summary = invocation.finish(Err(&failure), &ret_msg).await;
             result(request_id, ret_msg, Some(&failure), summary)
         }
+    };
+    EventResult { exit, ..result }
+}
+
+/// The run of a job image: an instance of its own, whose end is the run's. What it prints is its
+/// log; it has no answer.
+async fn job(invocation: &mut Invocation, event: &EventCall) -> (Result<String, Failure>, Option<ExitStatus>) {
+    if let Err(failure) = check_payload(&event.payload, JOB_EVENT_BYTES_MAX) {
+        return (Err(failure), None);
+    }
+    match invocation.run_job(&event.payload).await {
+        Ok(ended) => (invocation.failure_of_job(&ended).map_or(Ok(String::new()), Err), Some(ended)),
+        Err(failure) => (Err(failure), None),
     }
 }
 
@@ -60,6 +75,7 @@ fn result(request_id: RequestId, ret_msg: String, failure: Option<&Failure>, sum
         duration: summary.duration,
         bill_duration_ms: summary.bill_duration_ms,
         memory_bytes: summary.memory_bytes,
+        exit: None,
         cold: summary.cold,
     }
 }
@@ -69,7 +85,7 @@ async fn respond(invocation: &mut Invocation, event: &EventCall) -> Result<Strin
     if version.function.kind == FunctionKind::Http {
         return Err(Failure::web_function(&version.function.key));
     }
-    if version.spec.image.port == JOB_PORT {
+    if version.spec.image.is_job() {
         return Err(Failure::job_image(&version.function.key));
     }
     check_payload(&event.payload, invocation.context.config.event_bytes_max)?;

@@ -176,9 +176,17 @@ impl Failure {
 
     pub fn job_image(function: &FunctionKey) -> Self {
         Self::not_served(format!(
-            "function {function} is a job image (ImagePort -1), which this installation does not run yet; give the image \
-             a server and its port"
+            "function {function} is a job image (ImagePort -1), which answers no requests; invoke it through the API \
+             (`sampan invoke`)"
         ))
+    }
+
+    /// The version that took the place of a job image while its event waited is none.
+    pub fn no_job_image(function: &FunctionKey) -> Self {
+        Self::new(
+            RunStatus::FunctionStatusError,
+            format!("function {function} was a job image (ImagePort -1) when it was invoked, and is none any more"),
+        )
     }
 
     pub fn web_function(function: &FunctionKey) -> Self {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::task::{self, Waker};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Uri};
+use bytes::Bytes;
+use http::Request;
 use logs::Begin;
-use pool::{ColdStart, Instance};
-use tokio::time::Instant;
+use pool::{ColdStart, ExitStatus, Instance};
+use tokio::time::{Instant, sleep_until};
 use tracing::field::display;
 use tracing::{Level, Span, enabled};
 use types::{CatalogVersion, RequestId};
 
+use crate::acquire::Wanted;
 use crate::call::Asynchronous;
 use crate::cancellation::Cancellation;
 use crate::config::Config;
@@ -139,7 +141,7 @@ impl Invocation {
     ) -> Result<T, Failure> {
         let mut replacements_left = 1;
         loop {
-            self.lease_unless_canceled(request.headers(), request.uri()).await?;
+            self.lease_unless_canceled(Wanted::Request(request.headers(), request.uri())).await?;
             let (run, config) = (self.run(), &self.context.config);
             let of_version = run.lease.slot.headers(&run.lease.version, &self.context.platform);
             let stamp = Stamp { of_version, request: &self.request };
@@ -189,17 +191,39 @@ impl Invocation {
         self.context.sweep.watch(idle);
     }
 
-    async fn lease_unless_canceled(&mut self, head: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
-        let Some(cancellation) = self.cancellation().cloned() else { return self.lease_instance(head, uri).await };
-        tokio::select! {
-            biased;
-            () = cancellation.requested() => Err(Failure::terminated()),
-            leased = self.lease_instance(head, uri) => leased,
+    /// Starts an instance of a job image with this event, and waits for its end.
+    pub async fn run_job(&mut self, event: &Bytes) -> Result<ExitStatus, Failure> {
+        self.lease_unless_canceled(Wanted::Job(event)).await?;
+        let run = self.run();
+        let ended = async {
+            tokio::select! {
+                biased;
+                ended = run.lease.process.ended() => Ok(ended),
+                () = sleep_until(run.deadline()) => Err(Stopped::TimedOut),
+            }
+        };
+        match run.until_canceled(self.cancellation(), ended).await {
+            Ok(ended) => Ok(ended),
+            Err(stopped) => Err(run.failure(stopped, self.context.config.exit_wait_max()).await),
         }
     }
 
-    async fn lease_instance(&mut self, head: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
-        let lease = self.context.acquire(&self.open().call, &self.request, (head, uri)).await?;
+    /// Why a job that has ended failed; `None` when it ended well.
+    pub fn failure_of_job(&self, ended: &ExitStatus) -> Option<Failure> {
+        (ended.code != Some(0)).then(|| self.run().ended(ended))
+    }
+
+    async fn lease_unless_canceled(&mut self, wanted: Wanted<'_>) -> Result<(), Failure> {
+        let Some(cancellation) = self.cancellation().cloned() else { return self.lease_instance(wanted).await };
+        tokio::select! {
+            biased;
+            () = cancellation.requested() => Err(Failure::terminated()),
+            leased = self.lease_instance(wanted) => leased,
+        }
+    }
+
+    async fn lease_instance(&mut self, wanted: Wanted<'_>) -> Result<(), Failure> {
+        let lease = self.context.acquire(&self.open().call, &self.request, wanted).await?;
         if enabled!(Level::DEBUG) {
             Span::current().record("instance", display(&lease.id));
         }

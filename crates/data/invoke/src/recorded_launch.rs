@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use logs::{Begin, End, Logs};
 use pool::{BoxFuture, Launch, LaunchError, Launched};
 use types::{CatalogVersion, InstanceId, Qualifier, RequestId, RunStatus};
@@ -28,6 +29,17 @@ impl Launch for RecordedLaunch {
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
         self.deferred_records.begin(&first_request);
         self.launch.launch(id, version, first_request)
+    }
+
+    fn launch_job(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+        event: Bytes,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.deferred_records.begin(&request);
+        self.launch.launch_job(id, version, request, event)
     }
 
     fn launch_ahead(

@@ -85,6 +85,11 @@ impl ResolvedCall {
         &self.version
     }
 
+    /// Whether it answers with an id alone, whatever its caller asks for (contract 4.2 and 4.9).
+    pub fn is_asynchronous(&self) -> bool {
+        self.version.spec.image.is_job() || self.version.function.async_run
+    }
+
     /// How it reaches its instance.
     pub fn protocol(&self) -> Protocol {
         self.protocol

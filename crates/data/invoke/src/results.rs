@@ -175,6 +175,7 @@ impl From<Stored> for EventResult {
             duration: Duration::from_micros(stored.duration_us),
             bill_duration_ms: stored.bill_duration_ms,
             memory_bytes: stored.memory_bytes,
+            exit: None,
             cold: None,
         }
     }
@@ -195,6 +196,7 @@ mod tests {
             duration: Duration::from_micros(7),
             bill_duration_ms: 1,
             memory_bytes: 9,
+            exit: None,
             cold: None,
         }
     }

@@ -134,7 +134,8 @@ impl Run {
         }
     }
 
-    fn ended(&self, ended: &ExitStatus) -> Failure {
+    /// Why the end of the instance failed the run.
+    pub fn ended(&self, ended: &ExitStatus) -> Failure {
         Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory_peak_bytes())
     }
 

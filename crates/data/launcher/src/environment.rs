@@ -5,14 +5,19 @@ use types::{CatalogVersion, Installation};
 /// What Docker sets when an image names no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where a job image finds its event (contract 4.2).
+const EVENT: &str = "SCF_CUSTOM_CONTAINER_EVENT";
+
 /// Defaults, then the image's variables, then the platform's (contract 4.1, and `PORT`, which most
 /// frameworks read), then the user's; the later value of a name holds. Names that the platform
 /// keeps for itself are refused when a function is made, so users cannot replace them. `HOME` and
 /// `HOSTNAME` are the sandbox's to add where they are missing: it reads the image's passwd file.
+/// `event` is that of an instance of a job image, which has no port.
 pub(crate) fn environment(
     image: &[String],
     version: &CatalogVersion,
     platform: &Installation,
+    event: Option<&[u8]>,
 ) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     set(&mut variables, "PATH", DEFAULT_PATH);
@@ -23,7 +28,9 @@ pub(crate) fn environment(
     set(&mut variables, "TENCENTCLOUD_RUNENV", "SCF");
     set(&mut variables, "USER_CODE_ROOT", "/var/user/");
     set(&mut variables, "USER", "qcloud");
-    set(&mut variables, "PORT", &version.spec.image.port.to_string());
+    if event.is_none() {
+        set(&mut variables, "PORT", &version.spec.image.port.to_string());
+    }
     set(&mut variables, "SCF_FUNCTIONNAME", version.function.key.name.as_str());
     set(&mut variables, "SCF_FUNCTIONVERSION", &version.key.version.to_string());
     set(&mut variables, "TENCENTCLOUD_REGION", &platform.region);
@@ -31,6 +38,9 @@ pub(crate) fn environment(
     set(&mut variables, "TENCENTCLOUD_UIN", &platform.uin);
     for (name, value) in &version.spec.environment {
         set(&mut variables, name, value);
+    }
+    if let Some(event) = event {
+        set(&mut variables, EVENT, &String::from_utf8_lossy(event));
     }
     variables
 }
@@ -54,7 +64,7 @@ mod tests {
         let mut version = version();
         version.spec.environment = own.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let image: Vec<_> = image.iter().map(|v| (*v).to_owned()).collect();
-        environment(&image, &version, &platform())
+        environment(&image, &version, &platform(), None)
     }
 
     fn value(variables: &[(String, String)], name: &str) -> Option<String> {
@@ -98,6 +108,16 @@ mod tests {
         ] {
             assert_eq!(value(&all, name).as_deref(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn an_instance_of_a_job_image_has_its_event_and_no_port() {
+        let all = environment(&["PORT=80".to_owned()], &version(), &platform(), Some(b"{\"a\": 1}"));
+        assert_eq!(value(&all, EVENT).as_deref(), Some("{\"a\": 1}"));
+        assert_eq!(value(&all, "PORT").as_deref(), Some("80"), "the image's own is left alone");
+        assert_eq!(value(&variables(&[], &[]), EVENT), None);
+        let longest = EVENT.len() + "=".len() + types::limits::JOB_EVENT_BYTES_MAX + 1;
+        assert_eq!(longest, 32 * 4096, "as long as the kernel takes, with its final NUL");
     }
 
     #[test]

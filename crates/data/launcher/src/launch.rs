@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use logs::Logs;
 use pool::{BoxFuture, ColdStart, Launch, LaunchError, Launched};
 use sandbox::{LaunchSpec, NotListening};
@@ -47,6 +48,29 @@ impl Launch for Launcher {
         version: Arc<CatalogVersion>,
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.0.launch(id, version, first_request, None)
+    }
+
+    fn launch_job(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+        event: Bytes,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.0.launch(id, version, request, Some(event))
+    }
+}
+
+impl Inner {
+    /// `event` is what an instance of a job image is for.
+    fn launch(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        first_request: RequestId,
+        event: Option<Bytes>,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
         let span = tracing::info_span!(
             "cold_start",
             request = %first_request,
@@ -56,10 +80,11 @@ impl Launch for Launcher {
         );
         let launch = async move {
             let mut start = Start {
-                launcher: &self.0,
+                launcher: self,
                 id,
                 version: &version,
                 first_request,
+                event,
                 cold_start: ColdStart::default(),
                 peak_bytes: 0,
             };
@@ -82,13 +107,16 @@ struct Start<'a> {
     id: InstanceId,
     version: &'a CatalogVersion,
     first_request: RequestId,
+    event: Option<Bytes>,
     cold_start: ColdStart,
     peak_bytes: u64,
 }
 
 impl Start<'_> {
     async fn run(&mut self) -> Result<Arc<dyn LocalProcess>, Failure> {
-        let port = self.port()?;
+        let served = self.port()?;
+        // Nothing connects to an instance of a job image.
+        let port = served.unwrap_or_default();
         let begun = Instant::now();
         let root = self.launcher.machine.root(&self.version.image.digest).await?;
         self.cold_start.pull = begun.elapsed();
@@ -106,6 +134,9 @@ impl Start<'_> {
         let process = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
         process.hold_until_ended(Held { _output: output, _root: root });
 
+        if served.is_none() {
+            return Ok(process);
+        }
         let begun = Instant::now();
         let listening = process.wait_listening(deadline.saturating_duration_since(begun)).await;
         self.cold_start.function = begun.elapsed();
@@ -115,9 +146,14 @@ impl Start<'_> {
         }
     }
 
-    fn port(&self) -> Result<u16, Failure> {
+    /// Where its server will listen; `None` for a job image, which has none.
+    fn port(&self) -> Result<Option<u16>, Failure> {
+        if self.event.is_some() && self.version.spec.image.is_job() {
+            return Ok(None);
+        }
         let port = self.version.spec.image.port;
-        u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(|| {
+        let served = u16::try_from(port).ok().filter(|port| *port != 0).map(Some);
+        served.ok_or_else(|| {
             Failure::init(format!(
                 "ImagePort {port} is no port of a server; set it to 9000 or to where the image listens"
             ))
@@ -141,7 +177,7 @@ impl Start<'_> {
             id: self.id.clone(),
             lower_dirs: root.lower_dirs.clone(),
             argv,
-            env: environment(&root.run.env, self.version, &self.launcher.platform),
+            env: environment(&root.run.env, self.version, &self.launcher.platform, self.event.as_deref()),
             working_dir: root.run.working_dir.clone(),
             volumes: root.run.volumes.clone(),
             root_facts: root.facts.clone(),
@@ -149,7 +185,11 @@ impl Start<'_> {
             hostname: self.id.to_string(),
             memory_bytes: memory_bytes(spec.memory_mb),
             cpu_quota_us: cpu_quota_us(spec.memory_mb, config),
-            cpu_start_quota_us: cpu_start_quota_us(spec.memory_mb, config),
+            cpu_start_quota_us: match self.event {
+                // A job works from its first moment: it has no start to be sped up.
+                Some(_) => cpu_quota_us(spec.memory_mb, config),
+                None => cpu_start_quota_us(spec.memory_mb, config),
+            },
             pids_max: config.pids_max,
             files_max: config.files_max,
             runtime: None,

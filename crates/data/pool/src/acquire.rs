@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use types::RequestId;
@@ -48,11 +49,13 @@ impl<C: Default + Send + Sync + 'static> Drop for Queued<C> {
     }
 }
 
-/// Asks a version for a slot: takes a free one, or queues the request.
+/// Asks a version for a slot: takes a free one, or queues the request. `event` is that of a job
+/// image, whose instances take one request each and are never free.
 pub(crate) fn ask<C: Default + Send + Sync + 'static>(
     driver: &Arc<Driver<C>>,
     version: &Arc<Version<C>>,
     request: &RequestId,
+    event: Option<&Bytes>,
 ) -> Result<Asked<C>, LeaseError> {
     let mut locked = version.locked.lock();
     let now = Instant::now();
@@ -74,7 +77,7 @@ pub(crate) fn ask<C: Default + Send + Sync + 'static>(
             begun.map_err(|waiting_max| LeaseError::QueueFull { function: key.clone(), waiting_max })?;
             let (sender, answer) = oneshot::channel();
             let id = locked.state.wait(now);
-            locked.waiters.insert(id, Waiting { request: request.clone(), answer: sender });
+            locked.waiters.insert(id, Waiting { request: request.clone(), event: event.cloned(), answer: sender });
             drop(locked);
             let (driver, version) = (Arc::clone(driver), Arc::clone(version));
             Ok(Asked::Queued(Queued { driver, version, id, answer }))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -65,13 +66,33 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
                     None => continue,
                 }
             } else {
-                match ask(driver, &version, request)? {
+                match ask(driver, &version, request, None)? {
                     Asked::Granted(grant) => (grant, None),
                     Asked::Queued(queued) => (queued.wait().await?, None),
                     Asked::Gone => continue,
                 }
             };
             return Ok(Lease::new(Arc::clone(driver), version, grant, session));
+        }
+    }
+
+    /// Leases a new instance of a job image, started for this request with this event in it. It
+    /// ends at the latest when the lease is dropped. Dropping the future gives the start up.
+    pub async fn lease_job(
+        &self,
+        version: &Arc<CatalogVersion>,
+        request: &RequestId,
+        event: &Bytes,
+    ) -> Result<Lease<C>, LeaseError> {
+        let driver = &self.driver;
+        loop {
+            let version = driver.version(version)?;
+            let grant = match ask(driver, &version, request, Some(event))? {
+                Asked::Granted(grant) => grant,
+                Asked::Queued(queued) => queued.wait().await?,
+                Asked::Gone => continue,
+            };
+            return Ok(Lease::new(Arc::clone(driver), version, grant, None));
         }
     }
 

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
 /// How an instance ended, and its traffic with the world outside.
 pub use types::{ExitStatus, NetworkBytes};
@@ -28,6 +29,19 @@ pub trait Launch: Send + Sync + 'static {
         version: Arc<CatalogVersion>,
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>>;
+
+    /// Starts an instance of a job image, with the event that it is for; resolves when its program
+    /// runs.
+    fn launch_job(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+        event: Bytes,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        let _ = event;
+        self.launch(id, version, request)
+    }
 
     /// The same for an instance that is to be ready before any call; `request` names this
     /// start in what is told of it.

@@ -78,8 +78,15 @@ impl Replay {
             version: VersionName::Latest,
             generation: 1,
         };
-        let facts =
-            VersionFacts { version, function: key, memory_mb: 1, leases_max: 1, session: None, may_freeze: false };
+        let facts = VersionFacts {
+            version,
+            function: key,
+            memory_mb: 1,
+            leases_max: 1,
+            session: None,
+            may_freeze: false,
+            one_shot: false,
+        };
         let zero = Instant::now();
         Self {
             state: VersionState::new(facts, &config),

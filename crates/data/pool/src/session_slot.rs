@@ -74,7 +74,7 @@ impl<C: Default + Send + Sync + 'static> SessionRequest<C> {
         let _waiting = Counted::begin(&self.driver, &self.version).map_err(Unassigned::Refused)?;
         let mut cold = None;
         let find = async {
-            let grant = match ask(&self.driver, &self.version, request).map_err(Unassigned::Refused)? {
+            let grant = match ask(&self.driver, &self.version, request, None).map_err(Unassigned::Refused)? {
                 Asked::Granted(grant) => grant,
                 Asked::Queued(queued) => queued.wait().await.map_err(Unassigned::Refused)?,
                 Asked::Gone => return Err(Unassigned::Gone),

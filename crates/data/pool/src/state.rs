@@ -41,6 +41,8 @@ pub(crate) struct VersionFacts {
     pub session: Option<SessionSpec>,
     /// Whether idle instances may be frozen.
     pub may_freeze: bool,
+    /// Whether each instance is for one request, as those of a job image are.
+    pub one_shot: bool,
 }
 
 impl VersionFacts {
@@ -54,6 +56,7 @@ impl VersionFacts {
             leases_max: session.map_or_else(|| spec.max_concurrency(function.kind), |session| session.per_instance_max),
             session: session.cloned(),
             may_freeze: !function.tags.iter().any(|(key, value)| (key.as_str(), value.as_str()) == FREEZE_OFF),
+            one_shot: spec.image.is_job(),
         }
     }
 }
@@ -84,7 +87,7 @@ impl VersionState {
         let policy = config.keep_alive_policy();
         let shortest = [freeze_after, affinity.as_ref().map(Affinity::shortest), Some(policy.keep_min)];
         Self {
-            table: InstanceTable::new(facts.leases_max, policy),
+            table: InstanceTable::new(facts.leases_max, policy).one_shot(facts.one_shot),
             facts,
             affinity,
             provisioning: Provisioning::new(config.start_pauses()),
@@ -122,7 +125,7 @@ impl VersionState {
         yields: bool,
         now: Instant,
     ) -> Option<Effect> {
-        if yields {
+        if yields || self.facts.one_shot {
             // It has this lease, so it does not end before that is back.
             self.table.retire(slot);
         }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, RequestId};
@@ -36,6 +37,8 @@ pub(crate) type Answer<C> = Result<Grant<C>, LeaseError>;
 /// A request that waits for an instance.
 pub(crate) struct Waiting<C> {
     pub request: RequestId,
+    /// Of a job image: the event that its instance is started for.
+    pub event: Option<Bytes>,
     pub answer: oneshot::Sender<Answer<C>>,
 }
 
@@ -44,7 +47,7 @@ pub(crate) type SessionCell<C> = Arc<OnceCell<(SlotIndex, Arc<Instance<C>>)>>;
 
 /// An effect with the instances and requests that it is about.
 pub(crate) enum Action<C> {
-    Start(StartReason, RequestId),
+    Start(StartReason, RequestId, Option<Bytes>),
     Serve(oneshot::Sender<Answer<C>>, Grant<C>),
     Refuse(oneshot::Sender<Answer<C>>, LeaseError),
     Stop(Arc<Instance<C>>, bool),
@@ -89,7 +92,10 @@ impl<C> Locked<C> {
     /// What an effect is about; nothing when it is about a request that went away.
     pub fn resolve(&mut self, effect: Effect, cold: &mut Option<ColdStart>) -> Option<Action<C>> {
         match effect {
-            Effect::Start(reason) => Some(Action::Start(reason, self.request_of(reason))),
+            Effect::Start(reason) => {
+                let (request, event) = self.request_of(reason);
+                Some(Action::Start(reason, request, event))
+            }
             Effect::Serve { waiter, slot } => {
                 let waiting = self.waiters.remove(&waiter)?;
                 let grant = Grant { instance: self.instance(slot), slot, cold: cold.take() };
@@ -106,13 +112,14 @@ impl<C> Locked<C> {
         }
     }
 
-    /// The request that an instance is started for; a name of its own where there is none.
-    fn request_of(&self, reason: StartReason) -> RequestId {
+    /// The request that an instance is started for, a name of its own where there is none; and the
+    /// event, where the instance is for one.
+    fn request_of(&self, reason: StartReason) -> (RequestId, Option<Bytes>) {
         let waiting = match reason {
             StartReason::Request(waiter) => self.waiters.get(&waiter),
             _ => None,
         };
-        waiting.map_or_else(RequestId::random, |waiting| waiting.request.clone())
+        waiting.map_or_else(|| (RequestId::random(), None), |waiting| (waiting.request.clone(), waiting.event.clone()))
     }
 }
 

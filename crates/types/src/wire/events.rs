@@ -96,6 +96,18 @@ pub struct AsyncEventStatus {
     pub status_code: u16,
     /// Id of the event.
     pub invoke_request_id: String,
+    /// Ours: why it failed, or of a job image how it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// Ours: exit code of a job image's program that ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Ours: the signal that ended a job image's program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_signal: Option<i32>,
+    /// Ours: whether a job image's program was ended for its memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_of_memory: Option<bool>,
 }
 
 /// `TerminateAsyncEvent`, and the platform's own `TerminateEvent`, which needs no function.

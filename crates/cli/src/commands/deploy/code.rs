@@ -1,6 +1,7 @@
 //! The image of a deploy: given settings replace the function's, others are kept.
 
 use serde_json::{Map, Value, json};
+use types::limits::JOB_PORT;
 
 use crate::args::DeployArgs;
 use crate::args::argv::Argv;
@@ -17,6 +18,7 @@ pub fn is_changed(args: &DeployArgs) -> bool {
         || args.command.is_some()
         || args.args.is_some()
         || args.port.is_some()
+        || args.job
         || args.registry_id.is_some()
 }
 
@@ -40,6 +42,9 @@ fn image_config(uri: Option<String>, args: &DeployArgs, kept: Option<&Value>) ->
     }
     if let Some(port) = args.port {
         image.insert("ImagePort".to_owned(), port.into());
+    }
+    if args.job {
+        image.insert("ImagePort".to_owned(), JOB_PORT.into());
     }
     set_argv(&mut image, "Command", args.command.as_ref());
     set_argv(&mut image, "Args", args.args.as_ref());

@@ -179,6 +179,7 @@ mod tests {
             duration: Duration::from_micros(3_000_100),
             bill_duration_ms: 3001,
             memory_bytes: 1,
+            exit: None,
             cold: None,
         };
         let shown = result(failed, String::new());

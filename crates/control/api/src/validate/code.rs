@@ -1,13 +1,11 @@
 //! `Code`: the image of a function, and the refusal of everything that belongs to code packages.
 
-use types::limits::IMAGE_PORT;
+use types::limits::{IMAGE_PORT, JOB_PORT};
 use types::wire::{Code, ImageConfig, LayerVersionSimple};
-use types::{ApiError, ErrorCode, ImageRef, ImageSpec, ImageType};
+use types::{ApiError, ErrorCode, FunctionKind, ImageRef, ImageSpec, ImageType};
 
 use super::{command_line, filled, invalid, quoted, required, scalars};
 
-/// `ImagePort` of an image without a server.
-const JOB_PORT: i64 = -1;
 /// The runtime of every function here.
 pub(crate) const RUNTIME: &str = "CustomImage";
 
@@ -89,6 +87,15 @@ fn image_config(config: &ImageConfig) -> Result<ImageSpec, ApiError> {
     })
 }
 
+/// Refuses a job image in a web function, which needs a server.
+pub(crate) fn check_kind(image: &ImageSpec, kind: FunctionKind) -> Result<(), ApiError> {
+    if image.is_job() && kind == FunctionKind::Http {
+        let problem = "a job image (-1) has no server, and this is a web function; make an event function (Type Event)";
+        return Err(invalid(ErrorCode::INVALID_VALUE_PORT, "Code.ImageConfig.ImagePort", problem));
+    }
+    Ok(())
+}
+
 fn image_type(text: &str) -> Result<ImageType, ApiError> {
     match text {
         "personal" => Ok(ImageType::Personal),
@@ -104,16 +111,14 @@ fn port(given: Option<i64>) -> Result<i32, ApiError> {
     let (field, code) = ("Code.ImageConfig.ImagePort", ErrorCode::INVALID_VALUE_PORT);
     match given {
         None => Ok(i32::from(IMAGE_PORT)),
-        Some(JOB_PORT) => {
-            let problem =
-                format!("job images (-1) are not supported yet; let the image serve HTTP on port {IMAGE_PORT}");
-            Err(invalid(code, field, problem))
-        }
-        Some(port) => u16::try_from(port)
-            .ok()
-            .filter(|port| *port != 0)
-            .map(i32::from)
-            .ok_or_else(|| invalid(code, field, format!("{port} is no port; use 1 to 65535, usually {IMAGE_PORT}"))),
+        Some(job) if job == i64::from(JOB_PORT) => Ok(JOB_PORT),
+        Some(port) => u16::try_from(port).ok().filter(|port| *port != 0).map(i32::from).ok_or_else(|| {
+            invalid(
+                code,
+                field,
+                format!("{port} is no port; use 1 to 65535, usually {IMAGE_PORT}, or {JOB_PORT} for a job image"),
+            )
+        }),
     }
 }
 
@@ -165,11 +170,22 @@ mod tests {
     }
 
     #[test]
-    fn job_images_are_said_to_be_missing() {
+    fn a_job_image_has_no_port() {
         let code = Code { image_config: Some(ImageConfig { image_port: Some(-1), ..config() }), ..Code::default() };
-        let error = image(Some(&code)).expect_err("a job image");
-        assert_eq!(error.code.name, "InvalidParameterValue.Port");
-        assert!(error.message.contains("job images (-1) are not supported yet"), "{}", error.message);
+        assert!(image(Some(&code)).expect("a job image").is_job());
+    }
+
+    #[test]
+    fn a_job_image_belongs_to_an_event_function() {
+        let spec = |port| {
+            let code =
+                Code { image_config: Some(ImageConfig { image_port: Some(port), ..config() }), ..Code::default() };
+            image(Some(&code)).expect("valid")
+        };
+        assert_eq!(check_kind(&spec(-1), FunctionKind::Event), Ok(()));
+        assert_eq!(check_kind(&spec(9000), FunctionKind::Http), Ok(()));
+        let refused = check_kind(&spec(-1), FunctionKind::Http).expect_err("no server");
+        assert_eq!(refused.code.name, "InvalidParameterValue.Port");
     }
 
     #[test]

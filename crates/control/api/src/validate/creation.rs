@@ -20,6 +20,7 @@ pub(crate) fn new_function(request: CreateFunctionRequest) -> Result<NewFunction
     let runtime = request.runtime.as_deref();
     code::refuse_code_settings(runtime, request.layers.as_deref(), request.install_dependency.as_deref())?;
     let image = code::image(request.code.as_ref())?;
+    code::check_kind(&image, kind)?;
     refuse_async_run(request.async_run_enable.as_deref())?;
     let trace = scalars::switch("TraceEnable", request.trace_enable.as_deref(), ErrorCode::INVALID_VALUE_TRACE_ENABLE)?;
     let tags = tags(request.tags.as_deref().unwrap_or_default())?;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use invoke::RoutingKey;
 use serde::de::IgnoredAny;
-use types::limits::ROUTING_KEY_BYTES_MAX;
-use types::{ApiError, ErrorCode};
+use types::limits::{ASYNC_EVENT_BYTES_MAX, JOB_EVENT_BYTES_MAX, ROUTING_KEY_BYTES_MAX};
+use types::{ApiError, CatalogVersion, ErrorCode};
 
 use super::aliases::KEY_PREFIX;
 use super::{filled, invalid, quoted};
@@ -27,6 +27,19 @@ pub(crate) fn payload(field: &str, given: Option<String>, bytes_max: usize) -> R
     checked
         .map_err(|error| invalid(ErrorCode::INVALID_VALUE_PARAM, field, format!("the event is not JSON: {error}")))?;
     Ok(Bytes::from(text))
+}
+
+/// Refuses an asynchronous event that its version could not be given.
+pub(crate) fn check_size(what: &str, payload: &[u8], version: &CatalogVersion) -> Result<(), ApiError> {
+    let (bytes_max, why) = match version.spec.image.is_job() {
+        true => (JOB_EVENT_BYTES_MAX, " in a job image, whose instances have it in a variable"),
+        false => (ASYNC_EVENT_BYTES_MAX, " in an asynchronous call"),
+    };
+    if payload.len() > bytes_max {
+        let problem = format!("{what} has {} bytes; at most {bytes_max} are allowed{why}", payload.len());
+        return Err(ApiError::new(ErrorCode::INVALID_PARAMETER_REQUEST_TOO_LARGE, problem));
+    }
+    Ok(())
 }
 
 /// `LogType`: whether the end of the log is wanted.
@@ -81,7 +94,7 @@ pub(crate) fn routing_key(given: Option<&str>) -> Result<RoutingKey, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use types::limits::{ASYNC_EVENT_BYTES_MAX, SYNC_EVENT_BYTES_MAX};
+    use types::limits::SYNC_EVENT_BYTES_MAX;
 
     use super::*;
 

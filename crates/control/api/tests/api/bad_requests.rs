@@ -91,7 +91,7 @@ async fn every_wrong_field_is_named_with_what_is_allowed() {
         image("ImageUri", json!("http://localhost/app")),
         image("ImageType", json!("public")),
         image("ImageType", json!("enterprise")),
-        image("ImagePort", json!(-1)),
+        image("ImagePort", json!(-2)),
         image("ImagePort", json!(70_000)),
     ];
     let mut answers = Vec::new();

@@ -1,7 +1,7 @@
 //! The end of a run: the row moves on, waits again, or becomes a dead letter.
 
 use rusqlite::{Connection, named_params};
-use types::RunStatus;
+use types::{ExitStatus, RunStatus};
 
 use super::claim::Claimed;
 use super::row::state_number;
@@ -13,6 +13,8 @@ use crate::event::RunState;
 pub(crate) struct End {
     /// `None` when no run took place.
     pub status: Option<RunStatus>,
+    /// How the program of a job image ended.
+    pub exit: Option<ExitStatus>,
     pub result: Option<String>,
     /// Bytes of the result before it was cut; `None` where it is whole.
     pub result_bytes: Option<u64>,
@@ -36,9 +38,10 @@ pub(crate) fn finish(
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, status, \
-         attempts, accepted_ms, ended_ms, result, result_bytes) VALUES (:id, :namespace, :function, :function_id, \
+         attempts, accepted_ms, ended_ms, result, result_bytes, exit_code, exit_signal, out_of_memory) \
+         VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, :state, \
-         :status, :attempts, :accepted, :now, :result, :result_bytes)",
+         :status, :attempts, :accepted, :now, :result, :result_bytes, :exit_code, :exit_signal, :out_of_memory)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -54,6 +57,9 @@ pub(crate) fn finish(
         ":now": end.now_ms,
         ":result": end.result,
         ":result_bytes": end.result_bytes.map(u64::cast_signed),
+        ":exit_code": end.exit.and_then(|exit| exit.code),
+        ":exit_signal": end.exit.and_then(|exit| exit.signal),
+        ":out_of_memory": end.exit.map(|exit| exit.out_of_memory),
     })?;
     Ok(true)
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
-use types::RequestId;
+use types::{ExitStatus, RequestId};
 
 use super::row;
 use crate::error::Error;
@@ -12,10 +12,10 @@ use crate::event::{EventStatus, ListQuery};
 const ALL: &str = "SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, 0 AS state, last_status AS status, \
      attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result, \
-     NULL AS result_bytes FROM events \
+     NULL AS result_bytes, NULL AS exit_code, NULL AS exit_signal, NULL AS out_of_memory FROM events \
      UNION ALL SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, state, status, attempts, accepted_ms, \
-     ended_ms, result, result_bytes FROM runs";
+     ended_ms, result, result_bytes, exit_code, exit_signal, out_of_memory FROM runs";
 
 /// The page, and how many there are in all.
 pub(crate) fn page(connection: &Connection, of: &ListQuery) -> Result<(u64, Vec<EventStatus>), Error> {
@@ -85,7 +85,14 @@ fn status(columns: &Row<'_>) -> rusqlite::Result<EventStatus> {
         ended_ms: columns.get(10)?,
         result: columns.get(11)?,
         result_bytes: columns.get::<_, Option<i64>>(12)?.map(i64::cast_unsigned),
+        exit: exit(columns, 13)?,
     })
+}
+
+/// `exit_code, exit_signal, out_of_memory` from column `at` on.
+fn exit(columns: &Row<'_>, at: usize) -> rusqlite::Result<Option<ExitStatus>> {
+    let Some(out_of_memory) = columns.get(at + 2)? else { return Ok(None) };
+    Ok(Some(ExitStatus { code: columns.get(at)?, signal: columns.get(at + 1)?, out_of_memory }))
 }
 
 #[cfg(test)]

@@ -50,7 +50,11 @@ CREATE TABLE runs (
     accepted_ms INTEGER NOT NULL,
     ended_ms    INTEGER NOT NULL,
     result      TEXT,
-    result_bytes INTEGER -- its length before it was cut; NULL where it is whole
+    result_bytes INTEGER, -- its length before it was cut; NULL where it is whole
+    -- Of a job image whose program ran to its end; `out_of_memory` is NULL otherwise.
+    exit_code     INTEGER,
+    exit_signal   INTEGER,
+    out_of_memory INTEGER
 ) WITHOUT ROWID;
 
 CREATE INDEX runs_by_end ON runs (ended_ms);

@@ -61,10 +61,10 @@ impl Run for Script {
                     }
                 }
                 let (status, error_message) = (canceled, Some("cut off".to_owned()));
-                return Outcome { status, ret_msg: String::new(), error_message, retry_after: None };
+                return Outcome { status, ret_msg: String::new(), error_message, exit: None, retry_after: None };
             };
             let error_message = (!status.is_success()).then(|| "it failed".to_owned());
-            Outcome { status, ret_msg: format!("got {payload}"), error_message, retry_after }
+            Outcome { status, ret_msg: format!("got {payload}"), error_message, exit: None, retry_after }
         })
     }
 }

@@ -25,7 +25,7 @@ use invoke::{Protocol, ResolvedCall};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::time::Instant;
-use types::limits::ASYNC_EVENT_BYTES_MAX;
+use types::limits::{ASYNC_EVENT_BYTES_MAX, JOB_EVENT_BYTES_MAX};
 use types::{FunctionRecord, RequestId};
 
 use self::authorize::Authorize;
@@ -106,7 +106,7 @@ impl AsyncCalls {
             Err(unresolved) => return Ok(unresolved.into_response(id)),
         };
         let protocol = replayable(call.protocol(), &parts.method)?;
-        let body = self.room.read(body, self.limit(protocol, body_bytes_max)).await?;
+        let body = self.room.read(body, self.limit(&call, protocol, body_bytes_max)).await?;
         if !open {
             let authorize = self.parts.authorize.as_ref();
             sent.verify(authorize, &parts.method, &body.bytes).map_err(AsyncError::Unauthorized)?;
@@ -120,8 +120,12 @@ impl AsyncCalls {
         self.queue(id, &function, found, payload, options).await
     }
 
-    fn limit(&self, protocol: Protocol, of_route: Option<u64>) -> Limit {
+    fn limit(&self, call: &ResolvedCall, protocol: Protocol, of_route: Option<u64>) -> Limit {
         let limit = match protocol {
+            Protocol::Event if call.version().spec.image.is_job() => {
+                let limit = "as long as a variable of a process can be";
+                Limit { what: "the event of a job image", bytes_max: JOB_EVENT_BYTES_MAX, limit }
+            }
             Protocol::Event => {
                 let limit = "the contract's limit of asynchronous events";
                 Limit { what: "an asynchronous event", bytes_max: ASYNC_EVENT_BYTES_MAX, limit }

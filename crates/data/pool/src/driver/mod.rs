@@ -215,7 +215,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     fn perform_one(self: &Arc<Self>, version: &Arc<Version<C>>, action: Action<C>) {
         assert_none_held();
         match action {
-            Action::Start(reason, request) => Start::begin(self, version, reason, request),
+            Action::Start(reason, request, event) => Start::begin(self, version, reason, (request, event)),
             Action::Serve(answer, grant) => {
                 // A caller that went away meanwhile does not take it.
                 if let Err(Ok(grant)) = answer.send(Ok(grant)) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use types::{InstanceId, RequestId, RunStatus};
 
@@ -25,19 +26,24 @@ pub(super) struct Start<C: Default + Send + Sync + 'static> {
 
 impl<C: Default + Send + Sync + 'static> Start<C> {
     /// Begins a start that the version's state and admission have counted.
-    pub fn begin(driver: &Arc<Driver<C>>, version: &Arc<Version<C>>, reason: StartReason, request: RequestId) {
+    pub fn begin(
+        driver: &Arc<Driver<C>>,
+        version: &Arc<Version<C>>,
+        reason: StartReason,
+        of: (RequestId, Option<Bytes>),
+    ) {
         let (owner, version) = (Arc::clone(driver), Arc::clone(version));
         let start = Self { driver: owner, version, reason, begun: Instant::now(), finished: false };
-        driver.spawn(start.run(request));
+        driver.spawn(start.run(of));
     }
 
-    async fn run(self, request: RequestId) {
+    async fn run(self, of: (RequestId, Option<Bytes>)) {
         let id = InstanceId::random();
         let drained = self.version.drained.clone();
         let outcome = tokio::select! {
             biased;
             () = drained.cancelled() => Err(self.version.superseded()),
-            outcome = self.launch(id.clone(), request) => outcome.map_err(LeaseError::from),
+            outcome = self.launch(id.clone(), of) => outcome.map_err(LeaseError::from),
         };
         match outcome {
             Ok(launched) => self.serve(id, launched).await,
@@ -45,12 +51,17 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         }
     }
 
-    async fn launch(&self, id: InstanceId, request: RequestId) -> Result<Launched, LaunchError> {
+    async fn launch(
+        &self,
+        id: InstanceId,
+        (request, event): (RequestId, Option<Bytes>),
+    ) -> Result<Launched, LaunchError> {
         // Its own first: a start that waits for one of those holds none of all.
         let _own = self.version.starting.acquire().await.expect("the semaphore of starts is never closed");
         let permit = self.driver.starting.acquire().await.expect("the semaphore of starts is never closed");
         let (launch, version) = (&self.driver.launch, Arc::clone(&self.version.catalog));
         let mut launched = match self.reason {
+            StartReason::Request(_) if let Some(event) = event => launch.launch_job(id, version, request, event),
             StartReason::Provisioned => launch.launch_ahead(id, version, request),
             StartReason::Forecast | StartReason::Check => launch.launch_unrecorded(id, version, request),
             StartReason::Request(_) => launch.launch(id, version, request),

@@ -3,6 +3,7 @@
 mod backoff;
 mod checks;
 mod idle;
+mod jobs;
 mod sessions;
 mod starts;
 mod stopping;

@@ -24,6 +24,12 @@ pub(in crate::actions) async fn put(cx: &Context, params: Params) -> Outcome {
         max: request.max_capacity,
         actions: request.trigger_actions.as_deref().unwrap_or_default(),
     };
+    let function = cx.store.function(&key).await?;
+    if function.version(VersionName::Number(version)).is_some_and(|version| version.desired.image.is_job()) {
+        let problem =
+            "the version is a job image (ImagePort -1), whose instances start with the event that they are for";
+        return Err(invalid(ErrorCode::INVALID_VALUE, "Qualifier", problem).into());
+    }
     let spec = provisioned::spec(&given, now_ms(), cx.config.utc_offset.seconds())?;
     cx.store.provision(&key, version, spec, super::limit(cx.invoker.usage().memory_mb_max)).await?;
     Ok(Answer::empty())

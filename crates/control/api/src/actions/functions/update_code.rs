@@ -32,6 +32,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let image = code::image(request.code.as_ref())?;
     let given = Given::from(settings);
     let change = cx.store.change_latest(&key, move |function, latest| {
+        code::check_kind(&image, function.kind)?;
         let base = VersionSpec { image, ..latest.desired.clone() };
         let spec = configuration::apply(&given, function.kind, function.protocol.as_deref(), base)?;
         Ok::<_, ApiError>(Change { spec, resolve: true, publish })

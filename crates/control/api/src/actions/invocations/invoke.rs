@@ -1,5 +1,6 @@
 //! `Invoke` and `InvokeFunction`: one event to an event function, and its result; or, with
-//! `InvocationType=Event`, its id.
+//! `InvocationType=Event`, its id. Job images and functions made with `AsyncRunEnable` answer with
+//! their id to every call.
 //!
 //! A run that fails is a result, not an error of the call: the answer has it in `RetMsg`,
 //! `ErrMsg` and `InvokeResult`.
@@ -80,6 +81,9 @@ fn target(
 async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     let Wanted { target, payload, tail, key } = wanted;
     let call = resolve(cx, &target, &id, &key)?;
+    if call.is_asynchronous() {
+        return accept_call(cx, (target, call), payload, Some(0), id).await;
+    }
     let event = EventCall { request_id: id.clone(), payload, source: Source::Api, asynchronous: None };
     let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.event(call, event)).await;
     let result = waited.map_err(|_| {
@@ -97,14 +101,28 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
 /// Takes an event and answers with its id alone (contract 2.2): it is durable then.
 async fn accept(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
     let Wanted { target, payload, key, .. } = wanted;
-    let function_id = resolve(cx, &target, &id, &key)?.function_id().clone();
+    let call = resolve(cx, &target, &id, &key)?;
+    accept_call(cx, (target, call), payload, None, id).await
+}
+
+/// The same for a call of which it is known what it runs; `retries_max` in place of the function's
+/// own.
+async fn accept_call(
+    cx: &Context,
+    (target, call): (Target, ResolvedCall),
+    payload: Bytes,
+    retries_max: Option<u32>,
+    id: RequestId,
+) -> Outcome {
+    event::check_size("the event", &payload, call.version())?;
+    let function_id = call.function_id().clone();
     let config = cx.event_invoke(&target.function);
     let event = NewEvent {
         request_id: id.clone(),
         address: Address { function: target.function, function_id, qualifier: target.qualifier },
         invoke_type: InvokeType::Invoke,
         payload,
-        retries_max: config.retries_max,
+        retries_max: retries_max.unwrap_or(config.retries_max),
         ttl_s: config.ttl_s,
         delay_s: 0,
     };

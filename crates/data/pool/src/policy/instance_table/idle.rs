@@ -11,12 +11,18 @@ use crate::policy::forecast::Need;
 impl InstanceTable {
     /// How many instances calls need, now and soon; the owner may want more.
     pub fn need(&self, now: Instant) -> Need {
+        if self.one_shot {
+            return Need::default();
+        }
         self.history.forecast.need(now, self.policy, self.history.start())
     }
 
     /// Whether another one is to be started right after a request took one, because others often
     /// follow.
     pub fn lacks_next(&self, now: Instant) -> bool {
+        if self.one_shot {
+            return false;
+        }
         let need = self.history.forecast.ahead(now, self.policy, self.history.start());
         need.is_some_and(|need| self.missing(need) > 0)
     }

@@ -69,6 +69,8 @@ pub(crate) enum GiveUp {
 /// The instance table; see the module.
 pub(crate) struct InstanceTable {
     concurrency: u32,
+    /// Each instance is for the request that it was started for.
+    one_shot: bool,
     policy: KeepAlivePolicy,
     phase: Phase,
     slots: Vec<Option<Slot>>,
@@ -90,6 +92,7 @@ impl InstanceTable {
     pub fn new(concurrency: u32, policy: KeepAlivePolicy) -> Self {
         Self {
             concurrency: concurrency.max(1),
+            one_shot: false,
             policy,
             phase: Phase::Open,
             slots: Vec::new(),
@@ -102,6 +105,12 @@ impl InstanceTable {
             in_use: 0,
             in_use_peak: 0,
         }
+    }
+
+    /// The same where each instance is for one request: none is started before a request waits for
+    /// it, goes to another, or serves a second one.
+    pub fn one_shot(self, one_shot: bool) -> Self {
+        Self { one_shot, ..self }
     }
 
     /// The most requests there were at once since this was asked last, those that waited included.

@@ -33,6 +33,9 @@ impl InstanceTable {
     /// Leases that are likely to return within the time of a start: whoever waits for one of them
     /// waits for less than that.
     fn likely(&self, now: Instant) -> u64 {
+        if self.one_shot {
+            return 0;
+        }
         let out = self.in_use.saturating_sub(self.returning);
         self.queue.busy_since().map_or(0, |since| self.history.likely(out, now.saturating_duration_since(since)))
     }
@@ -77,7 +80,7 @@ impl InstanceTable {
         self.starts -= 1;
         self.history.start_took(took);
         let mut granted: Vec<WaiterId> = waiter.filter(|waiter| self.queue.take(*waiter)).into_iter().collect();
-        while (granted.len() as u64) < u64::from(self.concurrency) {
+        while !self.one_shot && (granted.len() as u64) < u64::from(self.concurrency) {
             let Some(waiter) = self.queue.pop() else { break };
             granted.push(waiter);
         }
@@ -86,7 +89,8 @@ impl InstanceTable {
         if active > 0 {
             self.rise(now);
         }
-        let open = self.phase == Phase::Open;
+        // An instance that is for a request that went away serves no other.
+        let open = self.phase == Phase::Open && (active > 0 || !self.one_shot);
         let slot = Slot { active, returning: 0, idle_since: now, freezing: false, closing: !open, ended: false };
         let index = self.place(slot);
         if open && active < self.concurrency {

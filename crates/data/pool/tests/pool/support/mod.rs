@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use pool::{BoxFuture, ColdStart, Config, ExitStatus, Launch, LaunchError, Launched, Pool, Process};
 use tokio::sync::watch;
@@ -36,6 +37,8 @@ pub struct FakeLaunch {
     pub running_starts: AtomicUsize,
     pub parallel_starts_seen: AtomicUsize,
     pub given_up: AtomicUsize,
+    /// Events of job images that instances were started for.
+    events: Mutex<Vec<String>>,
     /// How long instances take to end when they are asked to; zero ends them at once.
     pub lingering: Mutex<Duration>,
     pub processes: Mutex<Vec<Arc<FakeProcess>>>,
@@ -119,6 +122,11 @@ impl FakeLaunch {
         *self.plan.lock() = plan;
     }
 
+    /// The events of job images that instances were started for.
+    pub fn events(&self) -> Vec<String> {
+        self.events.lock().clone()
+    }
+
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
@@ -137,6 +145,17 @@ impl FakeLaunch {
 }
 
 impl Launch for FakeLaunch {
+    fn launch_job(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+        event: Bytes,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.events.lock().push(String::from_utf8_lossy(&event).into_owned());
+        self.launch(id, version, request)
+    }
+
     fn launch(
         &self,
         _id: InstanceId,
@@ -270,6 +289,7 @@ impl Bench {
             given_up: AtomicUsize::new(0),
             lingering: Mutex::default(),
             processes: Mutex::new(Vec::new()),
+            events: Mutex::default(),
         });
         let catalog: SharedCatalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
         let (changes, changed) = watch::channel(0);

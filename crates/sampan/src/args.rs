@@ -58,6 +58,10 @@ pub struct UpArgs {
     /// [default: none]
     #[arg(long, value_name = "ADDR")]
     pub gateway_tls_addr: Option<SocketAddr>,
+    /// Seconds to wait for runs of events before a stop begins, while calls are still answered
+    /// [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub drain: Option<u64>,
     /// Start with an empty database although the data directory has other content; existing
     /// functions are lost
     #[arg(long)]

@@ -31,6 +31,9 @@ const ENV_PREFIX: &str = "SAMPAN_";
 /// Default configuration file, optional.
 const DEFAULT_FILE: &str = "/etc/sampan/sampan.toml";
 
+/// Longest wait for runs of events that can be set, in seconds: the longest run.
+const DRAIN_S_MAX: u64 = 86_400;
+
 /// All settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,6 +54,8 @@ pub struct Settings {
     pub uin: String,
     /// Longest graceful shutdown, in seconds.
     pub shutdown_grace_s: u64,
+    /// Longest wait for runs of events before the shutdown begins, in seconds.
+    pub drain_s: u64,
     /// `[control]`
     pub control: ControlConfig,
     /// `[store]`
@@ -100,6 +105,7 @@ impl Default for Settings {
             app_id: "1250000000".to_owned(),
             uin: "100000000001".to_owned(),
             shutdown_grace_s: 30,
+            drain_s: 0,
             control: ControlConfig::default(),
             store: store::Config::default(),
             image: image::Config::default(),
@@ -142,6 +148,9 @@ impl Provider for Flags<'_> {
         set("gateway_addr", self.0.gateway_addr.map(|a| a.to_string()));
         set("gateway_tls_addr", self.0.gateway_tls_addr.map(|a| a.to_string()));
         set("region", self.0.region.clone());
+        if let Some(seconds) = self.0.drain {
+            dict.insert("drain_s".to_owned(), Value::from(seconds));
+        }
         Ok(Profile::Default.collect(dict))
     }
 }
@@ -234,6 +243,10 @@ fn read(figment: &Figment) -> anyhow::Result<Settings> {
             "`sampan config` prints every key with its value and origin.",
         )
     })?;
+    if settings.drain_s > DRAIN_S_MAX {
+        let message = format!("drain_s = {} is not allowed; use 0 to {DRAIN_S_MAX}", settings.drain_s);
+        return Err(Failure::new(Exit::Usage, message, "`sampan config` shows where it is set.").into());
+    }
     // Registries must not redirect the platform to ranges that are denied to instances.
     let denied = settings.network.denied.iter().map(|range| range.to_string().parse());
     let redirects_denied = denied.collect::<Result<_, _>>()?;

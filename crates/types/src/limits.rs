@@ -54,6 +54,8 @@ pub const INIT_TIMEOUT_S_DEFAULT: u32 = 90;
 pub const INIT_TIMEOUT_S_MAX: u32 = 300;
 /// Longest time that a stopped instance has to end by itself, in seconds.
 pub const STOP_GRACE_S_MAX: u32 = 30;
+/// Longest that a temporary function stays without an event that waits or runs, in seconds.
+pub const TEMPORARY_S_MAX: u32 = 86_400;
 /// Bytes of all environment variables (keys and values) of a function.
 pub const ENVIRONMENT_BYTES_MAX: usize = 4096;
 /// Requests that one instance of a web function may serve at once.

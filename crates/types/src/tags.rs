@@ -1,7 +1,7 @@
 //! Tags by which a function asks for what the API has no field for. Tags belong to a function and
 //! are set when it is made.
 
-use crate::limits::STOP_GRACE_S_MAX;
+use crate::limits::{STOP_GRACE_S_MAX, TEMPORARY_S_MAX};
 
 /// Seconds that an instance has to end by itself when it is stopped.
 pub const STOP_GRACE: &str = "sampan:stop-grace";
@@ -14,6 +14,13 @@ pub const START_CHECK: &str = "sampan:start-check";
 
 /// Which OCI runtime starts a function's instances, by its name in `[launcher]`.
 pub const RUNTIME: &str = "sampan:runtime";
+
+/// `on` where an event of a function made with `AsyncRunEnable` runs again after the platform cut
+/// off its run.
+pub const RERUN: &str = "sampan:rerun";
+
+/// Seconds after which the platform deletes a function of which no event waits or runs.
+pub const TEMPORARY: &str = "sampan:temporary";
 
 /// A tag of ours whose value is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +53,19 @@ pub fn init(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
     Ok(switch(tags, INIT)?.unwrap_or(false))
 }
 
+/// Whether an event runs again after the platform cut off its run.
+pub fn rerun(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
+    Ok(switch(tags, RERUN)?.unwrap_or(false))
+}
+
+/// Seconds that a temporary function stays without an event that waits or runs.
+pub fn temporary_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag> {
+    let Some(value) = value(tags, TEMPORARY) else { return Ok(None) };
+    let seconds = value.parse().ok().filter(|seconds| (1..=TEMPORARY_S_MAX).contains(seconds));
+    let expected = || format!("a number of seconds from 1 to {TEMPORARY_S_MAX}");
+    seconds.map(Some).ok_or_else(|| InvalidTag { tag: TEMPORARY, value: value.to_owned(), expected: expected() })
+}
+
 fn switch(tags: &[(String, String)], tag: &'static str) -> Result<Option<bool>, InvalidTag> {
     match value(tags, tag) {
         None => Ok(None),
@@ -60,6 +80,8 @@ pub fn check(tags: &[(String, String)]) -> Result<(), InvalidTag> {
     stop_grace_s(tags)?;
     init(tags)?;
     start_check(tags)?;
+    rerun(tags)?;
+    temporary_s(tags)?;
     Ok(())
 }
 
@@ -92,6 +114,15 @@ mod tests {
         let checked = [&[][..], &tags(START_CHECK, "on"), &tags(START_CHECK, "off")].map(start_check);
         assert_eq!(checked, [Ok(true), Ok(true), Ok(false)]);
         assert!(check(&tags(START_CHECK, "no")).is_err());
+    }
+
+    #[test]
+    fn a_temporary_function_stays_for_a_day_at_most() {
+        let seconds = ["1", "86400"].map(|value| temporary_s(&tags(TEMPORARY, value)));
+        assert_eq!(seconds, [Ok(Some(1)), Ok(Some(86_400))]);
+        assert!(["0", "86401", "x"].iter().all(|value| check(&tags(TEMPORARY, value)).is_err()));
+        assert_eq!([rerun(&[]), rerun(&tags(RERUN, "on"))], [Ok(false), Ok(true)]);
+        assert!(check(&tags(RERUN, "yes")).is_err());
     }
 
     #[test]

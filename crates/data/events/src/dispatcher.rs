@@ -1,5 +1,6 @@
 //! Claims events whose function has room, runs them, and stores what follows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +8,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionKey, RunStatus};
+use types::{FunctionKey, RequestId, RunStatus};
 
 use crate::backlog::{Backlog, Reserved, Room};
 use crate::config::Config;
@@ -15,7 +16,7 @@ use crate::error::Error;
 use crate::event::RunState;
 use crate::policy::pace::Pace;
 use crate::policy::retry::{self, Class, History, Next, Reason};
-use crate::run::{Attempt, Outcome, Run};
+use crate::run::{Attempt, Outcome, Repeat, Run};
 use crate::running::Running;
 use crate::sqlite::claim::{self, Claimed, Wanted};
 use crate::sqlite::dead;
@@ -47,10 +48,14 @@ pub(crate) struct Queue {
     /// Runs that can be canceled.
     pub(crate) running: Running,
     pub(crate) runs: TaskTracker,
+    /// The events that run.
+    pub(crate) under_way: Mutex<HashMap<RequestId, FunctionKey>>,
     /// Nothing is claimed any more, and runs may be cut off.
     pub(crate) stop: CancellationToken,
     /// When redriven events are due.
     pub(crate) redrives: Mutex<Pace>,
+    /// Runs are being cut off.
+    pub(crate) cutting: CancellationToken,
 }
 
 /// Unix milliseconds.
@@ -114,9 +119,10 @@ async fn claim(queue: &Arc<Queue>, function: FunctionKey, runs: usize, now: i64)
 /// One run of an event, from its claim to the commit of what follows.
 async fn attempt(queue: Arc<Queue>, event: Claimed) {
     let function = event.address.function.clone();
-    let (next, end, room) = match unfit(&event, &queue.config) {
+    let repeat = queue.run.repeat(&event.address);
+    let (next, end, room) = match unfit(&event, repeat, &queue.config) {
         Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown),
-        None => run_once(&queue, &event).await,
+        None => run_once(&queue, &event, repeat).await,
     };
     let bytes = event.payload.len() as u64;
     let id = event.request_id.clone();
@@ -137,11 +143,16 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
 }
 
 /// Why an event that was claimed does not run any more.
-fn unfit(event: &Claimed, config: &Config) -> Option<Reason> {
+fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
+    if repeat == Repeat::Never && event.recoveries > 0 {
+        return Some(Reason::CutOff);
+    }
     if event.recoveries > config.recoveries_max {
         return Some(Reason::Recoveries);
     }
-    (now_ms() > event.history.expires_ms).then_some(Reason::Expired)
+    // A run that was cut off began in time; the next one is the same run.
+    let began_in_time = repeat == Repeat::AfterCutOff && event.attempt > 1;
+    (!began_in_time && now_ms() > event.history.expires_ms).then_some(Reason::Expired)
 }
 
 /// The end of an event that is given up before another run: as the last run left it, if one ended.
@@ -151,7 +162,7 @@ fn end_without_run(event: &Claimed, reason: Reason) -> End {
     End { status: Some(status), exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
 }
 
-async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
+async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End, Room) {
     let attempt = Attempt {
         request_id: event.request_id.clone(),
         address: event.address.clone(),
@@ -160,20 +171,59 @@ async fn run_once(queue: &Queue, event: &Claimed) -> (Next, End, Room) {
         retry: event.history.function_failures,
         cancellation: queue.running.begin(&event.request_id),
     };
-    let Outcome { status, ret_msg, error_message, exit, retry_after } = queue.run.run(attempt).await;
+    let under_way = UnderWay::begin(queue, event);
+    let Outcome { mut status, ret_msg, mut error_message, exit, retry_after } = queue.run.run(attempt).await;
+    drop(under_way);
     let class = retry::class(status);
     let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
     let now_ms = now_ms();
-    let next = if queue.stop.is_cancelled() && class != Class::Success {
-        // Cut off by the end of the platform, or as good as that: the next process runs it again.
-        let History { function_failures, system_failures, .. } = event.history;
-        Next::Again { due_ms: now_ms, function_failures, system_failures }
-    } else {
-        retry::next(class, event.history, retry_after, now_ms, rand::random())
+    let next = match repeat {
+        Repeat::Never if class != Class::Success && queue.cutting.is_cancelled() => {
+            let how = error_message.map(|how| format!(" ({how})")).unwrap_or_default();
+            error_message = Some(format!("the platform ended during the run{how}"));
+            status = RunStatus::InternalError;
+            Next::Dead(Reason::CutOff)
+        }
+        Repeat::AfterCutOff | Repeat::Retries if class != Class::Success && is_cut_off(queue, repeat) => {
+            // The next process runs it again.
+            let History { function_failures, system_failures, .. } = event.history;
+            Next::Again { due_ms: now_ms, function_failures, system_failures }
+        }
+        Repeat::Never | Repeat::AfterCutOff => retry::next_of_one(class, event.history, now_ms),
+        Repeat::Retries => retry::next(class, event.history, retry_after, now_ms, rand::random()),
     };
     let (result, result_bytes) = cut(error_message.unwrap_or(ret_msg), queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
     (next, End { status: Some(status), exit, result: Some(result), result_bytes, now_ms }, room(class))
+}
+
+/// Whether a failure may be the platform's end. Of an event that has retries each one is as good as
+/// that once the platform stops.
+fn is_cut_off(queue: &Queue, repeat: Repeat) -> bool {
+    match repeat {
+        Repeat::Retries => queue.stop.is_cancelled(),
+        Repeat::Never | Repeat::AfterCutOff => queue.cutting.is_cancelled(),
+    }
+}
+
+/// An event in the list of those that run, taken off when dropped.
+struct UnderWay<'a> {
+    queue: &'a Queue,
+    id: RequestId,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(queue: &'a Queue, event: &Claimed) -> Self {
+        let id = event.request_id.clone();
+        queue.under_way.lock().insert(id.clone(), event.address.function.clone());
+        Self { queue, id }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.queue.under_way.lock().remove(&self.id);
+    }
 }
 
 fn room(class: Class) -> Room {

@@ -62,8 +62,21 @@ impl Events {
         backlog.load(waiting);
         let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
         let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
-        let (running, redrives) = (Running::default(), Mutex::default());
-        let queue = Arc::new(Queue { writer, backlog, config, owner, run, running, runs, stop, redrives });
+        let (running, under_way, redrives) = (Running::default(), Mutex::default(), Mutex::default());
+        let cutting = CancellationToken::new();
+        let queue = Arc::new(Queue {
+            writer,
+            backlog,
+            config,
+            owner,
+            run,
+            running,
+            runs,
+            under_way,
+            stop,
+            redrives,
+            cutting,
+        });
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
         Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks })
@@ -231,17 +244,32 @@ impl Events {
         self.queue.backlog.rows(function)
     }
 
-    /// Claims nothing more, and waits up to `grace` for the runs that go on; whether all ended.
-    /// What fails from now on runs again after the next start.
-    pub async fn drain(&self, grace: Duration) -> bool {
+    /// The events that run, and their functions.
+    pub fn under_way(&self) -> Vec<(RequestId, FunctionKey)> {
+        let under_way = self.queue.under_way.lock();
+        under_way.iter().map(|(id, function)| (id.clone(), function.clone())).collect()
+    }
+
+    /// Claims nothing more, and waits up to `longest` for the runs that go on; whether all ended.
+    pub async fn wait_for_runs(&self, longest: Duration) -> bool {
         if !self.queue.stop.is_cancelled() {
-            self.announce_stop(grace);
+            self.announce_stop(longest);
         }
         self.queue.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.queue.runs.close();
-        tokio::time::timeout(grace, self.queue.runs.wait()).await.is_ok()
+        tokio::time::timeout(longest, self.queue.runs.wait()).await.is_ok()
+    }
+
+    /// The same before runs are cut off: what has not ended after `grace` is taken for cut off when
+    /// it fails, and runs again after the next start where its function has it so.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        let ended = self.wait_for_runs(grace).await;
+        if !ended {
+            self.queue.cutting.cancel();
+        }
+        ended
     }
 
     /// Logs which runs a stop waits for.

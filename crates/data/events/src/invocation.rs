@@ -2,12 +2,23 @@
 
 use invoke::{Asynchronous, EventCall, EventResult, Invoker, Protocol, RoutingKey, Source, Target};
 use types::catalog::Lookup;
+use types::tags;
 
-use crate::event::InvokeType;
-use crate::run::{Attempt, BoxFuture, Outcome, Run};
+use crate::event::{Address, InvokeType};
+use crate::run::{Attempt, BoxFuture, Outcome, Repeat, Run};
 use crate::web_run;
 
 impl Run for Invoker {
+    fn repeat(&self, address: &Address) -> Repeat {
+        let record = self.function(&address.function);
+        match record.filter(|record| record.id == address.function_id && record.async_run) {
+            None => Repeat::Retries,
+            // The API has refused values that are none.
+            Some(record) if tags::rerun(&record.tags).unwrap_or(false) => Repeat::AfterCutOff,
+            Some(_) => Repeat::Never,
+        }
+    }
+
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {
         let invoker = self.clone();
         Box::pin(async move {

@@ -41,5 +41,5 @@ pub use event::{
 };
 pub use handle::Events;
 pub use invoke::Cancellation;
-pub use run::{Attempt, BoxFuture, Outcome, Run};
+pub use run::{Attempt, BoxFuture, Outcome, Repeat, Run};
 pub use web_request::{NotAWebRequest, WebRequest};

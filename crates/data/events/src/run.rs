@@ -32,6 +32,18 @@ pub struct Attempt {
     pub cancellation: Cancellation,
 }
 
+/// Whether the events of a function run again after a run that did not end well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// As the contract says (4.9): after failures, and after a run that the platform cut off.
+    #[default]
+    Retries,
+    /// Never (`AsyncRunEnable`). An event that found no room has not run.
+    Never,
+    /// Only after a run that the platform cut off.
+    AfterCutOff,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -63,4 +75,10 @@ impl Outcome {
 pub trait Run: Send + Sync + 'static {
     /// Runs an event to its end. Failures are outcomes.
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome>;
+
+    /// Whether the events of a function run again.
+    fn repeat(&self, address: &Address) -> Repeat {
+        let _ = address;
+        Repeat::default()
+    }
 }

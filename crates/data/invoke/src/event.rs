@@ -88,6 +88,9 @@ async fn respond(invocation: &mut Invocation, event: &EventCall) -> Result<Strin
     if version.spec.image.is_job() {
         return Err(Failure::job_image(&version.function.key));
     }
+    if version.function.async_run && event.source == Source::Url {
+        return Err(Failure::answers_with_id(&version.function.key));
+    }
     check_payload(&event.payload, invocation.context.config.event_bytes_max)?;
     let (mut connection, response) = invocation.dispatch(request(event), upstream::send).await?;
     let (head, body) = response.into_parts();

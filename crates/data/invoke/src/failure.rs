@@ -181,6 +181,13 @@ impl Failure {
         ))
     }
 
+    pub fn answers_with_id(function: &FunctionKey) -> Self {
+        Self::not_served(format!(
+            "function {function} answers every call with its id alone (AsyncRunEnable); call it asynchronously, by \
+             Invoke or below /async/"
+        ))
+    }
+
     /// The version that took the place of a job image while its event waited is none.
     pub fn no_job_image(function: &FunctionKey) -> Self {
         Self::new(

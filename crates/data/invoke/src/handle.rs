@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 use types::catalog::Lookup;
-use types::{CatalogVersion, FunctionKey, RequestId, SharedCatalog};
+use types::{CatalogVersion, FunctionKey, FunctionRecord, RequestId, SharedCatalog};
 
 use crate::call::{Body, BoxError, EventCall, EventResult, Installation, Target, empty_body};
 use crate::config::Config;
@@ -128,6 +128,11 @@ impl Invoker {
         let no_function = || Lookup::NoFunction(target.function.clone());
         let function = catalog.functions.get(&target.function).ok_or_else(no_function)?;
         ResolvedCall::of_request(function, target.qualifier.clone(), id, head).map_err(|unresolved| unresolved.cause)
+    }
+
+    /// What holds for all versions of a function that is there.
+    pub fn function(&self, function: &FunctionKey) -> Option<Arc<FunctionRecord>> {
+        self.context.catalog.load().functions.get(function).map(|function| Arc::clone(&function.record))
     }
 
     /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then,

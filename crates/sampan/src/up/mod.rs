@@ -20,6 +20,7 @@ mod registries;
 mod signals;
 mod signed;
 mod start_check;
+mod temporary;
 mod wiring;
 
 use std::io::IsTerminal;
@@ -64,6 +65,7 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let last_endpoint = credentials::read(&credentials::path(&settings.data_dir)).ok().map(|last| last.endpoint);
     let pair = credentials::prepare(&settings.data_dir, &control_url)?;
     let grace = Duration::from_secs(settings.shutdown_grace_s);
+    let drain = Duration::from_secs(settings.drain_s);
     let file = credentials::path(&settings.data_dir);
     // Before anything runs, so that no signal is lost.
     let mut signals = signals::Signals::listen()?;
@@ -86,6 +88,13 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     tokio::select! {
         _ = signals.end_asked(|| platform.reload()) => {}
         fatal = supervisor::fatal() => return Err(end_after(fatal, platform, grace).await),
+    }
+    if !drain.is_zero() {
+        tracing::info!(drain_s = drain.as_secs(), runs = platform.runs(), "waiting for runs of events before stopping");
+        tokio::select! {
+            () = platform.drain(drain) => {}
+            _ = signals.end_asked(|| platform.reload()) => tracing::warn!("a second signal ends the wait for runs"),
+        }
     }
     tracing::info!(grace_s = grace.as_secs(), "stopping");
     let instances = platform.instances();

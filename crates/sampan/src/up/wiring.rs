@@ -19,12 +19,15 @@ use super::own_names::OwnNames;
 use super::prepare::Prepare;
 use super::registries::InstallationCredentials;
 use super::start_check::StartCheck;
+use super::temporary;
 use crate::credentials::Credentials;
 use crate::failure::{Exit, Failure};
 use crate::settings::{Connection, Settings};
 
 /// Least time for requests on the control address to finish at shutdown.
 const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
+/// Runs that a stop cuts off and names in the log.
+const LOGGED_RUNS_MAX: usize = 100;
 /// Longest wait for the last commits of events whose runs were cut off.
 const EVENTS_SETTLE_MAX: Duration = Duration::from_secs(5);
 
@@ -172,6 +175,11 @@ impl RunningPlatform {
         let events = events::Events::open(dir.join("events.db"), Arc::new(invoker.clone()), settings.events)
             .await
             .context("cannot open the queue of events")?;
+        tokio::spawn({
+            let (store, events, running) = (store.clone(), events.clone(), running.clone());
+            let look = move || temporary::run(store.clone(), events.clone());
+            async move { running.run_until_cancelled(supervisor::restarting("temporary functions", look)).await }
+        });
         let starts = StartCheck(invoker.clone());
         let deploy =
             deploy::Deploy::start(store.clone(), Prepare(images.clone()), starts, settings.deploy, running.clone());
@@ -292,6 +300,16 @@ impl RunningPlatform {
         self.sandboxes.clone()
     }
 
+    /// Events that run.
+    pub fn runs(&self) -> usize {
+        self.events.under_way().len()
+    }
+
+    /// Begins no more runs of events, and waits for those that go on. Everything else goes on too.
+    pub async fn drain(&self, longest: Duration) {
+        self.events.wait_for_runs(longest).await;
+    }
+
     /// Stops accepting work, waits for work in flight within `grace`, then stops everything and
     /// leaves nothing behind. The last part of the grace, at most half, is for instances that still
     /// have requests, to handle their stop signal.
@@ -307,7 +325,14 @@ impl RunningPlatform {
         tokio::time::timeout(left(), self.timers.join()).await.ok();
         tokio::time::timeout(left(), self.polling.join()).await.ok();
         if !self.events.drain(left()).await {
-            tracing::warn!("runs of events outlast the grace period; they begin again at the next start");
+            let running = self.events.under_way();
+            for (request, function) in running.iter().take(LOGGED_RUNS_MAX) {
+                tracing::warn!(%request, %function, "the run of an event outlasts the grace period and is cut off");
+            }
+            tracing::warn!(
+                runs = running.len(),
+                "events run again at the next start, unless their function has AsyncRunEnable; [drain_s] waits for them"
+            );
         }
         self.invoker.drain(left(), stop_grace).await;
         // Their ends are stored, so that the next start need not take them for killed.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use types::limits::{INIT_TIMEOUT_S_DEFAULT, MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT};
-use types::{ApiError, FunctionKind, ImageSpec, VersionSpec};
+use types::{ApiError, FunctionKind, FunctionRecord, ImageSpec, VersionSpec};
 
 use super::given::{self, Given};
 use super::{concurrency, environment, scalars};
@@ -21,11 +21,24 @@ pub(crate) fn default_for(image: ImageSpec) -> VersionSpec {
     }
 }
 
+/// What a function is for good, on which its settings depend.
+#[derive(Clone, Copy)]
+pub(crate) struct Fixed<'a> {
+    pub kind: FunctionKind,
+    pub protocol: Option<&'a str>,
+    pub async_run: bool,
+}
+
+impl<'a> From<&'a FunctionRecord> for Fixed<'a> {
+    fn from(function: &'a FunctionRecord) -> Self {
+        Self { kind: function.kind, protocol: function.protocol.as_deref(), async_run: function.async_run }
+    }
+}
+
 /// The configuration with what was given in place of what it had; what was not given stays.
 pub(crate) fn apply(
     given: &Given,
-    kind: FunctionKind,
-    protocol: Option<&str>,
+    Fixed { kind, protocol, async_run }: Fixed<'_>,
     base: VersionSpec,
 ) -> Result<VersionSpec, ApiError> {
     if let Some(params) = &given.protocol_params {
@@ -44,7 +57,7 @@ pub(crate) fn apply(
     Ok(VersionSpec {
         image: base.image,
         memory_mb: given.memory_size.map_or(Ok(base.memory_mb), scalars::memory_mb)?,
-        timeout_s: given.timeout.map_or(Ok(base.timeout_s), scalars::timeout_s)?,
+        timeout_s: given.timeout.map_or(Ok(base.timeout_s), |given| scalars::timeout_s(given, async_run))?,
         init_timeout_s: given.init_timeout.map_or(Ok(base.init_timeout_s), scalars::init_timeout_s)?,
         description: given.description.as_deref().map_or(Ok(base.description), scalars::description)?,
         environment: given.environment.as_ref().map_or(Ok(base.environment), environment::variables)?,
@@ -64,6 +77,8 @@ mod tests {
 
     use super::*;
 
+    const EVENT: Fixed<'_> = Fixed { kind: FunctionKind::Event, protocol: None, async_run: false };
+
     fn base() -> VersionSpec {
         let image = ImageSpec {
             image_type: ImageType::Personal,
@@ -79,7 +94,7 @@ mod tests {
     }
 
     fn applied(request: UpdateFunctionConfigurationRequest) -> Result<VersionSpec, &'static str> {
-        apply(&request.into(), FunctionKind::Event, None, base()).map_err(|error| error.code.name)
+        apply(&request.into(), EVENT, base()).map_err(|error| error.code.name)
     }
 
     #[test]
@@ -119,7 +134,7 @@ mod tests {
             ("ClsLogsetId", UpdateFunctionConfigurationRequest { cls_logset_id: Some("l".to_owned()), ..empty() }),
             ("ClsTopicId", UpdateFunctionConfigurationRequest { cls_topic_id: Some("t".to_owned()), ..empty() }),
         ] {
-            let error = apply(&request.into(), FunctionKind::Event, None, base()).expect_err(field);
+            let error = apply(&request.into(), EVENT, base()).expect_err(field);
             assert_eq!(error.code.name, "UnsupportedOperation");
             assert!(error.message.starts_with(&format!("{field}: it has no effect here")), "{}", error.message);
         }
@@ -136,7 +151,7 @@ mod tests {
             let request: UpdateFunctionConfigurationRequest = serde_json::from_value(request).expect("a request");
             let mut fresh = base();
             fresh.carried.clear();
-            let error = apply(&request.into(), FunctionKind::Event, None, fresh).expect_err(field);
+            let error = apply(&request.into(), EVENT, fresh).expect_err(field);
             assert_eq!(error.code.name, "UnsupportedOperation");
             assert!(error.message.starts_with(&format!("{field}: turning it on has no effect")), "{}", error.message);
         }
@@ -157,7 +172,7 @@ mod tests {
         let mut stored = base();
         stored.carried.insert("VpcConfig".to_owned(), serde_json::to_value(vpc()).expect("serializes"));
         let change = |request: UpdateFunctionConfigurationRequest| {
-            apply(&request.into(), FunctionKind::Event, None, stored.clone()).map_err(|error| error.code.name)
+            apply(&request.into(), EVENT, stored.clone()).map_err(|error| error.code.name)
         };
         let kept = change(UpdateFunctionConfigurationRequest { vpc_config: vpc(), timeout: Some(9), ..empty() });
         assert_eq!(kept.map(|spec| spec.carried), Ok(stored.carried.clone()));
@@ -168,6 +183,22 @@ mod tests {
         assert!(
             change(UpdateFunctionConfigurationRequest { vpc_config: Some(VpcConfig::default()), ..empty() }).is_ok()
         );
+    }
+
+    #[test]
+    fn a_run_of_a_day_is_for_functions_that_answer_with_an_id() {
+        let timeout = |seconds, async_run| {
+            let request = UpdateFunctionConfigurationRequest {
+                timeout: Some(seconds),
+                ..UpdateFunctionConfigurationRequest::default()
+            };
+            apply(&request.into(), Fixed { async_run, ..EVENT }, base()).map(|spec| spec.timeout_s)
+        };
+        assert_eq!((timeout(900, false), timeout(86_400, true)), (Ok(900), Ok(86_400)));
+        let refused = timeout(901, false).expect_err("too long");
+        assert_eq!(refused.code.name, "LimitExceeded.Timeout");
+        assert!(refused.message.contains("use 1 to 900, or up to 86400 in a function made with AsyncRunEnable"));
+        assert_eq!(timeout(86_401, true).expect_err("too long").code.name, "LimitExceeded.Timeout");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use types::tags::check;
 use types::wire::{CreateFunctionRequest, Tag};
 use types::{ApiError, ErrorCode, FunctionKind};
 
+use super::configuration::Fixed;
 use super::given::Given;
 use super::{code, concurrency, configuration, filled, invalid, names, quoted, scalars};
 
@@ -21,12 +22,12 @@ pub(crate) fn new_function(request: CreateFunctionRequest) -> Result<NewFunction
     code::refuse_code_settings(runtime, request.layers.as_deref(), request.install_dependency.as_deref())?;
     let image = code::image(request.code.as_ref())?;
     code::check_kind(&image, kind)?;
-    refuse_async_run(request.async_run_enable.as_deref())?;
+    let async_run = async_run(request.async_run_enable.as_deref(), kind)?;
     let trace = scalars::switch("TraceEnable", request.trace_enable.as_deref(), ErrorCode::INVALID_VALUE_TRACE_ENABLE)?;
     let tags = tags(request.tags.as_deref().unwrap_or_default())?;
-    let spec =
-        configuration::apply(&Given::from(request), kind, protocol.as_deref(), configuration::default_for(image))?;
-    Ok(NewFunction { key, kind, protocol, async_run: false, trace, tags, spec })
+    let fixed = Fixed { kind, protocol: protocol.as_deref(), async_run };
+    let spec = configuration::apply(&Given::from(request), fixed, configuration::default_for(image))?;
+    Ok(NewFunction { key, kind, protocol, async_run, trace, tags, spec })
 }
 
 fn kind(given: Option<&str>) -> Result<FunctionKind, ApiError> {
@@ -40,12 +41,14 @@ fn kind(given: Option<&str>) -> Result<FunctionKind, ApiError> {
     }
 }
 
-fn refuse_async_run(given: Option<&str>) -> Result<(), ApiError> {
-    if scalars::switch("AsyncRunEnable", given, ErrorCode::INVALID_VALUE_ASYNC_RUN_ENABLE)? {
-        let problem = "functions that run asynchronously are not supported yet; leave it out or send FALSE";
+/// `AsyncRunEnable`: whether every call answers with its id at once.
+fn async_run(given: Option<&str>, kind: FunctionKind) -> Result<bool, ApiError> {
+    let wanted = scalars::switch("AsyncRunEnable", given, ErrorCode::INVALID_VALUE_ASYNC_RUN_ENABLE)?;
+    if wanted && kind == FunctionKind::Http {
+        let problem = "the callers of a web function wait for its answers; make an event function (Type Event)";
         return Err(invalid(ErrorCode::UNSUPPORTED_ASYNC_RUN_ENABLE, "AsyncRunEnable", problem));
     }
-    Ok(())
+    Ok(wanted)
 }
 
 fn tags(given: &[Tag]) -> Result<Vec<(String, String)>, ApiError> {
@@ -111,7 +114,11 @@ mod tests {
         assert_eq!(code(|r| r.function_name = None), "MissingParameter");
         assert_eq!(code(|r| r.code = None), "MissingParameter.Code");
         assert_eq!(code(|r| r.r#type = text("http")), "InvalidParameterValue.Type");
-        assert_eq!(code(|r| r.async_run_enable = text("TRUE")), "UnsupportedOperation.AsyncRunEnable");
+        let web_run = |r: &mut CreateFunctionRequest| {
+            (r.async_run_enable, r.r#type) = (text("TRUE"), text("HTTP"));
+        };
+        assert_eq!(code(web_run), "UnsupportedOperation.AsyncRunEnable");
+        assert_eq!(code(|r| (r.async_run_enable, r.timeout) = (text("TRUE"), Some(86_400))), "");
         assert_eq!(code(|r| r.async_run_enable = text("1")), "InvalidParameterValue.AsyncRunEnable");
         assert_eq!(code(|r| r.trace_enable = text("on")), "InvalidParameterValue.TraceEnable");
         assert_eq!(code(|r| r.runtime = text("Nodejs18.15")), "InvalidParameterValue.Runtime");

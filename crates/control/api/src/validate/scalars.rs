@@ -1,7 +1,8 @@
 //! Single numbers and words of a function's configuration.
 
 use types::limits::{
-    DESCRIPTION_LEN_MAX, INIT_TIMEOUT_S_MAX, MEMORY_MB_MAX, MEMORY_MB_MIN, MEMORY_MB_STEP, TIMEOUT_S_MAX,
+    ASYNC_RUN_TIMEOUT_S_MAX, DESCRIPTION_LEN_MAX, INIT_TIMEOUT_S_MAX, MEMORY_MB_MAX, MEMORY_MB_MIN, MEMORY_MB_STEP,
+    TIMEOUT_S_MAX,
 };
 use types::{ApiError, ErrorCode};
 
@@ -20,9 +21,21 @@ pub(crate) fn memory_mb(given: i64) -> Result<u32, ApiError> {
     Err(invalid(ErrorCode::INVALID_VALUE_MEMORY_SIZE, "MemorySize", allowed))
 }
 
-/// `Timeout` in seconds.
-pub(crate) fn timeout_s(given: i64) -> Result<u32, ApiError> {
-    seconds("Timeout", given, TIMEOUT_S_MAX, ErrorCode::LIMIT_TIMEOUT)
+/// `Timeout` in seconds, of a function made with `AsyncRunEnable` or without.
+pub(crate) fn timeout_s(given: i64, async_run: bool) -> Result<u32, ApiError> {
+    let max = if async_run { ASYNC_RUN_TIMEOUT_S_MAX } else { TIMEOUT_S_MAX };
+    let refused = |error: ApiError| match async_run {
+        true => error,
+        false => ApiError::new(
+            error.code,
+            format!(
+                "{}, or up to {ASYNC_RUN_TIMEOUT_S_MAX} in a function made with AsyncRunEnable (`sampan deploy \
+                 --async-run`)",
+                error.message
+            ),
+        ),
+    };
+    seconds("Timeout", given, max, ErrorCode::LIMIT_TIMEOUT).map_err(refused)
 }
 
 /// `InitTimeout` in seconds.
@@ -95,10 +108,10 @@ mod tests {
 
     #[test]
     fn times_have_both_ends() {
-        assert_eq!((timeout_s(1), timeout_s(900)), (Ok(1), Ok(900)));
+        assert_eq!((timeout_s(1, false), timeout_s(900, false)), (Ok(1), Ok(900)));
         assert_eq!((init_timeout_s(1), init_timeout_s(300)), (Ok(1), Ok(300)));
         for bad in [i64::MIN, -1, 0, 901, i64::MAX] {
-            assert_eq!(code(timeout_s(bad)), "LimitExceeded.Timeout", "{bad}");
+            assert_eq!(code(timeout_s(bad, false)), "LimitExceeded.Timeout", "{bad}");
         }
         assert_eq!(code(init_timeout_s(301)), "LimitExceeded.InitTimeout");
     }

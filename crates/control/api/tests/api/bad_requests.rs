@@ -81,7 +81,7 @@ async fn every_wrong_field_is_named_with_what_is_allowed() {
         with("Description", json!("x".repeat(1001))),
         with("Runtime", json!("Python3.6")),
         with("Layers", json!([{"LayerName": "numpy", "LayerVersion": 1}])),
-        with("AsyncRunEnable", json!("TRUE")),
+        with("AsyncRunEnable", json!("YES")),
         with("ProtocolType", json!("WS")),
         with("InstanceConcurrencyConfig", json!({"MaxConcurrency": 5})),
         with("PublicNetConfig", json!({"PublicNetStatus": "ON"})),

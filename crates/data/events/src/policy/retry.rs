@@ -99,6 +99,10 @@ pub(crate) enum Reason {
     Expired,
     /// The platform ended during each of its runs.
     Recoveries,
+    /// The platform ended during its run, and its function's events do not run again.
+    CutOff,
+    /// Its run failed, and its function's events do not run again.
+    NotRepeated,
 }
 
 impl Reason {
@@ -108,6 +112,8 @@ impl Reason {
             Self::RetriesExhausted => "retries_exhausted",
             Self::Expired => "expired",
             Self::Recoveries => "platform_ended_during_each_run",
+            Self::CutOff => "platform_ended_during_the_run",
+            Self::NotRepeated => "not_repeated",
         }
     }
 }
@@ -135,6 +141,14 @@ pub(crate) fn next(class: Class, history: History, retry_after: Option<Duration>
             until_ms => Next::Wait { until_ms },
         },
         Class::System => again(system_pause_ms(system_failures, jitter), function_failures, system_failures + 1),
+    }
+}
+
+/// The same for an event whose runs are not repeated when they fail. Waiting for room is no run.
+pub(crate) fn next_of_one(class: Class, history: History, now_ms: i64) -> Next {
+    match class {
+        Class::Function | Class::System => Next::Dead(Reason::NotRepeated),
+        other => next(other, history, None, now_ms, 1.0),
     }
 }
 
@@ -203,6 +217,18 @@ mod tests {
         assert_eq!((due(5), due(90), due(3600)), (60, 90, 3600));
         let endless = next(Class::Function, FRESH, Some(Duration::MAX), NOW, 1.0);
         assert_eq!(endless, Next::Dead(Reason::Expired), "it would outlast the event");
+    }
+
+    #[test]
+    fn what_is_not_repeated_only_waits_for_room() {
+        let after = |status| next_of_one(class(status), FRESH, NOW);
+        for status in [RunStatus::UserProcessExited, RunStatus::TimeLimitReached, RunStatus::InternalError] {
+            assert_eq!(after(status), Next::Dead(Reason::NotRepeated), "{status:?}");
+        }
+        let again = Next::Again { due_ms: NOW + 60_000, function_failures: 0, system_failures: 0 };
+        assert_eq!(after(RunStatus::ResourceLimitReached), again);
+        assert_eq!(after(RunStatus::Success), Next::Finished);
+        assert_eq!(after(RunStatus::RequestCanceled), Next::Aborted);
     }
 
     #[test]

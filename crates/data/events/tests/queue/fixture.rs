@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use events::{Address, Attempt, BoxFuture, Config, Events, InvokeType, NewEvent, Outcome, Run};
+use events::{Address, Attempt, BoxFuture, Config, Events, InvokeType, NewEvent, Outcome, Repeat, Run};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -27,6 +27,8 @@ pub(crate) struct Script {
     pub(crate) retry_after: Mutex<Option<Duration>>,
     /// What canceled runs end with in place of their status.
     pub(crate) canceled: Mutex<Option<RunStatus>>,
+    /// Whether events run again.
+    pub(crate) repeat: Mutex<Repeat>,
 }
 
 impl Script {
@@ -41,6 +43,10 @@ impl Script {
 }
 
 impl Run for Script {
+    fn repeat(&self, _address: &Address) -> Repeat {
+        *self.repeat.lock()
+    }
+
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {
         let function = attempt.address.function.name.as_str().to_owned();
         let scripted = self.outcomes.lock().get(&function).copied().unwrap_or(Some(RunStatus::Success));

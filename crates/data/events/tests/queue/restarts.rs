@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{Config, Error, Events, RunState};
+use events::{Config, Error, Events, Repeat, RunState};
 use types::RunStatus;
 
 use crate::fixture::{Queue, key};
@@ -68,6 +68,64 @@ async fn a_run_that_a_stop_cuts_off_runs_again_and_is_not_counted_as_a_recovery(
     queue = queue.killed_and_opened().await;
     let done = queue.until(&id, |status| status.state == RunState::Finished).await;
     assert_eq!(done.attempts, 2);
+}
+
+#[tokio::test]
+async fn what_is_never_repeated_fails_with_the_platform_that_ended() {
+    let queue = Queue::open().await;
+    *queue.script.repeat.lock() = Repeat::Never;
+    queue.script.set("slow", None);
+    let id = queue.accept("slow", "{}").await;
+    queue.until_true(|| queue.script.seen_of("slow") == 1).await;
+    assert_eq!(queue.events.under_way()[0].0, id);
+    let queue = queue.killed_and_opened_with(|script| *script.repeat.lock() = Repeat::Never).await;
+    let dead = queue.until(&id, |status| status.state == RunState::Failed).await;
+    assert_eq!(dead.status, Some(RunStatus::InternalError));
+    assert!(dead.result.unwrap().contains("platform_ended_during_the_run"));
+    assert_eq!(queue.script.seen_of("slow"), 0, "it does not run twice");
+
+    queue.script.set("slow", None);
+    let id = queue.accept("slow", "{}").await;
+    queue.until_true(|| queue.script.seen_of("slow") == 1).await;
+    assert!(!queue.events.drain(Duration::ZERO).await, "a run goes on");
+    queue.script.cut.notify_one();
+    assert!(queue.events.drain(Duration::from_secs(5)).await, "its end is stored");
+    let dead = queue.events.status(&id).await.unwrap().unwrap();
+    assert_eq!((dead.state, dead.status), (RunState::Failed, Some(RunStatus::InternalError)));
+    assert!(dead.result.unwrap().starts_with("the platform ended during the run"));
+}
+
+#[tokio::test]
+async fn what_is_repeated_after_a_cut_alone_runs_again_whatever_its_age() {
+    let queue = Queue::open().await;
+    *queue.script.repeat.lock() = Repeat::AfterCutOff;
+    queue.script.set("slow", None);
+    let mut event = crate::fixture::event("slow", "{}");
+    event.ttl_s = 1;
+    let id = event.request_id.clone();
+    queue.events.accept(event).await.unwrap();
+    queue.until_true(|| queue.script.seen_of("slow") == 1).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let queue = queue.killed_and_opened_with(|script| *script.repeat.lock() = Repeat::AfterCutOff).await;
+    queue.until(&id, |status| status.state == RunState::Finished).await;
+    queue.script.set("fails", Some(RunStatus::UserProcessExited));
+    let id = queue.accept("fails", "{}").await;
+    let dead = queue.until(&id, |status| status.state == RunState::Failed).await;
+    assert_eq!(dead.attempts, 1, "a failure of its own is not repeated");
+}
+
+#[tokio::test]
+async fn a_failure_while_the_platform_waits_for_runs_is_the_runs_own() {
+    let queue = Queue::open().await;
+    *queue.script.repeat.lock() = Repeat::Never;
+    queue.script.set("slow", None);
+    let id = queue.accept("slow", "{}").await;
+    queue.until_true(|| queue.script.seen_of("slow") == 1).await;
+    assert!(!queue.events.wait_for_runs(Duration::ZERO).await, "a run goes on");
+    queue.script.cut.notify_one();
+    assert!(queue.events.wait_for_runs(Duration::from_secs(5)).await);
+    let ended = queue.events.status(&id).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.status), (RunState::Aborted, Some(RunStatus::RequestCanceled)));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let change = cx.store.change_latest(&key, move |function, latest| {
         code::check_kind(&image, function.kind)?;
         let base = VersionSpec { image, ..latest.desired.clone() };
-        let spec = configuration::apply(&given, function.kind, function.protocol.as_deref(), base)?;
+        let spec = configuration::apply(&given, function.into(), base)?;
         Ok::<_, ApiError>(Change { spec, resolve: true, publish })
     });
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CODE, ..StoreCodes::default() };

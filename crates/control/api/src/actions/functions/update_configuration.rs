@@ -25,8 +25,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let given = Given::from(request);
     // Within the store's turn, so that of two changes at once neither undoes the other.
     let change = cx.store.change_latest(&key, move |function, latest| {
-        let protocol = function.protocol.as_deref();
-        let spec = configuration::apply(&given, function.kind, protocol, latest.desired.clone())?;
+        let spec = configuration::apply(&given, function.into(), latest.desired.clone())?;
         Ok::<_, types::ApiError>(Change { spec, resolve: false, publish })
     });
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CONFIGURATION, ..StoreCodes::default() };

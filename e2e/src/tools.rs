@@ -23,6 +23,8 @@ const PROXIES: &[&str] = &["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY
 pub struct ProgramOutput {
     /// Whether its exit code was 0.
     pub ok: bool,
+    /// Its exit code, if it ended by itself.
+    pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -47,7 +49,8 @@ pub async fn run(command: &mut Command) -> anyhow::Result<ProgramOutput> {
     let output = tokio::time::timeout(RUN_MAX, child.wait_with_output()).await;
     let output = output.with_context(|| format!("`{shown}` does not end"))??;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(ProgramOutput { ok: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    let (ok, code) = (output.status.success(), output.status.code());
+    Ok(ProgramOutput { ok, code, stdout: text(&output.stdout), stderr: text(&output.stderr) })
 }
 
 /// As [`run`], with the raw exit status and output.

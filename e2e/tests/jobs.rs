@@ -11,7 +11,7 @@ async fn run(platform: &Platform, function: &str, event: &Value) -> anyhow::Resu
     let answer = platform.api.call("Invoke", body).await?;
     let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned();
     assert_eq!((&answer["Result"]["RetMsg"], &answer["Result"]["InvokeResult"]), (&json!(""), &json!(0)));
-    let state = ended(platform, &id).await?;
+    let state = ended_state(platform, &id).await?;
     Ok((id, state))
 }
 
@@ -19,7 +19,7 @@ async fn status(platform: &Platform, id: &str) -> anyhow::Result<Value> {
     Ok(platform.api.call("GetAsyncEventStatus", json!({"InvokeRequestId": id})).await?["Result"].clone())
 }
 
-async fn ended(platform: &Platform, id: &str) -> anyhow::Result<Value> {
+async fn ended_state(platform: &Platform, id: &str) -> anyhow::Result<Value> {
     wait::until(&format!("event {id} ends"), || async {
         let state = status(platform, id).await?;
         Ok((state["Status"] != "RUNNING").then_some(state))
@@ -134,5 +134,107 @@ async fn commands_run_job_images() -> anyhow::Result<()> {
     let failed = tools::run(&mut platform.cli(&["events", "wait", id.trim()])).await?;
     assert!(!failed.ok && failed.stdout.contains("FAILED (439): User process exit"), "{}", failed.stdout);
     assert!(failed.stdout.contains("exit code 3"), "{}", failed.stdout);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_job_runs_without_a_function_of_its_own_and_its_command_ends_as_it_does() -> anyhow::Result<()> {
+    let platform = with_job_image().await?;
+    let mut job = platform.cli(&["job", "run", "job:v1", "--wait", "--env", "A=1"]);
+    let done = tools::run(job.args(["--", "two words", "--flag"])).await?;
+    assert!(done.ok, "{}", done.stderr);
+    let lines: Vec<_> = done.stdout.lines().collect();
+    assert_eq!(lines, ["word two words", "word --flag", "event of 2 bytes: {}", "the last words"]);
+
+    let failing = ["job", "run", "job:v1", "--wait", "--data", r#"{"route": "exit?7"}"#];
+    let failed = tools::run(&mut platform.cli(&failing)).await?;
+    assert_eq!(failed.code, Some(7), "{}", failed.stderr);
+    assert!(failed.stderr.contains("exit code 7") && failed.stdout.contains("the last words"), "{}", failed.stderr);
+    let slow = ["job", "run", "job:v1", "--wait", "--timeout", "1", "--data", r#"{"route": "sleep?60000"}"#];
+    let slow = tools::run(&mut platform.cli(&slow)).await?;
+    assert_eq!(slow.code, Some(124), "{}", slow.stderr);
+    let missing = tools::run(&mut platform.cli(&["job", "run", "nothing:v1", "--wait"])).await?;
+    assert_eq!(missing.code, Some(1), "{}", missing.stderr);
+    assert!(missing.stderr.contains("cannot be run"), "{}", missing.stderr);
+
+    let id = tools::run_ok(&mut platform.cli(&["job", "run", "job:v1", "--keep"])).await?;
+    let state = tools::run_ok(&mut platform.cli(&["events", "wait", id.trim()])).await?;
+    assert_eq!(state.trim(), "FINISHED (200)");
+    wait::until("only the kept function is there", || async {
+        let functions = platform.api.call("ListFunctions", json!({})).await?;
+        Ok((functions["TotalCount"] == 1).then_some(()))
+    })
+    .await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn the_function_of_a_job_goes_although_its_client_was_killed() -> anyhow::Result<()> {
+    let platform = with_job_image().await?;
+    let image = format!("{}/job:v1", platform.registry());
+    let created = json!({
+        "FunctionName": "left", "Type": "Event", "AsyncRunEnable": "TRUE",
+        "Code": {"ImageConfig": {"ImageType": "personal", "ImageUri": image, "ImagePort": -1}},
+        "Tags": [{"Key": "sampan:temporary", "Value": "1"}],
+    });
+    platform.api.call("CreateFunction", created).await?;
+    wait::until("the platform deletes it", || async {
+        let functions = platform.api.call("ListFunctions", json!({})).await?;
+        Ok((functions["TotalCount"] == 0).then_some(()))
+    })
+    .await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_long_run_is_waited_for_when_the_platform_is_to_stop() -> anyhow::Result<()> {
+    let mut platform = Platform::start_with(&[("SAMPAN_DRAIN_S", "60"), ("SAMPAN_SHUTDOWN_GRACE_S", "1")]).await?;
+    platform.push_hello().await?;
+    platform.deploy("long", "hello:v1", &["--type", "event", "--async-run", "--timeout", "86400"]).await?;
+    let body = json!({"FunctionName": "long", "ClientContext": json!({"route": "sleep?4000"}).to_string()});
+    let answer = platform.api.call("Invoke", body).await?;
+    let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned();
+    wait::until("it runs", || async {
+        let log = tools::run_ok(&mut platform.cli(&["logs", "long", "--request-id", &id])).await?;
+        Ok(log.contains("POST /event-invoke").then_some(()))
+    })
+    .await?;
+    let ended = platform.terminate().await?;
+    anyhow::ensure!(ended.success(), "{ended}");
+    let platform = platform.restart().await?;
+    let state = ended_state(&platform, &id).await?;
+    assert_eq!((&state["Status"], &state["StatusCode"]), (&json!("FINISHED"), &json!(200)), "{state}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_long_run_that_the_platform_cuts_off_fails_or_runs_again_as_its_function_says() -> anyhow::Result<()> {
+    let mut platform = Platform::start_with(&[("SAMPAN_SHUTDOWN_GRACE_S", "1")]).await?;
+    platform.push_hello().await?;
+    let long = ["--type", "event", "--async-run", "--timeout", "3600"];
+    platform.deploy("once", "hello:v1", &long).await?;
+    platform.deploy("again", "hello:v1", &[&long[..], &["--rerun"]].concat()).await?;
+    let mut ids = Vec::new();
+    for function in ["once", "again"] {
+        let body = json!({"FunctionName": function, "ClientContext": json!({"route": "sleep?8000"}).to_string()});
+        let answer = platform.api.call("Invoke", body).await?;
+        let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned();
+        wait::until("it runs", || async {
+            let log = tools::run_ok(&mut platform.cli(&["logs", function, "--request-id", &id])).await?;
+            Ok(log.contains("POST /event-invoke").then_some(()))
+        })
+        .await?;
+        ids.push(id);
+    }
+    let ended = platform.terminate().await?;
+    anyhow::ensure!(ended.success(), "{ended}");
+    let log = platform.platform_log();
+    assert!(log.contains("outlasts the grace period and is cut off") && log.contains(&ids[0]), "{log}");
+    let platform = platform.restart().await?;
+    let once = ended_state(&platform, &ids[0]).await?;
+    assert_eq!((&once["Status"], &once["StatusCode"]), (&json!("FAILED"), &json!(500)), "{once}");
+    assert!(once["ErrorMessage"].as_str().is_some_and(|why| why.contains("platform ended during the run")), "{once}");
+    let again = ended_state(&platform, &ids[1]).await?;
+    assert_eq!(again["Status"], "FINISHED", "{again}");
     platform.stop().await
 }

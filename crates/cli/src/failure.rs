@@ -40,6 +40,8 @@ pub struct Failure {
     exit: Exit,
     api_code: Option<String>,
     request_id: Option<String>,
+    /// In place of the code of `exit`.
+    exit_code: Option<u8>,
 }
 
 /// A failure in the form of `--output json`: one line on standard error.
@@ -67,7 +69,7 @@ impl fmt::Display for Failure {
 impl Failure {
     /// A failure with a remedy; an empty hint is not printed.
     pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit, api_code: None, request_id: None }
+        Self { message: message.into(), hint: hint.into(), exit, api_code: None, request_id: None, exit_code: None }
     }
 
     /// Adds the API's error code, by which commands distinguish failures.
@@ -79,6 +81,15 @@ impl Failure {
     pub fn with_request_id(self, id: impl Into<String>) -> Self {
         let id = Some(id.into()).filter(|id| !id.is_empty());
         Self { request_id: id, ..self }
+    }
+
+    /// Ends the command with this code, which is another program's own.
+    pub fn with_exit_code(self, code: u8) -> Self {
+        Self { exit_code: Some(code), ..self }
+    }
+
+    fn code(&self) -> u8 {
+        self.exit_code.unwrap_or(self.exit as u8)
     }
 
     /// Replaces the remedy.
@@ -114,12 +125,13 @@ impl Failure {
         };
         let message = error.chain().map(text).collect::<Vec<_>>().join(": ");
         match error.downcast_ref::<Self>() {
-            Some(Self { hint, exit, api_code, request_id, .. }) => Self {
+            Some(Self { hint, exit, api_code, request_id, exit_code, .. }) => Self {
                 message,
                 hint: hint.clone(),
                 exit: *exit,
                 api_code: api_code.clone(),
                 request_id: request_id.clone(),
+                exit_code: *exit_code,
             },
             None => Self::new(Exit::Failed, message, ""),
         }
@@ -137,7 +149,7 @@ impl Failure {
                 }
             }
         }
-        ExitCode::from(self.exit as u8)
+        ExitCode::from(self.code())
     }
 
     fn json(&self) -> String {
@@ -146,7 +158,7 @@ impl Failure {
             message: &self.message,
             hint: Some(self.hint.as_str()).filter(|hint| !hint.is_empty()),
             request_id: self.request_id.as_deref(),
-            exit_code: self.exit as u8,
+            exit_code: self.code(),
         };
         terminal::json(serde_json::to_string(&shown).expect("texts and numbers always serialize"))
     }

@@ -6,6 +6,7 @@ pub(crate) mod domain;
 pub(crate) mod events;
 pub(crate) mod header;
 pub(crate) mod images;
+pub(crate) mod job;
 pub(crate) mod moment;
 pub(crate) mod provision;
 pub(crate) mod quota;
@@ -119,6 +120,8 @@ pub enum Command {
     Deploy(Box<DeployArgs>),
     /// Call a function and print its answer
     Invoke(InvokeArgs),
+    /// Run an image to its end, without a function
+    Job(job::JobArgs),
     /// Show and end asynchronous events
     Events(events::EventsArgs),
     /// Push an image into Sampan's registry, or any other, without a container tool
@@ -236,6 +239,13 @@ pub struct DeployArgs {
     /// SCF_CUSTOM_CONTAINER_EVENT; makes an event function
     #[arg(long, conflicts_with_all = ["port", "concurrency", "session", "websocket"])]
     pub job: bool,
+    /// Each call of a new event function answers with its id at once, its run may take up to 24
+    /// hours (--timeout), and it is not repeated; cannot be changed later
+    #[arg(long)]
+    pub async_run: bool,
+    /// With --async-run: run an event again when the platform ended during its run
+    #[arg(long, requires = "async_run")]
+    pub rerun: bool,
     /// Concurrent requests of one instance of a web function
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,

@@ -1,6 +1,6 @@
 //! `sampan deploy`: creates or updates a function and waits until it is active.
 
-mod code;
+pub(super) mod code;
 mod concurrency;
 pub(super) mod unchangeable;
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 use types::ErrorCode;
-use types::tags::{INIT, RUNTIME, START_CHECK, STOP_GRACE};
+use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
 
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
@@ -105,9 +105,16 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
         let message = "a job image has no server, which a web function needs";
         return Err(Failure::new(Exit::Usage, message, "Leave out --type web, or --job.").into());
     }
+    if args.async_run && args.kind != Some(Kind::Event) && !args.job {
+        let message = "--async-run is for event functions";
+        return Err(Failure::new(Exit::Usage, message, "Add --type event, or --job.").into());
+    }
     let kind = if args.job || args.kind == Some(Kind::Event) { "Event" } else { "HTTP" };
     request.insert("Type".to_owned(), kind.into());
     request.insert("Code".to_owned(), code::of(client, args, None)?);
+    if args.async_run {
+        request.insert("AsyncRunEnable".to_owned(), "TRUE".into());
+    }
     if args.websocket {
         request.insert("ProtocolType".to_owned(), "WS".into());
     }
@@ -125,7 +132,8 @@ fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
     let stop_grace = args.stop_grace.map(|seconds| (STOP_GRACE, seconds.to_string()));
     let init = args.init.then(|| (INIT, "on".to_owned()));
     let start_check = args.no_start_check.then(|| (START_CHECK, "off".to_owned()));
-    runtime.into_iter().chain(stop_grace).chain(init).chain(start_check).collect()
+    let rerun = args.rerun.then(|| (RERUN, "on".to_owned()));
+    runtime.into_iter().chain(stop_grace).chain(init).chain(start_check).chain(rerun).collect()
 }
 
 /// Changes image and settings atomically.
@@ -187,7 +195,7 @@ fn variables(pairs: &[String]) -> anyhow::Result<Vec<Value>> {
     pairs.iter().map(|pair| variable(pair)).collect()
 }
 
-fn variable(pair: &str) -> anyhow::Result<Value> {
+pub(super) fn variable(pair: &str) -> anyhow::Result<Value> {
     let (key, value) = pair
         .split_once('=')
         .ok_or_else(|| Failure::new(Exit::Usage, format!("--env {pair:?} is not KEY=VALUE"), env_hint(pair)))?;
@@ -209,7 +217,7 @@ async fn wait_active(client: &Client, args: &DeployArgs, format: Output) -> anyh
     }
 }
 
-fn is_pending(function: &Value) -> bool {
+pub(super) fn is_pending(function: &Value) -> bool {
     matches!(function.get("Status").and_then(Value::as_str), Some("Creating" | "Updating" | "Publishing"))
 }
 

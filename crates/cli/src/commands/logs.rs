@@ -16,9 +16,9 @@ use crate::failure::{Exit, Failure};
 use crate::{local_time, output, print, terminal};
 
 /// Polling interval of `--follow`.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
+pub(super) const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
 /// Most lines of one query with `--follow`.
-const FOLLOW_LINES_MAX: i64 = 10_000;
+pub(super) const FOLLOW_LINES_MAX: i64 = 10_000;
 /// Length of a whole request id.
 const REQUEST_ID_LEN: usize = 36;
 /// Characters of an id that are shown; `--instance` accepts such a prefix.
@@ -76,7 +76,10 @@ fn check_interval(since: Option<Moment>, until: Option<Moment>, now_ms: i64) -> 
 }
 
 /// Retries while the platform is unreachable, as during its restart.
-async fn query_until_reachable(client: &Client, request: &GetLogLinesRequest) -> anyhow::Result<GetLogLinesAnswer> {
+pub(super) async fn query_until_reachable(
+    client: &Client,
+    request: &GetLogLinesRequest,
+) -> anyhow::Result<GetLogLinesAnswer> {
     let mut is_away = false;
     loop {
         match query(client, request).await {
@@ -152,7 +155,7 @@ fn show(line: &LogLine, format: Output, raw: bool) -> anyhow::Result<()> {
     }
 }
 
-fn document(line: &LogLine) -> Value {
+pub(super) fn document(line: &LogLine) -> Value {
     json!({
         "time": local_time::rfc3339(line.time_ms), "stream": line.stream, "request_id": line.request_id,
         "instance": line.instance_id, "version": line.version, "text": line.text,

@@ -9,6 +9,7 @@ mod get;
 mod images;
 mod invoke;
 mod invoke_async;
+mod job;
 mod list;
 mod logs;
 mod provision;
@@ -35,6 +36,7 @@ pub async fn run(
         Command::Push(args) => push::run(connection, args, output, registries()?).await,
         Command::Deploy(args) => deploy::run(connection, *args, output).await,
         Command::Invoke(args) => invoke::run(connection, args, output).await,
+        Command::Job(args) => job::run(connection, args, output).await,
         Command::Events(args) => events::run(connection, args, output).await,
         Command::Logs(args) => logs::run(connection, args, output).await,
         Command::List(args) => list::run(connection, args, output).await,

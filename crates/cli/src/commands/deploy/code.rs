@@ -56,7 +56,7 @@ fn image_config(uri: Option<String>, args: &DeployArgs, kept: Option<&Value>) ->
 }
 
 /// A text and a list exclude each other.
-fn set_argv(image: &mut Map<String, Value>, field: &str, argv: Option<&Argv>) {
+pub(in crate::commands) fn set_argv(image: &mut Map<String, Value>, field: &str, argv: Option<&Argv>) {
     let Some(argv) = argv else { return };
     let (text, list) = match argv {
         Argv::Plain(text) => (text.as_str(), &[][..]),

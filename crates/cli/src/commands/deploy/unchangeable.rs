@@ -1,7 +1,7 @@
 //! Settings of a function that cannot change: type, WebSockets, runtime, and those in tags.
 
 use serde_json::Value;
-use types::tags::{INIT, START_CHECK, STOP_GRACE};
+use types::tags::{INIT, RERUN, START_CHECK, STOP_GRACE};
 
 use crate::args::{DeployArgs, Kind};
 use crate::client::function_type;
@@ -37,6 +37,12 @@ fn problem(args: &DeployArgs, function: &Value) -> Option<String> {
     }
     if args.no_start_check && tag(function, START_CHECK) != Some("off") {
         return Some("has start checks, and that cannot change".to_owned());
+    }
+    if args.async_run && text("AsyncRunEnable") != "TRUE" {
+        return Some("was made without --async-run, and that cannot change".to_owned());
+    }
+    if args.rerun && tag(function, RERUN) != Some("on") {
+        return Some("was made without --rerun, and that cannot change".to_owned());
     }
     None
 }
@@ -75,6 +81,8 @@ mod tests {
             (&["--stop-grace", "6"], "has the stop grace 5 s"),
             (&["--init"], "has no init"),
             (&["--no-start-check"], "has start checks"),
+            (&["--async-run"], "was made without --async-run"),
+            (&["--async-run", "--rerun"], "was made without --async-run"),
         ] {
             assert!(said(flags).is_some_and(|said| said.contains(wanted)), "{flags:?}");
         }

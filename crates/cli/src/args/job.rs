@@ -1,0 +1,52 @@
+//! Arguments of `sampan job`.
+
+use clap::{Args, Subcommand};
+
+use super::argv::Argv;
+
+#[derive(Args)]
+pub struct JobArgs {
+    #[command(subcommand)]
+    pub command: JobCommand,
+}
+
+/// What to do with jobs.
+#[derive(Subcommand)]
+pub enum JobCommand {
+    /// Run an image once, in a function that is made for it and deleted afterwards, and print the
+    /// id of the run
+    Run(Box<JobRunArgs>),
+}
+
+#[derive(Args)]
+pub struct JobRunArgs {
+    /// Image; without a registry's host one in Sampan's own registry
+    pub image: String,
+    /// Arguments of the image's entry point, in place of its CMD
+    #[arg(last = true)]
+    pub words: Vec<String>,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Memory in MB: 64, or 128 to 3072 in steps of 128
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<u32>,
+    /// Timeout of the run, in seconds: 1 to 86400
+    #[arg(long, value_name = "S", default_value_t = 3600)]
+    pub timeout: u32,
+    /// Environment variable
+    #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    pub env: Vec<String>,
+    /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub command: Option<Argv>,
+    /// Event (JSON) in the variable SCF_CUSTOM_CONTAINER_EVENT
+    #[arg(long, short, value_name = "TEXT", default_value = "{}", allow_hyphen_values = true)]
+    pub data: String,
+    /// Wait for the end of the run, print its output meanwhile, and end as it does
+    #[arg(long)]
+    pub wait: bool,
+    /// Keep the function
+    #[arg(long)]
+    pub keep: bool,
+}

@@ -231,8 +231,12 @@ impl Client {
         if matches!(parts.method, Method::TRACE | Method::CONNECT) {
             return Err(RequestError::Method(parts.method.clone()));
         }
-        let host = host::of_request(parts).map_err(RequestError::Host)?;
         let catalog = self.context.catalog.load();
+        if let Some(found) = self.last.lock().as_ref().and_then(|last| last.find(&catalog, parts)) {
+            let (found, prefix_len) = found;
+            return Ok(Located { found, prefix_len, asynchronous: None, hook: None, sent_uri: None });
+        }
+        let host = host::of_request(parts).map_err(RequestError::Host)?;
         if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
             let (found, path) = domain::find(&catalog, domain, self.peer.is_secure(), parts.uri.path())
                 .map_err(RequestError::Domain)?;
@@ -244,10 +248,6 @@ impl Client {
             return Ok(Located { found, prefix_len: 0, asynchronous: None, hook: None, sent_uri });
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        if let Some(found) = self.last.lock().as_ref().and_then(|last| last.find(&catalog, host, target)) {
-            let (found, prefix_len) = found;
-            return Ok(Located { found, prefix_len, asynchronous: None, hook: None, sent_uri: None });
-        }
         let address = route::route(host, target, &self.context.domains)
             .map_err(|none| RequestError::Address(none, self.context.domains.example().map(str::to_owned)))?;
         let unknown = || RequestError::Address(NoAddress::Path, None);
@@ -266,7 +266,7 @@ impl Client {
             Address::Host { .. } => 0,
             Address::Path { prefix_len, .. } => prefix_len,
         };
-        if asynchronous.is_none() && hook.is_none() {
+        if let Some(host) = host.filter(|_| asynchronous.is_none() && hook.is_none()) {
             *self.last.lock() = Some(LastRoute::new(&catalog, host, target, &(found.clone(), prefix_len)));
         }
         Ok(Located { found, prefix_len, asynchronous, hook, sent_uri: None })

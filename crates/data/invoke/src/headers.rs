@@ -36,6 +36,11 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("http2-settings"),
 ];
 
+/// A request's id as a header value.
+pub(crate) fn id(request: &RequestId) -> HeaderValue {
+    HeaderValue::from_str(request.as_str()).expect("an id is hexadecimal digits and hyphens")
+}
+
 /// Text as a header value; what a header cannot carry as ASCII becomes `?`.
 pub(crate) fn value(text: &str) -> HeaderValue {
     if text.is_ascii()
@@ -76,7 +81,7 @@ impl Stamp<'_> {
     /// As lines of HTTP/1.1.
     pub fn write_lines(&self, lines: &mut Vec<u8>) {
         lines.extend_from_slice(&self.of_version.lines);
-        push_line(lines, &REQUEST_ID, value(self.request.as_str()).as_bytes());
+        push_line(lines, &REQUEST_ID, self.request.as_str().as_bytes());
     }
 
     /// As headers of HTTP/2.
@@ -84,7 +89,7 @@ impl Stamp<'_> {
         for (name, value) in &self.of_version.map {
             map.insert(name, value.clone());
         }
-        map.insert(REQUEST_ID, value(self.request.as_str()));
+        map.insert(REQUEST_ID, id(self.request));
     }
 }
 

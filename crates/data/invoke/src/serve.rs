@@ -43,7 +43,7 @@ pub(crate) async fn serve(
         Ok(served) => {
             metering::answered(invocation.version(), served.status());
             let mut response = served.into_response(invocation);
-            response.headers_mut().insert(headers::REQUEST_ID, headers::value(id.as_str()));
+            response.headers_mut().insert(headers::REQUEST_ID, headers::id(&id));
             response
         }
         Err(failure) => {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -37,7 +38,7 @@ use self::start::Start;
 
 /// The versions that have instances, starts or waiters.
 pub(crate) struct Versions<C> {
-    map: HashMap<VersionKey, Arc<Version<C>>>,
+    map: HashMap<VersionKey, Arc<Version<C>>, RandomState>,
     /// No version is added any more.
     pub closed: bool,
 }
@@ -78,7 +79,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         Self {
             launch,
             catalog,
-            versions: RankedRwLock::new(Rank::Versions, Versions { map: HashMap::new(), closed: false }),
+            versions: RankedRwLock::new(Rank::Versions, Versions { map: HashMap::default(), closed: false }),
             admission: RankedMutex::new(Rank::Admission, admission),
             claims: ClaimCount::new(),
             over_quota: AtomicBool::new(false),

@@ -1,5 +1,5 @@
-//! How a registry wants to be asked: its challenge, and the token that answers it (distribution
-//! specification, "Token Authentication"; Docker's OAuth2 variant for refresh tokens).
+//! Authentication challenges of registries, and the tokens for them (distribution specification,
+//! "Token Authentication"; Docker's OAuth2 variant for refresh tokens).
 
 use base64::Engine as _;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use crate::credentials::Credential;
 
-/// What a 401 asks for.
+/// The challenge of a 401.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Challenge {
     Basic,
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
-/// The token in a token server's answer.
+/// The token in the response of a token server.
 pub(crate) fn token(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Answer {
@@ -25,8 +25,8 @@ pub(crate) fn token(answer: &[u8]) -> Option<String> {
     answer.token.or(answer.access_token).filter(|token| !token.is_empty())
 }
 
-/// The challenge that can be answered; bearer is preferred, as a password then goes to the token
-/// server only.
+/// The supported challenge; bearer is preferred, because the password then goes to the token server
+/// only.
 pub(crate) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
     let mut found = None;
     for value in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()) {
@@ -64,8 +64,8 @@ pub(crate) fn basic(credential: &Credential) -> Option<HeaderValue> {
     secret_header(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
 }
 
-/// Whether a secret may go to this token server: never unencrypted for a registry that is itself
-/// encrypted.
+/// Whether a secret may be sent to this token server: over plain HTTP only if the registry itself
+/// uses it.
 pub(crate) fn may_tell(realm: &reqwest::Url, registry_is_plain: bool) -> bool {
     match realm.scheme() {
         "https" => true,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_told_to_unencrypted_servers_of_encrypted_registries() {
+    fn secrets_are_not_sent_to_plain_token_servers_of_tls_registries() {
         let url = |text: &str| text.parse().expect("a URL");
         assert!(may_tell(&url("https://a.io/token"), false));
         assert!(!may_tell(&url("http://a.io/token"), false));

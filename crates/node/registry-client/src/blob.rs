@@ -1,5 +1,5 @@
-//! One blob from a registry to a [`Sink`]: resumed where it broke off, its length checked, and its
-//! digest where it comes from a mirror.
+//! Transfers one blob from a registry to a [`Sink`]: resumes after a broken connection, and
+//! verifies the length, and for mirrors the digest.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,39 +21,39 @@ use crate::transport::failure_of;
 
 /// How a transfer ended.
 enum Ended {
-    /// Every byte came.
+    /// All bytes were received.
     Whole,
-    /// It broke off.
+    /// The connection broke.
     Early(Failure, Option<reqwest::Error>),
-    /// It is not waited for any longer.
+    /// It was slower than the minimum throughput.
     Slow(TooSlow),
 }
 
-/// Where the bytes of a blob go.
+/// The destination of a blob's bytes.
 pub trait Sink: Send {
-    /// Why bytes are not taken.
+    /// Why bytes are refused.
     type Error: Send;
 
-    /// Bytes that it has.
+    /// Number of bytes that it has.
     fn offset(&self) -> u64;
 
     /// Takes the next bytes.
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Forgets what it has.
+    /// Discards all bytes.
     fn restart(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Whether the bytes that came are to blame for an error: a mirror's are asked of the registry
-    /// itself then.
+    /// Whether an error is caused by the received bytes: those of a mirror are then requested from
+    /// the registry itself.
     fn is_content_error(error: &Self::Error) -> bool;
 }
 
 /// Why a transfer failed.
 #[derive(Debug)]
 pub enum TransferError<E> {
-    /// The registry, or the way to it.
+    /// The registry or the connection to it.
     Registry(Error),
-    /// Where the bytes go.
+    /// The sink.
     Sink(E),
 }
 
@@ -63,8 +63,8 @@ impl<E> From<Error> for TransferError<E> {
     }
 }
 
-/// What came for a blob, hashed where a mirror may have sent it: such a blob counts only when its
-/// digest is right, and else comes from the registry itself.
+/// The received bytes of a blob, hashed if a mirror may have sent them: a blob with a wrong digest
+/// is requested again from the registry itself.
 struct Checked<'a, S> {
     sink: &'a mut S,
     hash: Option<Sha256>,
@@ -111,7 +111,7 @@ pub async fn transfer<S: Sink>(
     let outcome = attempt(session, &mut sink, image, digest, size, received).await;
     let lied = match &outcome {
         Ok(()) => sink.is_wrong(digest),
-        // What cannot be a layer may be none: the registry itself has the last word.
+        // A mirror may have sent something else: the registry itself decides.
         Err(TransferError::Sink(error)) if S::is_content_error(error) => sink.mirrored,
         Err(TransferError::Registry(Error::SizeMismatch { .. })) => sink.mirrored,
         Err(_) => false,
@@ -134,19 +134,19 @@ async fn attempt<S: Sink>(
     received: &AtomicU64,
 ) -> Result<(), TransferError<S::Error>> {
     let mut tried = 0;
-    // How far it ever came: what comes again after a restart is no progress.
+    // The highest offset so far: bytes that are received again after a restart are no progress.
     let mut furthest = 0;
     let limit = session.throughput();
     let mut throughput = Throughput::new(limit, Instant::now());
     while sink.sink.offset() < size {
         let before = sink.sink.offset();
         let request = Request { offset: before, ..Request::get(Resource::Blob(digest.clone())) };
-        // A registry that asks for a pause before it answers gets it.
+        // A pause that the registry asks for before its response is given.
         let asked = Instant::now();
         let answer = session.send(&request).await;
         throughput.leave_out(asked.elapsed());
         let Answer { response, upstream } = match answer {
-            // The registry has less of it than it sent before: from the start then.
+            // The registry has fewer bytes than it sent before: start over.
             Err(Error::Refused { status: 416, .. }) if before > 0 => {
                 sink.restart().await?;
                 continue_or_fail(session, image, &mut tried, None).await?;
@@ -206,7 +206,7 @@ async fn receive<S: Sink>(
         }
         let begun = Instant::now();
         sink.write(bytes).await?;
-        // The disk's time is not the registry's.
+        // Time of the disk does not count against the registry.
         throughput.leave_out(begun.elapsed());
         received.store(sink.sink.offset(), Ordering::Relaxed);
         if sink.sink.offset() > size {
@@ -217,7 +217,7 @@ async fn receive<S: Sink>(
     Ok(if sink.sink.offset() >= size { Ended::Whole } else { Ended::Early(missing, None) })
 }
 
-/// Waits before the next try, or fails with what went wrong.
+/// Waits before the next attempt, or returns the error.
 async fn continue_or_fail(
     session: &Session,
     image: &str,
@@ -236,7 +236,7 @@ async fn continue_or_fail(
     Ok(())
 }
 
-/// How long the whole blob is, as an answer with all or a part of it says; `None` when it does not.
+/// Length of the whole blob by the headers of a full or partial response; `None` without any.
 fn total_bytes(response: &Response) -> Option<u64> {
     match response.status() {
         StatusCode::OK => response.content_length(),
@@ -247,7 +247,7 @@ fn total_bytes(response: &Response) -> Option<u64> {
     }
 }
 
-/// Whether an answer goes on where it was asked to; a registry may also send all from the start.
+/// Whether a response continues at the requested offset; a registry may also send all of it.
 fn continues_at(response: &Response, offset: u64) -> bool {
     let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
     let begin = range.and_then(|r| r.strip_prefix("bytes ")).and_then(|r| r.split('-').next());

@@ -1,10 +1,10 @@
-//! HTTP to registries: one client for the world, one for this machine, and one more of each for
-//! every authority that a registry has of its own.
+//! HTTP clients for registries: one for remote hosts, one for loopback, and one more of each for
+//! every registry with a certificate authority of its own.
 //!
-//! reqwest itself is used rather than `oci-client`, whose calls would hide what must be decided
-//! here: it drops the status and `Retry-After` of a failed request, hides why a token was refused,
-//! keeps the first credential of a registry for all its repositories, reads manifests of any size
-//! into memory, and cannot keep proxies away from loopback registries.
+//! reqwest is used directly rather than `oci-client`, which hides what this crate decides by: it
+//! drops the status and `Retry-After` of a failed request, hides why a token was refused, keeps the
+//! first credential of a registry for all its repositories, reads manifests of any size into
+//! memory, and cannot keep proxies away from loopback registries.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -20,12 +20,12 @@ use crate::Config;
 use crate::destination::{Destinations, Origin, RefusedDestination, Resolver};
 use crate::endpoint::Endpoint;
 
-/// Clients that are kept; authorities change rarely, so reaching this means that they did, and all
-/// are made anew.
+/// Most cached clients; authorities change rarely, so beyond this they did, and all clients are
+/// rebuilt.
 const CLIENTS_MAX: usize = 64;
 
-/// Makes clients when they are first needed, since that reads the system's certificates. Clones are
-/// the same.
+/// Builds clients at their first use, since that reads the system's certificates. Clones share
+/// them.
 #[derive(Clone)]
 pub struct Clients(Arc<Shared>);
 
@@ -33,11 +33,11 @@ struct Shared {
     config: Config,
     destinations: Arc<Destinations>,
     made: Mutex<HashMap<Kind, Client>>,
-    /// Until when places that had too many requests (429) are not asked.
+    /// Until when hosts that answered 429 get no requests.
     pauses: Mutex<HashMap<String, Instant>>,
 }
 
-/// What clients differ in.
+/// The key of a client.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {
     loopback: bool,
@@ -59,7 +59,7 @@ pub(crate) enum Target {
 impl Clients {
     /// Clients within these limits.
     pub fn new(config: Config) -> Self {
-        // Fails only when a provider was installed before, which is as good.
+        // Fails only if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let destinations = Destinations::new(config.redirects_allowed.clone(), config.redirects_denied.clone());
         Self(Arc::new(Shared {
@@ -82,7 +82,7 @@ impl Clients {
         self.0.config.redirects_max
     }
 
-    /// Asks an endpoint nothing for so long, whatever image wants it.
+    /// Pauses requests to an endpoint, for all images.
     pub(crate) fn pause(&self, endpoint: &Endpoint, pause: Duration) {
         let mut pauses = self.0.pauses.lock();
         let now = Instant::now();
@@ -91,13 +91,13 @@ impl Clients {
         *until = (now + pause).max(*until);
     }
 
-    /// How long an endpoint is not to be asked.
+    /// The rest of an endpoint's pause.
     pub(crate) fn pause_left(&self, endpoint: &Endpoint) -> Option<Duration> {
         let until = *self.0.pauses.lock().get(&endpoint.base)?;
         until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
-    /// The client for an endpoint, or for where it leads.
+    /// The client for an endpoint, or for destinations that it names.
     pub(crate) fn client(&self, endpoint: &Endpoint, target: Target) -> reqwest::Result<Client> {
         let kind = Kind { loopback: endpoint.loopback, ca_pem: endpoint.ca_pem.clone(), target };
         let mut made = self.0.made.lock();
@@ -124,8 +124,8 @@ impl Shared {
                 .read_timeout(Duration::from_secs(self.config.read_idle_timeout_s))
                 .referer(false)
                 .tls_certs_merge(authorities.clone());
-            // The proxy variables name no exception for loopback, and a proxy's loopback is another
-            // machine's.
+            // The proxy variables have no exception for loopback, and loopback of the proxy is
+            // another host.
             let builder = if endpoint.loopback { builder.no_proxy() } else { builder };
             match target {
                 Target::Named => builder.redirect(Policy::none()),
@@ -136,7 +136,7 @@ impl Shared {
             }
         };
         match builder().build() {
-            // A machine without certificates can still talk to itself.
+            // Plain HTTP works without any certificates.
             Err(_) if endpoint.plain => builder().tls_certs_only(authorities.clone()).build(),
             built => built,
         }
@@ -147,7 +147,7 @@ impl Shared {
     fn policy(&self, origin: Option<Origin>) -> Policy {
         let (destinations, redirects_max) = (self.destinations.clone(), self.config.redirects_max);
         Policy::custom(move |attempt| {
-            // One was followed before this client was asked.
+            // The first redirect was followed before this client.
             if attempt.previous().len() >= redirects_max {
                 return attempt.error("too many redirects");
             }
@@ -162,29 +162,29 @@ impl Shared {
     }
 }
 
-/// Whether a step leads from TLS to something else.
+/// Whether a redirect goes from TLS to plain HTTP or another scheme.
 pub(crate) fn is_downgrade(from: &Url, to: &Url) -> bool {
     from.scheme() == "https" && to.scheme() != "https"
 }
 
-/// Why there was no answer.
+/// Why there is no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The other side does not speak TLS.
+    /// The server does not speak TLS.
     PlainHttp,
-    /// The other side does not speak plain HTTP.
+    /// The server does not speak plain HTTP.
     NotHttp,
     /// TLS failed.
     Untrusted,
     /// There was no connection.
     Connect,
-    /// It broke, or it was silent for too long.
+    /// It broke, or a read timed out.
     Broken,
     /// The request itself is wrong, or a redirect was not followed.
     Request,
 }
 
-/// Tells causes apart.
+/// Classifies an error.
 pub(crate) fn cause(error: &reqwest::Error) -> Cause {
     if let Some(tls) = find::<rustls::Error>(error) {
         return match tls {
@@ -204,8 +204,8 @@ pub(crate) fn cause(error: &reqwest::Error) -> Cause {
     }
 }
 
-/// The error of type `E` in a chain, also inside an `io::Error`, which does not show what it wraps
-/// as its source.
+/// The error of type `E` in a chain, also inside an `io::Error`, whose `source` skips the error
+/// that it wraps.
 pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_speak_the_wanted_protocol_is_told_apart() {
+    async fn errors_of_protocol_and_connection_are_distinguished() {
         let bad_request = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(cause_of("https", bad_request).await, Cause::PlainHttp);
         // A TLS alert: fatal, handshake failure.

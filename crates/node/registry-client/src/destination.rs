@@ -1,9 +1,8 @@
-//! Where a registry may lead: redirects, token servers and places of uploads are chosen by the
-//! registry, and go with the rights of this machine in its network.
+//! Checks of destinations that a registry chooses (redirects, token servers, upload locations):
+//! requests to them come from this machine, which may reach hosts that the registry cannot (SSRF).
 //!
-//! What counts is the address that is connected to, not the name in the URL: names are resolved by
-//! [`Resolver`], which gives only addresses that may be connected to, so that a name that means
-//! something else the next time (DNS rebinding) changes nothing.
+//! The address of the connection is checked, not the name in the URL: [`Resolver`] resolves names
+//! and returns only allowed addresses, so that DNS rebinding has no effect.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,32 +12,31 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::AddressRange;
 
-/// Which addresses registries may lead to: public ones, those of the registry itself, and those
-/// that a setting allows.
+/// Allowed destinations: public addresses, those of the registry itself, and those of a setting.
 #[derive(Debug, Clone, Default)]
 pub struct Destinations {
     allowed: Vec<AddressRange>,
     denied: Vec<AddressRange>,
-    /// Hosts of this machine's proxies, which are configured, not led to, and their ports.
+    /// Hosts and ports of this machine's proxies, which are configured and not checked.
     proxies: Vec<(String, u16)>,
 }
 
-/// Where a registry answered from, when that is no public address.
+/// Address of a registry's response, if it is not a public one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     host: String,
     address: IpAddr,
 }
 
-/// A place that a registry may not lead to.
+/// A destination that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{host} is at {address}, which is {kind}")]
 pub struct RefusedDestination {
-    /// Host as the registry names it.
+    /// Host in the URL.
     pub host: String,
     /// Its address.
     pub address: IpAddr,
-    /// Why not there, as `a private address`.
+    /// The reason, such as `a private address`.
     pub kind: &'static str,
 }
 
@@ -118,7 +116,7 @@ fn special(address: IpAddr) -> Option<&'static str> {
 fn special_v4(address: Ipv4Addr) -> Option<&'static str> {
     let [a, b, c, _] = address.octets();
     match (a, b, c) {
-        // The kernel takes 0.0.0.0 for this machine.
+        // The kernel connects 0.0.0.0 to this machine.
         (127 | 0, ..) => Some(LOOPBACK),
         (169, 254, _) => Some(LINK_LOCAL),
         // Carriers', and providers' own services.
@@ -164,14 +162,14 @@ fn proxies() -> Vec<(String, u16)> {
     urls.filter_map(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?))).collect()
 }
 
-/// Resolves the names that a registry leads to, to addresses that may be connected to.
+/// Resolves names of destinations to allowed addresses.
 pub struct Resolver {
     destinations: Arc<Destinations>,
     origin: Option<Origin>,
 }
 
 impl Resolver {
-    /// For what the registry at `origin` leads to.
+    /// For destinations chosen by the registry at `origin`.
     pub fn new(destinations: Arc<Destinations>, origin: Option<Origin>) -> Self {
         Self { destinations, origin }
     }

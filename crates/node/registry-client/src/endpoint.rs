@@ -1,4 +1,4 @@
-//! Where a registry is and how it is spoken to.
+//! Address and protocol of a registry.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ pub(crate) struct Endpoint {
     pub base: String,
     /// Whether TLS is not used.
     pub plain: bool,
-    /// Whether it is on this machine, where no proxy belongs in between.
+    /// Whether it is reached without a proxy, as hosts on this machine are.
     pub loopback: bool,
-    /// Authorities that it may be certified by, beside the system's.
+    /// Certificate authorities trusted for it, in addition to the system's.
     pub ca_pem: Option<Arc<str>>,
 }
 
 impl Endpoint {
     pub(crate) fn of_registry(registry: &str, host_config: &HostConfig, config: &Config) -> Self {
-        // Docker Hub's images have another host than its name.
+        // The registry of docker.io has another host name.
         let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
         let usual = || {
             let named = config.insecure_registries.iter().any(|insecure| insecure == registry);
@@ -30,8 +30,7 @@ impl Endpoint {
         Self::new(host, host_config.plain_http.unwrap_or_else(usual), host_config)
     }
 
-    /// A mirror says itself whether it is spoken to in plain HTTP; `host_config` is that of its
-    /// host.
+    /// A mirror's URL has its scheme; `host_config` is that of its host.
     pub(crate) fn of_mirror(mirror: &Mirror, host_config: &HostConfig) -> Self {
         Self::new(&mirror.host, mirror.plain_http, host_config)
     }

@@ -1,4 +1,4 @@
-//! Why a registry does not give what it is asked for, and what to do about it.
+//! Errors of requests to registries, with hints.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use types::Digest;
 use crate::credentials::CredentialError;
 use crate::destination::RefusedDestination;
 
-/// Why a registry does not give what it is asked for. Cheap to clone, since callers that wait for
-/// the same download get the same error.
+/// Why a request to a registry failed. Cheap to clone, since callers that wait for the same
+/// download share the error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// No connection, or it broke more often than is retried.
+    /// No connection, or it broke after all retries.
     #[error("registry {registry} cannot be reached for image {image}")]
     Unreachable {
         /// Host and port.
@@ -22,7 +22,7 @@ pub enum Error {
         /// What the HTTP client says.
         source: Arc<reqwest::Error>,
     },
-    /// Asked in TLS, answered in something else.
+    /// A TLS request was answered without TLS.
     #[error("registry {registry} does not speak TLS (image {image})")]
     PlainHttp {
         /// Host and port.
@@ -30,7 +30,7 @@ pub enum Error {
         /// The image as it was asked for.
         image: String,
     },
-    /// Asked in plain HTTP, but it wants TLS.
+    /// A plain HTTP request was answered by a TLS server.
     #[error("registry {registry} does not speak plain HTTP (image {image})")]
     NeedsTls {
         /// Host and port.
@@ -48,7 +48,7 @@ pub enum Error {
         /// What the TLS library says.
         source: Arc<reqwest::Error>,
     },
-    /// 401 or 403 in the end.
+    /// 401 or 403 after authentication.
     #[error(
         "registry {registry} denies access to image {image}: HTTP {status}, {}{detail}",
         shown(provider.as_deref())
@@ -91,7 +91,7 @@ pub enum Error {
         /// When it asks to be asked again, in seconds.
         retry_after_s: Option<u64>,
     },
-    /// It sends less than is waited for.
+    /// The transfer is below the minimum throughput.
     #[error(
         "registry {registry} sends image {image} at {bytes_per_s} bytes a second; less than {bytes_per_s_min} \
          over {over_s} s is not waited for"
@@ -108,7 +108,7 @@ pub enum Error {
         /// Over how long.
         over_s: u64,
     },
-    /// An upload does not go on.
+    /// An upload made no progress.
     #[error("registry {registry} took nothing and answered nothing for {over_s} s (image {image})")]
     Stalled {
         /// Host and port.

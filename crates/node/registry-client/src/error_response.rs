@@ -1,4 +1,4 @@
-//! What an answer that is no success means for whoever wanted the image.
+//! Maps failed responses and connections to errors.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::client::{Cause, cause, find};
 use crate::destination::RefusedDestination;
 use crate::throughput::{ThroughputMin, TooSlow};
 
-/// Whom errors name.
+/// Registry and image that errors name.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
     /// The registry, or the mirror that was asked in its place.
@@ -37,7 +37,7 @@ impl Subject {
 
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> Error {
         let (registry, image) = self.names();
-        // Its address may hold a token.
+        // The URL may contain a token.
         Error::Unreachable { registry, image, source: Arc::new(error.without_url()) }
     }
 
@@ -57,7 +57,7 @@ impl Subject {
         Error::RedirectRefused { registry, image, destination }
     }
 
-    /// What it means that there is no answer.
+    /// The error of a request without a response.
     pub(crate) fn no_answer(&self, error: reqwest::Error) -> Error {
         if let Some(destination) = find::<RefusedDestination>(&error) {
             return self.redirect_refused(destination.clone());
@@ -71,7 +71,7 @@ impl Subject {
         }
     }
 
-    /// What it means that an answer is no success; `provider` gave the credentials that were shown.
+    /// The error of an unsuccessful response; `provider` is the source of the credentials.
     pub(crate) fn error_response(
         &self,
         status: u16,
@@ -82,7 +82,7 @@ impl Subject {
     ) -> Error {
         let text = String::from_utf8_lossy(body);
         let (registry, image) = self.names();
-        // What Go's and nginx' servers say.
+        // Messages of Go's and nginx' servers.
         let wants_tls =
             text.contains("HTTP request to an HTTPS server") || text.contains("HTTP request was sent to HTTPS");
         let detail = words(body);

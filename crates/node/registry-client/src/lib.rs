@@ -2,16 +2,16 @@
 //! digest, with credentials, mirrors, redirects and retries.
 //!
 //! How to use: a [`Session`] for each image, begun with the [`Clients`] of the process and a source
-//! of [`Credentials`]; then [`resolve`], [`fetch_manifest`] and [`transfer`]. [`probe`] asks as a
-//! pull would, without pulling. A [`PushSession`] uploads blobs and manifests.
+//! of [`Credentials`]; then [`resolve`], [`fetch_manifest`] and [`transfer`]. [`probe`] sends
+//! the requests of a pull without pulling. A [`PushSession`] uploads blobs and manifests.
 //!
 //! ```text
 //! manifest, blob, probe       push
 //!   ─> session: mirrors, then the registry
-//!     ─> upstream: one place, its credentials
+//!     ─> upstream: one host, its credentials
 //!       ─> transport: retries, bounds, error responses
 //! ```
-//! Registries may lead, by redirects and token servers, only where [`Destinations`] allows.
+//! [`Destinations`] restricts the addresses of redirects, token servers and upload locations.
 #![forbid(unsafe_code)]
 
 mod address_range;

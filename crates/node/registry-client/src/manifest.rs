@@ -9,8 +9,8 @@ use crate::Error;
 use crate::request::{Request, Resource};
 use crate::session::{Answer, Session};
 
-/// Asks what a tag means, without the manifest itself; `None` when the registry does not say, for
-/// whatever reason: the request for the manifest will tell.
+/// Resolves a tag to a digest by HEAD; `None` if that fails for any reason, because the request for
+/// the manifest reports it.
 pub async fn resolve(session: &Session, tag: &str) -> Option<Digest> {
     let request = Request {
         method: Method::HEAD,
@@ -21,8 +21,8 @@ pub async fn resolve(session: &Session, tag: &str) -> Option<Digest> {
     session.send(&request).await.ok().and_then(|answer| digest_header(answer.response.headers()))
 }
 
-/// Fetches a manifest or an index of at most `bytes_max` by tag or digest. Its digest is checked
-/// against what was asked for, and against what the registry says.
+/// Fetches a manifest or an index of at most `bytes_max` by tag or digest. Its digest is verified
+/// against the requested one, or else against the registry's header.
 ///
 /// # Errors
 /// All that a registry can answer.
@@ -58,7 +58,7 @@ pub async fn fetch_manifest(
     }
 }
 
-/// The digest that the registry says.
+/// The digest in the registry's header.
 pub(crate) fn digest_header(headers: &HeaderMap) -> Option<Digest> {
     headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }

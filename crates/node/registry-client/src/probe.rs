@@ -1,5 +1,5 @@
-//! Asks a registry as a pull would, without pulling: which place answers, with whose credentials,
-//! and what it says.
+//! Sends the requests of a pull without pulling, and reports the result of each mirror and of the
+//! registry.
 
 use std::sync::Arc;
 
@@ -15,32 +15,32 @@ use crate::transport::AskedPause;
 use crate::upstream::Upstream;
 use crate::{Config, Error};
 
-/// What is asked.
+/// What is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// Whether an image is there.
+    /// The manifest of an image.
     Image(ImageRef),
-    /// Whether a registry (`host[:port]`) is there and lets in.
+    /// Availability and authentication of a registry (`host[:port]`).
     Registry(String),
 }
 
-/// One place that was asked: a mirror, or the registry itself.
+/// The result of one host: a mirror, or the registry itself.
 #[derive(Debug, Clone)]
 pub struct ProbedPlace {
     /// Scheme and host.
     pub endpoint: String,
     /// Whether it is a mirror.
     pub is_mirror: bool,
-    /// Who gave the credentials that were shown; `None` when there were none.
+    /// Source of the credentials that were sent; `None` without any.
     pub provider: Option<String>,
     /// The digest of the image's manifest; `None` where no image was asked for.
     pub outcome: Result<Option<Digest>, Error>,
 }
 
-/// Asks every place that a pull would ask, in its order.
+/// Probes every host that a pull would use, in its order.
 ///
 /// # Errors
-/// Those that keep a pull from beginning at all.
+/// Those that a pull fails with before its first request.
 pub async fn probe(
     config: &Config,
     credentials: &Arc<dyn Credentials>,

@@ -1,5 +1,5 @@
-//! The first redirect of a request that went to a place itself; further ones are followed by the
-//! client that this one goes to.
+//! Follows the first redirect of a request to a registry or mirror; further ones are followed by
+//! the client for destinations.
 
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::{Client, RequestBuilder, Response, Url};
@@ -8,21 +8,21 @@ use crate::client::{Clients, Target, is_downgrade};
 use crate::destination::RefusedDestination;
 use crate::endpoint::Endpoint;
 
-/// What becomes of an answer that redirects.
+/// How redirects are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redirects {
-    /// The request is sent again, to where it is redirected.
+    /// The request is sent to the destination.
     Follow,
-    /// The caller gets it.
+    /// The response is returned to the caller.
     Return,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
     Http(reqwest::Error),
     Destination(RefusedDestination),
-    /// It redirects in a way that is not followed.
+    /// A redirect that is not followed.
     Redirect(&'static str),
 }
 
@@ -38,7 +38,7 @@ impl From<RefusedDestination> for NoAnswer {
     }
 }
 
-/// Where an answer redirects to.
+/// The destination of a redirect.
 pub(crate) fn target(answer: &Response) -> Result<Option<Url>, NoAnswer> {
     if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
@@ -49,7 +49,7 @@ pub(crate) fn target(answer: &Response) -> Result<Option<Url>, NoAnswer> {
     url.map(Some).ok_or(NoAnswer::Redirect("it redirects to no valid address"))
 }
 
-/// Sends the request again to where it is redirected.
+/// Sends the request to the destination of a redirect.
 pub(crate) async fn follow(
     clients: &Clients,
     endpoint: &Endpoint,

@@ -1,9 +1,9 @@
-//! Requests to a registry: a resource below `/v2/`, and how it is wanted.
+//! Requests to a registry: a resource below `/v2/` with method and range.
 
 use reqwest::Method;
 use types::Digest;
 
-/// What a request is for.
+/// The resource of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Resource {
     /// By tag or digest.
@@ -11,7 +11,7 @@ pub(crate) enum Resource {
     Blob(Digest),
     /// The uploads of blobs.
     Uploads,
-    /// Nothing but whether a registry is there and lets in.
+    /// The base path, for availability and authentication.
     Base,
 }
 
@@ -43,9 +43,9 @@ pub(crate) struct Request {
     pub method: Method,
     pub resource: Resource,
     pub accept: Option<&'static str>,
-    /// First byte that is wanted.
+    /// Offset of the first byte.
     pub offset: u64,
-    /// Whether failures that may pass are tried again.
+    /// Whether transient failures are retried.
     pub retry: bool,
 }
 

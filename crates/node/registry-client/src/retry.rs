@@ -1,4 +1,4 @@
-//! When to try again: pure.
+//! Policy of retries. Pure.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::Config;
 /// a wrong name.
 const CONNECT_RETRIES_MAX: u32 = 2;
 
-/// How often and how long apart.
+/// Number of retries and pauses between them.
 #[derive(Debug, Clone)]
 pub(crate) struct RetryPolicy {
     retries_max: u32,
@@ -17,14 +17,14 @@ pub(crate) struct RetryPolicy {
     retry_after_max: Duration,
 }
 
-/// Why a request did not succeed, as far as it matters for trying again.
+/// Failures by how they are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// There was no connection.
+    /// No connection.
     Connect,
-    /// There was one, and it broke, or the answer says "not now".
+    /// A broken connection, or a status that may change.
     Transient { retry_after: Option<Duration> },
-    /// Trying again changes nothing.
+    /// Not retried.
     Final,
 }
 
@@ -38,8 +38,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The pause before the next try after `tried` retries; `None` when it was the last, or when
-    /// the registry asks for a longer one than it is given.
+    /// The pause before the next attempt after `tried` retries; `None` after the last one, or if
+    /// `Retry-After` is above its limit.
     pub(crate) fn pause(&self, failure: Failure, tried: u32) -> Option<Duration> {
         let (retries_max, asked) = match failure {
             Failure::Connect => (self.retries_max.min(CONNECT_RETRIES_MAX), None),
@@ -54,8 +54,7 @@ impl RetryPolicy {
     }
 }
 
-/// Which answers may be others later (RFC 9110, and what registries and their proxies send under
-/// load).
+/// Statuses that are retried (RFC 9110, and what registries and their proxies send under load).
 pub(crate) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }

@@ -1,11 +1,9 @@
-//! One repository on behalf of one preparation: the places that have it, in the order in which they
-//! are asked.
+//! Pulls of one repository for one preparation: the mirrors in their order, then the registry.
 //!
-//! Mirrors come first and the registry itself last, whose errors are the ones that are told. A
-//! mirror that cannot be reached, refuses or sends something else than was asked for is passed over
-//! for the rest of the preparation; one that lacks something is passed over for that alone. What is
-//! asked for by digest is checked, so no mirror can lie about it; what a tag means is taken from a
-//! mirror as docker and podman take it.
+//! The registry's errors are the ones that are returned. A mirror that is unreachable, refuses a
+//! request or sends wrong content is skipped for the rest of the preparation; one that lacks a
+//! resource is skipped for that resource. Content requested by digest is verified, so a mirror
+//! cannot forge it; tags are resolved by mirrors, as docker and podman do.
 
 use std::sync::Arc;
 
@@ -30,15 +28,14 @@ pub struct Session {
     image: ImageRef,
 }
 
-/// An answer and where it came from.
+/// A response and the upstream that sent it.
 pub(crate) struct Answer<'a> {
     pub response: Response,
     pub upstream: &'a Upstream,
 }
 
 impl Session {
-    /// Finds the places, and asks for the credentials of the one that comes first; nothing is sent
-    /// to any of them yet.
+    /// Determines the upstreams, and gets the credentials of the first one; sends no request yet.
     ///
     /// # Errors
     /// `Credentials`; `Unreachable` where a certificate authority cannot be read.
@@ -53,7 +50,7 @@ impl Session {
         let place = |endpoint: Endpoint, name: &str, repository: String, is_mirror: bool| {
             let subject = Subject::new(name, image, endpoint.plain);
             let transport = Transport::new(clients, endpoint, subject, asked_pause.clone())?;
-            // The password of a registry is none of its mirrors' business.
+            // Mirrors do not get the registry's credentials.
             let registry_id = registry_id.filter(|_| !is_mirror).map(str::to_owned);
             let request = CredentialRequest { registry: name.to_owned(), repository, registry_id, renew: false };
             Ok(Upstream::new(transport, request, credentials.clone(), is_mirror))
@@ -73,12 +70,12 @@ impl Session {
         Ok(session)
     }
 
-    /// Every place, in order.
+    /// Every upstream, in order.
     pub(crate) fn places(&self) -> impl Iterator<Item = &Upstream> {
         self.mirrors.iter().chain([&self.registry])
     }
 
-    /// Whom errors name.
+    /// Registry and image that errors name.
     pub(crate) fn subject(&self) -> &Subject {
         &self.registry.transport().subject
     }
@@ -88,22 +85,22 @@ impl Session {
         &self.registry.transport().policy
     }
 
-    /// The least that a transfer must bring.
+    /// The minimum throughput of a transfer.
     pub(crate) fn throughput(&self) -> ThroughputMin {
         self.registry.transport().throughput
     }
 
-    /// Whether content may come from a mirror, and so must be checked before it counts.
+    /// Whether content may come from a mirror and must be verified.
     pub(crate) fn has_mirrors(&self) -> bool {
         self.mirrors.iter().any(|mirror| !mirror.is_given_up())
     }
 
-    /// From now on the registry itself is asked.
+    /// Skips the mirrors from now on.
     pub(crate) fn give_up_mirrors(&self, why: &str) {
         self.mirrors.iter().for_each(|mirror| mirror.give_up(why));
     }
 
-    /// Sends a request to the first place that answers it; an answer is a success.
+    /// Sends a request to the upstreams until one succeeds; a returned response is a success.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer<'_>, Error> {
         for mirror in self.mirrors.iter().filter(|mirror| !mirror.is_given_up()) {
             match mirror.send(request).await {
@@ -116,7 +113,7 @@ impl Session {
         Ok(Answer { response, upstream: &self.registry })
     }
 
-    /// Content that came for `expected` and is something else.
+    /// The error of content with another digest than `expected`.
     pub fn wrong_content(&self, expected: Digest, actual: Digest) -> Error {
         let (registry, image) = (self.image.registry.clone(), self.image.to_string());
         Error::WrongContent { registry, image, expected, actual }

@@ -1,5 +1,5 @@
-//! From a challenge and a credential to the header that answers it, by way of the registry's token
-//! server where it has one.
+//! Makes the authorization header for a challenge and a credential, with a token of the registry's
+//! token server if it has one.
 
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -12,12 +12,12 @@ use crate::destination::Origin;
 use crate::redirect::Redirects;
 use crate::transport::Transport;
 
-/// What a token allows for a pull.
+/// Actions of a token for pulls.
 pub(crate) const PULL: &str = "pull";
 
-/// The header that a challenge asks for; `None` when the credential has no such form. A token is
-/// for `actions` in `repository`; for a pull, the challenge may name something else. `origin` is
-/// where the challenge came from.
+/// The header for a challenge; `None` if the credential does not fit its scheme. A token is for
+/// `actions` in `repository`; for a pull, the challenge may name another scope. `origin` is the
+/// address of the challenge's sender.
 pub(crate) async fn authorization(
     transport: &Transport,
     challenge: &Challenge,

@@ -1,5 +1,5 @@
-//! Requests to one host: tried again where that helps, answers read within bounds, failures told in
-//! the words of whoever wants the image.
+//! Sends requests to one host: with retries, bounded responses, and errors that name registry and
+//! image.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,20 +22,20 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
 
-/// The way to a place, and to where it leads.
+/// Sends requests to an endpoint and to the destinations that it names.
 pub(crate) struct Transport {
     pub clients: Clients,
     pub endpoint: Endpoint,
-    /// Whom errors name.
+    /// Registry and image that errors name.
     pub subject: Subject,
     pub policy: RetryPolicy,
-    /// Bytes of an answer that is read for its words.
+    /// Most bytes of an error or token response.
     pub answer_bytes_max: u64,
     pub throughput: ThroughputMin,
     pub asked_pause: AskedPause,
 }
 
-/// A pause that the registry asks for and is given now, for whoever watches.
+/// The pause that a registry asked for by `Retry-After`, for progress reports.
 #[derive(Debug, Clone, Default)]
 pub struct AskedPause(Arc<AtomicU64>);
 
@@ -46,7 +46,7 @@ impl AskedPause {
     }
 
     async fn wait(&self, pause: Duration, is_asked: bool) {
-        /// Also when nobody waits any more.
+        /// Also if the wait is cancelled.
         struct Over<'a>(&'a AtomicU64);
         impl Drop for Over<'_> {
             fn drop(&mut self) {
@@ -62,7 +62,7 @@ impl AskedPause {
 }
 
 impl Transport {
-    /// The way to an endpoint; a broken setting of it is found before anything is sent.
+    /// A transport; invalid settings of the endpoint are errors before anything is sent.
     ///
     /// # Errors
     /// `Unreachable` where a certificate authority cannot be read.
@@ -79,7 +79,7 @@ impl Transport {
         Ok(Self { clients, endpoint, subject, policy, answer_bytes_max, throughput, asked_pause })
     }
 
-    /// Sends a request until there is an answer that trying again would not change.
+    /// Sends a request, with retries of transient failures.
     pub(crate) async fn send(
         &self,
         target: Target,
@@ -91,7 +91,7 @@ impl Transport {
         let client = client.map_err(|error| self.subject.unreachable(error))?;
         let mut tried = 0;
         loop {
-            // Another image may have been told to wait.
+            // A pause of the endpoint for all images.
             if let Some(left) = self.clients.pause_left(&self.endpoint).filter(|_| target == Target::Named) {
                 self.asked_pause.wait(left, true).await;
             }
@@ -144,14 +144,14 @@ impl Transport {
         }
     }
 
-    /// Where an answer of the place itself came from, if it may lead to more than public addresses.
+    /// The address of the endpoint's own response, if it allows more than public destinations.
     pub(crate) fn origin(&self, answer: &Response) -> Option<Origin> {
         let host = |url: &Url| url.host_str().map(str::to_owned);
         let is_itself = self.endpoint.base.parse().ok().as_ref().and_then(host) == host(answer.url());
         is_itself.then(|| self.clients.destinations().origin(answer.url(), answer.remote_addr())).flatten()
     }
 
-    /// Reads a whole answer of at most `bytes_max`; `None` when it is longer.
+    /// Reads a response of at most `bytes_max`; `None` if it is longer.
     pub(crate) async fn read_body(&self, response: Response, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();
@@ -171,13 +171,13 @@ impl Transport {
         Ok(Some(body))
     }
 
-    /// Reads an answer for its words.
+    /// Reads an error or token response.
     pub(crate) async fn read_answer(&self, response: Response) -> Result<Vec<u8>, Error> {
         let body = self.read_body(response, self.answer_bytes_max).await?;
         body.ok_or_else(|| self.subject.protocol("an answer is longer than answer_bytes_max of [image]"))
     }
 
-    /// What it means that an answer is no success; `provider` gave the credentials that were shown.
+    /// The error of an unsuccessful response; `provider` is the source of the credentials.
     pub(crate) async fn error_response(&self, response: Response, what: String, provider: Option<String>) -> Error {
         let (status, retry_after) = (response.status().as_u16(), asked_pause(response.headers()));
         let body = self.read_answer(response).await.unwrap_or_default();
@@ -185,7 +185,7 @@ impl Transport {
     }
 }
 
-/// Whether it may help to try again.
+/// How a failure is retried.
 pub(crate) fn failure_of(error: &reqwest::Error) -> Failure {
     match cause(error) {
         Cause::Connect => Failure::Connect,

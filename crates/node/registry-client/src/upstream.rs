@@ -1,6 +1,5 @@
-//! An upstream: one place that has a repository, the registry itself or a mirror of it, with its
-//! credentials, which are asked for when they are first needed, and again when they are over or
-//! refused.
+//! An upstream: a registry or a mirror of it, with its credentials, which are requested from their
+//! provider at their first use, and again when they expire or are refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +20,8 @@ use crate::request::{Request, Resource};
 use crate::token;
 use crate::transport::Transport;
 
-/// Requests for one thing: without a token, with one, with one for a renewed credential, and one
-/// more because others of the same image change the token meanwhile.
+/// Most attempts of a request: without a token, with one, with one for a renewed credential, and
+/// one more because concurrent requests of the same image may replace the token.
 const REQUESTS_MAX: u32 = 4;
 
 /// One upstream.
@@ -30,36 +29,36 @@ pub(crate) struct Upstream {
     transport: Transport,
     scope: CredentialRequest,
     credentials: Arc<dyn Credentials>,
-    /// What its tokens allow, such as `pull`.
+    /// Actions of its tokens, such as `pull`.
     actions: &'static str,
-    /// Whether there is a place to ask after this one.
+    /// Whether the registry itself is tried after it.
     is_mirror: bool,
     held: Mutex<Held>,
     given_up: AtomicBool,
 }
 
-/// What is shown to the registry.
+/// The current credential and authorization header.
 #[derive(Default)]
 struct Held {
-    /// `None` until it was asked for.
+    /// `None` before the first use.
     grant: Option<Grant>,
     authorization: Option<HeaderValue>,
-    /// Counts changes of the authorization, so that of many that were refused one alone gets a new
-    /// one.
+    /// Counts changes of the authorization, so that of concurrent refused requests only one renews
+    /// it.
     turn: u64,
 }
 
 /// How a request is sent.
 pub(crate) struct Exchange {
     pub target: Target,
-    /// Whether failures that may pass are tried again.
+    /// Whether transient failures are retried.
     pub retry: bool,
     pub redirects: Redirects,
     /// Its name in errors.
     pub what: String,
 }
 
-/// How far one request has come with being let in.
+/// Authentication attempts of one request.
 #[derive(Default)]
 struct Tried {
     answered: bool,
@@ -67,7 +66,7 @@ struct Tried {
 }
 
 impl Upstream {
-    /// A place, which `scope` names to those who have credentials.
+    /// An upstream; `scope` is the request to the provider of credentials.
     pub(crate) fn new(
         transport: Transport,
         scope: CredentialRequest,
@@ -87,7 +86,7 @@ impl Upstream {
         self.is_mirror
     }
 
-    /// Where it is, such as `https://registry-1.docker.io`.
+    /// Scheme and host, such as `https://registry-1.docker.io`.
     pub(crate) fn base(&self) -> &str {
         &self.transport.endpoint.base
     }
@@ -96,7 +95,7 @@ impl Upstream {
         &self.transport
     }
 
-    /// Is not asked again, because of `why`.
+    /// Skips it from now on, because of `why`.
     pub(crate) fn give_up(&self, why: &str) {
         if !self.given_up.swap(true, Ordering::Relaxed) {
             tracing::warn!(mirror = self.base(), image = self.transport.subject.image, why, "a mirror is passed over");
@@ -107,13 +106,13 @@ impl Upstream {
         self.given_up.load(Ordering::Relaxed)
     }
 
-    /// Who gave the credentials that are shown here; `None` when there are none.
+    /// Source of the credentials; `None` without any.
     pub(crate) async fn provider(&self) -> Option<String> {
         self.held.lock().await.grant.as_ref().and_then(Grant::shown_provider)
     }
 
-    /// Sends a request; an answer is a success. A mirror is not asked twice: the registry itself is
-    /// the second try.
+    /// Sends a request; a returned response is a success. Requests to mirrors are not retried,
+    /// because the registry follows.
     pub(crate) async fn send(&self, request: &Request) -> Result<Response, Error> {
         let exchange = Exchange {
             target: Target::Named,
@@ -124,8 +123,8 @@ impl Upstream {
         self.exchange(exchange, |client, authorization| self.build(client, request, authorization)).await
     }
 
-    /// Sends what `build` makes, with the authorization that the registry wants; the answer is a
-    /// success, or a redirect that is to be returned.
+    /// Sends the request of `build`, and authenticates when challenged; a returned response is a
+    /// success, or a redirect if redirects are to be returned.
     pub(crate) async fn exchange(
         &self,
         exchange: Exchange,
@@ -171,12 +170,12 @@ impl Upstream {
         client.request(request.method.clone(), self.url(&request.resource)).headers(headers)
     }
 
-    /// Where a resource of the repository is.
+    /// The URL of a resource of the repository.
     pub(crate) fn url(&self, resource: &Resource) -> String {
         format!("{}/v2/{}", self.base(), resource.path(&self.scope.repository))
     }
 
-    /// What to show now; a credential whose time is over is replaced first.
+    /// The current authorization and its number; an expired credential is renewed first.
     pub(crate) async fn ready(&self) -> Result<(Option<HeaderValue>, u64), Error> {
         let mut held = self.held.lock().await;
         match &held.grant {
@@ -187,7 +186,7 @@ impl Upstream {
             Some(grant) if grant.is_over(Timestamp::now()) => {
                 let mut grant = self.ask_provider(true).await?;
                 if grant.is_over(Timestamp::now()) {
-                    // The clocks differ; whether it counts is for the registry to say.
+                    // The clocks differ; the registry decides whether it has expired.
                     grant.expires_at = None;
                 }
                 held.take(grant);
@@ -204,8 +203,8 @@ impl Upstream {
         grant.map_err(|source| Error::Credentials { registry, image, source })
     }
 
-    /// Gets what a challenge asks for, with the credential at hand and, where that was in vain,
-    /// with a new one. Gives whether it is worth asking again.
+    /// Gets the authorization for a challenge, with the current credential and, if that failed,
+    /// with a renewed one. Returns whether to send the request again.
     async fn answer(
         &self,
         challenge: &Challenge,
@@ -215,8 +214,7 @@ impl Upstream {
     ) -> Result<bool, Error> {
         let mut held = self.held.lock().await;
         if held.turn != turn {
-            // Another request of this image was refused for the same reason, and has got something
-            // new.
+            // A concurrent request of this image has renewed it.
             return Ok(true);
         }
         let grant = held.grant.clone().unwrap_or_else(Grant::anonymous);
@@ -259,7 +257,7 @@ impl Upstream {
 
 impl Held {
     fn take(&mut self, grant: Grant) {
-        // A credential that is sent as it is needs no challenge.
+        // A bearer credential needs no challenge.
         let authorization = match &grant.credential {
             Some(Credential::Bearer(token)) => auth::bearer(token),
             _ => None,

@@ -1,4 +1,4 @@
-//! Secrets for registries: what they are, how long they count, and where they come from.
+//! Credentials for registries: kinds, expiry, and the trait of their providers.
 
 mod docker_config;
 
@@ -19,7 +19,7 @@ pub enum Credential {
         /// Password.
         password: String,
     },
-    /// A token that is sent as it is.
+    /// A bearer token, sent unchanged.
     Bearer(String),
     /// An OAuth2 refresh token, exchanged at the registry's token server.
     Identity(String),
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// Why a credential cannot be had though one is configured.
+/// Why a configured credential is not available.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CredentialError {
@@ -44,33 +44,33 @@ pub struct CredentialError {
 }
 
 impl CredentialError {
-    /// An error of these words.
+    /// An error with this message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
     }
 }
 
-/// What a credential is wanted for.
+/// A request for a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CredentialRequest {
     /// `host[:port]`; `docker.io` for Docker Hub.
     pub registry: String,
-    /// The repository that is pulled; empty when the registry itself is asked whether it is there.
+    /// The repository; empty for a probe of the registry itself.
     pub repository: String,
     /// Names an enterprise registry, `tcr-…`.
     pub registry_id: Option<String>,
-    /// Whether the last answer was refused or is over: nothing that was kept in memory will do.
+    /// Whether the last credential was refused or has expired: cached ones must not be returned.
     pub renew: bool,
 }
 
-/// The answer: what to show to the registry.
+/// A credential with its source and expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// `None` for anonymous.
     pub credential: Option<Credential>,
-    /// Who gave it, as errors name it: `the login kept by sampan registry add`.
+    /// Its source, as errors name it: `the login kept by sampan registry add`.
     pub provider: String,
-    /// From when on it no longer counts, where that is known.
+    /// Expiry, if known.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -80,30 +80,29 @@ impl Grant {
         Self { credential: None, provider: "nobody".to_owned(), expires_at: None }
     }
 
-    /// A credential that lasts as long as the registry accepts it.
+    /// A credential without a known expiry.
     pub fn lasting(provider: impl Into<String>, credential: Credential) -> Self {
         Self { credential: Some(credential), provider: provider.into(), expires_at: None }
     }
 
-    /// Who gave the credential; `None` when there is none to be refused.
+    /// Source of the credential; `None` for anonymous.
     pub(crate) fn shown_provider(&self) -> Option<String> {
         self.credential.as_ref().map(|_| self.provider.clone())
     }
 
-    /// Whether it no longer counts.
+    /// Whether it has expired.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 }
 
-/// Where credentials come from, and how registries are reached; asked when an image needs the
-/// network, and again when what was answered is over or refused while the image comes.
+/// A provider of credentials and host configuration; called when an image needs the network, and
+/// again when a credential expires or is refused during the transfer.
 pub trait Credentials: Send + Sync + 'static {
-    /// The credential for a pull. A provider that keeps answers keeps none longer than the answer
-    /// says.
+    /// The credential for a request. A provider must not cache one beyond its expiry.
     fn for_registry(&self, request: CredentialRequest) -> BoxFuture<'static, Result<Grant, CredentialError>>;
 
-    /// How a registry (`host[:port]`) is reached; as any other unless something is set for it.
+    /// The configuration of a registry's host (`host[:port]`); the default without a setting.
     fn host_config(&self, _registry: &str) -> HostConfig {
         HostConfig::default()
     }

@@ -1,10 +1,10 @@
-//! Which content is needed: pins, holds, leases, and when things were last touched. In memory,
-//! under one lock that is never held over slow work; what is pinned is written to disk by `pins`.
+//! Roots of garbage collection: pins, holds and leases, and the time of each item's last use. In
+//! memory, under one lock that is never held during I/O; `pins` writes the pins to disk.
 //!
-//! Garbage collection runs beside everything else. It is right because every user does things in
-//! the same order: first say that a thing is needed (touch it, hold or pin its root), then look
-//! whether it is there. The collector asks again under this lock in the moment it removes a thing,
-//! so the user either was first and the thing stays, or finds it gone.
+//! Collection runs concurrently with all users of content. It is correct because every user
+//! registers first (touches the item, or holds or pins its root) and checks the file second, while
+//! the collector checks the registration again under this lock when it removes the item: the user
+//! is either seen by the collector, or finds the item absent.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -46,26 +46,26 @@ struct State {
 #[derive(Clone, Default)]
 pub struct GcRoots(Arc<Mutex<State>>);
 
-/// Keeps an image like a pin, while it lives; nothing of it is on disk.
+/// Keeps an image like a pin while it lives; it is in memory only.
 pub struct Hold {
     gc_roots: GcRoots,
     digest: Digest,
 }
 
-/// While it lives, content that was touched since it was taken is not collected, pinned or not. A
-/// push takes one, so that its blobs outlive the time until its manifest names them.
+/// While it lives, content touched since its creation is not collected, pinned or not. A push holds
+/// one, so that its blobs stay until its manifest references them.
 pub struct Lease {
     gc_roots: GcRoots,
     id: u64,
 }
 
-/// A touch, for taking it back.
+/// A touch, to undo it.
 pub struct Touch {
     now: Instant,
     before: Option<Instant>,
 }
 
-/// What the collector knows when it begins.
+/// The roots at the beginning of a collection.
 #[derive(Debug)]
 pub struct Roots {
     /// Pins, and holds as such.
@@ -74,7 +74,7 @@ pub struct Roots {
     pub since: Instant,
 }
 
-/// Whether a thing that no root needs can go: pure.
+/// Whether an item that no root references can be removed. Pure.
 ///
 /// `touched` is its last touch in this process; `age` the time since it was made, by the file
 /// system's clock; `since` when the collector read its roots; `lease` the oldest lease.
@@ -92,15 +92,15 @@ fn is_spent(
 }
 
 impl GcRoots {
-    /// Says that a thing is about to be used.
+    /// Registers the use of an item.
     pub fn touch(&self, item: Item) -> Touch {
         let now = Instant::now();
         let before = self.0.lock().touched.insert(item, now);
         Touch { now, before }
     }
 
-    /// Takes a touch back when the thing turned out not to be there: what does not exist must not
-    /// fill this table. A touch of someone who is about to make it stays.
+    /// Undoes a touch of an item that does not exist, which must not stay in the table. A later
+    /// touch by the item's creator stays.
     pub fn untouch(&self, item: &Item, touch: &Touch) {
         let mut state = self.0.lock();
         if state.touched.get(item) == Some(&touch.now) {
@@ -170,8 +170,8 @@ impl GcRoots {
         is_spent(state.touched.get(item).copied(), age, since, lease, Instant::now(), grace)
     }
 
-    /// Removes a thing that no root needed at `since`, unless someone has come to need it. `remove`
-    /// must be quick.
+    /// Removes an item that no root referenced at `since`, unless it has been touched or leased.
+    /// `remove` must be quick.
     ///
     /// # Errors
     /// Those of `remove`.

@@ -1,5 +1,4 @@
-//! Where damaged content goes: out of use at once, and kept for whoever wants to look at it, within
-//! a bound.
+//! Quarantine of damaged content: removed from use at once, and retained for analysis up to a size.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-//! What a pinned document leads to, remembered beside it: when the document itself cannot be read
-//! any more, what it names is still known and is not collected.
+//! The references of a pinned document, stored beside it: if the document becomes unreadable, the
+//! content that it references is still known and is not collected.
 //!
-//! `reach/<64 hex digits of the document>.json`, not synced: what is lost is found out again from
-//! the document.
+//! `reach/<64 hex digits of the document>.json`, not synced: a lost file is made again from the
+//! document.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! A scrub: everything that is kept is read and verified, as fast as the disk is on request, slowly
-//! by itself from time to time and after an unclean stop.
+//! Scrubs: all stored content is read and verified, at full speed on request, and rate limited
+//! periodically and after an unclean stop.
 
 use std::path::PathBuf;
 use std::sync::Arc;

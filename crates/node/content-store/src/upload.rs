@@ -1,5 +1,5 @@
-//! Content on its way in: bytes go to disk and into the hash as they come, and become visible only
-//! when they are complete and have the digest they should.
+//! Uploads: bytes are written and hashed as they arrive, and become visible when they are complete
+//! and have the expected digest.
 
 use std::fs::{self, File};
 use std::io::Write;

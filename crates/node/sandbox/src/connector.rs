@@ -1,5 +1,5 @@
-//! Connections to ports inside an instance: a thread enters its network namespace for as long as it
-//! makes the socket.
+//! Connections to ports inside an instance: a thread enters its network namespace to create the
+//! socket.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -14,13 +14,11 @@ use tokio::time::timeout;
 
 use crate::listening;
 
-/// How long one attempt waits for an answer that did not come within the call: over the loopback it
-/// usually does, on a busy machine a moment later, or not at all when the queue of a server that
-/// listens is full.
+/// Timeout of one attempt whose connection was not established within the call: over loopback it
+/// usually is, on a busy machine a moment later, or never while the server's accept queue is full.
 const ANSWER_WAIT: Duration = Duration::from_millis(20);
-/// How long the connection that showed that a server listens is kept for the first request. A
-/// server may close it when it hears nothing, and one that serves a single connection at a time
-/// waits for it.
+/// How long the connection that found the server is kept for the first request. A server may close
+/// an idle connection, and one that serves a single connection at a time is blocked by it.
 const HELD_MAX: Duration = Duration::from_millis(500);
 
 /// Connects to ports in one instance's network namespace.
@@ -36,14 +34,14 @@ struct Held {
     since: Instant,
 }
 
-/// How an attempt to find a server came out.
+/// Result of an attempt to find a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// It took a connection, which the next request gets.
+    /// It accepted a connection, which the next request gets.
     Server,
-    /// Nobody listens.
-    Nobody,
-    /// Neither within the time of an attempt.
+    /// No socket listens.
+    NotListening,
+    /// Neither within the timeout of an attempt.
     NoAnswer,
 }
 
@@ -53,16 +51,15 @@ impl Connector {
         Self { network, host, held: Mutex::default() }
     }
 
-    /// A connection to a port, by IPv4 and then IPv6 loopback: the one that found the server, if
-    /// nobody had it yet.
+    /// A connection to a port, by IPv4 and then IPv6 loopback: the one that found the server, if it
+    /// is unused.
     pub async fn connect(&self, port: u16) -> io::Result<tokio::net::TcpStream> {
         if let Some(held) = self.take_held(port) {
             return Ok(held);
         }
         let [v4, v6] = listening::candidates(port);
         match self.open(v4).await {
-            // A server may be bound to one of them only; the first error says more when neither has
-            // one.
+            // A server may be bound to one of them only; if both fail, the first error is returned.
             Err(error) => self.open(v6).await.map_err(|_| error),
             connected => connected,
         }
@@ -75,7 +72,7 @@ impl Connector {
                 *self.held.lock() = Some(Held { stream, port: address.port(), since: Instant::now() });
                 Found::Server
             }
-            Ok(Err(_)) => Found::Nobody,
+            Ok(Err(_)) => Found::NotListening,
             Err(_) => Found::NoAnswer,
         }
     }
@@ -86,8 +83,7 @@ impl Connector {
     }
 
     async fn open(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
-        // The socket belongs to the instance's network for ever; only making it needs this thread
-        // to be there.
+        // A socket stays in the network namespace of its creation.
         let socket = self.socket(address)?;
         let connected = begin(&socket, address)?;
         let stream = tokio::net::TcpStream::from_std(TcpStream::from(socket))?;
@@ -112,9 +108,9 @@ impl Connector {
     }
 }
 
-/// Begins to connect a socket that does not wait; true when it is connected already. Over a
-/// loopback the answer has come by the time the first call returns, but the kernel says so only to
-/// the next: without it, whoever asks would sleep until it is told what is known already.
+/// Connects a non-blocking socket; true if it is connected already. Over loopback the connection is
+/// established when the first call returns, but only a second call reports it: without that the
+/// caller would wait for readiness in vain.
 fn begin(socket: &OwnedFd, address: SocketAddr) -> io::Result<bool> {
     match rustix::net::connect(socket, &address) {
         Err(Errno::INPROGRESS) => {}
@@ -127,7 +123,7 @@ fn begin(socket: &OwnedFd, address: SocketAddr) -> io::Result<bool> {
     }
 }
 
-/// Whether the other side has neither closed nor broken a connection.
+/// Whether the peer has neither closed nor reset a connection.
 fn is_open(stream: &tokio::net::TcpStream) -> bool {
     match recv(stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
         Ok((_, bytes)) => bytes > 0,

@@ -292,7 +292,7 @@ impl Inner {
             match self.connector.find(address).await {
                 Found::Server => return true,
                 Found::NoAnswer if self.listeners().iter().any(|listener| listener.port == port) => return true,
-                Found::Nobody | Found::NoAnswer => {}
+                Found::NotListening | Found::NoAnswer => {}
             }
         }
         false

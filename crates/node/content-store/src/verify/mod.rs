@@ -1,15 +1,14 @@
-//! Verification: whether what is on disk is still what was written; that a file is there is no
-//! proof of what is in it.
+//! Verification that stored content is what was written.
 //!
-//! - `sizes` looks at lengths, which costs nothing: after an unclean stop, and before a root file
-//!   system is mounted.
-//! - [`Verifier::verify`] reads and hashes: when an image is prepared, when a push asks whether
-//!   content is there, and in a scrub. What this process has verified lately and nobody wrote to
+//! - `sizes` compares lengths, at no cost: after an unclean stop, and before a root file system is
+//!   mounted.
+//! - [`Verifier::verify`] reads and hashes: when an image is prepared, when a push asks for a blob,
+//!   and in a scrub. Content that this process verified recently and that has not been written to
 //!   since (`stamp`) is not read again.
-//! - What is bad is set aside at once (`quarantine`) and then is not there, so whoever needs it
-//!   fetches it again; [`Verifier::damage`] changes for those who do so by themselves.
-//! - Where the file system has fs-verity, it is switched on for what is kept: the kernel then
-//!   refuses to read damage.
+//! - Damaged content is moved to `quarantine` at once and is absent from then on, so that its users
+//!   fetch it again; [`Verifier::damage`] notifies repairs.
+//! - Where the file system supports fs-verity, it is enabled for retained content: the kernel then
+//!   fails reads of damaged data.
 
 mod check;
 mod stamp;

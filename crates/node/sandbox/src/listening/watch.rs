@@ -1,9 +1,8 @@
-//! Being told by the kernel that an instance's server listens, at once and without asking: one
-//! program over the parent directory of all instances, one task that reads what it writes.
+//! Notification by the kernel that an instance's server listens, without polling: one sock_ops
+//! program on the common cgroup of all instances, and one task that reads its ring buffer.
 //!
-//! An instance is registered before its program starts, so that no event can come before somebody
-//! waits for it. An event can be lost all the same, when an instance listens so often that the ring
-//! is full: whoever waits looks for itself from time to time.
+//! An instance is registered before its program starts, so that no event precedes its waiter.
+//! Events are lost while the ring buffer is full, so waiters also poll at a long interval.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -19,8 +18,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Ports of one instance that are remembered; a server that listens on its port after so many
-/// others is found by looking.
+/// Most recorded ports of one instance; a server that listens on its port after so many others is
+/// found by polling.
 const PORTS_MAX: usize = 64;
 
 type Ports = watch::Sender<BTreeSet<u16>>;
@@ -37,14 +36,14 @@ impl Registered {
     }
 }
 
-/// The attached program and the task that reads from it; both end with this.
+/// The attached program and the task that reads its events; both end when this is dropped.
 pub struct Watch {
     registered: Arc<Registered>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Watch {
-    /// Attaches the program to the parent directory of all instances, a cgroup2 one.
+    /// Attaches the program to the common cgroup2 directory of all instances.
     pub fn start(directory: &Path, runtime: &Handle) -> io::Result<Self> {
         let listens = Listens::attach(&File::open(directory)?)?;
         let _on_runtime = runtime.enter();
@@ -57,7 +56,7 @@ impl Watch {
         Ok(Self { registered, _task: task })
     }
 
-    /// Remembers from now on what begins to listen in the network of this cookie.
+    /// Records sockets that begin to listen in the network namespace with this cookie.
     pub fn register(&self, network: u64) -> Heard {
         let (sender, ports) = watch::channel(BTreeSet::new());
         self.registered.0.lock().insert(network, sender);
@@ -68,7 +67,7 @@ impl Watch {
 async fn read(mut listens: Listens, ready: AsyncFd<OwnedFd>, registered: Arc<Registered>) {
     loop {
         match ready.readable().await {
-            // Cleared before the ring is read: what comes meanwhile is seen now or wakes us again.
+            // Cleared before the ring is read: later events are read now or wake the task again.
             Ok(mut guard) => guard.clear_ready(),
             Err(error) => {
                 return tracing::error!(%error, "listening sockets are no longer told of; they are looked for");
@@ -78,7 +77,7 @@ async fn read(mut listens: Listens, ready: AsyncFd<OwnedFd>, registered: Arc<Reg
     }
 }
 
-/// What was heard of one instance; it is forgotten with this.
+/// The recorded ports of one instance; dropped with this.
 pub struct Heard {
     network: u64,
     ports: watch::Receiver<BTreeSet<u16>>,
@@ -90,7 +89,7 @@ impl Heard {
     pub async fn listens(&self, port: u16) {
         let mut ports = self.ports.clone();
         if ports.wait_for(|ports| ports.contains(&port)).await.is_err() {
-            // Nobody tells any more: whoever waits looks for itself.
+            // The task has ended; waiters poll.
             std::future::pending().await
         }
     }

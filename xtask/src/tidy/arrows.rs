@@ -30,7 +30,11 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("launcher", "crates/data/launcher", &["types", "pool", "image", "sandbox", "logs"]),
     ("connections", "crates/data/connections", &["supervisor"]),
     ("events", "crates/data/events", &["supervisor", "types", "invoke"]),
-    ("sources", "crates/data/sources", &["supervisor", "types", "schedule", "store", "events", "formats", "object-store"]),
+    (
+        "sources",
+        "crates/data/sources",
+        &["supervisor", "types", "schedule", "store", "events", "formats", "object-store"],
+    ),
     ("formats", "crates/data/formats", &[]),
     ("object-store", "crates/data/object-store", &["formats"]),
     ("invoke", "crates/data/invoke", &["supervisor", "types", "connections", "pool", "logs"]),

@@ -26,11 +26,17 @@ pub enum EventsCommand {
     /// List dead letters, oldest first: events of which no run ended well
     DeadLetters(DeadLettersArgs),
     /// Show a dead letter: why it was given up, its last output and its payload
-    DeadLetter(EventArgs),
+    DeadLetter(DeadLetterArgs),
     /// Run dead letters again, with the same id and payload and fresh attempts
     Redrive(RedriveArgs),
     /// Remove dead letters for good
     Purge(PurgeArgs),
+}
+
+#[derive(Args)]
+pub struct DeadLetterArgs {
+    /// Id of the event
+    pub id: String,
 }
 
 #[derive(Args)]

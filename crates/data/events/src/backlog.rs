@@ -271,7 +271,7 @@ mod tests {
     fn waiting(events: u64) -> Backlog {
         let backlog = Backlog::default();
         for _ in 0..events {
-            backlog.admit(&key(), 1);
+            backlog.reserve(&key(), 1, &Config::default()).unwrap();
             backlog.waits(&key(), 0);
         }
         backlog
@@ -291,7 +291,7 @@ mod tests {
             backlog.ended(&key(), Room::Wanting, &config);
             assert_eq!(dealt(&backlog, 10), 0);
         }
-        backlog.admit(&key(), 1);
+        backlog.reserve(&key(), 1, &config).unwrap();
         backlog.waits(&key(), 11);
         let dealt_later = backlog.deal(999, &config);
         assert_eq!((dealt_later.claims, dealt_later.next_due_ms), (Vec::new(), Some(1_000)), "a new one waits too");

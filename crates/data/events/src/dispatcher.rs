@@ -135,7 +135,8 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
     queue.running.end(&id);
     match stored {
         Some(Next::Again { due_ms, .. }) => queue.backlog.waits(&function, due_ms),
-        Some(Next::Wait { until_ms }) => queue.backlog.pause(&function, until_ms),
+        // Not before the pause ends, which a run that left room may have done already.
+        Some(Next::Wait { .. }) => queue.backlog.waits(&function, now_ms()),
         Some(_) => queue.backlog.release(&function, Reserved::of(bytes)),
         // The event is another owner's now.
         None => {}

@@ -64,19 +64,8 @@ impl Events {
         let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
         let (running, under_way, redrives) = (Running::default(), Mutex::default(), Mutex::default());
         let cutting = CancellationToken::new();
-        let queue = Arc::new(Queue {
-            writer,
-            backlog,
-            config,
-            owner,
-            run,
-            running,
-            runs,
-            under_way,
-            stop,
-            redrives,
-            cutting,
-        });
+        let queue =
+            Arc::new(Queue { writer, backlog, config, owner, run, running, runs, under_way, stop, redrives, cutting });
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
         Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks })

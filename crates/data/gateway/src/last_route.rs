@@ -71,6 +71,8 @@ mod tests {
             aliases: [].into(),
             reserved_mb: None,
             provisioned: BTreeMap::new(),
+            event_invoke: Default::default(),
+            triggers: Vec::new(),
         };
         Found { function: Arc::new(function), qualifier: Qualifier::LATEST }
     }

@@ -97,7 +97,8 @@ impl Run for Notes {
         let notes = self.0.clone();
         Box::pin(async move {
             notes.lock().push(serde_json::from_slice(&attempt.payload).unwrap_or_default());
-            Outcome { status: RunStatus::Success, ret_msg: String::new(), error_message: None, retry_after: None }
+            let status = RunStatus::Success;
+            Outcome { status, ret_msg: String::new(), error_message: None, exit: None, retry_after: None }
         })
     }
 }

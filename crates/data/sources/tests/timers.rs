@@ -26,8 +26,13 @@ struct Seen(Mutex<Vec<Attempt>>);
 impl Run for Seen {
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {
         self.0.lock().push(attempt);
-        let outcome =
-            Outcome { status: RunStatus::Success, ret_msg: String::new(), error_message: None, retry_after: None };
+        let outcome = Outcome {
+            status: RunStatus::Success,
+            ret_msg: String::new(),
+            error_message: None,
+            exit: None,
+            retry_after: None,
+        };
         Box::pin(async move { outcome })
     }
 }

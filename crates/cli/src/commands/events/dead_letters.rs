@@ -4,7 +4,7 @@ use serde_json::json;
 use types::admin::dead_letters::{Answer, Command, DeadLetter, PAGE_MAX, Selection};
 
 use crate::args::Output;
-use crate::args::events::{DeadLettersArgs, EventArgs, PurgeArgs, RedriveArgs, Which};
+use crate::args::events::{DeadLetterArgs, DeadLettersArgs, PurgeArgs, RedriveArgs, Which};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::{local_time, output};
@@ -44,7 +44,7 @@ fn row(letter: &DeadLetter) -> Vec<String> {
     ]
 }
 
-pub async fn show(client: &Client, args: &EventArgs, format: Output) -> anyhow::Result<()> {
+pub async fn show(client: &Client, args: &DeadLetterArgs, format: Output) -> anyhow::Result<()> {
     let command = Command::Get { id: parsed(&args.id)? };
     let Answer::DeadLetter(shown) = client.administer_dead_letters(&command).await? else {
         return Err(unexpected());

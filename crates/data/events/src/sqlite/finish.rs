@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn the_end_of_a_run_whose_claim_is_anothers_changes_nothing() {
         let connection = connection();
-        let end = End { status: Some(RunStatus::Success), result: None, result_bytes: None, now_ms: NOW };
+        let end = End { status: Some(RunStatus::Success), exit: None, result: None, result_bytes: None, now_ms: NOW };
         let first = claim(&connection, "a").unwrap();
         assert!(claim(&connection, "b").is_none(), "a run keeps its claim, however long it takes");
         claim::recover(&connection, NOW).unwrap();

@@ -53,7 +53,7 @@ async fn an_event_that_ends_its_instance_each_time_is_tried_thrice_over_restarts
     }
     let dead = queue.until(&id, |status| status.state == RunState::Failed).await;
     assert_eq!((dead.status, dead.attempts), (Some(RunStatus::UserProcessExited), 3));
-    let letters = queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap();
+    let letters = queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap();
     assert_eq!((letters.len(), letters[0].reason.as_str()), (1, "retries_exhausted"));
     assert_eq!(queue.events.waiting(None), 0);
     assert_eq!(queue.script.seen_of("poison"), 0, "a restart does not try it again");

@@ -177,6 +177,6 @@ async fn an_event_that_is_too_old_after_an_outage_does_not_run() {
     let queue = queue.killed_and_opened().await;
     queue.until(&late.request_id, |status| status.state == RunState::Failed).await;
     assert_eq!(queue.script.seen_of("late"), 0);
-    let letters = queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap();
+    let letters = queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap();
     assert_eq!(letters[0].reason, "expired");
 }

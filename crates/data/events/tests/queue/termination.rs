@@ -15,7 +15,7 @@ fn aborted(status: &EventStatus) -> bool {
 }
 
 async fn no_dead_letters(queue: &Queue) -> bool {
-    queue.events.dead_letters(&"default".parse().unwrap(), 0, 10).await.unwrap().is_empty()
+    queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap().is_empty()
 }
 
 #[tokio::test]

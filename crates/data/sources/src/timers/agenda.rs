@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use types::{CatalogFunction, FunctionKey, FunctionRecord, Trigger, TriggerId};
+use types::{CatalogFunction, EventInvokeConfig, FunctionKey, FunctionRecord, Trigger, TriggerId};
 
 use crate::timer::{KIND, Timer, Times};
 
@@ -18,6 +18,8 @@ const STALE_MAX: usize = 1024;
 pub(crate) struct Tick {
     /// The function.
     pub(crate) function: Arc<FunctionRecord>,
+    /// How the function's events are retried and given up.
+    pub(crate) event_invoke: EventInvokeConfig,
     /// The timer.
     pub(crate) trigger: Arc<Trigger>,
     /// The time that was scheduled, Unix milliseconds.
@@ -38,6 +40,7 @@ pub(crate) struct Agenda {
 
 struct Entry {
     function: Arc<FunctionRecord>,
+    event_invoke: EventInvokeConfig,
     trigger: Arc<Trigger>,
     times: Times,
     number: u64,
@@ -71,7 +74,7 @@ impl Agenda {
         let mut kept = Vec::new();
         if let Some(function) = function {
             for trigger in function.triggers.iter().filter(|trigger| trigger.kind == KIND && trigger.enabled) {
-                if self.set_timer(&function.record, trigger, now_ms) {
+                if self.set_timer(function, trigger, now_ms) {
                     kept.push(trigger.id.clone());
                 }
             }
@@ -86,23 +89,30 @@ impl Agenda {
     }
 
     /// Whether it has times.
-    fn set_timer(&mut self, function: &Arc<FunctionRecord>, trigger: &Arc<Trigger>, now_ms: i64) -> bool {
+    fn set_timer(&mut self, function: &CatalogFunction, trigger: &Arc<Trigger>, now_ms: i64) -> bool {
         if let Some(entry) = self.timers.get_mut(&trigger.id)
             && entry.trigger.since_ms == trigger.since_ms
             && entry.trigger.desc == trigger.desc
         {
             // Another text or another option: its next time stays, so that none is passed over.
-            (entry.function, entry.trigger) = (Arc::clone(function), Arc::clone(trigger));
+            (entry.function, entry.trigger) = (Arc::clone(&function.record), Arc::clone(trigger));
+            entry.event_invoke = function.event_invoke;
             return true;
         }
         let Some(times) = self.timer.times_of(trigger) else {
-            tracing::error!(function = %function.key, trigger = trigger.name, "a timer makes no sense and does not run");
+            tracing::error!(function = %function.record.key, trigger = trigger.name, "a timer makes no sense and does not run");
             return false;
         };
         let missed = times.last_until(now_ms).filter(|at_ms| *at_ms > trigger.since_ms && self.in_time(*at_ms, now_ms));
         let due_ms = missed.or_else(|| times.next_after(now_ms));
         let number = self.push(&trigger.id, due_ms);
-        let entry = Entry { function: Arc::clone(function), trigger: Arc::clone(trigger), times, number };
+        let entry = Entry {
+            function: Arc::clone(&function.record),
+            event_invoke: function.event_invoke,
+            trigger: Arc::clone(trigger),
+            times,
+            number,
+        };
         self.timers.insert(trigger.id.clone(), entry);
         true
     }
@@ -120,7 +130,7 @@ impl Agenda {
             let at_ms = entry.times.last_until(now_ms).map_or(due_ms, |last_ms| last_ms.max(due_ms));
             if self.in_time(at_ms, now_ms) {
                 let (function, trigger) = (Arc::clone(&entry.function), Arc::clone(&entry.trigger));
-                ticks.push(Tick { function, trigger, at_ms });
+                ticks.push(Tick { function, event_invoke: entry.event_invoke, trigger, at_ms });
             }
             let next_ms = entry.times.next_after(now_ms);
             let number = self.push(&id, next_ms);

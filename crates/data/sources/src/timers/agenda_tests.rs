@@ -56,7 +56,7 @@ fn function(triggers: Vec<Trigger>) -> CatalogFunction {
         aliases: AliasMap::default(),
         reserved_mb: None,
         provisioned: Default::default(),
-        event_invoke: types::EventInvokeConfig::default(),
+        event_invoke: EventInvokeConfig::default(),
         triggers: triggers.into_iter().map(Arc::new).collect(),
     }
 }

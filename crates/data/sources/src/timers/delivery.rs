@@ -8,7 +8,6 @@ use futures_util::stream::poll_fn;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::RequestId;
-use types::limits::{EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
 
 use super::agenda::Tick;
 use super::clock::Clock;
@@ -94,8 +93,8 @@ fn event(timer: &Timer, tick: &Tick) -> Option<NewEvent> {
         },
         invoke_type: timer.invoke_type(),
         payload,
-        retries_max: EVENT_RETRIES_DEFAULT,
-        ttl_s: tick.trigger.options.max_age_s.unwrap_or(EVENT_TTL_S_DEFAULT),
+        retries_max: tick.event_invoke.retries_max,
+        ttl_s: tick.trigger.options.max_age_s.unwrap_or(tick.event_invoke.ttl_s),
         delay_s: 0,
     })
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use events::{Address, NewEvent};
 use sources::{Occurrence, Source};
 use store::{NewTrigger, TriggerChange, TriggerName};
-use types::limits::{EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
 use types::wire::{Filter, InvokeAnswer, RunResult};
 use types::{ApiError, CatalogFunction, ErrorCode, FunctionKey, FunctionKind, Qualifier, RequestId, Trigger};
 
@@ -142,8 +141,8 @@ pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome
         },
         invoke_type: source.invoke_type(),
         payload: source.event(&trigger, &Occurrence::Test { at_ms: now_ms() })?,
-        retries_max: EVENT_RETRIES_DEFAULT,
-        ttl_s: trigger.options.max_age_s.unwrap_or(EVENT_TTL_S_DEFAULT),
+        retries_max: function.event_invoke.retries_max,
+        ttl_s: trigger.options.max_age_s.unwrap_or(function.event_invoke.ttl_s),
         delay_s: 0,
     };
     cx.events.accept(event).await?;

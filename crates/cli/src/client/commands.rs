@@ -13,7 +13,7 @@ const COMMANDS: [(&str, &str); 8] = [
 ];
 
 /// Fields at the beginning of messages, and their options.
-const OPTIONS: [(&str, &str); 14] = [
+const OPTIONS: [(&str, &str); 16] = [
     ("MemorySize", "--memory"),
     ("Timeout", "--timeout"),
     ("InitTimeout", "--init-timeout"),
@@ -28,6 +28,8 @@ const OPTIONS: [(&str, &str); 14] = [
     ("FunctionVersion", "--version"),
     ("RoutingConfig.AdditionalVersionWeights", "--weight"),
     ("RoutingConfig.AddtionVersionMatchs", "--match"),
+    ("TriggerDesc", "--cron or --desc"),
+    ("CustomArgument", "--argument"),
 ];
 
 /// The word of the command line for a function's type: `deploy --type web` makes type `HTTP`.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use types::limits::{INIT_TIMEOUT_S_MAX, MEMORY_MB_DEFAULT, TIMEOUT_S_MAX};
 use types::wire::{
-    GetAccountAnswer, LimitsInfo, NamespaceLimit, NamespaceUsage, TRIGGERS_PER_TYPE, TriggerCount, UsageInfo,
+    GetAccountAnswer, LimitsInfo, NamespaceLimit, NamespaceUsage, TriggerCount, UsageInfo,
 };
 use types::{Catalog, Namespace};
 
@@ -30,7 +30,9 @@ pub(super) async fn run(cx: &Context, _params: Params) -> Outcome {
     }
     let config = cx.store.config();
     let limit = |name: &Namespace| {
-        limits(name, config.functions_per_namespace_max.into(), usage.memory_mb_max / u64::from(MEMORY_MB_DEFAULT))
+        let trigger = TriggerCount::each(config.triggers_per_kind_max);
+        let instances_max = usage.memory_mb_max / u64::from(MEMORY_MB_DEFAULT);
+        limits(name, config.functions_per_namespace_max.into(), instances_max, trigger)
     };
     Ok(Answer::of(&GetAccountAnswer {
         account_usage: used(&catalog, &running_mb, usage.memory_mb_max, usage.memory_mb_configured),
@@ -76,7 +78,7 @@ fn used(
     }
 }
 
-fn limits(name: &Namespace, functions_max: u64, instances_max: u64) -> NamespaceLimit {
+fn limits(name: &Namespace, functions_max: u64, instances_max: u64, trigger: TriggerCount) -> NamespaceLimit {
     NamespaceLimit {
         namespace: name.to_string(),
         functions_count: functions_max,
@@ -87,6 +89,6 @@ fn limits(name: &Namespace, functions_max: u64, instances_max: u64) -> Namespace
         retry_num_limit: RETRIES_MAX,
         min_msg_ttl_s: EVENT_LIFE_S.0,
         max_msg_ttl_s: EVENT_LIFE_S.1,
-        trigger: TriggerCount::each(TRIGGERS_PER_TYPE),
+        trigger,
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use sources::{Clock, Config, Sources, Timers};
 use store::{NewFunction, NewTrigger, Store, TriggerChange, TriggerName};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use types::{
     FunctionKey, FunctionKind, ImageSpec, ImageType, Qualifier, RunStatus, Trigger, TriggerOptions, VersionSpec,
@@ -19,21 +20,27 @@ use types::{
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// Notes the events that run.
-#[derive(Default)]
-struct Seen(Mutex<Vec<Attempt>>);
+/// Notes the events that run; those of the function `full` wait for a permit.
+struct Seen(Mutex<Vec<Attempt>>, Arc<Semaphore>);
 
 impl Run for Seen {
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {
+        let held = attempt.address.function.name.as_str() == "full";
         self.0.lock().push(attempt);
         let outcome = Outcome {
             status: RunStatus::Success,
             ret_msg: String::new(),
             error_message: None,
-            exit: None,
             retry_after: None,
+            exit: None,
         };
-        Box::pin(async move { outcome })
+        let permits = Arc::clone(&self.1);
+        Box::pin(async move {
+            if held {
+                permits.acquire().await.unwrap().forget();
+            }
+            outcome
+        })
     }
 }
 
@@ -50,7 +57,11 @@ struct Platform {
 }
 
 fn key() -> FunctionKey {
-    FunctionKey { namespace: "default".parse().unwrap(), name: "hello".parse().unwrap() }
+    key_of("hello")
+}
+
+fn key_of(function: &str) -> FunctionKey {
+    FunctionKey { namespace: "default".parse().unwrap(), name: function.parse().unwrap() }
 }
 
 fn name(name: &str) -> TriggerName {
@@ -61,7 +72,7 @@ fn desc(cron: &str) -> Map<String, Value> {
     json!({ "cron": cron }).as_object().unwrap().clone()
 }
 
-fn function() -> NewFunction {
+fn function(name: &str) -> NewFunction {
     let image = ImageSpec {
         image_type: ImageType::Personal,
         uri: "localhost/hello:v1".to_owned(),
@@ -82,7 +93,7 @@ fn function() -> NewFunction {
         carried: Map::new(),
     };
     let kind = FunctionKind::Event;
-    NewFunction { key: key(), kind, protocol: None, async_run: false, trace: false, tags: Vec::new(), spec }
+    NewFunction { key: key_of(name), kind, protocol: None, async_run: false, trace: false, tags: Vec::new(), spec }
 }
 
 /// A full hour well after triggers that are made now.
@@ -105,15 +116,19 @@ impl Platform {
     async fn start(now_ms: i64) -> Self {
         let folder = TempDir::new().unwrap();
         let platform = Self::open(folder, now_ms).await;
-        platform.store.create_function(function()).await.unwrap();
+        platform.store.create_function(function("hello")).await.unwrap();
         platform
     }
 
     async fn open(folder: TempDir, now_ms: i64) -> Self {
+        Self::open_with(folder, now_ms, events::Config::default()).await
+    }
+
+    async fn open_with(folder: TempDir, now_ms: i64, config: events::Config) -> Self {
         let store = Store::open(&folder.path().join("sampan.db"), store::Config::default()).await.unwrap();
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(Seen(Mutex::default(), Arc::new(Semaphore::new(0))));
         let queue = folder.path().join("events.db");
-        let events = Events::open(queue, seen.clone(), events::Config::default()).await.unwrap();
+        let events = Events::open(queue, seen.clone(), config).await.unwrap();
         let now_ms = Arc::new(AtomicI64::new(now_ms));
         let (stop, timers) = (CancellationToken::new(), Vec::new());
         Self { store, events, seen, now_ms, stop, timers, folder }
@@ -121,20 +136,23 @@ impl Platform {
 
     /// One more scheduler, whose clock is behind by so much.
     fn run_timers(&mut self, behind_ms: i64) {
+        self.run_timers_with(behind_ms, Config { timer_sleep_ms_max: 5, ..Config::default() });
+    }
+
+    fn run_timers_with(&mut self, behind_ms: i64, config: Config) {
         let now_ms = Arc::clone(&self.now_ms);
         let clock = Clock::of(move || now_ms.load(Ordering::SeqCst) - behind_ms);
-        let config = Config { timer_sleep_ms_max: 5, ..Config::default() };
         let sources = Sources::new(config);
         self.timers.push(Timers::start(sources, self.store.clone(), self.events.clone(), clock, self.stop.clone()));
     }
 
     async fn create(&self, trigger: &str, cron: &str) -> Arc<Trigger> {
-        self.create_with(trigger, cron, TriggerOptions::default()).await
+        self.create_with("hello", trigger, cron, TriggerOptions::default()).await
     }
 
-    async fn create_with(&self, trigger: &str, cron: &str, options: TriggerOptions) -> Arc<Trigger> {
+    async fn create_with(&self, function: &str, trigger: &str, cron: &str, options: TriggerOptions) -> Arc<Trigger> {
         let new = NewTrigger {
-            key: key(),
+            key: key_of(function),
             name: name(trigger),
             desc: desc(cron),
             options,
@@ -327,7 +345,7 @@ async fn a_trigger_makes_no_more_events_in_a_minute_than_it_may() {
     let hour = next_hour_ms();
     let mut platform = Platform::start(hour - MINUTE_MS).await;
     let options = TriggerOptions { rate_per_minute: Some(2), ..TriggerOptions::default() };
-    platform.create_with("limited", &format!("* * {} * * * *", in_china(hour)), options).await;
+    platform.create_with("hello", "limited", &format!("* * {} * * * *", in_china(hour)), options).await;
     platform.create("after", &format!("5 0 {} * * * *", in_china(hour))).await;
     platform.run_timers(0);
     for second in 0..6 {
@@ -339,5 +357,30 @@ async fn a_trigger_makes_no_more_events_in_a_minute_than_it_may() {
     }
     platform.set_clock(hour + MINUTE_MS);
     platform.until(&[hour, hour + 1000, hour + 5000, hour + MINUTE_MS]).await;
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_whose_queue_is_full_delays_no_other_and_has_one_tick_waiting() {
+    let hour = next_hour_ms();
+    let config = events::Config { function_rows_max: 1, ..events::Config::default() };
+    let mut platform = Platform::open_with(TempDir::new().unwrap(), hour - MINUTE_MS, config).await;
+    let cron = format!("* {} * * *", in_china(hour));
+    for name in ["full", "hello"] {
+        platform.store.create_function(function(name)).await.unwrap();
+        platform.create_with(name, "tick", &cron, TriggerOptions::default()).await;
+    }
+    platform.run_timers_with(0, Config { timer_sleep_ms_max: 5, timer_commits_max: 1, ..Config::default() });
+    let mut expected = vec![hour, hour];
+    platform.set_clock(hour);
+    platform.until(&expected).await;
+    for minute in 1..=3 {
+        expected.push(hour + minute * MINUTE_MS);
+        platform.set_clock(hour + minute * MINUTE_MS);
+        platform.until(&expected).await;
+    }
+    platform.seen.1.add_permits(100);
+    expected.push(hour + 3 * MINUTE_MS);
+    platform.until(&expected).await;
     platform.stop().await;
 }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use types::limits::{INIT_TIMEOUT_S_MAX, MEMORY_MB_DEFAULT, TIMEOUT_S_MAX};
-use types::wire::{
-    GetAccountAnswer, LimitsInfo, NamespaceLimit, NamespaceUsage, TriggerCount, UsageInfo,
-};
+use types::wire::{GetAccountAnswer, LimitsInfo, NamespaceLimit, NamespaceUsage, TriggerCount, UsageInfo};
 use types::{Catalog, Namespace};
 
 use super::Outcome;

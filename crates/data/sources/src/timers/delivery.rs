@@ -1,16 +1,18 @@
 //! Has ticks committed: each once, under the key of its trigger and time.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use events::{Accepted, Address, Error, Events, NewEvent, SourceKey};
-use futures_util::StreamExt;
-use futures_util::stream::poll_fn;
-use tokio::sync::mpsc;
+use supervisor::essential;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use types::RequestId;
 
 use super::agenda::Tick;
 use super::clock::Clock;
+use super::waiting::Waiting;
 use crate::kinds::Sources;
 use crate::source::{Occurrence, Source};
 use crate::timer::Timer;
@@ -28,24 +30,39 @@ pub(super) struct Delivery {
     /// How long after its time a tick is still committed.
     pub(super) deadline_ms: i64,
     pub(super) stop: CancellationToken,
+    pub(super) waiting: Mutex<Waiting>,
+    /// Places of commits under way. Ticks that wait for room in the queue hold none, so that a full
+    /// function delays no other.
+    pub(super) commits: Semaphore,
 }
 
 /// Commits ticks until their sender is gone, many at a time, so that they share commits.
-pub(super) async fn run(delivery: Delivery, mut ticks: mpsc::Receiver<Tick>, commits_max: usize) {
-    let delivery = &delivery;
-    poll_fn(|cx| ticks.poll_recv(cx)).for_each_concurrent(commits_max, |tick| deliver(delivery, tick)).await;
+pub(super) async fn run(delivery: Delivery, mut ticks: mpsc::Receiver<Tick>) {
+    let (delivery, tasks) = (Arc::new(delivery), TaskTracker::new());
+    while let Some(tick) = ticks.recv().await {
+        // Taken here, so that ticks come no faster than they are committed.
+        let Ok(place) = delivery.commits.acquire().await else { break };
+        place.forget();
+        delivery.waiting().arrive(&tick.trigger.id, tick.at_ms);
+        tasks.spawn(essential("timers delivery", deliver(Arc::clone(&delivery), tick)));
+    }
+    tasks.close();
+    tasks.wait().await;
 }
 
-async fn deliver(delivery: &Delivery, tick: Tick) {
+/// Commits a tick that has a place.
+async fn deliver(delivery: Arc<Delivery>, tick: Tick) {
     let outcome = match event(delivery.sources.timer(), &tick) {
         Some(_) if !delivery.sources.admit(&tick.trigger, delivery.clock.now_ms()) => "limited",
-        Some(event) => commit(delivery, &tick, event).await,
+        Some(event) => commit(&delivery, &tick, event).await,
         None => "failed",
     };
+    delivery.commits.add_permits(1);
+    delivery.waiting().end(&tick.trigger.id, tick.at_ms);
     metrics::counter!("sampan_timer_ticks_total", "outcome" => outcome).increment(1);
 }
 
-/// What became of it, as the metric says it.
+/// What became of it, as the metric says it. It has a place before and after.
 async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static str {
     let (function, trigger) = (&tick.function.key, tick.trigger.name.as_str());
     let key = SourceKey { source: KEYS.into(), key: key(tick) };
@@ -61,14 +78,32 @@ async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static s
             Err(error) => error,
         };
         let late = delivery.clock.now_ms().saturating_sub(tick.at_ms) > delivery.deadline_ms;
-        if !matches!(error, Error::Full { .. } | Error::DiskNearlyFull { .. }) || late {
+        let is_room = matches!(error, Error::Full { .. } | Error::DiskNearlyFull { .. } | Error::DiskFull);
+        if !is_room || late {
             tracing::warn!(%function, trigger, at_ms = tick.at_ms, %error, "an event of a timer is not made");
             return "failed";
         }
-        tokio::select! {
-            () = delivery.stop.cancelled() => return "failed",
-            () = tokio::time::sleep(PAUSE) => {}
+        if !delivery.waiting().wait(&tick.trigger.id, tick.at_ms) {
+            return "superseded";
         }
+        delivery.commits.add_permits(1);
+        let stopped = tokio::time::timeout(PAUSE, delivery.stop.cancelled()).await.is_ok();
+        if let Ok(place) = delivery.commits.acquire().await {
+            place.forget();
+        }
+        if stopped {
+            return "failed";
+        }
+        // A newer one may have come meanwhile.
+        if !delivery.waiting().wait(&tick.trigger.id, tick.at_ms) {
+            return "superseded";
+        }
+    }
+}
+
+impl Delivery {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

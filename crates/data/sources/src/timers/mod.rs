@@ -5,10 +5,13 @@ mod agenda;
 mod clock;
 mod delivery;
 mod task;
+mod waiting;
+
+use std::sync::Mutex;
 
 use store::Store;
 use supervisor::essential;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,16 +35,17 @@ impl Timers {
         stop: CancellationToken,
     ) -> Self {
         let tasks = TaskTracker::new();
-        let (ticks, waiting) = mpsc::channel(sources.config().timer_commits_max);
+        let (ticks, received) = mpsc::channel(sources.config().timer_commits_max);
         let delivery = delivery::Delivery {
             sources: sources.clone(),
             events: events.clone(),
             clock: clock.clone(),
             deadline_ms: deadline_ms(&sources),
             stop: stop.clone(),
+            waiting: Mutex::default(),
+            commits: Semaphore::new(sources.config().timer_commits_max),
         };
-        let commits_max = sources.config().timer_commits_max;
-        tasks.spawn(essential("timers delivery", delivery::run(delivery, waiting, commits_max)));
+        tasks.spawn(essential("timers delivery", delivery::run(delivery, received)));
         let owner = task::Owner { sources, store, events, clock, ticks };
         tasks.spawn(essential("timers", task::run(owner, stop)));
         tasks.close();

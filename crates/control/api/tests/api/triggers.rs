@@ -39,7 +39,7 @@ async fn a_timer_is_made_shown_changed_and_deleted() {
         "AddTime": made["AddTime"], "ModTime": made["ModTime"], "ResourceId": made["ResourceId"]});
     assert_eq!(made, expected);
     assert!(made["ResourceId"].as_str().unwrap().starts_with("trg-"));
-    assert_eq!(listed(&platform, json!({})).await, [made.clone()]);
+    assert_eq!(listed(&platform, json!({})).await, std::slice::from_ref(&made));
     let function = platform.ok("GetFunction", json!({"FunctionName": "hello"})).await;
     assert_eq!(function["Triggers"], json!([made]));
     let object = r#"{"cron": "*/5 * * * *", "zone": "+01:00", "max_age_s": 60}"#;

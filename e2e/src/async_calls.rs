@@ -23,7 +23,8 @@ impl AsyncClient {
         Self { http: platform.http.clone(), gateway: platform.gateway.clone(), api: platform.api.clone() }
     }
 
-    /// Sends a call of a function of the default namespace; `rest` follows its name: `:1/path?query`.
+    /// Sends a call of a function of the default namespace; `rest` is its name and what follows it,
+    /// as in `web:1/path?query`.
     pub async fn send(
         &self,
         method: Method,

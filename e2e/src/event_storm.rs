@@ -17,7 +17,8 @@ use tokio::task::JoinSet;
 
 use crate::{ApiClient, AsyncClient, Platform, wait};
 
-/// Settings: few runs at a time, so that quotas play no part, and no poison by the storm's own kills.
+/// Settings: few runs at a time, so that quotas play no part, and no poison by the storm's own
+/// kills.
 const ENV: [(&str, &str); 2] =
     [("SAMPAN_EVENTS__FUNCTION_RUNS_MAX", "4"), ("SAMPAN_EVENTS__RECOVERIES_MAX", "1000000")];
 /// Functions that are called.

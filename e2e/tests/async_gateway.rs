@@ -20,7 +20,9 @@ names = "content-type;host;x-delay-seconds"
 request = f"POST\n{path}\na=1\n{headers}\n{names}\n{sha(body)}"
 text = f"TC3-HMAC-SHA256\n{stamp}\n{date}/scf/tc3_request\n{sha(request)}"
 key = mac(mac(mac(("TC3" + secret_key).encode(), date).digest(), "scf").digest(), "tc3_request").digest()
-auth = f"TC3-HMAC-SHA256 Credential={secret_id}/{date}/scf/tc3_request, SignedHeaders={names}, Signature={mac(key, text).hexdigest()}"
+credential = f"{secret_id}/{date}/scf/tc3_request"
+signature = mac(key, text).hexdigest()
+auth = f"TC3-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
 sent = {"Authorization": auth, "X-TC-Timestamp": stamp, "Content-Type": "text/plain", "X-Delay-Seconds": "0"}
 call = urllib.request.Request(f"{gateway}{path}?a=1", body.encode(), sent, method="POST")
 with urllib.request.urlopen(call) as answer:

@@ -54,8 +54,8 @@ pub enum Name {
     /// An image of 2 GB from a registry to an active function, beside `podman pull` and `tar xzf`;
     /// the own registry beside docker-registry
     Prepare,
-    /// Asynchronous calls accepted and run in a second, beside a bare loop of fdatasync and RabbitMQ;
-    /// with a million waiting beside none
+    /// Asynchronous calls accepted and run in a second, beside a bare loop of fdatasync and
+    /// RabbitMQ; with a million waiting beside none
     Events,
     /// An API write with 10,000 functions, beside the same with 10
     ApiGrowth,

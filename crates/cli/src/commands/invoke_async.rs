@@ -1,5 +1,5 @@
-//! `sampan invoke --async` of a web function: a signed call of the gateway's `/async/`, and the id of
-//! what was accepted.
+//! `sampan invoke --async` of a web function: a signed call of the gateway's `/async/`, and the id
+//! of what was accepted.
 
 use anyhow::Context;
 use http::header::CONTENT_TYPE;

@@ -40,8 +40,8 @@ pub struct Config {
     pub results_s: u64,
     /// Longest result that is kept with a state.
     pub result_bytes_max: usize,
-    /// How long keys of sources are kept, such as a client's `Idempotency-Key`: an event whose key is
-    /// there already is not accepted again.
+    /// How long keys of sources are kept, such as a client's `Idempotency-Key`: an event whose key
+    /// is there already is not accepted again.
     pub dedup_s: u64,
     /// Most dead letters of one namespace; the oldest make room.
     pub dead_letters_max: u64,

@@ -124,8 +124,8 @@ pub fn count(of: &Repeated, clients_max: usize, calls: usize) -> anyhow::Result<
     Ok(())
 }
 
-/// Times of calls at a fixed rate, in milliseconds, each from the moment at which it was to be sent:
-/// a client that is late because its last answer was counts the wait.
+/// Times of calls at a fixed rate, in milliseconds, each from the moment at which it was to be
+/// sent: a client that is late because its last answer was counts the wait.
 pub fn open(of: &Repeated, clients_max: usize, per_second: usize, time: Duration) -> anyhow::Result<Vec<f64>> {
     let interval = Duration::from_secs(1) / u32::try_from(per_second)?;
     let started = Instant::now() + Duration::from_millis(200);

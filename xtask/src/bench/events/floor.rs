@@ -9,8 +9,8 @@ use anyhow::Context;
 
 use super::EVENT_BYTES;
 
-/// Times of single syncs in milliseconds, half of them before and half after what is measured, which
-/// would disturb them and be disturbed.
+/// Times of single syncs in milliseconds, half of them before and half after what is measured,
+/// which would disturb them and be disturbed.
 pub fn beside<T>(
     folder: &Path,
     time: Duration,

@@ -188,7 +188,8 @@ fn waiting(sampan: &Path, data: &Path) -> anyhow::Result<()> {
     }
     let [none, many] = measured[..] else { return Ok(()) };
     println!(
-        "with {WAITING} waiting: acceptance {:.2}x (goal >= 0.8), memory {:+.1} MiB (goal <= 64), start {:.2} s (goal <= 2)",
+        "with {WAITING} waiting: acceptance {:.2}x (goal >= 0.8), memory {:+.1} MiB (goal <= 64), start {:.2} s \
+         (goal <= 2)",
         many.2 / none.2,
         many.1 - none.1,
         many.0

@@ -1,6 +1,6 @@
-//! RabbitMQ as the peer: persistent messages to a durable queue, each confirmed before its connection
-//! sends the next. The part of AMQP 0-9-1 that this needs, by hand: a client library's cost would be
-//! measured too.
+//! RabbitMQ as the peer: persistent messages to a durable queue, each confirmed before its
+//! connection sends the next. The part of AMQP 0-9-1 that this needs, by hand: a client library's
+//! cost would be measured too.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

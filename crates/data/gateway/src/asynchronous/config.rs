@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AsyncConfig {
-    /// Bytes of the body of a request to a web function; more get 413. The events of event functions
-    /// have the contract's limit, 128 KiB.
+    /// Bytes of the body of a request to a web function; more get 413. The events of event
+    /// functions have the contract's limit, 128 KiB.
     pub body_bytes_max: usize,
     /// Bytes of the bodies of all requests under way together, as far as they arrived; further ones
     /// get 429.

@@ -43,8 +43,8 @@ pub enum BadOption {
     Callback,
 }
 
-/// Takes the options out of a request's headers. The key stays among them: a function may use it for
-/// what it calls itself.
+/// Takes the options out of a request's headers. The key stays among them: a function may use it
+/// for what it calls itself.
 pub fn take(headers: &mut HeaderMap, config: &AsyncConfig) -> Result<Options, BadOption> {
     if headers.contains_key(X_CALLBACK_URL) {
         return Err(BadOption::Callback);

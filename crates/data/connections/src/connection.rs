@@ -3,9 +3,11 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::{Request, Response};
 use http_body::Body;
@@ -102,14 +104,21 @@ impl Connection {
                 let mut event = Gated::new(next);
                 tokio::select! {
                     biased;
-                    // First: a request that has come keeps the connection from eviction.
+                    // First: a response that is written from here on says that it is the last.
+                    event = &mut event => event,
                     served = serving.as_mut() => {
                         state.leave_http();
                         return log_end(address, served);
                     }
-                    event = &mut event => event,
                 }
             };
+            if !matches!(event, Event::Phase(_)) {
+                // A request that has come keeps the connection from eviction and timeouts.
+                if let Poll::Ready(served) = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await {
+                    state.leave_http();
+                    return log_end(address, served);
+                }
+            }
             match event {
                 Event::Phase(Phase::Cut) => return,
                 Event::Phase(_) => serving.as_mut().graceful_shutdown(),

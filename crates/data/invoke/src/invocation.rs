@@ -232,7 +232,7 @@ impl Invocation {
         let cold = run.lease.cold();
         if let Some(cold) = &cold {
             // What the start printed comes before its report.
-            logs.settle(&run.lease.id).await;
+            logs.settle(&run.lease.id);
             let peak_bytes = run.lease.process.memory_peak_bytes();
             self.open().record.init(cold, run.lease.version.spec.memory_mb, peak_bytes);
             metering::cold_start(&run.lease.version.function.key, cold);
@@ -250,7 +250,7 @@ impl Invocation {
     /// event gets.
     pub async fn finish(mut self, outcome: Result<(), &Failure>, ret_msg: &str) -> Summary {
         let (open, at) = (self.open.take().expect("an invocation is finished once"), Instant::now());
-        open.close(&self.context, outcome, Some(ret_msg), at).await
+        open.end(&self.context, outcome, Some(ret_msg), at).await
     }
 
     /// Ends the invocation. Its log is completed and its lease returned before this returns, unless
@@ -262,12 +262,16 @@ impl Invocation {
     fn end(&mut self, ending: Ending) {
         let Some(mut open) = self.open.take() else { return };
         let (context, at) = (Arc::clone(&self.context), Instant::now());
+        // A body may be dropped outside of the runtime.
+        let _entered = self.context.runtime.enter();
+        if matches!(ending, Ending::Success) {
+            open.close(&context, Ok(()), None, at);
+            return;
+        }
         let mut closing = Box::pin(async move {
             let failure = open.failure_of(ending, context.config.exit_wait_max()).await;
-            open.close(&context, failure.as_ref().map_or(Ok(()), Err), None, at).await;
+            open.end(&context, failure.as_ref().map_or(Ok(()), Err), None, at).await;
         });
-        // A returned lease may start an instance, and a body may be dropped outside of the runtime.
-        let _entered = self.context.runtime.enter();
         if closing.as_mut().poll(&mut task::Context::from_waker(Waker::noop())).is_pending() {
             self.context.tasks.spawn(closing);
         }
@@ -299,8 +303,22 @@ impl Open {
         }
     }
 
+    /// Retires an instance that hangs or has ended, and closes the record.
+    async fn end(
+        mut self,
+        context: &Context,
+        outcome: Result<(), &Failure>,
+        ret_msg: Option<&str>,
+        at: Instant,
+    ) -> Summary {
+        if let Some(run) = &mut self.run {
+            run.retire_after(outcome, context.config.exit_wait_max()).await;
+        }
+        self.close(context, outcome, ret_msg, at)
+    }
+
     /// Writes the last lines, in the contract's order, and only then returns the lease.
-    async fn close(
+    fn close(
         mut self,
         context: &Context,
         outcome: Result<(), &Failure>,
@@ -319,10 +337,9 @@ impl Open {
             self.record.init(&start.cold, memory_mb, start.peak_bytes);
             closing.peak_bytes = start.peak_bytes;
         }
-        if let Some(run) = &mut self.run {
-            run.retire_after(outcome, context.config.exit_wait_max()).await;
+        if let Some(run) = &self.run {
             if run.alone {
-                context.logs.settle(&run.lease.id).await;
+                context.logs.settle(&run.lease.id);
             }
             closing.duration = Some(at.saturating_duration_since(run.started));
             closing.memory_mb = run.lease.version.spec.memory_mb;

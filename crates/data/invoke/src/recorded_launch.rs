@@ -52,7 +52,7 @@ impl Launch for RecordedLaunch {
             let open = Open { logs: &self.logs, request: &request, version: &version, closed: false };
             open.begin();
             let outcome = self.launch.launch_ahead(id.clone(), Arc::clone(&version), request.clone()).await;
-            self.started(&id).await;
+            self.started(&id);
             open.close(&outcome);
             outcome
         })
@@ -68,7 +68,7 @@ impl Launch for RecordedLaunch {
             self.logs.watch(begin(&request, &version));
             let _watched = Watched { logs: &self.logs, request: &request };
             let outcome = self.launch.launch_unrecorded(id.clone(), version, request.clone()).await;
-            self.started(&id).await;
+            self.started(&id);
             outcome
         })
     }
@@ -76,8 +76,8 @@ impl Launch for RecordedLaunch {
 
 impl RecordedLaunch {
     /// What an instance prints from here on belongs to no request, until one comes.
-    async fn started(&self, id: &InstanceId) {
-        self.logs.settle(id).await;
+    fn started(&self, id: &InstanceId) {
+        self.logs.settle(id);
         self.logs.assign(id, None);
     }
 }

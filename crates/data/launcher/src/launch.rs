@@ -228,7 +228,7 @@ impl Start<'_> {
     async fn last_output(&mut self, process: &dyn LocalProcess) -> String {
         self.peak_bytes = process.memory_peak_bytes();
         let Inner { logs, config, .. } = self.launcher;
-        logs.settle(&self.id).await;
+        logs.settle(&self.id);
         last_output(&logs.tail(&self.first_request, config.last_output_bytes_max), config.last_output_lines_max)
     }
 }

@@ -83,7 +83,7 @@ async fn a_started_instance_is_released_when_nobody_holds_it() {
     let bed = Arc::new(Bed::with(Program::Listens).await);
     let launched = bed.launch().await.ok().unwrap();
     assert_eq!(bed.machine.held(), (1, 1));
-    bed.logs.settle(&bed.instance).await;
+    bed.logs.settle(&bed.instance);
     assert!(bed.log().ends_with("\nargv [\"/server\"]\n"), "{}", bed.log());
     drop(launched);
     bed.nothing_is_held().await;

@@ -137,7 +137,7 @@ impl Logs {
     /// What the instance has written before this call has been read when it returns; a line that
     /// has begun is ended. It reads at most what the pipes held when it was called, so an instance
     /// that goes on writing does not hold it up.
-    pub async fn settle(&self, instance: &InstanceId) {
+    pub fn settle(&self, instance: &InstanceId) {
         if let Some(reader) = self.reader(instance) {
             reader.settle();
         }

@@ -38,7 +38,7 @@ async fn long_log(dir: &std::path::Path) -> (Logs, types::RequestId) {
     let (busy, quiet) = (function("busy"), function("quiet"));
     let mut instance = Instance::attach(&logs, &quiet);
     instance.print("one line of long ago\n");
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     invoke(&logs, &quiet, 1);
     let failed = begin(&logs, &busy, 0);
     end(&logs, &failed, RunStatus::UserCodeException);

@@ -96,7 +96,7 @@ async fn a_flood_drops_no_line_of_another_function() {
     let mut quiet = Instance::attach(&logs, &function("quiet"));
     for number in 0..LINES {
         quiet.print(&format!("line {number}\n"));
-        logs.settle(&quiet.id).await;
+        logs.settle(&quiet.id);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let filter = Filter { function: Some("quiet".parse().unwrap()), ..Filter::all(Namespace::default_namespace()) };

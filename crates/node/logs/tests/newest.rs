@@ -21,7 +21,7 @@ fn texts(page: &LinePage) -> Vec<&str> {
 async fn print(logs: &Logs, instance: &mut Instance, numbers: std::ops::Range<u32>) {
     for number in numbers {
         instance.print(&format!("line {number}\n"));
-        logs.settle(&instance.id).await;
+        logs.settle(&instance.id);
     }
 }
 

@@ -29,7 +29,7 @@ async fn output_belongs_to_the_request_that_the_instance_serves() {
         logs.platform(&request, "START");
         instance.print(&format!("out of {n}\n"));
         instance.stderr.write_all(format!("err of {n}\n").as_bytes()).unwrap();
-        logs.settle(&instance.id).await;
+        logs.settle(&instance.id);
         logs.platform(&request, "END");
         end(&logs, &request, RunStatus::Success);
         requests.push(request);
@@ -59,7 +59,7 @@ async fn a_line_that_has_begun_is_shown_before_its_newline_comes() {
     tokio::time::timeout(std::time::Duration::from_secs(10), seen).await.expect("it is shown");
     assert_eq!(logs.tail(&request, 4096), "progress 10%\n");
     instance.print(", done\n");
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     assert_eq!(logs.tail(&request, 4096), "progress 10%\n, done\n");
     logs.shutdown().await;
 }
@@ -73,11 +73,11 @@ async fn a_line_without_its_newline_is_shown_when_the_instance_settles() {
     let (first, second) = (begin(&logs, &function, 1), begin(&logs, &function, 2));
     logs.assign(&instance.id, Some(&first));
     instance.print("no newline");
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     assert_eq!(logs.tail(&first, 4096), "no newline\n");
     logs.assign(&instance.id, Some(&second));
     instance.print("of the second\n");
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     assert_eq!(log_of(&logs, &first).await, "no newline\n");
     assert_eq!(log_of(&logs, &second).await, "of the second\n");
     logs.shutdown().await;
@@ -132,7 +132,7 @@ async fn output_of_no_request_is_kept_with_the_instance() {
     let mut instance = Instance::attach(&logs, &function);
     instance.print("between requests\n");
     instance.stderr.write_all(b"\xff\xfe not text\r\n").unwrap();
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     let filter = Filter::all(Namespace::default_namespace());
     let lines = logs.lines(filter, None, 100).await.unwrap().lines;
     let seen: Vec<_> = lines.iter().map(|l| (l.stream, l.text.as_str(), l.request_id.is_none())).collect();
@@ -159,7 +159,7 @@ async fn a_start_that_is_watched_has_its_lines_and_tail_but_no_record() {
     });
     logs.assign(&instance.id, Some(&request));
     instance.print("no module\n");
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     assert_eq!(logs.tail(&request, 100), "no module\n");
     logs.forget(&request);
     let lines = logs.lines(Filter::all(Namespace::default_namespace()), None, 100).await.unwrap().lines;
@@ -192,7 +192,7 @@ async fn a_flood_neither_blocks_its_writer_nor_fills_the_log() {
         instance
     });
     let instance = flood.await.unwrap();
-    logs.settle(&id).await;
+    logs.settle(&id);
     end(&logs, &request, RunStatus::Success);
     let log = log_of(&logs, &request).await;
     let said: u64 = log
@@ -219,7 +219,7 @@ async fn a_request_keeps_so_much_output_and_the_next_one_begins_anew() {
         for _ in 0..15 {
             instance.print("123456789\n");
         }
-        logs.settle(&instance.id).await;
+        logs.settle(&instance.id);
         logs.platform(&request, "END");
         let log = log_of(&logs, &request).await;
         assert_eq!(log.lines().filter(|l| *l == "123456789").count(), 11);
@@ -240,10 +240,10 @@ async fn a_full_queue_drops_output_and_says_so_when_there_is_room_again() {
     let request = begin(&logs, &function, 1);
     logs.assign(&instance.id, Some(&request));
     instance.print(&"a line of thirty-two characters..\n".repeat(100));
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     let before = log_of(&logs, &request).await;
     instance.print("room again\n");
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     let after = log_of(&logs, &request).await;
     let kept = before.lines().count();
     assert!(kept < 100, "{kept}");

@@ -172,7 +172,7 @@ async fn followers_see_new_lines_of_their_function_until_the_shutdown() {
     logs.assign(&instance.id, Some(&id));
     logs.platform(&id, "START");
     instance.print("hello\n");
-    logs.settle(&instance.id).await;
+    logs.settle(&instance.id);
     logs.shutdown().await;
     let texts: Vec<_> = followed
         .map(|item| match item {

@@ -178,7 +178,7 @@ codes! {
     RESOURCE_NOT_FOUND_ALIAS = "ResourceNotFound.Alias", 404, false, "`sampan alias list` shows what there is.";
     RESOURCE_NOT_FOUND_ASYNC_EVENT = "ResourceNotFound.AsyncEvent", 404, false, "";
     RESOURCE_NOT_FOUND_FUNCTION = "ResourceNotFound.Function", 404, false, "`sampan list` shows what there is; check the namespace too.";
-    RESOURCE_NOT_FOUND_FUNCTION_VERSION = "ResourceNotFound.FunctionVersion", 404, false, "`sampan publish` makes a version and says its number.";
+    RESOURCE_NOT_FOUND_FUNCTION_VERSION = "ResourceNotFound.FunctionVersion", 404, false, "`sampan publish` creates a version and prints its number.";
     RESOURCE_NOT_FOUND_IMAGE_CONFIG = "ResourceNotFound.ImageConfig", 404, false, "";
     RESOURCE_NOT_FOUND_NAMESPACE = "ResourceNotFound.Namespace", 404, false, "Check the namespace; without --namespace it is default.";
     RESOURCE_NOT_FOUND_QUALIFIER = "ResourceNotFound.Qualifier", 404, false, "";

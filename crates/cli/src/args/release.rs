@@ -83,7 +83,7 @@ pub struct AliasName {
 pub struct RouteArgs {
     #[command(flatten)]
     pub name: AliasName,
-    /// Version of the alias
+    /// Version of the alias: a published number, or $LATEST
     #[arg(long, value_name = "VERSION")]
     pub version: String,
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub struct RouteArgs {
 pub struct ChangeArgs {
     #[command(flatten)]
     pub name: AliasName,
-    /// Version of the alias [default: unchanged]
+    /// Version of the alias: a published number, or $LATEST [default: unchanged]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
     #[command(flatten)]

@@ -13,7 +13,7 @@ const COMMANDS: [(&str, &str); 8] = [
 ];
 
 /// Fields at the beginning of messages, and their options.
-const OPTIONS: [(&str, &str); 16] = [
+const OPTIONS: [(&str, &str); 17] = [
     ("MemorySize", "--memory"),
     ("Timeout", "--timeout"),
     ("InitTimeout", "--init-timeout"),
@@ -28,6 +28,7 @@ const OPTIONS: [(&str, &str); 16] = [
     ("FunctionVersion", "--version"),
     ("RoutingConfig.AdditionalVersionWeights", "--weight"),
     ("RoutingConfig.AddtionVersionMatchs", "--match"),
+    ("RoutingConfig", "--weight or --match"),
     ("TriggerDesc", "--cron or --desc"),
     ("CustomArgument", "--argument"),
 ];
@@ -82,6 +83,7 @@ mod tests {
             ("Environment.Variables.0.Key: it is", "--env: it is"),
             ("Code.ImageConfig.ArgsList: it is", "--args: it is"),
             ("RoutingConfig.AdditionalVersionWeights.0.Weight: it is", "--weight: it is"),
+            ("RoutingConfig: it is", "--weight or --match: it is"),
             ("FunctionVersion: it is", "--version: it is"),
             ("MemorySizes: it is", "MemorySizes: it is"),
             ("function f: no", "function f: no"),

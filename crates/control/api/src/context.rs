@@ -9,26 +9,26 @@ use types::{ApiError, ErrorCode, EventInvokeConfig, FunctionId, FunctionKey, Nam
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// What the parts beside the API have, which it only shows or checks names against.
+/// Certificates and runtimes of this installation, which the API shows and validates names against.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct HostEnvironment {
     /// Names of the certificates that the gateway has for custom domains.
     pub certificates: Arc<BTreeSet<String>>,
-    /// What isolates the instances of a function that does not ask for anything.
+    /// Runtime of functions without the tag.
     pub runtime: String,
-    /// What else a function may ask for.
+    /// Other runtimes that the tag may name.
     pub runtimes_allowed: Vec<String>,
-    /// The tag by which functions ask for another one.
+    /// The tag that selects a runtime.
     pub runtime_tag: &'static str,
 }
 
-impl Surroundings {
-    /// What isolates the instances of a function with these tags.
+impl HostEnvironment {
+    /// The runtime of a function with these tags.
     pub(crate) fn runtime_of<'a>(&'a self, tags: &'a [(String, String)]) -> &'a str {
         tags.iter().find(|(key, _)| key == self.runtime_tag).map_or(&self.runtime, |(_, value)| value)
     }
 
-    /// Refuses tags that ask for a runtime that no instance would get.
+    /// Refuses a tag with a runtime that is not allowed.
     pub(crate) fn check_runtime(&self, tags: &[(String, String)]) -> Result<(), ApiError> {
         let name = self.runtime_of(tags);
         let mut there = std::iter::once(&self.runtime).chain(&self.runtimes_allowed);
@@ -53,8 +53,8 @@ pub(crate) struct Context {
     pub events: events::Events,
     pub sources: sources::Sources,
     pub account: Installation,
-    /// What the parts beside the API have.
-    pub surroundings: Surroundings,
+    /// Certificates and runtimes of the installation.
+    pub host_environment: HostEnvironment,
     pub config: Config,
 }
 

@@ -9,7 +9,7 @@ use types::wire::EXTENSIONS_PATH;
 
 use crate::body::Rooms;
 use crate::config::Config;
-use crate::context::{Context, Installation, Surroundings};
+use crate::context::{Context, HostEnvironment, Installation};
 use crate::server::{self, Server};
 
 /// The cloud API over the parts below; cheap to clone.
@@ -36,12 +36,12 @@ impl Api {
         parts: Parts,
         secrets: Secrets,
         account: Installation,
-        surroundings: Surroundings,
+        host_environment: HostEnvironment,
         config: Config,
     ) -> Self {
         let rooms = Rooms::new(&config);
         let Parts { store, logs, invoker, events, sources } = parts;
-        let context = Context { store, logs, invoker, events, sources, account, surroundings, config };
+        let context = Context { store, logs, invoker, events, sources, account, host_environment, config };
         Self(Arc::new(Server { context, secrets, rooms }))
     }
 

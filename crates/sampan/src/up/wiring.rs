@@ -225,7 +225,7 @@ impl RunningPlatform {
         let letters_administration =
             super::dead_letters::router(super::dead_letters::Administration { events: events.clone(), signed });
         let runtime_tag = launcher::RUNTIME_TAG;
-        let surroundings = api::Surroundings { certificates, runtime, runtimes_allowed, runtime_tag };
+        let host_environment = api::HostEnvironment { certificates, runtime, runtimes_allowed, runtime_tag };
         let utc_offset = settings.api.utc_offset;
         let stores = Connection::stores(&settings.connections);
         let names = stores.keys().cloned().collect();
@@ -247,7 +247,7 @@ impl RunningPlatform {
             events: events.clone(),
             sources,
         };
-        let api = api::Api::new(parts, secrets, installation, surroundings, settings.api);
+        let api = api::Api::new(parts, secrets, installation, host_environment, settings.api);
         let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
         let health = Health::new(
             store.clone(),

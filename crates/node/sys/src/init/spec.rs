@@ -19,7 +19,7 @@ pub struct InitSpec {
     pub files: Files,
     /// What of the kernel it does not see, or may not write.
     pub masks: Masks,
-    /// The program and its surroundings.
+    /// The program and its environment.
     pub process: Process,
     /// As whom it runs, and what it may do.
     pub credentials: Credentials,

@@ -24,7 +24,7 @@ type Time = fn(&CustomDomain) -> i64;
 pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
     let request: DomainRequest = params.read()?;
     let name = domains::name(request.domain.as_deref())?;
-    let limits = Limits { config: &cx.config, certificates: &cx.surroundings.certificates };
+    let limits = Limits { config: &cx.config, certificates: &cx.host_environment.certificates };
     cx.store.create_domain(domains::new(name, &request.into(), limits)?).await?;
     Ok(Answer::empty())
 }
@@ -33,7 +33,8 @@ pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
 pub(super) async fn update(cx: &Context, params: Params) -> Outcome {
     let request: DomainRequest = params.read()?;
     let name = domains::name(request.domain.as_deref())?;
-    let (given, config, certificates) = (Given::from(request), cx.config.clone(), cx.surroundings.certificates.clone());
+    let (given, config, certificates) =
+        (Given::from(request), cx.config.clone(), cx.host_environment.certificates.clone());
     let edit = move |old: &CustomDomain| {
         domains::changed(old, &given, Limits { config: &config, certificates: &certificates })
     };

@@ -10,7 +10,7 @@ use crate::validate::creation;
 
 pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let new = creation::new_function(params.read::<CreateFunctionRequest>()?)?;
-    cx.surroundings.check_runtime(&new.tags)?;
+    cx.host_environment.check_runtime(&new.tags)?;
     cx.store.create_function(new).await?;
     Ok(Answer::empty())
 }

@@ -23,7 +23,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let progress = cx.store.progress(&function.record.id, version.version);
     let shown =
         Shown { function: &function.record, version, progress: progress.as_deref(), offset: cx.config.utc_offset };
-    let runtime = cx.surroundings.runtime_of(&function.record.tags);
+    let runtime = cx.host_environment.runtime_of(&function.record.tags);
     let of_qualifier = function.triggers.iter().filter(|trigger| trigger.qualifier == qualifier);
     let triggers = of_qualifier.map(|trigger| triggers::shown(&cx.sources, trigger, cx.config.utc_offset));
     let triggers = triggers.filter_map(|info| serde_json::to_value(info).ok()).collect();

@@ -5,7 +5,7 @@ mod instance;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Api, Config, Installation, Surroundings};
+use api::{Api, Config, HostEnvironment, Installation};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
@@ -69,7 +69,7 @@ impl Platform {
         let secrets = Secrets { secret_id: SECRET_ID.to_owned(), secret_key: SECRET_KEY.to_owned() };
         let account = Installation { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
         let certificates = Arc::new(["main".to_owned()].into());
-        let surroundings = Surroundings {
+        let host_environment = HostEnvironment {
             certificates,
             runtime: "sampan".to_owned(),
             runtimes_allowed: vec!["runc".to_owned()],
@@ -82,7 +82,7 @@ impl Platform {
             events: events.clone(),
             sources: sources::Sources::new(sources::Config::default()),
         };
-        let api = Api::new(parts, secrets, account, surroundings, config);
+        let api = Api::new(parts, secrets, account, host_environment, config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let stop = shutdown.clone().cancelled_owned();

@@ -89,6 +89,23 @@ async fn a_started_instance_is_released_when_nobody_holds_it() {
     bed.nothing_is_held().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_instance_of_a_job_image_waits_for_no_port() {
+    let mut bed = Bed::with(Program::ListensOn(8080)).await;
+    bed.version.spec.image.port = types::limits::JOB_PORT;
+    let version = Arc::new(CatalogVersion {
+        key: bed.version.key.clone(),
+        function: bed.version.function.clone(),
+        spec: bed.version.spec.clone(),
+        image: bed.version.image.clone(),
+    });
+    let launched = bed.launcher.launch_job(bed.instance.clone(), version, bed.request.clone(), "{}".into()).await;
+    let launched = launched.ok().unwrap();
+    assert_eq!(launched.cold_start.function, Duration::ZERO);
+    launched.process.kill();
+    bed.nothing_is_held().await;
+}
+
 #[tokio::test]
 async fn a_killed_instance_ends_and_is_released() {
     let bed = Arc::new(Bed::with(Program::Listens).await);

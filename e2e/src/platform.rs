@@ -144,6 +144,14 @@ impl Platform {
         command
     }
 
+    /// The same for a command that prints one document a line.
+    pub async fn cli_json_lines(&self, args: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let said = tools::run_ok(self.cli(args).args(["--output", "json"])).await?;
+        said.lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("{args:?} printed {line}")))
+            .collect()
+    }
+
     /// Runs a client command with `--output json` and returns its output.
     pub async fn cli_json(&self, args: &[&str]) -> anyhow::Result<Value> {
         let said = tools::run_ok(self.cli(args).args(["--output", "json"])).await?;

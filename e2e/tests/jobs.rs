@@ -238,3 +238,43 @@ async fn a_long_run_that_the_platform_cuts_off_fails_or_runs_again_as_its_functi
     assert_eq!(again["Status"], "FINISHED", "{again}");
     platform.stop().await
 }
+
+#[tokio::test]
+async fn a_job_that_is_terminated_is_aborted_once_nothing_of_it_runs() -> anyhow::Result<()> {
+    let platform = with_job_image().await?;
+    platform.deploy("job", "job:v1", &["--job", "--timeout", "300"]).await?;
+    for graceful in [false, true] {
+        let body = json!({"FunctionName": "job", "ClientContext": json!({"route": "sleep?300000"}).to_string()});
+        let answer = platform.api.call("Invoke", body).await?;
+        let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned();
+        wait::until("it runs", || async {
+            let log = tools::run_ok(&mut platform.cli(&["logs", "job", "--request-id", &id])).await?;
+            Ok(log.contains("event of").then_some(()))
+        })
+        .await?;
+        let end = json!({"FunctionName": "job", "InvokeRequestId": id, "GraceShutdown": graceful});
+        platform.api.call("TerminateAsyncEvent", end).await?;
+        let state = ended_state(&platform, &id).await?;
+        assert_eq!((&state["Status"], &state["StatusCode"]), (&json!("ABORTED"), &json!(499)), "{state}");
+        let text = log(&platform, "job", &id).await?;
+        assert!(text.contains("event of") && !text.contains("the last words"), "{text}");
+        let usage = platform.api.call("ListAsyncEvents", json!({"FunctionName": "job", "Status": ["RUNNING"]})).await?;
+        assert_eq!(usage["TotalCount"], 0, "{usage}");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn what_a_short_job_prints_is_in_its_log_when_its_state_is_final() -> anyhow::Result<()> {
+    let platform = with_job_image().await?;
+    platform.deploy("job", "job:v1", &["--job", "--timeout", "60"]).await?;
+    for _ in 0..10 {
+        let (id, state) = run(&platform, "job", &json!({"route": "print?200"})).await?;
+        assert_eq!(state["Status"], "FINISHED", "{state}");
+        let lines = platform.cli_json_lines(&["logs", "job", "--request-id", &id]).await?;
+        let printed = |stream: &str| lines.iter().filter(|line| line["stream"] == stream).count();
+        // Before the lines its event, and after them the last words.
+        assert_eq!((printed("stdout"), printed("stderr")), (202, 200));
+    }
+    platform.stop().await
+}

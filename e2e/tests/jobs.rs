@@ -157,7 +157,10 @@ async fn a_job_runs_without_a_function_of_its_own_and_its_command_ends_as_it_doe
     assert_eq!(missing.code, Some(1), "{}", missing.stderr);
     assert!(missing.stderr.contains("cannot be run"), "{}", missing.stderr);
 
-    let id = tools::run_ok(&mut platform.cli(&["job", "run", "job:v1", "--keep"])).await?;
+    let kept = platform.cli_json(&["job", "run", "job:v1", "--keep"]).await?;
+    let (id, function) = (kept["id"].as_str().unwrap_or_default(), kept["function"].as_str().unwrap_or_default());
+    let shown = tools::run_ok(&mut platform.cli(&["get", function])).await?;
+    assert!(shown.contains("async run       TRUE") && !shown.contains("temporary"), "{shown}");
     let state = tools::run_ok(&mut platform.cli(&["events", "wait", id.trim()])).await?;
     assert_eq!(state.trim(), "FINISHED (200)");
     wait::until("only the kept function is there", || async {

@@ -1,7 +1,7 @@
 //! `sampan get`: everything about a function.
 
 use serde_json::{Value, json};
-use types::tags::{INIT, START_CHECK, STOP_GRACE};
+use types::tags::{INIT, RERUN, START_CHECK, STOP_GRACE, TEMPORARY};
 
 use crate::args::{Connection, NameArgs, Output};
 use crate::client::{Client, function_type};
@@ -25,6 +25,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("memory MB", "/MemorySize"),
     ("timeout s", "/Timeout"),
     ("init timeout s", "/InitTimeout"),
+    ("async run", "/AsyncRunEnable"),
     ("concurrency", "/InstanceConcurrencyConfig/MaxConcurrency"),
     ("sessions by", "/InstanceConcurrencyConfig/SessionConfig/SessionName"),
     ("sessions in an instance", "/InstanceConcurrencyConfig/SessionConfig/MaximumConcurrencySessionPerInstance"),
@@ -58,12 +59,20 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(Value::Array(list)) if list.is_empty() => {}
+            Some(Value::String(switch)) if *pointer == "/AsyncRunEnable" && switch != "TRUE" => {}
             Some(Value::String(kind)) if *pointer == "/Type" => println!("{word:15} {}", function_type(kind)),
             Some(Value::String(text)) => println!("{word:15} {}", terminal::line(text)),
             Some(value) => println!("{word:15} {value}"),
         }
     }
-    for (word, name) in [("stop grace s", STOP_GRACE), ("init", INIT), ("start check", START_CHECK)] {
+    let tags = [
+        ("stop grace s", STOP_GRACE),
+        ("init", INIT),
+        ("start check", START_CHECK),
+        ("rerun", RERUN),
+        ("temporary s", TEMPORARY),
+    ];
+    for (word, name) in tags {
         if let Some(value) = tag(&function, name) {
             println!("{word:15} {value}");
         }

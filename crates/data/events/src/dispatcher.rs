@@ -179,14 +179,14 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
     let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
     let now_ms = now_ms();
     let next = match repeat {
-        Repeat::Never if class != Class::Success && queue.cutting.is_cancelled() => {
+        Repeat::Never if retry::may_have_run(class) && queue.cutting.is_cancelled() => {
             let how = error_message.map(|how| format!(" ({how})")).unwrap_or_default();
             error_message = Some(format!("the platform ended during the run{how}"));
             status = RunStatus::InternalError;
             Next::Dead(Reason::CutOff)
         }
-        Repeat::AfterCutOff | Repeat::Retries if class != Class::Success && is_cut_off(queue, repeat) => {
-            // The next process runs it again.
+        _ if class != Class::Success && is_cut_off(queue, repeat) => {
+            // The next process runs it again, or for the first time.
             let History { function_failures, system_failures, .. } = event.history;
             Next::Again { due_ms: now_ms, function_failures, system_failures }
         }

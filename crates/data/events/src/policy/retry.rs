@@ -152,6 +152,12 @@ pub(crate) fn next_of_one(class: Class, history: History, now_ms: i64) -> Next {
     }
 }
 
+/// Whether something of a run took place that a stop of the platform cut off. Errors of the system come
+/// from runs that did not begin: instances that are stopped end as the function's.
+pub(crate) fn may_have_run(class: Class) -> bool {
+    matches!(class, Class::Function | Class::Terminated)
+}
+
 /// Exponential back-off with full jitter, at least half a second.
 fn system_pause_ms(failures: u32, jitter: f64) -> i64 {
     let ceiling = SYSTEM_PAUSE_MS.saturating_mul(1 << failures.min(20)).min(SYSTEM_PAUSE_MS_MAX);

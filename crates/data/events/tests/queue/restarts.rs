@@ -96,6 +96,22 @@ async fn what_is_never_repeated_fails_with_the_platform_that_ended() {
 }
 
 #[tokio::test]
+async fn what_is_never_repeated_and_did_not_begin_before_a_stop_runs_after_it() {
+    let queue = Queue::open().await;
+    *queue.script.repeat.lock() = Repeat::Never;
+    queue.script.set("waits", None);
+    // As of a run that waits for an instance while the pool closes.
+    *queue.script.canceled.lock() = Some(RunStatus::InternalError);
+    let id = queue.accept("waits", "{}").await;
+    queue.until_true(|| queue.script.seen_of("waits") == 1).await;
+    assert!(!queue.events.drain(Duration::ZERO).await, "a run goes on");
+    queue.script.cut.notify_one();
+    assert!(queue.events.drain(Duration::from_secs(5)).await, "its end is stored");
+    let queue = queue.killed_and_opened_with(|script| *script.repeat.lock() = Repeat::Never).await;
+    queue.until(&id, |status| status.state == RunState::Finished).await;
+}
+
+#[tokio::test]
 async fn what_is_repeated_after_a_cut_alone_runs_again_whatever_its_age() {
     let queue = Queue::open().await;
     *queue.script.repeat.lock() = Repeat::AfterCutOff;

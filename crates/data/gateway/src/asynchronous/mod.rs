@@ -122,14 +122,7 @@ impl AsyncCalls {
 
     fn limit(&self, call: &ResolvedCall, protocol: Protocol, of_route: Option<u64>) -> Limit {
         let limit = match protocol {
-            Protocol::Event if call.version().spec.image.is_job() => {
-                let limit = "as long as a variable of a process can be";
-                Limit { what: "the event of a job image", bytes_max: JOB_EVENT_BYTES_MAX, limit }
-            }
-            Protocol::Event => {
-                let limit = "the contract's limit of asynchronous events";
-                Limit { what: "an asynchronous event", bytes_max: ASYNC_EVENT_BYTES_MAX, limit }
-            }
+            Protocol::Event => event_limit(call),
             _ => {
                 let (bytes_max, limit) = (self.config.body_bytes_max, "setting gateway.async.body_bytes_max");
                 Limit { what: "the body of an asynchronous call", bytes_max, limit }
@@ -171,6 +164,20 @@ impl AsyncCalls {
         match accepted.map_err(AsyncError::from)? {
             Accepted::New => Ok(answer(id, false)),
             Accepted::Before(first) => Ok(answer(&first, true)),
+        }
+    }
+}
+
+/// The bytes that the event of a call may have.
+fn event_limit(call: &ResolvedCall) -> Limit {
+    match call.version().spec.image.is_job() {
+        true => {
+            let limit = "as long as a variable of a process can be";
+            Limit { what: "the event of a job image", bytes_max: JOB_EVENT_BYTES_MAX, limit }
+        }
+        false => {
+            let limit = "the contract's limit of asynchronous events";
+            Limit { what: "an asynchronous event", bytes_max: ASYNC_EVENT_BYTES_MAX, limit }
         }
     }
 }

@@ -184,12 +184,22 @@ async fn a_key_runs_once_and_a_delay_is_waited_for() {
 async fn what_cannot_be_accepted_is_refused_with_its_reason() {
     let fixture = Fixture::start().await;
     let over = "x".repeat(128 * 1024 + 1);
+    let over_job = format!("\"{}\"", "x".repeat(131_043));
     for (method, target, header, body, status, code, text) in [
         ("POST", "/async/default/none/", ("A", "1"), "", 404, "435", "does not exist"),
         ("POST", "/async/default/web:nope/", ("A", "1"), "", 404, "442", "nope"),
         ("POST", "/async/default/event", ("A", "1"), "no json", 400, "400", "the event is not JSON"),
         ("GET", "/async/default/event", ("A", "1"), "", 405, "436", "by POST"),
         ("POST", "/async/default/event", ("A", "1"), &over, 413, "406", "at most 131072 bytes (the contract's limit"),
+        (
+            "POST",
+            "/async/default/job",
+            ("A", "1"),
+            &over_job,
+            413,
+            "406",
+            "at most 131044 bytes (as long as a variable",
+        ),
         ("POST", "/async/default/web/", ("X-Delay-Seconds", "soon"), "", 400, "436", "gateway.async.delay_s_max"),
         ("POST", "/async/default/web/", ("X-Callback-Url", "http://a/"), "", 400, "436", "X-Callback-Url"),
         ("POST", "/async/default/web/", ("Upgrade", "websocket"), "", 400, "436", "a WebSocket connection"),

@@ -21,13 +21,13 @@ use hyper::body::Incoming;
 use invoke::{Protocol, ResolvedCall};
 use serde_json::json;
 use tokio::time::Instant;
-use types::limits::{ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::limits::{EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
 use types::{CatalogFunction, Installation, RequestId, Trigger};
 
 use self::kind::Hook;
 use super::body::Limit;
 use super::error::AsyncError;
-use super::{AsyncCalls, event};
+use super::{AsyncCalls, event, event_limit};
 use crate::access::{self, Access};
 use crate::client_headers;
 use crate::error_response::{self, RequestError, X_SCF_REQUEST_ID};
@@ -130,7 +130,11 @@ impl AsyncCalls {
             Protocol::Grpc | Protocol::WebSocket => return Err(AsyncError::Hook(HookError::Protocol).into()),
         };
         let payloads = deliveries.into_iter().map(|delivery| {
-            let payload = if is_event { event_payload(delivery.event)? } else { web_payload(&parts, &delivery) };
+            let payload = if is_event {
+                event_payload(delivery.event, event_limit(&call))?
+            } else {
+                web_payload(&parts, &delivery)
+            };
             Ok((payload, delivery.dedup_key))
         });
         let payloads = payloads.collect::<Result<Vec<_>, AsyncError>>()?;
@@ -204,10 +208,9 @@ impl AsyncCalls {
 }
 
 /// What an event function gets.
-fn event_payload(payload: Bytes) -> Result<Bytes, AsyncError> {
-    if payload.len() > ASYNC_EVENT_BYTES_MAX {
-        let limit = "the contract's limit of asynchronous events";
-        return Err(AsyncError::TooLarge { what: "an asynchronous event", bytes_max: ASYNC_EVENT_BYTES_MAX, limit });
+fn event_payload(payload: Bytes, Limit { what, bytes_max, limit }: Limit) -> Result<Bytes, AsyncError> {
+    if payload.len() > bytes_max {
+        return Err(AsyncError::TooLarge { what, bytes_max, limit });
     }
     event(payload)
 }

@@ -158,6 +158,7 @@ fn catalog() -> SharedCatalog {
         ("open", FunctionKind::Http),
         ("cam", FunctionKind::Http),
         ("cam-event", FunctionKind::Event),
+        ("job", FunctionKind::Event),
     ]
     .map(|(name, kind)| function(name, kind))
     .into_iter()
@@ -220,7 +221,7 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
     let version = CatalogVersion {
         key: VersionKey { function_id: record.id.clone(), version: VersionName::Latest, generation: 1 },
         function: record.clone(),
-        spec: spec(),
+        spec: spec(if name == "job" { types::limits::JOB_PORT } else { 9000 }),
         image: PinnedImage { digest: Digest::from_sha256(&[7; 32]), size_bytes: 1 },
     };
     let function = CatalogFunction {
@@ -291,7 +292,7 @@ fn trigger(kind: &str, name: &str, qualifier: Qualifier, desc: Value) -> Arc<Tri
     })
 }
 
-fn spec() -> VersionSpec {
+fn spec(port: i32) -> VersionSpec {
     let image = ImageSpec {
         image_type: ImageType::Personal,
         uri: "registry.test/function:v1".into(),
@@ -299,7 +300,7 @@ fn spec() -> VersionSpec {
         command: None,
         args: None,
         accelerate: false,
-        port: 9000,
+        port,
     };
     VersionSpec {
         image,

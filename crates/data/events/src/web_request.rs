@@ -2,6 +2,7 @@
 //! section 10.1): request line, header lines, an empty line, the body. Pure.
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -29,6 +30,13 @@ pub struct WebRequest {
 pub struct NotAWebRequest(&'static str);
 
 impl WebRequest {
+    /// An event that nobody called with, as a request to `/`. Without a `Host` it gets one, which
+    /// HTTP/1.1 requires.
+    pub fn of_event(mut headers: HeaderMap, body: Bytes) -> Self {
+        headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+        Self { method: Method::POST, target: PathAndQuery::from_static("/"), headers, body }
+    }
+
     /// The request as a payload.
     pub fn to_bytes(&self) -> Bytes {
         let lines = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();

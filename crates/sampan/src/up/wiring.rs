@@ -198,6 +198,7 @@ impl RunningPlatform {
             confirm: Arc::new(Confirmations),
             confirm_hosts: config.hook_confirm_hosts.clone(),
             installation: installation.clone(),
+            rate_per_minute_max: settings.triggers.rate_per_minute_max,
         };
         let asynchronous = gateway::Asynchronous { events: events.clone(), authorize: Arc::new(authorizer), hooks };
         let (catalog, shutdown) = (store.catalog(), listening.clone());

@@ -7,13 +7,15 @@ use std::time::Duration;
 use formats::hook::{Objects, bucket_of};
 use serde_json::Value;
 use tokio::time::Instant;
-use types::{FunctionMap, FunctionRecord, Trigger, TriggerId};
+use types::{CatalogFunction, EventInvokeConfig, FunctionMap, FunctionRecord, Trigger, TriggerId};
 
 /// A trigger that looks at its bucket.
 #[derive(Debug, Clone)]
 pub(super) struct Polled {
     /// Its function.
     pub function: Arc<FunctionRecord>,
+    /// How events of the function are retried and given up.
+    pub event_invoke: EventInvokeConfig,
     /// The trigger.
     pub trigger: Arc<Trigger>,
     /// What it looks for.
@@ -44,9 +46,10 @@ impl Agenda {
                 let entry = match unchanged {
                     Some(mut entry) => {
                         entry.polled.function = Arc::clone(&function.record);
+                        entry.polled.event_invoke = function.event_invoke;
                         Some(entry)
                     }
-                    None => entry(&function.record, trigger, app_id, now),
+                    None => entry(function, trigger, app_id, now),
                 };
                 found.extend(entry.map(|entry| (trigger.id.clone(), entry)));
             }
@@ -88,7 +91,7 @@ impl Agenda {
     }
 }
 
-fn entry(function: &Arc<FunctionRecord>, trigger: &Arc<Trigger>, app_id: &str, now: Instant) -> Option<Entry> {
+fn entry(function: &CatalogFunction, trigger: &Arc<Trigger>, app_id: &str, now: Instant) -> Option<Entry> {
     if !trigger.enabled {
         return None;
     }
@@ -101,14 +104,19 @@ fn entry(function: &Arc<FunctionRecord>, trigger: &Arc<Trigger>, app_id: &str, n
         }
     };
     let interval = Duration::from_secs(objects.poll.as_ref()?.interval_s.into());
-    let (function, trigger) = (Arc::clone(function), Arc::clone(trigger));
-    Some(Entry { polled: Polled { function, trigger, objects: Arc::new(objects) }, interval, due: Some(now) })
+    let polled = Polled {
+        function: Arc::clone(&function.record),
+        event_invoke: function.event_invoke,
+        trigger: Arc::clone(trigger),
+        objects: Arc::new(objects),
+    };
+    Some(Entry { polled, interval, due: Some(now) })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use types::{AliasMap, CatalogFunction, FunctionId, FunctionKey, FunctionKind, Qualifier, Status, TriggerOptions};
+    use types::{AliasMap, FunctionId, FunctionKey, FunctionKind, Qualifier, Status, TriggerOptions};
 
     use super::*;
 

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use events::{Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
 use formats::hook::Delivery;
 use formats::object::Origin;
 use formats::object::listing::{Pass, Seen};
-use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method};
 use jiff::Timestamp;
 use object_store::Store;
-use types::limits::{ASYNC_EVENT_BYTES_MAX, EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::limits::ASYNC_EVENT_BYTES_MAX;
 use types::{FunctionKind, RequestId};
 
 use super::PollingParts;
@@ -86,7 +82,7 @@ pub(super) async fn run(
 }
 
 async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<(), Error> {
-    let Polled { function, trigger, .. } = polled;
+    let Polled { function, event_invoke, trigger, .. } = polled;
     let key = delivery.dedup_key.clone().unwrap_or_default();
     let payload = match function.kind {
         FunctionKind::Event if delivery.event.len() > ASYNC_EVENT_BYTES_MAX => {
@@ -94,7 +90,7 @@ async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<
             return Ok(());
         }
         FunctionKind::Event => delivery.event,
-        FunctionKind::Http => web_payload(delivery),
+        FunctionKind::Http => WebRequest::of_event(delivery.headers, delivery.body).to_bytes(),
     };
     let event = NewEvent {
         request_id: RequestId::random(),
@@ -105,17 +101,10 @@ async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<
         },
         invoke_type: InvokeType::Cos,
         payload,
-        retries_max: EVENT_RETRIES_DEFAULT,
-        ttl_s: trigger.options.max_age_s.unwrap_or(EVENT_TTL_S_DEFAULT),
+        retries_max: event_invoke.retries_max,
+        ttl_s: trigger.options.max_age_s.unwrap_or(event_invoke.ttl_s),
         delay_s: 0,
     };
     events.accept_once(event, SourceKey { source: trigger.id.as_str().to_owned().into(), key }).await?;
     Ok(())
-}
-
-fn web_payload(delivery: Delivery) -> Bytes {
-    let mut headers = delivery.headers;
-    headers.insert(HOST, HeaderValue::from_static("localhost"));
-    let target = PathAndQuery::from_static("/");
-    WebRequest { method: Method::POST, target, headers, body: delivery.body }.to_bytes()
 }

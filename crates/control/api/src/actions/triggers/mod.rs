@@ -4,7 +4,9 @@ mod wire;
 
 use std::sync::Arc;
 
-use events::{Address, NewEvent};
+use events::{Address, NewEvent, WebRequest};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use sources::{Occurrence, Source};
 use store::{NewTrigger, TriggerChange, TriggerName};
 use types::wire::{Filter, InvokeAnswer, RunResult};
@@ -132,6 +134,14 @@ pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome
     let request: TriggerRequest = params.read()?;
     let Named { key, name, source } = named(cx, &request)?;
     let (function, trigger) = find(cx, &key, &name)?;
+    let event = source.event(&trigger, &Occurrence::Test { at_ms: now_ms() })?;
+    let payload = match function.record.kind {
+        FunctionKind::Event => event,
+        FunctionKind::Http => {
+            let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            WebRequest::of_event(HeaderMap::from_iter([json]), event).to_bytes()
+        }
+    };
     let event = NewEvent {
         request_id: id.clone(),
         address: Address {
@@ -140,7 +150,7 @@ pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome
             qualifier: trigger.qualifier.clone(),
         },
         invoke_type: source.invoke_type(),
-        payload: source.event(&trigger, &Occurrence::Test { at_ms: now_ms() })?,
+        payload,
         retries_max: function.event_invoke.retries_max,
         ttl_s: trigger.options.max_age_s.unwrap_or(function.event_invoke.ttl_s),
         delay_s: 0,

@@ -35,7 +35,9 @@ pub enum HookError {
     #[error("functions of protocol WS or gRPC take no events")]
     Protocol,
     /// Its own rate.
-    #[error("more than {max} events in a minute (rate_per_minute of the trigger); try again")]
+    #[error(
+        "more than {max} events in a minute (rate_per_minute of the trigger, or setting triggers.rate_per_minute_max); try again"
+    )]
     Rate {
         /// The bound.
         max: u32,

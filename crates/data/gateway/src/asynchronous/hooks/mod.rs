@@ -15,13 +15,12 @@ use formats::object::{Confirmation, may_confirm};
 use futures_util::future::try_join_all;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use invoke::{Protocol, ResolvedCall};
 use serde_json::json;
 use tokio::time::Instant;
-use types::limits::{EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
+use types::limits::ASYNC_EVENT_BYTES_MAX;
 use types::{CatalogFunction, Installation, RequestId, Trigger};
 
 use self::kind::Hook;
@@ -50,6 +49,8 @@ pub struct Hooks {
     pub confirm_hosts: Vec<String>,
     /// What events say of the installation.
     pub installation: Installation,
+    /// Most events of a trigger in a minute.
+    pub rate_per_minute_max: u32,
 }
 
 /// Confirms subscriptions; implemented where there is an HTTP client.
@@ -140,7 +141,9 @@ impl AsyncCalls {
         let payloads = payloads.collect::<Result<Vec<_>, AsyncError>>()?;
         let bytes = payloads.iter().map(|(payload, _)| payload.len() as u64).sum();
         self.rates.admit(&function.record.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
-        self.trigger_rates.admit(trigger, payloads.len(), Instant::now()).map_err(AsyncError::Hook)?;
+        self.trigger_rates
+            .admit(trigger, self.parts.hooks.rate_per_minute_max, payloads.len(), Instant::now())
+            .map_err(AsyncError::Hook)?;
         // All at once, so that they share a commit; what was accepted of a request that fails is
         // known by its keys when it is sent again.
         let accepting = payloads.into_iter().enumerate().map(|(index, (payload, dedup_key))| {
@@ -171,8 +174,8 @@ impl AsyncCalls {
             address,
             invoke_type: if trigger.kind == kind::COS { InvokeType::Cos } else { InvokeType::Invoke },
             payload,
-            retries_max: EVENT_RETRIES_DEFAULT,
-            ttl_s: trigger.options.max_age_s.unwrap_or(EVENT_TTL_S_DEFAULT),
+            retries_max: function.event_invoke.retries_max,
+            ttl_s: trigger.options.max_age_s.unwrap_or(function.event_invoke.ttl_s),
             delay_s: 0,
         };
         let events = &self.parts.events;
@@ -227,8 +230,7 @@ fn web_payload(parts: &Parts, delivery: &Delivery) -> Bytes {
     if let Some(host) = parts.headers.get(http::header::HOST) {
         headers.insert(http::header::HOST, host.clone());
     }
-    let target = PathAndQuery::from_static("/");
-    WebRequest { method: Method::POST, target, headers, body: delivery.body.clone() }.to_bytes()
+    WebRequest::of_event(headers, delivery.body.clone()).to_bytes()
 }
 
 fn now_s() -> i64 {

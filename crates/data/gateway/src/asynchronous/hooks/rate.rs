@@ -1,4 +1,4 @@
-//! Events in a minute of each trigger that has a bound: what stops one that triggers itself.
+//! Events in a minute of each trigger: what stops one that triggers itself.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,9 +18,10 @@ const TRIGGERS_KEPT: usize = 1024;
 pub struct TriggerRates(Mutex<HashMap<TriggerId, (Instant, usize)>>);
 
 impl TriggerRates {
-    /// Lets events through, all or none, or says when there is room.
-    pub fn admit(&self, trigger: &Trigger, events: usize, now: Instant) -> Result<(), HookError> {
-        let Some(max) = trigger.options.rate_per_minute else { return Ok(()) };
+    /// Lets events through, all or none, or says when there is room. `max` is the bound of all
+    /// triggers; one may have a lower one of its own.
+    pub fn admit(&self, trigger: &Trigger, max: u32, events: usize, now: Instant) -> Result<(), HookError> {
+        let max = trigger.options.rate_per_minute.map_or(max, |own| own.min(max));
         let mut minutes = self.0.lock();
         if minutes.len() >= TRIGGERS_KEPT {
             minutes.retain(|_, (since, _)| now.saturating_duration_since(*since) < MINUTE);
@@ -66,13 +67,15 @@ mod tests {
     fn a_trigger_has_its_own_minute() {
         let (rates, now) = (TriggerRates::default(), Instant::now());
         let (bounded, other, free) = (trigger(Some(3)), trigger(Some(3)), trigger(None));
-        assert!(rates.admit(&bounded, 2, now).is_ok());
-        let over = rates.admit(&bounded, 2, now + Duration::from_secs(20)).expect_err("over");
+        let admit = |trigger: &Trigger, events, now| rates.admit(trigger, 1000, events, now);
+        assert!(admit(&bounded, 2, now).is_ok());
+        let over = admit(&bounded, 2, now + Duration::from_secs(20)).expect_err("over");
         assert!(matches!(over, HookError::Rate { max: 3, wait_s: 41 }), "{over:?}");
-        assert!(rates.admit(&bounded, 1, now).is_ok());
-        assert!(rates.admit(&other, 5, now).is_ok(), "a request is never cut in two");
-        assert!(rates.admit(&other, 1, now).is_err());
-        assert!(rates.admit(&free, 1000, now).is_ok());
-        assert!(rates.admit(&bounded, 3, now + MINUTE).is_ok());
+        assert!(admit(&bounded, 1, now).is_ok());
+        assert!(admit(&other, 5, now).is_ok(), "a request is never cut in two");
+        assert!(admit(&other, 1, now).is_err());
+        assert!(admit(&free, 1000, now).is_ok());
+        assert!(matches!(admit(&free, 1, now), Err(HookError::Rate { max: 1000, .. })));
+        assert!(admit(&bounded, 3, now + MINUTE).is_ok());
     }
 }

@@ -324,6 +324,7 @@ fn hooks() -> gateway::Hooks {
         confirm: Arc::new(Confirms),
         confirm_hosts,
         installation: types::Installation { region, app_id, uin },
+        rate_per_minute_max: 1000,
     }
 }
 

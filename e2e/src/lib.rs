@@ -30,6 +30,7 @@ pub mod kernel;
 pub mod kill_storm;
 pub mod layer_tar;
 pub mod leftovers;
+pub mod object_stores;
 pub mod oci;
 pub mod platform;
 pub mod printer;

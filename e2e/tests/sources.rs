@@ -149,7 +149,15 @@ async fn notifications_of_moto_are_events() -> anyhow::Result<()> {
     let platform = with_event_function(&[]).await?;
     let desc =
         json!({"event": "cos:ObjectCreated:*", "filter": {"Prefix": "in/", "Suffix": ".mp4"}, "Secrets": [TOKEN]});
-    create(&platform, "cos", "films", &desc).await?;
+    let made = create(&platform, "cos", "films", &desc).await?;
+    // What is shown has no secret, and can be sent back.
+    let shown = made["TriggerDesc"].as_str().unwrap_or_default();
+    ensure!(shown.contains("***") && !shown.contains(TOKEN), "{shown}");
+    let update = json!({
+        "FunctionName": "event", "TriggerName": "films", "Type": "cos", "Qualifier": "$DEFAULT",
+        "TriggerDesc": shown,
+    });
+    platform.api.call("UpdateTrigger", update).await?;
     let mut store = ObjectStore::moto().await?;
     // SNS knows passwords in addresses and no tokens.
     let hook = platform.gateway.replace("http://", &format!("http://sns:{TOKEN}@"));

@@ -38,6 +38,11 @@ pub fn read(
     Ok((source.describe(Given::Object(object), now_ms)?, options))
 }
 
+/// A `TriggerDesc` that changes a trigger: what answers hide of the old one stays as it is.
+pub fn changed(text: &str, old: &Trigger) -> String {
+    formats::hook::with_secrets_of(text, &old.desc)
+}
+
 /// A trigger's `TriggerDesc` as answers have it.
 pub fn shown(source: Option<&dyn Source>, trigger: &Trigger) -> String {
     let mut object = source.map_or_else(|| trigger.desc.clone(), |source| source.shown(&trigger.desc));

@@ -267,6 +267,22 @@ pub fn shown(description: &str) -> String {
     Value::Object(fields).to_string()
 }
 
+/// A description in which secrets that are hidden, as [`shown`] hides them, are those of another
+/// one again, by their places: so that the rest of a description can be changed without them.
+pub fn with_secrets_of(description: &str, other: &Map<String, Value>) -> String {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(description) else {
+        return description.to_owned();
+    };
+    let (Some(Value::Array(secrets)), Some(Value::Array(kept))) = (fields.get_mut("Secrets"), other.get("Secrets"))
+    else {
+        return description.to_owned();
+    };
+    for (secret, kept) in secrets.iter_mut().zip(kept).filter(|(secret, _)| **secret == HIDDEN) {
+        *secret = kept.clone();
+    }
+    Value::Object(fields).to_string()
+}
+
 fn hide(fields: &mut Map<String, Value>) {
     if let Some(secrets) = fields.get_mut("Secrets") {
         let count = secrets.as_array().map_or(1, Vec::len);

@@ -15,7 +15,7 @@ use crate::pattern::Pattern;
 use crate::signature::{self, Secrets};
 use crate::{cloudevents, quoted};
 
-pub use description::{CloudEvents, Invalid, Objects, Poll, Webhook, shown};
+pub use description::{CloudEvents, Invalid, Objects, Poll, Webhook, shown, with_secrets_of};
 
 /// What senders must prove.
 #[derive(Debug, Clone, PartialEq)]

@@ -181,6 +181,25 @@ fn shown_descriptions_have_no_secrets() {
 }
 
 #[test]
+fn secrets_that_are_hidden_stay_what_they_were() {
+    let stored = json!({"Scheme": "github", "Secrets": [SECRET, "another secret of it"]});
+    let stored = stored.as_object().unwrap();
+    let secrets = |text: &str| {
+        let merged: serde_json::Value = serde_json::from_str(&with_secrets_of(text, stored)).unwrap();
+        merged["Secrets"].clone()
+    };
+    assert_eq!(secrets(r#"{"Secrets":["***","***"]}"#), json!([SECRET, "another secret of it"]));
+    assert_eq!(
+        secrets(r#"{"Secrets":["the next of them","***"]}"#),
+        json!(["the next of them", "another secret of it"])
+    );
+    assert_eq!(secrets(r#"{"Secrets":["***"]}"#), json!([SECRET]));
+    assert_eq!(secrets(r#"{"Secrets":["***","***","***"]}"#)[2], "***", "there is no third to stay");
+    assert_eq!(with_secrets_of("* * * * *", stored), "* * * * *");
+    assert_eq!(with_secrets_of("{}", stored), "{}");
+}
+
+#[test]
 fn the_name_of_a_trigger_names_its_bucket() {
     for (name, bucket) in [
         ("films", "films"),

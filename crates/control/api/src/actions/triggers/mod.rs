@@ -69,7 +69,11 @@ pub(super) async fn update(cx: &Context, params: Params) -> Outcome {
     let request: TriggerRequest = params.read()?;
     let Named { key, name, source } = named(cx, &request)?;
     let config = cx.sources.config();
-    let desc = filled(request.trigger_desc.as_deref());
+    let desc = match filled(request.trigger_desc.as_deref()) {
+        None => None,
+        Some(text) => Some(sources::description::changed(text, &find(cx, &key, &name)?.1)),
+    };
+    let desc = desc.as_deref();
     let argument = request.custom_argument.as_deref();
     let change = TriggerChange {
         desc: desc.map(|text| sources::description::read(source, text, config.desc_bytes_max, now_ms())).transpose()?,

@@ -231,8 +231,7 @@ mod tests {
         for status in [RunStatus::UserProcessExited, RunStatus::TimeLimitReached, RunStatus::InternalError] {
             assert_eq!(after(status), Next::Dead(Reason::NotRepeated), "{status:?}");
         }
-        let again = Next::Again { due_ms: NOW + 60_000, function_failures: 0, system_failures: 0 };
-        assert_eq!(after(RunStatus::ResourceLimitReached), again);
+        assert_eq!(after(RunStatus::ResourceLimitReached), Next::Wait { until_ms: NOW + 60_000 });
         assert_eq!(after(RunStatus::Success), Next::Finished);
         assert_eq!(after(RunStatus::RequestCanceled), Next::Aborted);
     }

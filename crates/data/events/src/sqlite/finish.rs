@@ -144,8 +144,9 @@ mod tests {
         connection.execute_batch(include_str!("schema.sql")).unwrap();
         let text = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs}) \
-             INSERT INTO runs SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', 'INVOKE', 1, 200, 1, i, i, \
-             'result', NULL FROM n"
+             INSERT INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status, \
+             attempts, accepted_ms, ended_ms, result) SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', \
+             'INVOKE', 1, 200, 1, i, i, 'result' FROM n"
         );
         connection.execute_batch(&text).unwrap();
         connection

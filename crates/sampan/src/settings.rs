@@ -74,6 +74,10 @@ pub struct Settings {
     pub events: events::Config,
     /// `[triggers]`
     pub triggers: sources::Config,
+    /// `[outbound]`
+    pub outbound: outbound::Config,
+    /// `[connections.NAME]`
+    pub connections: BTreeMap<String, outbound::Connection>,
     /// `[launcher]`
     pub launcher: launcher::Config,
     /// `[invoke]`
@@ -115,6 +119,8 @@ impl Default for Settings {
             pool: pool::Config::default(),
             events: events::Config::default(),
             triggers: sources::Config::default(),
+            outbound: outbound::Config::default(),
+            connections: BTreeMap::new(),
             launcher: launcher::Config::default(),
             invoke: invoke::Config::default(),
             gateway: gateway::Config::default(),

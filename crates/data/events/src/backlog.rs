@@ -3,6 +3,7 @@
 //! One lock, held for a few instructions; nothing is awaited under it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -19,6 +20,15 @@ use crate::sqlite::claim::Waiting;
 pub(crate) struct Backlog {
     state: Mutex<State>,
     /// Something is due sooner, or a run ended.
+    pub(crate) changed: Notify,
+}
+
+/// What ends of events send, until it is delivered.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    /// How many wait or are on their way.
+    pub(crate) rows: AtomicU64,
+    /// Something is due sooner.
     pub(crate) changed: Notify,
 }
 

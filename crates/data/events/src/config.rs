@@ -47,6 +47,16 @@ pub struct Config {
     pub dead_letters_max: u64,
     /// Most dead letters that are redriven within a second; more of them are due later.
     pub redrive_per_second_max: u32,
+    /// Most deliveries to destinations and callbacks that wait; more become dead letters at once.
+    pub delivery_rows_max: u64,
+    /// Most deliveries on their way at a time.
+    pub deliveries_max: usize,
+    /// Most of them to one host.
+    pub host_deliveries_max: usize,
+    /// Longest record of a run's end; a longer one goes without its payloads.
+    pub record_bytes_max: usize,
+    /// How long a delivery is tried.
+    pub delivery_ttl_s: u64,
     /// Acceptance stops when the file system of the queue has less room than this.
     pub disk_free_bytes_min: u64,
 }
@@ -72,6 +82,11 @@ impl Default for Config {
             dedup_s: 24 * 3600,
             dead_letters_max: 10_000,
             redrive_per_second_max: 50,
+            delivery_rows_max: 1_000_000,
+            deliveries_max: 64,
+            host_deliveries_max: 8,
+            record_bytes_max: 256 << 10,
+            delivery_ttl_s: 6 * 3600,
             disk_free_bytes_min: 64 << 20,
         }
     }
@@ -99,6 +114,10 @@ impl Config {
             ("events.dedup_s", self.dedup_s, 1, TIME_S_MAX),
             ("events.dead_letters_max", self.dead_letters_max, 1, i64::MAX.unsigned_abs()),
             ("events.redrive_per_second_max", u64::from(self.redrive_per_second_max), 1, 100_000),
+            ("events.deliveries_max", self.deliveries_max as u64, 1, 10_000),
+            ("events.host_deliveries_max", self.host_deliveries_max as u64, 1, 10_000),
+            ("events.record_bytes_max", self.record_bytes_max as u64, 1024, 16 << 20),
+            ("events.delivery_ttl_s", self.delivery_ttl_s, 1, TIME_S_MAX),
         ];
         match bounds.into_iter().find(|(_, value, min, max)| !(*min..=*max).contains(value)) {
             Some((key, value, min, max)) => Err(Error::Setting { key, value, min, max }),

@@ -10,8 +10,9 @@ use types::RequestId;
 use crate::dispatcher::{Queue, now_ms};
 use crate::error::Error;
 use crate::event::{DeadLetter, DeadLetters};
-use crate::handle::{Events, Room};
-use crate::sqlite::{dead, insert};
+use crate::handle::Events;
+use crate::room::Room;
+use crate::sqlite::{dead, deliveries, insert};
 
 /// `MsgTTL` of a dead letter that is redriven, from when it is due.
 const REDRIVE_TTL_S: u32 = 6 * 3600;
@@ -98,8 +99,10 @@ impl Events {
     ) -> Result<T, Error> {
         let taken = Taken::default();
         let kept = Arc::clone(&taken);
+        let queue = Arc::clone(&self.queue);
         let settled = move |done: &Result<T, Error>| {
             if done.is_ok() {
+                queue.deliveries.changed.notify_one();
                 kept.lock().iter_mut().for_each(|(room, due_ms)| room.keep(*due_ms));
             }
         };
@@ -140,10 +143,15 @@ fn redrive(queue: &Arc<Queue>, connection: &Connection, id: &RequestId, now: i64
         return Err(Error::NotFound(id.clone()));
     };
     let Some(letter) = dead::history(connection, id)?.pop() else { return Err(Error::NotFound(id.clone())) };
+    if let Some(delivery) = deliveries::take(connection, id, now)? {
+        let delay_s = queue.redrives.lock().delay_s(now, queue.config.redrive_per_second_max);
+        let due_ms = now + i64::from(delay_s) * 1000;
+        return deliveries::insert(connection, &delivery, due_ms, queue.config.delivery_ttl_s);
+    }
     let room = Room::take(queue, letter.address.function, bytes)?;
-    let mut event = dead::take(connection, id, now, REDRIVE_TTL_S)?;
+    let (mut event, origin) = dead::take(connection, id, now, REDRIVE_TTL_S)?;
     event.delay_s = queue.redrives.lock().delay_s(now, queue.config.redrive_per_second_max);
-    insert::insert(connection, &event, now)?;
+    insert::insert(connection, &event, &origin, now)?;
     taken.lock().push((room, now + i64::from(event.delay_s) * 1000));
     Ok(())
 }

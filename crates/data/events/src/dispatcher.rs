@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{FunctionKey, RequestId, RunStatus};
 
-use crate::backlog::{Backlog, Reserved, Room};
+use crate::backlog::{Backlog, Deliveries, Reserved, Room};
 use crate::config::Config;
+use crate::delivery::{self, CHAIN_DEPTH_MAX, Delivery, Destinations, Ending, LastRun};
 use crate::error::Error;
 use crate::event::RunState;
 use crate::policy::pace::Pace;
@@ -19,10 +22,10 @@ use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Repeat, Run};
 use crate::running::Running;
 use crate::sqlite::claim::{self, Claimed, Wanted};
-use crate::sqlite::dead;
 use crate::sqlite::finish::{self, End};
 use crate::sqlite::source_keys;
 use crate::sqlite::terminate;
+use crate::sqlite::{dead, deliveries};
 use crate::writer::Writer;
 
 /// Longest sleep: the clock may be set meanwhile.
@@ -56,6 +59,10 @@ pub(crate) struct Queue {
     pub(crate) redrives: Mutex<Pace>,
     /// Runs are being cut off.
     pub(crate) cutting: CancellationToken,
+    /// What ends of events send.
+    pub(crate) deliveries: Deliveries,
+    /// Sends it.
+    pub(crate) outbound: outbound::Client,
 }
 
 /// Unix milliseconds.
@@ -120,10 +127,13 @@ async fn claim(queue: &Arc<Queue>, function: FunctionKey, runs: usize, now: i64)
 async fn attempt(queue: Arc<Queue>, event: Claimed) {
     let function = event.address.function.clone();
     let repeat = queue.run.repeat(&event.address);
-    let (next, end, room) = match unfit(&event, repeat, &queue.config) {
-        Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown),
+    let begun = Instant::now();
+    let (next, end, room, answer) = match unfit(&event, repeat, &queue.config) {
+        Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown, String::new()),
         None => run_once(&queue, &event, repeat).await,
     };
+    let run =
+        LastRun { answer, duration_s: begun.elapsed().as_secs_f64(), destinations: destinations(&queue, &event, next) };
     let bytes = event.payload.len() as u64;
     let id = event.request_id.clone();
     if let Next::Wait { until_ms } = next {
@@ -131,7 +141,7 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
     }
     // The run's slot is free before its end is durable, so that the next claim shares the commit.
     queue.backlog.ended(&function, room, &queue.config);
-    let stored = store(&queue, event, next, end).await;
+    let stored = store(&queue, event, next, end, run).await;
     queue.running.end(&id);
     match stored {
         Some(Next::Again { due_ms, .. }) => queue.backlog.waits(&function, due_ms),
@@ -163,7 +173,52 @@ fn end_without_run(event: &Claimed, reason: Reason) -> End {
     End { status: Some(status), exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
 }
 
-async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End, Room) {
+/// Where an end goes, if it is one.
+fn destinations(queue: &Queue, event: &Claimed, next: Next) -> Destinations {
+    match next {
+        Next::Finished | Next::Dead(_) => queue.run.destinations(&event.address, &event.request_id),
+        Next::Aborted | Next::Again { .. } | Next::Wait { .. } => Destinations::default(),
+    }
+}
+
+/// What the end of an event sends.
+fn sent_by(event: &Claimed, next: Next, end: &End, run: &LastRun, record_bytes_max: usize) -> Vec<Delivery> {
+    let ending = match next {
+        Next::Finished => Ending::Success,
+        Next::Aborted => Ending::Aborted,
+        Next::Dead(reason) => Ending::Dead(reason),
+        Next::Again { .. } | Next::Wait { .. } => return Vec::new(),
+    };
+    delivery::deliveries(event, ending, end, run, record_bytes_max)
+}
+
+/// Stores what an end sends, with that end; what may not go on is a dead letter. Returns how many
+/// wait.
+fn send(connection: &Connection, sent: &[Delivery], end: &End, waiting: u64, config: &Config) -> Result<u64, Error> {
+    let mut stored = 0;
+    for of in sent {
+        let refused = if of.depth > CHAIN_DEPTH_MAX {
+            Some(("chain_too_deep", format!("{CHAIN_DEPTH_MAX} destinations have led here, one after the other")))
+        } else if waiting + stored >= config.delivery_rows_max {
+            let limit = config.delivery_rows_max;
+            Some(("destination_full", format!("{limit} deliveries wait, as many as events.delivery_rows_max allows")))
+        } else {
+            None
+        };
+        match refused {
+            Some((reason, why)) => {
+                deliveries::bury(connection, of, reason, 0, &why, end.now_ms, config.dead_letters_max)?;
+            }
+            None => {
+                deliveries::insert(connection, of, end.now_ms, config.delivery_ttl_s)?;
+                stored += 1;
+            }
+        }
+    }
+    Ok(stored)
+}
+
+async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End, Room, String) {
     let attempt = Attempt {
         request_id: event.request_id.clone(),
         address: event.address.clone(),
@@ -193,9 +248,10 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
         Repeat::Never | Repeat::AfterCutOff => retry::next_of_one(class, event.history, now_ms),
         Repeat::Retries => retry::next(class, event.history, retry_after, now_ms, rand::random()),
     };
-    let (result, result_bytes) = cut(error_message.unwrap_or(ret_msg), queue.config.result_bytes_max);
+    let answer = error_message.unwrap_or(ret_msg);
+    let (result, result_bytes) = cut(answer.clone(), queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
-    (next, End { status: Some(status), exit, result: Some(result), result_bytes, now_ms }, room(class))
+    (next, End { status: Some(status), exit, result: Some(result), result_bytes, now_ms }, room(class), answer)
 }
 
 /// Whether a failure may be the platform's end. Of an event that has retries each one is as good as
@@ -239,11 +295,12 @@ fn room(class: Class) -> Room {
 /// however its run ended. `None` when its claim did not stand any more. An end that cannot be stored
 /// is tried again until it can, or until nothing can be written any more: the claim then is this
 /// process's until the next start frees it.
-async fn store(queue: &Queue, event: Claimed, next: Next, end: End) -> Option<Next> {
-    let event = Arc::new(event);
+async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun) -> Option<Next> {
+    let (event, run) = (Arc::new(event), Arc::new(run));
     loop {
         let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
-        let dead_letters_max = queue.config.dead_letters_max;
+        let (run, config) = (Arc::clone(&run), queue.config.clone());
+        let waiting = queue.deliveries.rows.load(Ordering::Relaxed);
         let stored = queue.writer.write(of.payload.len(), move |connection| {
             let (next, end) = terminate::overrides(connection, &of, next, end)?;
             let stood = match next {
@@ -256,15 +313,21 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End) -> Option<Ne
                 Next::Dead(reason) => {
                     let stood = finish::finish(connection, &owner, &of, RunState::Failed, &end)?;
                     if stood {
-                        dead::keep(connection, &of, reason, &end, dead_letters_max)?;
+                        dead::keep(connection, &of, reason, &end, config.dead_letters_max)?;
                     }
                     stood
                 }
             };
-            Ok(stood.then_some(next))
+            let sent = if stood { sent_by(&of, next, &end, &run, config.record_bytes_max) } else { Vec::new() };
+            let sending = send(connection, &sent, &end, waiting, &config)?;
+            Ok((stood.then_some(next), sending))
         });
         match stored.await {
-            Ok(stored) => {
+            Ok((stored, sending)) => {
+                if sending > 0 {
+                    queue.deliveries.rows.fetch_add(sending, Ordering::Relaxed);
+                    queue.deliveries.changed.notify_one();
+                }
                 if let Some(Next::Dead(reason)) = stored {
                     log_death(&event, reason);
                 }

@@ -104,6 +104,9 @@ pub enum Error {
         /// The function that was named.
         function: FunctionKey,
     },
+    /// A callback may not be called.
+    #[error("X-Callback-Url: {0}")]
+    Callback(#[source] outbound::Refused),
     /// The queue is closing.
     #[error("the queue of events is shutting down")]
     Stopping,

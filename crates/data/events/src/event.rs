@@ -211,4 +211,6 @@ pub struct DeadLetter {
     pub result: Option<String>,
     /// Size of the payload.
     pub payload_bytes: u64,
+    /// Where it was to go, if it is what an event's end sends: a URL, `fn:NAME` or `http:NAME`.
+    pub destination: Option<String>,
 }

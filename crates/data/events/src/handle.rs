@@ -1,5 +1,6 @@
 //! The public face: accept events, ask for their states, work with dead letters.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{FunctionId, FunctionKey, RequestId};
 
-use crate::backlog::{Backlog, Reserved};
+use crate::backlog::{Backlog, Deliveries, Reserved};
 use crate::config::Config;
+use crate::delivering;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
 use crate::event::{Accepted, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
+use crate::room::Room;
 use crate::run::Run;
 use crate::running::Running;
 use crate::sqlite::terminate::{self, Found};
-use crate::sqlite::{self, claim, insert, list, marks, source_keys};
+use crate::sqlite::{self, claim, deliveries, insert, list, marks, source_keys};
 use crate::writer::Writer;
 
 /// Runs that a stop names, of those that it waits for.
@@ -42,6 +45,21 @@ impl Events {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
     pub async fn open(path: PathBuf, run: Arc<dyn Run>, config: Config) -> Result<Self, Error> {
+        let outbound = outbound::Client::new(&outbound::Config::default(), &BTreeMap::new());
+        Self::open_with(path, run, outbound.map_err(|error| Error::Write(error.to_string()))?, config).await
+    }
+
+    /// The same with a client for callbacks and destinations; [`Events::open`] has one that may go
+    /// nowhere.
+    ///
+    /// # Errors
+    /// Those of [`Events::open`].
+    pub async fn open_with(
+        path: PathBuf,
+        run: Arc<dyn Run>,
+        outbound: outbound::Client,
+        config: Config,
+    ) -> Result<Self, Error> {
         config.check()?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         let opened = spawn_blocking({
@@ -50,10 +68,11 @@ impl Events {
                 let connection = sqlite::open(&path)?;
                 let freed = claim::recover(&connection, now_ms())?;
                 let waiting = claim::waiting(&connection)?;
-                Ok((connection, sqlite::open_reader(&path)?, freed, waiting))
+                let sending = deliveries::recover(&connection)?;
+                Ok((connection, sqlite::open_reader(&path)?, freed, waiting, sending))
             }
         });
-        let (connection, reader, freed, waiting) = opened.await.map_err(|_| Error::Stopping)??;
+        let (connection, reader, freed, waiting, sending) = opened.await.map_err(|_| Error::Stopping)??;
         if freed > 0 {
             tracing::warn!(events = freed, "events were running when the platform ended; they run again");
         }
@@ -62,11 +81,26 @@ impl Events {
         backlog.load(waiting);
         let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
         let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
+        let deliveries = Deliveries { rows: sending.into(), ..Deliveries::default() };
         let (running, under_way, redrives) = (Running::default(), Mutex::default(), Mutex::default());
         let cutting = CancellationToken::new();
-        let queue =
-            Arc::new(Queue { writer, backlog, config, owner, run, running, runs, under_way, stop, redrives, cutting });
+        let queue = Arc::new(Queue {
+            writer,
+            backlog,
+            config,
+            owner,
+            run,
+            running,
+            runs,
+            under_way,
+            stop,
+            redrives,
+            cutting,
+            deliveries,
+            outbound,
+        });
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
+        tasks.spawn(essential("events deliveries", delivering::run(Arc::clone(&queue))));
         tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
         Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks })
     }
@@ -77,7 +111,7 @@ impl Events {
     /// [`Error::Full`], [`Error::DiskNearlyFull`], [`Error::Duplicate`], or when it cannot be
     /// written.
     pub async fn accept(&self, event: NewEvent) -> Result<(), Error> {
-        self.insert(event, None).await.map(drop)
+        self.insert(event, None, None).await.map(drop)
     }
 
     /// The same for an event with a key of its source: one whose key is there already is not
@@ -87,7 +121,41 @@ impl Events {
     /// Those of [`Events::accept`].
     pub async fn accept_once(&self, event: NewEvent, key: SourceKey) -> Result<Accepted, Error> {
         let (function, of) = (event.address.function_id.clone(), key.clone());
-        match self.insert(event, Some(key)).await {
+        self.once(self.insert(event, Some(key), None).await, function, of).await
+    }
+
+    /// The same for an event whose result is posted to a URL when it ends: its host must be allowed
+    /// in `[outbound]` of the settings.
+    ///
+    /// # Errors
+    /// Those of [`Events::accept`], or [`Error::Callback`].
+    pub async fn accept_with_callback(
+        &self,
+        event: NewEvent,
+        key: Option<SourceKey>,
+        callback: &str,
+    ) -> Result<Accepted, Error> {
+        let url = self.queue.outbound.check(callback).map_err(Error::Callback)?;
+        let (function, of) = (event.address.function_id.clone(), key.clone());
+        let inserted = self.insert(event, key, Some(url.into())).await;
+        match of {
+            Some(of) => self.once(inserted, function, of).await,
+            None => inserted,
+        }
+    }
+
+    /// The client of callbacks and destinations.
+    pub fn outbound(&self) -> &outbound::Client {
+        &self.queue.outbound
+    }
+
+    async fn once(
+        &self,
+        inserted: Result<Accepted, Error>,
+        function: FunctionId,
+        of: SourceKey,
+    ) -> Result<Accepted, Error> {
+        match inserted {
             // A client that repeats what was accepted is not sent away for want of room.
             Err(error @ (Error::Full { .. } | Error::DiskNearlyFull { .. })) => {
                 let found = self.read(move |connection| source_keys::find(connection, &function, &of, now_ms())).await;
@@ -137,7 +205,12 @@ impl Events {
         self.queue.writer.write(0, move |connection| marks::forget(connection, &source)).await
     }
 
-    async fn insert(&self, event: NewEvent, key: Option<SourceKey>) -> Result<Accepted, Error> {
+    async fn insert(
+        &self,
+        event: NewEvent,
+        key: Option<SourceKey>,
+        callback: Option<String>,
+    ) -> Result<Accepted, Error> {
         if let Some(why) = self.halted() {
             return Err(Error::Halted(why));
         }
@@ -147,6 +220,7 @@ impl Events {
         let now = now_ms();
         let due_ms = now + i64::from(event.delay_s) * 1000;
         let keys_until_ms = now.saturating_add(self.queue.config.dedup_s as i64 * 1000);
+        let origin = insert::Origin { callback, depth: 0 };
         let insert = move |connection: &Connection| {
             if let Some(key) = &key {
                 let function = &event.address.function_id;
@@ -155,7 +229,7 @@ impl Events {
                 }
                 source_keys::keep(connection, function, key, &event.request_id, keys_until_ms)?;
             }
-            insert::insert(connection, &event, now)?;
+            insert::insert(connection, &event, &origin, now)?;
             Ok(Accepted::New)
         };
         let settled = move |inserted: &Result<Accepted, Error>| {
@@ -278,35 +352,5 @@ impl Events {
     ) -> Result<T, Error> {
         let reader = Arc::clone(&self.reader);
         spawn_blocking(move || work(&reader.lock())).await.map_err(|_| Error::Stopping)?
-    }
-}
-
-/// Room in the backlog that is given back unless the event was committed. It outlives a caller that
-/// goes away between the two.
-pub(crate) struct Room {
-    queue: Arc<Queue>,
-    function: FunctionKey,
-    reserved: Option<Reserved>,
-}
-
-impl Room {
-    /// Takes room for an event.
-    pub(crate) fn take(queue: &Arc<Queue>, function: FunctionKey, bytes: usize) -> Result<Self, Error> {
-        let reserved = Some(queue.backlog.reserve(&function, bytes as u64, &queue.config)?);
-        Ok(Self { queue: Arc::clone(queue), function, reserved })
-    }
-
-    /// The event was committed, and is due then.
-    pub(crate) fn keep(&mut self, due_ms: i64) {
-        self.reserved = None;
-        self.queue.backlog.waits(&self.function, due_ms);
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        if let Some(reserved) = self.reserved.take() {
-            self.queue.backlog.release(&self.function, reserved);
-        }
     }
 }

@@ -1,12 +1,20 @@
 //! Runs events through the invocation path.
 
 use invoke::{Asynchronous, EventCall, EventResult, Invoker, Protocol, RoutingKey, Source, Target};
+use serde_json::Value;
 use types::catalog::Lookup;
 use types::tags;
+use types::{FunctionId, FunctionKey, RequestId};
 
+use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
 use crate::run::{Attempt, BoxFuture, Outcome, Repeat, Run};
 use crate::web_run;
+
+/// Names of the settings of a version that name destinations.
+const ON_SUCCESS: &str = "OnSuccess";
+const ON_FAILURE: &str = "OnFailure";
+const DEAD_LETTERS: &str = "DeadLetterConfig";
 
 impl Run for Invoker {
     fn repeat(&self, address: &Address) -> Repeat {
@@ -17,6 +25,25 @@ impl Run for Invoker {
             Some(record) if tags::rerun(&record.tags).unwrap_or(false) => Repeat::AfterCutOff,
             Some(_) => Repeat::Never,
         }
+    }
+
+    fn destinations(&self, of: &Address, event: &RequestId) -> Destinations {
+        let target = Target { function: of.function.clone(), qualifier: of.qualifier.clone() };
+        let Ok(call) = self.resolve(&target, event, &RoutingKey::default()) else { return Destinations::default() };
+        if *call.function_id() != of.function_id {
+            return Destinations::default();
+        }
+        let carried = &call.version().spec.carried;
+        let text = |name: &str| carried.get(name)?.as_str()?.parse().ok();
+        let letters = carried.get(DEAD_LETTERS).and_then(|config| {
+            let field = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
+            format!("{}:{}", field("Type"), field("Name")).parse().ok()
+        });
+        Destinations { on_success: text(ON_SUCCESS), on_failure: text(ON_FAILURE), dead_letters: letters }
+    }
+
+    fn function_id(&self, of: &FunctionKey) -> Option<FunctionId> {
+        self.function(of).map(|record| record.id.clone())
     }
 
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {

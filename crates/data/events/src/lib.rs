@@ -20,12 +20,15 @@
 mod backlog;
 mod config;
 mod dead_letters;
+mod delivering;
+mod delivery;
 mod dispatcher;
 mod error;
 mod event;
 mod handle;
 mod invocation;
 mod policy;
+mod room;
 mod run;
 mod running;
 mod sqlite;
@@ -34,6 +37,7 @@ mod web_run;
 mod writer;
 
 pub use config::Config;
+pub use delivery::{Destination, Destinations, NotADestination};
 pub use error::Error;
 pub use event::{
     Accepted, Address, DeadLetter, DeadLetters, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState,

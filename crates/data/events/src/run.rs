@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use invoke::Cancellation;
 use types::catalog::Lookup;
-use types::{ExitStatus, RequestId, RunStatus};
+use types::{ExitStatus, FunctionId, FunctionKey, RequestId, RunStatus};
 
+use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
 
 /// A boxed future.
@@ -80,5 +81,15 @@ pub trait Run: Send + Sync + 'static {
     fn repeat(&self, address: &Address) -> Repeat {
         let _ = address;
         Repeat::default()
+    }
+
+    /// Where the end of an event goes.
+    fn destinations(&self, _of: &Address, _event: &RequestId) -> Destinations {
+        Destinations::default()
+    }
+
+    /// The id of a function, if there is one.
+    fn function_id(&self, _of: &FunctionKey) -> Option<FunctionId> {
+        None
     }
 }

@@ -106,7 +106,7 @@ impl Destinations {
 
 /// What keeps an address from being one of the internet's (IANA's special-purpose registries, RFC
 /// 6890).
-fn special(address: IpAddr) -> Option<&'static str> {
+pub fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),
         IpAddr::V6(address) => special_v6(address),

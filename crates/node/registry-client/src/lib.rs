@@ -42,7 +42,7 @@ pub use blob::{Sink, TransferError, transfer};
 pub use client::Clients;
 pub use config::Config;
 pub use credentials::{Anonymous, Credential, CredentialError, CredentialRequest, Credentials, DockerConfig, Grant};
-pub use destination::{Destinations, Origin, RefusedDestination, Resolver};
+pub use destination::{Destinations, Origin, RefusedDestination, Resolver, special};
 pub use error::Error;
 pub use host_config::{HostConfig, InvalidMirror, Mirror};
 pub use manifest::{fetch_manifest, resolve};

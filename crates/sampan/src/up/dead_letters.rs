@@ -95,6 +95,7 @@ fn shown(letter: events::DeadLetter) -> DeadLetter {
         redriven_ms: letter.redriven_ms,
         result: letter.result,
         payload_bytes: letter.payload_bytes,
+        destination: letter.destination,
     }
 }
 

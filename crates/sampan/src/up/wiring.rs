@@ -87,6 +87,8 @@ impl RunningPlatform {
             .asynchronous
             .check()
             .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
+        let outbound = outbound::Client::new(&settings.outbound, &settings.connections)
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
         settings
             .triggers
             .check(settings.events.dedup_s)
@@ -100,7 +102,8 @@ impl RunningPlatform {
         if recovered != sandbox::Recovered::default() {
             tracing::warn!(?recovered, "removed leftovers of an earlier run");
         }
-        let started = Self::start_parts(sandboxes.clone(), settings, pair, last_endpoint, control, gateway).await;
+        let started =
+            Self::start_parts(sandboxes.clone(), settings, pair, last_endpoint, control, gateway, outbound).await;
         if started.is_err() {
             sandboxes.shutdown().await;
         }
@@ -115,6 +118,7 @@ impl RunningPlatform {
         last_endpoint: Option<String>,
         control: TcpListener,
         gateway: Listening,
+        outbound: outbound::Client,
     ) -> anyhow::Result<Self> {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .install_recorder()
@@ -172,7 +176,8 @@ impl RunningPlatform {
         let pool = settings.pool.or_machine_memory(machine_memory_mb());
         let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running)
             .context("cannot open the folder of results")?;
-        let events = events::Events::open(dir.join("events.db"), Arc::new(invoker.clone()), settings.events)
+        let run = Arc::new(invoker.clone());
+        let events = events::Events::open_with(dir.join("events.db"), run, outbound, settings.events)
             .await
             .context("cannot open the queue of events")?;
         tokio::spawn({

@@ -112,6 +112,9 @@ pub struct DeadLetter {
     pub result: Option<String>,
     /// Size of its payload.
     pub payload_bytes: u64,
+    /// Where it was to go, if it is what an event's end sends: a URL, `fn:NAME` or `http:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
 }
 
 /// A dead letter with all that is kept of it.

@@ -56,6 +56,9 @@ pub async fn show(client: &Client, args: &DeadLetterArgs, format: Output) -> any
     println!("function:    {}/{}:{}", letter.namespace, letter.function, letter.qualifier);
     let status = letter.status_code.map(|code| format!(" ({code})")).unwrap_or_default();
     println!("reason:      {}{status}, after {} runs", letter.reason, letter.attempts);
+    if let Some(destination) = &letter.destination {
+        println!("destination: {destination}");
+    }
     println!("accepted:    {}", local_time::rfc3339(letter.accepted_ms));
     println!("died:        {}", local_time::rfc3339(letter.died_ms));
     if let Some(redriven_ms) = letter.redriven_ms {

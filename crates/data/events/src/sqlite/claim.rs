@@ -25,6 +25,10 @@ pub(crate) struct Claimed {
     /// How the run before ended.
     pub last_status: Option<RunStatus>,
     pub last_result: Option<String>,
+    /// Where the result is sent.
+    pub callback: Option<String>,
+    /// Destinations that led to it.
+    pub depth: u32,
 }
 
 /// What a claim asks for.
@@ -55,7 +59,8 @@ pub(crate) fn claim(
            WHERE total - bytes < :bytes OR total = bytes) \
          RETURNING request_id, namespace, function, function_id, \
          qualifier, invoke_type, id, attempt, function_failures, \
-           system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload, last_status, last_result",
+           system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload, last_status, last_result, \
+           callback, depth",
     )?;
     let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());
     let rows = statement.query_map(
@@ -89,6 +94,8 @@ fn claimed(columns: &Row<'_>) -> rusqlite::Result<Claimed> {
         payload: columns.get::<_, Vec<u8>>(14)?.into(),
         last_status: row::status(columns, 15)?,
         last_result: columns.get(16)?,
+        callback: columns.get(17)?,
+        depth: columns.get(18)?,
     })
 }
 

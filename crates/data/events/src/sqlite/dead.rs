@@ -6,7 +6,9 @@ use types::{RequestId, RunStatus};
 
 use super::claim::Claimed;
 use super::finish::End;
+use super::insert::Origin;
 use super::row;
+use crate::delivery::Kept;
 use crate::error::Error;
 use crate::event::{DeadLetter, DeadLetters, NewEvent};
 use crate::policy::retry::Reason;
@@ -23,9 +25,9 @@ pub(crate) fn keep(
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO dead_letters (request_id, namespace, function, function_id, \
          qualifier, invoke_type, reason, status, \
-         attempts, accepted_ms, died_ms, result, retries_max, payload) VALUES (:id, :namespace, :function, \
+         attempts, accepted_ms, died_ms, result, retries_max, payload, callback) VALUES (:id, :namespace, :function, \
          :function_id, \
-         :qualifier, :kind, :reason, :status, :attempts, :accepted, :now, :result, :retries, :payload)",
+         :qualifier, :kind, :reason, :status, :attempts, :accepted, :now, :result, :retries, :payload, :callback)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -42,7 +44,13 @@ pub(crate) fn keep(
         ":result": end.result,
         ":retries": event.history.retries_max,
         ":payload": event.payload.as_ref(),
+        ":callback": event.callback,
     })?;
+    make_room(connection, namespace, namespace_max)
+}
+
+/// Removes the oldest dead letters of a namespace beyond its bound.
+pub(crate) fn make_room(connection: &Connection, namespace: &str, namespace_max: u64) -> Result<(), Error> {
     connection
         .prepare_cached(
             "DELETE FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL AND id <= ( \
@@ -55,7 +63,7 @@ pub(crate) fn keep(
 
 /// Columns of a [`DeadLetter`].
 const COLUMNS: &str = "request_id, namespace, function, function_id, qualifier, invoke_type, reason, status, \
-     attempts, accepted_ms, died_ms, result, LENGTH(payload), id, redriven_ms";
+     attempts, accepted_ms, died_ms, result, LENGTH(payload), id, redriven_ms, delivery";
 
 /// A page of dead letters after a row, oldest first; payloads stay in the file.
 pub(crate) fn list(
@@ -117,7 +125,14 @@ fn letter(columns: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         redriven_ms: columns.get(14)?,
         result: columns.get(11)?,
         payload_bytes: columns.get::<_, i64>(12)?.unsigned_abs(),
+        destination: columns.get::<_, Option<String>>(15)?.as_deref().and_then(destination),
     })
+}
+
+/// Where a delivery was to go.
+fn destination(kept: &str) -> Option<String> {
+    let kept: Kept = serde_json::from_str(kept).ok()?;
+    Some(kept.destination.strip_prefix("url:").map(str::to_owned).unwrap_or(kept.destination))
 }
 
 /// The id of the newest dead letter's row, 0 without any.
@@ -128,25 +143,39 @@ pub(crate) fn newest(connection: &Connection) -> Result<u64, Error> {
 
 /// Makes a dead letter history, and returns its event to be accepted as a new delivery: nothing is
 /// left of its failed runs but that row.
-pub(crate) fn take(connection: &Connection, id: &RequestId, now_ms: i64, ttl_s: u32) -> Result<NewEvent, Error> {
+pub(crate) fn take(
+    connection: &Connection,
+    id: &RequestId,
+    now_ms: i64,
+    ttl_s: u32,
+) -> Result<(NewEvent, Origin), Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, retries_max, payload \
+        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, retries_max, payload, callback \
          FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL",
     )?;
     let found = statement.query_row([id.as_str()], |columns| {
         let (request_id, address, invoke_type) = row::head(columns, 0)?;
         let payload = columns.get::<_, Vec<u8>>(7)?.into();
-        Ok(NewEvent { request_id, address, invoke_type, payload, retries_max: columns.get(6)?, ttl_s, delay_s: 0 })
+        let retries_max = columns.get(6)?;
+        // Who redrives it wants a chain to go on.
+        let origin = Origin { callback: columns.get(8)?, depth: 0 };
+        Ok((NewEvent { request_id, address, invoke_type, payload, retries_max, ttl_s, delay_s: 0 }, origin))
     });
     let event = found.optional()?.ok_or_else(|| Error::NotFound(id.clone()))?;
+    make_history(connection, id, now_ms)?;
+    // An event has one state: it waits again.
+    connection.prepare_cached("DELETE FROM runs WHERE request_id = ?1")?.execute([id.as_str()])?;
+    Ok(event)
+}
+
+/// Keeps the row of a dead letter that is redriven, without its payload.
+pub(crate) fn make_history(connection: &Connection, id: &RequestId, now_ms: i64) -> Result<(), Error> {
     connection
         .prepare_cached(
             "UPDATE dead_letters SET redriven_ms = ?2, payload = x'' WHERE request_id = ?1 AND redriven_ms IS NULL",
         )?
         .execute((id.as_str(), now_ms))?;
-    // An event has one state: it waits again.
-    connection.prepare_cached("DELETE FROM runs WHERE request_id = ?1")?.execute([id.as_str()])?;
-    Ok(event)
+    Ok(())
 }
 
 /// Removes one dead letter with its history.

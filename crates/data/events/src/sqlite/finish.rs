@@ -194,7 +194,7 @@ mod tests {
             ttl_s: 60,
             delay_s: 0,
         };
-        insert::insert(&connection, &event, NOW).unwrap();
+        insert::insert(&connection, &event, &insert::Origin::default(), NOW).unwrap();
         connection
     }
 

@@ -5,15 +5,24 @@ use rusqlite::{Connection, ErrorCode, named_params};
 use crate::error::Error;
 use crate::event::NewEvent;
 
+/// Where an event comes from, and where its result goes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The URL of its callback.
+    pub callback: Option<String>,
+    /// Destinations that led to it.
+    pub depth: u32,
+}
+
 /// Stores an event as waiting.
-pub(crate) fn insert(connection: &Connection, event: &NewEvent, now_ms: i64) -> Result<(), Error> {
+pub(crate) fn insert(connection: &Connection, event: &NewEvent, origin: &Origin, now_ms: i64) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO events (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, due_ms, accepted_ms, \
-         expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, bytes, payload) \
+         expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, callback, depth, bytes, payload) \
          VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, 0, :due, :now, :expires, 0, 0, 0, 0, :retries, \
-         :bytes, :payload)",
+         :callback, :depth, :bytes, :payload)",
     )?;
     let done = statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -26,6 +35,8 @@ pub(crate) fn insert(connection: &Connection, event: &NewEvent, now_ms: i64) -> 
         ":now": now_ms,
         ":expires": now_ms + (i64::from(event.delay_s) + i64::from(event.ttl_s)) * 1000,
         ":retries": event.retries_max,
+        ":callback": origin.callback,
+        ":depth": origin.depth,
         ":bytes": event.payload.len() as i64,
         ":payload": event.payload.as_ref(),
     });

@@ -3,6 +3,7 @@
 
 pub(crate) mod claim;
 pub(crate) mod dead;
+pub(crate) mod deliveries;
 pub(crate) mod finish;
 pub(crate) mod insert;
 pub(crate) mod list;

@@ -27,6 +27,9 @@ CREATE TABLE events (
     terminate         INTEGER NOT NULL DEFAULT 0, -- 1: it is to end, and never to run again
     last_status       INTEGER,
     last_result       TEXT,
+    -- Where the result is sent; destinations that led here, one after the other.
+    callback          TEXT,
+    depth             INTEGER NOT NULL DEFAULT 0,
     bytes             INTEGER NOT NULL,
     payload           BLOB    NOT NULL
 );
@@ -79,13 +82,38 @@ CREATE TABLE dead_letters (
     result      TEXT,
     retries_max INTEGER NOT NULL,
     payload     BLOB    NOT NULL,
-    redriven_ms INTEGER
+    redriven_ms INTEGER,
+    callback    TEXT,
+    delivery    TEXT -- JSON; where it is to go, unless it is an event
 );
 
 CREATE UNIQUE INDEX dead_letters_by_request ON dead_letters (request_id) WHERE redriven_ms IS NULL;
 CREATE INDEX dead_letters_history ON dead_letters (request_id, id);
 CREATE INDEX dead_letters_by_namespace ON dead_letters (namespace, id) WHERE redriven_ms IS NULL;
 CREATE INDEX dead_letters_redriven ON dead_letters (redriven_ms) WHERE redriven_ms IS NOT NULL;
+
+-- What ends of events send: results to callbacks, records to destinations. Written with the end,
+-- waiting (state 0) or on its way (state 1).
+CREATE TABLE deliveries (
+    id          INTEGER NOT NULL PRIMARY KEY,
+    request_id  TEXT    NOT NULL UNIQUE, -- its own
+    namespace   TEXT    NOT NULL,        -- of the function whose event ended
+    function    TEXT    NOT NULL,
+    function_id TEXT    NOT NULL,
+    qualifier   TEXT    NOT NULL,
+    depth       INTEGER NOT NULL,
+    destination TEXT    NOT NULL,
+    host        TEXT    NOT NULL, -- what shares a bound of deliveries at a time
+    headers     TEXT    NOT NULL, -- JSON
+    state       INTEGER NOT NULL,
+    due_ms      INTEGER NOT NULL,
+    accepted_ms INTEGER NOT NULL,
+    expires_ms  INTEGER NOT NULL,
+    attempt     INTEGER NOT NULL,
+    body        BLOB    NOT NULL
+);
+
+CREATE INDEX deliveries_due ON deliveries (due_ms, id) WHERE state = 0;
 
 -- Keys that sources give their events: the same one again, within a while, is the same event.
 CREATE TABLE source_keys (

@@ -4,6 +4,8 @@
 mod acceptance;
 mod bounds;
 mod dead_letters;
+mod deliveries;
+mod endpoint;
 mod fixture;
 mod floods;
 mod restarts;

@@ -72,7 +72,8 @@ impl From<events::Error> for AsyncError {
             | Error::DiskNearlyFull { .. }
             | Error::DiskFull
             | Error::Halted(_)
-            | Error::Stopping => Self::Queue(error),
+            | Error::Stopping
+            | Error::Callback(_) => Self::Queue(error),
             other => {
                 tracing::error!(error = %other, "cannot accept an asynchronous call");
                 Self::Failed
@@ -95,6 +96,7 @@ impl AsyncError {
             Self::Held { .. } | Self::Rate(_) | Self::Queue(Error::Full { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, RunStatus::ResourceLimit)
             }
+            Self::Queue(Error::Callback(_)) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
             Self::Queue(Error::DiskNearlyFull { .. } | Error::DiskFull) => {
                 (StatusCode::INSUFFICIENT_STORAGE, RunStatus::InsufficientResources)
             }
@@ -111,6 +113,7 @@ impl AsyncError {
             Self::Hook(HookError::Rate { wait_s, .. }) => (RETRY_AFTER, (*wait_s).into()),
             Self::Held { .. } | Self::Rate(_) => (RETRY_AFTER, SOON_S.into()),
             Self::Queue(Error::Full { .. } | Error::Stopping) => (RETRY_AFTER, WHEN_RUNS_ENDED_S.into()),
+            Self::Queue(Error::Callback(_)) => return HeaderMap::new(),
             Self::Queue(_) | Self::Failed => (RETRY_AFTER, WHEN_MENDED_S.into()),
             _ => return HeaderMap::new(),
         };

@@ -157,9 +157,11 @@ impl AsyncCalls {
             delay_s: options.delay_s,
         };
         let events = &self.parts.events;
-        let accepted = match options.idempotency_key {
-            Some(key) => events.accept_once(event, SourceKey { source: "idempotency".into(), key }).await,
-            None => events.accept(event).await.map(|()| Accepted::New),
+        let key = options.idempotency_key.map(|key| SourceKey { source: "idempotency".into(), key });
+        let accepted = match (options.callback, key) {
+            (Some(url), key) => events.accept_with_callback(event, key, &url).await,
+            (None, Some(key)) => events.accept_once(event, key).await,
+            (None, None) => events.accept(event).await.map(|()| Accepted::New),
         };
         match accepted.map_err(AsyncError::from)? {
             Accepted::New => Ok(answer(id, false)),

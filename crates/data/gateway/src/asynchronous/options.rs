@@ -15,6 +15,8 @@ pub struct Options {
     pub delay_s: u32,
     /// Names the call over its repetitions.
     pub idempotency_key: Option<String>,
+    /// Where its result is to be posted.
+    pub callback: Option<String>,
 }
 
 /// A header that cannot be heeded.
@@ -38,17 +40,14 @@ pub enum BadOption {
     /// Two values.
     #[error("the request has the header {0} more than once")]
     Several(HeaderName),
-    /// Results are not sent anywhere yet.
-    #[error("X-Callback-Url is not supported; ask for the result by the request id (GetAsyncEventStatus)")]
+    /// The callback.
+    #[error("X-Callback-Url must be a URL in printable ASCII")]
     Callback,
 }
 
 /// Takes the options out of a request's headers. The key stays among them: a function may use it
 /// for what it calls itself.
 pub fn take(headers: &mut HeaderMap, config: &AsyncConfig) -> Result<Options, BadOption> {
-    if headers.contains_key(X_CALLBACK_URL) {
-        return Err(BadOption::Callback);
-    }
     let delay_s = match one(headers, &X_DELAY_SECONDS)? {
         None => 0,
         Some(value) => delay(value, config.delay_s_max).ok_or(BadOption::Delay { max: config.delay_s_max })?,
@@ -60,8 +59,14 @@ pub fn take(headers: &mut HeaderMap, config: &AsyncConfig) -> Result<Options, Ba
             Some(key(value, max).ok_or(BadOption::Key { max })?)
         }
     };
+    // Whether its host is allowed the queue knows.
+    let callback = match one(headers, &X_CALLBACK_URL)? {
+        None => None,
+        Some(value) => Some(key(value, usize::MAX).ok_or(BadOption::Callback)?),
+    };
     headers.remove(X_DELAY_SECONDS);
-    Ok(Options { delay_s, idempotency_key })
+    headers.remove(X_CALLBACK_URL);
+    Ok(Options { delay_s, idempotency_key, callback })
 }
 
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, BadOption> {
@@ -121,7 +126,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_heeded_is_refused() {
-        assert!(taken(&[("x-callback-url", "http://a/")]).expect_err("refused").contains("X-Callback-Url"));
+        assert!(taken(&[("x-callback-url", "")]).expect_err("refused").contains("X-Callback-Url"));
+        let url = "https://hooks.example.com/a";
+        assert_eq!(taken(&[("x-callback-url", url)]).map(|options| options.callback), Ok(Some(url.to_owned())));
         let twice = [("idempotency-key", "a"), ("idempotency-key", "b")];
         assert!(taken(&twice).expect_err("refused").contains("more than once"));
     }

@@ -201,7 +201,7 @@ async fn what_cannot_be_accepted_is_refused_with_its_reason() {
             "at most 131044 bytes (as long as a variable",
         ),
         ("POST", "/async/default/web/", ("X-Delay-Seconds", "soon"), "", 400, "436", "gateway.async.delay_s_max"),
-        ("POST", "/async/default/web/", ("X-Callback-Url", "http://a/"), "", 400, "436", "X-Callback-Url"),
+        ("POST", "/async/default/web/", ("X-Callback-Url", "http://a/"), "", 400, "436", "hosts_allowed of [outbound]"),
         ("POST", "/async/default/web/", ("Upgrade", "websocket"), "", 400, "436", "a WebSocket connection"),
         ("POST", "/async/default/web/", ("Content-Type", "application/grpc"), "", 400, "436", "a gRPC call"),
     ] {

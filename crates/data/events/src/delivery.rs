@@ -1,0 +1,271 @@
+//! What is sent when an event ends: the result to a callback, and an envelope to the destinations of
+//! its function. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use types::{FunctionName, RequestId};
+
+use crate::event::Address;
+use crate::policy::retry::Reason;
+use crate::sqlite::claim::Claimed;
+use crate::sqlite::finish::End;
+
+/// Longest chain of events, each made by a destination of the one before.
+pub(crate) const CHAIN_DEPTH_MAX: u32 = 16;
+
+/// Where the ends of a function's events go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Destinations {
+    /// Of those that end well.
+    pub on_success: Option<Destination>,
+    /// Of those that become dead letters.
+    pub on_failure: Option<Destination>,
+    /// Where the payloads of dead letters go, as they are.
+    pub dead_letters: Option<Destination>,
+}
+
+/// Where something goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// `fn:NAME`: a function of the same namespace, as an event of its own.
+    Function(FunctionName),
+    /// `http:NAME`: a connection of the settings.
+    Connection(String),
+    /// A caller's URL.
+    Url(String),
+}
+
+/// A text that names no destination.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no destination; write fn:FUNCTION, or http:NAME for [connections.NAME] of the settings")]
+pub struct NotADestination(pub String);
+
+impl FromStr for Destination {
+    type Err = NotADestination;
+
+    fn from_str(text: &str) -> Result<Self, NotADestination> {
+        let wrong = || NotADestination(text.to_owned());
+        match text.split_once(':') {
+            Some(("fn", name)) => name.parse().map(Self::Function).map_err(|_| wrong()),
+            Some(("http", name)) if is_connection_name(name) => Ok(Self::Connection(name.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+fn is_connection_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(name) => write!(f, "fn:{name}"),
+            Self::Connection(name) => write!(f, "http:{name}"),
+            Self::Url(url) => write!(f, "url:{url}"),
+        }
+    }
+}
+
+impl Destination {
+    /// Reads what the queue stored.
+    pub(crate) fn stored(text: &str) -> Result<Self, NotADestination> {
+        match text.strip_prefix("url:") {
+            Some(url) => Ok(Self::Url(url.to_owned())),
+            None => text.parse(),
+        }
+    }
+
+    /// What shares a bound of deliveries at a time.
+    pub(crate) fn host(&self) -> String {
+        match self {
+            Self::Url(url) => url.split('/').nth(2).unwrap_or_default().to_ascii_lowercase(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Something on its way to a destination.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    /// Its own id: the same in each attempt and redrive, so that a receiver can know it again.
+    pub request_id: RequestId,
+    /// The function whose event ended.
+    pub address: Address,
+    /// Destinations that led to it.
+    pub depth: u32,
+    pub destination: Destination,
+    /// Of the request, with the id of the event that ended.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    pub accepted_ms: i64,
+}
+
+/// How an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Success,
+    Aborted,
+    Dead(Reason),
+}
+
+impl Ending {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Success => "Success",
+            Self::Aborted => "Aborted",
+            Self::Dead(Reason::RetriesExhausted) => "RetriesExhausted",
+            Self::Dead(Reason::Expired) => "EventAgeExceeded",
+            Self::Dead(Reason::Refused) => "Refused",
+            Self::Dead(Reason::Recoveries | Reason::CutOff) => "PlatformEnded",
+            Self::Dead(Reason::NotRepeated) => "Failed",
+        }
+    }
+}
+
+/// The last run of an event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastRun {
+    /// The function's answer, or why it failed, at its full length.
+    pub answer: String,
+    pub duration_s: f64,
+    /// Where the end goes.
+    pub destinations: Destinations,
+}
+
+/// All that an end sends.
+pub(crate) fn deliveries(
+    event: &Claimed,
+    ending: Ending,
+    end: &End,
+    run: &LastRun,
+    record_bytes_max: usize,
+) -> Vec<Delivery> {
+    let of = run.destinations.clone();
+    let delivery = |destination, depth, body| Delivery {
+        request_id: RequestId::random(),
+        address: event.address.clone(),
+        depth,
+        destination,
+        headers: headers(event, end, run),
+        body,
+        accepted_ms: end.now_ms,
+    };
+    let mut sent = Vec::new();
+    if let Some(url) = &event.callback {
+        let is_answered = !run.answer.is_empty() && ending != Ending::Aborted;
+        let body = if is_answered { run.answer.clone() } else { end.result.clone().unwrap_or_default() };
+        sent.push(delivery(Destination::Url(url.clone()), event.depth, body.into()));
+    }
+    let (wanted, letters) = match ending {
+        Ending::Success => (of.on_success, None),
+        Ending::Dead(_) => (of.on_failure, of.dead_letters),
+        Ending::Aborted => (None, None),
+    };
+    if let Some(destination) = wanted {
+        sent.push(delivery(destination, event.depth + 1, record(event, ending, end, run, record_bytes_max)));
+    }
+    if let Some(destination) = letters {
+        sent.push(delivery(destination, event.depth + 1, event.payload.clone()));
+    }
+    sent
+}
+
+fn headers(event: &Claimed, end: &End, run: &LastRun) -> Vec<(String, String)> {
+    let status = end.status.map_or(0, types::RunStatus::code);
+    [
+        ("x-call-id", event.request_id.to_string()),
+        ("x-function-status", status.to_string()),
+        ("x-function-name", event.address.function.name.to_string()),
+        ("x-duration-seconds", format!("{:.6}", run.duration_s)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The record of an end. One that would be too long goes without its payloads: in a chain each
+/// record has the one before in it, and escaping makes it longer at every step.
+fn record(event: &Claimed, ending: Ending, end: &End, run: &LastRun, bytes_max: usize) -> Bytes {
+    let whole = envelope(event, ending, end, run, true);
+    if whole.len() <= bytes_max { whole } else { envelope(event, ending, end, run, false) }
+}
+
+/// The record of an end, in the form that users of Lambda's destinations know.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    version: &'static str,
+    timestamp: String,
+    request_context: serde_json::Value,
+    request_payload: Box<RawValue>,
+    response_context: serde_json::Value,
+    response_payload: &'a RawValue,
+}
+
+fn envelope(event: &Claimed, ending: Ending, end: &End, run: &LastRun, has_payloads: bool) -> Bytes {
+    let (function, qualifier) = (&event.address.function, &event.address.qualifier);
+    let answer = if run.answer.is_empty() { end.result.as_deref().unwrap_or_default() } else { &run.answer };
+    let envelope = Envelope {
+        version: "1.0",
+        timestamp: jiff::Timestamp::from_millisecond(end.now_ms).map(|at| at.to_string()).unwrap_or_default(),
+        request_context: json!({
+            "requestId": event.request_id.as_str(),
+            "namespace": function.namespace.as_str(),
+            "function": function.name.as_str(),
+            "qualifier": qualifier.to_string(),
+            "condition": ending.condition(),
+            "attempts": event.attempt,
+            "payloadsOmitted": !has_payloads,
+        }),
+        request_payload: json_of(if has_payloads { &event.payload } else { b"null" }),
+        response_context: json!({"statusCode": end.status.map(types::RunStatus::code)}),
+        response_payload: &json_of(if has_payloads { answer.as_bytes() } else { b"null" }),
+    };
+    serde_json::to_vec(&envelope).expect("texts, numbers and JSON always serialize").into()
+}
+
+/// JSON as it is; anything else as a text, its bytes that are not UTF-8 replaced.
+fn json_of(bytes: &[u8]) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(bytes);
+    RawValue::from_string(text.to_string())
+        .unwrap_or_else(|_| serde_json::value::to_raw_value(&text).expect("a text always serializes"))
+}
+
+/// What a dead letter keeps of a delivery, beside its columns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub destination: String,
+    pub headers: Vec<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_functions_or_connections() {
+        for text in ["fn:next", "http:ops", "http:a_b-9"] {
+            assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
+        }
+        for text in
+            ["", "next", "fn:", "fn:a b", "http:", "http://a/", "https:x", "url:https://a/", "http:a.b", "sqs:x"]
+        {
+            assert!(text.parse::<Destination>().is_err(), "{text}");
+        }
+        let url = Destination::Url("https://Hooks.example.com:8443/a?b".to_owned());
+        assert_eq!(Destination::stored(&url.to_string()).unwrap(), url);
+        assert_eq!(url.host(), "hooks.example.com:8443");
+    }
+
+    #[test]
+    fn payloads_are_kept_as_they_were_written() {
+        assert_eq!(json_of(br#"{"n":  1.0}"#).get(), r#"{"n":  1.0}"#);
+        assert_eq!(json_of(b"plain \"text\"").get(), r#""plain \"text\"""#);
+        assert_eq!(json_of(b"").get(), r#""""#);
+    }
+}

@@ -1,0 +1,252 @@
+//! What ends of events send: results to callbacks, records to destinations.
+
+use std::collections::BTreeMap;
+
+use events::{Config, Destination, Destinations, Error, RunState};
+use outbound::{Client, Connection};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use types::RunStatus;
+
+use crate::dead_letters::all;
+use crate::endpoint::Endpoint;
+use crate::fixture::{Queue, event};
+
+/// May send to this machine, and knows the endpoint as `ops`.
+fn client(endpoint: &str) -> Client {
+    let config = outbound::Config {
+        hosts_allowed: vec!["127.0.0.1".to_owned()],
+        addresses_allowed: vec!["127.0.0.1".parse().unwrap()],
+        ..outbound::Config::default()
+    };
+    let connection = Connection { url: endpoint.to_owned(), ..Connection::default() };
+    Client::new(&config, &BTreeMap::from([("ops".to_owned(), connection)])).unwrap()
+}
+
+async fn open(endpoint: &Endpoint) -> Queue {
+    Queue::open_sending(client(&endpoint.url()), Config::default()).await
+}
+
+fn set(queue: &Queue, function: &str, destinations: Destinations) {
+    queue.script.destinations.lock().insert(function.to_owned(), destinations);
+}
+
+fn to(text: &str) -> Option<Destination> {
+    Some(text.parse().unwrap())
+}
+
+async fn dead_letter(queue: &Queue) -> events::DeadLetter {
+    for _ in 0..4000 {
+        if let Some(letter) = queue.events.dead_letters(all(), 0, 1).await.unwrap().pop() {
+            return letter;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("there is no dead letter")
+}
+
+#[tokio::test]
+async fn a_result_is_posted_to_its_callback_with_one_id_and_one_body_in_all_attempts() {
+    let endpoint = Endpoint::start(&["500 Internal Server Error"]).await;
+    let queue = open(&endpoint).await;
+    let new = event("called", "{}");
+    let id = new.request_id.clone();
+    queue.events.accept_with_callback(new, None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| endpoint.all().len() == 2).await;
+    let received = endpoint.all();
+    for request in &received {
+        assert!(request.head.starts_with("POST /hook?a=1 HTTP/1.1"), "{}", request.head);
+        assert_eq!(request.body, "got {}");
+        assert_eq!(request.header("x-call-id"), Some(id.as_str()));
+        assert_eq!(request.header("x-function-status"), Some("200"));
+        assert_eq!(request.header("x-function-name"), Some("called"));
+        assert!(request.header("x-duration-seconds").unwrap().parse::<f64>().unwrap() >= 0.0);
+    }
+    let ids: Vec<_> = received.iter().map(|request| request.header("x-delivery-id").unwrap()).collect();
+    assert_eq!(ids[0], ids[1]);
+    assert!(queue.events.dead_letters(all(), 0, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_callback_learns_of_failure_too() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    queue.script.set("gone", Some(RunStatus::FunctionNotFound));
+    queue.events.accept_with_callback(event("gone", "{}"), None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| !endpoint.all().is_empty()).await;
+    let received = &endpoint.all()[0];
+    let status = RunStatus::FunctionNotFound.code().to_string();
+    assert_eq!((received.header("x-function-status"), received.body.as_str()), (Some(status.as_str()), "it failed"));
+}
+
+#[tokio::test]
+async fn a_callback_that_may_not_be_called_is_refused_at_acceptance() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    for (url, expected) in [
+        ("http://elsewhere.example.com/", "hosts_allowed"),
+        ("http://169.254.169.254/latest/", "link-local"),
+        ("http://[::ffff:169.254.169.254]/", "addresses_allowed"),
+        ("http://0x7f000002/", "loopback"),
+        ("file:///etc/passwd", "http or https"),
+        ("http://user:secret@127.0.0.1/", "[connections.NAME]"),
+        ("nonsense", "http or https"),
+    ] {
+        let refused = queue.events.accept_with_callback(event("called", "{}"), None, url).await.unwrap_err();
+        assert!(matches!(refused, Error::Callback(_)) && refused.to_string().contains(expected), "{url}: {refused}");
+    }
+    assert_eq!(queue.events.waiting(None), 0);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let inner = Endpoint::start(&[]).await;
+    let redirect = format!("307 Temporary Redirect\r\nLocation: {}", inner.url());
+    let endpoint = Endpoint::start(&[&redirect]).await;
+    let queue = open(&endpoint).await;
+    queue.events.accept_with_callback(event("called", "{}"), None, &endpoint.url()).await.unwrap();
+    let letter = dead_letter(&queue).await;
+    assert_eq!((letter.reason.as_str(), letter.attempts), ("destination_refused", 1));
+    assert!(letter.result.as_deref().unwrap().contains("redirects are not followed"), "{letter:?}");
+    assert!(inner.all().is_empty());
+}
+
+#[tokio::test]
+async fn the_destination_of_success_is_called_with_a_record_of_the_run() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    set(&queue, "first", Destinations { on_success: to("fn:second"), ..Destinations::default() });
+    let id = queue.accept("first", r#"{"n":  1.0}"#).await;
+    queue.until_true(|| queue.script.seen_of("second") == 1).await;
+    let seen = queue.script.seen.lock().last().unwrap().clone();
+    let text = String::from_utf8(seen.payload.into()).unwrap();
+    let record: Value = serde_json::from_str(&text).unwrap();
+    let expected = json!({"requestId": id.as_str(), "namespace": "default", "function": "first",
+        "qualifier": "$LATEST", "condition": "Success", "attempts": 1,
+        "payloadsOmitted": false});
+    assert_eq!(record["requestContext"], expected);
+    assert_eq!(record["responseContext"], json!({"statusCode": 200}));
+    assert_eq!(record["responsePayload"], r#"got {"n":  1.0}"#);
+    assert!(text.contains(r#""requestPayload":{"n":  1.0}"#), "the payload is as it was: {text}");
+    let next = queue.until(&seen.request_id, |status| status.state == RunState::Finished).await;
+    assert_ne!(next.request_id, id, "it is an event of its own");
+}
+
+#[tokio::test]
+async fn the_destinations_of_failure_get_the_record_and_the_payload() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    queue.script.set("gone", Some(RunStatus::FunctionNotFound));
+    set(
+        &queue,
+        "gone",
+        Destinations { on_failure: to("http:ops"), dead_letters: to("fn:letters"), ..Destinations::default() },
+    );
+    queue.accept("gone", r#"{"n": 1}"#).await;
+    queue.until_true(|| !endpoint.all().is_empty() && queue.script.seen_of("letters") == 1).await;
+    let received = &endpoint.all()[0];
+    let record: Value = serde_json::from_str(&received.body).unwrap();
+    assert_eq!(
+        (&record["requestContext"]["condition"], &record["requestPayload"]),
+        (&json!("Refused"), &json!({"n": 1}))
+    );
+    assert_eq!(received.header("content-type"), Some("application/json"));
+    let seen =
+        queue.script.seen.lock().iter().find(|attempt| attempt.address.function.name.as_str() == "letters").cloned();
+    assert_eq!(seen.unwrap().payload, r#"{"n": 1}"#);
+}
+
+#[tokio::test]
+async fn a_function_whose_destination_is_itself_ends_after_sixteen_hops() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    set(&queue, "around", Destinations { on_success: to("fn:around"), ..Destinations::default() });
+    queue.accept("around", "{}").await;
+    let letter = dead_letter(&queue).await;
+    assert_eq!(letter.reason, "chain_too_deep");
+    let longest = queue.script.seen.lock().iter().map(|attempt| attempt.payload.len()).max().unwrap();
+    assert!(longest <= Config::default().record_bytes_max, "each record has the one before in it: {longest} bytes");
+    assert_eq!(queue.script.seen_of("around"), 17, "the event, and sixteen that followed from it");
+    assert_eq!(queue.events.waiting(None), 0);
+}
+
+#[tokio::test]
+async fn a_dead_letter_target_that_fails_is_where_it_stops() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    queue.script.set("gone", Some(RunStatus::FunctionNotFound));
+    set(&queue, "gone", Destinations { dead_letters: to("fn:gone"), ..Destinations::default() });
+    queue.accept("gone", "{}").await;
+    // Each death is a dead letter of its own; the chain ends like any other.
+    queue.until_true(|| queue.script.seen_of("gone") == 17).await;
+    for _ in 0..4000 {
+        let letters = queue.events.dead_letters(all(), 0, 100).await.unwrap();
+        if letters.len() == 18 {
+            assert_eq!(letters.iter().filter(|letter| letter.reason == "chain_too_deep").count(), 1);
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("the chain does not end");
+}
+
+#[tokio::test]
+async fn a_delivery_that_fails_for_good_is_a_dead_letter_and_can_be_redriven() {
+    let endpoint = Endpoint::start(&["404 Not Found"]).await;
+    let queue = open(&endpoint).await;
+    set(&queue, "first", Destinations { on_success: to("http:ops"), ..Destinations::default() });
+    queue.accept("first", "{}").await;
+    let letter = dead_letter(&queue).await;
+    assert_eq!((letter.reason.as_str(), letter.destination.as_deref()), ("destination_refused", Some("http:ops")));
+    assert_eq!(letter.result.as_deref(), Some("it answered 404 Not Found"));
+    queue.events.redrive(&letter.request_id).await.unwrap();
+    queue.until_true(|| endpoint.all().len() == 2).await;
+    let received = endpoint.all();
+    assert_eq!(received[0].body, received[1].body);
+    assert_eq!(received[0].header("x-delivery-id"), received[1].header("x-delivery-id"));
+    assert_eq!(received[1].header("x-delivery-id"), Some(letter.request_id.as_str()));
+}
+
+#[tokio::test]
+async fn a_destination_that_is_gone_is_a_dead_letter() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    set(&queue, "first", Destinations { on_success: to("fn:missing"), ..Destinations::default() });
+    queue.accept("first", "{}").await;
+    let letter = dead_letter(&queue).await;
+    assert_eq!((letter.reason.as_str(), letter.destination.as_deref()), ("destination_refused", Some("fn:missing")));
+    assert_eq!(letter.result.as_deref(), Some("there is no function default/missing"));
+}
+
+#[tokio::test]
+async fn a_delivery_survives_a_kill() {
+    // It listens and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let queue = Queue::open_sending(client(&url), Config::default()).await;
+    set(&queue, "first", Destinations { on_success: to("http:ops"), ..Destinations::default() });
+    let id = queue.accept("first", "{}").await;
+    queue.until(&id, |status| status.state == RunState::Finished).await;
+    let (_held, _) = silent.accept().await.unwrap();
+    let Queue { events, folder, .. } = queue;
+    drop(events);
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = Queue::reopened_sending(Default::default(), folder, client(&endpoint.url()), Config::default()).await;
+    queue.until_true(|| !endpoint.all().is_empty()).await;
+    assert!(endpoint.all()[0].body.contains(id.as_str()));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_does_not_hold_up_another() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hangs = format!("http://{}/", silent.local_addr().unwrap());
+    let endpoint = Endpoint::start(&[]).await;
+    let config = Config { deliveries_max: 4, host_deliveries_max: 2, ..Config::default() };
+    let queue = Queue::open_sending(client(&endpoint.url()), config).await;
+    for _ in 0..20 {
+        queue.events.accept_with_callback(event("called", "{}"), None, &hangs).await.unwrap();
+    }
+    queue.until_true(|| queue.script.seen_of("called") == 20).await;
+    queue.events.accept_with_callback(event("quick", "{}"), None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| !endpoint.all().is_empty()).await;
+}

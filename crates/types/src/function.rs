@@ -162,7 +162,8 @@ pub struct VersionSpec {
     /// Several requests per instance; `None` is one at a time.
     pub concurrency: Option<ConcurrencySpec>,
     /// API objects that are stored and answered as they came, by their API name (`VpcConfig`,
-    /// `Role`, `DeadLetterConfig`…); of these only `PublicNetConfig` is acted on, by whoever starts
+    /// `Role`, `PublicNetConfig`…); `PublicNetConfig` is acted on by whoever starts instances, and
+    /// `OnSuccess`, `OnFailure` and `DeadLetterConfig` by the queue of events. Others are not, by
     /// instances.
     pub carried: serde_json::Map<String, serde_json::Value>,
 }

@@ -281,6 +281,13 @@ pub struct DeployArgs {
     /// Free text
     #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
+    /// Where records of asynchronous events that end well go: fn:FUNCTION, or http:NAME for
+    /// [connections.NAME] of the settings; an empty text removes it
+    #[arg(long, value_name = "fn:NAME|http:NAME")]
+    pub on_success: Option<String>,
+    /// The same for events that become dead letters
+    #[arg(long, value_name = "fn:NAME|http:NAME")]
+    pub on_failure: Option<String>,
     /// Registry id (tcr-…) of an enterprise registry
     #[arg(long, value_name = "ID")]
     pub registry_id: Option<String>,

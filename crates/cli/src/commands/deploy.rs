@@ -178,6 +178,8 @@ fn configuration(args: &DeployArgs, function: Option<&Value>) -> anyhow::Result<
     set("Timeout", args.timeout.map(Value::from));
     set("InitTimeout", args.init_timeout.map(Value::from));
     set("Description", args.description.as_deref().map(Value::from));
+    set("OnSuccess", args.on_success.as_deref().map(Value::from));
+    set("OnFailure", args.on_failure.as_deref().map(Value::from));
     let kept = function.and_then(|function| function.get("InstanceConcurrencyConfig"));
     set("InstanceConcurrencyConfig", concurrency::of(args, kept)?);
     set("ProtocolParams", args.websocket_idle.map(|idle_s| json!({"WSParams": {"IdleTimeOut": idle_s}})));

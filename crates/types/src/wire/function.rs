@@ -129,6 +129,11 @@ pub struct GetFunctionAnswer {
     pub protocol_type: String,
     pub protocol_params: Value,
     pub dead_letter_config: Value,
+    /// Extension: where the ends of events go, `fn:NAME` or `http:NAME`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub on_success: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub on_failure: String,
     pub public_net_config: PublicNetConfigOut,
     pub intranet_config: IntranetConfigOut,
     pub vpc_config: Value,

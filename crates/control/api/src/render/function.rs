@@ -79,6 +79,8 @@ impl Shown<'_> {
             instance_concurrency_config: spec.concurrency.as_ref().map_or(Value::Null, |c| c.as_given.clone()),
             protocol_type: function.protocol.clone().unwrap_or_default(),
             protocol_params: self.object("ProtocolParams", &Value::Null),
+            on_success: self.text("OnSuccess"),
+            on_failure: self.text("OnFailure"),
             dead_letter_config: self.object("DeadLetterConfig", &DeadLetterConfig::default()),
             public_net_config: self.public_net(),
             intranet_config: self.intranet(),

@@ -5,7 +5,7 @@ use types::limits::{INIT_TIMEOUT_S_DEFAULT, MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT
 use types::{ApiError, FunctionKind, FunctionRecord, ImageSpec, VersionSpec};
 
 use super::given::{self, Given};
-use super::{concurrency, environment, scalars};
+use super::{concurrency, destinations, environment, scalars};
 
 /// The configuration of an image of which nothing else is said.
 pub(crate) fn default_for(image: ImageSpec) -> VersionSpec {
@@ -47,6 +47,7 @@ pub(crate) fn apply(
     let mut carried = base.carried;
     for (name, value) in given.carried()? {
         given::refuse_without_effect(name, &value, carried.get(name))?;
+        destinations::check(name, &value)?;
         // An empty text takes a setting away.
         if value == Value::String(String::new()) {
             carried.remove(name);
@@ -126,11 +127,9 @@ mod tests {
         let vpc = || Some(VpcConfig { vpc_id: "vpc-1".to_owned(), subnet_id: "s".to_owned() });
         let cfs =
             CfsConfig { cfs_ins_list: vec![types::wire::CfsInsInfo { cfs_id: "c".to_owned(), ..Default::default() }] };
-        let dead = DeadLetterConfig { name: "q".to_owned(), ..DeadLetterConfig::default() };
         for (field, request) in [
             ("VpcConfig", UpdateFunctionConfigurationRequest { vpc_config: vpc(), ..empty() }),
             ("CfsConfig", UpdateFunctionConfigurationRequest { cfs_config: Some(cfs), ..empty() }),
-            ("DeadLetterConfig", UpdateFunctionConfigurationRequest { dead_letter_config: Some(dead), ..empty() }),
             ("ClsLogsetId", UpdateFunctionConfigurationRequest { cls_logset_id: Some("l".to_owned()), ..empty() }),
             ("ClsTopicId", UpdateFunctionConfigurationRequest { cls_topic_id: Some("t".to_owned()), ..empty() }),
         ] {

@@ -11,7 +11,7 @@ use types::{ApiError, ErrorCode};
 use super::{filled, invalid, scalars};
 
 /// Settings that nothing acts on, and that somebody who gives them relies on.
-const WITHOUT_EFFECT: [&str; 5] = ["VpcConfig", "CfsConfig", "DeadLetterConfig", "ClsLogsetId", "ClsTopicId"];
+const WITHOUT_EFFECT: [&str; 4] = ["VpcConfig", "CfsConfig", "ClsLogsetId", "ClsTopicId"];
 
 /// Switches that nothing acts on, where they stand in their setting, as users know them: only
 /// turned off they are accepted.
@@ -74,6 +74,11 @@ pub(crate) struct Given {
 }
 
 impl Given {
+    /// The values that are kept as they are.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.kept.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)))
+    }
+
     /// Checks the objects that the platform keeps without acting on them, and lists them by API
     /// name.
     pub(crate) fn carried(&self) -> Result<Vec<(&'static str, Value)>, ApiError> {
@@ -136,6 +141,8 @@ impl From<CreateFunctionRequest> for Given {
                 ("VpcConfig", object(request.vpc_config)),
                 ("CfsConfig", object(request.cfs_config)),
                 ("DeadLetterConfig", object(request.dead_letter_config)),
+                ("OnSuccess", object(request.on_success)),
+                ("OnFailure", object(request.on_failure)),
             ],
         }
     }
@@ -161,6 +168,8 @@ impl From<UpdateFunctionConfigurationRequest> for Given {
                 ("VpcConfig", object(request.vpc_config)),
                 ("CfsConfig", object(request.cfs_config)),
                 ("DeadLetterConfig", object(request.dead_letter_config)),
+                ("OnSuccess", object(request.on_success)),
+                ("OnFailure", object(request.on_failure)),
                 ("L5Enable", object(request.l5_enable)),
                 ("IgnoreSysLog", object(request.ignore_sys_log)),
             ],

@@ -10,6 +10,7 @@ pub(crate) mod command_line;
 pub(crate) mod concurrency;
 pub(crate) mod configuration;
 pub(crate) mod creation;
+pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod environment;
 pub(crate) mod event;

@@ -7,6 +7,7 @@ use types::wire::{UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest}
 use types::{ApiError, ErrorCode, VersionSpec};
 
 use crate::actions::Outcome;
+use crate::actions::functions::destinations;
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::failure::StoreCodes;
@@ -31,6 +32,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     )?;
     let image = code::image(request.code.as_ref())?;
     let given = Given::from(settings);
+    destinations::check_targets(cx, &key, given.kept())?;
     let change = cx.store.change_latest(&key, move |function, latest| {
         code::check_kind(&image, function.kind)?;
         let base = VersionSpec { image, ..latest.desired.clone() };

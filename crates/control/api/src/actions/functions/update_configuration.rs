@@ -6,6 +6,7 @@ use types::ErrorCode;
 use types::wire::UpdateFunctionConfigurationRequest;
 
 use crate::actions::Outcome;
+use crate::actions::functions::destinations;
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::failure::StoreCodes;
@@ -23,6 +24,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
         request.install_dependency.as_deref(),
     )?;
     let given = Given::from(request);
+    destinations::check_targets(cx, &key, given.kept())?;
     // Within the store's turn, so that of two changes at once neither undoes the other.
     let change = cx.store.change_latest(&key, move |function, latest| {
         let spec = configuration::apply(&given, function.into(), latest.desired.clone())?;

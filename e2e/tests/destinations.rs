@@ -30,8 +30,11 @@ async fn endpoint() -> anyhow::Result<(String, Noted)> {
 #[tokio::test]
 async fn ends_of_events_are_sent_to_the_destinations_of_their_function() -> anyhow::Result<()> {
     let (url, noted) = endpoint().await?;
-    let env =
-        [("SAMPAN_CONNECTIONS__OPS__URL", url.as_str()), ("SAMPAN_OUTBOUND__ADDRESSES_ALLOWED", "[\"127.0.0.1\"]")];
+    let env = [
+        ("SAMPAN_CONNECTIONS__OPS__KIND", "http"),
+        ("SAMPAN_CONNECTIONS__OPS__URL", url.as_str()),
+        ("SAMPAN_OUTBOUND__ADDRESSES_ALLOWED", "[\"127.0.0.1\"]"),
+    ];
     let platform = Platform::start_with(&env).await?;
     platform.push_hello().await?;
     platform.deploy("next", "hello:v1", &["--type", "event", "--on-success", "http:ops", "--timeout", "30"]).await?;

@@ -76,8 +76,6 @@ pub struct Settings {
     pub triggers: sources::Config,
     /// `[outbound]`
     pub outbound: outbound::Config,
-    /// `[connections.NAME]`
-    pub connections: BTreeMap<String, outbound::Connection>,
     /// `[launcher]`
     pub launcher: launcher::Config,
     /// `[invoke]`
@@ -120,7 +118,6 @@ impl Default for Settings {
             events: events::Config::default(),
             triggers: sources::Config::default(),
             outbound: outbound::Config::default(),
-            connections: BTreeMap::new(),
             launcher: launcher::Config::default(),
             invoke: invoke::Config::default(),
             gateway: gateway::Config::default(),

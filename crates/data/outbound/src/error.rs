@@ -21,7 +21,7 @@ pub enum Refused {
     #[error("host {0} is not allowed; list it in hosts_allowed of [outbound]")]
     Host(String),
     /// No such connection.
-    #[error("there is no connection {0:?}; add [connections.{0}] to the settings")]
+    #[error("there is no connection {0:?}; add [connections.{0}] with kind = \"http\" to the settings")]
     Connection(String),
     /// An address that is not the internet's.
     #[error("{host} is at {address}, which is {kind}; list it in addresses_allowed of [outbound] if it is meant")]

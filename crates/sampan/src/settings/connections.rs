@@ -10,11 +10,26 @@ use serde::{Deserialize, Serialize};
 pub enum Connection {
     /// An object store that speaks S3.
     S3(object_store::Connection),
+    /// An HTTP endpoint, which destinations of events name.
+    Http(outbound::Connection),
 }
 
 impl Connection {
     /// The object stores among connections.
     pub fn stores(connections: &BTreeMap<String, Self>) -> BTreeMap<String, object_store::Connection> {
-        connections.iter().map(|(name, Self::S3(store))| (name.clone(), store.clone())).collect()
+        let store = |(name, connection): (&String, &Self)| match connection {
+            Self::S3(store) => Some((name.clone(), store.clone())),
+            Self::Http(_) => None,
+        };
+        connections.iter().filter_map(store).collect()
+    }
+
+    /// The HTTP endpoints among connections.
+    pub fn endpoints(connections: &BTreeMap<String, Self>) -> BTreeMap<String, outbound::Connection> {
+        let endpoint = |(name, connection): (&String, &Self)| match connection {
+            Self::Http(endpoint) => Some((name.clone(), endpoint.clone())),
+            Self::S3(_) => None,
+        };
+        connections.iter().filter_map(endpoint).collect()
     }
 }

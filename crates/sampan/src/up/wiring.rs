@@ -87,7 +87,7 @@ impl RunningPlatform {
             .asynchronous
             .check()
             .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
-        let outbound = outbound::Client::new(&settings.outbound, &settings.connections)
+        let outbound = outbound::Client::new(&settings.outbound, &Connection::endpoints(&settings.connections))
             .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
         settings
             .triggers

@@ -8,8 +8,8 @@ use crate::fixture::{Queue, event};
 
 /// Runs that ended long ago, as an earlier process left them.
 const OLD: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
-    INSERT INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status,
-        attempts, accepted_ms, ended_ms, result)
+    INSERT INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status, attempts, \
+    accepted_ms, ended_ms, result) \
     SELECT 'old' || i, 'default', 'old', 'lam-00000001', '$LATEST', 'INVOKE', 1, 200, 1, 1, i, 'x' FROM n";
 /// Keys that expired long ago.
 const OLD_KEYS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \

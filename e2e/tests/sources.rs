@@ -4,7 +4,7 @@
 
 use anyhow::{Context, ensure};
 use e2e::object_stores::{ACCESS_KEY, ObjectStore, SECRET_KEY};
-use e2e::{Platform, wait};
+use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "a-token-of-some-length";
@@ -30,10 +30,9 @@ async fn got(platform: &Platform, invoke_type: &str) -> anyhow::Result<Vec<Value
     let listed = platform.api.call("ListAsyncEvents", body).await?;
     let mut events = Vec::new();
     for event in listed["EventList"].as_array().into_iter().flatten() {
-        let body = json!({"FunctionRequestId": event["InvokeRequestId"]});
-        let run = platform.api.call("GetInvocationResult", body).await?["Result"].clone();
-        let answer: Value = serde_json::from_str(run["RetMsg"].as_str().unwrap_or_default())?;
-        events.push(answer["event"].clone());
+        let id = event["InvokeRequestId"].as_str().unwrap_or_default();
+        let answer = tools::run_ok(&mut platform.cli(&["events", "get", id, "--result"])).await?;
+        events.push(serde_json::from_str::<Value>(&answer)?["event"].clone());
     }
     Ok(events)
 }

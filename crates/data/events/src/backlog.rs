@@ -3,7 +3,7 @@
 //! One lock, held for a few instructions; nothing is awaited under it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -26,10 +26,36 @@ pub(crate) struct Backlog {
 /// What ends of events send, until it is delivered.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
-    /// How many wait or are on their way.
-    pub(crate) rows: AtomicU64,
+    /// How many wait or are on their way; for a moment below zero where one ends before its
+    /// acceptance was counted.
+    rows: AtomicI64,
     /// Something is due sooner.
     pub(crate) changed: Notify,
+}
+
+impl Deliveries {
+    /// What an earlier process left.
+    pub(crate) fn of(rows: u64) -> Self {
+        let deliveries = Self::default();
+        deliveries.added(rows);
+        deliveries
+    }
+
+    /// How many wait or are on their way.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed).max(0).unsigned_abs()
+    }
+
+    /// So many more were committed.
+    pub(crate) fn added(&self, rows: u64) {
+        self.rows.fetch_add(rows as i64, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// One was removed.
+    pub(crate) fn removed(&self) {
+        self.rows.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]

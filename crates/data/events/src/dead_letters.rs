@@ -19,8 +19,16 @@ const REDRIVE_TTL_S: u32 = 6 * 3600;
 /// Dead letters that one commit purges or redrives.
 const COMMIT_ROWS: usize = 200;
 
-/// Room that redriven events take, and when each is due.
-type Taken = Arc<Mutex<Vec<(Room, i64)>>>;
+/// What is redriven.
+#[derive(Default)]
+struct Redriven {
+    /// Room that events take, and when each is due.
+    events: Vec<(Room, i64)>,
+    /// How many of them are deliveries.
+    deliveries: u64,
+}
+
+type Taken = Arc<Mutex<Redriven>>;
 
 impl Events {
     /// A page of dead letters, oldest first, after the row of the page before (0 for the first).
@@ -102,8 +110,9 @@ impl Events {
         let queue = Arc::clone(&self.queue);
         let settled = move |done: &Result<T, Error>| {
             if done.is_ok() {
-                queue.deliveries.changed.notify_one();
-                kept.lock().iter_mut().for_each(|(room, due_ms)| room.keep(*due_ms));
+                let mut kept = kept.lock();
+                queue.deliveries.added(kept.deliveries);
+                kept.events.iter_mut().for_each(|(room, due_ms)| room.keep(*due_ms));
             }
         };
         self.queue.writer.write_then(0, move |connection| work(connection, &taken), settled).await
@@ -146,12 +155,14 @@ fn redrive(queue: &Arc<Queue>, connection: &Connection, id: &RequestId, now: i64
     if let Some(delivery) = deliveries::take(connection, id, now)? {
         let delay_s = queue.redrives.lock().delay_s(now, queue.config.redrive_per_second_max);
         let due_ms = now + i64::from(delay_s) * 1000;
-        return deliveries::insert(connection, &delivery, due_ms, queue.config.delivery_ttl_s);
+        deliveries::insert(connection, &delivery, due_ms, queue.config.delivery_ttl_s)?;
+        taken.lock().deliveries += 1;
+        return Ok(());
     }
     let room = Room::take(queue, letter.address.function, bytes)?;
     let (mut event, origin) = dead::take(connection, id, now, REDRIVE_TTL_S)?;
     event.delay_s = queue.redrives.lock().delay_s(now, queue.config.redrive_per_second_max);
     insert::insert(connection, &event, &origin, now)?;
-    taken.lock().push((room, now + i64::from(event.delay_s) * 1000));
+    taken.lock().events.push((room, now + i64::from(event.delay_s) * 1000));
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -146,7 +145,7 @@ async fn deliver(queue: &Arc<Queue>, of: Claimed) {
         }
     }
     if !matches!(next, Some(Ok(_))) {
-        queue.deliveries.rows.fetch_sub(1, Ordering::Relaxed);
+        queue.deliveries.removed();
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
@@ -300,7 +299,7 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
     loop {
         let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
         let (run, config) = (Arc::clone(&run), queue.config.clone());
-        let waiting = queue.deliveries.rows.load(Ordering::Relaxed);
+        let waiting = queue.deliveries.rows();
         let stored = queue.writer.write(of.payload.len(), move |connection| {
             let (next, end) = terminate::overrides(connection, &of, next, end)?;
             let stood = match next {
@@ -325,8 +324,7 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
         match stored.await {
             Ok((stored, sending)) => {
                 if sending > 0 {
-                    queue.deliveries.rows.fetch_add(sending, Ordering::Relaxed);
-                    queue.deliveries.changed.notify_one();
+                    queue.deliveries.added(sending);
                 }
                 if let Some(Next::Dead(reason)) = stored {
                     log_death(&event, reason);

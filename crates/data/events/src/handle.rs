@@ -81,7 +81,7 @@ impl Events {
         backlog.load(waiting);
         let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
         let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
-        let deliveries = Deliveries { rows: sending.into(), ..Deliveries::default() };
+        let deliveries = Deliveries::of(sending);
         let (running, under_way, redrives) = (Running::default(), Mutex::default(), Mutex::default());
         let cutting = CancellationToken::new();
         let queue = Arc::new(Queue {

@@ -205,6 +205,8 @@ async fn a_delivery_that_fails_for_good_is_a_dead_letter_and_can_be_redriven() {
     assert_eq!(received[0].body, received[1].body);
     assert_eq!(received[0].header("x-delivery-id"), received[1].header("x-delivery-id"));
     assert_eq!(received[1].header("x-delivery-id"), Some(letter.request_id.as_str()));
+    queue.accept("first", "{}").await;
+    queue.until_true(|| endpoint.all().len() == 3).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Polls a future only when it was woken itself, and not each time its task was: what seldom happens
-//! to a connection is not looked at for each of its requests.
+//! Polls a future only when it was woken itself, and not each time its task was: what seldom
+//! happens to a connection is not looked at for each of its requests.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -40,7 +40,7 @@ impl WorkerId {
     }
 }
 
-/// All workers of a listener or more; cheap to clone. Once the last clone is dropped they end together, with the last
+/// The threads; cheap to clone. Once the last clone is dropped they end together, with the last
 /// socket that any of them serves.
 #[derive(Clone)]
 pub struct Workers {

@@ -217,7 +217,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
 #[tokio::test]
 async fn too_many_or_too_long_headers_are_refused() {
     let fixture = Fixture::start().await;
-    // Some are refused by hyper, which is not told of our settings: the answer names them all the same.
+    // Some are refused by hyper, which does not know our settings; the answer names them anyway.
     let many = |count: usize| "x: 1\r\n".repeat(count);
     let long = |kib: usize| format!("x-long: {}\r\n", "y".repeat(kib * 1024));
     for (headers, setting) in [

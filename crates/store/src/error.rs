@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use types::{FunctionKey, Namespace, Qualifier, Status, VersionName};
 
-use crate::triggers::TriggerName;
+use crate::trigger_name::TriggerName;
 
 /// A failed operation of the store.
 #[derive(Debug, thiserror::Error)]

@@ -6,11 +6,9 @@
 //!
 //! # On disk
 //! ```text
-//! <path>        SQLite in WAL mode, 0600 in a 0700 folder: environment variables of functions are secrets
-//! <path>-wal    commits that are not in the main file yet
-//! <path>-shm    index of the WAL
-//! ```
-//! The schema is in `migrations/`; statements keep to what PostgreSQL understands as well.
+//! <path>        SQLite in WAL mode, 0600 in a 0700 folder: environment variables of functions are
+//! secrets <path>-wal    commits that are not in the main file yet <path>-shm    index of the WAL
+//! ``` The schema is in `migrations/`; statements keep to what PostgreSQL understands as well.
 //!
 //! # Durability
 //! A commit is on the disk before the call that made it returns (`synchronous = FULL`): an
@@ -46,6 +44,7 @@ mod record;
 mod snapshot;
 mod sql;
 mod state;
+mod trigger_name;
 mod triggers;
 mod versions;
 mod write;
@@ -58,4 +57,5 @@ pub use record::{
     AliasChange, Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewAlias,
     NewFunction, OrderBy, Pending,
 };
-pub use triggers::{NewTrigger, TriggerChange, TriggerName};
+pub use trigger_name::TriggerName;
+pub use triggers::{NewTrigger, TriggerChange};

@@ -1,9 +1,6 @@
 //! Making, changing and deleting triggers. They are read from the catalog, where each stands with
 //! its function; a function that is deleted takes its triggers along.
 
-use std::fmt;
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 use types::{FunctionKey, Qualifier, Trigger, TriggerId, TriggerOptions};
 
@@ -12,33 +9,8 @@ use crate::find::find_function;
 use crate::handle::{Store, now_ms};
 use crate::record::FunctionWithVersions;
 use crate::sql;
+use crate::trigger_name::TriggerName;
 use crate::write::{Write, detached};
-
-/// What names a trigger of a function.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TriggerName {
-    /// Its kind.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// Its version or alias.
-    pub qualifier: Qualifier,
-}
-
-impl fmt::Display for TriggerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} trigger {} for {}", self.kind, self.name, self.qualifier)
-    }
-}
-
-impl TriggerName {
-    fn find(&self, function: &FunctionWithVersions) -> Option<Arc<Trigger>> {
-        let named = |trigger: &&Arc<Trigger>| {
-            trigger.kind == self.kind && trigger.name == self.name && trigger.qualifier == self.qualifier
-        };
-        function.triggers.iter().find(named).cloned()
-    }
-}
 
 /// A trigger to be made.
 #[derive(Debug, Clone)]

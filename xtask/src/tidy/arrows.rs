@@ -29,7 +29,8 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("pool", "crates/data/pool", &["supervisor", "types", "schedule"]),
     ("launcher", "crates/data/launcher", &["types", "pool", "image", "sandbox", "logs"]),
     ("connections", "crates/data/connections", &["supervisor"]),
-    ("events", "crates/data/events", &["supervisor", "types", "invoke"]),
+    ("outbound", "crates/data/outbound", &["registry-client"]),
+    ("events", "crates/data/events", &["supervisor", "types", "invoke", "outbound"]),
     (
         "sources",
         "crates/data/sources",
@@ -64,6 +65,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
             "events",
             "sources",
             "object-store",
+            "outbound",
             "launcher",
             "invoke",
             "connections",

@@ -164,8 +164,8 @@ impl Backlog {
         self.changed.notify_one();
     }
 
-    /// There was no room for an event of the function: all wait until then, or until one of its runs
-    /// has left an instance free.
+    /// There was no room for an event of the function: all wait until then, or until one of its
+    /// runs has left an instance free.
     pub(crate) fn pause(&self, of: &FunctionKey, until_ms: i64) {
         let mut state = self.state.lock();
         let function = state.functions.entry(of.clone()).or_default();

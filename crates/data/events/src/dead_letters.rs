@@ -39,8 +39,8 @@ impl Events {
         self.read(move |connection| dead::list(connection, &of, after, limit)).await
     }
 
-    /// How often an event died, oldest first, and its payload if it is a dead letter now; empty when
-    /// it never was one, or that is no longer kept.
+    /// How often an event died, oldest first, and its payload if it is a dead letter now; empty
+    /// when it never was one, or that is no longer kept.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -49,9 +49,9 @@ impl Events {
         self.read(move |connection| Ok((dead::history(connection, &id)?, dead::payload(connection, &id)?))).await
     }
 
-    /// Lets a dead letter run again, as a new delivery of the same id and bytes: its attempts and its
-    /// time to live begin anew. At most [`Config::redrive_per_second_max`](crate::Config) are due
-    /// within a second.
+    /// Lets a dead letter run again, as a new delivery of the same id and bytes: its attempts and
+    /// its time to live begin anew. At most [`Config::redrive_per_second_max`](crate::Config) are
+    /// due within a second.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Full`], or when it cannot be written.

@@ -1,5 +1,5 @@
-//! What is sent when an event ends: the result to a callback, and an envelope to the destinations of
-//! its function. Pure.
+//! What is sent when an event ends: the result to a callback, and an envelope to the destinations
+//! of its function. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use types::{FunctionName, RequestId};
 
 use crate::event::Address;
 use crate::policy::retry::Reason;
-use crate::sqlite::claim::Claimed;
+use crate::sqlite::claimed::Claimed;
 use crate::sqlite::finish::End;
 
 /// Longest chain of events, each made by a destination of the one before.

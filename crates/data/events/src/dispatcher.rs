@@ -16,11 +16,12 @@ use crate::config::Config;
 use crate::delivery::{self, CHAIN_DEPTH_MAX, Delivery, Destinations, Ending, LastRun};
 use crate::error::Error;
 use crate::event::RunState;
-use crate::policy::pace::Pace;
+use crate::policy::rate_limit::RateLimit;
 use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Repeat, Run};
 use crate::running::Running;
-use crate::sqlite::claim::{self, Claimed, Wanted};
+use crate::sqlite::claim::{self, Wanted};
+use crate::sqlite::claimed::Claimed;
 use crate::sqlite::finish::{self, End};
 use crate::sqlite::source_keys;
 use crate::sqlite::terminate;
@@ -55,7 +56,7 @@ pub(crate) struct Queue {
     /// Nothing is claimed any more, and runs may be cut off.
     pub(crate) stop: CancellationToken,
     /// When redriven events are due.
-    pub(crate) redrives: Mutex<Pace>,
+    pub(crate) redrives: Mutex<RateLimit>,
     /// Runs are being cut off.
     pub(crate) cutting: CancellationToken,
     /// What ends of events send.
@@ -291,9 +292,9 @@ fn room(class: Class) -> Room {
 }
 
 /// Stores what follows a run, and returns it: an event that was terminated meanwhile is aborted
-/// however its run ended. `None` when its claim did not stand any more. An end that cannot be stored
-/// is tried again until it can, or until nothing can be written any more: the claim then is this
-/// process's until the next start frees it.
+/// however its run ended. `None` when its claim did not stand any more. An end that cannot be
+/// stored is tried again until it can, or until nothing can be written any more: the claim then is
+/// this process's until the next start frees it.
 async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun) -> Option<Next> {
     let (event, run) = (Arc::new(event), Arc::new(run));
     loop {

@@ -1,7 +1,8 @@
 //! The public HTTP of functions: from a client's connection to one call of [`invoke`], and back.
 //!
 //! ```text
-//! connection (TLS, HTTP) ─> service ─> host, domain | route + lookup ─> limits ─> forward ─> ResolvedCall
+//! connection (TLS, HTTP) ─> service ─> host, domain | route + lookup ─> limits ─> forward ─>
+//! ResolvedCall
 //!                                     (over one snapshot of the catalog)                          │
 //!                    response_body <─ Invoker::web, or event + integration ─> Invoker::event <────┘
 //! ```

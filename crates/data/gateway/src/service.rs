@@ -225,8 +225,8 @@ impl Client {
         }
     }
 
-    /// Finds the function that a head addresses. The path becomes the one that a custom domain makes
-    /// of it.
+    /// Finds the function that a head addresses. The path becomes the one that a custom domain
+    /// makes of it.
     fn locate(&self, parts: &mut Parts) -> Result<Located<'_>, RequestError> {
         if matches!(parts.method, Method::TRACE | Method::CONNECT) {
             return Err(RequestError::Method(parts.method.clone()));

@@ -7,7 +7,7 @@ use logs::{Begin, Logs};
 use parking_lot::Mutex;
 use types::RequestId;
 
-use crate::record::unix_ms;
+use crate::clock::unix_ms;
 use crate::report;
 
 /// Beginnings that wait, by request.

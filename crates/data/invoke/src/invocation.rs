@@ -18,12 +18,13 @@ use types::{CatalogVersion, RequestId};
 use crate::acquire::Wanted;
 use crate::call::Asynchronous;
 use crate::cancellation::Cancellation;
+use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::headers::Stamp;
 use crate::metering;
-use crate::record::{Closing, Record, unix_ms};
+use crate::record::{Closing, Record};
 use crate::request_body::RequestBody;
 use crate::resolve::ResolvedCall;
 use crate::run::Run;
@@ -132,8 +133,9 @@ impl Invocation {
         &self.open().call.version
     }
 
-    /// Sends the request to an instance and waits for what `send` brings, which adds the stamp. An instance that accepts
-    /// no connection is replaced once, since nothing of the request has reached it.
+    /// Sends the request to an instance and waits for what `send` brings, which adds the stamp. An
+    /// instance that accepts no connection is replaced once, since nothing of the request has
+    /// reached it.
     pub async fn dispatch<T>(
         &mut self,
         mut request: Request<RequestBody>,

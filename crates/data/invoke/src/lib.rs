@@ -16,6 +16,7 @@
 mod acquire;
 mod call;
 mod cancellation;
+mod clock;
 mod config;
 mod context;
 mod deferred_records;

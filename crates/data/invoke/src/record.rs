@@ -2,7 +2,7 @@
 //! ended.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use logs::{Begin, End, InvocationLog, Logs};
 use pool::ColdStart;
@@ -111,9 +111,4 @@ impl Record {
             Log::Deferred(_, logs) => logs.finish(&self.request, end),
         }
     }
-}
-
-pub(crate) fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -8,8 +8,8 @@ use logs::{Begin, End, Logs};
 use pool::{BoxFuture, Launch, LaunchError, Launched};
 use types::{CatalogVersion, InstanceId, Qualifier, RequestId, RunStatus};
 
+use crate::clock::unix_ms;
 use crate::deferred_records::DeferredRecords;
-use crate::record::unix_ms;
 use crate::report;
 
 /// A launcher that records the starts of provisioned instances.

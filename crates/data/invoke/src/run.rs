@@ -33,8 +33,8 @@ impl Run {
         self.started + Duration::from_secs(u64::from(self.lease.version.spec.timeout_s))
     }
 
-    /// Does `work` unless the run is canceled first. An instance that serves it alone and is asked to
-    /// end keeps its request until it has: what it responds counts no more.
+    /// Does `work` unless the run is canceled first. An instance that serves it alone and is asked
+    /// to end keeps its request until it has: what it responds counts no more.
     pub async fn until_canceled<T>(
         &self,
         cancellation: Option<&Cancellation>,

@@ -4,7 +4,8 @@
 //! Owns the order of a start and what each failure of it means to the caller.
 //!
 //! ```text
-//! rootfs of the pinned digest -> argv, environment, limits -> output attached -> sandbox -> port open -> Launched
+//! rootfs of the pinned digest -> argv, environment, limits -> output attached -> sandbox -> port
+//! open -> Launched
 //!        444, 447                       445                      449             445 449     405 434 446
 //! ```
 #![forbid(unsafe_code)]

@@ -36,7 +36,8 @@ impl Default for Config {
     }
 }
 
-/// `[connections.NAME]` of kind `http`: an endpoint that functions' owners name without knowing its credentials.
+/// `[connections.NAME]` of kind `http`: an endpoint that functions' owners name without knowing its
+/// credentials.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Connection {

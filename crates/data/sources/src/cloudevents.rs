@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use types::{ApiError, Trigger};
 
-use crate::description::Given;
 use crate::hook;
-use crate::source::{Occurrence, Source, invalid};
+use crate::source::{Given, Occurrence, Source, invalid};
 
 /// The kind `cloudevents`.
 pub(crate) struct CloudEvents;

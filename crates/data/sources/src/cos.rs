@@ -10,9 +10,8 @@ use formats::object::{Origin, cos_event};
 use serde_json::{Map, Value};
 use types::{ApiError, Trigger};
 
-use crate::description::Given;
 use crate::hook;
-use crate::source::{Occurrence, Source, invalid};
+use crate::source::{Given, Occurrence, Source, invalid};
 
 /// The kind `cos`.
 pub(crate) struct Cos {

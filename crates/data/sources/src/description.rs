@@ -4,16 +4,7 @@
 use serde_json::{Map, Value};
 use types::{ApiError, Trigger, TriggerOptions};
 
-use crate::source::{Source, invalid};
-
-/// A `TriggerDesc` without the options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given {
-    /// A text that is no JSON object.
-    Text(String),
-    /// A JSON object.
-    Object(Map<String, Value>),
-}
+use crate::source::{Given, Source, invalid};
 
 /// Reads a `TriggerDesc`: what is stored of it, and its options.
 ///

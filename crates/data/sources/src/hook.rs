@@ -4,8 +4,7 @@ use formats::hook::{self, Invalid};
 use serde_json::{Map, Value};
 use types::{ApiError, ErrorCode};
 
-use crate::description::Given;
-use crate::source::invalid;
+use crate::source::{Given, invalid};
 
 /// An object that its kind can read; it is stored as it was given.
 pub(crate) fn checked(

@@ -7,8 +7,7 @@ use formats::function_url::{FunctionUrl, Invalid};
 use serde_json::{Map, Value};
 use types::{ApiError, ErrorCode, Trigger};
 
-use crate::description::Given;
-use crate::source::{Occurrence, Source, invalid};
+use crate::source::{Given, Occurrence, Source, invalid};
 
 /// The kind `http`.
 pub(crate) struct Http;

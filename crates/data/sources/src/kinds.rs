@@ -47,8 +47,9 @@ impl Sources {
         Self(Arc::new(Inner { timer, rates: Rates::default(), kinds, config }))
     }
 
-    /// Counts one event of a trigger at `now_ms`, Unix milliseconds; `false` when it has made as many
-    /// as it may in this minute, and must not make this one. Tests of its owner are not counted.
+    /// Counts one event of a trigger at `now_ms`, Unix milliseconds; `false` when it has made as
+    /// many as it may in this minute, and must not make this one. Tests of its owner are not
+    /// counted.
     pub fn admit(&self, trigger: &Trigger, now_ms: i64) -> bool {
         let admitted = self.0.rates.admit(trigger, self.0.config.rate_per_minute_max, now_ms);
         if !admitted {
@@ -74,8 +75,8 @@ impl Sources {
     /// The same for a caller that asks for it.
     ///
     /// # Errors
-    /// `UnsupportedOperation.Trigger` for a type that is not built, `InvalidParameterValue.Type` for
-    /// what is no type.
+    /// `UnsupportedOperation.Trigger` for a type that is not built, `InvalidParameterValue.Type`
+    /// for what is no type.
     pub fn find(&self, kind: &str) -> Result<&dyn Source, ApiError> {
         if let Some(source) = self.get(kind) {
             return Ok(source);

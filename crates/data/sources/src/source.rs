@@ -7,7 +7,14 @@ use events::InvokeType;
 use serde_json::{Map, Value};
 use types::{ApiError, ErrorCode, Trigger};
 
-use crate::description::Given;
+/// A `TriggerDesc` without the options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// A text that is no JSON object.
+    Text(String),
+    /// A JSON object.
+    Object(Map<String, Value>),
+}
 
 /// A kind of trigger.
 pub trait Source: Send + Sync + 'static {

@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 use types::{ApiError, Trigger};
 
 use crate::config::Config;
-use crate::description::Given;
-use crate::source::{Occurrence, Source, invalid};
+use crate::source::{Given, Occurrence, Source, invalid};
 
 /// `Type` of the API.
 pub(crate) const KIND: &str = "timer";

@@ -6,9 +6,8 @@ use formats::hook::Webhook as Description;
 use serde_json::{Map, Value, json};
 use types::{ApiError, Trigger};
 
-use crate::description::Given;
 use crate::hook;
-use crate::source::{Occurrence, Source, invalid};
+use crate::source::{Given, Occurrence, Source, invalid};
 
 /// The kind `webhook`.
 pub(crate) struct Webhook;

@@ -152,8 +152,8 @@ pub(crate) fn next_of_one(class: Class, history: History, now_ms: i64) -> Next {
     }
 }
 
-/// Whether something of a run took place that a stop of the platform cut off. Errors of the system come
-/// from runs that did not begin: instances that are stopped end as the function's.
+/// Whether something of a run took place that a stop of the platform cut off. Errors of the system
+/// come from runs that did not begin: instances that are stopped end as the function's.
 pub(crate) fn may_have_run(class: Class) -> bool {
     matches!(class, Class::Function | Class::Terminated)
 }

@@ -4,32 +4,11 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use types::{FunctionKey, RequestId, RunStatus};
 
+use super::claimed::Claimed;
 use super::{row, terminate};
 use crate::error::Error;
 use crate::event::{Address, InvokeType};
 use crate::policy::retry::History;
-
-/// An event that is about to run.
-#[derive(Debug, Clone)]
-pub(crate) struct Claimed {
-    pub id: i64,
-    /// The fencing token, beside the owner.
-    pub attempt: u32,
-    pub request_id: RequestId,
-    pub address: Address,
-    pub invoke_type: InvokeType,
-    pub history: History,
-    pub recoveries: u32,
-    pub accepted_ms: i64,
-    pub payload: Bytes,
-    /// How the run before ended.
-    pub last_status: Option<RunStatus>,
-    pub last_result: Option<String>,
-    /// Where the result is sent.
-    pub callback: Option<String>,
-    /// Destinations that led to it.
-    pub depth: u32,
-}
 
 /// What a claim asks for.
 #[derive(Debug, Clone)]

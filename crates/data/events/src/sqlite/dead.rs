@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use types::{RequestId, RunStatus};
 
-use super::claim::Claimed;
+use super::claimed::Claimed;
 use super::finish::End;
 use super::insert::Origin;
 use super::row;

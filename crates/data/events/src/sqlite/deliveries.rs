@@ -58,7 +58,8 @@ pub(crate) fn claim(
     let marks = vec!["?"; busy.len()].join(", ");
     let text = format!(
         "UPDATE deliveries SET state = 1, attempt = attempt + 1 WHERE id IN ( \
-           SELECT id FROM (SELECT id, due_ms, ROW_NUMBER() OVER (PARTITION BY host ORDER BY due_ms, id) AS place FROM ( \
+           SELECT id FROM (SELECT id, due_ms, \
+             ROW_NUMBER() OVER (PARTITION BY host ORDER BY due_ms, id) AS place FROM ( \
              SELECT id, host, due_ms FROM deliveries WHERE state = 0 AND due_ms <= {now_ms} AND host NOT IN ({marks}) \
              ORDER BY due_ms, id LIMIT 1000)) \
            WHERE place <= {host_rows_max} ORDER BY due_ms, id LIMIT {rows_max}) \

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, named_params};
 use types::{ExitStatus, RunStatus};
 
-use super::claim::Claimed;
+use super::claimed::Claimed;
 use super::row::state_number;
 use crate::error::Error;
 use crate::event::RunState;

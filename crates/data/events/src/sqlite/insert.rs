@@ -19,7 +19,8 @@ pub(crate) fn insert(connection: &Connection, event: &NewEvent, origin: &Origin,
     let mut statement = connection.prepare_cached(
         "INSERT INTO events (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, due_ms, accepted_ms, \
-         expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, callback, depth, bytes, payload) \
+         expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, callback, \
+         depth, bytes, payload) \
          VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, 0, :due, :now, :expires, 0, 0, 0, 0, :retries, \
          :callback, :depth, :bytes, :payload)",

@@ -2,6 +2,7 @@
 //! functions and partial indexes, which PostgreSQL has too.
 
 pub(crate) mod claim;
+pub(crate) mod claimed;
 pub(crate) mod dead;
 pub(crate) mod deliveries;
 pub(crate) mod finish;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 use types::{FunctionId, FunctionKey, RequestId, RunStatus};
 
-use super::claim::Claimed;
+use super::claimed::Claimed;
 use super::finish::End;
 use super::row;
 use crate::error::Error;
@@ -83,7 +83,8 @@ pub(crate) fn abort<const N: usize>(
     let text = format!(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, \
          status, attempts, accepted_ms, ended_ms, result) SELECT request_id, namespace, function, function_id, \
-         qualifier, invoke_type, {state}, {status}, attempt, accepted_ms, ?{now}, '{RESULT}' FROM events WHERE {condition}"
+         qualifier, invoke_type, {state}, {status}, attempt, accepted_ms, ?{now}, '{RESULT}' \
+         FROM events WHERE {condition}"
     );
     let given = values.iter().map(|value| value as &dyn ToSql).chain([&now_ms as &dyn ToSql]);
     connection.prepare_cached(&text)?.execute(params_from_iter(given))?;
@@ -91,8 +92,8 @@ pub(crate) fn abort<const N: usize>(
     Ok(())
 }
 
-/// What follows a run: its event is aborted where it was terminated meanwhile, whatever the run came
-/// to.
+/// What follows a run: its event is aborted where it was terminated meanwhile, whatever the run
+/// came to.
 pub(crate) fn overrides(connection: &Connection, event: &Claimed, next: Next, end: End) -> Result<(Next, End), Error> {
     let mut statement = connection.prepare_cached("SELECT terminate FROM events WHERE id = ?1")?;
     let terminated: Option<bool> = statement.query_row([event.id], |row| row.get(0)).optional()?;

@@ -71,7 +71,8 @@ async fn a_redrive_of_all_is_spread_over_time() {
     assert_eq!(queue.events.redrive_all(of("gone")).await.unwrap(), 40);
     assert_eq!(letters(&queue).await[0].request_id, other, "those of another function stay");
     queue.until_true(|| queue.script.seen_of("gone") > before).await;
-    // The last of them is due 39 seconds later; this process would have to be stopped for that long.
+    // The last of them is due 39 seconds later; this process would have to be stopped for that
+    // long.
     let waiting = queue.events.waiting(None);
     assert!(waiting > 0, "all of them became due at once");
 }

@@ -3,7 +3,8 @@
 //! does the caller's connection, and frames pass until one of the two closes it.
 //!
 //! ```text
-//! open ──> dispatch (a lease, the server's 101) ──> 101 to the caller ──> relay ──> CloseCause ──> the invocation's end
+//! open ──> dispatch (a lease, the server's 101) ──> 101 to the caller ──> relay ──> CloseCause ──>
+//! the invocation's end
 //!                          └ another response ──> the caller's response
 //! ```
 

@@ -124,7 +124,7 @@ async fn look(parts: PollingParts, pages_max: usize, polled: Polled, mut seen: S
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             let (function, bucket) = (polled.function.key.to_string(), &polled.objects.bucket);
-            tracing::warn!(function, bucket, %error, cause, "cannot look at a bucket; the next look begins there again");
+            tracing::warn!(function, bucket, %error, cause, "cannot list a bucket; the next pass begins again");
         }
     }
     (id, seen)

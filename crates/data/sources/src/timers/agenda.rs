@@ -100,7 +100,8 @@ impl Agenda {
             return true;
         }
         let Some(times) = self.timer.times_of(trigger) else {
-            tracing::error!(function = %function.record.key, trigger = trigger.name, "a timer makes no sense and does not run");
+            let (function, trigger) = (&function.record.key, &trigger.name);
+            tracing::error!(%function, trigger, "a timer cannot be read and does not run");
             return false;
         };
         let missed = times.last_until(now_ms).filter(|at_ms| *at_ms > trigger.since_ms && self.in_time(*at_ms, now_ms));

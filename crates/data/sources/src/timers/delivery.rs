@@ -73,7 +73,8 @@ async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static s
                 metrics::histogram!("sampan_timer_commit_delay_seconds").record(late_ms as f64 / 1000.0);
                 return "accepted";
             }
-            // Another scheduler was faster, or this time came before the clock was set or a restart.
+            // Another scheduler was faster, or this time came before the clock was set or a
+            // restart.
             Ok(Accepted::Before(_)) => return "duplicate",
             Err(error) => error,
         };

@@ -1,6 +1,7 @@
 //! Ticks that wait for room in the queue: of each timer the newest alone. Pure.
 //!
-//! A function whose queue is full for long has one tick of each timer waiting, as after a down time.
+//! A function whose queue is full for long has one tick of each timer waiting, as after a down
+//! time.
 
 use std::collections::HashMap;
 

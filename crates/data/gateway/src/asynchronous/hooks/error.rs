@@ -36,7 +36,8 @@ pub enum HookError {
     Protocol,
     /// Its own rate.
     #[error(
-        "more than {max} events in a minute (rate_per_minute of the trigger, or setting triggers.rate_per_minute_max); try again"
+        "more than {max} events in a minute (rate_per_minute of the trigger, or setting \
+         triggers.rate_per_minute_max); try again"
     )]
     Rate {
         /// The bound.

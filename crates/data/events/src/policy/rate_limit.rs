@@ -2,12 +2,12 @@
 
 /// The last second that was given out, and how many are due in it.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimit {
     second: i64,
     given: u32,
 }
 
-impl Pace {
+impl RateLimit {
     /// Seconds from now until the next one is due.
     pub(crate) fn delay_s(&mut self, now_ms: i64, per_second_max: u32) -> u32 {
         let now_s = now_ms.div_euclid(1000);
@@ -23,7 +23,7 @@ impl Pace {
     }
 }
 
-/// Longest delay: beyond it the pace begins anew.
+/// Longest delay: beyond it the count begins anew.
 const DELAY_S_MAX: i64 = 24 * 3600;
 
 #[cfg(test)]
@@ -32,18 +32,18 @@ mod tests {
 
     #[test]
     fn no_second_has_more_than_its_share() {
-        let mut pace = Pace::default();
-        let delays: Vec<u32> = (0..7).map(|_| pace.delay_s(5_000, 3)).collect();
+        let mut limit = RateLimit::default();
+        let delays: Vec<u32> = (0..7).map(|_| limit.delay_s(5_000, 3)).collect();
         assert_eq!(delays, [0, 0, 0, 1, 1, 1, 2]);
-        assert_eq!((pace.delay_s(6_999, 3), pace.delay_s(6_999, 3)), (1, 1), "those of before count");
-        assert_eq!(pace.delay_s(6_999, 3), 2);
-        assert_eq!(pace.delay_s(60_000, 3), 0);
+        assert_eq!((limit.delay_s(6_999, 3), limit.delay_s(6_999, 3)), (1, 1), "those of before count");
+        assert_eq!(limit.delay_s(6_999, 3), 2);
+        assert_eq!(limit.delay_s(60_000, 3), 0);
     }
 
     #[test]
     fn a_clock_that_is_set_back_does_not_stall_redrives() {
-        let mut pace = Pace::default();
-        pace.delay_s(1_000_000_000_000, 1);
-        assert_eq!(pace.delay_s(5_000, 1), 0);
+        let mut limit = RateLimit::default();
+        limit.delay_s(1_000_000_000_000, 1);
+        assert_eq!(limit.delay_s(5_000, 1), 0);
     }
 }

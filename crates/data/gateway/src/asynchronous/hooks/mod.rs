@@ -20,7 +20,6 @@ use hyper::body::Incoming;
 use invoke::{Protocol, ResolvedCall};
 use serde_json::json;
 use tokio::time::Instant;
-use types::limits::ASYNC_EVENT_BYTES_MAX;
 use types::{CatalogFunction, Installation, RequestId, Trigger};
 
 use self::kind::Hook;

@@ -46,7 +46,7 @@ impl Administration {
                 let page = self.events.dead_letters(DeadLetters { namespace, function }, after, limit).await;
                 Ok(Answer::DeadLetters(page.map_err(refused)?.into_iter().map(shown).collect()))
             }
-            Command::Get { id } => self.get(&id).await.map(Answer::DeadLetter),
+            Command::Get { id } => self.get(&id).await.map(|shown| Answer::DeadLetter(Box::new(shown))),
             Command::Redrive { of: Selection::One(id) } => {
                 self.events.redrive(&id).await.map_err(|error| of_one(error, &id))?;
                 Ok(Answer::Redriven(1))

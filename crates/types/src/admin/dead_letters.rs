@@ -67,7 +67,7 @@ pub enum Answer {
     /// Response to `List`.
     DeadLetters(Vec<DeadLetter>),
     /// Response to `Get`.
-    DeadLetter(Shown),
+    DeadLetter(Box<Shown>),
     /// Response to `Redrive`: how many run again.
     Redriven(usize),
     /// Response to `Purge`: how many were removed.

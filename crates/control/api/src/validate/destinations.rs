@@ -21,7 +21,7 @@ pub(crate) fn target(name: &str, value: &Value) -> Result<Option<Destination>, A
     }
     let code =
         if name == "DeadLetterConfig" { ErrorCode::INVALID_VALUE_DEAD_LETTER_CONFIG } else { ErrorCode::INVALID_VALUE };
-    text.parse().map(Some).map_err(|error: events::NotADestination| invalid(code, name, &error.to_string()))
+    text.parse().map(Some).map_err(|error: events::NotADestination| invalid(code, name, error.to_string()))
 }
 
 /// Refuses a setting that names no destination.

@@ -201,7 +201,7 @@ async fn objects_of_seaweedfs_are_found_by_looking_also_after_kills() -> anyhow:
     store.kill().await?;
     let platform = platform.kill_and_restart().await?;
     wait::until("the store is missed", || async {
-        Ok(platform.platform_log().contains("cannot look at a bucket").then_some(()))
+        Ok(platform.platform_log().contains("cannot list a bucket").then_some(()))
     })
     .await?;
     store.start_again().await?;

@@ -34,8 +34,7 @@ pub struct Zone {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{name:?} is no time zone; write an offset such as +08:00, or a name such as Europe/Berlin, which needs the \
-     time zone \
-     database of this machine (package tzdata)"
+     time zone database of this machine (package tzdata)"
 )]
 pub struct InvalidZone {
     name: String,

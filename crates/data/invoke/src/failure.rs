@@ -33,7 +33,7 @@ pub(crate) struct Failure {
     /// HTTP status of the answer when it is not the number of `status`.
     http_status: Option<StatusCode>,
     /// The start that failed, for its line in the log.
-    pub start: Option<FailedStart>,
+    pub start: Option<Box<FailedStart>>,
     /// Of one connection, which says nothing of the instance.
     pub of_connection: bool,
     /// How long the function asked to wait before it is called again.
@@ -285,7 +285,9 @@ impl From<Lookup> for Failure {
 impl From<LeaseError> for Failure {
     fn from(error: LeaseError) -> Self {
         let start = match &error {
-            LeaseError::Launch(launch) => Some(FailedStart { cold: launch.cold_start, peak_bytes: launch.peak_bytes }),
+            LeaseError::Launch(launch) => {
+                Some(Box::new(FailedStart { cold: launch.cold_start, peak_bytes: launch.peak_bytes }))
+            }
             _ => None,
         };
         let status = error.status();

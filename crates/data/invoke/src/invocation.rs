@@ -136,11 +136,10 @@ impl Invocation {
     /// Sends the request to an instance and waits for what `send` brings, which adds the stamp. An
     /// instance that accepts no connection is replaced once, since nothing of the request has
     /// reached it.
-    pub async fn dispatch<T>(
-        &mut self,
-        mut request: Request<RequestBody>,
-        send: impl AsyncFn(&Instance<UpstreamState>, Request<RequestBody>, Stamp<'_>, &Config) -> Result<T, UpstreamError>,
-    ) -> Result<T, Failure> {
+    pub async fn dispatch<T, F>(&mut self, mut request: Request<RequestBody>, send: F) -> Result<T, Failure>
+    where
+        F: AsyncFn(&Instance<UpstreamState>, Request<RequestBody>, Stamp<'_>, &Config) -> Result<T, UpstreamError>,
+    {
         let mut replacements_left = 1;
         loop {
             self.lease_unless_canceled(Wanted::Request(request.headers(), request.uri())).await?;
@@ -335,7 +334,7 @@ impl Open {
         }
         let memory_mb = self.call.version.spec.memory_mb;
         let mut closing = Closing { outcome, ret_msg, duration: None, memory_mb, peak_bytes: 0 };
-        if let Some(start) = outcome.err().and_then(|failure| failure.start) {
+        if let Some(start) = outcome.err().and_then(|failure| failure.start.as_deref()) {
             self.record.init(&start.cold, memory_mb, start.peak_bytes);
             closing.peak_bytes = start.peak_bytes;
         }

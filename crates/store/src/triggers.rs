@@ -1,6 +1,8 @@
 //! Making, changing and deleting triggers. They are read from the catalog, where each stands with
 //! its function; a function that is deleted takes its triggers along.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use types::{FunctionKey, Qualifier, Trigger, TriggerId, TriggerOptions};
 

@@ -1,13 +1,11 @@
 //! Claims: which rows a run takes, what a start frees, what waits.
 
-use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use types::{FunctionKey, RequestId, RunStatus};
+use types::FunctionKey;
 
 use super::claimed::Claimed;
 use super::{row, terminate};
 use crate::error::Error;
-use crate::event::{Address, InvokeType};
 use crate::policy::retry::History;
 
 /// What a claim asks for.

@@ -189,13 +189,13 @@ mod tests {
     fn what_is_paused_keeps_its_mark_and_what_is_gone_does_not() {
         let (mut agenda, now) = (Agenda::default(), Instant::now());
         let polled = trigger("films", json!({"Poll": {"Connection": "s"}}));
-        agenda.follow(&functions(&[polled.clone()]), "1", now);
+        agenda.follow(&functions(std::slice::from_ref(&polled)), "1", now);
         let paused = Arc::new(Trigger { enabled: false, ..(*polled).clone() });
         assert!(agenda.follow(&functions(&[paused]), "1", now).is_empty());
         assert!(agenda.take_due(now, 8).is_empty());
         assert!(!agenda.ended(&polled.id, now));
-        agenda.follow(&functions(&[polled.clone()]), "1", now);
+        agenda.follow(&functions(std::slice::from_ref(&polled)), "1", now);
         assert_eq!(agenda.take_due(now, 8).len(), 1);
-        assert_eq!(agenda.follow(&functions(&[]), "1", now), [polled.id.clone()]);
+        assert_eq!(agenda.follow(&functions(&[]), "1", now), std::slice::from_ref(&polled.id));
     }
 }

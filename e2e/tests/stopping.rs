@@ -164,9 +164,12 @@ async fn the_optional_init_reaps_forwards_signals_and_keeps_exit_codes() -> anyh
 
     // Without `init` the platform has no process in the instance, and zombies are not reaped.
     platform.get("web", "/orphans").await?;
-    let without = platform.get("web", "/processes").await?.text().await?;
-    assert!(without.contains("1 graceful ") && !without.contains("init"), "{without}");
-    assert_eq!(without.matches(" Z\n").count(), 5, "{without}");
+    wait::until("all orphans are zombies", || async {
+        let without = platform.get("web", "/processes").await?.text().await?;
+        anyhow::ensure!(without.contains("1 graceful ") && !without.contains("init"), "{without}");
+        Ok((without.matches(" Z\n").count() == 5).then_some(()))
+    })
+    .await?;
     platform.get("init", "/orphans").await?;
     wait::until("all are reaped", || async {
         let with = platform.get("init", "/processes").await?.text().await?;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::task::JoinSet;
-use types::limits::{EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
 use types::{FunctionKey, Qualifier};
 
 use crate::delivery::{Delivery, Destination};
@@ -193,7 +192,7 @@ fn headers(of: &Delivery) -> HeaderMap {
 
 /// Makes the delivery an event of its function; one that is there already was accepted before.
 async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Attempted {
-    let Some(function_id) = queue.run.function_id(&function) else {
+    let Some((function_id, config)) = queue.run.function(&function) else {
         return Attempted::Refused(format!("there is no function {function}"));
     };
     let room = match Room::take(queue, function.clone(), of.body.len()) {
@@ -205,8 +204,8 @@ async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Att
         address: Address { function, function_id, qualifier: Qualifier::LATEST },
         invoke_type: InvokeType::Invoke,
         payload: of.body.clone(),
-        retries_max: EVENT_RETRIES_DEFAULT,
-        ttl_s: EVENT_TTL_S_DEFAULT,
+        retries_max: config.retries_max,
+        ttl_s: config.ttl_s,
         delay_s: 0,
     };
     let (now, depth, mut room) = (now_ms(), of.depth, room);

@@ -1,6 +1,5 @@
 //! Claims events whose function has room, runs them, and stores what follows.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +8,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionKey, RequestId, RunStatus};
+use types::{FunctionKey, RunStatus};
 
 use crate::backlog::{Backlog, Deliveries, Reserved, Room};
 use crate::config::Config;
@@ -51,8 +50,6 @@ pub(crate) struct Queue {
     /// Runs that can be canceled.
     pub(crate) running: Running,
     pub(crate) runs: TaskTracker,
-    /// The events that run.
-    pub(crate) under_way: Mutex<HashMap<RequestId, FunctionKey>>,
     /// Nothing is claimed any more, and runs may be cut off.
     pub(crate) stop: CancellationToken,
     /// When redriven events are due.
@@ -225,11 +222,9 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
         invoke_type: event.invoke_type,
         payload: event.payload.clone(),
         retry: event.history.function_failures,
-        cancellation: queue.running.begin(&event.request_id),
+        cancellation: queue.running.begin(&event.request_id, &event.address.function),
     };
-    let under_way = UnderWay::begin(queue, event);
     let Outcome { mut status, ret_msg, mut error_message, exit, retry_after } = queue.run.run(attempt).await;
-    drop(under_way);
     let class = retry::class(status);
     let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
     let now_ms = now_ms();
@@ -260,26 +255,6 @@ fn is_cut_off(queue: &Queue, repeat: Repeat) -> bool {
     match repeat {
         Repeat::Retries => queue.stop.is_cancelled(),
         Repeat::Never | Repeat::AfterCutOff => queue.cutting.is_cancelled(),
-    }
-}
-
-/// An event in the list of those that run, taken off when dropped.
-struct UnderWay<'a> {
-    queue: &'a Queue,
-    id: RequestId,
-}
-
-impl<'a> UnderWay<'a> {
-    fn begin(queue: &'a Queue, event: &Claimed) -> Self {
-        let id = event.request_id.clone();
-        queue.under_way.lock().insert(id.clone(), event.address.function.clone());
-        Self { queue, id }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.queue.under_way.lock().remove(&self.id);
     }
 }
 

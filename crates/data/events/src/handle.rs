@@ -82,7 +82,7 @@ impl Events {
         let owner = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
         let (runs, stop, tasks) = (TaskTracker::new(), CancellationToken::new(), TaskTracker::new());
         let deliveries = Deliveries::of(sending);
-        let (running, under_way, redrives) = (Running::default(), Mutex::default(), Mutex::default());
+        let (running, redrives) = (Running::default(), Mutex::default());
         let cutting = CancellationToken::new();
         let queue = Arc::new(Queue {
             writer,
@@ -92,7 +92,6 @@ impl Events {
             run,
             running,
             runs,
-            under_way,
             stop,
             redrives,
             cutting,
@@ -309,8 +308,7 @@ impl Events {
 
     /// The events that run, and their functions.
     pub fn under_way(&self) -> Vec<(RequestId, FunctionKey)> {
-        let under_way = self.queue.under_way.lock();
-        under_way.iter().map(|(id, function)| (id.clone(), function.clone())).collect()
+        self.queue.running.events()
     }
 
     /// Claims nothing more, and waits up to `longest` for the runs that go on; whether all ended.
@@ -341,7 +339,7 @@ impl Events {
         if running.is_empty() || grace.is_zero() {
             return;
         }
-        let some: Vec<_> = running.iter().take(ANNOUNCED_MAX).map(RequestId::as_str).collect();
+        let some: Vec<_> = running.iter().take(ANNOUNCED_MAX).map(|(id, _)| id.as_str()).collect();
         let (events, requests, grace_s) = (running.len(), some.join(" "), grace.as_secs());
         tracing::info!(events, requests, grace_s, "waiting for runs of events to end");
     }

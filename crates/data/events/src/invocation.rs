@@ -4,7 +4,7 @@ use invoke::{Asynchronous, EventCall, EventResult, Invoker, Protocol, RoutingKey
 use serde_json::Value;
 use types::catalog::Lookup;
 use types::tags;
-use types::{FunctionId, FunctionKey, RequestId};
+use types::{EventInvokeConfig, FunctionId, FunctionKey, RequestId};
 
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
@@ -18,7 +18,7 @@ const DEAD_LETTERS: &str = "DeadLetterConfig";
 
 impl Run for Invoker {
     fn repeat(&self, address: &Address) -> Repeat {
-        let record = self.function(&address.function);
+        let record = self.function_record(&address.function);
         match record.filter(|record| record.id == address.function_id && record.async_run) {
             None => Repeat::Retries,
             // The API has refused values that are none.
@@ -42,8 +42,8 @@ impl Run for Invoker {
         Destinations { on_success: text(ON_SUCCESS), on_failure: text(ON_FAILURE), dead_letters: letters }
     }
 
-    fn function_id(&self, of: &FunctionKey) -> Option<FunctionId> {
-        self.function(of).map(|record| record.id.clone())
+    fn function(&self, of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {
+        Some((self.function_record(of)?.id.clone(), self.event_invoke(of)))
     }
 
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {

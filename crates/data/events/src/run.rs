@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use invoke::Cancellation;
 use types::catalog::Lookup;
-use types::{ExitStatus, FunctionId, FunctionKey, RequestId, RunStatus};
+use types::{EventInvokeConfig, ExitStatus, FunctionId, FunctionKey, RequestId, RunStatus};
 
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
@@ -88,8 +88,8 @@ pub trait Run: Send + Sync + 'static {
         Destinations::default()
     }
 
-    /// The id of a function, if there is one.
-    fn function_id(&self, _of: &FunctionKey) -> Option<FunctionId> {
+    /// The id of a function, if there is one, and how its events are retried.
+    fn function(&self, _of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {
         None
     }
 }

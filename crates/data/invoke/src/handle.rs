@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 use types::catalog::Lookup;
-use types::{CatalogVersion, FunctionKey, FunctionRecord, RequestId, SharedCatalog};
+use types::{CatalogVersion, EventInvokeConfig, FunctionKey, FunctionRecord, RequestId, SharedCatalog};
 
 use crate::call::{Body, BoxError, EventCall, EventResult, Installation, Target, empty_body};
 use crate::config::Config;
@@ -131,8 +131,13 @@ impl Invoker {
     }
 
     /// What holds for all versions of a function that is there.
-    pub fn function(&self, function: &FunctionKey) -> Option<Arc<FunctionRecord>> {
+    pub fn function_record(&self, function: &FunctionKey) -> Option<Arc<FunctionRecord>> {
         self.context.catalog.load().functions.get(function).map(|function| Arc::clone(&function.record))
+    }
+
+    /// How events of a function are retried; the default where there is no such function.
+    pub fn event_invoke(&self, function: &FunctionKey) -> EventInvokeConfig {
+        self.context.catalog.load().functions.get(function).map(|function| function.event_invoke).unwrap_or_default()
     }
 
     /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then,

@@ -59,4 +59,5 @@ pub use pool::{ProvisionedState, ProvisionedStatus};
 pub use protocol::Protocol;
 pub use resolve::{ResolvedCall, Unresolved};
 pub use response_body::CutOff;
+pub use retry_after::parse as retry_after;
 pub use route::RoutingKey;

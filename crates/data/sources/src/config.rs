@@ -71,6 +71,8 @@ impl Config {
             ("triggers.timer_sleep_ms_max", self.timer_sleep_ms_max, 1, 60_000),
             ("triggers.timer_commits_max", self.timer_commits_max as u64, 1, 100_000),
             ("triggers.rate_per_minute_max", self.rate_per_minute_max.into(), 1, 1 << 31),
+            ("triggers.polls_max", self.polls_max as u64, 1, 1000),
+            ("triggers.poll_pages_max", self.poll_pages_max as u64, 1, 1_000_000),
             ("triggers.name_len_max", self.name_len_max as u64, 1, 1000),
             ("triggers.desc_bytes_max", self.desc_bytes_max as u64, 1, 1 << 20),
             ("triggers.custom_argument_bytes_max", self.custom_argument_bytes_max as u64, 0, 64 << 10),

@@ -9,7 +9,7 @@ use events::{Address, Attempt, BoxFuture, Config, Destinations, Events, InvokeTy
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::Notify;
-use types::{FunctionId, FunctionKey, Qualifier, RequestId, RunStatus};
+use types::{EventInvokeConfig, FunctionId, FunctionKey, Qualifier, RequestId, RunStatus};
 
 /// Longest wait for a condition.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -53,8 +53,8 @@ impl Run for Script {
         self.destinations.lock().get(of.function.name.as_str()).cloned().unwrap_or_default()
     }
 
-    fn function_id(&self, of: &FunctionKey) -> Option<FunctionId> {
-        (of.name.as_str() != "missing").then(|| "lam-00000001".parse().unwrap())
+    fn function(&self, of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {
+        (of.name.as_str() != "missing").then(|| ("lam-00000001".parse().unwrap(), EventInvokeConfig::default()))
     }
 
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {

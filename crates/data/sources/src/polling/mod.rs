@@ -51,7 +51,7 @@ impl Polling {
     pub fn start(parts: PollingParts, shutdown: CancellationToken) -> Self {
         let tasks = TaskTracker::new();
         let config = parts.sources.config();
-        let limits = Limits { polls_max: config.polls_max.max(1), pages_max: config.poll_pages_max.max(1) };
+        let limits = Limits { polls_max: config.polls_max, pages_max: config.poll_pages_max };
         tasks.spawn(restarting("polling of buckets", move || run(parts.clone(), limits, shutdown.clone())));
         tasks.close();
         Self { tasks }

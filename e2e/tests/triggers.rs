@@ -31,10 +31,9 @@ async fn until_ended(platform: &Platform, at_least: usize) -> anyhow::Result<Vec
 
 /// The event that a run got: the function answers with it.
 async fn event_of(platform: &Platform, id: &str) -> anyhow::Result<Value> {
-    let body = json!({"FunctionName": "event", "FunctionRequestId": id});
-    let run = platform.api.call("GetRequestStatus", body).await?["Data"][0].clone();
-    let answer: Value = serde_json::from_str(run["RetMsg"].as_str().unwrap_or_default())?;
-    Ok(answer["event"].clone())
+    // Not from the log, which loses the last milliseconds before a kill.
+    let answer = tools::run_ok(&mut platform.cli(&["events", "get", id, "--result"])).await?;
+    Ok(serde_json::from_str::<Value>(&answer)?["event"].clone())
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Region and account of an installation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installation {
     /// Name of its region: `TENCENTCLOUD_REGION`, `X-Scf-Region`.
     pub region: String,

@@ -24,7 +24,8 @@ pub enum TriggerCommand {
     Next(NextArgs),
     /// Stop a trigger from making events
     Pause(NameArgs),
-    /// Let a paused trigger make events again, of what happens from now on
+    /// Let a paused trigger make events again; times that came meanwhile do not come again, objects
+    /// of a polled bucket are found
     Resume(NameArgs),
 }
 
@@ -102,14 +103,15 @@ pub struct DescArgs {
     /// Time zone of --cron, such as Europe/Berlin or +01:00 [default: the platform's, +08:00]
     #[arg(long, value_name = "ZONE", conflicts_with = "desc", allow_hyphen_values = true)]
     pub zone: Option<String>,
-    /// TriggerDesc of the cloud API: JSON, or the text that the type takes
+    /// TriggerDesc of the cloud API: JSON, or the text that the type takes; replaces all of the one
+    /// before
     #[arg(long, value_name = "TEXT")]
     pub desc: Option<String>,
     /// Longest time from an event to the last moment at which its run may begin, in seconds
-    #[arg(long, value_name = "S", conflicts_with = "desc")]
+    #[arg(long, value_name = "S")]
     pub max_age: Option<u32>,
     /// Most events of the trigger in a minute
-    #[arg(long, value_name = "N", conflicts_with = "desc")]
+    #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
 }
 

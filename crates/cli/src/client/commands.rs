@@ -45,7 +45,10 @@ pub fn function_type(of_api: &str) -> &str {
 /// Replaces actions and fields in a message.
 pub fn named(message: &str) -> String {
     let message = match message.split_once(": ") {
-        Some((field, rest)) => format!("{}: {rest}", option(field)),
+        Some((field, rest)) => match field.strip_prefix("TriggerDesc.") {
+            Some(of_desc) => format!("--desc: {of_desc} {rest}"),
+            None => format!("{}: {rest}", option(field)),
+        },
         None => message.to_owned(),
     };
     COMMANDS.iter().fold(message, |text, (action, command)| replaced(&text, action, command))
@@ -86,6 +89,8 @@ mod tests {
             ("RoutingConfig: it is", "--weight or --match: it is"),
             ("FunctionVersion: it is", "--version: it is"),
             ("MemorySizes: it is", "MemorySizes: it is"),
+            ("TriggerDesc: it never comes", "--cron or --desc: it never comes"),
+            ("TriggerDesc.Scheme: is required", "--desc: Scheme is required"),
             ("function f: no", "function f: no"),
         ] {
             assert_eq!(named(said), shown);

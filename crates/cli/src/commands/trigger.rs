@@ -171,9 +171,6 @@ fn split(function: &str) -> (&str, Option<&str>) {
 /// `TriggerDesc` of the options; those that are not given stay as `old` has them. `None` when none
 /// is given.
 fn desc(args: &DescArgs, old: Option<&str>) -> anyhow::Result<Option<String>> {
-    if let Some(text) = &args.desc {
-        return Ok(Some(text.clone()));
-    }
     let given: [(&str, Option<Value>); 4] = [
         ("cron", args.cron.as_deref().map(Value::from)),
         ("zone", args.zone.as_deref().map(Value::from)),
@@ -181,9 +178,15 @@ fn desc(args: &DescArgs, old: Option<&str>) -> anyhow::Result<Option<String>> {
         ("rate_per_minute", args.rate.map(Value::from)),
     ];
     if given.iter().all(|(_, value)| value.is_none()) {
-        return Ok(None);
+        return Ok(args.desc.clone());
     }
-    let mut object: Map<String, Value> = old.map(serde_json::from_str).transpose()?.unwrap_or_default();
+    let mut object: Map<String, Value> = match &args.desc {
+        Some(text) => serde_json::from_str(text).map_err(|_| {
+            let hint = "Write it as JSON, or leave out --max-age and --rate.";
+            Failure::new(Exit::Usage, "--desc is no JSON object to which options can be added", hint)
+        })?,
+        None => old.map(serde_json::from_str).transpose()?.unwrap_or_default(),
+    };
     object.extend(given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     Ok(Some(Value::Object(object).to_string()))
 }
@@ -223,6 +226,11 @@ mod tests {
         let changed = desc(&args, Some(old)).expect("valid");
         assert_eq!(changed.as_deref(), Some(r#"{"cron":"0 9 * * *","rate_per_minute":2,"zone":"UTC"}"#));
         assert_eq!(desc(&DescArgs::default(), Some(old)).expect("valid"), None);
+        let added = DescArgs { desc: Some(r#"{"Scheme":"github"}"#.to_owned()), rate: Some(2), ..DescArgs::default() };
+        let added = desc(&added, Some(old)).expect("valid");
+        assert_eq!(added.as_deref(), Some(r#"{"Scheme":"github","rate_per_minute":2}"#));
+        let text = DescArgs { desc: Some("* * * * *".to_owned()), rate: Some(2), ..DescArgs::default() };
+        assert!(desc(&text, None).is_err());
         let raw = DescArgs { desc: Some("* * * * *".to_owned()), ..DescArgs::default() };
         assert_eq!(desc(&raw, Some(old)).expect("valid").as_deref(), Some("* * * * *"));
     }

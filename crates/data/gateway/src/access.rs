@@ -29,7 +29,7 @@ pub struct Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// The URL is switched off.
-    #[error("the URL of the function is closed; `sampan trigger update` opens it")]
+    #[error("the URL of the function is closed; `sampan trigger resume` opens it")]
     Closed,
     /// The client is outside.
     #[error("the URL of the function can be called from private networks alone (NetConfig of its http trigger)")]

@@ -35,7 +35,7 @@ impl Source for CloudEvents {
     }
 
     fn event(&self, trigger: &Trigger, occurrence: &Occurrence) -> Result<Bytes, ApiError> {
-        let Occurrence::Test { at_ms } = occurrence else {
+        let Occurrence::Test { at_ms, .. } = occurrence else {
             return Err(invalid("a receiver of CloudEvents has no times"));
         };
         let time = Timestamp::from_millisecond(*at_ms).map_or(String::new(), |time| time.to_string());

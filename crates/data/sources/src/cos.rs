@@ -8,7 +8,7 @@ use formats::hook::{Invalid, Objects as Description};
 use formats::object::listing::{Listed, Pass, Seen};
 use formats::object::{Origin, cos_event};
 use serde_json::{Map, Value};
-use types::{ApiError, Trigger};
+use types::{ApiError, Installation, Trigger};
 
 use crate::hook;
 use crate::source::{Given, Occurrence, Source, invalid};
@@ -17,6 +17,8 @@ use crate::source::{Given, Occurrence, Source, invalid};
 pub(crate) struct Cos {
     /// Stores of the settings.
     pub(crate) connections: BTreeSet<String>,
+    /// The account and region in events.
+    pub(crate) installation: Installation,
 }
 
 impl Source for Cos {
@@ -54,12 +56,21 @@ impl Source for Cos {
     }
 
     fn event(&self, trigger: &Trigger, occurrence: &Occurrence) -> Result<Bytes, ApiError> {
-        let Occurrence::Test { at_ms } = occurrence else {
+        let Occurrence::Test { at_ms, function } = occurrence else {
             return Err(invalid("a trigger of objects has no times"));
         };
-        let object = Listed { key: "test".to_owned(), etag: None, size: Some(0), modified_ms: *at_ms };
-        let change = Pass::begin(None, *at_ms, 0).change(&trigger.name, &object, &Seen::default());
-        let origin = Origin { app_id: "", region: "", notification_id: &trigger.name, queue: "", endpoint: "" };
+        let text = Value::Object(trigger.desc.clone()).to_string();
+        let objects = Description::parse(&text, &trigger.name).map_err(invalid)?;
+        let key = format!("{}test{}", objects.filter.prefix(), objects.filter.suffix());
+        let object = Listed { key, etag: None, size: Some(0), modified_ms: *at_ms };
+        let change = Pass::begin(None, *at_ms, 0).change(&objects.bucket, &object, &Seen::default());
+        let origin = Origin {
+            app_id: &self.installation.app_id,
+            region: &self.installation.region,
+            notification_id: &trigger.name,
+            queue: &format!("{}.{}.{}", function.namespace, function.name, trigger.qualifier),
+            endpoint: "",
+        };
         let event = change.and_then(|change| cos_event(&change, origin));
         Ok(event.ok_or_else(|| invalid("no event can be made"))?.into())
     }

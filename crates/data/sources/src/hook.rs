@@ -29,7 +29,7 @@ pub(crate) fn shown(desc: &Map<String, Value>) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use types::{Qualifier, TriggerId, TriggerOptions};
+    use types::{FunctionKey, Qualifier, TriggerId, TriggerOptions};
 
     use super::*;
     use crate::{Config, Occurrence, Sources, description};
@@ -67,7 +67,8 @@ mod tests {
             let trigger = trigger(kind, desc, options);
             let shown = description::shown(Some(source), &trigger);
             assert!(shown.contains("***") && shown.contains("60") && !shown.contains(SECRET), "{shown}");
-            let test = source.event(&trigger, &Occurrence::Test { at_ms: 1 }).unwrap();
+            let function = FunctionKey { namespace: "default".parse().unwrap(), name: "report".parse().unwrap() };
+            let test = source.event(&trigger, &Occurrence::Test { at_ms: 1, function }).unwrap();
             assert!(serde_json::from_slice::<Value>(&test).unwrap().is_object(), "{kind}");
             assert!(source.event(&trigger, &Occurrence::Tick { at_ms: 1 }).is_err(), "{kind}");
             // What was shown is no secret: it cannot be written back by mistake.
@@ -75,5 +76,21 @@ mod tests {
             assert_eq!(error.code, ErrorCode::INVALID_VALUE_TRIGGER_DESC);
             assert!(error.message.contains("secret 1 has 3 bytes"), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn a_test_of_an_object_trigger_is_of_its_bucket_and_prefix() {
+        let installation = types::Installation { app_id: "1250".to_owned(), ..types::Installation::default() };
+        let sources = Sources::with_connections(Config::default(), Default::default(), installation);
+        let desc = json!({"Bucket": "movies", "filter": {"Prefix": "in/"}, "Secrets": [SECRET]});
+        let Value::Object(desc) = desc else { unreachable!("an object") };
+        let trigger = trigger("cos", desc, TriggerOptions::default());
+        let function = FunctionKey { namespace: "default".parse().unwrap(), name: "report".parse().unwrap() };
+        let event = sources.find("cos").unwrap().event(&trigger, &Occurrence::Test { at_ms: 1, function }).unwrap();
+        let cos = serde_json::from_slice::<Value>(&event).unwrap()["Records"][0]["cos"].clone();
+        assert_eq!(
+            (&cos["cosBucket"]["name"], &cos["cosObject"]["key"]),
+            (&json!("movies"), &json!("/1250/movies/in/test"))
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use types::{ApiError, ErrorCode, Trigger};
+use types::{ApiError, ErrorCode, Installation, Trigger};
 
 use crate::cloudevents::CloudEvents;
 use crate::config::Config;
@@ -31,16 +31,17 @@ struct Inner {
 impl Sources {
     /// The kinds under these settings.
     pub fn new(config: Config) -> Self {
-        Self::with_connections(config, BTreeSet::new())
+        Self::with_connections(config, BTreeSet::new(), Installation::default())
     }
 
-    /// The same; `connections` are the names of the stores that triggers can look at.
-    pub fn with_connections(config: Config, connections: BTreeSet<String>) -> Self {
+    /// The same; `connections` are the names of the stores that triggers can look at,
+    /// `installation` is whose events are.
+    pub fn with_connections(config: Config, connections: BTreeSet<String>, installation: Installation) -> Self {
         let timer = Timer::new(&config);
         let kinds: Vec<Box<dyn Source>> = vec![
             Box::new(timer.clone()),
             Box::new(Http),
-            Box::new(Cos { connections }),
+            Box::new(Cos { connections, installation }),
             Box::new(Webhook),
             Box::new(CloudEvents),
         ];

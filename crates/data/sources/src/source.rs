@@ -5,7 +5,7 @@ use std::fmt::Display;
 use bytes::Bytes;
 use events::InvokeType;
 use serde_json::{Map, Value};
-use types::{ApiError, ErrorCode, Trigger};
+use types::{ApiError, ErrorCode, FunctionKey, Trigger};
 
 /// A `TriggerDesc` without the options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub enum Occurrence {
     Test {
         /// When, Unix milliseconds.
         at_ms: i64,
+        /// Its function.
+        function: FunctionKey,
     },
 }
 

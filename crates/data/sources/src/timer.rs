@@ -92,7 +92,7 @@ impl Source for Timer {
     fn event(&self, trigger: &Trigger, occurrence: &Occurrence) -> Result<Bytes, ApiError> {
         let (at_ms, test) = match occurrence {
             Occurrence::Tick { at_ms } => (*at_ms, false),
-            Occurrence::Test { at_ms } => (*at_ms, true),
+            Occurrence::Test { at_ms, .. } => (*at_ms, true),
         };
         // Times of the contract have no fractions.
         let time = Timestamp::from_second(at_ms.div_euclid(1000)).map_or(String::new(), |time| time.to_string());
@@ -172,7 +172,8 @@ mod tests {
         let expected =
             json!({"Type": "Timer", "TriggerName": "tick", "Time": "2019-02-21T11:49:00Z", "Message": "say \"hi\""});
         assert_eq!(serde_json::from_slice::<Value>(&event).unwrap(), expected);
-        let test = timer().event(&trigger, &Occurrence::Test { at_ms: at_ms + 999 }).unwrap();
+        let function = types::FunctionKey { namespace: "default".parse().unwrap(), name: "event".parse().unwrap() };
+        let test = timer().event(&trigger, &Occurrence::Test { at_ms: at_ms + 999, function }).unwrap();
         let test: Value = serde_json::from_slice(&test).unwrap();
         assert_eq!((&test["Test"], &test["Time"]), (&json!(true), &json!("2019-02-21T11:49:00Z")));
     }

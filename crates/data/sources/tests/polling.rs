@@ -188,7 +188,8 @@ impl Fixture {
 
 fn trigger() -> Arc<Trigger> {
     let text = json!({"filter": {"Suffix": ".mp4"}, "Poll": {"Connection": "store", "IntervalSeconds": 5}}).to_string();
-    let sources = Sources::with_connections(Config::default(), BTreeSet::from(["store".to_owned()]));
+    let sources =
+        Sources::with_connections(Config::default(), BTreeSet::from(["store".to_owned()]), Installation::default());
     let source = sources.find("cos").expect("built");
     let (desc, options) = description::read(source, &text, 4096, 0).expect("a description");
     Arc::new(Trigger {
@@ -265,7 +266,8 @@ async fn an_object_that_is_written_again_is_an_event_again() {
 
 #[test]
 fn a_store_that_is_not_in_the_settings_is_refused_at_creation() {
-    let sources = Sources::with_connections(Config::default(), BTreeSet::from(["store".to_owned()]));
+    let sources =
+        Sources::with_connections(Config::default(), BTreeSet::from(["store".to_owned()]), Installation::default());
     let read = |text: &str| description::read(sources.find("cos").expect("built"), text, 4096, 0);
     let error = read(r#"{"Poll":{"Connection":"other"}}"#).expect_err("unknown").message;
     assert_eq!(

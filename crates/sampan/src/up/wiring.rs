@@ -235,7 +235,7 @@ impl RunningPlatform {
         let utc_offset = settings.api.utc_offset;
         let stores = Connection::stores(&settings.connections);
         let names = stores.keys().cloned().collect();
-        let sources = sources::Sources::with_connections(settings.triggers, names);
+        let sources = sources::Sources::with_connections(settings.triggers, names, installation.clone());
         let (of_timers, clock) = (sources.clone(), sources::Clock::system());
         let timers = sources::Timers::start(of_timers, store.clone(), events.clone(), clock, listening.clone());
         let polling = sources::PollingParts {

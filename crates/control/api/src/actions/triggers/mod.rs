@@ -138,7 +138,7 @@ pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome
     let request: TriggerRequest = params.read()?;
     let Named { key, name, source } = named(cx, &request)?;
     let (function, trigger) = find(cx, &key, &name)?;
-    let event = source.event(&trigger, &Occurrence::Test { at_ms: now_ms() })?;
+    let event = source.event(&trigger, &Occurrence::Test { at_ms: now_ms(), function: key.clone() })?;
     let payload = match function.record.kind {
         FunctionKind::Event => event,
         FunctionKind::Http => {

@@ -32,6 +32,7 @@ impl TriggerRates {
         }
         // A request with more than a whole minute's events would never be let through otherwise.
         if *count > 0 && *count + events > max as usize {
+            metrics::counter!("sampan_trigger_events_refused_total", "type" => trigger.kind.clone()).increment(1);
             let left = MINUTE.saturating_sub(now.saturating_duration_since(*since));
             return Err(HookError::Rate { max, wait_s: left.as_secs() + 1 });
         }

@@ -103,6 +103,24 @@ async fn a_fork_bomb_is_contained_and_killed_at_the_timeout() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn a_fork_bomb_with_little_processor_time_ends_and_the_platform_starts_again() -> anyhow::Result<()> {
+    let mut platform = start(&[], &["--memory", "64", "--timeout", "3"]).await?;
+    let cgroup = platform.cgroup_name();
+    let others = leftovers::processes(&cgroup);
+    let ended = platform.http.get(platform.url("attacker", "/fork-bomb")).send().await?.status().as_u16();
+    assert!([430, 433, 434, 439].contains(&ended), "{ended}");
+    let bombs = || leftovers::processes(&cgroup).into_iter().any(|pid| !others.contains(&pid));
+    wait::until("its processes are gone", || async { Ok((!bombs()).then_some(())) }).await?;
+    // Also when nobody is there to end it.
+    let bomb = platform.http.get(platform.url("attacker", "/fork-bomb"));
+    let bomb = tokio::spawn(bomb.send());
+    wait::until("the bomb has gone off", || async { Ok(bombs().then_some(())) }).await?;
+    platform.kill().await?;
+    _ = bomb.await;
+    end(platform.restart().await?).await
+}
+
+#[tokio::test]
 async fn a_memory_bomb_fails_all_requests_of_its_instance_with_434_and_no_others() -> anyhow::Result<()> {
     let platform = start(&[], &["--memory", "256", "--timeout", "60", "--concurrency", "10"]).await?;
     hostile::attack(&platform, "attacker", "/").await?;

@@ -66,6 +66,17 @@ async fn unauthenticated_clients_hold_neither_memory_nor_connections() -> anyhow
 }
 
 #[tokio::test]
+async fn the_control_address_serves_no_host_of_a_function() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    for (host, status) in [("web.default.fn.localhost", 421), ("WEB.default.FN.localhost.:80", 421), ("localhost", 200)]
+    {
+        let answer = platform.http.get(format!("http://{}/healthz", platform.registry())).header("Host", host);
+        assert_eq!(answer.send().await?.status(), status, "{host}");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn incomplete_heads_and_idle_connections_time_out() -> anyhow::Result<()> {
     let times = [("SAMPAN_CONTROL__HEADER_READ_TIMEOUT_S", "1"), ("SAMPAN_CONTROL__IDLE_TIMEOUT_S", "1")];
     let platform = Platform::start_with(&times).await?;

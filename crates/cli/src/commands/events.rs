@@ -81,12 +81,15 @@ async fn result(client: &Client, id: &str, format: Output) -> anyhow::Result<()>
         let failure = Failure::new(Exit::RunFailed, format!("the event failed: {}", text("ErrMsg")), hint);
         return Err(failure.with_request_id(id).into());
     }
-    if let Some(bytes) = answer.get("RetMsgBytes").and_then(Value::as_u64) {
-        let message = format!("the result has {bytes} bytes, of which {} are kept", text("RetMsg").len());
-        let hint = "Raise events.result_bytes_max for events that run from then on.";
-        return Err(Failure::new(Exit::Failed, message, hint).with_request_id(id).into());
-    }
-    Ok(())
+    check_whole(&answer, text("RetMsg"), id)
+}
+
+/// Refuses a kept result of which a part is missing.
+pub(super) fn check_whole(answer: &Value, kept: &str, id: &str) -> anyhow::Result<()> {
+    let Some(bytes) = answer.get("RetMsgBytes").and_then(Value::as_u64) else { return Ok(()) };
+    let message = format!("the result has {bytes} bytes, of which {} are kept", kept.len());
+    let hint = "Raise events.result_bytes_max for events that run from then on.";
+    Err(Failure::new(Exit::Failed, message, hint).with_request_id(id).into())
 }
 
 async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::Result<()> {

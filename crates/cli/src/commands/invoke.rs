@@ -13,7 +13,7 @@ use types::{ErrorCode, RunStatus};
 
 use crate::args::{Connection, InvokeArgs, Output};
 use crate::client::Client;
-use crate::commands::{invoke_async, logs};
+use crate::commands::{events, invoke_async, logs};
 use crate::failure::{Exit, Failure};
 use crate::terminal::Escaper;
 use crate::{output, print};
@@ -157,7 +157,8 @@ async fn kept_result(client: &Client, args: &InvokeArgs, id: &str, format: Outpu
     let answer = client.call_extension("GetInvocationResult", &request).await?;
     let result = answer.get("Result").cloned().unwrap_or_default();
     show(&result, args, format)?;
-    outcome(&result, &format!("`sampan logs FUNCTION --request-id {id}` has its log."))
+    outcome(&result, &format!("`sampan logs FUNCTION --request-id {id}` has its log."))?;
+    events::check_whole(&answer, result["RetMsg"].as_str().unwrap_or_default(), id)
 }
 
 /// Adds to an error how to get the result of an invocation that is still running.

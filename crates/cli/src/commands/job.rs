@@ -111,7 +111,8 @@ async fn prepared(client: &Client, name: &str, args: &JobRunArgs, format: Output
         let reason = |field: &str| function["StatusReasons"][0][field].as_str().unwrap_or_default().to_owned();
         let message =
             format!("image {} cannot be run: {}: {}", args.image, reason("ErrorCode"), reason("ErrorMessage"));
-        return Err(Failure::new(Exit::Failed, message, "").into());
+        let exit = if reason("ErrorCode") == "ImageNotFound" { Exit::NotFound } else { Exit::Failed };
+        return Err(Failure::new(exit, message, "").into());
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Access {
     pub signed: bool,
     /// Its URL, where it has one.
     pub url: Option<FunctionUrl>,
+    /// Those that say from which networks: its own, or without one all of the function.
+    networks: Vec<FunctionUrl>,
 }
 
 /// Why nobody may call it so.
@@ -48,9 +50,11 @@ pub fn of(function: &CatalogFunction, qualifier: &Qualifier) -> Result<Access, F
     let urls = || function.triggers.iter().filter(|trigger| trigger.kind == KIND);
     let own = urls().find(|trigger| trigger.qualifier == *qualifier);
     let deciding = |trigger: &&Arc<Trigger>| own.is_none() || trigger.qualifier == *qualifier;
-    let mut signed = false;
+    let (mut signed, mut networks) = (false, Vec::new());
     for url in urls().filter(deciding) {
-        signed |= read(url)?.auth_type == Auth::Cam;
+        let url = read(url)?;
+        signed |= url.auth_type == Auth::Cam;
+        networks.push(url);
     }
     // An address without a qualifier means the alias $DEFAULT, a trigger without one $LATEST.
     let is_default = matches!(qualifier, Qualifier::Alias(name) if **name == *Qualifier::DEFAULT_ALIAS);
@@ -58,8 +62,8 @@ pub fn of(function: &CatalogFunction, qualifier: &Qualifier) -> Result<Access, F
     let url = own.or_else(|| urls().find(|trigger| is_default && trigger.qualifier == latest));
     match url {
         Some(url) if !url.enabled => Err(Forbidden::Closed),
-        Some(url) => Ok(Access { signed, url: Some(read(url)?) }),
-        None => Ok(Access { signed, url: None }),
+        Some(url) => Ok(Access { signed, url: Some(read(url)?), networks }),
+        None => Ok(Access { signed, url: None, networks }),
     }
 }
 
@@ -75,9 +79,9 @@ impl Access {
 
     /// Refuses clients outside of the networks that the URL is for.
     pub fn check_network(&self, client: IpAddr) -> Result<(), Forbidden> {
-        match &self.url {
-            Some(url) if !url.admits(client) => Err(Forbidden::Extranet),
-            _ => Ok(()),
+        match self.networks.iter().all(|url| url.admits(client)) {
+            true => Ok(()),
+            false => Err(Forbidden::Extranet),
         }
     }
 
@@ -142,7 +146,7 @@ mod tests {
     }
 
     /// What a qualifier of a function with these triggers is: `open`, `signed`, or why not.
-    fn access(triggers: &[Arc<Trigger>], qualifier: &str) -> String {
+    fn function(triggers: &[Arc<Trigger>]) -> CatalogFunction {
         let record = FunctionRecord {
             id: FunctionId::random(),
             key: types::FunctionKey {
@@ -157,7 +161,7 @@ mod tests {
             added_ms: 0,
             modified_ms: 0,
         };
-        let function = CatalogFunction {
+        CatalogFunction {
             record: Arc::new(record),
             status: Status::Active,
             versions: BTreeMap::new(),
@@ -166,8 +170,11 @@ mod tests {
             provisioned: BTreeMap::new(),
             event_invoke: Default::default(),
             triggers: triggers.to_vec(),
-        };
-        match of(&function, &qualifier.parse().expect("a qualifier")) {
+        }
+    }
+
+    fn access(triggers: &[Arc<Trigger>], qualifier: &str) -> String {
+        match of(&function(triggers), &qualifier.parse().expect("a qualifier")) {
             Ok(access) => format!(
                 "{}{}",
                 if access.signed { "signed" } else { "open" },
@@ -197,6 +204,19 @@ mod tests {
             (vec![url("prod", "CAM"), url("$LATEST", "NONE")], "$DEFAULT", "signed url"),
         ] {
             assert_eq!(access(&triggers, qualifier), expected, "{qualifier}: {triggers:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_for_private_networks_closes_versions_without_a_url_of_their_own() {
+        let inside = json!({"AuthType": "NONE", "NetConfig": {"EnableIntranet": true, "EnableExtranet": false}});
+        let triggers = [trigger(KIND, "$LATEST", true, inside), url("demo", "NONE")];
+        for (qualifier, is_open) in [("$LATEST", false), ("$DEFAULT", false), ("3", false), ("demo", true)] {
+            let function = function(&triggers);
+            let access = of(&function, &qualifier.parse().expect("a qualifier")).expect("open");
+            let outside = access.check_network("192.0.2.2".parse().expect("an address"));
+            assert_eq!(outside.is_ok(), is_open, "{qualifier}");
+            assert_eq!(access.check_network("10.0.0.1".parse().expect("an address")), Ok(()));
         }
     }
 

@@ -147,7 +147,11 @@ impl Client {
             let sent = SentHead::of(&parts, None);
             forward::prepare(&mut parts, located.prefix_len, &self.peer).map_err(RequestError::Path)?;
             let body = RequestBody::new(body, self.context.stall);
-            return Ok((calls.receive(Called { id, function, trigger, sent, parts, body }).await?, admitted));
+            let body_bytes_max = admitted.body_bytes_max;
+            return Ok((
+                calls.receive(Called { id, function, trigger, sent, parts, body, body_bytes_max }).await?,
+                admitted,
+            ));
         }
         let access = access::of(function, qualifier)?;
         let bytes_max = admitted.body_bytes_max;

@@ -39,8 +39,9 @@ impl SentHead {
     /// # Errors
     /// Why it is not signed by a known key.
     pub fn verify(&self, authorize: &dyn Authorize, method: &Method, body: &[u8]) -> Result<(), String> {
-        let header = self.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-        let host = header.or_else(|| self.uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
+        // The target's authority is what the request is routed by (RFC 9112, 3.2.2).
+        let header = || self.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+        let host = self.uri.authority().map(|authority| authority.as_str()).or_else(header).unwrap_or_default();
         let (path, query) = (self.uri.path(), self.uri.query().unwrap_or_default());
         authorize.verify(Signed { method, host, path, query, headers: &self.headers, body })
     }

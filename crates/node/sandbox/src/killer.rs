@@ -3,21 +3,24 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::cgroup::{Freezer, InstanceCgroup};
+use crate::cgroup::{Freezer, InstanceCgroup, lift_quota};
 
 /// A pidfd and the freezer that may hold its process; cheap to clone.
 #[derive(Clone)]
 pub struct Killer {
     process: Arc<OwnedFd>,
     freezer: Option<Arc<Freezer>>,
+    /// Where its processor quota is.
+    cpu: Option<Arc<Path>>,
 }
 
 impl Killer {
     /// Of a process and its cgroup.
     pub fn new(process: OwnedFd, cgroup: &InstanceCgroup) -> Self {
-        Self { process: Arc::new(process), freezer: cgroup.freezer().cloned() }
+        Self { process: Arc::new(process), freezer: cgroup.freezer().cloned(), cpu: cgroup.cpu_folder().map(Arc::from) }
     }
 
     /// Sends a signal to its first process.
@@ -35,6 +38,10 @@ impl Killer {
     pub fn kill(&self) {
         // The only error of either is that it has ended already.
         self.signal(libc::SIGKILL).ok();
+        // Else a fork bomb with a small quota takes minutes to end.
+        if let Some(cpu) = &self.cpu {
+            lift_quota(cpu).ok();
+        }
         // Version 1 lets killed processes die only when they are thawed.
         if let Some(freezer) = self.freezer.as_ref().filter(|freezer| freezer.holds_kills()) {
             freezer.thaw().ok();

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -26,6 +27,7 @@ use hyper_util::service::TowerToHyperService;
 use metrics::{counter, gauge};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use types::SharedCatalog;
 
 use super::metrics::Metrics;
 use crate::settings::ControlConfig;
@@ -41,6 +43,27 @@ pub struct Routes {
     pub health: Router,
     /// Handler of `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Hosts of functions, which are served by the gateway alone.
+    pub hosts: FunctionHosts,
+}
+
+/// Which hosts are functions'. A signature for one of them must not be taken for one of the API: it
+/// says nothing of the action.
+pub struct FunctionHosts {
+    /// `gateway.domains`.
+    pub domains: Vec<String>,
+    /// Custom domains.
+    pub catalog: SharedCatalog,
+}
+
+impl FunctionHosts {
+    fn is_one(&self, headers: &HeaderMap) -> bool {
+        let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
+        let bare = |domain: &String| domain.trim_matches(['*', '.']).to_ascii_lowercase();
+        self.domains.iter().map(bare).any(|domain| name.strip_suffix(&domain).is_some_and(|left| left.ends_with('.')))
+            || self.catalog.load().domains.contains_key(&name)
+    }
 }
 
 impl Routes {
@@ -101,16 +124,25 @@ pub async fn serve(
         retry: Duration::from_millis(config.accept_retry_ms),
         drain,
     };
-    let (router, registry) = (routes.router(), routes.registry);
+    let (router, registry, hosts) = (routes.router(), routes.registry, Arc::new(routes.hosts));
     let (protocol, frames) = (Arc::new(protocol(&config)), frame_limits(&config));
     let serve = move |Accepted { socket, address, connection }: Accepted| {
         registry.limit_writes(&socket);
-        let (router, protocol) = (router.clone(), protocol.clone());
+        let (router, protocol, hosts) = (router.clone(), protocol.clone(), hosts.clone());
         let state = connection.state().clone();
-        let service = service_fn(move |request| answer(router.clone(), state.clone(), address.ip(), request));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let router = if hosts.is_one(request.headers()) { of_the_gateway() } else { router.clone() };
+            answer(router, state.clone(), address.ip(), request)
+        });
         async move { connection.serve(socket, &protocol, frames, None, service).await }
     };
     acceptor.run(shutdown, serve).await;
+}
+
+/// The answer to requests for hosts of functions.
+fn of_the_gateway() -> Router {
+    let said = "This host is a function's: call it at the gateway's address. The control address does not serve it.\n";
+    Router::new().fallback(move || async move { (StatusCode::MISDIRECTED_REQUEST, said) })
 }
 
 /// Address of a request's client.

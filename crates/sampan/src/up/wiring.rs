@@ -195,6 +195,7 @@ impl RunningPlatform {
         };
         let certificates = Arc::new(if tls.is_some() { certificates } else { BTreeSet::new() });
         let gateway = gateway::Listeners { plain: gateway.plain, tls };
+        let domains = settings.gateway.domains.clone();
         // One setting for all drains; `stop` cuts off what has not ended by then.
         let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
@@ -269,6 +270,7 @@ impl RunningPlatform {
             registry: registry.clone(),
             health: health.router(),
             metrics,
+            hosts: control::FunctionHosts { domains, catalog: store.catalog() },
         };
         let drain = Duration::from_secs(settings.shutdown_grace_s);
         let serving = control::serve(control, routes, settings.control, drain, answering.clone());

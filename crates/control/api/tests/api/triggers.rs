@@ -57,6 +57,17 @@ async fn a_timer_is_made_shown_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_version_has_one_url() {
+    let platform = hello().await;
+    let url =
+        |name: &str, auth: &str| with(timer(name, &json!({"AuthType": auth}).to_string()), json!({"Type": "http"}));
+    platform.ok("CreateTrigger", url("first", "CAM")).await;
+    let refused = platform.refused("CreateTrigger", url("second", "NONE")).await;
+    assert!(refused.starts_with("ResourceInUse.TriggerName: $LATEST has the URL first already"), "{refused}");
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn triggers_are_listed_in_pages_by_time_and_by_what_they_have() {
     let platform = hello().await;
     for name in ["b", "c", "a"] {

@@ -67,7 +67,7 @@ CREATE INDEX runs_by_function ON runs (function_id, accepted_ms);
 -- Events of which no run ended well, with their payloads. A row that was redriven stays for a while
 -- without its payload, as history: an event that dies again has another row.
 CREATE TABLE dead_letters (
-    id          INTEGER NOT NULL PRIMARY KEY,
+    id          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, -- never used again
     request_id  TEXT    NOT NULL,
     namespace   TEXT    NOT NULL,
     function    TEXT    NOT NULL,

@@ -19,6 +19,12 @@ use serde_json::Value;
 pub const BATCH_MAX: usize = 1000;
 /// Longest `id` and `source`, in bytes.
 pub const ATTRIBUTE_BYTES_MAX: usize = 2048;
+/// Most attributes of an event; each is a header of a web function's request.
+const ATTRIBUTES_MAX: usize = 100;
+/// Longest value of any other attribute, in bytes.
+const EXTENSION_BYTES_MAX: usize = 8192;
+/// Longest name of an attribute, in bytes.
+const NAME_BYTES_MAX: usize = 64;
 
 const BATCH: &str = "application/cloudevents-batch";
 const STRUCTURED: &str = "application/cloudevents";
@@ -153,7 +159,16 @@ impl CloudEvent {
 /// Checks what every event must have.
 fn check(attributes: &BTreeMap<String, Value>) -> Result<(), Invalid> {
     let wrong = |name: &str, why| Err(Invalid::Attribute { name: crate::quoted(name), why });
+    if let Some(name) = attributes.keys().nth(ATTRIBUTES_MAX) {
+        return wrong(name, "is one too many: an event has at most 100");
+    }
     for (name, value) in attributes {
+        if name.len() > NAME_BYTES_MAX {
+            return wrong(&name[..NAME_BYTES_MAX], "names are at most 64 bytes long");
+        }
+        if value.as_str().is_some_and(|text| text.len() > EXTENSION_BYTES_MAX) {
+            return wrong(name, "is too long: 8192 bytes are allowed");
+        }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
             return wrong(name, "names are lower-case letters and digits");
         }

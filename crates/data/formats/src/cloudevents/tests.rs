@@ -135,6 +135,18 @@ fn what_is_no_cloudevent_is_refused() {
 }
 
 #[test]
+fn an_event_has_no_more_attributes_than_a_request_has_headers() {
+    let event = |more: usize, value: &str| {
+        let extensions: String = (0..more).map(|n| format!(r#","a{n}":"{value}""#)).collect();
+        structured("application/cloudevents+json", &format!("{{{ATTRIBUTES}{extensions}}}")).map(|_| ())
+    };
+    assert_eq!(event(96, "x"), Ok(()));
+    assert!(event(97, "x").unwrap_err().to_string().contains("at most 100"));
+    assert!(event(33_000, "").is_err());
+    assert!(event(1, &"x".repeat(8193)).unwrap_err().to_string().contains("too long"));
+}
+
+#[test]
 fn texts_in_headers_are_escaped_and_unescaped_once() {
     let event = binary(&[("ce-subject", "Euro%20%E2%82%AC%2520")], b"").unwrap();
     assert!(String::from_utf8(event.json().to_vec()).unwrap().contains("\"subject\":\"Euro €%20\""));

@@ -138,8 +138,18 @@ fn field(field: &'static str, why: impl Into<String>) -> Invalid {
 }
 
 fn read<'a, T: Deserialize<'a>>(description: &'a str) -> Result<T, Invalid> {
-    // The text of the fault quotes no values but of the wrong type; a secret is a string as wanted.
-    serde_json::from_str(description).map_err(|error| Invalid::Json(error.to_string()))
+    serde_json::from_str(description).map_err(|error| Invalid::Json(without_values(&error.to_string())))
+}
+
+/// The text of a fault without the value that it quotes, which may be a secret of the wrong type.
+fn without_values(fault: &str) -> String {
+    const KINDS: [&str; 4] = ["string \"", "integer `", "floating point `", "boolean `"];
+    let Some((kind, at)) = KINDS.iter().find_map(|kind| Some((kind, fault.find(kind)?))) else {
+        return fault.to_owned();
+    };
+    let kept = &fault[..at + kind.len() - 2];
+    let rest = fault.rfind(", expected").filter(|rest| *rest > at).map_or("", |rest| &fault[rest..]);
+    format!("{kept}{rest}")
 }
 
 fn pattern(raw: Option<&RawValue>) -> Result<Option<Pattern>, Invalid> {

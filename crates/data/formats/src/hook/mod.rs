@@ -60,6 +60,9 @@ pub enum Rejection {
     /// It is no notification.
     #[error(transparent)]
     Notification(#[from] object::Unreadable),
+    /// The pattern of the trigger cannot be compared with it.
+    #[error("the body cannot be compared with the pattern of the trigger: {0}")]
+    Json(String),
 }
 
 impl Rejection {
@@ -68,7 +71,7 @@ impl Rejection {
         match self {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::CloudEvent(cloudevents::Invalid::Format(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::CloudEvent(_) | Self::Notification(_) => StatusCode::BAD_REQUEST,
+            Self::CloudEvent(_) | Self::Notification(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -91,8 +94,8 @@ impl Proof {
     }
 }
 
-fn chosen(pattern: Option<&Pattern>, event: &[u8]) -> bool {
-    pattern.is_none_or(|pattern| pattern.matches_bytes(event))
+fn chosen(pattern: Option<&Pattern>, event: &[u8]) -> Result<bool, Rejection> {
+    pattern.map_or(Ok(true), |pattern| pattern.matches_bytes(event)).map_err(|why| Rejection::Json(why.to_string()))
 }
 
 impl Webhook {
@@ -102,7 +105,7 @@ impl Webhook {
     /// When its sender proves nothing.
     pub fn receive(&self, request: Request<'_>) -> Result<Received, Rejection> {
         let id = self.proof.check(request)?;
-        if !chosen(self.pattern.as_ref(), request.body) {
+        if !chosen(self.pattern.as_ref(), request.body)? {
             return Ok(Received::Nothing("the event does not fit the pattern of the trigger"));
         }
         let (event, body) = (request.body.clone(), request.body.clone());
@@ -125,15 +128,22 @@ impl CloudEvents {
             proof.check(request)?;
         }
         let events = cloudevents::parse(request.headers, request.body)?;
-        let deliveries = events.iter().filter(|event| chosen(self.pattern.as_ref(), &event.json())).map(|event| {
+        let mut taken = Vec::with_capacity(events.len());
+        for event in &events {
+            if chosen(self.pattern.as_ref(), &event.json())? {
+                taken.push(event);
+            }
+        }
+        let deliveries = taken.into_iter().map(|event| {
             let (headers, body) = event.binary();
             // What a header cannot carry stays out of it; `event` has it all.
             let headers = headers.iter().filter_map(|(name, value)| {
                 let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
                 Some((name, HeaderValue::from_str(value).ok()?))
             });
-            // A source cannot hold a line's end, and what follows it is the id.
-            let dedup_key = Some(format!("{}\n{}", event.source(), event.id()));
+            // With the length of the first, so that no other pair has the same text.
+            let (source, id) = (event.source(), event.id());
+            let dedup_key = Some(format!("{}:{source}\n{id}", source.len()));
             Delivery { event: event.json(), headers: headers.collect(), body, dedup_key }
         });
         Ok(Received::Events(deliveries.collect()))
@@ -168,7 +178,8 @@ impl Objects {
             true => change.raw_event(),
             false => object::cos_event(change, origin)?,
         };
-        if !chosen(self.pattern.as_ref(), &event) {
+        // It is JSON of our own, so that a pattern can be compared with it.
+        if !chosen(self.pattern.as_ref(), &event).unwrap_or(false) {
             return None;
         }
         let event = Bytes::from(event);

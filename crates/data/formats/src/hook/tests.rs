@@ -55,6 +55,38 @@ fn a_webhook_is_passed_on_in_its_own_bytes() {
 }
 
 #[test]
+fn a_body_that_the_pattern_cannot_read_is_refused_and_not_left_out() {
+    let hook = format!(r#"{{"Scheme":"github","Secrets":["{SECRET}"],"EventPattern":{{"a":["b"]}}}}"#);
+    let hook = Webhook::parse(&hook).unwrap();
+    for body in [&b"{\"a\":\"b\",\"n\":1e400}"[..], b"\xef\xbb\xbf{\"a\":\"b\"}", b"no JSON"] {
+        let body = Bytes::copy_from_slice(body);
+        let refused = hook.receive(request(&github(&body), &body)).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{refused}");
+    }
+}
+
+#[test]
+fn faults_of_a_description_show_no_value() {
+    for secrets in ["\"my-very-secret-0123456789\"", "[123456789012345]", "123456789012345", "[true]", "1.5e300"] {
+        let refused = Webhook::parse(&format!(r#"{{"Scheme":"github","Secrets":{secrets}}}"#)).unwrap_err().to_string();
+        assert!(refused.starts_with("TriggerDesc: invalid type: "), "{refused}");
+        assert!(!refused.contains("very") && !refused.contains("1234567") && !refused.contains("1.5"), "{refused}");
+        assert!(refused.contains("expected a s"), "{refused}");
+    }
+}
+
+#[test]
+fn no_two_cloudevents_have_one_key() {
+    let hook = CloudEvents::parse(r#"{"Scheme":"none"}"#).unwrap();
+    let json = headers(&[("content-type", "application/cloudevents+json")]);
+    let key = |source: &str, id: &str| {
+        let event = json!({"specversion": "1.0", "id": id, "source": source, "type": "t"}).to_string();
+        events(hook.receive(request(&json, &Bytes::from(event)))).remove(0).dedup_key
+    };
+    assert_ne!(key("a\nb", "c"), key("a", "b\nc"));
+}
+
+#[test]
 fn cloudevents_are_known_by_source_and_id() {
     let hook = CloudEvents::parse(r#"{"Scheme":"none","EventPattern":{"type":["paid"]}}"#).unwrap();
     let event = |source: &str, id: &str, kind: &str| {
@@ -65,7 +97,7 @@ fn cloudevents_are_known_by_source_and_id() {
         Bytes::from(json!([event("/a", "1", "paid"), event("/b", "1", "paid"), event("/a", "2", "open")]).to_string());
     let json = headers(&[("content-type", "application/cloudevents-batch+json")]);
     let all = events(hook.receive(request(&json, &batch)));
-    assert_eq!(all.iter().map(|one| one.dedup_key.clone().unwrap()).collect::<Vec<_>>(), ["/a\n1", "/b\n1"]);
+    assert_eq!(all.iter().map(|one| one.dedup_key.clone().unwrap()).collect::<Vec<_>>(), ["2:/a\n1", "2:/b\n1"]);
     assert_eq!(all[0].body.as_ref(), b"\x8b", "a web function gets the bytes");
     assert_eq!(all[0].headers["ce-source"], "/a");
     let bearer = CloudEvents::parse(&format!(r#"{{"Scheme":"bearer","Secrets":["{SECRET}"]}}"#)).unwrap();

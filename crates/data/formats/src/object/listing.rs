@@ -55,13 +55,19 @@ impl Pass {
         (!seen.0.contains_key(&change.dedup_key())).then_some(change)
     }
 
-    /// The mark for the next pass; only for one that came to the end of the list.
-    pub fn end(self) -> i64 {
-        self.newest_ms
+    /// The mark for the next pass; only for one that came to the end of the list. An object of the
+    /// future does not hide those before it.
+    pub fn end(self, now_ms: i64) -> i64 {
+        self.newest_ms.min(now_ms)
     }
 }
 
 impl Seen {
+    /// Whether no more can be remembered.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= SEEN_MAX
+    }
+
     /// Remembers a change whose events are durable.
     pub fn remember(&mut self, change: &Change) {
         if self.0.len() < SEEN_MAX {
@@ -118,12 +124,23 @@ mod tests {
         Listed { key: key.to_owned(), etag: Some("\"e\"".to_owned()), size: Some(3), modified_ms: second * 1000 }
     }
 
+    const NOW_MS: i64 = 1_000_000_000;
+
+    #[test]
+    fn an_object_of_the_future_hides_none_of_now() {
+        let mut seen = Seen::default();
+        let (found, mark) = pass(None, &mut seen, &[object("future", 4_000_000_000), object("a", 2000)]);
+        assert_eq!((found.len(), mark), (2, NOW_MS));
+        let next = [object("future", 4_000_000_000), object("a", 2000), object("b", NOW_MS / 1000 + 5)];
+        assert_eq!(pass(Some(mark), &mut seen, &next).0, ["b"]);
+    }
+
     /// One pass over the whole list; what was new, and the mark.
     fn pass(mark: Option<i64>, seen: &mut Seen, list: &[Listed]) -> (Vec<String>, i64) {
         let mut pass = Pass::begin(mark, 1_000_500, 60);
         let found: Vec<_> = list.iter().filter_map(|object| pass.change("b", object, seen)).collect();
         found.iter().for_each(|change| seen.remember(change));
-        let mark = pass.end();
+        let mark = pass.end(NOW_MS);
         seen.forget_before(mark, 60);
         (found.into_iter().map(|change| change.key).collect(), mark)
     }

@@ -48,9 +48,12 @@ impl Pattern {
         self.0.matches(Some(event))
     }
 
-    /// Whether an event of these bytes fits; bytes that are not JSON fit no pattern.
-    pub fn matches_bytes(&self, event: &[u8]) -> bool {
-        serde_json::from_slice(event).is_ok_and(|event| self.matches(&event))
+    /// Whether an event of these bytes fits.
+    ///
+    /// # Errors
+    /// When they are not JSON that can be compared.
+    pub fn matches_bytes(&self, event: &[u8]) -> Result<bool, serde_json::Error> {
+        Ok(self.matches(&serde_json::from_slice(event)?))
     }
 }
 

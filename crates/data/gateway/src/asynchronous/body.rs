@@ -33,6 +33,18 @@ pub struct Limit {
     pub limit: &'static str,
 }
 
+impl Limit {
+    /// The same, or the limit of the route where that is lower.
+    pub fn within_route(self, of_route: Option<u64>) -> Self {
+        match of_route.and_then(|bytes| usize::try_from(bytes).ok()) {
+            Some(bytes_max) if bytes_max < self.bytes_max => {
+                Self { bytes_max, limit: "setting body_bytes_max of [[gateway.limits]]", ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 /// A whole body, and the room that it takes until this is dropped.
 pub struct Held {
     pub bytes: Bytes,

@@ -128,12 +128,7 @@ impl AsyncCalls {
                 Limit { what: "the body of an asynchronous call", bytes_max, limit }
             }
         };
-        match of_route.and_then(|bytes| usize::try_from(bytes).ok()) {
-            Some(bytes_max) if bytes_max < limit.bytes_max => {
-                Limit { bytes_max, limit: "setting body_bytes_max of [[gateway.limits]]", ..limit }
-            }
-            _ => limit,
-        }
+        limit.within_route(of_route)
     }
 
     async fn queue(

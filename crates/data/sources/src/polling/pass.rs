@@ -1,5 +1,6 @@
 //! One pass over a bucket: pages to the end, an event of each new object, and only then the mark.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use events::{Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
@@ -57,12 +58,19 @@ pub(super) async fn run(
     };
     let (mut after, mut made) = (None, 0);
     for _ in 0..pages_max {
+        if !is_current(parts, polled) {
+            return Ok(made);
+        }
         let page = store.page(objects.filter.prefix(), after.as_deref()).await?;
         for object in &page.objects {
             let Some(change) = pass.change(&objects.bucket, object, seen) else { continue };
             if let Some(delivery) = objects.delivery(&change, origin) {
-                // What stops a function that triggers itself.
+                // What stops a function that triggers itself. The next pass goes on, which knows what
+                // this one has seen; while it waits, others have its place.
                 while !parts.sources.admit(trigger, Timestamp::now().as_millisecond()) {
+                    if !seen.is_full() {
+                        return Ok(made);
+                    }
                     tokio::time::sleep(RATE_PAUSE).await;
                 }
                 accept(&parts.events, polled, delivery).await?;
@@ -71,7 +79,7 @@ pub(super) async fn run(
             seen.remember(&change);
         }
         let Some(next) = page.next else {
-            let mark_ms = pass.end();
+            let mark_ms = pass.end(Timestamp::now().as_millisecond());
             parts.events.set_mark(trigger.id.as_str(), mark_ms).await?;
             seen.forget_before(mark_ms, poll.overlap_s);
             return Ok(made);
@@ -79,6 +87,13 @@ pub(super) async fn run(
         after = Some(next);
     }
     Err(Error::TooLong(pages_max))
+}
+
+/// Whether the trigger is still as the pass knows it.
+fn is_current(parts: &PollingParts, polled: &Polled) -> bool {
+    let catalog = parts.catalog.load();
+    let function = catalog.functions.get(&polled.function.key);
+    function.is_some_and(|function| function.triggers.iter().any(|trigger| Arc::ptr_eq(trigger, &polled.trigger)))
 }
 
 async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<(), Error> {

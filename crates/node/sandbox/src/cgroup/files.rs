@@ -21,6 +21,18 @@ const V2_QUOTA: &str = "cpu.max";
 /// it with all other memory. Sockets that were there before the limit are not counted.
 pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 
+/// Takes the processor quota off a directory. A killed process needs processor time to end, and many
+/// that share a small quota would take minutes.
+pub fn lift_quota(folder: &Path) -> io::Result<()> {
+    for (file, unlimited) in [(V1_QUOTA, "-1"), (V2_QUOTA, "max")] {
+        let file = folder.join(file);
+        if file.exists() {
+            fs::write(file, unlimited)?;
+        }
+    }
+    Ok(())
+}
+
 /// A value to be written, and whether a kernel without the file will do too.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Setting {

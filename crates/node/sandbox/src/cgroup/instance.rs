@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sys::ReadOnlyTree;
 
-use super::files::{Freezer, MemoryFiles, Reclaim, Setting, apply, v1_settings, v2_settings};
+use super::files::{Freezer, MemoryFiles, Reclaim, Setting, apply, lift_quota, v1_settings, v2_settings};
 use super::layout::Layout;
 use super::limits::Limits;
 use super::usage::{Peak, says_nothing};
@@ -110,6 +110,12 @@ impl InstanceCgroup {
             }
         }
         Ok(made)
+    }
+
+    /// Where its processor quota is.
+    pub fn cpu_folder(&self) -> Option<&Path> {
+        let cpu = self.controlled.iter().find(|controlled| controlled.controller == "cpu");
+        cpu.map(|controlled| controlled.folder.as_path())
     }
 
     fn folders(&self) -> impl Iterator<Item = &PathBuf> {
@@ -239,6 +245,9 @@ impl InstanceCgroup {
     /// start, and said.
     pub fn remove(&self) {
         let deadline = Instant::now() + self.remove_max;
+        if let Some(folder) = self.cpu_folder() {
+            lift_quota(folder).ok();
+        }
         for folder in self.folders() {
             kill_all(folder, deadline);
             if let Err(error) = remove_dir(folder, self.remove_max) {
@@ -304,6 +313,22 @@ mod tests {
         fs::write(folder.join("memory.stat"), "anon 7\ninactive_file 4096\nactive_file 3\n").expect("written");
         instance.reclaim().expect("there").run().expect("written");
         assert_eq!(read("memory.reclaim"), "4096");
+    }
+
+    #[test]
+    fn a_directory_that_is_removed_has_no_processor_quota_any_more() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let layout = Layout { v1: Default::default(), freezer: None, v2: Some(tree.path().to_owned()) };
+        let cgroups = Cgroups::open(layout, "ours".to_owned(), CEILINGS, Duration::ZERO).expect("made");
+        let mut instance = cgroups.create("i-1").expect("made");
+        instance.limit(SMALL).expect("limited");
+        // Plain files keep it from going.
+        instance.remove();
+        let quota = |file: &str| fs::read_to_string(tree.path().join("ours/i-1").join(file)).expect("there");
+        assert_eq!(quota("cpu.max"), "max");
+        fs::write(tree.path().join("ours/i-1/cpu.cfs_quota_us"), "7142").expect("written");
+        lift_quota(&tree.path().join("ours/i-1")).expect("lifted");
+        assert_eq!(quota("cpu.cfs_quota_us"), "-1");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use ceilings::Ceilings;
-pub use files::{Freezer, V1_SOCKETS};
+pub use files::{Freezer, V1_SOCKETS, lift_quota};
 pub use instance::{CgroupFds, InstanceCgroup};
 pub use layout::{CONTROLLERS, Layout, Mode};
 pub use limits::Limits;
@@ -100,6 +100,9 @@ impl Cgroups {
     pub fn clear(layout: &Layout, name: &str, remove_max: Duration) -> Result<(usize, usize), Error> {
         let (mut killed, mut removed) = (0, 0);
         let deadline = Instant::now() + remove_max;
+        for folder in layout.roots().iter().flat_map(|root| children(&root.join(name))) {
+            files::lift_quota(&folder).ok();
+        }
         for root in layout.roots() {
             let top = root.join(name);
             for folder in children(&top) {

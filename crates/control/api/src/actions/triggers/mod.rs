@@ -60,8 +60,25 @@ pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
         custom_argument: triggers::custom_argument(argument, config.custom_argument_bytes_max)?,
         description: scalars::description(request.description.as_deref().unwrap_or_default())?,
     };
+    require_one_url(cx, &new)?;
     let trigger = cx.store.create_trigger(new).await?;
     Ok(Answer::of(&TriggerAnswer { trigger_info: shown(&cx.sources, &trigger, cx.config.utc_offset) }))
+}
+
+/// A version or alias has one URL (contract, 4.11): of two, one would open what the other closes.
+fn require_one_url(cx: &Context, new: &NewTrigger) -> Result<(), ApiError> {
+    let catalog = cx.store.catalog().load_full();
+    let same = |trigger: &&Arc<Trigger>| {
+        trigger.kind == new.name.kind && trigger.qualifier == new.name.qualifier && trigger.name != new.name.name
+    };
+    let function = catalog.functions.get(&new.key);
+    match function.and_then(|function| function.triggers.iter().find(same)) {
+        Some(other) if new.name.kind == "http" => {
+            let message = format!("{} has the URL {} already; update or delete it", new.name.qualifier, other.name);
+            Err(ApiError::new(ErrorCode::RESOURCE_IN_USE_TRIGGER_NAME, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `UpdateTrigger`: what is left out stays as it is.

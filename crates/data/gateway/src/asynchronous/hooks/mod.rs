@@ -72,12 +72,14 @@ pub struct Called<'a> {
     pub parts: Parts,
     /// Its body.
     pub body: RequestBody<Incoming>,
+    /// The limit of its route.
+    pub body_bytes_max: Option<u64>,
 }
 
 impl AsyncCalls {
     /// Takes the events of a request: they are durable when this returns an answer of 202.
     pub async fn receive(&self, called: Called<'_>) -> Result<Response<invoke::Body>, RequestError> {
-        let Called { id, function, trigger, sent, parts, body } = called;
+        let Called { id, function, trigger, sent, parts, body, body_bytes_max } = called;
         if parts.method != Method::POST {
             return Err(AsyncError::Hook(HookError::Method).into());
         }
@@ -88,6 +90,7 @@ impl AsyncCalls {
         let hook = Hook::of(&trigger, &hooks.installation).map_err(AsyncError::Hook)?;
         let limit = "setting gateway.async.body_bytes_max";
         let limit = Limit { what: "a request to a trigger", bytes_max: self.config.body_bytes_max, limit };
+        let limit = limit.within_route(body_bytes_max);
         let held = self.room.read(body, limit).await?;
         if !hook.has_proof() {
             self.check_open(&access::of(&function, &trigger.qualifier)?, &sent, &parts.method, &held.bytes)?;

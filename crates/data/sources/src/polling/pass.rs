@@ -65,8 +65,8 @@ pub(super) async fn run(
         for object in &page.objects {
             let Some(change) = pass.change(&objects.bucket, object, seen) else { continue };
             if let Some(delivery) = objects.delivery(&change, origin) {
-                // What stops a function that triggers itself. The next pass goes on, which knows what
-                // this one has seen; while it waits, others have its place.
+                // What stops a function that triggers itself. The next pass goes on, which knows
+                // what this one has seen; while it waits, others have its place.
                 while !parts.sources.admit(trigger, Timestamp::now().as_millisecond()) {
                     if !seen.is_full() {
                         return Ok(made);

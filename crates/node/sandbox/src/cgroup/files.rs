@@ -21,8 +21,8 @@ const V2_QUOTA: &str = "cpu.max";
 /// it with all other memory. Sockets that were there before the limit are not counted.
 pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 
-/// Takes the processor quota off a directory. A killed process needs processor time to end, and many
-/// that share a small quota would take minutes.
+/// Takes the processor quota off a directory. A killed process needs processor time to end, and
+/// many that share a small quota would take minutes.
 pub fn lift_quota(folder: &Path) -> io::Result<()> {
     for (file, unlimited) in [(V1_QUOTA, "-1"), (V2_QUOTA, "max")] {
         let file = folder.join(file);

@@ -154,7 +154,7 @@ async fn a_job_runs_without_a_function_of_its_own_and_its_command_ends_as_it_doe
     let slow = tools::run(&mut platform.cli(&slow)).await?;
     assert_eq!(slow.code, Some(124), "{}", slow.stderr);
     let missing = tools::run(&mut platform.cli(&["job", "run", "nothing:v1", "--wait"])).await?;
-    assert_eq!(missing.code, Some(1), "{}", missing.stderr);
+    assert_eq!(missing.code, Some(3), "{}", missing.stderr);
     assert!(missing.stderr.contains("cannot be run"), "{}", missing.stderr);
 
     let kept = platform.cli_json(&["job", "run", "job:v1", "--keep"]).await?;

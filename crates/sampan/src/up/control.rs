@@ -57,8 +57,14 @@ pub struct FunctionHosts {
 }
 
 impl FunctionHosts {
-    fn is_one(&self, headers: &HeaderMap) -> bool {
-        let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    /// Whether a request names one, in its target (HTTP/2 has it there alone) or in its header.
+    fn are_named<B>(&self, request: &Request<B>) -> bool {
+        let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let target = request.uri().authority().map(|authority| authority.as_str());
+        header.into_iter().chain(target).any(|host| self.is_one(host))
+    }
+
+    fn is_one(&self, host: &str) -> bool {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
         let bare = |domain: &String| domain.trim_matches(['*', '.']).to_ascii_lowercase();
         self.domains.iter().map(bare).any(|domain| name.strip_suffix(&domain).is_some_and(|left| left.ends_with('.')))
@@ -131,7 +137,7 @@ pub async fn serve(
         let (router, protocol, hosts) = (router.clone(), protocol.clone(), hosts.clone());
         let state = connection.state().clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let router = if hosts.is_one(request.headers()) { of_the_gateway() } else { router.clone() };
+            let router = if hosts.are_named(&request) { of_the_gateway() } else { router.clone() };
             answer(router, state.clone(), address.ip(), request)
         });
         async move { connection.serve(socket, &protocol, frames, None, service).await }
@@ -185,5 +191,33 @@ impl http_body::Body for TrackedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_host_of_a_function_is_seen_in_the_header_and_in_the_target() {
+        let hosts = FunctionHosts { domains: vec!["*.fn.localhost".to_owned()], catalog: Arc::default() };
+        for (target, header, is_one) in [
+            ("/", Some("web.default.fn.localhost"), true),
+            ("/", Some("WEB.default.FN.localhost.:80"), true),
+            ("http://web.default.fn.localhost/", None, true),
+            ("http://web.default.fn.localhost:7070/", Some("127.0.0.1:7070"), true),
+            ("/", Some("127.0.0.1:7070"), false),
+            ("http://[::1]:7070/", None, false),
+            ("/", Some("fn.localhost"), false),
+        ] {
+            let mut request = Request::builder().uri(target);
+            if let Some(host) = header {
+                request = request.header(HOST, host);
+            }
+            let request = request.body(()).expect("a request");
+            assert_eq!(hosts.are_named(&request), is_one, "{target} {header:?}");
+        }
     }
 }

@@ -69,5 +69,6 @@ fn spec() -> VersionSpec {
             as_given: serde_json::Value::Null,
         }),
         carried: serde_json::Map::new(),
+        extras: types::Extras::default(),
     }
 }

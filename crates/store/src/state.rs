@@ -147,6 +147,7 @@ mod tests {
             environment: Vec::new(),
             concurrency: None,
             carried: serde_json::Map::new(),
+            extras: types::Extras::default(),
         }
     }
 

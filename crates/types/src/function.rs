@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::concurrency::SessionSpec;
+use crate::extras::Extras;
 use crate::ids::{Digest, FunctionId, FunctionKey, VersionName};
 use crate::limits;
 
@@ -166,6 +167,9 @@ pub struct VersionSpec {
     /// `OnSuccess`, `OnFailure` and `DeadLetterConfig` by the queue of events. Others are not, by
     /// instances.
     pub carried: serde_json::Map<String, serde_json::Value>,
+    /// What it asks for beyond the reference's API.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
 }
 
 impl VersionSpec {

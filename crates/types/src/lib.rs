@@ -14,6 +14,7 @@ pub mod concurrency;
 pub mod domain;
 pub mod error;
 pub mod event_invoke;
+pub mod extras;
 pub mod function;
 pub mod function_map;
 pub mod ids;
@@ -37,6 +38,7 @@ pub use concurrency::{ProvisionedSpec, ScheduledAction, SessionSource, SessionSp
 pub use domain::CustomDomain;
 pub use error::{ApiError, ErrorCode};
 pub use event_invoke::EventInvokeConfig;
+pub use extras::{Bounds, Extras};
 pub use function::{
     CommandWords, ConcurrencySpec, FunctionKind, FunctionRecord, ImageSpec, ImageType, PinnedImage, Serving, Status,
     StatusReason, VersionRecord, VersionSpec,

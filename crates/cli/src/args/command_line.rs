@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn a_negative_number_is_refused_by_its_range() {
         for (line, wanted) in [
-            (&["deploy", "f", "--memory", "-5"][..], "-5 is not in 0..=4294967295"),
+            (&["deploy", "f", "--memory", "-5"][..], "\"-5\" is no size"),
+            (&["deploy", "f", "--pids", "-5"], "-5 is not in 0..=4294967295"),
             (&["deploy", "f", "--port", "-1"], "-1 is not in 1..=65535"),
             (&["logs", "f", "--limit", "-1"], "-1 is not in 1..=10000"),
             (&["rollout", "f", "--alias", "a", "--to", "-1"], "-1 is not in 1..=4294967295"),

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::argv::Argv;
+use super::extras::ExtrasArgs;
+use super::size::Megabytes;
 
 #[derive(Args)]
 pub struct JobArgs {
@@ -28,9 +30,13 @@ pub struct JobRunArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Memory in MB: 64, or 128 to 3072 in steps of 128
-    #[arg(long, value_name = "MB")]
-    pub memory: Option<u32>,
+    /// Memory: 64m, or a multiple of 128m such as 512m or 8g, at most [launcher] memory_mb_max;
+    /// without a unit in MB
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Megabytes>,
+    /// Settings beyond those of the reference's API
+    #[command(flatten)]
+    pub extras: ExtrasArgs,
     /// Timeout of the run, in seconds: 1 to 86400
     #[arg(long, value_name = "S", default_value_t = 3600)]
     pub timeout: u32,

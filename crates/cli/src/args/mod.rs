@@ -4,6 +4,7 @@ pub(crate) mod argv;
 pub mod command_line;
 pub(crate) mod domain;
 pub(crate) mod events;
+pub(crate) mod extras;
 pub(crate) mod header;
 pub(crate) mod images;
 pub(crate) mod job;
@@ -12,6 +13,7 @@ pub(crate) mod provision;
 pub(crate) mod quota;
 pub(crate) mod registry;
 pub(crate) mod release;
+pub(crate) mod size;
 pub(crate) mod trigger;
 
 use std::ffi::OsString;
@@ -23,6 +25,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use types::limits::STOP_GRACE_S_MAX;
 
 use self::argv::Argv;
+use self::extras::ExtrasArgs;
+use self::size::Megabytes;
 
 /// Text at the end of the help.
 pub const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
@@ -212,9 +216,13 @@ pub struct DeployArgs {
     /// Type of a new function [default: web]; cannot be changed later
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     pub kind: Option<Kind>,
-    /// Memory in MB: 64, or 128 to 3072 in steps of 128
-    #[arg(long, value_name = "MB")]
-    pub memory: Option<u32>,
+    /// Memory: 64m, or a multiple of 128m such as 512m or 8g, at most [launcher] memory_mb_max;
+    /// without a unit in MB
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Megabytes>,
+    /// Settings beyond those of the reference's API
+    #[command(flatten)]
+    pub extras: ExtrasArgs,
     /// Timeout of an invocation, in seconds
     #[arg(long, value_name = "S")]
     pub timeout: Option<u32>,

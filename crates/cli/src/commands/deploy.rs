@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use types::ErrorCode;
 use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
 
+use crate::args::size::Megabytes;
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -19,6 +20,9 @@ use crate::terminal;
 
 /// Polling interval for a function that is being prepared.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The object of settings that are Sampan's own.
+const EXTRAS: &str = "Sampan";
 
 /// Fields of a request that name the function.
 const NAMES_LEN: usize = 2;
@@ -150,7 +154,13 @@ async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow:
     if let (false, Some(serving @ Value::Object(settings))) = (says_nothing, function.get("Serving")) {
         let settings = settings.iter().filter(|(name, value)| *name != "ImageConfig" && !value.is_null());
         let mut request: Map<String, Value> = settings.map(|(name, value)| (name.clone(), value.clone())).collect();
-        request.extend(configuration(args, Some(serving))?);
+        for (name, given) in configuration(args, Some(serving))? {
+            match (request.get_mut(&name), given) {
+                // One object for many settings: those not given are served ones too.
+                (Some(Value::Object(served)), Value::Object(given)) if name == EXTRAS => served.extend(given),
+                (_, given) => drop(request.insert(name, given)),
+            }
+        }
         request.insert("Code".to_owned(), code::of(client, args, serving.get("ImageConfig"))?);
         client.call("UpdateFunctionCode", &Value::Object(request)).await?;
         return Ok(());
@@ -174,7 +184,8 @@ fn configuration(args: &DeployArgs, function: Option<&Value>) -> anyhow::Result<
     };
     set("FunctionName", Some(args.name.as_str().into()));
     set("Namespace", Some(args.namespace.as_str().into()));
-    set("MemorySize", args.memory.map(Value::from));
+    set("MemorySize", args.memory.map(|Megabytes(mb)| mb.into()));
+    set(EXTRAS, args.extras.object());
     set("Timeout", args.timeout.map(Value::from));
     set("InitTimeout", args.init_timeout.map(Value::from));
     set("Description", args.description.as_deref().map(Value::from));

@@ -23,6 +23,10 @@ const SHOWN: &[(&str, &str)] = &[
     ("args", "/ImageConfig/ArgsList"),
     ("port", "/ImageConfig/ImagePort"),
     ("memory MB", "/MemorySize"),
+    ("cpu milli", "/Sampan/CpuMilli"),
+    ("shm MB", "/Sampan/ShmMb"),
+    ("open files", "/Sampan/FilesMax"),
+    ("processes", "/Sampan/PidsMax"),
     ("timeout s", "/Timeout"),
     ("init timeout s", "/InitTimeout"),
     ("async run", "/AsyncRunEnable"),
@@ -59,6 +63,8 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(Value::Array(list)) if list.is_empty() => {}
+            // Not set.
+            Some(value) if pointer.starts_with("/Sampan/") && value == &Value::from(0) => {}
             Some(Value::String(switch)) if *pointer == "/AsyncRunEnable" && switch != "TRUE" => {}
             Some(Value::String(kind)) if *pointer == "/Type" => println!("{word:15} {}", function_type(kind)),
             Some(Value::String(text)) => println!("{word:15} {}", terminal::line(text)),

@@ -13,6 +13,7 @@ use types::{RequestId, RunStatus};
 use super::deploy::{self, code};
 use super::logs::{self, FOLLOW_INTERVAL, FOLLOW_LINES_MAX};
 use crate::args::job::{JobArgs, JobCommand, JobRunArgs};
+use crate::args::size::Megabytes;
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -60,8 +61,11 @@ fn creation(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Va
         "Timeout": args.timeout, "Code": {"ImageConfig": image}, "Environment": {"Variables": variables},
         "Description": format!("sampan job run {}", args.image),
     });
-    if let Some(memory) = args.memory {
+    if let Some(Megabytes(memory)) = args.memory {
         request["MemorySize"] = memory.into();
+    }
+    if let Some(extras) = args.extras.object() {
+        request["Sampan"] = extras;
     }
     if !args.keep {
         let seconds = if args.wait { WAITED_FOR_S } else { DETACHED_S };

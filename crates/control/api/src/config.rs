@@ -41,6 +41,8 @@ pub struct Config {
     pub unsigned_held_bytes_max: usize,
     /// Longest that `Invoke` and `InvokeFunction` wait for an answer, in seconds; the run goes on.
     pub invoke_wait_s_max: u64,
+    /// Bytes of all environment variables of a function, names and values.
+    pub environment_bytes_max: usize,
     /// Endpoints of a custom domain.
     pub domain_endpoints_max: usize,
     /// Rules that rewrite the paths of an endpoint.
@@ -65,6 +67,7 @@ impl Default for Config {
             held_bytes_max: 256 << 20,
             unsigned_held_bytes_max: 4 << 20,
             invoke_wait_s_max: limits::INVOKE_WAIT_S_MAX,
+            environment_bytes_max: limits::ENVIRONMENT_BYTES_MAX,
             domain_endpoints_max: 100,
             endpoint_rewrites_max: 20,
             page_len_max: 1000,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use types::Installation;
-use types::{ApiError, ErrorCode, EventInvokeConfig, FunctionId, FunctionKey, Namespace};
+use types::{ApiError, Bounds, ErrorCode, EventInvokeConfig, FunctionId, FunctionKey, Namespace};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -20,6 +20,8 @@ pub struct HostEnvironment {
     pub runtimes_allowed: Vec<String>,
     /// The tag that selects a runtime.
     pub runtime_tag: &'static str,
+    /// The most that one function may ask for.
+    pub bounds: Bounds,
 }
 
 impl HostEnvironment {

@@ -98,6 +98,7 @@ mod tests {
             environment: Vec::new(),
             concurrency: None,
             carried: Map::new(),
+            extras: types::Extras::default(),
         }
     }
 

@@ -58,6 +58,7 @@ fn version() -> CatalogVersion {
         environment: vec![],
         concurrency: None,
         carried: serde_json::Map::new(),
+        extras: types::Extras::default(),
     };
     CatalogVersion {
         key: VersionKey { function_id: id, version: VersionName::Latest, generation: 1 },

@@ -56,6 +56,7 @@ pub(crate) fn version() -> CatalogVersion {
         environment: Vec::new(),
         concurrency: None,
         carried: Default::default(),
+        extras: types::Extras::default(),
     };
     CatalogVersion {
         key: VersionKey { function_id: function.id.clone(), version: VersionName::Latest, generation: 1 },

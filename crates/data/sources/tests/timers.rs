@@ -91,6 +91,7 @@ fn function(name: &str) -> NewFunction {
         environment: Vec::new(),
         concurrency: None,
         carried: Map::new(),
+        extras: types::Extras::default(),
     };
     let kind = FunctionKind::Event;
     NewFunction { key: key_of(name), kind, protocol: None, async_run: false, trace: false, tags: Vec::new(), spec }

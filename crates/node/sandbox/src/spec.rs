@@ -41,6 +41,8 @@ pub struct LaunchSpec {
     pub pids_max: u64,
     /// Open files of a process.
     pub files_max: u64,
+    /// Size of `/dev/shm`, in bytes, where it is not that of the settings.
+    pub shm_bytes: Option<u64>,
     /// Another runtime that isolates it; our own isolation where there is none.
     pub runtime: Option<Runtime>,
     /// Whether an init runs the command as its child: it passes signals on, reaps what ends, and

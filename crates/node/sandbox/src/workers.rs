@@ -146,6 +146,9 @@ fn work(host: &Arc<Host>, jobs: &Mutex<Receiver<Job>>, mut own: ChildResources) 
 fn start(host: &Arc<Host>, spec: LaunchSpec, own: &mut ChildResources) -> Result<Sandbox, Error> {
     let (id, made_by) = (spec.id.clone(), spec.runtime.as_ref().map(Runtime::kind));
     let Prewarmed { namespaces, mounts } = host.prewarmed.take(spec.public_network, &mut own.stack)?;
+    if let Some(bytes) = spec.shm_bytes {
+        mounts.resize_shared_memory(bytes).map_err(|source| Error::Mounts { source })?;
+    }
     let limits = Limits {
         memory_bytes: spec.memory_bytes,
         cpu_quota_us: spec.cpu_quota_us,

@@ -100,6 +100,25 @@ pub(crate) fn mount_new(
     Ok(made)
 }
 
+/// Changes an option of the file system of a mount (fspick(2), fsconfig(2)).
+pub(crate) fn reconfigure(mount: RawFd, key: &CStr, value: &CStr) -> Done {
+    const FSPICK_CLOEXEC: u32 = 1;
+    const FSPICK_EMPTY_PATH: u32 = 8;
+    const FSCONFIG_SET_STRING: u32 = 1;
+    const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
+    let flags = FSPICK_CLOEXEC | FSPICK_EMPTY_PATH;
+    // SAFETY: the path is a constant.
+    let context = check_fd(unsafe { libc::syscall(libc::SYS_fspick, mount, c"".as_ptr(), flags) })?;
+    let set = |key: *const c_char, value: *const c_char, command: u32| {
+        // SAFETY: key and value are null or terminated strings that outlive the call.
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, context, command, key, value, 0) })
+    };
+    let done = set(key.as_ptr(), value.as_ptr(), FSCONFIG_SET_STRING)
+        .and_then(|()| set(std::ptr::null(), std::ptr::null(), FSCONFIG_CMD_RECONFIGURE));
+    close(context);
+    done
+}
+
 /// A detached mount of a new file system. Options are split at commas in place, on the stack.
 pub(crate) fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
     const FSCONFIG_SET_STRING: u32 = 1;

@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use crate::calls::{Done, check, clone_tree, cover, give, make_dir, new_mount};
+use crate::calls::{Done, check, clone_tree, cover, give, make_dir, new_mount, reconfigure};
 use crate::mount_attributes::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
 use crate::mount_thread::MountThread;
 
@@ -91,6 +91,12 @@ impl InstanceMounts {
             mounts.left = Some(Left { masked_sys: options.masked_sys.clone() });
         }
         Ok(mounts)
+    }
+
+    /// Gives `/dev/shm` another size than the one it was made with.
+    pub fn resize_shared_memory(&self, bytes: u64) -> io::Result<()> {
+        let size = CString::new(bytes.to_string()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        reconfigure(self.shared_memory.as_raw_fd(), c"size", &size).map_err(io::Error::from_raw_os_error)
     }
 
     /// Puts together what belongs together; returns whether this kernel can.

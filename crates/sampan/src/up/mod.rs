@@ -4,6 +4,7 @@
 
 mod address;
 mod authorizer;
+mod bounds;
 mod confirmations;
 mod control;
 mod data_dir;

@@ -163,6 +163,7 @@ impl RunningPlatform {
         let installation = types::Installation { region, app_id, uin };
         let runtime = settings.launcher.runtime.clone();
         let runtimes_allowed = settings.launcher.runtimes_allowed.clone();
+        let bounds = super::bounds::of(&settings.launcher, &settings.pool, settings.api.environment_bytes_max);
         let (of_functions, config) = (installation.clone(), settings.launcher);
         let launch = launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), of_functions, config);
         let parts = invoke::Parts {
@@ -173,7 +174,7 @@ impl RunningPlatform {
             platform: installation.clone(),
             results_dir: dir.join("results"),
         };
-        let pool = settings.pool.or_machine_memory(machine_memory_mb());
+        let pool = settings.pool.or_machine_memory(super::bounds::machine_memory_mb());
         let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running)
             .context("cannot open the folder of results")?;
         let run = Arc::new(invoker.clone());
@@ -232,7 +233,7 @@ impl RunningPlatform {
         let letters_administration =
             super::dead_letters::router(super::dead_letters::Administration { events: events.clone(), signed });
         let runtime_tag = launcher::RUNTIME_TAG;
-        let host_environment = api::HostEnvironment { certificates, runtime, runtimes_allowed, runtime_tag };
+        let host_environment = api::HostEnvironment { certificates, runtime, runtimes_allowed, runtime_tag, bounds };
         let utc_offset = settings.api.utc_offset;
         let stores = Connection::stores(&settings.connections);
         let names = stores.keys().cloned().collect();
@@ -356,10 +357,4 @@ impl RunningPlatform {
         self.logs.shutdown().await;
         self.store.close().await;
     }
-}
-
-/// Memory of the machine, the default limit of all instances together.
-fn machine_memory_mb() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram.saturating_mul(u64::from(info.mem_unit)) / (1024 * 1024)
 }

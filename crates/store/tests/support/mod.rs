@@ -61,6 +61,7 @@ pub fn spec(uri: &str) -> VersionSpec {
         environment: vec![("Z".into(), "1".into()), ("A".into(), "2".into())],
         concurrency: None,
         carried: serde_json::Map::from_iter([("Role".to_owned(), "r".into())]),
+        extras: types::Extras::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AccessInfo, EipOutConfig, ImageConfig, IntranetConfigOut, PublicNetConfigOut};
+use super::{AccessInfo, EipOutConfig, Extras, ImageConfig, IntranetConfigOut, PublicNetConfigOut};
 use crate::function::StatusReason;
 
 /// `Environment`.
@@ -91,6 +91,7 @@ pub struct ServingSettings {
     pub instance_concurrency_config: Value,
     pub protocol_params: Value,
     pub public_net_config: PublicNetConfigOut,
+    pub sampan: Extras,
 }
 
 /// Answer of `GetFunction`: one version in full.
@@ -140,6 +141,8 @@ pub struct GetFunctionAnswer {
     pub eip_config: EipOutConfig,
     pub cfs_config: Value,
     pub layers: Vec<Value>,
+    /// Extension: settings that the reference has no fields for.
+    pub sampan: Extras,
     pub tags: Vec<Tag>,
     pub role: String,
     pub access_info: AccessInfo,

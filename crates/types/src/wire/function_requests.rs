@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    CfsConfig, Code, DeadLetterConfig, Environment, Filter, InstanceConcurrencyConfig, IntranetConfigIn,
+    CfsConfig, Code, DeadLetterConfig, Environment, Extras, Filter, InstanceConcurrencyConfig, IntranetConfigIn,
     LayerVersionSimple, ProtocolParams, PublicNetConfigIn, Tag, VpcConfig,
 };
 
@@ -42,6 +42,8 @@ pub struct CreateFunctionRequest {
     pub dns_cache: Option<String>,
     pub cls_logset_id: Option<String>,
     pub cls_topic_id: Option<String>,
+    /// Extension: settings that the reference has no fields for.
+    pub sampan: Option<Extras>,
 }
 
 /// `UpdateFunctionConfiguration`; what is left out stays as it is.
@@ -76,6 +78,8 @@ pub struct UpdateFunctionConfigurationRequest {
     #[serde(rename = "L5Enable")]
     pub l5_enable: Option<String>,
     pub ignore_sys_log: Option<bool>,
+    /// Extension: settings that the reference has no fields for.
+    pub sampan: Option<Extras>,
 }
 
 /// `UpdateFunctionCode`.

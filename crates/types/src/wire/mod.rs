@@ -10,6 +10,7 @@ mod carried;
 mod code;
 mod concurrency;
 mod events;
+mod extras;
 mod function;
 mod function_requests;
 mod invocation;
@@ -30,6 +31,7 @@ pub use events::{
     GetAsyncEventStatusRequest, GetFunctionEventInvokeConfigAnswer, ListAsyncEventsAnswer, ListAsyncEventsRequest,
     RetryConfig, TerminateAsyncEventRequest, TimeInterval,
 };
+pub use extras::Extras;
 pub use function::{
     Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, ServingSettings, Tag, Variable,
 };

@@ -88,6 +88,7 @@ impl Shown<'_> {
             eip_config: EipOutConfig { eip_fixed: switch(false).to_owned(), eips: Vec::new() },
             cfs_config: self.object("CfsConfig", &json!({ "CfsInsList": [] })),
             layers: Vec::new(),
+            sampan: (&spec.extras).into(),
             tags: self.tags(),
             role: self.text("Role"),
             access_info: AccessInfo::default(),
@@ -124,6 +125,7 @@ impl Shown<'_> {
             instance_concurrency_config: spec.concurrency.as_ref().map_or(Value::Null, |c| c.as_given.clone()),
             protocol_params: shown.object("ProtocolParams", &Value::Null),
             public_net_config: shown.public_net(),
+            sampan: (&spec.extras).into(),
         })
     }
 

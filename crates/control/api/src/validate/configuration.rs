@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 use types::limits::{INIT_TIMEOUT_S_DEFAULT, MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT};
-use types::{ApiError, FunctionKind, FunctionRecord, ImageSpec, VersionSpec};
+use types::{ApiError, Extras, FunctionKind, FunctionRecord, ImageSpec, VersionSpec};
 
 use super::given::{self, Given};
-use super::{concurrency, destinations, environment, scalars};
+use super::{concurrency, destinations, environment, extras, scalars};
+use crate::context::HostEnvironment;
 
 /// The configuration of an image of which nothing else is said.
 pub(crate) fn default_for(image: ImageSpec) -> VersionSpec {
@@ -18,6 +19,7 @@ pub(crate) fn default_for(image: ImageSpec) -> VersionSpec {
         environment: Vec::new(),
         concurrency: None,
         carried: Map::new(),
+        extras: Extras::default(),
     }
 }
 
@@ -40,6 +42,7 @@ pub(crate) fn apply(
     given: &Given,
     Fixed { kind, protocol, async_run }: Fixed<'_>,
     base: VersionSpec,
+    host: &HostEnvironment,
 ) -> Result<VersionSpec, ApiError> {
     if let Some(params) = &given.protocol_params {
         concurrency::protocol_params(protocol, params)?;
@@ -55,18 +58,24 @@ pub(crate) fn apply(
             carried.insert(name.to_owned(), value);
         }
     }
+    let bounds = &host.bounds;
+    let memory_mb = given.memory_size.map_or(Ok(base.memory_mb), |given| scalars::memory_mb(given, bounds))?;
+    let extras = extras::apply(given.extras.as_ref(), base.extras, bounds)?;
+    extras::check_together(&extras, memory_mb)?;
+    let variables = |given| environment::variables(given, bounds.environment_bytes);
     Ok(VersionSpec {
         image: base.image,
-        memory_mb: given.memory_size.map_or(Ok(base.memory_mb), scalars::memory_mb)?,
+        memory_mb,
         timeout_s: given.timeout.map_or(Ok(base.timeout_s), |given| scalars::timeout_s(given, async_run))?,
         init_timeout_s: given.init_timeout.map_or(Ok(base.init_timeout_s), scalars::init_timeout_s)?,
         description: given.description.as_deref().map_or(Ok(base.description), scalars::description)?,
-        environment: given.environment.as_ref().map_or(Ok(base.environment), environment::variables)?,
+        environment: given.environment.as_ref().map_or(Ok(base.environment), variables)?,
         concurrency: match &given.concurrency {
             Some(config) => concurrency::instance_concurrency(kind, config)?,
             None => base.concurrency,
         },
         carried,
+        extras,
     })
 }
 
@@ -94,8 +103,12 @@ mod tests {
         VersionSpec { memory_mb: 512, description: "old".to_owned(), carried, ..default_for(image) }
     }
 
+    fn host() -> HostEnvironment {
+        HostEnvironment::default()
+    }
+
     fn applied(request: UpdateFunctionConfigurationRequest) -> Result<VersionSpec, &'static str> {
-        apply(&request.into(), EVENT, base()).map_err(|error| error.code.name)
+        apply(&request.into(), EVENT, base(), &host()).map_err(|error| error.code.name)
     }
 
     #[test]
@@ -133,7 +146,7 @@ mod tests {
             ("ClsLogsetId", UpdateFunctionConfigurationRequest { cls_logset_id: Some("l".to_owned()), ..empty() }),
             ("ClsTopicId", UpdateFunctionConfigurationRequest { cls_topic_id: Some("t".to_owned()), ..empty() }),
         ] {
-            let error = apply(&request.into(), EVENT, base()).expect_err(field);
+            let error = apply(&request.into(), EVENT, base(), &host()).expect_err(field);
             assert_eq!(error.code.name, "UnsupportedOperation");
             assert!(error.message.starts_with(&format!("{field}: it has no effect here")), "{}", error.message);
         }
@@ -150,7 +163,7 @@ mod tests {
             let request: UpdateFunctionConfigurationRequest = serde_json::from_value(request).expect("a request");
             let mut fresh = base();
             fresh.carried.clear();
-            let error = apply(&request.into(), EVENT, fresh).expect_err(field);
+            let error = apply(&request.into(), EVENT, fresh, &host()).expect_err(field);
             assert_eq!(error.code.name, "UnsupportedOperation");
             assert!(error.message.starts_with(&format!("{field}: turning it on has no effect")), "{}", error.message);
         }
@@ -171,7 +184,7 @@ mod tests {
         let mut stored = base();
         stored.carried.insert("VpcConfig".to_owned(), serde_json::to_value(vpc()).expect("serializes"));
         let change = |request: UpdateFunctionConfigurationRequest| {
-            apply(&request.into(), EVENT, stored.clone()).map_err(|error| error.code.name)
+            apply(&request.into(), EVENT, stored.clone(), &host()).map_err(|error| error.code.name)
         };
         let kept = change(UpdateFunctionConfigurationRequest { vpc_config: vpc(), timeout: Some(9), ..empty() });
         assert_eq!(kept.map(|spec| spec.carried), Ok(stored.carried.clone()));
@@ -191,7 +204,7 @@ mod tests {
                 timeout: Some(seconds),
                 ..UpdateFunctionConfigurationRequest::default()
             };
-            apply(&request.into(), Fixed { async_run, ..EVENT }, base()).map(|spec| spec.timeout_s)
+            apply(&request.into(), Fixed { async_run, ..EVENT }, base(), &host()).map(|spec| spec.timeout_s)
         };
         assert_eq!((timeout(900, false), timeout(86_400, true)), (Ok(900), Ok(86_400)));
         let refused = timeout(901, false).expect_err("too long");

@@ -8,12 +8,13 @@ use types::{ApiError, ErrorCode, FunctionKind};
 use super::configuration::Fixed;
 use super::given::Given;
 use super::{code, concurrency, configuration, filled, invalid, names, quoted, scalars};
+use crate::context::HostEnvironment;
 
 /// Labels of one function at most.
 const TAGS_MAX: usize = 50;
 
 /// The function that a request asks for.
-pub(crate) fn new_function(request: CreateFunctionRequest) -> Result<NewFunction, ApiError> {
+pub(crate) fn new_function(request: CreateFunctionRequest, host: &HostEnvironment) -> Result<NewFunction, ApiError> {
     let namespace = names::namespace("Namespace", request.namespace.as_deref())?;
     let key = names::new_function("FunctionName", request.function_name.as_deref(), namespace)?;
     let kind = kind(request.r#type.as_deref())?;
@@ -26,7 +27,7 @@ pub(crate) fn new_function(request: CreateFunctionRequest) -> Result<NewFunction
     let trace = scalars::switch("TraceEnable", request.trace_enable.as_deref(), ErrorCode::INVALID_VALUE_TRACE_ENABLE)?;
     let tags = tags(request.tags.as_deref().unwrap_or_default())?;
     let fixed = Fixed { kind, protocol: protocol.as_deref(), async_run };
-    let spec = configuration::apply(&Given::from(request), fixed, configuration::default_for(image))?;
+    let spec = configuration::apply(&Given::from(request), fixed, configuration::default_for(image), host)?;
     Ok(NewFunction { key, kind, protocol, async_run, trace, tags, spec })
 }
 
@@ -92,7 +93,7 @@ mod tests {
     fn code(change: impl FnOnce(&mut CreateFunctionRequest)) -> &'static str {
         let mut request = request();
         change(&mut request);
-        new_function(request).map_or_else(|error| error.code.name, |_| "")
+        new_function(request, &HostEnvironment::default()).map_or_else(|error| error.code.name, |_| "")
     }
 
     fn text(text: &str) -> Option<String> {
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_bare_request_gets_the_defaults_of_the_contract() {
-        let new = new_function(request()).expect("valid");
+        let new = new_function(request(), &HostEnvironment::default()).expect("valid");
         assert_eq!(new.key.to_string(), "default/hello");
         assert_eq!((new.kind, new.protocol, new.async_run, new.trace), (FunctionKind::Event, None, false, false));
         assert_eq!((new.spec.memory_mb, new.spec.timeout_s, new.spec.init_timeout_s), (128, 3, 90));

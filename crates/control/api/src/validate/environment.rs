@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use types::limits::ENVIRONMENT_BYTES_MAX;
 use types::wire::Environment;
 use types::{ApiError, ErrorCode};
 
@@ -12,8 +11,13 @@ use super::{invalid, quoted};
 /// spells it.
 const PROTECTED: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
 
+/// Bytes of a variable's name and value: Linux bounds both with `=` and the final NUL to 32 pages
+/// (execve(2), `MAX_ARG_STRLEN`).
+const VARIABLE_BYTES_MAX: usize = 131_070;
+
 /// The variables in the order given.
-pub(crate) fn variables(environment: &Environment) -> Result<Vec<(String, String)>, ApiError> {
+/// They and their names have at most `bytes_max` bytes, and each fits what Linux takes.
+pub(crate) fn variables(environment: &Environment, bytes_max: usize) -> Result<Vec<(String, String)>, ApiError> {
     let mut seen = HashSet::new();
     for (index, variable) in environment.variables.iter().enumerate() {
         let field = format!("Environment.Variables.{index}");
@@ -22,15 +26,20 @@ pub(crate) fn variables(environment: &Environment) -> Result<Vec<(String, String
             let problem = format!("{} is given more than once", quoted(&variable.key));
             return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT, &format!("{field}.Key"), problem));
         }
+        if variable.key.len() + variable.value.len() > VARIABLE_BYTES_MAX {
+            let problem = format!("{} is longer than the {VARIABLE_BYTES_MAX} bytes that Linux takes", variable.key);
+            return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT_LIMIT, &format!("{field}.Value"), problem));
+        }
         if variable.value.contains('\0') {
             let problem = format!("the value of {} contains a NUL character", variable.key);
             return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT, &format!("{field}.Value"), problem));
         }
     }
     let bytes: usize = environment.variables.iter().map(|variable| variable.key.len() + variable.value.len()).sum();
-    if bytes > ENVIRONMENT_BYTES_MAX {
-        let problem =
-            format!("names and values have {bytes} bytes; at most {ENVIRONMENT_BYTES_MAX} are allowed together");
+    if bytes > bytes_max {
+        let problem = format!(
+            "names and values have {bytes} bytes; at most {bytes_max} are allowed together ([api] environment_bytes_max)"
+        );
         return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT_LIMIT, "Environment.Variables", problem));
     }
     Ok(environment.variables.iter().map(|variable| (variable.key.clone(), variable.value.clone())).collect())
@@ -54,6 +63,7 @@ fn check_key(field: &str, key: &str) -> Result<(), ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use types::limits::ENVIRONMENT_BYTES_MAX;
     use types::wire::Variable;
 
     use super::*;
@@ -64,15 +74,16 @@ mod tests {
     }
 
     fn code(pairs: &[(&str, &str)]) -> &'static str {
-        variables(&environment(pairs)).map_or_else(|error| error.code.name, |_| "")
+        variables(&environment(pairs), ENVIRONMENT_BYTES_MAX).map_or_else(|error| error.code.name, |_| "")
     }
 
     #[test]
     fn variables_keep_their_order() {
-        let read = variables(&environment(&[("B", "2"), ("A_1", ""), ("MODE", "SCF_")])).expect("valid");
+        let read = variables(&environment(&[("B", "2"), ("A_1", ""), ("MODE", "SCF_")]), ENVIRONMENT_BYTES_MAX)
+            .expect("valid");
         let keys: Vec<_> = read.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["B", "A_1", "MODE"]);
-        assert_eq!(variables(&environment(&[])), Ok(Vec::new()));
+        assert_eq!(variables(&environment(&[]), ENVIRONMENT_BYTES_MAX), Ok(Vec::new()));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 use types::wire::{
-    CreateFunctionRequest, Environment, InstanceConcurrencyConfig, IntranetConfigIn, ProtocolParams, PublicNetConfigIn,
-    UpdateFunctionConfigurationRequest,
+    CreateFunctionRequest, Environment, Extras, InstanceConcurrencyConfig, IntranetConfigIn, ProtocolParams,
+    PublicNetConfigIn, UpdateFunctionConfigurationRequest,
 };
 use types::{ApiError, ErrorCode};
 
@@ -69,6 +69,7 @@ pub(crate) struct Given {
     pub public_net: Option<PublicNetConfigIn>,
     pub intranet: Option<IntranetConfigIn>,
     pub dns_cache: Option<String>,
+    pub extras: Option<Extras>,
     /// Values that are kept as they are, by their API names.
     pub kept: Vec<(&'static str, Option<Value>)>,
 }
@@ -133,6 +134,7 @@ impl From<CreateFunctionRequest> for Given {
             public_net: request.public_net_config,
             intranet: request.intranet_config,
             dns_cache: request.dns_cache,
+            extras: request.sampan,
             kept: vec![
                 ("Handler", object(request.handler)),
                 ("Role", object(request.role)),
@@ -161,6 +163,7 @@ impl From<UpdateFunctionConfigurationRequest> for Given {
             public_net: request.public_net_config,
             intranet: request.intranet_config,
             dns_cache: request.dns_cache,
+            extras: request.sampan,
             kept: vec![
                 ("Role", object(request.role)),
                 ("ClsLogsetId", object(request.cls_logset_id)),

@@ -14,6 +14,7 @@ pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod environment;
 pub(crate) mod event;
+mod extras;
 pub(crate) mod filters;
 pub(crate) mod given;
 pub(crate) mod names;

@@ -1,17 +1,18 @@
 //! Single numbers and words of a function's configuration.
 
 use types::limits::{
-    ASYNC_RUN_TIMEOUT_S_MAX, DESCRIPTION_LEN_MAX, INIT_TIMEOUT_S_MAX, MEMORY_MB_MAX, MEMORY_MB_MIN, MEMORY_MB_STEP,
-    TIMEOUT_S_MAX,
+    ASYNC_RUN_TIMEOUT_S_MAX, DESCRIPTION_LEN_MAX, INIT_TIMEOUT_S_MAX, MEMORY_MB_MIN, MEMORY_MB_STEP, TIMEOUT_S_MAX,
 };
-use types::{ApiError, ErrorCode};
+use types::{ApiError, Bounds, ErrorCode};
 
 use super::{filled, invalid, quoted};
 
 /// `MemorySize` in MB.
-pub(crate) fn memory_mb(given: i64) -> Result<u32, ApiError> {
-    let (smallest, step, largest) = (i64::from(MEMORY_MB_MIN), i64::from(MEMORY_MB_STEP), i64::from(MEMORY_MB_MAX));
-    let allowed = format!("{given} MB is not allowed; use {smallest}, or {step} to {largest} in steps of {step}");
+pub(crate) fn memory_mb(given: i64, bounds: &Bounds) -> Result<u32, ApiError> {
+    let (smallest, step, largest) = (i64::from(MEMORY_MB_MIN), i64::from(MEMORY_MB_STEP), i64::from(bounds.memory_mb));
+    let setting = bounds.memory_setting;
+    let allowed =
+        format!("{given} MB is not allowed; use {smallest}, or {step} to {largest} ({setting}) in steps of {step}");
     if given > largest {
         return Err(invalid(ErrorCode::LIMIT_MEMORY, "MemorySize", allowed));
     }
@@ -91,19 +92,28 @@ mod tests {
 
     #[test]
     fn memory_is_64_or_a_multiple_of_128() {
+        let contract = Bounds::default();
         for good in [64, 128, 256, 1536, 3072] {
-            assert_eq!(memory_mb(good).map(i64::from), Ok(good));
+            assert_eq!(memory_mb(good, &contract).map(i64::from), Ok(good));
         }
         for bad in [i64::MIN, -128, 0, 1, 63, 65, 127, 129, 3000] {
-            assert_eq!(code(memory_mb(bad)), "InvalidParameterValue.MemorySize", "{bad}");
+            assert_eq!(code(memory_mb(bad, &contract)), "InvalidParameterValue.MemorySize", "{bad}");
         }
         for over in [3073, 3200, i64::MAX] {
-            assert_eq!(code(memory_mb(over)), "LimitExceeded.Memory", "{over}");
+            assert_eq!(code(memory_mb(over, &contract)), "LimitExceeded.Memory", "{over}");
         }
         assert_eq!(
-            memory_mb(100).expect_err("no multiple").message,
-            "MemorySize: 100 MB is not allowed; use 64, or 128 to 3072 in steps of 128"
+            memory_mb(100, &contract).expect_err("no multiple").message,
+            "MemorySize: 100 MB is not allowed; use 64, or 128 to 3072 ([launcher] memory_mb_max) in steps of 128"
         );
+    }
+
+    #[test]
+    fn memory_goes_as_far_as_the_operator_has_it() {
+        let bounds = Bounds { memory_mb: 8_192, ..Bounds::default() };
+        assert_eq!(memory_mb(8_192, &bounds), Ok(8_192));
+        let error = memory_mb(8_320, &bounds).expect_err("too much").message;
+        assert!(error.contains("128 to 8192 ([launcher] memory_mb_max)"), "{error}");
     }
 
     #[test]

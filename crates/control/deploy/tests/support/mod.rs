@@ -434,5 +434,6 @@ fn spec(uri: &str) -> VersionSpec {
         environment: Vec::new(),
         concurrency: None,
         carried: serde_json::Map::new(),
+        extras: types::Extras::default(),
     }
 }

@@ -163,6 +163,7 @@ fn version(function: Function) -> Arc<CatalogVersion> {
         environment: vec![],
         concurrency: Some(ConcurrencySpec { max_concurrency, session: None, as_given: serde_json::Value::Null }),
         carried: serde_json::Map::new(),
+        extras: types::Extras::default(),
     };
     Arc::new(CatalogVersion {
         key: VersionKey { function_id: id, version: VersionName::Latest, generation: function.generation },

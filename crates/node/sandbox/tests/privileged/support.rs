@@ -115,6 +115,7 @@ impl Bench {
             cpu_start_quota_us: 100_000,
             pids_max: 100,
             files_max: 1024,
+            shm_bytes: None,
             runtime: None,
             init: false,
             public_network: false,

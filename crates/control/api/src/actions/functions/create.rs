@@ -10,7 +10,7 @@ use crate::params::Params;
 use crate::validate::creation;
 
 pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
-    let new = creation::new_function(params.read::<CreateFunctionRequest>()?)?;
+    let new = creation::new_function(params.read::<CreateFunctionRequest>()?, &cx.host_environment)?;
     cx.host_environment.check_runtime(&new.tags)?;
     destinations::check_targets(cx, &new.key, new.spec.carried.iter())?;
     cx.store.create_function(new).await?;

@@ -33,10 +33,11 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let image = code::image(request.code.as_ref())?;
     let given = Given::from(settings);
     destinations::check_targets(cx, &key, given.kept())?;
+    let host = cx.host_environment.clone();
     let change = cx.store.change_latest(&key, move |function, latest| {
         code::check_kind(&image, function.kind)?;
         let base = VersionSpec { image, ..latest.desired.clone() };
-        let spec = configuration::apply(&given, function.into(), base)?;
+        let spec = configuration::apply(&given, function.into(), base, &host)?;
         Ok::<_, ApiError>(Change { spec, resolve: true, publish })
     });
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CODE, ..StoreCodes::default() };

@@ -25,9 +25,10 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     )?;
     let given = Given::from(request);
     destinations::check_targets(cx, &key, given.kept())?;
+    let host = cx.host_environment.clone();
     // Within the store's turn, so that of two changes at once neither undoes the other.
     let change = cx.store.change_latest(&key, move |function, latest| {
-        let spec = configuration::apply(&given, function.into(), latest.desired.clone())?;
+        let spec = configuration::apply(&given, function.into(), latest.desired.clone(), &host)?;
         Ok::<_, types::ApiError>(Change { spec, resolve: false, publish })
     });
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_UPDATE_FUNCTION_CONFIGURATION, ..StoreCodes::default() };

@@ -70,6 +70,7 @@ impl Platform {
         let account = Installation { region: "local".into(), app_id: "1250000000".into(), uin: "1".into() };
         let certificates = Arc::new(["main".to_owned()].into());
         let host_environment = HostEnvironment {
+            bounds: types::Bounds::default(),
             certificates,
             runtime: "sampan".to_owned(),
             runtimes_allowed: vec!["runc".to_owned()],

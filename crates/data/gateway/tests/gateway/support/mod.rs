@@ -311,6 +311,7 @@ fn spec(port: i32) -> VersionSpec {
         environment: Vec::new(),
         concurrency: None,
         carried: serde_json::Map::new(),
+        extras: types::Extras::default(),
     }
 }
 

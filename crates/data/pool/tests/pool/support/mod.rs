@@ -262,6 +262,7 @@ pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
             as_given: serde_json::Value::Null,
         }),
         carried: serde_json::Map::new(),
+        extras: types::Extras::default(),
     };
     Arc::new(CatalogVersion {
         key: VersionKey { function_id: id, version: VersionName::Latest, generation },

@@ -1,0 +1,130 @@
+//! `Sampan`: settings that the reference's API has no fields for, one function a member.
+
+use std::ops::RangeInclusive;
+
+use types::wire;
+use types::{ApiError, Bounds, ErrorCode, Extras};
+
+use super::invalid;
+
+/// Least processor time of a function, in thousandths of a core: with less a request is spent
+/// waiting for the next period.
+const CPU_MILLI_MIN: u32 = 100;
+/// Fewest open files with which programs start at all.
+const FILES_MIN: u32 = 64;
+/// Fewest processes and threads.
+const PIDS_MIN: u32 = 8;
+
+/// The settings with what was given in place of what they had.
+pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds) -> Result<Extras, ApiError> {
+    let Some(given) = given else { return Ok(base) };
+    Ok(Extras {
+        cpu_milli: cpu_milli(given.cpu_milli, base.cpu_milli, bounds)?,
+        shm_mb: shm_mb(given.shm_mb, base.shm_mb)?,
+        files_max: files_max(given.files_max, base.files_max, bounds)?,
+        pids_max: pids_max(given.pids_max, base.pids_max, bounds)?,
+    })
+}
+
+/// Refuses settings that do not go together with the version's memory.
+pub(crate) fn check_together(extras: &Extras, memory_mb: u32) -> Result<(), ApiError> {
+    match extras.shm_mb {
+        Some(shm_mb) if shm_mb > memory_mb => {
+            let problem = format!(
+                "{shm_mb} MB are more than the function's memory, of which they are a part; use {memory_mb} at most or \
+                 raise MemorySize"
+            );
+            Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.ShmMb", problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cpu_milli(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
+    let allowed = CPU_MILLI_MIN..=bounds.cpu_milli;
+    number("Sampan.CpuMilli", "thousandths of a core", given, base, allowed, "[launcher] cpu_milli_max")
+}
+
+fn shm_mb(given: Option<i64>, base: Option<u32>) -> Result<Option<u32>, ApiError> {
+    number("Sampan.ShmMb", "MB", given, base, 1..=u32::MAX, "the function's memory")
+}
+
+fn files_max(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
+    let allowed = FILES_MIN..=bounds.files;
+    number("Sampan.FilesMax", "open files", given, base, allowed, "[launcher] files_per_function_max")
+}
+
+fn pids_max(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
+    let allowed = PIDS_MIN..=bounds.pids;
+    number("Sampan.PidsMax", "processes", given, base, allowed, "[launcher] pids_per_function_max")
+}
+
+/// A number that 0 takes away.
+fn number(
+    field: &str,
+    unit: &str,
+    given: Option<i64>,
+    base: Option<u32>,
+    allowed: RangeInclusive<u32>,
+    setting: &str,
+) -> Result<Option<u32>, ApiError> {
+    match given {
+        None => Ok(base),
+        Some(0) => Ok(None),
+        Some(given) => match u32::try_from(given).ok().filter(|given| allowed.contains(given)) {
+            Some(given) => Ok(Some(given)),
+            None => {
+                let (least, most) = (allowed.start(), allowed.end());
+                let problem =
+                    format!("{given} is not allowed; use {least} to {most} {unit} ({setting}), or 0 for none");
+                Err(invalid(ErrorCode::INVALID_VALUE, field, problem))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(given: wire::Extras, base: Extras) -> Result<Extras, String> {
+        apply(Some(&given), base, &Bounds { cpu_milli: 2_000, ..Bounds::default() }).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn what_is_given_replaces_and_nothing_takes_away() {
+        let base = Extras { cpu_milli: Some(500), files_max: Some(4_096), ..Extras::default() };
+        let given = wire::Extras { cpu_milli: Some(0), pids_max: Some(64), ..wire::Extras::default() };
+        let expected = Extras { files_max: Some(4_096), pids_max: Some(64), ..Extras::default() };
+        assert_eq!(applied(given, base.clone()), Ok(expected));
+        assert_eq!(apply(None, base.clone(), &Bounds::default()), Ok(base.clone()));
+        // What an answer says can be asked for again.
+        assert_eq!(applied((&base).into(), Extras { shm_mb: Some(9), ..Extras::default() }), Ok(base));
+    }
+
+    #[test]
+    fn a_number_beyond_its_bounds_names_them_and_the_setting() {
+        for (given, expected) in [
+            (
+                wire::Extras { cpu_milli: Some(2_001), ..wire::Extras::default() },
+                "Sampan.CpuMilli: 2001 is not allowed; use 100 to 2000 thousandths of a core ([launcher] cpu_milli_max), \
+                 or 0 for none",
+            ),
+            (
+                wire::Extras { pids_max: Some(-1), ..wire::Extras::default() },
+                "Sampan.PidsMax: -1 is not allowed; use 8 to 32768 processes ([launcher] pids_per_function_max), or 0 \
+                 for none",
+            ),
+        ] {
+            assert_eq!(applied(given, Extras::default()), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn shared_memory_is_part_of_the_memory() {
+        let extras = |shm_mb| Extras { shm_mb: Some(shm_mb), ..Extras::default() };
+        assert!(check_together(&extras(128), 128).is_ok());
+        let error = check_together(&extras(129), 128).expect_err("too large");
+        assert!(error.message.starts_with("Sampan.ShmMb: 129 MB are more"), "{}", error.message);
+    }
+}

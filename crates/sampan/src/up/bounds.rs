@@ -1,0 +1,24 @@
+//! What one function may ask for on this machine.
+
+use rustix::process::{Resource, getrlimit};
+use types::Bounds;
+
+/// The most of everything by the settings and by what the machine has.
+pub fn of(launcher: &launcher::Config, pool: &pool::Config, environment_bytes: usize) -> Bounds {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let bounds = Bounds { environment_bytes, ..launcher.bounds(machine_memory_mb(), processors, files) };
+    // No instance of a larger one could ever start.
+    match u32::try_from(pool.memory_mb_max) {
+        Ok(all) if all != 0 && all < bounds.memory_mb => {
+            Bounds { memory_mb: all, memory_setting: "[pool] memory_mb_max", ..bounds }
+        }
+        _ => bounds,
+    }
+}
+
+/// Memory of the machine, the default limit of all instances together.
+pub fn machine_memory_mb() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit)) / (1024 * 1024)
+}

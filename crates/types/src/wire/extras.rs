@@ -1,0 +1,33 @@
+//! `Sampan`: settings of a version that the reference's API has no fields for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Extras as Settings;
+
+/// The object `Sampan`. In a request a member that is left out stays as it is, and an empty one (0,
+/// an empty text or list) takes the setting away; an answer has every member, empty where nothing is
+/// set, so that what was answered can be asked for again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Extras {
+    /// Processor time in thousandths of a core.
+    pub cpu_milli: Option<i64>,
+    /// Size of `/dev/shm`, in MB.
+    pub shm_mb: Option<i64>,
+    /// Open files of each process.
+    pub files_max: Option<i64>,
+    /// Processes and threads of an instance.
+    pub pids_max: Option<i64>,
+}
+
+impl From<&Settings> for Extras {
+    fn from(settings: &Settings) -> Self {
+        let number = |value: Option<u32>| Some(i64::from(value.unwrap_or_default()));
+        Self {
+            cpu_milli: number(settings.cpu_milli),
+            shm_mb: number(settings.shm_mb),
+            files_max: number(settings.files_max),
+            pids_max: number(settings.pids_max),
+        }
+    }
+}

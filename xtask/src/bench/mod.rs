@@ -5,6 +5,7 @@
 mod api;
 mod api_growth;
 mod burst;
+mod burst_starts;
 mod cold_start;
 mod events;
 mod flask;
@@ -38,6 +39,8 @@ pub enum Name {
     Instructions,
     /// 200 concurrent calls to a function without an instance
     Burst,
+    /// 1,500 functions, each called once, by 1, 8 and 16 clients, beside `runc run`
+    BurstStarts,
     /// A thousand cycles from no instance to one and back; warm calls of many functions beside
     /// those of one
     Scale,
@@ -70,6 +73,7 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
         Name::Warm => warm::run(root, rounds.max(1)),
         Name::Instructions => instructions::run(root),
         Name::Burst => burst::run(root, rounds.max(1)),
+        Name::BurstStarts => burst_starts::run(root, rounds.max(1)),
         Name::Scale => scale::run(root, rounds.max(1)),
         Name::ColdStart => cold_start::run(root, rounds.max(1)),
         Name::ParallelStart => parallel_start::run(root, rounds.max(1)),

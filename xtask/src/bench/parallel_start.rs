@@ -38,10 +38,10 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        ours.push(per_second(|caller, _| {
+        ours.push(per_second(CALLERS, |caller, _| {
             Connection::open(gateway, "bench", &format!("/fn/default/start-{caller}/"))?.call().map(drop)
         })?);
-        theirs.push(per_second(|caller, number| bundle.start(&format!("{caller}-{number}")).map(drop))?);
+        theirs.push(per_second(CALLERS, |caller, number| bundle.start(&format!("{caller}-{number}")).map(drop))?);
     }
     let (ours, theirs) = (median(&mut ours), median(&mut theirs));
     println!("sampan    {ours:8.0} starts and stops a second (goal >= 400)");
@@ -51,10 +51,13 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
 }
 
 /// Completed calls of `start` in a second, repeated by all callers.
-fn per_second(start: impl Fn(usize, usize) -> anyhow::Result<()> + Sync) -> anyhow::Result<f64> {
+pub(super) fn per_second(
+    callers: usize,
+    start: impl Fn(usize, usize) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let done = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..CALLERS)
+        let callers: Vec<_> = (0..callers)
             .map(|caller| {
                 let start = &start;
                 scope.spawn(move || -> anyhow::Result<usize> {

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::cgroup::{Ceilings, CgroupPool, Cgroups, Layout};
+use crate::chores::Chores;
 use crate::config::Config;
 use crate::error::Error;
 use crate::host::Host;
@@ -124,6 +125,7 @@ impl Sandboxes {
                 Duration::from_millis(config.memory_look_interval_ms.max(1)),
                 Duration::from_millis(config.memory_sample_interval_ms.max(1)),
             )),
+            chores: Arc::new(Chores::start()?),
             config,
             bare_mounts: Arc::new(bare),
             proc: sys::mount::new_proc().map_err(Error::path("mount", "/proc"))?,

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use types::InstanceId;
 
 use crate::cgroup::CgroupPool;
+use crate::chores::Chores;
 use crate::config::Config;
 use crate::killer::Killer;
 use crate::listening::Watch;
@@ -34,6 +35,8 @@ pub struct Host {
     pub prewarmed: Arc<PrewarmPool>,
     /// Samples the memory of those that run.
     pub meter: Arc<Meter>,
+    /// What follows starts and ends.
+    pub chores: Arc<Chores>,
     /// The platform's own network namespace.
     pub network: Arc<OwnedFd>,
     /// Where the reapers run.

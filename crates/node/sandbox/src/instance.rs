@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use types::{ExitStatus, InstanceId, NetworkBytes};
 
 use crate::cgroup::{CgroupState, InstanceCgroup};
+use crate::chores::Chores;
 use crate::connector::{Connector, Found};
 use crate::host::Host;
 use crate::killer::Killer;
@@ -52,6 +53,7 @@ struct Inner {
     listen_look_interval: Duration,
     reclaim_frozen: bool,
     runtime: Handle,
+    chores: Arc<Chores>,
 }
 
 /// A started process and all that must go when it goes.
@@ -110,6 +112,7 @@ impl Sandbox {
             listen_look_interval: Duration::from_millis(host.config.listen_look_interval_ms.max(1)),
             reclaim_frozen: host.config.reclaim_frozen,
             runtime: host.runtime.clone(),
+            chores: host.chores.clone(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -147,7 +150,7 @@ impl Sandbox {
     /// Gives it the processor quota of one that has started, beside the request that waits for it.
     fn settle(&self) {
         let (id, cgroup) = (self.inner.id.clone(), self.inner.cgroup.clone());
-        self.inner.runtime.spawn_blocking(move || {
+        self.inner.chores.prompt(move || {
             if let CgroupState::There(cgroup) = &*cgroup.read()
                 && let Err(error) = cgroup.settle()
             {
@@ -183,8 +186,9 @@ impl Sandbox {
     /// once when its first process neither catches the signal nor has it blocked, so that the
     /// kernel would drop it. Returns immediately; dropping the last handle kills it all the same.
     pub fn stop(&self, signal: i32, grace: Duration) {
-        let Inner { pid, made_by, killer, exit, runtime, .. } = &*self.inner;
-        let stop = Stop { killer: killer.clone(), pid: *pid, runtime: *made_by, exit: exit.clone() };
+        let Inner { pid, made_by, killer, exit, runtime, chores, .. } = &*self.inner;
+        let stop =
+            Stop { killer: killer.clone(), pid: *pid, runtime: *made_by, chores: chores.clone(), exit: exit.clone() };
         runtime.spawn(stop.run(signal, grace));
     }
 
@@ -203,7 +207,7 @@ impl Sandbox {
             if let Some(reclaim) = cgroup.reclaim().filter(|_| self.inner.reclaim_frozen) {
                 // While its page cache is there to be told from the rest.
                 cgroup.sample_memory();
-                self.inner.runtime.spawn_blocking(move || {
+                self.inner.chores.cleanup(move || {
                     if let Err(error) = reclaim.run() {
                         tracing::debug!(%error, "memory of a frozen instance was not taken back");
                     }

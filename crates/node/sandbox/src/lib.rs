@@ -36,6 +36,7 @@
 
 mod capabilities;
 mod cgroup;
+mod chores;
 mod config;
 mod connector;
 mod demand;

@@ -9,7 +9,7 @@ use network::Link;
 use parking_lot::RwLock;
 use sys::process::Ended;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use types::{ExitStatus, InstanceId};
 
 use crate::cgroup::CgroupState;
@@ -40,22 +40,26 @@ impl Reaper {
             tracing::error!(instance = %id, %error, "cannot wait for an instance; killing it");
             sys::process::send_signal(pidfd.get_ref(), libc::SIGKILL).ok();
         }
-        let cgroups = host.cgroups.clone();
-        let cleaning = tokio::task::spawn_blocking(move || {
+        let (cgroups, chores) = (host.cgroups.clone(), host.chores.clone());
+        let (cleaned, done) = oneshot::channel();
+        host.chores.prompt(move || {
             // At once, but after a failed wait above; and nothing that the kernel may take its time
             // for on a tokio worker.
             let status = exit_status(sys::process::wait(pidfd.get_ref()), &cgroup.read());
             exit.send_replace(Some(status));
-            let left = cgroup.write().take();
-            if let Some(cgroup) = left {
-                cgroups.give_back(*cgroup);
-            }
-            // With the first process of their namespace all others have ended: its ids may be
-            // another instance's now, and its address when its handles are gone too.
-            drop(held);
+            chores.cleanup(move || {
+                let left = cgroup.write().take();
+                if let Some(cgroup) = left {
+                    cgroups.give_back(*cgroup);
+                }
+                // With the first process of their namespace all others have ended: its ids may be
+                // another instance's now, and its address when its handles are gone too.
+                drop((held, pidfd));
+                cleaned.send(()).ok();
+            });
         });
-        if let Err(error) = cleaning.await {
-            tracing::error!(instance = %id, %error, "cleaning up after an instance failed");
+        if done.await.is_err() {
+            tracing::error!(instance = %id, "cleaning up after an instance failed");
         }
         host.running.lock().remove(&id);
     }

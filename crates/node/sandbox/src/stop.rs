@@ -6,13 +6,14 @@
 //! would be in vain, and it is killed at once.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use types::ExitStatus;
 
+use crate::chores::Chores;
 use crate::killer::Killer;
 use crate::runtime::Kind;
 
@@ -37,6 +38,8 @@ pub struct Stop {
     pub pid: i32,
     /// What isolates it, unless we do.
     pub runtime: Option<Kind>,
+    /// Where it is asked.
+    pub chores: Arc<Chores>,
     /// How it ended, when it has.
     pub exit: watch::Receiver<Option<ExitStatus>>,
 }
@@ -47,7 +50,7 @@ impl Stop {
         let (killer, pid, runtime) = (self.killer.clone(), self.pid, self.runtime);
         // Files of `/proc` about a process may wait for what that process does.
         let ask = move || !grace.is_zero() && heeds(pid, runtime, signal) && killer.signal_and_thaw(signal).is_ok();
-        if spawn_blocking(ask).await.unwrap_or(false) {
+        if self.chores.ask(ask).await {
             // Ended, whoever ended it; or the sender is gone, which tells before it goes.
             timeout(grace, self.exit.wait_for(Option::is_some)).await.ok();
         }

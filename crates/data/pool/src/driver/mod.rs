@@ -2,6 +2,7 @@
 //! serves, freezes and stops what they say.
 
 mod follow;
+mod freezing;
 mod maintenance;
 mod prewarm;
 mod room;
@@ -64,6 +65,8 @@ pub(crate) struct Driver<C> {
     followed: AtomicU64,
     /// Permits of starts that run at the same time.
     starting: Semaphore,
+    /// Idle instances that are about to be frozen.
+    freezing: freezing::Freezing,
     /// Every task of the pool: one for each instance, and maintenance.
     pub tasks: TaskTracker,
     /// Where they run, whichever thread asked for them: they outlive its runtime.
@@ -88,6 +91,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             numbers: AtomicU64::new(0),
             followed: AtomicU64::new(u64::MAX),
             starting: Semaphore::new(usize::try_from(config.starts_parallel_max.max(1)).unwrap_or(usize::MAX)),
+            freezing: freezing::Freezing::default(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             stop: shutdown.child_token(),
@@ -235,7 +239,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     /// Freezes instances that are still idle, on a thread that may block.
     fn freeze(&self, version: &Arc<Version<C>>, instances: Vec<(Arc<Instance<C>>, SlotIndex)>) {
         let version = Arc::clone(version);
-        self.tasks.spawn_blocking(move || {
+        self.freezing.add(&self.tasks, &self.runtime, move || {
             for (instance, slot) in instances {
                 instance.freeze(|| match version.has_sessions {
                     true => instance.is_silent(),

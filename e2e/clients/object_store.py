@@ -20,6 +20,12 @@ if command == "make":
 elif command == "put":
     for key in words[1:]:
         client("s3").put_object(Bucket=words[0], Key=key, Body=key.encode())
+elif command == "upload":
+    bucket, key, file = words
+    client("s3").upload_file(file, bucket, key)
+elif command == "download":
+    bucket, key, file = words
+    client("s3").download_file(bucket, key, file)
 elif command == "delete":
     for key in words[1:]:
         client("s3").delete_object(Bucket=words[0], Key=key)

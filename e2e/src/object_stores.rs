@@ -25,18 +25,23 @@ pub struct ObjectStore {
 
 enum Kind {
     Moto { port: u16 },
-    SeaweedFs { ports: [u16; 10] },
+    SeaweedFs { through: Vec<String>, host: String, ports: [u16; 10] },
 }
 
 impl ObjectStore {
     /// moto.
     pub async fn moto() -> anyhow::Result<Self> {
         let port = tools::free_port()?;
-        Self::start(Kind::Moto { port }, port, tempfile::tempdir()?).await
+        Self::start(Kind::Moto { port }, tempfile::tempdir()?).await
     }
 
     /// SeaweedFS, which posts changes to `webhook`, an address and a token.
     pub async fn seaweedfs(webhook: Option<(&str, &str)>) -> anyhow::Result<Self> {
+        Self::seaweedfs_at("127.0.0.1", &[], webhook).await
+    }
+
+    /// The same on another address, started through a program such as `nsenter` with its arguments.
+    pub async fn seaweedfs_at(host: &str, through: &[&str], webhook: Option<(&str, &str)>) -> anyhow::Result<Self> {
         let work = tempfile::tempdir()?;
         std::fs::create_dir_all(work.path().join("data"))?;
         let identity = serde_json::json!({"identities": [{
@@ -57,12 +62,17 @@ impl ObjectStore {
         for port in &mut ports {
             *port = tools::free_port()?;
         }
-        Self::start(Kind::SeaweedFs { ports }, ports[6], work).await
+        let through = through.iter().map(|word| (*word).to_owned()).collect();
+        Self::start(Kind::SeaweedFs { through, host: host.to_owned(), ports }, work).await
     }
 
-    async fn start(kind: Kind, port: u16, work: TempDir) -> anyhow::Result<Self> {
+    async fn start(kind: Kind, work: TempDir) -> anyhow::Result<Self> {
         let child = spawn(&kind, work.path())?;
-        let store = Self { endpoint: format!("http://127.0.0.1:{port}"), kind, child, work };
+        let endpoint = match &kind {
+            Kind::Moto { port } => format!("http://127.0.0.1:{port}"),
+            Kind::SeaweedFs { host, ports, .. } => format!("http://{host}:{}", ports[6]),
+        };
+        let store = Self { endpoint, kind, child, work };
         store.until_up().await?;
         Ok(store)
     }
@@ -106,12 +116,16 @@ fn spawn(kind: &Kind, work: &Path) -> anyhow::Result<Child> {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
             command
         }
-        Kind::SeaweedFs { ports } => {
-            let mut command = tools::command(&program("weed").display().to_string());
+        Kind::SeaweedFs { through, host, ports } => {
+            let weed = program("weed").display().to_string();
+            let words = [through.as_slice(), &[weed]].concat();
+            let mut command = tools::command(&words[0]);
+            command.args(&words[1..]);
             command.arg(format!("-config_dir={}", work.display())).args(["-logtostderr=true", "server"]);
             command.arg(format!("-dir={}", work.join("data").display()));
             command.arg(format!("-s3.config={}", work.join("s3.json").display()));
-            command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-master.telemetry=false"]);
+            command.args([format!("-ip={host}"), format!("-ip.bind={host}")]);
+            command.args(["-filer", "-s3", "-master.telemetry=false"]);
             command.args(["-master.volumeSizeLimitMB=16", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
             let flags = [
                 "master.port",

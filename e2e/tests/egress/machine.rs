@@ -30,7 +30,15 @@ pub struct Outside {
     /// Bytes received by the sink.
     pub received: Arc<AtomicU64>,
     // Keeps the namespace alive.
-    _network: OwnedFd,
+    network: OwnedFd,
+}
+
+impl Outside {
+    /// Path of the network namespace, for nsenter(1).
+    #[allow(dead_code)] // Used by the test `ffmpeg`, which shares this file.
+    pub fn namespace(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.network.as_raw_fd())
+    }
 }
 
 /// Runs a test on the machine.
@@ -72,7 +80,7 @@ fn build(machine: &OwnedFd) -> anyhow::Result<Outside> {
     ip(&format!("route add default via {OUTSIDE}"))?;
     // The machine's own server, which instances must not reach.
     tell_who(WHO_PORT)?;
-    Ok(Outside { received, _network: network })
+    Ok(Outside { received, network })
 }
 
 /// Reports each client's address to it.

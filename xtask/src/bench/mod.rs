@@ -10,7 +10,7 @@ mod cold_start;
 mod events;
 mod flask;
 mod footprint;
-mod http;
+pub mod http;
 mod instructions;
 mod machine;
 mod neighbour;
@@ -21,9 +21,11 @@ mod scale;
 mod timers;
 mod warm;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+
+use crate::process::{build_example, build_sampan};
 
 /// Build profile of the measured binary: that of a release.
 const PROFILE: &str = "dist";
@@ -84,6 +86,15 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
         Name::ApiGrowth => api_growth::run(root, rounds.max(1)),
         Name::Timers => timers::run(root),
     }
+}
+
+/// The binary to measure, `SAMPAN_BIN` or one built as a release, and the static server
+/// `SAMPAN_HELLO` or that of `examples/hello`.
+fn binaries(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+    let sampan = named("SAMPAN_BIN").map_or_else(|| build_sampan(root, PROFILE), Ok)?;
+    println!("binary: {}", sampan.display());
+    Ok((sampan, named("SAMPAN_HELLO").map_or_else(|| build_example(root, "hello"), Ok)?))
 }
 
 /// The median; of an even number of values, the lower of the two.

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use super::PROFILE;
 use super::api::Api;
-use crate::process::{build_example, build_sampan};
+use super::binaries;
 use crate::quickstart::Up;
 
 /// Functions, and timers of each.
@@ -25,7 +24,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// Measures both distributions, each on a platform of its own.
 pub fn run(root: &Path) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

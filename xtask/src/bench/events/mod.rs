@@ -7,15 +7,14 @@ mod messages;
 mod rabbitmq;
 mod waiting;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use self::clients::{Target, closed, open};
 use super::http::Connection;
-use super::{PROFILE, median, quantile};
-use crate::process::{build_example, build_sampan};
+use super::{binaries, median, quantile};
 use crate::quickstart::Up;
 
 /// Duration of one measurement.
@@ -58,17 +57,9 @@ struct Figures {
     runs: Vec<f64>,
 }
 
-/// Measures everything and prints ratios. `SAMPAN_BIN` names another binary than that of a release.
+/// Measures everything and prints ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let sampan = match std::env::var_os("SAMPAN_BIN") {
-        Some(path) => PathBuf::from(path),
-        None => build_sampan(root, PROFILE)?,
-    };
-    println!("binary: {}", sampan.display());
-    let hello = match std::env::var_os("SAMPAN_HELLO") {
-        Some(path) => PathBuf::from(path),
-        None => build_example(root, "hello")?,
-    };
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let (image, data) = (work.path().join("image"), work.path().join("data"));
     std::fs::create_dir(&image)?;

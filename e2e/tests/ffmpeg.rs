@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use e2e::object_stores::{ACCESS_KEY, ObjectStore, SECRET_KEY};
-use e2e::{Platform, build_cache, tools, wait};
+use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -21,26 +21,14 @@ use tokio::process::Child;
 use crate::machine::{MACHINE, OUTSIDE, Outside, on_machine, settled};
 
 const TOKEN: &str = "a-token-of-some-length";
-/// Increment it when the packages in `examples/ffmpeg/image` change.
-const RECIPE: u32 = 1;
 /// Seconds of the film whose transcoding is watched: far more than a look at the log takes.
 const LONG_S: u32 = 240;
 
-/// The root of the example's image.
+/// The root of the example's image, which `cargo xtask scene ffmpeg` uses too.
 async fn root() -> anyhow::Result<PathBuf> {
-    let image = tools::workspace().join("examples/ffmpeg/image");
-    let make = |root: &Path| {
-        let mut command = tools::command(&image.display().to_string());
-        command.arg(root);
-        command
-    };
-    let root = build_cache::file(&format!("ffmpeg-root-{RECIPE}"), async |work| {
-        let root = work.join("root");
-        tools::run_ok(&mut make(&root)).await?;
-        Ok(root)
-    })
-    .await?;
-    tools::run_ok(&mut make(&root)).await?;
+    let root = tools::workspace().join("target/scenes/ffmpeg");
+    let mut image = tools::command(&tools::workspace().join("examples/ffmpeg/image").display().to_string());
+    tools::run_ok(image.arg(&root)).await?;
     Ok(root)
 }
 

@@ -14,6 +14,8 @@ pub const HOST_LEN_MAX: usize = 253;
 /// Bytes of the label of a host that names a function: the longest alias, `--` and the longest
 /// name.
 pub const HOST_LABEL_LEN_MAX: usize = ALIAS_LEN_MAX + 2 + FUNCTION_NAME_LEN_MAX;
+/// Entries of the list of what a function may reach.
+pub const EGRESS_ENTRIES_MAX: usize = 64;
 /// Characters of a description.
 pub const DESCRIPTION_LEN_MAX: usize = 1000;
 /// Bytes of the event of a synchronous invocation.

@@ -84,7 +84,9 @@ impl Egress {
             }
         }
         match entries.get(EGRESS_ENTRIES_MAX) {
-            Some(beyond) => Err(invalid(beyond.as_ref(), format!("is beyond the {EGRESS_ENTRIES_MAX} entries of a list"))),
+            Some(beyond) => {
+                Err(invalid(beyond.as_ref(), format!("is beyond the {EGRESS_ENTRIES_MAX} entries of a list")))
+            }
             None if list.is_empty() => Err(invalid("", "is no entry; \"none\" allows nothing".to_owned())),
             None => Ok(Self(list)),
         }
@@ -369,8 +371,12 @@ mod tests {
     #[test]
     fn a_range_knows_what_is_in_it() {
         let range = |text: &str| text.parse::<IpRange>().expect("a range");
-        assert!(range("10.1.0.0/16").is_within(range("10.0.0.0/8")) && range("10.0.0.0/8").is_within(range("0.0.0.0/0")));
-        assert!(!range("10.0.0.0/8").is_within(range("10.1.0.0/16")) && !range("11.0.0.0/8").is_within(range("10.0.0.0/8")));
+        assert!(
+            range("10.1.0.0/16").is_within(range("10.0.0.0/8")) && range("10.0.0.0/8").is_within(range("0.0.0.0/0"))
+        );
+        assert!(
+            !range("10.0.0.0/8").is_within(range("10.1.0.0/16")) && !range("11.0.0.0/8").is_within(range("10.0.0.0/8"))
+        );
         assert!(!range("::/0").is_within(range("0.0.0.0/0")) && !range("10.0.0.1").is_within(range("::/0")));
     }
 

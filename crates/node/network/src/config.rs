@@ -52,6 +52,12 @@ pub struct Config {
     pub dns_answer_ms_max: u64,
     /// How long a connection for questions may last, in milliseconds.
     pub dns_connection_ms_max: u64,
+    /// Addresses of names on its list that a function may reach at once, for each set of ports; of
+    /// more the ones that no answer had for longest are closed.
+    pub egress_addresses_max: usize,
+    /// Destinations beyond its list that are logged of one instance; of more it is only said that
+    /// there were some.
+    pub egress_refusals_logged_max: usize,
     /// Links kept ready for the next starts while there is little demand.
     pub links_ready: usize,
     /// Links kept ready at most, however many starts there were lately.
@@ -80,6 +86,8 @@ impl Default for Config {
             dns_connections_per_instance_max: 16,
             dns_answer_ms_max: 2500,
             dns_connection_ms_max: 10_000,
+            egress_addresses_max: 4096,
+            egress_refusals_logged_max: 64,
             links_ready: 8,
             links_ready_max: 64,
             check_interval_ms: 5000,
@@ -107,6 +115,7 @@ impl Config {
             ("dns_connections_per_instance_max", self.dns_connections_per_instance_max as u64),
             ("dns_answer_ms_max", self.dns_answer_ms_max),
             ("dns_connection_ms_max", self.dns_connection_ms_max),
+            ("egress_addresses_max", self.egress_addresses_max as u64),
             ("check_interval_ms", self.check_interval_ms),
         ] {
             if value == 0 {

@@ -14,6 +14,7 @@ use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::connections::Limits;
 use crate::dns::Resolving;
+use crate::egress::EgressLists;
 use crate::error::Error;
 use crate::names::Names;
 use crate::netlink::Socket;
@@ -44,7 +45,11 @@ pub struct HostNetwork {
     /// To the machine's own links and routes; one change at a time, as in the kernel.
     pub route: Mutex<Socket>,
     /// To its packet rules and connections.
-    pub netfilter: Mutex<Socket>,
+    pub netfilter: Arc<Mutex<Socket>>,
+    /// What functions with a list may reach.
+    pub egress: Arc<EgressLists>,
+    /// Where the kernel reports what is refused to them.
+    pub log_group: Option<u16>,
 }
 
 impl HostNetwork {
@@ -56,16 +61,19 @@ impl HostNetwork {
     /// Makes right what others changed since: name servers, links, and rules that were flushed.
     pub fn check(&self) -> Result<(), Error> {
         *self.resolving.write() = resolvers(&self.config);
-        let (mut route, mut netfilter) = (self.route.lock(), self.netfilter.lock());
-        report_forwarding(&forwarding::ensure(&mut route, &mut netfilter)?);
+        {
+            let (mut route, mut netfilter) = (self.route.lock(), self.netfilter.lock());
+            report_forwarding(&forwarding::ensure(&mut route, &mut netfilter)?);
+        }
         let table = &self.names.table;
-        match netfilter.send(vec![nft::find_table(table)]) {
+        let found = self.netfilter.lock().send(vec![nft::find_table(table)]);
+        match found {
             Ok(()) => Ok(()),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
                 tracing::warn!(table, "the packet rules were removed by another program; they are installed again");
-                netfilter
-                    .send(rules::install(&self.names, self.block, self.name_server, &self.config, self.connections))
-                    .map_err(Error::kernel("install the packet rules", table))
+                let Self { names, block, name_server, config, connections, log_group, .. } = self;
+                let rules = rules::install(names, *block, *name_server, config, *connections, *log_group);
+                self.egress.reinstall(rules).map_err(Error::kernel("install the packet rules", table))
             }
             Err(error) => Err(Error::kernel("find the packet rules", table)(error)),
         }

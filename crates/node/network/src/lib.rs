@@ -37,6 +37,7 @@ mod addresses;
 mod config;
 mod connections;
 mod dns;
+mod egress;
 mod error;
 mod forwarding;
 #[cfg(feature = "fuzzing")]
@@ -55,6 +56,7 @@ mod rules;
 mod subnet;
 
 pub use config::Config;
+pub use egress::{EgressSpec, Refused};
 pub use error::Error;
 pub use link::Link;
 pub use network::Network;

@@ -7,10 +7,12 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use types::NetworkBytes;
 
+use crate::egress::EgressSpec;
 use crate::error::Error;
 use crate::host::HostNetwork;
 use crate::names::INNER_LINK;
@@ -39,10 +41,15 @@ pub struct Link {
 struct Held {
     address: Ipv4Addr,
     network: Arc<HostNetwork>,
+    /// Whether it is under a list.
+    restricted: AtomicBool,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.restricted.load(Ordering::Relaxed) {
+            self.network.egress.remove(self.address);
+        }
         self.network.addresses.lock().give_back(self.address);
     }
 }
@@ -55,7 +62,7 @@ impl Link {
             let mut addresses = network.addresses.lock();
             addresses.take().ok_or(Error::AddressesExhausted { links_max: addresses.links_max() })?
         };
-        let held = Held { address: given.address, network: network.clone() };
+        let held = Held { address: given.address, network: network.clone(), restricted: AtomicBool::new(false) };
         if given.used {
             // Answers to the one before must not find the next.
             let mut netfilter = network.netfilter.lock();
@@ -72,6 +79,17 @@ impl Link {
         let counters =
             File::open(file).map_err(|source| Error::Setting { operation: "open", path: file.into(), source })?;
         Ok(Self { counters, held })
+    }
+
+    /// Lets it reach what is on a list, of what it may reach at all, and nothing else: to be called
+    /// once, before anything runs in its namespace. Its cost is one transaction with the kernel.
+    pub fn restrict(&self, spec: EgressSpec) -> Result<(), Error> {
+        if self.held.restricted.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.held.network.egress.add(self.held.address, spec).inspect_err(|_| {
+            self.held.restricted.store(false, Ordering::Relaxed);
+        })
     }
 
     /// The address inside, which outside is the machine's.

@@ -17,6 +17,7 @@ use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::connections::Limits;
 use crate::dns::{NameServer, Resolving};
+use crate::egress::{EgressLists, RefusalLog};
 use crate::error::Error;
 use crate::host::{HostNetwork, check_forever, report_forwarding, resolvers};
 use crate::link::Link;
@@ -85,11 +86,14 @@ impl Network {
         let block = claim(platform, &config, &names, route)?;
         let addresses = Addresses::new(block);
         let name_server = addresses.name_server();
-        let connections = install(netfilter, &names, block, &addresses, &config)?;
+        let (connections, log) = install(netfilter, &names, block, &addresses, &config, refusal_log(platform))?;
         report_forwarding(&forwarding::ensure(route, netfilter)?);
         let listening = |source| Error::NameServer { address: name_server, source };
         let server = NameServer::bind(name_server).map_err(listening)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let socket = Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?;
+        let netfilter = Arc::new(Mutex::new(socket));
+        let egress = Arc::new(EgressLists::new(&names.table, netfilter.clone(), &config));
         let inner = Arc::new(HostNetwork {
             resolving: Resolving::new(resolvers(&config).into()),
             names,
@@ -99,10 +103,17 @@ impl Network {
             addresses: Mutex::new(addresses),
             next_link: AtomicU32::new(0),
             route: Mutex::new(Socket::route().map_err(Error::kernel("open", "a netlink socket"))?),
-            netfilter: Mutex::new(Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?),
+            netfilter,
+            egress: egress.clone(),
+            log_group: log.as_ref().map(|log| log.group),
             config,
         });
-        server.serve(block, inner.resolving.clone(), &inner.config, runtime, &tasks, &stop).map_err(listening)?;
+        let answers = (inner.resolving.clone(), egress.clone());
+        server.serve(block, answers, &inner.config, runtime, &tasks, &stop).map_err(listening)?;
+        if let Some(log) = log {
+            let watch = log.watch(egress, runtime).map_err(Error::kernel("listen to", "refused packets"))?;
+            tasks.spawn_on(stop.clone().run_until_cancelled_owned(watch), runtime);
+        }
         tasks.spawn_on(stop.clone().run_until_cancelled_owned(check_forever(inner.clone())), runtime);
         tracing::debug!(%block, table = inner.names.table, "instances have egress");
         Ok(Self { inner, tasks, _stops: Arc::new(stop.clone().drop_guard()), stop })
@@ -152,17 +163,32 @@ impl Network {
     }
 }
 
-/// Puts the packet rules in place. Returns how many connections they let through.
+/// Where the kernel reports refused packets; nothing where it cannot.
+fn refusal_log(platform: u64) -> Option<RefusalLog> {
+    let log = RefusalLog::open(platform);
+    log.inspect_err(|error| tracing::warn!(%error, "cannot hear of refused packets (nfnetlink_log)")).ok()
+}
+
+/// Puts the packet rules in place. Returns how many connections they let through, and the log where
+/// they report.
 fn install(
     netfilter: &mut Socket,
     names: &Names,
     block: Subnet,
     addresses: &Addresses,
     config: &Config,
-) -> Result<Limits, Error> {
-    let mut put = |connections: Limits| {
-        let rules = rules::install(names, block, addresses.name_server(), config, connections);
-        netfilter.send(rules).map_err(Error::kernel("install the packet rules", &names.table))
+    mut log: Option<RefusalLog>,
+) -> Result<(Limits, Option<RefusalLog>), Error> {
+    let mut put = |connections: Limits| loop {
+        let group = log.as_ref().map(|log| log.group);
+        let rules = rules::install(names, block, addresses.name_server(), config, connections, group);
+        match netfilter.send(rules.messages()) {
+            Err(error) if group.is_some() && error.raw_os_error() == Some(libc::ENOENT) => {
+                tracing::warn!(%error, "cannot report refused packets (nft_log)");
+                log = None;
+            }
+            sent => return sent.map_err(Error::kernel("install the packet rules", &names.table)),
+        }
     };
     if tracked_max().is_none() {
         let any = Config { connections_total_max: 0, ..config.clone() };
@@ -170,7 +196,7 @@ fn install(
     }
     let connections = Limits::new(config, tracked_max().unwrap_or(TRACKED_MAX_ASSUMED), addresses.links_max())?;
     put(connections)?;
-    Ok(connections)
+    Ok((connections, log))
 }
 
 fn tracked_max() -> Option<u32> {
@@ -220,25 +246,108 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+    use crate::egress::EgressSpec;
     use crate::nft;
 
-    /// In a machine of its own. Needs root.
-    #[test]
-    fn privileged_rules_that_another_program_flushed_are_installed_again() {
+    /// Runs a test in a machine of its own. Needs root.
+    fn on_machine(test: impl FnOnce(&Network) -> io::Result<()>) {
         let home = sys::namespace::current_network().expect("it has one");
         sys::namespace::new_network(home.as_fd(), || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
             let network = Network::open(1, Config::default(), runtime.handle()).expect("opened").expect("on");
+            test(&network)?;
+            runtime.block_on(network.close()).expect("closed");
+            Ok(())
+        })
+        .expect("a namespace of its own");
+    }
+
+    /// A link to a namespace of its own.
+    fn link(network: &Network) -> io::Result<Link> {
+        let machine = sys::namespace::current_network()?;
+        let mut link = None;
+        sys::namespace::new_network(machine.as_fd(), || {
+            link = Some(network.link(sys::namespace::current_network()?.as_fd()).expect("a link"));
+            Ok(())
+        })?;
+        Ok(link.expect("made"))
+    }
+
+    fn spec(owner: &str, entries: &[&str]) -> EgressSpec {
+        let list = types::Egress::parse(entries).expect("a list");
+        EgressSpec { owner: owner.to_owned(), list, refused: Arc::new(|_| {}) }
+    }
+
+    /// Chains of lists in the kernel.
+    fn chains(network: &Network) -> io::Result<Vec<String>> {
+        let chains = network.inner.netfilter.lock().list(nft::list_chains())?;
+        let names = chains.iter().filter_map(|chain| nft::read_chain(chain)).map(|chain| chain.name);
+        let mut lists: Vec<String> = names.filter(|name| name.starts_with("list-")).collect();
+        lists.sort_unstable();
+        Ok(lists)
+    }
+
+    #[test]
+    fn privileged_a_start_with_a_list_sends_one_transaction_and_one_without_nothing() {
+        on_machine(|network| {
+            let sent = || {
+                let (route, netfilter) = (network.inner.route.lock(), network.inner.netfilter.lock());
+                (route.sent(), netfilter.sent())
+            };
+            link(network)?;
+            let before = sent();
+            let plain = link(network)?;
+            let after = sent();
+            // The pair, its outer end, the route, and looks until it carries packets.
+            assert_eq!(after.1, before.1, "a start without a list sent something about packet rules");
+            drop(plain);
+            assert_eq!(sent().1, before.1, "its end did");
+            let first = link(network)?;
+            first.restrict(spec("f", &["10.0.0.0/8", "db.example.com:5432"])).expect("restricted");
+            let with_list = sent().1;
+            let (second, before) = (link(network)?, sent());
+            second.restrict(spec("f", &["10.0.0.0/8", "db.example.com:5432"])).expect("restricted");
+            // Begin, the element, end.
+            assert_eq!((sent().0, sent().1 - with_list), (before.0, 3));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn privileged_a_list_is_there_while_an_instance_is_under_it() {
+        on_machine(|network| {
+            let (first, second, other) = (link(network)?, link(network)?, link(network)?);
+            first.restrict(spec("f", &["10.0.0.0/8"])).expect("restricted");
+            second.restrict(spec("f", &["10.0.0.0/8"])).expect("restricted");
+            assert_eq!(chains(network)?, ["list-0"]);
+            other.restrict(spec("g", &["10.0.0.0/8", "*.example.com:80-90", "none.example"])).expect("restricted");
+            assert_eq!(chains(network)?, ["list-0", "list-1"]);
+            drop(first);
+            assert_eq!(chains(network)?, ["list-0", "list-1"]);
+            drop(second);
+            assert_eq!(chains(network)?, ["list-1"]);
+            let member = network.inner.egress.member(other.address()).expect("it is under one");
+            let learn = |last: u8| network.inner.egress.learn(&member, "a.example.com", &[[192, 0, 2, last].into()]);
+            learn(1).and_then(|()| learn(2)).expect("learned");
+            // With its chains, sets and what was learned.
+            network.inner.netfilter.lock().send(rules::uninstall(&network.inner.names))?;
+            network.inner.check().expect("checked");
+            assert_eq!(chains(network)?, ["list-1"]);
+            drop(other);
+            assert_eq!(chains(network)?, [""; 0]);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn privileged_rules_that_another_program_flushed_are_installed_again() {
+        on_machine(|network| {
             let inner = &network.inner;
             let there = || inner.netfilter.lock().send(vec![nft::find_table(&inner.names.table)]);
             inner.netfilter.lock().send(rules::uninstall(&inner.names))?;
             assert_eq!(there().expect_err("gone").raw_os_error(), Some(libc::ENOENT));
             inner.check().expect("checked");
-            there()?;
-            runtime.block_on(network.close()).expect("closed");
-            assert!(there().is_err());
-            Ok(())
-        })
-        .expect("a namespace of its own");
+            there()
+        });
     }
 }

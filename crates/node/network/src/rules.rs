@@ -5,15 +5,22 @@
 //!
 //! ```text
 //! asked    before tracking  what instances ask the name server is no connection, nor are its answers
-//! from     before routing   IPv4 · own address · name server, not too fast · not this machine · not denied · not too many · tcp udp ping
+//! from     before routing   IPv4 · own address · name server, not too fast · not this machine · not denied · on its list · not too many · tcp udp ping
 //! to       after routing    answers and errors only
 //! nat      after routing    leaves as the machine
 //! ```
+//!
+//! Functions with a list of what they may reach share three more sets and chains: `members` has the
+//! number of the list of an instance's address, `lists` the chain of a number, and the chain, one a
+//! list, returns for what is on it and otherwise goes to `refuse-listed`, which reports and refuses.
+//! An instance without a list is in none of them, and what it sends costs one failed lookup until
+//! its connection is established.
 
 use std::net::Ipv4Addr;
 
 use crate::config::Config;
 use crate::connections::Limits;
+use crate::egress::List;
 use crate::names::{LINKS_OF_ALL, Names};
 use crate::netlink::Message;
 use crate::nft::{Chain, Hook, Kind, Rule, Set, Transaction};
@@ -43,16 +50,25 @@ const QUESTIONS: &str = "questions";
 const ASSURED: &str = "assured";
 const SHARES: &str = "shares";
 const REFUSE: &str = "refuse";
+const REFUSALS: &str = "refusals";
+const REFUSE_LISTED: &str = "refuse-listed";
+const MEMBERS: &str = "members";
+const LISTS: &str = "lists";
+/// Refusals of one instance in a second that are reported.
+const REFUSALS_PER_S_MAX: u32 = 20;
 const GUARDED: &str = "guarded";
 
 /// Puts the platform's table in the place of one that is there.
-pub fn install(
-    names: &Names,
+///
+/// Refusals of what is not on a list are reported to `log_group`.
+pub fn install<'a>(
+    names: &'a Names,
     block: Subnet,
     name_server: Ipv4Addr,
     config: &Config,
     connections: Limits,
-) -> Vec<Message> {
+    log_group: Option<u16>,
+) -> Transaction<'a> {
     let ranges = joined(&denied(config));
     let hook = |kind, place, priority| Some(Hook { kind, place, priority });
     Transaction::on(&names.table)
@@ -64,12 +80,26 @@ pub fn install(
         .set(&Set::Counts { name: ASSURED })
         .set(&Set::Shares { name: SHARES })
         .set(&Set::Counts { name: QUESTIONS })
+        .set(&Set::Counts { name: REFUSALS })
+        .set(&Set::Numbers { name: MEMBERS })
+        .set(&Set::Verdicts { name: LISTS })
         // Told at once: software development kits ask clouds' metadata addresses first, and would
         // wait there.
         .chain(Chain {
             name: REFUSE,
             hook: None,
             rules: vec![Rule::new().protocol(libc::IPPROTO_TCP).reset(), Rule::new().prohibit()],
+        })
+        .chain(Chain {
+            name: REFUSE_LISTED,
+            hook: None,
+            rules: match log_group {
+                Some(group) => vec![
+                    Rule::new().over_rate(REFUSALS, REFUSALS_PER_S_MAX).go_to(REFUSE),
+                    Rule::new().log(group).go_to(REFUSE),
+                ],
+                None => vec![Rule::new().go_to(REFUSE)],
+            },
         })
         // Questions would fill the table of connections: each has a port of its own, and is
         // remembered for half a minute.
@@ -98,7 +128,51 @@ pub fn install(
             hook: hook(Kind::Nat, libc::NF_INET_POST_ROUTING, SOURCE_CHANGES),
             rules: vec![Rule::new().v4().source_in(block).leaves_not_by(&names.links).masquerade()],
         })
-        .messages()
+}
+
+/// Makes the chain of a list, unless it is there, and its sets.
+pub fn add_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
+    let (mut changes, mut rules) = (changes, Vec::new());
+    for group in &list.groups {
+        let with_ports = || match group.ports {
+            Some((first, last)) => Rule::new().to_ports(first, last),
+            None => Rule::new(),
+        };
+        if !group.ranges.is_empty() {
+            changes = changes.set(&Set::Ranges { name: &group.ranges_set, ranges: &group.ranges });
+            rules.push(with_ports().destination_in(&group.ranges_set).back());
+        }
+        if !group.names.is_empty() {
+            changes = changes.set(&Set::Addresses { name: &group.names_set });
+            rules.push(with_ports().destination_in(&group.names_set).back());
+        }
+    }
+    rules.push(Rule::new().go_to(REFUSE_LISTED));
+    changes.chain(Chain { name: &list.chain, hook: None, rules }).add_verdict(LISTS, list.number, &list.chain)
+}
+
+/// Removes them.
+pub fn remove_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
+    let mut changes = changes.remove_verdict(LISTS, list.number).remove_chain(&list.chain);
+    for group in &list.groups {
+        if !group.ranges.is_empty() {
+            changes = changes.remove_set(&group.ranges_set);
+        }
+        if !group.names.is_empty() {
+            changes = changes.remove_set(&group.names_set);
+        }
+    }
+    changes
+}
+
+/// Puts an instance under a list.
+pub fn add_member<'a>(changes: Transaction<'a>, instance: Ipv4Addr, list: &List) -> Transaction<'a> {
+    changes.add_number(MEMBERS, instance, list.number)
+}
+
+/// Takes it from under its list.
+pub fn remove_member(changes: Transaction<'_>, instance: Ipv4Addr) -> Transaction<'_> {
+    changes.remove_number(MEMBERS, instance)
 }
 
 /// Removes the platform's table; fails when there is none.
@@ -107,7 +181,7 @@ pub fn uninstall(names: &Names) -> Vec<Message> {
 }
 
 /// What is never reached, and what the settings add: all platforms' instances among it.
-fn denied(config: &Config) -> Vec<Subnet> {
+pub fn denied(config: &Config) -> Vec<Subnet> {
     let range = |a, bits| Subnet::of(Ipv4Addr::new(a, 0, 0, 0), bits);
     // "This network", loopback, multicast, reserved with the broadcast address.
     let never = [range(0, 8), range(127, 8), range(224, 4), range(240, 4), config.range];
@@ -146,6 +220,7 @@ fn from(links: &str, name_server: Ipv4Addr, config: &Config, connections: Limits
         ask(libc::IPPROTO_TCP).accept(),
         Rule::new().destination_here_or_many().go_to(REFUSE),
         Rule::new().destination_in(DENIED).go_to(REFUSE),
+        Rule::new().not_established().verdict_of_source(MEMBERS, LISTS),
         Rule::new().new_connection().over_connections(CONNECTIONS, connections.per_instance).drop(),
         Rule::new()
             .new_connection()

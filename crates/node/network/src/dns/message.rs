@@ -9,6 +9,8 @@ pub const QUESTION_BYTES_MAX: usize = 1024;
 const ANSWER: u8 = 0x80;
 const CUT_OFF: u8 = 0x02;
 const OPERATION_MASK: u8 = 0x78;
+/// In the fourth byte: who answers asks others.
+const RECURSION_AVAILABLE: u8 = 0x80;
 /// In the third byte, what an answer repeats of its question: operation code and "recursion
 /// desired".
 const REPEATED: u8 = OPERATION_MASK | 0x01;
@@ -35,6 +37,8 @@ pub enum Code {
     FormatError = 1,
     /// No server answered: SERVFAIL.
     ServerFailure = 2,
+    /// There is no such name: NXDOMAIN.
+    NoSuchName = 3,
     /// Another operation than a query: NOTIMP.
     NotImplemented = 4,
     /// A query that is not passed on: REFUSED.
@@ -104,7 +108,8 @@ fn is_options(record: &[u8]) -> bool {
     number(fields, 0) == Some(TYPE_OPTIONS) && data_bytes.is_some_and(|bytes| fields.len() == RECORD_BYTES + bytes)
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u16> {
+/// The number at an offset.
+pub fn number(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
@@ -116,6 +121,20 @@ pub fn answers(answer: &[u8], question: &[u8]) -> bool {
 /// The answer with a code and nothing else. The message must have a header.
 pub fn refusal(message: &[u8], code: Code) -> Vec<u8> {
     empty_answer(message, 0, code as u8)
+}
+
+/// The answer that there is no such name, which repeats the question: clients take it at once,
+/// where they go on waiting after a refusal or ask again.
+pub fn no_such_name(question: &[u8]) -> Vec<u8> {
+    let mut answer = empty_answer(question, 0, Code::NoSuchName as u8);
+    answer[3] |= RECURSION_AVAILABLE;
+    if let Some(name) = question.get(HEADER_BYTES..).and_then(name_bytes)
+        && let Some(repeated) = question.get(HEADER_BYTES..HEADER_BYTES + name + TYPE_AND_CLASS_BYTES)
+    {
+        answer[5] = 1;
+        answer.extend_from_slice(repeated);
+    }
+    answer
 }
 
 /// The answer that the real one is too long, which makes who asked ask again by TCP.
@@ -206,6 +225,8 @@ mod tests {
         assert!(!answers(QUESTION, QUESTION) && !answers(&answer[..11], QUESTION));
         assert!(!answers(b"\x12\x35\x81\x02\0\0\0\0\0\0\0\0", QUESTION));
         assert_eq!(too_long(QUESTION)[2] & CUT_OFF, CUT_OFF);
+        let none = no_such_name(&with_options(OPTIONS));
+        assert_eq!(none, b"\x12\x34\x81\x83\0\x01\0\0\0\0\0\0\x07example\0\0\x01\0\x01");
     }
 
     proptest! {

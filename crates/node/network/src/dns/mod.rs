@@ -2,6 +2,7 @@
 //! It keeps nothing, passes on single questions for records of a name only, and gives every
 //! instance its share of what is under way.
 
+mod answer;
 mod message;
 mod places;
 mod server;
@@ -13,6 +14,7 @@ pub use upstream::Resolving;
 /// Handles a message like the relay, without a resolver: for the fuzz target.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz(message: &[u8]) {
+    answer::addresses(message, message);
     match message::check(message) {
         message::Handling::Ignore => {}
         message::Handling::Refuse(code) => {
@@ -20,6 +22,8 @@ pub(crate) fn fuzz(message: &[u8]) {
         }
         message::Handling::Forward => {
             assert!(message::answers(&message::too_long(message), message));
+            assert!(message::answers(&message::no_such_name(message), message));
+            answer::asked_name(message);
         }
     }
 }

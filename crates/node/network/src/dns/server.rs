@@ -13,10 +13,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::answer;
 use super::message::{self, Code, Handling, QUESTION_BYTES_MAX};
 use super::places::Places;
 use super::upstream::{Resolving, Transport, Upstream, write_frame};
 use crate::config::Config;
+use crate::egress::{EgressLists, Member, Refused};
 use crate::rules::DNS_PORT;
 use crate::subnet::Subnet;
 
@@ -38,6 +40,19 @@ struct Relay {
     /// Connections, each with one question at a time.
     connections: Arc<Places>,
     connection_max: Duration,
+    egress: Arc<EgressLists>,
+}
+
+/// What a client may ask.
+enum Question {
+    /// The question of a client that may reach anything.
+    Free,
+    /// Of one under a list that has the name, whose addresses are opened.
+    Listed(Arc<Member>, String),
+    /// Of one under a list with addresses but without the name.
+    Unlisted,
+    /// Of one that may not ask for the name.
+    Refused,
 }
 
 impl NameServer {
@@ -53,7 +68,7 @@ impl NameServer {
     pub fn serve(
         self,
         clients: Subnet,
-        resolving: Resolving,
+        (resolving, egress): (Resolving, Arc<EgressLists>),
         config: &Config,
         runtime: &Handle,
         tasks: &TaskTracker,
@@ -62,7 +77,7 @@ impl NameServer {
         let _on_runtime = runtime.enter();
         let udp = Arc::new(tokio::net::UdpSocket::from_std(self.udp)?);
         let tcp = Arc::new(tokio::net::TcpListener::from_std(self.tcp)?);
-        let relay = Arc::new(Relay::new(clients, resolving, config, stop));
+        let relay = Arc::new(Relay::new(clients, resolving, egress, config, stop));
         let (datagrams, spawner) = (relay.clone(), tasks.clone());
         let datagrams = supervisor::restarting("name relay, datagrams", move || {
             datagrams.clone().serve_datagrams(udp.clone(), spawner.clone())
@@ -78,8 +93,15 @@ impl NameServer {
 }
 
 impl Relay {
-    fn new(clients: Subnet, resolving: Resolving, config: &Config, stop: &CancellationToken) -> Self {
+    fn new(
+        clients: Subnet,
+        resolving: Resolving,
+        egress: Arc<EgressLists>,
+        config: &Config,
+        stop: &CancellationToken,
+    ) -> Self {
         Self {
+            egress,
             clients,
             upstream: Upstream { resolving, answer_max: Duration::from_millis(config.dns_answer_ms_max) },
             questions: Places::new(config.dns_queries_max, config.dns_queries_per_instance_max, stop),
@@ -111,7 +133,7 @@ impl Relay {
             let Some(place) = self.questions.take(address) else { continue };
             let (relay, udp, question) = (self.clone(), udp.clone(), message.to_vec());
             tasks.spawn(async move {
-                let asked = place.revoked.run_until_cancelled(relay.upstream.query(Transport::Udp, &question)).await;
+                let asked = place.revoked.run_until_cancelled(relay.answer(Transport::Udp, address, &question)).await;
                 let answer = asked.flatten().unwrap_or_else(|| message::refusal(&question, Code::ServerFailure));
                 // Who asked may be gone.
                 udp.send_to(&answer, client).await.ok();
@@ -125,11 +147,11 @@ impl Relay {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let place = self.client(address.ip()).and_then(|address| self.connections.take(address));
-            let Some(place) = place else { continue };
+            let Some(address) = self.client(address.ip()) else { continue };
+            let Some(place) = self.connections.take(address) else { continue };
             let relay = self.clone();
             tasks.spawn(async move {
-                let served = timeout(relay.connection_max, relay.serve_connection(client));
+                let served = timeout(relay.connection_max, relay.serve_connection(client, address));
                 // Too slow, or cut off, or no message of DNS: whoever asked sees the connection
                 // end.
                 place.revoked.run_until_cancelled(served).await;
@@ -138,7 +160,7 @@ impl Relay {
     }
 
     /// Answers the questions of a connection, one after the other.
-    async fn serve_connection(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn serve_connection(&self, mut client: TcpStream, address: Ipv4Addr) -> io::Result<()> {
         loop {
             let length = usize::from(client.read_u16().await?);
             if length > QUESTION_BYTES_MAX {
@@ -150,11 +172,45 @@ impl Relay {
                 Handling::Ignore => return Err(io::ErrorKind::InvalidData.into()),
                 Handling::Refuse(code) => message::refusal(&message, code),
                 Handling::Forward => {
-                    let asked = self.upstream.query(Transport::Tcp, &message).await;
+                    let asked = self.answer(Transport::Tcp, address, &message).await;
                     asked.unwrap_or_else(|| message::refusal(&message, Code::ServerFailure))
                 }
             };
             write_frame(&mut client, &answer).await?;
+        }
+    }
+
+    /// The answer to a client's question; nothing when no server gave one. What it opens to the
+    /// client is open when this returns.
+    async fn answer(&self, transport: Transport, client: Ipv4Addr, question: &[u8]) -> Option<Vec<u8>> {
+        let (member, name) = match self.question(client, question) {
+            Question::Refused => return Some(message::no_such_name(question)),
+            Question::Free | Question::Unlisted => return self.upstream.query(transport, question).await,
+            Question::Listed(member, name) => (member, name),
+        };
+        let answer = self.upstream.query(transport, question).await?;
+        let addresses = answer::addresses(&answer, question);
+        if addresses.is_empty() {
+            return Some(answer);
+        }
+        let egress = self.egress.clone();
+        let opened = tokio::task::spawn_blocking(move || egress.learn(&member, &name, &addresses)).await.ok()?;
+        if let Err(error) = opened {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot open the addresses of a name");
+            return None;
+        }
+        Some(answer)
+    }
+
+    fn question(&self, client: Ipv4Addr, question: &[u8]) -> Question {
+        let Some(member) = self.egress.member(client) else { return Question::Free };
+        match answer::asked_name(question) {
+            Some(name) if member.list.has_name(&name) => Question::Listed(member, name),
+            _ if member.list.has_ranges() => Question::Unlisted,
+            name => {
+                name.into_iter().for_each(|name| member.report(Refused::Name(name)));
+                Question::Refused
+            }
         }
     }
 
@@ -173,7 +229,9 @@ mod tests {
 
     fn relay() -> Relay {
         let clients = Subnet::of(Ipv4Addr::new(10, 222, 0, 0), 20);
-        Relay::new(clients, Resolving::default(), &Config::default(), &CancellationToken::new())
+        let (config, netfilter) = (Config::default(), crate::netlink::Socket::netfilter().expect("a socket"));
+        let egress = Arc::new(EgressLists::new("none", Arc::new(parking_lot::Mutex::new(netfilter)), &config));
+        Relay::new(clients, Resolving::default(), egress, &config, &CancellationToken::new())
     }
 
     #[test]

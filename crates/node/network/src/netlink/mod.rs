@@ -3,8 +3,5 @@
 mod message;
 mod socket;
 
-#[cfg(feature = "fuzzing")]
-pub use message::answers;
-
-pub use message::{Attributes, Message, attributes, u32_at};
+pub use message::{Attributes, Message, answers, attributes, u32_at};
 pub use socket::Socket;

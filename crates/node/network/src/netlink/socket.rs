@@ -77,6 +77,18 @@ impl Socket {
         outcome
     }
 
+    /// How many messages were sent.
+    #[cfg(test)]
+    pub fn sent(&self) -> u32 {
+        self.sequence
+    }
+
+    /// The socket itself, which then does not block.
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        rustix::io::ioctl_fionbio(&self.fd, true)?;
+        Ok(self.fd)
+    }
+
     /// Sends a question for one thing, and returns the body of the answer.
     pub fn request(&mut self, question: Message) -> io::Result<Vec<u8>> {
         self.sequence = self.sequence.wrapping_add(1);

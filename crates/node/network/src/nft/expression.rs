@@ -23,7 +23,8 @@ const META_L4PROTO: u32 = 16;
 const CT_STATE: u32 = 0;
 const CT_STATUS: u32 = 2;
 /// Bits of a connection's state, and of its status.
-const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
+const ESTABLISHED: u32 = 2;
+const ESTABLISHED_OR_RELATED: u32 = ESTABLISHED | 4;
 const NEW: u32 = 8;
 const DESTINATION_CHANGED: u32 = 1 << 5;
 /// Where `payload` begins.
@@ -41,14 +42,20 @@ const FIB_BY_LINK: u32 = 8;
 /// How `cmp` compares.
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
+const AT_MOST: u32 = 3;
+const AT_LEAST: u32 = 5;
 /// Verdicts.
 const DROP: i32 = 0;
 const ACCEPT: i32 = 1;
+const JUMP: i32 = -3;
 const GOTO: i32 = -4;
+const RETURN: i32 = -5;
 /// How `reject` answers.
 const WITH_ICMP: u32 = 2;
 const WITH_RESET: u32 = 1;
 const ADMINISTRATIVELY_PROHIBITED: u8 = 3;
+/// Bytes of a packet that `log` shows: an IPv4 header with options, and ports.
+const LOGGED_BYTES: u32 = 64;
 /// `connlimit` and `limit` hold for more than the number, not for up to it.
 const OVER: u32 = 1;
 
@@ -152,6 +159,17 @@ impl Rule {
         self.protocol(protocol).and([payload(TRANSPORT_HEADER, 2, 2), compare(EQUAL, &port.to_be_bytes())])
     }
 
+    /// Is to one of the ports from the first to the last, and no ICMP, which has none.
+    pub fn to_ports(self, first: u16, last: u16) -> Self {
+        self.and([
+            meta(META_L4PROTO),
+            compare(NOT_EQUAL, &[libc::IPPROTO_ICMP as u8]),
+            payload(TRANSPORT_HEADER, 2, 2),
+            compare(AT_LEAST, &first.to_be_bytes()),
+            compare(AT_MOST, &last.to_be_bytes()),
+        ])
+    }
+
     /// Is TCP or UDP from a port.
     pub fn source_port(self, protocol: i32, port: u16) -> Self {
         self.protocol(protocol).and([payload(TRANSPORT_HEADER, 0, 2), compare(EQUAL, &port.to_be_bytes())])
@@ -214,6 +232,11 @@ impl Rule {
     /// Does not.
     pub fn of_no_known_connection(self) -> Self {
         self.state(EQUAL, ESTABLISHED_OR_RELATED)
+    }
+
+    /// Belongs to no connection that was let through, or is an error about one.
+    pub fn not_established(self) -> Self {
+        self.state(EQUAL, ESTABLISHED)
     }
 
     /// Begins a connection.
@@ -290,6 +313,26 @@ impl Rule {
         self.and([Expression::new("immediate", what.nest(2, Attributes::new().nest(DATA_VERDICT, verdict)))])
     }
 
+    /// What called this chain goes on behind the call.
+    pub fn back(self) -> Self {
+        self.verdict(Attributes::new().network_number(1, RETURN.cast_unsigned()))
+    }
+
+    /// The number that one set has for the source decides by the verdict that another has for it;
+    /// without either the rule does not hold.
+    pub fn verdict_of_source(self, numbers: &str, verdicts: &str) -> Self {
+        let by = |set: &str, into: u32| {
+            Expression::new("lookup", Attributes::new().text(1, set).network_number(2, VALUE).network_number(3, into))
+        };
+        self.and([payload(NETWORK_HEADER, SOURCE, 4), by(numbers, VALUE), by(verdicts, VERDICT)])
+    }
+
+    /// The first bytes of the packet are sent to whoever listens to a group.
+    pub fn log(self, group: u16) -> Self {
+        let what = Attributes::new().with(1, &group.to_be_bytes()).network_number(3, LOGGED_BYTES);
+        self.and([Expression::new("log", what)])
+    }
+
     /// The sender is told that its connection is refused (TCP).
     pub fn reset(self) -> Self {
         self.and([Expression::new("reject", Attributes::new().network_number(1, WITH_RESET).with(2, &[0]))])
@@ -311,6 +354,13 @@ impl Rule {
         const ELEMENT: u16 = 1;
         self.0.into_iter().fold(Attributes::new(), |list, one| list.nest(ELEMENT, one.attributes()))
     }
+}
+
+/// The verdict to ask another chain, as the value of a set's element.
+pub fn ask_chain(chain: &str) -> Attributes {
+    const DATA_VERDICT: u16 = 2;
+    let verdict = Attributes::new().network_number(1, JUMP.cast_unsigned()).text(2, chain);
+    Attributes::new().nest(DATA_VERDICT, verdict)
 }
 
 /// Holds for connections beyond the number.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::expression::Rule;
+use super::expression::{Rule, ask_chain};
 use crate::netlink::{Attributes, Message, attributes};
 
 /// Types of messages (linux/netfilter/nf_tables.h), all of the subsystem nf_tables.
@@ -11,22 +11,29 @@ const GET_TABLE: u16 = 1;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
 const GET_CHAIN: u16 = 4;
+const DELETE_CHAIN: u16 = 5;
 const NEW_RULE: u16 = 6;
 const DELETE_RULE: u16 = 8;
 const NEW_SET: u16 = 9;
+const DELETE_SET: u16 = 11;
 const NEW_SET_ELEMENT: u16 = 12;
+const DELETE_SET_ELEMENT: u16 = 14;
 /// Begins and ends a transaction (linux/netfilter/nfnetlink.h).
 const BEGIN: u16 = 0x10;
 const END: u16 = 0x11;
 /// Flags of sets.
 const SET_CONSTANT: u32 = 2;
 const SET_INTERVAL: u32 = 4;
+const SET_MAP: u32 = 8;
 const SET_EVALUATED: u32 = 32;
 const ELEMENT_ENDS_INTERVAL: u32 = 1;
-/// What `nft` shows keys as: addresses, ports, names of links.
+/// What `nft` shows keys as: addresses, ports, numbers, names of links.
 const KEY_ADDRESS: u32 = 7;
 const KEY_PORT: u32 = 13;
+const KEY_NUMBER: u32 = 19;
 const KEY_LINK_NAME: u32 = 41;
+/// Type of values that are verdicts.
+const VERDICTS: u32 = 0xffff_ff00;
 /// Bytes of the name of a link, NULs included.
 const LINK_NAME_BYTES: usize = 16;
 /// Sources that connections are counted for at once.
@@ -80,6 +87,21 @@ pub enum Set<'a> {
     },
     /// Counters of shares of all connections, by source port.
     Shares {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Addresses that come and go.
+    Addresses {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Numbers by address.
+    Numbers {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Verdicts by number.
+    Verdicts {
         /// Its name.
         name: &'a str,
     },
@@ -155,6 +177,9 @@ impl<'a> Transaction<'a> {
             }
             Set::Counts { name } => (*name, SET_EVALUATED, KEY_ADDRESS, size_of::<Ipv4Addr>(), None),
             Set::Shares { name } => (*name, SET_EVALUATED, KEY_PORT, size_of::<u16>(), None),
+            Set::Addresses { name } => (*name, 0, KEY_ADDRESS, size_of::<Ipv4Addr>(), None),
+            Set::Numbers { name } => (*name, SET_MAP, KEY_ADDRESS, size_of::<Ipv4Addr>(), None),
+            Set::Verdicts { name } => (*name, SET_MAP, KEY_NUMBER, size_of::<u32>(), None),
             Set::Links { name, links } => (*name, 0, KEY_LINK_NAME, LINK_NAME_BYTES, link_elements(links)),
         };
         let id = u32::try_from(self.messages.len()).expect("few changes");
@@ -165,6 +190,11 @@ impl<'a> Transaction<'a> {
             .network_number(4, key)
             .network_number(5, u32::try_from(key_bytes).expect("short"))
             .network_number(10, id);
+        what = match set {
+            Set::Numbers { .. } => what.network_number(6, KEY_NUMBER).network_number(7, size_of::<u32>() as u32),
+            Set::Verdicts { .. } => what.network_number(6, VERDICTS),
+            _ => what,
+        };
         if flags == SET_EVALUATED {
             const SIZE: u16 = 1;
             what = what.nest(9, Attributes::new().network_number(SIZE, COUNTED_MAX));
@@ -178,6 +208,68 @@ impl<'a> Transaction<'a> {
             }
             None => made,
         }
+    }
+
+    /// Removes a set that no rule uses.
+    pub fn remove_set(self, name: &str) -> Self {
+        let what = Attributes::new().text(1, self.table).text(2, name);
+        self.with(DELETE_SET, 0, what)
+    }
+
+    /// Removes a chain that no other asks, with its rules.
+    pub fn remove_chain(self, name: &str) -> Self {
+        let what = Attributes::new().text(1, self.table).text(3, name);
+        self.with(DELETE_CHAIN, 0, what)
+    }
+
+    /// Adds addresses to a set of such.
+    pub fn add_addresses(self, set: &str, addresses: &[Ipv4Addr]) -> Self {
+        let list = addresses.iter().fold(Attributes::new(), |list, key| list.nest(1, element(&key.octets(), None)));
+        if addresses.is_empty() { self } else { self.elements(NEW_SET_ELEMENT, set, list) }
+    }
+
+    /// Takes addresses out of a set of such.
+    pub fn remove_addresses(self, set: &str, addresses: &[Ipv4Addr]) -> Self {
+        let list = addresses.iter().fold(Attributes::new(), |list, key| list.nest(1, element(&key.octets(), None)));
+        if addresses.is_empty() { self } else { self.elements(DELETE_SET_ELEMENT, set, list) }
+    }
+
+    /// Gives an address a number.
+    pub fn add_number(self, set: &str, address: Ipv4Addr, number: u32) -> Self {
+        let value = Attributes::new().with(1, &number.to_ne_bytes());
+        let list = Attributes::new().nest(1, element(&address.octets(), Some(value)));
+        self.elements(NEW_SET_ELEMENT, set, list)
+    }
+
+    /// Takes its number from an address.
+    pub fn remove_number(self, set: &str, address: Ipv4Addr) -> Self {
+        self.elements(DELETE_SET_ELEMENT, set, Attributes::new().nest(1, element(&address.octets(), None)))
+    }
+
+    /// Gives a number the verdict to ask a chain.
+    pub fn add_verdict(self, set: &str, number: u32, chain: &str) -> Self {
+        let list = Attributes::new().nest(1, element(&number.to_ne_bytes(), Some(ask_chain(chain))));
+        self.elements(NEW_SET_ELEMENT, set, list)
+    }
+
+    /// Takes its verdict from a number.
+    pub fn remove_verdict(self, set: &str, number: u32) -> Self {
+        self.elements(DELETE_SET_ELEMENT, set, Attributes::new().nest(1, element(&number.to_ne_bytes(), None)))
+    }
+
+    fn elements(self, kind: u16, set: &str, list: Attributes) -> Self {
+        let what = Attributes::new().text(1, self.table).text(2, set).nest(3, list);
+        let flags = if kind == NEW_SET_ELEMENT { libc::NLM_F_CREATE } else { 0 };
+        self.with(kind, flags, what)
+    }
+
+    /// The messages to be sent together, of which the kernel answers one: the last. A failure is
+    /// answered in any case.
+    pub fn messages_acknowledged_once(mut self) -> Vec<Message> {
+        let last = self.messages.pop();
+        self.messages = self.messages.into_iter().map(Message::unacknowledged).collect();
+        self.messages.extend(last);
+        self.messages()
     }
 
     /// The messages to be sent together.
@@ -258,6 +350,15 @@ fn message(kind: u16, flags: i32, attributes: Attributes) -> Message {
 fn fixed(family: i32, number: u16) -> [u8; 4] {
     let [high, low] = number.to_be_bytes();
     [family as u8, 0, high, low]
+}
+
+/// An element of a set, with its value where the set has such.
+fn element(key: &[u8], value: Option<Attributes>) -> Attributes {
+    let what = Attributes::new().nest(1, Attributes::new().with(1, key));
+    match value {
+        Some(value) => what.nest(2, value),
+        None => what,
+    }
 }
 
 /// An interval is an element that begins it and one, behind its last address, that ends it; the

@@ -24,7 +24,7 @@ fn an_instance_reaches_the_outside_as_the_machine() -> anyhow::Result<()> {
 }
 
 /// The answer's type to an ICMP message of a type.
-fn icmp(kind: u8, to: Ipv4Addr) -> anyhow::Result<u8> {
+pub fn icmp(kind: u8, to: Ipv4Addr) -> anyhow::Result<u8> {
     let raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP))?;
     rustix::net::sockopt::set_socket_timeout(&raw, rustix::net::sockopt::Timeout::Recv, Some(SILENCE))?;
     let mut message = [0_u8; 20];

@@ -3,6 +3,7 @@
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 mod connectivity;
+mod egress;
 mod names;
 mod traces;
 mod world;

@@ -113,6 +113,23 @@ impl World {
         Ok(())
     }
 
+    /// Sends back what comes by every connection to a port, in the namespace of the calling thread.
+    pub fn serve_echo(&self, port: u16) -> anyhow::Result<()> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+        listener.set_nonblocking(true)?;
+        let _on_runtime = self.runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        self.runtime.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = stream.split();
+                    tokio::io::copy(&mut from, &mut to).await.ok();
+                });
+            }
+        });
+        Ok(())
+    }
+
     /// Waits for a future of the platform.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)

@@ -1,0 +1,100 @@
+//! A function's list as sets and rules have it: its entries grouped by their ports. Pure.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use types::Egress;
+use types::egress::{Host, NamePattern};
+
+use crate::subnet::{Subnet, joined};
+
+/// A list under its number.
+#[derive(Debug)]
+pub struct List {
+    /// Its number among those of the platform.
+    pub number: u32,
+    /// Name of its chain.
+    pub chain: String,
+    /// Its entries.
+    pub groups: Vec<Group>,
+}
+
+/// The entries of a list with the same ports.
+#[derive(Debug)]
+pub struct Group {
+    /// First and last port; any and ICMP when not given.
+    pub ports: Option<(u16, u16)>,
+    /// Addresses, in order and apart from each other.
+    pub ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// Names of which the answers' addresses count.
+    pub names: Vec<NamePattern>,
+    /// Name of the set of the ranges, where there are some.
+    pub ranges_set: String,
+    /// Name of the set of the names' addresses, where there are names.
+    pub names_set: String,
+}
+
+impl List {
+    /// A list as `number`.
+    pub fn new(number: u32, egress: &Egress) -> Self {
+        let chain = format!("list-{number}");
+        let mut by_ports: BTreeMap<Option<(u16, u16)>, (Vec<Subnet>, Vec<NamePattern>)> = BTreeMap::new();
+        for destination in egress.destinations() {
+            let (ranges, names) = by_ports.entry(destination.ports).or_default();
+            match &destination.host {
+                Host::Name(name) => names.push(name.clone()),
+                Host::Range(range) => match range.first() {
+                    IpAddr::V4(first) => ranges.push(Subnet::of(first, range.prefix_bits())),
+                    // Instances have no IPv6: there is nothing to allow.
+                    IpAddr::V6(_) => {}
+                },
+            }
+        }
+        let group = |(index, (ports, (ranges, names))): (usize, (_, (Vec<Subnet>, _)))| Group {
+            ports,
+            ranges: joined(&ranges),
+            names,
+            ranges_set: format!("{chain}-{index}-ranges"),
+            names_set: format!("{chain}-{index}-names"),
+        };
+        let groups = by_ports.into_iter().enumerate().map(group).collect();
+        Self { number, groups, chain }
+    }
+
+    /// Whether a name is on it.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.groups.iter().any(|group| group.has_name(name))
+    }
+
+    /// Whether it has addresses, whose names are then looked up as usual.
+    pub fn has_ranges(&self) -> bool {
+        self.groups.iter().any(|group| !group.ranges.is_empty())
+    }
+}
+
+impl Group {
+    /// Whether a name is among its names.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_grouped_by_their_ports_and_ranges_joined() {
+        let entries =
+            ["10.0.0.0/8", "10.1.0.0/16", "db.example.com:5432", "192.0.2.1:5432", "*.example.org", "2001:db8::/32"];
+        let list = List::new(7, &Egress::parse(&entries).expect("a list"));
+        assert_eq!((list.chain.as_str(), list.groups.len()), ("list-7", 2));
+        let [any, with_port] = &list.groups[..] else { panic!("{list:?}") };
+        assert_eq!((any.ports, any.ranges.len(), any.names.len()), (None, 1, 1));
+        assert_eq!((with_port.ports, with_port.ranges.len()), (Some((5432, 5432)), 1));
+        assert!(with_port.has_name("db.example.com") && !any.has_name("db.example.com"));
+        assert!(list.has_name("www.example.org") && !list.has_name("example.org") && list.has_ranges());
+        let none = List::new(0, &Egress::parse(&["none"]).expect("a list"));
+        assert!(none.groups.is_empty() && !none.has_ranges());
+    }
+}

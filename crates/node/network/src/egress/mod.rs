@@ -1,0 +1,219 @@
+//! Functions' lists of what they may reach: in the kernel while an instance is under one, filled
+//! with the addresses of names as their instances ask for them.
+//!
+//! A list is in the kernel once, however many instances of its function run; an instance costs one
+//! element of a set. What one instance of a function learned is there for the others.
+
+mod list;
+mod members;
+mod refusals;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use types::Egress;
+
+pub use list::List;
+pub use members::{EgressSpec, Member, Refused};
+pub use refusals::RefusalLog;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::forwarding::not_found;
+use crate::netlink::Socket;
+use crate::nft::Transaction;
+use crate::rules;
+use crate::subnet::Subnet;
+
+/// The lists of one platform.
+pub struct EgressLists {
+    table: String,
+    netfilter: Arc<Mutex<Socket>>,
+    /// What no name opens.
+    denied: Vec<Subnet>,
+    addresses_max: usize,
+    refusals_logged_max: usize,
+    /// Locked before the socket.
+    lists: Mutex<Lists>,
+    /// Instances under a list, by address.
+    members: RwLock<HashMap<Ipv4Addr, Arc<Member>>>,
+}
+
+#[derive(Default)]
+struct Lists {
+    next_number: u32,
+    active: HashMap<Key, Active>,
+}
+
+/// Instances of one function with the same list share it.
+type Key = (String, Egress);
+
+/// A list that is in the kernel.
+struct Active {
+    list: Arc<List>,
+    members: usize,
+    /// Of each group, the addresses of its names and when an answer had them last.
+    learned: Vec<HashMap<Ipv4Addr, u64>>,
+    answers: u64,
+}
+
+impl EgressLists {
+    /// None yet, in a table of rules.
+    pub fn new(table: &str, netfilter: Arc<Mutex<Socket>>, config: &Config) -> Self {
+        Self {
+            table: table.to_owned(),
+            netfilter,
+            denied: rules::denied(config),
+            addresses_max: config.egress_addresses_max,
+            refusals_logged_max: config.egress_refusals_logged_max,
+            lists: Mutex::default(),
+            members: RwLock::default(),
+        }
+    }
+
+    /// Puts the instance of an address under a list. One transaction, which makes the list too when
+    /// its first instance starts.
+    pub fn add(&self, instance: Ipv4Addr, spec: EgressSpec) -> Result<(), Error> {
+        let key = (spec.owner.clone(), spec.list.clone());
+        let mut lists = self.lists.lock();
+        let number = lists.next_number;
+        let (list, is_new) = match lists.active.get(&key) {
+            Some(active) => (active.list.clone(), false),
+            None => (Arc::new(List::new(number, &spec.list)), true),
+        };
+        let mut changes = Transaction::on(&self.table);
+        if is_new {
+            changes = rules::add_list(changes, &list);
+        }
+        let changes = rules::add_member(changes, instance, &list);
+        let sent = self.netfilter.lock().send(changes.messages_acknowledged_once());
+        sent.map_err(Error::kernel("restrict the egress of", instance))?;
+        if is_new {
+            lists.next_number = number.wrapping_add(1);
+        }
+        let active = match lists.active.entry(key) {
+            Entry::Occupied(active) => active.into_mut(),
+            Entry::Vacant(place) => place.insert(Active {
+                learned: list.groups.iter().map(|_| HashMap::new()).collect(),
+                list: list.clone(),
+                members: 0,
+                answers: 0,
+            }),
+        };
+        active.members += 1;
+        let member = Arc::new(Member::new(spec, list, self.refusals_logged_max));
+        self.members.write().insert(instance, member);
+        Ok(())
+    }
+
+    /// Takes an instance that has ended from under its list; the list goes with its last one.
+    pub fn remove(&self, instance: Ipv4Addr) {
+        let Some(member) = self.members.write().remove(&instance) else { return };
+        let mut lists = self.lists.lock();
+        let mut changes = rules::remove_member(Transaction::on(&self.table), instance);
+        if let Entry::Occupied(mut active) = lists.active.entry(member.key()) {
+            active.get_mut().members -= 1;
+            if active.get().members == 0 {
+                changes = rules::remove_list(changes, &active.remove().list);
+            }
+        }
+        // Another program may have flushed the rules.
+        let gone = self.netfilter.lock().send(changes.messages_acknowledged_once()).or_else(not_found);
+        if let Err(error) = gone {
+            tracing::error!(%instance, %error, "an ended instance is still on a list of egress");
+        }
+    }
+
+    /// The list that an instance is under.
+    pub fn member(&self, instance: Ipv4Addr) -> Option<Arc<Member>> {
+        self.members.read().get(&instance).cloned()
+    }
+
+    /// Opens what an instance was answered for a name on its list. They are open when this
+    /// returns, and stay so when a later answer has others; beyond a number the ones that no answer
+    /// had for longest are closed. Blocks.
+    pub fn learn(&self, member: &Member, name: &str, answered: &[IpAddr]) -> Result<(), Error> {
+        let answered: Vec<Ipv4Addr> = answered.iter().filter_map(|address| self.may_open(*address)).collect();
+        let mut lists = self.lists.lock();
+        // The instance may have ended since it asked.
+        let Some(active) = lists.active.get_mut(&member.key()) else { return Ok(()) };
+        active.answers += 1;
+        let (list, answers) = (active.list.clone(), active.answers);
+        let mut changes = Transaction::on(&self.table);
+        let (mut learned, mut is_changed) = (Vec::new(), false);
+        for (index, group) in list.groups.iter().enumerate().filter(|(_, group)| group.has_name(name)) {
+            let known = &mut active.learned[index];
+            let mut new: Vec<Ipv4Addr> = Vec::new();
+            for address in &answered {
+                match known.get_mut(address) {
+                    Some(answered) => *answered = answers,
+                    None if !new.contains(address) => new.push(*address),
+                    None => {}
+                }
+            }
+            new.truncate(self.addresses_max);
+            let old = oldest(known, (known.len() + new.len()).saturating_sub(self.addresses_max));
+            is_changed |= !new.is_empty();
+            changes = changes.remove_addresses(&group.names_set, &old).add_addresses(&group.names_set, &new);
+            learned.push((index, old, new));
+        }
+        if !is_changed {
+            return Ok(());
+        }
+        let sent = self.netfilter.lock().send(changes.messages_acknowledged_once());
+        sent.map_err(Error::kernel("open the addresses of", name))?;
+        for (index, old, new) in learned {
+            for address in &old {
+                active.learned[index].remove(address);
+            }
+            active.learned[index].extend(new.into_iter().map(|address| (address, answers)));
+        }
+        Ok(())
+    }
+
+    /// An address that a name may open: none that is denied. That of this machine and of other
+    /// instances are refused before the list is asked.
+    fn may_open(&self, address: IpAddr) -> Option<Ipv4Addr> {
+        match address {
+            IpAddr::V4(address) => Some(address).filter(|a| !self.denied.iter().any(|range| range.contains(*a))),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    /// Reports that something was refused to an instance.
+    pub fn report(&self, instance: Ipv4Addr, refused: Refused) {
+        if let Some(member) = self.member(instance) {
+            member.report(refused);
+        }
+    }
+
+    /// Installs rules that another program removed, and every list with them.
+    pub fn reinstall(&self, rules: Transaction<'_>) -> io::Result<()> {
+        let lists = self.lists.lock();
+        let mut changes = rules;
+        for active in lists.active.values() {
+            changes = rules::add_list(changes, &active.list);
+            for (group, learned) in active.list.groups.iter().zip(&active.learned) {
+                changes = changes.add_addresses(&group.names_set, &learned.keys().copied().collect::<Vec<_>>());
+            }
+        }
+        for (instance, member) in self.members.read().iter() {
+            changes = rules::add_member(changes, *instance, &member.list);
+        }
+        self.netfilter.lock().send(changes.messages())
+    }
+}
+
+/// The addresses that no answer had for longest.
+fn oldest(known: &HashMap<Ipv4Addr, u64>, count: usize) -> Vec<Ipv4Addr> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut by_age: Vec<(u64, Ipv4Addr)> = known.iter().map(|(address, answered)| (*answered, *address)).collect();
+    by_age.sort_unstable();
+    by_age.into_iter().take(count).map(|(_, address)| address).collect()
+}

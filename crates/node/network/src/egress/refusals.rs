@@ -1,0 +1,167 @@
+//! Hearing from the kernel what it refused: packets that a rule logs come as netlink messages
+//! (linux/netfilter/nfnetlink_log.h).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+
+use super::EgressLists;
+use super::members::Refused;
+use crate::netlink::{Attributes, Message, Socket, answers, attributes};
+
+/// Type of messages that configure a group, and of those with packets.
+const CONFIGURE: u16 = (libc::NFNL_SUBSYS_ULOG as u16) << 8 | 1;
+const PACKET: u16 = (libc::NFNL_SUBSYS_ULOG as u16) << 8;
+/// Attributes of a configuration: a command, how much of packets to send, how many to wait for.
+const COMMAND: u16 = 1;
+const MODE: u16 = 2;
+const WAIT_FOR: u16 = 5;
+/// The command to become the listener of a group; the mode that sends packets.
+const BIND: u8 = 1;
+const WITH_PACKET: u8 = 2;
+/// Attribute with the packet, from its network header on.
+const PAYLOAD: u16 = 9;
+/// Bytes of a packet that are sent.
+const PACKET_BYTES: u32 = 64;
+/// Groups that are tried: each has one listener, which may be another program.
+const GROUPS_TRIED: u16 = 16;
+/// Bytes of the nfgenmsg before attributes.
+const FIXED_BYTES: usize = 4;
+/// Pause after the kernel could not be heard.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The listener of a group.
+pub struct RefusalLog {
+    socket: Socket,
+    /// The group.
+    pub group: u16,
+}
+
+impl RefusalLog {
+    /// Takes a group that nobody listens to, in the calling thread's network namespace; which one
+    /// is tried first depends on the platform.
+    pub fn open(platform: u64) -> io::Result<Self> {
+        let mut socket = Socket::netfilter()?;
+        let mut outcome = Err(io::ErrorKind::AddrInUse.into());
+        for number in 0..GROUPS_TRIED {
+            // Programs that log packets use low groups.
+            let group = (platform as u16).wrapping_add(number) | 0x4000;
+            match socket.send(bind(group)) {
+                Ok(()) => return Ok(Self { socket, group }),
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM)) => {
+                    outcome = Err(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outcome
+    }
+
+    /// Reports what is refused to instances under a list, until it is dropped.
+    pub fn watch(self, lists: Arc<EgressLists>, runtime: &Handle) -> io::Result<impl Future<Output = ()> + use<>> {
+        let _on_runtime = runtime.enter();
+        let fd = sys::event::readable(self.socket.into_fd()?)?;
+        Ok(async move {
+            let mut datagram = vec![0; 64 * 1024];
+            loop {
+                let Ok(mut ready) = fd.readable().await else { return };
+                let read = |fd: &AsyncFd<_>| {
+                    let (length, _) = rustix::net::recv(fd, datagram.as_mut_slice(), rustix::net::RecvFlags::empty())?;
+                    Ok(length)
+                };
+                match ready.try_io(read) {
+                    Ok(Ok(length)) => {
+                        for (instance, refused) in packets(&datagram[..length]) {
+                            lists.report(instance, refused);
+                        }
+                    }
+                    // More than fits was refused at once: what is lost is reported when it comes
+                    // again.
+                    Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                    Ok(Err(_)) => tokio::time::sleep(PAUSE).await,
+                    Err(_would_block) => {}
+                }
+            }
+        })
+    }
+}
+
+/// Becomes the listener of a group and has each packet sent at once.
+fn bind(group: u16) -> Vec<Message> {
+    let [high, low] = group.to_be_bytes();
+    let fixed = [libc::AF_UNSPEC as u8, 0, high, low];
+    let configure = |what| Message::new(CONFIGURE, libc::NLM_F_ACK, &fixed, what);
+    let mut mode = PACKET_BYTES.to_be_bytes().to_vec();
+    mode.extend([WITH_PACKET, 0]);
+    vec![
+        configure(Attributes::new().with(COMMAND, &[BIND])),
+        configure(Attributes::new().with(MODE, &mode).network_number(WAIT_FOR, 1)),
+    ]
+}
+
+/// The packets in a datagram of the kernel's: from whom, and where to.
+fn packets(datagram: &[u8]) -> Vec<(Ipv4Addr, Refused)> {
+    let of_packets = answers(datagram).into_iter().filter(|answer| answer.kind == PACKET);
+    let payloads = of_packets.filter_map(|answer| {
+        let attributes = attributes(answer.body.get(FIXED_BYTES..)?);
+        attributes.into_iter().find(|(kind, _)| *kind == PAYLOAD).map(|(_, packet)| packet)
+    });
+    payloads.filter_map(destination).collect()
+}
+
+/// Source and destination of an IPv4 packet, whose ports TCP and UDP have in the same place.
+fn destination(packet: &[u8]) -> Option<(Ipv4Addr, Refused)> {
+    let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
+    let version_and_length = *packet.first()?;
+    if version_and_length >> 4 != 4 {
+        return None;
+    }
+    let protocol = *packet.get(9)?;
+    let port_at = usize::from(version_and_length & 0xf) * 4 + 2;
+    let port = match i32::from(protocol) {
+        libc::IPPROTO_TCP | libc::IPPROTO_UDP => {
+            Some(u16::from_be_bytes(packet.get(port_at..port_at + 2)?.try_into().ok()?))
+        }
+        _ => None,
+    };
+    Some((address(12)?, Refused::Address { address: IpAddr::V4(address(16)?), protocol, port }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// SYN from 10.222.0.2 to 203.0.113.5 port 443, as the kernel sends it.
+    fn syn() -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 44, 0, 0, 0, 0, 64, 6, 0, 0, 10, 222, 0, 2, 203, 0, 113, 5];
+        packet.extend([0x9c, 0x40, 0x01, 0xbb, 0, 0, 0, 1]);
+        packet
+    }
+
+    #[test]
+    fn a_packet_tells_from_whom_it_was_and_where_to() {
+        let message = Message::new(PACKET, 0, &[2, 0, 0, 0], Attributes::new().with(1, &[0; 4]).with(PAYLOAD, &syn()));
+        let bytes = message.numbered(0);
+        let address = IpAddr::from([203, 0, 113, 5]);
+        let refused = Refused::Address { address, protocol: 6, port: Some(443) };
+        assert_eq!(packets(&bytes), [(Ipv4Addr::new(10, 222, 0, 2), refused)]);
+        // An echo request has no ports.
+        let mut ping = syn();
+        ping[9] = 1;
+        assert_eq!(destination(&ping).map(|(_, refused)| refused.to_string()), Some("icmp 203.0.113.5".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_packet_is_read_beyond_its_end(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            destination(&bytes);
+            packets(&bytes);
+        }
+    }
+}

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::Egress;
+
 /// Settings of a version that are Sampan's own; what is not set follows the operator's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -19,6 +21,9 @@ pub struct Extras {
     /// Processes and threads of an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_max: Option<u32>,
+    /// What its instances may reach; without it whatever the operator does not deny.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
 }
 
 impl Extras {

@@ -2,6 +2,7 @@
 //! (iproute2).
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+mod lists;
 mod machine;
 
 use std::os::unix::fs::DirBuilderExt;

@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use super::size::{Cores, Megabytes};
 
+/// For the list of egress: whatever the operator does not deny.
+const ANY: &str = "any";
+
 /// Settings beyond those of the reference's API.
 #[derive(Args, Default)]
 pub struct ExtrasArgs {
@@ -21,6 +24,17 @@ pub struct ExtrasArgs {
     /// Processes and threads of an instance; 0 restores the default (1024)
     #[arg(long, value_name = "N")]
     pub pids: Option<u32>,
+    /// What its instances may reach: addresses, ranges and names with optional ports, such as
+    /// 10.0.0.0/8,db.example.com:5432,*.example.org; none for nothing, any to take the list away
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub egress: Option<Vec<String>>,
+}
+
+/// The list of what may be reached; an empty one takes it away.
+fn egress(entries: &[String]) -> Value {
+    let entries = entries.iter().map(|entry| entry.trim()).filter(|entry| !entry.is_empty());
+    let entries: Vec<&str> = entries.collect();
+    if entries == [ANY] { Value::Array(Vec::new()) } else { entries.into() }
 }
 
 impl ExtrasArgs {
@@ -31,6 +45,7 @@ impl ExtrasArgs {
             ("ShmMb", self.shm.map(|Megabytes(mb)| mb.into())),
             ("FilesMax", self.nofile.map(Value::from)),
             ("PidsMax", self.pids.map(Value::from)),
+            ("Egress", self.egress.as_deref().map(egress)),
         ];
         let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let object: Map<String, Value> = given.collect();

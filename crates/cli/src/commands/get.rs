@@ -27,6 +27,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("shm MB", "/Sampan/ShmMb"),
     ("open files", "/Sampan/FilesMax"),
     ("processes", "/Sampan/PidsMax"),
+    ("egress", "/Sampan/Egress"),
     ("timeout s", "/Timeout"),
     ("init timeout s", "/InitTimeout"),
     ("async run", "/AsyncRunEnable"),

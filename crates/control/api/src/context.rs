@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use types::Installation;
+use types::egress::IpRange;
 use types::{ApiError, Bounds, ErrorCode, EventInvokeConfig, FunctionId, FunctionKey, Namespace};
 
 use crate::config::Config;
@@ -22,6 +23,8 @@ pub struct HostEnvironment {
     pub runtime_tag: &'static str,
     /// The most that one function may ask for.
     pub bounds: Bounds,
+    /// What no function reaches, with the setting that says so.
+    pub egress_denied: Arc<[(IpRange, &'static str)]>,
 }
 
 impl HostEnvironment {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use logs::Logs;
 use pool::{BoxFuture, ColdStart, Launch, LaunchError, Launched};
-use sandbox::{LaunchSpec, NotListening};
+use sandbox::{EgressSpec, LaunchSpec, NotListening, Refused};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
-use types::{CatalogVersion, ExitStatus, Installation, InstanceId, RequestId, tags};
+use types::{CatalogVersion, Egress, ExitStatus, Installation, InstanceId, RequestId, tags};
 
 use crate::Config;
 use crate::argv::argv;
@@ -19,7 +19,7 @@ use crate::environment::environment;
 use crate::failure::{Failure, last_output};
 use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
 use crate::machine::{Held, LocalProcess, Machine, Root};
-use crate::network::has_public_network;
+use crate::network::{has_public_network, refusal};
 use crate::output::Output;
 use crate::stop::stop_policy;
 
@@ -196,9 +196,17 @@ impl Start<'_> {
             runtime: None,
             init: tags::init(&self.version.function.tags).unwrap_or(false),
             public_network: has_public_network(spec),
+            egress: spec.extras.egress.clone().map(|list| self.egress(list)),
             stdout: stdio.stdout,
             stderr: stdio.stderr,
         }
+    }
+
+    /// Its list of what it may reach; what is refused is said in its log.
+    fn egress(&self, list: Egress) -> EgressSpec {
+        let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
+        let refused = move |refused: &Refused| logs.note(&id, &refusal(refused));
+        EgressSpec { owner: self.version.function.key.to_string(), list, refused: Arc::new(refused) }
     }
 
     async fn not_listening(&mut self, process: &dyn LocalProcess, port: u16, why: NotListening) -> Failure {

@@ -1,11 +1,17 @@
 //! Whether a function reaches the world outside. Pure.
 
+use sandbox::Refused;
 use types::VersionSpec;
 
 /// What `PublicNetConfig` says; a function that does not say has it (contract, CreateFunction).
 pub(crate) fn has_public_network(spec: &VersionSpec) -> bool {
     let status = spec.carried.get("PublicNetConfig").and_then(|config| config.get("PublicNetStatus")?.as_str());
     status != Some("DISABLE")
+}
+
+/// The line of a function's log for what was refused to it.
+pub(crate) fn refusal(refused: &Refused) -> String {
+    format!("[PLATFORM] egress to {refused} was refused: it is not on the function's list (sampan deploy --egress)")
 }
 
 #[cfg(test)]

@@ -143,6 +143,14 @@ impl Logs {
         }
     }
 
+    /// Appends a platform line to what an instance writes, for the request that its output belongs
+    /// to.
+    pub fn note(&self, instance: &InstanceId, line: &str) {
+        if let Some(reader) = self.reader(instance) {
+            reader.note(line);
+        }
+    }
+
     fn reader(&self, instance: &InstanceId) -> Option<Arc<Reader>> {
         self.0.readers.read().get(instance).cloned()
     }

@@ -163,6 +163,14 @@ impl Reader {
         }
     }
 
+    /// Appends a platform line, for the owner. Lost when the queue is full.
+    pub(crate) fn note(&self, line: &str) {
+        let owner = self.state.lock().owner.clone();
+        let request = owner.as_ref().and_then(|id| self.sink.live.get(id));
+        // A refusal is counted by the queue.
+        let _ = self.sink.output(&self.origin, owner.as_ref(), request, Stream::Platform, line);
+    }
+
     /// Reads what is there and closes the pipes, also while others hold the write ends.
     pub(crate) fn detach(&self) {
         self.settle();

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use types::egress::IpRange;
+
 use crate::error::Error;
+use crate::rules;
 use crate::subnet::Subnet;
 
 /// Shortest and longest prefix of a platform's block: over a million links, and five.
@@ -96,6 +99,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What no function reaches, each with the setting that says so.
+    pub fn egress_denied(&self) -> Vec<(IpRange, &'static str)> {
+        let range = |subnet: &Subnet| IpRange::of(subnet.first().into(), subnet.prefix_bits());
+        let never = rules::NEVER.iter().map(|(first, bits)| (IpRange::of((*first).into(), *bits), "always"));
+        let own = std::iter::once((range(&self.range), "[network] range"));
+        never.chain(own).chain(self.denied.iter().map(|denied| (range(denied), "[network] denied"))).collect()
+    }
+
     /// Whether the range can be cut into blocks, and every limit lets something through.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let bad = |key, value: String, reason| Err(Error::BadConfig { key, value, reason });

@@ -54,6 +54,13 @@ const REFUSALS: &str = "refusals";
 const REFUSE_LISTED: &str = "refuse-listed";
 const MEMBERS: &str = "members";
 const LISTS: &str = "lists";
+/// What is never reached: "this network", loopback, multicast, reserved with the broadcast address.
+pub const NEVER: [(Ipv4Addr, u8); 4] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
 /// Refusals of one instance in a second that are reported.
 const REFUSALS_PER_S_MAX: u32 = 20;
 const GUARDED: &str = "guarded";
@@ -182,10 +189,8 @@ pub fn uninstall(names: &Names) -> Vec<Message> {
 
 /// What is never reached, and what the settings add: all platforms' instances among it.
 pub fn denied(config: &Config) -> Vec<Subnet> {
-    let range = |a, bits| Subnet::of(Ipv4Addr::new(a, 0, 0, 0), bits);
-    // "This network", loopback, multicast, reserved with the broadcast address.
-    let never = [range(0, 8), range(127, 8), range(224, 4), range(240, 4), config.range];
-    never.iter().chain(&config.denied).copied().collect()
+    let never = NEVER.iter().map(|(first, bits)| Subnet::of(*first, *bits));
+    never.chain([config.range]).chain(config.denied.iter().copied()).collect()
 }
 
 /// A question to the name server.

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use network::EgressSpec;
 use types::InstanceId;
 
 use crate::root::RootFacts;
@@ -50,6 +51,9 @@ pub struct LaunchSpec {
     pub init: bool,
     /// Whether it reaches the world outside, where this machine can do that.
     pub public_network: bool,
+    /// The list of what it may reach there, and who hears of refusals; whatever is not denied
+    /// where there is none.
+    pub egress: Option<EgressSpec>,
     /// Where standard output goes.
     pub stdout: OwnedFd,
     /// Where standard error goes.

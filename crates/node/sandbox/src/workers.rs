@@ -143,11 +143,15 @@ fn work(host: &Arc<Host>, jobs: &Mutex<Receiver<Job>>, mut own: ChildResources) 
     }
 }
 
-fn start(host: &Arc<Host>, spec: LaunchSpec, own: &mut ChildResources) -> Result<Sandbox, Error> {
+fn start(host: &Arc<Host>, mut spec: LaunchSpec, own: &mut ChildResources) -> Result<Sandbox, Error> {
     let (id, made_by) = (spec.id.clone(), spec.runtime.as_ref().map(Runtime::kind));
     let Prewarmed { namespaces, mounts } = host.prewarmed.take(spec.public_network, &mut own.stack)?;
     if let Some(bytes) = spec.shm_bytes {
         mounts.resize_shared_memory(bytes).map_err(|source| Error::Mounts { source })?;
+    }
+    // Before its program runs.
+    if let (Some(egress), Some(link)) = (spec.egress.take(), &namespaces.link) {
+        link.restrict(egress).map_err(|source| Error::Network { source })?;
     }
     let limits = Limits {
         memory_bytes: spec.memory_bytes,

@@ -233,7 +233,9 @@ impl RunningPlatform {
         let letters_administration =
             super::dead_letters::router(super::dead_letters::Administration { events: events.clone(), signed });
         let runtime_tag = launcher::RUNTIME_TAG;
-        let host_environment = api::HostEnvironment { certificates, runtime, runtimes_allowed, runtime_tag, bounds };
+        let egress_denied = settings.network.egress_denied().into();
+        let host_environment =
+            api::HostEnvironment { certificates, runtime, runtimes_allowed, runtime_tag, bounds, egress_denied };
         let utc_offset = settings.api.utc_offset;
         let stores = Connection::stores(&settings.connections);
         let names = stores.keys().cloned().collect();

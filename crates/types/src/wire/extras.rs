@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Extras as Settings;
+use crate::egress::Egress;
 
 /// The object `Sampan`. In a request a member that is left out stays as it is, and an empty one (0,
 /// an empty text or list) takes the setting away; an answer has every member, empty where nothing is
@@ -18,6 +19,9 @@ pub struct Extras {
     pub files_max: Option<i64>,
     /// Processes and threads of an instance.
     pub pids_max: Option<i64>,
+    /// What its instances may reach, such as `10.0.0.0/8` and `db.example.com:5432`; `none` alone
+    /// for nothing.
+    pub egress: Option<Vec<String>>,
 }
 
 impl From<&Settings> for Extras {
@@ -28,6 +32,7 @@ impl From<&Settings> for Extras {
             shm_mb: number(settings.shm_mb),
             files_max: number(settings.files_max),
             pids_max: number(settings.pids_max),
+            egress: Some(settings.egress.as_ref().map(Egress::entries).unwrap_or_default()),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use types::egress::{Host, IpRange};
 use types::wire;
-use types::{ApiError, Bounds, ErrorCode, Extras};
+use types::{ApiError, Bounds, Egress, ErrorCode, Extras};
 
 use super::invalid;
 
@@ -23,6 +24,7 @@ pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds)
         shm_mb: shm_mb(given.shm_mb, base.shm_mb)?,
         files_max: files_max(given.files_max, base.files_max, bounds)?,
         pids_max: pids_max(given.pids_max, base.pids_max, bounds)?,
+        egress: egress(given.egress.as_deref(), base.egress)?,
     })
 }
 
@@ -37,6 +39,31 @@ pub(crate) fn check_together(extras: &Extras, memory_mb: u32) -> Result<(), ApiE
             Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.ShmMb", problem))
         }
         _ => Ok(()),
+    }
+}
+
+/// Refuses a list with an entry that the operator denies, so that it would have no effect.
+pub(crate) fn check_egress(extras: &Extras, denied: &[(IpRange, &str)]) -> Result<(), ApiError> {
+    for destination in extras.egress.iter().flat_map(Egress::destinations) {
+        let Host::Range(range) = &destination.host else { continue };
+        if let Some((by, setting)) = denied.iter().find(|(by, _)| range.is_within(*by)) {
+            let problem = format!(
+                "{destination} is within {by}, which no function reaches here ({setting}); take it off the list"
+            );
+            return Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", problem));
+        }
+    }
+    Ok(())
+}
+
+/// The list of what may be reached; an empty one takes it away.
+fn egress(given: Option<&[String]>, base: Option<Egress>) -> Result<Option<Egress>, ApiError> {
+    match given {
+        None => Ok(base),
+        Some([]) => Ok(None),
+        Some(entries) => Egress::parse(entries)
+            .map(Some)
+            .map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", error.to_string())),
     }
 }
 
@@ -118,6 +145,36 @@ mod tests {
         ] {
             assert_eq!(applied(given, Extras::default()), Err(expected.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_list_of_egress_is_replaced_and_taken_away() {
+        let list = |entries: &[&str]| wire::Extras {
+            egress: Some(entries.iter().map(|entry| (*entry).to_owned()).collect()),
+            ..wire::Extras::default()
+        };
+        let base = applied(list(&["10.0.0.0/8", "db.example.com:5432"]), Extras::default()).expect("a list");
+        assert_eq!(applied((&base).into(), Extras::default()).as_ref(), Ok(&base));
+        assert_eq!(applied(wire::Extras::default(), base.clone()).as_ref(), Ok(&base));
+        assert_eq!(applied(list(&[]), base.clone()), Ok(Extras::default()));
+        let none = applied(list(&["none"]), base).expect("a list").egress.expect("one that allows nothing");
+        assert!(none.destinations().is_empty());
+        let error = applied(list(&["10.0.0.1/8"]), Extras::default()).expect_err("bits beyond");
+        assert_eq!(error, "Sampan.Egress: \"10.0.0.1/8\" has bits beyond its prefix; did you mean 10.0.0.0/8?");
+    }
+
+    #[test]
+    fn an_entry_that_is_denied_here_names_the_setting() {
+        let denied = [("169.254.0.0/16".parse().expect("a range"), "[network] denied")];
+        let checked = |entry: &str| {
+            let egress = Some(Egress::parse(&[entry]).expect("a list"));
+            check_egress(&Extras { egress, ..Extras::default() }, &denied).map_err(|error| error.message)
+        };
+        let expected = "Sampan.Egress: 169.254.169.254:80 is within 169.254.0.0/16, which no function reaches here \
+                        ([network] denied); take it off the list";
+        assert_eq!(checked("169.254.169.254:80"), Err(expected.to_owned()));
+        // Of a larger range the rest is reached, and what a name has is known only when it is asked for.
+        assert!(checked("169.0.0.0/8").is_ok() && checked("169.254.169.254.example.com").is_ok());
     }
 
     #[test]

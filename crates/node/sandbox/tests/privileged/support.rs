@@ -116,6 +116,7 @@ impl Bench {
             pids_max: 100,
             files_max: 1024,
             shm_bytes: None,
+            egress: None,
             runtime: None,
             init: false,
             public_network: false,

@@ -89,6 +89,23 @@ pub enum Error {
         /// What is there.
         what: &'static str,
     },
+    /// The image has something else where the function mounts a volume.
+    #[error("the image has {what} at {path}, where a volume is to be mounted; choose another path for the volume")]
+    MountPoint {
+        /// The place.
+        path: String,
+        /// What is there.
+        what: &'static str,
+    },
+    /// A directory of the host cannot be mounted.
+    #[error("cannot mount the volume {name}")]
+    Mount {
+        /// The volume.
+        name: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// An argument, variable or path has a NUL byte, or is otherwise impossible.
     #[error("{what} {value:?} cannot be used: {reason}")]
     BadSpec {
@@ -151,6 +168,7 @@ impl Error {
             Self::Path { source, .. }
             | Self::Namespace { source, .. }
             | Self::Mounts { source }
+            | Self::Mount { source, .. }
             | Self::Start { source, .. } => errno(source),
             Self::Network { source } => source.is_exhaustion(),
             _ => false,
@@ -169,6 +187,7 @@ impl Error {
             self,
             Self::UnknownIdentity { .. }
                 | Self::InTheWay { .. }
+                | Self::MountPoint { .. }
                 | Self::BadSpec { .. }
                 | Self::Execute { .. }
                 | Self::WorkingDir { .. }

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use sys::init::spec::{EtcFile, Files, NewDir};
 
 use crate::id_map::IdMap;
-use crate::root::{Dir, Facts, NAMES, Target, Tmp};
+use crate::root::{Dir, Facts, MountPlace, NAMES, Target, Tmp};
 
 /// Files that hold an instance's names and name servers, and what the image wants made, for an
 /// instance of these users and groups.
@@ -22,12 +22,7 @@ pub fn files(facts: &Facts, hostname: &str, resolv_conf: &str, (users, groups): 
         let target = place.as_ref().map(target)?;
         Some(EtcFile { target, content: content(name).into_bytes() })
     };
-    let dir = |Dir { target: place, mode, owner: (uid, gid) }: &Dir| NewDir {
-        target: target(place),
-        mode: *mode,
-        owner: (users.host_id(*uid), groups.host_id(*gid)),
-    };
-    let dirs = |dirs: &[Dir]| dirs.iter().map(dir).collect();
+    let dirs = |dirs: &[Dir]| dirs.iter().map(|dir| new_dir(dir, (users, groups))).collect();
     Files {
         etc_dirs: dirs(&facts.etc.dirs),
         etc: NAMES.into_iter().zip(&facts.etc.files).filter_map(file).collect(),
@@ -35,6 +30,16 @@ pub fn files(facts: &Facts, hostname: &str, resolv_conf: &str, (users, groups): 
         dirs: dirs(&facts.dirs),
         dirs_in_tmp: dirs(&facts.tmp_dirs),
     }
+}
+
+/// The place of a mount, and what is made for it.
+pub fn place(place: &MountPlace, (users, groups): (&IdMap, &IdMap)) -> (CString, Vec<NewDir>) {
+    let dir = |dir: &Dir| new_dir(dir, (users, groups));
+    (target(&place.target).path, place.dirs.iter().map(dir).collect())
+}
+
+fn new_dir(Dir { target: place, mode, owner: (uid, gid) }: &Dir, (users, groups): (&IdMap, &IdMap)) -> NewDir {
+    NewDir { target: target(place), mode: *mode, owner: (users.host_id(*uid), groups.host_id(*gid)) }
 }
 
 /// What becomes of `/tmp`.

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
 use rustix::io::Errno;
 use sys::Stack;
 use sys::init::InitSpec;
-use sys::init::spec::{Cgroup, Credentials, MaskedPath, Masks, OciRuntime, PathStep, Process, Rootfs, Stdio};
+use sys::init::spec::{Bind, Cgroup, Credentials, MaskedPath, Masks, OciRuntime, PathStep, Process, Rootfs, Stdio};
 use sys::instance_mounts::InstanceMounts;
 
 use crate::cgroup::CgroupFds;
@@ -19,10 +19,11 @@ use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
 use crate::etc_files::{files, tmp};
 use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
+use crate::mounts::{Recent, binds};
 use crate::prewarm_pool::Namespaces;
 use crate::root::{Facts, Image, Tmp};
 use crate::runtime::{self, Bundle, Runtime};
-use crate::spec::LaunchSpec;
+use crate::spec::{LaunchSpec, Mount};
 use crate::users::Users;
 use crate::{capabilities, rlimits, seccomp};
 
@@ -48,6 +49,8 @@ pub struct Prepared<'a> {
     pub cgroup: CgroupFds,
     /// Its `/etc/resolv.conf`.
     pub resolv_conf: String,
+    /// How ids on disk are mapped.
+    pub mapped: &'a Recent,
 }
 
 /// The spec of an instance; a user namespace that has to be made is made on `stack`.
@@ -58,17 +61,20 @@ pub fn init_spec(
     stack: &mut Stack,
 ) -> Result<InitSpec, Error> {
     check(&spec)?;
-    let Prepared { bare_mounts, proc, namespaces, mounts, cgroup, resolv_conf } = prepared;
-    let facts = spec.root_facts.of(&Image {
+    let Prepared { bare_mounts, proc, namespaces, mounts, cgroup, resolv_conf, mapped } = prepared;
+    let image = Image {
         lower_dirs: &spec.lower_dirs,
         user: &spec.user,
         working_dir: &spec.working_dir,
         volumes: &spec.volumes,
         made_dirs_max: config.made_dirs_max,
-    })?;
+    };
+    let facts = spec.root_facts.of(&image)?;
+    let places = spec.root_facts.places(&image, &spec.mounts.iter().map(|mount| &*mount.target).collect::<Vec<_>>())?;
     let identity = &facts.identity;
     let env = environment(&spec.env, &spec.hostname, identity);
     let users = Users::new(identity, namespaces, spec.runtime.as_ref(), config, stack)?;
+    let binds = binds(&spec.mounts, &places, (&users, identity), (&namespaces.ids, mapped), config, stack)?;
     give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
     let rlimits = rlimits::of_processes(spec.files_max, config);
     let runtime = spec.runtime.as_ref();
@@ -81,7 +87,7 @@ pub fn init_spec(
     }
     Ok(InitSpec {
         cgroup: Cgroup { v1_tasks: cgroup.v1_tasks, v2_directory: cgroup.v2_directory, view: cgroup.view },
-        rootfs: rootfs(&spec.lower_dirs, stage, &users, mounts, tmp(&facts))?,
+        rootfs: rootfs(&spec.lower_dirs, stage, &users, mounts, (tmp(&facts), binds))?,
         files: files(&facts, &spec.hostname, &resolv_conf, (&users.users, &users.groups)),
         namespaces: sys::init::spec::Namespaces {
             mounts: bare_mounts,
@@ -110,7 +116,7 @@ fn rootfs(
     stage: &str,
     users: &Users,
     mounts: InstanceMounts,
-    tmp: sys::init::spec::Tmp,
+    (tmp, binds): (sys::init::spec::Tmp, Vec<Bind>),
 ) -> Result<Rootfs, Error> {
     let lowers = lowers(lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
@@ -128,6 +134,7 @@ fn rootfs(
         owner: users.root,
         mounts,
         tmp,
+        binds,
     })
 }
 
@@ -184,6 +191,8 @@ fn oci_runtime(
 ) -> Result<OciStart, Error> {
     let stage = runtime::stage(runtime.program());
     let below = |folder: &str, names: &[&str]| names.iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>();
+    let mounted = |(number, mount): (usize, &Mount)| (format!("b{number}"), mount.target.clone(), mount.read_only);
+    let binds: Vec<_> = spec.mounts.iter().enumerate().map(mounted).collect();
     let bundle = Bundle {
         kind: runtime.kind(),
         stage,
@@ -204,12 +213,14 @@ fn oci_runtime(
         filters_inside: config.filters_inside,
         terminals_max: config.terminals_max,
         cgroups: &fds.view_places,
+        binds: &binds,
     };
     let oci = OciRuntime {
         config: runtime::config(&bundle),
         cgroups: text("path", CGROUPS)?,
         covers_cgroups: runtime.kind().covers_cgroups(),
         joins_user: runtime.kind().maps_ids(),
+        bind_names: binds.iter().map(|(name, ..)| text("name", name)).collect::<Result<_, _>>()?,
         init: spec.init.then_some(sys::init_program::PROGRAM),
     };
     Ok(OciStart { stage, argv: runtime.argv(spec.id.as_str()), runtime: oci })

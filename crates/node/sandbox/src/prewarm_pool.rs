@@ -25,6 +25,7 @@ use crate::devices::{DEVICES, LINKS};
 use crate::error::Error;
 use crate::id_map::IdMap;
 use crate::masks::MASKED_SYS;
+use crate::mounts::{DiskIds, Kept, Recent};
 use crate::rlimits;
 
 /// `/etc/resolv.conf` without a link: no name server can be reached.
@@ -62,6 +63,8 @@ pub struct Prewarmed {
 struct Range {
     first_id: u32,
     namespace: Arc<OwnedFd>,
+    /// Those by which its instances' mounts are mapped.
+    mappings: Kept,
 }
 
 /// A range in use; free again when dropped.
@@ -78,6 +81,11 @@ impl HostIds {
     /// First host id: the instance's root.
     pub fn first_id(&self) -> u32 {
         self.range().first_id
+    }
+
+    /// A namespace by which mounts are mapped, for the ids on disk that these ids are.
+    pub fn mapping(&self, ids: DiskIds, first: u32, config: &Config, stack: &mut Stack) -> Result<Arc<OwnedFd>, Error> {
+        self.range().mappings.of(ids, first, config, stack)
     }
 
     /// User namespace.
@@ -133,6 +141,8 @@ pub struct PrewarmPool {
     network: Option<Network>,
     host_network: OwnedFd,
     elsewhere: MountThread,
+    /// How ids on disk were mapped of late.
+    pub mapped: Recent,
     state: Mutex<State>,
     wanted: Condvar,
 }
@@ -148,7 +158,8 @@ impl PrewarmPool {
             linked: Ready::new(links, links_max),
             stopping: false,
         };
-        Arc::new(Self { config, network, host_network, elsewhere, state: Mutex::new(state), wanted: Condvar::new() })
+        let (state, wanted) = (Mutex::new(state), Condvar::new());
+        Arc::new(Self { config, network, host_network, elsewhere, mapped: Recent::default(), state, wanted })
     }
 
     /// The instances' egress, where there is one.
@@ -189,7 +200,10 @@ impl PrewarmPool {
         };
         while let Some(linked) = self.wait_for_demand() {
             match self.make(linked, &mut stack) {
-                Ok(made) => self.state.lock().ready(linked).queue.push_back(made),
+                Ok(made) => {
+                    self.map_ahead(&made.namespaces.ids, &mut stack);
+                    self.state.lock().ready(linked).queue.push_back(made);
+                }
                 Err(error) => {
                     // A start that finds nothing ready reports the same error to its caller; here
                     // it is only put off.
@@ -200,6 +214,15 @@ impl PrewarmPool {
                         self.wanted.wait(&mut state);
                     }
                 }
+            }
+        }
+    }
+
+    /// Makes the namespaces by which mounts were mapped of late. A start makes what is missing.
+    fn map_ahead(&self, ids: &HostIds, stack: &mut Stack) {
+        for mapped in self.mapped.all() {
+            if let Err(error) = ids.mapping(mapped, ids.first_id(), &self.config, stack) {
+                tracing::debug!(%error, "cannot prewarm a namespace for mounts");
             }
         }
     }
@@ -301,7 +324,7 @@ impl PrewarmPool {
         let limits = &rlimits::of_users(&self.config);
         match (UserNamespace { owner: first_id, users: &plain, groups: &plain, limits }).make(stack) {
             Ok(namespace) => {
-                let range = Range { first_id, namespace: Arc::new(namespace) };
+                let range = Range { first_id, namespace: Arc::new(namespace), mappings: Kept::default() };
                 Ok(HostIds { range: Some(range), pool: self.clone() })
             }
             Err(source) => {

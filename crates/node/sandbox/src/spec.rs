@@ -10,6 +10,21 @@ use types::InstanceId;
 use crate::root::RootFacts;
 use crate::runtime::Runtime;
 
+/// A directory of the host that an instance has.
+pub struct Mount {
+    /// What errors call it.
+    pub name: String,
+    /// The directory, which may be opened for its path alone. What is mounted below it is not seen.
+    pub source: Arc<OwnedFd>,
+    /// Absolute path inside.
+    pub target: String,
+    /// Whether nothing can be changed through it.
+    pub read_only: bool,
+    /// User and group on disk that the instance's user is, by an idmapped mount; other users and
+    /// groups follow these. Nothing where ids on disk are those of the host.
+    pub owner: Option<(u32, u32)>,
+}
+
 /// One instance to be started.
 pub struct LaunchSpec {
     /// Its id; names its cgroup.
@@ -25,6 +40,8 @@ pub struct LaunchSpec {
     /// Directories for data that the image's config declares; made where its layers lack them, as
     /// the user's.
     pub volumes: Vec<String>,
+    /// Directories of the host that it has, none inside another.
+    pub mounts: Vec<Mount>,
     /// What is known of the root by these layers, user, volumes and working directory: the same
     /// value for every start with them, so that only the first one reads it.
     pub root_facts: Arc<RootFacts>,

@@ -190,6 +190,7 @@ fn run(
         mounts,
         cgroup: fds,
         resolv_conf: host.prewarmed.resolv_conf(namespaces),
+        mapped: &host.prewarmed.mapped,
     };
     let init_spec = init_spec(spec, prepared, &host.config, &mut own.stack)?;
     let spawned = init::start(&init_spec, &mut own.stack, &mut own.reserved_fds)

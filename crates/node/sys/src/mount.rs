@@ -8,8 +8,9 @@ use std::path::Path;
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
-use crate::calls::new_mount;
-use crate::mount_attributes::{Attributes, DATA_ONLY, IDMAP, READ_ONLY};
+use crate::calls::{clone_itself, new_mount, set_attributes};
+use crate::mount_attributes::{Attributes, DATA_ONLY, IDMAP, NO_DEVICES, NO_SUID, READ_ONLY};
+use crate::tree::PRIVATE;
 
 /// A detached `/proc` of our own process namespace, with everything that the kernel shows there.
 pub fn new_proc() -> io::Result<OwnedFd> {
@@ -46,4 +47,24 @@ pub fn idmapped_tree(path: &Path, userns: BorrowedFd<'_>) -> io::Result<OwnedFd>
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(tree) }
+}
+
+/// A detached mount of the directory that `dir` is, and of no mount below it: without set-id bits
+/// and devices, private, so that nothing mounted over the original later shows in it. With a user
+/// namespace, ids on disk appear as it maps them; `EINVAL` where the file system cannot
+/// (`mount_setattr(2)`).
+pub fn bind(dir: BorrowedFd<'_>, read_only: bool, userns: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+    let fd = clone_itself(dir.as_raw_fd()).map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the descriptor was just made, and nothing else has it.
+    let tree = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut attributes = Attributes { set: NO_SUID | NO_DEVICES, propagation: PRIVATE, ..Attributes::default() };
+    if read_only {
+        attributes.set |= READ_ONLY;
+    }
+    if let Some(userns) = userns {
+        attributes.set |= IDMAP;
+        attributes.userns_fd = u64::try_from(userns.as_raw_fd()).unwrap_or_default();
+    }
+    set_attributes(tree.as_raw_fd(), &attributes).map_err(io::Error::from_raw_os_error)?;
+    Ok(tree)
 }

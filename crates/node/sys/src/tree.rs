@@ -10,7 +10,7 @@ use crate::mount::tree;
 use crate::mount_attributes::{Attributes, DATA_ONLY, READ_ONLY};
 
 /// `MS_PRIVATE` (linux/mount.h): no mount that is made over the original later shows in the copy.
-const PRIVATE: u64 = libc::MS_PRIVATE;
+pub(crate) const PRIVATE: u64 = libc::MS_PRIVATE;
 
 /// The mounts; they go with this unless a child attaches them.
 #[derive(Debug)]

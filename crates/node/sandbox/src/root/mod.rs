@@ -8,6 +8,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use crate::error::Error;
 use crate::identity::{Identity, resolve};
 
@@ -32,17 +34,56 @@ const TMP_MODE: u32 = 0o1777;
 
 /// What is known of an image's root once it was started: share one among all starts of an image.
 #[derive(Debug, Default)]
-pub struct RootFacts(OnceLock<Arc<Facts>>);
+pub struct RootFacts {
+    facts: OnceLock<Arc<Facts>>,
+    /// Where mounts go in it, by the paths that were asked for.
+    places: Mutex<Vec<(Vec<String>, Places)>>,
+}
+
+/// Places of mounts, in the order of their paths.
+pub(crate) type Places = Arc<Vec<MountPlace>>;
+
+/// Lists of paths whose places are remembered.
+const PLACES_MAX: usize = 16;
+
+/// Where a mount goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MountPlace {
+    /// The place.
+    pub target: Target,
+    /// Directories that are made for it, parents first.
+    pub dirs: Vec<Dir>,
+}
 
 impl RootFacts {
     /// Reads them, unless an earlier start has.
     pub(crate) fn of(&self, image: &Image<'_>) -> Result<Arc<Facts>, Error> {
-        if let Some(known) = self.0.get() {
+        if let Some(known) = self.facts.get() {
             return Ok(known.clone());
         }
         let read = Arc::new(Facts::read(image)?);
         // Two first starts read the same.
-        Ok(self.0.get_or_init(|| read).clone())
+        Ok(self.facts.get_or_init(|| read).clone())
+    }
+
+    /// Finds where mounts at these paths go, unless an earlier start has.
+    pub(crate) fn places(&self, image: &Image<'_>, paths: &[&str]) -> Result<Places, Error> {
+        if paths.is_empty() {
+            return Ok(Places::default());
+        }
+        let is_it = |known: &[String]| known.iter().map(String::as_str).eq(paths.iter().copied());
+        if let Some((_, places)) = self.places.lock().iter().find(|(known, _)| is_it(known)) {
+            return Ok(places.clone());
+        }
+        let root = Merged::open(image.lower_dirs)?;
+        let places = paths.iter().map(|path| mount_place(&root, path, image.made_dirs_max));
+        let places = Arc::new(places.collect::<Result<Vec<_>, _>>()?);
+        let mut known = self.places.lock();
+        if known.len() >= PLACES_MAX {
+            known.remove(0);
+        }
+        known.push((paths.iter().map(|path| (*path).to_owned()).collect(), places.clone()));
+        Ok(places)
     }
 }
 
@@ -201,6 +242,27 @@ fn wanted_dirs(
         }
     }
     Ok(dirs)
+}
+
+/// Where a mount goes, and what is missing there.
+fn mount_place(root: &Merged, path: &str, made_dirs_max: usize) -> Result<MountPlace, Error> {
+    let refused = |what| Error::MountPoint { path: path.to_owned(), what };
+    let place = root.resolve(path.as_bytes()).map_err(|_| refused("a link or file that leads nowhere"))?;
+    match place.kind() {
+        Kind::Directory | Kind::Missing => {}
+        Kind::File => return Err(refused("a file")),
+        _ => return Err(refused("no directory")),
+    }
+    if is_kernels(&place) {
+        return Err(refused("a link to the kernel's files"));
+    }
+    let target = Target::of(&place).ok_or_else(|| refused("a link to the whole root"))?;
+    let dirs: Vec<Dir> = place.missing().filter_map(|dir| Dir::of(&dir, ROOT)).collect();
+    if dirs.len() > made_dirs_max {
+        let reason = "too many directories would have to be made for it; raise [sandbox] made_dirs_max";
+        return Err(Error::BadSpec { what: "path of a volume", value: path.to_owned(), reason });
+    }
+    Ok(MountPlace { target, dirs })
 }
 
 /// Whether a place is where one of the kernel's file systems will be.

@@ -55,6 +55,8 @@ pub(crate) struct Bundle<'a> {
     pub terminals_max: u32,
     /// Paths of the mounts that show its cgroups, below `/sys`.
     pub cgroups: &'a [String],
+    /// Directories of the host: name at the stage, path inside, whether it is read only.
+    pub binds: &'a [(String, String, bool)],
 }
 
 /// The file.
@@ -110,6 +112,9 @@ fn mounts(bundle: &Bundle<'_>) -> Value {
     ];
     if bundle.mounts_tmp {
         mounts.push(bound("/tmp", "tmp", &["nosuid", "nodev"]));
+    }
+    for (name, path, read_only) in bundle.binds {
+        mounts.push(bound(path, name, &[if *read_only { "ro" } else { "rw" }, "nosuid", "nodev"]));
     }
     if bundle.kind.leaves_submounts() {
         mounts.extend(bundle.cgroups.iter().map(|path| bound(path, path.trim_start_matches('/'), read_only)));
@@ -175,6 +180,7 @@ mod tests {
             filters_inside: false,
             terminals_max: 16,
             cgroups: &["/sys/fs/cgroup".to_owned()],
+            binds: &[("b0".to_owned(), "/data".to_owned(), true)],
         };
         serde_json::from_slice(&config(&bundle)).expect("JSON")
     }

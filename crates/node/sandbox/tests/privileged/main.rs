@@ -9,6 +9,7 @@ mod leaks;
 mod lifecycle;
 mod limits;
 mod memory;
+mod mounts;
 mod outside;
 mod pools;
 mod runtimes;

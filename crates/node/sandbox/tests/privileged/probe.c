@@ -312,6 +312,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "child-alloc")) { if (!fork()) { long n = atol(value) << 20; volatile char *p = malloc(n); for (long at = 0; at < n; at += 4096) p[at] = 1; _exit(0); } printf("waited %d\n", wait(0) > 0); }
         else if (!strcmp(what, "processes")) processes();
         else if (!strcmp(what, "say")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_APPEND); if (fd < 0 || write(fd, text, strlen(text)) < 0) printf("%s %s\n", value, strerror(errno)); close(fd); }
+        else if (!strcmp(what, "put")) { char *text = strchr(value, ':'); *text++ = 0; int fd = open(value, O_WRONLY | O_CREAT, 06755); printf("%s %s\n", value, fd < 0 || write(fd, text, strlen(text)) < 0 ? strerror(errno) : "put"); close(fd); }
         else if (!strcmp(what, "echo")) echo(value);
         else if (!strcmp(what, "terminal")) terminal();
         else if (!strcmp(what, "hold")) { char *mb = strchr(value, ':'); *mb++ = 0; hold(value, atol(mb)); }

@@ -107,6 +107,7 @@ impl Bench {
             env: vec![("COLOUR".to_owned(), "red".to_owned())],
             working_dir: String::new(),
             volumes: Vec::new(),
+            mounts: Vec::new(),
             root_facts: Arc::default(),
             user: String::new(),
             hostname: "instance".to_owned(),

@@ -50,7 +50,7 @@ fn parent_of(root: RawFd, target: &Target) -> Result<RawFd, i32> {
 }
 
 /// Makes a directory, unless something is there.
-fn put_dir(root: RawFd, dir: &NewDir) -> Done {
+pub(super) fn put_dir(root: RawFd, dir: &NewDir) -> Done {
     let (parent, (user, group)) = (parent_of(root, &dir.target)?, dir.owner);
     // SAFETY: the name is terminated; the descriptor is a directory.
     let made = check(unsafe { libc::mkdirat(parent, dir.target.name.as_ptr(), dir.mode) }.into());

@@ -9,6 +9,7 @@ use crate::instance_mounts::InstanceMounts;
 /// Descriptors of the spec, by the numbers at which the child has them.
 pub(super) struct InheritedFds {
     pub lowers: Vec<RawFd>,
+    pub binds: Vec<RawFd>,
     pub cgroup_v1_tasks: Vec<RawFd>,
     pub cgroup_view: RawFd,
     /// Those of its mounts that are left to be attached.
@@ -32,6 +33,7 @@ impl InheritedFds {
         let InstanceMounts { stage, dev, terminals, shared_memory, tmp, sys, left: _ } = &spec.rootfs.mounts;
         Self {
             lowers: spec.rootfs.lowers.iter().map(AsRawFd::as_raw_fd).collect(),
+            binds: spec.rootfs.binds.iter().map(|bind| bind.tree.as_raw_fd()).collect(),
             cgroup_v1_tasks: spec.cgroup.v1_tasks.iter().map(AsRawFd::as_raw_fd).collect(),
             cgroup_view: spec.cgroup.view.root.as_raw_fd(),
             cgroup_view_left: spec.cgroup.view.left.iter().map(|branch| branch.mount.as_raw_fd()).collect(),
@@ -53,6 +55,7 @@ impl InheritedFds {
     pub(super) fn each(&mut self) -> impl Iterator<Item = &mut RawFd> {
         let Self {
             lowers,
+            binds,
             cgroup_v1_tasks,
             cgroup_view,
             cgroup_view_left,
@@ -70,6 +73,6 @@ impl InheritedFds {
             init,
         } = self;
         let others = [cgroup_view, bare, network, user, stage, dev, terminals, shared_memory, tmp, sys, stdout, stderr];
-        lowers.iter_mut().chain(cgroup_v1_tasks).chain(cgroup_view_left).chain(others).chain(init)
+        lowers.iter_mut().chain(binds).chain(cgroup_v1_tasks).chain(cgroup_view_left).chain(others).chain(init)
     }
 }

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use super::child_state::Child;
 use super::credentials::{close_all, limit};
-use super::etc_files::put_files;
+use super::etc_files::{put_dir, put_files};
 use super::join::{join_cgroups, join_network, raise_oom_score};
 use super::process::stdio;
 use super::root::{attach, overlay, show_cgroups};
@@ -43,6 +43,7 @@ pub(super) fn prepare(child: &mut Child<'_>) -> Done {
     // The root directory as the overlay shows it.
     give(libc::AT_FDCWD, UPPER, spec.rootfs.owner)?;
     put_files(child, root)?;
+    show_binds(child, runtime, root)?;
     close(root);
     child.at(Step::Sys);
     attach(libc::AT_FDCWD, 0, c"sys", child.fds.sys)?;
@@ -68,6 +69,17 @@ pub(super) fn prepare(child: &mut Child<'_>) -> Done {
     stdio(&child.fds)?;
     close_all(None)?;
     limit(child)
+}
+
+/// Attaches directories of the host beside the root, for the runtime to mount, and makes their
+/// places.
+fn show_binds(child: &mut Child<'_>, runtime: &OciRuntime, root: RawFd) -> Done {
+    child.at(Step::Bind);
+    for ((bind, tree), name) in child.spec.rootfs.binds.iter().zip(&child.fds.binds).zip(&runtime.bind_names) {
+        bind.dirs.iter().try_for_each(|dir| put_dir(root, dir))?;
+        attach(libc::AT_FDCWD, 0, name, *tree)?;
+    }
+    Ok(())
 }
 
 /// What it made there would stay when the platform is killed; its limits are set already.

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use super::child_state::Child;
-use super::etc_files::{lay_files, put_files};
+use super::etc_files::{lay_files, put_dir, put_files};
 use super::spec::{Placement, Tmp};
 use super::step::Step;
 use crate::calls::{
@@ -22,6 +22,11 @@ pub(super) fn build_root(child: &mut Child<'_>) -> Done {
     let root = overlay(child)?;
     // Before anything of the kernel's is mounted there, so that no link of the image's leads to it.
     put_files(child, root)?;
+    child.at(Step::Tmpfs);
+    if let Tmp::Mounted(place) = &spec.rootfs.tmp {
+        attach(root, spec.rootfs.owner, place, child.fds.tmp)?;
+    }
+    binds(child, root)?;
     child.at(Step::Proc);
     let proc = mount_new(root, spec.rootfs.owner, c"proc", c"proc", None, DATA_ONLY)?;
     child.at(Step::Dev);
@@ -31,10 +36,6 @@ pub(super) fn build_root(child: &mut Child<'_>) -> Done {
     child.at(Step::Sys);
     attach(root, spec.rootfs.owner, c"sys", child.fds.sys)?;
     show_cgroups(child)?;
-    child.at(Step::Tmpfs);
-    if let Tmp::Mounted(place) = &spec.rootfs.tmp {
-        attach(root, spec.rootfs.owner, place, child.fds.tmp)?;
-    }
     child.at(Step::Mask);
     mask(proc, child)?;
     child.at(Step::Root);
@@ -85,6 +86,17 @@ fn lowers(child: &Child<'_>) -> Done {
         let target = open(libc::AT_FDCWD, name, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
         move_mount(*tree, target)?;
         close(target);
+    }
+    Ok(())
+}
+
+/// Attaches directories of the host. Their places have no links: what is on the way is the image's,
+/// looked at before, or was just made here.
+fn binds(child: &mut Child<'_>, root: RawFd) -> Done {
+    child.at(Step::Bind);
+    for (bind, tree) in child.spec.rootfs.binds.iter().zip(&child.fds.binds) {
+        bind.dirs.iter().try_for_each(|dir| put_dir(root, dir))?;
+        move_mount_at(*tree, root, &bind.target)?;
     }
     Ok(())
 }

@@ -70,6 +70,18 @@ pub struct Rootfs {
     pub mounts: InstanceMounts,
     /// What becomes of `/tmp`.
     pub tmp: Tmp,
+    /// Directories of the host in it.
+    pub binds: Vec<Bind>,
+}
+
+/// A directory of the host, detached, and its place in the root.
+pub struct Bind {
+    /// The mount.
+    pub tree: OwnedFd,
+    /// Where; no part of the path is a link.
+    pub target: CString,
+    /// Directories that are made for it, parents first.
+    pub dirs: Vec<NewDir>,
 }
 
 /// What the image has at `/tmp`.
@@ -201,8 +213,8 @@ pub struct Stdio {
 }
 
 /// What an OCI runtime needs around it. The writable layer, and the root in it as `r`, are attached
-/// at the stage; beside it are the mounts made ahead, as `sys`, `tmp` and `shm`, and an empty
-/// directory `state`.
+/// at the stage; beside it are the mounts made ahead, as `sys`, `tmp` and `shm`, directories of the
+/// host by the names of `bind_names`, and an empty directory `state`.
 pub struct OciRuntime {
     /// What is to be made: `config.json` at the stage.
     pub config: Vec<u8>,
@@ -213,6 +225,8 @@ pub struct OciRuntime {
     pub covers_cgroups: bool,
     /// Put the user namespace at the stage, as `user`.
     pub joins_user: bool,
+    /// Names at the stage of the directories of the host, as many as there are.
+    pub bind_names: Vec<CString>,
     /// A program to put at the stage, as `init`.
     pub init: Option<&'static [u8]>,
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::egress::Egress;
+use crate::mount::Mount;
 
 /// Settings of a version that are Sampan's own; what is not set follows the operator's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct Extras {
     /// What its instances may reach; without it whatever the operator does not deny.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<Egress>,
+    /// Volumes that instances have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
 }
 
 impl Extras {
@@ -48,6 +52,8 @@ pub struct Bounds {
     pub pids: u32,
     /// Bytes of all environment variables, names and values.
     pub environment_bytes: usize,
+    /// Least user and group on disk that instances may be on a volume.
+    pub volume_id_min: u32,
 }
 
 impl Default for Bounds {
@@ -60,6 +66,7 @@ impl Default for Bounds {
             files: 1_048_576,
             pids: 32_768,
             environment_bytes: crate::limits::ENVIRONMENT_BYTES_MAX,
+            volume_id_min: crate::mount::OWNER_DEFAULT,
         }
     }
 }

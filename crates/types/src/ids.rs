@@ -98,6 +98,18 @@ text_id!(
 );
 
 text_id!(
+    /// Name of a volume.
+    VolumeName,
+    "volume name",
+    "use 1 to 40 lower-case letters, digits and '-', beginning with a letter or digit, and not `roots`",
+    |t| (1..=limits::VOLUME_NAME_LEN_MAX).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !t.starts_with('-')
+        // The key of `[volumes]` that has no underscore.
+        && t != "roots"
+);
+
+text_id!(
     /// Platform id of a function, `lam-` and eight lower-case letters or digits; never used again
     /// after a deletion.
     FunctionId,

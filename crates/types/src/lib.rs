@@ -24,6 +24,7 @@ pub mod installation;
 pub mod instance;
 pub mod limits;
 pub mod local_time;
+pub mod mount;
 pub mod run_status;
 pub mod secret;
 pub mod tags;
@@ -48,12 +49,13 @@ pub use function::{
 pub use function_map::FunctionMap;
 pub use ids::{
     Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, TriggerId, VersionKey,
-    VersionName,
+    VersionName, VolumeName,
 };
 pub use image_ref::ImageRef;
 pub use installation::Installation;
 pub use instance::{ExitStatus, NetworkBytes};
 pub use local_time::{InvalidUtcOffset, UtcOffset};
+pub use mount::Mount;
 pub use run_status::RunStatus;
 pub use secret::Secret;
 pub use trigger::{Trigger, TriggerOptions};

@@ -88,3 +88,10 @@ pub const MAPPED_ID_MAX: u32 = 65_534;
 /// The uid or gid that owns, in prepared images, the files whose own is above [`MAPPED_ID_MAX`]. It
 /// is mapped in every instance, so that root inside reads and changes them as its own.
 pub const FOLDED_ID: u32 = 65_535;
+
+/// Longest name of a volume.
+pub const VOLUME_NAME_LEN_MAX: usize = 40;
+/// Volumes of one version.
+pub const MOUNTS_MAX: usize = 16;
+/// Longest path of a mount, in bytes.
+pub const MOUNT_PATH_BYTES_MAX: usize = 1024;

@@ -22,6 +22,39 @@ pub struct Extras {
     /// What its instances may reach, such as `10.0.0.0/8` and `db.example.com:5432`; `none` alone
     /// for nothing.
     pub egress: Option<Vec<String>>,
+    /// Volumes that instances have.
+    pub mounts: Option<Vec<Mount>>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
+pub struct Mount {
+    /// Name of the volume.
+    pub volume: String,
+    /// Directory of the volume, without a slash at its begin; empty for the whole.
+    pub sub: String,
+    /// Absolute path inside.
+    pub path: String,
+    /// Whether nothing can be changed through it.
+    pub read_only: bool,
+    /// User on disk that the function's user is.
+    pub user_id: Option<u32>,
+    /// Group on disk that the function's group is.
+    pub group_id: Option<u32>,
+}
+
+impl From<&crate::Mount> for Mount {
+    fn from(mount: &crate::Mount) -> Self {
+        Self {
+            volume: mount.volume.to_string(),
+            sub: mount.sub.clone(),
+            path: mount.path.clone(),
+            read_only: mount.read_only,
+            user_id: Some(mount.user_id),
+            group_id: Some(mount.group_id),
+        }
+    }
 }
 
 impl From<&Settings> for Extras {
@@ -33,6 +66,7 @@ impl From<&Settings> for Extras {
             files_max: number(settings.files_max),
             pids_max: number(settings.pids_max),
             egress: Some(settings.egress.as_ref().map(Egress::entries).unwrap_or_default()),
+            mounts: Some(settings.mounts.iter().map(Mount::from).collect()),
         }
     }
 }

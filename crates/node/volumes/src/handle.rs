@@ -1,0 +1,325 @@
+//! The public face: which volumes there are, and each as instances get it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use types::mount::OWNER_DEFAULT;
+use types::{Mount, VolumeName};
+
+use crate::config::{Config, Kind, VolumeSettings};
+use crate::error::Error;
+use crate::made::Folders;
+use crate::usage::{self, Usage};
+use crate::{open, probe, tmpfs};
+
+/// All volumes of one data directory; cheap to clone.
+#[derive(Clone)]
+pub struct Volumes(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    folders: Folders,
+    known: Mutex<BTreeMap<VolumeName, Arc<Known>>>,
+}
+
+/// A volume.
+struct Known {
+    settings: VolumeSettings,
+    made: bool,
+    place: Place,
+}
+
+/// Where it is.
+enum Place {
+    /// A directory, which is opened for each use.
+    Directory(PathBuf),
+    /// A file system of its own.
+    Mounted { path: PathBuf, root: Arc<OwnedFd> },
+    /// Nowhere, and why.
+    Missing(String),
+}
+
+/// What is known of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: VolumeName,
+    /// What it is.
+    pub settings: VolumeSettings,
+    /// Whether it was made by command, not by the settings.
+    pub made: bool,
+    /// Its directory on this machine.
+    pub path: Option<PathBuf>,
+    /// Why instances cannot have it now, and what would help.
+    pub problem: Option<String>,
+}
+
+/// A directory for an instance.
+#[derive(Debug)]
+pub struct Source {
+    /// The directory.
+    pub dir: Arc<OwnedFd>,
+    /// Whether nothing may be changed through it.
+    pub read_only: bool,
+    /// User and group on disk that the function's are; nothing where ids are not mapped.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// A deletion under way: nothing new finds the volume. Dropped before it is finished, the volume is
+/// there again.
+pub struct Deletion {
+    volumes: Volumes,
+    name: VolumeName,
+    known: Option<Arc<Known>>,
+}
+
+impl Drop for Deletion {
+    fn drop(&mut self) {
+        if let Some(known) = self.known.take() {
+            self.volumes.0.known.lock().insert(self.name.clone(), known);
+        }
+    }
+}
+
+impl Volumes {
+    /// Finds the volumes of the settings and those that were made. One that cannot be used is
+    /// listed with its problem; functions without it run.
+    ///
+    /// # Errors
+    /// Settings that cannot be, and what our own folders say.
+    pub fn open(dir: &Path, config: Config) -> Result<Self, Error> {
+        config.check()?;
+        let folders = Folders::open(dir)?;
+        for left in folders.mount_places()? {
+            tmpfs::unmount_left(&left)?;
+        }
+        let volumes = Self(Arc::new(Inner { config, folders, known: Mutex::default() }));
+        for (name, settings) in volumes.0.folders.records()? {
+            volumes.add(name, settings, true);
+        }
+        for (name, settings) in volumes.0.config.named.clone() {
+            let name: VolumeName = name.parse().map_err(|error| Error::Setting {
+                key: format!("[volumes.{name}]"),
+                problem: format!("{error}"),
+            })?;
+            if volumes.0.known.lock().contains_key(&name) {
+                tracing::warn!(volume = %name, "a volume of the settings hides one that was made by command");
+            }
+            volumes.add(name, settings, false);
+        }
+        Ok(volumes)
+    }
+
+    fn add(&self, name: VolumeName, settings: VolumeSettings, made: bool) {
+        let place = self.place(&name, &settings).unwrap_or_else(|error| {
+            tracing::warn!(volume = %name, error = error.report(), "a volume cannot be used");
+            Place::Missing(error.report())
+        });
+        self.0.known.lock().insert(name, Arc::new(Known { settings, made, place }));
+    }
+
+    fn place(&self, name: &VolumeName, settings: &VolumeSettings) -> Result<Place, Error> {
+        let Inner { config, folders, .. } = &*self.0;
+        match (settings.kind, &settings.path) {
+            (Kind::Dir, Some(path)) => open::below_roots(path, &config.roots, OWNER_DEFAULT).map(Place::Directory),
+            (Kind::Dir, None) => {
+                let data = folders.data(name);
+                Ok(Place::Directory(data.canonicalize().map_err(Error::io("find", &data))?))
+            }
+            (Kind::Tmpfs, _) => {
+                let path = folders.mount_place(name);
+                Ok(Place::Mounted { root: Arc::new(tmpfs::mount(&path, settings)?), path })
+            }
+        }
+    }
+
+    fn known(&self, name: &VolumeName) -> Result<Arc<Known>, Error> {
+        let known = self.0.known.lock().get(name).cloned();
+        let known = known.ok_or_else(|| Error::NotFound { name: name.clone() })?;
+        let Place::Missing(_) = known.place else { return Ok(known) };
+        // It may be there by now.
+        let place = self.place(name, &known.settings)?;
+        let found = Arc::new(Known { settings: known.settings.clone(), made: known.made, place });
+        self.0.known.lock().insert(name.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// The directory of a mount, as an instance gets it.
+    ///
+    /// # Errors
+    /// Why it cannot be had, with what would help.
+    pub fn source(&self, mount: &Mount) -> Result<Source, Error> {
+        let known = self.known(&mount.volume)?;
+        let read_only = mount.read_only;
+        if known.settings.read_only && !read_only {
+            return Err(Error::ReadOnly { name: mount.volume.clone() });
+        }
+        let root = known.root()?;
+        let dir = match mount.sub.as_str() {
+            "" => root,
+            _ => Arc::new(open::sub(&root, mount, !known.settings.read_only)?),
+        };
+        let owner = (!known.settings.squash).then_some((mount.user_id, mount.group_id));
+        Ok(Source { dir, read_only, owner })
+    }
+
+    /// Refuses a mount that instances could not have, or not as it promises.
+    ///
+    /// # Errors
+    /// Why not, with what would help.
+    pub fn check(&self, mount: &Mount) -> Result<(), Error> {
+        let source = self.source(mount)?;
+        let known = self.known(&mount.volume)?;
+        let path = known.path().unwrap_or_default().join(&mount.sub);
+        probe::check(&source.dir, &path, known.settings.squash)?;
+        let Some((user, group)) = source.owner.filter(|_| !source.read_only) else { return Ok(()) };
+        let unusable = |problem| Error::Unusable { path: path.clone(), problem };
+        let (owner, owners, _) = open::owner(&source.dir).map_err(|errno| unusable(errno.to_string()))?;
+        let is_there = |id: u32, first: u32| (first..first.saturating_add(probe::IDS)).contains(&id);
+        if is_there(owner, user) && is_there(owners, group) {
+            return Ok(());
+        }
+        Err(unusable(format!(
+            "it belongs to {owner}:{owners}, who is nobody in an instance, so that nothing could be written: chown it to \
+             {user}:{group}, or mount it with :ro"
+        )))
+    }
+
+    /// All volumes, by name.
+    pub fn list(&self) -> Vec<Volume> {
+        let known: Vec<_> =
+            self.0.known.lock().iter().map(|(name, known)| (name.clone(), known.clone())).collect();
+        let shown = |(name, known): (VolumeName, Arc<Known>)| {
+            let problem = match &known.place {
+                Place::Missing(_) => self.known(&name).err().map(|error| error.report()),
+                _ => {
+                    let root = known.root();
+                    root.and_then(|root| probe::check(&root, &known.path().unwrap_or_default(), known.settings.squash))
+                        .err()
+                        .map(|error| error.report())
+                }
+            };
+            Volume { path: known.path(), problem, settings: known.settings.clone(), made: known.made, name }
+        };
+        known.into_iter().map(shown).collect()
+    }
+
+    /// Makes a volume.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::TooMany`], and what cannot be used as one.
+    pub fn create(&self, name: &VolumeName, settings: VolumeSettings) -> Result<(), Error> {
+        settings.check("the volume's")?;
+        let Inner { config, folders, known } = &*self.0;
+        {
+            let known = known.lock();
+            if known.contains_key(name) {
+                return Err(Error::Exists { name: name.clone() });
+            }
+            if known.len() >= config.volumes_max {
+                return Err(Error::TooMany { volumes_max: config.volumes_max });
+            }
+        }
+        let folder = folders.make(name)?;
+        if settings.kind == Kind::Dir && settings.path.is_none() {
+            let data = folders.data(name);
+            let make = || {
+                fs::create_dir_all(&data)?;
+                chown(&data, Some(OWNER_DEFAULT), Some(OWNER_DEFAULT))
+            };
+            make().map_err(Error::io("make", &data))?;
+        }
+        let place = self.place(name, &settings).and_then(|place| {
+            let known = Known { settings: settings.clone(), made: true, place };
+            probe::check(&*known.root()?, &known.path().unwrap_or_default(), settings.squash)?;
+            folders.keep(name, &settings)?;
+            Ok(known)
+        });
+        let made = place.inspect_err(|_| {
+            tmpfs::unmount_left(&folders.mount_place(name)).ok();
+            fs::remove_dir_all(&folder).ok();
+        })?;
+        known.lock().insert(name.clone(), Arc::new(made));
+        Ok(())
+    }
+
+    /// Begins to delete a volume that was made by command.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::OfSettings`].
+    pub fn begin_delete(&self, name: &VolumeName) -> Result<Deletion, Error> {
+        let mut all = self.0.known.lock();
+        let known = all.get(name).ok_or_else(|| Error::NotFound { name: name.clone() })?;
+        if !known.made {
+            return Err(Error::OfSettings { name: name.clone() });
+        }
+        let known = all.remove(name);
+        Ok(Deletion { volumes: self.clone(), name: name.clone(), known })
+    }
+
+    /// How much a volume holds; blocks at most `[volumes] usage_ms_max`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], and what the file system says.
+    pub fn usage(&self, name: &VolumeName) -> Result<Usage, Error> {
+        let known = self.known(name)?;
+        let root = known.root()?;
+        let path = known.path().unwrap_or_default();
+        let longest = Duration::from_millis(self.0.config.usage_ms_max);
+        usage::of(&root, longest).map_err(|errno| Error::io("look through", path)(errno.into()))
+    }
+
+    /// Unmounts what is mounted; what instances still use goes with the last of them.
+    pub fn close(&self) {
+        for known in std::mem::take(&mut *self.0.known.lock()).values() {
+            if let Place::Mounted { path, .. } = &known.place
+                && let Err(error) = tmpfs::unmount_left(path)
+            {
+                tracing::warn!(error = error.report(), "a volume stays mounted; the next start unmounts it");
+            }
+        }
+    }
+}
+
+impl Known {
+    fn root(&self) -> Result<Arc<OwnedFd>, Error> {
+        match &self.place {
+            Place::Directory(path) => open::volume(path).map(Arc::new),
+            Place::Mounted { root, .. } => Ok(root.clone()),
+            Place::Missing(problem) => {
+                Err(Error::Unusable { path: self.settings.path.clone().unwrap_or_default(), problem: problem.clone() })
+            }
+        }
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::Directory(path) | Place::Mounted { path, .. } => Some(path.clone()),
+            Place::Missing(_) => self.settings.path.clone(),
+        }
+    }
+}
+
+impl Deletion {
+    /// Removes the volume with what it holds; a directory that it was given stays.
+    ///
+    /// # Errors
+    /// What the file system says; the volume is there again then.
+    pub fn finish(mut self) -> Result<(), Error> {
+        let folders = &self.volumes.0.folders;
+        if let Some(Known { place: Place::Mounted { path, .. }, .. }) = self.known.as_deref() {
+            tmpfs::unmount_left(path)?;
+        }
+        let trash = folders.discard(&self.name)?;
+        self.known = None;
+        // What is left of it is removed by the next start.
+        std::thread::spawn(move || fs::remove_dir_all(trash).ok());
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! Volumes: directories that outlive instances and that several functions share, by name.
+//!
+//! Owns which volumes there are, where each is on this machine, and whether instances can have it.
+//! The operator names them in the settings, or makes them by command; both are used alike.
+//!
+//! # On disk
+//! ```text
+//! <dir>/made/NAME/volume.json   a volume made by command
+//! <dir>/made/NAME/data          its directory, where no other one was given
+//! <dir>/mounts/NAME             where one that is a file system of its own is mounted
+//! <dir>/trash/…                 what was deleted and is being removed
+//! ```
+//! A directory of the machine is a volume only below `[volumes] roots`: whoever has the key pair
+//! makes volumes, and is not root of the machine by that.
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod handle;
+mod made;
+mod open;
+mod probe;
+mod tmpfs;
+mod usage;
+
+pub use config::{Config, Kind, VolumeSettings};
+pub use error::Error;
+pub use handle::{Deletion, Source, Volume, Volumes};
+pub use usage::Usage;

@@ -1,0 +1,111 @@
+//! Volumes that were made by command, on disk.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use types::VolumeName;
+
+use crate::config::VolumeSettings;
+use crate::error::Error;
+
+const RECORD: &str = "volume.json";
+const DATA: &str = "data";
+
+/// The folders of this crate.
+pub struct Folders {
+    made: PathBuf,
+    mounts: PathBuf,
+    trash: PathBuf,
+}
+
+impl Folders {
+    /// Makes them below `dir`, and removes what was being deleted.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let folders = Self { made: dir.join("made"), mounts: dir.join("mounts"), trash: dir.join("trash") };
+        for folder in [&folders.made, &folders.mounts, &folders.trash] {
+            fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
+        }
+        for left in entries(&folders.trash)? {
+            fs::remove_dir_all(&left).map_err(Error::io("remove", &left))?;
+        }
+        Ok(folders)
+    }
+
+    /// Where one that is a file system of its own is mounted.
+    pub fn mount_place(&self, name: &VolumeName) -> PathBuf {
+        self.mounts.join(name.as_str())
+    }
+
+    /// Every place where something may be mounted.
+    pub fn mount_places(&self) -> Result<Vec<PathBuf>, Error> {
+        entries(&self.mounts)
+    }
+
+    /// The directory of one that has none of its own.
+    pub fn data(&self, name: &VolumeName) -> PathBuf {
+        self.made.join(name.as_str()).join(DATA)
+    }
+
+    /// Those that were made.
+    pub fn records(&self) -> Result<Vec<(VolumeName, VolumeSettings)>, Error> {
+        let mut found = Vec::new();
+        for entry in entries(&self.made)? {
+            let name = entry.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            let Some(name) = name else { continue };
+            let path = entry.join(RECORD);
+            match fs::read(&path) {
+                Ok(bytes) => {
+                    let record = serde_json::from_slice(&bytes).map_err(io::Error::from);
+                    found.push((name, record.map_err(Error::io("read", &path))?));
+                }
+                // It was not made to the end.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::remove_dir_all(&entry).map_err(Error::io("remove", &entry))?;
+                }
+                Err(error) => return Err(Error::io("read", path)(error)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes the folder of one; what stops before [`Self::keep`] is removed by the next start.
+    pub fn make(&self, name: &VolumeName) -> Result<PathBuf, Error> {
+        let folder = self.made.join(name.as_str());
+        match fs::create_dir(&folder) {
+            Ok(()) => Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !folder.join(RECORD).exists() => Ok(folder),
+            Err(error) => Err(Error::io("make", folder)(error)),
+        }
+    }
+
+    /// Writes its record, synced.
+    pub fn keep(&self, name: &VolumeName, settings: &VolumeSettings) -> Result<(), Error> {
+        let folder = self.made.join(name.as_str());
+        let (beside, path) = (folder.join("volume.json.new"), folder.join(RECORD));
+        let write = || {
+            let mut file = File::create(&beside)?;
+            file.write_all(&serde_json::to_vec_pretty(settings)?)?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)?;
+            File::open(&folder)?.sync_all()?;
+            File::open(&self.made)?.sync_all()
+        };
+        write().map_err(Error::io("write", path.clone()))
+    }
+
+    /// Takes one out of those that are there; what it has is removed later, from where it is now.
+    pub fn discard(&self, name: &VolumeName) -> Result<PathBuf, Error> {
+        let (from, stamp) = (self.made.join(name.as_str()), std::time::SystemTime::now());
+        let stamp = stamp.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let to = self.trash.join(format!("{name}-{stamp}"));
+        let sync = || File::open(&self.made)?.sync_all();
+        fs::rename(&from, &to).and_then(|()| sync()).map_err(Error::io("remove", from))?;
+        Ok(to)
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let list = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    list().map_err(Error::io("list", folder))
+}

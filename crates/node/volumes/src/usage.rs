@@ -1,0 +1,81 @@
+//! How much a volume holds.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstatvfs, openat, statat};
+use rustix::io::Errno;
+
+/// Directories in one another that are looked into.
+const DEPTH_MAX: usize = 128;
+
+/// What is in a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Files and directories.
+    pub files: u64,
+    /// Bytes that are free in the file system that it is on.
+    pub free_bytes: u64,
+    /// Whether the look ended early, so that there is more.
+    pub cut_short: bool,
+}
+
+/// Adds up what is below a directory, within a time. What disappears meanwhile does not count; no
+/// link is followed, and no other file system entered.
+pub fn of(dir: &OwnedFd, longest: Duration) -> Result<Usage, Errno> {
+    let free = fstatvfs(dir)?;
+    let mut usage = Usage { free_bytes: free.f_bavail.saturating_mul(free.f_frsize), ..Usage::default() };
+    let deadline = Instant::now() + longest;
+    let device = statat(dir, "", AtFlags::EMPTY_PATH)?.st_dev;
+    let top = openat(dir, ".", READ, Mode::empty())?;
+    add(&top, (device, deadline), 0, &mut usage)?;
+    Ok(usage)
+}
+
+const READ: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+fn add(dir: &OwnedFd, (device, deadline): (u64, Instant), depth: usize, usage: &mut Usage) -> Result<(), Errno> {
+    for entry in Dir::read_from(dir)?.flatten() {
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        if depth >= DEPTH_MAX || Instant::now() >= deadline {
+            usage.cut_short = true;
+            return Ok(());
+        }
+        let Ok(stat) = statat(dir.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        usage.files += 1;
+        usage.bytes += u64::try_from(stat.st_blocks).unwrap_or_default() * 512;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            && stat.st_dev == device
+            && let Ok(below) = openat(dir, name, READ, Mode::empty())
+        {
+            // What cannot be read is not counted.
+            add(&below, (device, deadline), depth + 1, usage).ok();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_below_counts_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("a")).expect("made");
+        std::fs::write(folder.path().join("a/b"), vec![7; 100_000]).expect("written");
+        symlink("/", folder.path().join("a/all")).expect("made");
+        let dir = OwnedFd::from(std::fs::File::open(folder.path()).expect("opened"));
+        let usage = of(&dir, Duration::from_secs(60)).expect("read");
+        assert_eq!((usage.files, usage.cut_short), (3, false));
+        assert!((100_000..10_000_000).contains(&usage.bytes), "{usage:?}");
+        assert!(of(&dir, Duration::ZERO).expect("read").cut_short);
+    }
+}

@@ -1,0 +1,132 @@
+//! Volumes on real file systems, by behaviour. Needs root.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, openat};
+use tempfile::TempDir;
+use types::{Mount, VolumeName};
+use volumes::{Config, Error, Kind, VolumeSettings, Volumes};
+
+fn mount(text: &str) -> Mount {
+    Mount::parse(text).expect("valid")
+}
+
+fn name(text: &str) -> VolumeName {
+    text.parse().expect("valid")
+}
+
+fn dir(path: &Path) -> VolumeSettings {
+    VolumeSettings { path: Some(path.to_owned()), ..VolumeSettings::default() }
+}
+
+fn opened(folder: &TempDir, named: &[(&str, VolumeSettings)]) -> Volumes {
+    let root = folder.path().join("root");
+    fs::create_dir_all(&root).expect("made");
+    let named = named.iter().map(|(name, settings)| ((*name).to_owned(), settings.clone())).collect();
+    let config = Config { roots: vec![root], named, ..Config::default() };
+    Volumes::open(&folder.path().join("volumes"), config).expect("opened")
+}
+
+#[test]
+fn a_volume_of_the_settings_is_made_below_its_root_and_can_be_mounted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("root/a/data");
+    let volumes = opened(&folder, &[("data", dir(&path))]);
+    volumes.check(&mount("data/in:/d")).expect("usable");
+    assert_eq!(fs::metadata(path.join("in")).expect("made").uid(), 10_000);
+    volumes.check(&mount("data/of:/d:uid=20000,gid=20000")).expect("usable");
+    let error = volumes.check(&mount("data:/d:uid=20000,gid=20000")).expect_err("of another").to_string();
+    assert!(error.contains("belongs to 10000:10000") && error.contains("chown it to 20000:20000"), "{error}");
+    chown(&path, Some(0), Some(0)).expect("changed");
+    let error = volumes.check(&mount("data:/d")).expect_err("root's").to_string();
+    assert!(error.contains("belongs to 0:0") && error.contains(&path.display().to_string()), "{error}");
+    volumes.check(&mount("data:/d:ro")).expect("to read it is enough");
+    assert!(matches!(volumes.begin_delete(&name("data")), Err(Error::OfSettings { .. })));
+    assert!(matches!(volumes.source(&mount("other:/d")), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn a_volume_that_cannot_be_used_is_listed_with_its_problem_until_it_can() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (outside, path) = (folder.path().join("outside"), folder.path().join("root/data"));
+    fs::create_dir_all(folder.path().join("root")).expect("made");
+    fs::write(&path, "in the way").expect("written");
+    let read_only = VolumeSettings { read_only: true, ..dir(&folder.path().join("root/ro")) };
+    let named = [("outside", dir(&outside)), ("data", dir(&path)), ("ro", read_only)];
+    let volumes = opened(&folder, &named);
+    let problems: Vec<_> = volumes.list().into_iter().map(|volume| volume.problem.unwrap_or_default()).collect();
+    assert!(problems[0].contains("not a directory"), "{problems:?}");
+    assert!(problems[1].contains("not below a directory of [volumes] roots"), "{problems:?}");
+    assert_eq!(problems[2], "");
+    assert!(!outside.exists());
+    assert!(matches!(volumes.check(&mount("ro:/d")), Err(Error::ReadOnly { .. })));
+    volumes.check(&mount("ro:/d:ro")).expect("usable");
+    fs::remove_file(&path).expect("removed");
+    volumes.check(&mount("data:/d")).expect("it is there by now");
+    // Whoever can write beside it puts a link in its place.
+    fs::remove_dir(&path).expect("removed");
+    symlink("/etc", &path).expect("made");
+    let error = volumes.source(&mount("data:/d")).expect_err("not followed").to_string();
+    assert!(error.contains("symbolic link"), "{error}");
+}
+
+#[test]
+fn a_volume_made_by_command_stays_until_it_is_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let volumes = opened(&folder, &[]);
+    let created = |settings| volumes.create(&name("made"), settings);
+    created(VolumeSettings::default()).expect("made");
+    assert!(matches!(created(VolumeSettings::default()), Err(Error::Exists { .. })));
+    let outside = volumes.create(&name("other"), dir(Path::new("/etc")));
+    assert!(matches!(outside, Err(Error::OutsideRoots { .. })), "a key pair is not root of the machine");
+    volumes.check(&mount("made/sub:/d")).expect("usable");
+    let again = opened(&folder, &[]);
+    let list = again.list();
+    assert_eq!((list.len(), list[0].made, list[0].problem.clone()), (1, true, None));
+    let path = list[0].path.clone().expect("it has a directory");
+    fs::write(path.join("sub/file"), "kept").expect("written");
+    assert_eq!(again.usage(&name("made")).expect("read").files, 2);
+    let deletion = again.begin_delete(&name("made")).expect("found");
+    assert!(matches!(again.source(&mount("made:/d")), Err(Error::NotFound { .. })), "nothing new finds it");
+    drop(deletion);
+    again.source(&mount("made:/d")).expect("it is there again");
+    again.begin_delete(&name("made")).expect("found").finish().expect("removed");
+    assert!(again.list().is_empty() && !path.exists());
+    assert!(opened(&folder, &[]).list().is_empty());
+}
+
+#[test]
+fn a_given_directory_stays_when_its_volume_is_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let volumes = opened(&folder, &[]);
+    let path = folder.path().join("root/mine");
+    volumes.create(&name("mine"), dir(&path)).expect("made");
+    fs::write(path.join("file"), "kept").expect("written");
+    volumes.begin_delete(&name("mine")).expect("found").finish().expect("forgotten");
+    assert!(path.join("file").exists());
+}
+
+#[test]
+fn a_volume_in_memory_has_its_size_and_mode() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = VolumeSettings { kind: Kind::Tmpfs, size_mb: Some(2), ..VolumeSettings::default() };
+    let given = VolumeSettings { mode: Some("1770".to_owned()), ..memory.clone() };
+    let volumes = opened(&folder, &[("memory", memory), ("given", given)]);
+    for (text, mode) in [("memory:/d", 0o755), ("given:/d", 0o1770)] {
+        volumes.check(&mount(text)).expect("usable");
+        let source = volumes.source(&mount(text)).expect("there");
+        let root = openat(&source.dir, ".", OFlags::RDONLY, Mode::empty()).expect("opened");
+        let meta = fs::File::from(root).metadata().expect("read");
+        assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (mode, 10_000, 10_000), "{text}");
+    }
+    let place = folder.path().join("volumes/mounts/memory");
+    let full = fs::write(place.join("file"), vec![7; 3 << 20]).expect_err("it is full");
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    // What a crash leaves is in no one's way.
+    let again = opened(&folder, &[]);
+    assert!(again.list().is_empty() && !place.join("file").exists());
+    volumes.close();
+}

@@ -64,6 +64,8 @@ pub struct Settings {
     pub image: image::Config,
     /// `[sandbox]`
     pub sandbox: sandbox::Config,
+    /// `[volumes]` and `[volumes.NAME]`
+    pub volumes: volumes::Config,
     /// `[network]`
     pub network: sandbox::NetworkConfig,
     /// `[logs]`
@@ -112,6 +114,7 @@ impl Default for Settings {
             store: store::Config::default(),
             image: image::Config::default(),
             sandbox: sandbox::Config::default(),
+            volumes: volumes::Config::default(),
             network: sandbox::NetworkConfig::default(),
             logs: logs::Config::default(),
             pool: pool::Config::default(),

@@ -61,6 +61,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
             "registry-client",
             "image",
             "sandbox",
+            "volumes",
             "logs",
             "pool",
             "events",

@@ -1,7 +1,8 @@
 //! Settings of a function that are Sampan's own: the object `Sampan` of requests.
 
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use types::Mount;
 
 use super::size::{Cores, Megabytes};
 
@@ -28,6 +29,11 @@ pub struct ExtrasArgs {
     /// 10.0.0.0/8,db.example.com:5432,*.example.org; none for nothing, any to take the list away
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub egress: Option<Vec<String>>,
+    /// Volume in each instance, or a directory of it; options after a second colon: ro, uid=N and
+    /// gid=N, the owner on disk [default: 10000]; given ones replace all existing ones, and
+    /// --mount '' alone removes them
+    #[arg(long, value_name = "NAME[/sub]:/path[:ro]", value_parser = mounted)]
+    pub mount: Vec<Mounted>,
 }
 
 /// The list of what may be reached; an empty one takes it away.
@@ -37,7 +43,21 @@ fn egress(entries: &[String]) -> Value {
     if entries == [ANY] { Value::Array(Vec::new()) } else { entries.into() }
 }
 
+/// One `--mount`; nothing where its text is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mounted(Option<Mount>);
+
+fn mounted(text: &str) -> Result<Mounted, String> {
+    if text.is_empty() { Ok(Mounted(None)) } else { Mount::parse(text).map(|mount| Mounted(Some(mount))) }
+}
+
 impl ExtrasArgs {
+    /// The list of mounts, if it is given.
+    fn mounts(&self) -> Option<Value> {
+        let mounts = self.mount.iter().filter_map(|Mounted(mount)| mount.as_ref()).map(types::wire::Mount::from);
+        (!self.mount.is_empty()).then(|| json!(mounts.collect::<Vec<_>>()))
+    }
+
     /// The object, if any of it is given.
     pub fn object(&self) -> Option<Value> {
         let members = [
@@ -46,6 +66,7 @@ impl ExtrasArgs {
             ("FilesMax", self.nofile.map(Value::from)),
             ("PidsMax", self.pids.map(Value::from)),
             ("Egress", self.egress.as_deref().map(egress)),
+            ("Mounts", self.mounts()),
         ];
         let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let object: Map<String, Value> = given.collect();

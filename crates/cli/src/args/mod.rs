@@ -15,6 +15,7 @@ pub(crate) mod registry;
 pub(crate) mod release;
 pub(crate) mod size;
 pub(crate) mod trigger;
+pub(crate) mod volume;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -152,6 +153,8 @@ pub enum Command {
     Domain(domain::DomainArgs),
     /// Manage triggers, which make events for a function, such as timers
     Trigger(trigger::TriggerArgs),
+    /// Manage volumes, the directories that outlive instances
+    Volume(volume::VolumeArgs),
     /// Manage registries for pulls: logins, mirrors, certificate authorities
     Registry(registry::RegistryArgs),
     /// List or prune images in Sampan's own registry

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply};
-use types::admin::{dead_letters, images};
+use types::admin::{dead_letters, images, volumes};
 
 use super::Client;
 use crate::address::is_loopback;
@@ -54,6 +54,21 @@ impl Client {
         let answer = answer.json().await;
         match answer.with_context(|| format!("{} has no administration of dead letters", self.endpoint))? {
             dead_letters::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Sends a command about volumes; an error becomes a [`Failure`].
+    pub async fn administer_volumes(&self, command: &volumes::Command) -> anyhow::Result<volumes::Answer> {
+        let body = serde_json::to_vec(command)?;
+        let mut request = self.http.post(format!("{}{}", self.endpoint, volumes::PATH));
+        for (name, value) in self.signed(volumes::ACTION, &body) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
+        let answer = answer.json().await;
+        match answer.with_context(|| format!("{} has no administration of volumes", self.endpoint))? {
+            volumes::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
             answer => Ok(answer),
         }
     }

@@ -89,6 +89,11 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             println!("{word:15} {}={}", field(variable, "Key"), terminal::line(field(variable, "Value")));
         }
     }
+    for (word, pointer) in [("mount", "/Sampan/Mounts"), ("serving mount", "/Serving/Sampan/Mounts")] {
+        for mount in entries(&function, pointer) {
+            println!("{word:15} {}", terminal::line(&mounted(mount)));
+        }
+    }
     for reason in entries(&function, "/StatusReasons") {
         println!(
             "{:15} {}: {}",
@@ -98,6 +103,18 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
         );
     }
     Ok(())
+}
+
+/// A mount in the form of `--mount`.
+fn mounted(mount: &Value) -> String {
+    let own = |mount: &types::wire::Mount| {
+        let id = |given: Option<u32>| given.unwrap_or(types::mount::OWNER_DEFAULT);
+        let parsed = types::Mount::new(&mount.volume, &mount.sub, &mount.path, mount.read_only).ok()?;
+        let (user_id, group_id) = (id(mount.user_id), id(mount.group_id));
+        Some(types::Mount { user_id, group_id, ..parsed }.to_string())
+    };
+    let read: Option<types::wire::Mount> = serde_json::from_value(mount.clone()).ok();
+    read.as_ref().and_then(own).unwrap_or_else(|| mount.to_string())
 }
 
 fn entries<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {

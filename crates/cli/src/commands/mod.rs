@@ -19,6 +19,7 @@ mod quota;
 mod registry;
 mod rollout;
 mod trigger;
+mod volume;
 
 use registry_client::Config;
 
@@ -46,6 +47,7 @@ pub async fn run(
         Command::Publish(args) => publish::run(connection, args, output).await,
         Command::Alias(args) => alias::run(connection, args, output).await,
         Command::Domain(args) => domain::run(connection, args, output).await,
+        Command::Volume(args) => volume::run(connection, args, output).await,
         Command::Trigger(args) => trigger::run(connection, args, output).await,
         Command::Provision(args) => provision::run(connection, args, output).await,
         Command::Images(args) => images::run(connection, args, output).await,

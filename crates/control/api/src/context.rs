@@ -1,11 +1,12 @@
 //! What handlers work with.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 pub use types::Installation;
 use types::egress::IpRange;
-use types::{ApiError, Bounds, ErrorCode, EventInvokeConfig, FunctionId, FunctionKey, Namespace};
+use types::{ApiError, Bounds, ErrorCode, EventInvokeConfig, FunctionId, FunctionKey, Mount, Namespace};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -25,6 +26,14 @@ pub struct HostEnvironment {
     pub bounds: Bounds,
     /// What no function reaches, with the setting that says so.
     pub egress_denied: Arc<[(IpRange, &'static str)]>,
+    /// What checks the volumes that a function asks for; nothing where there are none.
+    pub volumes: Option<Arc<dyn CheckMount>>,
+}
+
+/// Whether instances can have a volume. Blocks: its file system may be another machine's.
+pub trait CheckMount: fmt::Debug + Send + Sync {
+    /// Why they cannot, and what would help.
+    fn check(&self, mount: &Mount) -> Result<(), String>;
 }
 
 impl HostEnvironment {

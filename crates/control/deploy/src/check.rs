@@ -60,7 +60,8 @@ fn is_seen(serving: &Serving, desired: &VersionSpec, image: &PinnedImage) -> boo
     let seen = |spec: &VersionSpec| {
         let ImageSpec { command, args, port, .. } = spec.image.clone();
         let network = spec.carried.get("PublicNetConfig").cloned();
-        (command, args, port, spec.memory_mb, spec.init_timeout_s, spec.environment.clone(), network)
+        let extras = spec.extras.clone();
+        (command, args, port, spec.memory_mb, spec.init_timeout_s, spec.environment.clone(), network, extras)
     };
     serving.image.digest != image.digest || seen(&serving.spec) != seen(desired)
 }

@@ -129,7 +129,12 @@ impl Start<'_> {
         let stop = stop_policy(&root.run.stop_signal, &self.version.function.tags, &self.launcher.config);
         let (output, stdio) = self.attach()?;
         let spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
-        let started = timeout_at(deadline, self.launcher.machine.start(spec, port, stop)).await;
+        let machine = &self.launcher.machine;
+        let started = timeout_at(deadline, async {
+            let mounts = machine.mounts(&self.version.spec.extras.mounts).await?;
+            machine.start(LaunchSpec { mounts, ..spec }, port, stop).await
+        });
+        let started = started.await;
         self.cold_start.runtime = begun.elapsed();
         let process = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
         process.hold_until_ended(Held { _output: output, _root: root });
@@ -180,6 +185,7 @@ impl Start<'_> {
             env: environment(&root.run.env, self.version, &self.launcher.platform, self.event.as_deref()),
             working_dir: root.run.working_dir.clone(),
             volumes: root.run.volumes.clone(),
+            mounts: Vec::new(),
             root_facts: root.facts.clone(),
             user: root.run.user.clone(),
             hostname: self.id.to_string(),

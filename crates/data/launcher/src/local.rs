@@ -9,8 +9,9 @@ use image::Images;
 use logs::Logs;
 use parking_lot::Mutex;
 use pool::BoxFuture;
-use sandbox::{LaunchSpec, RootFacts, Sandboxes};
+use sandbox::{LaunchSpec, Mount, RootFacts, Sandboxes};
 use types::{Digest, Installation, RunStatus};
+use volumes::Volumes;
 
 use crate::failure::Failure;
 use crate::machine::{LocalProcess, Machine, Root};
@@ -20,15 +21,23 @@ use crate::{Config, Launcher};
 
 impl Launcher {
     /// A launcher on this machine.
-    pub fn new(images: Images, sandboxes: Sandboxes, logs: Logs, platform: Installation, config: Config) -> Launcher {
+    pub fn new(
+        images: Images,
+        sandboxes: Sandboxes,
+        volumes: Volumes,
+        logs: Logs,
+        platform: Installation,
+        config: Config,
+    ) -> Launcher {
         let known = KnownRoots::new(config.known_roots_max);
-        Self::on(LocalMachine { images, sandboxes, known }, logs, platform, config)
+        Self::on(LocalMachine { images, sandboxes, volumes, known }, logs, platform, config)
     }
 }
 
 struct LocalMachine {
     images: Images,
     sandboxes: Sandboxes,
+    volumes: Volumes,
     known: KnownRoots,
 }
 
@@ -38,6 +47,18 @@ impl Machine for LocalMachine {
             let rootfs = self.images.rootfs(digest).await.map_err(|error| image_failure(&error))?;
             let facts = self.known.of(digest);
             Ok(Root { lower_dirs: rootfs.lower_dirs.clone(), run: rootfs.run.clone(), facts, _held: Box::new(rootfs) })
+        })
+    }
+
+    fn mounts<'a>(&'a self, mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<Mount>, Failure>> {
+        Box::pin(async move {
+            if mounts.is_empty() {
+                return Ok(Vec::new());
+            }
+            // The file system of a volume may be another machine's, and wait for it.
+            let (volumes, mounts) = (self.volumes.clone(), mounts.to_vec());
+            let found = tokio::task::spawn_blocking(move || mounts.iter().map(|one| mount(&volumes, one)).collect());
+            found.await.unwrap_or_else(|_| Err(Failure::resources("the platform is stopping")))
         })
     }
 
@@ -76,6 +97,22 @@ impl KnownRoots {
     }
 }
 
+fn mount(volumes: &Volumes, mount: &types::Mount) -> Result<Mount, Failure> {
+    let source = volumes.source(mount).map_err(|error| unusable_volume(&error.report()))?;
+    Ok(Mount {
+        name: mount.volume.to_string(),
+        source: source.dir,
+        target: mount.path.clone(),
+        read_only: source.read_only,
+        owner: source.owner,
+    })
+}
+
+/// Paths of the machine are for the function's owner.
+fn unusable_volume(why: &str) -> Failure {
+    Failure::init("a volume of the function cannot be used").with_detail(format!(": {why}"))
+}
+
 /// Starts a sandbox as a machine does.
 pub(crate) async fn start(
     sandboxes: &Sandboxes,
@@ -99,6 +136,9 @@ fn sandbox_failure(error: &sandbox::Error) -> Failure {
     if error.is_images_fault() {
         let message = "the container cannot be started as the image and the function's configuration say";
         return Failure::init(message).with_detail(format!(": {}; check Command, Args and the image", report(error)));
+    }
+    if matches!(error, sandbox::Error::Mount { .. }) && !error.is_exhaustion() {
+        return unusable_volume(&report(error));
     }
     if error.is_exhaustion() || matches!(error, sandbox::Error::Stopping) {
         return Failure::resources("no instance can be started now").with_detail(format!(": {}", report(error)));
@@ -155,6 +195,11 @@ mod tests {
         let failure = sandbox_failure(&sandbox::Error::InstancesExhausted { instances_max: 7 });
         assert_eq!(failure.status, RunStatus::InsufficientResources);
         assert_eq!(sandbox_failure(&sandbox::Error::Stopping).status, RunStatus::InsufficientResources);
+
+        let unmappable = io::Error::from_raw_os_error(22);
+        let failure = sandbox_failure(&sandbox::Error::Mount { name: "data".into(), source: unmappable });
+        assert_eq!(failure.status, RunStatus::ContainerInitError);
+        assert!(failure.detail.contains("the volume data: Invalid argument"), "{}", failure.detail);
 
         let broken = sandbox::Error::Namespace { kind: "network", source: io::Error::from_raw_os_error(1) };
         let failure = sandbox_failure(&broken);

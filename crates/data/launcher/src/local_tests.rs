@@ -76,6 +76,10 @@ impl Machine for OneImage {
         Box::pin(async { Ok(Root { lower_dirs, run, facts: Arc::default(), _held: Box::new(()) }) })
     }
 
+    fn mounts<'a>(&'a self, _mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<sandbox::Mount>, Failure>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn start(
         &self,
         spec: LaunchSpec,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use image::RunConfig;
 use pool::{BoxFuture, Process};
-use sandbox::{LaunchSpec, NotListening, RootFacts};
+use sandbox::{LaunchSpec, Mount, NotListening, RootFacts};
 use types::Digest;
 
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ use crate::stop::StopPolicy;
 pub(crate) trait Machine: Send + Sync + 'static {
     /// The root file system of a prepared image.
     fn root<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>>;
+    /// The volumes of a version, as its instances get them.
+    fn mounts<'a>(&'a self, mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<Mount>, Failure>>;
     /// Starts an instance that serves `port`; resolves when its program runs. Dropping the future
     /// stops what was started.
     fn start(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use image::RunConfig;
 use pool::{BoxFuture, Process};
-use sandbox::{LaunchSpec, Listener, NotListening};
+use sandbox::{LaunchSpec, Listener, Mount, NotListening};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use types::{
@@ -125,6 +125,15 @@ impl Machine for FakeMachine {
         let held = Box::new(Counted::new(&self.roots));
         Box::pin(async move {
             Ok(Root { lower_dirs: vec!["/layers/1".into()], run: run?, facts: Arc::default(), _held: held })
+        })
+    }
+
+    fn mounts<'a>(&'a self, mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<Mount>, Failure>> {
+        Box::pin(async move {
+            match mounts.first() {
+                None => Ok(Vec::new()),
+                Some(mount) => Err(Failure::init(format!("there is no volume {}", mount.volume))),
+            }
         })
     }
 

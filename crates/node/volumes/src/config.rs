@@ -112,9 +112,8 @@ impl Config {
 impl VolumeSettings {
     /// Refuses what does not go together; `of` names it.
     pub(crate) fn check(&self, of: &str) -> Result<(), Error> {
-        let refuse = |key: &str, problem: &str| {
-            Err(Error::Setting { key: format!("{of} {key}"), problem: problem.to_owned() })
-        };
+        let refuse =
+            |key: &str, problem: &str| Err(Error::Setting { key: format!("{of} {key}"), problem: problem.to_owned() });
         match self.kind {
             Kind::Dir if self.size_mb.is_some() => refuse("size_mb", "a dir has no size of its own; leave it out"),
             Kind::Dir if self.mode.is_some() => refuse("mode", "a dir has the mode that it has; leave it out"),
@@ -155,9 +154,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_cannot_be_is_named() {
-        let named = |settings| {
-            Config { named: [("data".to_owned(), settings)].into(), ..Config::default() }
-        };
+        let named = |settings| Config { named: [("data".to_owned(), settings)].into(), ..Config::default() };
         let tmpfs = VolumeSettings { kind: Kind::Tmpfs, size_mb: Some(8), ..VolumeSettings::default() };
         let dir = VolumeSettings { path: Some("/srv/data".into()), ..VolumeSettings::default() };
         assert_eq!((problem(named(tmpfs.clone())), problem(named(dir.clone()))), (String::new(), String::new()));

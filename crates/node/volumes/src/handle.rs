@@ -104,10 +104,9 @@ impl Volumes {
             volumes.add(name, settings, true);
         }
         for (name, settings) in volumes.0.config.named.clone() {
-            let name: VolumeName = name.parse().map_err(|error| Error::Setting {
-                key: format!("[volumes.{name}]"),
-                problem: format!("{error}"),
-            })?;
+            let name: VolumeName = name
+                .parse()
+                .map_err(|error| Error::Setting { key: format!("[volumes.{name}]"), problem: format!("{error}") })?;
             if volumes.0.known.lock().contains_key(&name) {
                 tracing::warn!(volume = %name, "a volume of the settings hides one that was made by command");
             }
@@ -193,8 +192,7 @@ impl Volumes {
 
     /// All volumes, by name.
     pub fn list(&self) -> Vec<Volume> {
-        let known: Vec<_> =
-            self.0.known.lock().iter().map(|(name, known)| (name.clone(), known.clone())).collect();
+        let known: Vec<_> = self.0.known.lock().iter().map(|(name, known)| (name.clone(), known.clone())).collect();
         let shown = |(name, known): (VolumeName, Arc<Known>)| {
             let problem = match &known.place {
                 Place::Missing(_) => self.known(&name).err().map(|error| error.report()),
@@ -307,6 +305,11 @@ impl Known {
 }
 
 impl Deletion {
+    /// A directory that the volume was given, and that stays.
+    pub fn kept(&self) -> Option<&Path> {
+        self.known.as_ref()?.settings.path.as_deref()
+    }
+
     /// Removes the volume with what it holds; a directory that it was given stays.
     ///
     /// # Errors

@@ -62,9 +62,8 @@ fn userns() -> Result<&'static OwnedFd, Error> {
         return Ok(made);
     }
     let ids = [IdRange { inside: TRIED, outside: TRIED, count: 1 }];
-    let made = Stack::new().and_then(|mut stack| {
-        UserNamespace { owner: TRIED, users: &ids, groups: &ids, limits: &[] }.make(&mut stack)
-    });
+    let made = Stack::new()
+        .and_then(|mut stack| UserNamespace { owner: TRIED, users: &ids, groups: &ids, limits: &[] }.make(&mut stack));
     let made = made.map_err(Error::io("make", "a user namespace to try volumes with"))?;
     Ok(MADE.get_or_init(|| made))
 }

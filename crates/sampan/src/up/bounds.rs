@@ -4,10 +4,10 @@ use rustix::process::{Resource, getrlimit};
 use types::Bounds;
 
 /// The most of everything by the settings and by what the machine has.
-pub fn of(launcher: &launcher::Config, pool: &pool::Config, environment_bytes: usize) -> Bounds {
+pub fn of(launcher: &launcher::Config, pool: &pool::Config, environment_bytes: usize, volume_id_min: u32) -> Bounds {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let bounds = Bounds { environment_bytes, ..launcher.bounds(machine_memory_mb(), processors, files) };
+    let bounds = Bounds { environment_bytes, volume_id_min, ..launcher.bounds(machine_memory_mb(), processors, files) };
     // No instance of a larger one could ever start.
     match u32::try_from(pool.memory_mb_max) {
         Ok(all) if all != 0 && all < bounds.memory_mb => {

@@ -22,6 +22,7 @@ mod signals;
 mod signed;
 mod start_check;
 mod temporary;
+mod volumes;
 mod wiring;
 
 use std::io::IsTerminal;

@@ -44,6 +44,7 @@ pub struct RunningPlatform {
     timers: sources::Timers,
     polling: sources::Polling,
     sandboxes: sandbox::Sandboxes,
+    volumes: volumes::Volumes,
     logs: logs::Logs,
     images: image::Images,
     store: store::Store,
@@ -92,6 +93,10 @@ impl RunningPlatform {
         settings
             .triggers
             .check(settings.events.dedup_s)
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
+        settings
+            .volumes
+            .check()
             .map_err(|error| Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set."))?;
         if gateway.tls.is_some() {
             gateway::Tls::check(&settings.gateway)?;
@@ -163,9 +168,18 @@ impl RunningPlatform {
         let installation = types::Installation { region, app_id, uin };
         let runtime = settings.launcher.runtime.clone();
         let runtimes_allowed = settings.launcher.runtimes_allowed.clone();
-        let bounds = super::bounds::of(&settings.launcher, &settings.pool, settings.api.environment_bytes_max);
+        let bounds = super::bounds::of(
+            &settings.launcher,
+            &settings.pool,
+            settings.api.environment_bytes_max,
+            settings.volumes.user_id_min,
+        );
         let (of_functions, config) = (installation.clone(), settings.launcher);
-        let launch = launcher::Launcher::new(images.clone(), sandboxes.clone(), logs.clone(), of_functions, config);
+        let opening = (dir.join("volumes"), settings.volumes.clone());
+        let volumes = tokio::task::spawn_blocking(move || volumes::Volumes::open(&opening.0, opening.1)).await?;
+        let volumes = volumes.context("cannot prepare the volumes")?;
+        let (of_starts, of_volumes) = (sandboxes.clone(), volumes.clone());
+        let launch = launcher::Launcher::new(images.clone(), of_starts, of_volumes, logs.clone(), of_functions, config);
         let parts = invoke::Parts {
             catalog: store.catalog(),
             changes: store.changes(),
@@ -230,12 +244,26 @@ impl RunningPlatform {
             store: store.clone(),
             signed: signed.clone(),
         });
-        let letters_administration =
-            super::dead_letters::router(super::dead_letters::Administration { events: events.clone(), signed });
+        let letters_administration = super::dead_letters::router(super::dead_letters::Administration {
+            events: events.clone(),
+            signed: signed.clone(),
+        });
+        let volumes_administration = super::volumes::router(super::volumes::Administration {
+            volumes: volumes.clone(),
+            store: store.clone(),
+            signed,
+        });
         let runtime_tag = launcher::RUNTIME_TAG;
         let egress_denied = settings.network.egress_denied().into();
-        let host_environment =
-            api::HostEnvironment { certificates, runtime, runtimes_allowed, runtime_tag, bounds, egress_denied };
+        let host_environment = api::HostEnvironment {
+            certificates,
+            runtime,
+            runtimes_allowed,
+            runtime_tag,
+            bounds,
+            egress_denied,
+            volumes: Some(Arc::new(super::volumes::Checked(volumes.clone()))),
+        };
         let utc_offset = settings.api.utc_offset;
         let stores = Connection::stores(&settings.connections);
         let names = stores.keys().cloned().collect();
@@ -268,7 +296,12 @@ impl RunningPlatform {
             listening.clone(),
         );
         let routes = control::Routes {
-            api: api.router().merge(administration).merge(images_administration).merge(letters_administration),
+            api: api
+                .router()
+                .merge(administration)
+                .merge(images_administration)
+                .merge(letters_administration)
+                .merge(volumes_administration),
             registry_routes: own_names.learn_from(registry.router()),
             registry: registry.clone(),
             health: health.router(),
@@ -291,6 +324,7 @@ impl RunningPlatform {
             timers,
             polling,
             sandboxes,
+            volumes,
             logs,
             images,
             store,
@@ -356,6 +390,7 @@ impl RunningPlatform {
         self.sweeping.await.ok();
         self.images.shutdown().await;
         self.sandboxes.shutdown().await;
+        self.volumes.close();
         self.logs.shutdown().await;
         self.store.close().await;
     }

@@ -3,3 +3,4 @@
 pub mod dead_letters;
 pub mod images;
 pub mod registries;
+pub mod volumes;

@@ -1,7 +1,7 @@
 //! A function and its versions as answers show them (contract 2.1 and 3).
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use types::wire::{
     AccessInfo, DeadLetterConfig, EipConfigOut, EipOutConfig, Environment, Function, GetFunctionAnswer, ImageConfig,
     IntranetConfigOut, PublicNetConfigOut, ServingSettings, Tag, Variable, VpcConfig, switch,
@@ -9,6 +9,7 @@ use types::wire::{
 use types::{CatalogFunction, CommandWords, Digest, FunctionRecord, ImageSpec, ImageType, Status, VersionRecord};
 
 use crate::validate::code::RUNTIME;
+use crate::validate::mounts;
 use types::UtcOffset;
 
 /// A version with what is known about it beside its record.
@@ -86,7 +87,7 @@ impl Shown<'_> {
             intranet_config: self.intranet(),
             vpc_config: self.object("VpcConfig", &VpcConfig::default()),
             eip_config: EipOutConfig { eip_fixed: switch(false).to_owned(), eips: Vec::new() },
-            cfs_config: self.object("CfsConfig", &json!({ "CfsInsList": [] })),
+            cfs_config: self.object("CfsConfig", &mounts::to_cfs(&spec.extras.mounts)),
             layers: Vec::new(),
             sampan: (&spec.extras).into(),
             tags: self.tags(),
@@ -232,6 +233,8 @@ pub(crate) fn pinned_uri(image: &ImageSpec, digest: &Digest) -> String {
 #[cfg(test)]
 mod tests {
     use types::{FunctionId, FunctionKey, FunctionKind, Namespace, PinnedImage, Serving, VersionName};
+
+    use serde_json::json;
 
     use super::*;
     use crate::validate::configuration;

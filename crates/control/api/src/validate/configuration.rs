@@ -2,11 +2,14 @@
 
 use serde_json::{Map, Value};
 use types::limits::{INIT_TIMEOUT_S_DEFAULT, MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT};
-use types::{ApiError, Extras, FunctionKind, FunctionRecord, ImageSpec, VersionSpec};
+use types::{ApiError, Bounds, ErrorCode, Extras, FunctionKind, FunctionRecord, ImageSpec, VersionSpec};
 
 use super::given::{self, Given};
-use super::{concurrency, destinations, environment, extras, scalars};
+use super::{concurrency, destinations, environment, extras, invalid, mounts, scalars};
 use crate::context::HostEnvironment;
+
+/// The contract's object for volumes.
+const CFS: &str = "CfsConfig";
 
 /// The configuration of an image of which nothing else is said.
 pub(crate) fn default_for(image: ImageSpec) -> VersionSpec {
@@ -37,6 +40,31 @@ impl<'a> From<&'a FunctionRecord> for Fixed<'a> {
     }
 }
 
+/// What is our own, with the volumes that the contract's object asks for.
+fn with_cfs(
+    given: &Given,
+    carried: &mut Map<String, Value>,
+    base: Extras,
+    bounds: &Bounds,
+) -> Result<Extras, ApiError> {
+    let before = base.mounts.clone();
+    let extras = extras::apply(given.extras.as_ref(), base, bounds)?;
+    let Some(cfs) = &given.cfs else { return Ok(extras) };
+    let value = serde_json::to_value(cfs).expect("texts always serialize");
+    // An earlier release kept it without acting on it, and tools send it again.
+    if carried.get(CFS) == Some(&value) && !cfs.cfs_ins_list.is_empty() {
+        return Ok(extras);
+    }
+    let mounts = mounts::of_cfs(cfs, &before, bounds)?;
+    let listed = given.extras.as_ref().is_some_and(|extras| extras.mounts.is_some());
+    if listed && mounts != extras.mounts {
+        let problem = "it does not say the same as Sampan.Mounts; give one of both";
+        return Err(invalid(ErrorCode::INVALID_VALUE, CFS, problem));
+    }
+    carried.remove(CFS);
+    Ok(Extras { mounts, ..extras })
+}
+
 /// The configuration with what was given in place of what it had; what was not given stays.
 pub(crate) fn apply(
     given: &Given,
@@ -60,7 +88,7 @@ pub(crate) fn apply(
     }
     let bounds = &host.bounds;
     let memory_mb = given.memory_size.map_or(Ok(base.memory_mb), |given| scalars::memory_mb(given, bounds))?;
-    let extras = extras::apply(given.extras.as_ref(), base.extras, bounds)?;
+    let extras = with_cfs(given, &mut carried, base.extras, bounds)?;
     extras::check_together(&extras, memory_mb)?;
     extras::check_egress(&extras, &host.egress_denied)?;
     let variables = |given| environment::variables(given, bounds.environment_bytes);
@@ -139,11 +167,8 @@ mod tests {
     fn what_would_have_no_effect_is_refused_unless_it_is_empty_or_stored_already() {
         let empty = || UpdateFunctionConfigurationRequest::default();
         let vpc = || Some(VpcConfig { vpc_id: "vpc-1".to_owned(), subnet_id: "s".to_owned() });
-        let cfs =
-            CfsConfig { cfs_ins_list: vec![types::wire::CfsInsInfo { cfs_id: "c".to_owned(), ..Default::default() }] };
         for (field, request) in [
             ("VpcConfig", UpdateFunctionConfigurationRequest { vpc_config: vpc(), ..empty() }),
-            ("CfsConfig", UpdateFunctionConfigurationRequest { cfs_config: Some(cfs), ..empty() }),
             ("ClsLogsetId", UpdateFunctionConfigurationRequest { cls_logset_id: Some("l".to_owned()), ..empty() }),
             ("ClsTopicId", UpdateFunctionConfigurationRequest { cls_topic_id: Some("t".to_owned()), ..empty() }),
         ] {
@@ -196,6 +221,36 @@ mod tests {
         assert!(
             change(UpdateFunctionConfigurationRequest { vpc_config: Some(VpcConfig::default()), ..empty() }).is_ok()
         );
+    }
+
+    #[test]
+    fn volumes_are_given_by_either_object_and_not_by_two_that_differ() {
+        let cfs = |path: &str| {
+            let info = types::wire::CfsInsInfo {
+                cfs_id: "data".to_owned(),
+                local_mount_dir: path.to_owned(),
+                ..Default::default()
+            };
+            Some(CfsConfig { cfs_ins_list: vec![info] })
+        };
+        let own = |path: &str| {
+            let mount = types::wire::Mount { volume: "data".to_owned(), path: path.to_owned(), ..Default::default() };
+            Some(types::wire::Extras { mounts: Some(vec![mount]), ..Default::default() })
+        };
+        let request =
+            |cfs_config, sampan| UpdateFunctionConfigurationRequest { cfs_config, sampan, ..Default::default() };
+        let mounts = |request| applied(request).map(|spec| spec.extras.mounts);
+        let expected = vec![types::Mount::parse("data:/srv").expect("valid")];
+        for given in [request(cfs("/srv"), None), request(None, own("/srv")), request(cfs("/srv"), own("/srv"))] {
+            assert_eq!(mounts(given), Ok(expected.clone()));
+        }
+        assert_eq!(mounts(request(cfs("/srv"), own("/other"))), Err("InvalidParameterValue"));
+        let mut stored = base();
+        stored.carried.insert("CfsConfig".to_owned(), serde_json::to_value(cfs("/old")).expect("serializes"));
+        let again = apply(&request(cfs("/old"), None).into(), EVENT, stored.clone(), &host()).expect("taken");
+        assert_eq!(again, stored, "what an earlier release stored stays as it was");
+        let other = apply(&request(cfs("/srv"), None).into(), EVENT, stored, &host()).expect("taken");
+        assert!(other.extras.mounts == expected && !other.carried.contains_key("CfsConfig"));
     }
 
     #[test]

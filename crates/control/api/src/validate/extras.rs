@@ -6,7 +6,7 @@ use types::egress::{Host, IpRange};
 use types::wire;
 use types::{ApiError, Bounds, Egress, ErrorCode, Extras};
 
-use super::invalid;
+use super::{invalid, mounts};
 
 /// Least processor time of a function, in thousandths of a core: with less a request is spent
 /// waiting for the next period.
@@ -25,6 +25,7 @@ pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds)
         files_max: files_max(given.files_max, base.files_max, bounds)?,
         pids_max: pids_max(given.pids_max, base.pids_max, bounds)?,
         egress: egress(given.egress.as_deref(), base.egress)?,
+        mounts: mounts::listed(given.mounts.as_deref(), base.mounts, bounds)?,
     })
 }
 

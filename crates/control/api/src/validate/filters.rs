@@ -57,7 +57,11 @@ impl Condition {
             Self::Mount { field, values } => {
                 let mounts = at(carried, "/CfsConfig/CfsInsList").and_then(Value::as_array);
                 let named = |mount: &Value| mount.get(field).and_then(Value::as_str).map(str::to_owned);
-                mounts.is_some_and(|mounts| mounts.iter().filter_map(named).any(|value| values.contains(&value)))
+                let kept = || {
+                    mounts.is_some_and(|mounts| mounts.iter().filter_map(named).any(|value| values.contains(&value)))
+                };
+                let mut own = function.latest.desired.extras.mounts.iter();
+                own.any(|mount| values.iter().any(|value| value == mount.volume.as_str())) || kept()
             }
         }
     }

@@ -3,15 +3,15 @@
 use serde::Serialize;
 use serde_json::Value;
 use types::wire::{
-    CreateFunctionRequest, Environment, Extras, InstanceConcurrencyConfig, IntranetConfigIn, ProtocolParams,
+    CfsConfig, CreateFunctionRequest, Environment, Extras, InstanceConcurrencyConfig, IntranetConfigIn, ProtocolParams,
     PublicNetConfigIn, UpdateFunctionConfigurationRequest,
 };
-use types::{ApiError, ErrorCode};
+use types::{ApiError, Bounds, ErrorCode, Mount};
 
-use super::{filled, invalid, scalars};
+use super::{filled, invalid, mounts, scalars};
 
 /// Settings that nothing acts on, and that somebody who gives them relies on.
-const WITHOUT_EFFECT: [&str; 4] = ["VpcConfig", "CfsConfig", "ClsLogsetId", "ClsTopicId"];
+const WITHOUT_EFFECT: [&str; 3] = ["VpcConfig", "ClsLogsetId", "ClsTopicId"];
 
 /// Switches that nothing acts on, where they stand in their setting, as users know them: only
 /// turned off they are accepted.
@@ -70,11 +70,23 @@ pub(crate) struct Given {
     pub intranet: Option<IntranetConfigIn>,
     pub dns_cache: Option<String>,
     pub extras: Option<Extras>,
+    /// Volumes, as the contract has them.
+    pub cfs: Option<CfsConfig>,
     /// Values that are kept as they are, by their API names.
     pub kept: Vec<(&'static str, Option<Value>)>,
 }
 
 impl Given {
+    /// The volumes that are given.
+    pub(crate) fn mounts(&self, bounds: &Bounds) -> Result<Vec<Mount>, ApiError> {
+        let own = self.extras.as_ref().and_then(|extras| extras.mounts.as_deref());
+        let own = mounts::listed(own, Vec::new(), bounds)?;
+        let mut all = self.cfs.as_ref().map_or(Ok(Vec::new()), |cfs| mounts::of_cfs(cfs, &own, bounds))?;
+        all.extend(own);
+        all.dedup();
+        Ok(all)
+    }
+
     /// The values that are kept as they are.
     pub(crate) fn kept(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         self.kept.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)))
@@ -135,13 +147,13 @@ impl From<CreateFunctionRequest> for Given {
             intranet: request.intranet_config,
             dns_cache: request.dns_cache,
             extras: request.sampan,
+            cfs: request.cfs_config,
             kept: vec![
                 ("Handler", object(request.handler)),
                 ("Role", object(request.role)),
                 ("ClsLogsetId", object(request.cls_logset_id)),
                 ("ClsTopicId", object(request.cls_topic_id)),
                 ("VpcConfig", object(request.vpc_config)),
-                ("CfsConfig", object(request.cfs_config)),
                 ("DeadLetterConfig", object(request.dead_letter_config)),
                 ("OnSuccess", object(request.on_success)),
                 ("OnFailure", object(request.on_failure)),
@@ -164,12 +176,12 @@ impl From<UpdateFunctionConfigurationRequest> for Given {
             intranet: request.intranet_config,
             dns_cache: request.dns_cache,
             extras: request.sampan,
+            cfs: request.cfs_config,
             kept: vec![
                 ("Role", object(request.role)),
                 ("ClsLogsetId", object(request.cls_logset_id)),
                 ("ClsTopicId", object(request.cls_topic_id)),
                 ("VpcConfig", object(request.vpc_config)),
-                ("CfsConfig", object(request.cfs_config)),
                 ("DeadLetterConfig", object(request.dead_letter_config)),
                 ("OnSuccess", object(request.on_success)),
                 ("OnFailure", object(request.on_failure)),

@@ -17,6 +17,7 @@ pub(crate) mod event;
 mod extras;
 pub(crate) mod filters;
 pub(crate) mod given;
+pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod paging;
 pub(crate) mod paths;

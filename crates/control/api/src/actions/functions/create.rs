@@ -3,7 +3,7 @@
 use types::wire::CreateFunctionRequest;
 
 use crate::actions::Outcome;
-use crate::actions::functions::destinations;
+use crate::actions::functions::{destinations, volumes};
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::params::Params;
@@ -13,6 +13,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let new = creation::new_function(params.read::<CreateFunctionRequest>()?, &cx.host_environment)?;
     cx.host_environment.check_runtime(&new.tags)?;
     destinations::check_targets(cx, &new.key, new.spec.carried.iter())?;
+    volumes::check(cx, new.spec.extras.mounts.clone()).await?;
     cx.store.create_function(new).await?;
     Ok(Answer::empty())
 }

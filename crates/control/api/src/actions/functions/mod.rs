@@ -8,3 +8,4 @@ pub(super) mod get;
 pub(super) mod list;
 pub(super) mod update_code;
 pub(super) mod update_configuration;
+mod volumes;

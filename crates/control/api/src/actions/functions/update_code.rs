@@ -7,7 +7,7 @@ use types::wire::{UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest}
 use types::{ApiError, ErrorCode, VersionSpec};
 
 use crate::actions::Outcome;
-use crate::actions::functions::destinations;
+use crate::actions::functions::{destinations, volumes};
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::failure::StoreCodes;
@@ -33,6 +33,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let image = code::image(request.code.as_ref())?;
     let given = Given::from(settings);
     destinations::check_targets(cx, &key, given.kept())?;
+    volumes::check(cx, given.mounts(&cx.host_environment.bounds)?).await?;
     let host = cx.host_environment.clone();
     let change = cx.store.change_latest(&key, move |function, latest| {
         code::check_kind(&image, function.kind)?;

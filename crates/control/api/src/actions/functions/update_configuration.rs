@@ -6,7 +6,7 @@ use types::ErrorCode;
 use types::wire::UpdateFunctionConfigurationRequest;
 
 use crate::actions::Outcome;
-use crate::actions::functions::destinations;
+use crate::actions::functions::{destinations, volumes};
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::failure::StoreCodes;
@@ -25,6 +25,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     )?;
     let given = Given::from(request);
     destinations::check_targets(cx, &key, given.kept())?;
+    volumes::check(cx, given.mounts(&cx.host_environment.bounds)?).await?;
     let host = cx.host_environment.clone();
     // Within the store's turn, so that of two changes at once neither undoes the other.
     let change = cx.store.change_latest(&key, move |function, latest| {

@@ -75,6 +75,7 @@ impl Platform {
             runtime: "sampan".to_owned(),
             runtimes_allowed: vec!["runc".to_owned()],
             runtime_tag: "sampan:runtime",
+            ..HostEnvironment::default()
         };
         let parts = api::Parts {
             store: store.clone(),

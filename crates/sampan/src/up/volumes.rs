@@ -1,0 +1,167 @@
+//! Administration of volumes by requests signed with the key pair, and what the API asks of volumes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use store::{FunctionQuery, Store};
+use types::admin::volumes::{ACTION, Answer, Command, PATH, Usage, Volume};
+use types::{Mount, VolumeName};
+use volumes::{Error, VolumeSettings, Volumes};
+
+use super::signed::{Refused, Signed};
+
+/// State of the endpoint.
+pub struct Administration {
+    pub volumes: Volumes,
+    pub store: Store,
+    pub signed: Signed,
+}
+
+/// Serves [`PATH`].
+pub fn router(administration: Administration) -> Router {
+    Router::new().route(PATH, post(serve)).with_state(Arc::new(administration))
+}
+
+async fn serve(State(administration): State<Arc<Administration>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    match administration.answer(&parts, body).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err((status, message)) => (status, Json(Answer::Refused { status: status.as_u16(), message })).into_response(),
+    }
+}
+
+/// Functions by the volumes that a version of theirs mounts.
+type Users = BTreeMap<VolumeName, BTreeSet<String>>;
+
+impl Administration {
+    async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
+        match self.signed.command(parts, body, ACTION).await? {
+            Command::List {} => Ok(Answer::Volumes(self.list().await?)),
+            Command::Create { name, settings } => self.create(name, settings).await,
+            Command::Delete { name } => self.delete(name).await,
+            Command::Usage { name } => {
+                let usage = self.blocking(move |volumes| volumes.usage(&name)).await?;
+                let volumes::Usage { bytes, files, free_bytes, cut_short } = usage;
+                Ok(Answer::Usage(Usage { bytes, files, free_bytes, cut_short }))
+            }
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Volume>, Refused> {
+        let users = self.users().await.map_err(fault)?;
+        let volumes = self.blocking(|volumes| Ok(volumes.list())).await?;
+        Ok(volumes.into_iter().map(|volume| shown(volume, &users)).collect())
+    }
+
+    async fn create(&self, name: VolumeName, settings: serde_json::Value) -> Result<Answer, Refused> {
+        let settings: VolumeSettings =
+            serde_json::from_value(settings).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+        let made = name.clone();
+        self.blocking(move |volumes| volumes.create(&made, settings)).await?;
+        let found = self.list().await?.into_iter().find(|volume| volume.name == name);
+        found.map(Answer::Created).ok_or_else(|| fault(anyhow::anyhow!("the volume {name} was deleted meanwhile")))
+    }
+
+    async fn delete(&self, name: VolumeName) -> Result<Answer, Refused> {
+        // First of all nothing new may find it.
+        let deletion = self.volumes.begin_delete(&name).map_err(|error| refused(&error))?;
+        let users = self.users().await.map_err(fault)?.remove(&name).unwrap_or_default();
+        if !users.is_empty() {
+            let users = users.into_iter().collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "versions of {users} mount the volume {name}; deploy them without it, and delete their published \
+                 versions that have it"
+            );
+            return Err((StatusCode::CONFLICT, message));
+        }
+        let kept = deletion.kept().map(|path| path.display().to_string());
+        tokio::task::spawn_blocking(move || deletion.finish())
+            .await
+            .map_err(|error| fault(error.into()))?
+            .map_err(|error| refused(&error))?;
+        Ok(Answer::Deleted { kept })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Volumes) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let volumes = self.volumes.clone();
+        let done = tokio::task::spawn_blocking(move || work(&volumes)).await;
+        done.map_err(|error| fault(error.into()))?.map_err(|error| refused(&error))
+    }
+
+    /// Which functions mount what, by all their versions, served or not.
+    async fn users(&self) -> anyhow::Result<Users> {
+        let mut users = Users::new();
+        for namespace in self.store.namespaces().await.context("cannot list namespaces")? {
+            let functions = self.store.functions(&FunctionQuery::all(namespace.name)).await;
+            for listed in functions.context("cannot list functions")?.functions {
+                let function = match self.store.function(&listed.record.key).await {
+                    Ok(function) => function,
+                    // It is gone by now.
+                    Err(store::Error::FunctionNotFound { .. }) => continue,
+                    Err(error) => return Err(error).context("cannot read a function"),
+                };
+                for version in &function.versions {
+                    let served = version.serving.iter().flat_map(|serving| &serving.spec.extras.mounts);
+                    for mount in version.desired.extras.mounts.iter().chain(served) {
+                        users.entry(mount.volume.clone()).or_default().insert(function.record.key.to_string());
+                    }
+                }
+            }
+        }
+        Ok(users)
+    }
+}
+
+fn shown(volume: volumes::Volume, users: &Users) -> Volume {
+    Volume {
+        mounted_by: users.get(&volume.name).into_iter().flatten().cloned().collect(),
+        name: volume.name,
+        kind: volume.settings.kind.as_str().to_owned(),
+        path: volume.path.map(|path| path.display().to_string()),
+        size_mb: volume.settings.size_mb,
+        squash: volume.settings.squash,
+        read_only: volume.settings.read_only,
+        origin: if volume.made { "command" } else { "settings" }.to_owned(),
+        problem: volume.problem,
+    }
+}
+
+fn refused(error: &Error) -> Refused {
+    let status = match error {
+        Error::NotFound { .. } => StatusCode::NOT_FOUND,
+        Error::Exists { .. } | Error::OfSettings { .. } => StatusCode::CONFLICT,
+        Error::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    (status, error.report())
+}
+
+fn fault(error: anyhow::Error) -> Refused {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
+}
+
+/// What the API asks of volumes.
+pub struct Checked(pub Volumes);
+
+impl std::fmt::Debug for Checked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checked").finish_non_exhaustive()
+    }
+}
+
+impl api::CheckMount for Checked {
+    fn check(&self, mount: &Mount) -> Result<(), String> {
+        self.0.check(mount).map_err(|error| error.report())
+    }
+}

@@ -198,6 +198,12 @@ impl Invoker {
         self.context.pool.check(version, wait_max).await.map(CheckedStart)
     }
 
+    /// Replaces the instances of the versions for which `affected` is true, each when its requests
+    /// have ended. See [`Pool::restart`].
+    pub fn restart(&self, affected: impl Fn(&CatalogVersion) -> bool) -> usize {
+        self.context.pool.restart(affected)
+    }
+
     /// What is used now.
     pub fn usage(&self) -> pool::Usage {
         self.context.pool.usage()

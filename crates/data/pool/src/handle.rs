@@ -96,6 +96,14 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
         }
     }
 
+    /// Replaces the instances of the versions for which `affected` is true, without a new version:
+    /// those that are there end as their leases return, and others are started as they are needed.
+    /// Returns how many versions had any.
+    pub fn restart(&self, affected: impl Fn(&CatalogVersion) -> bool) -> usize {
+        let versions = self.driver.all_versions().into_iter().filter(|version| affected(&version.catalog));
+        versions.map(|version| self.driver.restart(&version)).count()
+    }
+
     /// What is used now.
     pub fn usage(&self) -> Usage {
         let usage = self.driver.admission.lock().usage();

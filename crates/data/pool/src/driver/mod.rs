@@ -336,6 +336,13 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.start_wanted(version);
     }
 
+    /// Replaces the instances of a version, each when its leases have returned. Sessions go on with
+    /// other instances.
+    pub fn restart(self: &Arc<Self>, version: &Arc<Version<C>>) {
+        self.apply(version, |locked, now, effects| locked.state.restart(now, effects));
+        self.start_wanted(version);
+    }
+
     /// Has an instance end in `longest` at most; its room comes free when it has ended.
     pub fn stop_within(&self, instance: &Instance<C>, longest: Duration) {
         if self.mark_ending(instance) {

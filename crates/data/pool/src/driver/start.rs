@@ -104,6 +104,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             let mut locked = self.version.locked.lock();
             let slot = locked.state.started(self.reason, cold.total(), now, &mut effects);
             locked.place(slot, Arc::clone(instance));
+            locked.state.retire_outdated(slot, self.begun, &mut effects);
             let check = locked.check.take_if(|_| self.reason == StartReason::Check);
             (slot, resolve(&mut locked, effects, Some(cold)), check)
         };

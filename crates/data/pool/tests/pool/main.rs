@@ -4,6 +4,7 @@ mod backoff;
 mod checks;
 mod idle;
 mod jobs;
+mod restarts;
 mod sessions;
 mod starts;
 mod stopping;

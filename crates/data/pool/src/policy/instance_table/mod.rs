@@ -289,8 +289,12 @@ impl InstanceTable {
     /// in vain.
     pub fn drain(&mut self) -> (Vec<SlotIndex>, Vec<WaiterId>) {
         self.phase = Phase::Draining;
-        let idle = (0..self.slots.len()).filter(|index| self.retire(*index)).collect();
-        (idle, self.queue.drain())
+        (self.retire_all(), self.queue.drain())
+    }
+
+    /// Gives no instance new leases: says which of them are idle and to be ended now.
+    pub fn retire_all(&mut self) -> Vec<SlotIndex> {
+        (0..self.slots.len()).filter(|index| self.retire(*index)).collect()
     }
 
     /// Whether nothing is in the table: no instance, start or waiter.

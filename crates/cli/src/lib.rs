@@ -11,6 +11,7 @@ pub mod client;
 pub mod commands;
 pub mod credentials;
 pub mod entry;
+mod env_file;
 pub mod failure;
 pub mod image_name;
 mod local_time;

@@ -1,5 +1,7 @@
 //! Arguments of `sampan job`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::argv::Argv;
@@ -43,6 +45,10 @@ pub struct JobRunArgs {
     /// Environment variable
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
+    /// File of environment variables, as Docker Compose reads it; of several the later ones win,
+    /// and --env wins over all
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub command: Option<Argv>,

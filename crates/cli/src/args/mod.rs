@@ -236,6 +236,10 @@ pub struct DeployArgs {
     /// PORT is set by --port
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
+    /// File of environment variables, as Docker Compose reads it; of several the later ones win,
+    /// and --env wins over all
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
     /// text restores the image's
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]

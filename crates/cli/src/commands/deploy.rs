@@ -14,6 +14,7 @@ use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
 use crate::args::size::Megabytes;
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
+use crate::env_file;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::terminal;
@@ -29,6 +30,7 @@ const NAMES_LEN: usize = 2;
 
 /// Deploys the function.
 pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> anyhow::Result<()> {
+    let args = DeployArgs { env: env_file::merged(&args.env_file, args.env)?, env_file: Vec::new(), ..args };
     let client = Client::new(connection)?;
     check(&client, &args)?;
     if let Some(note) = port_note(&args).filter(|_| format == Output::Text) {
@@ -201,14 +203,14 @@ fn configuration(args: &DeployArgs, function: Option<&Value>) -> anyhow::Result<
 }
 
 /// The variables of `--env`; a single empty one stands for none.
-fn variables(pairs: &[String]) -> anyhow::Result<Vec<Value>> {
+pub(super) fn variables(pairs: &[String]) -> anyhow::Result<Vec<Value>> {
     if pairs == [""] {
         return Ok(Vec::new());
     }
     pairs.iter().map(|pair| variable(pair)).collect()
 }
 
-pub(super) fn variable(pair: &str) -> anyhow::Result<Value> {
+fn variable(pair: &str) -> anyhow::Result<Value> {
     let (key, value) = pair
         .split_once('=')
         .ok_or_else(|| Failure::new(Exit::Usage, format!("--env {pair:?} is not KEY=VALUE"), env_hint(pair)))?;

@@ -16,6 +16,7 @@ use crate::args::job::{JobArgs, JobCommand, JobRunArgs};
 use crate::args::size::Megabytes;
 use crate::args::{Connection, Output};
 use crate::client::Client;
+use crate::env_file;
 use crate::failure::{Exit, Failure};
 use crate::image_name::resolve;
 use crate::{client, output, print, terminal};
@@ -55,7 +56,7 @@ fn creation(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Va
     if !args.words.is_empty() {
         image.insert("ArgsList".to_owned(), args.words.clone().into());
     }
-    let variables = args.env.iter().map(|pair| deploy::variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
+    let variables = deploy::variables(&env_file::merged(&args.env_file, args.env.clone())?)?;
     let mut request = json!({
         "FunctionName": name, "Namespace": args.namespace, "Type": "Event", "AsyncRunEnable": "TRUE",
         "Timeout": args.timeout, "Code": {"ImageConfig": image}, "Environment": {"Variables": variables},

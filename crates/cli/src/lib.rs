@@ -10,6 +10,7 @@ pub mod args;
 pub mod client;
 pub mod commands;
 pub mod credentials;
+mod declared;
 pub mod entry;
 mod env_file;
 pub mod failure;

@@ -2,6 +2,7 @@
 
 pub(crate) mod argv;
 pub mod command_line;
+pub(crate) mod declared;
 pub(crate) mod domain;
 pub(crate) mod events;
 pub(crate) mod extras;
@@ -20,7 +21,7 @@ pub(crate) mod volume;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{ArgPredicate, NonEmptyStringValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use types::limits::STOP_GRACE_S_MAX;
@@ -121,8 +122,13 @@ pub struct Connection {
 /// The client commands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Create a function of an image, or update it, and wait until it is active
+    /// Create a function of an image, or update it, and wait until it is active; or all that a file
+    /// declares
     Deploy(Box<DeployArgs>),
+    /// Show what differs from what a file declares; exit code 2 if anything does
+    Diff(declared::DiffArgs),
+    /// Print the JSON schema of sampan.yaml, for editors
+    Schema,
     /// Call a function and print its answer
     Invoke(InvokeArgs),
     /// Run an image to its end, without a function
@@ -205,11 +211,57 @@ pub enum Kind {
     Web,
 }
 
+/// Arguments of `sampan deploy` that are for one function.
+const SINGLE: [&str; 28] = [
+    "name",
+    "image",
+    "namespace",
+    "kind",
+    "memory",
+    "timeout",
+    "init_timeout",
+    "env",
+    "command",
+    "args",
+    "port",
+    "job",
+    "async_run",
+    "rerun",
+    "concurrency",
+    "session",
+    "sessions_per_instance",
+    "websocket",
+    "websocket_idle",
+    "runtime",
+    "stop_grace",
+    "init",
+    "no_start_check",
+    "description",
+    "on_success",
+    "on_failure",
+    "registry_id",
+    "no_wait",
+];
+
 /// Arguments of `sampan deploy`.
 #[derive(Args)]
 pub struct DeployArgs {
     /// Name of the function
+    #[arg(
+        required = false,
+        required_unless_present = "file",
+        default_value_if("file", ArgPredicate::IsPresent, ""),
+        hide_default_value = true
+    )]
     pub name: String,
+    /// Deploy what this file declares, in place of one function; later files are overlays, whose
+    /// keys replace those of earlier ones
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = SINGLE)]
+    pub file: Vec<PathBuf>,
+    /// With --file: file with variables, a NAME=VALUE in each line; those of the environment come
+    /// first
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub vars: Vec<PathBuf>,
     /// Image; without a registry's host one in Sampan's own registry
     #[arg(long)]
     pub image: Option<String>,

@@ -24,6 +24,7 @@ mod volume;
 use registry_client::Config;
 
 use crate::args::{Command, Connection, Output};
+use crate::declared;
 
 /// Runs one of the client commands; `registries` are the limits of the client of registries, for
 /// pushes.
@@ -35,6 +36,12 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     match command {
         Command::Push(args) => push::run(connection, args, output, registries()?).await,
+        Command::Deploy(args) if !args.file.is_empty() => declared::deploy(connection, &args, output).await,
+        Command::Schema => {
+            declared::print_schema();
+            Ok(())
+        }
+        Command::Diff(args) => declared::diff(connection, &args, output).await,
         Command::Deploy(args) => deploy::run(connection, *args, output).await,
         Command::Invoke(args) => invoke::run(connection, args, output).await,
         Command::Job(args) => job::run(connection, args, output).await,

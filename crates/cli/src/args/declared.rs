@@ -1,0 +1,15 @@
+//! Arguments of the commands on declarations.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Args)]
+pub struct DiffArgs {
+    /// Declaration; later ones are overlays, whose keys replace those of earlier ones
+    #[arg(long, short, value_name = "FILE", required = true)]
+    pub file: Vec<PathBuf>,
+    /// File with variables, a NAME=VALUE in each line; those of the environment come first
+    #[arg(long, value_name = "FILE")]
+    pub vars: Vec<PathBuf>,
+}

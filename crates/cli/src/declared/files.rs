@@ -1,0 +1,193 @@
+//! From files to the model: YAML, overlays, variables.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::model::File;
+use super::variables::{self, Lookup};
+use super::yaml::error::Error;
+use super::yaml::node::{FILE_BYTES_MAX, Node};
+use super::yaml::{deserialize, merge, node};
+use crate::failure::{Exit, Failure};
+
+/// Reads the files, the later ones as overlays of the earlier ones, with variables of the
+/// environment and of `--vars` files.
+pub fn read(paths: &[PathBuf], vars: &[PathBuf]) -> anyhow::Result<File> {
+    let mut given = std::collections::BTreeMap::new();
+    for path in vars {
+        let (name, text) = text(path)?;
+        given.extend(variables::file(&name, &text)?);
+    }
+    let lookup = |name: &str| std::env::var(name).ok().or_else(|| given.get(name).cloned());
+    let texts: Vec<(String, String)> = paths.iter().map(|path| text(path)).collect::<anyhow::Result<_>>()?;
+    let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    model(texts, &lookup).map_err(|error| Failure::from(error).into())
+}
+
+/// The model of the texts of files with their names.
+pub fn model<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, lookup: &Lookup<'_>) -> Result<File, Error> {
+    let mut merged: Option<Node> = None;
+    for (name, text) in texts {
+        let node = node::load(name, text)?;
+        merged = Some(match merged {
+            Some(base) => merge::merged(base, node),
+            None => node,
+        });
+    }
+    let mut root = merged.ok_or_else(|| serde::de::Error::custom("no file is named"))?;
+    variables::replace(&mut root, lookup)?;
+    let file: File = deserialize::from_node(&root)?;
+    file.check(&root)?;
+    Ok(file)
+}
+
+/// Name and text of a file; `-` is standard input.
+pub fn text(path: &Path) -> anyhow::Result<(String, String)> {
+    let name = path.display().to_string();
+    let failed = |error: std::io::Error| {
+        let exit = if error.kind() == ErrorKind::NotFound { Exit::NotFound } else { Exit::Usage };
+        Failure::new(exit, format!("cannot read {name}: {error}"), "")
+    };
+    if name == "-" {
+        let text = std::io::read_to_string(std::io::stdin()).map_err(failed)?;
+        return Ok(("standard input".to_owned(), text));
+    }
+    let length = std::fs::metadata(path).map_err(failed)?.len();
+    if length > FILE_BYTES_MAX as u64 {
+        return Err(Failure::new(Exit::Usage, format!("{name} has more than {FILE_BYTES_MAX} bytes"), "").into());
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    Ok((name, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declared::model::{FunctionName, Words};
+
+    fn lookup(name: &str) -> Option<String> {
+        match name {
+            "MEMORY" => Some("512".to_owned()),
+            "FLAG" => Some("true".to_owned()),
+            "TRICK" => Some("a: b\n- #c".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn read(texts: &[&str]) -> Result<File, Error> {
+        let names = ["a.yaml", "b.yaml"];
+        model(names.into_iter().zip(texts.iter().copied()), &lookup)
+    }
+
+    fn function(text: &str) -> crate::declared::model::Function {
+        let file = read(&[text]).expect("valid");
+        file.functions.into_values().next().expect("one function")
+    }
+
+    /// A file with one function, whose keys begin in line 5 and column 5.
+    fn with(keys: &str) -> String {
+        let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
+        format!("project: shop\nfunctions:\n  f:\n    image: a:v1\n{keys}")
+    }
+
+    #[test]
+    fn values_reach_the_model_as_they_are_written() {
+        let text = "environment:\n  PASSWORD: 'abc$def${MEMORY}'\n  BIG: 1000000\n  LONG: 12345678901234567890123\n  \
+                    ZEROS: 007\n  NO: no\n  FLAG: ${FLAG}\n  TRICK: ${TRICK}\n  QUOTED: \"true\"\n  DOLLAR: a$$b$c\n";
+        let function = function(&with(text));
+        let environment = function.environment.expect("given");
+        let of = |key: &str| environment[key].as_str();
+        assert_eq!((of("PASSWORD"), of("BIG")), ("abc$def${MEMORY}", "1000000"));
+        assert_eq!((of("LONG"), of("ZEROS"), of("NO")), ("12345678901234567890123", "007", "no"));
+        assert_eq!((of("FLAG"), of("TRICK"), of("QUOTED"), of("DOLLAR")), ("true", "a: b\n- #c", "true", "a$b$c"));
+    }
+
+    #[test]
+    fn variables_fill_fields_of_any_type() {
+        let function = function(&with("memory: ${MEMORY}\ntimeout: \"${NONE:-30}\"\ninit: ${FLAG}"));
+        assert_eq!((function.memory, function.timeout, function.init), (Some(512), Some(30), Some(true)));
+    }
+
+    #[test]
+    fn words_are_a_list_or_a_text() {
+        let words = |text: &str| function(&with(text)).command.map(|Words(words)| words).expect("given");
+        assert_eq!(words("command: sh -c 'echo a'"), ["sh", "-c", "echo a"]);
+        assert_eq!(words("command: [sh, -c, \"echo a\"]"), ["sh", "-c", "echo a"]);
+        assert_eq!(words("command:\n- sh\n- 8080"), ["sh", "8080"]);
+    }
+
+    #[test]
+    fn an_error_names_its_place_and_the_nearest_key() {
+        for (keys, place, message, hint) in [
+            ("memroy: 512", "a.yaml:5:5", "`memroy` is no key here", "Did you mean `memory`?"),
+            ("memory: '512'", "a.yaml:5:13", "whole number", "without quotes"),
+            ("memory: 1e3", "a.yaml:5:13", "whole number", "decimal digits"),
+            ("memory: 0512", "a.yaml:5:13", "whole number", ""),
+            ("memory: 5000000000", "a.yaml:5:13", "5000000000", ""),
+            ("port: 70000", "a.yaml:5:11", "70000", ""),
+            ("init: yes", "a.yaml:5:11", "true or false", "Write true or false"),
+            ("type: wbe", "a.yaml:5:11", "not one of web, event", "Did you mean `web`?"),
+            ("environment:\n  A: true", "a.yaml:6:10", "a truth value", "'true'"),
+            ("environment:\n  A: 1.10", "a.yaml:6:10", "a fraction", "'1.10'"),
+            ("environment:\n  A:", "a.yaml:6:8", "nothing is here", ""),
+            ("environment:\n  A: [x]", "a.yaml:6:10", "a list is here", ""),
+            ("environment: [A=b]", "a.yaml:5:18", "a list is here, where keys belong", ""),
+            ("environment:\n  A: !Ref x", "a.yaml:6:15", "!Ref", ""),
+            ("session: { source: header }", "a.yaml:5:14", "`name` is missing", ""),
+            ("description: ${NONE}", "a.yaml:5:18", "NONE is not set", "${NONE:-DEFAULT}"),
+            ("memory: 128\nmemory: 256", "a.yaml:6:5", "twice: first in line 5", ""),
+            ("command: sh -c 'x", "a.yaml:5:14", "not closed", ""),
+            ("job: true\nport: 80", "a.yaml:6:11", "no port", ""),
+            ("tags: { 'sampan:init': 'on' }", "a.yaml:5:28", "Sampan's own", "`init`"),
+            ("a: [", "a.yaml:", "not YAML", ""),
+        ] {
+            let error = read(&[&with(keys)]).expect_err(keys);
+            let shown = error.to_string();
+            assert!(shown.starts_with(place) && shown.contains(message), "{keys}: {shown}");
+            assert!(error.hint.contains(hint), "{keys}: {}", error.hint);
+        }
+    }
+
+    #[test]
+    fn an_overlay_replaces_by_key() {
+        let base = with("memory: 256\ncommand: [a, b]\nenvironment: { A: '1', B: '2' }\ntimeout: ${NONE}");
+        let overlay = "functions:\n  f:\n    memory: 512\n    command: [c]\n    timeout:\n    \
+                       environment: { B: '3', C: '4' }\n  \
+                       g: { image: b }\n";
+        let file = read(&[&base, overlay]).expect("valid");
+        let function = &file.functions[&FunctionName::new("default", "f")];
+        assert_eq!((function.memory, function.timeout), (Some(512), None));
+        assert_eq!(function.command, Some(Words(vec!["c".to_owned()])));
+        let environment: Vec<_> = function.environment.iter().flatten().map(|(k, v)| format!("{k}{v}")).collect();
+        assert_eq!(environment, ["A1", "B3", "C4"]);
+        assert_eq!(file.functions.len(), 2);
+        let wrong = read(&[&with(""), "functions: { f: { memroy: 1 } }"]).expect_err("refused").to_string();
+        assert!(wrong.starts_with("b.yaml:1:19"), "{wrong}");
+    }
+
+    #[test]
+    fn aliases_repeat_and_are_bounded() {
+        let text = "project: p\nfunctions:\n  a: &a { image: x, memory: 256 }\n  b: *a\n";
+        let file = read(&[text]).expect("valid");
+        assert_eq!(file.functions[&FunctionName::new("default", "b")].memory, Some(256));
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..9 {
+            let of = format!("*a{}, ", n - 1).repeat(10);
+            bomb += &format!("a{n}: &a{n} [{}]\n", of.trim_end_matches(", "));
+        }
+        assert!(read(&[&bomb]).expect_err("refused").message.contains("more than"), "a bomb");
+        let deep = format!("project: {}x{}", "[".repeat(1000), "]".repeat(1000));
+        assert!(read(&[&deep]).is_err());
+    }
+
+    #[test]
+    fn names_of_projects_and_functions_are_checked() {
+        for text in
+            ["project: Shop", "project: ''", "functions: {}", "project: p\nfunctions: { 'a/b/c': { image: x } }"]
+        {
+            assert!(read(&[text]).is_err(), "{text}");
+        }
+        let file = read(&["project: p\nfunctions: { team/f: { image: x } }"]).expect("valid");
+        assert_eq!(file.functions.keys().next().map(|name| name.namespace.as_str()), Some("team"));
+    }
+}

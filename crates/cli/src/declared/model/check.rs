@@ -1,0 +1,81 @@
+//! What a file says that types alone cannot refuse.
+
+use super::{File, Function, Kind};
+use crate::declared::yaml::error::Error;
+use crate::declared::yaml::node::Node;
+use crate::declared::yaml::place::Place;
+
+/// Characters of a project's name.
+const PROJECT_LEN_MAX: usize = 40;
+/// Tags that keys of their own stand for begin with this.
+const OWN_TAGS: &str = "sampan:";
+
+impl File {
+    /// Checks the file, which `root` is the tree of.
+    pub fn check(&self, root: &Node) -> Result<(), Error> {
+        let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !(1..=PROJECT_LEN_MAX).contains(&self.project.len()) || !self.project.chars().all(inside) {
+            let message = format!("{:?} is no name of a project", self.project);
+            let hint = format!("Use 1 to {PROJECT_LEN_MAX} lower-case letters, digits and '-'.");
+            return Err(Error::new(place(root, &["project"]), message, hint));
+        }
+        for (name, function) in &self.functions {
+            let node = root.get("functions").and_then(|functions| {
+                functions.entries().iter().find(|(key, _)| key.text.parse().as_ref() == Ok(name)).map(|(_, node)| node)
+            });
+            function.check(node.unwrap_or(root))?;
+        }
+        Ok(())
+    }
+}
+
+impl Function {
+    fn check(&self, node: &Node) -> Result<(), Error> {
+        let refuse = |key: &str, message: &str, hint: &str| Err(Error::new(place(node, &[key]), message, hint));
+        if self.is_job() && self.kind == Some(Kind::Web) {
+            return refuse("job", "a job has no server, which a web function needs", "Leave out `type`, or `job`.");
+        }
+        if self.is_job() && self.port.is_some() {
+            return refuse("port", "a job has no server, and thus no port", "Leave out `port`, or `job`.");
+        }
+        if self.async_run == Some(true) && self.kind() == Kind::Web {
+            return refuse("async_run", "`async_run` is for event functions", "Add `type: event`, or `job: true`.");
+        }
+        if self.rerun == Some(true) && self.async_run != Some(true) {
+            return refuse("rerun", "`rerun` is for functions with `async_run`", "Add `async_run: true`.");
+        }
+        let web_alone = [
+            ("concurrency", self.concurrency.is_some()),
+            ("session", self.session.is_some()),
+            ("websocket", self.websocket == Some(true)),
+        ];
+        if let Some((key, _)) = web_alone.iter().find(|(_, is_set)| *is_set && self.kind() == Kind::Event) {
+            return refuse(key, &format!("`{key}` is for web functions"), "Leave it out, or write `type: web`.");
+        }
+        if self.websocket_idle.is_some() && self.websocket != Some(true) {
+            return refuse("websocket_idle", "`websocket_idle` is for WebSockets", "Add `websocket: true`.");
+        }
+        if let Some(tag) = self.tags.iter().flatten().map(|(key, _)| key).find(|key| key.starts_with(OWN_TAGS)) {
+            let message = format!("{tag:?}: tags that begin with {OWN_TAGS} are Sampan's own");
+            let hint = "Write `runtime`, `stop_grace`, `init`, `start_check` or `rerun` for what they mean.";
+            return Err(Error::new(place(node, &["tags", tag]), message, hint));
+        }
+        Ok(())
+    }
+
+    /// Whether the image is a job.
+    pub fn is_job(&self) -> bool {
+        self.job == Some(true)
+    }
+
+    /// The type, also where it is left out.
+    pub fn kind(&self) -> Kind {
+        self.kind.unwrap_or(if self.is_job() { Kind::Event } else { Kind::Web })
+    }
+}
+
+/// The place of the value below these keys, or of the deepest that is there.
+fn place(node: &Node, keys: &[&str]) -> Place {
+    let deepest = keys.iter().try_fold(node, |node, key| node.get(key).ok_or(node));
+    deepest.unwrap_or_else(|node| node).place.clone()
+}

@@ -1,0 +1,174 @@
+//! Defaults of the platform: what a key that is left out stands for.
+
+use std::collections::BTreeMap;
+
+use types::limits::{
+    EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT, IMAGE_PORT, INIT_TIMEOUT_S_DEFAULT, MAX_CONCURRENCY_MAX,
+    MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT,
+};
+
+use super::{Events, Function, Kind, Session, WhenIdle};
+
+/// Limits of a session without its own.
+const PER_INSTANCE: u64 = 1;
+const TTL_S: u64 = 21_600;
+const IDLE_S: u64 = 1800;
+
+impl Function {
+    /// The function with every default written out, so that two that mean the same are equal. Keys
+    /// whose default is not known here (of the installation) stay absent.
+    pub fn filled(self) -> Self {
+        let (kind, job) = (self.kind(), self.is_job());
+        let web = kind == Kind::Web;
+        let concurrency = if self.session.is_some() { MAX_CONCURRENCY_MAX } else { 1 };
+        let text = |text: Option<String>| Some(text.unwrap_or_default());
+        let flag = |flag: Option<bool>, default| Some(flag.unwrap_or(default));
+        Self {
+            kind: Some(kind),
+            registry_id: text(self.registry_id),
+            command: self.command.filter(|words| !words.0.is_empty()),
+            args: self.args.filter(|words| !words.0.is_empty()),
+            port: (!job).then_some(self.port.unwrap_or(IMAGE_PORT)),
+            job: Some(job),
+            memory: Some(self.memory.unwrap_or(MEMORY_MB_DEFAULT)),
+            timeout: Some(self.timeout.unwrap_or(TIMEOUT_S_DEFAULT)),
+            init_timeout: Some(self.init_timeout.unwrap_or(INIT_TIMEOUT_S_DEFAULT)),
+            environment: Some(self.environment.unwrap_or_default()),
+            concurrency: web.then_some(self.concurrency.unwrap_or(concurrency)),
+            session: self.session.map(Session::filled),
+            websocket: flag(self.websocket, false),
+            public_network: flag(self.public_network, true),
+            description: text(self.description),
+            on_success: text(self.on_success),
+            on_failure: text(self.on_failure),
+            async_run: flag(self.async_run, false),
+            rerun: flag(self.rerun, false),
+            init: flag(self.init, false),
+            start_check: flag(self.start_check, true),
+            tags: Some(self.tags.unwrap_or_default()),
+            events: Some(self.events.unwrap_or_default().filled()),
+            ..self
+        }
+    }
+
+    /// The function without what is a default anyway.
+    pub fn trimmed(self) -> Self {
+        let full = self.clone().filled();
+        let bare = Self { image: full.image.clone(), kind: full.kind, job: full.job, ..Self::default() };
+        let bare = Self { session: full.session.clone(), ..bare }.filled();
+        let kind_default = if full.job == Some(true) { Kind::Event } else { Kind::Web };
+        Self {
+            image: full.image,
+            kind: full.kind.filter(|kind| *kind != kind_default),
+            registry_id: unless(full.registry_id, &bare.registry_id),
+            command: full.command,
+            args: full.args,
+            port: unless(full.port, &bare.port),
+            job: full.job.filter(|job| *job),
+            memory: unless(full.memory, &bare.memory),
+            timeout: unless(full.timeout, &bare.timeout),
+            init_timeout: unless(full.init_timeout, &bare.init_timeout),
+            environment: full.environment.filter(|map: &BTreeMap<_, _>| !map.is_empty()),
+            concurrency: unless(full.concurrency, &bare.concurrency),
+            session: full.session.map(Session::trimmed),
+            websocket: unless(full.websocket, &bare.websocket),
+            websocket_idle: full.websocket_idle,
+            public_network: unless(full.public_network, &bare.public_network),
+            description: unless(full.description, &bare.description),
+            on_success: unless(full.on_success, &bare.on_success),
+            on_failure: unless(full.on_failure, &bare.on_failure),
+            async_run: unless(full.async_run, &bare.async_run),
+            rerun: unless(full.rerun, &bare.rerun),
+            runtime: full.runtime,
+            stop_grace: full.stop_grace,
+            init: unless(full.init, &bare.init),
+            start_check: unless(full.start_check, &bare.start_check),
+            tags: full.tags.filter(|map: &BTreeMap<_, _>| !map.is_empty()),
+            events: full.events.map(Events::trimmed).filter(|events| *events != Events::default()),
+            reserved: full.reserved,
+        }
+    }
+}
+
+impl Session {
+    fn filled(self) -> Self {
+        Self {
+            per_instance: Some(self.per_instance.unwrap_or(PER_INSTANCE)),
+            ttl: Some(self.ttl.unwrap_or(TTL_S)),
+            idle: Some(self.idle.unwrap_or(IDLE_S)),
+            when_idle: Some(self.when_idle.unwrap_or(WhenIdle::End)),
+            ..self
+        }
+    }
+
+    fn trimmed(self) -> Self {
+        Self {
+            per_instance: unless(self.per_instance, &Some(PER_INSTANCE)),
+            ttl: unless(self.ttl, &Some(TTL_S)),
+            idle: unless(self.idle, &Some(IDLE_S)),
+            when_idle: unless(self.when_idle, &Some(WhenIdle::End)),
+            ..self
+        }
+    }
+}
+
+impl Events {
+    /// With every default written out.
+    pub fn filled(self) -> Self {
+        Self {
+            retries: Some(self.retries.unwrap_or(EVENT_RETRIES_DEFAULT)),
+            ttl: Some(self.ttl.unwrap_or(EVENT_TTL_S_DEFAULT)),
+        }
+    }
+
+    fn trimmed(self) -> Self {
+        Self {
+            retries: unless(self.retries, &Some(EVENT_RETRIES_DEFAULT)),
+            ttl: unless(self.ttl, &Some(EVENT_TTL_S_DEFAULT)),
+        }
+    }
+}
+
+/// The value, unless it is the default.
+fn unless<T: PartialEq>(value: Option<T>, default: &Option<T>) -> Option<T> {
+    if value == *default { None } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SessionSource, Words};
+    use super::*;
+
+    #[test]
+    fn what_is_trimmed_means_the_same() {
+        let image = "a:v1".to_owned();
+        let session = Session {
+            source: SessionSource::Header,
+            name: "x-key".to_owned(),
+            per_instance: None,
+            ttl: Some(60),
+            idle: None,
+            when_idle: None,
+        };
+        let bare = Function { image, ..Function::default() };
+        let functions = [
+            bare.clone(),
+            Function { job: Some(true), kind: Some(Kind::Event), ..bare.clone() },
+            Function { kind: Some(Kind::Event), memory: Some(128), description: Some(String::new()), ..bare.clone() },
+            Function { session: Some(session), concurrency: Some(1), ..bare.clone() },
+            Function {
+                concurrency: Some(1),
+                command: Some(Words(Vec::new())),
+                start_check: Some(false),
+                ..bare.clone()
+            },
+            Function { events: Some(Events { retries: Some(2), ttl: Some(60) }), reserved: Some(0), ..bare.clone() },
+        ];
+        for function in functions {
+            let filled = function.filled();
+            assert_eq!(filled.clone().trimmed().filled(), filled);
+            assert_eq!(filled.clone().trimmed().trimmed(), filled.trimmed());
+        }
+        assert_eq!(bare.clone().filled().trimmed(), bare);
+    }
+}

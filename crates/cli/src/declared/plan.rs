@@ -1,0 +1,151 @@
+//! What separates an installation from what a file declares: pure decisions.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::differences::{Difference, between};
+use super::model::{Function, FunctionName};
+use super::platform::function::Observed;
+use super::platform::image;
+
+/// Fields of a function that are set when it is made.
+const FIXED: [&str; 9] =
+    ["type", "websocket", "async_run", "rerun", "runtime", "stop_grace", "init", "start_check", "tags"];
+/// Fields of its image.
+const IMAGE: [&str; 6] = ["image", "registry_id", "command", "args", "port", "job"];
+/// One thing that is declared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    Function(FunctionName),
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(name) => write!(f, "function {name}"),
+        }
+    }
+}
+
+impl Serialize for Item {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What is to be done with an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Act {
+    Create,
+    Update,
+    /// It is as declared.
+    Keep,
+}
+
+/// What separates an item from its declaration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    pub item: Item,
+    pub act: Act,
+    /// Fields, from what is there to what is declared.
+    pub differences: Vec<Difference>,
+}
+
+/// Parts of a function that an update is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Parts {
+    pub image: bool,
+    pub configuration: bool,
+    pub events: bool,
+    pub reserved: bool,
+}
+
+/// The change of a function whose declaration has its defaults written out.
+pub fn function(name: &FunctionName, declared: &Function, observed: Option<&Observed>) -> Change {
+    let item = Item::Function(name.clone());
+    let Some(observed) = observed else {
+        let differences = between(&serde_json::json!({}), &declared.clone().trimmed());
+        return Change { item, act: Act::Create, differences };
+    };
+    let differences = between(&comparable(&observed.function, declared), declared);
+    let act = if differences.is_empty() { Act::Keep } else { Act::Update };
+    Change { item, act, differences }
+}
+
+/// What is there, without what the declaration leaves open: the digest of an image that is named by
+/// its tag, and tags that it does not name.
+fn comparable(observed: &Function, declared: &Function) -> Function {
+    let mut function = observed.clone();
+    if !declared.image.contains('@') {
+        function.image = image::without_digest(&function.image).to_owned();
+    }
+    let named = |key: &String| declared.tags.as_ref().is_some_and(|tags| tags.contains_key(key));
+    function.tags = function.tags.map(|tags| tags.into_iter().filter(|(key, _)| named(key)).collect());
+    function
+}
+
+/// The parts of a function that differ.
+pub fn parts(differences: &[Difference]) -> Parts {
+    let mut parts = Parts::default();
+    for field in differences.iter().map(top) {
+        match field {
+            "events" => parts.events = true,
+            "reserved" => parts.reserved = true,
+            field if IMAGE.contains(&field) => parts.image = true,
+            _ => parts.configuration = true,
+        }
+    }
+    parts
+}
+
+/// The first difference that no update removes.
+pub fn unchangeable(differences: &[Difference]) -> Option<&Difference> {
+    differences.iter().find(|difference| FIXED.contains(&top(difference)))
+}
+
+/// The key of the function that a difference is in.
+fn top(difference: &Difference) -> &str {
+    difference.field.split('.').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared(image: &str) -> Function {
+        Function { image: image.to_owned(), ..Function::default() }
+    }
+
+    fn there(function: Function) -> Observed {
+        let function = function.filled();
+        Observed { function, project: None, status: "Active".to_owned(), reason: String::new() }
+    }
+
+    fn change(wanted: Function, found: Function) -> Change {
+        function(&FunctionName::new("default", "f"), &wanted.filled(), Some(&there(found)))
+    }
+
+    #[test]
+    fn defaults_and_digests_are_no_differences() {
+        let pinned = declared("a:v1@sha256:07");
+        assert_eq!(change(declared("a:v1"), pinned.clone()).act, Act::Keep);
+        assert_eq!(change(Function { memory: Some(128), ..declared("a:v1") }, pinned.clone()).act, Act::Keep);
+        assert_eq!(change(declared("a:v1@sha256:08"), pinned.clone()).act, Act::Update);
+        let tagged = Function { tags: Some([("owner".to_owned(), "me".to_owned())].into()), ..pinned };
+        assert_eq!(change(declared("a:v1"), tagged).act, Act::Keep);
+    }
+
+    #[test]
+    fn differences_belong_to_their_parts() {
+        let found = declared("a:v1");
+        let changed = |wanted: Function| parts(&change(wanted, found.clone()).differences);
+        assert_eq!(changed(declared("a:v2")), Parts { image: true, ..Parts::default() });
+        let memory = Function { memory: Some(256), reserved: Some(512), ..declared("a:v1") };
+        assert_eq!(changed(memory), Parts { configuration: true, reserved: true, ..Parts::default() });
+        let fixed = change(Function { stop_grace: Some(5), ..declared("a:v1") }, found.clone());
+        assert_eq!(unchangeable(&fixed.differences).map(|d| d.field.as_str()), Some("stop_grace"));
+        assert_eq!(unchangeable(&change(declared("a:v2"), found).differences), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! The model in the words of the cloud API: what is there, and requests that change it.
+
+pub mod function;
+pub mod image;

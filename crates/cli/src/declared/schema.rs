@@ -1,0 +1,23 @@
+//! The JSON schema of `sampan.yaml`, for editors.
+
+/// The schema, as committed; a test compares it with the types.
+pub const SCHEMA: &str = include_str!("../../../../docs/sampan.schema.json");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declared::model::File;
+
+    /// `UPDATE_SCHEMA=1` writes it.
+    #[test]
+    fn the_committed_schema_is_that_of_the_types() {
+        let schema = schemars::generate::SchemaSettings::draft07().into_generator().into_root_schema_for::<File>();
+        let text = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sampan.schema.json");
+            std::fs::write(path, &text).expect("it can be written");
+            return;
+        }
+        assert!(text == SCHEMA, "docs/sampan.schema.json is not that of the types; write it with UPDATE_SCHEMA=1");
+    }
+}

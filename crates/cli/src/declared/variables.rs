@@ -1,0 +1,142 @@
+//! Variables in scalars: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a `$`.
+//! They are replaced after parsing, so that a value never becomes structure; keys and texts in
+//! single quotes stay as they are.
+
+use std::collections::BTreeMap;
+
+use super::yaml::error::Error;
+use super::yaml::node::{Content, Node, Style};
+use crate::failure::{Exit, Failure};
+
+/// Finds the value of a variable.
+pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Replaces the variables of a tree.
+pub fn replace(node: &mut Node, lookup: &Lookup<'_>) -> Result<(), Error> {
+    let place = node.place.clone();
+    match &mut node.content {
+        Content::List(items) => items.iter_mut().try_for_each(|item| replace(item, lookup)),
+        Content::Map(entries) => entries.iter_mut().try_for_each(|(_, value)| replace(value, lookup)),
+        Content::Scalar(scalar) if scalar.style == Style::Single || !scalar.text.contains('$') => Ok(()),
+        Content::Scalar(scalar) => {
+            let (text, substituted) =
+                replaced(&scalar.text, lookup).map_err(|(message, hint)| Error::new(place, message, hint))?;
+            (scalar.text, scalar.substituted) = (text, substituted);
+            Ok(())
+        }
+    }
+}
+
+/// The text with its variables replaced, and whether it had any.
+fn replaced(text: &str, lookup: &Lookup<'_>) -> Result<(String, bool), (String, String)> {
+    let (mut done, mut rest, mut any) = (String::with_capacity(text.len()), text, false);
+    while let Some((before, after)) = rest.split_once('$') {
+        done.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            done.push('$');
+            rest = after;
+        } else if let Some(inside) = after.strip_prefix('{') {
+            let open = "Close it with `}`, or write `$${` for the text itself.".to_owned();
+            let (inside, after) = inside.split_once('}').ok_or(("a `${` is not closed".to_owned(), open))?;
+            done.push_str(&value(inside, lookup)?);
+            any = true;
+            rest = after;
+        } else {
+            done.push('$');
+            rest = after;
+        }
+    }
+    done.push_str(rest);
+    Ok((done, any))
+}
+
+/// The value of what stands in the braces.
+fn value(inside: &str, lookup: &Lookup<'_>) -> Result<String, (String, String)> {
+    let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
+    let (name, rest) = inside.split_at(end);
+    let found = lookup(name);
+    let filled = found.clone().filter(|value| !value.is_empty());
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if is_name && !inside.contains("${") {
+        if rest.is_empty() {
+            let hint = format!("Set it, or write ${{{name}:-DEFAULT}}.");
+            return found.ok_or((format!("the variable {name} is not set"), hint));
+        }
+        if let Some(default) = rest.strip_prefix(":-") {
+            return Ok(filled.unwrap_or_else(|| default.to_owned()));
+        }
+        if let Some(message) = rest.strip_prefix(":?") {
+            return filled.ok_or((format!("the variable {name} is needed: {message}"), String::new()));
+        }
+    }
+    let hint = "Write ${NAME}, ${NAME:-DEFAULT} or ${NAME:?MESSAGE}; `$$` stands for a `$`.".to_owned();
+    Err((format!("${{{inside}}} is no variable"), hint))
+}
+
+/// The variables of `--vars`: a `NAME=VALUE` in each line; empty lines and those after `#` are left
+/// out.
+pub fn file(name: &str, text: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let line = |(index, line): (usize, &str)| {
+        let line = line.trim_end_matches('\r');
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            return None;
+        }
+        let pair = line.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
+        let wrong = || Failure::new(Exit::Usage, format!("{name}:{}: this is not NAME=VALUE", index + 1), "").into();
+        Some(pair.filter(|(key, _)| !key.is_empty()).ok_or_else(wrong))
+    };
+    text.lines().enumerate().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(name: &str) -> Option<String> {
+        match name {
+            "A" => Some("1 000: #x".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_four_forms_are_replaced() {
+        for (text, wanted) in [
+            ("x${A}y", "x1 000: #xy"),
+            ("${EMPTY}", ""),
+            ("${EMPTY:-d}", "d"),
+            ("${NONE:-}", ""),
+            ("${NONE:-a:b?c}", "a:b?c"),
+            ("${A:?must be set}", "1 000: #x"),
+            ("abc$def $1 $", "abc$def $1 $"),
+            ("$${A} $$$$", "${A} $$"),
+        ] {
+            assert_eq!(replaced(text, &lookup).map(|(text, _)| text), Ok(wanted.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_variable_is_refused() {
+        for (text, wanted) in [
+            ("${NONE}", "NONE is not set"),
+            ("${EMPTY:?give it}", "give it"),
+            ("${A", "not closed"),
+            ("${}", "no variable"),
+            ("${A-x}", "no variable"),
+            ("${A:-${B}}", "no variable"),
+            ("${1}", "no variable"),
+        ] {
+            let (message, _) = replaced(text, &lookup).expect_err(text);
+            assert!(message.contains(wanted), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_variables_has_a_pair_in_each_line() {
+        let read = file("v", "# x\n\nA=b=c \r\n B =\n").expect("valid");
+        let pairs: Vec<_> = read.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("A", "b=c "), ("B", "")]);
+        assert!(file("v", "A=1\nnope\n").expect_err("refused").to_string().contains("v:2"));
+    }
+}

@@ -1,0 +1,129 @@
+//! Declarations: `sampan deploy -f`, `diff`, and what they promise to users.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use std::path::PathBuf;
+
+use e2e::tools::ProgramOutput;
+use e2e::{Platform, tools};
+use serde_json::{Value, json};
+
+/// Writes a declaration, and returns its path.
+fn written(platform: &Platform, name: &str, text: &str) -> anyhow::Result<String> {
+    let path: PathBuf = platform.work_dir().join(name);
+    std::fs::write(&path, text)?;
+    Ok(path.display().to_string())
+}
+
+/// Runs a command on a declaration.
+async fn run(platform: &Platform, command: &str, files: &[&str]) -> anyhow::Result<ProgramOutput> {
+    let files = files.iter().flat_map(|file| ["-f", file]);
+    let args: Vec<&str> = std::iter::once(command).chain(files).collect();
+    tools::run(&mut platform.cli(&args)).await
+}
+
+/// A function in full, also with the times of its changes.
+async fn function(platform: &Platform, name: &str) -> anyhow::Result<Value> {
+    let mut function = platform.cli_json(&["get", name]).await?;
+    function["RequestId"] = Value::Null;
+    Ok(function)
+}
+
+const FUNCTIONS: &str = r#"
+project: shop
+functions:
+  web:
+    image: hello:v1
+    memory: ${SHOP_MEMORY:-256}
+    timeout: 30
+    environment:
+      COLOUR: red
+      PASSWORD: 'abc$def'
+      LIMIT: 1000000
+    tags: { owner: me }
+    reserved: 512
+  worker:
+    image: hello:v1
+    type: event
+    timeout: 30
+    events: { retries: 1, ttl: 600 }
+"#;
+
+#[tokio::test]
+async fn functions_become_what_a_file_declares_and_stay_so() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let file = written(&platform, "sampan.yaml", FUNCTIONS)?;
+    let differs = run(&platform, "diff", &[&file]).await?;
+    assert_eq!(differs.code, Some(2), "{}", differs.stderr);
+    assert!(differs.stdout.contains("function web: is not there"), "{}", differs.stdout);
+    let made = run(&platform, "deploy", &[&file]).await?;
+    assert!(made.ok && made.stdout.contains("function web: created"), "{}{}", made.stdout, made.stderr);
+    for (name, value) in [("COLOUR", "red"), ("PASSWORD", "abc$def"), ("LIMIT", "1000000")] {
+        let answer = platform.get("web", &format!("/env?{name}")).await?.text().await?;
+        assert_eq!(answer, value, "{name}");
+    }
+    let before = (function(&platform, "web").await?, function(&platform, "worker").await?);
+    assert_eq!((&before.0["MemorySize"], &before.1["Type"]), (&json!(256), &json!("Event")));
+
+    // A second run changes nothing, and there is nothing to tell.
+    let same = run(&platform, "diff", &[&file]).await?;
+    assert!(same.ok && same.stdout.is_empty(), "{}{}", same.stdout, same.stderr);
+    let again = run(&platform, "deploy", &[&file]).await?;
+    assert!(again.ok && !again.stdout.contains("updated"), "{}", again.stdout);
+    let after = (function(&platform, "web").await?, function(&platform, "worker").await?);
+    assert!(after == before, "a second deploy changed {} or {}", after.0, after.1);
+
+    // An overlay changes one setting, and what is left out has its default again.
+    let overlay = "functions:\n  web:\n    memory: 128\n    environment: { COLOUR: blue }\n    reserved:\n";
+    let overlay = written(&platform, "staging.yaml", overlay)?;
+    let differs = run(&platform, "diff", &[&file, &overlay]).await?;
+    assert_eq!(differs.code, Some(2));
+    for line in ["memory: 256 -> 128", "environment.COLOUR: \"red\" -> \"blue\"", "reserved: 512 -> (none)"] {
+        assert!(differs.stdout.contains(line), "{line} is not in {}", differs.stdout);
+    }
+    assert!(function(&platform, "web").await? == before.0, "a diff changes nothing");
+    assert!(run(&platform, "deploy", &[&file, &overlay]).await?.ok);
+    assert_eq!(platform.get("web", "/env?COLOUR").await?.text().await?, "blue");
+    assert!(run(&platform, "diff", &[&file, &overlay]).await?.ok);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_failure_names_its_item_and_leaves_the_others_done() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let text = "project: shop\nfunctions:\n  bad: { image: missing:v1 }\n  good: { image: hello:v1, timeout: 30 }\n  \
+                wrong: { image: hello:v1, memory: 100 }\n";
+    let file = written(&platform, "sampan.yaml", text)?;
+    let failed = run(&platform, "deploy", &[&file]).await?;
+    assert!(!failed.ok);
+    assert!(failed.stdout.contains("function good: created"), "{}", failed.stdout);
+    assert!(failed.stderr.contains("2 of 3 items failed: function bad, function wrong"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("function wrong: failed") && failed.stderr.contains("100"), "{}", failed.stderr);
+    assert!(platform.get("good", "/").await?.status().is_success());
+
+    // Mended, the same file is deployed in full.
+    tools::run_ok(&mut platform.cli(&["deploy", "extra", "--image", "hello:v1", "--timeout", "30"])).await?;
+    let mended = text.replace("missing:v1", "hello:v1").replace("memory: 100", "memory: 128");
+    let file = written(&platform, "sampan.yaml", &mended)?;
+    let done = run(&platform, "deploy", &[&file]).await?;
+    assert!(done.ok && done.stdout.contains("function bad: updated"), "{}{}", done.stdout, done.stderr);
+    assert!(run(&platform, "diff", &[&file]).await?.ok);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_typing_error_is_refused_before_anything_is_changed() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    let file =
+        written(&platform, "sampan.yaml", "project: shop\nfunctions:\n  f:\n    image: hello:v1\n    memroy: 1\n")?;
+    let refused = run(&platform, "deploy", &[&file]).await?;
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("sampan.yaml:5:5: `memroy` is no key here"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("hint: Did you mean `memory`?"), "{}", refused.stderr);
+    let missing = run(&platform, "deploy", &["/nowhere.yaml"]).await?;
+    assert_eq!(missing.code, Some(3));
+    let schema = platform.cli_json(&["schema"]).await?;
+    assert_eq!(schema["title"], "File");
+    platform.stop().await
+}

@@ -22,6 +22,8 @@ pub struct Config {
     pub commit_rows_max: usize,
     /// Bytes of payloads after which a commit ends.
     pub commit_bytes_max: usize,
+    /// Longest write-ahead log; commits wait until it has been copied into the file.
+    pub wal_bytes_max: u64,
     /// Most changes that wait for the writer.
     pub writer_queue_len_max: usize,
     /// Most runs at a time, of all functions together.
@@ -70,6 +72,7 @@ impl Default for Config {
             function_bytes_max: 4 << 30,
             commit_rows_max: 256,
             commit_bytes_max: 4 << 20,
+            wal_bytes_max: 64 << 20,
             writer_queue_len_max: 1024,
             runs_max: 256,
             function_runs_max: 128,
@@ -104,6 +107,7 @@ impl Config {
         let bounds = [
             ("events.commit_rows_max", self.commit_rows_max as u64, 1, 100_000),
             ("events.commit_bytes_max", self.commit_bytes_max as u64, 1, 1 << 30),
+            ("events.wal_bytes_max", self.wal_bytes_max, 1 << 20, 64 << 30),
             ("events.writer_queue_len_max", self.writer_queue_len_max as u64, 1, 1 << 20),
             ("events.runs_max", self.runs_max as u64, 1, 1 << 20),
             ("events.function_runs_max", self.function_runs_max as u64, 1, 1 << 20),

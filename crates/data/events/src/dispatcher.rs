@@ -35,9 +35,9 @@ const CLAIM_BYTES_MAX: u64 = 32 << 20;
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// Pauses between tries to store the end of a run.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// How often states are pruned, and how many rows at a time.
+/// How often states are pruned, and how many rows at a time: acceptances wait in the same commit.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-const PRUNE_ROWS: usize = 1_000;
+const PRUNE_ROWS: usize = 100;
 
 /// What the dispatcher and the runs share.
 pub(crate) struct Queue {

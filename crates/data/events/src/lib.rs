@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backlog;
+mod checkpoints;
 mod config;
 mod dead_letters;
 mod delivering;

@@ -13,6 +13,7 @@ use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 use rusqlite::{Connection, Error as SqlError};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::checkpoints::{self, Checkpoints};
 use crate::config::Config;
 use crate::error::Error;
 use crate::sqlite;
@@ -79,8 +80,14 @@ impl Writer {
     pub(crate) fn start(path: PathBuf, connection: Connection, config: &Config) -> std::io::Result<Self> {
         let (changes, arriving) = mpsc::channel(config.writer_queue_len_max);
         let halted = Arc::new(OnceLock::new());
+        let checkpoints = {
+            let beside = sqlite::open_beside(&path).map_err(std::io::Error::other)?;
+            let halted = Arc::clone(&halted);
+            Checkpoints::start(beside, config.wal_bytes_max, move |error| checkpoint_failed(&error, &halted))?
+        };
         let thread = Thread {
             path,
+            checkpoints,
             connection,
             rows_max: config.commit_rows_max,
             bytes_max: config.commit_bytes_max,
@@ -127,6 +134,8 @@ impl Writer {
 
 struct Thread {
     path: PathBuf,
+    /// Ends before the connection is closed.
+    checkpoints: Checkpoints,
     connection: Connection,
     rows_max: usize,
     bytes_max: usize,
@@ -135,12 +144,19 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, mut arriving: mpsc::Receiver<Arriving>) {
+        checkpoints::count_pages(&self.connection);
         while let Some(first) = arriving.blocking_recv() {
+            if self.halted.get().is_some() {
+                return;
+            }
             let mut changes = Vec::new();
             let committed = self.commit(first, &mut arriving, &mut changes);
             metrics::histogram!("sampan_events_commit_rows").record(changes.len() as f64);
             let Err(error) = committed else {
                 changes.into_iter().for_each(|change| change.settle(Ok(())));
+                if let Err(error) = self.checkpoints.after_commit() {
+                    checkpoint_failed(&error, &self.halted);
+                }
                 continue;
             };
             let why = error.to_string();
@@ -154,6 +170,16 @@ impl Thread {
             tracing::warn!(%why, changes = changes.len(), "a commit of the queue of events failed");
             changes.into_iter().for_each(|change| change.settle(Err(&error)));
             self.reopen();
+        }
+        self.close();
+    }
+
+    /// Leaves one file, as far as nobody reads it any more.
+    fn close(self) {
+        let Self { connection, checkpoints, .. } = self;
+        drop(checkpoints);
+        if let Err(error) = checkpoints::truncate(&connection) {
+            tracing::warn!(%error, "cannot empty the log of the queue of events; the next start reads it");
         }
     }
 
@@ -200,9 +226,23 @@ impl Thread {
         // Fails when no transaction is left, as after a rollback by SQLite itself.
         let _ = self.connection.execute_batch("ROLLBACK");
         match sqlite::open(&self.path) {
-            Ok(connection) => self.connection = connection,
+            Ok(connection) => {
+                checkpoints::count_pages(&connection);
+                self.connection = connection;
+            }
             Err(error) => tracing::warn!(%error, "cannot open the queue of events anew; its connection is kept"),
         }
+    }
+}
+
+/// What was committed stands in the log, and the next checkpoint copies it again; a disk that does
+/// not sync is another matter.
+fn checkpoint_failed(error: &SqlError, halted: &OnceLock<String>) {
+    if is_sync_failure(error) {
+        let _ = halted.set(error.to_string());
+        tracing::error!(%error, "a checkpoint of the queue of events could not be synced; it takes nothing more");
+    } else {
+        tracing::warn!(%error, "a checkpoint of the queue of events failed; its log grows until the next one");
     }
 }
 
@@ -216,11 +256,19 @@ mod tests {
     use super::*;
 
     fn writer() -> (tempfile::TempDir, Writer) {
+        writer_with(&Config::default())
+    }
+
+    fn writer_with(config: &Config) -> (tempfile::TempDir, Writer) {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("events.db");
         let connection = sqlite::open(&path).unwrap();
         connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)").unwrap();
-        (folder, Writer::start(path, connection, &Config::default()).unwrap())
+        (folder, Writer::start(path, connection, config).unwrap())
+    }
+
+    fn log_bytes(folder: &tempfile::TempDir) -> u64 {
+        std::fs::metadata(folder.path().join("events.db-wal")).map_or(0, |log| log.len())
     }
 
     fn insert(n: i64) -> impl FnOnce(&Connection) -> Result<(), Error> + Send {
@@ -258,6 +306,42 @@ mod tests {
         assert!(lost.is_err());
         assert_eq!(count(&writer).await, i64::from(first.is_ok()), "what was acknowledged is there");
         writer.write(0, insert(2)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_log_stays_within_its_bound_while_a_reader_looks_on_and_is_empty_at_the_end() {
+        const BOUND: u64 = 1 << 20;
+        let (folder, writer) = writer_with(&Config { wal_bytes_max: BOUND, ..Config::default() });
+        let reader = sqlite::open_reader(&folder.path().join("events.db")).unwrap();
+        let count = || reader.query_row("SELECT COUNT(*) FROM big", [], |row| row.get::<_, i64>(0)).unwrap();
+        let table = |connection: &Connection| Ok(connection.execute_batch("CREATE TABLE big (bytes BLOB)")?);
+        writer.write(0, table).await.unwrap();
+        let mut longest = 0;
+        for n in 0..300 {
+            let big = |connection: &Connection| {
+                Ok(connection.execute("INSERT INTO big VALUES (zeroblob(20000))", []).map(drop)?)
+            };
+            writer.write(0, big).await.unwrap();
+            assert_eq!(count(), n + 1, "a reader sees each commit, wherever its pages are");
+            longest = longest.max(log_bytes(&folder));
+        }
+        assert!(longest > BOUND / 2, "the log is used: {longest}");
+        assert!(longest <= BOUND + 100_000, "one commit more than the bound at most: {longest}");
+        drop(writer);
+        while log_bytes(&folder) > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(count(), 300);
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_is_not_synced_ends_all_writing_and_any_other_failure_does_not() {
+        let failed = |code| SqlError::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let halted = OnceLock::new();
+        checkpoint_failed(&failed(rusqlite::ffi::SQLITE_FULL), &halted);
+        assert!(halted.get().is_none());
+        checkpoint_failed(&failed(SQLITE_IOERR_FSYNC), &halted);
+        assert!(halted.get().is_some());
     }
 
     #[tokio::test]

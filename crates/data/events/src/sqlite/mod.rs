@@ -14,4 +14,4 @@ mod row;
 pub(crate) mod source_keys;
 pub(crate) mod terminate;
 
-pub(crate) use open::{open, open_reader};
+pub(crate) use open::{open, open_beside, open_reader};

@@ -16,6 +16,8 @@ const VERSION: i64 = 1;
 const FILE_MODE: u32 = 0o600;
 /// How long a statement waits for a lock that another process holds, as a backup does.
 const BUSY: Duration = Duration::from_secs(5);
+/// Pages of the file that the writer keeps in memory: those of the indexes, whose keys are random.
+const CACHE_KIB: i64 = 16 << 10;
 /// Statements that stay compiled.
 const STATEMENTS_MAX: usize = 64;
 
@@ -43,6 +45,17 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens the queue beside the writer, for checkpoints.
+pub(crate) fn open_beside(path: &Path) -> Result<Connection, Error> {
+    let failed = |source| Error::Open { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    // The log is emptied only after the file was synced.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    Ok(connection)
+}
+
 /// Makes the file for its owner alone: SQLite gives its journals the same mode. One that an earlier
 /// version made readable to others is closed to them.
 fn make_file(path: &Path) -> Result<(), Error> {
@@ -57,6 +70,9 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // An acknowledged event survives the loss of power: each commit is synced.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    // A savepoint of large changes keeps the pages from before in memory, not in a file.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }
 

@@ -114,8 +114,12 @@ pub struct HttpRequest<'a> {
 /// Signs a request outside the API, as [`verify_http`] checks it: returns the headers to send
 /// beside `Host`, names in lower case.
 pub fn sign_http(request: &HttpRequest<'_>) -> Vec<(&'static str, String)> {
+    signed_for(SCF.service, request)
+}
+
+fn signed_for(service: &str, request: &HttpRequest<'_>) -> Vec<(&'static str, String)> {
     let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
-    let scope = format!("{date}/{}/{TERMINATOR}", SCF.service);
+    let scope = format!("{date}/{service}/{TERMINATOR}");
     let timestamp = request.timestamp_s.to_string();
     let signed = "content-type;host";
     let canonical = Canonical {
@@ -126,7 +130,7 @@ pub fn sign_http(request: &HttpRequest<'_>) -> Vec<(&'static str, String)> {
         signed_headers: signed,
         body_hash: &hex::encode(Sha256::digest(request.body)),
     };
-    let key = signing_key(request.secret_key, &date, SCF.service);
+    let key = signing_key(request.secret_key, &date, service);
     let signature = hex::encode(signature(&key, &timestamp, &scope, &canonical).finalize().into_bytes());
     let authorization =
         format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", request.secret_id);
@@ -199,11 +203,22 @@ pub fn verify(received: &Received<'_>, secrets: &Secrets, clock: Clock) -> Resul
 }
 
 /// Checks the signature of a request outside the API. It covers the path and the query as they were
-/// sent, whatever the method is, so that it is good for no other function.
+/// sent, whatever the method is, so that it is good for no other function, and names the service
+/// `scf`.
 ///
 /// # Errors
 /// A [`Rejection`] per fault.
 pub fn verify_http(received: &Received<'_>, path: &str, secrets: &Secrets, clock: Clock) -> Result<(), Rejection> {
+    // The API cannot ask for this: official clients make the service of the host that they call.
+    let service = Authorization::parse(text(received.headers, AUTHORIZATION.as_str())?)?.service;
+    if service != SCF.service {
+        let message = format!(
+            "the scope of Credential names the service {:?}; calls of functions are signed for {}",
+            quoted(service),
+            SCF.service
+        );
+        return Err(Rejection::Malformed(message));
+    }
     verify_target(received, (path, received.query), secrets, clock)
 }
 

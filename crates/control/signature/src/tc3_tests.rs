@@ -206,6 +206,26 @@ fn a_signature_outside_the_api_is_good_for_its_path_query_and_method_alone() {
     }
 }
 
+#[test]
+fn a_signature_outside_the_api_is_for_no_other_service() {
+    let request = HttpRequest {
+        secret_id: &secrets().secret_id,
+        secret_key: &secrets().secret_key,
+        method: "POST",
+        host: "h:1",
+        path: "/async/default/a/",
+        query: "",
+        content_type: "application/json",
+        timestamp_s: NOW_S,
+        body: b"{}",
+    };
+    let pairs = signed_for("tcr", &request);
+    let headers = map(&pairs.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>());
+    let received = Received { method: "POST", host: "h:1", query: "", headers: &headers, body: b"{}" };
+    let rejection = verify_http(&received, "/async/default/a/", &secrets(), CLOCK).expect_err("of a registry");
+    assert!(rejection.to_string().contains("names the service \"tcr\""), "{rejection}");
+}
+
 proptest! {
     #[test]
     fn what_is_signed_verifies(body in prop::collection::vec(any::<u8>(), 0..200), host in "[a-z0-9.:-]{1,40}",

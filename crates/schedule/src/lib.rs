@@ -22,6 +22,10 @@ pub use zone::{InvalidZone, Zone};
 const FIELDS: usize = 7;
 /// Number of fields of the older form: minute, hour, day, month, weekday.
 const FIELDS_OLD: usize = 5;
+/// Names of the fields, in their order.
+const FIELD_NAMES: [&str; FIELDS] = ["second", "minute", "hour", "day", "month", "weekday", "year"];
+/// Most characters of an expression that an error repeats.
+const QUOTED_CHARS_MAX: usize = 100;
 /// Longest expression, in bytes; the longest useful one, with lists in all fields, is shorter.
 pub const EXPRESSION_BYTES_MAX: usize = 1024;
 /// Years allowed in the last field.
@@ -59,20 +63,27 @@ pub enum InvalidSchedule {
         fields: usize,
     },
     /// A part that the contract does not allow in any field.
-    #[error("{part:?} means nothing in a schedule; use numbers, names of months and weekdays, and , - * /")]
+    #[error("{field}: {part:?} means nothing in a schedule; use numbers, names of months and weekdays, and , - * /")]
     Part {
+        /// The field.
+        field: &'static str,
         /// The part.
         part: String,
     },
     /// A year outside the allowed range.
-    #[error("the year {year} is not between {} and {}", YEARS.start(), YEARS.end())]
+    #[error("year: {year} is not between {} and {}", YEARS.start(), YEARS.end())]
     Year {
         /// The year.
         year: u16,
     },
     /// A number or range outside its field's values.
-    #[error("{0}")]
-    Field(String),
+    #[error("{field}: {why}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// A parsed cron expression.
@@ -95,32 +106,53 @@ impl FromStr for Schedule {
             return Err(InvalidSchedule::Fields { fields: fields.len() });
         }
         for (index, field) in fields.iter().enumerate() {
-            check_field(field, index + 1 == FIELDS)?;
+            check_field(field, FIELD_NAMES[index])?;
         }
         // As in Vixie's cron, a field that begins with `*` restricts nothing by itself: `*/2` and a
         // weekday must both match, where `1,3` or a weekday is enough.
         let both = fields[3].starts_with('*') || fields[5].starts_with('*');
         let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required).dom_and_dow(both).build();
-        let cron = parser.parse(text).map_err(|error| InvalidSchedule::Field(error.to_string()))?;
+        let cron = parser.parse(text).map_err(|error| wrong_field(&parser, &fields, &error.to_string()))?;
         let is_fixed = !fields[1].starts_with('*') && !fields[2].starts_with('*');
         Ok(Self { cron, is_fixed })
     }
 }
 
+/// The field for which the library refuses an expression: the one that it refuses alone.
+fn wrong_field(parser: &CronParser, fields: &[&str], why: &str) -> InvalidSchedule {
+    let alone = |index: usize| {
+        let mut only = ["*"; FIELDS];
+        only[index] = fields[index];
+        parser.parse(&only.join(" ")).err().map(|error| (FIELD_NAMES[index], error.to_string()))
+    };
+    let (field, why) = (0..FIELDS).find_map(alone).unwrap_or(("expression", why.to_owned()));
+    InvalidSchedule::Field { field, why: shortened(&why) }
+}
+
+/// The beginning of a text, for an error message.
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Refuses what the library accepts beyond the contract: last days, nearest weekdays, shorthands.
-fn check_field(field: &str, is_year: bool) -> Result<(), InvalidSchedule> {
+fn check_field(text: &str, field: &'static str) -> Result<(), InvalidSchedule> {
     // The library reads an empty item as no value at all, and then looks for a time that never
     // comes.
-    if field.split(',').any(str::is_empty) {
-        return Err(InvalidSchedule::Part { part: field.to_owned() });
+    if text.split(',').any(str::is_empty) {
+        return Err(InvalidSchedule::Part { field, part: shortened(text) });
     }
-    for part in field.split([',', '-', '/', '*']).filter(|part| !part.is_empty()) {
+    for part in text.split([',', '-', '/', '*']).filter(|part| !part.is_empty()) {
         let number = part.parse::<u16>().ok().filter(|_| part.chars().all(|c| c.is_ascii_digit()));
         let word = NAMES.iter().any(|name| name.eq_ignore_ascii_case(part));
         match number {
             // A number behind a slash is a step, not a year.
-            Some(year) if is_year && year > 99 && !YEARS.contains(&year) => return Err(InvalidSchedule::Year { year }),
-            None if !word => return Err(InvalidSchedule::Part { part: part.to_owned() }),
+            Some(year) if field == "year" && year > 99 && !YEARS.contains(&year) => {
+                return Err(InvalidSchedule::Year { year });
+            }
+            None if !word => return Err(InvalidSchedule::Part { field, part: shortened(part) }),
             _ => {}
         }
     }
@@ -230,10 +262,30 @@ mod tests {
             assert!(wrong(text).contains("means nothing"), "{text}");
         }
         assert!(wrong(&"0 ".repeat(600)).contains("1200 bytes"));
-        for text in
-            ["60 * * * * * *", "0 0 24 * * * *", "0 0 0 32 * * *", "0 0 0 * 13 * *", "0 0 0 5-1 * * *", "a * * * * * *"]
-        {
-            wrong(text);
+        for (text, field) in [
+            ("60 * * * * * *", "second"),
+            ("0 60 * * * * *", "minute"),
+            ("0 0 24 * * * *", "hour"),
+            ("0 0 0 32 * * *", "day"),
+            ("0 0 0 5-1 * * *", "day"),
+            ("0 0 0 * 13 * *", "month"),
+            ("0 0 0 * * 9 *", "weekday"),
+            ("0 0 0 * * * 2200", "year"),
+            ("a * * * * * *", "second"),
+            ("0 ? * * * * *", "minute"),
+        ] {
+            assert!(wrong(text).starts_with(&format!("{field}: ")), "{text}: {}", wrong(text));
+        }
+        for field in 0..FIELDS {
+            let mut fields = ["*"; FIELDS];
+            let long = "x".repeat(900);
+            fields[field] = &long;
+            let message = wrong(&fields.join(" "));
+            assert!(message.chars().filter(|c| *c == 'x').count() <= 100, "{message}");
+            let numbers = "9".repeat(900);
+            fields[field] = &numbers;
+            let message = wrong(&fields.join(" "));
+            assert!(message.matches('9').count() <= 102, "{message}");
         }
     }
 }

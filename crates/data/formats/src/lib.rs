@@ -8,6 +8,7 @@
 pub mod cloudevents;
 pub mod function_url;
 pub mod hook;
+pub mod json;
 pub mod object;
 pub mod pattern;
 pub mod signature;

@@ -23,8 +23,7 @@ pub fn read(
     if !text.starts_with('{') {
         return Ok((source.describe(Given::Text(text.to_owned()), now_ms)?, TriggerOptions::default()));
     }
-    let mut object: Map<String, Value> =
-        serde_json::from_str(text).map_err(|error| invalid(format!("it is no JSON object: {error}")))?;
+    let mut object = formats::json::object(text).map_err(invalid)?;
     let options = take_options(&mut object)?;
     Ok((source.describe(Given::Object(object), now_ms)?, options))
 }
@@ -88,6 +87,8 @@ mod tests {
             (r#"{"cron": "0 0 9 * * * *", "max_age_s": 0}"#, "max_age_s is not between 1"),
             (r#"{"cron": "0 0 9 * * * *", "max_age_s": "a"}"#, "invalid type"),
             (r#"{"cron": "0 0 9 * * * *", "colour": 1}"#, "colour"),
+            (r#"{"cron": "0 0 9 * * * *", "cron": "0 0 8 * * * *"}"#, "cron is written twice"),
+            (r#"{"cron": "0 0 9 * * * *", "max_age_s": 1, "max_age_s": 2}"#, "max_age_s is written twice"),
             (long.as_str(), "1001 bytes"),
         ] {
             let error = read(text).expect_err(text);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use events::InvokeType;
 use jiff::Timestamp;
-use schedule::{Schedule, Zone};
+use schedule::{Schedule, Zone, shortened};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use types::{ApiError, Trigger};
@@ -60,8 +60,7 @@ impl Timer {
     }
 
     fn times(&self, desc: &Desc) -> Result<Times, ApiError> {
-        let schedule =
-            Schedule::parse_timer(&desc.cron).map_err(|error| invalid(format!("cron {:?}: {error}", desc.cron)))?;
+        let schedule = Schedule::parse_timer(&desc.cron).map_err(|error| invalid(format!("cron: {error}")))?;
         Ok(Times { schedule, zone: desc.zone.clone().unwrap_or_else(|| self.zone.clone()) })
     }
 }
@@ -81,7 +80,10 @@ impl Source for Timer {
             Given::Object(object) => serde_json::from_value(Value::Object(object)).map_err(invalid)?,
         };
         if self.times(&desc)?.next_after(now_ms).is_none() {
-            return Err(invalid(format!("cron {:?} never comes: no date to come has what it asks for", desc.cron)));
+            return Err(invalid(format!(
+                "cron {:?} never comes: no date to come has what it asks for",
+                shortened(&desc.cron)
+            )));
         }
         match serde_json::to_value(&desc) {
             Ok(Value::Object(object)) => Ok(object),
@@ -153,9 +155,11 @@ mod tests {
 
     #[test]
     fn what_never_comes_is_refused() {
+        let long = described(&format!("{} 0 0 * * * *", "1,".repeat(500))).expect_err("too long to be repeated");
+        assert!(long.len() < 300 && long.contains("second: "), "{long}");
         for text in ["0 0 0 30 2 * *", "0 0 30 2 *", "0 0 0 1 1 * 2020", "* * *", "", "0 0 0 L * * *"] {
             let message = described(text).expect_err(text);
-            assert!(message.starts_with("TriggerDesc: cron "), "{message}");
+            assert!(message.starts_with("TriggerDesc: cron"), "{message}");
         }
         assert!(described("0 0 0 30 2 * *").expect_err("no such date").contains("never comes"));
         let zone = json!({"cron": "* * * * *", "zone": "Mars/Olympus"});

@@ -3,9 +3,10 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Proof;
+use crate::json;
 use crate::object::{Filter, InvalidFilter};
 use crate::pattern::{self, Pattern};
 use crate::signature::{InvalidSecret, Scheme, Secrets, WINDOW_S_DEFAULT};
@@ -280,9 +281,8 @@ pub fn shown(description: &str) -> String {
 /// A description in which secrets that are hidden, as [`shown`] hides them, are those of another
 /// one again, by their places: so that the rest of a description can be changed without them.
 pub fn with_secrets_of(description: &str, other: &Map<String, Value>) -> String {
-    let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(description) else {
-        return description.to_owned();
-    };
+    // What is not read is refused by its reader, and must still be there for it.
+    let Ok(mut fields) = json::object(description) else { return description.to_owned() };
     let (Some(Value::Array(secrets)), Some(Value::Array(kept))) = (fields.get_mut("Secrets"), other.get("Secrets"))
     else {
         return description.to_owned();
@@ -296,6 +296,6 @@ pub fn with_secrets_of(description: &str, other: &Map<String, Value>) -> String 
 fn hide(fields: &mut Map<String, Value>) {
     if let Some(secrets) = fields.get_mut("Secrets") {
         let count = secrets.as_array().map_or(1, Vec::len);
-        *secrets = json!(vec![HIDDEN; count]);
+        *secrets = vec![HIDDEN; count].into();
     }
 }

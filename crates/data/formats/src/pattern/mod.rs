@@ -7,7 +7,6 @@
 //! Where the event has an array, one of its elements must fit. A member that is not there fits
 //! `{"exists": false}` alone.
 
-mod json;
 mod parse;
 mod rule;
 

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::json::Json;
 use super::rule::{Comparison, Network, Rule, Text, Wildcard};
 use super::{Field, Invalid, Members, PATTERN_BYTES_MAX, PATTERN_DEPTH_MAX};
+use crate::json::Json;
 use crate::quoted;
 
 pub(super) const RULES: &str = "prefix, suffix, anything-but, numeric, exists, cidr, equals-ignore-case or wildcard";

@@ -83,6 +83,16 @@ pub enum Accepted {
     Before(RequestId),
 }
 
+impl Accepted {
+    /// The event before, where it is the same as one.
+    pub fn before(&self) -> Option<&RequestId> {
+        match self {
+            Self::New => None,
+            Self::Before(first) => Some(first),
+        }
+    }
+}
+
 /// The state of an event, as `AsyncEvent` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunState {

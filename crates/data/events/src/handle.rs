@@ -164,6 +164,20 @@ impl Events {
         }
     }
 
+    /// How many of these keys of a function are those of events that were accepted before.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn known(&self, function: &FunctionId, keys: Vec<SourceKey>) -> Result<usize, Error> {
+        let (function, now) = (function.clone(), now_ms());
+        self.read(move |connection| {
+            keys.iter().try_fold(0, |known, key| {
+                Ok(known + usize::from(source_keys::find(connection, &function, key, now)?.is_some()))
+            })
+        })
+        .await
+    }
+
     /// Forgets the keys of a source that match: what has one of them is accepted again. Looks at
     /// all keys, so it is for rare corrections.
     ///

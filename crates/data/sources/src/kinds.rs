@@ -59,6 +59,11 @@ impl Sources {
         admitted
     }
 
+    /// Takes back one that was admitted and is the same as one before: repetitions do not count.
+    pub(crate) fn give_back(&self, trigger: &Trigger) {
+        self.0.rates.give_back(trigger);
+    }
+
     pub(crate) fn timer(&self) -> &Timer {
         &self.0.timer
     }

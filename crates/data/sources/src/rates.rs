@@ -42,6 +42,14 @@ impl Rates {
         }
         *made <= max
     }
+
+    /// Takes back one that was no new event.
+    pub(crate) fn give_back(&self, trigger: &Trigger) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = state.made.get_mut(&trigger.id) {
+            *made = made.saturating_sub(1);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +83,11 @@ mod tests {
         assert_eq!((made(&two, 60_000), made(&other, 60_000)), (2, 4));
         assert_eq!(made(&two, 60_001), 0);
         assert_eq!(rates.0.lock().unwrap().made.len(), 2);
+        let third = trigger(Some(1));
+        for _ in 0..3 {
+            assert!(rates.admit(&third, 4, 60_001), "a repetition leaves its room");
+            rates.give_back(&third);
+        }
         assert_eq!(made(&two, 1), 2, "a clock that is set back begins another minute");
     }
 }

@@ -17,6 +17,9 @@ use crate::{cloudevents, quoted};
 
 pub use description::{CloudEvents, Invalid, Objects, Poll, Webhook, shown, with_secrets_of};
 
+/// Why nothing of a request runs that is otherwise right, whatever the kind of its trigger.
+const FILTERED: &str = "no event of the request fits the filters of the trigger";
+
 /// What senders must prove.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proof {
@@ -40,12 +43,18 @@ pub struct Delivery {
 /// What a request brought.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Received {
-    /// Events; maybe none.
+    /// Events, at least one.
     Events(Vec<Delivery>),
     /// A wish for confirmation.
     Confirm(Confirmation),
     /// Nothing to run, and why.
     Nothing(&'static str),
+}
+
+impl Received {
+    fn of(deliveries: Vec<Delivery>) -> Self {
+        if deliveries.is_empty() { Self::Nothing(FILTERED) } else { Self::Events(deliveries) }
+    }
 }
 
 /// Why a request is not taken.
@@ -106,7 +115,7 @@ impl Webhook {
     pub fn receive(&self, request: Request<'_>) -> Result<Received, Rejection> {
         let id = self.proof.check(request)?;
         if !chosen(self.pattern.as_ref(), request.body)? {
-            return Ok(Received::Nothing("the event does not fit the pattern of the trigger"));
+            return Ok(Received::Nothing(FILTERED));
         }
         let (event, body) = (request.body.clone(), request.body.clone());
         Ok(Received::Events(vec![Delivery { event, headers: request.headers.clone(), body, dedup_key: id }]))
@@ -146,7 +155,7 @@ impl CloudEvents {
             let dedup_key = Some(format!("{}:{source}\n{id}", source.len()));
             Delivery { event: event.json(), headers: headers.collect(), body, dedup_key }
         });
-        Ok(Received::Events(deliveries.collect()))
+        Ok(Received::of(deliveries.collect()))
     }
 }
 
@@ -162,7 +171,7 @@ impl Objects {
         match Notification::parse(request.body)? {
             Notification::Changes(changes) => {
                 let deliveries = changes.iter().filter_map(|change| self.delivery(change, origin));
-                Ok(Received::Events(deliveries.collect()))
+                Ok(Received::of(deliveries.collect()))
             }
             Notification::Confirm(confirmation) => Ok(Received::Confirm(confirmation)),
             Notification::Nothing(why) => Ok(Received::Nothing(why)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
+use events::{Accepted, Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
 use formats::hook::Delivery;
 use formats::object::Origin;
 use formats::object::listing::{Pass, Seen};
@@ -73,8 +73,10 @@ pub(super) async fn run(
                     }
                     tokio::time::sleep(RATE_PAUSE).await;
                 }
-                accept(&parts.events, polled, delivery).await?;
-                made += 1;
+                match accept(&parts.events, polled, delivery).await? {
+                    Accepted::New => made += 1,
+                    Accepted::Before(_) => parts.sources.give_back(trigger),
+                }
             }
             seen.remember(&change);
         }
@@ -96,13 +98,13 @@ fn is_current(parts: &PollingParts, polled: &Polled) -> bool {
     function.is_some_and(|function| function.triggers.iter().any(|trigger| Arc::ptr_eq(trigger, &polled.trigger)))
 }
 
-async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<(), Error> {
+async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<Accepted, Error> {
     let Polled { function, event_invoke, trigger, .. } = polled;
     let key = delivery.dedup_key.clone().unwrap_or_default();
     let payload = match function.kind {
         FunctionKind::Event if delivery.event.len() > ASYNC_EVENT_BYTES_MAX => {
             tracing::warn!(trigger = trigger.id.as_str(), "an object's event is too long and is left out");
-            return Ok(());
+            return Ok(Accepted::New);
         }
         FunctionKind::Event => delivery.event,
         FunctionKind::Http => WebRequest::of_event(delivery.headers, delivery.body).to_bytes(),
@@ -120,6 +122,5 @@ async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<
         ttl_s: trigger.options.max_age_s.unwrap_or(event_invoke.ttl_s),
         delay_s: 0,
     };
-    events.accept_once(event, SourceKey { source: trigger.id.as_str().to_owned().into(), key }).await?;
-    Ok(())
+    Ok(events.accept_once(event, SourceKey { source: trigger.id.as_str().to_owned().into(), key }).await?)
 }

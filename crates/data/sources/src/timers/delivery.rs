@@ -75,7 +75,10 @@ async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static s
             }
             // Another scheduler was faster, or this time came before the clock was set or a
             // restart.
-            Ok(Accepted::Before(_)) => return "duplicate",
+            Ok(Accepted::Before(_)) => {
+                delivery.sources.give_back(&tick.trigger);
+                return "duplicate";
+            }
             Err(error) => error,
         };
         let late = delivery.clock.now_ms().saturating_sub(tick.at_ms) > delivery.deadline_ms;

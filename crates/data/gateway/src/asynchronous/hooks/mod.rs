@@ -143,18 +143,38 @@ impl AsyncCalls {
         let payloads = payloads.collect::<Result<Vec<_>, AsyncError>>()?;
         let bytes = payloads.iter().map(|(payload, _)| payload.len() as u64).sum();
         self.rates.admit(&function.record.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
-        self.trigger_rates
-            .admit(trigger, self.parts.hooks.rate_per_minute_max, payloads.len(), Instant::now())
-            .map_err(AsyncError::Hook)?;
+        let keys = payloads.iter().filter_map(|(_, key)| Some(source_key(trigger, key.clone()?))).collect();
+        let counted = self.admit(function, trigger, payloads.len(), keys).await?;
         // All at once, so that they share a commit; what was accepted of a request that fails is
         // known by its keys when it is sent again.
         let accepting = payloads.into_iter().enumerate().map(|(index, (payload, dedup_key))| {
             let request_id = if index == 0 { id.clone() } else { RequestId::random() };
             self.queue_one(function, trigger, request_id, payload, dedup_key)
         });
-        let ids = try_join_all(accepting).await?;
-        let ids: Vec<&str> = ids.iter().map(RequestId::as_str).collect();
+        let accepted = try_join_all(accepting).await?;
+        let new = accepted.iter().filter(|(_, accepted)| accepted.before().is_none()).count();
+        self.trigger_rates.give_back(trigger, counted.saturating_sub(new));
+        let ids: Vec<&str> = accepted.iter().map(|(id, accepted)| accepted.before().unwrap_or(id).as_str()).collect();
         Ok(answer(id, StatusCode::ACCEPTED, &json!({"requestIds": ids})))
+    }
+
+    /// Lets events through by the rate of their trigger, and returns how many it counted. One that
+    /// was accepted before is no new one: who repeats it is not sent away for others.
+    async fn admit(
+        &self,
+        function: &CatalogFunction,
+        trigger: &Trigger,
+        events: usize,
+        keys: Vec<SourceKey>,
+    ) -> Result<usize, AsyncError> {
+        let max = self.parts.hooks.rate_per_minute_max;
+        let admit = |events| self.trigger_rates.admit(trigger, max, events, Instant::now()).map_err(AsyncError::Hook);
+        let Err(refused) = admit(events) else { return Ok(events) };
+        match events - self.parts.events.known(&function.record.id, keys).await? {
+            0 => Ok(0),
+            new if new < events => admit(new).map(|()| new),
+            _ => Err(refused),
+        }
     }
 
     async fn queue_one(
@@ -164,7 +184,7 @@ impl AsyncCalls {
         request_id: RequestId,
         payload: Bytes,
         dedup_key: Option<String>,
-    ) -> Result<RequestId, AsyncError> {
+    ) -> Result<(RequestId, Accepted), AsyncError> {
         let record = &function.record;
         let address = Address {
             function: record.key.clone(),
@@ -182,15 +202,10 @@ impl AsyncCalls {
         };
         let events = &self.parts.events;
         let accepted = match dedup_key {
-            Some(key) => {
-                events.accept_once(event, SourceKey { source: trigger.id.as_str().to_owned().into(), key }).await?
-            }
+            Some(key) => events.accept_once(event, source_key(trigger, key)).await?,
             None => events.accept(event).await.map(|()| Accepted::New)?,
         };
-        Ok(match accepted {
-            Accepted::New => request_id,
-            Accepted::Before(first) => first,
-        })
+        Ok((request_id, accepted))
     }
 
     async fn confirm(&self, id: &RequestId, wish: &Confirmation) -> Result<Response<invoke::Body>, RequestError> {
@@ -210,6 +225,11 @@ impl AsyncCalls {
         tracing::info!(topic = wish.topic, "confirmed a subscription");
         Ok(answer(id, StatusCode::OK, &json!({"requestIds": [], "reason": "the subscription is confirmed"})))
     }
+}
+
+/// The key of an event among those of its trigger.
+fn source_key(trigger: &Trigger, key: String) -> SourceKey {
+    SourceKey { source: trigger.id.as_str().to_owned().into(), key }
 }
 
 /// What an event function gets.

@@ -39,6 +39,13 @@ impl TriggerRates {
         *count += events;
         Ok(())
     }
+
+    /// Takes back events that were no new ones: senders repeat what they got no answer for.
+    pub fn give_back(&self, trigger: &Trigger, events: usize) {
+        if let Some((_, count)) = self.0.lock().get_mut(&trigger.id) {
+            *count = count.saturating_sub(events);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -78,5 +85,8 @@ mod tests {
         assert!(admit(&free, 1000, now).is_ok());
         assert!(matches!(admit(&free, 1, now), Err(HookError::Rate { max: 1000, .. })));
         assert!(admit(&bounded, 3, now + MINUTE).is_ok());
+        rates.give_back(&bounded, 2);
+        assert!(admit(&bounded, 2, now + MINUTE).is_ok(), "repetitions leave their room");
+        assert!(admit(&bounded, 1, now + MINUTE).is_err());
     }
 }

@@ -23,6 +23,7 @@ pub mod image_ref;
 pub mod installation;
 pub mod instance;
 pub mod limits;
+pub mod listening;
 pub mod local_time;
 pub mod mount;
 pub mod run_status;

@@ -14,6 +14,7 @@ use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
 use crate::args::size::Megabytes;
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
+use crate::commands::{invoke, trigger};
 use crate::env_file;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -281,18 +282,24 @@ async fn report(
     format: Output,
 ) -> anyhow::Result<()> {
     let gateway = client.health().await.context("the function is deployed")?.gateway;
-    let url = format!("{gateway}/fn/{}/{}/", args.namespace, args.name);
+    // Job images answer no requests.
+    let url = (!invoke::is_job(function)).then(|| format!("{gateway}/fn/{}/{}/", args.namespace, args.name));
+    let signed = url.is_some() && trigger::wants_signatures(client, &args.namespace, &args.name).await?;
     let text = |pointer: &str| function.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let elapsed = started.elapsed();
     match format {
         Output::Json => output::json(&json!({
             "function": args.name, "namespace": args.namespace, "status": text("/Status"),
-            "image": text("/ImageConfig/ImageUri"), "url": url, "elapsed_ms": elapsed.as_millis() as u64,
+            "image": text("/ImageConfig/ImageUri"), "url": url, "signed": signed, "elapsed_ms": elapsed.as_millis() as u64,
         })),
         Output::Text => {
             println!("{} is {} ({:.1} s)", args.name, text("/Status"), elapsed.as_secs_f64());
             println!("image {}", text("/ImageConfig/ImageUri"));
-            println!("call  {url}");
+            match url {
+                Some(url) if signed => println!("call  {url} (signed, as `sampan invoke {}` does)", args.name),
+                Some(url) => println!("call  {url}"),
+                None => println!("run   sampan invoke {}", args.name),
+            }
             Ok(())
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use types::limits::JOB_PORT;
@@ -223,7 +224,8 @@ async fn web(
         return invoke_async::accept(client, request.body(data.unwrap_or_default()), format).await;
     }
     let started = Instant::now();
-    let mut answer = request.body(data.unwrap_or_default()).send().await.context("the gateway cannot be reached")?;
+    let request = request.body(data.unwrap_or_default()).build().context("the call cannot be made")?;
+    let mut answer = send(client, request).await?;
     let status = answer.status();
     let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let (request_id, run_status) = (header("x-scf-request-id"), header("x-scf-status"));
@@ -263,6 +265,29 @@ async fn web(
     let failure =
         Failure::new(Exit::RunFailed, format!("the invocation failed with status {}", run_named(&run_status)), hint);
     Err(failure.with_request_id(request_id).into())
+}
+
+/// Calls a function; signs the call where the gateway refused it unsigned, which the function has not
+/// seen then.
+async fn send(client: &Client, request: reqwest::Request) -> anyhow::Result<reqwest::Response> {
+    let again = request.try_clone().filter(|request| !request.headers().contains_key(AUTHORIZATION));
+    let unreachable = "the gateway cannot be reached";
+    let answer = client.http().execute(request).await.context(unreachable)?;
+    match again {
+        Some(request) if wants_signature(answer.status(), answer.headers()) => {
+            let request = invoke_async::signed(request, client.key_pair())?;
+            client.http().execute(request).await.context(unreachable)
+        }
+        _ => Ok(answer),
+    }
+}
+
+/// Whether an answer is the gateway's refusal of an unsigned call. Functions cannot answer so: the
+/// gateway alone sets the status header.
+fn wants_signature(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::UNAUTHORIZED
+        && headers.get("x-scf-status").is_some_and(|status| !status.is_empty())
+        && headers.get(WWW_AUTHENTICATE).is_some_and(|scheme| scheme == "TC3-HMAC-SHA256")
 }
 
 /// Whether to print the body of an answer through [`terminal::escaped`]: always on a terminal, and

@@ -41,7 +41,7 @@ pub async fn accept(client: &Client, request: RequestBuilder, format: Output) ->
 }
 
 /// Signs a call as it will be sent.
-fn signed(mut request: Request, (secret_id, secret_key): (&str, &str)) -> anyhow::Result<Request> {
+pub(super) fn signed(mut request: Request, (secret_id, secret_key): (&str, &str)) -> anyhow::Result<Request> {
     let content_type = request.headers_mut().entry(CONTENT_TYPE).or_insert(BINARY).clone();
     let url = request.url().clone();
     let name = url.host_str().unwrap_or_default();

@@ -164,6 +164,22 @@ async fn triggers(client: &Client, args: &FunctionArgs, name: Option<&str>) -> a
     }
 }
 
+/// Whether calls of a function without a qualifier must be signed: a URL with `AuthType` CAM closes
+/// all versions and aliases that have none of their own.
+pub async fn wants_signatures(client: &Client, namespace: &str, function: &str) -> anyhow::Result<bool> {
+    let of = FunctionArgs { function: function.to_owned(), namespace: namespace.to_owned() };
+    Ok(is_signed(&triggers(client, &of, None).await?))
+}
+
+fn is_signed(triggers: &[Value]) -> bool {
+    let urls = || triggers.iter().filter(|trigger| trigger["Type"] == "http");
+    let own = urls().find(|trigger| trigger["Qualifier"] == "$DEFAULT");
+    let deciding: Vec<&Value> = own.map_or_else(|| urls().collect(), |own| vec![own]);
+    let is_cam =
+        |trigger: &&Value| trigger["TriggerDesc"].as_str().is_some_and(|desc| desc.contains(r#""AuthType":"CAM""#));
+    deciding.iter().any(is_cam)
+}
+
 fn split(function: &str) -> (&str, Option<&str>) {
     function.split_once(':').map_or((function, None), |(name, qualifier)| (name, Some(qualifier)))
 }
@@ -204,14 +220,26 @@ fn show(triggers: &[Value], format: Output) -> anyhow::Result<()> {
         return output::json(&triggers);
     }
     let rows: Vec<Vec<String>> = triggers.iter().map(row).collect();
-    output::table(&["NAME", "TYPE", "QUALIFIER", "STATE", "DESCRIPTION", "CHANGED"], &rows);
+    output::table(&["NAME", "TYPE", "QUALIFIER", "STATE", "DESCRIPTION", "CHANGED", "URL"], &rows);
     Ok(())
+}
+
+/// The description of an http trigger without its URLs, and the URL to call: that for all networks,
+/// where there is one.
+fn without_urls(desc: &str) -> Option<(String, String)> {
+    let mut object: Value = serde_json::from_str(desc).ok()?;
+    let net = object.get_mut("NetConfig")?.as_object_mut()?;
+    let url = net.get("ExtranetUrl").or_else(|| net.get("IntranetUrl"))?.as_str()?.to_owned();
+    net.retain(|key, _| !key.ends_with("Url"));
+    Some((object.to_string(), url))
 }
 
 fn row(trigger: &Value) -> Vec<String> {
     let text = |name: &str| trigger.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let state = if trigger["Enable"] == 1 { "open" } else { "paused" }.to_owned();
-    vec![text("TriggerName"), text("Type"), text("Qualifier"), state, text("TriggerDesc"), text("ModTime")]
+    let desc = text("TriggerDesc");
+    let (desc, url) = without_urls(&desc).unwrap_or((desc, String::new()));
+    vec![text("TriggerName"), text("Type"), text("Qualifier"), state, desc, text("ModTime"), url]
 }
 
 #[cfg(test)]
@@ -233,6 +261,23 @@ mod tests {
         assert!(desc(&text, None).is_err());
         let raw = DescArgs { desc: Some("* * * * *".to_owned()), ..DescArgs::default() };
         assert_eq!(desc(&raw, Some(old)).expect("valid").as_deref(), Some("* * * * *"));
+    }
+
+    #[test]
+    fn the_url_of_a_function_has_a_column_of_its_own() {
+        let desc = r#"{"AuthType":"NONE","NetConfig":{"EnableExtranet":true,"ExtranetUrl":"http://a/fn/b/c/"}}"#;
+        let row = row(&json!({"TriggerName": "url", "Type": "http", "TriggerDesc": desc}));
+        assert_eq!(row[4], r#"{"AuthType":"NONE","NetConfig":{"EnableExtranet":true}}"#);
+        assert_eq!(row.last().map(String::as_str), Some("http://a/fn/b/c/"));
+    }
+
+    #[test]
+    fn one_url_with_cam_closes_what_has_no_url_of_its_own() {
+        let url = |qualifier: &str, auth: &str| json!({"Type": "http", "Qualifier": qualifier, "TriggerDesc": json!({"AuthType": auth}).to_string()});
+        let timer = json!({"Type": "timer", "Qualifier": "$LATEST", "TriggerDesc": r#"{"cron":"* * * * *"}"#});
+        assert!(!is_signed(&[timer.clone(), url("$LATEST", "NONE")]));
+        assert!(is_signed(&[timer, url("live", "CAM"), url("$LATEST", "NONE")]));
+        assert!(!is_signed(&[url("live", "CAM"), url("$DEFAULT", "NONE")]));
     }
 
     #[test]

@@ -33,6 +33,8 @@ const COMMON: [&str; 11] = [
 #[derive(Debug)]
 pub(crate) struct Call {
     pub action: String,
+    /// The host that was called, without a scheme.
+    pub host: String,
     pub params: Params,
 }
 
@@ -61,11 +63,12 @@ impl Call {
     pub(crate) fn read(parts: &Parts, body: Bytes, secrets: &Secrets, clock: Clock) -> Result<Self, ApiError> {
         let host = host(parts)?;
         let received = Received { parts, host: &host, body };
-        if parts.headers.contains_key(AUTHORIZATION) {
-            received.by_headers(secrets, clock)
-        } else {
-            received.by_parameters(secrets, clock)
-        }
+        let (action, params) = match parts.headers.contains_key(AUTHORIZATION) {
+            true => received.by_headers(secrets, clock),
+            false => received.by_parameters(secrets, clock),
+        }?;
+        let bare = host.split_once("://").map_or(host.as_str(), |(_, host)| host);
+        Ok(Self { action, params, host: bare.trim_end_matches('/').to_owned() })
     }
 }
 
@@ -80,7 +83,7 @@ impl Received<'_> {
         self.parts.uri.query().unwrap_or_default()
     }
 
-    fn by_headers(self, secrets: &Secrets, clock: Clock) -> Result<Call, ApiError> {
+    fn by_headers(self, secrets: &Secrets, clock: Clock) -> Result<(String, Params), ApiError> {
         let headers = &self.parts.headers;
         let received = tc3::Received {
             method: self.parts.method.as_str(),
@@ -102,10 +105,10 @@ impl Received<'_> {
                 other => return Err(not_a_body_type(other)),
             }
         };
-        Ok(Call { action, params })
+        Ok((action, params))
     }
 
-    fn by_parameters(self, secrets: &Secrets, clock: Clock) -> Result<Call, ApiError> {
+    fn by_parameters(self, secrets: &Secrets, clock: Clock) -> Result<(String, Params), ApiError> {
         let pairs = match self.parts.method {
             Method::GET => parse_form(self.query().as_bytes())?,
             _ if is_form(self.parts) => parse_form(&self.body)?,
@@ -121,7 +124,7 @@ impl Received<'_> {
         check_version("Version", value("Version"))?;
         let action = required("Action", value("Action"))?;
         let own = pairs.into_iter().filter(|(name, _)| !COMMON.contains(&name.as_str())).collect();
-        Ok(Call { action, params: flat(own)? })
+        Ok((action, flat(own)?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use types::Installation;
@@ -22,6 +23,8 @@ pub struct HostEnvironment {
     pub runtimes_allowed: Vec<String>,
     /// The tag that selects a runtime.
     pub runtime_tag: &'static str,
+    /// Where the gateway is called.
+    pub gateway: GatewayAddress,
     /// The most that one function may ask for.
     pub bounds: Bounds,
     /// What no function reaches, with the setting that says so.
@@ -34,6 +37,15 @@ pub struct HostEnvironment {
 pub trait CheckMount: fmt::Debug + Send + Sync {
     /// Why they cannot, and what would help.
     fn check(&self, mount: &Mount) -> Result<(), String>;
+}
+
+/// Where the gateway is called: what URLs of functions begin with.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayAddress {
+    /// Where it listens; `None` where there is no gateway.
+    pub listening: Option<SocketAddr>,
+    /// The setting `gateway.public_url`, without a slash at its end.
+    pub public_url: Option<String>,
 }
 
 impl HostEnvironment {

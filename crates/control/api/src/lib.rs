@@ -29,6 +29,6 @@ mod server;
 mod validate;
 
 pub use config::Config;
-pub use context::{CheckMount, HostEnvironment, Installation};
+pub use context::{CheckMount, GatewayAddress, HostEnvironment, Installation};
 pub use handle::{Api, Parts};
 pub use types::{InvalidUtcOffset, UtcOffset};

@@ -82,7 +82,8 @@ async fn answer(
     let action = find(&call.action)?;
     let started = Instant::now();
     let span = tracing::info_span!("action", action = action.name, request = %request_id);
-    let outcome = (action.run)(&server.context, call.params, request_id.clone()).instrument(span).await;
+    let caller = actions::Caller { id: request_id.clone(), host: call.host };
+    let outcome = (action.run)(&server.context, call.params, caller).instrument(span).await;
     drop(held);
     let outcome = outcome.map_err(|failure| failure.into_client_error(action.name, request_id));
     let code = outcome.as_ref().err().map_or("", |error| error.code.name);

@@ -49,6 +49,19 @@ impl Default for Net {
     }
 }
 
+/// The URLs that answers add to `NetConfig`: a description that was read from an answer and is
+/// written back has them, and they are left out.
+pub const URL_KEYS: [&str; 8] = [
+    "IntranetUrl",
+    "ExtranetUrl",
+    "IntranetHTTPUrl",
+    "ExtranetHTTPUrl",
+    "WsIntranetUrl",
+    "WsExtranetUrl",
+    "WssIntranetUrl",
+    "WssExtranetUrl",
+];
+
 /// Why a description cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {

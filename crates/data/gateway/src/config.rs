@@ -8,6 +8,7 @@ use types::limits;
 
 use crate::asynchronous::config::AsyncConfig;
 use crate::limits::{self as route_limits, RouteLimit};
+use crate::public_url::PublicUrl;
 
 /// Limits of the gateway, each against one way in which clients can use it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ use crate::limits::{self as route_limits, RouteLimit};
 pub struct Config {
     /// Domains whose hosts name functions: `<function>.<namespace>.<domain>`.
     pub domains: Vec<String>,
+    /// What the gateway is called from outside, such as `https://functions.example.com`: answers
+    /// about http triggers have their URLs below it. Without it they have the gateway's own address.
+    pub public_url: Option<PublicUrl>,
     /// Whether clients' `X-Forwarded-*` headers are believed and added to. Only right when every
     /// client is a proxy of yours; otherwise they are replaced.
     pub trust_forwarded: bool,
@@ -89,6 +93,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             domains: vec!["fn.localhost".to_owned()],
+            public_url: None,
             trust_forwarded: false,
             certificates: BTreeMap::new(),
             default_certificate: None,

@@ -28,6 +28,7 @@ mod last_route;
 mod limits;
 mod lookup;
 mod meters;
+mod public_url;
 mod query;
 mod reason_phrase;
 mod request_body;
@@ -55,6 +56,7 @@ pub use asynchronous::config::{AsyncConfig, InvalidSetting};
 pub use asynchronous::hooks::{BoxFuture, Confirm, Hooks};
 pub use config::{CertificateFiles, Config};
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
+pub use public_url::PublicUrl;
 pub use tls::{CertificateError, Tls};
 
 /// What the gateway listens on.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use events::InvokeType;
-use formats::function_url::{FunctionUrl, Invalid};
+use formats::function_url::{FunctionUrl, Invalid, URL_KEYS};
 use serde_json::{Map, Value};
 use types::{ApiError, ErrorCode, Trigger};
 
@@ -26,11 +26,14 @@ impl Source for Http {
     }
 
     fn describe(&self, given: Given, _now_ms: i64) -> Result<Map<String, Value>, ApiError> {
-        let Given::Object(object) = given else {
+        let Given::Object(mut object) = given else {
             return Err(invalid(
                 "it is no JSON object; the least is {\"AuthType\": \"NONE\"} or {\"AuthType\": \"CAM\"}",
             ));
         };
+        if let Some(Value::Object(net)) = object.get_mut("NetConfig") {
+            net.retain(|key, _| !URL_KEYS.contains(&key.as_str()));
+        }
         let url = FunctionUrl::parse(&Value::Object(object).to_string()).map_err(|error| match error {
             Invalid::Cors { .. } => ApiError::new(ErrorCode::INVALID_VALUE_CORS, error.to_string()),
             other => invalid(other),
@@ -64,6 +67,8 @@ mod tests {
     fn descriptions_are_kept_whole_and_wrong_ones_have_the_contracts_codes() {
         let net = r#""NetConfig":{"EnableExtranet":true,"EnableIntranet":true}"#;
         assert_eq!(described(r#"{"AuthType":"CAM"}"#).unwrap(), format!(r#"{{"AuthType":"CAM",{net}}}"#));
+        let shown = r#"{"AuthType":"CAM","NetConfig":{"EnableExtranet":true,"ExtranetUrl":"http://a/fn/b/c/"}}"#;
+        assert_eq!(described(shown).unwrap(), format!(r#"{{"AuthType":"CAM",{net}}}"#), "what answers add is left out");
         let (code, message) = described("NONE").unwrap_err();
         assert_eq!(code, "InvalidParameterValue.TriggerDesc");
         assert!(message.contains("AuthType"), "{message}");

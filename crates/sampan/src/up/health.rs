@@ -19,8 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-
-use super::address::callable_by;
+use types::listening::callable_by;
 
 /// The disk of the data directory counts as full below this number of free bytes.
 const DISK_BYTES_MIN: u64 = 16 << 20;

@@ -2,7 +2,6 @@
 //!
 //! Parts are started in order and stopped in the opposite order.
 
-mod address;
 mod authorizer;
 mod bounds;
 mod confirmations;
@@ -119,7 +118,7 @@ fn warn_of(unknown: &[String]) {
 
 /// URL of a listener for clients on this machine.
 fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
-    Ok(format!("{scheme}://{}", address::callable(listener.local_addr()?)))
+    Ok(format!("{scheme}://{}", types::listening::callable(listener.local_addr()?)))
 }
 
 /// Stops the platform after a fatal panic, within a timeout: the next start repairs what remains.

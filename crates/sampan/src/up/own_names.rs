@@ -18,8 +18,7 @@ use axum::http::{Method, header};
 use axum::middleware::{self, Next};
 use cli::address::is_loopback;
 use parking_lot::RwLock;
-
-use super::address::callable;
+use types::listening::callable;
 
 const FILE_NAME: &str = "names";
 /// Most stored names; the oldest is dropped first.

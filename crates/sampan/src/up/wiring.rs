@@ -211,6 +211,8 @@ impl RunningPlatform {
         let certificates = Arc::new(if tls.is_some() { certificates } else { BTreeSet::new() });
         let gateway = gateway::Listeners { plain: gateway.plain, tls };
         let domains = settings.gateway.domains.clone();
+        let public_url = settings.gateway.public_url.clone().map(String::from);
+        let address = api::GatewayAddress { listening: Some(gateway_addr), public_url };
         // One setting for all drains; `stop` cuts off what has not ended by then.
         let config = gateway::Config { drain_s: settings.shutdown_grace_s, ..settings.gateway };
         let secrets = signature::Secrets { secret_id: pair.secret_id, secret_key: pair.secret_key };
@@ -260,6 +262,7 @@ impl RunningPlatform {
             runtime,
             runtimes_allowed,
             runtime_tag,
+            gateway: address,
             bounds,
             egress_denied,
             volumes: Some(Arc::new(super::volumes::Checked(volumes.clone()))),

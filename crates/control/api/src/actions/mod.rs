@@ -26,21 +26,30 @@ use crate::params::Params;
 /// What handlers return.
 pub(crate) type Outcome = Result<Answer, Failure>;
 /// A handler with its future boxed, so that all fit in one table.
-type Run = for<'a> fn(&'a Context, Params, RequestId) -> BoxFuture<'a, Outcome>;
+type Run = for<'a> fn(&'a Context, Params, Caller) -> BoxFuture<'a, Outcome>;
+
+/// What handlers need of a call beside its parameters.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The id of the call, and of the run where it is one.
+    pub id: RequestId,
+    /// The host that was called, with its port.
+    pub host: String,
+}
 
 /// One action.
 #[derive(Clone, Copy)]
 pub(crate) struct Action {
     /// Its name.
     pub name: &'static str,
-    /// What answers it. The id is that of the call, and of the run where it is one.
+    /// What answers it.
     pub run: Run,
 }
 
 /// The actions that are answered.
 const HANDLED: [Action; 46] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
-    Action { name: "GetFunction", run: |cx, params, _| Box::pin(functions::get::run(cx, params)) },
+    Action { name: "GetFunction", run: |cx, params, caller| Box::pin(functions::get::run(cx, params, caller)) },
     Action { name: "ListFunctions", run: |cx, params, _| Box::pin(functions::list::run(cx, params)) },
     Action { name: "DeleteFunction", run: |cx, params, _| Box::pin(functions::delete::run(cx, params)) },
     Action { name: "CopyFunction", run: |cx, params, _| Box::pin(functions::copy::run(cx, params)) },
@@ -61,10 +70,10 @@ const HANDLED: [Action; 46] = [
     Action { name: "ListNamespaces", run: |cx, params, _| Box::pin(namespaces::list(cx, params)) },
     Action { name: "UpdateNamespace", run: |cx, params, _| Box::pin(namespaces::update(cx, params)) },
     Action { name: "DeleteNamespace", run: |cx, params, _| Box::pin(namespaces::delete(cx, params)) },
-    Action { name: "Invoke", run: |cx, params, id| Box::pin(invocations::invoke::invoke(cx, params, id)) },
+    Action { name: "Invoke", run: |cx, params, caller| Box::pin(invocations::invoke::invoke(cx, params, caller.id)) },
     Action {
         name: "InvokeFunction",
-        run: |cx, params, id| Box::pin(invocations::invoke::invoke_function(cx, params, id)),
+        run: |cx, params, caller| Box::pin(invocations::invoke::invoke_function(cx, params, caller.id)),
     },
     Action { name: "GetFunctionLogs", run: |cx, params, _| Box::pin(invocations::function_logs::run(cx, params)) },
     Action { name: "GetRequestStatus", run: |cx, params, _| Box::pin(invocations::request_status::run(cx, params)) },
@@ -98,11 +107,11 @@ const HANDLED: [Action; 46] = [
     Action { name: "GetCustomDomain", run: |cx, params, _| Box::pin(domains::get(cx, params)) },
     Action { name: "ListCustomDomains", run: |cx, params, _| Box::pin(domains::list(cx, params)) },
     Action { name: "DeleteCustomDomain", run: |cx, params, _| Box::pin(domains::delete(cx, params)) },
-    Action { name: "CreateTrigger", run: |cx, params, _| Box::pin(triggers::create(cx, params)) },
+    Action { name: "CreateTrigger", run: |cx, params, caller| Box::pin(triggers::create(cx, params, caller)) },
     Action { name: "UpdateTrigger", run: |cx, params, _| Box::pin(triggers::update(cx, params)) },
     Action { name: "UpdateTriggerStatus", run: |cx, params, _| Box::pin(triggers::update_status(cx, params)) },
     Action { name: "DeleteTrigger", run: |cx, params, _| Box::pin(triggers::delete(cx, params)) },
-    Action { name: "ListTriggers", run: |cx, params, _| Box::pin(triggers::list(cx, params)) },
+    Action { name: "ListTriggers", run: |cx, params, caller| Box::pin(triggers::list(cx, params, caller)) },
     Action { name: "ListAsyncEvents", run: |cx, params, _| Box::pin(events::list(cx, params)) },
     Action { name: "GetAsyncEventStatus", run: |cx, params, _| Box::pin(events::status(cx, params)) },
     Action { name: "GetFunctionEventInvokeConfig", run: |cx, params, _| Box::pin(events::get_config(cx, params)) },
@@ -120,7 +129,7 @@ const EXTENSIONS: [Action; 5] = [
     Action { name: "GetLogLines", run: |cx, params, _| Box::pin(invocations::log_lines::run(cx, params)) },
     Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(invocations::result::run(cx, params)) },
     Action { name: "TerminateEvent", run: |cx, params, _| Box::pin(events::terminate_by_id(cx, params)) },
-    Action { name: "TestTrigger", run: |cx, params, id| Box::pin(triggers::test(cx, params, id)) },
+    Action { name: "TestTrigger", run: |cx, params, caller| Box::pin(triggers::test(cx, params, caller.id)) },
     Action { name: "GetTriggerTimes", run: |cx, params, _| Box::pin(triggers::times(cx, params)) },
 ];
 

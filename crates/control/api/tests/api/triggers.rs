@@ -57,6 +57,38 @@ async fn a_timer_is_made_shown_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn an_http_trigger_is_answered_with_the_urls_of_its_version() {
+    let platform = hello().await;
+    platform.ok("PublishVersion", json!({"FunctionName": "hello"})).await;
+    let latest = json!({"AuthType": "NONE"});
+    let request = |qualifier: &str, desc: &Value| {
+        with(timer("url", &desc.to_string()), json!({"Type": "http", "Qualifier": qualifier}))
+    };
+    let made = platform.ok("CreateTrigger", request("$LATEST", &latest)).await;
+    let desc = |trigger: &Value| serde_json::from_str::<Value>(trigger["TriggerDesc"].as_str().unwrap()).unwrap();
+    let net = desc(&made["TriggerInfo"])["NetConfig"].clone();
+    // The API was called at 127.0.0.1, the gateway listens on all addresses.
+    assert_eq!(net["IntranetUrl"], "http://127.0.0.1:7080/fn/default/hello/");
+    assert_eq!(net["ExtranetUrl"], "https://fn.example.com/fn/default/hello/");
+    let inside = json!({"AuthType": "CAM", "NetConfig": {"EnableIntranet": true, "EnableExtranet": false}});
+    let made = platform.ok("CreateTrigger", request("1", &inside)).await;
+    let net = desc(&made["TriggerInfo"])["NetConfig"].clone();
+    assert_eq!(net["IntranetUrl"], "http://127.0.0.1:7080/fn/default/hello:1/");
+    assert_eq!(net.get("ExtranetUrl"), None, "{net}");
+    // What was read can be written back, and the URLs are not stored.
+    let listed = listed(&platform, json!({"Order": "ASC", "OrderBy": "add_time"})).await;
+    platform.ok("UpdateTrigger", request("1", &desc(&listed[1]))).await;
+    let function = platform.ok("GetFunction", json!({"FunctionName": "hello", "Qualifier": "1"})).await;
+    assert_eq!(desc(&function["Triggers"][0])["NetConfig"], net);
+    // With a URL of its own, or leading elsewhere, the address without a qualifier is the alias's.
+    platform.ok("CreateTrigger", request("$DEFAULT", &latest)).await;
+    let function = platform.ok("GetFunction", json!({"FunctionName": "hello"})).await;
+    let net = desc(&function["Triggers"][0])["NetConfig"].clone();
+    assert_eq!(net["ExtranetUrl"], "https://fn.example.com/fn/default/hello:$LATEST/");
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn a_version_has_one_url() {
     let platform = hello().await;
     let url =

@@ -4,14 +4,14 @@ use store::FunctionWithVersions;
 use types::wire::GetFunctionRequest;
 use types::{ApiError, ErrorCode, Qualifier, VersionName, VersionRecord};
 
-use crate::actions::{Outcome, triggers};
+use crate::actions::{Caller, Outcome, triggers};
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::params::Params;
 use crate::render::function::Shown;
 use crate::validate::{filled, names};
 
-pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
+pub(in crate::actions) async fn run(cx: &Context, params: Params, caller: Caller) -> Outcome {
     let request: GetFunctionRequest = params.read()?;
     let name = filled(request.function_name.as_deref()).ok_or_else(|| {
         ApiError::new(ErrorCode::INVALID_PARAMETER_FUNCTION_NAME_REQUIRED, "FunctionName: it is required")
@@ -25,7 +25,11 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
         Shown { function: &function.record, version, progress: progress.as_deref(), offset: cx.config.utc_offset };
     let runtime = cx.host_environment.runtime_of(&function.record.tags);
     let of_qualifier = function.triggers.iter().filter(|trigger| trigger.qualifier == qualifier);
-    let triggers = of_qualifier.map(|trigger| triggers::shown(&cx.sources, trigger, cx.config.utc_offset));
+    let catalog = cx.store.catalog().load_full();
+    let in_catalog = catalog.functions.get(&key);
+    let urls = in_catalog.map(|function| triggers::Urls::of(&cx.host_environment.gateway, function, &caller.host));
+    let urls = urls.unwrap_or_default();
+    let triggers = of_qualifier.map(|trigger| triggers::shown(&cx.sources, trigger, cx.config.utc_offset, &urls));
     let triggers = triggers.filter_map(|info| serde_json::to_value(info).ok()).collect();
     Ok(Answer::of(&shown.details(qualifier.to_string(), runtime, triggers)))
 }

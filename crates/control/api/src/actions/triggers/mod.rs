@@ -1,5 +1,6 @@
 //! Actions on triggers.
 
+mod urls;
 mod wire;
 
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use store::{NewTrigger, TriggerChange, TriggerName};
 use types::wire::{Filter, InvokeAnswer, RunResult};
 use types::{ApiError, CatalogFunction, ErrorCode, FunctionKey, FunctionKind, Qualifier, RequestId, Trigger};
 
+pub(crate) use self::urls::Urls;
 pub(crate) use self::wire::shown;
 use self::wire::{ListTriggersAnswer, ListTriggersRequest, TimesAnswer, TriggerAnswer, TriggerRequest};
-use super::Outcome;
+use super::{Caller, Outcome};
 use crate::context::{Context, now_ms};
 use crate::envelope::Answer;
 use crate::failure::Failure;
@@ -43,7 +45,7 @@ fn named<'a>(cx: &'a Context, request: &TriggerRequest) -> Result<Named<'a>, Api
 }
 
 /// `CreateTrigger`.
-pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
+pub(super) async fn create(cx: &Context, params: Params, caller: Caller) -> Outcome {
     let request: TriggerRequest = params.read()?;
     let Named { key, name, source } = named(cx, &request)?;
     require_kind(cx, &key, source)?;
@@ -61,8 +63,11 @@ pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
         description: scalars::description(request.description.as_deref().unwrap_or_default())?,
     };
     require_one_url(cx, &new)?;
+    let key = new.key.clone();
     let trigger = cx.store.create_trigger(new).await?;
-    Ok(Answer::of(&TriggerAnswer { trigger_info: shown(&cx.sources, &trigger, cx.config.utc_offset) }))
+    let function = function(cx, &key)?;
+    let urls = Urls::of(&cx.host_environment.gateway, &function, &caller.host);
+    Ok(Answer::of(&TriggerAnswer { trigger_info: shown(&cx.sources, &trigger, cx.config.utc_offset, &urls) }))
 }
 
 /// A version or alias has one URL (contract, 4.11): of two, one would open what the other closes.
@@ -129,7 +134,7 @@ pub(super) async fn delete(cx: &Context, params: Params) -> Outcome {
 }
 
 /// `ListTriggers`.
-pub(super) async fn list(cx: &Context, params: Params) -> Outcome {
+pub(super) async fn list(cx: &Context, params: Params, caller: Caller) -> Outcome {
     let request: ListTriggersRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
     let page = paging::page(request.offset, request.limit, cx.config.page_len_max)?;
@@ -145,7 +150,8 @@ pub(super) async fn list(cx: &Context, params: Params) -> Outcome {
     }
     matching.sort_by_key(|trigger| if descending { -time(trigger) } else { time(trigger) });
     let total_count = matching.len();
-    let shown = |trigger: &Arc<Trigger>| shown(&cx.sources, trigger, cx.config.utc_offset);
+    let urls = Urls::of(&cx.host_environment.gateway, &function, &caller.host);
+    let shown = |trigger: &Arc<Trigger>| shown(&cx.sources, trigger, cx.config.utc_offset, &urls);
     let triggers = page.cut(matching).into_iter().map(shown).collect();
     Ok(Answer::of(&ListTriggersAnswer { total_count, triggers }))
 }

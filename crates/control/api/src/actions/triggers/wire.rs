@@ -6,6 +6,8 @@ use sources::{Sources, description};
 use types::wire::Filter;
 use types::{Trigger, UtcOffset};
 
+use super::urls::Urls;
+
 /// `CreateTrigger`, `UpdateTrigger`, `UpdateTriggerStatus`, `DeleteTrigger`, and the extensions
 /// `TestTrigger` and `GetTriggerTimes`.
 #[derive(Debug, Default, Deserialize)]
@@ -82,12 +84,13 @@ pub(crate) struct TriggerInfo {
     pub bound_resources: Vec<String>,
 }
 
-/// A trigger as answers have it.
-pub(crate) fn shown(sources: &Sources, trigger: &Trigger, offset: UtcOffset) -> TriggerInfo {
+/// A trigger as answers have it; `urls` are the URLs of its function.
+pub(crate) fn shown(sources: &Sources, trigger: &Trigger, offset: UtcOffset, urls: &Urls<'_>) -> TriggerInfo {
+    let desc = description::shown(sources.get(&trigger.kind), trigger);
     TriggerInfo {
         trigger_name: trigger.name.clone(),
         r#type: trigger.kind.clone(),
-        trigger_desc: description::shown(sources.get(&trigger.kind), trigger),
+        trigger_desc: urls.described(trigger, desc),
         enable: trigger.enabled.into(),
         qualifier: trigger.qualifier.to_string(),
         available_status: "Available",

@@ -72,6 +72,10 @@ impl Platform {
         let host_environment = HostEnvironment {
             bounds: types::Bounds::default(),
             certificates,
+            gateway: api::GatewayAddress {
+                listening: Some("0.0.0.0:7080".parse().unwrap()),
+                public_url: Some("https://fn.example.com".to_owned()),
+            },
             runtime: "sampan".to_owned(),
             runtimes_allowed: vec!["runc".to_owned()],
             runtime_tag: "sampan:runtime",

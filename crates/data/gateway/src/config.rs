@@ -64,8 +64,13 @@ pub struct Config {
     /// 406.
     pub event_body_bytes_max: usize,
     /// Hosts at which subscriptions of SNS topics are confirmed, such as
-    /// `sns.eu-central-1.amazonaws.com`; over plain HTTP only those with `http://` in front.
+    /// `sns.eu-central-1.amazonaws.com`; over plain HTTP only those with `http://` in front. The
+    /// certificates of their signatures are fetched there too, over HTTPS alone.
     pub hook_confirm_hosts: Vec<String>,
+    /// Whether notifications in messages of SNS are taken that are not signed, or by a certificate
+    /// at no host of `hook_confirm_hosts`, as those of emulators are. One that can be checked and is
+    /// wrong is refused all the same.
+    pub sns_unsigned: bool,
     /// Limits of single routes: tables `[[gateway.limits]]`.
     #[serde(deserialize_with = "route_limits::read")]
     pub limits: Vec<RouteLimit>,
@@ -111,6 +116,7 @@ impl Default for Config {
             h2_control_frames_per_s_max: 500,
             event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
             hook_confirm_hosts: Vec::new(),
+            sns_unsigned: false,
             limits: Vec::new(),
             asynchronous: AsyncConfig::default(),
             drain_s: 30,

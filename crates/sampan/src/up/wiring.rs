@@ -220,6 +220,7 @@ impl RunningPlatform {
         let hooks = gateway::Hooks {
             confirm: Arc::new(Confirmations),
             confirm_hosts: config.hook_confirm_hosts.clone(),
+            sns_unsigned: config.sns_unsigned,
             installation: installation.clone(),
             rate_per_minute_max: settings.triggers.rate_per_minute_max,
         };

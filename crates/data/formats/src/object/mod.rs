@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 pub use cos::{Origin, cos_event};
 pub use filter::{Filter, InvalidFilter};
-pub use sns::{Confirmation, may_confirm};
+pub use sns::{Confirmation, Envelope, Hash, Signature, may_confirm};
 
 /// Most records of one notification.
 pub const RECORDS_MAX: usize = 1000;
@@ -144,6 +144,16 @@ impl Notification {
         }
         Err(Unreadable::Shape)
     }
+}
+
+/// What a body says of its sender, where it is an envelope of SNS.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn envelope(body: &[u8]) -> Result<Option<Envelope>, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|error| Unreadable::Json(error.to_string()))?;
+    let top = top(text)?;
+    (top.kind.is_some() && top.records.is_none()).then(|| sns::sender(text)).transpose()
 }
 
 fn top(text: &str) -> Result<Top<'_>, Unreadable> {

@@ -1,5 +1,7 @@
-//! SNS envelopes.
+//! SNS envelopes, and what their signatures cover.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use super::Unreadable;
@@ -13,14 +15,103 @@ pub struct Confirmation {
     pub subscribe_url: String,
 }
 
+/// What an envelope says of its sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Envelope {
+    /// It is signed with the key of a certificate.
+    Signed(Signature),
+    /// It carries no signature of a known version.
+    Unsigned,
+}
+
+/// The signature of an envelope (RSA, PKCS #1 v1.5), not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Where its sender says that the certificate is.
+    pub cert_url: String,
+    /// The hash that was signed.
+    pub hash: Hash,
+    /// The signature.
+    pub signature: Vec<u8>,
+    /// What was signed.
+    pub text: String,
+}
+
+/// The hash of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// Of `SignatureVersion` 1.
+    Sha1,
+    /// Of `SignatureVersion` 2.
+    Sha256,
+}
+
 #[derive(Deserialize)]
-struct Envelope {
-    #[serde(rename = "Message", default)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct Members {
+    r#type: Option<String>,
     message: Option<String>,
-    #[serde(rename = "TopicArn", default)]
-    topic: Option<String>,
-    #[serde(rename = "SubscribeURL", default)]
+    message_id: Option<String>,
+    subject: Option<String>,
+    #[serde(rename = "SubscribeURL")]
     subscribe_url: Option<String>,
+    timestamp: Option<String>,
+    token: Option<String>,
+    topic_arn: Option<String>,
+    signature: Option<String>,
+    signature_version: Option<String>,
+    #[serde(rename = "SigningCertURL")]
+    signing_cert_url: Option<String>,
+}
+
+impl Members {
+    fn read(text: &str) -> Result<Self, Unreadable> {
+        serde_json::from_str(text).map_err(|error| Unreadable::Json(error.to_string()))
+    }
+
+    /// The members that are signed, in their order, each with its name on a line before it.
+    fn signed_text(&self) -> String {
+        let is_notification = self.r#type.as_deref() == Some("Notification");
+        let members: &[(&str, &Option<String>)] = match is_notification {
+            true => &[
+                ("Message", &self.message),
+                ("MessageId", &self.message_id),
+                ("Subject", &self.subject),
+                ("Timestamp", &self.timestamp),
+                ("TopicArn", &self.topic_arn),
+                ("Type", &self.r#type),
+            ],
+            false => &[
+                ("Message", &self.message),
+                ("MessageId", &self.message_id),
+                ("SubscribeURL", &self.subscribe_url),
+                ("Timestamp", &self.timestamp),
+                ("Token", &self.token),
+                ("TopicArn", &self.topic_arn),
+                ("Type", &self.r#type),
+            ],
+        };
+        let line = |(name, value): &(&str, &Option<String>)| Some(format!("{name}\n{}\n", value.as_deref()?));
+        members.iter().filter_map(line).collect()
+    }
+}
+
+/// What an envelope says of its sender.
+pub(super) fn sender(text: &str) -> Result<Envelope, Unreadable> {
+    let members = Members::read(text)?;
+    let hash = match members.signature_version.as_deref() {
+        Some("1") => Hash::Sha1,
+        Some("2") => Hash::Sha256,
+        _ => return Ok(Envelope::Unsigned),
+    };
+    let text = members.signed_text();
+    let (Some(signature), Some(cert_url)) = (members.signature, members.signing_cert_url) else {
+        return Ok(Envelope::Unsigned);
+    };
+    // What is no Base64 is the signature of nothing.
+    let signature = BASE64_STANDARD.decode(signature).unwrap_or_default();
+    Ok(Envelope::Signed(Signature { cert_url, hash, signature, text }))
 }
 
 pub(super) enum Opened {
@@ -30,12 +121,12 @@ pub(super) enum Opened {
 }
 
 pub(super) fn open(text: &str, kind: &str) -> Result<Opened, Unreadable> {
-    let envelope: Envelope = serde_json::from_str(text).map_err(|error| Unreadable::Json(error.to_string()))?;
+    let envelope = Members::read(text)?;
     let lacks = |field: &str| Unreadable::Json(format!("the SNS envelope of type {kind} has no {field}"));
     match kind {
         "Notification" => Ok(Opened::Message(envelope.message.ok_or_else(|| lacks("Message"))?)),
         "SubscriptionConfirmation" => Ok(Opened::Confirm(Confirmation {
-            topic: envelope.topic.ok_or_else(|| lacks("TopicArn"))?,
+            topic: envelope.topic_arn.ok_or_else(|| lacks("TopicArn"))?,
             subscribe_url: envelope.subscribe_url.ok_or_else(|| lacks("SubscribeURL"))?,
         })),
         "UnsubscribeConfirmation" => Ok(Opened::Nothing("the end of a subscription")),

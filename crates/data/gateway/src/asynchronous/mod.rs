@@ -32,7 +32,7 @@ use self::authorize::Authorize;
 use self::body::{Limit, Room};
 use self::config::AsyncConfig;
 use self::error::AsyncError;
-use self::hooks::{Hooks, TriggerRates};
+use self::hooks::{Certificates, Hooks, TriggerRates};
 use self::options::Options;
 use self::rates::Rates;
 use crate::client_headers;
@@ -66,6 +66,7 @@ pub struct AsyncCalls {
     rates: Rates,
     room: Room,
     trigger_rates: TriggerRates,
+    certificates: Certificates,
 }
 
 /// A request whose function is known.
@@ -90,7 +91,14 @@ impl AsyncCalls {
     /// Takes calls within the limits of a configuration.
     pub fn new(parts: Asynchronous, config: &AsyncConfig) -> Self {
         let (rates, room) = (Rates::new(config, Instant::now()), Room::new(config.held_bytes_max));
-        Self { parts, config: config.clone(), rates, room, trigger_rates: TriggerRates::default() }
+        Self {
+            parts,
+            config: config.clone(),
+            rates,
+            room,
+            trigger_rates: TriggerRates::default(),
+            certificates: Certificates::default(),
+        }
     }
 
     /// Accepts a call: it is durable when this returns an answer of 202.

@@ -178,6 +178,28 @@ async fn subscriptions_are_confirmed_at_known_hosts_alone() {
 }
 
 #[tokio::test]
+async fn messages_of_sns_are_taken_as_they_were_signed() {
+    let fixture = Fixture::start().await;
+    let (name, token) = bearer();
+    let messages = include_str!("../../src/asynchronous/hooks/sns_messages.json");
+    let messages: Vec<Value> = serde_json::from_str(messages).expect("JSON");
+    let status = async |message: &Value| {
+        let body = message.to_string();
+        send(&fixture, "POST /hooks/default/event/films", &[(name, &token)], body.as_bytes()).await
+    };
+    for (message, expected) in messages.iter().zip([202, 202, 200]) {
+        let mut forged = message.clone();
+        forged["Timestamp"] = "2026-03-02T02:00:01.000Z".into();
+        let refused = status(&forged).await;
+        let why = refused.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+        assert!(refused.status == 403 && why.contains("signature of the message is wrong"), "{refused:?}");
+        let answer = status(message).await;
+        assert_eq!(answer.status, expected, "{answer:?}");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_accepted_of_a_request_that_failed_is_not_accepted_again() {
     let queue = events::Config { function_rows_max: 1, runs_max: 1, ..events::Config::default() };
     let fixture = Fixture::start_queueing(Config::default(), queue).await;

@@ -51,6 +51,21 @@ pub enum HookError {
     /// A subscription that cannot be confirmed.
     #[error("the subscription cannot be confirmed; the platform's log has the cause")]
     Confirm,
+    /// A message of SNS that is not signed.
+    #[error("the message of SNS has no signature of version 1 or 2; the setting gateway.sns_unsigned takes such ones")]
+    Unsigned,
+    /// A certificate at a host that is not known.
+    #[error(
+        "the signature of the message is not checked: SigningCertURL is no https URL of a .pem file at a host of the \
+         setting gateway.hook_confirm_hosts; the setting gateway.sns_unsigned takes such messages"
+    )]
+    CertificateHost,
+    /// A certificate that is not there.
+    #[error("the certificate of the message's signature cannot be fetched; the platform's log has the cause")]
+    Certificate,
+    /// A wrong signature.
+    #[error("the signature of the message is wrong: SNS did not send it so")]
+    Signature,
 }
 
 impl HookError {
@@ -66,8 +81,10 @@ impl HookError {
                 status => (status, RunStatus::InvalidEvent),
             },
             Self::Rate { .. } => (StatusCode::TOO_MANY_REQUESTS, RunStatus::ResourceLimit),
-            Self::ConfirmHost => (StatusCode::FORBIDDEN, RunStatus::UnauthorizedOperation),
-            Self::Confirm => (StatusCode::BAD_GATEWAY, RunStatus::InternalError),
+            Self::ConfirmHost | Self::Unsigned | Self::CertificateHost | Self::Signature => {
+                (StatusCode::FORBIDDEN, RunStatus::UnauthorizedOperation)
+            }
+            Self::Confirm | Self::Certificate => (StatusCode::BAD_GATEWAY, RunStatus::InternalError),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use formats::hook::{CloudEvents, Objects, Received, Rejection, Request, Webhook, bucket_of};
-use formats::object::Origin;
+use formats::object::{self, Envelope, Origin};
 use serde_json::Value;
 use types::{CatalogFunction, Installation, Qualifier, Trigger};
 
@@ -63,6 +63,14 @@ impl Hook {
         match self {
             Self::Webhook(_) | Self::Objects(_) => true,
             Self::CloudEvents(hook) => hook.has_proof(),
+        }
+    }
+
+    /// What a request says of its sender beside its proof, where it is a message of SNS.
+    pub fn envelope(&self, body: &[u8]) -> Result<Option<Envelope>, HookError> {
+        match self {
+            Self::Objects(_) => object::envelope(body).map_err(|error| Rejection::from(error).into()),
+            Self::Webhook(_) | Self::CloudEvents(_) => Ok(None),
         }
     }
 

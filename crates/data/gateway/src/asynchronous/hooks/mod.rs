@@ -4,6 +4,7 @@
 mod error;
 mod kind;
 mod rate;
+mod sns;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,6 +36,7 @@ use crate::signed::SentHead;
 pub use self::error::HookError;
 pub use self::kind::find;
 pub use self::rate::TriggerRates;
+pub use self::sns::Certificates;
 
 /// A boxed future.
 pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
@@ -42,20 +44,25 @@ pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 /// What hooks need beside the queue: wired by the platform.
 #[derive(Clone)]
 pub struct Hooks {
-    /// Asks for the address that confirms a subscription.
+    /// Asks topics of SNS.
     pub confirm: Arc<dyn Confirm>,
     /// Hosts that may be asked.
     pub confirm_hosts: Vec<String>,
+    /// Whether messages of SNS are taken whose signature cannot be checked.
+    pub sns_unsigned: bool,
     /// What events say of the installation.
     pub installation: Installation,
     /// Most events of a trigger in a minute.
     pub rate_per_minute_max: u32,
 }
 
-/// Confirms subscriptions; implemented where there is an HTTP client.
+/// Asks topics of SNS; implemented where there is an HTTP client.
 pub trait Confirm: Send + Sync + 'static {
-    /// Asks for an address once, following no redirect.
+    /// Asks once for the address that confirms a subscription, following no redirect.
     fn confirm(&self, url: String) -> BoxFuture<Result<(), String>>;
+
+    /// Fetches a certificate (PEM), following no redirect.
+    fn certificate(&self, url: String) -> BoxFuture<Result<Vec<u8>, String>>;
 }
 
 /// A request whose function is known.
@@ -98,7 +105,11 @@ impl AsyncCalls {
         let request = Request { headers: sent.headers(), body: &held.bytes, now_s: now_s() };
         let address = function.record.key.clone();
         let queue = format!("{}.{}.{}", address.namespace, address.name, trigger.qualifier);
-        match hook.receive(request, &hooks.installation, &trigger, &queue).map_err(AsyncError::Hook)? {
+        let received = hook.receive(request, &hooks.installation, &trigger, &queue).map_err(AsyncError::Hook)?;
+        if let Some(envelope) = hook.envelope(&held.bytes).map_err(AsyncError::Hook)? {
+            self.certificates.check(&envelope, hooks).await.map_err(AsyncError::Hook)?;
+        }
+        match received {
             Received::Events(deliveries) => self.queue_all(id, &function, &trigger, parts, deliveries).await,
             Received::Confirm(confirmation) => self.confirm(id, &confirmation).await,
             Received::Nothing(why) => Ok(answer(id, StatusCode::OK, &json!({"requestIds": [], "reason": why}))),

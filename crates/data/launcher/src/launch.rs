@@ -211,7 +211,7 @@ impl Start<'_> {
     /// Its list of what it may reach; what is refused is said in its log.
     fn egress(&self, list: Egress) -> EgressSpec {
         let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
-        let refused = move |refused: &Refused| logs.note(&id, &refusal(refused));
+        let refused = move |refused: &Refused| logs.about(&id, &refusal(refused));
         EgressSpec { owner: self.version.function.key.to_string(), list, refused: Arc::new(refused) }
     }
 

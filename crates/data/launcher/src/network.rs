@@ -11,7 +11,7 @@ pub(crate) fn has_public_network(spec: &VersionSpec) -> bool {
 
 /// The line of a function's log for what was refused to it.
 pub(crate) fn refusal(refused: &Refused) -> String {
-    format!("[PLATFORM] egress to {refused} was refused: it is not on the function's list (sampan deploy --egress)")
+    format!("egress to {refused} was refused: it is not on the function's list (sampan deploy --egress)")
 }
 
 #[cfg(test)]

@@ -143,11 +143,11 @@ impl Logs {
         }
     }
 
-    /// Appends a platform line to what an instance writes, for the request that its output belongs
-    /// to.
-    pub fn note(&self, instance: &InstanceId, line: &str) {
+    /// Appends a platform line about an instance that runs to the log of the request that it serves,
+    /// or of no request in particular.
+    pub fn about(&self, instance: &InstanceId, line: &str) {
         if let Some(reader) = self.reader(instance) {
-            reader.note(line);
+            reader.platform(line);
         }
     }
 

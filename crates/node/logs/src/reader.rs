@@ -163,14 +163,6 @@ impl Reader {
         }
     }
 
-    /// Appends a platform line, for the owner. Lost when the queue is full.
-    pub(crate) fn note(&self, line: &str) {
-        let owner = self.state.lock().owner.clone();
-        let request = owner.as_ref().and_then(|id| self.sink.live.get(id));
-        // A refusal is counted by the queue.
-        let _ = self.sink.output(&self.origin, owner.as_ref(), request, Stream::Platform, line);
-    }
-
     /// Reads what is there and closes the pipes, also while others hold the write ends.
     pub(crate) fn detach(&self) {
         self.settle();
@@ -280,6 +272,16 @@ impl Reader {
             if self.sink.output(&self.origin, owner, request, Stream::Platform, &text).is_ok() {
                 dropped[why as usize] = Dropped::default();
             }
+        }
+    }
+
+    /// A line of the platform's in the instance's log. One that cannot be queued is lost.
+    pub(crate) fn platform(&self, line: &str) {
+        let owner = self.state.lock().owner.clone();
+        let request = owner.as_ref().and_then(|id| self.sink.live.get(id));
+        let text = format!("[PLATFORM] {line}");
+        if self.sink.output(&self.origin, owner.as_ref(), request, Stream::Platform, &text).is_err() {
+            tracing::debug!(instance = %self.origin.instance, line, "lost a platform line");
         }
     }
 

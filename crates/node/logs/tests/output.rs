@@ -43,6 +43,22 @@ async fn output_belongs_to_the_request_that_the_instance_serves() {
 }
 
 #[tokio::test]
+async fn a_line_about_an_instance_belongs_to_the_request_that_it_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(dir.path(), Config::default()).await;
+    let function = function("hello");
+    let instance = Instance::attach(&logs, &function);
+    logs.about(&instance.id, "before any request");
+    let request = begin(&logs, &function, 1);
+    logs.assign(&instance.id, Some(&request));
+    logs.about(&instance.id, "refused");
+    logs.about(&types::InstanceId::random(), "lost");
+    end(&logs, &request, RunStatus::Success);
+    assert_eq!(log_of(&logs, &request).await, "[PLATFORM] refused\n");
+    logs.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_line_that_has_begun_is_shown_before_its_newline_comes() {
     let dir = tempfile::tempdir().unwrap();
     let logs = open(dir.path(), Config { line_wait_ms: 10, ..Config::default() }).await;

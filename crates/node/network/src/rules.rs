@@ -142,7 +142,7 @@ pub fn add_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
     let (mut changes, mut rules) = (changes, Vec::new());
     for group in &list.groups {
         let with_ports = || match group.ports {
-            Some((first, last)) => Rule::new().to_ports(first, last),
+            Some((first, last)) => Rule::new().port_between(first, last),
             None => Rule::new(),
         };
         if !group.ranges.is_empty() {

@@ -34,13 +34,20 @@ pub struct Group {
     pub names_set: String,
 }
 
+/// Entries with the same ports.
+#[derive(Default)]
+struct Hosts {
+    ranges: Vec<Subnet>,
+    names: Vec<NamePattern>,
+}
+
 impl List {
     /// A list as `number`.
     pub fn new(number: u32, egress: &Egress) -> Self {
         let chain = format!("list-{number}");
-        let mut by_ports: BTreeMap<Option<(u16, u16)>, (Vec<Subnet>, Vec<NamePattern>)> = BTreeMap::new();
+        let mut by_ports: BTreeMap<Option<(u16, u16)>, Hosts> = BTreeMap::new();
         for destination in egress.destinations() {
-            let (ranges, names) = by_ports.entry(destination.ports).or_default();
+            let Hosts { ranges, names } = by_ports.entry(destination.ports).or_default();
             match &destination.host {
                 Host::Name(name) => names.push(name.clone()),
                 Host::Range(range) => match range.first() {
@@ -50,7 +57,7 @@ impl List {
                 },
             }
         }
-        let group = |(index, (ports, (ranges, names))): (usize, (_, (Vec<Subnet>, _)))| Group {
+        let group = |(index, (ports, Hosts { ranges, names }))| Group {
             ports,
             ranges: joined(&ranges),
             names,

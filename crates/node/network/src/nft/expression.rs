@@ -160,7 +160,7 @@ impl Rule {
     }
 
     /// Is to one of the ports from the first to the last, and no ICMP, which has none.
-    pub fn to_ports(self, first: u16, last: u16) -> Self {
+    pub fn port_between(self, first: u16, last: u16) -> Self {
         self.and([
             meta(META_L4PROTO),
             compare(NOT_EQUAL, &[libc::IPPROTO_ICMP as u8]),

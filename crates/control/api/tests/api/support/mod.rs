@@ -71,6 +71,7 @@ impl Platform {
         let certificates = Arc::new(["main".to_owned()].into());
         let host_environment = HostEnvironment {
             bounds: types::Bounds::default(),
+            egress_denied: Arc::default(),
             certificates,
             gateway: api::GatewayAddress {
                 listening: Some("0.0.0.0:7080".parse().unwrap()),

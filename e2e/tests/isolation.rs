@@ -2,6 +2,10 @@
 //! the kernel. `docs/SECURITY.md` names these tests and has the same lists.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+#[allow(dead_code)] // Other tests use the rest.
+#[path = "egress/machine.rs"]
+mod machine;
+
 use std::collections::BTreeSet;
 
 use anyhow::Context;
@@ -64,6 +68,31 @@ const OTHER_OUTCOMES: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+#[test]
+fn a_name_that_resolves_to_what_is_denied_opens_nothing() -> anyhow::Result<()> {
+    use machine::{MACHINE, METADATA, NAMED, OUTSIDE, WHO_PORT};
+    machine::on_machine(async |_outside| {
+        machine::settled().await?;
+        let dns = format!("[\"{OUTSIDE}\"]");
+        let env = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__DNS", dns.as_str())];
+        let platform = Platform::start_with(&env).await?;
+        hostile::push(&platform).await?;
+        // The attacker owns the names on its list.
+        let settings = ["--timeout", "30", "--egress", "*.attacker.example"];
+        platform.deploy("attacker", "hostile:v1", &settings).await?;
+        let attack = async |path: String| hostile::attack(&platform, "attacker", &path).await;
+        for (name, address) in [("machine", MACHINE), ("metadata", METADATA), ("loopback", "127.0.0.1")] {
+            assert_eq!(attack(format!("/resolve?{name}.attacker.example")).await?, address);
+            let answer = attack(format!("/ask?{address}:{WHO_PORT}")).await?;
+            assert_eq!(answer, format!("error {REFUSED}"), "{name}");
+        }
+        // That of its own machine, as it would be of anybody's, is.
+        assert_eq!(attack("/resolve?www.attacker.example".to_owned()).await?, NAMED.to_string());
+        assert_eq!(attack(format!("/ask?{NAMED}:{WHO_PORT}")).await?, MACHINE);
+        platform.stop().await
+    })
+}
 
 /// A platform with a running instance of the hostile image, and its process.
 async fn attacker(env: &[(&str, &str)]) -> anyhow::Result<(Platform, u32)> {

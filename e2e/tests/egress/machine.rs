@@ -22,7 +22,8 @@ pub const METADATA: &str = "169.254.169.254";
 /// Servers that report their client's address, and servers that read everything.
 pub const WHO_PORT: u16 = 7000;
 pub const SINK_PORT: u16 = 7001;
-/// The name server's answer to every query.
+/// The name server's answer to every query, but for names whose first label is that of another
+/// address: `loopback`, `machine`, `metadata`.
 pub const NAMED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
 /// The network outside.
@@ -111,6 +112,14 @@ fn serve(port: u16, answer: impl Fn(TcpStream) -> io::Result<()> + Send + 'stati
     Ok(())
 }
 
+/// The address of the name in a question.
+fn named(question: &[u8]) -> Ipv4Addr {
+    let first = question.get(13..).unwrap_or_default();
+    let others = [("loopback", "127.0.0.1"), ("machine", MACHINE), ("metadata", METADATA)];
+    let other = others.into_iter().find(|(label, _)| first.starts_with(label.as_bytes()));
+    other.and_then(|(_, address)| address.parse().ok()).unwrap_or(NAMED)
+}
+
 /// Answers every query with one address (RFC 1035).
 fn name_server() -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 53))?;
@@ -122,7 +131,7 @@ fn name_server() -> io::Result<()> {
             answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
             // The question's name, type A, class IN, TTL of a minute, four bytes.
             answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-            answer.extend(NAMED.octets());
+            answer.extend(named(&buffer[..length]).octets());
             socket.send_to(&answer, from).ok();
         }
     });

@@ -21,6 +21,8 @@ pub enum VolumeCommand {
     List,
     /// Delete a volume with all it holds, unless a version of a function mounts it
     Delete(VolumeNameArgs),
+    /// Make an image larger, while functions use it
+    Grow(VolumeGrowArgs),
     /// Show how much a volume holds
     Usage(VolumeNameArgs),
 }
@@ -32,6 +34,8 @@ pub enum VolumeKind {
     Dir,
     /// A file system in memory, which ends with the platform
     Tmpfs,
+    /// A file system of a fixed size in the data directory, whose disk space is reserved
+    Image,
 }
 
 #[derive(Args)]
@@ -45,7 +49,8 @@ pub struct VolumeCreateArgs {
     /// [default: a new one in the data directory]
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
-    /// Size of a tmpfs, such as 64m; its content counts as memory of the functions that write it
+    /// Size of an image or a tmpfs, such as 512m or 10g; what is in a tmpfs counts as memory of the
+    /// functions that write it
     #[arg(long, value_name = "SIZE")]
     pub size: Option<Megabytes>,
     /// Mode of a tmpfs, in octal [default: 755]
@@ -57,6 +62,15 @@ pub struct VolumeCreateArgs {
     /// Functions may only read it
     #[arg(long)]
     pub read_only: bool,
+}
+
+#[derive(Args)]
+pub struct VolumeGrowArgs {
+    /// Name of the volume
+    pub name: VolumeName,
+    /// New size, such as 20g
+    #[arg(long, value_name = "SIZE")]
+    pub size: Megabytes,
 }
 
 #[derive(Args)]

@@ -16,6 +16,7 @@ pub async fn run(connection: &Connection, args: VolumeArgs, format: Output) -> a
         VolumeCommand::Create(args) => Command::Create { name: args.name.clone(), settings: settings(args) },
         VolumeCommand::List => Command::List {},
         VolumeCommand::Delete(args) => Command::Delete { name: args.name },
+        VolumeCommand::Grow(args) => Command::Grow { name: args.name, size_mb: args.size.0.into() },
         VolumeCommand::Usage(args) => Command::Usage { name: args.name },
     };
     let answer = client.administer_volumes(&command).await?;
@@ -24,6 +25,7 @@ pub async fn run(connection: &Connection, args: VolumeArgs, format: Output) -> a
             Answer::Volumes(volumes) => json!({"volumes": volumes}),
             Answer::Created(volume) => json!(volume),
             Answer::Deleted { kept } => json!({"kept": kept}),
+            Answer::Grown { now } => json!({"now": now}),
             Answer::Usage(usage) => json!(usage),
             Answer::Refused { .. } => json!({}),
         }),
@@ -39,6 +41,7 @@ fn settings(args: VolumeCreateArgs) -> serde_json::Value {
     let kind = match args.kind {
         VolumeKind::Dir => "dir",
         VolumeKind::Tmpfs => "tmpfs",
+        VolumeKind::Image => "image",
     };
     json!({
         "kind": kind, "path": args.path, "size_mb": args.size.map(|Megabytes(mb)| mb), "mode": args.mode,
@@ -58,6 +61,10 @@ fn print(answer: &Answer) {
         }
         Answer::Deleted { kept: Some(kept) } => println!("the volume is forgotten; its directory {kept} stays"),
         Answer::Deleted { kept: None } => println!("the volume is deleted with all it held"),
+        Answer::Grown { now: true } => println!("the volume has its new size"),
+        Answer::Grown { now: false } => {
+            println!("the volume has its new size from the next start of Sampan on: this machine grows no mounted one");
+        }
         Answer::Usage(usage) => {
             let more = if usage.cut_short { " at least, it is too much to look at" } else { "" };
             println!("{} bytes in {} files{more}; {} bytes are free", usage.bytes, usage.files, usage.free_bytes);

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 /// `LOOP_CTL_GET_FREE` and `LOOP_CONFIGURE` (linux/loop.h; the second since Linux 5.8).
 const CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const CONFIGURE: libc::Ioctl = 0x4C0A;
+/// `LOOP_SET_CAPACITY`.
+const SET_CAPACITY: libc::Ioctl = 0x4C07;
 const FLAG_READ_ONLY: u32 = 1;
 const FLAG_AUTOCLEAR: u32 = 4;
+const FLAG_DIRECT_IO: u32 = 16;
 /// Somebody else may take the free device that the kernel named.
 const TRIES_MAX: usize = 64;
 
@@ -40,7 +43,7 @@ struct Setup {
     reserved: [u64; 8],
 }
 
-/// A file as a read-only block device. The kernel takes it away when the last user of it, such as a
+/// A file as a block device. The kernel takes it away when the last user of it, such as a
 /// mount, is gone and this is dropped.
 #[derive(Debug)]
 pub struct LoopDevice {
@@ -49,12 +52,36 @@ pub struct LoopDevice {
 }
 
 impl LoopDevice {
-    /// Makes a device of `file`, with sectors of `block_bytes`. A tail that fills no sector is not
-    /// seen.
+    /// Makes a read-only device of `file`, with sectors of `block_bytes`. A tail that fills no sector
+    /// is not seen.
     ///
     /// # Errors
     /// What the kernel says; `EBUSY` when other programs take each free device first.
     pub fn attach(file: BorrowedFd<'_>, block_bytes: u32) -> io::Result<Self> {
+        Self::attach_with(file, block_bytes, FLAG_READ_ONLY | FLAG_AUTOCLEAR)
+    }
+
+    /// The same to write to, past the page cache of the file where its file system can: what is
+    /// cached of it is held by the file system on the device, and counted there.
+    ///
+    /// # Errors
+    /// As for [`Self::attach`].
+    pub fn attach_writable(file: BorrowedFd<'_>, block_bytes: u32) -> io::Result<Self> {
+        Self::attach_with(file, block_bytes, FLAG_AUTOCLEAR | FLAG_DIRECT_IO)
+    }
+
+    /// Has the device see a file that has grown.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn see_size(path: &Path) -> io::Result<()> {
+        let device = OpenOptions::new().read(true).write(true).open(path)?;
+        // SAFETY: the call takes no argument.
+        let result = unsafe { libc::ioctl(device.as_raw_fd(), SET_CAPACITY, 0) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    fn attach_with(file: BorrowedFd<'_>, block_bytes: u32, flags: u32) -> io::Result<Self> {
         let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
         for _ in 0..TRIES_MAX {
             // SAFETY: the call takes no argument and gives a number.
@@ -63,8 +90,8 @@ impl LoopDevice {
                 return Err(io::Error::last_os_error());
             }
             let path = PathBuf::from(format!("/dev/loop{number}"));
-            let device = File::open(&path)?;
-            match configure(&device, file, block_bytes) {
+            let device = OpenOptions::new().read(true).write(flags & FLAG_READ_ONLY == 0).open(&path)?;
+            match configure(&device, file, block_bytes, flags) {
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
                 configured => return configured.map(|()| Self { path, _open: device }),
             }
@@ -78,7 +105,7 @@ impl LoopDevice {
     }
 }
 
-fn configure(device: &File, file: BorrowedFd<'_>, block_bytes: u32) -> io::Result<()> {
+fn configure(device: &File, file: BorrowedFd<'_>, block_bytes: u32, flags: u32) -> io::Result<()> {
     let setup = Setup {
         fd: u32::try_from(file.as_raw_fd()).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?,
         block_size: block_bytes,
@@ -91,7 +118,7 @@ fn configure(device: &File, file: BorrowedFd<'_>, block_bytes: u32) -> io::Resul
             number: 0,
             encrypt_type: 0,
             encrypt_key_size: 0,
-            flags: FLAG_READ_ONLY | FLAG_AUTOCLEAR,
+            flags,
             file_name: [0; 64],
             crypt_name: [0; 64],
             encrypt_key: [0; 32],

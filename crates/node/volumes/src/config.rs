@@ -11,6 +11,8 @@ use crate::error::Error;
 
 /// Least size of a file system in memory.
 const SIZE_MB_MIN: u64 = 1;
+/// Least size of an image: a file system and its journal.
+const IMAGE_MB_MIN: u64 = 16;
 
 /// The volumes of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +52,8 @@ pub enum Kind {
     Dir,
     /// A file system in memory, which ends with the platform.
     Tmpfs,
+    /// A file system of a fixed size, in a file of the data directory.
+    Image,
 }
 
 impl Kind {
@@ -58,6 +62,7 @@ impl Kind {
         match self {
             Self::Dir => "dir",
             Self::Tmpfs => "tmpfs",
+            Self::Image => "image",
         }
     }
 }
@@ -71,7 +76,7 @@ pub struct VolumeSettings {
     /// The directory of a `dir`, below one of `roots`; made where it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Size of a `tmpfs`, in MB.
+    /// Size of a `tmpfs` or an `image`, in MB; an image becomes larger with it, never smaller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_mb: Option<u64>,
     /// Mode of a `tmpfs`, in octal, such as "1770".
@@ -119,6 +124,11 @@ impl VolumeSettings {
             Kind::Dir if self.mode.is_some() => refuse("mode", "a dir has the mode that it has; leave it out"),
             Kind::Dir if self.path.as_deref().is_some_and(|path| !is_plain(path)) => {
                 refuse("path", "it is not an absolute path without . and ..")
+            }
+            Kind::Image if self.path.is_some() => refuse("path", "an image is in the data directory; leave it out"),
+            Kind::Image if self.mode.is_some() => refuse("mode", "only a tmpfs has one; leave it out"),
+            Kind::Image if self.size_mb.is_none_or(|mb| mb < IMAGE_MB_MIN) => {
+                refuse("size_mb", "an image needs a size, 16 MB or more")
             }
             Kind::Tmpfs if self.path.is_some() => refuse("path", "a tmpfs has none; leave it out"),
             Kind::Tmpfs if self.size_mb.is_none_or(|mb| mb < SIZE_MB_MIN) => {
@@ -168,6 +178,10 @@ mod tests {
             (named(VolumeSettings { size_mb: Some(1), ..dir.clone() }), "[volumes.data] size_mb"),
             (named(VolumeSettings { path: Some("/srv/../etc".into()), ..dir }), "[volumes.data] path"),
             (named(VolumeSettings { size_mb: None, ..tmpfs.clone() }), "[volumes.data] size_mb"),
+            (
+                named(VolumeSettings { kind: Kind::Image, size_mb: Some(8), ..VolumeSettings::default() }),
+                "[volumes.data] size_mb",
+            ),
             (named(VolumeSettings { mode: Some("9".to_owned()), ..tmpfs.clone() }), "[volumes.data] mode"),
             (named(VolumeSettings { mode: Some("4755".to_owned()), ..tmpfs }), "[volumes.data] mode"),
         ] {

@@ -16,7 +16,7 @@ use crate::config::{Config, Kind, VolumeSettings};
 use crate::error::Error;
 use crate::made::Folders;
 use crate::usage::{self, Usage};
-use crate::{open, probe, tmpfs};
+use crate::{image, mounts, open, probe, tmpfs};
 
 /// All volumes of one data directory; cheap to clone.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ enum Place {
     /// A directory, which is opened for each use.
     Directory(PathBuf),
     /// A file system of its own.
-    Mounted { path: PathBuf, root: Arc<OwnedFd> },
+    Mounted { path: PathBuf, root: Arc<OwnedFd>, device: Option<PathBuf> },
     /// Nowhere, and why.
     Missing(String),
 }
@@ -97,7 +97,7 @@ impl Volumes {
         config.check()?;
         let folders = Folders::open(dir)?;
         for left in folders.mount_places()? {
-            tmpfs::unmount_left(&left)?;
+            mounts::unmount_left(&left)?;
         }
         let volumes = Self(Arc::new(Inner { config, folders, known: Mutex::default() }));
         for (name, settings) in volumes.0.folders.records()? {
@@ -133,7 +133,14 @@ impl Volumes {
             }
             (Kind::Tmpfs, _) => {
                 let path = folders.mount_place(name);
-                Ok(Place::Mounted { root: Arc::new(tmpfs::mount(&path, settings)?), path })
+                Ok(Place::Mounted { root: Arc::new(tmpfs::mount(&path, settings)?), path, device: None })
+            }
+            (Kind::Image, _) => {
+                let (path, size_mb) = (folders.mount_place(name), settings.size_mb.unwrap_or_default());
+                let file = folders.image(name);
+                image::make(&file, size_mb)?;
+                let image::Mounted { data, device } = image::mount(&file, &path, size_mb)?;
+                Ok(Place::Mounted { path, root: Arc::new(data), device: Some(device) })
             }
         }
     }
@@ -240,11 +247,40 @@ impl Volumes {
             Ok(known)
         });
         let made = place.inspect_err(|_| {
-            tmpfs::unmount_left(&folders.mount_place(name)).ok();
+            mounts::unmount_left(&folders.mount_place(name)).ok();
+            fs::remove_file(folders.image(name)).ok();
             fs::remove_dir_all(&folder).ok();
         })?;
         known.lock().insert(name.clone(), Arc::new(made));
         Ok(())
+    }
+
+    /// Makes an image volume that was made by command larger, while it is in use. Returns whether it
+    /// is by now; else it is from the next start of the platform on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::OfSettings`], and why it cannot grow.
+    pub fn grow(&self, name: &VolumeName, size_mb: u64) -> Result<bool, Error> {
+        let known = self.known(name)?;
+        let refuse =
+            |problem: &str| Err(Error::Setting { key: format!("the size of {name}"), problem: problem.to_owned() });
+        let Place::Mounted { device: Some(device), path, root } = &known.place else {
+            return refuse("only an image has one that grows");
+        };
+        if !known.made {
+            return refuse(&format!("it is one of the settings; raise [volumes.{name}] size_mb and restart"));
+        }
+        if known.settings.size_mb.is_some_and(|has| size_mb <= has) {
+            return refuse("it is not more than it has, and an image never shrinks");
+        }
+        let folders = &self.0.folders;
+        let file = folders.image(name);
+        let now = image::grow(&file.canonicalize().map_err(Error::io("find", &file))?, device, size_mb)?;
+        let settings = VolumeSettings { size_mb: Some(size_mb), ..known.settings.clone() };
+        folders.keep(name, &settings)?;
+        let place = Place::Mounted { path: path.clone(), root: root.clone(), device: Some(device.clone()) };
+        self.0.known.lock().insert(name.clone(), Arc::new(Known { settings, made: true, place }));
+        Ok(now)
     }
 
     /// Begins to delete a volume that was made by command.
@@ -277,7 +313,7 @@ impl Volumes {
     pub fn close(&self) {
         for known in std::mem::take(&mut *self.0.known.lock()).values() {
             if let Place::Mounted { path, .. } = &known.place
-                && let Err(error) = tmpfs::unmount_left(path)
+                && let Err(error) = mounts::unmount_left(path)
             {
                 tracing::warn!(error = error.report(), "a volume stays mounted; the next start unmounts it");
             }
@@ -317,7 +353,7 @@ impl Deletion {
     pub fn finish(mut self) -> Result<(), Error> {
         let folders = &self.volumes.0.folders;
         if let Some(Known { place: Place::Mounted { path, .. }, .. }) = self.known.as_deref() {
-            tmpfs::unmount_left(path)?;
+            mounts::unmount_left(path)?;
         }
         let trash = folders.discard(&self.name)?;
         self.known = None;

@@ -7,6 +7,7 @@
 //! ```text
 //! <dir>/made/NAME/volume.json   a volume made by command
 //! <dir>/made/NAME/data          its directory, where no other one was given
+//! <dir>/images/NAME             the file of one that is a file system of a fixed size
 //! <dir>/mounts/NAME             where one that is a file system of its own is mounted
 //! <dir>/trash/…                 what was deleted and is being removed
 //! ```
@@ -17,7 +18,9 @@
 mod config;
 mod error;
 mod handle;
+mod image;
 mod made;
+mod mounts;
 mod open;
 mod probe;
 mod tmpfs;

@@ -16,18 +16,25 @@ const DATA: &str = "data";
 pub struct Folders {
     made: PathBuf,
     mounts: PathBuf,
+    images: PathBuf,
     trash: PathBuf,
 }
 
 impl Folders {
     /// Makes them below `dir`, and removes what was being deleted.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let folders = Self { made: dir.join("made"), mounts: dir.join("mounts"), trash: dir.join("trash") };
-        for folder in [&folders.made, &folders.mounts, &folders.trash] {
+        let folders = Self {
+            made: dir.join("made"),
+            mounts: dir.join("mounts"),
+            images: dir.join("images"),
+            trash: dir.join("trash"),
+        };
+        for folder in [&folders.made, &folders.mounts, &folders.images, &folders.trash] {
             fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         }
         for left in entries(&folders.trash)? {
-            fs::remove_dir_all(&left).map_err(Error::io("remove", &left))?;
+            let removed = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
+            removed.map_err(Error::io("remove", &left))?;
         }
         Ok(folders)
     }
@@ -35,6 +42,11 @@ impl Folders {
     /// Where one that is a file system of its own is mounted.
     pub fn mount_place(&self, name: &VolumeName) -> PathBuf {
         self.mounts.join(name.as_str())
+    }
+
+    /// The file of one that is a file system of a fixed size.
+    pub fn image(&self, name: &VolumeName) -> PathBuf {
+        self.images.join(name.as_str())
     }
 
     /// Every place where something may be mounted.
@@ -100,8 +112,12 @@ impl Folders {
         let stamp = stamp.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
         let to = self.trash.join(format!("{name}-{stamp}"));
         let sync = || File::open(&self.made)?.sync_all();
-        fs::rename(&from, &to).and_then(|()| sync()).map_err(Error::io("remove", from))?;
-        Ok(to)
+        fs::rename(&from, &to).and_then(|()| sync()).map_err(Error::io("remove", &from))?;
+        let image = self.image(name);
+        match fs::rename(&image, to.join("image")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", image)(error)),
+            _ => Ok(to),
+        }
     }
 }
 

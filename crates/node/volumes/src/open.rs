@@ -98,6 +98,14 @@ fn make_one(at: &OwnedFd, name: &str, (user, group): (u32, u32)) -> Result<Owned
     beneath(at, name)
 }
 
+/// Opens a directory that is ours in a file system, and makes it as this owner's where it is missing.
+pub fn data(root: &OwnedFd, name: &str, owner: u32) -> Result<OwnedFd, Errno> {
+    match beneath(root, name) {
+        Err(Errno::NOENT) => make(root, name, (owner, owner)),
+        other => other,
+    }
+}
+
 /// User, group and mode of a directory.
 pub fn owner(dir: &impl AsFd) -> Result<(u32, u32, u32), Errno> {
     let stat = statat(dir, "", AtFlags::EMPTY_PATH)?;

@@ -130,3 +130,73 @@ fn a_volume_in_memory_has_its_size_and_mode() {
     assert!(again.list().is_empty() && !place.join("file").exists());
     volumes.close();
 }
+
+#[test]
+fn an_image_has_its_size_and_grows_while_it_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let volumes = opened(&folder, &[]);
+    let image = VolumeSettings { kind: Kind::Image, size_mb: Some(16), ..VolumeSettings::default() };
+    volumes.create(&name("disk"), image.clone()).expect("made");
+    volumes.check(&mount("disk:/d")).expect("usable");
+    assert_eq!(volumes.usage(&name("disk")).expect("read").files, 0, "databases refuse a lost+found");
+    let data = folder.path().join("volumes/mounts/disk/data");
+    fs::write(data.join("kept"), "kept").expect("written");
+    let fill = || fs::write(data.join("large"), vec![7; 20 << 20]);
+    assert_eq!(fill().expect_err("it is full").kind(), std::io::ErrorKind::StorageFull);
+    fs::remove_file(data.join("large")).expect("removed");
+    assert!(volumes.grow(&name("disk"), 16).is_err());
+    // Without CAP_SYS_RESOURCE the kernel grows no file system that is mounted.
+    let now = volumes.grow(&name("disk"), 48).expect("grown");
+    if now {
+        fill().expect("there is room");
+    }
+    // Its blocks are the volume's, whatever is in it.
+    let blocks = fs::metadata(folder.path().join("volumes/images/disk")).expect("there").blocks();
+    assert!(blocks * 512 >= 48 << 20, "{blocks}");
+    volumes.close();
+    let again = opened(&folder, &[]);
+    assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
+    assert_eq!(again.list()[0].settings.size_mb, Some(48));
+    fill().expect("there is room");
+    // A crash leaves it mounted; it is attached once all the same.
+    drop((volumes, again));
+    let after_a_crash = opened(&folder, &[]);
+    assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
+    after_a_crash.begin_delete(&name("disk")).expect("found").finish().expect("removed");
+    assert!(!folder.path().join("volumes/images/disk").exists());
+}
+
+#[test]
+fn a_file_system_without_idmapped_mounts_is_refused_by_name_unless_it_squashes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    for name in ["root/merged", "lower", "upper", "work"] {
+        fs::create_dir_all(folder.path().join(name)).expect("made");
+    }
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+    let merged = root.join("merged");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "overlay", "none", "-o", &options])
+        .arg(&merged)
+        .status()
+        .expect("mount");
+    assert!(mounted.success());
+    chown(&merged, Some(10_000), Some(10_000)).expect("changed");
+    let open = |named: &[(&str, VolumeSettings)]| {
+        let named = named.iter().map(|(name, settings)| ((*name).to_owned(), settings.clone())).collect();
+        let config = Config { roots: vec![merged.clone()], named, ..Config::default() };
+        Volumes::open(&folder.path().join("volumes"), config).expect("opened")
+    };
+    let volumes = open(&[("data", dir(&merged)), ("all", VolumeSettings { squash: true, ..dir(&merged) })]);
+    let error = volumes.check(&mount("data:/d")).map(|()| String::new()).unwrap_or_else(|error| error.report());
+    let path = merged.display().to_string();
+    assert!(error.contains("overlay") && error.contains(&path) && error.contains("squash = true"), "{error}");
+    volumes.check(&mount("all:/d")).expect("usable");
+    assert_eq!(volumes.source(&mount("all:/d")).expect("there").owner, None);
+    // Another file system below a root is a root of its own.
+    let below = Config { roots: vec![root], named: [("b".to_owned(), dir(&merged))].into(), ..Config::default() };
+    let below = Volumes::open(&folder.path().join("others"), below).expect("opened");
+    assert!(below.list()[0].problem.as_ref().is_some_and(|problem| problem.contains("another file system")));
+    assert!(std::process::Command::new("umount").arg(&merged).status().expect("umount").success());
+}

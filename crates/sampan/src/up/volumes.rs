@@ -47,6 +47,10 @@ impl Administration {
             Command::List {} => Ok(Answer::Volumes(self.list().await?)),
             Command::Create { name, settings } => self.create(name, settings).await,
             Command::Delete { name } => self.delete(name).await,
+            Command::Grow { name, size_mb } => {
+                let now = self.blocking(move |volumes| volumes.grow(&name, size_mb)).await?;
+                Ok(Answer::Grown { now })
+            }
             Command::Usage { name } => {
                 let usage = self.blocking(move |volumes| volumes.usage(&name)).await?;
                 let volumes::Usage { bytes, files, free_bytes, cut_short } = usage;

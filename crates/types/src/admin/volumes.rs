@@ -27,6 +27,13 @@ pub enum Command {
         /// Its name.
         name: VolumeName,
     },
+    /// Makes an image larger.
+    Grow {
+        /// Its name.
+        name: VolumeName,
+        /// Its new size.
+        size_mb: u64,
+    },
     /// Looks how much one holds.
     Usage {
         /// Its name.
@@ -47,6 +54,11 @@ pub enum Answer {
         /// A directory that was given to the volume, and stays.
         kept: Option<String>,
     },
+    /// Response to `Grow`.
+    Grown {
+        /// Whether it is by now; else it is from the next start on.
+        now: bool,
+    },
     /// Response to `Usage`.
     Usage(Usage),
     /// A failed request.
@@ -63,7 +75,7 @@ pub enum Answer {
 pub struct Volume {
     /// Its name.
     pub name: VolumeName,
-    /// `dir` or `tmpfs`.
+    /// `dir`, `tmpfs` or `image`.
     pub kind: String,
     /// Its directory on the machine.
     pub path: Option<String>,

@@ -1,0 +1,170 @@
+//! Volumes of a fixed size: a file with an ext4 file system in it, attached and mounted once for all
+//! instances. The file's blocks are reserved, so that what is written is never lost to a full disk.
+//!
+//! ```text
+//! <dir>/images/NAME        the file
+//!   data/                  what instances get; beside it is the file system's lost+found
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use sys::loop_device::LoopDevice;
+use types::mount::OWNER_DEFAULT;
+
+use crate::error::Error;
+use crate::{mounts, open};
+
+const BLOCK_BYTES: u32 = 4_096;
+/// What instances get.
+const DATA: &str = "data";
+/// Longest wait for the kernel to let go of a device of an earlier platform.
+const RELEASE_MAX: Duration = Duration::from_secs(10);
+const RELEASE_LOOK: Duration = Duration::from_millis(20);
+/// Where programs are, beside the platform's `PATH`: a service may have a short one.
+const PLACES: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
+
+/// A mounted image.
+pub struct Mounted {
+    /// What instances get.
+    pub data: OwnedFd,
+    /// Its block device.
+    pub device: PathBuf,
+}
+
+/// Makes the file, unless it is there.
+pub fn make(file: &Path, size_mb: u64) -> Result<(), Error> {
+    if file.exists() {
+        return Ok(());
+    }
+    let beside = file.with_extension("new");
+    let made = || {
+        let new = File::create(&beside).map_err(Error::io("make", &beside))?;
+        reserve(&new, &beside, size_mb)?;
+        // With what a file system needs to grow later, and nothing kept for root, who is not here.
+        let options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
+        run("mkfs.ext4", &["-q", "-F", "-b", "4096", "-m", "0", "-E", options], &beside)?;
+        new.sync_all().and_then(|()| fs::rename(&beside, file)).map_err(Error::io("make", file))
+    };
+    made().inspect_err(|_| {
+        fs::remove_file(&beside).ok();
+    })
+}
+
+/// Mounts the file at `place`, and has it grow to its size.
+pub fn mount(file: &Path, place: &Path, size_mb: u64) -> Result<Mounted, Error> {
+    mounts::unmount_left(place)?;
+    let file = file.canonicalize().map_err(Error::io("find", file))?;
+    wait_until_free(&file)?;
+    let opened = OpenOptions::new().read(true).write(true).open(&file).map_err(Error::io("open", &file))?;
+    let has = opened.metadata().map_err(Error::io("read", &file))?.len() >> 20;
+    if has > size_mb {
+        tracing::warn!(file = %file.display(), size_mb = has, wanted_mb = size_mb, "an image volume cannot shrink");
+    }
+    reserve(&opened, &file, size_mb.max(has))?;
+    let size_mb = size_mb.max(has);
+    if file_system_bytes(&opened).map_err(Error::io("read", &file))? < size_mb << 20 {
+        run("e2fsck", &["-p", "-f"], &file)?;
+        run("resize2fs", &[], &file)?;
+    }
+    let device = LoopDevice::attach_writable(opened.as_fd(), BLOCK_BYTES);
+    let device = device.map_err(Error::io("attach a block device to", &file))?;
+    let path = device.path().to_owned();
+    let root = mounts::mount("ext4", place, &[("source", path.display().to_string())])?;
+    let data = open::data(&root, DATA, OWNER_DEFAULT)
+        .map_err(|errno| Error::io("make a directory in", &file)(errno.into()))?;
+    // The mount has the device from here on, which goes with it.
+    drop(device);
+    Ok(Mounted { data, device: path })
+}
+
+/// Makes a mounted image larger. Returns whether it is; where the kernel lets the platform grow no
+/// mounted file system (without CAP_SYS_RESOURCE), it is when it is mounted next.
+pub fn grow(file: &Path, device: &Path, size_mb: u64) -> Result<bool, Error> {
+    let opened = OpenOptions::new().read(true).write(true).open(file).map_err(Error::io("open", file))?;
+    reserve(&opened, file, size_mb)?;
+    opened.sync_all().map_err(Error::io("sync", file))?;
+    LoopDevice::see_size(device).map_err(Error::io("grow", device))?;
+    match run("resize2fs", &[], device) {
+        Ok(()) => Ok(true),
+        Err(Error::Unusable { problem, .. }) if problem.contains("Permission denied") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Size of the file system in an image, by its superblock (fs/ext4/ext4.h).
+fn file_system_bytes(file: &File) -> io::Result<u64> {
+    const SUPERBLOCK: u64 = 1_024;
+    let word = |offset: u64| {
+        let mut bytes = [0; 4];
+        file.read_exact_at(&mut bytes, SUPERBLOCK + offset)?;
+        Ok::<_, io::Error>(u64::from(u32::from_le_bytes(bytes)))
+    };
+    let (low, high, log_block) = (word(0x4)?, word(0x150)?, word(0x18)?);
+    Ok((high << 32 | low) << (10 + log_block.min(6)))
+}
+
+/// Takes the blocks of a file of this size from the disk; it becomes no smaller.
+fn reserve(file: &File, path: &Path, size_mb: u64) -> Result<(), Error> {
+    let bytes = size_mb << 20;
+    fallocate(file, FallocateFlags::empty(), 0, bytes).map_err(|errno| match errno {
+        Errno::NOSPC => Error::Unusable {
+            path: path.to_owned(),
+            problem: format!("the disk has no {size_mb} MB for it; free some, or take a smaller size"),
+        },
+        Errno::OPNOTSUPP => Error::Unusable {
+            path: path.to_owned(),
+            problem: "its file system reserves no blocks; put the data directory on ext4, xfs or btrfs".to_owned(),
+        },
+        errno => Error::io("reserve blocks of", path)(errno.into()),
+    })
+}
+
+/// The same file twice would be two file systems that undo each other.
+fn wait_until_free(file: &Path) -> Result<(), Error> {
+    let deadline = Instant::now() + RELEASE_MAX;
+    while let Some(device) = attached(file) {
+        if Instant::now() >= deadline {
+            let problem = format!("the block device {device} still has it; end what uses that");
+            return Err(Error::Unusable { path: file.to_owned(), problem });
+        }
+        thread::sleep(RELEASE_LOOK);
+    }
+    Ok(())
+}
+
+/// The block device that a file is attached to.
+fn attached(file: &Path) -> Option<String> {
+    fs::read_dir("/sys/block").ok()?.flatten().find_map(|entry| {
+        let backing = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
+        (Path::new(backing.trim_end_matches('\n')) == file).then(|| entry.file_name().to_string_lossy().into_owned())
+    })
+}
+
+/// Runs a program of e2fsprogs on a file.
+fn run(program: &str, args: &[&str], on: &Path) -> Result<(), Error> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command.args(args).arg(on).env("PATH", format!("{path}:{PLACES}")).stdin(Stdio::null());
+    let output = command.output().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::Unusable {
+            path: on.to_owned(),
+            problem: format!("{program} is not on this machine; install e2fsprogs"),
+        },
+        _ => Error::io("run a program on", on)(error),
+    })?;
+    // e2fsck(8): 1 is "errors were corrected".
+    if output.status.success() || (program == "e2fsck" && output.status.code() == Some(1)) {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Error::Unusable { path: on.to_owned(), problem: format!("{program} failed: {said}") })
+}

@@ -1,0 +1,42 @@
+//! File systems of volumes' own, mounted below our directory.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_string,
+    fsmount, fsopen, move_mount, unmount,
+};
+
+use crate::error::Error;
+
+/// Mounts a new one of a kind at `place`, in the place of what a crash left there, and opens it.
+pub fn mount(kind: &str, place: &Path, options: &[(&str, String)]) -> Result<OwnedFd, Error> {
+    unmount_left(place)?;
+    fs::create_dir_all(place).map_err(Error::io("make", place))?;
+    let made = || -> Result<OwnedFd, Errno> {
+        let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for (key, value) in options {
+            fsconfig_set_string(&context, *key, value.as_str())?;
+        }
+        fsconfig_create(&context)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+        move_mount(&mount, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        Ok(mount)
+    };
+    made().map_err(|errno| Error::io("mount a file system at", place)(errno.into()))
+}
+
+/// Unmounts what is at `place`, such as a crash leaves; what instances still use goes with the last
+/// of them.
+pub fn unmount_left(place: &Path) -> Result<(), Error> {
+    match unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+        // Nothing is mounted there, or there is nothing.
+        Ok(()) | Err(Errno::INVAL | Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error::io("unmount", place)(errno.into())),
+    }
+}

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::PortRange;
 use crate::egress::Egress;
 use crate::mount::Mount;
 
@@ -28,6 +29,9 @@ pub struct Extras {
     /// Volumes that instances have.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
+    /// Ports of the machine's loopback that its instances reach as `host.sampan.internal`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub host_ports: Vec<u16>,
 }
 
 impl Extras {
@@ -38,7 +42,7 @@ impl Extras {
 }
 
 /// The most that one function may ask for, as the operator of this installation has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// Memory size in MB.
     pub memory_mb: u32,
@@ -54,6 +58,8 @@ pub struct Bounds {
     pub environment_bytes: usize,
     /// Least user and group on disk that instances may be on a volume.
     pub volume_id_min: u32,
+    /// Ports of the machine's loopback; none by default.
+    pub host_ports: Vec<PortRange>,
 }
 
 impl Default for Bounds {
@@ -67,6 +73,7 @@ impl Default for Bounds {
             pids: 32_768,
             environment_bytes: crate::limits::ENVIRONMENT_BYTES_MAX,
             volume_id_min: crate::mount::OWNER_DEFAULT,
+            host_ports: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! (iproute2).
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+mod host_ports;
 mod lists;
 mod machine;
 
@@ -17,6 +18,7 @@ use crate::machine::{MACHINE, METADATA, NAMED, OUTSIDE, SINK_PORT, WHO_PORT, on_
 /// Error numbers (errno(3)) in reports of attacks.
 const UNREACHABLE: &str = "error 101";
 const REFUSED: &str = "error 111";
+const RESET: &str = "error 104";
 
 /// A platform with egress and the hostile image as `out`.
 async fn start() -> anyhow::Result<Platform> {
@@ -68,13 +70,17 @@ fn the_machine_its_neighbours_and_the_metadata_are_refused() -> anyhow::Result<(
         let name_server =
             resolv_conf.lines().find_map(|line| line.strip_prefix("nameserver ")).context("it has one")?;
         assert_eq!(ask(&platform, OUTSIDE).await?, MACHINE, "others are reached");
-        for denied in [MACHINE, METADATA, &neighbour, name_server] {
+        for denied in [MACHINE, METADATA, &neighbour] {
             assert_eq!(ask(&platform, denied).await?, REFUSED, "{denied}");
         }
+        // The relay to the machine's ports takes connections and resets what the function has not
+        // asked for.
+        assert_eq!(ask(&platform, name_server).await?, RESET);
         // Sampan's own addresses, on the instances' gateway and on loopback.
         let port = |url: &str| url.rsplit(':').next().unwrap_or_default().to_owned();
         for port in [port(&platform.gateway), port(&platform.control)] {
-            for address in [MACHINE, name_server, "127.0.0.1"] {
+            assert_eq!(attack(&platform, &format!("/http?{name_server}:{port}/")).await?, RESET, "{port}");
+            for address in [MACHINE, "127.0.0.1"] {
                 let error = attack(&platform, &format!("/connect?{address}:{port}")).await?;
                 assert_eq!(format!("error {error}"), REFUSED, "{address}:{port}");
             }

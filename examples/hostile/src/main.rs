@@ -59,6 +59,7 @@ fn attack(path: &str, query: &str) -> String {
         "/abort" => processes::abort(),
         "/connect" => network::connect(query),
         "/ask" => network::ask(query),
+        "/http" => network::http(query),
         "/resolve" => network::resolve(query),
         "/send" => network::send(query),
         "/forks" => bombs::forks(),

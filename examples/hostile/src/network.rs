@@ -28,6 +28,21 @@ pub fn ask(to: &str) -> String {
     answer().unwrap_or_else(|error| format!("error {}", number(&error)))
 }
 
+/// The answer to a request for `address:port/path`, which may be followed by `@` and another host.
+pub fn http(what: &str) -> String {
+    let (to, rest) = what.split_once('/').unwrap_or((what, ""));
+    let (path, host) = rest.rsplit_once('@').unwrap_or((rest, to));
+    let answer = || {
+        let mut stream = TcpStream::connect_timeout(&parse(to)?, WAIT)?;
+        stream.set_read_timeout(Some(WAIT * 10))?;
+        stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text)?;
+        Ok::<_, io::Error>(String::from_utf8_lossy(&text).into_owned())
+    };
+    answer().unwrap_or_else(|error| format!("error {}", number(&error)))
+}
+
 /// Sends `address:port:bytes` so many bytes, and returns how many were sent.
 pub fn send(what: &str) -> String {
     let Some((to, bytes)) = what.rsplit_once(':') else { return "error -1".to_owned() };
@@ -94,5 +109,13 @@ pub fn resolve(name: &str) -> String {
 }
 
 fn parse(address: &str) -> io::Result<SocketAddr> {
-    address.parse().map_err(|_| io::ErrorKind::InvalidInput.into())
+    address.parse().ok().or_else(|| named(address)).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// `name:port` with a name that `/etc/hosts` has.
+fn named(address: &str) -> Option<SocketAddr> {
+    let (name, port) = address.split_once(':')?;
+    let hosts = fs::read_to_string("/etc/hosts").ok()?;
+    let line = hosts.lines().find(|line| line.split_whitespace().skip(1).any(|own| own == name))?;
+    Some(SocketAddr::new(line.split_whitespace().next()?.parse().ok()?, port.parse().ok()?))
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use types::Mount;
 
+use super::host_port::HostPort;
 use super::size::{Cores, Megabytes};
 
 /// For the list of egress: whatever the operator does not deny.
@@ -34,6 +35,10 @@ pub struct ExtrasArgs {
     /// --mount '' alone removes them
     #[arg(long, value_name = "NAME[/sub]:/path[:ro]", value_parser = mounted)]
     pub mount: Vec<Mounted>,
+    /// Port of this machine's loopback that instances reach as host.sampan.internal, among those of
+    /// [network] host_ports; repeat for more, `none` takes all away
+    #[arg(long = "host-port", value_name = "PORT")]
+    pub host_ports: Vec<HostPort>,
 }
 
 /// The list of what may be reached; an empty one takes it away.
@@ -60,6 +65,7 @@ impl ExtrasArgs {
 
     /// The object, if any of it is given.
     pub fn object(&self) -> Option<Value> {
+        let ports = self.host_ports.iter().filter_map(|HostPort(port)| *port).map(Value::from).collect();
         let members = [
             ("CpuMilli", self.cpu.map(|Cores(milli)| milli.into())),
             ("ShmMb", self.shm.map(|Megabytes(mb)| mb.into())),
@@ -67,6 +73,7 @@ impl ExtrasArgs {
             ("PidsMax", self.pids.map(Value::from)),
             ("Egress", self.egress.as_deref().map(egress)),
             ("Mounts", self.mounts()),
+            ("HostPorts", (!self.host_ports.is_empty()).then_some(Value::Array(ports))),
         ];
         let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let object: Map<String, Value> = given.collect();

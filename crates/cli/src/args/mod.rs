@@ -7,6 +7,7 @@ pub(crate) mod domain;
 pub(crate) mod events;
 pub(crate) mod extras;
 pub(crate) mod header;
+pub(crate) mod host_port;
 pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod moment;

@@ -28,6 +28,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("open files", "/Sampan/FilesMax"),
     ("processes", "/Sampan/PidsMax"),
     ("egress", "/Sampan/Egress"),
+    ("host ports", "/Sampan/HostPorts"),
     ("timeout s", "/Timeout"),
     ("init timeout s", "/InitTimeout"),
     ("async run", "/AsyncRunEnable"),

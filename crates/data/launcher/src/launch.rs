@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use logs::Logs;
 use pool::{BoxFuture, ColdStart, Launch, LaunchError, Launched};
-use sandbox::{EgressSpec, LaunchSpec, NotListening, Refused};
+use sandbox::{EgressSpec, HostAccess, LaunchSpec, NotListening, Refused};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 use types::{CatalogVersion, Egress, ExitStatus, Installation, InstanceId, RequestId, tags};
@@ -203,6 +203,7 @@ impl Start<'_> {
             init: tags::init(&self.version.function.tags).unwrap_or(false),
             public_network: has_public_network(spec),
             egress: spec.extras.egress.clone().map(|list| self.egress(list)),
+            host_access: Some(self.host_access()),
             stdout: stdio.stdout,
             stderr: stdio.stderr,
         }
@@ -213,6 +214,15 @@ impl Start<'_> {
         let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
         let refused = move |refused: &Refused| logs.about(&id, &refusal(refused));
         EgressSpec { owner: self.version.function.key.to_string(), list, refused: Arc::new(refused) }
+    }
+
+    /// Ports of this machine that the function has asked for; what is refused is said in its log.
+    fn host_access(&self) -> HostAccess {
+        let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
+        HostAccess {
+            ports: self.version.spec.extras.host_ports.clone(),
+            report: Box::new(move |line| logs.note(&id, &format!("[PLATFORM] {line}"))),
+        }
     }
 
     async fn not_listening(&mut self, process: &dyn LocalProcess, port: u16, why: NotListening) -> Failure {

@@ -3,6 +3,17 @@
 use sandbox::Refused;
 use types::VersionSpec;
 
+/// Whether its instances have a link: one without public network has one for the sake of the
+/// machine's ports alone.
+pub(crate) fn is_linked(spec: &VersionSpec) -> bool {
+    has_public_network(spec) || !spec.extras.host_ports.is_empty()
+}
+
+/// The list of what they may reach by it, if there is one.
+pub(crate) fn egress(spec: &VersionSpec) -> Option<Egress> {
+    if has_public_network(spec) { spec.extras.egress.clone() } else { Some(Egress::nothing()) }
+}
+
 /// What `PublicNetConfig` says; a function that does not say has it (contract, CreateFunction).
 pub(crate) fn has_public_network(spec: &VersionSpec) -> bool {
     let status = spec.carried.get("PublicNetConfig").and_then(|config| config.get("PublicNetStatus")?.as_str());

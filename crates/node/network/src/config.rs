@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-
+use types::PortRange;
 use types::egress::IpRange;
 
 use crate::error::Error;
@@ -61,6 +61,18 @@ pub struct Config {
     /// Destinations beyond its list that are logged of one instance; of more it is only said that
     /// there were some.
     pub egress_refusals_logged_max: usize,
+    /// Ports of this machine's loopback that functions may ask for, such as `[3306, "5432-5440"]`;
+    /// instances of those that did reach them as `host.sampan.internal`.
+    pub host_ports: Vec<PortRange>,
+    /// Connections of instances to this machine's ports at once.
+    pub host_connections_max: usize,
+    /// The same of one instance. While `host_connections_max` are open, the instance with most
+    /// loses its oldest to others.
+    pub host_connections_per_instance_max: usize,
+    /// How long a server on this machine may take to accept a connection, in milliseconds.
+    pub host_connect_ms_max: u64,
+    /// How long such a connection may carry nothing, in seconds.
+    pub host_idle_s_max: u64,
     /// Links kept ready for the next starts while there is little demand.
     pub links_ready: usize,
     /// Links kept ready at most, however many starts there were lately.
@@ -91,6 +103,11 @@ impl Default for Config {
             dns_connection_ms_max: 10_000,
             egress_addresses_max: 4096,
             egress_refusals_logged_max: 64,
+            host_ports: Vec::new(),
+            host_connections_max: 4096,
+            host_connections_per_instance_max: 256,
+            host_connect_ms_max: 5000,
+            host_idle_s_max: 7200,
             links_ready: 8,
             links_ready_max: 64,
             check_interval_ms: 5000,
@@ -127,6 +144,10 @@ impl Config {
             ("dns_answer_ms_max", self.dns_answer_ms_max),
             ("dns_connection_ms_max", self.dns_connection_ms_max),
             ("egress_addresses_max", self.egress_addresses_max as u64),
+            ("host_connections_max", self.host_connections_max as u64),
+            ("host_connections_per_instance_max", self.host_connections_per_instance_max as u64),
+            ("host_connect_ms_max", self.host_connect_ms_max),
+            ("host_idle_s_max", self.host_idle_s_max),
             ("check_interval_ms", self.check_interval_ms),
         ] {
             if value == 0 {

@@ -64,6 +64,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The relay to ports of this machine could not listen.
+    #[error("cannot listen on {address} for connections of instances to this machine's ports")]
+    HostRelay {
+        /// Its address.
+        address: Ipv4Addr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl Error {
@@ -71,7 +80,10 @@ impl Error {
     pub fn is_exhaustion(&self) -> bool {
         match self {
             Self::AddressesExhausted { .. } => true,
-            Self::Kernel { source, .. } | Self::Setting { source, .. } | Self::NameServer { source, .. } => {
+            Self::Kernel { source, .. }
+            | Self::Setting { source, .. }
+            | Self::NameServer { source, .. }
+            | Self::HostRelay { source, .. } => {
                 matches!(
                     source.raw_os_error(),
                     Some(libc::ENOSPC | libc::ENOMEM | libc::ENOBUFS | libc::EMFILE | libc::ENFILE)
@@ -88,8 +100,8 @@ impl Error {
             Self::NoFreeBlock { .. } => "Set [network] range to addresses that this machine does not use.",
             Self::AddressesExhausted { .. } => "Lower [network] block_prefix_bits, so that a block is larger.",
             Self::NameServer { .. } => "Let the server that listens on all addresses listen on its own only.",
-            Self::Kernel { .. } | Self::Setting { .. } => {
-                "Run as root with the kernel modules veth, nf_tables, nft_fib_inet, nft_masq, nft_reject_inet, \
+            Self::Kernel { .. } | Self::Setting { .. } | Self::HostRelay { .. } => {
+                "Run as root with the kernel modules veth, nf_tables, nft_fib_inet, nft_masq, nft_nat, nft_reject_inet, \
                  nft_connlimit, nft_limit and nft_ct, or set [network] enabled = false."
             }
         }

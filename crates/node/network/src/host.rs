@@ -16,6 +16,7 @@ use crate::connections::Limits;
 use crate::dns::Resolving;
 use crate::egress::EgressLists;
 use crate::error::Error;
+use crate::host_relay::AccessTable;
 use crate::names::Names;
 use crate::netlink::Socket;
 use crate::resolv_conf::{self, Resolvers};
@@ -38,6 +39,10 @@ pub struct HostNetwork {
     pub connections: Limits,
     /// The name servers of the machine, which the relay asks.
     pub resolving: Resolving,
+    /// What links may reach of this machine.
+    pub access: Arc<AccessTable>,
+    /// Port of the relay to it.
+    pub host_relay: u16,
     /// Addresses of links.
     pub addresses: Mutex<Addresses>,
     /// Number of the next link.
@@ -71,8 +76,9 @@ impl HostNetwork {
             Ok(()) => Ok(()),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
                 tracing::warn!(table, "the packet rules were removed by another program; they are installed again");
-                let Self { names, block, name_server, config, connections, log_group, .. } = self;
-                let rules = rules::install(names, *block, *name_server, config, *connections, *log_group);
+                let Self { names, block, name_server, host_relay, config, connections, log_group, .. } = self;
+                let here = (*name_server, *host_relay);
+                let rules = rules::install(names, *block, here, config, *connections, *log_group);
                 self.egress.reinstall(rules).map_err(Error::kernel("install the packet rules", table))
             }
             Err(error) => Err(Error::kernel("find the packet rules", table)(error)),

@@ -19,7 +19,7 @@
 //! ```text
 //! nftables    inet sampan-<number>        the rules; stays while instances of a killed platform run
 //! links       smp<number><n>              removed by their group; an instance's goes with its namespace too
-//! address     <block>.1 on lo             labelled lo:smp<number>; the name server listens there
+//! address     <block>.1 on lo             labelled lo:smp<number>; name server and host relay listen there
 //! route       unreachable <block>         claims the block: other programs, and other platforms, see it taken
 //! nftables    inet sampan-forwarding      shared by all platforms, see below
 //! ```
@@ -43,6 +43,7 @@ mod forwarding;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod host;
+mod host_relay;
 mod leftovers;
 mod link;
 mod names;
@@ -58,6 +59,7 @@ mod subnet;
 pub use config::Config;
 pub use egress::{EgressSpec, Refused};
 pub use error::Error;
+pub use host_relay::HostAccess;
 pub use link::Link;
 pub use network::Network;
 pub use probe::probe;

@@ -15,6 +15,7 @@ use types::NetworkBytes;
 use crate::egress::EgressSpec;
 use crate::error::Error;
 use crate::host::HostNetwork;
+use crate::host_relay::HostAccess;
 use crate::names::INNER_LINK;
 use crate::netlink::Socket;
 use crate::{nft, route};
@@ -50,6 +51,7 @@ impl Drop for Held {
         if self.restricted.load(Ordering::Relaxed) {
             self.network.egress.remove(self.address);
         }
+        self.network.access.remove(self.address);
         self.network.addresses.lock().give_back(self.address);
     }
 }
@@ -90,6 +92,11 @@ impl Link {
         self.held.network.egress.add(self.held.address, spec).inspect_err(|_| {
             self.held.restricted.store(false, Ordering::Relaxed);
         })
+    }
+
+    /// Lets it reach ports of this machine, until it goes.
+    pub fn let_reach(&self, access: HostAccess) {
+        self.held.network.access.insert(self.held.address, access);
     }
 
     /// The address inside, which outside is the machine's.

@@ -20,6 +20,7 @@ use crate::dns::{NameServer, Resolving};
 use crate::egress::{EgressLists, RefusalLog};
 use crate::error::Error;
 use crate::host::{HostNetwork, check_forever, report_forwarding, resolvers};
+use crate::host_relay::{AccessTable, HostRelay};
 use crate::link::Link;
 use crate::names::{LOOPBACK, Names};
 use crate::netlink::Socket;
@@ -86,7 +87,10 @@ impl Network {
         let block = claim(platform, &config, &names, route)?;
         let addresses = Addresses::new(block);
         let name_server = addresses.name_server();
-        let (connections, log) = install(netfilter, &names, block, &addresses, &config, refusal_log(platform))?;
+        let relaying = |source| Error::HostRelay { address: name_server, source };
+        let host_relay = HostRelay::bind(name_server).map_err(relaying)?;
+        let here = (name_server, host_relay.port());
+        let (connections, log) = install(netfilter, &names, block, here, &addresses, &config, refusal_log(platform))?;
         report_forwarding(&forwarding::ensure(route, netfilter)?);
         let listening = |source| Error::NameServer { address: name_server, source };
         let server = NameServer::bind(name_server).map_err(listening)?;
@@ -100,6 +104,8 @@ impl Network {
             block,
             name_server,
             connections,
+            access: Arc::new(AccessTable::default()),
+            host_relay: host_relay.port(),
             addresses: Mutex::new(addresses),
             next_link: AtomicU32::new(0),
             route: Mutex::new(Socket::route().map_err(Error::kernel("open", "a netlink socket"))?),
@@ -110,6 +116,7 @@ impl Network {
         });
         let answers = (inner.resolving.clone(), egress.clone());
         server.serve(block, answers, &inner.config, runtime, &tasks, &stop).map_err(listening)?;
+        host_relay.serve(inner.access.clone(), &inner.config, runtime, &tasks, &stop).map_err(relaying)?;
         if let Some(log) = log {
             let watch = log.watch(egress, runtime).map_err(Error::kernel("listen to", "refused packets"))?;
             tasks.spawn_on(stop.clone().run_until_cancelled_owned(watch), runtime);
@@ -169,19 +176,21 @@ fn refusal_log(platform: u64) -> Option<RefusalLog> {
     log.inspect_err(|error| tracing::warn!(%error, "cannot hear of refused packets (nfnetlink_log)")).ok()
 }
 
-/// Puts the packet rules in place. Returns how many connections they let through, and the log where
+/// Puts the packet rules in place; `here` are the address that instances reach of this machine and
+/// the port of the relay there. Returns how many connections they let through, and the log where
 /// they report.
 fn install(
     netfilter: &mut Socket,
     names: &Names,
     block: Subnet,
+    here: (Ipv4Addr, u16),
     addresses: &Addresses,
     config: &Config,
     mut log: Option<RefusalLog>,
 ) -> Result<(Limits, Option<RefusalLog>), Error> {
     let mut put = |connections: Limits| loop {
         let group = log.as_ref().map(|log| log.group);
-        let rules = rules::install(names, block, addresses.name_server(), config, connections, group);
+        let rules = rules::install(names, block, here, config, connections, group);
         match netfilter.send(rules.messages()) {
             Err(error) if group.is_some() && error.raw_os_error() == Some(libc::ENOENT) => {
                 tracing::warn!(%error, "cannot report refused packets (nft_log)");

@@ -43,7 +43,10 @@ fn try_all(namespace: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
     let config = Config::default();
     let connections = Limits::new(&config, TRACKED_MAX, 1)?;
     netfilter
-        .send(rules::install(&names, Subnet::of(name_server, 24), name_server, &config, connections, None).messages())
+        .send(
+            rules::install(&names, Subnet::of(name_server, 24), (name_server, 1), &config, connections, None)
+                .messages(),
+        )
         .map_err(Error::kernel("install packet rules", "in a new network namespace"))?;
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&namespace);
     route

@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! asked    before tracking  what instances ask the name server is no connection, nor are its answers
-//! from     before routing   IPv4 · own address · name server, not too fast · not this machine · not denied · on its list · not too many · tcp udp ping
+//! from     before routing   IPv4 · own address · name server, not too fast · host relay · not this machine · not denied · on its list · counted
+//! counted  -                not too many · tcp udp ping
 //! to       after routing    answers and errors only
 //! nat      after routing    leaves as the machine
+//! host     before routing   connections to any port of this machine's one address become the relay's
 //! ```
 //!
 //! Functions with a list of what they may reach share three more sets and chains: `members` has the
@@ -36,6 +38,8 @@ const BEFORE_TRACKING: i32 = -300;
 /// Behind the tracking of connections (-200) and before destinations are changed (-100): what
 /// another program publishes on an address of this machine is refused by that address.
 const BEFORE_DESTINATION_CHANGES: i32 = -150;
+/// Where destinations are usually changed.
+const DESTINATION_CHANGES: i32 = -100;
 /// Where filters usually are.
 const FILTER: i32 = 0;
 /// Where sources are usually changed.
@@ -63,6 +67,7 @@ pub const NEVER: [(Ipv4Addr, u8); 4] = [
 ];
 /// Refusals of one instance in a second that are reported.
 const REFUSALS_PER_S_MAX: u32 = 20;
+const COUNTED: &str = "counted";
 const GUARDED: &str = "guarded";
 
 /// Puts the platform's table in the place of one that is there.
@@ -71,7 +76,7 @@ const GUARDED: &str = "guarded";
 pub fn install<'a>(
     names: &'a Names,
     block: Subnet,
-    name_server: Ipv4Addr,
+    (name_server, host_relay): (Ipv4Addr, u16),
     config: &Config,
     connections: Limits,
     log_group: Option<u16>,
@@ -120,10 +125,16 @@ pub fn install<'a>(
             hook: hook(Kind::Filter, libc::NF_INET_LOCAL_OUT, BEFORE_TRACKING),
             rules: both(|protocol| answers(name_server, protocol).untracked()).to_vec(),
         })
+        .chain(Chain { name: COUNTED, hook: None, rules: counted(connections) })
         .chain(Chain {
             name: "from",
             hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_DESTINATION_CHANGES),
-            rules: from(&names.links, name_server, config, connections),
+            rules: from(&names.links, name_server, config),
+        })
+        .chain(Chain {
+            name: "host",
+            hook: hook(Kind::Nat, libc::NF_INET_PRE_ROUTING, DESTINATION_CHANGES),
+            rules: vec![to_host(name_server).enters_by(&names.links).redirect(host_relay)],
         })
         .chain(Chain {
             name: "to",
@@ -208,7 +219,7 @@ fn both(rule: impl Fn(i32) -> Rule) -> [Rule; 2] {
 }
 
 /// What comes from instances.
-fn from(links: &str, name_server: Ipv4Addr, config: &Config, connections: Limits) -> Vec<Rule> {
+fn from(links: &str, name_server: Ipv4Addr, config: &Config) -> Vec<Rule> {
     let ask = |protocol| asks(name_server, protocol);
     let questions_max = config.dns_queries_per_instance_per_s_max;
     vec![
@@ -223,9 +234,22 @@ fn from(links: &str, name_server: Ipv4Addr, config: &Config, connections: Limits
         ask(libc::IPPROTO_TCP).begins_tcp().over_rate(QUESTIONS, questions_max).drop(),
         ask(libc::IPPROTO_UDP).accept(),
         ask(libc::IPPROTO_TCP).accept(),
+        to_host(name_server).go_to(COUNTED),
         Rule::new().destination_here_or_many().go_to(REFUSE),
         Rule::new().destination_in(DENIED).go_to(REFUSE),
         Rule::new().not_established().verdict_of_source(MEMBERS, LISTS),
+        Rule::new().go_to(COUNTED),
+    ]
+}
+
+/// A connection to the one address of this machine that instances reach.
+fn to_host(name_server: Ipv4Addr) -> Rule {
+    Rule::new().v4().protocol(libc::IPPROTO_TCP).destination(name_server)
+}
+
+/// What instances send to where they may.
+fn counted(connections: Limits) -> Vec<Rule> {
+    vec![
         Rule::new().new_connection().over_connections(CONNECTIONS, connections.per_instance).drop(),
         Rule::new()
             .new_connection()

@@ -3,18 +3,35 @@
 //! `root`. Pure.
 
 use std::ffi::CString;
+use std::net::Ipv4Addr;
 
 use sys::init::spec::{EtcFile, Files, NewDir};
 
 use crate::id_map::IdMap;
 use crate::root::{Dir, Facts, MountPlace, NAMES, Target, Tmp};
 
+/// The name of this machine inside.
+const HOST_NAME: &str = "host.sampan.internal";
+
+/// The names that an instance knows without asking, `machine` being where it reaches this machine.
+pub fn hosts(hostname: &str, machine: Option<Ipv4Addr>) -> String {
+    let own = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    match machine {
+        Some(address) => format!("{own}{address}\t{HOST_NAME}\n"),
+        None => own,
+    }
+}
+
 /// Files that hold an instance's names and name servers, and what the image wants made, for an
 /// instance of these users and groups.
-pub fn files(facts: &Facts, hostname: &str, resolv_conf: &str, (users, groups): (&IdMap, &IdMap)) -> Files {
-    let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+pub fn files(
+    facts: &Facts,
+    hosts: &str,
+    (hostname, resolv_conf): (&str, &str),
+    (users, groups): (&IdMap, &IdMap),
+) -> Files {
     let content = |name: &str| match name {
-        "hosts" => hosts.clone(),
+        "hosts" => hosts.to_owned(),
         "hostname" => format!("{hostname}\n"),
         _ => resolv_conf.to_owned(),
     };

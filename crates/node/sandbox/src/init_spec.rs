@@ -2,6 +2,7 @@
 //! option and number.
 
 use std::ffi::CString;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::cgroup::CgroupFds;
 use crate::config::Config;
 use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
-use crate::etc_files::{files, tmp};
+use crate::etc_files::{files, hosts, tmp};
 use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
 use crate::mounts::{Recent, binds};
 use crate::prewarm_pool::Namespaces;
@@ -51,6 +52,8 @@ pub struct Prepared<'a> {
     pub resolv_conf: String,
     /// How ids on disk are mapped.
     pub mapped: &'a Recent,
+    /// Where it reaches this machine, if it does.
+    pub machine: Option<Ipv4Addr>,
 }
 
 /// The spec of an instance; a user namespace that has to be made is made on `stack`.
@@ -61,7 +64,7 @@ pub fn init_spec(
     stack: &mut Stack,
 ) -> Result<InitSpec, Error> {
     check(&spec)?;
-    let Prepared { bare_mounts, proc, namespaces, mounts, cgroup, resolv_conf, mapped } = prepared;
+    let Prepared { bare_mounts, proc, namespaces, mounts, cgroup, resolv_conf, mapped, machine } = prepared;
     let image = Image {
         lower_dirs: &spec.lower_dirs,
         user: &spec.user,
@@ -88,7 +91,12 @@ pub fn init_spec(
     Ok(InitSpec {
         cgroup: Cgroup { v1_tasks: cgroup.v1_tasks, v2_directory: cgroup.v2_directory, view: cgroup.view },
         rootfs: rootfs(&spec.lower_dirs, stage, &users, mounts, (tmp(&facts), binds))?,
-        files: files(&facts, &spec.hostname, &resolv_conf, (&users.users, &users.groups)),
+        files: files(
+            &facts,
+            &hosts(&spec.hostname, machine),
+            (&spec.hostname, &resolv_conf),
+            (&users.users, &users.groups),
+        ),
         namespaces: sys::init::spec::Namespaces {
             mounts: bare_mounts,
             network: namespaces.network.clone(),

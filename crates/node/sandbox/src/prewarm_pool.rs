@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::CString;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -173,6 +174,12 @@ impl PrewarmPool {
             (Some(network), Some(_)) => network.resolv_conf(),
             _ => NO_NETWORK.to_owned(),
         }
+    }
+
+    /// Where an instance in these namespaces reaches this machine.
+    pub fn machine(&self, namespaces: &Namespaces) -> Option<Ipv4Addr> {
+        let network = self.network.as_ref().filter(|_| namespaces.link.is_some());
+        network.map(Network::name_server)
     }
 
     /// Takes what is ready, or makes it when demand outran the refilling; with a link if it is

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use network::EgressSpec;
+use network::{EgressSpec, HostAccess};
 use types::InstanceId;
 
 use crate::root::RootFacts;
@@ -71,6 +71,8 @@ pub struct LaunchSpec {
     /// The list of what it may reach there, and who hears of refusals; whatever is not denied
     /// where there is none.
     pub egress: Option<EgressSpec>,
+    /// Ports of this machine that it reaches by its link, where it has one.
+    pub host_access: Option<HostAccess>,
     /// Where standard output goes.
     pub stdout: OwnedFd,
     /// Where standard error goes.

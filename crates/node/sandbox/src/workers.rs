@@ -153,6 +153,9 @@ fn start(host: &Arc<Host>, mut spec: LaunchSpec, own: &mut ChildResources) -> Re
     if let (Some(egress), Some(link)) = (spec.egress.take(), &namespaces.link) {
         link.restrict(egress).map_err(|source| Error::Network { source })?;
     }
+    if let Some((link, access)) = namespaces.link.as_ref().zip(spec.host_access.take()) {
+        link.let_reach(access);
+    }
     let limits = Limits {
         memory_bytes: spec.memory_bytes,
         cpu_quota_us: spec.cpu_quota_us,
@@ -191,6 +194,7 @@ fn run(
         cgroup: fds,
         resolv_conf: host.prewarmed.resolv_conf(namespaces),
         mapped: &host.prewarmed.mapped,
+        machine: host.prewarmed.machine(namespaces),
     };
     let init_spec = init_spec(spec, prepared, &host.config, &mut own.stack)?;
     let spawned = init::start(&init_spec, &mut own.stack, &mut own.reserved_fds)

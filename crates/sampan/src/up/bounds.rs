@@ -3,11 +3,19 @@
 use rustix::process::{Resource, getrlimit};
 use types::Bounds;
 
+use crate::settings::Settings;
+
 /// The most of everything by the settings and by what the machine has.
-pub fn of(launcher: &launcher::Config, pool: &pool::Config, environment_bytes: usize, volume_id_min: u32) -> Bounds {
+pub fn of(settings: &Settings) -> Bounds {
+    let Settings { launcher, pool, network, api, volumes, .. } = settings;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let bounds = Bounds { environment_bytes, volume_id_min, ..launcher.bounds(machine_memory_mb(), processors, files) };
+    let bounds = Bounds {
+        environment_bytes: api.environment_bytes_max,
+        volume_id_min: volumes.user_id_min,
+        host_ports: network.host_ports.clone(),
+        ..launcher.bounds(machine_memory_mb(), processors, files)
+    };
     // No instance of a larger one could ever start.
     match u32::try_from(pool.memory_mb_max) {
         Ok(all) if all != 0 && all < bounds.memory_mb => {

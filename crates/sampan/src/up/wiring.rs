@@ -130,6 +130,7 @@ impl RunningPlatform {
             .context("cannot install the metrics recorder")?;
         supervisor::report_panics();
         let metrics = Arc::new(Metrics::open(metrics, &settings.control, &pair)?);
+        let bounds = super::bounds::of(&settings);
         let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
         let (listening, running) = (CancellationToken::new(), CancellationToken::new());
         let answering = CancellationToken::new();
@@ -168,12 +169,6 @@ impl RunningPlatform {
         let installation = types::Installation { region, app_id, uin };
         let runtime = settings.launcher.runtime.clone();
         let runtimes_allowed = settings.launcher.runtimes_allowed.clone();
-        let bounds = super::bounds::of(
-            &settings.launcher,
-            &settings.pool,
-            settings.api.environment_bytes_max,
-            settings.volumes.user_id_min,
-        );
         let (of_functions, config) = (installation.clone(), settings.launcher);
         let opening = (dir.join("volumes"), settings.volumes.clone());
         let volumes = tokio::task::spawn_blocking(move || volumes::Volumes::open(&opening.0, opening.1)).await?;

@@ -24,6 +24,8 @@ pub struct Extras {
     pub egress: Option<Vec<String>>,
     /// Volumes that instances have.
     pub mounts: Option<Vec<Mount>>,
+    /// Ports of the machine's loopback that instances reach as `host.sampan.internal`.
+    pub host_ports: Option<Vec<i64>>,
 }
 
 /// One of them.
@@ -67,6 +69,7 @@ impl From<&Settings> for Extras {
             pids_max: number(settings.pids_max),
             egress: Some(settings.egress.as_ref().map(Egress::entries).unwrap_or_default()),
             mounts: Some(settings.mounts.iter().map(Mount::from).collect()),
+            host_ports: Some(settings.host_ports.iter().copied().map(i64::from).collect()),
         }
     }
 }

@@ -15,6 +15,8 @@ const CPU_MILLI_MIN: u32 = 100;
 const FILES_MIN: u32 = 64;
 /// Fewest processes and threads.
 const PIDS_MIN: u32 = 8;
+/// Ports of the machine that one function may reach.
+const HOST_PORTS_MAX: usize = 32;
 
 /// The settings with what was given in place of what they had.
 pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds) -> Result<Extras, ApiError> {
@@ -26,6 +28,7 @@ pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds)
         pids_max: pids_max(given.pids_max, base.pids_max, bounds)?,
         egress: egress(given.egress.as_deref(), base.egress)?,
         mounts: mounts::listed(given.mounts.as_deref(), base.mounts, bounds)?,
+        host_ports: host_ports(given.host_ports.as_deref(), base.host_ports, bounds)?,
     })
 }
 
@@ -85,6 +88,31 @@ fn files_max(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<O
 fn pids_max(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
     let allowed = PIDS_MIN..=bounds.pids;
     number("Sampan.PidsMax", "processes", given, base, allowed, "[launcher] pids_per_function_max")
+}
+
+/// Ports among those that the operator allows, in order and each once.
+fn host_ports(given: Option<&[i64]>, base: Vec<u16>, bounds: &Bounds) -> Result<Vec<u16>, ApiError> {
+    let Some(given) = given else { return Ok(base) };
+    let refused = |problem| Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.HostPorts", problem));
+    if given.len() > HOST_PORTS_MAX {
+        return refused(format!("{} ports are too many; use {HOST_PORTS_MAX} at most", given.len()));
+    }
+    let mut ports = Vec::new();
+    for given in given {
+        match u16::try_from(*given).ok().filter(|port| bounds.host_ports.iter().any(|range| range.contains(*port))) {
+            Some(port) => ports.push(port),
+            None => return refused(not_allowed(*given, bounds)),
+        }
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    Ok(ports)
+}
+
+fn not_allowed(port: i64, bounds: &Bounds) -> String {
+    let allowed = bounds.host_ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let has = if allowed.is_empty() { "is empty".to_owned() } else { format!("has {allowed}") };
+    format!("port {port} of this machine is not open to functions; add it to [network] host_ports, which {has}")
 }
 
 /// A number that 0 takes away.
@@ -176,6 +204,30 @@ mod tests {
         assert_eq!(checked("169.254.169.254:80"), Err(expected.to_owned()));
         // Of a larger range the rest is reached, and what a name has is known only when it is asked for.
         assert!(checked("169.0.0.0/8").is_ok() && checked("169.254.169.254.example.com").is_ok());
+    }
+
+    #[test]
+    fn ports_of_the_machine_are_among_those_of_the_operator() {
+        let bounds = Bounds {
+            host_ports: ["3306", "5432-5440"].iter().map(|text| text.parse().expect("ports")).collect(),
+            ..Bounds::default()
+        };
+        let ports =
+            |given: &[i64], bounds: &Bounds| host_ports(Some(given), vec![1], bounds).map_err(|error| error.message);
+        assert_eq!(ports(&[5440, 3306, 5432, 3306], &bounds), Ok(vec![3306, 5432, 5440]));
+        assert_eq!(ports(&[], &bounds), Ok(Vec::new()));
+        assert_eq!(host_ports(None, vec![1], &bounds), Ok(vec![1]));
+        let message = |port, has| {
+            format!(
+                "Sampan.HostPorts: port {port} of this machine is not open to functions; add it to [network] \
+                 host_ports, which {has}"
+            )
+        };
+        for port in [22, 0, -1, 65_536, 5441] {
+            assert_eq!(ports(&[3306, port], &bounds), Err(message(port, "has 3306, 5432-5440")));
+        }
+        assert_eq!(ports(&[3306], &Bounds::default()), Err(message(3306, "is empty")));
+        assert!(ports(&[3306; 33], &bounds).expect_err("many").contains("32 at most"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod places;
 mod server;
 mod upstream;
 
+pub use places::{Place, Places};
 pub use server::NameServer;
 pub use upstream::Resolving;
 

@@ -129,6 +129,11 @@ impl Rule {
         self.and([meta(META_IIFNAME), compare(NOT_EQUAL, prefix.as_bytes())])
     }
 
+    /// Came in by a link whose name begins so.
+    pub fn enters_by(self, prefix: &str) -> Self {
+        self.and([meta(META_IIFNAME), compare(EQUAL, prefix.as_bytes())])
+    }
+
     /// Came in by one of the links named in a set.
     pub fn enters_by_one_of(self, set: &str) -> Self {
         self.and([meta(META_IIFNAME), lookup(set)])
@@ -347,6 +352,17 @@ impl Rule {
     /// Goes out as if it came from this machine.
     pub fn masquerade(self) -> Self {
         self.and([Expression::new("masq", Attributes::new())])
+    }
+
+    /// Goes to another port of the address that it was sent to.
+    pub fn redirect(self, port: u16) -> Self {
+        const DESTINATION_NAT: u32 = 1;
+        let port = Attributes::new().network_number(1, VALUE).nest(2, data(&port.to_be_bytes()));
+        let change = Attributes::new()
+            .network_number(1, DESTINATION_NAT)
+            .network_number(2, libc::NFPROTO_IPV4.cast_unsigned())
+            .network_number(5, VALUE);
+        self.and([Expression::new("immediate", port), Expression::new("nat", change)])
     }
 
     /// The list of its expressions.

@@ -69,7 +69,6 @@ fn what_is_denied_is_refused_at_once() -> anyhow::Result<()> {
         assert_eq!(instance.tcp(NEIGHBOUR, PORT)?, MACHINE.to_string(), "others are reached");
         for (what, address) in [
             ("the machine", MACHINE),
-            ("the name server, elsewhere", network.name_server()),
             ("another platform's", other_platform.name_server()),
             ("the metadata", METADATA),
             ("what the settings deny", FAR),
@@ -80,6 +79,10 @@ fn what_is_denied_is_refused_at_once() -> anyhow::Result<()> {
             assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{what}: {refused}");
             assert!(instance.udp(address, PORT).is_err(), "{what}");
         }
+        // Whoever listens there does not serve those who asked for nothing.
+        let reset = instance.tcp(network.name_server(), PORT).expect_err("its own name server, elsewhere");
+        assert_eq!(reset.kind(), ErrorKind::ConnectionReset, "{reset}");
+        assert!(instance.udp(network.name_server(), PORT).is_err());
         world.wait(other_platform.close())?;
         Ok(world.wait(network.close())?)
     })

@@ -4,6 +4,7 @@
 
 mod connectivity;
 mod egress;
+mod host_ports;
 mod names;
 mod traces;
 mod world;

@@ -121,6 +121,7 @@ impl Bench {
             runtime: None,
             init: false,
             public_network: false,
+            host_access: None,
             stdout: writer.try_clone()?.into(),
             stderr: writer.into(),
         };

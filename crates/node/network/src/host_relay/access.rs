@@ -1,0 +1,153 @@
+//! Which ports of this machine each link may reach, by its address, and why another is refused.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use types::PortRange;
+
+/// Ports of a link that are reported; one that tries all of them does not fill a log.
+const REPORTED_PORTS_MAX: usize = 16;
+
+/// What a link may reach of this machine.
+pub struct HostAccess {
+    /// Ports of the loopback.
+    pub ports: Vec<u16>,
+    /// Takes what is to be said about a connection, once for each port.
+    pub report: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// A link that may reach something, as long as it is there.
+pub struct Member {
+    access: HostAccess,
+    reported: Mutex<BTreeSet<u16>>,
+    /// Cancelled when the link goes.
+    pub gone: CancellationToken,
+}
+
+/// Why a connection is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The function has not asked for the port.
+    NotDeclared,
+    /// The operator does not allow it, or not any more.
+    NotAllowed,
+    /// The instance has as many connections as it may, or as its share.
+    TooMany,
+    /// Nothing listens there.
+    NoServer,
+}
+
+impl Refusal {
+    /// The reason, and what to do.
+    fn message(self, port: u16) -> String {
+        let refused = format!("the connection to host.sampan.internal:{port} was refused:");
+        match self {
+            Self::NotDeclared => {
+                format!("{refused} the function has not asked for this port; deploy it with --host-port {port}")
+            }
+            Self::NotAllowed => format!("{refused} [network] host_ports of this installation does not have it"),
+            Self::TooMany => format!(
+                "{refused} too many are open; see [network] host_connections_per_instance_max and host_connections_max"
+            ),
+            Self::NoServer => {
+                format!("{refused} no server accepts it at 127.0.0.1:{port} or [::1]:{port} of the machine")
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Whether a port may be reached.
+    pub fn check(&self, port: u16, allowed: &[PortRange]) -> Result<(), Refusal> {
+        if !self.access.ports.contains(&port) {
+            return Err(Refusal::NotDeclared);
+        }
+        if allowed.iter().any(|range| range.contains(port)) { Ok(()) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Reports a refusal, unless one of the same port was.
+    pub fn refuse(&self, port: u16, why: Refusal) {
+        let is_first = {
+            let mut reported = self.reported.lock();
+            reported.len() < REPORTED_PORTS_MAX && reported.insert(port)
+        };
+        if is_first {
+            (self.access.report)(&why.message(port));
+        }
+    }
+}
+
+/// The links by their addresses.
+#[derive(Default)]
+pub struct AccessTable {
+    members: Mutex<HashMap<Ipv4Addr, Arc<Member>>>,
+}
+
+impl AccessTable {
+    /// Lets a link reach something.
+    pub fn insert(&self, address: Ipv4Addr, access: HostAccess) {
+        let member = Member { access, reported: Mutex::default(), gone: CancellationToken::new() };
+        self.members.lock().insert(address, Arc::new(member));
+    }
+
+    /// Ends the connections of a link that goes.
+    pub fn remove(&self, address: Ipv4Addr) {
+        if let Some(member) = self.members.lock().remove(&address) {
+            member.gone.cancel();
+        }
+    }
+
+    /// The link with an address.
+    pub fn get(&self, address: Ipv4Addr) -> Option<Arc<Member>> {
+        self.members.lock().get(&address).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(ports: Vec<u16>) -> (Arc<Member>, Arc<Mutex<Vec<String>>>) {
+        let (table, said) = (AccessTable::default(), Arc::<Mutex<Vec<String>>>::default());
+        let log = said.clone();
+        let report = Box::new(move |line: &str| log.lock().push(line.to_owned()));
+        table.insert(Ipv4Addr::LOCALHOST, HostAccess { ports, report });
+        let member = table.get(Ipv4Addr::LOCALHOST).expect("it was inserted");
+        table.remove(Ipv4Addr::LOCALHOST);
+        assert!(table.get(Ipv4Addr::LOCALHOST).is_none() && member.gone.is_cancelled());
+        (member, said)
+    }
+
+    #[test]
+    fn a_port_is_reached_when_function_and_operator_have_it() {
+        let allowed = ["3306", "5432-5440"].map(|text| text.parse().expect("ports"));
+        let (member, _) = member(vec![3306, 5433, 22]);
+        for (port, expected) in [
+            (3306, Ok(())),
+            (5433, Ok(())),
+            (5432, Err(Refusal::NotDeclared)),
+            (8080, Err(Refusal::NotDeclared)),
+            (22, Err(Refusal::NotAllowed)),
+        ] {
+            assert_eq!(member.check(port, &allowed), expected, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_said_once_a_port_and_names_what_to_change() {
+        let (member, said) = member(Vec::new());
+        for _ in 0..3 {
+            member.refuse(3306, Refusal::NotDeclared);
+            member.refuse(22, Refusal::NotAllowed);
+        }
+        let lines = std::mem::take(&mut *said.lock());
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].contains("host.sampan.internal:3306") && lines[0].ends_with("--host-port 3306"), "{lines:?}");
+        assert!(lines[1].contains("[network] host_ports"), "{lines:?}");
+        (1..1000).for_each(|port| member.refuse(port, Refusal::NoServer));
+        assert_eq!(said.lock().len(), REPORTED_PORTS_MAX - 2);
+    }
+}

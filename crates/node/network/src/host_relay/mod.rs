@@ -1,0 +1,18 @@
+//! The way of instances to servers on this machine's loopback: a listener towards the links, which
+//! passes a connection on to a port that the function has asked for, and resets any other.
+//!
+//! ```text
+//! instance: connect(host.sampan.internal = <block>.1, 3306)
+//!    |  packet rules: own address; every TCP port but 53 of <block>.1 becomes the relay's
+//! relay: SO_ORIGINAL_DST is the port, the source address the link; does its function have the port?
+//!    |  127.0.0.1:3306, then [::1]:3306
+//! server
+//! ```
+//! An instance is known by its address alone, which the packet rules let no other link send from.
+
+mod access;
+mod copy;
+mod server;
+
+pub use access::{AccessTable, HostAccess};
+pub use server::HostRelay;

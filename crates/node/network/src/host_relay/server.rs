@@ -1,0 +1,162 @@
+//! Accepts connections of links, each in a task of its own, not more at once than the limits say.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use types::PortRange;
+
+use super::access::{AccessTable, Member, Refusal};
+use super::copy::both_ways;
+use crate::config::Config;
+use crate::dns::{Place, Places};
+
+/// Pause after nothing could be taken from the kernel, such as for lack of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The listening socket, before it is served.
+pub struct HostRelay {
+    listener: TcpListener,
+    port: u16,
+}
+
+/// What every task uses.
+struct Relay {
+    table: Arc<AccessTable>,
+    allowed: Vec<PortRange>,
+    connections: Arc<Places>,
+    connect_max: Duration,
+    idle_max: Duration,
+}
+
+impl HostRelay {
+    /// Takes a free port on an address of this machine.
+    pub fn bind(address: Ipv4Addr) -> io::Result<Self> {
+        let listener = TcpListener::bind((address, 0))?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        Ok(Self { listener, port })
+    }
+
+    /// Where packet rules lead connections to any port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves links until `stop`.
+    pub fn serve(
+        self,
+        table: Arc<AccessTable>,
+        config: &Config,
+        runtime: &Handle,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
+        let _on_runtime = runtime.enter();
+        let listener = Arc::new(tokio::net::TcpListener::from_std(self.listener)?);
+        let relay = Arc::new(Relay {
+            table,
+            allowed: config.host_ports.clone(),
+            connections: Places::new(config.host_connections_max, config.host_connections_per_instance_max, stop),
+            connect_max: Duration::from_millis(config.host_connect_ms_max),
+            idle_max: Duration::from_secs(config.host_idle_s_max),
+        });
+        let spawner = tasks.clone();
+        let accepting =
+            supervisor::restarting("host relay", move || relay.clone().accept(listener.clone(), spawner.clone()));
+        tasks.spawn_on(stop.clone().run_until_cancelled_owned(accepting), runtime);
+        Ok(())
+    }
+}
+
+impl Relay {
+    async fn accept(self: Arc<Self>, listener: Arc<tokio::net::TcpListener>, tasks: TaskTracker) {
+        loop {
+            let Ok((client, from)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let Some((address, member, port)) = self.identify(&client, from) else {
+                reset(client);
+                continue;
+            };
+            match self.admit(address, &member, port) {
+                Ok(place) => drop(tasks.spawn(self.clone().connect(client, member, port, place))),
+                Err(why) => {
+                    reset(client);
+                    member.refuse(port, why);
+                }
+            }
+        }
+    }
+
+    /// Which link a connection came by, and the port that it was opened to.
+    fn identify(&self, client: &TcpStream, from: SocketAddr) -> Option<(Ipv4Addr, Arc<Member>, u16)> {
+        let IpAddr::V4(address) = from.ip() else { return None };
+        let port = sockopt::ip_original_dst(client).ok()?.port();
+        Some((address, self.table.get(address)?, port))
+    }
+
+    fn admit(&self, address: Ipv4Addr, member: &Member, port: u16) -> Result<Place, Refusal> {
+        member.check(port, &self.allowed)?;
+        self.connections.take(address).ok_or(Refusal::TooMany)
+    }
+
+    /// Connects to the machine's port and carries bytes until either side, the link or the place
+    /// ends. What did not end by itself is reset, so that no client waits for what is not coming.
+    async fn connect(self: Arc<Self>, mut client: TcpStream, member: Arc<Member>, port: u16, place: Place) {
+        let ended = member.gone.clone();
+        let carried = async {
+            match self.server(port).await {
+                Ok(mut server) => {
+                    let carried = both_ways(&mut client, &mut server, self.idle_max).await;
+                    if carried.is_err() {
+                        linger_not(&server);
+                    }
+                    carried
+                }
+                Err(error) => {
+                    member.refuse(port, Refusal::NoServer);
+                    Err(error)
+                }
+            }
+        };
+        let carried = ended.run_until_cancelled(place.revoked.run_until_cancelled(carried)).await.flatten();
+        if !matches!(carried, Some(Ok(()))) {
+            reset(client);
+        }
+    }
+
+    /// The server on a port of the loopback, by IPv4 and then by IPv6.
+    async fn server(&self, port: u16) -> io::Result<TcpStream> {
+        let connect = |address: IpAddr| async move {
+            let connected = timeout(self.connect_max, TcpStream::connect((address, port))).await;
+            connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        let server = match connect(Ipv4Addr::LOCALHOST.into()).await {
+            // A server may listen on one of them only; if both fail, the first error is returned.
+            Err(error) => connect(Ipv6Addr::LOCALHOST.into()).await.map_err(|_| error),
+            connected => connected,
+        }?;
+        // Both sides choose for themselves how they write; the relay delays nothing.
+        server.set_nodelay(true)?;
+        Ok(server)
+    }
+}
+
+/// Ends a connection by a reset.
+fn reset(socket: TcpStream) {
+    linger_not(&socket);
+}
+
+/// Has the kernel reset a connection when it is closed. Where it cannot, it is closed all the same.
+fn linger_not(socket: &TcpStream) {
+    sockopt::set_socket_linger(socket, Some(Duration::ZERO)).ok();
+}

@@ -1,0 +1,113 @@
+//! Ports of the machine's loopback that links may reach.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use network::{Config, HostAccess, Network};
+
+use crate::world::{Instance, MACHINE, PORT, WAIT, World, until};
+
+/// Where a server listens on IPv6 only, and where none does.
+const SIX: u16 = 7006;
+const NONE: u16 = 7007;
+
+fn config() -> Config {
+    let host_ports = ["7000-7001", "7006-7007"].map(|text| text.parse().expect("ports")).to_vec();
+    Config { host_ports, ..Config::default() }
+}
+
+/// Answers with a name, at an address of the machine.
+fn named(address: IpAddr, port: u16, name: &'static str) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(SocketAddr::new(address, port))?;
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            stream.write_all(name.as_bytes()).ok();
+        }
+    });
+    Ok(())
+}
+
+fn let_reach(instance: &Instance, ports: &[u16]) -> Arc<Mutex<Vec<String>>> {
+    let said = Arc::<Mutex<Vec<String>>>::default();
+    let log = said.clone();
+    let report = Box::new(move |line: &str| log.lock().expect("no panic").push(line.to_owned()));
+    instance.link.let_reach(HostAccess { ports: ports.to_vec(), report });
+    said
+}
+
+fn reached(instance: &Instance, network: &Network, port: u16) -> Result<String, ErrorKind> {
+    instance.tcp(network.name_server(), port).map_err(|error| error.kind())
+}
+
+#[test]
+fn a_link_reaches_the_ports_that_it_was_given_and_no_other() -> anyhow::Result<()> {
+    World::run(|world| {
+        crate::world::ip("link set lo up")?;
+        let network = world.platform_with(1, config())?;
+        named(Ipv4Addr::LOCALHOST.into(), PORT, "four")?;
+        named(Ipv6Addr::LOCALHOST.into(), SIX, "six")?;
+        let (database, other, nobody) =
+            (world.instance(&network)?, world.instance(&network)?, world.instance(&network)?);
+        let said = let_reach(&database, &[PORT, SIX, NONE, 22]);
+        let others_said = let_reach(&other, &[PORT + 1]);
+        assert_eq!(reached(&database, &network, PORT), Ok("four".to_owned()));
+        assert_eq!(reached(&database, &network, SIX), Ok("six".to_owned()));
+        for (instance, port) in
+            [(&database, NONE), (&database, PORT + 1), (&database, 22), (&other, PORT), (&nobody, PORT)]
+        {
+            assert_eq!(reached(instance, &network, port), Err(ErrorKind::ConnectionReset), "{port}");
+        }
+        // By no other address of the machine.
+        assert_eq!(database.tcp(MACHINE, PORT).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+        until("all is said", || Ok(said.lock().expect("no panic").len() == 3))?;
+        let said = said.lock().expect("no panic").join("\n");
+        for wanted in
+            ["no server accepts it at 127.0.0.1:7007", "--host-port 7001", ":22 was refused: [network] host_ports"]
+        {
+            assert!(said.contains(wanted), "{wanted}: {said}");
+        }
+        assert!(others_said.lock().expect("no panic")[0].ends_with("--host-port 7000"));
+        // The machine itself does not get in by this way.
+        assert!(crate::world::tcp(network.name_server(), PORT).is_err());
+        Ok(world.wait(network.close())?)
+    })
+}
+
+#[test]
+fn connections_to_the_machine_are_bounded_and_end_with_their_link() -> anyhow::Result<()> {
+    World::run(|world| {
+        crate::world::ip("link set lo up")?;
+        let network = world.platform_with(1, Config { host_connections_per_instance_max: 2, ..config() })?;
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT))?;
+        let instance = world.instance(&network)?;
+        let said = let_reach(&instance, &[PORT]);
+        let connect = || -> anyhow::Result<TcpStream> {
+            let stream = TcpStream::connect_timeout(&(network.name_server(), PORT).into(), WAIT)?;
+            stream.set_read_timeout(Some(WAIT))?;
+            Ok(stream)
+        };
+        let (mut held, mut served) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            held.push(instance.inside(connect)?);
+            served.push(server.accept()?.0);
+        }
+        let third = instance.tcp(network.name_server(), PORT).expect_err("too many");
+        assert_eq!(third.kind(), ErrorKind::ConnectionReset);
+        until("it is said", || Ok(!said.lock().expect("no panic").is_empty()))?;
+        assert!(said.lock().expect("no panic")[0].contains("[network] host_connections_per_instance_max"));
+        // A reset of the server is one for the client.
+        rustix::net::sockopt::set_socket_linger(&served[0], Some(Duration::ZERO))?;
+        drop(served.remove(0));
+        assert_eq!(held[0].read(&mut [0]).expect_err("reset").kind(), ErrorKind::ConnectionReset);
+        // The other one ends with its link.
+        let mut last = served.remove(0);
+        last.set_read_timeout(Some(WAIT))?;
+        let Instance { link, .. } = instance;
+        drop(link);
+        assert!(matches!(last.read(&mut [0]), Ok(0) | Err(_)), "it ended");
+        assert_ne!(last.take_error()?.map(|error| error.kind()), Some(ErrorKind::TimedOut));
+        Ok(world.wait(network.close())?)
+    })
+}

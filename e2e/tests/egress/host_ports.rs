@@ -1,0 +1,102 @@
+//! Servers on the machine's loopback, reached from instances as `host.sampan.internal`.
+
+use e2e::{Platform, hostile, tools, wait};
+use tokio::process::Child;
+
+use crate::machine::{on_machine, settled};
+
+/// A web server of Python's on the machine's loopback.
+struct PythonServer {
+    port: u16,
+    process: Child,
+    folder: tempfile::TempDir,
+}
+
+impl PythonServer {
+    async fn start() -> anyhow::Result<Self> {
+        let (port, folder) = (tools::free_port()?, tempfile::tempdir()?);
+        std::fs::write(folder.path().join("index.html"), "from the machine\n")?;
+        let mut command = tools::command("python3");
+        command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]).current_dir(folder.path());
+        let process = command.kill_on_drop(true).spawn()?;
+        let server = Self { port, process, folder };
+        let listening = async || Ok(std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        wait::until("the server listens", listening).await?;
+        Ok(server)
+    }
+
+    async fn stop(mut self) -> anyhow::Result<()> {
+        self.process.kill().await?;
+        drop(self.folder);
+        Ok(())
+    }
+}
+
+/// Lines of a function's log.
+async fn log(platform: &Platform, function: &str) -> anyhow::Result<String> {
+    tools::run_ok(&mut platform.cli(&["logs", function, "--limit", "100"])).await
+}
+
+/// What an instance is told by `host.sampan.internal`.
+async fn ask(platform: &Platform, function: &str, port: u16) -> anyhow::Result<String> {
+    hostile::attack(platform, function, &format!("/http?host.sampan.internal:{port}/index.html")).await
+}
+
+async fn start(host_ports: &str) -> anyhow::Result<Platform> {
+    settled().await?;
+    Platform::start_with(&[("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__HOST_PORTS", host_ports)]).await
+}
+
+#[test]
+fn a_function_reaches_the_servers_on_the_machine_that_it_asks_for() -> anyhow::Result<()> {
+    on_machine(async |_| reach_servers().await)
+}
+
+async fn reach_servers() -> anyhow::Result<()> {
+    let (server, other) = (PythonServer::start().await?, PythonServer::start().await?);
+    let allowed = format!("[{}, \"{}-{}\"]", server.port, other.port, other.port);
+    let platform = start(&allowed).await?;
+    hostile::push(&platform).await?;
+    let flags = ["--memory", "256", "--timeout", "30", "--no-start-check"];
+    let port = server.port.to_string();
+    platform.deploy("database", "hostile:v1", &[&flags[..], &["--host-port", &port]].concat()).await?;
+    platform.deploy("plain", "hostile:v1", &flags).await?;
+
+    assert!(ask(&platform, "database", server.port).await?.ends_with("from the machine\n"));
+    // Neither a port that it did not ask for, nor one that another function asked for.
+    for (function, port) in [("database", other.port), ("plain", server.port), ("plain", other.port)] {
+        assert!(ask(&platform, function, port).await?.starts_with("error 104"), "{function}: {port}");
+        let named = async || Ok(log(&platform, function).await?.contains(&format!("--host-port {port}")).then_some(()));
+        wait::until("the refusal is in the function's log", named).await?;
+    }
+    assert!(ask(&platform, "plain", other.port).await?.starts_with("error 104"));
+    let said = log(&platform, "plain").await?;
+    assert_eq!(said.matches(&format!("--host-port {}", other.port)).count(), 1, "{said}");
+
+    let shown = tools::run_ok(&mut platform.cli(&["get", "database"])).await?;
+    assert!(shown.lines().any(|line| line.starts_with("host ports") && line.contains(&port)), "{shown}");
+    platform.deploy("database", "hostile:v1", &["--host-port", "none"]).await?;
+    assert!(ask(&platform, "database", server.port).await?.starts_with("error 104"));
+    platform.stop().await?;
+    server.stop().await?;
+    other.stop().await
+}
+
+#[test]
+fn a_port_that_the_operator_does_not_open_is_refused_at_deploy() -> anyhow::Result<()> {
+    on_machine(async |_| refuse_ports().await)
+}
+
+async fn refuse_ports() -> anyhow::Result<()> {
+    let platform = start("[3306, \"5432-5440\"]").await?;
+    platform.push_hello().await?;
+    platform.deploy("web", "hello:v1", &["--host-port", "3306", "--host-port", "5440"]).await?;
+    let refused = tools::run(&mut platform.cli(&["deploy", "web", "--host-port", "22"])).await?;
+    assert!(
+        !refused.ok && refused.stderr.contains("[network] host_ports, which has 3306, 5432-5440"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(platform.get("web", "/").await?.status(), 200);
+    platform.stop().await
+}

@@ -65,6 +65,11 @@ pub struct InvalidEgress {
 }
 
 impl Egress {
+    /// The list that allows nothing.
+    pub const fn nothing() -> Self {
+        Self(Vec::new())
+    }
+
     /// Reads a list; `none` alone allows nothing.
     pub fn parse<T: AsRef<str>>(entries: &[T]) -> Result<Self, InvalidEgress> {
         let invalid = |entry: &str, problem: String| InvalidEgress { entry: entry.to_owned(), problem };

@@ -19,7 +19,7 @@ use crate::environment::environment;
 use crate::failure::{Failure, last_output};
 use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
 use crate::machine::{Held, LocalProcess, Machine, Root};
-use crate::network::{has_public_network, refusal};
+use crate::network::{egress, is_linked, refusal};
 use crate::output::Output;
 use crate::stop::stop_policy;
 
@@ -201,8 +201,8 @@ impl Start<'_> {
             shm_bytes: spec.extras.shm_mb.map(memory_bytes),
             runtime: None,
             init: tags::init(&self.version.function.tags).unwrap_or(false),
-            public_network: has_public_network(spec),
-            egress: spec.extras.egress.clone().map(|list| self.egress(list)),
+            public_network: is_linked(spec),
+            egress: egress(spec).map(|list| self.egress(list)),
             host_access: Some(self.host_access()),
             stdout: stdio.stdout,
             stderr: stdio.stderr,
@@ -221,7 +221,7 @@ impl Start<'_> {
         let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
         HostAccess {
             ports: self.version.spec.extras.host_ports.clone(),
-            report: Box::new(move |line| logs.note(&id, &format!("[PLATFORM] {line}"))),
+            report: Box::new(move |line| logs.about(&id, line)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether a function reaches the world outside. Pure.
 
 use sandbox::Refused;
-use types::VersionSpec;
+use types::{Egress, VersionSpec};
 
 /// Whether its instances have a link: one without public network has one for the sake of the
 /// machine's ports alone.
@@ -15,7 +15,7 @@ pub(crate) fn egress(spec: &VersionSpec) -> Option<Egress> {
 }
 
 /// What `PublicNetConfig` says; a function that does not say has it (contract, CreateFunction).
-pub(crate) fn has_public_network(spec: &VersionSpec) -> bool {
+fn has_public_network(spec: &VersionSpec) -> bool {
     let status = spec.carried.get("PublicNetConfig").and_then(|config| config.get("PublicNetStatus")?.as_str());
     status != Some("DISABLE")
 }

@@ -79,9 +79,12 @@ impl DiskIds {
     }
 }
 
+/// A map for the instance with host ids from the second on, and its namespace.
+type KeptMap = ((DiskIds, u32), Arc<OwnedFd>);
+
 /// Namespaces by which mounts of one range of ids are mapped.
 #[derive(Debug, Default)]
-pub struct Kept(Mutex<Vec<((DiskIds, u32), Arc<OwnedFd>)>>);
+pub struct Kept(Mutex<Vec<KeptMap>>);
 
 impl Kept {
     /// The namespace of a map, made unless it is there.

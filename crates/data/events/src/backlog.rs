@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::policy::concurrency::Concurrency;
 use crate::policy::round_robin::RoundRobin;
-use crate::sqlite::claim::Waiting;
+use crate::sqlite::recover::Waiting;
 
 /// Functions with events, and the signal to the dispatcher.
 #[derive(Debug, Default)]

@@ -219,7 +219,7 @@ fn envelope(event: &Claimed, ending: Ending, end: &End, run: &LastRun, has_paylo
             "function": function.name.as_str(),
             "qualifier": qualifier.to_string(),
             "condition": ending.condition(),
-            "attempts": event.attempt,
+            "attempts": end.attempts,
             "payloadsOmitted": !has_payloads,
         }),
         request_payload: json_of(if has_payloads { &event.payload } else { b"null" }),

@@ -152,11 +152,8 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
 
 /// Why an event that was claimed does not run any more.
 fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
-    if repeat == Repeat::Never && event.recoveries > 0 {
-        return Some(Reason::CutOff);
-    }
-    if event.recoveries > config.recoveries_max {
-        return Some(Reason::Recoveries);
+    if let Some(reason) = retry::given_up(repeat, event.recoveries, config.recoveries_max) {
+        return Some(reason);
     }
     // A run that was cut off began in time; the next one is the same run.
     let began_in_time = repeat == Repeat::AfterCutOff && event.attempt > 1;
@@ -164,10 +161,12 @@ fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
 }
 
 /// The end of an event that is given up before another run: as the last run left it, if one ended.
+/// The claim that found it so began no run.
 fn end_without_run(event: &Claimed, reason: Reason) -> End {
     let status = event.last_status.unwrap_or(RunStatus::InternalError);
     let result = event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str()));
-    End { status: Some(status), exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
+    let attempts = event.attempt.saturating_sub(1);
+    End { status: Some(status), attempts, exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
 }
 
 /// Where an end goes, if it is one.
@@ -236,9 +235,12 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
             Next::Dead(Reason::CutOff)
         }
         _ if class != Class::Success && is_cut_off(queue, repeat) => {
-            // The next process runs it again, or for the first time.
             let History { function_failures, system_failures, .. } = event.history;
-            Next::Again { due_ms: now_ms, function_failures, system_failures }
+            match retry::may_have_run(class) {
+                true => Next::Again { due_ms: now_ms, function_failures, system_failures },
+                // The next process begins the run that this one did not come to.
+                false => Next::Wait { until_ms: now_ms },
+            }
         }
         Repeat::Never | Repeat::AfterCutOff => retry::next_of_one(class, event.history, now_ms),
         Repeat::Retries => retry::next(class, event.history, retry_after, now_ms, rand::random()),
@@ -246,7 +248,11 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
     let answer = error_message.unwrap_or(ret_msg);
     let (result, result_bytes) = cut(answer.clone(), queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
-    (next, End { status: Some(status), exit, result: Some(result), result_bytes, now_ms }, room(class), answer)
+    // A claim that found no room, or that the platform's end overtook, was no attempt.
+    let is_attempt = class != Class::Quota && !matches!(next, Next::Wait { .. });
+    let attempts = if is_attempt { event.attempt } else { event.attempt.saturating_sub(1) };
+    let end = End { status: Some(status), attempts, exit, result: Some(result), result_bytes, now_ms };
+    (next, end, room(class), answer)
 }
 
 /// Whether a failure may be the platform's end. Of an event that has retries each one is as good as
@@ -271,7 +277,7 @@ fn room(class: Class) -> Room {
 /// stored is tried again until it can, or until nothing can be written any more: the claim then is
 /// this process's until the next start frees it.
 async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun) -> Option<Next> {
-    let (event, run) = (Arc::new(event), Arc::new(run));
+    let (event, run, attempts) = (Arc::new(event), Arc::new(run), end.attempts);
     loop {
         let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
         let (run, config) = (Arc::clone(&run), queue.config.clone());
@@ -303,7 +309,7 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
                     queue.deliveries.added(sending);
                 }
                 if let Some(Next::Dead(reason)) = stored {
-                    log_death(&event, reason);
+                    log_death(&event, attempts, reason);
                 }
                 return stored;
             }
@@ -319,10 +325,10 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
     }
 }
 
-fn log_death(event: &Claimed, reason: Reason) {
+fn log_death(event: &Claimed, attempts: u32, reason: Reason) {
     let (request, function, reason) = (&event.request_id, &event.address.function, reason.as_str());
     metrics::counter!("sampan_events_dead_total", "reason" => reason).increment(1);
-    tracing::warn!(%request, %function, reason, attempts = event.attempt, "an event became a dead letter");
+    tracing::warn!(%request, %function, reason, attempts, "an event became a dead letter");
 }
 
 /// What is kept of a result, and its length where that is less.

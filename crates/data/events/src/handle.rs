@@ -19,11 +19,13 @@ use crate::delivering;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
 use crate::event::{Accepted, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
+use crate::policy::retry;
 use crate::room::Room;
 use crate::run::Run;
 use crate::running::Running;
+use crate::sqlite::recover::{self, Interrupted};
 use crate::sqlite::terminate::{self, Found};
-use crate::sqlite::{self, claim, deliveries, insert, list, marks, source_keys};
+use crate::sqlite::{self, deliveries, insert, list, marks, source_keys};
 use crate::writer::Writer;
 
 /// Runs that a stop names, of those that it waits for.
@@ -66,16 +68,14 @@ impl Events {
             let path = path.clone();
             move || -> Result<_, Error> {
                 let connection = sqlite::open(&path)?;
-                let freed = claim::recover(&connection, now_ms())?;
-                let waiting = claim::waiting(&connection)?;
+                let interrupted = recover::recover(&connection, now_ms())?;
+                let waiting = recover::waiting(&connection)?;
                 let sending = deliveries::recover(&connection)?;
-                Ok((connection, sqlite::open_reader(&path)?, freed, waiting, sending))
+                Ok((connection, sqlite::open_reader(&path)?, interrupted, waiting, sending))
             }
         });
-        let (connection, reader, freed, waiting, sending) = opened.await.map_err(|_| Error::Stopping)??;
-        if freed > 0 {
-            tracing::warn!(events = freed, "events were running when the platform ended; they run again");
-        }
+        let (connection, reader, interrupted, waiting, sending) = opened.await.map_err(|_| Error::Stopping)??;
+        log_interrupted(&interrupted, run.as_ref(), &config);
         let writer = Writer::start(path, connection, &config).map_err(|error| Error::Write(error.to_string()))?;
         let backlog = Backlog::default();
         backlog.load(waiting);
@@ -364,5 +364,22 @@ impl Events {
     ) -> Result<T, Error> {
         let reader = Arc::clone(&self.reader);
         spawn_blocking(move || work(&reader.lock())).await.map_err(|_| Error::Stopping)?
+    }
+}
+
+/// Logs what becomes of the events that ran when the platform ended.
+fn log_interrupted(found: &Interrupted, run: &dyn Run, config: &Config) {
+    let (mut run_again, mut dead_letters) = (found.unreadable, 0);
+    for (address, recoveries, events) in &found.freed {
+        match retry::given_up(run.repeat(address), *recoveries, config.recoveries_max) {
+            None => run_again += events,
+            Some(_) => dead_letters += events,
+        }
+    }
+    let events = run_again + dead_letters + found.aborted;
+    if events > 0 {
+        let aborted = found.aborted;
+        let message = "events were running when the platform ended";
+        tracing::warn!(events, run_again, dead_letters, aborted, "{message}");
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use types::RunStatus;
 
+use crate::run::Repeat;
+
 /// Pause before a run that follows one that failed in the function, and one that found no quota.
 const PAUSE_MS: i64 = 60_000;
 /// First pause after a failure of the system; each next one may be twice as long.
@@ -149,6 +151,15 @@ pub(crate) fn next_of_one(class: Class, history: History, now_ms: i64) -> Next {
     match class {
         Class::Function | Class::System => Next::Dead(Reason::NotRepeated),
         other => next(other, history, None, now_ms, 1.0),
+    }
+}
+
+/// Why an event does not run again after the platform has ended so many times during its runs.
+pub(crate) fn given_up(repeat: Repeat, recoveries: u32, recoveries_max: u32) -> Option<Reason> {
+    match repeat {
+        Repeat::Never if recoveries > 0 => Some(Reason::CutOff),
+        _ if recoveries > recoveries_max => Some(Reason::Recoveries),
+        _ => None,
     }
 }
 

@@ -1,10 +1,10 @@
-//! Claims: which rows a run takes, what a start frees, what waits.
+//! Claims: which rows a run takes, and which stay taken.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use types::FunctionKey;
 
 use super::claimed::Claimed;
-use super::{row, terminate};
+use super::row;
 use crate::error::Error;
 use crate::policy::retry::History;
 
@@ -91,44 +91,4 @@ pub(crate) fn renew(connection: &Connection, owner: &str, lease_until_ms: i64) -
         connection.prepare_cached("UPDATE events SET lease_until_ms = ?1 WHERE state = 1 AND owner = ?2")?;
     statement.execute((lease_until_ms, owner))?;
     Ok(())
-}
-
-/// Frees the claims that are left from an owner which is gone, and counts that for each event. With
-/// the embedded queue there is one owner at a time, so at a start all claims are such. Events that
-/// were to end have ended with their owner.
-pub(crate) fn recover(connection: &Connection, now_ms: i64) -> Result<usize, Error> {
-    let transaction = connection.unchecked_transaction()?;
-    terminate::abort(&transaction, "state = 1 AND terminate = 1", [], now_ms)?;
-    let freed = transaction.execute(
-        "UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL, recoveries = recoveries + 1 WHERE state = 1",
-        [],
-    )?;
-    transaction.commit()?;
-    Ok(freed)
-}
-
-/// What waits of one function.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub function: FunctionKey,
-    pub rows: u64,
-    pub bytes: u64,
-    pub next_due_ms: i64,
-}
-
-/// What waits, by function; read at a start from the index alone.
-pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Waiting>, Error> {
-    let mut statement = connection.prepare(
-        "SELECT namespace, function, COUNT(*), SUM(bytes), MIN(due_ms) FROM events WHERE state = 0 \
-         GROUP BY namespace, function",
-    )?;
-    let rows = statement.query_map([], |columns| {
-        Ok(Waiting {
-            function: FunctionKey { namespace: row::parsed(columns, 0)?, name: row::parsed(columns, 1)? },
-            rows: columns.get::<_, i64>(2)?.unsigned_abs(),
-            bytes: columns.get::<_, i64>(3)?.unsigned_abs(),
-            next_due_ms: columns.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

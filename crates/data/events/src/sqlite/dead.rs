@@ -38,7 +38,7 @@ pub(crate) fn keep(
         ":kind": event.invoke_type.as_str(),
         ":reason": reason.as_str(),
         ":status": end.status.map(RunStatus::code),
-        ":attempts": event.attempt,
+        ":attempts": end.attempts,
         ":accepted": event.accepted_ms,
         ":now": end.now_ms,
         ":result": end.result,

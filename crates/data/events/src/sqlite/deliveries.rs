@@ -1,12 +1,11 @@
 //! Deliveries to destinations and callbacks: written with the end of a run, claimed, tried again.
 
 use rusqlite::{Connection, Row, named_params, params_from_iter};
-use types::{FunctionKey, RequestId};
+use types::RequestId;
 
 use super::row;
 use crate::delivery::{Delivery, Destination, Kept};
 use crate::error::Error;
-use crate::event::Address;
 
 /// A delivery that is claimed.
 #[derive(Debug, Clone)]
@@ -76,8 +75,7 @@ pub(crate) fn claim(
 }
 
 fn claimed(columns: &Row<'_>) -> rusqlite::Result<Claimed> {
-    let function = FunctionKey { namespace: row::parsed(columns, 1)?, name: row::parsed(columns, 2)? };
-    let address = Address { function, function_id: row::parsed(columns, 3)?, qualifier: row::parsed(columns, 4)? };
+    let address = row::address(columns, 1)?;
     Ok(Claimed {
         id: columns.get(5)?,
         attempt: columns.get(6)?,
@@ -163,8 +161,7 @@ pub(crate) fn take(connection: &Connection, id: &RequestId, now_ms: i64) -> Resu
          FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL AND delivery IS NOT NULL",
     )?;
     let mut found = statement.query_map([id.as_str()], |columns| {
-        let function = FunctionKey { namespace: row::parsed(columns, 1)?, name: row::parsed(columns, 2)? };
-        let address = Address { function, function_id: row::parsed(columns, 3)?, qualifier: row::parsed(columns, 4)? };
+        let address = row::address(columns, 1)?;
         let invalid = |error: Box<dyn std::error::Error + Send + Sync>| {
             rusqlite::Error::FromSqlConversionFailure(7, rusqlite::types::Type::Text, error)
         };

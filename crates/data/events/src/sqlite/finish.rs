@@ -13,6 +13,8 @@ use crate::event::RunState;
 pub(crate) struct End {
     /// `None` when no run took place.
     pub status: Option<RunStatus>,
+    /// Runs that began.
+    pub attempts: u32,
     /// How the program of a job image ended.
     pub exit: Option<ExitStatus>,
     pub result: Option<String>,
@@ -52,7 +54,7 @@ pub(crate) fn finish(
         ":kind": event.invoke_type.as_str(),
         ":state": state_number(state),
         ":status": end.status.map(RunStatus::code),
-        ":attempts": event.attempt,
+        ":attempts": end.attempts,
         ":accepted": event.accepted_ms,
         ":now": end.now_ms,
         ":result": end.result,
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
     use crate::event::{Address, InvokeType, NewEvent};
     use crate::sqlite::claim::{self, Wanted};
-    use crate::sqlite::insert;
+    use crate::sqlite::{insert, recover};
 
     const NOW: i64 = 1_000;
 
@@ -208,10 +210,11 @@ mod tests {
     #[test]
     fn the_end_of_a_run_whose_claim_is_anothers_changes_nothing() {
         let connection = connection();
-        let end = End { status: Some(RunStatus::Success), exit: None, result: None, result_bytes: None, now_ms: NOW };
+        let status = Some(RunStatus::Success);
+        let end = End { status, attempts: 1, exit: None, result: None, result_bytes: None, now_ms: NOW };
         let first = claim(&connection, "a").unwrap();
         assert!(claim(&connection, "b").is_none(), "a run keeps its claim, however long it takes");
-        claim::recover(&connection, NOW).unwrap();
+        recover::recover(&connection, NOW).unwrap();
         let second = claim(&connection, "b").unwrap();
         assert_eq!((first.attempt, second.attempt, second.recoveries), (1, 2, 1));
         assert!(!finish(&connection, "a", &first, RunState::Finished, &end).unwrap());

@@ -10,6 +10,7 @@ pub(crate) mod insert;
 pub(crate) mod list;
 pub(crate) mod marks;
 mod open;
+pub(crate) mod recover;
 mod row;
 pub(crate) mod source_keys;
 pub(crate) mod terminate;

@@ -17,11 +17,15 @@ where
 
 /// `request_id, namespace, function, function_id, qualifier, invoke_type` from column `at` on.
 pub(super) fn head(row: &Row<'_>, at: usize) -> rusqlite::Result<(RequestId, Address, InvokeType)> {
-    let function = FunctionKey { namespace: parsed(row, at + 1)?, name: parsed(row, at + 2)? };
-    let (function_id, qualifier) = (parsed(row, at + 3)?, parsed(row, at + 4)?);
-    let address = Address { function, function_id, qualifier };
+    let address = address(row, at + 1)?;
     let kind = InvokeType::from_text(row.get_ref(at + 5)?.as_str()?).unwrap_or(InvokeType::Invoke);
     Ok((parsed(row, at)?, address, kind))
+}
+
+/// `namespace, function, function_id, qualifier` from column `at` on.
+pub(super) fn address(row: &Row<'_>, at: usize) -> rusqlite::Result<Address> {
+    let function = FunctionKey { namespace: parsed(row, at)?, name: parsed(row, at + 1)? };
+    Ok(Address { function, function_id: parsed(row, at + 2)?, qualifier: parsed(row, at + 3)? })
 }
 
 /// A status code of a run.

@@ -101,5 +101,5 @@ pub(crate) fn overrides(connection: &Connection, event: &Claimed, next: Next, en
         return Ok((next, end));
     }
     let (status, result) = (Some(RunStatus::RequestCanceled), Some(RESULT.to_owned()));
-    Ok((Next::Aborted, End { status, exit: end.exit, result, result_bytes: None, now_ms: end.now_ms }))
+    Ok((Next::Aborted, End { status, result, result_bytes: None, ..end }))
 }

@@ -39,9 +39,10 @@ async fn an_event_during_whose_runs_the_platform_ends_each_time_becomes_a_dead_l
     }
     let dead = queue.until(&id, |status| status.state == RunState::Failed).await;
     assert_eq!(dead.status, Some(RunStatus::InternalError), "no run ended");
+    assert_eq!(dead.attempts, 3, "the claim that gave it up began no run");
     assert_eq!(queue.script.seen_of("poison"), 0, "it is not tried a fourth time");
     let letters = queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap();
-    assert_eq!(letters[0].reason, "platform_ended_during_each_run");
+    assert_eq!((letters[0].reason.as_str(), letters[0].attempts), ("platform_ended_during_each_run", 3));
 }
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn what_is_never_repeated_fails_with_the_platform_that_ended() {
     assert_eq!(queue.events.under_way()[0].0, id);
     let queue = queue.killed_and_opened_with(|script| *script.repeat.lock() = Repeat::Never).await;
     let dead = queue.until(&id, |status| status.state == RunState::Failed).await;
-    assert_eq!(dead.status, Some(RunStatus::InternalError));
+    assert_eq!((dead.status, dead.attempts), (Some(RunStatus::InternalError), 1));
     assert!(dead.result.unwrap().contains("platform_ended_during_the_run"));
     assert_eq!(queue.script.seen_of("slow"), 0, "it does not run twice");
 
@@ -108,7 +109,8 @@ async fn what_is_never_repeated_and_did_not_begin_before_a_stop_runs_after_it() 
     queue.script.cut.notify_one();
     assert!(queue.events.drain(Duration::from_secs(5)).await, "its end is stored");
     let queue = queue.killed_and_opened_with(|script| *script.repeat.lock() = Repeat::Never).await;
-    queue.until(&id, |status| status.state == RunState::Finished).await;
+    let done = queue.until(&id, |status| status.state == RunState::Finished).await;
+    assert_eq!(done.attempts, 1, "what did not begin before the stop was no attempt");
 }
 
 #[tokio::test]
@@ -194,5 +196,5 @@ async fn an_event_that_is_too_old_after_an_outage_does_not_run() {
     queue.until(&late.request_id, |status| status.state == RunState::Failed).await;
     assert_eq!(queue.script.seen_of("late"), 0);
     let letters = queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap();
-    assert_eq!(letters[0].reason, "expired");
+    assert_eq!((letters[0].reason.as_str(), letters[0].attempts), ("expired", 0));
 }

@@ -1,0 +1,80 @@
+//! What a start finds: claims of a process that is gone, and what waits.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use types::FunctionKey;
+
+use super::{row, terminate};
+use crate::error::Error;
+use crate::event::Address;
+
+/// Events that ran when the process before ended.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Interrupted {
+    /// Those that wait for another claim: of what, how often the platform had ended during a run of
+    /// each, this time included, and how many they are.
+    pub freed: Vec<(Address, u32, u64)>,
+    /// Freed ones whose address cannot be read.
+    pub unreadable: u64,
+    /// Those that were to end, and have ended with their owner.
+    pub aborted: u64,
+}
+
+/// Frees the claims that are left from an owner which is gone, and counts that for each event. With
+/// the embedded queue there is one owner at a time, so at a start all claims are such. Events that
+/// were to end have ended with their owner.
+pub(crate) fn recover(connection: &Connection, now_ms: i64) -> Result<Interrupted, Error> {
+    // It reads first: a transaction that only becomes a writer later does not wait for another one.
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let count = "SELECT COUNT(*) FROM events WHERE state = 1 AND terminate = 1";
+    let aborted: i64 = transaction.query_row(count, [], |columns| columns.get(0))?;
+    terminate::abort(&transaction, "state = 1 AND terminate = 1", [], now_ms)?;
+    let mut found = Interrupted { aborted: aborted.unsigned_abs(), ..Interrupted::default() };
+    transaction.execute("UPDATE events SET recoveries = recoveries + 1 WHERE state = 1", [])?;
+    interrupted(&transaction, &mut found)?;
+    transaction.execute("UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL WHERE state = 1", [])?;
+    transaction.commit()?;
+    Ok(found)
+}
+
+/// Adds what is claimed, by what it is for and how often it was interrupted.
+fn interrupted(connection: &Connection, found: &mut Interrupted) -> Result<(), Error> {
+    let mut statement = connection.prepare(
+        "SELECT namespace, function, function_id, qualifier, recoveries, COUNT(*) FROM events WHERE state = 1 \
+         GROUP BY namespace, function, function_id, qualifier, recoveries",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(columns) = rows.next()? {
+        let events = columns.get::<_, i64>(5)?.unsigned_abs();
+        match row::address(columns, 0) {
+            Ok(address) => found.freed.push((address, columns.get(4)?, events)),
+            Err(_) => found.unreadable += events,
+        }
+    }
+    Ok(())
+}
+
+/// What waits of one function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub function: FunctionKey,
+    pub rows: u64,
+    pub bytes: u64,
+    pub next_due_ms: i64,
+}
+
+/// What waits, by function; read at a start from the index alone.
+pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Waiting>, Error> {
+    let mut statement = connection.prepare(
+        "SELECT namespace, function, COUNT(*), SUM(bytes), MIN(due_ms) FROM events WHERE state = 0 \
+         GROUP BY namespace, function",
+    )?;
+    let rows = statement.query_map([], |columns| {
+        Ok(Waiting {
+            function: FunctionKey { namespace: row::parsed(columns, 0)?, name: row::parsed(columns, 1)? },
+            rows: columns.get::<_, i64>(2)?.unsigned_abs(),
+            bytes: columns.get::<_, i64>(3)?.unsigned_abs(),
+            next_due_ms: columns.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -72,6 +72,8 @@ async fn answer(
             return Err(refused);
         }
     };
+    let chain_depth = invoke::chain_depth(&parts.headers)
+        .map_err(|error| ApiError::new(ErrorCode::INVALID_VALUE, error.to_string()))?;
     // Held until the call has ended: what was parsed from the body is about as large.
     let (body, mut held) = body::read(body, vouched, &server.rooms, config).await?;
     let bytes = body.len();
@@ -82,7 +84,7 @@ async fn answer(
     let action = find(&call.action)?;
     let started = Instant::now();
     let span = tracing::info_span!("action", action = action.name, request = %request_id);
-    let caller = actions::Caller { id: request_id.clone(), host: call.host };
+    let caller = actions::Caller { id: request_id.clone(), host: call.host, chain_depth };
     let outcome = (action.run)(&server.context, call.params, caller).instrument(span).await;
     drop(held);
     let outcome = outcome.map_err(|failure| failure.into_client_error(action.name, request_id));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use invoke::CHAIN_DEPTH;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -15,8 +16,8 @@ use crate::policy::retry::Reason;
 use crate::sqlite::claimed::Claimed;
 use crate::sqlite::finish::End;
 
-/// Longest chain of events, each made by a destination of the one before.
-pub(crate) const CHAIN_DEPTH_MAX: u32 = 16;
+/// Longest chain of events behind one that runs, each caused by a run or the end of the one before.
+pub const CHAIN_DEPTH_MAX: u32 = 16;
 
 /// Where the ends of a function's events go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub(crate) struct Delivery {
     pub request_id: RequestId,
     /// The function whose event ended.
     pub address: Address,
-    /// Destinations that led to it.
+    /// Events that led to it.
     pub depth: u32,
     pub destination: Destination,
     /// Of the request, with the id of the event that ended.
@@ -124,6 +125,7 @@ impl Ending {
             Self::Dead(Reason::Refused) => "Refused",
             Self::Dead(Reason::Recoveries | Reason::CutOff) => "PlatformEnded",
             Self::Dead(Reason::NotRepeated) => "Failed",
+            Self::Dead(Reason::ChainTooDeep) => "ChainTooDeep",
         }
     }
 }
@@ -183,6 +185,8 @@ fn headers(event: &Claimed, end: &End, run: &LastRun) -> Vec<(String, String)> {
         ("x-function-status", status.to_string()),
         ("x-function-name", event.address.function.name.to_string()),
         ("x-duration-seconds", format!("{:.6}", run.duration_s)),
+        // Where it leads back to this platform, the chain goes on.
+        (CHAIN_DEPTH.as_str(), event.depth.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

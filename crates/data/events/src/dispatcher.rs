@@ -152,6 +152,9 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
 
 /// Why an event that was claimed does not run any more.
 fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
+    if event.depth > CHAIN_DEPTH_MAX {
+        return Some(Reason::ChainTooDeep);
+    }
     if let Some(reason) = retry::given_up(repeat, event.recoveries, config.recoveries_max) {
         return Some(reason);
     }
@@ -164,14 +167,23 @@ fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
 /// The claim that found it so began no run.
 fn end_without_run(event: &Claimed, reason: Reason) -> End {
     let status = event.last_status.unwrap_or(RunStatus::InternalError);
-    let result = event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str()));
+    let result = match reason {
+        Reason::ChainTooDeep => chain_too_deep(),
+        _ => event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str())),
+    };
     let attempts = event.attempt.saturating_sub(1);
     End { status: Some(status), attempts, exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
+}
+
+/// Why a chain ends here.
+fn chain_too_deep() -> String {
+    format!("{CHAIN_DEPTH_MAX} events have led here, each caused by a run or the end of the one before")
 }
 
 /// Where an end goes, if it is one.
 fn destinations(queue: &Queue, event: &Claimed, next: Next) -> Destinations {
     match next {
+        Next::Dead(Reason::ChainTooDeep) => Destinations::default(),
         Next::Finished | Next::Dead(_) => queue.run.destinations(&event.address, &event.request_id),
         Next::Aborted | Next::Again { .. } | Next::Wait { .. } => Destinations::default(),
     }
@@ -194,7 +206,7 @@ fn send(connection: &Connection, sent: &[Delivery], end: &End, waiting: u64, con
     let mut stored = 0;
     for of in sent {
         let refused = if of.depth > CHAIN_DEPTH_MAX {
-            Some(("chain_too_deep", format!("{CHAIN_DEPTH_MAX} destinations have led here, one after the other")))
+            Some((Reason::ChainTooDeep.as_str(), chain_too_deep()))
         } else if waiting + stored >= config.delivery_rows_max {
             let limit = config.delivery_rows_max;
             Some(("destination_full", format!("{limit} deliveries wait, as many as events.delivery_rows_max allows")))
@@ -221,6 +233,7 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
         invoke_type: event.invoke_type,
         payload: event.payload.clone(),
         retry: event.history.function_failures,
+        depth: event.depth,
         cancellation: queue.running.begin(&event.request_id, &event.address.function),
     };
     let Outcome { mut status, ret_msg, mut error_message, exit, retry_after } = queue.run.run(attempt).await;

@@ -38,6 +38,8 @@ pub struct Events {
     reader: Arc<Mutex<Connection>>,
     folder: PathBuf,
     tasks: TaskTracker,
+    /// Events that led to those that are accepted.
+    depth: u32,
 }
 
 impl Events {
@@ -101,7 +103,15 @@ impl Events {
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events deliveries", delivering::run(Arc::clone(&queue))));
         tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
-        Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks })
+        Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks, depth: 0 })
+    }
+
+    /// The same queue for events that a run causes: `depth` events have led to each of them. Beyond
+    /// [`CHAIN_DEPTH_MAX`](crate::CHAIN_DEPTH_MAX) they become dead letters (`chain_too_deep`) in
+    /// place of a run.
+    #[must_use]
+    pub fn at_depth(&self, depth: u32) -> Self {
+        Self { depth, ..self.clone() }
     }
 
     /// Accepts an event: it is durable when this returns.
@@ -233,7 +243,7 @@ impl Events {
         let now = now_ms();
         let due_ms = now + i64::from(event.delay_s) * 1000;
         let keys_until_ms = now.saturating_add(self.queue.config.dedup_s as i64 * 1000);
-        let origin = insert::Origin { callback, depth: 0 };
+        let origin = insert::Origin { callback, depth: self.depth };
         let insert = move |connection: &Connection| {
             if let Some(key) = &key {
                 let function = &event.address.function_id;

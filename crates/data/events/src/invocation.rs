@@ -58,7 +58,8 @@ impl Run for Invoker {
                 Ok(call) => call,
                 Err(lookup) => return Outcome::unresolved(&lookup),
             };
-            let asynchronous = Asynchronous { cancellation: attempt.cancellation, retry_num: attempt.retry };
+            let Attempt { cancellation, retry: retry_num, depth: chain_depth, .. } = attempt;
+            let asynchronous = Asynchronous { cancellation, retry_num, chain_depth };
             if call.protocol() != Protocol::Event {
                 return web_run::run(
                     &invoker,

@@ -38,7 +38,7 @@ mod web_run;
 mod writer;
 
 pub use config::Config;
-pub use delivery::{Destination, Destinations, NotADestination};
+pub use delivery::{CHAIN_DEPTH_MAX, Destination, Destinations, NotADestination};
 pub use error::Error;
 pub use event::{
     Accepted, Address, DeadLetter, DeadLetters, EventStatus, InvokeType, ListQuery, Listed, NewEvent, RunState,

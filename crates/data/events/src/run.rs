@@ -28,6 +28,8 @@ pub struct Attempt {
     pub payload: Bytes,
     /// Runs that failed in the function before this one (`RetryNum`).
     pub retry: u32,
+    /// Events that led to this one, each caused by a run of the one before.
+    pub depth: u32,
     /// Ends the run: it is to return when nothing of it goes on, with
     /// [`RunStatus::RequestCanceled`].
     pub cancellation: Cancellation,

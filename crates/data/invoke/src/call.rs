@@ -70,6 +70,9 @@ pub struct Asynchronous {
     pub cancellation: Cancellation,
     /// Runs of the event that failed in the function before this one (`RetryNum`).
     pub retry_num: u32,
+    /// Events that led to this one, each caused by a run of the one before; the function learns it
+    /// by [`CHAIN_DEPTH`](crate::CHAIN_DEPTH).
+    pub chain_depth: u32,
 }
 
 /// How the run of an event ended.

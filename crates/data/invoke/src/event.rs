@@ -11,6 +11,7 @@ use types::limits::JOB_EVENT_BYTES_MAX;
 use types::{ExitStatus, FunctionKind, RequestId, RunStatus};
 
 use crate::call::{EventCall, EventResult, Source};
+use crate::chain::CHAIN_DEPTH;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::headers::TRIGGER_SRC;
@@ -125,6 +126,9 @@ fn request(event: &EventCall) -> Request<RequestBody> {
     map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if event.source == Source::Timer {
         map.insert(TRIGGER_SRC, HeaderValue::from_static("Timer"));
+    }
+    if let Some(asynchronous) = &event.asynchronous {
+        map.insert(CHAIN_DEPTH, asynchronous.chain_depth.into());
     }
     request
 }

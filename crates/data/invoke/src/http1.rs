@@ -2,7 +2,8 @@
 
 use http::Request;
 
-use crate::call::Body;
+use crate::call::{Asynchronous, Body};
+use crate::chain::CHAIN_DEPTH;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::limit::Limit;
@@ -11,13 +12,20 @@ use crate::web_request::{WebRequest, request_limit};
 use crate::web_response::WebResponse;
 
 /// Sends a request to an instance, and waits for the response head.
-pub(crate) async fn send(invocation: &mut Invocation, request: Request<Body>) -> Result<WebResponse, Failure> {
+pub(crate) async fn send(
+    invocation: &mut Invocation,
+    request: Request<Body>,
+    asynchronous: Option<&Asynchronous>,
+) -> Result<WebResponse, Failure> {
     let config = &invocation.context.config;
     let of_all = Limit::new("invoke.web_request_bytes_max", config.web_request_bytes_max);
     let limit = request_limit(request.extensions(), of_all);
     let mut outgoing = WebRequest::new(request, limit)?;
     outgoing.chunk_unknown_length();
-    let WebRequest { request, body } = outgoing;
+    let WebRequest { mut request, body } = outgoing;
+    if let Some(asynchronous) = asynchronous {
+        request.headers_mut().insert(CHAIN_DEPTH, asynchronous.chain_depth.into());
+    }
     match invocation.dispatch(request, upstream::send).await {
         Ok((connection, response)) => {
             WebResponse::checked(Some(connection), response, body, &invocation.context.config)

@@ -16,6 +16,7 @@
 mod acquire;
 mod call;
 mod cancellation;
+mod chain;
 mod clock;
 mod config;
 mod context;
@@ -53,6 +54,7 @@ mod websocket;
 
 pub use call::{Asynchronous, Body, BoxError, EventCall, EventResult, Installation, RequestBytesMax, Source, Target};
 pub use cancellation::Cancellation;
+pub use chain::{CHAIN_DEPTH, NotADepth, chain_depth, deeper};
 pub use config::Config;
 pub use handle::{CheckedStart, Invoker, Parts};
 pub use pool::{ProvisionedState, ProvisionedStatus};

@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     let asynchronous = request.extensions_mut().remove::<Asynchronous>();
     let mut invocation = Invocation::of(context, id.clone(), call, asynchronous.as_ref());
     let served = match protocol {
-        Protocol::Http1 => http1::send(&mut invocation, request).await.map(Served::Web),
+        Protocol::Http1 => http1::send(&mut invocation, request, asynchronous.as_ref()).await.map(Served::Web),
         Protocol::Grpc => grpc::send(&mut invocation, request).await.map(Served::Web),
         Protocol::WebSocket => websocket::open(&mut invocation, request).await.map(Served::WebSocket),
         Protocol::Event => Err(Failure::event_function(&invocation.version().function.key)),

@@ -35,6 +35,8 @@ pub(crate) struct Caller {
     pub id: RequestId,
     /// The host that was called, with its port.
     pub host: String,
+    /// Events that have led to the call: none, or one more than the run that made it says.
+    pub chain_depth: u32,
 }
 
 /// One action.
@@ -70,10 +72,10 @@ const HANDLED: [Action; 46] = [
     Action { name: "ListNamespaces", run: |cx, params, _| Box::pin(namespaces::list(cx, params)) },
     Action { name: "UpdateNamespace", run: |cx, params, _| Box::pin(namespaces::update(cx, params)) },
     Action { name: "DeleteNamespace", run: |cx, params, _| Box::pin(namespaces::delete(cx, params)) },
-    Action { name: "Invoke", run: |cx, params, caller| Box::pin(invocations::invoke::invoke(cx, params, caller.id)) },
+    Action { name: "Invoke", run: |cx, params, caller| Box::pin(invocations::invoke::invoke(cx, params, caller)) },
     Action {
         name: "InvokeFunction",
-        run: |cx, params, caller| Box::pin(invocations::invoke::invoke_function(cx, params, caller.id)),
+        run: |cx, params, caller| Box::pin(invocations::invoke::invoke_function(cx, params, caller)),
     },
     Action { name: "GetFunctionLogs", run: |cx, params, _| Box::pin(invocations::function_logs::run(cx, params)) },
     Action { name: "GetRequestStatus", run: |cx, params, _| Box::pin(invocations::request_status::run(cx, params)) },

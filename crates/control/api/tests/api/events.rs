@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::Platform;
+use crate::support::{Platform, now_s};
 
 /// Accepts an event and returns its id.
 async fn accept(platform: &Platform, event: Value) -> String {
@@ -192,5 +192,28 @@ async fn what_cannot_be_accepted_or_found_has_its_code() {
         let refused = platform.refused(action, request.clone()).await;
         assert!(refused.starts_with(&format!("{code}: ")), "{action} {request}: {refused}");
     }
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_of_a_chain_that_is_too_long_is_refused() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello"})).await;
+    let body = json!({"FunctionName": "hello", "ClientContext": "{}", "InvocationType": "Event"}).to_string();
+    let invoke = async |depth: &str| {
+        let mut request = platform.signed("Invoke", body.as_bytes(), now_s());
+        request.headers_mut().insert("x-scf-chain-depth", depth.parse().unwrap());
+        platform.send(request).await.body["Response"].clone()
+    };
+    let last = invoke("15").await;
+    let id = last.pointer("/Result/FunctionRequestId").and_then(Value::as_str).unwrap_or_default();
+    assert_eq!(ended(&platform, id).await["Status"], "FINISHED", "{last}");
+    let refused = invoke("16").await["Error"].clone();
+    assert_eq!(refused["Code"], "FailedOperation.InvokeFunction");
+    assert!(
+        refused["Message"].as_str().unwrap_or_default().starts_with("16 events have led to this call"),
+        "{refused}"
+    );
+    assert_eq!(invoke("deep").await["Error"]["Code"], "InvalidParameterValue");
     platform.stop().await;
 }

@@ -105,6 +105,8 @@ pub(crate) enum Reason {
     CutOff,
     /// Its run failed, and its function's events do not run again.
     NotRepeated,
+    /// As many events as are allowed have led to it, each caused by a run of the one before.
+    ChainTooDeep,
 }
 
 impl Reason {
@@ -116,6 +118,7 @@ impl Reason {
             Self::Recoveries => "platform_ended_during_each_run",
             Self::CutOff => "platform_ended_during_the_run",
             Self::NotRepeated => "not_repeated",
+            Self::ChainTooDeep => "chain_too_deep",
         }
     }
 }

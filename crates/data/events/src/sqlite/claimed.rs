@@ -24,6 +24,6 @@ pub(crate) struct Claimed {
     pub last_result: Option<String>,
     /// Where the result is sent.
     pub callback: Option<String>,
-    /// Destinations that led to it.
+    /// Events that led to it, each caused by a run or the end of the one before.
     pub depth: u32,
 }

@@ -10,7 +10,7 @@ use crate::event::NewEvent;
 pub(crate) struct Origin {
     /// The URL of its callback.
     pub callback: Option<String>,
-    /// Destinations that led to it.
+    /// Events that led to it, each caused by a run or the end of the one before.
     pub depth: u32,
 }
 

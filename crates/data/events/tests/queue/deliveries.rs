@@ -252,3 +252,28 @@ async fn an_endpoint_that_hangs_does_not_hold_up_another() {
     queue.events.accept_with_callback(event("quick", "{}"), None, &endpoint.url()).await.unwrap();
     queue.until_true(|| !endpoint.all().is_empty()).await;
 }
+
+#[tokio::test]
+async fn an_event_that_a_chain_of_runs_has_led_to_is_a_dead_letter_and_its_redrive_begins_anew() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    set(&queue, "around", Destinations { on_failure: to("http:ops"), ..Destinations::default() });
+    queue.events.at_depth(17).accept(event("around", "{}")).await.unwrap();
+    let letter = dead_letter(&queue).await;
+    assert_eq!((letter.reason.as_str(), queue.script.seen_of("around")), ("chain_too_deep", 0));
+    assert!(letter.result.as_deref().unwrap().starts_with("16 events have led here"), "{letter:?}");
+    assert!(endpoint.all().is_empty(), "the chain does not go on by its destinations");
+    queue.events.redrive(&letter.request_id).await.unwrap();
+    queue.until(&letter.request_id, |status| status.state == RunState::Finished).await;
+    assert_eq!(queue.script.seen.lock().last().unwrap().depth, 0);
+}
+
+#[tokio::test]
+async fn what_is_sent_carries_the_depth_of_its_chain() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    set(&queue, "first", Destinations { on_success: to("http:ops"), ..Destinations::default() });
+    queue.events.at_depth(3).accept(event("first", "{}")).await.unwrap();
+    queue.until_true(|| !endpoint.all().is_empty()).await;
+    assert_eq!(endpoint.all()[0].header("x-scf-chain-depth"), Some("3"));
+}

@@ -38,6 +38,8 @@ pub struct Delivery {
     pub body: Bytes,
     /// What is the same in all deliveries of this event, and in no other of the trigger.
     pub dedup_key: Option<String>,
+    /// How many events have led to the run that caused it, as far as it says so itself.
+    pub chain_depth: Option<u32>,
 }
 
 /// What a request brought.
@@ -118,7 +120,8 @@ impl Webhook {
             return Ok(Received::Nothing(FILTERED));
         }
         let (event, body) = (request.body.clone(), request.body.clone());
-        Ok(Received::Events(vec![Delivery { event, headers: request.headers.clone(), body, dedup_key: id }]))
+        let headers = request.headers.clone();
+        Ok(Received::Events(vec![Delivery { event, headers, body, dedup_key: id, chain_depth: None }]))
     }
 }
 
@@ -153,7 +156,7 @@ impl CloudEvents {
             // With the length of the first, so that no other pair has the same text.
             let (source, id) = (event.source(), event.id());
             let dedup_key = Some(format!("{}:{source}\n{id}", source.len()));
-            Delivery { event: event.json(), headers: headers.collect(), body, dedup_key }
+            Delivery { event: event.json(), headers: headers.collect(), body, dedup_key, chain_depth: None }
         });
         Ok(Received::of(deliveries.collect()))
     }
@@ -193,7 +196,13 @@ impl Objects {
         }
         let event = Bytes::from(event);
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Some(Delivery { event: event.clone(), headers, body: event, dedup_key: Some(change.dedup_key()) })
+        Some(Delivery {
+            event: event.clone(),
+            headers,
+            body: event,
+            dedup_key: Some(change.dedup_key()),
+            chain_depth: change.chain_depth,
+        })
     }
 }
 

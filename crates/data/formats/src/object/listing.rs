@@ -110,6 +110,7 @@ fn created(bucket: &str, object: &Listed) -> Change {
         source_ip: None,
         request_id: None,
         content_type: None,
+        chain_depth: None,
         raw: record.to_string().into(),
         is_record: true,
     }

@@ -25,6 +25,9 @@ pub use sns::{Confirmation, Envelope, Hash, Signature, may_confirm};
 /// Most records of one notification.
 pub const RECORDS_MAX: usize = 1000;
 
+/// Metadata of an object that the run of an event wrote: the run's `X-Scf-Chain-Depth`.
+pub const CHAIN_DEPTH_METADATA: &str = "x-amz-meta-scf-chain-depth";
+
 /// What a request of an object store is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notification {
@@ -63,6 +66,9 @@ pub struct Change {
     pub request_id: Option<String>,
     /// The content type.
     pub content_type: Option<String>,
+    /// The object's metadata [`CHAIN_DEPTH_METADATA`], where the store sends it: how many events
+    /// have led to the run that wrote the object.
+    pub chain_depth: Option<u32>,
     /// What the store sent about it, as it came.
     pub raw: Box<str>,
     /// Whether `raw` is an element of `Records`.
@@ -154,6 +160,11 @@ pub fn envelope(body: &[u8]) -> Result<Option<Envelope>, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|error| Unreadable::Json(error.to_string()))?;
     let top = top(text)?;
     (top.kind.is_some() && top.records.is_none()).then(|| sns::sender(text)).transpose()
+}
+
+/// The depth in an object's metadata; what is no number is none.
+fn chain_depth(mut metadata: impl Iterator<Item = (impl AsRef<str>, String)>) -> Option<u32> {
+    metadata.find(|(name, _)| name.as_ref().eq_ignore_ascii_case(CHAIN_DEPTH_METADATA))?.1.parse().ok()
 }
 
 fn top(text: &str) -> Result<Top<'_>, Unreadable> {

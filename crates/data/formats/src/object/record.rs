@@ -1,15 +1,17 @@
 //! One of S3's records. MinIO sends the same but for `s3:` before the name.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Change;
+use super::{Change, chain_depth};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,12 +65,17 @@ struct Object {
     sequencer: Option<String>,
     #[serde(default)]
     content_type: Option<String>,
+    /// MinIO's own.
+    #[serde(default)]
+    user_metadata: Option<BTreeMap<String, Value>>,
 }
 
 pub(super) fn change(raw: &RawValue) -> Result<Change, serde_json::Error> {
     let record: Record = serde_json::from_str(raw.get())?;
     let object = record.s3.object;
     let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let metadata = object.user_metadata.unwrap_or_default().into_iter();
+    let metadata = metadata.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
     Ok(Change {
         name: record.event_name.trim_start_matches("s3:").to_owned(),
         bucket: record.s3.bucket.name,
@@ -83,6 +90,7 @@ pub(super) fn change(raw: &RawValue) -> Result<Change, serde_json::Error> {
         source_ip: text(record.request_parameters.and_then(|parameters| parameters.source_ip)),
         request_id: text(record.response_elements.and_then(|elements| elements.request_id)),
         content_type: text(object.content_type),
+        chain_depth: chain_depth(metadata),
         raw: raw.get().into(),
         is_record: true,
     })

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Change, Unreadable};
+use super::{Change, Unreadable, chain_depth};
 
 const BUCKETS: &str = "/buckets/";
 const VERSION_ID: &str = "Seaweed-X-Amz-Version-Id";
@@ -60,13 +60,21 @@ struct Attributes {
 
 impl Entry {
     fn extended(&self, name: &str) -> Option<String> {
-        let value = self.extended.as_ref()?.get(name)?.as_str()?;
-        String::from_utf8(STANDARD.decode(value).ok()?).ok()
+        decoded(self.extended.as_ref()?.get(name)?)
+    }
+
+    fn chain_depth(&self) -> Option<u32> {
+        let metadata = self.extended.iter().flatten();
+        chain_depth(metadata.filter_map(|(name, value)| Some((name, decoded(value)?))))
     }
 
     fn has_content_of(&self, other: &Self) -> bool {
         self.chunks == other.chunks && self.content == other.content && self.attributes == other.attributes
     }
+}
+
+fn decoded(value: &Value) -> Option<String> {
+    String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok()
 }
 
 pub(super) fn changes(text: &str) -> Result<Vec<Change>, Unreadable> {
@@ -128,6 +136,7 @@ fn change(path: &str, entry: &Entry, name: &str, text: &str) -> Option<Change> {
         source_ip: None,
         request_id: None,
         content_type: mime.clone().filter(|mime| !mime.is_empty()),
+        chain_depth: entry.chain_depth(),
         raw: text.into(),
         is_record: false,
     })

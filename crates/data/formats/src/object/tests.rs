@@ -176,6 +176,27 @@ fn seaweedfs_sends_changes_of_files() {
 }
 
 #[test]
+fn objects_may_carry_the_depth_of_their_chain() {
+    let mut record = record("s3:ObjectCreated:Put", "a");
+    let depth = |record: &Value| changes(&body(std::slice::from_ref(record)))[0].chain_depth;
+    assert_eq!(depth(&record), None);
+    for (metadata, expected) in [
+        (json!({"content-type": "text/plain", "X-Amz-Meta-Scf-Chain-Depth": "7"}), Some(7)),
+        (json!({"x-amz-meta-scf-chain-depth": "0"}), Some(0)),
+        (json!({"X-Amz-Meta-Scf-Chain-Depth": "deep"}), None),
+        (json!({"X-Amz-Meta-Scf-Chain-Depth": 7}), None),
+        (json!(null), None),
+    ] {
+        record["s3"]["object"]["userMetadata"] = metadata;
+        assert_eq!(depth(&record), expected, "{record}");
+    }
+    let entry = json!({"name": "a", "attributes": {}, "extended": {"X-Amz-Meta-Scf-Chain-Depth": "Nw=="}});
+    let message = json!({"new_entry": entry, "new_parent_path": "/buckets/films"});
+    let notification = json!({"key": "/buckets/films/a", "event_type": "create", "message": message});
+    assert_eq!(changes(notification.to_string().as_bytes())[0].chain_depth, Some(7));
+}
+
+#[test]
 fn what_is_no_notification_is_refused() {
     for (text, expected) in [
         ("{}", "neither Records"),

@@ -53,6 +53,16 @@ pub enum AsyncError {
     /// The event.
     #[error("the event is not JSON: {0}")]
     NotJson(String),
+    /// The depth of the chain that caused it.
+    #[error("{0}")]
+    ChainDepth(invoke::NotADepth),
+    /// A function that calls itself, maybe by way of others.
+    #[error(
+        "{max} events have led to this call, each caused by a run of the one before (X-Scf-Chain-Depth); a function that \
+         causes its own events is stopped here",
+        max = events::CHAIN_DEPTH_MAX
+    )]
+    ChainTooDeep,
     /// A trigger.
     #[error("{0}")]
     Hook(HookError),
@@ -88,7 +98,10 @@ impl AsyncError {
         use events::Error;
         match self {
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, RunStatus::UnauthorizedOperation),
-            Self::Option(_) | Self::Protocol(_) => (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue),
+            Self::ChainTooDeep => (StatusCode::LOOP_DETECTED, RunStatus::InvalidParameterValue),
+            Self::Option(_) | Self::Protocol(_) | Self::ChainDepth(_) => {
+                (StatusCode::BAD_REQUEST, RunStatus::InvalidParameterValue)
+            }
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, RunStatus::RequestTooLarge),
             Self::Hook(error) => error.status(),

@@ -15,7 +15,7 @@ mod rates;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use events::{Accepted, Address, Events, InvokeType, NewEvent, SourceKey, WebRequest};
+use events::{Accepted, Address, CHAIN_DEPTH_MAX, Events, InvokeType, NewEvent, SourceKey, WebRequest};
 use http::header::{CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -108,6 +108,11 @@ impl AsyncCalls {
         if !open {
             self.parts.authorize.check_head(sent.headers()).map_err(AsyncError::Unauthorized)?;
         }
+        let depth = invoke::chain_depth(sent.headers()).map_err(AsyncError::ChainDepth)?;
+        if depth > CHAIN_DEPTH_MAX {
+            log_end_of_chain(&function, id);
+            return Err(AsyncError::ChainTooDeep.into());
+        }
         let options = options::take(&mut parts.headers, &self.config).map_err(AsyncError::Option)?;
         let call = match ResolvedCall::of_request(&found.function, found.qualifier.clone(), id, &parts.headers) {
             Ok(call) => call,
@@ -125,7 +130,7 @@ impl AsyncCalls {
         };
         let bytes = payload.len() as u64;
         self.rates.admit(&function.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
-        self.queue(id, &function, found, payload, options).await
+        self.queue(id, &function, found, payload, (options, depth)).await
     }
 
     fn limit(&self, call: &ResolvedCall, protocol: Protocol, of_route: Option<u64>) -> Limit {
@@ -145,7 +150,7 @@ impl AsyncCalls {
         function: &FunctionRecord,
         found: Found,
         payload: Bytes,
-        options: Options,
+        (options, depth): (Options, u32),
     ) -> Result<Response<invoke::Body>, RequestError> {
         let config = found.function.event_invoke;
         let address =
@@ -159,7 +164,7 @@ impl AsyncCalls {
             ttl_s: config.ttl_s,
             delay_s: options.delay_s,
         };
-        let events = &self.parts.events;
+        let events = self.parts.events.at_depth(depth);
         let key = options.idempotency_key.map(|key| SourceKey { source: "idempotency".into(), key });
         let accepted = match (options.callback, key) {
             (Some(url), key) => events.accept_with_callback(event, key, &url).await,
@@ -216,6 +221,12 @@ fn stored(mut parts: Parts, body: Bytes, open: bool) -> Bytes {
     }
     let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     WebRequest { method: parts.method, target, headers: parts.headers, body }.to_bytes()
+}
+
+/// A function that causes its own calls may not look at the answers.
+fn log_end_of_chain(function: &FunctionRecord, request: &RequestId) {
+    let (function, max) = (&function.key, CHAIN_DEPTH_MAX);
+    tracing::warn!(%function, %request, max, "refused a call: the chain of events that caused it is too long");
 }
 
 fn answer(id: &RequestId, replayed: bool) -> Response<invoke::Body> {

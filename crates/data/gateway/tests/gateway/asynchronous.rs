@@ -309,3 +309,25 @@ async fn a_call_of_a_web_function_is_terminated_while_it_runs_and_while_it_strea
         fixture.stop().await;
     }
 }
+
+/// A function that calls itself and passes on what it got.
+#[tokio::test]
+async fn a_chain_of_calls_ends_after_sixteen_events() {
+    let fixture = Fixture::start().await;
+    let mut passed_on = String::new();
+    for depth in 0..=16 {
+        let header = [("X-Scf-Chain-Depth", passed_on.as_str())];
+        let headers = if depth == 0 { &[][..] } else { &header[..] };
+        let accepted = id(&post(&fixture, "/async/default/web/again", headers, "").await);
+        let seen = headers_of(&seen(&fixture, &accepted).await, "x-scf-chain-depth");
+        assert_eq!(seen, [depth.to_string()]);
+        passed_on = seen.into_iter().next().unwrap_or_default();
+    }
+    let refused = post(&fixture, "/async/default/web/again", &[("X-Scf-Chain-Depth", &passed_on)], "").await;
+    let message = refused.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(refused.status, 508, "{refused:?}");
+    assert!(message.contains("16 events have led to this call"), "{message}");
+    let wrong = post(&fixture, "/async/default/web", &[("X-Scf-Chain-Depth", "deep")], "").await;
+    assert_eq!(wrong.status, 400, "{wrong:?}");
+    fixture.stop().await;
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{EventStatus, InvokeType, RunState};
+use events::{DeadLetters, EventStatus, InvokeType, RunState};
 use gateway::Config;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -224,5 +224,28 @@ async fn what_was_accepted_of_a_request_that_failed_is_not_accepted_again() {
         assert_eq!(ended(&fixture, id).await.state, RunState::Finished);
     }
     assert_eq!(ids(&sent().await), all, "each was accepted once");
+    fixture.stop().await;
+}
+
+/// A function that writes to the bucket whose objects trigger it, and gives them its depth.
+#[tokio::test]
+async fn objects_of_a_chain_that_is_too_long_become_dead_letters() {
+    let fixture = Fixture::start().await;
+    let (name, token) = bearer();
+    let notify = async |key: &str, metadata: Value| {
+        let object = json!({"key": key, "sequencer": "1", "userMetadata": metadata});
+        let record =
+            json!({"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": "films"}, "object": object}});
+        let body = json!({"Records": [record]}).to_string();
+        ids(&send(&fixture, "POST /hooks/default/event/films", &[(name, &token)], body.as_bytes()).await).remove(0)
+    };
+    let last = notify("a.mp4", json!({"X-Amz-Meta-Scf-Chain-Depth": "15", "content-type": "video/mp4"})).await;
+    assert_eq!(ended(&fixture, &last).await.state, RunState::Finished);
+    let beyond = ended(&fixture, &notify("b.mp4", json!({"X-Amz-Meta-Scf-Chain-Depth": "16"})).await).await;
+    let why = beyond.result.unwrap_or_default();
+    assert_eq!((beyond.state, why.contains("16 events have led here")), (RunState::Failed, true), "{why}");
+    let letters = DeadLetters { namespace: "default".parse().expect("a name"), function: None };
+    let letters = fixture.events.dead_letters(letters, 0, 9).await.expect("dead letters are readable");
+    assert_eq!(letters.iter().map(|letter| letter.reason.as_str()).collect::<Vec<_>>(), ["chain_too_deep"]);
     fixture.stop().await;
 }

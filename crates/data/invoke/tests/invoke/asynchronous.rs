@@ -50,6 +50,15 @@ async fn a_retry_has_its_number_in_the_record_and_its_log() {
 }
 
 #[tokio::test]
+async fn an_event_function_learns_the_depth_of_its_chain() {
+    let bench = Bench::new(Config::default(), &[EVENT]).await;
+    let asynchronous = bench.asynchronous(r#"{"do":"headers"}"#, 0).await.ret_msg;
+    assert!(asynchronous.contains(r#""x-scf-chain-depth":"0""#), "{asynchronous}");
+    let waits = bench.event(r#"{"do":"headers"}"#).await.ret_msg;
+    assert!(!waits.contains("x-scf-chain-depth"), "{waits}");
+}
+
+#[tokio::test]
 async fn a_pause_that_the_function_asks_for_is_in_the_result() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;
     let busy = bench.asynchronous(r#"{"do":"status","code":429,"retry_after":"30"}"#, 0).await;

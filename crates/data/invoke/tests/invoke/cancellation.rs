@@ -33,7 +33,7 @@ impl Run {
             request_id: id.clone(),
             payload: payload.into(),
             source: Source::Api,
-            asynchronous: Some(Asynchronous { cancellation: cancellation.clone(), retry_num: 0 }),
+            asynchronous: Some(Asynchronous { cancellation: cancellation.clone(), ..Asynchronous::default() }),
         };
         Self { id, cancellation, task: tokio::spawn(async move { invoker.event(resolved, call).await }) }
     }

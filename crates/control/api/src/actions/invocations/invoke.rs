@@ -13,7 +13,8 @@ use types::limits::{ASYNC_EVENT_BYTES_MAX, LOG_TAIL_BYTES, SYNC_EVENT_BYTES_MAX}
 use types::wire::{InvokeAnswer, InvokeFunctionRequest, InvokeRequest, RunResult};
 use types::{ApiError, ErrorCode, Qualifier, RequestId};
 
-use crate::actions::Outcome;
+use super::chain;
+use crate::actions::{Caller, Outcome};
 use crate::context::Context;
 use crate::envelope::Answer;
 use crate::failure::Failure;
@@ -30,7 +31,7 @@ struct Wanted {
     key: RoutingKey,
 }
 
-pub(in crate::actions) async fn invoke(cx: &Context, params: Params, id: RequestId) -> Outcome {
+pub(in crate::actions) async fn invoke(cx: &Context, params: Params, caller: Caller) -> Outcome {
     let request: InvokeRequest = params.read()?;
     drop(params);
     let invocation_type = event::invocation_type(request.invocation_type.as_deref())?;
@@ -46,12 +47,12 @@ pub(in crate::actions) async fn invoke(cx: &Context, params: Params, id: Request
         key,
     };
     match invocation_type {
-        InvocationType::RequestResponse => run(cx, wanted, id).await,
-        InvocationType::Event => accept(cx, wanted, id).await,
+        InvocationType::RequestResponse => run(cx, wanted, caller).await,
+        InvocationType::Event => accept(cx, wanted, caller).await,
     }
 }
 
-pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, id: RequestId) -> Outcome {
+pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, caller: Caller) -> Outcome {
     let request: InvokeFunctionRequest = params.read()?;
     drop(params);
     let key = event::routing_key(request.routing_key.as_deref())?;
@@ -61,7 +62,7 @@ pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, id
         tail: event::wants_tail(request.log_type.as_deref())?,
         key,
     };
-    run(cx, wanted, id).await
+    run(cx, wanted, caller).await
 }
 
 fn target(
@@ -78,12 +79,13 @@ fn target(
     })
 }
 
-async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
+async fn run(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
     let Wanted { target, payload, tail, key } = wanted;
-    let call = resolve(cx, &target, &id, &key)?;
+    let call = resolve(cx, &target, &caller.id, &key)?;
     if call.is_asynchronous() {
-        return accept_call(cx, (target, call), payload, Some(0), id).await;
+        return accept_call(cx, (target, call), payload, Some(0), caller).await;
     }
+    let id = caller.id;
     let event = EventCall { request_id: id.clone(), payload, source: Source::Api, asynchronous: None };
     let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.event(call, event)).await;
     let result = waited.map_err(|_| {
@@ -99,10 +101,10 @@ async fn run(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
 }
 
 /// Takes an event and answers with its id alone (contract 2.2): it is durable then.
-async fn accept(cx: &Context, wanted: Wanted, id: RequestId) -> Outcome {
+async fn accept(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
     let Wanted { target, payload, key, .. } = wanted;
-    let call = resolve(cx, &target, &id, &key)?;
-    accept_call(cx, (target, call), payload, None, id).await
+    let call = resolve(cx, &target, &caller.id, &key)?;
+    accept_call(cx, (target, call), payload, None, caller).await
 }
 
 /// The same for a call of which it is known what it runs; `retries_max` in place of the function's
@@ -112,8 +114,9 @@ async fn accept_call(
     (target, call): (Target, ResolvedCall),
     payload: Bytes,
     retries_max: Option<u32>,
-    id: RequestId,
+    Caller { id, chain_depth, .. }: Caller,
 ) -> Outcome {
+    chain::check(chain_depth, &target.function)?;
     event::check_size("the event", &payload, call.version())?;
     let function_id = call.function_id().clone();
     let config = cx.event_invoke(&target.function);
@@ -126,7 +129,7 @@ async fn accept_call(
         ttl_s: config.ttl_s,
         delay_s: 0,
     };
-    cx.events.accept(event).await?;
+    cx.events.at_depth(chain_depth).accept(event).await?;
     Ok(Answer::of(&InvokeAnswer { result: RunResult::accepted(&id) }))
 }
 

@@ -83,6 +83,14 @@ pub struct Called<'a> {
     pub body_bytes_max: Option<u64>,
 }
 
+/// An event to accept.
+struct Payload {
+    bytes: Bytes,
+    dedup_key: Option<String>,
+    /// Events that led to it.
+    depth: u32,
+}
+
 impl AsyncCalls {
     /// Takes the events of a request: they are durable when this returns an answer of 202.
     pub async fn receive(&self, called: Called<'_>) -> Result<Response<invoke::Body>, RequestError> {
@@ -102,6 +110,7 @@ impl AsyncCalls {
         if !hook.has_proof() {
             self.check_open(&access::of(&function, &trigger.qualifier)?, &sent, &parts.method, &held.bytes)?;
         }
+        let depth = invoke::chain_depth(sent.headers()).map_err(AsyncError::ChainDepth)?;
         let request = Request { headers: sent.headers(), body: &held.bytes, now_s: now_s() };
         let address = function.record.key.clone();
         let queue = format!("{}.{}.{}", address.namespace, address.name, trigger.qualifier);
@@ -110,7 +119,7 @@ impl AsyncCalls {
             self.certificates.check(&envelope, hooks).await.map_err(AsyncError::Hook)?;
         }
         match received {
-            Received::Events(deliveries) => self.queue_all(id, &function, &trigger, parts, deliveries).await,
+            Received::Events(deliveries) => self.queue_all(id, &function, &trigger, (parts, depth), deliveries).await,
             Received::Confirm(confirmation) => self.confirm(id, &confirmation).await,
             Received::Nothing(why) => Ok(answer(id, StatusCode::OK, &json!({"requestIds": [], "reason": why}))),
         }
@@ -131,7 +140,7 @@ impl AsyncCalls {
         id: &RequestId,
         function: &Arc<CatalogFunction>,
         trigger: &Trigger,
-        parts: Parts,
+        (parts, depth): (Parts, u32),
         deliveries: Vec<Delivery>,
     ) -> Result<Response<invoke::Body>, RequestError> {
         let call = match ResolvedCall::of_request(function, trigger.qualifier.clone(), id, &parts.headers) {
@@ -149,18 +158,21 @@ impl AsyncCalls {
             } else {
                 web_payload(&parts, &delivery)
             };
-            Ok((payload, delivery.dedup_key))
+            // A store does not see to it that a function's objects end: beyond the bound they are
+            // dead letters, so that it need not send them again.
+            let depth = depth.max(delivery.chain_depth.map_or(0, invoke::deeper));
+            Ok(Payload { bytes: payload, dedup_key: delivery.dedup_key, depth })
         });
         let payloads = payloads.collect::<Result<Vec<_>, AsyncError>>()?;
-        let bytes = payloads.iter().map(|(payload, _)| payload.len() as u64).sum();
+        let bytes = payloads.iter().map(|payload| payload.bytes.len() as u64).sum();
         self.rates.admit(&function.record.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
-        let keys = payloads.iter().filter_map(|(_, key)| Some(source_key(trigger, key.clone()?))).collect();
+        let keys = payloads.iter().filter_map(|of| Some(source_key(trigger, of.dedup_key.clone()?))).collect();
         let counted = self.admit(function, trigger, payloads.len(), keys).await?;
         // All at once, so that they share a commit; what was accepted of a request that fails is
         // known by its keys when it is sent again.
-        let accepting = payloads.into_iter().enumerate().map(|(index, (payload, dedup_key))| {
+        let accepting = payloads.into_iter().enumerate().map(|(index, payload)| {
             let request_id = if index == 0 { id.clone() } else { RequestId::random() };
-            self.queue_one(function, trigger, request_id, payload, dedup_key)
+            self.queue_one(function, trigger, request_id, payload)
         });
         let accepted = try_join_all(accepting).await?;
         let new = accepted.iter().filter(|(_, accepted)| accepted.before().is_none()).count();
@@ -193,8 +205,7 @@ impl AsyncCalls {
         function: &CatalogFunction,
         trigger: &Trigger,
         request_id: RequestId,
-        payload: Bytes,
-        dedup_key: Option<String>,
+        Payload { bytes: payload, dedup_key, depth }: Payload,
     ) -> Result<(RequestId, Accepted), AsyncError> {
         let record = &function.record;
         let address = Address {
@@ -211,7 +222,7 @@ impl AsyncCalls {
             ttl_s: trigger.options.max_age_s.unwrap_or(function.event_invoke.ttl_s),
             delay_s: 0,
         };
-        let events = &self.parts.events;
+        let events = self.parts.events.at_depth(depth);
         let accepted = match dedup_key {
             Some(key) => events.accept_once(event, source_key(trigger, key)).await?,
             None => events.accept(event).await.map(|()| Accepted::New)?,

@@ -102,6 +102,12 @@ impl Egress {
         &self.0
     }
 
+    /// First and last of the ports by which a name is on it; all where an entry says none.
+    pub fn ports_of_name(&self, name: &str) -> Vec<(u16, u16)> {
+        let of_name = self.0.iter().filter(|entry| matches!(&entry.host, Host::Name(pattern) if pattern.matches(name)));
+        of_name.map(|entry| entry.ports.unwrap_or((1, u16::MAX))).collect()
+    }
+
     /// The list as it is written, which [`Self::parse`] reads.
     pub fn entries(&self) -> Vec<String> {
         match self.0.as_slice() {

@@ -2,6 +2,7 @@
 //! (iproute2).
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+mod gateway;
 mod host_ports;
 mod lists;
 mod machine;

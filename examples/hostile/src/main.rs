@@ -60,6 +60,7 @@ fn attack(path: &str, query: &str) -> String {
         "/connect" => network::connect(query),
         "/ask" => network::ask(query),
         "/http" => network::http(query),
+        "/again" => network::again(query),
         "/resolve" => network::resolve(query),
         "/send" => network::send(query),
         "/forks" => bombs::forks(),

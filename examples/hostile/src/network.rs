@@ -43,6 +43,11 @@ pub fn http(what: &str) -> String {
     answer().unwrap_or_else(|error| format!("error {}", number(&error)))
 }
 
+/// Calls itself without end by its own URL, `address:port/path`, and returns the last answer.
+pub fn again(own: &str) -> String {
+    http(&format!("{own}/again?{own}"))
+}
+
 /// Sends `address:port:bytes` so many bytes, and returns how many were sent.
 pub fn send(what: &str) -> String {
     let Some((to, bytes)) = what.rsplit_once(':') else { return "error -1".to_owned() };

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection::{Connection, Phase};
+use crate::incoming::Incoming;
 use crate::table::Connections;
 use crate::timeouts::Timeouts;
 use crate::workers::Workers;
@@ -20,8 +21,8 @@ use crate::workers::Workers;
 pub struct Acceptor {
     /// Name of the accepting task, in logs and health checks.
     pub name: &'static str,
-    /// The listening socket.
-    pub listener: TcpListener,
+    /// The listening socket, or another source of connections.
+    pub listener: Incoming,
     /// The table that accepted connections enter.
     pub connections: Connections,
     /// Timeouts of each connection.
@@ -79,7 +80,7 @@ impl Acceptor {
         F: Future<Output = ()> + Send + 'static,
     {
         loop {
-            let (socket, address) = match self.listener.accept().await {
+            let (socket, address, held) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) if is_of_one_client(&error) => continue,
                 Err(error) => {
@@ -89,6 +90,7 @@ impl Acceptor {
                 }
             };
             let mut entry = self.connections.enter(address.ip(), self.retry).await;
+            entry.held = held;
             let (socket, runtime) = match &self.workers {
                 None => (socket, Handle::current()),
                 Some(workers) => match workers.hand_over(socket) {

@@ -1,5 +1,6 @@
 //! The table of open connections: entries, capacity and eviction.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ impl Connections {
         let entry = Entry { network: ClientNetwork::of(address), state: state.clone(), evict: evict.clone() };
         table.open.insert(id, entry);
         self.inner.metrics.open.increment(1.0);
-        Some(EntryGuard { id, connections: self.clone(), state, evict, served: None })
+        Some(EntryGuard { id, connections: self.clone(), state, evict, served: None, held: None })
     }
 }
 
@@ -125,6 +126,8 @@ pub(crate) struct EntryGuard {
     pub evict: Arc<Notify>,
     /// Keeps the worker that serves the connection.
     pub served: Option<ServedSocket>,
+    /// Dropped with the entry.
+    pub held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl EntryGuard {

@@ -71,6 +71,9 @@ pub struct Config {
     /// at no host of `hook_confirm_hosts`, as those of emulators are. One that can be checked and is
     /// wrong is refused all the same.
     pub sns_unsigned: bool,
+    /// How deep a chain of calls may be in which instances call functions by this gateway; a deeper
+    /// call is answered with 508. 0 lets instances call nothing.
+    pub call_depth_max: u32,
     /// Limits of single routes: tables `[[gateway.limits]]`.
     #[serde(deserialize_with = "route_limits::read")]
     pub limits: Vec<RouteLimit>,
@@ -117,6 +120,7 @@ impl Default for Config {
             event_body_bytes_max: limits::SYNC_EVENT_BYTES_MAX,
             hook_confirm_hosts: Vec::new(),
             sns_unsigned: false,
+            call_depth_max: 16,
             limits: Vec::new(),
             asynchronous: AsyncConfig::default(),
             drain_s: 30,

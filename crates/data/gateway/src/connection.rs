@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connections::{
-    Accepted, Acceptor, Connection, Connections, FrameLimits, HeadRefusal, TableMetrics, Timeouts, Workers,
+    Accepted, Acceptor, Connection, Connections, FrameLimits, HeadRefusal, Incoming, TableMetrics, Timeouts, Workers,
 };
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use metrics::{counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -33,18 +32,20 @@ pub fn table(config: &Config) -> Connections {
 /// Where connections come from, and what they speak before HTTP.
 pub struct Endpoint {
     /// Takes them.
-    pub listener: TcpListener,
+    pub listener: Incoming,
     /// Nothing for plain connections.
     pub tls: Option<Arc<Tls>>,
     /// Room for them.
     pub connections: Connections,
     /// Serve them.
     pub workers: Workers,
+    /// Whether they are those of instances.
+    pub of_instances: bool,
 }
 
 /// Serves an endpoint until `shutdown`, then drains.
 pub async fn run(endpoint: Endpoint, context: Arc<Context>, config: Config, shutdown: CancellationToken) {
-    let Endpoint { listener, tls, connections, workers } = endpoint;
+    let Endpoint { listener, tls, connections, workers, of_instances } = endpoint;
     let stall_s = Some(config.stall_timeout_s);
     let acceptor = Acceptor {
         name: "gateway",
@@ -60,7 +61,7 @@ pub async fn run(endpoint: Endpoint, context: Arc<Context>, config: Config, shut
     let heads = HeadLimits::new(&config);
     let refusal: HeadRefusal = Arc::new(move || heads.refusal());
     let protocols = Arc::new(Protocols { protocol: protocol(&config), frames, refusal });
-    let serve = move |accepted| run_one(accepted, tls.clone(), context.clone(), protocols.clone());
+    let serve = move |accepted| run_one(accepted, tls.clone(), of_instances, context.clone(), protocols.clone());
     acceptor.run(shutdown, serve).await;
 }
 
@@ -93,11 +94,20 @@ fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn run_one(accepted: Accepted, tls: Option<Arc<Tls>>, context: Arc<Context>, protocols: Arc<Protocols>) {
+async fn run_one(
+    accepted: Accepted,
+    tls: Option<Arc<Tls>>,
+    of_instance: bool,
+    context: Arc<Context>,
+    protocols: Arc<Protocols>,
+) {
     let Accepted { socket, address, mut connection } = accepted;
     // A socket that is gone already shows at the first read.
     let _ = socket.set_nodelay(true);
-    let peer = Peer::new(address.ip(), tls.is_some(), context.trust_forwarded);
+    let peer = match of_instance {
+        true => Peer::instance(address.ip(), tls.is_some()),
+        false => Peer::new(address.ip(), tls.is_some(), context.trust_forwarded),
+    };
     let Some(tls) = tls else { return serve(socket, connection, peer, context, &protocols).await };
     let stream = tokio::select! {
         biased;

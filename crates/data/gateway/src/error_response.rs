@@ -46,6 +46,17 @@ pub enum RequestError {
     /// The named function is not there.
     #[error("{0}; `sampan list` shows what there is")]
     Function(NotFound),
+    /// The call of an instance is too deep in a chain of calls.
+    #[error(
+        "the call is number {depth} of a chain in which functions call each other, and the chain may have {max} \
+         (setting gateway.call_depth_max); does a function call itself without end?"
+    )]
+    TooDeep {
+        /// How deep it is.
+        depth: u32,
+        /// The limit.
+        max: u32,
+    },
     /// A limit of the route is used up.
     #[error("{0}")]
     Busy(Busy),
@@ -112,6 +123,7 @@ impl RequestError {
                 as_http(RunStatus::FunctionNotFound)
             }
             Self::Function(NotFound::Qualifier { .. }) => as_http(RunStatus::QualifierNotFound),
+            Self::TooDeep { .. } => (StatusCode::LOOP_DETECTED, RunStatus::ResourceLimit),
             Self::Busy(_) => as_http(RunStatus::ResourceLimit),
             Self::BodyTooLong { .. } => as_http(RunStatus::RequestTooLarge),
             Self::Body(_) => as_http(RunStatus::RequestCanceled),

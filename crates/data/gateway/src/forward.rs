@@ -27,6 +27,8 @@ pub struct Peer {
     /// It came over TLS.
     is_secure: bool,
     trusted: bool,
+    /// It is an instance on this machine, which its address names.
+    is_instance: bool,
 }
 
 impl Peer {
@@ -35,7 +37,17 @@ impl Peer {
     pub fn new(ip: IpAddr, is_secure: bool, trusted: bool) -> Self {
         let ip = ip.to_canonical();
         let value = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
-        Self { ip, value, is_secure, trusted }
+        Self { ip, value, is_secure, trusted, is_instance: false }
+    }
+
+    /// An instance of this platform; it is no proxy, whatever the settings believe others.
+    pub fn instance(ip: IpAddr, is_secure: bool) -> Self {
+        Self { is_instance: true, ..Self::new(ip, is_secure, false) }
+    }
+
+    /// The address of the instance that it is, if it is one.
+    pub fn as_instance(&self) -> Option<IpAddr> {
+        self.is_instance.then_some(self.ip)
     }
 
     /// Whether it came over TLS.

@@ -41,9 +41,10 @@ mod tls;
 use std::io;
 use std::sync::Arc;
 
-use connections::Workers;
+use connections::{Incoming, Workers};
 use invoke::Invoker;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use types::SharedCatalog;
@@ -55,6 +56,7 @@ pub use asynchronous::authorize::{Authorize, Signed};
 pub use asynchronous::config::{AsyncConfig, InvalidSetting};
 pub use asynchronous::hooks::{BoxFuture, Confirm, Hooks};
 pub use config::{CertificateFiles, Config};
+pub use connections::Handed;
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
 pub use public_url::PublicUrl;
 pub use tls::{CertificateError, Tls};
@@ -66,6 +68,17 @@ pub struct Listeners {
     pub plain: TcpListener,
     /// For TLS, where there is some.
     pub tls: Option<(TcpListener, Arc<Tls>)>,
+    /// Connections of instances on this machine, where they reach the gateway.
+    pub instances: Option<Instances>,
+}
+
+/// Connections of instances, which are no clients from outside: their addresses say who they are.
+#[derive(Debug)]
+pub struct Instances {
+    /// Those that speak plain HTTP.
+    pub plain: mpsc::Receiver<Handed>,
+    /// Those that speak TLS, where there is some.
+    pub tls: Option<mpsc::Receiver<Handed>>,
 }
 
 /// The running gateway.
@@ -94,13 +107,19 @@ impl Gateway {
         let connections = connection::table(&config);
         let workers = Workers::one_per_processor()?;
         let tls = listeners.tls.as_ref().map(|(_, tls)| tls.clone());
-        let secure = listeners.tls.map(|(listener, tls)| (listener, Some(tls)));
-        let endpoints = [(listeners.plain, None)].into_iter().chain(secure);
-        let serve = |(listener, tls)| {
-            let endpoint = Endpoint { listener, tls, connections: connections.clone(), workers: workers.clone() };
+        let mut endpoints = vec![(Incoming::from(listeners.plain), None, false)];
+        endpoints.extend(listeners.tls.map(|(listener, tls)| (listener.into(), Some(tls), false)));
+        if let Some(instances) = listeners.instances {
+            endpoints.push((instances.plain.into(), None, true));
+            let secure = instances.tls.zip(tls.clone()).map(|(incoming, tls)| (incoming.into(), Some(tls), true));
+            endpoints.extend(secure);
+        }
+        let serve = |(listener, tls, of_instances)| {
+            let (connections, workers) = (connections.clone(), workers.clone());
+            let endpoint = Endpoint { listener, tls, connections, workers, of_instances };
             tokio::spawn(connection::run(endpoint, context.clone(), config.clone(), shutdown.clone()))
         };
-        let mut accepting: Vec<JoinHandle<()>> = endpoints.map(serve).collect();
+        let mut accepting: Vec<JoinHandle<()>> = endpoints.into_iter().map(serve).collect();
         accepting.extend(tls.clone().map(|tls| {
             let follow = move || tls.clone().follow_files(shutdown.clone());
             tokio::spawn(supervisor::restarting("certificates", follow))

@@ -52,6 +52,8 @@ pub struct Context {
     asynchronous: Option<AsyncCalls>,
     /// Whether peers' `X-Forwarded-*` are believed.
     pub trust_forwarded: bool,
+    /// Longest chain of calls of instances.
+    call_depth_max: u32,
     /// The gateway's own metrics.
     pub meters: Meters,
 }
@@ -75,6 +77,7 @@ impl Context {
             authorize: asynchronous.as_ref().map(|parts| Arc::clone(&parts.authorize)),
             asynchronous: asynchronous.map(|parts| AsyncCalls::new(parts, &config.asynchronous)),
             trust_forwarded: config.trust_forwarded,
+            call_depth_max: config.call_depth_max,
             meters: Meters::new(),
         })
     }
@@ -129,10 +132,11 @@ impl Client {
     ) -> Result<(Response<invoke::Body>, Admitted), RequestError> {
         let (mut parts, body) = request.into_parts();
         self.context.heads.check(&parts)?;
+        let depth = self.call_depth()?;
         let limits = &self.context.limits;
         // Finding the function may change the path.
         let sent = (!limits.is_empty()).then(|| parts.uri.clone());
-        let located = self.locate(&mut parts)?;
+        let located = Located { depth, ..self.locate(&mut parts)? };
         let Found { function, qualifier } = &located.found;
         let admitted = match &sent {
             None => Admitted::default(),
@@ -184,7 +188,7 @@ impl Client {
         access: Access,
         bytes_max: Option<u64>,
     ) -> Result<Response<invoke::Body>, RequestError> {
-        let Located { found, prefix_len, asynchronous, sent_uri, hook: _ } = located;
+        let Located { found, prefix_len, asynchronous, sent_uri, hook: _, depth } = located;
         let remote = self.peer.remote_address(&parts.headers);
         access.check_network(remote)?;
         let sent = (access.signed || asynchronous.is_some()).then(|| SentHead::of(&parts, sent_uri));
@@ -203,7 +207,7 @@ impl Client {
         };
         let invoker = &self.context.invoker;
         let call = match ResolvedCall::of_request(&found.function, found.qualifier, id, &parts.headers) {
-            Ok(call) => call,
+            Ok(call) => call.at_depth(depth),
             Err(unresolved) => return Ok(unresolved.into_response(id)),
         };
         if call.protocol() == Protocol::Event {
@@ -216,6 +220,18 @@ impl Client {
             Payload::Streaming(body) => invoker.web(call, id.clone(), Request::from_parts(parts, body)).await,
             Payload::Whole(bytes) => invoker.web(call, id.clone(), Request::from_parts(parts, Full::new(bytes))).await,
         })
+    }
+
+    /// How deep in a chain of calls this one is; 0 from outside.
+    fn call_depth(&self) -> Result<u32, RequestError> {
+        let Some(caller) = self.peer.as_instance() else { return Ok(0) };
+        let (depth, max) = (self.context.invoker.chain_depth(caller), self.context.call_depth_max);
+        if depth <= max {
+            return Ok(depth);
+        }
+        let refusal = RequestError::TooDeep { depth, max };
+        self.context.invoker.report_chain(caller, &format!("a call by the gateway was refused: {refusal}"));
+        Err(refusal)
     }
 
     /// What a body that is read whole may have.
@@ -238,7 +254,7 @@ impl Client {
         let catalog = self.context.catalog.load();
         if let Some(found) = self.last.lock().as_ref().and_then(|last| last.find(&catalog, parts)) {
             let (found, prefix_len) = found;
-            return Ok(Located { found, prefix_len, asynchronous: None, hook: None, sent_uri: None });
+            return Ok(Located { found, prefix_len, asynchronous: None, hook: None, sent_uri: None, depth: 0 });
         }
         let host = host::of_request(parts).map_err(RequestError::Host)?;
         if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
@@ -249,7 +265,7 @@ impl Client {
                 let uri = domain::with_path(&parts.uri, &path).map_err(RequestError::Path)?;
                 sent_uri = Some(std::mem::replace(&mut parts.uri, uri));
             }
-            return Ok(Located { found, prefix_len: 0, asynchronous: None, hook: None, sent_uri });
+            return Ok(Located { found, prefix_len: 0, asynchronous: None, hook: None, sent_uri, depth: 0 });
         }
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let address = route::route(host, target, &self.context.domains)
@@ -273,7 +289,7 @@ impl Client {
         if let Some(host) = host.filter(|_| asynchronous.is_none() && hook.is_none()) {
             *self.last.lock() = Some(LastRoute::new(&catalog, host, target, &(found.clone(), prefix_len)));
         }
-        Ok(Located { found, prefix_len, asynchronous, hook, sent_uri: None })
+        Ok(Located { found, prefix_len, asynchronous, hook, sent_uri: None, depth: 0 })
     }
 }
 
@@ -288,6 +304,8 @@ struct Located<'a> {
     hook: Option<(&'a AsyncCalls, Arc<Trigger>)>,
     /// The target as it was sent, where a custom domain made another of it.
     sent_uri: Option<Uri>,
+    /// How deep in a chain of calls the request is.
+    depth: u32,
 }
 
 /// An answer to HEAD: the length that the body would have, and no body.

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use types::SharedCatalog;
 
 use crate::call::Installation;
+use crate::call_chain::CallChains;
 use crate::config::Config;
 use crate::deferred_records::DeferredRecords;
 use crate::metering::OutFlows;
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub logs: Logs,
     pub deferred_records: Arc<DeferredRecords>,
     pub out_flows: Arc<OutFlows>,
+    /// Calls that instances have from others.
+    pub chains: Arc<CallChains>,
     /// Of the connections to instances.
     pub sweep: Arc<IdleSweep>,
     pub config: Config,

@@ -1,6 +1,7 @@
 //! The public face: invoke functions, see what is used, shut down.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +98,7 @@ impl Invoker {
             logs,
             deferred_records,
             out_flows,
+            chains: Arc::default(),
             sweep,
             config,
             platform,
@@ -202,6 +204,20 @@ impl Invoker {
     /// have ended. See [`Pool::restart`].
     pub fn restart(&self, affected: impl Fn(&CatalogVersion) -> bool) -> usize {
         self.context.pool.restart(affected)
+    }
+
+    /// How deep in a chain of calls one is that the instance at an address makes now: one deeper
+    /// than the deepest call that it serves, calls from outside having depth 0.
+    pub fn chain_depth(&self, caller: IpAddr) -> u32 {
+        self.context.chains.depth_from(caller)
+    }
+
+    /// Says in the log of the instance at an address that a call of it was refused for its depth;
+    /// once while it serves calls of others.
+    pub fn report_chain(&self, caller: IpAddr, line: &str) {
+        if let Some(instance) = self.context.chains.first_refused(caller) {
+            self.context.logs.about(&instance, line);
+        }
     }
 
     /// What is used now.

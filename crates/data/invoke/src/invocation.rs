@@ -17,6 +17,7 @@ use types::{CatalogVersion, RequestId};
 
 use crate::acquire::Wanted;
 use crate::call::Asynchronous;
+use crate::call_chain::OpenCall;
 use crate::cancellation::Cancellation;
 use crate::clock::unix_ms;
 use crate::config::Config;
@@ -43,6 +44,8 @@ struct Open {
     /// As it was resolved; an update may give it an instance of a newer generation.
     call: ResolvedCall,
     run: Option<Run>,
+    /// Counts it for the calls that its instance makes, where it is one of another instance.
+    chained: Option<OpenCall>,
     /// Ends it from outside, where that is possible.
     cancellation: Option<Cancellation>,
 }
@@ -107,7 +110,7 @@ impl Invocation {
         record: Record,
         cancellation: Option<Cancellation>,
     ) -> Self {
-        let open = Some(Open { record, call, run: None, cancellation });
+        let open = Some(Open { record, call, run: None, chained: None, cancellation });
         Self { context: Arc::clone(context), request, open }
     }
 
@@ -238,12 +241,16 @@ impl Invocation {
             self.open().record.init(cold, run.lease.version.spec.memory_mb, peak_bytes);
             metering::cold_start(&run.lease.version.function.key, cold);
         }
+        let depth = self.open().call.depth;
+        let address = (depth > 0).then(|| run.lease.process.address()).flatten();
+        let chained = address.map(|address| self.context.chains.enter(address, &run.lease.id, depth));
         if run.alone {
             logs.assign(&run.lease.id, Some(&self.request));
         } else if cold.is_some() {
             logs.assign(&run.lease.id, None);
         }
-        self.open_mut().run = Some(run);
+        let open = self.open_mut();
+        (open.run, open.chained) = (Some(run), chained);
         Ok(())
     }
 

@@ -15,6 +15,7 @@
 
 mod acquire;
 mod call;
+mod call_chain;
 mod cancellation;
 mod chain;
 mod clock;

@@ -25,6 +25,8 @@ pub struct ResolvedCall {
     pub(crate) route_key: u32,
     /// How it reaches its instance.
     pub(crate) protocol: Protocol,
+    /// How deep in a chain of calls it is; 0 from outside.
+    pub(crate) depth: u32,
 }
 
 /// A call that leads to no version.
@@ -77,7 +79,12 @@ impl ResolvedCall {
     ) -> Result<Self, Lookup> {
         let route_key = route::draw(request);
         let version = function.find(&qualifier, RouteBy { draw: route_key, header })?;
-        Ok(Self { version, qualifier, route_key, protocol })
+        Ok(Self { version, qualifier, route_key, protocol, depth: 0 })
+    }
+
+    /// The same as a call of an instance, so deep in a chain of calls.
+    pub fn at_depth(self, depth: u32) -> Self {
+        Self { depth, ..self }
     }
 
     /// The version, with its function.

@@ -19,7 +19,7 @@ use crate::environment::environment;
 use crate::failure::{Failure, last_output};
 use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
 use crate::machine::{Held, LocalProcess, Machine, Root};
-use crate::network::{egress, is_linked, refusal};
+use crate::network::{egress, gateway_ports, is_linked, refusal};
 use crate::output::Output;
 use crate::stop::stop_policy;
 
@@ -216,11 +216,12 @@ impl Start<'_> {
         EgressSpec { owner: self.version.function.key.to_string(), list, refused: Arc::new(refused) }
     }
 
-    /// Ports of this machine that the function has asked for; what is refused is said in its log.
+    /// Ports of this machine that the function has asked for, and those of the gateway; what is refused is said in its log.
     fn host_access(&self) -> HostAccess {
         let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
         HostAccess {
             ports: self.version.spec.extras.host_ports.clone(),
+            gateway_ports: gateway_ports(&self.version.spec),
             report: Box::new(move |line| logs.about(&id, line)),
         }
     }

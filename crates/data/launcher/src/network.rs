@@ -1,12 +1,22 @@
 //! Whether a function reaches the world outside. Pure.
 
-use sandbox::Refused;
+use sandbox::{GATEWAY_NAME, Refused};
 use types::{Egress, VersionSpec};
 
 /// Whether its instances have a link: one without public network has one for the sake of the
-/// machine's ports alone.
+/// machine's ports, or of the gateway, alone.
 pub(crate) fn is_linked(spec: &VersionSpec) -> bool {
-    has_public_network(spec) || !spec.extras.host_ports.is_empty()
+    has_public_network(spec) || !spec.extras.host_ports.is_empty() || !gateway_ports(spec).is_empty()
+}
+
+/// First and last of the ports by which they reach the gateway: every one where no list says what
+/// they may reach.
+pub(crate) fn gateway_ports(spec: &VersionSpec) -> Vec<(u16, u16)> {
+    match &spec.extras.egress {
+        Some(list) => list.ports_of_name(GATEWAY_NAME),
+        None if has_public_network(spec) => vec![(1, u16::MAX)],
+        None => Vec::new(),
+    }
 }
 
 /// The list of what they may reach by it, if there is one.
@@ -30,6 +40,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_gateway_is_reached_unless_a_list_leaves_it_out_or_the_network_is_off() {
+        for (list, public, linked, want) in [
+            (None, true, true, vec![(1, u16::MAX)]),
+            (None, false, false, vec![]),
+            (Some("none"), true, true, vec![]),
+            (Some("10.0.0.0/8,*.example.com"), true, true, vec![]),
+            (Some("gateway.sampan.internal"), true, true, vec![(1, u16::MAX)]),
+            (
+                Some("10.0.0.0/8,Gateway.sampan.internal:80,*.sampan.internal:443"),
+                false,
+                true,
+                vec![(80, 80), (443, 443)],
+            ),
+        ] {
+            let mut spec = crate::testing::version().spec;
+            let entries = list.map(|list: &str| list.split(',').collect::<Vec<_>>());
+            spec.extras.egress = entries.map(|entries| Egress::parse(&entries).expect("a list"));
+            if !public {
+                spec.carried.insert("PublicNetConfig".to_owned(), json!({"PublicNetStatus": "DISABLE"}));
+            }
+            assert_eq!((gateway_ports(&spec), is_linked(&spec)), (want, linked), "{list:?} {public}");
+        }
+    }
 
     #[test]
     fn only_what_is_switched_off_is_off() {

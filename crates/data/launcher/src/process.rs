@@ -1,6 +1,7 @@
 //! A sandbox as the pool sees it: [`Process`] for one port and one stop policy.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use pool::{BoxFuture, Process};
@@ -79,6 +80,10 @@ impl Process for SandboxProcess {
 
     fn memory_peak_bytes(&self) -> u64 {
         self.sandbox.memory_peak_bytes()
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.sandbox.address().map(IpAddr::V4)
     }
 
     fn network_bytes(&self) -> NetworkBytes {

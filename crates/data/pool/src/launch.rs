@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +129,10 @@ pub trait Process: Send + Sync + 'static {
     }
     /// The most memory it used at once since its start, in bytes.
     fn memory_peak_bytes(&self) -> u64;
+    /// The address that its connections to this platform come from, if it can make any.
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
     /// What went out of it to the world outside and came from there, requests and their answers not
     /// among it; also when it has ended. All 0 where it is not counted.
     fn network_bytes(&self) -> NetworkBytes {

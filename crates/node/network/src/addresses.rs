@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 
 use crate::subnet::Subnet;
 
-/// Offset of the first address that a link gets: the block's own and the name server's come before.
-const FIRST: u32 = 2;
+/// Offset of the first address that a link gets: the block's own, the name server's and the
+/// gateway's come before.
+const FIRST: u32 = 3;
 
 /// The addresses of a block. One that is given back is the last to be given again: what the world
 /// still sends to it is then least likely to find somebody else.
@@ -37,6 +38,12 @@ impl Addresses {
         self.block.at(1)
     }
 
+    /// Where links reach the platform's gateway; no address of the machine's, but one that packet
+    /// rules change.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.block.at(2)
+    }
+
     /// How many links there can be at once; the highest address stays free, as it is anywhere.
     pub fn links_max(&self) -> u32 {
         self.block.span().saturating_sub(FIRST)
@@ -65,9 +72,10 @@ mod tests {
     #[test]
     fn addresses_rest_as_long_as_can_be() {
         let mut addresses = Addresses::new(Subnet::of(Ipv4Addr::new(10, 1, 2, 0), 29));
-        assert_eq!((addresses.name_server(), addresses.links_max()), (Ipv4Addr::new(10, 1, 2, 1), 5));
+        assert_eq!((addresses.name_server(), addresses.links_max()), (Ipv4Addr::new(10, 1, 2, 1), 4));
+        assert_eq!(addresses.gateway(), Ipv4Addr::new(10, 1, 2, 2));
         let taken: Vec<Given> = std::iter::from_fn(|| addresses.take()).collect();
-        assert_eq!(taken.iter().map(|given| given.address.octets()[3]).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+        assert_eq!(taken.iter().map(|given| given.address.octets()[3]).collect::<Vec<_>>(), [3, 4, 5, 6]);
         assert!(taken.iter().all(|given| !given.used));
         addresses.give_back(taken[3].address);
         addresses.give_back(taken[0].address);

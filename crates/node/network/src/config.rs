@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::rules;
 use crate::subnet::Subnet;
 
-/// Shortest and longest prefix of a platform's block: over a million links, and five.
+/// Shortest and longest prefix of a platform's block: over a million links, and four.
 const BLOCK_PREFIX_BITS: std::ops::RangeInclusive<u8> = 12..=29;
 /// Blocks that are looked at before the range is taken to be in use.
 const BLOCKS_MAX: u32 = 1 << 16;
@@ -25,7 +25,7 @@ pub struct Config {
     /// Addresses for instances. Each platform takes a block of them that no route of this machine
     /// has.
     pub range: Subnet,
-    /// Length of the block's prefix, in bits: 20 is enough for 4,093 instances with a link at once.
+    /// Length of the block's prefix, in bits: 20 is enough for 4,092 instances with a link at once.
     pub block_prefix_bits: u8,
     /// Ranges that instances may not reach, beyond those they never may: this machine's addresses,
     /// `range`, loopback, multicast and reserved addresses. The default is where clouds have their
@@ -73,6 +73,10 @@ pub struct Config {
     pub host_connect_ms_max: u64,
     /// How long such a connection may carry nothing, in seconds.
     pub host_idle_s_max: u64,
+    /// Whether instances reach the platform's own gateway as `gateway.sampan.internal`.
+    pub gateway: bool,
+    /// Connections of one instance to the gateway at once.
+    pub gateway_connections_per_instance_max: usize,
     /// Links kept ready for the next starts while there is little demand.
     pub links_ready: usize,
     /// Links kept ready at most, however many starts there were lately.
@@ -108,6 +112,8 @@ impl Default for Config {
             host_connections_per_instance_max: 256,
             host_connect_ms_max: 5000,
             host_idle_s_max: 7200,
+            gateway: true,
+            gateway_connections_per_instance_max: 256,
             links_ready: 8,
             links_ready_max: 64,
             check_interval_ms: 5000,
@@ -148,6 +154,7 @@ impl Config {
             ("host_connections_per_instance_max", self.host_connections_per_instance_max as u64),
             ("host_connect_ms_max", self.host_connect_ms_max),
             ("host_idle_s_max", self.host_idle_s_max),
+            ("gateway_connections_per_instance_max", self.gateway_connections_per_instance_max as u64),
             ("check_interval_ms", self.check_interval_ms),
         ] {
             if value == 0 {

@@ -2,7 +2,6 @@
 //! puts right what other programs change.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,10 +15,11 @@ use crate::connections::Limits;
 use crate::dns::Resolving;
 use crate::egress::EgressLists;
 use crate::error::Error;
-use crate::host_relay::AccessTable;
+use crate::host_relay::{AccessTable, GatewayPorts};
 use crate::names::Names;
 use crate::netlink::Socket;
 use crate::resolv_conf::{self, Resolvers};
+use crate::rules::Here;
 use crate::subnet::Subnet;
 use crate::{forwarding, nft, rules};
 
@@ -33,16 +33,16 @@ pub struct HostNetwork {
     pub names: Names,
     /// The addresses of the links.
     pub block: Subnet,
-    /// Where the DNS relay listens.
-    pub name_server: Ipv4Addr,
+    /// What links reach of this machine: the name relay, ports and the gateway.
+    pub here: Here,
     /// Connections that the rules let through.
     pub connections: Limits,
     /// The name servers of the machine, which the relay asks.
     pub resolving: Resolving,
     /// What links may reach of this machine.
     pub access: Arc<AccessTable>,
-    /// Port of the relay to it.
-    pub host_relay: u16,
+    /// Where their connections to the gateway go.
+    pub gateway: Arc<GatewayPorts>,
     /// Addresses of links.
     pub addresses: Mutex<Addresses>,
     /// Number of the next link.
@@ -76,9 +76,8 @@ impl HostNetwork {
             Ok(()) => Ok(()),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
                 tracing::warn!(table, "the packet rules were removed by another program; they are installed again");
-                let Self { names, block, name_server, host_relay, config, connections, log_group, .. } = self;
-                let here = (*name_server, *host_relay);
-                let rules = rules::install(names, *block, here, config, *connections, *log_group);
+                let Self { names, block, here, config, connections, log_group, .. } = self;
+                let rules = rules::install(names, *block, *here, config, *connections, *log_group);
                 self.egress.reinstall(rules).map_err(Error::kernel("install the packet rules", table))
             }
             Err(error) => Err(Error::kernel("find the packet rules", table)(error)),

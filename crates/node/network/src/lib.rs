@@ -59,7 +59,7 @@ mod subnet;
 pub use config::Config;
 pub use egress::{EgressSpec, Refused};
 pub use error::Error;
-pub use host_relay::HostAccess;
+pub use host_relay::{GATEWAY_NAME, GatewayConnection, HostAccess};
 pub use link::Link;
 pub use network::Network;
 pub use probe::probe;

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU32;
 use parking_lot::Mutex;
 use rustix::net::netdevice::name_to_index;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -20,11 +21,12 @@ use crate::dns::{NameServer, Resolving};
 use crate::egress::{EgressLists, RefusalLog};
 use crate::error::Error;
 use crate::host::{HostNetwork, check_forever, report_forwarding, resolvers};
-use crate::host_relay::{AccessTable, HostRelay};
+use crate::host_relay::{AccessTable, GatewayConnection, GatewayPorts, HostRelay};
 use crate::link::Link;
 use crate::names::{LOOPBACK, Names};
 use crate::netlink::Socket;
 use crate::resolv_conf;
+use crate::rules::Here;
 use crate::subnet::{Subnet, free_blocks};
 use crate::{forwarding, leftovers, route, rules};
 
@@ -87,9 +89,10 @@ impl Network {
         let block = claim(platform, &config, &names, route)?;
         let addresses = Addresses::new(block);
         let name_server = addresses.name_server();
+        let gateway = config.gateway.then(|| addresses.gateway());
         let relaying = |source| Error::HostRelay { address: name_server, source };
         let host_relay = HostRelay::bind(name_server).map_err(relaying)?;
-        let here = (name_server, host_relay.port());
+        let here = Here { address: name_server, gateway, relay: host_relay.port() };
         let (connections, log) = install(netfilter, &names, block, here, &addresses, &config, refusal_log(platform))?;
         report_forwarding(&forwarding::ensure(route, netfilter)?);
         let listening = |source| Error::NameServer { address: name_server, source };
@@ -102,10 +105,10 @@ impl Network {
             resolving: Resolving::new(resolvers(&config).into()),
             names,
             block,
-            name_server,
+            here,
             connections,
             access: Arc::new(AccessTable::default()),
-            host_relay: host_relay.port(),
+            gateway: Arc::new(GatewayPorts::new(gateway)),
             addresses: Mutex::new(addresses),
             next_link: AtomicU32::new(0),
             route: Mutex::new(Socket::route().map_err(Error::kernel("open", "a netlink socket"))?),
@@ -116,7 +119,8 @@ impl Network {
         });
         let answers = (inner.resolving.clone(), egress.clone());
         server.serve(block, answers, &inner.config, runtime, &tasks, &stop).map_err(listening)?;
-        host_relay.serve(inner.access.clone(), &inner.config, runtime, &tasks, &stop).map_err(relaying)?;
+        let reached = (inner.access.clone(), inner.gateway.clone());
+        host_relay.serve(reached, &inner.config, runtime, &tasks, &stop).map_err(relaying)?;
         if let Some(log) = log {
             let watch = log.watch(egress, runtime).map_err(Error::kernel("listen to", "refused packets"))?;
             tasks.spawn_on(stop.clone().run_until_cancelled_owned(watch), runtime);
@@ -134,7 +138,7 @@ impl Network {
 
     /// What `/etc/resolv.conf` is to say where there is a link.
     pub fn resolv_conf(&self) -> String {
-        resolv_conf::write(self.inner.name_server, &self.inner.resolving.read().search)
+        resolv_conf::write(self.inner.here.address, &self.inner.resolving.read().search)
     }
 
     /// How many links are to be kept ready: while there is little demand, and at most.
@@ -149,7 +153,18 @@ impl Network {
 
     /// Where links' namespaces ask for names.
     pub fn name_server(&self) -> Ipv4Addr {
-        self.inner.name_server
+        self.inner.here.address
+    }
+
+    /// Where links' namespaces reach the gateway, if they may.
+    pub fn gateway(&self) -> Option<Ipv4Addr> {
+        self.inner.here.gateway
+    }
+
+    /// Connections of links to these ports of the gateway's address, from now on; nothing where
+    /// they may not reach it. A port belongs to the first that takes it.
+    pub fn gateway_connections(&self, ports: &[u16]) -> Option<mpsc::Receiver<GatewayConnection>> {
+        self.inner.here.gateway.map(|_| self.inner.gateway.take(ports))
     }
 
     /// Ends the name server and removes everything from the kernel but what other platforms may
@@ -176,14 +191,13 @@ fn refusal_log(platform: u64) -> Option<RefusalLog> {
     log.inspect_err(|error| tracing::warn!(%error, "cannot hear of refused packets (nfnetlink_log)")).ok()
 }
 
-/// Puts the packet rules in place; `here` are the address that instances reach of this machine and
-/// the port of the relay there. Returns how many connections they let through, and the log where
+/// Puts the packet rules in place. Returns how many connections they let through, and the log where
 /// they report.
 fn install(
     netfilter: &mut Socket,
     names: &Names,
     block: Subnet,
-    here: (Ipv4Addr, u16),
+    here: Here,
     addresses: &Addresses,
     config: &Config,
     mut log: Option<RefusalLog>,

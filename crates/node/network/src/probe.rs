@@ -9,6 +9,7 @@ use crate::connections::Limits;
 use crate::error::Error;
 use crate::names::{INNER_LINK, Names};
 use crate::netlink::Socket;
+use crate::rules::Here;
 use crate::subnet::Subnet;
 use crate::{nft, route, rules};
 
@@ -39,14 +40,12 @@ fn try_all(namespace: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
     let names = Names::of(0);
     let mut route = Socket::route().map_err(Error::kernel("open", "a netlink socket"))?;
     let mut netfilter = Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?;
-    let name_server = Ipv4Addr::new(192, 0, 2, 1);
+    let block = Subnet::of(Ipv4Addr::new(192, 0, 2, 0), 24);
+    let here = Here { address: block.at(1), gateway: Some(block.at(2)), relay: 1 };
     let config = Config::default();
     let connections = Limits::new(&config, TRACKED_MAX, 1)?;
     netfilter
-        .send(
-            rules::install(&names, Subnet::of(name_server, 24), (name_server, 1), &config, connections, None)
-                .messages(),
-        )
+        .send(rules::install(&names, block, here, &config, connections, None).messages())
         .map_err(Error::kernel("install packet rules", "in a new network namespace"))?;
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&namespace);
     route

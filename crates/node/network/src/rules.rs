@@ -9,7 +9,8 @@
 //! counted  -                not too many · tcp udp ping
 //! to       after routing    answers and errors only
 //! nat      after routing    leaves as the machine
-//! host     before routing   connections to any port of this machine's one address become the relay's
+//! host     before routing   connections to any port of this machine's one address, and of the
+//!                           gateway's, become the relay's
 //! ```
 //!
 //! Functions with a list of what they may reach share three more sets and chains: `members` has the
@@ -70,18 +71,29 @@ const REFUSALS_PER_S_MAX: u32 = 20;
 const COUNTED: &str = "counted";
 const GUARDED: &str = "guarded";
 
+/// What instances reach of this machine, all by TCP but names.
+#[derive(Debug, Clone, Copy)]
+pub struct Here {
+    /// The address of the name server and of the machine's ports.
+    pub address: Ipv4Addr,
+    /// The address of the platform's gateway, where they may reach it.
+    pub gateway: Option<Ipv4Addr>,
+    /// Port of the relay at `address`, which takes the connections to both.
+    pub relay: u16,
+}
+
 /// Puts the platform's table in the place of one that is there.
 ///
 /// Refusals of what is not on a list are reported to `log_group`.
 pub fn install<'a>(
     names: &'a Names,
     block: Subnet,
-    (name_server, host_relay): (Ipv4Addr, u16),
+    here: Here,
     config: &Config,
     connections: Limits,
     log_group: Option<u16>,
 ) -> Transaction<'a> {
-    let ranges = joined(&denied(config));
+    let (ranges, name_server) = (joined(&denied(config)), here.address);
     let hook = |kind, place, priority| Some(Hook { kind, place, priority });
     Transaction::on(&names.table)
         .table()
@@ -129,12 +141,12 @@ pub fn install<'a>(
         .chain(Chain {
             name: "from",
             hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_DESTINATION_CHANGES),
-            rules: from(&names.links, name_server, config),
+            rules: from(&names.links, here, config),
         })
         .chain(Chain {
             name: "host",
             hook: hook(Kind::Nat, libc::NF_INET_PRE_ROUTING, DESTINATION_CHANGES),
-            rules: vec![to_host(name_server).enters_by(&names.links).redirect(host_relay)],
+            rules: to_relay(&names.links, here),
         })
         .chain(Chain {
             name: "to",
@@ -219,10 +231,11 @@ fn both(rule: impl Fn(i32) -> Rule) -> [Rule; 2] {
 }
 
 /// What comes from instances.
-fn from(links: &str, name_server: Ipv4Addr, config: &Config) -> Vec<Rule> {
+fn from(links: &str, here: Here, config: &Config) -> Vec<Rule> {
+    let name_server = here.address;
     let ask = |protocol| asks(name_server, protocol);
     let questions_max = config.dns_queries_per_instance_per_s_max;
-    vec![
+    let before = vec![
         // The name server is for instances alone; those of other platforms are refused below, by
         // their own rules.
         Rule::new().v4().enters_not_by(LINKS_OF_ALL).destination(name_server).drop(),
@@ -235,16 +248,27 @@ fn from(links: &str, name_server: Ipv4Addr, config: &Config) -> Vec<Rule> {
         ask(libc::IPPROTO_UDP).accept(),
         ask(libc::IPPROTO_TCP).accept(),
         to_host(name_server).go_to(COUNTED),
+    ];
+    let to_gateway = here.gateway.map(|gateway| to_host(gateway).go_to(COUNTED));
+    let outside = [
         Rule::new().destination_here_or_many().go_to(REFUSE),
         Rule::new().destination_in(DENIED).go_to(REFUSE),
         Rule::new().not_established().verdict_of_source(MEMBERS, LISTS),
         Rule::new().go_to(COUNTED),
-    ]
+    ];
+    before.into_iter().chain(to_gateway).chain(outside).collect()
 }
 
-/// A connection to the one address of this machine that instances reach.
-fn to_host(name_server: Ipv4Addr) -> Rule {
-    Rule::new().v4().protocol(libc::IPPROTO_TCP).destination(name_server)
+/// A connection to one of the addresses by which instances reach this machine.
+fn to_host(address: Ipv4Addr) -> Rule {
+    Rule::new().v4().protocol(libc::IPPROTO_TCP).destination(address)
+}
+
+/// Connections to this machine become the relay's, which learns from the kernel where they went.
+fn to_relay(links: &str, here: Here) -> Vec<Rule> {
+    let to_ports = to_host(here.address).enters_by(links).redirect(here.relay);
+    let to_gateway = here.gateway.map(|gateway| to_host(gateway).enters_by(links).send_to(here.address, here.relay));
+    [to_ports].into_iter().chain(to_gateway).collect()
 }
 
 /// What instances send to where they may.

@@ -5,6 +5,7 @@
 use std::ffi::CString;
 use std::net::Ipv4Addr;
 
+use network::GATEWAY_NAME;
 use sys::init::spec::{EtcFile, Files, NewDir};
 
 use crate::id_map::IdMap;
@@ -13,13 +14,19 @@ use crate::root::{Dir, Facts, MountPlace, NAMES, Target, Tmp};
 /// The name of this machine inside.
 const HOST_NAME: &str = "host.sampan.internal";
 
-/// The names that an instance knows without asking, `machine` being where it reaches this machine.
-pub fn hosts(hostname: &str, machine: Option<Ipv4Addr>) -> String {
+/// Where an instance reaches this machine, and the platform's gateway if it may.
+#[derive(Debug, Clone, Copy)]
+pub struct MachineAddresses {
+    pub host: Ipv4Addr,
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// The names that an instance knows without asking.
+pub fn hosts(hostname: &str, machine: Option<MachineAddresses>) -> String {
     let own = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    match machine {
-        Some(address) => format!("{own}{address}\t{HOST_NAME}\n"),
-        None => own,
-    }
+    let Some(MachineAddresses { host, gateway }) = machine else { return own };
+    let gateway = gateway.map(|address| format!("{address}\t{GATEWAY_NAME}\n")).unwrap_or_default();
+    format!("{own}{host}\t{HOST_NAME}\n{gateway}")
 }
 
 /// Files that hold an instance's names and name servers, and what the image wants made, for an

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use network::Network;
+use network::{GatewayConnection, Network};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::Receiver;
 use tokio_util::task::TaskTracker;
 
 use crate::cgroup::{Ceilings, CgroupPool, Cgroups, Layout};
@@ -143,6 +144,12 @@ impl Sandboxes {
     /// started.
     pub async fn launch(&self, spec: LaunchSpec) -> Result<Sandbox, Error> {
         self.inner.workers.submit(spec)?.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// Connections of instances to these ports of the gateway's address, from now on; nothing where
+    /// they cannot or may not reach it.
+    pub fn gateway_connections(&self, ports: &[u16]) -> Option<Receiver<GatewayConnection>> {
+        self.inner.host.prewarmed.network()?.gateway_connections(ports)
     }
 
     /// Instances that run or are being cleaned up after.

@@ -2,7 +2,6 @@
 //! option and number.
 
 use std::ffi::CString;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use crate::cgroup::CgroupFds;
 use crate::config::Config;
 use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
-use crate::etc_files::{files, hosts, tmp};
+use crate::etc_files::{MachineAddresses, files, hosts, tmp};
 use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
 use crate::mounts::{Recent, binds};
 use crate::prewarm_pool::Namespaces;
@@ -53,7 +52,7 @@ pub struct Prepared<'a> {
     /// How ids on disk are mapped.
     pub mapped: &'a Recent,
     /// Where it reaches this machine, if it does.
-    pub machine: Option<Ipv4Addr>,
+    pub machine: Option<MachineAddresses>,
 }
 
 /// The spec of an instance; a user namespace that has to be made is made on `stack`.

@@ -1,6 +1,7 @@
 //! A running instance: reaching its port, freezing it, its memory. Its end is the reaper's.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -230,6 +231,11 @@ impl Sandbox {
             CgroupState::There(cgroup) => cgroup.out_of_memory_kills() > 0,
             CgroupState::Gone(_) => self.exit().is_some_and(|exit| exit.out_of_memory),
         }
+    }
+
+    /// The address that it sends from, if it has a link.
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        self.inner.link.as_ref().map(|link| link.address())
     }
 
     /// What went out of it and came in from outside, requests not among it; all 0 without a link.

@@ -8,7 +8,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::CString;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +23,7 @@ use crate::config::Config;
 use crate::demand::{Demand, Next};
 use crate::devices::{DEVICES, LINKS};
 use crate::error::Error;
+use crate::etc_files::MachineAddresses;
 use crate::id_map::IdMap;
 use crate::masks::MASKED_SYS;
 use crate::mounts::{DiskIds, Kept, Recent};
@@ -177,9 +177,9 @@ impl PrewarmPool {
     }
 
     /// Where an instance in these namespaces reaches this machine.
-    pub fn machine(&self, namespaces: &Namespaces) -> Option<Ipv4Addr> {
+    pub fn machine(&self, namespaces: &Namespaces) -> Option<MachineAddresses> {
         let network = self.network.as_ref().filter(|_| namespaces.link.is_some());
-        network.map(Network::name_server)
+        network.map(|network| MachineAddresses { host: network.name_server(), gateway: network.gateway() })
     }
 
     /// Takes what is ready, or makes it when demand outran the refilling; with a link if it is

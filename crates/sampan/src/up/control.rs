@@ -121,7 +121,7 @@ pub async fn serve(
     };
     let acceptor = Acceptor {
         name: "control address",
-        listener,
+        listener: listener.into(),
         connections: Connections::new(config.connections_max, metrics),
         // The kernel enforces write timeouts, because it sees partial progress of a slow reader:
         // `Registry::limit_writes`.

@@ -62,6 +62,27 @@ pub struct Listening {
     pub tls: Option<TcpListener>,
 }
 
+/// Ports by which clients expect plain HTTP and TLS.
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
+
+/// Connections of instances to the gateway: by its own ports, whatever addresses it listens on, and
+/// by those of the schemes.
+fn of_instances(
+    sandboxes: &sandbox::Sandboxes,
+    plain_port: u16,
+    tls: Option<&TcpListener>,
+) -> anyhow::Result<Option<gateway::Instances>> {
+    let tls_port = tls.map(TcpListener::local_addr).transpose()?.map(|address| address.port());
+    let with = |own: u16, of_scheme: u16, other: Option<u16>| match other {
+        Some(other) if other == of_scheme => vec![own],
+        _ => vec![own, of_scheme],
+    };
+    let Some(plain) = sandboxes.gateway_connections(&with(plain_port, HTTP_PORT, tls_port)) else { return Ok(None) };
+    let tls = tls_port.and_then(|own| sandboxes.gateway_connections(&with(own, HTTPS_PORT, Some(plain_port))));
+    Ok(Some(gateway::Instances { plain, tls }))
+}
+
 impl RunningPlatform {
     /// Reloads certificates.
     pub fn reload(&self) {
@@ -204,7 +225,8 @@ impl RunningPlatform {
             None => None,
         };
         let certificates = Arc::new(if tls.is_some() { certificates } else { BTreeSet::new() });
-        let gateway = gateway::Listeners { plain: gateway.plain, tls };
+        let instances = of_instances(&sandboxes, gateway_addr.port(), tls.as_ref().map(|(listener, _)| listener))?;
+        let gateway = gateway::Listeners { plain: gateway.plain, tls, instances };
         let domains = settings.gateway.domains.clone();
         let public_url = settings.gateway.public_url.clone().map(String::from);
         let address = api::GatewayAddress { listening: Some(gateway_addr), public_url };

@@ -11,10 +11,17 @@ use types::PortRange;
 /// Ports of a link that are reported; one that tries all of them does not fill a log.
 const REPORTED_PORTS_MAX: usize = 16;
 
+/// The name by which instances know the gateway; on an egress list it allows it.
+pub const GATEWAY_NAME: &str = "gateway.sampan.internal";
+/// The name by which they know this machine.
+const HOST_NAME: &str = "host.sampan.internal";
+
 /// What a link may reach of this machine.
 pub struct HostAccess {
     /// Ports of the loopback.
     pub ports: Vec<u16>,
+    /// First and last of the ports by which it may reach the gateway.
+    pub gateway_ports: Vec<(u16, u16)>,
     /// Takes what is to be said about a connection, once for each port.
     pub report: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -22,7 +29,8 @@ pub struct HostAccess {
 /// A link that may reach something, as long as it is there.
 pub struct Member {
     access: HostAccess,
-    reported: Mutex<BTreeSet<u16>>,
+    /// Ports of refusals, and whether they were the gateway's.
+    reported: Mutex<BTreeSet<(bool, u16)>>,
     /// Cancelled when the link goes.
     pub gone: CancellationToken,
 }
@@ -38,12 +46,21 @@ pub enum Refusal {
     TooMany,
     /// Nothing listens there.
     NoServer,
+    /// The function's egress list does not have the gateway with this port.
+    GatewayNotListed,
+    /// The gateway is not reached by the port.
+    GatewayPort,
+    /// The instance has as many connections to the gateway as it may.
+    TooManyToGateway,
+    /// The gateway takes none: the platform stops.
+    GatewayGone,
 }
 
 impl Refusal {
     /// The reason, and what to do.
     fn message(self, port: u16) -> String {
-        let refused = format!("the connection to host.sampan.internal:{port} was refused:");
+        let name = if self.is_of_gateway() { GATEWAY_NAME } else { HOST_NAME };
+        let refused = format!("the connection to {name}:{port} was refused:");
         match self {
             Self::NotDeclared => {
                 format!("{refused} the function has not asked for this port; deploy it with --host-port {port}")
@@ -55,7 +72,20 @@ impl Refusal {
             Self::NoServer => {
                 format!("{refused} no server accepts it at 127.0.0.1:{port} or [::1]:{port} of the machine")
             }
+            Self::GatewayNotListed => format!(
+                "{refused} it is not on the function's list; deploy it with {GATEWAY_NAME} on its list (sampan deploy \
+                 --egress)"
+            ),
+            Self::GatewayPort => format!("{refused} the gateway has port 80, its own, and with TLS 443 and its own"),
+            Self::TooManyToGateway => {
+                format!("{refused} too many are open; see [network] gateway_connections_per_instance_max")
+            }
+            Self::GatewayGone => format!("{refused} the gateway takes no more connections"),
         }
+    }
+
+    fn is_of_gateway(self) -> bool {
+        matches!(self, Self::GatewayNotListed | Self::GatewayPort | Self::TooManyToGateway | Self::GatewayGone)
     }
 }
 
@@ -68,11 +98,17 @@ impl Member {
         if allowed.iter().any(|range| range.contains(port)) { Ok(()) } else { Err(Refusal::NotAllowed) }
     }
 
+    /// Whether the gateway may be reached by a port.
+    pub fn check_gateway(&self, port: u16) -> Result<(), Refusal> {
+        let has = |(first, last): &(u16, u16)| (*first..=*last).contains(&port);
+        if self.access.gateway_ports.iter().any(has) { Ok(()) } else { Err(Refusal::GatewayNotListed) }
+    }
+
     /// Reports a refusal, unless one of the same port was.
     pub fn refuse(&self, port: u16, why: Refusal) {
         let is_first = {
             let mut reported = self.reported.lock();
-            reported.len() < REPORTED_PORTS_MAX && reported.insert(port)
+            reported.len() < REPORTED_PORTS_MAX && reported.insert((why.is_of_gateway(), port))
         };
         if is_first {
             (self.access.report)(&why.message(port));
@@ -114,7 +150,7 @@ mod tests {
         let (table, said) = (AccessTable::default(), Arc::<Mutex<Vec<String>>>::default());
         let log = said.clone();
         let report = Box::new(move |line: &str| log.lock().push(line.to_owned()));
-        table.insert(Ipv4Addr::LOCALHOST, HostAccess { ports, report });
+        table.insert(Ipv4Addr::LOCALHOST, HostAccess { ports, gateway_ports: vec![(80, 80)], report });
         let member = table.get(Ipv4Addr::LOCALHOST).expect("it was inserted");
         table.remove(Ipv4Addr::LOCALHOST);
         assert!(table.get(Ipv4Addr::LOCALHOST).is_none() && member.gone.is_cancelled());
@@ -134,6 +170,8 @@ mod tests {
         ] {
             assert_eq!(member.check(port, &allowed), expected, "{port}");
         }
+        assert_eq!(member.check_gateway(80), Ok(()));
+        assert_eq!(member.check_gateway(3306), Err(Refusal::GatewayNotListed), "the machine's ports are others");
     }
 
     #[test]

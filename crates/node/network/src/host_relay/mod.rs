@@ -8,11 +8,16 @@
 //!    |  127.0.0.1:3306, then [::1]:3306
 //! server
 //! ```
+//! Connections to the gateway's address (`gateway.sampan.internal` = <block>.2) come here by the
+//! same rules and are handed over to the gateway as they are: it sees the instance as its peer.
+//!
 //! An instance is known by its address alone, which the packet rules let no other link send from.
 
 mod access;
 mod copy;
+mod gateway;
 mod server;
 
-pub use access::{AccessTable, HostAccess};
+pub use access::{AccessTable, GATEWAY_NAME, HostAccess};
+pub use gateway::{GatewayConnection, GatewayPorts};
 pub use server::HostRelay;

@@ -1,7 +1,7 @@
 //! Accepts connections of links, each in a task of its own, not more at once than the limits say.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use types::PortRange;
 
 use super::access::{AccessTable, Member, Refusal};
 use super::copy::both_ways;
+use super::gateway::GatewayPorts;
 use crate::config::Config;
 use crate::dns::{Place, Places};
 
@@ -30,6 +31,8 @@ pub struct HostRelay {
 /// What every task uses.
 struct Relay {
     table: Arc<AccessTable>,
+    gateway: Arc<GatewayPorts>,
+    to_gateway: Arc<Places>,
     allowed: Vec<PortRange>,
     connections: Arc<Places>,
     connect_max: Duration,
@@ -53,7 +56,7 @@ impl HostRelay {
     /// Serves links until `stop`.
     pub fn serve(
         self,
-        table: Arc<AccessTable>,
+        (table, gateway): (Arc<AccessTable>, Arc<GatewayPorts>),
         config: &Config,
         runtime: &Handle,
         tasks: &TaskTracker,
@@ -63,6 +66,9 @@ impl HostRelay {
         let listener = Arc::new(tokio::net::TcpListener::from_std(self.listener)?);
         let relay = Arc::new(Relay {
             table,
+            gateway,
+            // The gateway has room of its own; an instance's share of it is bounded here.
+            to_gateway: Places::new(usize::MAX, config.gateway_connections_per_instance_max, stop),
             allowed: config.host_ports.clone(),
             connections: Places::new(config.host_connections_max, config.host_connections_per_instance_max, stop),
             connect_max: Duration::from_millis(config.host_connect_ms_max),
@@ -83,10 +89,18 @@ impl Relay {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let Some((address, member, port)) = self.identify(&client, from) else {
+            let Some((address, member, to)) = self.identify(&client, from) else {
                 reset(client);
                 continue;
             };
+            let port = to.port();
+            if self.gateway.is_at(*to.ip()) {
+                if let Err((client, why)) = self.hand_over(client, address, from, &member, port) {
+                    reset(client);
+                    member.refuse(port, why);
+                }
+                continue;
+            }
             match self.admit(address, &member, port) {
                 Ok(place) => drop(tasks.spawn(self.clone().connect(client, member, port, place))),
                 Err(why) => {
@@ -97,11 +111,27 @@ impl Relay {
         }
     }
 
-    /// Which link a connection came by, and the port that it was opened to.
-    fn identify(&self, client: &TcpStream, from: SocketAddr) -> Option<(Ipv4Addr, Arc<Member>, u16)> {
+    /// Passes a connection on to the gateway.
+    fn hand_over(
+        &self,
+        client: TcpStream,
+        address: Ipv4Addr,
+        from: SocketAddr,
+        member: &Member,
+        port: u16,
+    ) -> Result<(), (TcpStream, Refusal)> {
+        if let Err(why) = member.check_gateway(port) {
+            return Err((client, why));
+        }
+        let Some(place) = self.to_gateway.take(address) else { return Err((client, Refusal::TooManyToGateway)) };
+        self.gateway.send(port, (client, from, Box::new(place)))
+    }
+
+    /// Which link a connection came by, and the address and port that it was opened to.
+    fn identify(&self, client: &TcpStream, from: SocketAddr) -> Option<(Ipv4Addr, Arc<Member>, SocketAddrV4)> {
         let IpAddr::V4(address) = from.ip() else { return None };
-        let port = sockopt::ip_original_dst(client).ok()?.port();
-        Some((address, self.table.get(address)?, port))
+        let to = sockopt::ip_original_dst(client).ok()?;
+        Some((address, self.table.get(address)?, to))
     }
 
     fn admit(&self, address: Ipv4Addr, member: &Member, port: u16) -> Result<Place, Refusal> {

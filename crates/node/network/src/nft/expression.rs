@@ -1,7 +1,7 @@
 //! What rules are made of: load a value into the register, compare it, decide
 //! (linux/netfilter/nf_tables.h). Pure.
 //!
-//! Every expression uses one register: a rule is a row of "load, compare" pairs, each of which ends
+//! Every expression uses one register, but for a change of address and port: a rule is a row of "load, compare" pairs, each of which ends
 //! the rule when it does not hold, and a verdict.
 
 use std::net::Ipv4Addr;
@@ -10,9 +10,10 @@ use crate::connections::SHARES;
 use crate::netlink::Attributes;
 use crate::subnet::Subnet;
 
-/// The registers: the verdict's, and the one that values go through.
+/// The registers: the verdict's, the one that values go through, and one for an address beside a port.
 const VERDICT: u32 = 0;
 const VALUE: u32 = 1;
+const ADDRESS: u32 = 2;
 
 /// What `meta` loads.
 const META_IIFNAME: u32 = 6;
@@ -363,6 +364,21 @@ impl Rule {
             .network_number(2, libc::NFPROTO_IPV4.cast_unsigned())
             .network_number(5, VALUE);
         self.and([Expression::new("immediate", port), Expression::new("nat", change)])
+    }
+
+    /// Goes to another address and port.
+    pub fn send_to(self, address: Ipv4Addr, port: u16) -> Self {
+        const DESTINATION_NAT: u32 = 1;
+        let register = |register, value: &[u8]| {
+            Expression::new("immediate", Attributes::new().network_number(1, register).nest(2, data(value)))
+        };
+        let change = Attributes::new()
+            .network_number(1, DESTINATION_NAT)
+            .network_number(2, libc::NFPROTO_IPV4.cast_unsigned())
+            .network_number(3, ADDRESS)
+            .network_number(5, VALUE);
+        let values = [register(ADDRESS, &address.octets()), register(VALUE, &port.to_be_bytes())];
+        self.and(values).and([Expression::new("nat", change)])
     }
 
     /// The list of its expressions.

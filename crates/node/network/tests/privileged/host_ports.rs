@@ -33,7 +33,7 @@ fn let_reach(instance: &Instance, ports: &[u16]) -> Arc<Mutex<Vec<String>>> {
     let said = Arc::<Mutex<Vec<String>>>::default();
     let log = said.clone();
     let report = Box::new(move |line: &str| log.lock().expect("no panic").push(line.to_owned()));
-    instance.link.let_reach(HostAccess { ports: ports.to_vec(), report });
+    instance.link.let_reach(HostAccess { ports: ports.to_vec(), gateway_ports: Vec::new(), report });
     said
 }
 
@@ -108,6 +108,47 @@ fn connections_to_the_machine_are_bounded_and_end_with_their_link() -> anyhow::R
         drop(link);
         assert!(matches!(last.read(&mut [0]), Ok(0) | Err(_)), "it ended");
         assert_ne!(last.take_error()?.map(|error| error.kind()), Some(ErrorKind::TimedOut));
+        Ok(world.wait(network.close())?)
+    })
+}
+
+#[test]
+fn connections_to_the_gateway_are_handed_over_with_the_address_of_their_link() -> anyhow::Result<()> {
+    World::run(|world| {
+        crate::world::ip("link set lo up")?;
+        let config = Config { gateway_connections_per_instance_max: 1, ..config() };
+        let network = world.platform_with(1, config)?;
+        let gateway = network.gateway().expect("it is on");
+        let mut connections = network.gateway_connections(&[80, 8080]).expect("it is on");
+        let (caller, other) = (world.instance(&network)?, world.instance(&network)?);
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let log = said.clone();
+        let report = Box::new(move |line: &str| log.lock().expect("no panic").push(line.to_owned()));
+        caller.link.let_reach(HostAccess { ports: vec![PORT], gateway_ports: vec![(1, 8080)], report });
+        let_reach(&other, &[PORT]);
+        let stream = caller.inside(|| Ok(TcpStream::connect_timeout(&(gateway, 8080).into(), WAIT)?))?;
+        let (_socket, from, held) = world.wait(connections.recv()).expect("handed over");
+        assert_eq!(from.ip(), IpAddr::V4(caller.link.address()));
+        assert_eq!(from.port(), stream.local_addr()?.port());
+        let reset = |instance: &Instance, port| {
+            let error = instance.tcp(gateway, port).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{port}");
+        };
+        // It has its one; a port of the machine is none of the gateway's; no list has these.
+        reset(&caller, 80);
+        reset(&caller, PORT);
+        reset(&caller, 8081);
+        reset(&other, 80);
+        until("all is said", || Ok(said.lock().expect("no panic").len() == 3))?;
+        let lines = said.lock().expect("no panic").join("\n");
+        for wanted in
+            ["gateway_connections_per_instance_max", "gateway.sampan.internal:7000", ":8081 was refused: it is"]
+        {
+            assert!(lines.contains(wanted), "{wanted}: {lines}");
+        }
+        drop(held);
+        let _next = caller.inside(|| Ok(TcpStream::connect_timeout(&(gateway, 80).into(), WAIT)?))?;
+        assert!(world.wait(connections.recv()).is_some());
         Ok(world.wait(network.close())?)
     })
 }

@@ -109,7 +109,7 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let gateway = Gateway::serve(
-            gateway::Listeners { plain: listener, tls: None },
+            gateway::Listeners { plain: listener, tls: None, instances: None },
             invoker.clone(),
             catalog,
             asynchronous,

@@ -1,0 +1,134 @@
+//! Functions that call functions by `gateway.sampan.internal`.
+
+use e2e::{Platform, hostile, tools, wait};
+use serde_json::json;
+
+use crate::RESET;
+use crate::machine::{on_machine, settled};
+
+/// Longest chain of calls in these tests.
+const DEPTH_MAX: usize = 4;
+
+/// A platform whose gateway listens on the loopback alone, with the hostile image as `out` and a
+/// static server as `web`.
+async fn start(env: &[(&str, &str)]) -> anyhow::Result<Platform> {
+    settled().await?;
+    let depth = DEPTH_MAX.to_string();
+    let settings = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_GATEWAY__CALL_DEPTH_MAX", depth.as_str())];
+    let platform = Platform::start_with(&[&settings[..], env].concat()).await?;
+    hostile::push(&platform).await?;
+    platform.push_hello().await?;
+    platform.deploy("web", "hello:v1", &[]).await?;
+    deploy(&platform, "out", &[]).await?;
+    Ok(platform)
+}
+
+async fn deploy(platform: &Platform, name: &str, flags: &[&str]) -> anyhow::Result<()> {
+    let settings = ["--memory", "128", "--timeout", "60", "--no-start-check"];
+    platform.deploy(name, "hostile:v1", &[&settings[..], flags].concat()).await.map(drop)
+}
+
+/// What a function gets from `web` by the gateway.
+async fn ask(platform: &Platform, function: &str, port: &str, path: &str) -> anyhow::Result<String> {
+    hostile::attack(platform, function, &format!("/http?gateway.sampan.internal:{port}{path}")).await
+}
+
+async fn logged(platform: &Platform, function: &str, text: &str) -> anyhow::Result<usize> {
+    wait::until(text, || async {
+        let log = tools::run_ok(&mut platform.cli(&["logs", function, "--limit", "200"])).await?;
+        let count = log.lines().filter(|line| line.contains(text)).count();
+        Ok((count > 0).then_some(count))
+    })
+    .await
+}
+
+fn port(url: &str) -> &str {
+    url.rsplit(':').next().unwrap_or_default()
+}
+
+#[test]
+fn a_function_calls_another_by_path_and_by_host() -> anyhow::Result<()> {
+    on_machine(async |_| {
+        let platform = start(&[("SAMPAN_GATEWAY__TRUST_FORWARDED", "true")]).await?;
+        let own = port(&platform.gateway);
+        for port in ["80", own] {
+            let said = ask(&platform, "out", port, "/fn/default/web/headers").await?;
+            assert!(said.starts_with("HTTP/1.1 200"), "{port}: {said}");
+            // The caller is its client: a proxy's headers are not believed from it.
+            let hosts = hostile::attack(&platform, "out", "/read?/proc/net/fib_trie").await?;
+            let client = said.split_once("x-forwarded-for\",\"").and_then(|(_, rest)| rest.split('"').next());
+            assert!(client.is_some_and(|client| client.starts_with("10.") && hosts.contains(client)), "{said}");
+        }
+        let by_host = ask(&platform, "out", "80", "/headers@web.default.fn.localhost").await?;
+        assert!(by_host.starts_with("HTTP/1.1 200"), "{by_host}");
+        assert!(by_host.contains(r#""host","web.default.fn.localhost""#), "{by_host}");
+        // It is the public gateway and nothing else: not the control address, nor another port.
+        let missing = ask(&platform, "out", "80", "/healthz").await?;
+        assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+        for closed in [port(&platform.control), "22", "443", "53"] {
+            assert_eq!(ask(&platform, "out", closed, "/healthz").await?, RESET, "{closed}");
+        }
+        let line = format!("gateway.sampan.internal:{} was refused: the gateway has port 80", port(&platform.control));
+        assert_eq!(logged(&platform, "out", &line).await?, 1);
+        platform.stop().await
+    })
+}
+
+#[test]
+fn a_list_closes_the_gateway_unless_it_names_it() -> anyhow::Result<()> {
+    on_machine(async |_| {
+        let platform = start(&[]).await?;
+        deploy(&platform, "alone", &["--egress", "none"]).await?;
+        deploy(&platform, "named", &["--egress", "gateway.sampan.internal:80"]).await?;
+        let path = "/fn/default/web/";
+        assert_eq!(ask(&platform, "alone", "80", path).await?, RESET);
+        logged(&platform, "alone", "gateway.sampan.internal:80 was refused: it is not on the function's list").await?;
+        assert!(ask(&platform, "named", "80", path).await?.starts_with("HTTP/1.1 200"));
+        assert_eq!(ask(&platform, "named", port(&platform.gateway), path).await?, RESET);
+        platform.stop().await?;
+
+        let closed = start(&[("SAMPAN_NETWORK__GATEWAY", "false")]).await?;
+        assert!(ask(&closed, "out", "80", path).await?.starts_with("error"), "no such name");
+        closed.stop().await
+    })
+}
+
+#[test]
+fn a_function_that_calls_itself_without_end_is_stopped_by_the_depth_of_the_chain() -> anyhow::Result<()> {
+    on_machine(async |_| {
+        let platform = start(&[]).await?;
+        let endless = hostile::attack(&platform, "out", "/again?gateway.sampan.internal:80/fn/default/out");
+        let others = async {
+            for _ in 0..5 {
+                let answer = platform.get("web", "/").await?;
+                assert_eq!(answer.status(), 200, "others are served meanwhile");
+            }
+            anyhow::Ok(())
+        };
+        let (said, others) = tokio::join!(endless, others);
+        others?;
+        let said = said?;
+        assert_eq!(said.matches("HTTP/1.1 200").count(), DEPTH_MAX, "{said}");
+        assert_eq!(said.matches("HTTP/1.1 508").count(), 1, "{said}");
+        assert!(said.contains("gateway.call_depth_max"), "{said}");
+        logged(&platform, "out", "a call by the gateway was refused: the call is number 5 of a chain").await?;
+        // Nothing is left of it: the next call begins a chain of its own.
+        let next =
+            ask(&platform, "out", "80", "/fn/default/out/http?gateway.sampan.internal:80/fn/default/web/").await?;
+        assert_eq!(next.matches("HTTP/1.1 200").count(), 2, "{next}");
+        platform.stop().await
+    })
+}
+
+#[test]
+fn a_chain_that_waits_for_its_own_only_place_ends_with_the_wait() -> anyhow::Result<()> {
+    on_machine(async |_| {
+        let platform = start(&[("SAMPAN_POOL__WAIT_MS_MAX", "500")]).await?;
+        let only = json!({"FunctionName": "out", "ReservedConcurrencyMem": 128});
+        platform.api.call("PutReservedConcurrencyConfig", only).await?;
+        let said = ask(&platform, "out", "80", "/fn/default/out/").await?;
+        assert!(said.starts_with("HTTP/1.1 432"), "{said}");
+        assert!(hostile::attack(&platform, "out", "/").await?.contains("hostile"), "its place is free again");
+        platform.stop().await
+    })
+}

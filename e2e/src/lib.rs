@@ -36,6 +36,7 @@ pub mod platform;
 pub mod printer;
 pub mod registry;
 pub mod rootfs_listing;
+pub mod scenes;
 pub mod secrecy;
 pub mod small_disk;
 pub mod tools;

@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use e2e::object_stores::{ACCESS_KEY, ObjectStore, SECRET_KEY};
-use e2e::{Platform, tools, wait};
+use e2e::{Platform, scenes, tools, wait};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -23,14 +23,6 @@ use crate::machine::{MACHINE, OUTSIDE, Outside, on_machine, settled};
 const TOKEN: &str = "a-token-of-some-length";
 /// Seconds of the film whose transcoding is watched: far more than a look at the log takes.
 const LONG_S: u32 = 240;
-
-/// The root of the example's image, which `cargo xtask scene ffmpeg` uses too.
-async fn root() -> anyhow::Result<PathBuf> {
-    let root = tools::workspace().join("target/scenes/ffmpeg");
-    let mut image = tools::command(&tools::workspace().join("examples/ffmpeg/image").display().to_string());
-    tools::run_ok(image.arg(&root)).await?;
-    Ok(root)
-}
 
 /// A program of the image's root, run here.
 fn program(root: &Path, name: &str) -> tokio::process::Command {
@@ -71,7 +63,7 @@ struct Scene {
 impl Scene {
     async fn start(outside: &Outside) -> anyhow::Result<Self> {
         settled().await?;
-        let root = root().await?;
+        let root = scenes::root("ffmpeg").await?;
         let dns = format!("[\"{OUTSIDE}\"]");
         let env = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__DNS", dns.as_str())];
         let platform = Platform::start_at(&env, "127.0.0.1:0", "0.0.0.0:0").await?;

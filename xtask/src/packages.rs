@@ -22,6 +22,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("mmdebstrap", "mmdebstrap"),
+    // Without the package mariadb-server, which would start a server of the machine's.
+    ("mariadbd", "mariadb-server-core"),
+    ("mariadb", "mariadb-client-core"),
     ("umoci", "umoci"),
     ("openssl", "openssl"),
     ("ip", "iproute2"),

@@ -1,0 +1,138 @@
+//! What the scenes of `examples/` share: the roots of their images, a database on the machine, and
+//! the times of starts.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::{Platform, tools, wait};
+
+/// Timeout of the making of an image's root, which downloads its packages.
+const IMAGE_MAX: Duration = Duration::from_secs(1_200);
+
+/// The root of an example's image, made by its script `image`. It is below `SAMPAN_SCENES`, or
+/// `target/scenes` without that variable, and made again only when the script changes.
+pub async fn root(example: &str) -> anyhow::Result<PathBuf> {
+    let below =
+        std::env::var_os("SAMPAN_SCENES").map_or_else(|| tools::workspace().join("target/scenes"), PathBuf::from);
+    std::fs::create_dir_all(&below).with_context(|| format!("cannot make {}", below.display()))?;
+    let (root, script) = (below.join(example), tools::workspace().join("examples").join(example).join("image"));
+    let started = Instant::now();
+    // Not `tools::command`: packages may come by a proxy. Clones that share the folder take turns.
+    let mut image = Command::new("flock");
+    image.arg(below.join(format!("{example}.lock"))).arg(&script).arg(&root).kill_on_drop(true);
+    image.env("PIP", format!("{} -m pip", tools::python().display()));
+    let made = tokio::time::timeout(IMAGE_MAX, image.output()).await.context("the image is not made in time")?;
+    let made = made.context("cannot run flock (util-linux)")?;
+    ensure!(made.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&made.stderr));
+    println!("{example}: the image's root was there after {:.1} s", started.elapsed().as_secs_f64());
+    Ok(root)
+}
+
+/// Prints the platform's account of the newest cold start of a function.
+pub async fn print_cold_start(platform: &Platform, function: &str) -> anyhow::Result<()> {
+    let line = wait::until(&format!("the log of {function} has a cold start"), || async {
+        let query = serde_json::json!({"FunctionName": function, "Limit": 20});
+        let logs = platform.api.call("GetFunctionLogs", query).await?;
+        let records = logs["Data"].as_array().into_iter().flatten();
+        let mut lines = records.filter_map(|record| record["Log"].as_str()).flat_map(str::lines);
+        Ok(lines.find(|line| line.contains("Coldstart: ")).map(str::to_owned))
+    })
+    .await?;
+    println!("{function}, cold start: {line}");
+    Ok(())
+}
+
+/// The time from a request to the end of its answer, which a test prints and does not check.
+pub async fn timed<T>(what: &str, answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let started = Instant::now();
+    let answer = answer.await?;
+    println!("{what}: {:.1} ms", started.elapsed().as_secs_f64() * 1000.0);
+    Ok(answer)
+}
+
+/// A MariaDB on the loopback of the machine, which ends with this.
+pub struct MariaDb {
+    /// Its port.
+    pub port: u16,
+    process: Child,
+    // Last: the folder must outlive the process.
+    folder: TempDir,
+}
+
+impl MariaDb {
+    /// Starts one without data.
+    pub async fn start() -> anyhow::Result<Self> {
+        let (folder, port) = (tempfile::Builder::new().prefix("mariadb-").tempdir()?, tools::free_port()?);
+        let mut install = tools::command("mariadb-install-db");
+        install.args(["--no-defaults", "--user=root", "--skip-test-db", "--auth-root-authentication-method=socket"]);
+        tools::run_ok(install.arg(data(folder.path()))).await?;
+        let process = server(folder.path(), port)?;
+        let database = Self { port, folder, process };
+        database.ready().await?;
+        Ok(database)
+    }
+
+    async fn ready(&self) -> anyhow::Result<()> {
+        wait::until("MariaDB answers", || async {
+            Ok(tools::run(self.client().args(["-e", "SELECT 1"])).await?.ok.then_some(()))
+        })
+        .await
+    }
+
+    /// A client of the user root, without a database.
+    pub fn client(&self) -> Command {
+        let mut client = tools::command("mariadb");
+        client.args([
+            "--no-defaults",
+            "--user=root",
+            "--batch",
+            "--skip-column-names",
+            "--default-character-set=utf8mb4",
+        ]);
+        client.arg(format!("--socket={}", self.folder.path().join("socket").display()));
+        client
+    }
+
+    /// Runs statements, and returns what they print.
+    pub async fn sql(&self, statements: &str) -> anyhow::Result<String> {
+        tools::run_ok(self.client().args(["-e", statements])).await
+    }
+
+    /// Ends it; what it holds stays.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    /// Starts it again after [`MariaDb::kill`].
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = server(self.folder.path(), self.port)?;
+        self.ready().await
+    }
+}
+
+fn data(folder: &Path) -> String {
+    format!("--datadir={}", folder.join("data").display())
+}
+
+fn server(folder: &Path, port: u16) -> anyhow::Result<Child> {
+    let mut server = tools::command("mariadbd");
+    server.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", &format!("--port={port}")]);
+    server.arg(data(folder)).arg(format!("--socket={}", folder.join("socket").display()));
+    server.arg(format!("--pid-file={}", folder.join("pid").display()));
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
+    Ok(server.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).spawn()?)
+}
+
+/// The state of an event whose run has ended.
+pub async fn ended(platform: &Platform, id: &str) -> anyhow::Result<serde_json::Value> {
+    wait::until(&format!("event {id} ends"), || async {
+        let body = serde_json::json!({"InvokeRequestId": id});
+        let state = platform.api.call("GetAsyncEventStatus", body).await?["Result"].clone();
+        Ok((state["Status"] != "RUNNING").then_some(state))
+    })
+    .await
+}

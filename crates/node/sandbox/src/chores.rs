@@ -1,14 +1,17 @@
-//! What follows a start and an end: two threads with a queue each, made once, so that no start and
-//! no end makes a thread of its own.
+//! What follows a start and an end: threads with queues, made once, so that no start and no end
+//! makes a thread of its own.
 //!
-//! One has what somebody waits for: the quota of an instance that listens, how one ended. The other
-//! cleans up, and may be behind while many end. An instance has at most three chores, so the
-//! queues hold at most three times `[sandbox] instances_max`.
+//! One has what somebody waits for: the quota of an instance that listens, how one ended. Another
+//! cleans up, and may be behind while many end. A few ask instances to end, which may take each of
+//! them some milliseconds. An instance has at most four chores, so the queues hold at most four
+//! times `[sandbox] instances_max`.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::error::Error;
 
@@ -17,25 +20,29 @@ const ASKING_MAX: usize = 4;
 
 type Chore = Box<dyn FnOnce() + Send>;
 
-/// The queues of the two threads, which end when this goes and all is done.
+/// The queues of the threads, which end when this goes and all is done.
 pub struct Chores {
     prompt: Sender<Chore>,
     cleanup: Sender<Chore>,
-    asking: Semaphore,
+    ask: Sender<Chore>,
 }
 
 impl Chores {
     /// Starts the threads.
     pub fn start() -> Result<Self, Error> {
-        Ok(Self { prompt: thread("settle")?, cleanup: thread("cleanup")?, asking: Semaphore::new(ASKING_MAX) })
+        let (prompt, cleanup) = (threads("settle", 1)?, threads("cleanup", 1)?);
+        Ok(Self { prompt, cleanup, ask: threads("ask", ASKING_MAX)? })
     }
 
-    /// Asks an instance to end, on a thread of the runtime, which may take its time; how many are
-    /// asked at once is bounded. Returns whether it heeds that.
+    /// Asks an instance to end, which may take its time; how many are asked at once is bounded.
+    /// Returns whether it heeds that.
     pub async fn ask(&self, ask: impl FnOnce() -> bool + Send + 'static) -> bool {
-        // Never closed.
-        let _turn = self.asking.acquire().await;
-        tokio::task::spawn_blocking(ask).await.unwrap_or(false)
+        let (heeds, answer) = oneshot::channel();
+        hand_over(&self.ask, move || {
+            // Nobody may wait for the answer any more.
+            let _ = heeds.send(ask());
+        });
+        answer.await.unwrap_or(false)
     }
 
     /// Has done what somebody waits for.
@@ -56,16 +63,24 @@ fn hand_over(queue: &Sender<Chore>, chore: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn thread(name: &'static str) -> Result<Sender<Chore>, Error> {
+/// As many threads as given, for one queue.
+fn threads(name: &'static str, count: usize) -> Result<Sender<Chore>, Error> {
     let (sender, receiver) = channel();
-    let work = move || supervisor::essential_thread(name, || work(&receiver));
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    thread.map_err(Error::path("start the thread", name))?;
+    let receiver = Arc::new(Mutex::new(receiver));
+    for _ in 0..count {
+        let receiver = receiver.clone();
+        let work = move || supervisor::essential_thread(name, || work(&receiver));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        thread.map_err(Error::path("start the thread", name))?;
+    }
     Ok(sender)
 }
 
-fn work(chores: &Receiver<Chore>) {
-    for chore in chores {
+fn work(chores: &Mutex<Receiver<Chore>>) {
+    loop {
+        // Only the wait is under the lock.
+        let next = chores.lock().recv();
+        let Ok(chore) = next else { return };
         // A panic ends this chore alone; what waits for it learns that it will not be done.
         if std::panic::catch_unwind(AssertUnwindSafe(chore)).is_err() {
             tracing::error!("a chore of an instance panicked");
@@ -76,6 +91,30 @@ fn work(chores: &Receiver<Chore>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn as_many_are_asked_at_once_as_there_are_threads_and_one_that_panics_heeds_nothing() {
+        let chores = Arc::new(Chores::start().expect("threads"));
+        // Each waits for all others.
+        let all = Arc::new(std::sync::Barrier::new(ASKING_MAX));
+        let asked: Vec<_> = (0..ASKING_MAX)
+            .map(|number| {
+                let (chores, all) = (chores.clone(), all.clone());
+                let ask = move || {
+                    all.wait();
+                    assert_ne!(number, 1, "it panics");
+                    true
+                };
+                tokio::spawn(async move { chores.ask(ask).await })
+            })
+            .collect();
+        let mut heeds = Vec::new();
+        for answer in asked {
+            heeds.push(answer.await.expect("answered"));
+        }
+        assert_eq!(heeds, [true, false, true, true]);
+        assert!(chores.ask(|| true).await, "the thread goes on");
+    }
 
     #[test]
     fn chores_are_done_in_order_also_after_one_that_panics() {

@@ -32,6 +32,9 @@ pub struct Extras {
     /// Ports of the machine's loopback that its instances reach as `host.sampan.internal`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub host_ports: Vec<u16>,
+    /// Size of a `/tmp` on disk, in MB; in memory, and of the operator's size, where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmp_mb: Option<u32>,
 }
 
 impl Extras {
@@ -60,6 +63,10 @@ pub struct Bounds {
     pub volume_id_min: u32,
     /// Ports of the machine's loopback; none by default.
     pub host_ports: Vec<PortRange>,
+    /// Size of a `/tmp` on disk, in MB.
+    pub tmp_mb: u32,
+    /// The setting that bounds it.
+    pub tmp_setting: &'static str,
 }
 
 impl Default for Bounds {
@@ -74,6 +81,8 @@ impl Default for Bounds {
             environment_bytes: crate::limits::ENVIRONMENT_BYTES_MAX,
             volume_id_min: crate::mount::OWNER_DEFAULT,
             host_ports: Vec::new(),
+            tmp_mb: 10_240,
+            tmp_setting: "[volumes] tmp_mb_max",
         }
     }
 }

@@ -10,6 +10,7 @@ mod calls;
 mod files;
 mod network;
 mod processes;
+mod shared;
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,6 +19,9 @@ use std::net::{TcpListener, TcpStream};
 const STACK_BYTES: usize = 256 << 10;
 
 fn main() {
+    if std::env::args().nth(1).is_some_and(|word| word == "euid") {
+        return println!("{}", shared::effective_user());
+    }
     let listener = TcpListener::bind(("0.0.0.0", 9000)).expect("nobody else listens here");
     println!("hostile listens");
     for connection in listener.incoming().flatten() {
@@ -75,6 +79,17 @@ fn attack(path: &str, query: &str) -> String {
         "/inodes" => bombs::inodes(query),
         "/shared-memory" => bombs::shared_memory(),
         "/print" => bombs::print(query),
+        "/put" => shared::put(query),
+        "/link" => shared::link(query),
+        "/directory" => shared::directory(query),
+        "/device" => shared::device(query),
+        "/set-id" => shared::set_id(query),
+        "/run" => shared::run(query),
+        "/exchange" => shared::exchange(query),
+        "/lock" => shared::lock(query),
+        "/watch" => shared::watch(query),
+        "/spread" => shared::spread(query),
+        "/scavenge" => shared::scavenge(query),
         _ => "hostile\n".to_owned(),
     }
 }

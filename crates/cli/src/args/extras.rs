@@ -39,6 +39,10 @@ pub struct ExtrasArgs {
     /// [network] host_ports; repeat for more, `none` takes all away
     #[arg(long = "host-port", value_name = "PORT")]
     pub host_ports: Vec<HostPort>,
+    /// Size of a /tmp on disk, such as 2g, which is no part of the memory; what the image has in
+    /// /tmp is not seen then; 0 restores the one in memory (512m)
+    #[arg(long, value_name = "SIZE")]
+    pub tmp: Option<Megabytes>,
 }
 
 /// The list of what may be reached; an empty one takes it away.
@@ -73,6 +77,7 @@ impl ExtrasArgs {
             ("PidsMax", self.pids.map(Value::from)),
             ("Egress", self.egress.as_deref().map(egress)),
             ("Mounts", self.mounts()),
+            ("TmpMb", self.tmp.map(|Megabytes(mb)| mb.into())),
             ("HostPorts", (!self.host_ports.is_empty()).then_some(Value::Array(ports))),
         ];
         let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

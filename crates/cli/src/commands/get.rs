@@ -25,6 +25,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("memory MB", "/MemorySize"),
     ("cpu milli", "/Sampan/CpuMilli"),
     ("shm MB", "/Sampan/ShmMb"),
+    ("tmp MB", "/Sampan/TmpMb"),
     ("open files", "/Sampan/FilesMax"),
     ("processes", "/Sampan/PidsMax"),
     ("egress", "/Sampan/Egress"),

@@ -131,13 +131,18 @@ impl Start<'_> {
         let spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
         let machine = &self.launcher.machine;
         let started = timeout_at(deadline, async {
-            let mounts = machine.mounts(&self.version.spec.extras.mounts).await?;
-            machine.start(LaunchSpec { mounts, ..spec }, port, stop).await
+            let extras = &self.version.spec.extras;
+            let mounts = machine.mounts(&extras.mounts).await?;
+            let (tmp, tmp_disk) = match extras.tmp_mb {
+                None => (None, None),
+                Some(size_mb) => machine.tmp_disk(size_mb).await.map(|disk| (Some(disk.mount), Some(disk.held)))?,
+            };
+            Ok((machine.start(LaunchSpec { mounts, tmp, ..spec }, port, stop).await?, tmp_disk))
         });
         let started = started.await;
         self.cold_start.runtime = begun.elapsed();
-        let process = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
-        process.hold_until_ended(Held { _output: output, _root: root });
+        let (process, tmp_disk) = started.map_err(|_| Failure::slow_start(init_timeout_s))??;
+        process.hold_until_ended(Held { _output: output, _root: root, _tmp_disk: tmp_disk });
 
         if served.is_none() {
             return Ok(process);
@@ -186,6 +191,7 @@ impl Start<'_> {
             working_dir: root.run.working_dir.clone(),
             volumes: root.run.volumes.clone(),
             mounts: Vec::new(),
+            tmp: None,
             root_facts: root.facts.clone(),
             user: root.run.user.clone(),
             hostname: self.id.to_string(),

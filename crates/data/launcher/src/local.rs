@@ -14,7 +14,7 @@ use types::{Digest, Installation, RunStatus};
 use volumes::Volumes;
 
 use crate::failure::Failure;
-use crate::machine::{LocalProcess, Machine, Root};
+use crate::machine::{LocalProcess, Machine, Root, TmpDisk};
 use crate::process::SandboxProcess;
 use crate::stop::StopPolicy;
 use crate::{Config, Launcher};
@@ -59,6 +59,22 @@ impl Machine for LocalMachine {
             let (volumes, mounts) = (self.volumes.clone(), mounts.to_vec());
             let found = tokio::task::spawn_blocking(move || mounts.iter().map(|one| mount(&volumes, one)).collect());
             found.await.unwrap_or_else(|_| Err(Failure::resources("the platform is stopping")))
+        })
+    }
+
+    fn tmp_disk(&self, size_mb: u32) -> BoxFuture<'_, Result<TmpDisk, Failure>> {
+        let volumes = self.volumes.clone();
+        let taken = |disk: volumes::TmpDisk| TmpDisk { mount: disk.mount, held: Box::new(disk.lease) };
+        Box::pin(async move {
+            if let Some(disk) = volumes.ready_tmp_disk(size_mb.into()) {
+                return Ok(taken(disk));
+            }
+            let made = tokio::task::spawn_blocking(move || volumes.tmp_disk(size_mb.into()));
+            match made.await {
+                Ok(Ok(disk)) => Ok(taken(disk)),
+                Ok(Err(error)) => Err(no_tmp_disk(&error)),
+                Err(_) => Err(Failure::resources("the platform is stopping")),
+            }
         })
     }
 
@@ -111,6 +127,12 @@ fn mount(volumes: &Volumes, mount: &types::Mount) -> Result<Mount, Failure> {
 /// Paths of the machine are for the function's owner.
 fn unusable_volume(why: &str) -> Failure {
     Failure::init("a volume of the function cannot be used").with_detail(format!(": {why}"))
+}
+
+/// Whoever calls may try again; the owner and the operator learn which setting it is.
+fn no_tmp_disk(error: &volumes::Error) -> Failure {
+    tracing::warn!(error = error.report(), "no disk for /tmp of an instance");
+    Failure::resources("no instance can be started now").with_detail(format!(": {}", error.report()))
 }
 
 /// Starts a sandbox as a machine does.

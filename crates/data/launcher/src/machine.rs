@@ -2,6 +2,7 @@
 //! `local.rs`; tests put a fake in its place, which stands for the kernel.
 
 use std::any::Any;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) trait Machine: Send + Sync + 'static {
     fn root<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>>;
     /// The volumes of a version, as its instances get them.
     fn mounts<'a>(&'a self, mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<Mount>, Failure>>;
+    /// A file system of this size, in MB, to be the `/tmp` of one instance.
+    fn tmp_disk(&self, size_mb: u32) -> BoxFuture<'_, Result<TmpDisk, Failure>>;
     /// Starts an instance that serves `port`; resolves when its program runs. Dropping the future
     /// stops what was started.
     fn start(
@@ -43,10 +46,19 @@ pub(crate) struct Root {
     pub(crate) _held: Box<dyn Any + Send + Sync>,
 }
 
+/// A `/tmp` on disk.
+pub(crate) struct TmpDisk {
+    /// Its detached mount.
+    pub(crate) mount: OwnedFd,
+    /// Its share of the disk, the instance's as long as it runs.
+    pub(crate) held: Box<dyn Any + Send + Sync>,
+}
+
 /// What a running instance needs, released when it has ended, in this order.
 pub(crate) struct Held {
     pub(crate) _output: Output,
     pub(crate) _root: Root,
+    pub(crate) _tmp_disk: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// A started instance; killed when dropped.

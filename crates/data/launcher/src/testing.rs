@@ -18,7 +18,7 @@ use types::{
 };
 
 use crate::failure::Failure;
-use crate::machine::{Held, LocalProcess, Machine, Root};
+use crate::machine::{Held, LocalProcess, Machine, Root, TmpDisk};
 use crate::stop::StopPolicy;
 
 pub(crate) fn platform() -> Installation {
@@ -135,6 +135,10 @@ impl Machine for FakeMachine {
                 Some(mount) => Err(Failure::init(format!("there is no volume {}", mount.volume))),
             }
         })
+    }
+
+    fn tmp_disk(&self, size_mb: u32) -> BoxFuture<'_, Result<TmpDisk, Failure>> {
+        Box::pin(async move { Err(Failure::resources(format!("there are no {size_mb} MB of disk"))) })
     }
 
     fn start(

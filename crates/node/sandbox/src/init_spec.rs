@@ -2,11 +2,12 @@
 //! option and number.
 
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Gid, Uid, fchown, fstat, statat};
+use rustix::fs::{AtFlags, FileType, Gid, Uid, chownat, fchown, fstat, statat};
 use rustix::io::Errno;
 use sys::Stack;
 use sys::init::InitSpec;
@@ -57,25 +58,30 @@ pub struct Prepared<'a> {
 
 /// The spec of an instance; a user namespace that has to be made is made on `stack`.
 pub fn init_spec(
-    spec: LaunchSpec,
+    mut spec: LaunchSpec,
     prepared: Prepared<'_>,
     config: &Config,
     stack: &mut Stack,
 ) -> Result<InitSpec, Error> {
     check(&spec)?;
-    let Prepared { bare_mounts, proc, namespaces, mounts, cgroup, resolv_conf, mapped, machine } = prepared;
+    let Prepared { bare_mounts, proc, namespaces, mut mounts, cgroup, resolv_conf, mapped, machine } = prepared;
     let image = Image {
         lower_dirs: &spec.lower_dirs,
         user: &spec.user,
         working_dir: &spec.working_dir,
         volumes: &spec.volumes,
         made_dirs_max: config.made_dirs_max,
+        covers_tmp: spec.tmp.is_some(),
     };
     let facts = spec.root_facts.of(&image)?;
     let places = spec.root_facts.places(&image, &spec.mounts.iter().map(|mount| &*mount.target).collect::<Vec<_>>())?;
     let identity = &facts.identity;
     let env = environment(&spec.env, &spec.hostname, identity);
     let users = Users::new(identity, namespaces, spec.runtime.as_ref(), config, stack)?;
+    if let Some(tmp) = spec.tmp.take() {
+        give(&tmp, users.root).map_err(Error::path("hand over", "the file system for /tmp"))?;
+        mounts.replace_tmp(tmp);
+    }
     let binds = binds(&spec.mounts, &places, (&users, identity), (&namespaces.ids, mapped), config, stack)?;
     give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
     let rlimits = rlimits::of_processes(spec.files_max, config);
@@ -253,6 +259,12 @@ fn check(spec: &LaunchSpec) -> Result<(), Error> {
         return bad("variable", format!("{key}={value}"), "its name is empty or has a '='");
     }
     Ok(())
+}
+
+/// Makes the root of an instance the owner of a file system.
+fn give(mount: &OwnedFd, root: u32) -> io::Result<()> {
+    let owner = (Some(Uid::from_raw(root)), Some(Gid::from_raw(root)));
+    Ok(chownat(mount, "", owner.0, owner.1, AtFlags::EMPTY_PATH)?)
 }
 
 /// Lets the image's user open its standard output by name, as `/dev/stdout`: pipes belong to

@@ -42,6 +42,9 @@ pub struct LaunchSpec {
     pub volumes: Vec<String>,
     /// Directories of the host that it has, none inside another.
     pub mounts: Vec<Mount>,
+    /// A detached mount to be its `/tmp`, whatever the image has there, in the place of the one in
+    /// memory; it becomes the instance's root's.
+    pub tmp: Option<OwnedFd>,
     /// What is known of the root by these layers, user, volumes and working directory: the same
     /// value for every start with them, so that only the first one reads it.
     pub root_facts: Arc<RootFacts>,

@@ -93,6 +93,11 @@ impl InstanceMounts {
         Ok(mounts)
     }
 
+    /// Has another file system in the place of the one for `/tmp`.
+    pub fn replace_tmp(&mut self, tmp: OwnedFd) {
+        self.tmp = tmp;
+    }
+
     /// Gives `/dev/shm` another size than the one it was made with.
     pub fn resize_shared_memory(&self, bytes: u64) -> io::Result<()> {
         let size = CString::new(bytes.to_string()).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -26,6 +26,14 @@ pub struct Config {
     pub volumes_max: usize,
     /// Longest look at how much a volume holds, in milliseconds.
     pub usage_ms_max: u64,
+    /// Size of the `/tmp` on disk of one function at most, in MB. 0 is 10,240, or less where
+    /// `tmp_all_mb_max` is less.
+    pub tmp_mb_max: u64,
+    /// The same of all instances together and of what is ready for them, in MB. 0 is half of what
+    /// is free in the data directory when the platform starts.
+    pub tmp_all_mb_max: u64,
+    /// Disks for `/tmp` made ahead for each size that starts asked for of late.
+    pub tmp_ready_max: usize,
     /// `[volumes.NAME]`.
     #[serde(flatten)]
     pub named: BTreeMap<String, VolumeSettings>,
@@ -38,6 +46,9 @@ impl Default for Config {
             user_id_min: OWNER_DEFAULT,
             volumes_max: 1_000,
             usage_ms_max: 5_000,
+            tmp_mb_max: 0,
+            tmp_all_mb_max: 0,
+            tmp_ready_max: 2,
             named: BTreeMap::new(),
         }
     }
@@ -90,6 +101,12 @@ pub struct VolumeSettings {
 }
 
 impl Config {
+    /// Memory of the file systems in memory among the volumes of the settings, in MB.
+    pub fn memory_mb(&self) -> u64 {
+        let tmpfs = self.named.values().filter(|settings| settings.kind == Kind::Tmpfs);
+        tmpfs.filter_map(|settings| settings.size_mb).fold(0, u64::saturating_add)
+    }
+
     /// Refuses what cannot be, by its key.
     ///
     /// # Errors

@@ -74,6 +74,19 @@ pub enum Error {
         /// What is wrong, and what would help.
         problem: String,
     },
+    /// The disk that `/tmp` of instances may take is taken.
+    #[error(
+        "no /tmp of {size_mb} MB can be had now: instances have {used_mb} of {all_mb} MB; try again, or raise \
+         [volumes] tmp_all_mb_max"
+    )]
+    TmpFull {
+        /// What was asked for.
+        size_mb: u64,
+        /// What others have.
+        used_mb: u64,
+        /// The limit.
+        all_mb: u64,
+    },
     /// A file of ours.
     #[error("cannot {operation} {path}", path = path.display())]
     Io {

@@ -15,6 +15,7 @@ use types::{Mount, VolumeName};
 use crate::config::{Config, Kind, VolumeSettings};
 use crate::error::Error;
 use crate::made::Folders;
+use crate::tmp_disks::{TmpDisk, TmpDisks};
 use crate::usage::{self, Usage};
 use crate::{image, mounts, open, probe, tmpfs};
 
@@ -26,6 +27,13 @@ struct Inner {
     config: Config,
     folders: Folders,
     known: Mutex<BTreeMap<VolumeName, Arc<Known>>>,
+    tmp_disks: TmpDisks,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tmp_disks.close();
+    }
 }
 
 /// A volume.
@@ -99,7 +107,8 @@ impl Volumes {
         for left in folders.mount_places()? {
             mounts::unmount_left(&left)?;
         }
-        let volumes = Self(Arc::new(Inner { config, folders, known: Mutex::default() }));
+        let tmp_disks = TmpDisks::open(dir.join("tmp"), &config)?;
+        let volumes = Self(Arc::new(Inner { config, folders, known: Mutex::default(), tmp_disks }));
         for (name, settings) in volumes.0.folders.records()? {
             volumes.add(name, settings, true);
         }
@@ -221,7 +230,7 @@ impl Volumes {
     /// [`Error::Exists`], [`Error::TooMany`], and what cannot be used as one.
     pub fn create(&self, name: &VolumeName, settings: VolumeSettings) -> Result<(), Error> {
         settings.check("the volume's")?;
-        let Inner { config, folders, known } = &*self.0;
+        let Inner { config, folders, known, .. } = &*self.0;
         {
             let known = known.lock();
             if known.contains_key(name) {
@@ -309,8 +318,22 @@ impl Volumes {
         usage::of(&root, longest).map_err(|errno| Error::io("look through", path)(errno.into()))
     }
 
+    /// A disk for the `/tmp` of one instance, if one of this size is ready; does not block.
+    pub fn ready_tmp_disk(&self, size_mb: u64) -> Option<TmpDisk> {
+        self.0.tmp_disks.take_ready(size_mb)
+    }
+
+    /// A disk of a size for the `/tmp` of one instance; blocks while one is made.
+    ///
+    /// # Errors
+    /// [`Error::TmpFull`], and why none can be made.
+    pub fn tmp_disk(&self, size_mb: u64) -> Result<TmpDisk, Error> {
+        self.0.tmp_disks.take(size_mb)
+    }
+
     /// Unmounts what is mounted; what instances still use goes with the last of them.
     pub fn close(&self) {
+        self.0.tmp_disks.close();
         for known in std::mem::take(&mut *self.0.known.lock()).values() {
             if let Place::Mounted { path, .. } = &known.place
                 && let Err(error) = mounts::unmount_left(path)

@@ -23,7 +23,8 @@ use types::mount::OWNER_DEFAULT;
 use crate::error::Error;
 use crate::{mounts, open};
 
-const BLOCK_BYTES: u32 = 4_096;
+/// Sectors of the devices and blocks of the file systems.
+pub const BLOCK_BYTES: u32 = 4_096;
 /// What instances get.
 const DATA: &str = "data";
 /// Longest wait for the kernel to let go of a device of an earlier platform.
@@ -49,9 +50,8 @@ pub fn make(file: &Path, size_mb: u64) -> Result<(), Error> {
     let made = || {
         let new = File::create(&beside).map_err(Error::io("make", &beside))?;
         reserve(&new, &beside, size_mb)?;
-        // With what a file system needs to grow later, and nothing kept for root, who is not here.
-        let options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
-        run("mkfs.ext4", &["-q", "-F", "-b", "4096", "-m", "0", "-E", options], &beside)?;
+        // With what a file system needs to grow later.
+        make_file_system(&[], &beside)?;
         new.sync_all().and_then(|()| fs::rename(&beside, file)).map_err(Error::io("make", file))
     };
     made().inspect_err(|_| {
@@ -100,6 +100,12 @@ pub fn grow(file: &Path, device: &Path, size_mb: u64) -> Result<bool, Error> {
     }
 }
 
+/// Makes an empty file system, with nothing kept for root, who is not here.
+pub fn make_file_system(options: &[&str], on: &Path) -> Result<(), Error> {
+    let lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
+    run("mkfs.ext4", &[&["-q", "-F", "-b", "4096", "-m", "0", "-E", lazy], options].concat(), on)
+}
+
 /// Size of the file system in an image, by its superblock (fs/ext4/ext4.h).
 fn file_system_bytes(file: &File) -> io::Result<u64> {
     const SUPERBLOCK: u64 = 1_024;
@@ -113,7 +119,7 @@ fn file_system_bytes(file: &File) -> io::Result<u64> {
 }
 
 /// Takes the blocks of a file of this size from the disk; it becomes no smaller.
-fn reserve(file: &File, path: &Path, size_mb: u64) -> Result<(), Error> {
+pub fn reserve(file: &File, path: &Path, size_mb: u64) -> Result<(), Error> {
     let bytes = size_mb << 20;
     fallocate(file, FallocateFlags::empty(), 0, bytes).map_err(|errno| match errno {
         Errno::NOSPC => Error::Unusable {

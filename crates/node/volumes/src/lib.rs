@@ -9,6 +9,7 @@
 //! <dir>/made/NAME/data          its directory, where no other one was given
 //! <dir>/images/NAME             the file of one that is a file system of a fixed size
 //! <dir>/mounts/NAME             where one that is a file system of its own is mounted
+//! <dir>/tmp/template-MB          an empty file system for `/tmp` of instances
 //! <dir>/trash/…                 what was deleted and is being removed
 //! ```
 //! A directory of the machine is a volume only below `[volumes] roots`: whoever has the key pair
@@ -23,10 +24,12 @@ mod made;
 mod mounts;
 mod open;
 mod probe;
+mod tmp_disks;
 mod tmpfs;
 mod usage;
 
 pub use config::{Config, Kind, VolumeSettings};
 pub use error::Error;
 pub use handle::{Deletion, Source, Volume, Volumes};
+pub use tmp_disks::{TmpDisk, TmpLease, TmpLimits};
 pub use usage::Usage;

@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_string,
-    fsmount, fsopen, move_mount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
 };
 
 use crate::error::Error;
@@ -17,18 +17,27 @@ use crate::error::Error;
 pub fn mount(kind: &str, place: &Path, options: &[(&str, String)]) -> Result<OwnedFd, Error> {
     unmount_left(place)?;
     fs::create_dir_all(place).map_err(Error::io("make", place))?;
+    let options: Vec<_> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let made = || -> Result<OwnedFd, Errno> {
-        let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-        for (key, value) in options {
-            fsconfig_set_string(&context, *key, value.as_str())?;
-        }
-        fsconfig_create(&context)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-        let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+        let mount = detached(kind, &options, &[])?;
         move_mount(&mount, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         Ok(mount)
     };
     made().map_err(|errno| Error::io("mount a file system at", place)(errno.into()))
+}
+
+/// Makes a new one that is mounted nowhere, and goes with its descriptor.
+pub fn detached(kind: &str, options: &[(&str, &str)], flags: &[&str]) -> Result<OwnedFd, Errno> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        fsconfig_set_string(&context, *key, *value)?;
+    }
+    for flag in flags {
+        fsconfig_set_flag(&context, *flag)?;
+    }
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 /// Unmounts what is at `place`, such as a crash leaves; what instances still use goes with the last

@@ -7,17 +7,20 @@ use crate::settings::Settings;
 
 /// The most of everything by the settings and by what the machine has.
 pub fn of(settings: &Settings) -> Bounds {
-    let Settings { launcher, pool, network, api, volumes, .. } = settings;
+    let Settings { launcher, pool, network, api, volumes, data_dir, .. } = settings;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let tmp = volumes.tmp_limits(data_dir);
     let bounds = Bounds {
+        tmp_mb: u32::try_from(tmp.one_mb).unwrap_or(u32::MAX),
+        tmp_setting: tmp.one_setting,
         environment_bytes: api.environment_bytes_max,
         volume_id_min: volumes.user_id_min,
         host_ports: network.host_ports.clone(),
         ..launcher.bounds(machine_memory_mb(), processors, files)
     };
     // No instance of a larger one could ever start.
-    match u32::try_from(pool.memory_mb_max) {
+    match u32::try_from(pool.memory_mb_max.saturating_sub(volumes.memory_mb())) {
         Ok(all) if all != 0 && all < bounds.memory_mb => {
             Bounds { memory_mb: all, memory_setting: "[pool] memory_mb_max", ..bounds }
         }

@@ -26,6 +26,8 @@ pub struct Extras {
     pub mounts: Option<Vec<Mount>>,
     /// Ports of the machine's loopback that instances reach as `host.sampan.internal`.
     pub host_ports: Option<Vec<i64>>,
+    /// Size of a `/tmp` on disk, in MB.
+    pub tmp_mb: Option<i64>,
 }
 
 /// One of them.
@@ -70,6 +72,7 @@ impl From<&Settings> for Extras {
             egress: Some(settings.egress.as_ref().map(Egress::entries).unwrap_or_default()),
             mounts: Some(settings.mounts.iter().map(Mount::from).collect()),
             host_ports: Some(settings.host_ports.iter().copied().map(i64::from).collect()),
+            tmp_mb: number(settings.tmp_mb),
         }
     }
 }

@@ -15,6 +15,8 @@ const CPU_MILLI_MIN: u32 = 100;
 const FILES_MIN: u32 = 64;
 /// Fewest processes and threads.
 const PIDS_MIN: u32 = 8;
+/// Least `/tmp` on disk, in MB: a file system has a size of its own.
+const TMP_MB_MIN: u32 = 16;
 /// Ports of the machine that one function may reach.
 const HOST_PORTS_MAX: usize = 32;
 
@@ -29,11 +31,16 @@ pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds)
         egress: egress(given.egress.as_deref(), base.egress)?,
         mounts: mounts::listed(given.mounts.as_deref(), base.mounts, bounds)?,
         host_ports: host_ports(given.host_ports.as_deref(), base.host_ports, bounds)?,
+        tmp_mb: tmp_mb(given.tmp_mb, base.tmp_mb, bounds)?,
     })
 }
 
-/// Refuses settings that do not go together with the version's memory.
+/// Refuses settings that do not go together, or with the version's memory.
 pub(crate) fn check_together(extras: &Extras, memory_mb: u32) -> Result<(), ApiError> {
+    if extras.tmp_mb.is_some() && extras.mounts.iter().any(|mount| mount.path == "/tmp") {
+        let problem = "a volume is mounted at /tmp; take one of both away";
+        return Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.TmpMb", problem));
+    }
     match extras.shm_mb {
         Some(shm_mb) if shm_mb > memory_mb => {
             let problem = format!(
@@ -78,6 +85,10 @@ fn cpu_milli(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<O
 
 fn shm_mb(given: Option<i64>, base: Option<u32>) -> Result<Option<u32>, ApiError> {
     number("Sampan.ShmMb", "MB", given, base, 1..=u32::MAX, "the function's memory")
+}
+
+fn tmp_mb(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
+    number("Sampan.TmpMb", "MB", given, base, TMP_MB_MIN..=bounds.tmp_mb, bounds.tmp_setting)
 }
 
 fn files_max(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
@@ -228,6 +239,25 @@ mod tests {
         }
         assert_eq!(ports(&[3306], &Bounds::default()), Err(message(3306, "is empty")));
         assert!(ports(&[3306; 33], &bounds).expect_err("many").contains("32 at most"));
+    }
+
+    #[test]
+    fn a_tmp_on_disk_is_within_the_operators_bound_and_alone_at_its_path() {
+        let bounds = Bounds { tmp_mb: 900, tmp_setting: "[volumes] tmp_all_mb_max", ..Bounds::default() };
+        let tmp = |given| tmp_mb(Some(given), Some(64), &bounds).map_err(|error| error.message);
+        assert_eq!([tmp(0), tmp(16), tmp(900)], [Ok(None), Ok(Some(16)), Ok(Some(900))]);
+        assert_eq!(tmp_mb(None, Some(64), &bounds), Ok(Some(64)));
+        for given in [-1, 15, 901] {
+            let expected = format!(
+                "Sampan.TmpMb: {given} is not allowed; use 16 to 900 MB ([volumes] tmp_all_mb_max), or 0 for none"
+            );
+            assert_eq!(tmp(given), Err(expected));
+        }
+        let mounts = |path| vec![types::Mount::new("data", "", path, false).expect("valid")];
+        let extras = |path| Extras { tmp_mb: Some(16), mounts: mounts(path), ..Extras::default() };
+        assert!(check_together(&extras("/tmp/data"), 128).is_ok());
+        let error = check_together(&extras("/tmp"), 128).expect_err("both").message;
+        assert!(error.starts_with("Sampan.TmpMb: a volume is mounted at /tmp"), "{error}");
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Place {
         (same && !rest.is_empty()).then(|| Self(rest.to_vec()))
     }
 
+    /// The places on the way from another one, above it, to itself.
+    pub fn steps_below(&self, above: &Self) -> impl Iterator<Item = Self> {
+        (above.0.len()..self.0.len()).map(|last| Self(self.0[..=last].to_vec()))
+    }
+
     /// A name in this directory where nothing is known to be.
     pub fn child(&self, name: &[u8]) -> Self {
         Self(self.0.iter().cloned().chain([(name.to_vec(), Kind::Missing)]).collect())

@@ -35,6 +35,14 @@ const TMP_MODE: u32 = 0o1777;
 /// What is known of an image's root once it was started: share one among all starts of an image.
 #[derive(Debug, Default)]
 pub struct RootFacts {
+    plain: Known,
+    /// Of starts that have a `/tmp` of their own over the image's.
+    covered: Known,
+}
+
+/// What is known of a root of one kind.
+#[derive(Debug, Default)]
+struct Known {
     facts: OnceLock<Arc<Facts>>,
     /// Where mounts go in it, by the paths that were asked for.
     places: Mutex<Vec<(Vec<String>, Places)>>,
@@ -56,14 +64,19 @@ pub(crate) struct MountPlace {
 }
 
 impl RootFacts {
+    fn known(&self, image: &Image<'_>) -> &Known {
+        if image.covers_tmp { &self.covered } else { &self.plain }
+    }
+
     /// Reads them, unless an earlier start has.
     pub(crate) fn of(&self, image: &Image<'_>) -> Result<Arc<Facts>, Error> {
-        if let Some(known) = self.facts.get() {
+        let Known { facts, .. } = self.known(image);
+        if let Some(known) = facts.get() {
             return Ok(known.clone());
         }
         let read = Arc::new(Facts::read(image)?);
         // Two first starts read the same.
-        Ok(self.facts.get_or_init(|| read).clone())
+        Ok(facts.get_or_init(|| read).clone())
     }
 
     /// Finds where mounts at these paths go, unless an earlier start has.
@@ -72,13 +85,15 @@ impl RootFacts {
             return Ok(Places::default());
         }
         let is_it = |known: &[String]| known.iter().map(String::as_str).eq(paths.iter().copied());
-        if let Some((_, places)) = self.places.lock().iter().find(|(known, _)| is_it(known)) {
+        let Known { places: all, .. } = self.known(image);
+        if let Some((_, places)) = all.lock().iter().find(|(known, _)| is_it(known)) {
             return Ok(places.clone());
         }
         let root = Merged::open(image.lower_dirs)?;
-        let places = paths.iter().map(|path| mount_place(&root, path, image.made_dirs_max));
+        let covered = if image.covers_tmp { tmp(&root, image)?.1 } else { None };
+        let places = paths.iter().map(|path| mount_place(&root, path, covered.as_ref(), image.made_dirs_max));
         let places = Arc::new(places.collect::<Result<Vec<_>, _>>()?);
-        let mut known = self.places.lock();
+        let mut known = all.lock();
         if known.len() >= PLACES_MAX {
             known.remove(0);
         }
@@ -99,6 +114,8 @@ pub(crate) struct Image<'a> {
     pub volumes: &'a [String],
     /// Directories that may have to be made.
     pub made_dirs_max: usize,
+    /// Whether a file system is over what it has at `/tmp`, even where that is not empty.
+    pub covers_tmp: bool,
 }
 
 /// What is known of an image's root.
@@ -166,7 +183,7 @@ impl Facts {
         for name in KERNELS {
             in_the_way(name, kind_of_name(&root, name)?)?;
         }
-        let (tmp, mounted) = tmp(&root)?;
+        let (tmp, mounted) = tmp(&root, image)?;
         let identity = resolve(image.user, &text(&root, "etc/passwd"), &text(&root, "etc/group"))?;
         let user = (identity.uid, identity.gid);
         let (mut dirs, mut tmp_dirs) = (Vec::new(), Vec::new());
@@ -188,15 +205,18 @@ impl Facts {
 }
 
 /// What becomes of `/tmp`, and the place of the mount there, if there is to be one.
-fn tmp(root: &Merged) -> Result<(Tmp, Option<Place>), Error> {
+fn tmp(root: &Merged, image: &Image<'_>) -> Result<(Tmp, Option<Place>), Error> {
     let place = root.resolve(TMP.as_bytes()).map_err(|_| leads_nowhere(TMP))?;
     if place.path() == SHARED_MEMORY.as_bytes() {
+        if image.covers_tmp {
+            return Err(Error::InTheWay { path: "/tmp".to_owned(), what: "a link to /dev/shm" });
+        }
         // Its own file system there has the mode already.
         return Ok((Tmp::Kept(None), None));
     }
     in_the_way(TMP, place.kind())?;
     let target = Target::of(&place).filter(|_| !is_kernels(&place)).ok_or_else(|| leads_nowhere(TMP))?;
-    if place.kind() == Kind::Missing || !root.has_entries(&place) {
+    if image.covers_tmp || place.kind() == Kind::Missing || !root.has_entries(&place) {
         return Ok((Tmp::Mounted(target), Some(place)));
     }
     let has_mode = root.stat(&place).is_some_and(|stat| stat.st_mode & 0o7777 == TMP_MODE);
@@ -230,7 +250,12 @@ fn wanted_dirs(
     places.sort_by_key(|(place, owner)| (place.path(), *owner == ROOT));
     let mut dirs: Vec<(Place, Owner)> = Vec::new();
     for (place, owner) in places {
-        for dir in place.missing() {
+        let steps: Vec<Place> = match tmp.filter(|tmp| place.below(tmp).is_some()) {
+            // It is empty, whatever the image has there.
+            Some(tmp) => place.steps_below(tmp).collect(),
+            None => place.missing().collect(),
+        };
+        for dir in steps {
             let is_tmp = dir.path() == TMP.as_bytes() && tmp.is_some();
             if !is_tmp && !dirs.iter().any(|(made, _)| *made == dir) {
                 let owner = if dir == place { owner } else { ROOT };
@@ -244,8 +269,8 @@ fn wanted_dirs(
     Ok(dirs)
 }
 
-/// Where a mount goes, and what is missing there.
-fn mount_place(root: &Merged, path: &str, made_dirs_max: usize) -> Result<MountPlace, Error> {
+/// Where a mount goes, and what is missing there; nothing of the image is in a covered directory.
+fn mount_place(root: &Merged, path: &str, covered: Option<&Place>, made_dirs_max: usize) -> Result<MountPlace, Error> {
     let refused = |what| Error::MountPoint { path: path.to_owned(), what };
     let place = root.resolve(path.as_bytes()).map_err(|_| refused("a link or file that leads nowhere"))?;
     match place.kind() {
@@ -257,7 +282,10 @@ fn mount_place(root: &Merged, path: &str, made_dirs_max: usize) -> Result<MountP
         return Err(refused("a link to the kernel's files"));
     }
     let target = Target::of(&place).ok_or_else(|| refused("a link to the whole root"))?;
-    let dirs: Vec<Dir> = place.missing().filter_map(|dir| Dir::of(&dir, ROOT)).collect();
+    let dirs: Vec<Dir> = match covered.filter(|covered| place.below(covered).is_some()) {
+        Some(covered) => place.steps_below(covered).filter_map(|dir| Dir::of(&dir, ROOT)).collect(),
+        None => place.missing().filter_map(|dir| Dir::of(&dir, ROOT)).collect(),
+    };
     if dirs.len() > made_dirs_max {
         let reason = "too many directories would have to be made for it; raise [sandbox] made_dirs_max";
         return Err(Error::BadSpec { what: "path of a volume", value: path.to_owned(), reason });

@@ -27,9 +27,20 @@ fn root(entries: &[&str]) -> TempDir {
 }
 
 fn facts(layers: &[&Path], volumes: &[&str]) -> Result<Facts, Error> {
+    facts_of(layers, volumes, false)
+}
+
+fn facts_of(layers: &[&Path], volumes: &[&str], covers_tmp: bool) -> Result<Facts, Error> {
     let lower_dirs: Vec<_> = layers.iter().map(|dir| dir.to_path_buf()).collect();
     let volumes: Vec<_> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
-    let image = Image { lower_dirs: &lower_dirs, user: "7:8", working_dir: "", volumes: &volumes, made_dirs_max: 20 };
+    let image = Image {
+        lower_dirs: &lower_dirs,
+        user: "7:8",
+        working_dir: "",
+        volumes: &volumes,
+        made_dirs_max: 20,
+        covers_tmp,
+    };
     Facts::read(&image)
 }
 
@@ -89,6 +100,19 @@ fn a_tmp_with_entries_is_kept_and_any_other_is_a_mount() {
     let root = root(&["tmp/file"]);
     fs::set_permissions(root.path().join("tmp"), fs::Permissions::from_mode(0o1777)).expect("a mode");
     assert_eq!(facts(&[root.path()], &[]).expect("good").tmp, Tmp::Kept(None), "its mode is right");
+}
+
+#[test]
+fn a_disk_covers_a_tmp_with_entries_and_has_the_directories_that_are_wanted_in_it() {
+    let root = root(&["tmp/cache/file", "tmp/other"]);
+    let facts = facts_of(&[root.path()], &["/tmp/cache", "/tmp/new/one", "/srv"], true).expect("good");
+    assert!(matches!(&facts.tmp, Tmp::Mounted(place) if path(place) == "/tmp"), "{:?}", facts.tmp);
+    let names = |dirs: &[Dir]| dirs.iter().map(|dir| path(&dir.target)).collect::<Vec<_>>();
+    assert_eq!(names(&facts.tmp_dirs), ["/cache", "/new", "/new/one"]);
+    assert_eq!(names(&facts.dirs), ["/srv"]);
+    let linked = self::root(&["tmp -> /dev/shm"]);
+    let error = facts_of(&[linked.path()], &[], true).expect_err("no disk").to_string();
+    assert!(error.contains("a link to /dev/shm at /tmp"), "{error}");
 }
 
 #[test]

@@ -108,6 +108,7 @@ impl Bench {
             working_dir: String::new(),
             volumes: Vec::new(),
             mounts: Vec::new(),
+            tmp: None,
             root_facts: Arc::default(),
             user: String::new(),
             hostname: "instance".to_owned(),

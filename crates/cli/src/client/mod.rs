@@ -14,6 +14,7 @@ use serde_json::Value;
 use types::wire::EXTENSIONS_PATH;
 use types::{ErrorCode, UtcOffset};
 
+use crate::address::is_loopback;
 use crate::args::Connection;
 use crate::credentials;
 use crate::failure::{Exit, Failure, root_cause};
@@ -47,8 +48,26 @@ struct Answer {
 pub struct Health {
     /// The gateway's address, such as `http://127.0.0.1:7080`.
     pub gateway: String,
+    /// A domain below which hosts name functions; `None` where there is none.
+    domain: Option<String>,
     /// UTC offset of times in the API's answers; `None` from a platform without that field.
     utc_offset: Option<UtcOffset>,
+}
+
+impl Health {
+    /// URL by which a function has its host to itself; `None` where clients cannot resolve it: a
+    /// domain below `localhost` is this machine's alone.
+    pub fn host_url(&self, namespace: &str, function: &str) -> Option<String> {
+        let domain = self.domain.as_deref()?.trim_start_matches(['*', '.']);
+        let gateway: http::Uri = self.gateway.parse().ok()?;
+        let is_local = gateway.host().is_some_and(is_loopback);
+        if domain.is_empty() || (domain.ends_with("localhost") && !is_local) {
+            return None;
+        }
+        let port = gateway.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{function}.{namespace}.{domain}").to_ascii_lowercase();
+        Some(format!("{}://{host}{port}/", gateway.scheme_str().unwrap_or("http")))
+    }
 }
 
 impl Client {

@@ -281,23 +281,29 @@ async fn report(
     started: Instant,
     format: Output,
 ) -> anyhow::Result<()> {
-    let gateway = client.health().await.context("the function is deployed")?.gateway;
+    let health = client.health().await.context("the function is deployed")?;
+    let gateway = &health.gateway;
     // Job images answer no requests.
     let url = (!invoke::is_job(function)).then(|| format!("{gateway}/fn/{}/{}/", args.namespace, args.name));
+    let host_url = url.as_ref().and_then(|_| health.host_url(&args.namespace, &args.name));
     let signed = url.is_some() && trigger::wants_signatures(client, &args.namespace, &args.name).await?;
     let text = |pointer: &str| function.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let elapsed = started.elapsed();
     match format {
         Output::Json => output::json(&json!({
             "function": args.name, "namespace": args.namespace, "status": text("/Status"),
-            "image": text("/ImageConfig/ImageUri"), "url": url, "signed": signed, "elapsed_ms": elapsed.as_millis() as u64,
+            "image": text("/ImageConfig/ImageUri"), "url": url, "host_url": host_url, "signed": signed, "elapsed_ms": elapsed.as_millis() as u64,
         })),
         Output::Text => {
             println!("{} is {} ({:.1} s)", args.name, text("/Status"), elapsed.as_secs_f64());
             println!("image {}", text("/ImageConfig/ImageUri"));
+            // First the URL at which an application has the whole host, as it expects to.
+            let urls: Vec<String> = host_url.into_iter().chain(url.clone()).collect();
             match url {
-                Some(url) if signed => println!("call  {url} (signed, as `sampan invoke {}` does)", args.name),
-                Some(url) => println!("call  {url}"),
+                Some(_) if signed => {
+                    println!("call  {} (signed, as `sampan invoke {}` does)", urls.join("\n  or  "), args.name);
+                }
+                Some(_) => println!("call  {}", urls.join("\n  or  ")),
                 None => println!("run   sampan invoke {}", args.name),
             }
             Ok(())

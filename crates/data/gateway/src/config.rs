@@ -74,6 +74,9 @@ pub struct Config {
     /// How deep a chain of calls may be in which instances call functions by this gateway; a deeper
     /// call is answered with 508. 0 lets instances call nothing.
     pub call_depth_max: u32,
+    /// Whether `Location`, `Refresh` and the paths of cookies get the path `/fn/<namespace>/<name>` in
+    /// front, in answers of functions that were called below it. Never of those called by a host.
+    pub rewrite_prefix: bool,
     /// Limits of single routes: tables `[[gateway.limits]]`.
     #[serde(deserialize_with = "route_limits::read")]
     pub limits: Vec<RouteLimit>,
@@ -121,6 +124,7 @@ impl Default for Config {
             hook_confirm_hosts: Vec::new(),
             sns_unsigned: false,
             call_depth_max: 16,
+            rewrite_prefix: true,
             limits: Vec::new(),
             asynchronous: AsyncConfig::default(),
             drain_s: 30,

@@ -7,7 +7,7 @@
 //!                    response_body <─ Invoker::web, or event + integration ─> Invoker::event <────┘
 //! ```
 //! Pure: `access`, `host`, `domain`, `route`, `lookup`, `last_route`, `forward`, `client_headers`,
-//! `integration`, `reason_phrase`.
+//! `integration`, `path_prefix`, `reason_phrase`.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -28,6 +28,7 @@ mod last_route;
 mod limits;
 mod lookup;
 mod meters;
+mod path_prefix;
 mod public_url;
 mod query;
 mod reason_phrase;

@@ -30,6 +30,7 @@ use crate::last_route::LastRoute;
 use crate::limits::{Admitted, Limits, Route};
 use crate::lookup::{self, Found};
 use crate::meters::Meters;
+use crate::path_prefix::PathPrefix;
 use crate::reason_phrase;
 use crate::request_body::{Payload, RequestBody};
 use crate::response_body::ResponseBody;
@@ -52,6 +53,8 @@ pub struct Context {
     asynchronous: Option<AsyncCalls>,
     /// Whether peers' `X-Forwarded-*` are believed.
     pub trust_forwarded: bool,
+    /// Whether answers are rewritten for clients that see the function below a path.
+    rewrite_prefix: bool,
     /// Longest chain of calls of instances.
     call_depth_max: u32,
     /// The gateway's own metrics.
@@ -77,6 +80,7 @@ impl Context {
             authorize: asynchronous.as_ref().map(|parts| Arc::clone(&parts.authorize)),
             asynchronous: asynchronous.map(|parts| AsyncCalls::new(parts, &config.asynchronous)),
             trust_forwarded: config.trust_forwarded,
+            rewrite_prefix: config.rewrite_prefix,
             call_depth_max: config.call_depth_max,
             meters: Meters::new(),
         })
@@ -193,6 +197,7 @@ impl Client {
         access.check_network(remote)?;
         let sent = (access.signed || asynchronous.is_some()).then(|| SentHead::of(&parts, sent_uri));
         forward::prepare(&mut parts, prefix_len, &self.peer).map_err(RequestError::Path)?;
+        let prefix = (prefix_len > 0 && self.context.rewrite_prefix).then(|| PathPrefix::of(&parts)).flatten();
         let body = RequestBody::new(body, self.context.stall);
         let payload = match (asynchronous, sent) {
             (Some(calls), Some(sent)) => {
@@ -211,15 +216,17 @@ impl Client {
             Err(unresolved) => return Ok(unresolved.into_response(id)),
         };
         if call.protocol() == Protocol::Event {
-            return event::call(invoker, call, id, (parts, payload), remote, self.body_limit(bytes_max)).await;
+            let answer = event::call(invoker, call, id, (parts, payload), remote, self.body_limit(bytes_max)).await;
+            return answer.map(|answer| below(prefix, answer));
         }
         if let Some(bytes_max) = bytes_max {
             parts.extensions.insert(RequestBytesMax(bytes_max));
         }
-        Ok(match payload {
+        let answer = match payload {
             Payload::Streaming(body) => invoker.web(call, id.clone(), Request::from_parts(parts, body)).await,
             Payload::Whole(bytes) => invoker.web(call, id.clone(), Request::from_parts(parts, Full::new(bytes))).await,
-        })
+        };
+        Ok(below(prefix, answer))
     }
 
     /// How deep in a chain of calls this one is; 0 from outside.
@@ -306,6 +313,14 @@ struct Located<'a> {
     sent_uri: Option<Uri>,
     /// How deep in a chain of calls the request is.
     depth: u32,
+}
+
+/// The answer as a client has it that sees the function below a path.
+fn below(prefix: Option<PathPrefix>, mut answer: Response<invoke::Body>) -> Response<invoke::Body> {
+    if let Some(prefix) = prefix {
+        prefix.rewrite(answer.headers_mut());
+    }
+    answer
 }
 
 /// An answer to HEAD: the length that the body would have, and no body.

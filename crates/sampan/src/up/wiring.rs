@@ -307,7 +307,7 @@ impl RunningPlatform {
             sources,
         };
         let api = api::Api::new(parts, secrets, installation, host_environment, settings.api);
-        let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset});
+        let about = json!({"version": env!("CARGO_PKG_VERSION"), "utc_offset": utc_offset, "domain": domains.first()});
         let health = Health::new(
             store.clone(),
             events.clone(),

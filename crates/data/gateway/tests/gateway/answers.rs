@@ -279,3 +279,24 @@ async fn a_caller_that_closes_its_half_is_gone() {
     exact.logged(&id, "\"statusCode\":499").await;
     exact.fixture.stop().await;
 }
+
+#[tokio::test]
+async fn an_answer_below_a_path_has_it_in_front_of_its_urls_and_cookies() {
+    const HEAD: &str = "HTTP/1.1 302 Found\r\nLocation: /login\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n\
+                        Content-Length: 0\r\n\r\n";
+    let exact = Exact::start().await;
+    exact.server.play(Script::answer(HEAD, Then::Keep));
+    let below = exact.fixture.raw().await.get("127.0.0.1", "/fn/default/web/x").await;
+    assert_eq!(below.header("location"), "/fn/default/web/login", "{}", below.head);
+    assert!(below.head.contains("a=1; Path=/fn/default/web\r\n") && below.head.contains(": b=2\r\n"), "{}", below.head);
+    let by_host = exact.get(Script::answer(HEAD, Then::Keep)).await;
+    assert_eq!(by_host.header("location"), "/login");
+    assert!(by_host.head.contains("a=1; Path=/\r\n"), "{}", by_host.head);
+
+    let server = ExactServer::start().await;
+    let off = gateway::Config { rewrite_prefix: false, ..gateway::Config::default() };
+    let fixture = Fixture::start_over(off, invoke::Config::default(), server.address).await;
+    server.play(Script::answer(HEAD, Then::Keep));
+    let off = fixture.raw().await.get("127.0.0.1", "/fn/default/web/x").await;
+    assert_eq!(off.header("location"), "/login");
+}

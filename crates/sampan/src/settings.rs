@@ -92,6 +92,8 @@ pub struct Settings {
     pub api: api::Config,
     /// `[credentials]`
     pub credentials: credentials::Config,
+    /// `[secrets]`
+    pub secrets: secrets::Config,
     /// `[connections.NAME]`
     pub connections: BTreeMap<String, Connection>,
     /// `[registries."HOST"]`
@@ -128,6 +130,7 @@ impl Default for Settings {
             deploy: deploy::Config::default(),
             api: api::Config::default(),
             credentials: credentials::Config::default(),
+            secrets: secrets::Config::default(),
             connections: BTreeMap::new(),
             registries: BTreeMap::new(),
         }

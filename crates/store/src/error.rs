@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use types::{FunctionKey, Namespace, Qualifier, Status, VersionName};
+use types::{FunctionKey, Namespace, Qualifier, SecretKey, Status, VersionName};
 
 use crate::trigger_name::TriggerName;
 
@@ -29,6 +29,80 @@ pub enum Error {
         namespace: Namespace,
         /// Functions in it, those that are being deleted included.
         functions: u64,
+    },
+    /// Only an empty namespace can be deleted.
+    #[error(
+        "namespace {namespace} is not empty; first delete the secrets in it ({secrets}) with `sampan secret delete`"
+    )]
+    NamespaceHasSecrets {
+        /// Its name.
+        namespace: Namespace,
+        /// Secrets in it.
+        secrets: u64,
+    },
+    /// No such secret.
+    #[error("there is no secret {} in namespace {}; set it with `sampan secret set`", key.name, key.namespace)]
+    SecretNotFound {
+        /// The secret.
+        key: SecretKey,
+    },
+    /// The secret has no such version (any more).
+    #[error("secret {key} has no version {version}; `sampan secret versions` lists what it has")]
+    SecretVersionNotFound {
+        /// The secret.
+        key: SecretKey,
+        /// The version.
+        version: u32,
+    },
+    /// Its value is not what a variable can have.
+    #[error(
+        "the value of secret {key} is not UTF-8, or has a NUL, and {of} has it in a variable; give it as a file with \
+         --secret-file"
+    )]
+    SecretNotText {
+        /// The secret.
+        key: SecretKey,
+        /// The function, or a version of it.
+        of: String,
+    },
+    /// Functions have the secret.
+    #[error(
+        "secret {key} is used by {}; deploy without it, and delete published versions that have it, first",
+        users.join(", ")
+    )]
+    SecretInUse {
+        /// The secret.
+        key: SecretKey,
+        /// Versions of functions.
+        users: Vec<String>,
+    },
+    /// As many secrets as may be.
+    #[error("there are {secrets_max} secrets already; delete one that is not needed or raise [secrets] secrets_max")]
+    TooManySecrets {
+        /// The limit.
+        secrets_max: usize,
+    },
+    /// All values together are larger than may be.
+    #[error(
+        "all secrets together would have more than {bytes_max} bytes with this value of {key}; delete versions that are \
+         not needed or raise [secrets] bytes_max"
+    )]
+    SecretsTooLarge {
+        /// The secret.
+        key: SecretKey,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The secret has as many versions as may be, and each is needed.
+    #[error(
+        "secret {key} has {versions_max} versions and functions are pinned to all of them; deploy one of those with \
+         another version or raise [secrets] versions_max"
+    )]
+    SecretVersionsPinned {
+        /// The secret.
+        key: SecretKey,
+        /// The limit.
+        versions_max: usize,
     },
     /// The namespace `default` takes every request that names none.
     #[error("namespace {namespace} is always there and cannot be deleted")]

@@ -15,14 +15,15 @@ use crate::record::{Change, FunctionPage, FunctionQuery, FunctionWithVersions, N
 use crate::sql::columns::to_json;
 use crate::versions::require_room;
 use crate::write::{Write, detached};
-use crate::{sql, state};
+use crate::{secrets, sql, state};
 
 impl Store {
     /// Makes a function; its `$LATEST` is `Creating` until its image is prepared.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionExists`], [`Error::TooManyFunctions`],
-    /// [`Error::SpecTooLarge`].
+    /// [`Error::SpecTooLarge`], and what is wrong with its secrets: [`Error::SecretNotFound`],
+    /// [`Error::SecretVersionNotFound`], [`Error::SecretNotText`].
     pub async fn create_function(&self, new: NewFunction) -> Result<FunctionRecord, Error> {
         check_size(self.config(), &new.key, &new.spec)?;
         let store = self.clone();
@@ -115,6 +116,7 @@ impl Store {
                 return Err(Error::WrongStatus { key, status: old.status });
             }
             check_size(store.config(), &key, &change.spec)?;
+            secrets::require(&store.catalog().load(), &key, &change.spec)?;
             let publish = change.publish;
             if publish {
                 require_room(&mut write, &function.id, &key, store.config().versions_per_function_max).await?;
@@ -175,6 +177,7 @@ async fn make(store: &Store, mut write: Write, new: NewFunction) -> Result<Funct
     if there >= i64::from(functions_max) {
         return Err(Error::TooManyFunctions { namespace: new.key.namespace, functions_max });
     }
+    secrets::require(&store.catalog().load(), &new.key, &new.spec)?;
     let now_ms = now_ms();
     let record = FunctionRecord {
         id: FunctionId::random(),

@@ -48,13 +48,14 @@ impl Store {
         let functions = sql::lists::all(&mut read).await.map_err(load_error)?;
         let quota_mb = sql::quotas::total(&mut read).await.map_err(load_error)?;
         let domains = sql::domains::all(&mut read).await.map_err(load_error)?;
+        let secrets = sql::secrets::all(&mut read).await.map_err(load_error)?;
         let progress = Progress::default();
         for key in sql::versions::in_states(&mut read, &state::PENDING).await.map_err(load_error)? {
             progress.note(&Note::Pending(key));
         }
         drop(read);
         let namespaces = namespaces.into_iter().map(|namespace| namespace.name).collect();
-        let catalog = snapshot::first(functions, namespaces, quota_mb, domains);
+        let catalog = snapshot::first(functions, namespaces, quota_mb, domains, secrets);
         let changes = watch::Sender::new(catalog.revision);
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
         Ok(Self { inner: Arc::new(Inner { config, database, catalog, changes, progress }) })
@@ -72,8 +73,8 @@ impl Store {
         self.inner.catalog.clone()
     }
 
-    /// Receives the catalog's revision after each change of functions, namespaces, quota or
-    /// domains.
+    /// Receives the catalog's revision after each change of functions, namespaces, quota,
+    /// domains or secrets.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
     }

@@ -41,6 +41,7 @@ mod progress;
 mod provisioned;
 mod quotas;
 mod record;
+mod secrets;
 mod snapshot;
 mod sql;
 mod state;
@@ -57,5 +58,6 @@ pub use record::{
     AliasChange, Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewAlias,
     NewFunction, OrderBy, Pending,
 };
+pub use secrets::{NewSecretVersion, SecretLimits, SecretUser};
 pub use trigger_name::TriggerName;
 pub use triggers::{NewTrigger, TriggerChange};

@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("0005_domains.sql", include_str!("../migrations/0005_domains.sql")),
     ("0006_event_invoke.sql", include_str!("../migrations/0006_event_invoke.sql")),
     ("0007_triggers.sql", include_str!("../migrations/0007_triggers.sql")),
+    ("0009_secrets.sql", include_str!("../migrations/0009_secrets.sql")),
 ];
 
 /// All of them; a database remembers each by its number and the SHA-384 of its content.
@@ -61,7 +62,7 @@ mod tests {
                 "ae3d4d3b2aa241613f2dd0e03e376529cd59762804a0213765a6dda2cad2dc5ed71dd6c0896c303ad10763df3b7e2f99"
             )
         );
-        assert_eq!(MIGRATIONS.iter().map(|migration| migration.version).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(MIGRATIONS.iter().map(|migration| migration.version).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 9]);
         assert!(MIGRATIONS.iter().all(|migration| !migration.sql.as_str().starts_with("-- no-transaction")));
     }
 }

@@ -5,8 +5,8 @@ use types::Namespace;
 use crate::error::{During, Error};
 use crate::handle::{Store, now_ms};
 use crate::record::NamespaceRecord;
-use crate::sql;
 use crate::write::{Write, detached};
+use crate::{secrets, sql};
 
 impl Store {
     /// Makes a namespace.
@@ -56,10 +56,11 @@ impl Store {
         .await
     }
 
-    /// Deletes a namespace that has no functions.
+    /// Deletes a namespace that has no functions and no secrets.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::DefaultNamespace`], [`Error::NamespaceNotEmpty`].
+    /// [`Error::NamespaceNotFound`], [`Error::DefaultNamespace`], [`Error::NamespaceNotEmpty`],
+    /// [`Error::NamespaceHasSecrets`].
     pub async fn delete_namespace(&self, name: &Namespace) -> Result<(), Error> {
         let (store, name) = (self.clone(), name.clone());
         if name == Namespace::default_namespace() {
@@ -74,6 +75,10 @@ impl Store {
                 sql::functions::count_rows_in(write.db(), &name).await.during("count functions of", &name)?;
             if functions > 0 {
                 return Err(Error::NamespaceNotEmpty { namespace: name, functions: functions.cast_unsigned() });
+            }
+            let secrets = secrets::count_in(&store.catalog().load(), &name);
+            if secrets > 0 {
+                return Err(Error::NamespaceHasSecrets { namespace: name, secrets });
             }
             sql::namespaces::delete(write.db(), &name).await.during("delete namespace", &name)?;
             write.refresh_namespaces().await?;

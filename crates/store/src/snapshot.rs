@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use types::{
     Catalog, CatalogFunction, CatalogVersion, ChangeHistory, ChangeSet, CustomDomain, FunctionChange, FunctionKey,
-    FunctionMap, Namespace, VersionKey,
+    FunctionMap, Namespace, SecretKey, SecretRecord, VersionKey,
 };
 
 use crate::record::FunctionWithVersions;
@@ -21,6 +21,8 @@ pub(crate) enum Edit {
     Quota(u64),
     /// The host name has this custom domain now, or none any more.
     Domain(String, Option<Arc<CustomDomain>>),
+    /// The secret has these versions now, or is none any more.
+    Secret(SecretKey, Option<Arc<SecretRecord>>),
 }
 
 /// What can be called of a function.
@@ -54,17 +56,20 @@ pub(crate) fn first(
     namespaces: Vec<Namespace>,
     quota_mb: Option<u64>,
     domains: BTreeMap<String, Arc<CustomDomain>>,
+    secrets: BTreeMap<SecretKey, Arc<SecretRecord>>,
 ) -> Catalog {
     let functions =
         functions.into_iter().map(|function| (function.record.key.clone(), Arc::new(entry(function)))).collect();
     let changes = ChangeHistory::default();
-    Catalog { revision: 1, functions, namespaces, quota_mb, domains: Arc::new(domains), changes }
+    let (domains, secrets) = (Arc::new(domains), Arc::new(secrets));
+    Catalog { revision: 1, functions, namespaces, quota_mb, domains, secrets, changes }
 }
 
 /// The next snapshot; entries that no edit names are shared with the old one.
 pub(crate) fn next(old: &Catalog, edits: Vec<Edit>, change_sets_max: usize) -> Catalog {
     let (mut functions, mut changes) = (old.functions.clone(), ChangeSet::default());
     let (mut namespaces, mut quota_mb, mut domains) = (None, old.quota_mb, Arc::clone(&old.domains));
+    let mut secrets = Arc::clone(&old.secrets);
     for edit in edits {
         match edit {
             Edit::Function(key, entry) => changes.functions.extend(change_function(&mut functions, key, entry)),
@@ -72,6 +77,8 @@ pub(crate) fn next(old: &Catalog, edits: Vec<Edit>, change_sets_max: usize) -> C
             Edit::Quota(mb) => (quota_mb, changes.quota) = (Some(mb), true),
             Edit::Domain(name, Some(domain)) => drop(Arc::make_mut(&mut domains).insert(name, domain)),
             Edit::Domain(name, None) => drop(Arc::make_mut(&mut domains).remove(&name)),
+            Edit::Secret(key, Some(secret)) => drop(Arc::make_mut(&mut secrets).insert(key, secret)),
+            Edit::Secret(key, None) => drop(Arc::make_mut(&mut secrets).remove(&key)),
         }
     }
     Catalog {
@@ -80,6 +87,7 @@ pub(crate) fn next(old: &Catalog, edits: Vec<Edit>, change_sets_max: usize) -> C
         namespaces: namespaces.unwrap_or_else(|| old.namespaces.clone()),
         quota_mb,
         domains,
+        secrets,
         changes: old.changes.next(changes, change_sets_max),
     }
 }

@@ -16,6 +16,7 @@ pub use crate::catalog_function::Lookup;
 use crate::domain::CustomDomain;
 use crate::function_map::FunctionMap;
 use crate::ids::{FunctionKey, Namespace, Qualifier};
+use crate::secrets::{SecretKey, SecretRecord};
 
 /// The snapshot in force; cheap to clone, cheap to load.
 pub type SharedCatalog = Arc<ArcSwap<Catalog>>;
@@ -33,6 +34,8 @@ pub struct Catalog {
     pub quota_mb: Option<u64>,
     /// Custom domains, by host name.
     pub domains: Arc<BTreeMap<String, Arc<CustomDomain>>>,
+    /// Secrets, their values sealed.
+    pub secrets: Arc<BTreeMap<SecretKey, Arc<SecretRecord>>>,
     /// What the newest revisions changed, this one included.
     pub changes: ChangeHistory,
 }

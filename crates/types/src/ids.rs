@@ -110,6 +110,16 @@ text_id!(
 );
 
 text_id!(
+    /// Name of a secret, unique within its namespace.
+    SecretName,
+    "secret name",
+    "use 1 to 64 letters, digits, '-', '_' and '.', beginning with a letter or digit",
+    |t| (1..=limits::SECRET_NAME_LEN_MAX).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && t.as_bytes()[0].is_ascii_alphanumeric()
+);
+
+text_id!(
     /// Platform id of a function, `lam-` and eight lower-case letters or digits; never used again
     /// after a deletion.
     FunctionId,

@@ -29,6 +29,8 @@ pub mod mount;
 pub mod ports;
 pub mod run_status;
 pub mod secret;
+pub mod secret_ref;
+pub mod secrets;
 pub mod tags;
 pub mod trigger;
 pub mod wire;
@@ -50,8 +52,8 @@ pub use function::{
 };
 pub use function_map::FunctionMap;
 pub use ids::{
-    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, TriggerId, VersionKey,
-    VersionName, VolumeName,
+    Digest, FunctionId, FunctionKey, FunctionName, InstanceId, Namespace, Qualifier, RequestId, SecretName, TriggerId,
+    VersionKey, VersionName, VolumeName,
 };
 pub use image_ref::ImageRef;
 pub use installation::Installation;
@@ -60,5 +62,7 @@ pub use local_time::{InvalidUtcOffset, UtcOffset};
 pub use mount::Mount;
 pub use ports::PortRange;
 pub use run_status::RunStatus;
-pub use secret::Secret;
+pub use secret::{Secret, SecretBytes};
+pub use secret_ref::SecretRef;
+pub use secrets::{SecretKey, SecretRecord, SecretVersion};
 pub use trigger::{Trigger, TriggerOptions};

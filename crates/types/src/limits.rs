@@ -95,3 +95,10 @@ pub const VOLUME_NAME_LEN_MAX: usize = 40;
 pub const MOUNTS_MAX: usize = 16;
 /// Longest path of a mount, in bytes.
 pub const MOUNT_PATH_BYTES_MAX: usize = 1024;
+
+/// Longest name of a secret.
+pub const SECRET_NAME_LEN_MAX: usize = 64;
+/// Secrets that one version may have as files.
+pub const SECRET_FILES_MAX: usize = 32;
+/// Longest path of such a file below `/run/secrets`, in bytes.
+pub const SECRET_PATH_BYTES_MAX: usize = 255;

@@ -40,6 +40,33 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// The value of a secret: `Debug` prints nothing of it, and its memory is zeroed on drop.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Wraps bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes as a text, where they can be the value of a variable: UTF-8 without NUL.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok().filter(|text| !text.contains('\0'))
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(…)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +74,9 @@ mod tests {
     #[test]
     fn it_is_not_shown() {
         assert!(!format!("{:?}", Secret::new("hidden".into())).contains("hidden"));
+        let bytes = SecretBytes::new(b"hidden".to_vec());
+        assert_eq!((format!("{bytes:?}").as_str(), bytes.text()), ("SecretBytes(…)", Some("hidden")));
+        assert_eq!(SecretBytes::new(b"a\0b".to_vec()).text(), None);
+        assert_eq!(SecretBytes::new(vec![0xff]).text(), None);
     }
 }

@@ -45,6 +45,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("deploy", "crates/control/deploy", &["supervisor", "types", "store", "oci"]),
     ("signature", "crates/control/signature", &["types"]),
     ("credentials", "crates/control/credentials", &["types", "registry-client", "signature"]),
+    ("secrets", "crates/control/secrets", &["types", "store", "credentials"]),
     ("api", "crates/control/api", &["types", "schedule", "signature", "store", "logs", "invoke", "events", "sources"]),
     ("cli", "crates/cli", &["types", "oci", "registry-client", "signature"]),
     (
@@ -76,6 +77,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
             "deploy",
             "signature",
             "credentials",
+            "secrets",
             "api",
         ],
     ),

@@ -15,6 +15,7 @@ pub(crate) mod provision;
 pub(crate) mod quota;
 pub(crate) mod registry;
 pub(crate) mod release;
+pub(crate) mod secret;
 pub(crate) mod size;
 pub(crate) mod trigger;
 pub(crate) mod volume;
@@ -162,6 +163,8 @@ pub enum Command {
     Trigger(trigger::TriggerArgs),
     /// Manage volumes, the directories that outlive instances
     Volume(volume::VolumeArgs),
+    /// Manage secrets, which functions get as variables
+    Secret(secret::SecretArgs),
     /// Manage registries for pulls: logins, mirrors, certificate authorities
     Registry(registry::RegistryArgs),
     /// List or prune images in Sampan's own registry
@@ -213,7 +216,7 @@ pub enum Kind {
 }
 
 /// Arguments of `sampan deploy` that are for one function.
-const SINGLE: [&str; 28] = [
+const SINGLE: [&str; 29] = [
     "name",
     "image",
     "namespace",
@@ -222,6 +225,7 @@ const SINGLE: [&str; 28] = [
     "timeout",
     "init_timeout",
     "env",
+    "secret",
     "command",
     "args",
     "port",
@@ -293,6 +297,11 @@ pub struct DeployArgs {
     /// and --env wins over all
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
+    /// Environment variable whose value is a secret of the namespace, by its newest version or by
+    /// one: DB_PASSWORD=db or DB_PASSWORD=db@3; with --env, given ones replace all existing
+    /// variables
+    #[arg(long, value_name = "KEY=NAME[@VERSION]", value_parser = secret::variable)]
+    pub secret: Vec<secret::Variable>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
     /// text restores the image's
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply};
-use types::admin::{dead_letters, images, volumes};
+use types::admin::{dead_letters, images, secrets, volumes};
 
 use super::Client;
 use crate::address::is_loopback;
@@ -73,6 +73,21 @@ impl Client {
         }
     }
 
+    /// Sends a command about secrets; an error becomes a [`Failure`].
+    pub async fn administer_secrets(&self, command: &secrets::Command) -> anyhow::Result<secrets::Answer> {
+        let body = serde_json::to_vec(command)?;
+        let mut request = self.http.post(format!("{}{}", self.endpoint, secrets::PATH));
+        for (name, value) in self.signed(secrets::ACTION, &body) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
+        let answer = answer.json().await;
+        match answer.with_context(|| format!("{} has no administration of secrets", self.endpoint))? {
+            secrets::Answer::Refused { status, message } => Err(failure(Refused { status, message }).into()),
+            answer => Ok(answer),
+        }
+    }
+
     /// Refuses to send a secret unencrypted over a network.
     pub fn may_carry_secrets(&self) -> anyhow::Result<()> {
         if self.endpoint.starts_with("https://") || is_loopback(self.registry()) {
@@ -80,7 +95,7 @@ impl Client {
         }
         Err(Failure::new(
             Exit::Usage,
-            format!("the password would be sent unencrypted over the network to {}", self.endpoint),
+            format!("the secret would be sent unencrypted over the network to {}", self.endpoint),
             "Run the command on the machine of `sampan up`, or through an SSH tunnel to its control address.",
         )
         .into())

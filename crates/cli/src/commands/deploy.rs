@@ -31,7 +31,12 @@ const NAMES_LEN: usize = 2;
 
 /// Deploys the function.
 pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> anyhow::Result<()> {
-    let args = DeployArgs { env: env_file::merged(&args.env_file, args.env)?, env_file: Vec::new(), ..args };
+    let mut env = env_file::merged(&args.env_file, args.env)?;
+    if !args.secret.is_empty() {
+        env.retain(|pair| !pair.is_empty());
+        env.extend(args.secret.iter().map(ToString::to_string));
+    }
+    let args = DeployArgs { env, env_file: Vec::new(), secret: Vec::new(), ..args };
     let client = Client::new(connection)?;
     check(&client, &args)?;
     if let Some(note) = port_note(&args).filter(|_| format == Output::Text) {

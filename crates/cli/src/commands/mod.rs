@@ -18,6 +18,7 @@ mod push;
 mod quota;
 mod registry;
 mod rollout;
+mod secret;
 mod trigger;
 mod volume;
 
@@ -54,6 +55,7 @@ pub async fn run(
         Command::Publish(args) => publish::run(connection, args, output).await,
         Command::Alias(args) => alias::run(connection, args, output).await,
         Command::Domain(args) => domain::run(connection, args, output).await,
+        Command::Secret(args) => secret::run(connection, args, output).await,
         Command::Volume(args) => volume::run(connection, args, output).await,
         Command::Trigger(args) => trigger::run(connection, args, output).await,
         Command::Provision(args) => provision::run(connection, args, output).await,

@@ -70,6 +70,10 @@ impl StoreCodes {
             Error::DomainNotFound { .. } => ErrorCode::FAILED_DOMAIN_UNEXIST,
             Error::DomainExists { .. } => ErrorCode::RESOURCE_IN_USE,
             Error::TooManyDomains { .. } => ErrorCode::LIMIT_EXCEEDED,
+            Error::NamespaceHasSecrets { .. } => ErrorCode::RESOURCE_IN_USE_NAMESPACE,
+            Error::SecretNotFound { .. } | Error::SecretVersionNotFound { .. } | Error::SecretNotText { .. } => {
+                ErrorCode::INVALID_VALUE
+            }
             Error::SpecTooLarge { .. } | Error::DomainTooLarge { .. } => ErrorCode::INVALID_VALUE,
             Error::Busy { .. } => ErrorCode::REQUEST_LIMIT_EXCEEDED,
             Error::Stopping => ErrorCode::SERVICE_UNAVAILABLE,

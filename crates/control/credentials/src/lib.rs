@@ -40,5 +40,5 @@ pub use administration::Administration;
 pub use config::{Config, RegistrySettings};
 pub use error::Error;
 pub use registries::Registries;
-pub use sealed_store::KeyFile;
+pub use sealed_store::{KeyFile, Sealer};
 pub use types::Secret;

@@ -13,7 +13,7 @@ use types::admin::registries::{Addition, Listed, ListedLogin, NewLogin};
 use crate::plugins::Plugins;
 use crate::sealed_store::{Entry, KeyFile, Login, SealedStore, TcrLogin};
 use crate::tcr::{self, Tcr};
-use crate::{Config, Error, RegistrySettings, host};
+use crate::{Config, Error, RegistrySettings, Sealer, host};
 
 /// All registries of the installation; clones share state.
 #[derive(Clone)]
@@ -44,7 +44,8 @@ struct Configured {
 
 impl Registries {
     /// Reads the sealed store in the data directory, the certificate authorities that the
-    /// configuration names, and the configuration of plugins. Blocks.
+    /// configuration names, and the configuration of plugins. The key is not generated where
+    /// `others`, a file, has secrets that a former one sealed. Blocks.
     ///
     /// # Errors
     /// Any error, so that a broken setting fails the start instead of a later pull.
@@ -53,12 +54,13 @@ impl Registries {
         key: &KeyFile,
         settings: &BTreeMap<String, RegistrySettings>,
         config: Config,
+        others: Option<&Path>,
     ) -> Result<Self, Error> {
         tcr::endpoint_url(&config.tcr_endpoint)
             .map_err(|reason| Error::invalid("(tcr_endpoint of [credentials])", reason))?;
         let configured = settings.iter().map(|(name, settings)| configured(name, settings, &config));
         let configured = configured.collect::<Result<_, Error>>()?;
-        let (store, added) = SealedStore::open(data_dir, key)?;
+        let (store, added) = SealedStore::open(data_dir, key, others)?;
         let plugins = match &config.plugins_config {
             None => Plugins::none(&config),
             Some(path) => Plugins::load(path, config.plugins_dir.as_deref(), &config)
@@ -67,6 +69,11 @@ impl Registries {
         let docker = DockerConfig::from_environment(config.docker_helper_timeout());
         let (added, store, tcr) = (RwLock::new(Arc::new(added)), Mutex::new(store), Tcr::new(config.clone()));
         Ok(Self { inner: Arc::new(Inner { config, configured, added, store, tcr, plugins, docker }) })
+    }
+
+    /// What seals secrets with the installation's key.
+    pub fn sealer(&self) -> Sealer {
+        self.inner.store.lock().sealer()
     }
 
     /// Merges an addition into the entry of its host; effective and on disk when this returns.

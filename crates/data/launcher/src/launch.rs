@@ -21,6 +21,7 @@ use crate::limits::{cpu_quota_us, cpu_start_quota_us, memory_bytes};
 use crate::machine::{Held, LocalProcess, Machine, Root};
 use crate::network::{egress, gateway_ports, is_linked, refusal};
 use crate::output::Output;
+use crate::secrets::{self, SecretReader, SecretValues};
 use crate::stop::stop_policy;
 
 /// Starts instances on this machine; cheap to clone.
@@ -32,12 +33,19 @@ struct Inner {
     logs: Logs,
     platform: Installation,
     config: Config,
+    secrets: Option<Arc<dyn SecretValues>>,
 }
 
 impl Launcher {
     /// A launcher on any machine.
     pub(crate) fn on(machine: impl Machine, logs: Logs, platform: Installation, config: Config) -> Self {
-        Self(Arc::new(Inner { machine: Box::new(machine), logs, platform, config }))
+        Self(Arc::new(Inner { machine: Box::new(machine), logs, platform, config, secrets: None }))
+    }
+
+    /// The launcher with secrets for its instances. To be called before it is cloned.
+    pub fn with_secrets(mut self, secrets: Arc<dyn SecretValues>) -> Self {
+        Arc::get_mut(&mut self.0).expect("nothing has cloned it yet").secrets = Some(secrets);
+        self
     }
 }
 
@@ -128,7 +136,9 @@ impl Start<'_> {
         let runtime = class::runtime(&self.launcher.config, &self.version.function.tags)?;
         let stop = stop_policy(&root.run.stop_signal, &self.version.function.tags, &self.launcher.config);
         let (output, stdio) = self.attach()?;
-        let spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
+        let mut spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
+        let reader = SecretReader { version: self.version, instance: &self.id };
+        secrets::resolve(&mut spec.env, reader, self.launcher.secrets.as_deref())?;
         let machine = &self.launcher.machine;
         let started = timeout_at(deadline, async {
             let extras = &self.version.spec.extras;

@@ -28,6 +28,7 @@ mod machine;
 mod network;
 mod output;
 mod process;
+mod secrets;
 mod stop;
 #[cfg(test)]
 mod testing;
@@ -35,3 +36,4 @@ mod testing;
 pub use class::{RUNTIME_TAG, UnusableRuntime};
 pub use config::Config;
 pub use launch::Launcher;
+pub use secrets::{SecretReader, SecretValues};

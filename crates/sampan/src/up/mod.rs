@@ -17,6 +17,7 @@ mod metrics;
 mod own_names;
 mod prepare;
 mod registries;
+mod secrets;
 mod signals;
 mod signed;
 mod start_check;

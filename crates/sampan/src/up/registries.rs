@@ -27,18 +27,25 @@ pub struct InstallationCredentials {
 }
 
 impl InstallationCredentials {
-    /// Opens the sealed store in the data directory.
+    /// Opens the sealed store in the data directory; `others` is a file with more that its key
+    /// seals.
     pub fn open(
         data_dir: &Path,
         own_names: OwnNames,
         settings: &BTreeMap<String, RegistrySettings>,
         config: credentials::Config,
+        others: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let named = std::env::var_os(KEY_FILE_VARIABLE).filter(|path| !path.is_empty());
         let key = named.map_or(KeyFile::Made, |path| KeyFile::Named(PathBuf::from(path)));
-        let registries =
-            Registries::open(data_dir, &key, settings, config).context("cannot open the registries' credentials")?;
+        let registries = Registries::open(data_dir, &key, settings, config, others)
+            .context("cannot open the registries' credentials")?;
         Ok(Self { own: OnceLock::new(), own_names, registries })
+    }
+
+    /// What seals secrets with the installation's key.
+    pub fn sealer(&self) -> credentials::Sealer {
+        self.registries.sealer()
     }
 
     /// Sets the platform's registry; a second call has no effect.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
@@ -26,6 +26,14 @@ pub struct Signed {
 impl Signed {
     /// The command of a request that is signed for `action`.
     pub async fn command<C: DeserializeOwned>(&self, parts: &Parts, body: Body, action: &str) -> Result<C, Refused> {
+        let unreadable = |error: serde_json::Error| {
+            (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan: {error}"))
+        };
+        serde_json::from_slice(&self.body(parts, body, action).await?).map_err(unreadable)
+    }
+
+    /// The body of a request that is signed for `action`.
+    pub async fn body(&self, parts: &Parts, body: Body, action: &str) -> Result<Bytes, Refused> {
         let clock = || Clock { now_s: jiff::Timestamp::now().as_second(), window_s: self.clock_window_s };
         let stranger = |rejection: Rejection| (StatusCode::UNAUTHORIZED, rejection.to_string());
         // Check the signature's header before reading the body.
@@ -40,9 +48,6 @@ impl Signed {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let received = tc3::Received { method: "POST", host, query: "", headers: &parts.headers, body: &body };
         tc3::verify(&received, &self.secrets, clock()).map_err(stranger)?;
-        let unreadable = |error: serde_json::Error| {
-            (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan: {error}"))
-        };
-        serde_json::from_slice(&body).map_err(unreadable)
+        Ok(body)
     }
 }

@@ -164,8 +164,12 @@ impl RunningPlatform {
         let own_names = OwnNames::open(&dir.join("registry"), control_addr, last_endpoint.as_deref())?;
         let admin = &settings.credentials;
         let admin_body = (admin.admin_body_bytes_max, Duration::from_secs(admin.admin_body_timeout_s));
+        let database = dir.join(super::data_dir::DATABASE);
+        let sealed = (!store.catalog().load().secrets.is_empty()).then_some(database.as_path());
         let credentials =
-            InstallationCredentials::open(dir, own_names.clone(), &settings.registries, settings.credentials)?;
+            InstallationCredentials::open(dir, own_names.clone(), &settings.registries, settings.credentials, sealed)?;
+        let secret_values = secrets::Secrets::open(store.clone(), credentials.sealer(), &database, settings.secrets)
+            .context("cannot open the secrets")?;
         let credentials = Arc::new(credentials);
         let images = image::Images::open(&dir.join("images"), settings.image.clone(), credentials.clone())
             .await
@@ -196,6 +200,7 @@ impl RunningPlatform {
         let volumes = volumes.context("cannot prepare the volumes")?;
         let (of_starts, of_volumes) = (sandboxes.clone(), volumes.clone());
         let launch = launcher::Launcher::new(images.clone(), of_starts, of_volumes, logs.clone(), of_functions, config);
+        let launch = launch.with_secrets(Arc::new(super::secrets::Values(secret_values.clone())));
         let parts = invoke::Parts {
             catalog: store.catalog(),
             changes: store.changes(),
@@ -271,6 +276,11 @@ impl RunningPlatform {
         let volumes_administration = super::volumes::router(super::volumes::Administration {
             volumes: volumes.clone(),
             store: store.clone(),
+            signed: signed.clone(),
+        });
+        let secrets_administration = super::secrets::router(super::secrets::Administration {
+            secrets: secret_values,
+            invoker: invoker.clone(),
             signed,
         });
         let runtime_tag = launcher::RUNTIME_TAG;
@@ -322,7 +332,8 @@ impl RunningPlatform {
                 .merge(administration)
                 .merge(images_administration)
                 .merge(letters_administration)
-                .merge(volumes_administration),
+                .merge(volumes_administration)
+                .merge(secrets_administration),
             registry_routes: own_names.learn_from(registry.router()),
             registry: registry.clone(),
             health: health.router(),

@@ -7,5 +7,6 @@ pub(crate) mod functions;
 pub(crate) mod lists;
 pub(crate) mod namespaces;
 pub(crate) mod quotas;
+pub(crate) mod secrets;
 pub(crate) mod triggers;
 pub(crate) mod versions;

@@ -3,4 +3,5 @@
 pub mod dead_letters;
 pub mod images;
 pub mod registries;
+pub mod secrets;
 pub mod volumes;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use types::wire::Environment;
-use types::{ApiError, ErrorCode};
+use types::{ApiError, ErrorCode, secret_ref};
 
 use super::{invalid, quoted};
 
@@ -32,6 +32,10 @@ pub(crate) fn variables(environment: &Environment, bytes_max: usize) -> Result<V
         }
         if variable.value.contains('\0') {
             let problem = format!("the value of {} contains a NUL character", variable.key);
+            return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT, &format!("{field}.Value"), problem));
+        }
+        if let Err(why) = secret_ref::parts(&variable.value) {
+            let problem = format!("the value of {} names a secret wrongly: {why}", variable.key);
             return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT, &format!("{field}.Value"), problem));
         }
     }
@@ -93,6 +97,8 @@ mod tests {
         }
         assert_eq!(code(&[("A", "1"), ("A", "2")]), "InvalidParameterValue.Environment");
         assert_eq!(code(&[("A", "x\0y")]), "InvalidParameterValue.Environment");
+        assert_eq!(code(&[("A", "{{secret:db@3}} {{other}}")]), "");
+        assert_eq!(code(&[("A", "{{secret:db@x}}")]), "InvalidParameterValue.Environment");
         for protected in ["SCF_X", "QCLOUD_X", "TENCENTCLOUD_X", "TECENTCLOUD_X"] {
             assert_eq!(code(&[(protected, "x")]), "InvalidParameterValue.EnvironmentSystemProtect", "{protected}");
         }

@@ -8,4 +8,5 @@ mod store;
 
 pub(crate) use entry::{Entry, Login, TcrLogin};
 pub use key::KeyFile;
+pub use seal::Sealer;
 pub(crate) use store::SealedStore;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use rand::RngCore;
-use zeroize::Zeroizing;
+use types::SecretBytes;
 
 use crate::Secret;
 
@@ -14,29 +14,39 @@ pub(super) const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
 /// A cipher with its key. It has no `Debug`.
-pub(super) struct Sealer(XChaCha20Poly1305);
+#[derive(Clone)]
+pub struct Sealer(XChaCha20Poly1305);
 
 impl Sealer {
     pub(super) fn new(key: &[u8; KEY_BYTES]) -> Self {
         Self(XChaCha20Poly1305::new(&Key::from(*key)))
     }
 
-    /// Encrypts a secret with `bound_to` as associated data.
-    pub(super) fn seal(&self, secret: &Secret, bound_to: &[u8]) -> String {
+    /// Encrypts bytes with `bound_to` as associated data.
+    pub fn seal_bytes(&self, bytes: &[u8], bound_to: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         rand::rng().fill_bytes(&mut nonce);
-        let payload = Payload { msg: secret.reveal().as_bytes(), aad: bound_to };
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).expect("a short text is within the cipher's limits");
-        STANDARD.encode([&nonce[..], &sealed].concat())
+        let payload = Payload { msg: bytes, aad: bound_to };
+        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).expect("few bytes are within the cipher's limits");
+        [&nonce[..], &sealed].concat()
+    }
+
+    /// Decrypts bytes; `None` when the ciphertext, the associated data or the key differ.
+    pub fn open_bytes(&self, sealed: &[u8], bound_to: &[u8]) -> Option<SecretBytes> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let bytes = self.0.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: bound_to }).ok()?;
+        Some(SecretBytes::new(bytes))
+    }
+
+    /// Encrypts a secret with `bound_to` as associated data.
+    pub(super) fn seal(&self, secret: &Secret, bound_to: &[u8]) -> String {
+        STANDARD.encode(self.seal_bytes(secret.reveal().as_bytes(), bound_to))
     }
 
     /// Decrypts a secret; `None` when the ciphertext, the associated data or the key differ.
     pub(super) fn open(&self, sealed: &str, bound_to: &[u8]) -> Option<Secret> {
-        let bytes = STANDARD.decode(sealed).ok()?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
-        let text = self.0.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: bound_to }).ok()?;
-        let text = Zeroizing::new(text);
-        std::str::from_utf8(&text).ok().map(|text| Secret::new(text.to_owned()))
+        let bytes = self.open_bytes(&STANDARD.decode(sealed).ok()?, bound_to)?;
+        std::str::from_utf8(bytes.reveal()).ok().map(|text| Secret::new(text.to_owned()))
     }
 }
 

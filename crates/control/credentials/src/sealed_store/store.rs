@@ -44,11 +44,17 @@ struct Record {
 
 impl SealedStore {
     /// Reads the file in a data directory, and generates the key on the first start.
-    pub(crate) fn open(data_dir: &Path, key: &KeyFile) -> Result<(Self, BTreeMap<String, Entry>), Error> {
+    /// It is not generated where `others`, a file, has secrets that a former one sealed.
+    pub(crate) fn open(
+        data_dir: &Path,
+        key: &KeyFile,
+        others: Option<&Path>,
+    ) -> Result<(Self, BTreeMap<String, Entry>), Error> {
         let path = data_dir.join(FILE_NAME);
         let document = read(&path)?;
         let has_secrets = document.registries.values().any(|record| record.sealed.is_some());
-        let sealer = Sealer::new(&*key.load(data_dir, !has_secrets, &path)?);
+        let sealed = if has_secrets { Some(path.as_path()) } else { others };
+        let sealer = Sealer::new(&*key.load(data_dir, sealed.is_none(), sealed.unwrap_or(&path))?);
         let store = Self { path, sealer };
         let entries = document.registries.into_iter().map(|(host, record)| {
             let entry = store.entry(&host, record).ok_or_else(|| Error::Sealed {
@@ -60,6 +66,11 @@ impl SealedStore {
         });
         let entries = entries.collect::<Result<_, Error>>()?;
         Ok((store, entries))
+    }
+
+    /// What seals its secrets.
+    pub(crate) fn sealer(&self) -> Sealer {
+        self.sealer.clone()
     }
 
     fn entry(&self, host: &str, record: Record) -> Option<Entry> {
@@ -142,7 +153,7 @@ mod tests {
 
     fn written() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().expect("a folder");
-        let (store, none) = SealedStore::open(dir.path(), &KeyFile::Made).expect("a first start");
+        let (store, none) = SealedStore::open(dir.path(), &KeyFile::Made, None).expect("a first start");
         assert!(none.is_empty());
         store.write(&entries()).expect("written");
         let path = dir.path().join(FILE_NAME);
@@ -152,7 +163,7 @@ mod tests {
     #[test]
     fn written_entries_are_read_again_and_the_file_shows_no_secret() {
         let (dir, path) = written();
-        assert_eq!(SealedStore::open(dir.path(), &KeyFile::Made).expect("read").1, entries());
+        assert_eq!(SealedStore::open(dir.path(), &KeyFile::Made, None).expect("read").1, entries());
         let text = fs::read_to_string(&path).expect("text");
         assert!(text.contains("reader") && !text.contains("in-clear"), "{text}");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
@@ -166,7 +177,7 @@ mod tests {
             let (dir, path) = written();
             let text = fs::read_to_string(&path).expect("text");
             fs::write(&path, text.replace(from, to)).expect("changed");
-            let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("changed").to_string();
+            let error = SealedStore::open(dir.path(), &KeyFile::Made, None).map(drop).expect_err("changed").to_string();
             assert!(error.contains(FILE_NAME) && error.contains("restore"), "{error}");
         }
     }
@@ -175,10 +186,10 @@ mod tests {
     fn an_error_about_another_key_names_both_files() {
         let (dir, _) = written();
         fs::write(dir.path().join("secrets.key"), "00".repeat(32)).expect("another key");
-        let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("another key").to_string();
+        let error = SealedStore::open(dir.path(), &KeyFile::Made, None).map(drop).expect_err("another key").to_string();
         assert!(error.contains(FILE_NAME) && error.contains("secrets.key"), "{error}");
         fs::remove_file(dir.path().join("secrets.key")).expect("removed");
-        let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("no key");
+        let error = SealedStore::open(dir.path(), &KeyFile::Made, None).map(drop).expect_err("no key");
         assert!(matches!(error, Error::MissingKey { .. }), "{error}");
     }
 
@@ -187,7 +198,7 @@ mod tests {
         let (dir, path) = written();
         for broken in ["{", "[]", r#"{"format": 2, "registries": {}}"#, r#"{"format": 1, "password": "shown"}"#] {
             fs::write(&path, broken).expect("written");
-            let error = SealedStore::open(dir.path(), &KeyFile::Made).map(drop).expect_err("broken").to_string();
+            let error = SealedStore::open(dir.path(), &KeyFile::Made, None).map(drop).expect_err("broken").to_string();
             assert!(error.contains(FILE_NAME) && !error.contains("shown"), "{error}");
         }
     }

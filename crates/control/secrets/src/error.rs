@@ -1,0 +1,42 @@
+//! Errors of secrets. None shows a value.
+
+use std::path::PathBuf;
+
+use types::SecretKey;
+
+/// What failed, on which secret, and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The value is empty.
+    #[error("the value of secret {key} is empty; give it in a file or on standard input")]
+    Empty {
+        /// The secret.
+        key: SecretKey,
+    },
+    /// The value is longer than may be.
+    #[error("the value of secret {key} has {bytes} bytes; at most {bytes_max} are allowed ([secrets] value_bytes_max)")]
+    TooLong {
+        /// The secret.
+        key: SecretKey,
+        /// Bytes of the value.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// A sealed value does not open.
+    #[error(
+        "version {version} of secret {key} in {} cannot be decrypted: the installation's key is another one, or the \
+         database was changed; restore the key that sealed it (docs/BACKUP.md)", database.display()
+    )]
+    Sealed {
+        /// The secret.
+        key: SecretKey,
+        /// Its version.
+        version: u32,
+        /// File of the database.
+        database: PathBuf,
+    },
+}

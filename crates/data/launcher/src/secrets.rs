@@ -1,0 +1,135 @@
+//! Secrets in the environment of an instance: references become values when it starts, and not
+//! before.
+
+use types::secret_ref::{self, Part};
+use types::{CatalogVersion, InstanceId, SecretBytes, SecretRef};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Longest variable with its name, `=` and final NUL that Linux takes (execve(2),
+/// `MAX_ARG_STRLEN`).
+const VARIABLE_BYTES_MAX: usize = 131_072;
+
+/// Who reads a secret.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretReader<'a> {
+    /// The version whose instance gets it.
+    pub version: &'a CatalogVersion,
+    /// The instance.
+    pub instance: &'a InstanceId,
+}
+
+/// Where values of secrets come from.
+pub trait SecretValues: Send + Sync + 'static {
+    /// The value that a reference means now to functions of the reader's namespace.
+    ///
+    /// # Errors
+    /// Why there is none, without any value.
+    fn value(&self, reader: SecretReader<'_>, secret: &SecretRef) -> Result<SecretBytes, String>;
+}
+
+/// Puts values in the place of references in the variables that are the user's.
+pub(crate) fn resolve(
+    variables: &mut [(String, String)],
+    reader: SecretReader<'_>,
+    values: Option<&dyn SecretValues>,
+) -> Result<(), Failure> {
+    let own = &reader.version.spec.environment;
+    for (name, value) in variables {
+        // What the image sets stays as it is: its references name nothing.
+        if own.iter().any(|(own, _)| own == name) {
+            let resolved = resolved(value, reader, values).map_err(|why| unusable(name, &why))?;
+            if let Some(resolved) = resolved {
+                if name.len() + resolved.len() + 2 > VARIABLE_BYTES_MAX {
+                    return Err(unusable(name, "with its secrets it is longer than Linux takes; use a file instead"));
+                }
+                value.clone_from(&resolved);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The value with its secrets; nothing where it names none.
+fn resolved(
+    value: &str,
+    reader: SecretReader<'_>,
+    values: Option<&dyn SecretValues>,
+) -> Result<Option<Zeroizing<String>>, String> {
+    let parts = secret_ref::parts(value)?;
+    if parts.iter().all(|part| matches!(part, Part::Text(_))) {
+        return Ok(None);
+    }
+    let values = values.ok_or("there are no secrets here")?;
+    let mut resolved = Zeroizing::new(String::new());
+    for part in parts {
+        match part {
+            Part::Text(text) => resolved.push_str(text),
+            Part::Secret(secret) => {
+                let value = values.value(reader, &secret)?;
+                let text = value.text().ok_or_else(|| format!("secret {secret} is no text; use a file instead"))?;
+                resolved.push_str(text);
+            }
+        }
+    }
+    Ok(Some(resolved))
+}
+
+fn unusable(variable: &str, why: &str) -> Failure {
+    let message = "a secret of the function cannot be used";
+    Failure::init(message).with_detail(format!(": variable {variable}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::version;
+
+    /// Knows one secret, by any version.
+    struct One;
+
+    impl SecretValues for One {
+        fn value(&self, _: SecretReader<'_>, secret: &SecretRef) -> Result<SecretBytes, String> {
+            match secret.name.as_str() {
+                "db" => Ok(SecretBytes::new(b"p{{secret:x}}$w".to_vec())),
+                "long" => Ok(SecretBytes::new(vec![b'x'; VARIABLE_BYTES_MAX - 3])),
+                "bytes" => Ok(SecretBytes::new(vec![0, 1])),
+                _ => Err("there is no such secret".to_owned()),
+            }
+        }
+    }
+
+    fn resolve_one(name: &str, value: &str, values: Option<&dyn SecretValues>) -> Result<String, String> {
+        let mut version = version();
+        version.spec.environment = vec![("A".to_owned(), value.to_owned())];
+        let instance = InstanceId::random();
+        let mut variables = vec![(name.to_owned(), value.to_owned())];
+        let reader = SecretReader { version: &version, instance: &instance };
+        let done = resolve(&mut variables, reader, values);
+        done.map(|()| variables.remove(0).1).map_err(|failure| failure.message + &failure.detail)
+    }
+
+    #[test]
+    fn a_value_is_put_in_once_and_as_it_is() {
+        assert_eq!(resolve_one("A", "{{secret:db}}", Some(&One)).unwrap(), "p{{secret:x}}$w");
+        assert_eq!(resolve_one("A", "u:{{secret:db@3}}@h", Some(&One)).unwrap(), "u:p{{secret:x}}$w@h");
+        assert_eq!(resolve_one("A", "plain", None).unwrap(), "plain");
+        assert_eq!(resolve_one("OF_IMAGE", "{{secret:db}}", Some(&One)).unwrap(), "{{secret:db}}");
+    }
+
+    #[test]
+    fn what_cannot_be_says_which_variable_and_shows_no_value() {
+        for (value, why) in [
+            ("{{secret:none}}", "variable A: there is no such secret"),
+            ("{{secret:db", "without }}"),
+            ("{{secret:bytes}}", "is no text"),
+            ("{{secret:db}}{{secret:long}}", "longer than Linux takes"),
+        ] {
+            let error = resolve_one("A", value, Some(&One)).unwrap_err();
+            assert!(error.contains(why) && !error.contains("$w"), "{error}");
+        }
+        assert_eq!(resolve_one("A", "{{secret:long}}", Some(&One)).unwrap().len(), VARIABLE_BYTES_MAX - 3);
+        assert!(resolve_one("A", "{{secret:db}}", None).unwrap_err().contains("no secrets here"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Administration of secrets by requests signed with the key pair, and their values for starts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use launcher::{SecretReader, SecretValues};
+use secrets::{Error, Secrets};
+use store::SecretUser;
+use types::admin::secrets::{ACTION, Answer, Command, Listed, ListedVersion, PATH};
+use types::{
+    CatalogVersion, Namespace, Secret, SecretBytes, SecretKey, SecretName, SecretRecord, SecretRef, secret_ref,
+};
+
+use super::signed::{Refused, Signed};
+
+/// State of the endpoint.
+pub struct Administration {
+    pub secrets: Secrets,
+    pub invoker: invoke::Invoker,
+    pub signed: Signed,
+}
+
+/// Serves [`PATH`].
+pub fn router(administration: Administration) -> Router {
+    Router::new().route(PATH, post(serve)).with_state(Arc::new(administration))
+}
+
+async fn serve(State(administration): State<Arc<Administration>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    match administration.answer(&parts, body).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err((status, message)) => (status, Json(Answer::Refused { status: status.as_u16(), message })).into_response(),
+    }
+}
+
+impl Administration {
+    async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
+        let body = self.signed.body(parts, body, ACTION).await?;
+        // The parser's message could contain a value.
+        let unreadable = |error: serde_json::Error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan ({place})"))
+        };
+        match serde_json::from_slice(&body).map_err(unreadable)? {
+            Command::Set { namespace, name, value } => self.set(SecretKey { namespace, name }, value).await,
+            Command::List { namespace } => self.list(namespace.as_ref()).await,
+            Command::Versions { namespace, name } => self.versions(namespace, name).await,
+            Command::Delete { namespace, name, version } => {
+                let key = SecretKey { namespace, name };
+                self.secrets.delete(key, version).await.map_err(|error| refused(&error))?;
+                Ok(Answer::Deleted {})
+            }
+        }
+    }
+
+    async fn set(&self, key: SecretKey, value: Secret) -> Result<Answer, Refused> {
+        let no_base64 = |_| (StatusCode::BAD_REQUEST, "the value is no Base64".to_owned());
+        let value = SecretBytes::new(STANDARD.decode(value.reveal()).map_err(no_base64)?);
+        let version = self.secrets.set(key.clone(), value).await.map_err(|error| refused(&error))?;
+        // Starts from here on get the new value; those before it have the old one and are replaced.
+        let restarted = self.invoker.restart(|catalog_version| follows(catalog_version, &key));
+        Ok(Answer::Set { version, restarted })
+    }
+
+    async fn list(&self, namespace: Option<&Namespace>) -> Result<Answer, Refused> {
+        let users = self.secrets.users().await.map_err(|error| refused(&error))?;
+        let listed = self.secrets.records(namespace).into_iter().filter_map(|record| listed(&record, &users));
+        Ok(Answer::Secrets(listed.collect()))
+    }
+
+    async fn versions(&self, namespace: Namespace, name: SecretName) -> Result<Answer, Refused> {
+        let records = self.secrets.records(Some(&namespace));
+        let record = records.into_iter().find(|record| record.key.name == name).ok_or_else(|| {
+            refused(&Error::Store(store::Error::SecretNotFound { key: SecretKey { namespace, name } }))
+        })?;
+        let users = self.secrets.users().await.map_err(|error| refused(&error))?;
+        let newest = record.version(None).map(|version| version.number);
+        let versions = record.versions.iter().map(|version| {
+            let has = |user: &&SecretUser| {
+                user.has(&record.key) && user.uses.secret.version.or(newest) == Some(version.number)
+            };
+            let used_by: BTreeSet<String> =
+                users.iter().filter(has).map(|user| format!("{}:{}", user.function, user.version)).collect();
+            ListedVersion {
+                version: version.number,
+                bytes: version.bytes,
+                set_ms: version.added_ms,
+                used_by: used_by.into_iter().collect(),
+            }
+        });
+        Ok(Answer::Versions(versions.collect()))
+    }
+}
+
+/// Whether a version follows the newest version of a secret.
+fn follows(version: &CatalogVersion, key: &SecretKey) -> bool {
+    let uses = |uses: secret_ref::SecretUse| uses.secret.name == key.name && uses.secret.version.is_none();
+    version.function.key.namespace == key.namespace && secret_ref::of_version(&version.spec).any(uses)
+}
+
+fn listed(record: &SecretRecord, users: &[SecretUser]) -> Option<Listed> {
+    let newest = record.version(None)?;
+    let used_by = users.iter().filter(|user| user.has(&record.key)).map(|user| user.function.to_string());
+    Some(Listed {
+        namespace: record.key.namespace.clone(),
+        name: record.key.name.clone(),
+        newest: newest.number,
+        versions: record.versions.len(),
+        set_ms: newest.added_ms,
+        used_by: used_by.collect::<BTreeSet<_>>().into_iter().collect(),
+    })
+}
+
+fn refused(error: &Error) -> Refused {
+    use store::Error as Stored;
+    let status = match error {
+        Error::Empty { .. } | Error::TooLong { .. } => StatusCode::BAD_REQUEST,
+        Error::Store(Stored::SecretNotText { .. } | Stored::TooManySecrets { .. }) => StatusCode::BAD_REQUEST,
+        Error::Store(Stored::SecretsTooLarge { .. }) => StatusCode::BAD_REQUEST,
+        Error::Store(Stored::SecretInUse { .. } | Stored::SecretVersionsPinned { .. }) => StatusCode::CONFLICT,
+        Error::Store(
+            Stored::NamespaceNotFound { .. } | Stored::SecretNotFound { .. } | Stored::SecretVersionNotFound { .. },
+        ) => StatusCode::NOT_FOUND,
+        error => {
+            tracing::error!(error = error as &dyn std::error::Error, "cannot administer secrets");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    (status, error.to_string())
+}
+
+/// Values for starts.
+pub struct Values(pub Secrets);
+
+impl SecretValues for Values {
+    fn value(&self, reader: SecretReader<'_>, secret: &SecretRef) -> Result<SecretBytes, String> {
+        let namespace = &reader.version.function.key.namespace;
+        match self.0.value(namespace, secret) {
+            Ok((_, value)) => Ok(value),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}

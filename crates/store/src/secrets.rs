@@ -1,0 +1,224 @@
+//! Setting and deleting secrets, whose values come sealed. They are read from the catalog, which
+//! has all of them.
+
+use std::sync::Arc;
+
+use types::secret_ref::{self, SecretUse};
+use types::{Catalog, FunctionKey, Namespace, SecretKey, SecretRecord, SecretVersion, VersionName, VersionSpec};
+
+use crate::error::{During, Error};
+use crate::find::require_namespace;
+use crate::handle::{Store, now_ms};
+use crate::snapshot::Edit;
+use crate::sql;
+use crate::write::{Write, detached};
+
+/// How much may be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretLimits {
+    /// Secrets of the installation.
+    pub secrets_max: usize,
+    /// Versions of one secret.
+    pub versions_max: usize,
+    /// Bytes of all values together.
+    pub bytes_max: u64,
+}
+
+/// The value that a secret gets, as far as it is seen.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSecretVersion {
+    /// Bytes of the value.
+    pub bytes: u64,
+    /// Whether it can be that of a variable.
+    pub is_text: bool,
+}
+
+/// A version of a function that has a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretUser {
+    /// The function.
+    pub function: FunctionKey,
+    /// Its version.
+    pub version: VersionName,
+    /// What it has.
+    pub uses: SecretUse,
+}
+
+impl SecretUser {
+    /// Whether it has this secret.
+    pub fn has(&self, key: &SecretKey) -> bool {
+        self.function.namespace == key.namespace && self.uses.secret.name == key.name
+    }
+
+    fn shown(&self) -> String {
+        format!("{}:{}", self.function, self.version)
+    }
+}
+
+impl Store {
+    /// Gives a secret its next version, whose sealed value `seal` makes for the version's number; a
+    /// secret that is not there is made. At the limit of versions the oldest one goes that nothing
+    /// is pinned to.
+    ///
+    /// # Errors
+    /// [`Error::NamespaceNotFound`], [`Error::TooManySecrets`], [`Error::SecretsTooLarge`],
+    /// [`Error::SecretVersionsPinned`], and [`Error::SecretNotText`] when a variable follows the
+    /// newest version.
+    pub async fn set_secret(
+        &self,
+        key: SecretKey,
+        new: NewSecretVersion,
+        limits: SecretLimits,
+        seal: impl FnOnce(u32) -> Vec<u8> + Send + 'static,
+    ) -> Result<u32, Error> {
+        let store = self.clone();
+        detached(async move {
+            let mut write = Write::begin(&store).await?;
+            require_namespace(write.db(), &key.namespace).await?;
+            // The turn to write is ours, so the snapshot is what the database has.
+            let catalog = store.catalog().load_full();
+            let old = catalog.secrets.get(&key);
+            let mut versions = old.map(|old| old.versions.clone()).unwrap_or_default();
+            if old.is_none() && catalog.secrets.len() >= limits.secrets_max {
+                return Err(Error::TooManySecrets { secrets_max: limits.secrets_max });
+            }
+            if !new.is_text {
+                refuse_in_variables(&mut write, &key).await?;
+            }
+            let operation = "set secret";
+            if versions.len() >= limits.versions_max {
+                let oldest = oldest_unpinned(&mut write, &key, &versions, limits.versions_max).await?;
+                sql::secrets::delete_version(write.db(), &key, oldest).await.during(operation, &key)?;
+                versions.retain(|version| version.number != oldest);
+            }
+            let others = catalog.secrets.values().filter(|other| other.key != key).flat_map(|other| &other.versions);
+            let there: u64 = others.chain(&versions).map(|version| version.bytes).sum();
+            if there + new.bytes > limits.bytes_max {
+                return Err(Error::SecretsTooLarge { key, bytes_max: limits.bytes_max });
+            }
+            let now_ms = now_ms();
+            let number = sql::secrets::next_version(write.db(), &key, now_ms).await.during(operation, &key)?;
+            let NewSecretVersion { bytes, is_text } = new;
+            let version = SecretVersion { number, sealed: seal(number).into(), bytes, is_text, added_ms: now_ms };
+            sql::secrets::insert_version(write.db(), &key, &version).await.during(operation, &key)?;
+            versions.push(version);
+            let added_ms = old.map_or(now_ms, |old| old.added_ms);
+            let record = SecretRecord { key: key.clone(), versions, added_ms };
+            write.edit(Edit::Secret(key.clone(), Some(Arc::new(record))));
+            write.commit(operation, &key.to_string()).await?;
+            Ok(number)
+        })
+        .await
+    }
+
+    /// Deletes a secret, or one version of it; the last version goes with the secret alone.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`], and [`Error::SecretInUse`] while
+    /// a version of a function has it.
+    pub async fn delete_secret(&self, key: SecretKey, number: Option<u32>) -> Result<(), Error> {
+        let store = self.clone();
+        detached(async move {
+            let mut write = Write::begin(&store).await?;
+            let catalog = store.catalog().load_full();
+            let Some(old) = catalog.secrets.get(&key) else { return Err(Error::SecretNotFound { key }) };
+            let newest = old.versions.last().map(|version| version.number);
+            if let Some(number) = number
+                && old.version(Some(number)).is_none()
+            {
+                return Err(Error::SecretVersionNotFound { key, version: number });
+            }
+            let users = users(&mut write, &key).await?;
+            let needs = |user: &&SecretUser| number.is_none() || user.uses.secret.version.or(newest) == number;
+            let users: Vec<String> = users.iter().filter(needs).map(SecretUser::shown).collect();
+            if !users.is_empty() {
+                return Err(Error::SecretInUse { key, users });
+            }
+            let operation = "delete secret";
+            let versions = old.versions.iter().filter(|version| number.is_some_and(|number| version.number != number));
+            let left = SecretRecord { versions: versions.cloned().collect(), ..SecretRecord::clone(old) };
+            match number.filter(|_| !left.versions.is_empty()) {
+                Some(number) => sql::secrets::delete_version(write.db(), &key, number).await,
+                None => sql::secrets::delete(write.db(), &key).await,
+            }
+            .during(operation, &key)?;
+            write.edit(Edit::Secret(key.clone(), (!left.versions.is_empty()).then(|| Arc::new(left))));
+            write.commit(operation, &key.to_string()).await
+        })
+        .await
+    }
+
+    /// Versions of functions that have secrets, each as often as it has one.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn secret_users(&self) -> Result<Vec<SecretUser>, Error> {
+        let mut read = self.database().read().await?;
+        let specs = sql::secrets::specs(&mut read, None).await.during("read users of", "secrets")?;
+        Ok(uses(specs))
+    }
+}
+
+fn uses(specs: Vec<(FunctionKey, VersionName, VersionSpec)>) -> Vec<SecretUser> {
+    let mut users: Vec<SecretUser> = Vec::new();
+    for (function, version, spec) in specs {
+        for uses in secret_ref::of_version(&spec) {
+            let user = SecretUser { function: function.clone(), version, uses };
+            // What is asked for and what is served is mostly the same.
+            if !users.contains(&user) {
+                users.push(user);
+            }
+        }
+    }
+    users
+}
+
+async fn users(write: &mut Write, key: &SecretKey) -> Result<Vec<SecretUser>, Error> {
+    let specs = sql::secrets::specs(write.db(), Some(&key.namespace)).await.during("read users of secret", key)?;
+    Ok(uses(specs).into_iter().filter(|user| user.has(key)).collect())
+}
+
+async fn refuse_in_variables(write: &mut Write, key: &SecretKey) -> Result<(), Error> {
+    let users = users(write, key).await?;
+    let follows = |user: &&SecretUser| user.uses.in_variable && user.uses.secret.version.is_none();
+    match users.iter().find(follows) {
+        Some(user) => Err(Error::SecretNotText { key: key.clone(), of: user.shown() }),
+        None => Ok(()),
+    }
+}
+
+/// The oldest version that may go.
+async fn oldest_unpinned(
+    write: &mut Write,
+    key: &SecretKey,
+    versions: &[SecretVersion],
+    versions_max: usize,
+) -> Result<u32, Error> {
+    let users = users(write, key).await?;
+    let is_pinned = |number| users.iter().any(|user| user.uses.secret.version == Some(number));
+    let unpinned = versions.iter().map(|version| version.number).find(|number| !is_pinned(*number));
+    unpinned.ok_or_else(|| Error::SecretVersionsPinned { key: key.clone(), versions_max })
+}
+
+/// Refuses a configuration that names a secret which is not there, or is no text where it must be.
+pub(crate) fn require(catalog: &Catalog, function: &FunctionKey, spec: &VersionSpec) -> Result<(), Error> {
+    for SecretUse { secret, in_variable } in secret_ref::of_version(spec) {
+        let key = SecretKey { namespace: function.namespace.clone(), name: secret.name.clone() };
+        let Some(record) = catalog.secrets.get(&key) else { return Err(Error::SecretNotFound { key }) };
+        match (record.version(secret.version), secret.version) {
+            (None, version) => {
+                return Err(Error::SecretVersionNotFound { key, version: version.unwrap_or_default() });
+            }
+            (Some(version), _) if in_variable && !version.is_text => {
+                return Err(Error::SecretNotText { key, of: function.to_string() });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// How many secrets a namespace has.
+pub(crate) fn count_in(catalog: &Catalog, namespace: &Namespace) -> u64 {
+    catalog.secrets.keys().filter(|key| key.namespace == *namespace).count() as u64
+}

@@ -1,0 +1,177 @@
+//! How a version names secrets: `NAME` follows the newest version of one, `NAME@3` is pinned to its
+//! third. In the value of a variable a name stands as `{{secret:NAME}}`. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::function::VersionSpec;
+use crate::ids::SecretName;
+
+/// How a reference in a variable's value begins.
+const OPEN: &str = "{{secret:";
+/// How it ends.
+const CLOSE: &str = "}}";
+
+/// A secret that a version of a function has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SecretRef {
+    /// Its name, in the namespace of the function.
+    pub name: SecretName,
+    /// Its version; the newest one where there is none.
+    pub version: Option<u32>,
+}
+
+impl FromStr for SecretRef {
+    type Err = String;
+
+    /// Reads `NAME` or `NAME@VERSION`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, version) = match text.split_once('@') {
+            None => (text, None),
+            Some((name, number)) => {
+                let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+                let number = digits.then(|| number.parse().ok()).flatten().filter(|number: &u32| *number > 0);
+                let wrong = || format!("{text:?} is not NAME or NAME@VERSION, such as db@3");
+                (name, Some(number.ok_or_else(wrong)?))
+            }
+        };
+        let name = name.parse::<SecretName>().map_err(|error| error.to_string())?;
+        Ok(Self { name, version })
+    }
+}
+
+impl TryFrom<String> for SecretRef {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<SecretRef> for String {
+    fn from(reference: SecretRef) -> Self {
+        reference.to_string()
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            None => write!(f, "{}", self.name),
+            Some(version) => write!(f, "{}@{version}", self.name),
+        }
+    }
+}
+
+impl SecretRef {
+    /// As the value of a variable names it.
+    pub fn in_variable(&self) -> String {
+        format!("{OPEN}{self}{CLOSE}")
+    }
+}
+
+/// A part of a variable's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Stands for itself.
+    Text(&'a str),
+    /// The value of a secret.
+    Secret(SecretRef),
+}
+
+/// Splits the value of a variable. Nothing but `{{secret:` begins a reference.
+///
+/// # Errors
+/// Which reference is malformed, and what would be right.
+pub fn parts(value: &str) -> Result<Vec<Part<'_>>, String> {
+    let (mut parts, mut rest) = (Vec::new(), value);
+    while let Some((text, after)) = rest.split_once(OPEN) {
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        let form = || format!("{OPEN} without {CLOSE} after it; write {OPEN}NAME{CLOSE} or {OPEN}NAME@VERSION{CLOSE}");
+        let (reference, after) = after.split_once(CLOSE).ok_or_else(form)?;
+        parts.push(Part::Secret(reference.parse()?));
+        rest = after;
+    }
+    if !rest.is_empty() || parts.is_empty() {
+        parts.push(Part::Text(rest));
+    }
+    Ok(parts)
+}
+
+/// How a version has a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretUse {
+    /// Which one.
+    pub secret: SecretRef,
+    /// Whether it is in a variable, which takes only texts.
+    pub in_variable: bool,
+}
+
+/// The secrets that a version has, each as often as it names it. A malformed reference names none:
+/// it is refused where it is given.
+pub fn of_version(spec: &VersionSpec) -> impl Iterator<Item = SecretUse> {
+    let values = spec.environment.iter().filter(|(_, value)| value.contains(OPEN));
+    values.flat_map(|(_, value)| parts(value).unwrap_or_default()).filter_map(|part| match part {
+        Part::Text(_) => None,
+        Part::Secret(secret) => Some(SecretUse { secret, in_variable: true }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Part<'static> {
+        Part::Secret(text.parse().expect(text))
+    }
+
+    #[test]
+    fn a_value_has_references_among_its_text() {
+        for (value, wanted) in [
+            ("", vec![Part::Text("")]),
+            ("plain {{x}} {secret:a}", vec![Part::Text("plain {{x}} {secret:a}")]),
+            ("{{secret:db}}", vec![secret("db")]),
+            ("{{secret:db@3}}", vec![secret("db@3")]),
+            (
+                "postgres://app:{{secret:db}}@h/{{secret:n.1}}?x",
+                vec![Part::Text("postgres://app:"), secret("db"), Part::Text("@h/"), secret("n.1"), Part::Text("?x")],
+            ),
+        ] {
+            assert_eq!(parts(value), Ok(wanted), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_reference_is_refused() {
+        for (value, why) in [
+            ("{{secret:db", "without }}"),
+            ("{{secret:}}", "secret name"),
+            ("{{secret: db}}", "secret name"),
+            ("{{secret:.hidden}}", "secret name"),
+            ("{{secret:a/b}}", "secret name"),
+            ("{{secret:db@}}", "NAME@VERSION"),
+            ("{{secret:db@0}}", "NAME@VERSION"),
+            ("{{secret:db@+1}}", "NAME@VERSION"),
+            ("{{secret:db@99999999999}}", "NAME@VERSION"),
+        ] {
+            let error = parts(value).expect_err(value);
+            assert!(error.contains(why), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_shown_as_it_is_read() {
+        for text in ["db", "db@12"] {
+            let reference: SecretRef = text.parse().expect(text);
+            assert_eq!(reference.to_string(), text);
+            assert_eq!(parts(&reference.in_variable()), Ok(vec![Part::Secret(reference.clone())]));
+            let json = serde_json::to_string(&reference).expect("serializes");
+            assert_eq!(json, format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<SecretRef>(&json).expect("reads"), reference);
+        }
+    }
+}

@@ -137,7 +137,7 @@ fn outside(network: &HostNetwork, namespace: BorrowedFd<'_>, address: Ipv4Addr) 
     };
     let index = rustix::net::netdevice::name_to_index(&*route, &name).map_err(io::Error::from);
     let ready = index.and_then(|index| {
-        route.send(vec![route::configure(index), route::bring_up(index), route::send_to_link(address, index)])?;
+        route.send_as_one([route::configure(index), route::bring_up(index), route::send_to_link(address, index)])?;
         Ok(index)
     });
     Ok((ready.map_err(Error::kernel("set up the link", &name))?, name))
@@ -145,10 +145,10 @@ fn outside(network: &HostNetwork, namespace: BorrowedFd<'_>, address: Ipv4Addr) 
 
 /// Gives the inner end its address, and makes it the way to everywhere.
 fn inside(address: Ipv4Addr) -> io::Result<()> {
-    let mut route = Socket::route()?;
+    let mut route = Socket::of_changes()?;
     let index = rustix::net::netdevice::name_to_index(&route, INNER_LINK)?;
     let address = route::add_address(index, address, None);
-    route.send(vec![route::configure(index), route::bring_up(index), address, route::send_all_to_link(index)])
+    route.send_as_one([route::configure(index), route::bring_up(index), address, route::send_all_to_link(index)])
 }
 
 /// Waits until the outer end carries packets: the kernel notices a moment after the inner one is

@@ -321,7 +321,7 @@ mod tests {
             let before = sent();
             let plain = link(network)?;
             let after = sent();
-            // The pair, its outer end, the route, and looks until it carries packets.
+            // The pair, its outer end and the route, and looks until it carries packets.
             assert_eq!(after.1, before.1, "a start without a list sent something about packet rules");
             drop(plain);
             assert_eq!(sent().1, before.1, "its end did");
@@ -332,6 +332,28 @@ mod tests {
             second.restrict(spec("f", &["10.0.0.0/8", "db.example.com:5432"])).expect("restricted");
             // Begin, the element, end.
             assert_eq!((sent().0, sent().1 - with_list), (before.0, 3));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn privileged_a_link_takes_few_exchanges_with_the_kernel() {
+        on_machine(|network| {
+            link(network)?;
+            let counts = || {
+                let route = network.inner.route.lock();
+                (route.sent(), route.read())
+            };
+            let before = counts();
+            let held = link(network)?;
+            let after = counts();
+            // The pair; three changes of its outer end, answered as one; looks until it carries
+            // packets, of which newer kernels need one.
+            let (sent, read) = (after.0 - before.0, after.1 - before.1);
+            let looks = sent - 4;
+            assert!(looks >= 1 && read == 2 + looks, "{sent} messages, {read} answers");
+            drop(held);
+            assert_eq!(counts(), after, "its end takes the kernel's own time, not ours");
             Ok(())
         });
     }

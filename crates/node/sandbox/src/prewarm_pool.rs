@@ -299,7 +299,8 @@ impl PrewarmPool {
         let Config { ids_per_instance, assemble_mounts, terminals_max, .. } = self.config;
         let tty_group = owner + TTY_GROUP.min(ids_per_instance - 1);
         let everyones =
-            |size: u64| text(format!("mode=1777,size={size},nr_inodes={writable_files_max},uid={owner},gid={owner}"));
+            // Their mode is 1777 by itself.
+            |size: u64| text(format!("size={size},nr_inodes={writable_files_max},uid={owner},gid={owner}"));
         Options {
             stage: text(format!("mode=755,size={},nr_inodes={writable_files_max}", writable_bytes_max)),
             dev: text(format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}")),

@@ -177,11 +177,18 @@ pub(crate) fn clone_itself(fd: RawFd) -> Result<RawFd, i32> {
 
 /// Changes the attributes of a mount.
 pub(crate) fn set_attributes(tree: RawFd, attributes: &Attributes) -> Done {
-    let (empty, size) = (c"".as_ptr(), size_of::<Attributes>());
+    set_attributes_with(tree, attributes, 0)
+}
+
+/// Changes the attributes of a mount and of those below it.
+pub(crate) fn set_attributes_below(tree: RawFd, attributes: &Attributes) -> Done {
+    set_attributes_with(tree, attributes, libc::AT_RECURSIVE)
+}
+
+fn set_attributes_with(tree: RawFd, attributes: &Attributes, flags: i32) -> Done {
+    let (empty, size, flags) = (c"".as_ptr(), size_of::<Attributes>(), flags | libc::AT_EMPTY_PATH);
     // SAFETY: the structure is of the size given; the empty path names the descriptor.
-    check(unsafe {
-        libc::syscall(libc::SYS_mount_setattr, tree, empty, libc::AT_EMPTY_PATH, std::ptr::from_ref(attributes), size)
-    })
+    check(unsafe { libc::syscall(libc::SYS_mount_setattr, tree, empty, flags, std::ptr::from_ref(attributes), size) })
 }
 
 /// Puts a detached mount over a path, with these attributes if there are any; its descriptor is

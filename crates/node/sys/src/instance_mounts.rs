@@ -157,16 +157,16 @@ pub(crate) mod stage {
 
 /// The places of the writable layer and the root, and what covers masked directories.
 fn lay_out(at: RawFd, owner: u32) -> Done {
-    for name in [stage::UPPER, stage::WORK, stage::ROOT] {
-        make_dir(at, name, owner)?;
-        mode(at, name, 0o755)?;
-    }
-    for name in stage::LOWERS {
-        make_dir(at, name, owner)?;
-    }
-    // It stays the host's root's, whom no id of the instance stands for.
-    // SAFETY: the name is a constant; the descriptor is the mount just made.
-    check(unsafe { libc::mkdirat(at, stage::EMPTY.as_ptr(), 0) }.into())
+    // The root directory inside is this one's.
+    make_dir(at, stage::UPPER, owner)?;
+    mode(at, stage::UPPER, 0o755)?;
+    // Nobody inside sees the others: they stay the host's root's, whom no id of the instance
+    // stands for.
+    let places = [stage::WORK, stage::ROOT].into_iter().chain(stage::LOWERS).map(|name| (name, 0o755));
+    places.chain([(stage::EMPTY, 0)]).try_for_each(|(name, mode)| {
+        // SAFETY: the name is a constant; the descriptor is the mount just made.
+        check(unsafe { libc::mkdirat(at, name.as_ptr(), mode) }.into())
+    })
 }
 
 /// Sets a mode: the daemon's umask must not decide who may use what we make.

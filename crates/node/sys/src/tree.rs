@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use crate::calls::{check, make_dir, move_mount_at, new_mount, set_attributes};
+use crate::calls::{check, move_mount_at, new_mount, set_attributes, set_attributes_below};
 use crate::mount::tree;
 use crate::mount_attributes::{Attributes, DATA_ONLY, READ_ONLY};
 
@@ -40,16 +40,23 @@ impl ReadOnlyTree {
         let root = container(dirs, links)?;
         let mut left = Vec::new();
         for (name, dir) in dirs {
-            let branch = Branch { name: text(name)?, mount: copy(dir)? };
+            let branch = Branch { name: text(name)?, mount: tree(dir)? };
             match move_mount_at(branch.mount.as_raw_fd(), root.as_raw_fd(), &branch.name) {
                 Ok(()) => {}
-                Err(libc::EINVAL) => left.push(branch),
+                Err(libc::EINVAL) => {
+                    seal(&branch.mount)?;
+                    left.push(branch);
+                }
                 Err(errno) => return Err(io::Error::from_raw_os_error(errno)),
             }
         }
+        // With all that was attached.
+        set_attributes_below(root.as_raw_fd(), &SEALED).map_err(io::Error::from_raw_os_error)?;
         Ok(Self { root, left })
     }
 }
+
+const SEALED: Attributes = Attributes { set: READ_ONLY | DATA_ONLY, clear: 0, propagation: PRIVATE, userns_fd: 0 };
 
 fn copy(dir: &Path) -> io::Result<OwnedFd> {
     let copy = tree(dir)?;
@@ -58,8 +65,7 @@ fn copy(dir: &Path) -> io::Result<OwnedFd> {
 }
 
 fn seal(mount: &OwnedFd) -> io::Result<()> {
-    let attributes = Attributes { set: READ_ONLY | DATA_ONLY, propagation: PRIVATE, ..Attributes::default() };
-    set_attributes(mount.as_raw_fd(), &attributes).map_err(io::Error::from_raw_os_error)
+    set_attributes(mount.as_raw_fd(), &SEALED).map_err(io::Error::from_raw_os_error)
 }
 
 /// The tmpfs with its places, as many as it will ever hold.
@@ -69,7 +75,9 @@ fn container(dirs: &[(&str, &Path)], links: &[(&str, &str)]) -> io::Result<Owned
     // SAFETY: the descriptor was just made, and nothing else has it.
     let root = unsafe { OwnedFd::from_raw_fd(made) };
     for (name, _) in dirs {
-        make_dir(made, &text(name)?, 0).map_err(io::Error::from_raw_os_error)?;
+        let name = text(name)?;
+        // SAFETY: the name is terminated.
+        check(unsafe { libc::mkdirat(made, name.as_ptr(), 0o755) }.into()).map_err(io::Error::from_raw_os_error)?;
     }
     for (name, target) in links {
         let (name, target) = (text(name)?, text(target)?);
@@ -77,7 +85,6 @@ fn container(dirs: &[(&str, &Path)], links: &[(&str, &str)]) -> io::Result<Owned
         check(unsafe { libc::symlinkat(target.as_ptr(), made, name.as_ptr()) }.into())
             .map_err(io::Error::from_raw_os_error)?;
     }
-    seal(&root)?;
     Ok(root)
 }
 

@@ -86,6 +86,13 @@ impl Message {
         self
     }
 
+    /// The same with one.
+    pub fn acknowledged(mut self) -> Self {
+        let flags = u16::from_ne_bytes([self.0[6], self.0[7]]) | libc::NLM_F_ACK as u16;
+        self.0[6..8].copy_from_slice(&flags.to_ne_bytes());
+        self
+    }
+
     /// Its bytes, under a sequence number.
     pub fn numbered(mut self, sequence: u32) -> Vec<u8> {
         self.0[8..12].copy_from_slice(&sequence.to_ne_bytes());

@@ -13,6 +13,8 @@ use super::message::{Answer, Message, answers, u32_at};
 
 /// Largest datagram that the kernel makes of a list's entries.
 const DATAGRAM_BYTES: usize = 64 * 1024;
+/// The same of what it says of short changes: a number, and the change itself where it failed.
+const ANSWER_BYTES: usize = 4 * 1024;
 /// How long the kernel may take to answer. It answers within the call but for what is queued by
 /// others.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -22,24 +24,50 @@ pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
     datagram: Vec<u8>,
+    datagram_bytes: usize,
+    #[cfg(test)]
+    datagrams: u32,
 }
 
 impl Socket {
     /// For links, addresses and routes.
     pub fn route() -> io::Result<Self> {
         // The family's number is 0, which is how no protocol is written.
-        Self::open(None)
+        Self::open(None, DATAGRAM_BYTES)
+    }
+
+    /// The same for one that asks for no lists: it needs less memory.
+    pub fn of_changes() -> io::Result<Self> {
+        Self::open(None, ANSWER_BYTES)
     }
 
     /// For packet filters and tracked connections.
     pub fn netfilter() -> io::Result<Self> {
-        Self::open(Some(netlink::NETFILTER))
+        Self::open(Some(netlink::NETFILTER), DATAGRAM_BYTES)
     }
 
-    fn open(protocol: Option<Protocol>) -> io::Result<Self> {
+    fn open(protocol: Option<Protocol>, datagram_bytes: usize) -> io::Result<Self> {
         let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         set_socket_timeout(&fd, Timeout::Recv, Some(ANSWER_WAIT))?;
-        Ok(Self { fd, sequence: 0, datagram: Vec::new() })
+        let (sequence, datagram) = (0, Vec::new());
+        Ok(Self {
+            fd,
+            sequence,
+            datagram,
+            datagram_bytes,
+            #[cfg(test)]
+            datagrams: 0,
+        })
+    }
+
+    /// Sends messages that go together and waits until all are done, for one answer: the kernel does
+    /// one after the other, and answers those that fail in any case.
+    pub fn send_as_one(&mut self, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
+        let mut messages: Vec<Message> = messages.into_iter().map(Message::unacknowledged).collect();
+        if let Some(last) = messages.pop() {
+            messages.push(last.acknowledged());
+        }
+        self.send(messages)
     }
 
     /// Sends messages that go together and waits until those that are to be acknowledged are. The
@@ -59,7 +87,7 @@ impl Socket {
         send(&self.fd, &bytes, SendFlags::empty())?;
         let mut outcome = Ok(());
         while !waiting.is_empty() {
-            for answer in answers(receive(&self.fd, &mut self.datagram)?) {
+            for answer in answers(self.receive()?) {
                 if i32::from(answer.kind) != libc::NLMSG_ERROR || answer.sequence.wrapping_sub(first) > ours {
                     continue;
                 }
@@ -83,6 +111,22 @@ impl Socket {
         self.sequence
     }
 
+    /// How many datagrams were read, which takes a system call each.
+    #[cfg(test)]
+    pub fn read(&self) -> u32 {
+        self.datagrams
+    }
+
+    fn receive(&mut self) -> io::Result<&[u8]> {
+        #[cfg(test)]
+        {
+            self.datagrams += 1;
+        }
+        self.datagram.resize(self.datagram_bytes, 0);
+        let (length, _) = recv(&self.fd, self.datagram.as_mut_slice(), RecvFlags::empty())?;
+        Ok(&self.datagram[..length])
+    }
+
     /// The socket itself, which then does not block.
     pub fn into_fd(self) -> io::Result<OwnedFd> {
         rustix::io::ioctl_fionbio(&self.fd, true)?;
@@ -91,11 +135,12 @@ impl Socket {
 
     /// Sends a question for one thing, and returns the body of the answer.
     pub fn request(&mut self, question: Message) -> io::Result<Vec<u8>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        send(&self.fd, &question.numbered(self.sequence), SendFlags::empty())?;
+        let sequence = self.sequence.wrapping_add(1);
+        self.sequence = sequence;
+        send(&self.fd, &question.numbered(sequence), SendFlags::empty())?;
         loop {
-            for answer in answers(receive(&self.fd, &mut self.datagram)?) {
-                match (answer.sequence == self.sequence, i32::from(answer.kind)) {
+            for answer in answers(self.receive()?) {
+                match (answer.sequence == sequence, i32::from(answer.kind)) {
                     (false, _) => {}
                     (true, libc::NLMSG_ERROR) => return status(&answer).map(|()| Vec::new()),
                     (true, _) => return Ok(answer.body.to_vec()),
@@ -106,12 +151,13 @@ impl Socket {
 
     /// Sends a question for a list, and returns the body of each entry of the answer.
     pub fn list(&mut self, question: Message) -> io::Result<Vec<Vec<u8>>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        send(&self.fd, &question.numbered(self.sequence), SendFlags::empty())?;
+        let sequence = self.sequence.wrapping_add(1);
+        self.sequence = sequence;
+        send(&self.fd, &question.numbered(sequence), SendFlags::empty())?;
         let mut found = Vec::new();
         loop {
-            for answer in answers(receive(&self.fd, &mut self.datagram)?) {
-                if answer.sequence != self.sequence {
+            for answer in answers(self.receive()?) {
+                if answer.sequence != sequence {
                     continue;
                 }
                 match i32::from(answer.kind) {
@@ -128,12 +174,6 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-}
-
-fn receive<'a>(fd: &OwnedFd, datagram: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-    datagram.resize(DATAGRAM_BYTES, 0);
-    let (length, _) = recv(fd, datagram.as_mut_slice(), RecvFlags::empty())?;
-    Ok(&datagram[..length])
 }
 
 /// What an acknowledgement says: 0, or an error as a negative number.

@@ -21,6 +21,9 @@ const V2_QUOTA: &str = "cpu.max";
 /// it with all other memory. Sockets that were there before the limit are not counted.
 pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 
+/// How readily version 1 swaps; instances do not have any swap.
+const V1_SWAPPINESS: &str = "memory.swappiness";
+
 /// Takes the processor quota off a directory. A killed process needs processor time to end, and
 /// many that share a small quota would take minutes.
 pub fn lift_quota(folder: &Path) -> io::Result<()> {
@@ -42,6 +45,8 @@ pub struct Setting {
     pub value: String,
     /// Swap accounting can be compiled out or off; without it there is no file.
     pub optional: bool,
+    /// A new directory has this value by itself, or from ours above it.
+    pub is_given: bool,
 }
 
 impl Setting {
@@ -49,14 +54,18 @@ impl Setting {
     pub fn is_quota(&self) -> bool {
         [V1_QUOTA, V2_QUOTA].contains(&self.file)
     }
+
+    fn given(self) -> Self {
+        Self { is_given: true, ..self }
+    }
 }
 
 fn required(file: &'static str, value: impl ToString) -> Setting {
-    Setting { file, value: value.to_string(), optional: false }
+    Setting { file, value: value.to_string(), optional: false, is_given: false }
 }
 
 fn optional(file: &'static str, value: impl ToString) -> Setting {
-    Setting { file, value: value.to_string(), optional: true }
+    Setting { file, value: value.to_string(), optional: true, is_given: false }
 }
 
 /// Settings of one controller in version 1.
@@ -65,14 +74,14 @@ pub fn v1_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Sett
         "memory" => vec![
             // The limit with swap may never be below the one without: out of its way before that
             // changes.
-            optional("memory.memsw.limit_in_bytes", -1),
+            optional("memory.memsw.limit_in_bytes", -1).given(),
             required("memory.limit_in_bytes", limits.memory_bytes),
             optional("memory.memsw.limit_in_bytes", limits.memory_bytes),
-            optional("memory.swappiness", 0),
+            optional(V1_SWAPPINESS, 0).given(),
             optional(V1_SOCKETS, limits.memory_bytes),
         ],
         "cpu" => vec![
-            required("cpu.cfs_period_us", CPU_PERIOD_US),
+            required("cpu.cfs_period_us", CPU_PERIOD_US).given(),
             required(V1_QUOTA, limits.cpu_start_quota_us),
             required("cpu.shares", (limits.cpu_quota_us * SHARES_PER_CORE / CPU_PERIOD_US).max(2)),
         ],
@@ -100,11 +109,14 @@ pub fn v2_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Sett
     }
 }
 
-/// What all instances together may have, by one controller in version 1.
+/// What all instances together may have, by one controller in version 1, and what each of them has
+/// from ours: a new directory takes the swappiness of the one above.
 pub fn v1_ceilings(controller: &str, ceilings: Ceilings) -> Vec<Setting> {
-    let sockets = ceilings.socket_bytes_max.filter(|_| controller == "memory");
+    let is_memory = controller == "memory";
+    let sockets = ceilings.socket_bytes_max.filter(|_| is_memory);
     let sockets = sockets.map(|bytes| optional(V1_SOCKETS, bytes));
-    sockets.into_iter().chain(v2_ceilings(controller, ceilings)).collect()
+    let swappiness = is_memory.then(|| optional(V1_SWAPPINESS, 0));
+    sockets.into_iter().chain(swappiness).chain(v2_ceilings(controller, ceilings)).collect()
 }
 
 /// The same in version 2, which has no limit for the memory of sockets by itself.

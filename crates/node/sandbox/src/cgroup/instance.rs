@@ -1,6 +1,7 @@
 //! The cgroup directories of one instance.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct InstanceCgroup {
     freezer: Option<Arc<Freezer>>,
     view: View,
     limits: Option<Limits>,
+    /// No limit was ever set.
+    is_new: bool,
     /// Opened ahead, and taken by the start.
     fds: Option<CgroupFds>,
     remove_max: Duration,
@@ -100,6 +103,7 @@ impl InstanceCgroup {
             freezer,
             view,
             limits: None,
+            is_new: true,
             fds: None,
             remove_max,
         };
@@ -127,9 +131,12 @@ impl InstanceCgroup {
         if self.limits == Some(limits) {
             return Ok(());
         }
+        let is_new = std::mem::replace(&mut self.is_new, false);
         self.limits = None;
         for Controlled { controller, settings, folder } in &self.controlled {
-            apply(folder, settings(controller, &limits))?;
+            let settings = settings(controller, &limits).into_iter();
+            // What a new directory has by itself, or from the one above.
+            apply(folder, settings.filter(|setting| !(is_new && setting.is_given)).collect())?;
         }
         self.limits = Some(limits);
         Ok(())
@@ -241,19 +248,32 @@ impl InstanceCgroup {
         self.memory.reclaim.clone()
     }
 
-    /// Kills whatever is still in it and removes it; what cannot be removed is left to the next
-    /// start, and said.
+    /// Removes it, and kills first whatever is still in it; what cannot be removed is left to the
+    /// next start, and said.
     pub fn remove(&self) {
         let deadline = Instant::now() + self.remove_max;
+        // Nearly always nothing is in it any more, and one call for each directory is enough.
+        let left: Vec<&PathBuf> = self.folders().filter(|folder| !is_removed(folder)).collect();
+        if left.is_empty() {
+            return;
+        }
         if let Some(folder) = self.cpu_folder() {
             lift_quota(folder).ok();
         }
-        for folder in self.folders() {
+        for folder in left {
             kill_all(folder, deadline);
             if let Err(error) = remove_dir(folder, self.remove_max) {
                 tracing::warn!(%error, folder = %folder.display(), "a cgroup could not be removed");
             }
         }
+    }
+}
+
+/// Removes a directory that has nothing in it; whether it is gone.
+fn is_removed(folder: &Path) -> bool {
+    match fs::remove_dir(folder) {
+        Ok(()) => true,
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 

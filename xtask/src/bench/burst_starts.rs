@@ -23,6 +23,8 @@ use crate::quickstart::Up;
 const FUNCTIONS: usize = 1_500;
 /// Concurrent clients of each part.
 const CLIENTS: [usize; 3] = [1, 8, 16];
+/// Parts of a start that the platform measures.
+const PHASES: [&str; 4] = ["queue", "pool", "launch", "listen"];
 /// How long the functions may take to become active.
 const ACTIVE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long instances may take to end after a round.
@@ -61,18 +63,22 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let mut starts = 0;
     for clients in CLIENTS {
         let (mut rates, mut middles, mut slowest, mut theirs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut all: Vec<f64> = Vec::new();
         let mut most_threads = 0;
+        let phases_before = Phases::of(&up)?;
         for _ in 0..rounds {
             let processes_before = ids_below(&up)?;
             let mut burst = burst(gateway, clients)?;
             starts += FUNCTIONS;
             rates.push(burst.per_second);
+            all.extend(&burst.times_ms);
             middles.push(median(&mut burst.times_ms));
             slowest.push(quantile(&mut burst.times_ms, 0.99));
             most_threads = most_threads.max(Process::of(&up)?.threads);
             until_gone(&up, &processes_before)?;
             theirs.push(per_second(clients, |caller, number| bundle.start(&format!("{caller}-{number}")).map(drop))?);
         }
+        let phases = Phases::of(&up)?.since(&phases_before);
         let (ours, runc) = (median(&mut rates), median(&mut theirs));
         let (p50, p99) = (median(&mut middles), median(&mut slowest));
         println!(
@@ -81,6 +87,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
             ours / runc,
             p99 / p50
         );
+        println!("           of a start on average: {phases}, first byte {:.1} ms after the call", average(&all));
     }
     println!("goals at 8 clients: >= 600 starts/s, >= 8x runc, p99 <= 5x p50; threads <= 32");
     let after = Process::of(&up)?;
@@ -186,6 +193,40 @@ impl Process {
     fn of(up: &Up) -> anyhow::Result<Self> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", up.pid()))?.count();
         Ok(Self { threads, resident_mb: up.resident_kib()? / 1024.0 })
+    }
+}
+
+fn average(times: &[f64]) -> f64 {
+    times.iter().sum::<f64>() / times.len().max(1) as f64
+}
+
+/// The parts of all starts so far, by the platform's metrics: how many, and seconds together.
+struct Phases(Vec<(&'static str, f64, f64)>);
+
+impl Phases {
+    fn of(up: &Up) -> anyhow::Result<Self> {
+        let text = Api::open(up)?.metrics()?;
+        let value = |phase: &str, part: &str| {
+            let name = format!("sampan_start_phase_seconds_{part}{{phase=\"{phase}\"}}");
+            let value = text.lines().find_map(|line| line.strip_prefix(&name)?.trim().parse().ok());
+            value.unwrap_or_default()
+        };
+        Ok(Self(PHASES.map(|phase| (phase, value(phase, "count"), value(phase, "sum"))).to_vec()))
+    }
+
+    fn since(self, before: &Self) -> Self {
+        let parts = self.0.into_iter().zip(&before.0);
+        Self(parts.map(|((phase, count, sum), was)| (phase, count - was.1, sum - was.2)).collect())
+    }
+}
+
+impl std::fmt::Display for Phases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, (phase, count, sum)) in self.0.iter().enumerate() {
+            let between = if number == 0 { "" } else { ", " };
+            write!(f, "{between}{phase} {:.1} ms", sum / count.max(1.0) * 1e3)?;
+        }
+        Ok(())
     }
 }
 

@@ -195,6 +195,7 @@ impl Start<'_> {
         let (config, spec) = (&self.launcher.config, &self.version.spec);
         LaunchSpec {
             id: self.id.clone(),
+            owner: self.version.function.key.to_string(),
             lower_dirs: root.lower_dirs.clone(),
             argv,
             env: environment(&root.run.env, self.version, &self.launcher.platform, self.event.as_deref()),

@@ -25,6 +25,7 @@ use crate::installation;
 use crate::instance::Sandbox;
 use crate::listening::Watch;
 use crate::memory::Meter;
+use crate::phases;
 use crate::prewarm_pool::PrewarmPool;
 use crate::spec::LaunchSpec;
 use crate::workers::Workers;
@@ -66,6 +67,7 @@ impl Sandboxes {
         runtime: Handle,
     ) -> Result<(Self, Recovered), Error> {
         config.check()?;
+        phases::describe();
         let stage = dir.join("stage");
         let layout = Layout::detect()?;
         fs::create_dir_all(dir).map_err(Error::path("make", dir))?;

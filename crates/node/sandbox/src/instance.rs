@@ -23,6 +23,7 @@ use crate::host::Host;
 use crate::killer::Killer;
 use crate::listening::{self, Heard, Listener, NotListening};
 use crate::memory::{Meter, Metered};
+use crate::phases::Phase;
 use crate::prewarm_pool::Namespaces;
 use crate::reaper::Reaper;
 use crate::runtime::Kind;
@@ -137,11 +138,13 @@ impl Sandbox {
 
     /// Waits until a server accepts connections on `port`, at most `longest`.
     pub async fn wait_listening(&self, port: u16, longest: Duration) -> Result<(), NotListening> {
+        let begun = Instant::now();
         tokio::select! {
             biased;
             exit = self.exited() => Err(NotListening::Ended(exit)),
             found = timeout(longest, self.inner.find_server(port)) => {
                 found.map_err(|_| NotListening::TimedOut(self.listeners()))?;
+                Phase::Listen.record(begun);
                 self.settle();
                 Ok(())
             }

@@ -29,6 +29,8 @@ pub struct Mount {
 pub struct LaunchSpec {
     /// Its id; names its cgroup.
     pub id: InstanceId,
+    /// Whose it is: starts of one owner take turns with those of others.
+    pub owner: String,
     /// Read-only directories that make up the root, topmost first.
     pub lower_dirs: Vec<PathBuf>,
     /// Command, the program first; looked up on `PATH` of `env` when it has no slash.

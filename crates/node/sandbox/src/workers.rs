@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use sys::init::{self, Spawned, Step};
@@ -18,16 +18,19 @@ use tokio::sync::oneshot;
 use crate::cgroup::{CgroupFds, CgroupPool, Limits};
 use crate::connector::Connector;
 use crate::error::Error;
+use crate::fair_queue::{FairQueue, Refused};
 use crate::host::Host;
 use crate::init_spec::{Prepared, init_spec};
 use crate::instance::{Sandbox, Started};
 use crate::memory::Meter;
+use crate::phases::Phase;
 use crate::prewarm_pool::{Namespaces, PrewarmPool, Prewarmed};
 use crate::runtime::Runtime;
 use crate::spec::LaunchSpec;
 
 struct Job {
     spec: LaunchSpec,
+    since: Instant,
     reply: oneshot::Sender<Result<Sandbox, Error>>,
 }
 
@@ -39,7 +42,8 @@ struct ChildResources {
 
 /// The threads and the queue before them.
 pub struct Workers {
-    queue: Mutex<Option<SyncSender<Job>>>,
+    /// By owners of the instances.
+    queue: Arc<FairQueue<Job>>,
     queue_len_max: usize,
     prewarmed: Arc<PrewarmPool>,
     cgroups: Arc<CgroupPool>,
@@ -51,11 +55,10 @@ impl Workers {
     /// Starts the launcher threads, those that fill the prewarm pools, and the one that samples
     /// memory.
     pub fn start(host: &Arc<Host>) -> Result<Self, Error> {
-        let (sender, receiver) = sync_channel(host.config.launch_queue_len_max);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let queue = Arc::new(FairQueue::new(host.config.launch_queue_len_max));
         // Made first: when a thread cannot be started, dropping this ends those that were.
         let workers = Self {
-            queue: Mutex::new(Some(sender)),
+            queue: queue.clone(),
             queue_len_max: host.config.launch_queue_len_max,
             prewarmed: host.prewarmed.clone(),
             cgroups: host.cgroups.clone(),
@@ -63,13 +66,13 @@ impl Workers {
             threads: Mutex::default(),
         };
         for _ in 0..host.config.launcher_threads.max(1) {
-            let (host, receiver) = (host.clone(), receiver.clone());
+            let (host, queue) = (host.clone(), queue.clone());
             let own = ChildResources {
                 stack: Stack::new().map_err(Error::path("map the stack of", "a launcher thread"))?,
                 reserved_fds: ReservedFds::reserve()
                     .map_err(Error::path("reserve descriptors of", "a launcher thread"))?,
             };
-            workers.thread("launcher", move || work(&host, &receiver, own))?;
+            workers.thread("launcher", move || work(&host, &queue, own))?;
         }
         let prewarmed = host.prewarmed.clone();
         workers.thread("namespaces", move || prewarmed.refill())?;
@@ -91,11 +94,10 @@ impl Workers {
     /// Hands a start to the next free thread. Dropping the receiver ends what was started.
     pub fn submit(&self, spec: LaunchSpec) -> Result<oneshot::Receiver<Result<Sandbox, Error>>, Error> {
         let (reply, receiver) = oneshot::channel();
-        let queue = self.queue.lock().clone().ok_or(Error::Stopping)?;
-        match queue.try_send(Job { spec, reply }) {
+        match self.queue.add(spec.owner.clone(), Job { spec, since: Instant::now(), reply }) {
             Ok(()) => Ok(receiver),
-            Err(TrySendError::Full(_)) => Err(Error::QueueFull { launch_queue_len_max: self.queue_len_max }),
-            Err(TrySendError::Disconnected(_)) => Err(Error::Stopping),
+            Err(Refused::Full) => Err(Error::QueueFull { launch_queue_len_max: self.queue_len_max }),
+            Err(Refused::Closed) => Err(Error::Stopping),
         }
     }
 
@@ -111,7 +113,7 @@ impl Workers {
     }
 
     fn close(&self) {
-        drop(self.queue.lock().take());
+        self.queue.close();
         self.prewarmed.stop();
         self.cgroups.stop();
         self.meter.stop();
@@ -125,11 +127,9 @@ impl Drop for Workers {
     }
 }
 
-fn work(host: &Arc<Host>, jobs: &Mutex<Receiver<Job>>, mut own: ChildResources) {
-    loop {
-        // Only the wait is under the lock; the start runs beside those of the other threads.
-        let next = jobs.lock().recv();
-        let Ok(Job { spec, reply }) = next else { return };
+fn work(host: &Arc<Host>, queue: &FairQueue<Job>, mut own: ChildResources) {
+    while let Some(Job { spec, since, reply }) = queue.take() {
+        Phase::Queue.record(since);
         if reply.is_closed() || host.stopping.load(Ordering::Relaxed) {
             continue;
         }
@@ -145,6 +145,7 @@ fn work(host: &Arc<Host>, jobs: &Mutex<Receiver<Job>>, mut own: ChildResources) 
 
 fn start(host: &Arc<Host>, mut spec: LaunchSpec, own: &mut ChildResources) -> Result<Sandbox, Error> {
     let (id, made_by) = (spec.id.clone(), spec.runtime.as_ref().map(Runtime::kind));
+    let begun = Instant::now();
     let Prewarmed { namespaces, mounts } = host.prewarmed.take(spec.public_network, &mut own.stack)?;
     if let Some(bytes) = spec.shm_bytes {
         mounts.resize_shared_memory(bytes).map_err(|source| Error::Mounts { source })?;
@@ -166,8 +167,11 @@ fn start(host: &Arc<Host>, mut spec: LaunchSpec, own: &mut ChildResources) -> Re
     // Before its program runs, so that no event is missed.
     let heard = host.watch.as_ref().zip(namespaces.cookie).map(|(watch, cookie)| watch.register(cookie));
     let mut cgroup = host.cgroups.take(limits)?;
+    Phase::Pool.record(begun);
+    let begun = Instant::now();
     match cgroup.fds().and_then(|fds| run(host, spec, (&namespaces, mounts), fds, own)) {
         Ok((spawned, pidfd)) => {
+            Phase::Launch.record(begun);
             let started = Started { id, spawned, pidfd, cgroup, namespaces, connector, heard, made_by };
             Ok(Sandbox::new(host, started))
         }

@@ -2,6 +2,7 @@
 //! program inside.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+mod fairness;
 mod freezing;
 mod init;
 mod isolation;

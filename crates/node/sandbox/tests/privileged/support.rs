@@ -102,6 +102,7 @@ impl Bench {
         let argv = std::iter::once("/probe").chain(args.iter().copied()).map(str::to_owned).collect();
         let spec = LaunchSpec {
             id: InstanceId::random(),
+            owner: String::new(),
             lower_dirs: vec![self.root.clone()],
             argv,
             env: vec![("COLOUR".to_owned(), "red".to_owned())],
